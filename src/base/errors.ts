@@ -1,0 +1,99 @@
+/**
+ * The error codes Grantry answers with, and what each means for an HTTP client, a shell script and a person.
+ *
+ * `retryable` says whether the same call can succeed later without anybody changing anything.
+ */
+export const errorCodes = {
+  invalid_request: { status: 400, exit: 2, retryable: false, action: 'Fix the call.' },
+  unauthorized: { status: 401, exit: 1, retryable: false, action: 'Send a valid API key.' },
+  forbidden: { status: 403, exit: 1, retryable: false, action: 'Use an API key that may do this.' },
+  authorization_failed: { status: 400, exit: 1, retryable: false, action: 'Connect again.' },
+  insufficient_scope: { status: 403, exit: 1, retryable: false, action: 'Connect again with more scopes.' },
+  not_found: { status: 404, exit: 3, retryable: false, action: 'Check the name.' },
+  grant_not_found: { status: 404, exit: 3, retryable: false, action: 'Connect this tenant to the provider first.' },
+  reauthorization_required: { status: 409, exit: 4, retryable: false, action: 'The tenant must connect again.' },
+  grant_quarantined: {
+    status: 409,
+    exit: 4,
+    retryable: false,
+    action: 'This database looks restored or cloned: run grantry adopt if it is the one that should refresh.',
+  },
+  payload_too_large: { status: 413, exit: 2, retryable: false, action: 'Send less.' },
+  rate_limited: { status: 429, exit: 5, retryable: true, action: 'Call less often; try again later.' },
+  integrity_failed: {
+    status: 500,
+    exit: 1,
+    retryable: false,
+    action: 'Restore the stored value from a backup, or connect this tenant again.',
+  },
+  provider_misconfigured: {
+    status: 502,
+    exit: 6,
+    retryable: false,
+    action: 'Fix the app: client id, client secret, redirect URI or data centre. No grant is harmed.',
+  },
+  provider_error: {
+    status: 502,
+    exit: 1,
+    retryable: false,
+    action: 'The provider gave an answer nobody understands; look at its status. No grant is harmed.',
+  },
+  provider_throttled: { status: 503, exit: 5, retryable: true, action: 'Wait: the provider allows no more tokens now.' },
+  provider_unavailable: { status: 503, exit: 5, retryable: true, action: 'Try again later.' },
+  refresh_uncertain: { status: 503, exit: 5, retryable: true, action: 'Wait: recovery is under way.' },
+  vault_sealed: { status: 503, exit: 7, retryable: false, action: 'Make the root key available.' },
+  storage_unavailable: { status: 503, exit: 5, retryable: true, action: 'Look after the database; try again later.' },
+  internal: { status: 500, exit: 1, retryable: false, action: 'This is a defect in Grantry: please report it.' },
+} as const satisfies Record<string, { status: number; exit: number; retryable: boolean; action: string }>;
+
+export type GrantryErrorCode = keyof typeof errorCodes;
+
+export interface GrantryErrorOptions {
+  /** What the person must do; the code's own action when left out. */
+  action?: string | undefined;
+  /** What led to this. Kept in memory only: it is never printed, logged or sent. */
+  cause?: unknown;
+  /** When the same call may work, in milliseconds from now. */
+  retryAfterMs?: number | undefined;
+}
+
+/**
+ * Every failure that Grantry reports. Decide by `code`, show `message` and `action`, retry when `retryable`.
+ *
+ * Messages never contain a token, a secret, a code or a full URL.
+ *
+ * @example
+ * try {
+ *   await vault.getAccessToken(key);
+ * } catch (error) {
+ *   if (error instanceof GrantryError && error.code === 'reauthorization_required') askToConnectAgain();
+ *   else throw error;
+ * }
+ */
+export class GrantryError extends Error {
+  override readonly name = 'GrantryError';
+  readonly code: GrantryErrorCode;
+  readonly action: string;
+  readonly retryable: boolean;
+  readonly retryAfterMs?: number;
+
+  constructor(code: GrantryErrorCode, message: string, options: GrantryErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.action = options.action ?? errorCodes[code].action;
+    this.retryable = errorCodes[code].retryable;
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = Math.max(0, Math.ceil(options.retryAfterMs));
+    // A cause may hold a provider's answer or a driver's statement: it stays out of console.log and inspection.
+    if (options.cause !== undefined) Object.defineProperty(this, 'cause', { enumerable: false });
+  }
+}
+
+/** True for a {@link GrantryError} of that code. */
+export function isGrantryError(error: unknown, code?: GrantryErrorCode): error is GrantryError {
+  return error instanceof GrantryError && (code === undefined || error.code === code);
+}
+
+/** Fails when something that cannot happen has happened: a defect of ours, never bad input or a sick provider. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new GrantryError('internal', `assertion failed: ${message}`);
+}

@@ -1,0 +1,97 @@
+import { assert } from './errors.ts';
+import type { World } from './world.ts';
+
+/**
+ * How long things may take, in milliseconds. The numbers depend on each other (see {@link assertTimingRule}), so a test
+ * that wants them shorter scales all of them through {@link World.timeScale}.
+ */
+const baseTimes = {
+  /** Connecting and writing the request. */
+  connectMs: 10_000,
+  /** D: from the point of no return until the provider's answer is complete. */
+  answerDeadlineMs: 90_000,
+  /** Clock and scheduling error that every comparison between two processes allows for. */
+  marginMs: 10_000,
+  /** Where a replayed refresh token kills the grant: outlives the deadline and is never renewed. */
+  strictLeaseMs: 120_000,
+  /** Where a replay is harmless or needed quickly. */
+  renewedLeaseMs: 4_000,
+  leaseRenewalMs: 1_000,
+  /** An overlap shorter than this leaves no room for a second try: such providers get the strict lease. */
+  quickOverlapMinMs: 15_000,
+  /** No caller waits longer. */
+  callerWaitMs: 30_000,
+  /** A first refusal is confirmed after this long. */
+  suspectConfirmMs: 30_000,
+  waiterPollMinMs: 20,
+  waiterPollMaxMs: 100,
+  /** How often other processes' changes are looked for. */
+  feedSqliteMs: 500,
+  feedPostgresMs: 2_000,
+  /** Memory is trusted without a look at the database for this long after the last look. */
+  feedTrustMs: 4_000,
+  /** How far back each look reads again, for transactions that ended late. */
+  feedOverlapMs: 10_000,
+  /** Hand-out from memory while the database cannot be reached. */
+  staleHandOutMs: 300_000,
+  /** A spool file is kept this long after its commit: a failover may lose the tail. */
+  spoolKeptMs: 600_000,
+  /** A transaction that finds the database busy gives up after this long. */
+  storageBusyMs: 10_000,
+  /** Authorization request until callback. */
+  authorizationMs: 600_000,
+  /** A token obtained this recently satisfies any minimum validity. */
+  justRefreshedMs: 60_000,
+  /** A plain retry after a request that failed without harm. */
+  retryBackOffMs: 2_000,
+} as const;
+
+export type Times = { readonly [name in keyof typeof baseTimes]: number };
+
+/** The times of this world. */
+export function timesOf(world: World): Times {
+  const scale = world.timeScale ?? 1;
+  if (scale === 1) return baseTimes;
+  const scaled = Object.entries(baseTimes).map(([name, ms]) => [name, Math.max(1, Math.round(ms * scale))] as const);
+  // Every name of the table is mapped, so the result has exactly its shape.
+  return Object.fromEntries(scaled) as unknown as Times;
+}
+
+/**
+ * A lease may never lapse while its holder may still be calling: checked when a vault opens.
+ *
+ * Strict leases outlive the deadline plus margins; renewed ones are renewed four times in their life.
+ */
+export function assertTimingRule(times: Times): void {
+  assert(
+    times.answerDeadlineMs + times.marginMs < times.strictLeaseMs - times.marginMs,
+    'the strict lease must outlive the answer deadline by more than twice the margin',
+  );
+  assert(times.leaseRenewalMs <= times.renewedLeaseMs / 4, 'a lease must be renewed four times in its life');
+}
+
+/** Sizes and counts. */
+export const limits = {
+  nameCharsMax: 128,
+  providerIdCharsMax: 64,
+  /** A token as it may arrive: Microsoft's and JWT-based ones run to several kilobytes. */
+  tokenCharsMax: 16_384,
+  clientIdCharsMax: 512,
+  clientSecretCharsMax: 4_096,
+  urlCharsMax: 2_048,
+  scopeCharsMax: 512,
+  scopesMax: 256,
+  metadataBytesMax: 16_384,
+  metadataKeysMax: 64,
+  /** A token endpoint's answer, after decompression. */
+  answerBytesMax: 1_048_576,
+  /** A provider definition, an env file, a metadata document. */
+  documentBytesMax: 262_144,
+  minValiditySecondsMax: 31_536_000,
+  /** An access token's life as computed; what providers say beyond it is clamped. */
+  accessTokenLifetimeMsMax: 31_536_000_000,
+  /** Grants whose tokens are held in memory. */
+  cacheEntriesMax: 200_000,
+  pageItemsMax: 500,
+  attemptsListedMax: 20,
+} as const;

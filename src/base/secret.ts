@@ -1,0 +1,37 @@
+import { inspect } from 'node:util';
+
+/**
+ * A value that must not be seen: a token, a client secret, a code, a key in text form.
+ *
+ * It prints, inspects and serialises as `[secret]`. `reveal()` is the only door, so that a search for `reveal(` lists
+ * every place from which plaintext can leave.
+ */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    if (value.length === 0) throw new RangeError('a secret is never empty');
+    this.#value = value;
+  }
+
+  /** The plaintext. Each call needs a reason that a reviewer can see. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  toString(): string {
+    return '[secret]';
+  }
+
+  toJSON(): string {
+    return '[secret]';
+  }
+
+  [Symbol.toPrimitive](): string {
+    return '[secret]';
+  }
+
+  [inspect.custom](): string {
+    return '[secret]';
+  }
+}

@@ -1,0 +1,244 @@
+import type { Generated } from 'kysely';
+
+/**
+ * The tables as Kysely sees them, the same for SQLite and PostgreSQL.
+ *
+ * Times of Grantry's own columns are integers, milliseconds since 1970. `token_expiry`, `created_at` and `updated_at`
+ * are the columns that existing installations have: timestamptz in PostgreSQL, ISO 8601 text in SQLite, and ISO 8601
+ * text in both once a row has passed through the driver. JSON columns are jsonb and text, JSON text once passed through.
+ */
+export interface Schema {
+  oauth_tokens: GrantTable;
+  grantry_schema: { version: number; name: string; applied_at: number };
+  grantry_instance: InstanceTable;
+  grantry_tenant_keys: { client_id: string; version: number; wrapped: string; created_at: number };
+  grantry_apps: AppTable;
+  grantry_providers: { id: string; definition: string; pinned: string | null; created_at: number; updated_at: number };
+  grantry_authorizations: AuthorizationTable;
+  grantry_connect_sessions: ConnectSessionTable;
+  grantry_attempts: AttemptTable;
+  grantry_candidates: CandidateTable;
+  grantry_revocations: RevocationTable;
+  grantry_events: EventTable;
+  grantry_api_keys: ApiKeyTable;
+  grantry_token_requests: { id: Generated<number>; fingerprint: string; at: number; grant_id: string | null };
+}
+
+/**
+ * A grant's states.
+ *
+ * - `active`: the newest known tokens are stored and nothing speaks against them. Enters on every save.
+ * - `uncertain`: a refresh was sent and its outcome is unknown, or a candidate waits to be tried. Leaves by a save, or by
+ *   a refusal of the newest known token.
+ * - `suspect`: the newest known token was refused once. Confirmed after a delay, or cleared by a save.
+ * - `reauthorization_required`: refused, confirmed, nothing left to try. Tokens stay sealed. Leaves by a re-authorization,
+ *   or when a late answer revives it.
+ * - `quarantined`: never stored in a row; it is what callers see while the whole database is quarantined.
+ * - `disconnected`: a tombstone without tokens. Leaves by a new connect; the generation goes on.
+ */
+export type GrantState = 'active' | 'uncertain' | 'suspect' | 'reauthorization_required' | 'disconnected';
+
+export interface GrantTable {
+  id: string;
+  client_id: string;
+  provider: string;
+  account: string;
+  /** Sealed: `gry1.` and base64url. Plaintext only while `generation` is 0, before a take-over has reached the row. */
+  access_token: string | null;
+  refresh_token: string | null;
+  token_expiry: string | null;
+  /** Comma-separated. */
+  scopes: string;
+  /** JSON object, never a secret. */
+  metadata: string;
+  created_at: string;
+  updated_at: string;
+  app: string | null;
+  state: GrantState;
+  /** Why the grant is in its state: a word of the vault's, such as `revoked`, `lost_rotation`, `refused`. */
+  reason: string | null;
+  /** Counts the token sets this grant has had; 0 is a row taken over that is not sealed yet. */
+  generation: number;
+  /** When the access token was asked for. */
+  obtained_at: number | null;
+  last_refreshed_at: number | null;
+  /** Counts every change of the row that other processes must see; grows with each of them. */
+  changed_at: number;
+  refresh_fingerprint: string | null;
+  /** Since when the grant is uncertain or suspect. */
+  doubt_since: number | null;
+  /** Before this time no refresh is tried: a back-off, a throttle or the confirmation of a suspicion. */
+  retry_at: number | null;
+  /** Until when a spent refresh token may be tried again, where the provider has a timed overlap. */
+  overlap_until: number | null;
+  lease_owner: string | null;
+  lease_until: number | null;
+  /** Grows with every claim; a save must name the current one. */
+  lease_fence: number;
+  /** When sealed tokens of a condemned grant may be shredded. */
+  condemned_at: number | null;
+}
+
+export interface InstanceTable {
+  id: number;
+  vault_id: string;
+  installation: string | null;
+  epoch: number;
+  /** Where this database lives: PostgreSQL system identifier and database oid, or SQLite inode. */
+  location: string;
+  timeline: number | null;
+  quarantined_reason: string | null;
+  /** A take-over left plaintext in free pages or dead tuples that is not scrubbed yet. */
+  scrub_pending: number;
+  created_at: number;
+}
+
+export interface AppTable {
+  name: string;
+  provider: string;
+  client_id: string;
+  /** JSON object: data centre (or `*` for all) → sealed secret. */
+  client_secrets: string;
+  dc: string | null;
+  redirect_uri: string | null;
+  /** JSON arrays of strings; `tenants` null serves all. */
+  scopes: string;
+  tenants: string | null;
+  return_to: string;
+  /** The last path segment of this app's own redirect URI. */
+  context: string;
+  /** Grows with every change; bound into the seal of the secrets. */
+  generation: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface AuthorizationTable {
+  state_hash: string;
+  client_id: string;
+  provider: string;
+  account: string;
+  app: string;
+  /** Sealed PKCE verifier; null where PKCE is off. */
+  verifier: string | null;
+  redirect_uri: string;
+  /** JSON array. */
+  scopes: string;
+  dc: string | null;
+  issuer: string | null;
+  connect_session_id: string | null;
+  created_at: number;
+  expires_at: number;
+  used_at: number | null;
+}
+
+export interface ConnectSessionTable {
+  id: string;
+  client_id: string;
+  token_hash: string;
+  provider: string;
+  account: string;
+  app: string;
+  /** JSON array. */
+  scopes: string;
+  return_to: string | null;
+  user_id: string | null;
+  browser_hash: string | null;
+  completion_hash: string | null;
+  /** Sealed tokens that wait for the completion code. */
+  pending: string | null;
+  state: string;
+  created_at: number;
+  expires_at: number;
+  completed_at: number | null;
+}
+
+/**
+ * What became of one spending of a refresh token.
+ *
+ * - `open`: the intent is written; sent or not, nobody knows until the holder says so or its lease ends.
+ * - `saved`, `parked`: an answer with tokens came; it is in the row, or became a candidate.
+ * - `refused`: the provider refused. `failed`: it answered without touching the token (throttle, misconfigured client).
+ * - `not_sent`: certainly no byte was written. `unknown`: sent, and the answer was lost.
+ */
+export type AttemptOutcome = 'open' | 'saved' | 'parked' | 'refused' | 'failed' | 'not_sent' | 'unknown';
+
+export interface AttemptTable {
+  id: string;
+  client_id: string;
+  grant_id: string;
+  fence: number;
+  /** The generation whose refresh token is spent. */
+  generation: number;
+  token_fingerprint: string;
+  candidate_id: string | null;
+  owner: string;
+  started_at: number;
+  finished_at: number | null;
+  outcome: AttemptOutcome;
+  /** The provider's error code or the transport's word, never more. */
+  detail: string | null;
+}
+
+export interface CandidateTable {
+  id: string;
+  client_id: string;
+  grant_id: string;
+  fence: number;
+  generation: number;
+  /** Sealed JSON of the whole token set. */
+  tokens: string;
+  token_fingerprint: string;
+  received_at: number;
+  /** `untested`, `dead` (refused) or `superseded` (a token proven newer was saved). */
+  state: 'untested' | 'dead' | 'superseded';
+}
+
+export interface RevocationTable {
+  id: string;
+  client_id: string;
+  grant_id: string;
+  provider: string;
+  account: string;
+  app: string | null;
+  dc: string | null;
+  /** Sealed. */
+  token: string;
+  token_fingerprint: string;
+  attempts: number;
+  next_at: number;
+  deadline_at: number;
+  created_at: number;
+}
+
+export interface EventTable {
+  seq: Generated<number>;
+  at: number;
+  client_id: string;
+  grant_id: string | null;
+  provider: string | null;
+  account: string | null;
+  /** `grant.connected`, `grant.refreshed`, `grant.uncertain`, … */
+  type: string;
+  from_state: string | null;
+  to_state: string | null;
+  generation: number | null;
+  reason: string | null;
+  /** JSON object, never a secret. */
+  details: string;
+}
+
+export interface ApiKeyTable {
+  id: string;
+  name: string;
+  role: string;
+  /** SHA-256 of the key, hexadecimal. */
+  key_hash: string;
+  /** JSON arrays; null means none for tenants and all for providers. */
+  tenants: string | null;
+  providers: string | null;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+  revoked_at: number | null;
+}
