@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { timesOf } from './limits.ts';
 
 /**
  * Time, dice, sleep and the network, as everything in Grantry sees them.
@@ -48,7 +49,7 @@ export class NotSentError extends Error {
 
 /** The real world: the machine's clock, random source and network. */
 export function systemWorld(options: { timeScale?: number } = {}): World {
-  return {
+  const world: World = {
     timeScale: options.timeScale ?? 1,
     now: () => Date.now(),
     monotonic: () => performance.now(),
@@ -57,9 +58,10 @@ export function systemWorld(options: { timeScale?: number } = {}): World {
     fetch: async (url, init) => {
       // The HTTP client is loaded with the first request: a program that only reads a stored token never pays for it.
       const { send } = await import('./outbound.ts');
-      return send(url, init);
+      return send(url, init, timesOf(world).connectMs);
     },
   };
+  return world;
 }
 
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {
