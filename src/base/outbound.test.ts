@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import tls from 'node:tls';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -40,7 +40,7 @@ async function listen(
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  const { port } = server.address() as AddressInfo; // A listening TCP server's address is an object.
+  const port = portOf(server);
   return { port, received: () => Buffer.concat(chunks).toString('latin1'), connections: () => connections };
 }
 
@@ -66,7 +66,7 @@ async function refusedPort(): Promise<number> {
   const server = net.createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo; // As above.
+  const port = portOf(server);
   server.close();
   await once(server, 'close');
   return port;
@@ -111,8 +111,8 @@ describe.each([
   });
 
   it('an abort while connecting, and nothing is sent later', async () => {
-    let goOn = (): void => {};
-    const server = await listen(net.createServer({ pauseOnConnect: true }, (socket) => (goOn = () => socket.resume())));
+    const held: net.Socket[] = [];
+    const server = await listen(net.createServer({ pauseOnConnect: true }, (socket) => held.push(socket)));
     const abort = new AbortController();
     let asked = 0;
     const beforeSend = 'beforeSend' in extra() ? { beforeSend: () => void (asked += 1) } : {};
@@ -121,7 +121,7 @@ describe.each([
     );
     setTimeout(() => abort.abort(new Error('changed my mind')), 50);
     const error = await pending;
-    goOn();
+    for (const socket of held) socket.resume();
     expect(error).toBeInstanceOf(NotSentError);
     expect(asked).toBe(0);
     expect(server.received()).not.toContain(canary);
@@ -274,4 +274,10 @@ async function openConnections(server: net.Server): Promise<number> {
   return new Promise((resolve, reject) => {
     server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
   });
+}
+
+function portOf(server: net.Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server does not listen on TCP');
+  return address.port;
 }
