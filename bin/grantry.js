@@ -15,7 +15,7 @@ if (Number(process.versions.node.split('.')[0]) < oldestMajor) {
   fail('grantry is not built yet: run "npm run build" in ' + path.resolve(path.dirname(program), '../..') + '.');
 } else {
   keepCompiledCode();
-  import(url.pathToFileURL(program).href);
+  void import(url.pathToFileURL(program).href);
 }
 
 function fail(message) {

@@ -37,7 +37,7 @@ function compileLibrary(): void {
 async function bundleCommandLine(): Promise<void> {
   const bundle = await rolldown({
     cwd: root,
-    input: { main: 'src/cli/main.ts' },
+    input: { main: './src/cli/main.ts' },
     platform: 'node',
     // pg looks for its native twin at run time, and does without.
     external: (id) => isBuiltin(id) || id === 'pg-native',
@@ -50,7 +50,7 @@ async function bundleCommandLine(): Promise<void> {
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
-    legalComments: 'none',
+    comments: false,
     minify: { compress: true, mangle: false, codegen: false },
   });
   await bundle.close();
