@@ -35,7 +35,7 @@ function keepCompiledCode() {
     if (!state.isDirectory() || !ours || (state.mode & 0o022) !== 0) return;
     fs.accessSync(home, fs.constants.W_OK);
     module.enableCompileCache(path.join(home, 'cache'));
-  } catch (_) {
+  } catch {
     // No home, or none that can be written: everything works without the cache.
   }
 }

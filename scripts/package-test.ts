@@ -1,0 +1,139 @@
+/**
+ * Packs the package and looks at it as somebody who installs it: which files it has, that it installs with scripts off
+ * into an empty folder, that every export loads and type-checks, that the command runs.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { root } from './steps.ts';
+
+const packedBytesMax = 2_000_000;
+const allowedFiles =
+  /^(?:package\.json|LICENSE|README\.md|CHANGELOG\.md|SECURITY\.md|bin\/grantry\.js|dist\/.+\.(?:js|d\.ts)|dist\/cli\/THIRD-PARTY-LICENSES\.txt)$/;
+
+interface Packed {
+  filename: string;
+  size: number;
+  files: { path: string }[];
+}
+
+interface Manifest {
+  version: string;
+  exports: Record<string, string | { types: string; default: string }>;
+  devDependencies: Record<string, string>;
+}
+
+const manifest: Manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
+mkdirSync(`${root}.tmp`, { recursive: true });
+const folder = mkdtempSync(`${root}.tmp/package-`);
+try {
+  const tarball = pack();
+  run('publint', 'publint', ['run', tarball, '--strict']);
+  run('are the types wrong?', 'attw', [tarball, '--profile', 'esm-only', '--no-emoji']);
+  const consumer = install(tarball);
+  loadExports(consumer);
+  checkTypes(consumer);
+  runCommand(consumer);
+  say('the package works in an empty folder');
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function pack(): string {
+  const answer = execFileSync('npm', ['pack', '--json', '--pack-destination', folder], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  // The build may print before it; npm's answer is the JSON list at the end.
+  const [packed]: Packed[] = JSON.parse(answer.slice(answer.search(/^\[/m)));
+  if (packed === undefined) throw new Error('npm pack made nothing');
+  const names = packed.files.map((file) => file.path);
+  const strangers = names.filter((name) => !allowedFiles.test(name) || /\.test\./.test(name));
+  if (strangers.length > 0) throw new Error(`not meant to be published: ${strangers.join(', ')}`);
+  const missing = promisedFiles().filter((name) => !names.includes(name));
+  if (missing.length > 0) throw new Error(`missing from the package: ${missing.join(', ')}`);
+  if (packed.size > packedBytesMax) throw new Error(`${packed.size} bytes packed, more than ${packedBytesMax}`);
+  say(`packed ${names.length} files, ${Math.round(packed.size / 1000)} kB`);
+  return path.join(folder, packed.filename);
+}
+
+function promisedFiles(): string[] {
+  const targets = Object.values(manifest.exports).flatMap((target) =>
+    typeof target === 'string' ? [target] : [target.types, target.default],
+  );
+  return [
+    ...targets.map((target) => target.replace('./', '')),
+    'LICENSE',
+    'README.md',
+    'bin/grantry.js',
+    'dist/cli/main.js',
+  ];
+}
+
+function install(tarball: string): string {
+  const consumer = path.join(folder, 'consumer');
+  mkdirSync(consumer);
+  writeFileSync(path.join(consumer, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  const companions = ['@types/node', 'drizzle-orm'].map((name) => `${name}@${manifest.devDependencies[name] ?? ''}`);
+  const options = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  execFileSync('npm', ['install', ...options, tarball, ...companions], { cwd: consumer, stdio: 'inherit' });
+  say('installed into an empty folder with scripts off');
+  return consumer;
+}
+
+function loadExports(consumer: string): void {
+  for (const name of exportNames()) {
+    const program = `const names = Object.keys(await import('${name}')); if (!names.length) process.exit(1);`;
+    execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: consumer, stdio: 'inherit' });
+    say(`${name} loads`);
+  }
+}
+
+/** With the strictest settings a consumer may have, the libraries' own declarations included. */
+function checkTypes(consumer: string): void {
+  const lines = exportNames().map((name, index) => `export * as part${index} from '${name}';`);
+  const call =
+    "import { GrantryError, openVault } from 'grantry';\nexport const vault = openVault({});\nexport { GrantryError };";
+  writeFileSync(path.join(consumer, 'consumer.ts'), [...lines, call, ''].join('\n'));
+  const compilerOptions = {
+    module: 'NodeNext',
+    target: 'ES2024',
+    lib: ['ES2024', 'ESNext.Disposable'],
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    verbatimModuleSyntax: true,
+    skipLibCheck: false,
+    noEmit: true,
+  };
+  writeFileSync(path.join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+  execFileSync(`${root}node_modules/.bin/tsc`, ['-p', 'tsconfig.json'], { cwd: consumer, stdio: 'inherit' });
+  say('the types hold for a strict consumer');
+}
+
+function runCommand(consumer: string): void {
+  const printed = execFileSync('node_modules/.bin/grantry', ['--version'], {
+    cwd: consumer,
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}` },
+  }).trim();
+  if (printed !== manifest.version) throw new Error(`grantry --version printed ${JSON.stringify(printed)}`);
+  say(`grantry --version prints ${printed}`);
+}
+
+function exportNames(): string[] {
+  const subpaths = Object.keys(manifest.exports).filter((name) => name !== './package.json');
+  return subpaths.map((name) => (name === '.' ? 'grantry' : `grantry/${name.slice(2)}`));
+}
+
+function run(name: string, binary: string, args: string[]): void {
+  execFileSync(`${root}node_modules/.bin/${binary}`, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  say(`${name}: ok`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`  ${text}\n`);
+}
