@@ -1,0 +1,118 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { expect, test } from 'vitest';
+
+import { importsOf } from './tidy-rules.ts';
+
+interface Block {
+  /** Where it stands, for the message. */
+  place: string;
+  code: string;
+}
+
+test('every code block of the documents and every example in a public docstring compiles', () => {
+  const pages = [...globSync('*.md'), ...globSync('docs/**/*.md')];
+  const blocks = [
+    ...pages.flatMap((file) => pageBlocks(file, readFileSync(file, 'utf8'))),
+    ...publicFiles().flatMap((file) => docstringExamples(file, readFileSync(file, 'utf8'))),
+  ];
+  expect(blocks.length).toBeGreaterThan(0);
+  expect(compile(blocks)).toEqual([]);
+}, 60_000);
+
+test('a block that does not compile is found, at its place', () => {
+  const blocks = pageBlocks('a.md', "text\n\n```ts\nimport { openVaults } from 'grantry';\n```\n");
+  expect(compile(blocks).join('\n')).toMatch(/^a\.md:3: .*openVaults/);
+}, 60_000);
+
+test('an example in a docstring is found, with the code around it left out', () => {
+  const text =
+    '/**\n * What.\n *\n * @example\n * const a = 1;\n *\n * b(a);\n * @throws never\n */\nexport const x = 1;\n';
+  expect(docstringExamples('a.ts', text)).toEqual([{ place: 'a.ts:4', code: 'const a = 1;\n\nb(a);' }]);
+});
+
+function pageBlocks(file: string, text: string): Block[] {
+  return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map((match) => ({
+    place: `${file}:${lineOf(text, match.index)}`,
+    code: match[1] ?? '',
+  }));
+}
+
+/** An example may use what its own file exports and what `docs-globals.d.ts` declares. */
+function docstringExamples(file: string, text: string): Block[] {
+  const exported = [...text.matchAll(/^export (?:async )?(?:function|class|const|interface|type) (\w+)/gm)];
+  return [...text.matchAll(/^ *\* @example\n((?: *\*(?!\/)(?! @).*\n)+)/gm)].map((match) => {
+    const code = (match[1] ?? '')
+      .replaceAll(/^ *\* ?/gm, '')
+      .replaceAll(/^```ts\n|\n?```\n?$/g, '')
+      .trimEnd();
+    const own = exported.map((each) => each[1] ?? '').filter((name) => new RegExp(`\\b${name}\\b`).test(code));
+    const imports =
+      own.length > 0 && !code.includes('import ') ? `import { ${own.join(', ')} } from '../../${file}';\n` : '';
+    return { place: `${file}:${lineOf(text, match.index)}`, code: imports + code };
+  });
+}
+
+/** The files whose names the exports of the package offer. */
+function publicFiles(): string[] {
+  const doors = Object.values(exportedSources());
+  const behind = doors.flatMap((door) =>
+    importsOf(door, readFileSync(door, 'utf8'))
+      .filter(({ specifier }) => specifier.startsWith('.'))
+      .map(({ specifier }) => path.posix.join(path.posix.dirname(door), specifier)),
+  );
+  return [...new Set([...doors, ...behind])].filter((file) => file.endsWith('.ts'));
+}
+
+/** What is wrong with the blocks, each line with the block's place. */
+function compile(blocks: Block[]): string[] {
+  mkdirSync('.tmp', { recursive: true });
+  const folder = mkdtempSync('.tmp/docs-');
+  try {
+    for (const [index, { code }] of blocks.entries()) {
+      // An import or export makes it a module of its own, in which `await` may stand at the top.
+      writeFileSync(path.join(folder, `block-${index}.ts`), `${code}\nexport {};\n`);
+    }
+    if (existsSync('test/docs-globals.d.ts')) {
+      writeFileSync(path.join(folder, 'globals.d.ts'), readFileSync('test/docs-globals.d.ts'));
+    }
+    writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify(settings()));
+    const { stdout } = spawnSync('node_modules/.bin/tsc', ['-p', folder, '--pretty', 'false'], { encoding: 'utf8' });
+    return stdout
+      .split('\n')
+      .filter((line) => line.includes('error TS'))
+      .map((line) =>
+        line.replace(/^.*block-(\d+)\.ts\(\d+,\d+\)/, (_, index: string) => blocks[Number(index)]?.place ?? ''),
+      );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function settings(): object {
+  const paths = Object.fromEntries(Object.entries(exportedSources()).map(([name, file]) => [name, [`../../${file}`]]));
+  return {
+    extends: '../../tsconfig.json',
+    compilerOptions: { paths, noUnusedLocals: false, noUnusedParameters: false },
+    include: ['*.ts'],
+  };
+}
+
+/** `grantry/simulator` → `src/simulator/index.ts`, for every export of the package. */
+function exportedSources(): Record<string, string> {
+  const manifest: { exports: Record<string, { default?: string } | string> } = JSON.parse(
+    readFileSync('package.json', 'utf8'),
+  );
+  const sources: Record<string, string> = {};
+  for (const [name, target] of Object.entries(manifest.exports)) {
+    if (typeof target === 'string' || target.default === undefined) continue;
+    sources[name.replace('.', 'grantry')] = target.default.replace('./dist/', 'src/').replace(/\.js$/, '.ts');
+  }
+  return sources;
+}
+
+function lineOf(text: string, offset: number): number {
+  return text.slice(0, offset).split('\n').length;
+}

@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+
+import { expect, test } from 'vitest';
+
+import { errorCodes } from '../src/base/errors.ts';
+
+test('docs/errors.md says of every code what the code says', () => {
+  const rows = readFileSync('docs/errors.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  const page = rows.map(([, code, status, exit, retry, , action]) => [code, status, exit, retry, action]);
+  const code = Object.entries(errorCodes).map(([name, { status, exit, retryable, action }]) => [
+    `\`${name}\``,
+    String(status),
+    String(exit),
+    retryable ? 'yes' : 'no',
+    action,
+  ]);
+  expect(page).toEqual(code);
+  for (const row of rows) expect(row[5], `the meaning of ${row[1]}`).toMatch(/^[A-Z].+\.$/);
+});
