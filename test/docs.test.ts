@@ -1,10 +1,20 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { expect, test } from 'vitest';
 
 import { importsOf } from './tidy-rules.ts';
+
+/** The names that an example in a docstring may take as given. */
+const globals = `
+import type { GrantKey, Vault } from 'grantry';
+declare global {
+  const vault: Vault;
+  const key: GrantKey;
+  function askToConnectAgain(): void;
+}
+`;
 
 interface Block {
   /** Where it stands, for the message. */
@@ -40,7 +50,7 @@ function pageBlocks(file: string, text: string): Block[] {
   }));
 }
 
-/** An example may use what its own file exports and what `docs-globals.d.ts` declares. */
+/** An example may use what its own file exports and what {@link globals} declares. */
 function docstringExamples(file: string, text: string): Block[] {
   const exported = [...text.matchAll(/^export (?:async )?(?:function|class|const|interface|type) (\w+)/gm)];
   return [...text.matchAll(/^ *\* @example\n((?: *\*(?!\/)(?! @).*\n)+)/gm)].map((match) => {
@@ -75,9 +85,7 @@ function compile(blocks: Block[]): string[] {
       // An import or export makes it a module of its own, in which `await` may stand at the top.
       writeFileSync(path.join(folder, `block-${index}.ts`), `${code}\nexport {};\n`);
     }
-    if (existsSync('test/docs-globals.d.ts')) {
-      writeFileSync(path.join(folder, 'globals.d.ts'), readFileSync('test/docs-globals.d.ts'));
-    }
+    writeFileSync(path.join(folder, 'globals.d.ts'), globals);
     writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify(settings()));
     const { stdout } = spawnSync('node_modules/.bin/tsc', ['-p', folder, '--pretty', 'false'], { encoding: 'utf8' });
     return stdout
