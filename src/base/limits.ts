@@ -36,6 +36,8 @@ const baseTimes = {
   staleHandOutMs: 300_000,
   /** A spool file is kept this long after its commit: a failover may lose the tail. */
   spoolKeptMs: 600_000,
+  /** An unwrapped tenant key is used this long before the store is asked again. */
+  tenantKeyCachedMs: 600_000,
   /** A transaction that finds the database busy gives up after this long. */
   storageBusyMs: 10_000,
   /** Authorization request until callback. */
@@ -92,6 +94,28 @@ export const limits = {
   accessTokenLifetimeMsMax: 31_536_000_000,
   /** Grants whose tokens are held in memory. */
   cacheEntriesMax: 200_000,
+  /** Tenants whose unwrapped keys are held in memory. */
+  tenantKeysMax: 20_000,
+  /** What a root key source may give; a key in base64 has 44 characters. */
+  rootKeyTextBytesMax: 1_024,
+  /** A command that prints the root key: cloud tools take seconds to start. */
+  rootKeyCommandMs: 30_000,
   pageItemsMax: 500,
   attemptsListedMax: 20,
+  /**
+   * A transaction is undone after this long, in milliseconds. Less than the overlap with which other processes read
+   * changes again, and never scaled: it is about real databases, however short a test makes its leases.
+   */
+  transactionMs: 8_000,
+  /** How often a transaction that PostgreSQL undid for another one's sake is run. */
+  transactionAttemptsMax: 5,
+  /** Waiting inside SQLite, while a database is opened and nothing else runs. */
+  sqliteOpenBusyMs: 5_000,
+  sqliteStatementsMax: 256,
+  postgresConnectionsMax: 10,
+  /** As `server_version_num` says it. */
+  postgresVersionMin: 150_000,
+  postgresIdleMs: 30_000,
+  /** How much longer than the server's own time-out this side waits for its answer. */
+  postgresGraceMs: 4_000,
 } as const;

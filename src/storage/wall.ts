@@ -1,0 +1,125 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
+import { assert } from '../base/errors.ts';
+import type { Binding, Engine, EngineConnection } from './engine.ts';
+import { closed } from './failures.ts';
+
+/**
+ * The wall between Kysely and a database: what passes it is checked, and what comes back failing is translated, once.
+ */
+export class Wall {
+  readonly #engine: Engine;
+  readonly #scopes = new AsyncLocalStorage<Scope>();
+  #closing: Promise<void> | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  dialect(): Dialect {
+    const engine = this.#engine;
+    return {
+      createAdapter: () => engine.adapter,
+      createDriver: () => this.#driver(),
+      createIntrospector: (db) => engine.createIntrospector(db),
+      createQueryCompiler: () => engine.createQueryCompiler(),
+    };
+  }
+
+  /** Runs a transaction, begin to commit, in a scope that notices statements which would bypass it. */
+  inScope<T>(long: boolean, run: (scope: Scope) => Promise<T>): Promise<T> {
+    assert(this.#scopes.getStore()?.open !== true, 'a transaction inside a transaction');
+    const scope: Scope = { open: false, long };
+    return this.#scopes.run(scope, () => run(scope));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#engine.close();
+    return this.#closing;
+  }
+
+  #driver(): Driver {
+    return {
+      init: async () => {},
+      destroy: () => this.close(),
+      acquireConnection: () => this.#acquire(),
+      beginTransaction: (connection) => this.#translated(() => inner(connection).begin(this.#long())),
+      commitTransaction: (connection) => this.#translated(() => inner(connection).commit()),
+      rollbackTransaction: (connection) => inner(connection).rollback(),
+      releaseConnection: async (connection) => inner(connection).release(),
+    };
+  }
+
+  async #acquire(): Promise<DatabaseConnection> {
+    if (this.#closing) throw closed();
+    // It would wait for the connection that its own transaction holds, or miss what the transaction wrote.
+    assert(
+      this.#scopes.getStore()?.open !== true,
+      "a statement bypasses its own transaction: use the transaction's db",
+    );
+    const connection = await this.#translated(() => this.#engine.acquire());
+    return new WalledConnection(connection, (query) => this.#execute(connection, query));
+  }
+
+  async #execute<R>(connection: EngineConnection, query: CompiledQuery): Promise<QueryResult<R>> {
+    const parameters = query.parameters.map(checkBinding);
+    const { rows, affected } = await this.#translated(() =>
+      connection.execute({ sql: query.sql, parameters, long: this.#long() }),
+    );
+    // Kysely's types say what a row is; the statement was made from them.
+    const typed = rows as R[];
+    return affected === undefined ? { rows: typed } : { rows: typed, numAffectedRows: affected };
+  }
+
+  async #translated<T>(run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      throw this.#engine.translate(error);
+    }
+  }
+
+  #long(): boolean {
+    return this.#scopes.getStore()?.long === true;
+  }
+}
+
+export interface Scope {
+  /** The transaction has begun and not ended. */
+  open: boolean;
+  readonly long: boolean;
+}
+
+class WalledConnection implements DatabaseConnection {
+  readonly inner: EngineConnection;
+  readonly #execute: <R>(query: CompiledQuery) => Promise<QueryResult<R>>;
+
+  constructor(connection: EngineConnection, execute: <R>(query: CompiledQuery) => Promise<QueryResult<R>>) {
+    this.inner = connection;
+    this.#execute = execute;
+  }
+
+  executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#execute(query);
+  }
+
+  streamQuery(): never {
+    assert(false, 'rows are read in pages, never streamed: a stream holds its connection');
+  }
+}
+
+function inner(connection: DatabaseConnection): EngineConnection {
+  assert(connection instanceof WalledConnection, 'the connection came through the wall');
+  return connection.inner;
+}
+
+/** Each driver has surprises of its own for other kinds: a lone `Date` binds NULL, a boolean a number, an array a list. */
+function checkBinding(value: unknown): Binding {
+  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (value instanceof Uint8Array) return value;
+  assert(
+    false,
+    `a statement may not bind a value of kind ${typeof value === 'number' ? 'NaN or infinite' : typeof value}`,
+  );
+}

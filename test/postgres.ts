@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { inject } from 'vitest';
+
+/** A database for one test or test file. `await using`, or call `drop`. */
+export interface ScratchDatabase extends AsyncDisposable {
+  /** As `openVault` and `GRANTRY_DATABASE` take it. */
+  readonly database: string;
+  drop(): Promise<void>;
+}
+
+/** An empty database on the run's PostgreSQL (an embedded one, or GRANTRY_TEST_POSTGRES_URL). */
+export async function scratchDatabase(): Promise<ScratchDatabase> {
+  const server = await postgresUrl();
+  const name = `grantry_test_${randomBytes(6).toString('hex')}`;
+  await administer(server, `create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  const drop = (): Promise<void> => administer(server, `drop database if exists ${name} with (force)`);
+  return { database: url.href, drop, [Symbol.asyncDispose]: drop };
+}
+
+/** A path for a SQLite file in a directory of its own; the file does not exist yet. */
+export function scratchSqlite(): ScratchDatabase & { readonly path: string; readonly directory: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'grantry-sqlite-'));
+  const path = join(directory, 'grantry.db');
+  const drop = async (): Promise<void> => rmSync(directory, { recursive: true, force: true });
+  return { database: `sqlite:${path}`, path, directory, drop, [Symbol.asyncDispose]: drop };
+}
+
+/** The superuser's URL of the run's PostgreSQL, which is started when nobody asked before. */
+export async function postgresUrl(): Promise<string> {
+  const answer: unknown = JSON.parse(await ask(inject('postgresBroker')));
+  const { url, error } = answer as { url?: string; error?: string }; // the broker of global-setup.ts says one of both
+  if (url === undefined) throw new Error(error ?? 'the broker has no PostgreSQL');
+  return url;
+}
+
+/** Runs one statement as superuser, outside of any store. */
+export async function administer(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function ask(broker: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(broker);
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk) => {
+      text += String(chunk);
+    });
+    socket.on('end', () => resolve(text));
+    socket.on('error', reject);
+  });
+}
