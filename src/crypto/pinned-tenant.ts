@@ -1,0 +1,104 @@
+import type { KeyObject } from 'node:crypto';
+import { assert, GrantryError } from '../base/errors.ts';
+import { Secret } from '../base/secret.ts';
+import type { World } from '../base/world.ts';
+import { createFingerprint, type Fingerprint } from './fingerprint.ts';
+import { openRecord, saltBytes, sealRecord } from './record.ts';
+
+/** Fingerprints stay the same over every rotation, so their key comes from the first version for ever. */
+const fingerprintVersion = 1;
+
+/** Where a sealed value stands. It opens nowhere else, and not beside another generation. */
+export interface SealPlace {
+  table: string;
+  row: string;
+  column: string;
+  /** 0 or more; counts the values this row has had. */
+  generation: number;
+}
+
+/** One tenant's unwrapped keys, for as long as the caller holds this object: no database is needed any more. */
+export interface PinnedTenant {
+  readonly tenant: string;
+  /** @throws {GrantryError} `invalid_request` when the plaintext is not well-formed Unicode: it would come back altered. */
+  seal(place: SealPlace, plaintext: Secret): string;
+  /** @throws {GrantryError} `integrity_failed` for every reason a value does not open; none is told apart. */
+  open(place: SealPlace, sealed: string): Secret;
+}
+
+/** @internal The one implementation of {@link PinnedTenant}; made by `TenantKeys` alone. */
+export class Pinned implements PinnedTenant {
+  readonly tenant: string;
+  /** A value did not open: perhaps these keys are no longer the tenant's, so the next pin reads them again. */
+  failed = false;
+  readonly #keys: ReadonlyMap<number, KeyObject>;
+  readonly #newestVersion: number;
+  readonly #vaultId: string;
+  readonly #world: World;
+
+  constructor(tenant: string, keys: ReadonlyMap<number, KeyObject>, vaultId: string, world: World) {
+    this.tenant = tenant;
+    this.#keys = keys;
+    this.#newestVersion = Math.max(...keys.keys());
+    this.#vaultId = vaultId;
+    this.#world = world;
+  }
+
+  seal(place: SealPlace, plaintext: Secret): string {
+    const text = plaintext.reveal();
+    if (!text.isWellFormed()) throw new GrantryError('invalid_request', 'A secret is not well-formed Unicode.');
+    const bytes = Buffer.from(text, 'utf8');
+    try {
+      return sealRecord({
+        purpose: 'record',
+        key: this.#key(this.#newestVersion),
+        keyVersion: this.#newestVersion,
+        context: this.#context(place),
+        salt: this.#world.randomBytes(saltBytes),
+        plaintext: bytes,
+      });
+    } finally {
+      bytes.fill(0);
+    }
+  }
+
+  open(place: SealPlace, sealed: string): Secret {
+    const opened = openRecord({
+      purpose: 'record',
+      findKey: (version) => this.#keys.get(version),
+      context: this.#context(place),
+      text: sealed,
+    });
+    // Nothing here seals an empty text, and a Secret is never one.
+    if (opened.outcome !== 'opened' || opened.plaintext.length === 0) {
+      this.failed = true;
+      throw integrityFailed();
+    }
+    const secret = new Secret(opened.plaintext.toString('utf8'));
+    opened.plaintext.fill(0);
+    return secret;
+  }
+
+  fingerprint(): Fingerprint {
+    return createFingerprint(this.#key(fingerprintVersion));
+  }
+
+  #key(version: number): KeyObject {
+    const key = this.#keys.get(version);
+    if (key === undefined) throw integrityFailed();
+    return key;
+  }
+
+  #context(place: SealPlace): readonly string[] {
+    assert(Number.isSafeInteger(place.generation) && place.generation >= 0, 'a generation is a whole number');
+    return [this.#vaultId, this.tenant, place.table, place.row, place.column, String(place.generation)];
+  }
+}
+
+/** The one error for everything that does not open. */
+export function integrityFailed(): GrantryError {
+  return new GrantryError(
+    'integrity_failed',
+    'A stored value does not open: it was moved, altered, or sealed otherwise.',
+  );
+}

@@ -1,0 +1,172 @@
+import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { assert } from '../base/errors.ts';
+
+/*
+ * A record, format 1 (frozen; test/vectors/ holds what any implementation must reproduce):
+ *
+ *   0      3        4       6             10         42           74            n-16   n
+ *   | GRY  | format | suite | key version | salt(32) | commit(32) | ciphertext  | tag  |
+ *
+ * Salt and key give, by HKDF-SHA-512, one AES-256-GCM key and nonce for this record alone, and a commitment to the
+ * key: GCM by itself can be made to open under two keys. The header and the context are authenticated with it.
+ */
+const magicAndFormat = Buffer.from('GRY\u0001', 'latin1');
+const suite = 1;
+const textPrefix = 'gry1.';
+const cipherName = 'aes-256-gcm';
+
+const at = { suite: 4, keyVersion: 6, salt: 10, commitment: 42, ciphertext: 74 } as const;
+const tagBytes = 16;
+const derived = { keyEnd: 32, commitmentEnd: 64, bytes: 76 } as const;
+
+export const saltBytes = 32;
+export const keyVersionMax = 0xffff_ffff;
+
+/** What a record holds; each purpose derives keys of its own, so a record of one never opens as the other. */
+export type Purpose = 'record' | 'wrap';
+
+const info: Record<Purpose, Buffer> = { record: infoOf('grantry1/record'), wrap: infoOf('grantry1/wrap') };
+
+export interface SealInput {
+  purpose: Purpose;
+  key: KeyObject;
+  /** 1 to 2^32 − 1; stands in the record, so that its key can be found again. */
+  keyVersion: number;
+  /** Where the value belongs. A record opens only with exactly these texts, in this order. */
+  context: readonly string[];
+  /** 32 random bytes, never used before: they make the record's key a single-use key. */
+  salt: Uint8Array;
+  plaintext: Uint8Array;
+}
+
+export interface OpenInput {
+  purpose: Purpose;
+  /** The one key to try, by the version in the record; undefined refuses it. */
+  findKey: (version: number) => KeyObject | undefined;
+  context: readonly string[];
+  text: string;
+}
+
+/**
+ * `wrong_key`: well-formed, but not made with this key (or its salt or commitment was altered, which looks the same).
+ * `damaged`: everything else. Only the unwrapping of tenant keys may tell the two apart to anybody.
+ */
+export type Opened = { outcome: 'opened'; plaintext: Buffer } | { outcome: 'wrong_key' } | { outcome: 'damaged' };
+
+/** Seals bytes into the text form `gry1.` + base64url. The caller owns `plaintext` and overwrites it. */
+export function sealRecord(input: SealInput): string {
+  assert(input.salt.length === saltBytes, 'a salt has 32 bytes');
+  assert(isKeyVersion(input.keyVersion), 'a key version is an integer from 1 to 2^32 - 1');
+  const record = Buffer.alloc(at.ciphertext + input.plaintext.length + tagBytes);
+  magicAndFormat.copy(record);
+  record.writeUInt16BE(suite, at.suite);
+  record.writeUInt32BE(input.keyVersion, at.keyVersion);
+  record.set(input.salt, at.salt);
+  const keys = deriveKeys(input.key, input.salt, input.purpose);
+  try {
+    record.set(keys.commitment, at.commitment);
+    const cipher = createCipheriv(cipherName, keys.key, keys.nonce, { authTagLength: tagBytes });
+    cipher.setAAD(additionalData(record, input.context));
+    record.set(cipher.update(input.plaintext), at.ciphertext);
+    cipher.final();
+    record.set(cipher.getAuthTag(), record.length - tagBytes);
+  } finally {
+    keys.all.fill(0);
+  }
+  return textPrefix + record.toString('base64url');
+}
+
+/** Opens a sealed text. The caller overwrites the plaintext after use. Never throws for anything a record may hold. */
+export function openRecord(input: OpenInput): Opened {
+  const record = decodeText(input.text);
+  if (record === undefined || !hasKnownHeader(record)) return { outcome: 'damaged' };
+  const key = input.findKey(record.readUInt32BE(at.keyVersion));
+  if (key === undefined) return { outcome: 'damaged' };
+  const keys = deriveKeys(key, record.subarray(at.salt, at.commitment), input.purpose);
+  try {
+    if (!timingSafeEqual(keys.commitment, record.subarray(at.commitment, at.ciphertext))) {
+      return { outcome: 'wrong_key' };
+    }
+    return decrypt(record, keys, additionalData(record, input.context));
+  } finally {
+    keys.all.fill(0);
+  }
+}
+
+/** True for the numbers a record's header can carry as its key's version. */
+export function isKeyVersion(version: number): boolean {
+  return Number.isInteger(version) && version >= 1 && version <= keyVersionMax;
+}
+
+function decrypt(record: Buffer, keys: DerivedKeys, additional: Buffer): Opened {
+  const decipher = createDecipheriv(cipherName, keys.key, keys.nonce, { authTagLength: tagBytes });
+  decipher.setAAD(additional);
+  decipher.setAuthTag(record.subarray(record.length - tagBytes));
+  // update() already gives plaintext, whoever wrote it: nothing may look at it until final() has checked the tag.
+  const plaintext = decipher.update(record.subarray(at.ciphertext, record.length - tagBytes));
+  try {
+    decipher.final();
+  } catch {
+    plaintext.fill(0);
+    return { outcome: 'damaged' };
+  }
+  return { outcome: 'opened', plaintext };
+}
+
+/** One text for one record: Node decodes base64url leniently, and what does not encode back to itself is refused. */
+function decodeText(text: string): Buffer | undefined {
+  if (!text.startsWith(textPrefix)) return undefined;
+  const body = text.slice(textPrefix.length);
+  const record = Buffer.from(body, 'base64url');
+  return record.toString('base64url') === body ? record : undefined;
+}
+
+function hasKnownHeader(record: Buffer): boolean {
+  return (
+    record.length >= at.ciphertext + tagBytes &&
+    record.subarray(0, at.suite).equals(magicAndFormat) &&
+    record.readUInt16BE(at.suite) === suite
+  );
+}
+
+interface DerivedKeys {
+  key: Buffer;
+  commitment: Buffer;
+  nonce: Buffer;
+  /** The memory of all three, to be overwritten. */
+  all: Buffer;
+}
+
+function deriveKeys(key: KeyObject, salt: Uint8Array, purpose: Purpose): DerivedKeys {
+  const all = Buffer.from(hkdfSync('sha512', key, salt, info[purpose], derived.bytes));
+  return {
+    key: all.subarray(0, derived.keyEnd),
+    commitment: all.subarray(derived.keyEnd, derived.commitmentEnd),
+    nonce: all.subarray(derived.commitmentEnd),
+    all,
+  };
+}
+
+/** Header and context; each text carries its length, so that "ab" + "c" and "a" + "bc" differ. */
+function additionalData(record: Buffer, context: readonly string[]): Buffer {
+  let size: number = at.ciphertext;
+  for (const part of context) size += 4 + Buffer.byteLength(part);
+  const data = Buffer.alloc(size);
+  record.copy(data, 0, 0, at.ciphertext);
+  let offset: number = at.ciphertext;
+  for (const part of context) {
+    // Lone surrogates all become the same replacement character: two contexts would share one form.
+    assert(part.isWellFormed(), 'a context is well-formed Unicode');
+    const written = data.write(part, offset + 4);
+    data.writeUInt32BE(written, offset);
+    offset += 4 + written;
+  }
+  return data;
+}
+
+function infoOf(label: string): Buffer {
+  const bytes = Buffer.alloc(label.length + 2);
+  bytes.write(label, 'latin1');
+  bytes.writeUInt16BE(suite, label.length);
+  return bytes;
+}

@@ -1,0 +1,74 @@
+import type { KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { link, mkdir, open, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { assert, GrantryError } from '../base/errors.ts';
+import type { World } from '../base/world.ts';
+import { loadRootKey } from './root-key.ts';
+import { encodeKeyText, rootKeyBytes, weaknessOf } from './root-key-text.ts';
+
+/**
+ * Makes a file with a new random root key, readable by its owner alone, and gives the key that stands there.
+ *
+ * Any number of processes may call this for one path at once: all get the same key, and none ever sees half a file. A
+ * file that exists is never changed. When this resolves, the key survives a power failure.
+ *
+ * @throws {GrantryError} `vault_sealed` when the file cannot be made, or what stands there is no usable key.
+ */
+export async function createRootKeyFile(path: string, world: World): Promise<KeyObject> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    // A key that was put there beforehand may stand on a file system that nobody can write to.
+    if (!existsSync(path)) await writeOnce(path, world);
+    // The file of a faster process needs it as well: that process may die before its own call.
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    if (error instanceof GrantryError) throw error;
+    const code = codeOf(error) ?? 'unknown error';
+    throw new GrantryError('vault_sealed', `The root key file ${path} cannot be made (${code}).`, { cause: error });
+  }
+  return loadRootKey({ kind: 'file', path });
+}
+
+/** Writes beside the path, then links: a link appears whole or not at all, and never replaces what is there. */
+async function writeOnce(path: string, world: World): Promise<void> {
+  const temporary = `${path}.${Buffer.from(world.randomBytes(8)).toString('hex')}.new`;
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    try {
+      await writeKey(file, world);
+    } finally {
+      await file.close();
+    }
+    await link(temporary, path);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await unlink(temporary);
+  }
+}
+
+async function writeKey(file: Awaited<ReturnType<typeof open>>, world: World): Promise<void> {
+  const key = world.randomBytes(rootKeyBytes);
+  assert(weaknessOf(key) === undefined, 'the random source gives a strong key');
+  const text = encodeKeyText(key);
+  key.fill(0);
+  await file.writeFile(text);
+  text.fill(0);
+  await file.sync();
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}

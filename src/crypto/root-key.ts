@@ -1,0 +1,175 @@
+import { execFile } from 'node:child_process';
+import { createSecretKey, type KeyObject } from 'node:crypto';
+import { close, constants, read } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { describeRootKeySource, type RootKeySource } from './root-key-source.ts';
+import { decodeKeyText, weaknessOf } from './root-key-text.ts';
+
+export { parseRootKeySource, type RootKeySource } from './root-key-source.ts';
+
+const lineEnd = 0x0a;
+const othersMayAccess = 0o077;
+const windows = process.platform === 'win32';
+const readDescriptor = promisify(read);
+const closeDescriptor = promisify(close);
+
+/** Keys from sources that give them once; see {@link loadRootKey}. */
+const remembered = new Map<string, Promise<KeyObject>>();
+
+/**
+ * Reads the root key: 32 bytes in base64 or base64url.
+ *
+ * A variable (`env:`) is deleted from `process.env` as soon as its key was accepted, so that neither child processes nor
+ * diagnostic reports get it; a descriptor (`fd:`) is read up to the first line end, or its end, and closed. Both give
+ * their key once, so the process remembers it, and opening a second vault from the same source works. A variable that
+ * is set again is read again. Files and commands are read each time.
+ *
+ * @throws {GrantryError} `vault_sealed`, naming the source, when there is no key, it is weak, the file may be read by
+ * others, or the command fails or takes longer than 30 seconds.
+ */
+export async function loadRootKey(source: RootKeySource): Promise<KeyObject> {
+  if (source.kind === 'env') return readVariable(source);
+  if (source.kind === 'fd') return once(source, () => readFd(source));
+  return accept(await (source.kind === 'file' ? readFileSource(source) : runCommand(source)), source);
+}
+
+/** A failure is remembered as well: the number of a closed descriptor may name another file by now. */
+function once(source: RootKeySource, readText: () => Promise<Buffer>): Promise<KeyObject> {
+  const name = describeRootKeySource(source);
+  const known = remembered.get(name);
+  if (known !== undefined) return known;
+  const loading = readText().then((text) => accept(text, source));
+  remembered.set(name, loading);
+  return loading;
+}
+
+function readVariable(source: RootKeySource & { kind: 'env' }): Promise<KeyObject> {
+  const text = process.env[source.name];
+  if (text === undefined || text === '') {
+    const known = remembered.get(describeRootKeySource(source));
+    if (known !== undefined) return known;
+    throw sealed(source, 'is not set');
+  }
+  const key = accept(Buffer.from(text), source);
+  delete process.env[source.name];
+  const loaded = Promise.resolve(key);
+  remembered.set(describeRootKeySource(source), loaded);
+  return loaded;
+}
+
+async function readFd(source: RootKeySource & { kind: 'fd' }): Promise<Buffer> {
+  try {
+    const text = await readUpToLimit((into, offset) =>
+      readDescriptor(source.fd, into, offset, into.length - offset, null),
+    );
+    await closeDescriptor(source.fd);
+    return text;
+  } catch (error) {
+    throw sealed(source, `cannot be read (${codeOf(error)})`, error);
+  }
+}
+
+async function readFileSource(source: RootKeySource & { kind: 'file' }): Promise<Buffer> {
+  let file: FileHandle | undefined;
+  try {
+    // Without O_NONBLOCK a named pipe that nobody writes to would hang the start.
+    file = await open(source.path, constants.O_RDONLY | (windows ? 0 : constants.O_NONBLOCK));
+    const handle = file;
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw sealed(source, 'is not a regular file');
+    if (!windows && (stats.mode & othersMayAccess) !== 0) {
+      throw sealed(source, 'may be accessed by others', undefined, `Run: chmod 600 ${quoted(source.path)}`);
+    }
+    return await readUpToLimit((into, offset) => handle.read(into, offset, into.length - offset, null));
+  } catch (error) {
+    if (error instanceof GrantryError) throw error;
+    throw sealed(source, codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`, error);
+  } finally {
+    await file?.close();
+  }
+}
+
+/** Reads to the first line end, the end or one byte too many. */
+async function readUpToLimit(
+  readInto: (into: Buffer, offset: number) => Promise<{ bytesRead: number }>,
+): Promise<Buffer> {
+  const text = Buffer.alloc(limits.rootKeyTextBytesMax + 1);
+  let length = 0;
+  while (length < text.length) {
+    const { bytesRead } = await readInto(text, length);
+    length += bytesRead;
+    if (bytesRead === 0 || text.subarray(0, length).includes(lineEnd)) break;
+  }
+  return text.subarray(0, length);
+}
+
+function runCommand(source: RootKeySource & { kind: 'command' }): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      source.program,
+      source.args,
+      {
+        encoding: 'buffer',
+        timeout: limits.rootKeyCommandMs,
+        maxBuffer: limits.rootKeyTextBytesMax,
+        killSignal: 'SIGKILL',
+        windowsHide: true,
+      },
+      (error, stdout, stderr) => {
+        stderr.fill(0);
+        if (error === null) {
+          resolve(stdout);
+          return;
+        }
+        stdout.fill(0);
+        // The error's own message repeats the arguments and what the program wrote: it goes no further.
+        reject(sealed(source, failureOf(error)));
+      },
+    );
+    child.stdin?.on('error', () => {});
+    child.stdin?.end();
+  });
+}
+
+function failureOf(error: { code?: unknown; killed?: boolean | undefined }): string {
+  if (error.code === 'ENOENT') return 'was not found';
+  if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return 'printed more than a key';
+  if (error.killed === true) return `gave no key within ${limits.rootKeyCommandMs / 1_000} seconds`;
+  return typeof error.code === 'number' ? `failed with exit code ${error.code}` : `failed (${codeOf(error)})`;
+}
+
+/** Decodes and judges a key's text, and overwrites it. */
+function accept(text: Buffer, source: RootKeySource): KeyObject {
+  const key = text.length > limits.rootKeyTextBytesMax ? undefined : decodeKeyText(text);
+  const isEmpty = text.length === 0;
+  text.fill(0);
+  if (isEmpty) throw sealed(source, 'is empty: it holds no key');
+  if (key === undefined) throw sealed(source, 'does not hold 32 bytes in base64');
+  try {
+    const weakness = weaknessOf(key);
+    if (weakness !== undefined) {
+      throw sealed(source, `holds a key that ${weakness}`, undefined, 'Use 32 random bytes: openssl rand -base64 32');
+    }
+    return createSecretKey(key);
+  } finally {
+    key.fill(0);
+  }
+}
+
+function sealed(source: RootKeySource, what: string, cause?: unknown, action?: string): GrantryError {
+  const name = describeRootKeySource(source);
+  return new GrantryError('vault_sealed', `There is no usable root key: ${name} ${what}.`, { cause, action });
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : 'unknown error';
+}
+
+/** Fit for pasting into a POSIX shell. */
+function quoted(path: string): string {
+  return /^[\w./@%+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

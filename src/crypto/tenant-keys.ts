@@ -1,0 +1,196 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { GrantryError } from '../base/errors.ts';
+import { limits, timesOf } from '../base/limits.ts';
+import type { World } from '../base/world.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import { integrityFailed, Pinned, type PinnedTenant } from './pinned-tenant.ts';
+import { isKeyVersion, openRecord, saltBytes, sealRecord } from './record.ts';
+
+export type { Fingerprint } from './fingerprint.ts';
+export type { PinnedTenant, SealPlace } from './pinned-tenant.ts';
+
+/** Owns what belongs to no customer: app secrets, the fingerprint key. Its name cannot be given to a tenant. */
+export const systemTenant = '$system';
+
+const firstVersion = 1;
+const keyBytes = 32;
+const makeTriesMax = 3;
+
+/** A tenant's key as the database holds it: sealed with the root key. */
+export interface StoredTenantKey {
+  tenant: string;
+  version: number;
+  wrapped: string;
+}
+
+/** Where wrapped keys are kept. */
+export interface TenantKeyStore {
+  /** Every version of that tenant's key. */
+  load(tenant: string): Promise<readonly StoredTenantKey[]>;
+  /** Inserts, and does nothing when that version exists: another process was faster. */
+  insert(key: StoredTenantKey): Promise<void>;
+}
+
+export interface TenantKeysOptions {
+  rootKey: KeyObject;
+  /** Bound into every seal; never changes. */
+  vaultId: string;
+  world: World;
+  store: TenantKeyStore;
+  /** Tenants whose unwrapped keys are held; {@link limits}.tenantKeysMax when left out. */
+  cacheMax?: number;
+  /** How long an unwrapped key is used before the store is asked again; 10 minutes when left out. */
+  cacheMs?: number;
+}
+
+export interface PinOptions {
+  /**
+   * Asks the store although the keys are cached. Needed before the first value of a grant is sealed: another process may
+   * have shredded the tenant's keys since, and what the old key seals nobody opens.
+   */
+  fresh?: boolean;
+}
+
+interface Cached {
+  readonly pinned: Pinned;
+  readonly loadedAt: number;
+}
+
+/**
+ * The keys of all tenants, unwrapped when needed and cached.
+ *
+ * @example
+ * const keys = new TenantKeys({ rootKey, vaultId, world, store });
+ * const acme = await keys.pin('acme');
+ * const sealed = acme.seal({ table: 'oauth_tokens', row: id, column: 'refresh_token', generation: 1 }, token);
+ */
+export class TenantKeys {
+  readonly #rootKey: KeyObject;
+  readonly #vaultId: string;
+  readonly #world: World;
+  readonly #store: TenantKeyStore;
+  readonly #cacheMs: number;
+  // The cache's own expiry would read a clock that is not the world's.
+  readonly #cache: LRUCache<string, Cached>;
+  readonly #loading = new Map<string, Promise<Pinned>>();
+  #fingerprint: Fingerprint | undefined;
+
+  constructor(options: TenantKeysOptions) {
+    this.#rootKey = options.rootKey;
+    this.#vaultId = options.vaultId;
+    this.#world = options.world;
+    this.#store = options.store;
+    this.#cacheMs = options.cacheMs ?? timesOf(options.world).tenantKeyCachedMs;
+    this.#cache = new LRUCache({ max: options.cacheMax ?? limits.tenantKeysMax });
+  }
+
+  /**
+   * Unwraps the tenant's keys, or makes the first one, and holds them in the object that is returned.
+   *
+   * @throws {GrantryError} `vault_sealed` when another root key wrapped them; `integrity_failed` when they were altered
+   * or moved; whatever the store throws.
+   */
+  pin(tenant: string, options: PinOptions = {}): Promise<PinnedTenant> {
+    return this.#pin(tenant, options);
+  }
+
+  /** Drops the tenant's cached keys: after they were shredded. Objects that were pinned before keep working. */
+  forget(tenant: string): void {
+    this.#cache.delete(tenant);
+    // Whoever asks from now on gets an answer that was read from now on.
+    this.#loading.delete(tenant);
+  }
+
+  /**
+   * Gives the function that names secrets; see {@link Fingerprint}. Stable over every rotation of keys.
+   *
+   * @throws {GrantryError} as {@link TenantKeys.pin}
+   */
+  async fingerprinter(): Promise<Fingerprint> {
+    if (this.#fingerprint !== undefined) return this.#fingerprint;
+    const pinned = await this.#pin(systemTenant);
+    this.#fingerprint ??= pinned.fingerprint();
+    return this.#fingerprint;
+  }
+
+  async #pin(tenant: string, options: PinOptions = {}): Promise<Pinned> {
+    if (options.fresh !== true) {
+      const cached = this.#cache.get(tenant);
+      if (cached !== undefined && this.#isUsable(cached)) return cached.pinned;
+      const loading = this.#loading.get(tenant);
+      if (loading !== undefined) return loading;
+    }
+    const loading = this.#load(tenant);
+    this.#loading.set(tenant, loading);
+    try {
+      return await loading;
+    } finally {
+      if (this.#loading.get(tenant) === loading) this.#loading.delete(tenant);
+    }
+  }
+
+  #isUsable(cached: Cached): boolean {
+    return !cached.pinned.failed && this.#world.monotonic() - cached.loadedAt < this.#cacheMs;
+  }
+
+  /** Starts one load; its result is cached unless `forget` was called, or a fresher load began, in the meantime. */
+  #load(tenant: string): Promise<Pinned> {
+    const loadedAt = this.#world.monotonic();
+    const loading: Promise<Pinned> = this.#readOrMake(tenant).then((stored) => {
+      const pinned = new Pinned(tenant, this.#unwrapAll(tenant, stored), this.#vaultId, this.#world);
+      if (this.#loading.get(tenant) === loading) this.#cache.set(tenant, { pinned, loadedAt });
+      return pinned;
+    });
+    return loading;
+  }
+
+  async #readOrMake(tenant: string): Promise<readonly StoredTenantKey[]> {
+    for (let tries = 0; tries < makeTriesMax; tries += 1) {
+      const stored = await this.#store.load(tenant);
+      if (stored.length > 0) return stored;
+      // Several processes may be here at once. Only what is read back counts, never the key made here.
+      await this.#store.insert({ tenant, version: firstVersion, wrapped: this.#wrapNewKey(tenant) });
+    }
+    throw new GrantryError('storage_unavailable', "A tenant's key vanishes as soon as it is made.");
+  }
+
+  #wrapNewKey(tenant: string): string {
+    const plaintext = this.#world.randomBytes(keyBytes);
+    const wrapped = sealRecord({
+      purpose: 'wrap',
+      key: this.#rootKey,
+      keyVersion: firstVersion,
+      context: this.#wrapContext(tenant, firstVersion),
+      salt: this.#world.randomBytes(saltBytes),
+      plaintext,
+    });
+    plaintext.fill(0);
+    return wrapped;
+  }
+
+  #unwrapAll(tenant: string, stored: readonly StoredTenantKey[]): ReadonlyMap<number, KeyObject> {
+    return new Map(stored.map((key) => [key.version, this.#unwrap(tenant, key)]));
+  }
+
+  #unwrap(tenant: string, stored: StoredTenantKey): KeyObject {
+    if (!isKeyVersion(stored.version)) throw integrityFailed();
+    const opened = openRecord({
+      purpose: 'wrap',
+      findKey: (version) => (version === stored.version ? this.#rootKey : undefined),
+      context: this.#wrapContext(tenant, stored.version),
+      text: stored.wrapped,
+    });
+    if (opened.outcome === 'wrong_key') {
+      throw new GrantryError('vault_sealed', 'The root key is not the one this database was made with.');
+    }
+    if (opened.outcome === 'damaged' || opened.plaintext.length !== keyBytes) throw integrityFailed();
+    const key = createSecretKey(opened.plaintext);
+    opened.plaintext.fill(0);
+    return key;
+  }
+
+  #wrapContext(tenant: string, version: number): readonly string[] {
+    return [this.#vaultId, tenant, String(version)];
+  }
+}

@@ -1,0 +1,111 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { isGrantryError } from '../base/errors.ts';
+import { Secret } from '../base/secret.ts';
+import { systemWorld, type World } from '../base/world.ts';
+import { createFingerprint } from './fingerprint.ts';
+import { Pinned } from './pinned-tenant.ts';
+import { type StoredTenantKey, TenantKeys } from './tenant-keys.ts';
+
+const hex = z.string().transform((text) => Buffer.from(text, 'hex'));
+const place = z.object({ table: z.string(), row: z.string(), column: z.string(), generation: z.number() });
+const where = {
+  name: z.string(),
+  tenantKey: hex,
+  keyVersion: z.number(),
+  vaultId: z.string(),
+  tenant: z.string(),
+  place,
+};
+const wrap = { name: z.string(), rootKey: hex, vaultId: z.string(), tenant: z.string(), version: z.number() };
+const code = z.enum(['integrity_failed', 'vault_sealed']);
+const schema = z.object({
+  format: z.string(),
+  records: z.array(z.object({ ...where, salt: hex, plaintext: z.string(), sealed: z.string() })).min(7),
+  refusedRecords: z.array(z.object({ ...where, sealed: z.string(), expect: code })).min(39),
+  wraps: z.array(z.object({ ...wrap, salt: hex, tenantKey: hex, wrapped: z.string() })).min(3),
+  refusedWraps: z.array(z.object({ ...wrap, wrapped: z.string(), expect: code })).min(9),
+  fingerprints: z.array(z.object({ systemKey: hex, secret: z.string(), fingerprint: z.string() })).min(2),
+});
+
+const file = new URL('../../test/vectors/record-v1.json', import.meta.url);
+const vectors = schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+
+/** A world whose dice give exactly these bytes, in this order. */
+function rolling(...rolls: readonly Uint8Array[]): World {
+  const left = [...rolls];
+  const randomBytes = (count: number): Uint8Array => {
+    const roll = left.shift();
+    if (roll?.length !== count) throw new Error('the dice were thrown otherwise than expected');
+    return Uint8Array.from(roll);
+  };
+  return { ...systemWorld(), randomBytes };
+}
+
+function pinned(
+  vector: { tenant: string; keyVersion: number; tenantKey: Buffer; vaultId: string },
+  world: World,
+): Pinned {
+  const keys = new Map<number, KeyObject>([[vector.keyVersion, createSecretKey(vector.tenantKey)]]);
+  return new Pinned(vector.tenant, keys, vector.vaultId, world);
+}
+
+function tenantKeys(vector: { rootKey: Buffer; vaultId: string }, rows: StoredTenantKey[], world: World): TenantKeys {
+  return new TenantKeys({
+    rootKey: createSecretKey(vector.rootKey),
+    vaultId: vector.vaultId,
+    world,
+    store: {
+      load: () => Promise.resolve([...rows]),
+      insert: (row) => Promise.resolve(void rows.push(row)),
+    },
+  });
+}
+
+describe('records', () => {
+  test.each(vectors.records)('$name: seals to the vector, and the vector opens', (vector) => {
+    const tenant = pinned(vector, rolling(vector.salt));
+    expect(tenant.seal(vector.place, new Secret(vector.plaintext))).toBe(vector.sealed);
+    expect(tenant.open(vector.place, vector.sealed).reveal()).toBe(vector.plaintext);
+  });
+
+  test.each(vectors.refusedRecords)('refused: $name', (vector) => {
+    expect.assertions(1);
+    try {
+      pinned(vector, rolling()).open(vector.place, vector.sealed);
+    } catch (error) {
+      expect(isGrantryError(error, vector.expect)).toBe(true);
+    }
+  });
+});
+
+describe('wraps', () => {
+  test.each(vectors.wraps)('$name: the vector unwraps to its key', async (vector) => {
+    const { tenant, version, wrapped } = vector;
+    const fromWrap = await tenantKeys(vector, [{ tenant, version, wrapped }], rolling(Buffer.alloc(32, 7))).pin(tenant);
+    const known = pinned({ ...vector, keyVersion: version }, rolling(Buffer.alloc(32, 7)));
+    const at = { table: 't', row: 'r', column: 'c', generation: 1 };
+    expect(fromWrap.seal(at, new Secret('FAKE'))).toBe(known.seal(at, new Secret('FAKE')));
+  });
+
+  test.each(vectors.wraps.filter((vector) => vector.version === 1))(
+    '$name: a new key wraps to the vector',
+    async (vector) => {
+      const rows: StoredTenantKey[] = [];
+      await tenantKeys(vector, rows, rolling(vector.tenantKey, vector.salt)).pin(vector.tenant);
+      expect(rows).toEqual([{ tenant: vector.tenant, version: 1, wrapped: vector.wrapped }]);
+    },
+  );
+
+  test.each(vectors.refusedWraps)('refused: $name', async (vector) => {
+    const { tenant, version, wrapped } = vector;
+    const keys = tenantKeys(vector, [{ tenant, version, wrapped }], rolling());
+    await expect(keys.pin(tenant)).rejects.toMatchObject({ name: 'GrantryError', code: vector.expect });
+  });
+});
+
+test.each(vectors.fingerprints)('fingerprint $fingerprint', (vector) => {
+  expect(createFingerprint(createSecretKey(vector.systemKey))(new Secret(vector.secret))).toBe(vector.fingerprint);
+});
