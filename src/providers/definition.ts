@@ -38,13 +38,18 @@ const invalidTokenRule = z.strictObject({
   status: z.number().int().min(100).max(599).optional(),
   /** A JSON Pointer (RFC 6901) into the body. */
   pointer: z.string().max(256).optional(),
+  /** What stands at the pointer; anything when left out. */
   equals: z.union([z.string().max(256), z.number(), z.boolean(), z.null()]).optional(),
+  /** Matches when nothing stands at the pointer: a body that does not say why. */
+  absent: z.literal(true).optional(),
 });
 
 const endpoints = z.strictObject({
   authorization: url.optional(),
   token: url.optional(),
   revocation: url.optional(),
+  /** An older form that takes `token` alone, without client authentication; tried when the current one is gone. */
+  revocationLegacy: url.optional(),
 });
 
 const health = z.strictObject({
@@ -69,6 +74,11 @@ export const providerDefinition = z
     id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
     name: text.optional(),
     documentation: url.optional(),
+    /** Where the facts of this definition were read, and when (a year, month or day): providers change them. */
+    sources: z
+      .array(z.strictObject({ url, read: z.string().regex(/^\d{4}(-\d{2}){0,2}$/), note: text.optional() }))
+      .max(32)
+      .optional(),
     issuer: url.optional(),
     endpoints: endpoints.optional(),
     dataCenters: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), z.record(z.string().max(64), url)).optional(),
@@ -83,13 +93,18 @@ export const providerDefinition = z
     capture: z.strictObject({ callback: textMap.optional(), token: textMap.optional() }).optional(),
     scopePrefix: text.optional(),
     scopeSeparator: z.string().min(1).max(3).default(' '),
+    /** `dotted`: `Service.part.OPERATION`, compared without regard to case; `ALL` and a shorter path cover the rest. */
+    scopeMatching: z.enum(['exact', 'dotted']).default('exact'),
     authorizationParameters: textMap.default({}),
     refreshParameters: textMap.default({}),
     accessToken: z
       .strictObject({
         lifetimeSeconds: seconds.min(1).default(3600),
         expiresInUnit: z.enum(['s', 'ms']).default('s'),
-        scheme: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,31}$/).default('Bearer'),
+        scheme: z
+          .string()
+          .regex(/^[A-Za-z][A-Za-z0-9-]{0,31}$/)
+          .default('Bearer'),
         earlyRefreshSeconds: seconds.default(300),
       })
       .prefault({}),
@@ -105,23 +120,31 @@ export const providerDefinition = z
         livePerUserAndClient: z.number().int().positive().nullable().default(null),
       })
       .prefault({}),
-    tokenLimit: z
-      .strictObject({ requests: z.number().int().positive(), windowSeconds: seconds.min(1) })
-      .optional(),
+    tokenLimit: z.strictObject({ requests: z.number().int().positive(), windowSeconds: seconds.min(1) }).optional(),
     errors: z.array(errorRule).max(64).default([]),
     api: z.strictObject({
-      hosts: z.array(url).min(1).max(256),
+      /** Origins that may get an access token; `https://*.example.com` stands for every host below that name. */
+      hosts: z.array(url).min(1).max(512),
       base: url.optional(),
       basePath: z.string().max(256).default(''),
       headers: textMap.default({}),
       organization: z.strictObject({ in: z.enum(['header', 'query']), name: text }).optional(),
-      invalidToken: z.array(invalidTokenRule).max(32).default([{ status: 401 }]),
+      invalidToken: z
+        .array(invalidTokenRule)
+        .max(32)
+        .default([{ status: 401 }]),
+      /** Recognises "the token is good, but lacks a scope"; wins over an `invalidToken` rule that has a status alone. */
+      scopeMissing: z.array(invalidTokenRule).max(32).default([]),
       health: health.optional(),
     }),
   })
   .superRefine((definition, context) => {
     if (definition.issuer === undefined && definition.endpoints?.token === undefined) {
-      context.addIssue({ code: 'custom', path: ['endpoints', 'token'], message: 'endpoints.token or issuer is required' });
+      context.addIssue({
+        code: 'custom',
+        path: ['endpoints', 'token'],
+        message: 'endpoints.token or issuer is required',
+      });
     }
     if (definition.pkce === 'off' && definition.pkceReason === undefined) {
       context.addIssue({ code: 'custom', path: ['pkceReason'], message: 'pkce "off" needs a pkceReason' });
@@ -132,3 +155,7 @@ export const providerDefinition = z
 export type ProviderDefinition = z.output<typeof providerDefinition>;
 /** A definition as written in a file. */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
+/** One rule of `errors`. */
+export type ErrorRule = ProviderDefinition['errors'][number];
+/** One rule of `api.invalidToken` or `api.scopeMissing`. */
+export type AnswerRule = ProviderDefinition['api']['invalidToken'][number];

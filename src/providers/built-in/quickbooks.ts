@@ -1,0 +1,52 @@
+import type { ProviderDefinition } from '../definition.ts';
+import { define } from './define.ts';
+
+/** QuickBooks Online: 24 hours of overlap, and the company's id comes with the callback alone. */
+export function quickbooks(): ProviderDefinition {
+  const accounts = 'https://oauth.platform.intuit.com';
+  return define({
+    id: 'quickbooks',
+    name: 'QuickBooks Online',
+    documentation:
+      'https://developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0',
+    sources: [
+      { url: 'https://www.npmjs.com/package/intuit-oauth', read: '2026', note: 'endpoints, overlap' },
+      {
+        url: 'https://blogs.intuit.com/2025/11/12/important-changes-to-refresh-token-policy/',
+        read: '2026',
+        note: 'lives',
+      },
+    ],
+    endpoints: {
+      authorization: 'https://appcenter.intuit.com/connect/oauth2',
+      token: '{dc.accounts}/oauth2/v1/tokens/bearer',
+      revocation: 'https://developer.api.intuit.com/v2/oauth2/tokens/revoke',
+    },
+    // One authorization server, two sets of companies: development keys see the sandbox ones alone.
+    dataCenters: {
+      production: { accounts, api: 'https://quickbooks.api.intuit.com' },
+      sandbox: { accounts, api: 'https://sandbox-quickbooks.api.intuit.com' },
+    },
+    clientAuthentication: 'client_secret_basic',
+    pkce: 'off',
+    pkceReason: 'Intuit documents no PKCE for its authorization server.',
+    capture: { callback: { realmId: 'realm_id' } },
+    accessToken: { lifetimeSeconds: 3600 },
+    refreshToken: {
+      rotation: 'timed_overlap',
+      overlapSeconds: 86_400,
+      idleSeconds: 8_640_000,
+      absoluteSeconds: 157_680_000,
+    },
+    api: {
+      hosts: ['https://quickbooks.api.intuit.com', 'https://sandbox-quickbooks.api.intuit.com'],
+      base: '{dc.api}',
+      headers: { Accept: 'application/json' },
+      health: {
+        path: '/v3/company/{metadata.realm_id}/companyinfo/{metadata.realm_id}',
+        name: '/CompanyInfo/CompanyName',
+        scope: 'com.intuit.quickbooks.accounting',
+      },
+    },
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * The names under which a Zoho host stands in `dataCenters`.
+ *
+ * `api` is the gateway that most products share and that the token answer calls `api_domain`.
+ */
+export type ZohoHost =
+  | 'accounts'
+  | 'api'
+  | 'sandbox'
+  | 'developer'
+  | 'content'
+  | 'analytics'
+  | 'calendar'
+  | 'campaigns'
+  | 'catalyst'
+  | 'cliq'
+  | 'creator'
+  | 'desk'
+  | 'mail'
+  | 'people'
+  | 'projects'
+  | 'recruit'
+  | 'sign'
+  | 'workdrive';
+
+export type ZohoDataCenter = Readonly<Record<ZohoHost, string>>;
+
+/**
+ * Every Zoho data centre with its hosts, in the order in which they are tried and listed; the first is the default.
+ *
+ * Canada's products live under `zohocloud.ca` and its gateway under `zohoapis.ca`; `zoho.ca` is not Zoho's. Bulk files
+ * have a host of their own, which Canada and Saudi Arabia name differently.
+ */
+export function zohoDataCenters(): Record<string, ZohoDataCenter> {
+  return {
+    us: hosts('zoho.com', 'zohoapis.com'),
+    eu: hosts('zoho.eu', 'zohoapis.eu'),
+    in: hosts('zoho.in', 'zohoapis.in'),
+    au: hosts('zoho.com.au', 'zohoapis.com.au'),
+    jp: hosts('zoho.jp', 'zohoapis.jp'),
+    ca: { ...hosts('zohocloud.ca', 'zohoapis.ca'), content: 'https://upload.zohocloud.ca' },
+    cn: hosts('zoho.com.cn', 'zohoapis.com.cn'),
+    sa: { ...hosts('zoho.sa', 'zohoapis.sa'), content: 'https://files.zoho.sa' },
+    uk: hosts('zoho.uk', 'zohoapis.uk'),
+    ae: hosts('zoho.ae', 'zohoapis.ae'),
+    sg: hosts('zoho.sg', 'zohoapis.sg'),
+  };
+}
+
+function hosts(products: string, gateway: string): ZohoDataCenter {
+  return {
+    accounts: `https://accounts.${products}`,
+    api: `https://www.${gateway}`,
+    sandbox: `https://sandbox.${gateway}`,
+    developer: `https://developer.${gateway}`,
+    content: `https://content.${gateway}`,
+    analytics: `https://analyticsapi.${products}`,
+    calendar: `https://calendar.${products}`,
+    campaigns: `https://campaigns.${products}`,
+    catalyst: `https://api.catalyst.${products}`,
+    cliq: `https://cliq.${products}`,
+    creator: `https://creator.${products}`,
+    desk: `https://desk.${products}`,
+    mail: `https://mail.${products}`,
+    people: `https://people.${products}`,
+    projects: `https://projects.${products}`,
+    recruit: `https://recruit.${products}`,
+    sign: `https://sign.${products}`,
+    workdrive: `https://workdrive.${products}`,
+  };
+}

@@ -1,0 +1,256 @@
+import type { AnswerRule, ProviderDefinition } from '../definition.ts';
+import type { ZohoHost } from './zoho-data-centers.ts';
+
+/** What tells one Zoho product from another; everything else is the same for all. */
+export interface ZohoProduct {
+  readonly name: string;
+  readonly documentation: string;
+  readonly scopePrefix: string;
+  /** Where API calls go by default: the host under this name in the grant's data centre. */
+  readonly base: ZohoHost;
+  /** Further hosts of this product. */
+  readonly hosts?: readonly ZohoHost[];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly organization?: ProviderDefinition['api']['organization'];
+  readonly invalidToken?: readonly AnswerRule[];
+  readonly scopeMissing?: readonly AnswerRule[];
+  readonly health: NonNullable<ProviderDefinition['api']['health']>;
+}
+
+/** CRM's envelope `{code, details, message, status}`. It says what is wrong, so a 401 alone counts only without one. */
+export const crmInvalidToken: readonly AnswerRule[] = [
+  { status: 401, pointer: '/code', equals: 'INVALID_TOKEN' },
+  { status: 401, pointer: '/code', equals: 'AUTHENTICATION_FAILURE' },
+  { status: 400, pointer: '/code', equals: 'INVALID_TOKEN' },
+  { status: 401, pointer: '/code', absent: true },
+];
+export const crmScopeMissing: readonly AnswerRule[] = [{ pointer: '/code', equals: 'OAUTH_SCOPE_MISMATCH' }];
+
+/** The finance products' envelope `{code, message}`: 0 is good, and anything else an error whatever the status is. */
+export const financeInvalidToken: readonly AnswerRule[] = [
+  { status: 401, pointer: '/code', equals: 57 },
+  { status: 401, pointer: '/code', equals: 14 },
+  { status: 200, pointer: '/code', equals: 57 },
+  { status: 200, pointer: '/code', equals: 14 },
+  { status: 401, pointer: '/code', absent: true },
+];
+/** The finance products say the same of a bad token and of a missing scope; see `isScopeMissing`. */
+export const financeScopeMissing: readonly AnswerRule[] = [
+  { status: 401, pointer: '/code', equals: 57 },
+  { status: 200, pointer: '/code', equals: 57 },
+];
+
+const developer = 'https://www.zoho.com';
+
+/** The products by the second part of their provider id. */
+export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
+  crm: {
+    name: 'Zoho CRM',
+    documentation: `${developer}/crm/developer/docs/api/v8/`,
+    scopePrefix: 'ZohoCRM',
+    base: 'api',
+    hosts: ['sandbox', 'developer', 'content'],
+    invalidToken: crmInvalidToken,
+    scopeMissing: crmScopeMissing,
+    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+  },
+  bigin: {
+    name: 'Zoho Bigin',
+    documentation: 'https://www.bigin.com/developer/docs/apis/v2/',
+    scopePrefix: 'ZohoBigin',
+    base: 'api',
+    invalidToken: crmInvalidToken,
+    scopeMissing: crmScopeMissing,
+    health: { path: '/bigin/v2/org', name: '/org/0/company_name', scope: 'ZohoBigin.org.READ' },
+  },
+  recruit: {
+    name: 'Zoho Recruit',
+    documentation: `${developer}/recruit/developer-guide/apiv2/`,
+    scopePrefix: 'ZohoRecruit',
+    base: 'recruit',
+    invalidToken: crmInvalidToken,
+    scopeMissing: crmScopeMissing,
+    health: { path: '/recruit/v2/org', name: '/org/0/company_name', scope: 'ZohoRecruit.org.READ' },
+  },
+  books: {
+    name: 'Zoho Books',
+    documentation: `${developer}/books/api/v3/`,
+    scopePrefix: 'ZohoBooks',
+    base: 'api',
+    organization: { in: 'query', name: 'organization_id' },
+    invalidToken: financeInvalidToken,
+    scopeMissing: financeScopeMissing,
+    health: finance('/books/v3/organizations', 'ZohoBooks.settings.READ'),
+  },
+  invoice: {
+    name: 'Zoho Invoice',
+    documentation: `${developer}/invoice/api/v3/`,
+    scopePrefix: 'ZohoInvoice',
+    base: 'api',
+    organization: { in: 'header', name: 'X-com-zoho-invoice-organizationid' },
+    invalidToken: financeInvalidToken,
+    scopeMissing: financeScopeMissing,
+    health: finance('/invoice/v3/organizations', 'ZohoInvoice.settings.READ'),
+  },
+  inventory: {
+    name: 'Zoho Inventory',
+    documentation: `${developer}/inventory/api/v1/`,
+    scopePrefix: 'ZohoInventory',
+    base: 'api',
+    organization: { in: 'query', name: 'organization_id' },
+    invalidToken: financeInvalidToken,
+    scopeMissing: financeScopeMissing,
+    health: finance('/inventory/v1/organizations', 'ZohoInventory.settings.READ'),
+  },
+  creator: {
+    name: 'Zoho Creator',
+    documentation: `${developer}/creator/help/api/v2.1/`,
+    scopePrefix: 'ZohoCreator',
+    base: 'api',
+    hosts: ['creator'],
+    invalidToken: [
+      { status: 401, pointer: '/code', equals: 1030 },
+      { status: 401, pointer: '/code', absent: true },
+    ],
+    scopeMissing: [{ pointer: '/code', equals: 2945 }],
+    health: {
+      path: '/creator/v2.1/meta/applications',
+      name: '/applications/0/workspace_name',
+      scope: 'ZohoCreator.meta.application.READ',
+    },
+  },
+  bookings: {
+    name: 'Zoho Bookings',
+    documentation: `${developer}/bookings/help/api/v1/`,
+    scopePrefix: 'zohobookings',
+    base: 'api',
+    // The body is the same HTML page for every cause: the status alone tells.
+    invalidToken: [{ status: 401 }],
+    health: {
+      path: '/bookings/v1/json/workspaces',
+      name: '/response/returnvalue/data/0/name',
+      scope: 'zohobookings.data.CREATE',
+    },
+  },
+  analytics: {
+    name: 'Zoho Analytics',
+    documentation: `${developer}/analytics/api/v2/`,
+    scopePrefix: 'ZohoAnalytics',
+    base: 'analytics',
+    organization: { in: 'header', name: 'ZANALYTICS-ORGID' },
+    invalidToken: [
+      { status: 401, pointer: '/data/errorCode', equals: 8535 },
+      { status: 401, pointer: '/data/errorCode', absent: true },
+    ],
+    // 8535 has been reported for a missing scope as well.
+    scopeMissing: [
+      { pointer: '/data/errorCode', equals: 8540 },
+      { status: 401, pointer: '/data/errorCode', equals: 8535 },
+    ],
+    health: {
+      path: '/restapi/v2/orgs',
+      name: '/data/orgs/0/orgName',
+      scope: 'ZohoAnalytics.metadata.read',
+      withoutOrganization: true,
+    },
+  },
+  calendar: {
+    name: 'Zoho Calendar',
+    documentation: `${developer}/calendar/help/api/`,
+    scopePrefix: 'ZohoCalendar',
+    base: 'calendar',
+    health: { path: '/api/v1/calendars', scope: 'ZohoCalendar.calendar.READ' },
+  },
+  campaigns: {
+    name: 'Zoho Campaigns',
+    documentation: `${developer}/campaigns/help/developers/`,
+    scopePrefix: 'ZohoCampaigns',
+    base: 'campaigns',
+    health: { path: '/api/v1.1/getmailinglists?resfmt=JSON&range=1', scope: 'ZohoCampaigns.contact.READ' },
+  },
+  catalyst: {
+    name: 'Zoho Catalyst',
+    documentation: 'https://docs.catalyst.zoho.com/en/api/',
+    scopePrefix: 'ZohoCatalyst',
+    base: 'catalyst',
+    organization: { in: 'header', name: 'CATALYST-ORG' },
+    health: { path: '/baas/v1/project', name: '/data/0/project_name', scope: 'ZohoCatalyst.projects.READ' },
+  },
+  cliq: {
+    name: 'Zoho Cliq',
+    documentation: `${developer}/cliq/help/restapi/v2/`,
+    scopePrefix: 'ZohoCliq',
+    base: 'cliq',
+    health: { path: '/api/v2/users?limit=1', scope: 'ZohoCliq.Users.READ' },
+  },
+  desk: {
+    name: 'Zoho Desk',
+    documentation: 'https://desk.zoho.com/DeskAPIDocument',
+    scopePrefix: 'Desk',
+    base: 'desk',
+    organization: { in: 'header', name: 'orgId' },
+    invalidToken: [
+      { status: 401, pointer: '/errorCode', equals: 'INVALID_OAUTH' },
+      { status: 401, pointer: '/errorCode', equals: 'UNAUTHORIZED' },
+      { status: 401, pointer: '/errorCode', absent: true },
+    ],
+    scopeMissing: [{ pointer: '/errorCode', equals: 'SCOPE_MISMATCH' }],
+    health: {
+      path: '/api/v1/organizations',
+      name: '/data/0/companyName',
+      scope: 'Desk.basic.READ',
+      withoutOrganization: true,
+    },
+  },
+  mail: {
+    name: 'Zoho Mail',
+    documentation: `${developer}/mail/help/api/`,
+    scopePrefix: 'ZohoMail',
+    base: 'mail',
+    invalidToken: [
+      { status: 401, pointer: '/data/errorCode', equals: 'INVALID_OAUTHTOKEN' },
+      { status: 400, pointer: '/data/errorCode', equals: 'INVALID_TICKET' },
+      { status: 401, pointer: '/data/errorCode', absent: true },
+    ],
+    scopeMissing: [{ pointer: '/data/errorCode', equals: 'INVALID_OAUTHSCOPE' }],
+    health: { path: '/api/accounts', name: '/data/0/accountDisplayName', scope: 'ZohoMail.accounts.READ' },
+  },
+  people: {
+    name: 'Zoho People',
+    documentation: `${developer}/people/api/overview.html`,
+    scopePrefix: 'ZOHOPEOPLE',
+    base: 'people',
+    health: { path: '/people/api/forms', scope: 'ZOHOPEOPLE.forms.READ' },
+  },
+  projects: {
+    name: 'Zoho Projects',
+    documentation: 'https://projects.zoho.com/api-docs',
+    scopePrefix: 'ZohoProjects',
+    base: 'projects',
+    invalidToken: [
+      { status: 401, pointer: '/error/title', equals: 'INVALID_OAUTHTOKEN' },
+      { status: 401, pointer: '/error/title', absent: true },
+    ],
+    scopeMissing: [{ pointer: '/error/title', equals: 'INVALID_OAUTHSCOPE' }],
+    health: { path: '/api/v3/portals', name: '/0/portal_name', scope: 'ZohoProjects.portals.READ' },
+  },
+  sign: {
+    name: 'Zoho Sign',
+    documentation: `${developer}/sign/api/`,
+    scopePrefix: 'ZohoSign',
+    base: 'sign',
+    health: { path: '/api/v1/requests', scope: 'ZohoSign.documents.READ' },
+  },
+  workdrive: {
+    name: 'Zoho WorkDrive',
+    documentation: 'https://workdrive.zoho.com/apidocs/v1/overview',
+    scopePrefix: 'WorkDrive',
+    base: 'workdrive',
+    headers: { Accept: 'application/vnd.api+json' },
+    health: { path: '/api/v1/users/me', name: '/data/attributes/display_name', scope: 'WorkDrive.users.READ' },
+  },
+};
+
+function finance(path: string, scope: string): ZohoProduct['health'] {
+  return { path, name: '/organizations/0/name', scope, withoutOrganization: true };
+}

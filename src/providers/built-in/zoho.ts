@@ -1,0 +1,134 @@
+import type { ErrorRule, ProviderDefinition } from '../definition.ts';
+import { define } from './define.ts';
+import { type ZohoDataCenter, type ZohoHost, zohoDataCenters } from './zoho-data-centers.ts';
+import {
+  crmScopeMissing,
+  financeInvalidToken,
+  financeScopeMissing,
+  type ZohoProduct,
+  zohoProducts,
+} from './zoho-products.ts';
+
+/** The ids of all Zoho providers: `zoho`, for one grant that serves several products, and `zoho_` + product. */
+export const zohoIds: readonly string[] = ['zoho', ...Object.keys(zohoProducts).map((product) => `zoho_${product}`)];
+
+/** The definition of one of {@link zohoIds}. */
+export function zoho(id: string): ProviderDefinition {
+  const product = id === 'zoho' ? severalProducts() : zohoProducts[id.slice('zoho_'.length)];
+  if (product === undefined) throw new RangeError(`not a Zoho id: ${id}`);
+  const dataCenters = centersFor(product);
+  return define({
+    id,
+    name: product.name,
+    documentation: product.documentation,
+    sources: [...sources],
+    endpoints: {
+      authorization: '{dc.accounts}/oauth/v2/auth',
+      token: '{dc.accounts}/oauth/v2/token',
+      revocation: '{dc.accounts}/oauth/v2/revoke/token',
+      revocationLegacy: '{dc.accounts}/oauth/v2/token/revoke',
+    },
+    dataCenters,
+    callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
+    capture: { token: { api_domain: 'api_domain' } },
+    ...(product.scopePrefix === '' ? {} : { scopePrefix: product.scopePrefix }),
+    scopeSeparator: ',',
+    scopeMatching: 'dotted',
+    // Without both, a user who has consented before comes back without a refresh token.
+    authorizationParameters: { access_type: 'offline', prompt: 'consent' },
+    accessToken: { lifetimeSeconds: 3600, scheme: 'Zoho-oauthtoken', earlyRefreshSeconds: 600 },
+    refreshToken: { rotation: 'none', livePerUserAndClient: 20 },
+    tokenLimit: { requests: 10, windowSeconds: 600 },
+    errors: [...errors],
+    api: {
+      hosts: hostsOf(product, dataCenters),
+      base: `{dc.${product.base}}`,
+      headers: { ...product.headers },
+      ...(product.organization === undefined ? {} : { organization: product.organization }),
+      invalidToken: [...(product.invalidToken ?? [{ status: 401 }])],
+      scopeMissing: [...(product.scopeMissing ?? [])],
+      health: product.health,
+    },
+  });
+}
+
+/**
+ * The token endpoint's errors; most arrive with status 200.
+ *
+ * The throttle stands first: two of its wordings share their `error` with nothing else, but the text is the surest sign.
+ */
+const errors: readonly ErrorRule[] = [
+  { description: 'too many requests', class: 'throttled' },
+  { description: 'token creation throttle limit', class: 'throttled' },
+  { error: 'Access Denied', class: 'throttled' },
+  { error: 'access_denied', on: 'exchange', class: 'throttled' },
+  { error: 'invalid_code', on: 'refresh', class: 'grant_refused' },
+  { error: 'invalid_code', on: 'exchange', class: 'grant_refused' },
+  { error: 'invalid_code', on: 'revoke', class: 'grant_refused' },
+  { error: 'invalid_token', on: 'revoke', class: 'grant_refused' },
+  { error: 'invalid_client', class: 'client_refused' },
+  { error: 'invalid_client_secret', class: 'client_refused' },
+  { error: 'invalid_redirect_uri', class: 'client_refused' },
+  { error: 'invalid_request', class: 'client_refused' },
+  { error: 'missing_org_info', class: 'client_refused' },
+  { error: 'invalid_soid', class: 'client_refused' },
+  { error: 'invalid_org', class: 'client_refused' },
+  { error: 'invalid_scope', class: 'scope_refused' },
+  { error: 'invalid_scopes', class: 'scope_refused' },
+  { error: 'general_error', class: 'unavailable' },
+];
+
+const sources = [
+  { url: 'https://www.zoho.com/accounts/protocol/oauth/multi-dc.html', read: '2026', note: 'data centres' },
+  { url: 'https://www.zoho.com/accounts/protocol/oauth/token-limits.html', read: '2026', note: 'limits' },
+  { url: 'https://www.zoho.com/accounts/protocol/oauth/revoke-refresh-token.html', read: '2026', note: 'revoke' },
+];
+
+/**
+ * One grant with the scopes of several products. The gateway is the default host, the others are reached by absolute
+ * URL, and no organisation id is sent along: each product wants it in another place.
+ */
+function severalProducts(): ZohoProduct {
+  const hosts = Object.values(zohoProducts).flatMap((product) => [product.base, ...(product.hosts ?? [])]);
+  return {
+    name: 'Zoho (several products)',
+    documentation: 'https://www.zoho.com/accounts/protocol/oauth.html',
+    scopePrefix: '',
+    base: 'api',
+    hosts,
+    invalidToken: [
+      { status: 401 },
+      { status: 400, pointer: '/code', equals: 'INVALID_TOKEN' },
+      { status: 400, pointer: '/data/errorCode', equals: 'INVALID_TICKET' },
+      // A finance product's 401 with code 57 is one to refresh after, although it may mean a missing scope.
+      ...financeInvalidToken.filter((rule) => rule.equals !== undefined),
+    ],
+    scopeMissing: [
+      ...crmScopeMissing,
+      ...financeScopeMissing,
+      { pointer: '/code', equals: 2945 },
+      { pointer: '/errorCode', equals: 'SCOPE_MISMATCH' },
+      { pointer: '/data/errorCode', equals: 8540 },
+      { pointer: '/data/errorCode', equals: 'INVALID_OAUTHSCOPE' },
+      { pointer: '/error/title', equals: 'INVALID_OAUTHSCOPE' },
+    ],
+    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+  };
+}
+
+/** Each data centre with the hosts that concern this product: its own, the accounts server and the gateway. */
+function centersFor(product: ZohoProduct): Record<string, Record<string, string>> {
+  const names = new Set<ZohoHost>(['accounts', 'api', product.base, ...(product.hosts ?? [])]);
+  const centers = Object.entries(zohoDataCenters()).map(([dc, hosts]) => [dc, pick(hosts, names)] as const);
+  return Object.fromEntries(centers);
+}
+
+function pick(hosts: ZohoDataCenter, names: ReadonlySet<ZohoHost>): Record<string, string> {
+  return Object.fromEntries([...names].map((name) => [name, hosts[name]] as const));
+}
+
+/** The gateway is a host of the products on it alone: a token of Desk has no business there. */
+function hostsOf(product: ZohoProduct, dataCenters: Record<string, Record<string, string>>): string[] {
+  const names = [...new Set<string>([product.base, ...(product.hosts ?? [])])];
+  return Object.values(dataCenters).flatMap((hosts) => names.flatMap((name) => hosts[name] ?? []));
+}

@@ -1,0 +1,45 @@
+import { github } from './built-in/github.ts';
+import { google } from './built-in/google.ts';
+import { hubspot } from './built-in/hubspot.ts';
+import { microsoft } from './built-in/microsoft.ts';
+import { quickbooks } from './built-in/quickbooks.ts';
+import { ringcentral } from './built-in/ringcentral.ts';
+import { salesforce } from './built-in/salesforce.ts';
+import { xero } from './built-in/xero.ts';
+import { zoho, zohoIds } from './built-in/zoho.ts';
+import type { ProviderDefinition } from './definition.ts';
+
+/** Makes each definition when it is first asked for: most programs use one or two of them. */
+const makers: ReadonlyMap<string, () => ProviderDefinition> = new Map<string, () => ProviderDefinition>([
+  ...zohoIds.map((id) => [id, () => zoho(id)] as const),
+  ['google', google],
+  ['microsoft', microsoft],
+  ['xero', xero],
+  ['quickbooks', quickbooks],
+  ['hubspot', hubspot],
+  ['salesforce', salesforce],
+  ['github', github],
+  ['ringcentral', ringcentral],
+]);
+
+const made = new Map<string, ProviderDefinition>();
+
+/** The ids of the providers that Grantry knows by itself. */
+export const builtInProviderIds: readonly string[] = [...makers.keys()];
+
+/** True for an id of {@link builtInProviderIds}: no custom provider may take it. */
+export function isBuiltInProvider(id: string): boolean {
+  return makers.has(id);
+}
+
+/**
+ * The built-in definition with that id, `undefined` when there is none. Every call gives the same object: do not change
+ * it.
+ */
+export function builtInProvider(id: string): ProviderDefinition | undefined {
+  const known = made.get(id);
+  if (known !== undefined) return known;
+  const definition = makers.get(id)?.();
+  if (definition !== undefined) made.set(id, definition);
+  return definition;
+}

@@ -1,0 +1,119 @@
+import { GrantryError } from '../base/errors.ts';
+import type { ProviderDefinition } from './definition.ts';
+
+/** A grant's metadata: a JSON object, never a secret. */
+export type Metadata = Readonly<Record<string, unknown>>;
+
+/** Other names under which data centres are known; taken wherever a person or a file names one. */
+export const dcAliases: ReadonlyMap<string, string> = new Map([
+  ['com', 'us'],
+  ['com.au', 'au'],
+  ['com.cn', 'cn'],
+]);
+
+/** The provider's data centres, its first one first; empty where it has none. */
+export function dcNames(definition: ProviderDefinition): string[] {
+  return Object.keys(definition.dataCenters ?? {});
+}
+
+/**
+ * The data centre that a person or a file means by `name`: `EU`, `com.au`, `us`.
+ *
+ * @throws {GrantryError} `invalid_request`, with the valid names, for any other.
+ */
+export function resolveDc(definition: ProviderDefinition, name: string): string {
+  const wanted = name.trim().toLowerCase();
+  const names = dcNames(definition);
+  if (names.includes(wanted)) return wanted;
+  const alias = dcAliases.get(wanted);
+  if (alias !== undefined && names.includes(alias)) return alias;
+  const shown = /^[\x21-\x7e]{1,32}$/.test(name) ? `"${name}"` : 'that name';
+  throw new GrantryError(
+    'invalid_request',
+    names.length === 0
+      ? `${definition.id} has no data centres, so ${shown} cannot be one.`
+      : `${definition.id} has no data centre ${shown}; there are ${names.join(', ')}.`,
+  );
+}
+
+/**
+ * The data centre that a callback names, `null` when it names none.
+ *
+ * Both parameters pass through the user's browser, and the client secret goes where they point. So they are keys into
+ * the definition's own list and nothing else: compared as text, never parsed, and they must agree with each other.
+ *
+ * @throws {GrantryError} `authorization_failed` when a parameter is repeated, is not in the list, or contradicts the other.
+ */
+export function dcOfCallback(definition: ProviderDefinition, parameters: URLSearchParams): string | null {
+  const location = single(parameters, definition.callback?.dataCenter);
+  const server = single(parameters, definition.callback?.accountsServer);
+  const centers = Object.entries(definition.dataCenters ?? {});
+  const byLocation = location === null ? null : centers.find(([dc]) => dc === aliasOf(location))?.[0];
+  const byServer = server === null ? null : centers.find(([, hosts]) => hosts['accounts'] === server)?.[0];
+  if (byLocation === undefined || byServer === undefined) {
+    throw refused(`The callback names a data centre that ${definition.id} does not have.`);
+  }
+  if (byLocation !== null && byServer !== null && byLocation !== byServer) {
+    throw refused('The callback names two different data centres.');
+  }
+  return byServer ?? byLocation;
+}
+
+/** The data centre one of whose hosts is `apiDomain`, its API host first; `null` when none or more than one has it. */
+export function dcOfApiDomain(definition: ProviderDefinition, apiDomain: unknown): string | null {
+  const origin = originOf(apiDomain);
+  if (origin === null) return null;
+  const centers = Object.entries(definition.dataCenters ?? {});
+  const byApi = centers.filter(([, hosts]) => originOf(hosts['api']) === origin);
+  const found =
+    byApi.length > 0
+      ? byApi
+      : centers.filter(([, hosts]) => Object.values(hosts).some((host) => originOf(host) === origin));
+  return found.length === 1 ? (found[0]?.[0] ?? null) : null;
+}
+
+/**
+ * A grant's data centre: `metadata.dc`, else the one of `metadata.api_domain`, else the app's, else the provider's first;
+ * `null` where the provider has none.
+ *
+ * @throws {GrantryError} `invalid_request` when the metadata or the app name a data centre that does not exist.
+ */
+export function grantDc(grant: {
+  definition: ProviderDefinition;
+  metadata: Metadata;
+  app: { readonly dc: string | null } | null;
+}): string | null {
+  const { definition, metadata, app } = grant;
+  const names = dcNames(definition);
+  if (names.length === 0) return null;
+  const named = metadata['dc'];
+  if (typeof named === 'string' && named !== '') return resolveDc(definition, named);
+  const byApiDomain = dcOfApiDomain(definition, metadata['api_domain']);
+  if (byApiDomain !== null) return byApiDomain;
+  if (app !== null && app.dc !== null) return resolveDc(definition, app.dc);
+  return names[0] ?? null;
+}
+
+function aliasOf(location: string): string {
+  return dcAliases.get(location) ?? location;
+}
+
+function single(parameters: URLSearchParams, name: string | undefined): string | null {
+  if (name === undefined) return null;
+  const values = parameters.getAll(name);
+  if (values.length > 1) throw refused('The callback repeats the parameter that names the data centre.');
+  return values[0] ?? null;
+}
+
+function refused(message: string): GrantryError {
+  return new GrantryError('authorization_failed', message);
+}
+
+/** Stored rows have the host with and without a scheme, and with a trailing slash. */
+function originOf(value: unknown): string | null {
+  if (typeof value !== 'string' || value === '') return null;
+  const text = value.includes('://') ? value : `https://${value}`;
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  return url.username === '' && url.password === '' && url.pathname === '/' && url.search === '' ? url.origin : null;
+}

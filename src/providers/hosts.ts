@@ -1,0 +1,143 @@
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { ProviderDefinition } from './definition.ts';
+import { expand, type Place } from './expand.ts';
+
+/**
+ * True when the URL is on one of the provider's hosts: the only places that may get one of its access tokens.
+ *
+ * An entry means exactly that origin. `https://*.example.com` means every host with one or more labels before
+ * `.example.com`, by https, on the usual port.
+ */
+export function isProviderHost(definition: ProviderDefinition, url: string | URL): boolean {
+  const parsed = typeof url === 'string' ? parseUrl(url) : url;
+  if (parsed === null || parsed.username !== '' || parsed.password !== '') return false;
+  return definition.api.hosts.some((host) => matches(host, parsed));
+}
+
+/**
+ * What a token answer or a callback says about hosts, if it may be kept: the origin, when it is one of the provider's
+ * API hosts or data centre hosts; `null` otherwise.
+ */
+export function acceptedApiDomain(definition: ProviderDefinition, value: unknown): string | null {
+  const parsed = typeof value === 'string' ? parseUrl(value) : null;
+  if (parsed === null || parsed.pathname !== '/' || parsed.search !== '' || parsed.hash !== '') return null;
+  if (parsed.username !== '' || parsed.password !== '') return null;
+  const known = Object.values(definition.dataCenters ?? {}).flatMap((hosts) => Object.values(hosts));
+  const found = isProviderHost(definition, parsed) || known.some((host) => parseUrl(host)?.origin === parsed.origin);
+  return found ? parsed.origin : null;
+}
+
+/**
+ * Where this grant's API calls go: an origin, perhaps with a path, without a trailing slash.
+ *
+ * `metadata.api_domain` when it is one of the provider's hosts, else `api.base`, else the data centre's `api`, else the
+ * first host.
+ *
+ * @throws {GrantryError} `provider_misconfigured` when none of them is one of the provider's hosts.
+ */
+export function apiBase(definition: ProviderDefinition, place: Place): string {
+  const apiDomain = place.metadata['api_domain'];
+  if (typeof apiDomain === 'string') {
+    const parsed = parseUrl(apiDomain);
+    if (parsed !== null && parsed.pathname === '/' && isProviderHost(definition, parsed)) return parsed.origin;
+  }
+  const written = definition.api.base ?? dcApi(definition, place.dc) ?? definition.api.hosts[0] ?? '';
+  const base = parseUrl(expand(definition, written, place));
+  if (base !== null && isProviderHost(definition, base)) return base.origin + base.pathname.replace(/\/+$/, '');
+  throw new GrantryError(
+    'provider_misconfigured',
+    `No API host of ${definition.id} is known for this grant: its metadata has no api_domain that is one.`,
+  );
+}
+
+/**
+ * The origin of the provider's host with that name (`www.zohoapis.eu`, with its port if it is not the usual one).
+ *
+ * @throws {GrantryError} `invalid_request` when it is not one of the provider's hosts.
+ */
+export function hostOrigin(definition: ProviderDefinition, name: string): string {
+  if (/^[A-Za-z0-9.:[\]-]{1,300}$/.test(name)) {
+    for (const scheme of ['https', 'http']) {
+      const url = parseUrl(`${scheme}://${name}`);
+      if (url !== null && url.pathname === '/' && isProviderHost(definition, url)) return url.origin;
+    }
+  }
+  throw new GrantryError('invalid_request', `That host is not one of ${definition.id}'s.`);
+}
+
+export interface ApiUrlOptions extends Place {
+  /** The name of the provider's host to call instead of the usual one; for paths only. */
+  readonly host?: string | undefined;
+  /** Allows hosts by `http:`; for tests and local simulators. */
+  readonly allowLoopback?: boolean | undefined;
+}
+
+/**
+ * The full URL of an API call, checked to be on one of the provider's hosts.
+ *
+ * `pathOrUrl` is a path that starts with one slash, put behind {@link apiBase} and `api.basePath`, or an absolute URL.
+ *
+ * @throws {GrantryError} `invalid_request` for anything that is neither, leaves the base path, or names another host.
+ */
+export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string, options: ApiUrlOptions): string {
+  checkText(pathOrUrl);
+  const isPath = pathOrUrl.startsWith('/');
+  const base = options.host === undefined ? apiBase(definition, options) : hostOrigin(definition, options.host);
+  const prefix = base + definition.api.basePath.replace(/\/+$/, '');
+  const url = parseUrl(isPath ? prefix + pathOrUrl : pathOrUrl);
+  if (url === null) throw invalid('The URL cannot be read.');
+  url.hash = '';
+  if (isPath && !staysBelow(prefix, url)) throw invalid('The path leaves the API.');
+  if (!isProviderHost(definition, url)) throw invalid(`The URL is not on one of ${definition.id}'s hosts.`);
+  if (url.protocol !== 'https:' && options.allowLoopback !== true) throw invalid('The URL must be https.');
+  // What is sent is text: it must mean the same host to the next program that reads it.
+  const again = parseUrl(url.href);
+  if (again === null || again.origin !== url.origin) throw invalid('The URL cannot be read in one way only.');
+  return url.href;
+}
+
+/** Refuses what URL parsers repair silently and differently: such text is never an honest path. */
+function checkText(text: string): void {
+  if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalid('The URL is empty or too long.');
+  if (/[\u0000-\u0020\u007f\\]/.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
+  if (!text.startsWith('/') && !/^https?:\/\/[^/]/i.test(text)) {
+    throw invalid('A path starts with one slash, a URL with https://.');
+  }
+  if (text.startsWith('//')) throw invalid('A path starts with one slash only.');
+  if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|\/|%2f|%5c)/i.test(text.replace(/[?#].*$/s, ''))) {
+    throw invalid('The path has a ".." in it.');
+  }
+}
+
+function staysBelow(prefix: string, url: URL): boolean {
+  const base = parseUrl(`${prefix}/`);
+  return base !== null && base.origin === url.origin && url.pathname.startsWith(base.pathname);
+}
+
+function dcApi(definition: ProviderDefinition, dc: string | null): string | undefined {
+  return dc === null ? undefined : definition.dataCenters?.[dc]?.['api'];
+}
+
+function matches(host: string, url: URL): boolean {
+  const suffix = wildcardSuffix(host);
+  if (suffix === null) return parseUrl(host)?.origin === url.origin;
+  if (url.protocol !== 'https:' || url.port !== '' || !url.hostname.endsWith(suffix)) return false;
+  const labels = url.hostname.slice(0, -suffix.length);
+  return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(labels);
+}
+
+/** `.example.com` for `https://*.example.com`, else `null`. The part behind the star has two labels or more. */
+export function wildcardSuffix(host: string): string | null {
+  return /^https:\/\/\*((?:\.[a-z0-9]+(?:-+[a-z0-9]+)*){2,})\/?$/.exec(host)?.[1] ?? null;
+}
+
+function parseUrl(text: string): URL | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  return url.protocol === 'https:' || url.protocol === 'http:' ? url : null;
+}
+
+function invalid(message: string): GrantryError {
+  return new GrantryError('invalid_request', message);
+}

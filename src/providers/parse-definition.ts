@@ -1,0 +1,66 @@
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { isBuiltInProvider } from './catalogue.ts';
+import { checkOrigins } from './check-origins.ts';
+import { type ProviderDefinition, providerDefinition } from './definition.ts';
+
+export interface ParseDefinitionOptions {
+  /** Allows `http:`, loopback and private hosts, and a built-in's id: for tests and local simulators only. */
+  readonly allowLoopback?: boolean | undefined;
+}
+
+/**
+ * Reads a custom provider's definition: JSON text, or the value it stands for. Import this file only where a definition
+ * is read: it brings the validator with it.
+ *
+ * @throws {GrantryError} `invalid_request` that names the place and the problem; `payload_too_large`.
+ *
+ * @example
+ * const definition = parseProviderDefinition({
+ *   id: 'example',
+ *   endpoints: { token: 'https://as.example.com/token' },
+ *   api: { hosts: ['https://api.example.com'] },
+ * });
+ */
+export function parseProviderDefinition(json: unknown, options: ParseDefinitionOptions = {}): ProviderDefinition {
+  const parsed = providerDefinition.safeParse(readJson(json));
+  if (!parsed.success) {
+    const problems = parsed.error.issues.slice(0, 3).map(({ path, message }) => {
+      const place = path.length === 0 ? '' : ` at ${path.map((part) => String(part).slice(0, 64)).join('.')}`;
+      return `${message.slice(0, 200)}${place}`;
+    });
+    const more = parsed.error.issues.length > 3 ? `; and ${parsed.error.issues.length - 3} more` : '';
+    throw invalid(`The provider definition is not valid: ${problems.join('; ')}${more}.`);
+  }
+  const allowLoopback = options.allowLoopback === true;
+  if (!allowLoopback && isBuiltInProvider(parsed.data.id)) {
+    throw invalid(`${parsed.data.id} is a built-in provider: give yours another id.`);
+  }
+  checkOrigins(parsed.data, { allowLoopback });
+  return parsed.data;
+}
+
+function readJson(json: unknown): unknown {
+  const text = typeof json === 'string' ? json : toText(json);
+  if (Buffer.byteLength(text) > limits.documentBytesMax) {
+    throw new GrantryError('payload_too_large', `A provider definition has at most ${limits.documentBytesMax} bytes.`);
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return value;
+  } catch (cause) {
+    throw new GrantryError('invalid_request', 'The provider definition is not JSON.', { cause });
+  }
+}
+
+function toText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'null';
+  } catch (cause) {
+    throw new GrantryError('invalid_request', 'The provider definition is not JSON.', { cause });
+  }
+}
+
+function invalid(message: string): GrantryError {
+  return new GrantryError('invalid_request', message);
+}
