@@ -24,6 +24,10 @@ import { createRootKeyFile } from './root-key-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'grantry-root-key-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+function module(name: string): string {
+  return JSON.stringify(fileURLToPath(new URL(name, import.meta.url)));
+}
+
 let count = 0;
 function newPath(): string {
   count += 1;
@@ -68,12 +72,13 @@ describe('file:', () => {
     expect((await load(`file:${readOnly}`)).export()).toEqual(key);
   });
 
-  test.each([0o640, 0o604, 0o660, 0o601, 0o644, 0o620])(
-    'is refused with mode %o, and says what to run',
-    async (mode) => {
+  test.each(['640', '604', '660', '601', '644', '620'])(
+    'is refused with mode %s, and says what to run',
+    async (octal) => {
+      const mode = Number.parseInt(octal, 8);
       const path = writeKey(text, mode);
       expect(await refusal(`file:${path}`, text)).toContain(`chmod 600 ${path}`);
-      const odd = join(folder, `it's ${mode}`);
+      const odd = join(folder, `it's ${octal}`);
       writeFileSync(odd, text);
       chmodSync(odd, mode);
       execFileSync('sh', ['-c', (await refusal(`file:${odd}`)).replace(/^.*Run: /, '')]);
@@ -90,7 +95,7 @@ describe('file:', () => {
     execFileSync('mkfifo', ['-m', '600', pipe]);
     expect(await refusal(`file:${pipe}`)).toContain('not a regular file');
     expect(await refusal(`file:${writeKey('')}`)).toContain('is empty');
-    for (const wrong of ['FAKE-not-base64', text.repeat(60), `${text}\n${text}`, `key=${text}`]) {
+    for (const wrong of ['FAKE is no key', text.repeat(60), `${text}\n${text}`, `key=${text}`]) {
       expect(await refusal(`file:${writeKey(wrong)}`, wrong, text)).toContain('does not hold 32 bytes');
     }
   });
@@ -134,8 +139,7 @@ describe('fd:', () => {
   });
 
   test('gives the key from a pipe that its writer keeps open', async () => {
-    const module = fileURLToPath(new URL('./root-key.ts', import.meta.url));
-    const script = `import { loadRootKey } from ${JSON.stringify(module)};
+    const script = `import { loadRootKey } from ${module('./root-key.ts')};
       const key = await loadRootKey({ kind: 'fd', fd: 3 });
       process.stdout.write(key.export().toString('base64'));`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -204,7 +208,6 @@ describe('a new root key file', () => {
   });
 
   test('is the same for eight processes that race to make it', async () => {
-    const module = (name: string): string => JSON.stringify(fileURLToPath(new URL(name, import.meta.url)));
     const paths = Array.from({ length: 10 }, (_, round) => join(folder, `race-${round}`, 'root.key'));
     // All begin each round at the same moment; what one found is told by its hash.
     const script = `import { createHash } from 'node:crypto';
