@@ -1,0 +1,107 @@
+import type { Kysely, RawBuilder, Selectable } from 'kysely';
+import { assert } from '../base/errors.ts';
+import type { StoreLocation } from './engine.ts';
+import type { InstanceTable, Schema } from './schema.ts';
+
+export type InstanceRow = Selectable<InstanceTable>;
+
+/** The table has this one row. */
+const theOne = 1;
+
+/** Reads what this database knows of itself; undefined before the vault was made. */
+export async function readInstance(db: Kysely<Schema>): Promise<InstanceRow | undefined> {
+  return db
+    .selectFrom('grantry_instance')
+    .select([
+      'id',
+      'vault_id',
+      'installation',
+      'epoch',
+      'location',
+      'timeline',
+      'quarantined_reason',
+      'scrub_pending',
+      'created_at',
+    ])
+    .where('id', '=', theOne)
+    .executeTakeFirst();
+}
+
+/** Gives the database its identity, once. Returns false when another process was faster: then read what it wrote. */
+export async function createInstance(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  instance: Pick<InstanceRow, 'vault_id' | 'installation' | 'location' | 'timeline' | 'scrub_pending'>,
+): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('grantry_instance')
+    .values({ ...instance, id: theOne, epoch: 1, quarantined_reason: null, created_at: now })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .executeTakeFirstOrThrow();
+  return numInsertedOrUpdatedRows === 1n;
+}
+
+/** Notes that the database lives elsewhere now and that this is in order: a failover. */
+export async function moveInstance(db: Kysely<Schema>, to: StoreLocation): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('grantry_instance')
+    .set({ location: to.location, timeline: to.timeline })
+    .where('id', '=', theOne)
+    .executeTakeFirstOrThrow();
+  assert(numUpdatedRows === 1n, 'the instance exists before it moves');
+}
+
+/** Quarantines the whole database. Returns false when it already was: the first reason stays. */
+export async function quarantineInstance(db: Kysely<Schema>, reason: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('grantry_instance')
+    .set({ quarantined_reason: reason })
+    .where('id', '=', theOne)
+    .where('quarantined_reason', 'is', null)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/**
+ * Ends the quarantine: the database is declared the one that refreshes, here and under this name, in its next epoch.
+ * Returns false when somebody else has begun another epoch since.
+ */
+export async function adoptInstance(
+  db: Kysely<Schema>,
+  adoption: StoreLocation & { epoch: number; installation: string | null },
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('grantry_instance')
+    .set({
+      location: adoption.location,
+      timeline: adoption.timeline,
+      installation: adoption.installation,
+      epoch: adoption.epoch + 1,
+      quarantined_reason: null,
+    })
+    .where('id', '=', theOne)
+    .where('epoch', '=', adoption.epoch)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/** Names the installation, where it has no name yet. Returns false when it has one. */
+export async function nameInstallation(db: Kysely<Schema>, installation: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('grantry_instance')
+    .set({ installation })
+    .where('id', '=', theOne)
+    .where('installation', 'is', null)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/** Remembers whether free pages or dead tuples may still hold plaintext of a take-over. */
+export async function setScrubPending(db: Kysely<Schema>, pending: boolean): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('grantry_instance')
+    .set({ scrub_pending: pending ? 1 : 0 })
+    .where('id', '=', theOne)
+    .executeTakeFirstOrThrow();
+  assert(numUpdatedRows === 1n, 'the instance exists before a take-over ends');
+}

@@ -1,0 +1,42 @@
+import type { Kysely, RawBuilder } from 'kysely';
+import type { Schema } from './schema.ts';
+
+/** A tenant's key, wrapped. */
+export interface TenantKeyRow {
+  tenant: string;
+  version: number;
+  wrapped: string;
+}
+
+/** Every version of a tenant's key, oldest first. */
+export async function loadTenantKeys(db: Kysely<Schema>, tenant: string): Promise<TenantKeyRow[]> {
+  return db
+    .selectFrom('grantry_tenant_keys')
+    .select(['client_id as tenant', 'version', 'wrapped'])
+    .where('client_id', '=', tenant)
+    .orderBy('version')
+    .execute();
+}
+
+/** Returns false when that version exists: another process was faster, and only its key may be used. */
+export async function insertTenantKey(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  key: TenantKeyRow,
+): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('grantry_tenant_keys')
+    .values({ client_id: key.tenant, version: key.version, wrapped: key.wrapped, created_at: now })
+    .onConflict((conflict) => conflict.columns(['client_id', 'version']).doNothing())
+    .executeTakeFirstOrThrow();
+  return numInsertedOrUpdatedRows === 1n;
+}
+
+/** Shreds everything that was ever sealed for a tenant. Returns how many versions went. */
+export async function deleteTenantKeys(db: Kysely<Schema>, tenant: string): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('grantry_tenant_keys')
+    .where('client_id', '=', tenant)
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
+}
