@@ -38,7 +38,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
       'max_connections=200',
       ...settings,
     ]),
-    onLog: (line) => lines.push(String(line)),
+    onLog: (line) => lines.push(line),
     onError: (error) => lines.push(String(error)),
   });
   try {

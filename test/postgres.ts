@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import { Client } from 'pg';
 import { inject } from 'vitest';
 
 /** A database for one test or test file. `await using`, or call `drop`. */
@@ -35,14 +35,15 @@ export function scratchSqlite(): ScratchDatabase & { readonly path: string; read
 /** The superuser's URL of the run's PostgreSQL, which is started when nobody asked before. */
 export async function postgresUrl(): Promise<string> {
   const answer: unknown = JSON.parse(await ask(inject('postgresBroker')));
-  const { url, error } = answer as { url?: string; error?: string }; // the broker of global-setup.ts says one of both
-  if (url === undefined) throw new Error(error ?? 'the broker has no PostgreSQL');
-  return url;
+  if (typeof answer !== 'object' || answer === null) throw new Error('the broker does not answer');
+  const url: unknown = Reflect.get(answer, 'url');
+  if (typeof url === 'string') return url;
+  throw new Error(`the broker has no PostgreSQL: ${String(Reflect.get(answer, 'error'))}`);
 }
 
 /** Runs one statement as superuser, outside of any store. */
 export async function administer(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();
   try {

@@ -130,8 +130,7 @@ async function latestVersion(db: Kysely<Schema>): Promise<number> {
     .selectFrom('grantry_schema')
     .select((expression) => expression.fn.max('version').as('version'))
     .executeTakeFirst();
-  // Without a row the maximum is null, whatever the column says.
-  return Number(row?.version ?? 0);
+  return row?.version ?? 0;
 }
 
 function refuseNewer(version: number): void {

@@ -1,4 +1,4 @@
-import pg, { type CustomTypesConfig } from 'pg';
+import { type CustomTypesConfig, types } from 'pg';
 import { assert } from '../base/errors.ts';
 
 type Reader = (text: string) => unknown;
@@ -16,9 +16,7 @@ export const postgresTypes: CustomTypesConfig = {
   getTypeParser(oid, format) {
     const reader = format === 'binary' ? undefined : readers.get(oid);
     // Without a format the driver asks for text.
-    return (
-      reader ?? (format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text'))
-    );
+    return reader ?? (format === 'binary' ? types.getTypeParser(oid, 'binary') : types.getTypeParser(oid, 'text'));
   },
 };
 

@@ -1,5 +1,5 @@
 import { type Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely';
-import pg, { type CustomTypesConfig, type Pool, type PoolClient, type PoolConfig } from 'pg';
+import { type CustomTypesConfig, Pool, type PoolClient, type PoolConfig, type QueryResult } from 'pg';
 import { GrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -21,7 +21,7 @@ export interface PostgresOptions {
 
 /** Opens a pool of connections to a PostgreSQL server, after a look at whether it is fit to keep grants. */
 export async function openPostgres(options: PostgresOptions): Promise<Engine> {
-  const pool = new pg.Pool(poolConfig(options));
+  const pool = new Pool(poolConfig(options));
   // An idle connection that breaks is thrown away by the pool; without a listener the process would end.
   pool.on('error', (error) => options.logger.warn('an idle database connection broke', { state: sqlState(error) }));
   try {
@@ -100,7 +100,7 @@ class PostgresConnection implements EngineConnection {
     this.#client.release(this.#broken);
   }
 
-  async #query(text: string, parameters: readonly unknown[], long: boolean): Promise<pg.QueryResult> {
+  async #query(text: string, parameters: readonly unknown[], long: boolean): Promise<QueryResult> {
     if (this.#broken) throw this.#broken;
     try {
       const values = [...parameters];

@@ -14,7 +14,10 @@ import { Turn } from './turn.ts';
 export async function openSqlite(options: { path: string; world: World; logger: Logger }): Promise<Engine> {
   const { world } = options;
   const file = options.path === ':memory:' ? undefined : prepareSqliteFile(options.path, options.logger);
-  const connection = new SqliteConnection(await openDatabase(file ?? ':memory:', world), world);
+  const database = await openDatabase(file ?? ':memory:', world);
+  // A function, not a parameter: a statement may wait for its turn, and then a time read before would be an old one.
+  database.function('grantry_now', () => BigInt(Math.floor(world.now())));
+  const connection = new SqliteConnection(database, world);
   return {
     kind: 'sqlite',
     adapter: new SqliteAdapter(),
@@ -24,7 +27,7 @@ export async function openSqlite(options: { path: string; world: World; logger: 
     close: () => connection.close(),
     translate: sqliteFailure,
     isRepeatable: () => false,
-    now: () => sql<number>`${Math.floor(world.now())}`,
+    now: () => sql<number>`grantry_now()`,
     changeCounter: async (db) => {
       const { rows } = await sql<{ data_version: number }>`pragma data_version`.execute(db);
       return rows[0]?.data_version ?? null;

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
-import { assert } from '../base/errors.ts';
+import { assert, GrantryError } from '../base/errors.ts';
 import type { Binding, Engine, EngineConnection } from './engine.ts';
 import { closed } from './failures.ts';
 
@@ -66,7 +66,7 @@ export class Wall {
     const { rows, affected } = await this.#translated(() =>
       connection.execute({ sql: query.sql, parameters, long: this.#long() }),
     );
-    // Kysely's types say what a row is; the statement was made from them.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Kysely made the statement and R from one type
     const typed = rows as R[];
     return affected === undefined ? { rows: typed } : { rows: typed, numAffectedRows: affected };
   }
@@ -118,8 +118,6 @@ function checkBinding(value: unknown): Binding {
   if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (value instanceof Uint8Array) return value;
-  assert(
-    false,
-    `a statement may not bind a value of kind ${typeof value === 'number' ? 'NaN or infinite' : typeof value}`,
-  );
+  const kind = typeof value === 'number' ? 'NaN or infinite' : typeof value;
+  throw new GrantryError('internal', `assertion failed: a statement binds a value that is ${kind}`);
 }

@@ -209,8 +209,9 @@ async function createCandidates(db: Kysely<Schema>, { uuid, text, integer, table
     .execute();
   await db.schema
     .createIndex('grantry_candidates_grant')
+    .unique()
     .on('grantry_candidates')
-    .columns(['client_id', 'grant_id'])
+    .columns(['client_id', 'grant_id', 'token_fingerprint'])
     .execute();
 }
 
