@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { openVault, type Vault } from '../src/index.ts';
+import { accessTokenOf, type BenchKey, benchKey, type Contender, lifetimeSeconds } from './contender.ts';
+
+/** A vault on SQLite that holds that many grants, none of them in memory yet. */
+export async function openedVault(grants: number): Promise<{ vault: Vault; close: () => Promise<void> }> {
+  const home = mkdtempSync(path.join(tmpdir(), 'grantry-bench-'));
+  const options = { home, database: `sqlite:${home}/grantry.db`, rootKey: `file:${home}/root.key` };
+  {
+    await using vault = await openVault(options);
+    await vault.apps.put('bench', { provider: 'zoho_crm', clientId: 'bench', clientSecret: 'bench-secret', dc: 'eu' });
+    await fill(vault, grants);
+  }
+  // A new process would find the same: everything on disk, nothing in memory.
+  const vault = await openVault(options);
+  return {
+    vault,
+    close: async () => {
+      await vault.close();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function fill(vault: Vault, grants: number): Promise<void> {
+  const started = performance.now();
+  const atOnce = 50;
+  for (let first = 0; first < grants; first += atOnce) {
+    const batch = Array.from({ length: Math.min(atOnce, grants - first) }, (_, index) => benchKey(first + index));
+    // Some at once, the batches one after the other.
+    await Promise.all(
+      batch.map((key) =>
+        vault.storeTokens(key, {
+          app: 'bench',
+          refreshToken: `refresh-${key.tenant}`,
+          accessToken: accessTokenOf(key),
+          expiresIn: lifetimeSeconds,
+        }),
+      ),
+    );
+    if (first % 1000 === 0) process.stderr.write(`\r  storing grants: ${first.toLocaleString('en')}`);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  process.stderr.write(`\r  stored ${grants.toLocaleString('en')} grants in ${seconds.toFixed(0)} s\n`);
+}
+
+/** The first hand-out of each grant, in microseconds. */
+export async function coldReads(vault: Vault, keys: readonly BenchKey[]): Promise<number[]> {
+  const times: number[] = [];
+  for (const key of keys) {
+    const started = performance.now();
+    // One after the other: the time of one read is wanted.
+    const { accessToken } = await vault.getAccessToken(key);
+    times.push((performance.now() - started) * 1000);
+    if (accessToken !== accessTokenOf(key)) throw new Error('the vault handed out another token than was stored');
+    if (times.length % 5000 === 0) process.stderr.write(`\r  cold reads: ${times.length.toLocaleString('en')}`);
+  }
+  process.stderr.write('\n');
+  return times;
+}
+
+export function vaultContender(vault: Vault, grants: number): Contender {
+  return {
+    name: 'grantry',
+    grants,
+    note: 'vault.getAccessToken(), SQLite beneath',
+    token: async (key) => (await vault.getAccessToken(key)).accessToken,
+  };
+}

@@ -1,0 +1,75 @@
+/** One thing to measure: does its work `count` times. */
+export interface Candidate {
+  name: string;
+  run(count: number): Promise<void>;
+}
+
+export interface Measured {
+  name: string;
+  /** Median over the rounds. */
+  perSecond: number;
+  /** Median of the ratios to the first candidate, each taken within one round. */
+  ratio: number;
+}
+
+/**
+ * Measures candidates in turns: round after round each of them once, in changing order, so that what else the machine
+ * does falls on all alike. The first candidate is the yardstick.
+ */
+export async function measureInTurns(
+  candidates: readonly Candidate[],
+  options: { rounds: number; roundMs: number },
+): Promise<Measured[]> {
+  const counts = new Map<Candidate, number>();
+  for (const candidate of candidates) counts.set(candidate, await countFor(candidate, options.roundMs));
+  const rates = new Map<Candidate, number[]>(candidates.map((candidate) => [candidate, []]));
+  for (let round = 0; round < options.rounds; round += 1) {
+    const order = candidates.map((_, index) => candidates[(index + round) % candidates.length]);
+    for (const candidate of order) {
+      if (candidate === undefined) continue;
+      const count = counts.get(candidate) ?? 1;
+      rates.get(candidate)?.push(await rate(candidate, count));
+    }
+    process.stderr.write(`\r  round ${round + 1} of ${options.rounds}`);
+  }
+  process.stderr.write('\r                      \r');
+  const yardstick = candidates[0] === undefined ? [] : (rates.get(candidates[0]) ?? []);
+  return candidates.map((candidate) => {
+    const own = rates.get(candidate) ?? [];
+    return {
+      name: candidate.name,
+      perSecond: median(own),
+      ratio: median(own.map((each, round) => each / (yardstick[round] ?? Number.NaN))),
+    };
+  });
+}
+
+/** Warms up, and finds how often the work fits into a round. */
+async function countFor(candidate: Candidate, roundMs: number): Promise<number> {
+  let count = 16;
+  for (;;) {
+    const started = performance.now();
+    await candidate.run(count);
+    const took = performance.now() - started;
+    if (took >= roundMs / 2) return Math.max(1, Math.round((count * roundMs) / took));
+    count *= 2;
+  }
+}
+
+async function rate(candidate: Candidate, count: number): Promise<number> {
+  const started = performance.now();
+  await candidate.run(count);
+  return (count * 1000) / (performance.now() - started);
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}

@@ -1,0 +1,25 @@
+import { OAuth2Client } from 'google-auth-library';
+
+import { accessTokenOf, type Contender, lifetimeSeconds, perGrant } from '../contender.ts';
+
+/** A client object holds one user's credentials: one object per grant. */
+export async function googleAuthLibrary(grants: number): Promise<Contender> {
+  const clientFor = await perGrant(grants, (key) => {
+    const client = new OAuth2Client({ clientId: 'bench', clientSecret: 'bench-secret' });
+    client.setCredentials({
+      access_token: accessTokenOf(key),
+      refresh_token: 'refresh',
+      expiry_date: Date.now() + lifetimeSeconds * 1000,
+    });
+    return client;
+  });
+  return {
+    name: 'google-auth-library',
+    grants,
+    note: 'an OAuth2Client per grant in a Map, getAccessToken()',
+    async token(key) {
+      const { token } = await clientFor(key).getAccessToken();
+      return token ?? '';
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** `npm run bench [hand-out | refresh | start-up]…`: measures, prints the tables, exits 1 below an aim. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+
+import { requirePackages, root } from '../scripts/steps.ts';
+import { benchHandOut } from './hand-out.ts';
+import { benchRefresh } from './refresh.ts';
+import { type Aim, judge } from './report.ts';
+import { benchStartUp } from './start-up.ts';
+
+const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
+  'start-up': benchStartUp,
+  refresh: benchRefresh,
+  'hand-out': benchHandOut,
+};
+
+requirePackages();
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts);
+const unknown = wanted.filter((name) => parts[name] === undefined);
+if (unknown.length > 0) {
+  process.stderr.write(`There is no benchmark ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}.\n`);
+  process.exit(2);
+}
+if (wanted.includes('hand-out')) installPeers();
+
+const aims: Aim[] = [];
+for (const name of wanted) {
+  process.stderr.write(`▶ ${name}\n`);
+  // One after the other: they would measure each other.
+  aims.push(...((await parts[name]?.()) ?? []));
+}
+process.stdout.write(`\nNode.js ${process.version}, ${process.platform} ${process.arch}\n`);
+process.exitCode = judge(aims) ? 0 : 1;
+
+/** The other libraries are installed with the first run, and again when their list has changed. */
+function installPeers(): void {
+  const { devDependencies }: { devDependencies: Record<string, string> } = readJson(`${root}bench/package.json`);
+  const missing = Object.entries(devDependencies).filter(([name, version]) => {
+    const file = `${root}bench/node_modules/${name}/package.json`;
+    if (!existsSync(file)) return true;
+    const installed: { version: string } = readJson(file);
+    return installed.version !== version;
+  });
+  if (missing.length === 0) return;
+  process.stderr.write(`Installing the libraries to compare with: ${missing.map(([name]) => name).join(', ')} …\n`);
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: `${root}bench`, stdio: 'inherit' });
+}
+
+// What JSON.parse gives: each caller names the shape of a file of ours.
+function readJson(file: string): ReturnType<typeof JSON.parse> {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
