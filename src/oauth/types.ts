@@ -40,7 +40,12 @@ export interface TokenSet {
 
 /** What an answer means. */
 export type TokenOutcome =
-  | { readonly kind: 'tokens'; readonly tokens: TokenSet }
+  | {
+      readonly kind: 'tokens';
+      readonly tokens: TokenSet;
+      /** One line for each captured member that was dropped because it failed its check. */
+      readonly notes: readonly string[];
+    }
   | {
       readonly kind: 'refused';
       readonly class: ErrorClass;

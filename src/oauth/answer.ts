@@ -1,0 +1,190 @@
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { classify, type EndpointAnswer } from '../providers/errors.ts';
+import { capture } from './captured.ts';
+import { expiryOf } from './expiry.ts';
+import { type JsonObject, parseJsonObject, textMembersOfPrefix, toMembers } from './json.ts';
+import { retryAfterMs } from './retry-after.ts';
+import type { RawAnswer, TokenOutcome, TokenSet } from './types.ts';
+
+/** Which request of the token endpoint was answered. */
+export type TokenRequestKind = 'exchange' | 'refresh';
+
+/**
+ * Understands a token endpoint's answer (RFC 6749 sections 5.1 and 5.2). Pure: the same answer always reads the same.
+ *
+ * Tokens are never thrown away because something else in the answer is odd, and `grant_refused` comes only from an
+ * answer that a rule recognises. Whatever cannot be placed is `unknown` when the request may have been acted on, or
+ * `refused` with a class that harms no grant.
+ *
+ * @param now When `Retry-After` counts from, if it is a date; the time of the request when left out.
+ */
+export function readTokenAnswer(
+  definition: ProviderDefinition,
+  raw: RawAnswer,
+  on: TokenRequestKind,
+  now: number = raw.requestedAt,
+): TokenOutcome {
+  const { status } = raw;
+  const members = raw.incomplete ? null : membersOf(raw);
+  if (members === null) return readUnparsed(definition, raw, on, now);
+  const holder = tokenHolder(members);
+  const error = errorOf(members);
+  const accessToken = tokenOf(holder.get('access_token'));
+  const ok = status >= 200 && status < 300;
+  if (accessToken !== null && error === null && ok) return readTokens(definition, raw, holder, accessToken);
+  if (holder.has('access_token') || holder.has('refresh_token')) {
+    return { kind: 'unknown', reason: 'tokens in an answer that is none of success', status };
+  }
+  if (ok && error === null) return { kind: 'unknown', reason: 'neither a token nor an error', status };
+  return refusal(definition, raw, now, { on, status, error, description: descriptionOf(members) });
+}
+
+/** What {@link salvageTokens} found. */
+export interface SalvagedTokens {
+  readonly accessToken: Secret | null;
+  readonly refreshToken: Secret | null;
+}
+
+/**
+ * Takes the complete tokens out of an answer that {@link readTokenAnswer} calls `unknown`: one that was cut, or that has
+ * tokens where none belong. Where refresh tokens rotate this may be the only copy of the living one.
+ *
+ * Only members whose closing quote arrived count; `null` when there is none.
+ */
+export function salvageTokens(raw: RawAnswer): SalvagedTokens | null {
+  const text = raw.body?.reveal().trimStart() ?? '';
+  const members = raw.incomplete && text.startsWith('{') ? textMembersOfPrefix(text) : membersOf(raw);
+  if (members === null) return null;
+  const holder = tokenHolder(members);
+  const accessToken = tokenOf(holder.get('access_token'));
+  const refreshToken = tokenOf(holder.get('refresh_token'));
+  return accessToken === null && refreshToken === null ? null : { accessToken, refreshToken };
+}
+
+function readTokens(
+  definition: ProviderDefinition,
+  raw: RawAnswer,
+  holder: JsonObject,
+  accessToken: Secret,
+): TokenOutcome {
+  const tokenType = tokenTypeOf(definition, holder.get('token_type'));
+  if (tokenType === null) {
+    return { kind: 'unknown', reason: 'a token type that this provider does not use', status: raw.status };
+  }
+  const refreshToken = tokenOf(holder.get('refresh_token'));
+  if (refreshToken === null && isGiven(holder.get('refresh_token'))) {
+    return { kind: 'unknown', reason: 'a refresh token that is not a token', status: raw.status };
+  }
+  const captured = capture(definition, definition.capture?.token, holder);
+  const tokens: TokenSet = {
+    accessToken,
+    refreshToken,
+    tokenType,
+    expiresAt: expiryOf(definition, holder, raw.requestedAt),
+    scopes: scopesOf(holder.get('scope')),
+    metadata: captured.metadata,
+  };
+  return { kind: 'tokens', tokens, notes: captured.notes };
+}
+
+/** Cut, too large, HTML, plain text or nothing at all. */
+function readUnparsed(definition: ProviderDefinition, raw: RawAnswer, on: TokenRequestKind, now: number): TokenOutcome {
+  const { status } = raw;
+  if (status >= 200 && status < 300) {
+    return { kind: 'unknown', reason: raw.incomplete ? 'the answer was cut' : 'the answer is not readable', status };
+  }
+  if (raw.incomplete && salvageTokens(raw) !== null) return { kind: 'unknown', reason: 'the answer was cut', status };
+  return refusal(definition, raw, now, { on, status, error: null, readable: false });
+}
+
+function refusal(definition: ProviderDefinition, raw: RawAnswer, now: number, answer: EndpointAnswer): TokenOutcome {
+  const { status } = raw;
+  const redirect = status >= 300 && status < 400;
+  return {
+    kind: 'refused',
+    // A redirect is never followed: the secrets in the request are for the endpoint that is stored.
+    class: redirect ? 'not_understood' : classify(definition, answer),
+    error: answer.error === null ? null : forDisplay(answer.error),
+    status,
+    retryAfterMs: retryAfterMs(raw.retryAfter, now),
+  };
+}
+
+function membersOf(raw: RawAnswer): JsonObject | null {
+  const text = raw.body?.reveal() ?? '';
+  const json = parseJsonObject(text);
+  if (json !== null) return json;
+  const form = /^application\/x-www-form-urlencoded\b|^text\/plain\b/i.test(raw.contentType ?? '');
+  // Some older servers answer in the form encoding, which only its first parameter's name gives away under text/plain.
+  return form && /^[a-z_]{1,32}=[^\s<>{}]*$/.test(text) ? parseForm(text) : null;
+}
+
+function parseForm(text: string): JsonObject | null {
+  const members = new Map<string, string>();
+  for (const [name, value] of new URLSearchParams(text)) {
+    if (members.has(name)) return null;
+    members.set(name, value);
+  }
+  return members;
+}
+
+/** Slack puts the tokens of a user one level down. */
+function tokenHolder(members: JsonObject): JsonObject {
+  if (members.has('access_token')) return members;
+  const nested = toMembers(members.get('authed_user'));
+  return nested?.has('access_token') === true ? nested : members;
+}
+
+/** RFC 6749 appendix A: tokens are printable ASCII; their length is the provider's affair up to our limit. */
+function tokenOf(value: unknown): Secret | null {
+  if (typeof value !== 'string' || value.length > limits.tokenCharsMax) return null;
+  return /^[\x21-\x7e]+$/.test(value) ? new Secret(value) : null;
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+function errorOf(members: JsonObject): string | null {
+  const error = members.get('error');
+  if (typeof error === 'string' && error !== '') return error;
+  // Present but no text (an object, a number): an error all the same, only not one that anybody knows.
+  return isGiven(error) && error !== false ? '' : null;
+}
+
+function descriptionOf(members: JsonObject): string | null {
+  const description = members.get('error_description');
+  return typeof description === 'string' ? description : null;
+}
+
+/** Names that mean "send it in the Authorization header": some providers say what the token is instead. */
+const bearerNames: ReadonlySet<string> = new Set(['bearer', 'bearertoken', 'bot', 'user']);
+
+function tokenTypeOf(definition: ProviderDefinition, value: unknown): string | null {
+  if (!isGiven(value)) return 'Bearer';
+  if (typeof value !== 'string') return null;
+  const name = value.toLowerCase();
+  if (bearerNames.has(name)) return 'Bearer';
+  return name === definition.accessToken.scheme.toLowerCase() ? definition.accessToken.scheme : null;
+}
+
+/** Scopes of an answer, whichever separator it uses; no scope contains a blank or, as Grantry keeps them, a comma. */
+function scopesOf(value: unknown): readonly string[] | null {
+  const parts: unknown[] = typeof value === 'string' ? value.split(/[\s,]+/) : Array.isArray(value) ? value : [];
+  const scopes = new Set(
+    parts.filter((part) => typeof part === 'string').filter((part) => /^[\x21-\x7e]+$/.test(part)),
+  );
+  if (scopes.size === 0 || scopes.size > limits.scopesMax) return null;
+  for (const scope of scopes) if (scope.length > limits.scopeCharsMax || scope.includes(',')) return null;
+  return [...scopes];
+}
+
+/**
+ * An error code is a provider's text. Only what looks like a code is shown: words without digits, since one that echoes
+ * what was sent could hold a token.
+ */
+function forDisplay(error: string): string | null {
+  return /^[A-Za-z][A-Za-z _.-]{0,63}$/.test(error) ? error : null;
+}

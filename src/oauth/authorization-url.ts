@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { GrantryError } from '../base/errors.ts';
+import type { Secret } from '../base/secret.ts';
+import { joinScopes } from '../providers/scopes.ts';
+import { endpointOf } from './endpoints.ts';
+import type { ClientContext } from './types.ts';
+
+export interface AuthorizationRequest {
+  readonly redirectUri: string;
+  /** 256 random bits; the provider gives it back with the answer. */
+  readonly state: string;
+  /** The PKCE verifier; `null` only where the definition switches PKCE off. */
+  readonly codeVerifier: Secret | null;
+  readonly scopes: readonly string[];
+}
+
+/**
+ * Where to send the user's browser (RFC 6749 section 4.1.1, with the challenge of RFC 7636 section 4.3).
+ *
+ * The verifier itself never leaves: the URL holds its SHA-256. The definition's own parameters come first and cannot
+ * replace one that the protocol sets.
+ *
+ * @throws {GrantryError} `provider_misconfigured` when the provider has no authorization endpoint.
+ * @example
+ * const url = authorizationUrl(context, { redirectUri, state, codeVerifier, scopes: ['ZohoCRM.modules.READ'] });
+ */
+export function authorizationUrl(context: ClientContext, request: AuthorizationRequest): string {
+  const { definition } = context;
+  const endpoint = endpointOf(context, 'authorization');
+  if (endpoint === null) {
+    throw new GrantryError('provider_misconfigured', `The provider ${definition.id} has no authorization endpoint.`);
+  }
+  const url = new URL(endpoint);
+  for (const [name, value] of Object.entries(definition.authorizationParameters)) url.searchParams.set(name, value);
+  const parameters: Record<string, string> = {
+    response_type: 'code',
+    client_id: context.clientId,
+    redirect_uri: request.redirectUri,
+    state: request.state,
+  };
+  if (request.scopes.length > 0) parameters['scope'] = joinScopes(definition, request.scopes);
+  if (request.codeVerifier !== null) {
+    parameters['code_challenge'] = createHash('sha256').update(request.codeVerifier.reveal()).digest('base64url');
+    parameters['code_challenge_method'] = 'S256';
+  } else if (definition.pkce !== 'off') {
+    throw new GrantryError('internal', `The authorization request for ${definition.id} needs a code verifier.`);
+  }
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}

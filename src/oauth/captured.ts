@@ -1,0 +1,49 @@
+import { limits } from '../base/limits.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { apiOrigin } from '../providers/hosts.ts';
+import type { JsonObject } from './json.ts';
+
+/** What was kept of an answer or a callback for the grant's metadata, and what was not. */
+export interface Captured {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** One line per member that was dropped, naming it and not its value. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Keeps the members that the definition names, under the names it gives them.
+ *
+ * A URL is kept only when its origin is one of the provider's hosts, and `api_domain` is always a URL: whatever
+ * becomes a host must be pinned, or an answer could send the tenant's token elsewhere.
+ */
+export function capture(
+  definition: ProviderDefinition,
+  names: Readonly<Record<string, string>> | undefined,
+  members: JsonObject,
+): Captured {
+  const metadata: Record<string, string> = {};
+  const notes: string[] = [];
+  for (const [name, as] of Object.entries(names ?? {})) {
+    const value = textOf(members.get(name));
+    if (value === null) continue;
+    const kept = as === 'api_domain' || looksLikeUrl(value) ? apiOrigin(definition, value) : value;
+    if (kept === null) notes.push(`${name} is not one of the provider's hosts`);
+    else if (!isPlainText(kept)) notes.push(`${name} is too long or not plain text`);
+    else metadata[as] = kept;
+  }
+  return { metadata, notes };
+}
+
+function textOf(value: unknown): string | null {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function looksLikeUrl(value: string): boolean {
+  return /^\s*[a-z][a-z0-9+.-]*:|^\s*[\\/]{2}/i.test(value);
+}
+
+/** No control characters: captured values become parts of requests. */
+function isPlainText(value: string): boolean {
+  return value.length <= limits.urlCharsMax && !/[\p{Cc}\u2028\u2029]/u.test(value);
+}

@@ -1,0 +1,88 @@
+import { createPrivateKey, type KeyObject, type webcrypto } from 'node:crypto';
+import {
+  type ClientAuth,
+  ClientSecretBasic,
+  ClientSecretPost,
+  modifyAssertion,
+  None,
+  PrivateKeyJwt,
+} from 'oauth4webapi';
+import { z } from 'zod';
+import { GrantryError } from '../base/errors.ts';
+import type { World } from '../base/world.ts';
+import type { ClientContext } from './types.ts';
+
+/** How long a client assertion may be used; the answer deadline is longer, but servers read it on arrival. */
+const assertionSeconds = 60;
+
+/**
+ * How this app proves itself at the token and revocation endpoints: one method per provider, never two.
+ *
+ * @param audience The token endpoint, for signed assertions of a provider without an issuer.
+ * @throws {GrantryError} `provider_misconfigured` when the app has no secret or its private key cannot be read.
+ */
+export function clientAuthentication(world: World, context: ClientContext, audience: string): ClientAuth {
+  const method = context.definition.clientAuthentication;
+  if (method === 'none') return None();
+  const secret = context.clientSecret;
+  if (secret === null) {
+    const dc = context.dc === null ? '' : ` for data centre ${context.dc}`;
+    throw new GrantryError('provider_misconfigured', `The app has no client secret${dc}.`);
+  }
+  if (method === 'client_secret_post') return ClientSecretPost(secret.reveal());
+  if (method === 'client_secret_basic') return ClientSecretBasic(secret.reveal());
+  return signedAssertion(world, secret.reveal(), context.definition.issuer ?? audience);
+}
+
+/**
+ * RFC 7523 section 2.2. The issuer is the assertion's only audience: with a token endpoint there, an attacker's server
+ * that names somebody else's endpoint as its own could replay what it was sent.
+ */
+function signedAssertion(world: World, privateKey: string, audience: string): ClientAuth {
+  const { key, kid } = importPrivateKey(privateKey);
+  return PrivateKeyJwt(kid === undefined ? key : { key, kid }, {
+    [modifyAssertion]: (_header, payload) => {
+      const now = Math.floor(world.now() / 1000);
+      payload['aud'] = audience;
+      payload['iat'] = now;
+      payload['nbf'] = now;
+      payload['exp'] = now + assertionSeconds;
+      payload['jti'] = Buffer.from(world.randomBytes(32)).toString('base64url');
+    },
+  });
+}
+
+const signingKey = z.looseObject({ kty: z.string(), kid: z.string().max(256).optional(), alg: z.string().optional() });
+
+/** Takes PEM, or a JWK where the server wants to be told the key's id. */
+function importPrivateKey(text: string): { key: webcrypto.CryptoKey; kid: string | undefined } {
+  try {
+    if (!text.trimStart().startsWith('{')) {
+      const key = createPrivateKey(text);
+      return { key: toCryptoKey(key, undefined), kid: undefined };
+    }
+    const { kid, alg, ...jwk } = signingKey.parse(JSON.parse(text));
+    return { key: toCryptoKey(createPrivateKey({ key: jwk, format: 'jwk' }), alg), kid };
+  } catch {
+    // What went wrong may quote the key.
+    throw new GrantryError('provider_misconfigured', 'The client secret is not a private key in PEM or JWK form.');
+  }
+}
+
+const curves = new Map([
+  ['prime256v1', 'P-256'],
+  ['secp384r1', 'P-384'],
+  ['secp521r1', 'P-521'],
+]);
+
+function toCryptoKey(key: KeyObject, alg: string | undefined): webcrypto.CryptoKey {
+  const type = key.asymmetricKeyType;
+  if (type === 'ed25519') return key.toCryptoKey({ name: 'Ed25519' }, false, ['sign']);
+  if (type === 'rsa') {
+    const name = alg?.startsWith('PS') === true ? 'RSA-PSS' : 'RSASSA-PKCS1-v1_5';
+    return key.toCryptoKey({ name, hash: `SHA-${alg?.slice(2) ?? '256'}` }, false, ['sign']);
+  }
+  const namedCurve = curves.get(key.asymmetricKeyDetails?.namedCurve ?? '');
+  if (type !== 'ec' || namedCurve === undefined) throw new Error('a kind of key that JWS does not know');
+  return key.toCryptoKey({ name: 'ECDSA', namedCurve }, false, ['sign']);
+}

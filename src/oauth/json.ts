@@ -1,0 +1,109 @@
+/** A JSON value as parsed: plain data, nothing inherited from the peer. */
+export type JsonObject = ReadonlyMap<string, unknown>;
+
+const depthMax = 16;
+
+/**
+ * Parses a JSON object from a peer who may be broken or hostile; `null` for everything else.
+ *
+ * A key that appears twice is refused: two readers would see two different answers (RFC 8259 section 4). Members come
+ * in a Map, so that `__proto__` is a name like any other.
+ */
+export function parseJsonObject(text: string): JsonObject | null {
+  const cleaned = text.startsWith('\uFEFF') ? text.slice(1) : text;
+  if (!isUnambiguous(cleaned)) return null;
+  try {
+    return toMembers(JSON.parse(cleaned));
+  } catch {
+    // The parser's message quotes the text, and with it perhaps a token.
+    return null;
+  }
+}
+
+/** The members of an object inside a parsed one; `null` when it is something else. */
+export function toMembers(value: unknown): JsonObject | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  return new Map(Object.entries(value));
+}
+
+/** Looks for repeated keys and deep nesting; whether the rest is JSON is for the parser to say. */
+function isUnambiguous(text: string): boolean {
+  const open: (Set<string> | null)[] = [];
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (character === '{' || character === '[') {
+      open.push(character === '{' ? new Set() : null);
+      if (open.length > depthMax) return false;
+    } else if (character === '}' || character === ']') {
+      open.pop();
+    } else if (character === '"') {
+      const end = endOfString(text, at);
+      if (end === -1) return false;
+      const keys = open.at(-1);
+      if (keys && nextVisible(text, end) === ':') {
+        const key = readString(text.slice(at, end));
+        if (key === null || keys.has(key)) return false;
+        keys.add(key);
+      }
+      at = end - 1;
+    }
+  }
+  return true;
+}
+
+/** The complete text members at the top of a JSON object whose end may be missing. */
+export function textMembersOfPrefix(text: string): JsonObject | null {
+  const members = new Map<string, string>();
+  const seen = new Set<string>();
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (character === '{' || character === '[') depth += 1;
+    else if (character === '}' || character === ']') depth -= 1;
+    if (character !== '"') continue;
+    const end = endOfString(text, at);
+    if (end === -1) return members;
+    if (depth === 1 && nextVisible(text, end) === ':') {
+      const key = readString(text.slice(at, end));
+      if (key === null || seen.has(key)) return null;
+      seen.add(key);
+      const valueAt = skipBlank(text, text.indexOf(':', end) + 1);
+      const valueEnd = text[valueAt] === '"' ? endOfString(text, valueAt) : -1;
+      const value = valueEnd === -1 ? null : readString(text.slice(valueAt, valueEnd));
+      if (value !== null) members.set(key, value);
+      at = (valueEnd === -1 ? valueAt : valueEnd) - 1;
+    } else {
+      at = end - 1;
+    }
+  }
+  return members;
+}
+
+/** The index behind the closing quote, or -1 when there is none. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at += 1) {
+    const character = text[at];
+    if (character === '\\') at += 1;
+    else if (character === '"') return at + 1;
+  }
+  return -1;
+}
+
+function skipBlank(text: string, start: number): number {
+  let at = start;
+  while (at < text.length && ' \t\r\n'.includes(text.charAt(at))) at += 1;
+  return at;
+}
+
+function nextVisible(text: string, start: number): string {
+  return text.charAt(skipBlank(text, start));
+}
+
+function readString(quoted: string): string | null {
+  try {
+    const value: unknown = JSON.parse(quoted);
+    return typeof value === 'string' ? value : null;
+  } catch {
+    return null;
+  }
+}

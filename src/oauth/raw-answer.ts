@@ -1,0 +1,60 @@
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import type { RawAnswer } from './types.ts';
+
+/**
+ * Reads a response to its end, or to `limits.answerBytesMax`, and understands nothing of it.
+ *
+ * Never rejects: a body that breaks off, exceeds the limit or does not decompress gives what was read so far, marked
+ * `incomplete`. The limit counts decompressed bytes, so a small body cannot unfold into a large one.
+ */
+export async function readRawAnswer(response: Response, requestedAt: number): Promise<RawAnswer> {
+  const contentType = headerOf(response, 'content-type');
+  const { bytes, incomplete } = await readBytes(response.body);
+  const text = decode(bytes, contentType);
+  return {
+    status: response.status,
+    contentType,
+    retryAfter: headerOf(response, 'retry-after'),
+    body: text === '' ? null : new Secret(text),
+    incomplete,
+    requestedAt,
+  };
+}
+
+function headerOf(response: Response, name: string): string | null {
+  return response.headers.get(name)?.slice(0, 256) ?? null;
+}
+
+async function readBytes(body: Response['body']): Promise<{ bytes: Uint8Array; incomplete: boolean }> {
+  if (body === null) return { bytes: new Uint8Array(), incomplete: false };
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return { bytes: Buffer.concat(chunks), incomplete: false };
+      const room = limits.answerBytesMax - length;
+      chunks.push(value.subarray(0, room));
+      length += value.length;
+      if (value.length > room) {
+        // Not awaited: a peer that keeps sending must not keep us.
+        reader.cancel().catch(() => {});
+        return { bytes: Buffer.concat(chunks), incomplete: true };
+      }
+    }
+  } catch {
+    return { bytes: Buffer.concat(chunks), incomplete: true };
+  }
+}
+
+/** UTF-8 as RFC 8259 demands, unless a byte order mark or the content type says UTF-16. */
+function decode(bytes: Uint8Array, contentType: string | null): string {
+  const mark = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0);
+  if (mark === 0xfffe) return new TextDecoder('utf-16le').decode(bytes);
+  if (mark === 0xfeff) return new TextDecoder('utf-16be').decode(bytes);
+  const charset = /charset\s*=\s*"?(utf-16(?:le|be)?)/i.exec(contentType ?? '')?.[1]?.toLowerCase();
+  if (charset === undefined) return new TextDecoder('utf-8').decode(bytes);
+  return new TextDecoder(charset === 'utf-16le' ? 'utf-16le' : 'utf-16be').decode(bytes);
+}

@@ -1,0 +1,316 @@
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { inspect } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { afterEach, describe, expect, it } from 'vitest';
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import { NotSentError, systemWorld } from '../base/world.ts';
+import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';
+import { readTokenAnswer, salvageTokens } from './answer.ts';
+import { AnswerLostError, sendExchange, sendRefresh } from './requests.ts';
+import type { ClientContext } from './types.ts';
+
+const world = systemWorld();
+const canary = 'canary-91c2';
+const opened: (() => void)[] = [];
+
+afterEach(() => {
+  for (const close of opened.splice(0)) close();
+});
+
+interface Seen {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly form: URLSearchParams;
+}
+
+type Answer = (response: http.ServerResponse, seen: Seen) => void;
+
+async function authorizationServer(answer: Answer): Promise<{ origin: string; seen: Seen[] }> {
+  const seen: Seen[] = [];
+  const server = http.createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const form = new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
+      const entry = { url: request.url ?? '', method: request.method ?? '', headers: request.headers, form };
+      seen.push(entry);
+      answer(response, entry);
+    });
+  });
+  return { origin: await listen(server), seen };
+}
+
+async function listen(server: net.Server): Promise<string> {
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  opened.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server does not listen on TCP');
+  return `http://127.0.0.1:${address.port}`;
+}
+
+function contextFor(
+  origin: string,
+  more: Partial<ProviderDefinitionInput> = {},
+  client: Partial<ClientContext> = {},
+): ClientContext {
+  const definition = providerDefinition.parse({
+    id: 'example',
+    endpoints: { token: `${origin}/token` },
+    api: { hosts: ['https://api.example'] },
+    ...more,
+  });
+  return { definition, dc: null, clientId: 'client', clientSecret: new Secret('secret'), ...client };
+}
+
+const refreshToken = new Secret(canary);
+const ok: Answer = (response) => {
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify({ access_token: 'at', token_type: 'Bearer', expires_in: 60, refresh_token: 'rt2' }));
+};
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('expected a rejection');
+}
+
+describe('what goes over the wire', () => {
+  it('a refresh: everything in the form body, nothing in the query', async () => {
+    const { origin, seen } = await authorizationServer(ok);
+    const context = contextFor(origin, { refreshParameters: { audience: 'a' }, scopeSeparator: ',' });
+    const order: string[] = [];
+    const beforeSend = (): void => {
+      order.push(`asked after ${seen.length} requests`);
+    };
+    const raw = await sendRefresh(world, context, { refreshToken, scopes: ['a', 'b'], beforeSend });
+    expect(order).toEqual(['asked after 0 requests']);
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({ url: '/token', method: 'POST' });
+    expect(Object.fromEntries(seen[0]?.form ?? [])).toEqual({
+      grant_type: 'refresh_token',
+      refresh_token: canary,
+      client_id: 'client',
+      client_secret: 'secret',
+      scope: 'a,b',
+      audience: 'a',
+    });
+    const outcome = readTokenAnswer(context.definition, raw, 'refresh');
+    expect(outcome).toMatchObject({ kind: 'tokens', tokens: { expiresAt: raw.requestedAt + 60_000, scopes: null } });
+  });
+
+  it('an exchange, with and without redirect URI and verifier', async () => {
+    const { origin, seen } = await authorizationServer(ok);
+    const code = new Secret('code');
+    await sendExchange(world, contextFor(origin), {
+      code,
+      redirectUri: 'http://l/cb?x=1',
+      codeVerifier: new Secret('v'),
+    });
+    await sendExchange(world, contextFor(origin), { code, redirectUri: null, codeVerifier: null });
+    const client = { grant_type: 'authorization_code', code: 'code', client_id: 'client', client_secret: 'secret' };
+    expect(seen.map((entry) => Object.fromEntries(entry.form))).toEqual([
+      { ...client, redirect_uri: 'http://l/cb?x=1', code_verifier: 'v' },
+      client,
+    ]);
+  });
+
+  it('C-20 HTTP Basic form-encodes both parts and sends no second proof', async () => {
+    const { origin, seen } = await authorizationServer(ok);
+    const more = { clientAuthentication: 'client_secret_basic' } as const;
+    const context = contextFor(origin, more, { clientId: 'a:b+c%', clientSecret: new Secret('p:w +%é') });
+    await sendRefresh(world, context, { refreshToken });
+    const basic = Buffer.from(seen[0]?.headers.authorization?.slice('Basic '.length) ?? '', 'base64').toString(
+      'latin1',
+    );
+    expect(basic.split(':')).toEqual(['a%3Ab%2Bc%25', 'p%3Aw+%2B%25%C3%A9']);
+    expect(seen[0]?.form.has('client_secret')).toBe(false);
+    expect(seen[0]?.form.has('client_id')).toBe(false);
+  });
+
+  it('a public client sends its id alone', async () => {
+    const { origin, seen } = await authorizationServer(ok);
+    const context = contextFor(origin, { clientAuthentication: 'none' }, { clientSecret: null });
+    await sendRefresh(world, context, { refreshToken });
+    expect(Object.fromEntries(seen[0]?.form ?? [])).toEqual({
+      grant_type: 'refresh_token',
+      refresh_token: canary,
+      client_id: 'client',
+    });
+    expect(seen[0]?.headers.authorization).toBeUndefined();
+  });
+
+  it.each([
+    ['rsa', 'RS256', undefined],
+    ['ec', 'ES256', 'https://as.example'],
+    ['ed25519', 'Ed25519', 'https://as.example'],
+  ] as const)('C-21 private_key_jwt with %s: one audience, the issuer if there is one', async (kind, alg, issuer) => {
+    const { origin, seen } = await authorizationServer(ok);
+    const { privateKey, publicKey } = keyPair(kind);
+    const more: Partial<ProviderDefinitionInput> = { clientAuthentication: 'private_key_jwt' };
+    if (issuer !== undefined) more.issuer = issuer;
+    const context = contextFor(origin, more, { clientSecret: new Secret(privateKey) });
+    const scripted = { ...world, now: () => 1_700_000_000_500 };
+    await sendRefresh(scripted, context, { refreshToken });
+    await sendRefresh(scripted, context, { refreshToken });
+    const [head = '', claims = '', signature = ''] = seen[0]?.form.get('client_assertion')?.split('.') ?? [];
+    expect(decode(head)).toEqual({ alg });
+    expect(decode(claims)).toMatchObject({
+      aud: issuer ?? `${origin}/token`,
+      iss: 'client',
+      sub: 'client',
+      iat: 1_700_000_000,
+      exp: 1_700_000_060,
+    });
+    const key = { key: createPublicKey(publicKey), dsaEncoding: 'ieee-p1363' as const };
+    const hash = kind === 'ed25519' ? null : 'sha256';
+    expect(verify(hash, Buffer.from(`${head}.${claims}`), key, Buffer.from(signature, 'base64url'))).toBe(true);
+    expect(seen[0]?.form.has('client_secret')).toBe(false);
+    expect(seen[1]?.form.get('client_assertion')).not.toBe(seen[0]?.form.get('client_assertion'));
+  });
+});
+
+describe('what comes back', () => {
+  it('a body that breaks off is kept, marked and salvaged', async () => {
+    const { origin } = await authorizationServer((response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
+      response.write(`{"access_token":"at2","refresh_token":"rt2","scope":"a b`);
+      setTimeout(() => response.destroy(), 20);
+    });
+    const context = contextFor(origin);
+    const raw = await sendRefresh(world, context, { refreshToken });
+    expect(raw).toMatchObject({ status: 200, incomplete: true });
+    expect(readTokenAnswer(context.definition, raw, 'refresh')).toMatchObject({ kind: 'unknown' });
+    expect(salvageTokens(raw)?.refreshToken?.reveal()).toBe('rt2');
+  });
+
+  it('a gzip bomb is read up to the limit', async () => {
+    const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024));
+    const { origin } = await authorizationServer((response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(bomb);
+    });
+    const raw = await sendRefresh(world, contextFor(origin), { refreshToken });
+    expect(raw.incomplete).toBe(true);
+    expect(raw.body?.reveal()).toHaveLength(limits.answerBytesMax);
+  });
+
+  it('a body that does not decompress is incomplete', async () => {
+    const { origin } = await authorizationServer((response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end('not gzip at all');
+    });
+    const raw = await sendRefresh(world, contextFor(origin), { refreshToken });
+    expect(raw).toMatchObject({ incomplete: true, status: 200 });
+  });
+
+  it.each(['utf16le', 'utf16be', 'utf8-bom'])('%s is understood', async (encoding) => {
+    const text = `\uFEFF{"access_token":"at"}`;
+    const bytes = Buffer.from(text, encoding === 'utf8-bom' ? 'utf8' : 'utf16le');
+    const { origin } = await authorizationServer((response) => {
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(encoding === 'utf16be' ? bytes.swap16() : bytes);
+    });
+    const context = contextFor(origin);
+    const raw = await sendRefresh(world, context, { refreshToken });
+    expect(readTokenAnswer(context.definition, raw, 'refresh').kind).toBe('tokens');
+  });
+
+  it.each([301, 302, 303, 307, 308])('C-22 a redirect (%i) is not followed and not understood', async (status) => {
+    const other = await authorizationServer(ok);
+    const { origin, seen } = await authorizationServer((response) => {
+      response.writeHead(status, { location: `${other.origin}/token` }).end();
+    });
+    const context = contextFor(origin);
+    const raw = await sendRefresh(world, context, { refreshToken });
+    expect(readTokenAnswer(context.definition, raw, 'refresh')).toMatchObject({
+      kind: 'refused',
+      class: 'not_understood',
+    });
+    expect(seen).toHaveLength(1);
+    expect(other.seen).toHaveLength(0);
+  });
+});
+
+describe('what fails', () => {
+  it('refused port: not sent', async () => {
+    const gone = http.createServer();
+    const origin = await listen(gone);
+    gone.close();
+    await once(gone, 'close');
+    expect(await failure(sendRefresh(world, contextFor(origin), { refreshToken }))).toBeInstanceOf(NotSentError);
+  });
+
+  it('no answer within the signal: lost', async () => {
+    const { origin, seen } = await authorizationServer(() => {});
+    const error = await failure(
+      sendRefresh(world, contextFor(origin), { refreshToken, signal: AbortSignal.timeout(150) }),
+    );
+    expect(error).toBeInstanceOf(AnswerLostError);
+    expect(seen).toHaveLength(1);
+    expect(inspect(error, { depth: 9 })).not.toContain(canary);
+  });
+
+  it('reset after reading: lost', async () => {
+    const origin = await listen(net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy())));
+    const error = await failure(sendRefresh(world, contextFor(origin), { refreshToken }));
+    expect(error).toBeInstanceOf(AnswerLostError);
+    expect(inspect(error, { depth: 9 })).not.toContain(canary);
+  });
+
+  it('stopped by beforeSend: not sent', async () => {
+    const { origin, seen } = await authorizationServer(ok);
+    const late = new GrantryError('internal', 'the lease is gone');
+    const beforeSend = (): void => {
+      throw late;
+    };
+    const error = await failure(sendRefresh(world, contextFor(origin), { refreshToken, beforeSend }));
+    expect(error).toMatchObject({ name: 'NotSentError', cause: late });
+    expect(seen).toHaveLength(0);
+  });
+
+  it.each([
+    ['no secret', {}, { clientSecret: null }],
+    ['no private key', { clientAuthentication: 'private_key_jwt' }, { clientSecret: new Secret(canary) }],
+    ['no host for the data centre', { endpoints: { token: '{dc.accounts}/t' }, dataCenters: { eu: {} } }, { dc: 'eu' }],
+  ] as const)('%s: the app is misconfigured and nothing is sent', async (_name, more, client) => {
+    const { origin, seen } = await authorizationServer(ok);
+    const error = await failure(sendRefresh(world, contextFor(origin, more, client), { refreshToken }));
+    expect(error).toMatchObject({ code: 'provider_misconfigured' });
+    expect(inspect(error, { depth: 9 })).not.toContain(canary);
+    expect(seen).toHaveLength(0);
+  });
+});
+
+function keyPair(kind: 'rsa' | 'ec' | 'ed25519'): { privateKey: string; publicKey: string } {
+  const pair =
+    kind === 'rsa'
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : kind === 'ec'
+        ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+        : generateKeyPairSync('ed25519');
+  return {
+    privateKey: String(pair.privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    publicKey: String(pair.publicKey.export({ type: 'spki', format: 'pem' })),
+  };
+}
+
+function decode(part: string): unknown {
+  return JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+}

@@ -1,0 +1,110 @@
+import { type ClientAuth, ClientSecretBasic, None, revocationRequest } from 'oauth4webapi';
+import { GrantryError } from '../base/errors.ts';
+import type { Secret } from '../base/secret.ts';
+import type { World } from '../base/world.ts';
+import { classify } from '../providers/errors.ts';
+import { clientAuthentication } from './client-authentication.ts';
+import { endpointOf } from './endpoints.ts';
+import { parseJsonObject } from './json.ts';
+import { readRawAnswer } from './raw-answer.ts';
+import { OneExchange, type SendOptions } from './requests.ts';
+import { retryAfterMs } from './retry-after.ts';
+import type { ClientContext, RawAnswer } from './types.ts';
+
+export interface RevokeRequest extends SendOptions {
+  readonly token: Secret;
+  readonly tokenType: 'refresh_token' | 'access_token';
+}
+
+/** How an attempt to revoke ended. */
+export type RevokeOutcome =
+  /** The token is dead at the provider, or was already. */
+  | { readonly kind: 'revoked' }
+  /** Try again: no answer, a busy provider, an answer nobody understands. `null`: the provider names no time. */
+  | { readonly kind: 'later'; readonly retryAfterMs: number | null }
+  /** The provider will not revoke for this app, now or later; `detail` names the status and error. */
+  | { readonly kind: 'refused'; readonly detail: string }
+  /** The provider has no revocation endpoint. */
+  | { readonly kind: 'unsupported' };
+
+/**
+ * Revokes a token at the provider (RFC 7009). Safe to repeat; never rejects for what the network or the provider does.
+ *
+ * Where the definition has an older form of the endpoint and the current one is gone (404, 405), the older one is tried:
+ * it takes the token alone, in the form body.
+ *
+ * @throws {GrantryError} `provider_misconfigured` when the app or an endpoint cannot be used.
+ */
+export async function sendRevoke(world: World, context: ClientContext, request: RevokeRequest): Promise<RevokeOutcome> {
+  const current = endpointOf(context, 'revocation');
+  const legacy = endpointOf(context, 'revocationLegacy');
+  const endpoint = current ?? legacy;
+  if (endpoint === null) return { kind: 'unsupported' };
+  const authentication = current === null ? nothing : authenticationFor(world, context, current, legacy !== null);
+  const first = await attempt(world, context, request, endpoint, authentication);
+  if (first !== null && legacy !== null && legacy !== endpoint && (first.status === 404 || first.status === 405)) {
+    return read(context, await attempt(world, context, request, legacy, nothing), world.now());
+  }
+  return read(context, first, world.now());
+}
+
+const nothing: ClientAuth = () => {};
+
+/** Providers with an older form want HTTP Basic at the current one, however the app proves itself elsewhere. */
+function authenticationFor(world: World, context: ClientContext, endpoint: string, hasLegacyForm: boolean): ClientAuth {
+  if (context.definition.clientAuthentication === 'client_secret_post' && hasLegacyForm) {
+    return context.clientSecret === null ? None() : ClientSecretBasic(context.clientSecret.reveal());
+  }
+  return clientAuthentication(world, context, endpoint);
+}
+
+/** The answer; `null` when none came, whether or not the request was sent. */
+async function attempt(
+  world: World,
+  context: ClientContext,
+  request: RevokeRequest,
+  endpoint: string,
+  authentication: ClientAuth,
+): Promise<RawAnswer | null> {
+  const server = { issuer: context.definition.issuer ?? new URL(endpoint).origin, revocation_endpoint: endpoint };
+  const exchange = new OneExchange(world, request);
+  const additionalParameters =
+    authentication === nothing ? {} : { token_type_hint: request.tokenType, token_type: request.tokenType };
+  try {
+    const response = await exchange.run((options) =>
+      revocationRequest(server, { client_id: context.clientId }, authentication, request.token.reveal(), {
+        ...options,
+        additionalParameters,
+      }),
+    );
+    return await readRawAnswer(response, exchange.requestedAt);
+  } catch (error) {
+    if (error instanceof GrantryError) throw error;
+    return null;
+  }
+}
+
+function read(context: ClientContext, raw: RawAnswer | null, now: number): RevokeOutcome {
+  if (raw === null) return { kind: 'later', retryAfterMs: null };
+  const { status } = raw;
+  const members = parseJsonObject(raw.body?.reveal() ?? '');
+  const error = textOf(members?.get('error'));
+  if (status >= 200 && status < 300 && error === null) return { kind: 'revoked' };
+  if (error === 'invalid_token') return { kind: 'revoked' };
+  if (error === 'unsupported_token_type') return { kind: 'unsupported' };
+  const description = textOf(members?.get('error_description'));
+  const errorClass = classify(context.definition, { on: 'revoke', status, error, description });
+  if (errorClass === 'grant_refused') return { kind: 'revoked' };
+  if (errorClass === 'throttled' || errorClass === 'unavailable' || status === 429 || status >= 500) {
+    return { kind: 'later', retryAfterMs: retryAfterMs(raw.retryAfter, now) };
+  }
+  // Zoho's bare 400 means: no such token, or not of this kind, or not this app's.
+  if (status === 400 && error === null && context.definition.endpoints?.revocationLegacy !== undefined) {
+    return { kind: 'revoked' };
+  }
+  return { kind: 'refused', detail: `${errorClass} (HTTP ${status})` };
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
