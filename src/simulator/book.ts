@@ -1,0 +1,159 @@
+import {
+  type AccessToken,
+  deathOf,
+  type Family,
+  type Mint,
+  newAccess,
+  newRefresh,
+  prune,
+  type RefreshToken,
+  revokeFamily,
+  type TokenPair,
+} from './families.ts';
+
+/** What a new family is made of. */
+export interface NewFamily {
+  readonly profile: string;
+  readonly dc: string | null;
+  readonly clientId: string;
+  readonly user: string;
+  readonly scopes: readonly string[];
+}
+
+/** Every family and every token of the simulated providers. */
+export class Book {
+  readonly #families = new Map<string, Family>();
+  readonly #refresh = new Map<string, RefreshToken>();
+  readonly #access = new Map<string, AccessToken>();
+  readonly #byOwner = new Map<string, Family[]>();
+  readonly #mintOf: (family: Family) => Mint;
+  #count = 0;
+
+  constructor(mintOf: (family: Family) => Mint) {
+    this.#mintOf = mintOf;
+  }
+
+  mintOf(family: Family): Mint {
+    return this.#mintOf(family);
+  }
+
+  /** Starts a family without tokens. */
+  open(parts: NewFamily, now: number): Family {
+    this.#count += 1;
+    const family: Family = {
+      ...parts,
+      id: `family-${this.#count}`,
+      createdAt: now,
+      lastUsedAt: now,
+      revoked: null,
+      refreshTokens: [],
+      accessTokens: [],
+    };
+    this.#families.set(family.id, family);
+    const owner = ownerKey(parts);
+    const siblings = this.#byOwner.get(owner);
+    if (siblings === undefined) this.#byOwner.set(owner, [family]);
+    else siblings.push(family);
+    return family;
+  }
+
+  /** The first tokens of a family: a pair, or an access token alone. */
+  firstTokens(family: Family, now: number, withRefresh: boolean): TokenPair {
+    const mint = this.#mintOf(family);
+    const refreshToken = withRefresh ? newRefresh(family, null, mint, now) : null;
+    const accessToken = refreshToken === null ? this.loneAccess(family, now) : newAccess(refreshToken, mint, now);
+    const pair = { accessToken, refreshToken };
+    this.remember(pair);
+    return pair;
+  }
+
+  /** An access token that no refresh token stands behind. */
+  loneAccess(family: Family, now: number): AccessToken {
+    const mint = this.#mintOf(family);
+    const token: AccessToken = {
+      value: mint.accessValue(),
+      family,
+      refreshToken: null,
+      scopes: family.scopes,
+      issuedAt: now,
+      expiresAt: now + mint.accessTokenSeconds * 1000,
+      dead: null,
+    };
+    family.accessTokens.push(token);
+    this.#access.set(token.value, token);
+    return token;
+  }
+
+  /** Adds a family's refresh token whose value was decided elsewhere. */
+  adopt(family: Family, value: string, now: number): RefreshToken {
+    const token = newRefresh(family, null, { ...this.#mintOf(family), refreshValue: () => value }, now);
+    this.#refresh.set(value, token);
+    return token;
+  }
+
+  /** Makes a pair findable, and forgets what has expired in its family. */
+  remember(pair: TokenPair): void {
+    this.#access.set(pair.accessToken.value, pair.accessToken);
+    if (pair.refreshToken !== null) this.#refresh.set(pair.refreshToken.value, pair.refreshToken);
+    const gone = prune(pair.accessToken.family, pair.accessToken.issuedAt);
+    for (const value of gone.access) this.#access.delete(value);
+    for (const value of gone.refresh) this.#refresh.delete(value);
+  }
+
+  findRefresh(value: string): RefreshToken | undefined {
+    return this.#refresh.get(value);
+  }
+
+  findAccess(value: string): AccessToken | undefined {
+    return this.#access.get(value);
+  }
+
+  family(id: string): Family | undefined {
+    return this.#families.get(id);
+  }
+
+  families(): readonly Family[] {
+    return [...this.#families.values()];
+  }
+
+  /** The families of one user and client that hold a living refresh token, oldest first. */
+  livingOf(parts: Pick<NewFamily, 'profile' | 'clientId' | 'user'>, now: number): readonly Family[] {
+    return (this.#byOwner.get(ownerKey(parts)) ?? []).filter((family) => this.currentOf(family, now) !== null);
+  }
+
+  /** The newest refresh token of a family that would be granted now; `null` when the family is lost. */
+  currentOf(family: Family, now: number): RefreshToken | null {
+    if (family.revoked !== null) return null;
+    const mint = this.#mintOf(family);
+    return family.refreshTokens.findLast((token) => deathOf(token, mint, now) === null) ?? null;
+  }
+
+  /** The same for a refresh token's value: would it be granted now? Throttling aside. */
+  isAlive(value: string, now: number): boolean {
+    const token = this.#refresh.get(value);
+    return token !== undefined && deathOf(token, this.#mintOf(token.family), now) === null;
+  }
+
+  /**
+   * Kills the oldest families of a user and client until there is room for one more.
+   *
+   * @returns those that were killed
+   */
+  makeRoom(parts: Pick<NewFamily, 'profile' | 'clientId' | 'user'>, cap: number, now: number): readonly Family[] {
+    const living = this.livingOf(parts, now);
+    const evicted = living.slice(0, Math.max(0, living.length - cap + 1));
+    for (const family of evicted) revokeFamily(family, 'too many refresh tokens of this user and client');
+    return evicted;
+  }
+
+  clear(): void {
+    this.#families.clear();
+    this.#refresh.clear();
+    this.#access.clear();
+    this.#byOwner.clear();
+  }
+}
+
+function ownerKey(parts: Pick<NewFamily, 'profile' | 'clientId' | 'user'>): string {
+  return JSON.stringify([parts.profile, parts.clientId, parts.user]);
+}

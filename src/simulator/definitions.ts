@@ -1,0 +1,88 @@
+import type { ProviderDefinitionInput } from '../providers/definition.ts';
+import type { OAuthProfile } from './profiles.ts';
+import type { Site, Sites } from './sites.ts';
+
+/** The definition of a simulated server, as `grantry provider add` takes it. @throws {RangeError} */
+export function definitionFor(sites: Sites, providerId: string): ProviderDefinitionInput {
+  const site = sites.find(providerId, null);
+  if (site === undefined || site.oauth === null) {
+    const known = sites.list().flatMap((each) => (each.oauth === null ? [] : [each.profile]));
+    throw new RangeError(
+      `No simulated server is called ${JSON.stringify(providerId)}; there are: ${known.join(', ') || 'none'}.`,
+    );
+  }
+  return definitionOf(site, site.oauth);
+}
+
+/** Real address → simulated address, for every host of every server. */
+export function originMap(sites: Sites): ReadonlyMap<string, string> {
+  const map = new Map<string, string>();
+  for (const site of sites.list()) for (const host of site.realHosts) map.set(`https://${host}`, site.origin);
+  return map;
+}
+
+/**
+ * A provider definition with other origins: every text in it that is an address on a mapped origin, or begins with one,
+ * moves; all else stays.
+ *
+ * @example
+ * rewriteOrigins(definition, new Map([['https://accounts.zoho.eu', 'http://127.0.0.1:4101']]));
+ */
+export function rewriteOrigins<Definition extends ProviderDefinitionInput>(
+  definition: Definition,
+  origins: ReadonlyMap<string, string>,
+): Definition {
+  const moved = rewrite(definition, origins);
+  // Only texts were replaced by texts: the shape is that of the definition that came in.
+  const typed = moved as Definition;
+  return { ...typed, api: { ...typed.api, hosts: [...new Set(typed.api.hosts)] } };
+}
+
+function rewrite(value: unknown, origins: ReadonlyMap<string, string>): unknown {
+  if (typeof value === 'string') return rewriteText(value, origins);
+  if (Array.isArray(value)) return value.map((each) => rewrite(each, origins));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, rewrite(each, origins)]));
+}
+
+function rewriteText(text: string, origins: ReadonlyMap<string, string>): string {
+  const origin = /^https?:\/\/[^/?#]+/i.exec(text)?.[0];
+  const target = origin === undefined ? undefined : origins.get(origin.toLowerCase());
+  return origin === undefined || target === undefined ? text : target + text.slice(origin.length);
+}
+
+function definitionOf(site: Site, profile: OAuthProfile): ProviderDefinitionInput {
+  const { rotation, paths } = profile;
+  const names = (extras: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.keys(extras).map((name) => [name, snakeCase(name)]));
+  const callback = names(profile.callbackExtras);
+  const token = names(profile.tokenExtras);
+  return {
+    id: profile.id,
+    name: profile.name,
+    endpoints: {
+      authorization: site.origin + paths.authorization,
+      token: site.origin + paths.token,
+      ...(paths.revocation === null ? {} : { revocation: site.origin + paths.revocation }),
+    },
+    scopeSeparator: profile.scopeSeparator,
+    ...(Object.keys({ ...callback, ...token }).length === 0 ? {} : { capture: { callback, token } }),
+    accessToken: { lifetimeSeconds: profile.accessTokenSeconds, scheme: profile.scheme },
+    refreshToken: {
+      rotation: rotation.kind,
+      overlapSeconds: rotation.kind === 'timed_overlap' ? rotation.overlapSeconds : 0,
+      reuse: rotation.reuse,
+      idleSeconds: profile.idleSeconds,
+      absoluteSeconds: profile.absoluteSeconds,
+      livePerUserAndClient: profile.livePerUserAndClient,
+    },
+    api: {
+      hosts: [site.origin],
+      ...(profile.health === null ? {} : { health: { path: profile.health.path, name: profile.health.name } }),
+    },
+  };
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

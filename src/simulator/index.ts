@@ -1,0 +1,25 @@
+/**
+ * Make-believe providers for trying Grantry without an account and for testing what happens when providers fail.
+ *
+ * @module grantry/simulator
+ */
+export type { SimulatorClock } from './clock.ts';
+export { rewriteOrigins } from './definitions.ts';
+export { ConnectionResetError } from './errors.ts';
+export type { RotationRule } from './families.ts';
+export type { Endpoint, Fault, FaultEffect, PendingFault } from './faults.ts';
+export { type Consent, createSimulator, type FamilyView, type MintedTokens, Simulator } from './handle.ts';
+export type { EventKind, History, HistoryEvent, Outcome } from './history.ts';
+export {
+  type BuiltInProfile,
+  builtInProfile,
+  builtInProfiles,
+  captureProfiles,
+  type OAuthProfile,
+  rotationProfiles,
+} from './profiles.ts';
+export { demoClient, type SimulatorClient, type SimulatorUser } from './registry.ts';
+export { RunningSimulator, startSimulator } from './server.ts';
+export type { SimulatorOptions } from './simulator.ts';
+export { fingerprintOf } from './tokens.ts';
+export { type SettingsScope, type ThrottleSettings, type ZohoSettings, zohoDefaults } from './zoho-settings.ts';

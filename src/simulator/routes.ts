@@ -1,0 +1,67 @@
+import { type Answer, json } from './answer.ts';
+import type { Core } from './core.ts';
+import type { Endpoint } from './faults.ts';
+import type { Incoming } from './incoming.ts';
+import { oauthApi } from './oauth-api.ts';
+import { authorize } from './oauth-authorize.ts';
+import { revoke, token } from './oauth-token.ts';
+import type { OAuthProfile } from './profiles.ts';
+import type { Site } from './sites.ts';
+import { consentPath, zohoAuthorize } from './zoho-authorize.ts';
+import { serverInfo } from './zoho-callback.ts';
+import { zohoProducts } from './zoho-products.ts';
+import { zohoRevoke, zohoRevokeOld } from './zoho-revoke.ts';
+import { zohoToken } from './zoho-token.ts';
+
+interface Route {
+  readonly endpoint: Endpoint;
+  readonly handle: (core: Core, incoming: Incoming) => Answer;
+}
+
+const zohoRoutes: Readonly<Record<string, Route>> = {
+  '/oauth/v2/auth': { endpoint: 'authorize', handle: zohoAuthorize },
+  [consentPath]: { endpoint: 'authorize', handle: zohoAuthorize },
+  '/oauth/v2/token': { endpoint: 'token', handle: zohoToken },
+  '/oauth/v2/revoke/token': { endpoint: 'revoke', handle: zohoRevoke },
+  '/oauth/v2/token/revoke': { endpoint: 'revoke', handle: zohoRevokeOld },
+  '/oauth/serverinfo': {
+    endpoint: 'discovery',
+    handle: (core, { site }) =>
+      json(200, serverInfo(core, core.zoho.for(site.dc, null)), { kind: 'api', outcome: 'ok', detail: 'serverinfo' }),
+  },
+};
+
+const zohoApi: Route = { endpoint: 'api', handle: zohoProducts };
+
+/** The server's handler for a path, and what kind of endpoint it is. */
+export function routeOf(site: Site, url: URL): Route {
+  if (site.oauth !== null) return oauthRoute(site.oauth, url.pathname);
+  return zohoRoutes[url.pathname] ?? zohoApi;
+}
+
+function oauthRoute(profile: OAuthProfile, path: string): Route {
+  const { paths } = profile;
+  if (path === paths.authorization)
+    return { endpoint: 'authorize', handle: (core, incoming) => authorize(core, incoming, profile) };
+  if (path === paths.token) return { endpoint: 'token', handle: (core, incoming) => token(core, incoming, profile) };
+  if (path === paths.revocation) return { endpoint: 'revoke', handle: revoke };
+  if (path.startsWith('/.well-known/'))
+    return { endpoint: 'discovery', handle: (_core, incoming) => metadata(incoming, profile) };
+  return { endpoint: 'api', handle: (core, incoming) => oauthApi(core, incoming, profile) };
+}
+
+/** Authorization server metadata (RFC 8414), for providers that are added by their issuer. */
+function metadata(incoming: Incoming, profile: OAuthProfile): Answer {
+  const at = incoming.site.origin;
+  const body = {
+    issuer: at,
+    authorization_endpoint: at + profile.paths.authorization,
+    token_endpoint: at + profile.paths.token,
+    ...(profile.paths.revocation === null ? {} : { revocation_endpoint: at + profile.paths.revocation }),
+    response_types_supported: ['code'],
+    grant_types_supported: ['authorization_code', 'refresh_token'],
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic', 'none'],
+  };
+  return json(200, body, { kind: 'api', outcome: 'ok', detail: 'metadata' });
+}

@@ -1,0 +1,99 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { cutAnswers } from './effects.ts';
+import { Simulator } from './handle.ts';
+import { type Engine, newEngine, type SimulatorOptions } from './simulator.ts';
+
+/** A simulator that listens on loopback ports. */
+export class RunningSimulator extends Simulator {
+  readonly #listeners: readonly Server[];
+
+  /** @see startSimulator */
+  constructor(engine: Engine, listeners: readonly Server[]) {
+    super(engine);
+    this.#listeners = listeners;
+  }
+
+  /** Closes every port and every connection. */
+  override async close(): Promise<void> {
+    await super.close();
+    await Promise.all(this.#listeners.map(closed));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Starts simulated providers on 127.0.0.1: one port per server, which for Zoho is one per data centre.
+ *
+ * The first server gets `port`, the next one the following number, and so on; `port: 0`, the default, takes free ones.
+ * {@link Simulator.origins} tells the addresses; `/` on each of them is a page that shows what happened.
+ *
+ * @throws {Error} with code `EADDRINUSE` when a port is taken; nothing stays open then
+ * @example
+ * await using simulator = await startSimulator({ port: 4100, dataCenters: ['eu', 'us'], autoApprove: true });
+ */
+export async function startSimulator(
+  options: SimulatorOptions & { readonly port?: number | undefined } = {},
+): Promise<RunningSimulator> {
+  const engine = newEngine(options);
+  const { sites } = engine.core;
+  const first = options.port ?? 0;
+  const listeners: Server[] = [];
+  try {
+    for (const [index, site] of sites.list().entries()) {
+      const server = serverFor(engine);
+      listeners.push(server);
+      sites.listen(site, `http://127.0.0.1:${await opened(server, first === 0 ? 0 : first + index)}`);
+    }
+  } catch (error) {
+    await Promise.all(listeners.map(closed));
+    throw error;
+  }
+  return new RunningSimulator(engine, listeners);
+}
+
+/** A server whose broken answers become broken sockets. */
+function serverFor(engine: Engine): Server {
+  const listener = getRequestListener(
+    async (request, { outgoing }) => {
+      try {
+        const response = await engine.fetch(request);
+        const broken = cutAnswers.get(response);
+        if (broken === undefined) return response;
+        outgoing.writeHead(broken.status, { ...broken.headers });
+        outgoing.write(broken.half, () => outgoing.socket?.destroy());
+        return RESPONSE_ALREADY_SENT;
+      } catch {
+        // Whatever was thrown, a fault or a caller who has gone: the other side sees a connection that breaks.
+        outgoing.socket?.resetAndDestroy();
+        return RESPONSE_ALREADY_SENT;
+      }
+    },
+    { overrideGlobalObjects: false },
+  );
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  server.keepAliveTimeout = 30_000;
+  return server;
+}
+
+function opened(server: Server<typeof IncomingMessage, typeof ServerResponse>, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      if (address === null || typeof address === 'string') reject(new Error('the listener has no port'));
+      else resolve(address.port);
+    });
+  });
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

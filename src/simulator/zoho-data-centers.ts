@@ -1,0 +1,50 @@
+/** The addresses of one of Zoho's data centres. */
+export interface ZohoDataCenter {
+  readonly accounts: string;
+  readonly api: string;
+  /** Products with a host of their own, by the first label of the host. */
+  readonly hosts: Readonly<Record<string, string>>;
+}
+
+const productHosts = [
+  'desk',
+  'mail',
+  'calendar',
+  'recruit',
+  'projects',
+  'analyticsapi',
+  'campaigns',
+  'cliq',
+  'workdrive',
+  'people',
+  'sign',
+  'creator',
+  'api.catalyst',
+] as const;
+
+/**
+ * All data centres. Written out here once more, apart from the provider definitions, on purpose: a twin that read its
+ * addresses from the table under test could not contradict it.
+ */
+export const zohoDataCenters: Readonly<Record<string, ZohoDataCenter>> = {
+  us: dataCenter('zoho.com', 'zohoapis.com'),
+  eu: dataCenter('zoho.eu', 'zohoapis.eu'),
+  in: dataCenter('zoho.in', 'zohoapis.in'),
+  au: dataCenter('zoho.com.au', 'zohoapis.com.au'),
+  jp: dataCenter('zoho.jp', 'zohoapis.jp'),
+  // Canada follows no pattern: its accounts and products are zohocloud.ca, its gateway is zohoapis.ca.
+  ca: dataCenter('zohocloud.ca', 'zohoapis.ca'),
+  cn: dataCenter('zoho.com.cn', 'zohoapis.com.cn'),
+  sa: dataCenter('zoho.sa', 'zohoapis.sa'),
+  uk: dataCenter('zoho.uk', 'zohoapis.uk'),
+  ae: dataCenter('zoho.ae', 'zohoapis.ae'),
+  sg: dataCenter('zoho.sg', 'zohoapis.sg'),
+};
+
+function dataCenter(domain: string, apiDomain: string): ZohoDataCenter {
+  return {
+    accounts: `https://accounts.${domain}`,
+    api: `https://www.${apiDomain}`,
+    hosts: Object.fromEntries(productHosts.map((label) => [label, `https://${label}.${domain}`])),
+  };
+}

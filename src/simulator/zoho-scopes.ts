@@ -1,0 +1,71 @@
+/** The services of Zoho's scopes, in lower case: Zoho itself is not consistent in its spelling. */
+const services = new Set([
+  'zohocrm',
+  'zohobigin',
+  'zohobooks',
+  'zohoinvoice',
+  'zohoinventory',
+  'zohocalendar',
+  'zohocreator',
+  'zohoanalytics',
+  'desk',
+  'zohomail',
+  'zohoprojects',
+  'zohopc',
+  'zohopeople',
+  'zohorecruit',
+  'zohocliq',
+  'workdrive',
+  'zohofiles',
+  'zohosign',
+  'zohocampaigns',
+  'zohobookings',
+  'zohobackstage',
+  'zohocatalyst',
+  'aaaserver',
+  'zohosearch',
+  'phonebridge',
+]);
+
+const operations = new Set(['all', 'read', 'create', 'update', 'delete', 'write', 'custom', 'execute', 'rar']);
+/** What `WRITE` stands for. */
+const writes = new Set(['create', 'update', 'delete']);
+
+/** Splits a scope parameter. Zoho's separator is the comma. */
+export function splitScopes(text: string, spaces: 'accepted' | 'refused'): string[] {
+  return text
+    .split(spaces === 'accepted' ? /[\s,]+/ : ',')
+    .map((scope) => scope.trim())
+    .filter((scope) => scope !== '');
+}
+
+/** Whether Zoho would know this scope: `Service.family[.more].OPERATION`. */
+export function isKnownScope(scope: string): boolean {
+  const parts = scope.toLowerCase().split('.');
+  const operation = parts.at(-1) ?? '';
+  return (
+    parts.length >= 3 &&
+    services.has(parts[0] ?? '') &&
+    parts.every((part) => /^[\w-]+$/.test(part)) &&
+    operations.has(operation)
+  );
+}
+
+/**
+ * Whether any of the granted scopes covers the wanted one: the same name or a name above it, and an operation that
+ * includes the wanted operation. `fullaccess.all` covers its whole service.
+ */
+export function covers(granted: readonly string[], wanted: string): boolean {
+  const want = wanted.toLowerCase().split('.');
+  const operation = want.at(-1) ?? '';
+  const name = want.slice(0, -1);
+  return granted.some((scope) => {
+    const have = scope.toLowerCase().split('.');
+    const given = have.at(-1) ?? '';
+    const path = have.slice(0, -1);
+    if (path[0] !== name[0]) return false;
+    if (path[1] === 'fullaccess') return true;
+    const includes = given === 'all' || given === operation || (given === 'write' && writes.has(operation));
+    return includes && path.length <= name.length && path.every((part, index) => part === name[index]);
+  });
+}
