@@ -243,6 +243,31 @@ describe('the cache', () => {
     expect(await keys.pin('acme')).not.toBe(await loading);
   });
 
+  test('never keeps what was read before forgetting, even when it arrives last', async () => {
+    const table = new Table();
+    const rootKey = aesKey();
+    await makeProcess(table, { rootKey }).keys.pin('acme');
+    const gates: (() => void)[] = [];
+    const gated: TenantKeyStore = {
+      insert: (row) => table.insert(row),
+      load: async (tenant) => {
+        const found = await table.load(tenant);
+        await new Promise<void>((resolve) => gates.push(resolve));
+        return found;
+      },
+    };
+    const { keys } = makeProcess(gated, { rootKey });
+    const early = keys.pin('acme');
+    keys.forget('acme');
+    const late = keys.pin('acme');
+    await expect.poll(() => gates.length).toBe(2);
+    gates[1]?.();
+    const expected = await late;
+    gates[0]?.();
+    expect(await early).not.toBe(expected);
+    expect(await keys.pin('acme')).toBe(expected);
+  });
+
   test('notices keys that another process shredded and made anew: at once when asked, else by the first failure', async () => {
     const table = new Table();
     const rootKey = aesKey();

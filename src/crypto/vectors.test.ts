@@ -24,9 +24,9 @@ const code = z.enum(['integrity_failed', 'vault_sealed']);
 const schema = z.object({
   format: z.string(),
   records: z.array(z.object({ ...where, salt: hex, plaintext: z.string(), sealed: z.string() })).min(7),
-  refusedRecords: z.array(z.object({ ...where, sealed: z.string(), expect: code })).min(39),
+  refusedRecords: z.array(z.object({ ...where, sealed: z.string(), expect: code })).min(40),
   wraps: z.array(z.object({ ...wrap, salt: hex, tenantKey: hex, wrapped: z.string() })).min(3),
-  refusedWraps: z.array(z.object({ ...wrap, wrapped: z.string(), expect: code })).min(9),
+  refusedWraps: z.array(z.object({ ...wrap, wrapped: z.string(), expect: code })).min(10),
   fingerprints: z.array(z.object({ systemKey: hex, secret: z.string(), fingerprint: z.string() })).min(2),
 });
 
