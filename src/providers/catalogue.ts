@@ -33,13 +33,14 @@ export function isBuiltInProvider(id: string): boolean {
 }
 
 /**
- * The built-in definition with that id, `undefined` when there is none. Every call gives the same object: do not change
+ * The built-in definition with that id, `null` when there is none. Every call gives the same object: do not change
  * it.
  */
-export function builtInProvider(id: string): ProviderDefinition | undefined {
+export function builtInProvider(id: string): ProviderDefinition | null {
   const known = made.get(id);
   if (known !== undefined) return known;
   const definition = makers.get(id)?.();
-  if (definition !== undefined) made.set(id, definition);
+  if (definition === undefined) return null;
+  made.set(id, definition);
   return definition;
 }

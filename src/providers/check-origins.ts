@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { GrantryError } from '../base/errors.ts';
 import type { ProviderDefinition } from './definition.ts';
 import { referencesIn } from './expand.ts';
@@ -46,6 +47,27 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
   }
 }
 
+/**
+ * True when `other` is the same definition with other origins, and with some of its data centres perhaps left out: how a
+ * simulator stands in for a built-in provider.
+ */
+export function differsInOriginsAlone(original: ProviderDefinition, other: ProviderDefinition): boolean {
+  const dcs = Object.keys(other.dataCenters ?? {});
+  return isDeepStrictEqual(withoutOrigins(original, dcs), withoutOrigins(other, dcs));
+}
+
+function withoutOrigins(definition: ProviderDefinition, dcs: readonly string[]): unknown {
+  const { dataCenters, ...rest } = definition;
+  const centers = dcs.map((dc) => [dc, dataCenters?.[dc] ?? null]);
+  // Hosts are origins and nothing else.
+  const plain = { ...rest, centers, hasCenters: dataCenters !== undefined, api: { ...rest.api, hosts: null } };
+  const text = JSON.stringify(plain, (_, value: unknown) =>
+    typeof value === 'string' ? value.replace(/^https?:\/\/[^/?#]*/, 'https://host') : value,
+  );
+  const value: unknown = JSON.parse(text);
+  return value;
+}
+
 function checkTemplate(
   definition: ProviderDefinition,
   place: string,
@@ -78,7 +100,7 @@ function checkOrigin(place: string, text: string, allowLoopback: boolean): void 
 
 function checkUrl(place: string, text: string | undefined, allowLoopback: boolean, queryAllowed = false): void {
   if (text === undefined) return;
-  if (/[\u0000-\u0020\u007f\\]/.test(text) || text.includes('*') || !URL.canParse(text)) {
+  if (/[\p{Cc} \\]/u.test(text) || text.includes('*') || !URL.canParse(text)) {
     throw problem(place, 'is not a URL that is allowed here');
   }
   const url = new URL(text);

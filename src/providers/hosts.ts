@@ -19,7 +19,7 @@ export function isProviderHost(definition: ProviderDefinition, url: string | URL
  * What a token answer or a callback says about hosts, if it may be kept: the origin, when it is one of the provider's
  * API hosts or data centre hosts; `null` otherwise.
  */
-export function acceptedApiDomain(definition: ProviderDefinition, value: unknown): string | null {
+export function apiOrigin(definition: ProviderDefinition, value: unknown): string | null {
   const parsed = typeof value === 'string' ? parseUrl(value) : null;
   if (parsed === null || parsed.pathname !== '/' || parsed.search !== '' || parsed.hash !== '') return null;
   if (parsed.username !== '' || parsed.password !== '') return null;
@@ -100,7 +100,7 @@ export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string,
 /** Refuses what URL parsers repair silently and differently: such text is never an honest path. */
 function checkText(text: string): void {
   if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalid('The URL is empty or too long.');
-  if (/[\u0000-\u0020\u007f\\]/.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
+  if (/[\p{Cc} \\]/u.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
   if (!text.startsWith('/') && !/^https?:\/\/[^/]/i.test(text)) {
     throw invalid('A path starts with one slash, a URL with https://.');
   }

@@ -14,21 +14,19 @@ export function define(input: ProviderDefinitionInput): ProviderDefinition {
     authorizationParameters: input.authorizationParameters ?? {},
     refreshParameters: input.refreshParameters ?? {},
     accessToken: {
-      lifetimeSeconds: 3600,
-      expiresInUnit: 's',
-      scheme: 'Bearer',
-      earlyRefreshSeconds: 300,
-      ...given(input.accessToken),
+      lifetimeSeconds: input.accessToken?.lifetimeSeconds ?? 3600,
+      expiresInUnit: input.accessToken?.expiresInUnit ?? 's',
+      scheme: input.accessToken?.scheme ?? 'Bearer',
+      earlyRefreshSeconds: input.accessToken?.earlyRefreshSeconds ?? 300,
     },
     refreshToken: {
-      rotation: 'strict',
-      overlapSeconds: 0,
-      reuse: 'error',
-      replayAfterLoss: true,
-      idleSeconds: null,
-      absoluteSeconds: null,
-      livePerUserAndClient: null,
-      ...given(input.refreshToken),
+      rotation: input.refreshToken?.rotation ?? 'strict',
+      overlapSeconds: input.refreshToken?.overlapSeconds ?? 0,
+      reuse: input.refreshToken?.reuse ?? 'error',
+      replayAfterLoss: input.refreshToken?.replayAfterLoss ?? true,
+      idleSeconds: input.refreshToken?.idleSeconds ?? null,
+      absoluteSeconds: input.refreshToken?.absoluteSeconds ?? null,
+      livePerUserAndClient: input.refreshToken?.livePerUserAndClient ?? null,
     },
     errors: input.errors ?? [],
     api: {
@@ -39,13 +37,4 @@ export function define(input: ProviderDefinitionInput): ProviderDefinition {
       scopeMissing: input.api.scopeMissing ?? [],
     },
   };
-}
-
-type Given<T> = { [name in keyof T]?: Exclude<T[name], undefined> };
-
-/** The members that have a value: an explicit `undefined` must not hide a default. */
-function given<T extends object>(part: T | undefined): Given<T> {
-  const entries = Object.entries(part ?? {}).filter(([, value]) => value !== undefined);
-  // Only members of T were kept, and none of them is undefined.
-  return Object.fromEntries(entries) as Given<T>;
 }

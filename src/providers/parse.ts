@@ -1,17 +1,10 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { isBuiltInProvider } from './catalogue.ts';
-import { checkOrigins } from './check-origins.ts';
 import { type ProviderDefinition, providerDefinition } from './definition.ts';
-
-export interface ParseDefinitionOptions {
-  /** Allows `http:`, loopback and private hosts, and a built-in's id: for tests and local simulators only. */
-  readonly allowLoopback?: boolean | undefined;
-}
 
 /**
  * Reads a custom provider's definition: JSON text, or the value it stands for. Import this file only where a definition
- * is read: it brings the validator with it.
+ * is read: it brings the validator with it. Where its tokens would go is judged by `checkOrigins`.
  *
  * @throws {GrantryError} `invalid_request` that names the place and the problem; `payload_too_large`.
  *
@@ -22,7 +15,7 @@ export interface ParseDefinitionOptions {
  *   api: { hosts: ['https://api.example.com'] },
  * });
  */
-export function parseProviderDefinition(json: unknown, options: ParseDefinitionOptions = {}): ProviderDefinition {
+export function parseProviderDefinition(json: unknown): ProviderDefinition {
   const parsed = providerDefinition.safeParse(readJson(json));
   if (!parsed.success) {
     const problems = parsed.error.issues.slice(0, 3).map(({ path, message }) => {
@@ -32,11 +25,6 @@ export function parseProviderDefinition(json: unknown, options: ParseDefinitionO
     const more = parsed.error.issues.length > 3 ? `; and ${parsed.error.issues.length - 3} more` : '';
     throw invalid(`The provider definition is not valid: ${problems.join('; ')}${more}.`);
   }
-  const allowLoopback = options.allowLoopback === true;
-  if (!allowLoopback && isBuiltInProvider(parsed.data.id)) {
-    throw invalid(`${parsed.data.id} is a built-in provider: give yours another id.`);
-  }
-  checkOrigins(parsed.data, { allowLoopback });
   return parsed.data;
 }
 

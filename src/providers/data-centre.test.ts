@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest';
+import { builtInProvider } from './catalogue.ts';
+import { dcOfApiDomain, dcOfCallback, grantDc, resolveDc } from './data-centre.ts';
+import type { ProviderDefinition } from './definition.ts';
+
+const crm = known('zoho_crm');
+const google = known('google');
+
+function known(id: string): ProviderDefinition {
+  const definition = builtInProvider(id);
+  if (definition === null) throw new Error(`no ${id}`);
+  return definition;
+}
+
+test.each([
+  ['com', 'us'],
+  ['com.au', 'au'],
+  ['com.cn', 'cn'],
+  ['us', 'us'],
+  ['EU', 'eu'],
+  [' ca ', 'ca'],
+  ['eu\n', 'eu'],
+])('%j means the data centre %s', (name, dc) => {
+  expect(resolveDc(crm, name)).toBe(dc);
+});
+
+test.each(['', 'zz', 'com.eu', '__proto__', 'constructor', '\u0435u', 'x'.repeat(5000)])(
+  '%j is refused with the valid ones',
+  (name) => {
+    expect(() => resolveDc(crm, name)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_request',
+        message: expect.stringContaining('us, eu, in, au, jp, ca, cn, sa, uk, ae, sg'),
+      }),
+    );
+  },
+);
+
+describe('the callback', () => {
+  test.each([
+    ['location=in&accounts-server=https://accounts.zoho.in', 'in'],
+    ['location=in&accounts-server=https%3A%2F%2Faccounts.zoho.in&', 'in'],
+    ['location=ca&accounts-server=https://accounts.zohocloud.ca', 'ca'],
+    ['accounts-server=https://accounts.zoho.com.cn', 'cn'],
+    ['location=uk', 'uk'],
+    ['code=x&state=y', null],
+  ])('%s names %s', (query, dc) => {
+    expect(dcOfCallback(crm, new URLSearchParams(query))).toBe(dc);
+  });
+
+  test.each([
+    'accounts-server=https://evil.example',
+    'accounts-server=https://accounts.zoho.com.evil.example',
+    'accounts-server=https://accounts.zoho.com@evil.example',
+    'accounts-server=https://user@accounts.zoho.com',
+    'accounts-server=http://accounts.zoho.com',
+    'accounts-server=https://accounts.zoho.com.',
+    'accounts-server=https://ACCOUNTS.zoho.com',
+    'accounts-server=HTTPS://accounts.zoho.com',
+    'accounts-server=https://accounts.zoh\u043e.com',
+    'accounts-server=https://xn--accounts-zoh-8ve.com',
+    'accounts-server=https://accounts.zoho.com:443',
+    'accounts-server=https://accounts.zoho.com:8443',
+    'accounts-server=https://accounts.zoho.com/',
+    'accounts-server=https://accounts.zoho.com/oauth',
+    'accounts-server=https://accounts%252ezoho.com',
+    'accounts-server=https://accounts.zoho.com%23',
+    'accounts-server=https://accounts.zoho.com%3Fx',
+    'accounts-server=%20https://accounts.zoho.com',
+    'accounts-server=https://accounts.zoho.com%0A',
+    'accounts-server=accounts.zoho.com',
+    'accounts-server=//accounts.zoho.com',
+    'accounts-server=https://accounts.zoho.ca',
+    'accounts-server=https://www.zohoapis.com',
+    'accounts-server=',
+    'accounts-server=https://accounts.zoho.com&accounts-server=https://evil.example',
+    'accounts-server=https://accounts.zoho.com&accounts-server=https://accounts.zoho.com',
+    'location=eu&location=us',
+    'location=eu&location=eu',
+    'location=eu&accounts-server=https://accounts.zoho.com',
+    'location=evil&accounts-server=https://accounts.zoho.com',
+    'location=',
+    'location=EU',
+    'location=__proto__',
+    'location=constructor',
+    'location=toString',
+  ])('%s is refused', (query) => {
+    expect(() => dcOfCallback(crm, new URLSearchParams(query))).toThrow(
+      expect.objectContaining({ code: 'authorization_failed' }),
+    );
+  });
+
+  test('is not asked where the provider has no data centres', () => {
+    expect(dcOfCallback(google, new URLSearchParams('location=eu&accounts-server=https://evil.example'))).toBeNull();
+  });
+});
+
+test.each([
+  ['https://www.zohoapis.eu', 'eu'],
+  ['https://www.zohoapis.ca/', 'ca'],
+  ['www.zohoapis.com.au', 'au'],
+  ['https://sandbox.zohoapis.in', 'in'],
+  ['https://api.zoho.eu', null],
+  ['https://www.zohoapis.eu/crm', null],
+  ['https://www.zohoapis.eu@evil.example', null],
+  ['', null],
+  [7, null],
+])('the API host %j is in %s', (apiDomain, dc) => {
+  expect(dcOfApiDomain(crm, apiDomain)).toBe(dc);
+});
+
+describe("a grant's data centre", () => {
+  const app = { dc: 'in' };
+  test.each([
+    [{ dc: 'com.au', api_domain: 'https://www.zohoapis.eu' }, app, 'au'],
+    [{ api_domain: 'https://www.zohoapis.eu' }, app, 'eu'],
+    [{ api_domain: 'https://evil.example' }, app, 'in'],
+    [{ dc: '' }, { dc: null }, 'us'],
+    [{}, null, 'us'],
+  ])('with %j and %j is %s', (metadata, withApp, dc) => {
+    expect(grantDc({ definition: crm, metadata, app: withApp })).toBe(dc);
+  });
+
+  test('is none where the provider has none, and an error where it does not exist', () => {
+    expect(grantDc({ definition: google, metadata: { dc: 'eu' }, app })).toBeNull();
+    expect(() => grantDc({ definition: crm, metadata: { dc: 'zz' }, app })).toThrow(/no data centre "zz"/);
+  });
+});
