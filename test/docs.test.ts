@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import { expect, test } from 'vitest';
 
+import { providerDefinition } from '../src/providers/definition.ts';
 import { importsOf } from './tidy-rules.ts';
 
 /** The names that an example in a docstring may take as given. */
@@ -31,6 +32,12 @@ test('every code block of the documents and every example in a public docstring 
   expect(blocks.length).toBeGreaterThan(0);
   expect(compile(blocks)).toEqual([]);
 }, 60_000);
+
+test('every definition in docs/providers.md is one', () => {
+  const blocks = [...readFileSync('docs/providers.md', 'utf8').matchAll(/^```json\n([\s\S]*?)^```/gm)];
+  expect(blocks.length).toBeGreaterThan(1);
+  for (const block of blocks) expect(() => providerDefinition.parse(JSON.parse(block[1] ?? ''))).not.toThrow();
+});
 
 test('a block that does not compile is found, at its place', () => {
   const blocks = pageBlocks('a.md', "text\n\n```ts\nimport { openVaults } from 'grantry';\n```\n");
