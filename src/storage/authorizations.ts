@@ -93,3 +93,19 @@ export async function purgeAuthorizations(
     .executeTakeFirstOrThrow();
   return Number(numDeletedRows);
 }
+
+/** How many authorization requests of a tenant may still come back. */
+export async function countOpenAuthorizations(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  tenant: string,
+): Promise<number> {
+  const { count } = await db
+    .selectFrom('grantry_authorizations')
+    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
+    .where('client_id', '=', tenant)
+    .where('used_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}

@@ -28,6 +28,7 @@ export async function createGrantTable(db: Kysely<Schema>, kind: StoreKind, name
     .addColumn('reason', text)
     .addColumn('generation', integer, (column) => column.notNull())
     .addColumn('authorized_generation', integer, (column) => column.notNull())
+    .addColumn('token_type', text)
     .addColumn('obtained_at', integer)
     .addColumn('last_refreshed_at', integer)
     .addColumn('changed_at', integer, (column) => column.notNull())

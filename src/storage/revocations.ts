@@ -110,3 +110,13 @@ export async function rescheduleRevocation(
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
 }
+
+/** How many tokens of a tenant wait to be revoked. */
+export async function countRevocationsOfTenant(db: Kysely<Schema>, tenant: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('grantry_revocations')
+    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
+    .where('client_id', '=', tenant)
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}

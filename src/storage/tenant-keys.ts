@@ -1,4 +1,5 @@
 import type { Kysely, RawBuilder } from 'kysely';
+import type { StoreKind } from './engine.ts';
 import type { Schema } from './schema.ts';
 
 /** A tenant's key, wrapped. */
@@ -39,4 +40,28 @@ export async function deleteTenantKeys(db: Kysely<Schema>, tenant: string): Prom
     .where('client_id', '=', tenant)
     .executeTakeFirstOrThrow();
   return Number(numDeletedRows);
+}
+
+/**
+ * True while the key that sealed a value stands as it was read. Held until the transaction ends, so that a grant is never
+ * stored under a key that is being shredded.
+ */
+export async function tenantKeyStands(
+  tx: Kysely<Schema>,
+  kind: StoreKind,
+  key: { tenant: string; wrapped: string },
+): Promise<boolean> {
+  const query = tx
+    .selectFrom('grantry_tenant_keys')
+    .select('version')
+    .where('client_id', '=', key.tenant)
+    .where('wrapped', '=', key.wrapped);
+  const row = await (kind === 'postgres' ? query.forShare() : query).executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Keeps everybody else from relying on a tenant's keys until the transaction ends. */
+export async function lockTenantKeys(tx: Kysely<Schema>, kind: StoreKind, tenant: string): Promise<void> {
+  const query = tx.selectFrom('grantry_tenant_keys').select('version').where('client_id', '=', tenant);
+  await (kind === 'postgres' ? query.forUpdate() : query).execute();
 }

@@ -43,10 +43,10 @@ export class Wall {
       init: async () => {},
       destroy: () => this.close(),
       acquireConnection: () => this.#acquire(),
-      beginTransaction: (connection) => this.#translated(() => inner(connection).begin(this.#long())),
-      commitTransaction: (connection) => this.#translated(() => inner(connection).commit()),
-      rollbackTransaction: (connection) => inner(connection).rollback(),
-      releaseConnection: async (connection) => inner(connection).release(),
+      beginTransaction: (connection) => this.#begin(walled(connection)),
+      commitTransaction: (connection) => this.#commit(walled(connection)),
+      rollbackTransaction: (connection) => walled(connection).inner.rollback(),
+      releaseConnection: async (connection) => walled(connection).inner.release(),
     };
   }
 
@@ -58,14 +58,30 @@ export class Wall {
       "a statement bypasses its own transaction: use the transaction's db",
     );
     const connection = await this.#translated(() => this.#engine.acquire());
-    return new WalledConnection(connection, (query) => this.#execute(connection, query));
+    return new WalledConnection(connection, (query, from) => this.#execute(from, query));
   }
 
-  async #execute<R>(connection: EngineConnection, query: CompiledQuery): Promise<QueryResult<R>> {
-    const parameters = query.parameters.map(checkBinding);
-    const { rows, affected } = await this.#translated(() =>
-      connection.execute({ sql: query.sql, parameters, long: this.#long() }),
-    );
+  async #begin(connection: WalledConnection): Promise<void> {
+    connection.failed = false;
+    await this.#translated(() => connection.inner.begin(this.#long()));
+  }
+
+  async #commit(connection: WalledConnection): Promise<void> {
+    // PostgreSQL would roll back without a word, SQLite keep the rest.
+    assert(!connection.failed, 'a transaction goes on after one of its statements failed');
+    await this.#translated(() => connection.inner.commit());
+  }
+
+  async #execute<R>(connection: WalledConnection, query: CompiledQuery): Promise<QueryResult<R>> {
+    const { rows, affected } = await this.#translated(async () => {
+      try {
+        const parameters = query.parameters.map(checkBinding);
+        return await connection.inner.execute({ sql: query.sql, parameters, long: this.#long() });
+      } catch (error) {
+        connection.failed = true;
+        throw error;
+      }
+    });
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Kysely made the statement and R from one type
     const typed = rows as R[];
     return affected === undefined ? { rows: typed } : { rows: typed, numAffectedRows: affected };
@@ -90,17 +106,21 @@ export interface Scope {
   readonly long: boolean;
 }
 
+type Execute = <R>(query: CompiledQuery, from: WalledConnection) => Promise<QueryResult<R>>;
+
 class WalledConnection implements DatabaseConnection {
   readonly inner: EngineConnection;
-  readonly #execute: <R>(query: CompiledQuery) => Promise<QueryResult<R>>;
+  /** A statement of the transaction has failed. */
+  failed = false;
+  readonly #execute: Execute;
 
-  constructor(connection: EngineConnection, execute: <R>(query: CompiledQuery) => Promise<QueryResult<R>>) {
+  constructor(connection: EngineConnection, execute: Execute) {
     this.inner = connection;
     this.#execute = execute;
   }
 
   executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return this.#execute(query);
+    return this.#execute(query, this);
   }
 
   streamQuery(): never {
@@ -108,16 +128,22 @@ class WalledConnection implements DatabaseConnection {
   }
 }
 
-function inner(connection: DatabaseConnection): EngineConnection {
+function walled(connection: DatabaseConnection): WalledConnection {
   assert(connection instanceof WalledConnection, 'the connection came through the wall');
-  return connection.inner;
+  return connection;
 }
 
 /** Each driver has surprises of its own for other kinds: a lone `Date` binds NULL, a boolean a number, an array a list. */
 function checkBinding(value: unknown): Binding {
-  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
+  if (value === null || typeof value === 'bigint') return value;
+  if (typeof value === 'string') return checkText(value);
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (value instanceof Uint8Array) return value;
   const kind = typeof value === 'number' ? 'NaN or infinite' : typeof value;
   throw new GrantryError('internal', `assertion failed: a statement binds a value that is ${kind}`);
+}
+
+function checkText(value: string): string {
+  if (!value.includes('\0')) return value;
+  throw new GrantryError('invalid_request', 'A text holds a NUL character, which PostgreSQL cannot keep.');
 }

@@ -1,0 +1,241 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemWorld } from '../../src/base/world.ts';
+import { deleteApp, findApp, findAppByContext, listApps, listAppsOfProvider, putApp } from '../../src/storage/apps.ts';
+import {
+  findAuthorization,
+  insertAuthorization,
+  purgeAuthorizations,
+  takeAuthorization,
+} from '../../src/storage/authorizations.ts';
+import {
+  adoptInstance,
+  createInstance,
+  moveInstance,
+  nameInstallation,
+  quarantineInstance,
+  readInstance,
+  setScrubPending,
+} from '../../src/storage/instance.ts';
+import { migrate } from '../../src/storage/migrations.ts';
+import { deleteProvider, findProvider, listProviders, pinProvider, putProvider } from '../../src/storage/providers.ts';
+import {
+  claimDueRevocations,
+  claimRevocationsOfGrant,
+  deleteRevocation,
+  insertRevocation,
+  rescheduleRevocation,
+} from '../../src/storage/revocations.ts';
+import { openStore, type Store } from '../../src/storage/store.ts';
+import { deleteTenantKeys, insertTenantKey, loadTenantKeys } from '../../src/storage/tenant-keys.ts';
+import { insertGrantRow } from './fixtures.ts';
+import type { StorePlace } from './storage.ts';
+
+const world = systemWorld();
+
+/** What the statements beside the grants' do, in every store. */
+export function describeStatements(name: string, open: () => Promise<StorePlace>): void {
+  describe(name, () => {
+    let place: StorePlace;
+    let store: Store;
+
+    beforeAll(async () => {
+      place = await open();
+      store = await openStore({ database: place.database, world });
+      await migrate(store, { mode: 'auto' });
+    });
+
+    afterAll(async () => {
+      await store.close();
+      await place.drop();
+    });
+
+    describeInstance(() => store);
+    describeTenantKeys(() => store);
+    describeApps(() => store);
+    describeProviders(() => store);
+    describeAuthorizations(() => store);
+    describeRevocations(() => store);
+  });
+}
+
+function describeInstance(store: () => Store): void {
+  test('an instance is made once, moved, quarantined and adopted', async () => {
+    const { db } = store();
+    expect(await readInstance(db)).toBeUndefined();
+    const made = { installation: null, location: 'here', timeline: 1, scrub_pending: 1 };
+    const answers = await Promise.all(
+      ['a', 'b', 'c'].map((id) => createInstance(db, store().now(), { ...made, vault_id: id })),
+    );
+    expect(answers.filter(Boolean)).toHaveLength(1);
+    const { vault_id } = (await readInstance(db)) ?? {};
+    await moveInstance(db, { location: 'there', timeline: 2 });
+    await setScrubPending(db, false);
+    expect([await nameInstallation(db, 'production'), await nameInstallation(db, 'staging')]).toEqual([true, false]);
+    expect([await quarantineInstance(db, 'restored'), await quarantineInstance(db, 'later')]).toEqual([true, false]);
+    expect(await readInstance(db)).toMatchObject({
+      vault_id,
+      epoch: 1,
+      location: 'there',
+      timeline: 2,
+      scrub_pending: 0,
+      installation: 'production',
+      quarantined_reason: 'restored',
+    });
+    const adoption = { location: 'new', timeline: null, epoch: 1, installation: 'copy' };
+    expect([await adoptInstance(db, adoption), await adoptInstance(db, adoption)]).toEqual([true, false]);
+    expect(await readInstance(db)).toMatchObject({
+      vault_id,
+      epoch: 2,
+      quarantined_reason: null,
+      installation: 'copy',
+    });
+  });
+}
+
+function describeTenantKeys(store: () => Store): void {
+  test('of many first keys of a tenant one is kept, and shredding takes no other tenant’s', async () => {
+    const { db } = store();
+    const inserts = ['x', 'y', 'z'].map((wrapped) =>
+      insertTenantKey(db, store().now(), { tenant: 'acme', version: 1, wrapped }),
+    );
+    expect((await Promise.all(inserts)).filter(Boolean)).toHaveLength(1);
+    await insertTenantKey(db, store().now(), { tenant: 'acme', version: 2, wrapped: 'second' });
+    await insertTenantKey(db, store().now(), { tenant: 'other', version: 1, wrapped: 'theirs' });
+    expect((await loadTenantKeys(db, 'acme')).map((key) => key.version)).toEqual([1, 2]);
+    expect(await deleteTenantKeys(db, 'acme')).toBe(2);
+    expect(await loadTenantKeys(db, 'acme')).toEqual([]);
+    expect(await loadTenantKeys(db, 'other')).toEqual([{ tenant: 'other', version: 1, wrapped: 'theirs' }]);
+  });
+}
+
+function describeApps(store: () => Store): void {
+  test('an app is made, replaced from its newest version alone, found and removed', async () => {
+    const { db } = store();
+    const first = app({ name: 'crm', context: 'c1' });
+    expect(await putApp(db, first)).toBe('created');
+    await expect(putApp(db, first)).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await putApp(db, { ...first, dc: 'us', generation: 2, created_at: 99 })).toBe('replaced');
+    await expect(putApp(db, { ...first, dc: 'in', generation: 2 })).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await findApp(db, 'crm')).toMatchObject({ dc: 'us', generation: 2, created_at: 1 });
+    await putApp(db, app({ name: 'books', context: 'c2', provider: 'zoho_books' }));
+    expect((await listApps(db)).map((row) => row.name)).toEqual(['books', 'crm']);
+    expect((await listAppsOfProvider(db, 'zoho_books')).map((row) => row.name)).toEqual(['books']);
+    expect((await findAppByContext(db, 'c2'))?.name).toBe('books');
+    expect([await deleteApp(db, 'crm'), await deleteApp(db, 'crm')]).toEqual([true, false]);
+  });
+}
+
+function describeProviders(store: () => Store): void {
+  test('a provider is added, replaced, pinned once and removed', async () => {
+    const { db } = store();
+    expect(await putProvider(db, { id: 'mine', definition: '{"v":1}', at: 1 })).toBe(true);
+    expect(await pinProvider(db, { id: 'mine', pinned: '{"token":"a"}', at: 2 })).toBe(true);
+    expect(await pinProvider(db, { id: 'mine', pinned: '{"token":"b"}', at: 3 })).toBe(false);
+    expect(JSON.parse((await findProvider(db, 'mine'))?.pinned ?? '')).toEqual({ token: 'a' });
+    expect(await putProvider(db, { id: 'mine', definition: '{"v":2}', at: 4 })).toBe(false);
+    expect(await findProvider(db, 'mine')).toMatchObject({ pinned: null, created_at: 1, updated_at: 4 });
+    expect((await listProviders(db)).map((row) => row.id)).toEqual(['mine']);
+    expect([await deleteProvider(db, 'mine'), await deleteProvider(db, 'mine')]).toEqual([true, false]);
+  });
+}
+
+function describeAuthorizations(store: () => Store): void {
+  test('of many callbacks with one state exactly one gets it', async () => {
+    const { db } = store();
+    await insertAuthorization(db, store().now(), authorization('state-1', 60_000));
+    const taken = await Promise.all(Array.from({ length: 20 }, () => takeAuthorization(db, store().now(), 'state-1')));
+    expect(taken.filter((row) => row !== undefined)).toHaveLength(1);
+    expect(taken.find((row) => row !== undefined)).toMatchObject({ client_id: 'acme', verifier: 'gry1.verifier' });
+    expect((await findAuthorization(db, 'state-1'))?.used_at).toBeGreaterThan(0);
+    expect(await takeAuthorization(db, store().now(), 'state-unknown')).toBeUndefined();
+  });
+
+  test('an expired one is given to nobody, told apart for a while, then forgotten', async () => {
+    const { db } = store();
+    await insertAuthorization(db, store().now(), authorization('state-2', -1));
+    expect(await takeAuthorization(db, store().now(), 'state-2')).toBeUndefined();
+    expect(await purgeAuthorizations(db, store().now(), 60_000)).toBe(0);
+    expect(await findAuthorization(db, 'state-2')).toMatchObject({ used_at: null });
+    expect(await purgeAuthorizations(db, store().now(), 0)).toBe(1);
+    expect(await findAuthorization(db, 'state-2')).toBeUndefined();
+    expect(await findAuthorization(db, 'state-1')).toBeDefined();
+  });
+}
+
+function describeRevocations(store: () => Store): void {
+  test('workers never claim the same revocation, and who claims late changes nothing', async () => {
+    const { db, kind } = store();
+    const grant = await insertGrantRow(store(), { account: 'revoked' });
+    for (let i = 0; i < 30; i += 1) await insertRevocation(db, store().now(), revocation(grant.id));
+    const claim = () => claimDueRevocations(db, kind, store().now(), { limit: 4, holdMs: 60_000 });
+    const claimed = (await Promise.all(Array.from({ length: 8 }, claim))).flat();
+    // Workers pass over rows that another one is claiming, so a round may leave some for the next.
+    for (let more = await claim(); more.length > 0; more = await claim()) claimed.push(...more);
+    expect(claimed).toHaveLength(30);
+    expect(new Set(claimed.map((row) => row.id)).size).toBe(30);
+
+    const [row] = claimed;
+    if (row === undefined) throw new Error('nothing was claimed');
+    expect(row).toMatchObject({ attempts: 1, client_id: 'acme', token: 'gry1.token' });
+    const place = { tenant: 'acme', id: row.id };
+    const late = { ...place, attempts: 0, delayMs: 0 };
+    expect(await rescheduleRevocation(db, store().now(), late)).toBe(false);
+    expect(await rescheduleRevocation(db, store().now(), { ...late, attempts: 1 })).toBe(true);
+    expect(await claim()).toMatchObject([{ id: row.id, attempts: 2 }]);
+    expect(await deleteRevocation(db, { ...place, tenant: 'other' })).toBe(false);
+    expect([await deleteRevocation(db, place), await deleteRevocation(db, place)]).toEqual([true, false]);
+    const rest = { tenant: 'acme', grantId: grant.id, holdMs: 1_000 };
+    expect(await claimRevocationsOfGrant(db, store().now(), { ...rest, tenant: 'other' })).toEqual([]);
+    expect(await claimRevocationsOfGrant(db, store().now(), rest)).toHaveLength(29);
+  });
+}
+
+function app(values: { name: string; context: string; provider?: string; generation?: number }) {
+  return {
+    provider: 'zoho_crm',
+    client_id: 'client',
+    client_secrets: '{}',
+    dc: 'eu',
+    redirect_uri: null,
+    scopes: '[]',
+    tenants: null,
+    return_to: '[]',
+    generation: 1,
+    created_at: 1,
+    updated_at: 1,
+    ...values,
+  };
+}
+
+function authorization(state: string, lifeMs: number) {
+  return {
+    state_hash: state,
+    client_id: 'acme',
+    provider: 'zoho_crm',
+    account: 'default',
+    app: 'crm',
+    verifier: 'gry1.verifier',
+    redirect_uri: 'http://127.0.0.1:8484/oauth/callback/c',
+    scopes: '["a"]',
+    dc: 'eu',
+    issuer: null,
+    connect_session_id: null,
+    lifeMs,
+  };
+}
+
+function revocation(grantId: string) {
+  return {
+    id: randomUUID(),
+    client_id: 'acme',
+    grant_id: grantId,
+    provider: 'zoho_crm',
+    account: 'default',
+    app: 'crm',
+    dc: 'eu',
+    token: 'gry1.token',
+    token_fingerprint: 'f',
+    lifeMs: 60_000,
+  };
+}

@@ -1,0 +1,218 @@
+grantry_api_keys.id text not null
+grantry_api_keys.name text not null
+grantry_api_keys.role text not null
+grantry_api_keys.key_hash text not null
+grantry_api_keys.tenants jsonb
+grantry_api_keys.providers jsonb
+grantry_api_keys.created_at bigint not null
+grantry_api_keys.expires_at bigint
+grantry_api_keys.last_used_at bigint
+grantry_api_keys.revoked_at bigint
+grantry_api_keys: grantry_api_keys_hash_key UNIQUE (key_hash)
+grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
+CREATE UNIQUE INDEX grantry_api_keys_name ON grantry_api_keys USING btree (name) WHERE (revoked_at IS NULL)
+CREATE UNIQUE INDEX grantry_api_keys_pkey ON grantry_api_keys USING btree (id)
+grantry_apps.name text not null
+grantry_apps.provider text not null
+grantry_apps.client_id text not null
+grantry_apps.client_secrets jsonb not null
+grantry_apps.dc text
+grantry_apps.redirect_uri text
+grantry_apps.scopes jsonb not null
+grantry_apps.tenants jsonb
+grantry_apps.return_to jsonb not null
+grantry_apps.context text not null
+grantry_apps.generation bigint not null
+grantry_apps.created_at bigint not null
+grantry_apps.updated_at bigint not null
+grantry_apps: grantry_apps_context_key UNIQUE (context)
+grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
+CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
+CREATE UNIQUE INDEX grantry_apps_context_key ON grantry_apps USING btree (context)
+CREATE UNIQUE INDEX grantry_apps_pkey ON grantry_apps USING btree (name)
+grantry_attempts.id uuid not null
+grantry_attempts.client_id text not null
+grantry_attempts.grant_id uuid not null
+grantry_attempts.fence bigint not null
+grantry_attempts.generation bigint not null
+grantry_attempts.token_fingerprint text not null
+grantry_attempts.candidate_id uuid
+grantry_attempts.owner text not null
+grantry_attempts.started_at bigint not null
+grantry_attempts.finished_at bigint
+grantry_attempts.outcome text not null
+grantry_attempts.detail text
+grantry_attempts: grantry_attempts_grant_fkey FOREIGN KEY (client_id, grant_id) REFERENCES oauth_tokens(client_id, id)
+grantry_attempts: grantry_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['open'::text, 'saved'::text, 'parked'::text, 'refused'::text, 'failed'::text, 'not_sent'::text, 'unknown'::text])))
+grantry_attempts: grantry_attempts_pkey PRIMARY KEY (id)
+CREATE INDEX grantry_attempts_grant ON grantry_attempts USING btree (client_id, grant_id, outcome)
+CREATE UNIQUE INDEX grantry_attempts_pkey ON grantry_attempts USING btree (id)
+grantry_authorizations.state_hash text not null
+grantry_authorizations.client_id text not null
+grantry_authorizations.provider text not null
+grantry_authorizations.account text not null
+grantry_authorizations.app text not null
+grantry_authorizations.verifier text
+grantry_authorizations.redirect_uri text not null
+grantry_authorizations.scopes jsonb not null
+grantry_authorizations.dc text
+grantry_authorizations.issuer text
+grantry_authorizations.connect_session_id text
+grantry_authorizations.created_at bigint not null
+grantry_authorizations.expires_at bigint not null
+grantry_authorizations.used_at bigint
+grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (state_hash)
+grantry_authorizations: grantry_authorizations_session_fkey FOREIGN KEY (client_id, connect_session_id) REFERENCES grantry_connect_sessions(client_id, id) ON DELETE CASCADE
+CREATE INDEX grantry_authorizations_expires_at ON grantry_authorizations USING btree (expires_at)
+CREATE INDEX grantry_authorizations_session ON grantry_authorizations USING btree (client_id, connect_session_id)
+CREATE UNIQUE INDEX grantry_authorizations_pkey ON grantry_authorizations USING btree (state_hash)
+grantry_candidates.id uuid not null
+grantry_candidates.client_id text not null
+grantry_candidates.grant_id uuid not null
+grantry_candidates.fence bigint not null
+grantry_candidates.generation bigint not null
+grantry_candidates.tokens text not null
+grantry_candidates.token_fingerprint text not null
+grantry_candidates.received_at bigint not null
+grantry_candidates.state text not null
+grantry_candidates: grantry_candidates_grant_fkey FOREIGN KEY (client_id, grant_id) REFERENCES oauth_tokens(client_id, id)
+grantry_candidates: grantry_candidates_pkey PRIMARY KEY (id)
+grantry_candidates: grantry_candidates_state_check CHECK ((state = ANY (ARRAY['untested'::text, 'dead'::text, 'superseded'::text])))
+CREATE UNIQUE INDEX grantry_candidates_grant ON grantry_candidates USING btree (client_id, grant_id, token_fingerprint)
+CREATE UNIQUE INDEX grantry_candidates_pkey ON grantry_candidates USING btree (id)
+grantry_connect_sessions.id text not null
+grantry_connect_sessions.client_id text not null
+grantry_connect_sessions.token_hash text not null
+grantry_connect_sessions.provider text not null
+grantry_connect_sessions.account text not null
+grantry_connect_sessions.app text not null
+grantry_connect_sessions.scopes jsonb not null
+grantry_connect_sessions.return_to text
+grantry_connect_sessions.user_id text
+grantry_connect_sessions.browser_hash text
+grantry_connect_sessions.completion_hash text
+grantry_connect_sessions.pending text
+grantry_connect_sessions.state text not null
+grantry_connect_sessions.created_at bigint not null
+grantry_connect_sessions.expires_at bigint not null
+grantry_connect_sessions.completed_at bigint
+grantry_connect_sessions: grantry_connect_sessions_completion_key UNIQUE (completion_hash)
+grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (id)
+grantry_connect_sessions: grantry_connect_sessions_tenant_id_key UNIQUE (client_id, id)
+grantry_connect_sessions: grantry_connect_sessions_token_key UNIQUE (token_hash)
+CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
+CREATE UNIQUE INDEX grantry_connect_sessions_completion_key ON grantry_connect_sessions USING btree (completion_hash)
+CREATE UNIQUE INDEX grantry_connect_sessions_pkey ON grantry_connect_sessions USING btree (id)
+CREATE UNIQUE INDEX grantry_connect_sessions_tenant_id_key ON grantry_connect_sessions USING btree (client_id, id)
+CREATE UNIQUE INDEX grantry_connect_sessions_token_key ON grantry_connect_sessions USING btree (token_hash)
+grantry_events.seq bigint not null generated always as identity
+grantry_events.at bigint not null
+grantry_events.client_id text not null
+grantry_events.grant_id uuid
+grantry_events.provider text
+grantry_events.account text
+grantry_events.type text not null
+grantry_events.from_state text
+grantry_events.to_state text
+grantry_events.generation bigint
+grantry_events.reason text
+grantry_events.details jsonb not null
+grantry_events: grantry_events_pkey PRIMARY KEY (seq)
+CREATE INDEX grantry_events_tenant ON grantry_events USING btree (client_id, seq)
+CREATE UNIQUE INDEX grantry_events_pkey ON grantry_events USING btree (seq)
+grantry_instance.id bigint not null
+grantry_instance.vault_id text not null
+grantry_instance.installation text
+grantry_instance.epoch bigint not null
+grantry_instance.location text not null
+grantry_instance.timeline bigint
+grantry_instance.quarantined_reason text
+grantry_instance.scrub_pending bigint not null
+grantry_instance.created_at bigint not null
+grantry_instance: grantry_instance_one_check CHECK ((id = 1))
+grantry_instance: grantry_instance_pkey PRIMARY KEY (id)
+grantry_instance: grantry_instance_scrub_check CHECK ((scrub_pending = ANY (ARRAY[(0)::bigint, (1)::bigint])))
+CREATE UNIQUE INDEX grantry_instance_pkey ON grantry_instance USING btree (id)
+grantry_providers.id text not null
+grantry_providers.definition jsonb not null
+grantry_providers.pinned jsonb
+grantry_providers.created_at bigint not null
+grantry_providers.updated_at bigint not null
+grantry_providers: grantry_providers_pkey PRIMARY KEY (id)
+CREATE UNIQUE INDEX grantry_providers_pkey ON grantry_providers USING btree (id)
+grantry_revocations.id uuid not null
+grantry_revocations.client_id text not null
+grantry_revocations.grant_id uuid not null
+grantry_revocations.provider text not null
+grantry_revocations.account text not null
+grantry_revocations.app text
+grantry_revocations.dc text
+grantry_revocations.token text not null
+grantry_revocations.token_fingerprint text not null
+grantry_revocations.attempts bigint not null
+grantry_revocations.next_at bigint not null
+grantry_revocations.deadline_at bigint not null
+grantry_revocations.created_at bigint not null
+grantry_revocations: grantry_revocations_grant_fkey FOREIGN KEY (client_id, grant_id) REFERENCES oauth_tokens(client_id, id)
+grantry_revocations: grantry_revocations_pkey PRIMARY KEY (id)
+CREATE INDEX grantry_revocations_grant ON grantry_revocations USING btree (client_id, grant_id)
+CREATE INDEX grantry_revocations_next_at ON grantry_revocations USING btree (next_at)
+CREATE UNIQUE INDEX grantry_revocations_pkey ON grantry_revocations USING btree (id)
+grantry_schema.version bigint not null
+grantry_schema.name text not null
+grantry_schema.applied_at bigint not null
+grantry_schema: grantry_schema_pkey PRIMARY KEY (version)
+CREATE UNIQUE INDEX grantry_schema_pkey ON grantry_schema USING btree (version)
+grantry_tenant_keys.client_id text not null
+grantry_tenant_keys.version bigint not null
+grantry_tenant_keys.wrapped text not null
+grantry_tenant_keys.created_at bigint not null
+grantry_tenant_keys: grantry_tenant_keys_pkey PRIMARY KEY (client_id, version)
+CREATE UNIQUE INDEX grantry_tenant_keys_pkey ON grantry_tenant_keys USING btree (client_id, version)
+grantry_token_requests.id bigint not null generated always as identity
+grantry_token_requests.fingerprint text not null
+grantry_token_requests.attempt_id uuid not null
+grantry_token_requests.at bigint not null
+grantry_token_requests: grantry_token_requests_pkey PRIMARY KEY (id)
+CREATE INDEX grantry_token_requests_attempt ON grantry_token_requests USING btree (attempt_id)
+CREATE INDEX grantry_token_requests_budget ON grantry_token_requests USING btree (fingerprint, at)
+CREATE UNIQUE INDEX grantry_token_requests_pkey ON grantry_token_requests USING btree (id)
+oauth_tokens.id uuid not null
+oauth_tokens.client_id text not null
+oauth_tokens.provider text not null
+oauth_tokens.account text not null default 'default'::text
+oauth_tokens.access_token text
+oauth_tokens.refresh_token text
+oauth_tokens.token_expiry timestamp with time zone
+oauth_tokens.scopes text not null default ''::text
+oauth_tokens.metadata jsonb not null default '{}'::jsonb
+oauth_tokens.created_at timestamp with time zone not null
+oauth_tokens.updated_at timestamp with time zone not null
+oauth_tokens.app text
+oauth_tokens.state text not null
+oauth_tokens.reason text
+oauth_tokens.generation bigint not null
+oauth_tokens.authorized_generation bigint not null
+oauth_tokens.token_type text
+oauth_tokens.obtained_at bigint
+oauth_tokens.last_refreshed_at bigint
+oauth_tokens.changed_at bigint not null
+oauth_tokens.refresh_fingerprint text
+oauth_tokens.doubt_since bigint
+oauth_tokens.retry_at bigint
+oauth_tokens.overlap_until bigint
+oauth_tokens.lease_owner text
+oauth_tokens.lease_until bigint
+oauth_tokens.lease_fence bigint not null
+oauth_tokens.condemned_at bigint
+oauth_tokens: oauth_tokens_generation_check CHECK ((generation >= 0))
+oauth_tokens: oauth_tokens_lease_check CHECK (((lease_owner IS NULL) = (lease_until IS NULL)))
+oauth_tokens: oauth_tokens_pkey PRIMARY KEY (id)
+oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text, 'uncertain'::text, 'suspect'::text, 'reauthorization_required'::text, 'disconnected'::text])))
+CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
+CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, retry_at)
+CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
+CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)
+CREATE UNIQUE INDEX oauth_tokens_pkey ON oauth_tokens USING btree (id)
+CREATE UNIQUE INDEX oauth_tokens_tenant_id ON oauth_tokens USING btree (client_id, id)
