@@ -38,7 +38,12 @@ export const errorCodes = {
     retryable: false,
     action: 'The provider gave an answer nobody understands; look at its status. No grant is harmed.',
   },
-  provider_throttled: { status: 503, exit: 5, retryable: true, action: 'Wait: the provider allows no more tokens now.' },
+  provider_throttled: {
+    status: 503,
+    exit: 5,
+    retryable: true,
+    action: 'Wait: the provider allows no more tokens now.',
+  },
   provider_unavailable: { status: 503, exit: 5, retryable: true, action: 'Try again later.' },
   refresh_uncertain: { status: 503, exit: 5, retryable: true, action: 'Wait: recovery is under way.' },
   vault_sealed: { status: 503, exit: 7, retryable: false, action: 'Make the root key available.' },
