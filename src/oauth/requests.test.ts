@@ -4,7 +4,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { listen, recordingServer } from '../../test/recording-server.ts';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
@@ -16,53 +17,6 @@ import type { ClientContext } from './types.ts';
 
 const world = systemWorld();
 const canary = 'canary-91c2';
-const opened: (() => void)[] = [];
-
-afterEach(() => {
-  for (const close of opened.splice(0)) close();
-});
-
-interface Seen {
-  readonly url: string;
-  readonly method: string;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly form: URLSearchParams;
-}
-
-type Answer = (response: http.ServerResponse, seen: Seen) => void;
-
-async function authorizationServer(answer: Answer): Promise<{ origin: string; seen: Seen[] }> {
-  const seen: Seen[] = [];
-  const server = http.createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const form = new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
-      const entry = { url: request.url ?? '', method: request.method ?? '', headers: request.headers, form };
-      seen.push(entry);
-      answer(response, entry);
-    });
-  });
-  return { origin: await listen(server), seen };
-}
-
-async function listen(server: net.Server): Promise<string> {
-  const sockets = new Set<net.Socket>();
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  opened.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the server does not listen on TCP');
-  return `http://127.0.0.1:${address.port}`;
-}
-
 function contextFor(
   origin: string,
   more: Partial<ProviderDefinitionInput> = {},
@@ -78,10 +32,10 @@ function contextFor(
 }
 
 const refreshToken = new Secret(canary);
-const ok: Answer = (response) => {
+function ok(response: http.ServerResponse): void {
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify({ access_token: 'at', token_type: 'Bearer', expires_in: 60, refresh_token: 'rt2' }));
-};
+}
 
 async function failure(promise: Promise<unknown>): Promise<unknown> {
   try {
@@ -94,7 +48,7 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 
 describe('what goes over the wire', () => {
   it('a refresh: everything in the form body, nothing in the query', async () => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const context = contextFor(origin, { refreshParameters: { audience: 'a' }, scopeSeparator: ',' });
     const order: string[] = [];
     const beforeSend = (): void => {
@@ -117,7 +71,7 @@ describe('what goes over the wire', () => {
   });
 
   it('an exchange, with and without redirect URI and verifier', async () => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const code = new Secret('code');
     await sendExchange(world, contextFor(origin), {
       code,
@@ -133,7 +87,7 @@ describe('what goes over the wire', () => {
   });
 
   it('C-20 HTTP Basic form-encodes both parts and sends no second proof', async () => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const more = { clientAuthentication: 'client_secret_basic' } as const;
     const context = contextFor(origin, more, { clientId: 'a:b+c%', clientSecret: new Secret('p:w +%é') });
     await sendRefresh(world, context, { refreshToken });
@@ -146,7 +100,7 @@ describe('what goes over the wire', () => {
   });
 
   it('a public client sends its id alone', async () => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const context = contextFor(origin, { clientAuthentication: 'none' }, { clientSecret: null });
     await sendRefresh(world, context, { refreshToken });
     expect(Object.fromEntries(seen[0]?.form ?? [])).toEqual({
@@ -162,7 +116,7 @@ describe('what goes over the wire', () => {
     ['ec', 'ES256', 'https://as.example'],
     ['ed25519', 'Ed25519', 'https://as.example'],
   ] as const)('C-21 private_key_jwt with %s: one audience, the issuer if there is one', async (kind, alg, issuer) => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const { privateKey, publicKey } = keyPair(kind);
     const more: Partial<ProviderDefinitionInput> = { clientAuthentication: 'private_key_jwt' };
     if (issuer !== undefined) more.issuer = issuer;
@@ -189,7 +143,7 @@ describe('what goes over the wire', () => {
 
 describe('what comes back', () => {
   it('a body that breaks off is kept, marked and salvaged', async () => {
-    const { origin } = await authorizationServer((response) => {
+    const { origin } = await recordingServer((response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
       response.write(`{"access_token":"at2","refresh_token":"rt2","scope":"a b`);
       setTimeout(() => response.destroy(), 20);
@@ -203,7 +157,7 @@ describe('what comes back', () => {
 
   it('a gzip bomb is read up to the limit', async () => {
     const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024));
-    const { origin } = await authorizationServer((response) => {
+    const { origin } = await recordingServer((response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(bomb);
     });
     const raw = await sendRefresh(world, contextFor(origin), { refreshToken });
@@ -212,17 +166,17 @@ describe('what comes back', () => {
   });
 
   it('a body that does not decompress is incomplete', async () => {
-    const { origin } = await authorizationServer((response) => {
+    const { origin } = await recordingServer((response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end('not gzip at all');
     });
     const raw = await sendRefresh(world, contextFor(origin), { refreshToken });
     expect(raw).toMatchObject({ incomplete: true, status: 200 });
   });
 
-  it.each(['utf16le', 'utf16be', 'utf8-bom'])('%s is understood', async (encoding) => {
+  it.each(['utf16le', 'utf16be', 'utf8'])('%s is understood', async (encoding) => {
     const text = `\uFEFF{"access_token":"at"}`;
-    const bytes = Buffer.from(text, encoding === 'utf8-bom' ? 'utf8' : 'utf16le');
-    const { origin } = await authorizationServer((response) => {
+    const bytes = Buffer.from(text, encoding === 'utf8' ? 'utf8' : 'utf16le');
+    const { origin } = await recordingServer((response) => {
       response
         .writeHead(200, { 'content-type': 'application/json' })
         .end(encoding === 'utf16be' ? bytes.swap16() : bytes);
@@ -233,8 +187,8 @@ describe('what comes back', () => {
   });
 
   it.each([301, 302, 303, 307, 308])('C-22 a redirect (%i) is not followed and not understood', async (status) => {
-    const other = await authorizationServer(ok);
-    const { origin, seen } = await authorizationServer((response) => {
+    const other = await recordingServer(ok);
+    const { origin, seen } = await recordingServer((response) => {
       response.writeHead(status, { location: `${other.origin}/token` }).end();
     });
     const context = contextFor(origin);
@@ -258,7 +212,7 @@ describe('what fails', () => {
   });
 
   it('no answer within the signal: lost', async () => {
-    const { origin, seen } = await authorizationServer(() => {});
+    const { origin, seen } = await recordingServer(() => {});
     const error = await failure(
       sendRefresh(world, contextFor(origin), { refreshToken, signal: AbortSignal.timeout(150) }),
     );
@@ -275,7 +229,7 @@ describe('what fails', () => {
   });
 
   it('stopped by beforeSend: not sent', async () => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const late = new GrantryError('internal', 'the lease is gone');
     const beforeSend = (): void => {
       throw late;
@@ -290,7 +244,7 @@ describe('what fails', () => {
     ['no private key', { clientAuthentication: 'private_key_jwt' }, { clientSecret: new Secret(canary) }],
     ['no host for the data centre', { endpoints: { token: '{dc.accounts}/t' }, dataCenters: { eu: {} } }, { dc: 'eu' }],
   ] as const)('%s: the app is misconfigured and nothing is sent', async (_name, more, client) => {
-    const { origin, seen } = await authorizationServer(ok);
+    const { origin, seen } = await recordingServer(ok);
     const error = await failure(sendRefresh(world, contextFor(origin, more, client), { refreshToken }));
     expect(error).toMatchObject({ code: 'provider_misconfigured' });
     expect(inspect(error, { depth: 9 })).not.toContain(canary);

@@ -40,7 +40,7 @@ export async function sendRevoke(world: World, context: ClientContext, request: 
   const legacy = endpointOf(context, 'revocationLegacy');
   const endpoint = current ?? legacy;
   if (endpoint === null) return { kind: 'unsupported' };
-  const authentication = current === null ? nothing : authenticationFor(world, context, current, legacy !== null);
+  const authentication = current === null ? nothing : authenticationFor(world, context, current);
   const first = await attempt(world, context, request, endpoint, authentication);
   if (first !== null && legacy !== null && legacy !== endpoint && (first.status === 404 || first.status === 405)) {
     return read(context, await attempt(world, context, request, legacy, nothing), world.now());
@@ -50,9 +50,14 @@ export async function sendRevoke(world: World, context: ClientContext, request: 
 
 const nothing: ClientAuth = () => {};
 
-/** Providers with an older form want HTTP Basic at the current one, however the app proves itself elsewhere. */
-function authenticationFor(world: World, context: ClientContext, endpoint: string, hasLegacyForm: boolean): ClientAuth {
-  if (context.definition.clientAuthentication === 'client_secret_post' && hasLegacyForm) {
+/** True of Zoho, whose current form deviates from RFC 7009 as well. */
+function hasLegacyForm(context: ClientContext): boolean {
+  return context.definition.endpoints?.revocationLegacy !== undefined;
+}
+
+/** Zoho wants HTTP Basic here, however the app proves itself at the token endpoint. */
+function authenticationFor(world: World, context: ClientContext, endpoint: string): ClientAuth {
+  if (context.definition.clientAuthentication === 'client_secret_post' && hasLegacyForm(context)) {
     return context.clientSecret === null ? None() : ClientSecretBasic(context.clientSecret.reveal());
   }
   return clientAuthentication(world, context, endpoint);
@@ -68,8 +73,8 @@ async function attempt(
 ): Promise<RawAnswer | null> {
   const server = { issuer: context.definition.issuer ?? new URL(endpoint).origin, revocation_endpoint: endpoint };
   const exchange = new OneExchange(world, request);
-  const additionalParameters =
-    authentication === nothing ? {} : { token_type_hint: request.tokenType, token_type: request.tokenType };
+  const hint = hasLegacyForm(context) ? 'token_type' : 'token_type_hint';
+  const additionalParameters = authentication === nothing ? {} : { [hint]: request.tokenType };
   try {
     const response = await exchange.run((options) =>
       revocationRequest(server, { client_id: context.clientId }, authentication, request.token.reveal(), {
@@ -99,7 +104,7 @@ function read(context: ClientContext, raw: RawAnswer | null, now: number): Revok
     return { kind: 'later', retryAfterMs: retryAfterMs(raw.retryAfter, now) };
   }
   // Zoho's bare 400 means: no such token, or not of this kind, or not this app's.
-  if (status === 400 && error === null && context.definition.endpoints?.revocationLegacy !== undefined) {
+  if (status === 400 && error === null && hasLegacyForm(context)) {
     return { kind: 'revoked' };
   }
   return { kind: 'refused', detail: `${errorClass} (HTTP ${status})` };

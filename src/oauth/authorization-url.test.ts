@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { Secret } from '../base/secret.ts';
+import { builtInProvider } from '../providers/catalogue.ts';
+import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';
+import { authorizationUrl } from './authorization-url.ts';
+import type { ClientContext } from './types.ts';
+
+// RFC 7636 appendix B.
+const codeVerifier = new Secret('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk');
+const request = { redirectUri: 'https://app.example/cb?x=1&y=2', state: 'state', codeVerifier, scopes: ['a.b', 'c d'] };
+
+function contextFor(more: Partial<ProviderDefinitionInput> = {}): ClientContext {
+  const definition = providerDefinition.parse({
+    id: 'example',
+    endpoints: { authorization: 'https://as.example/auth?fixed=1', token: 'https://as.example/token' },
+    api: { hosts: ['https://api.example'] },
+    ...more,
+  });
+  return { definition, dc: null, clientId: 'client&id', clientSecret: new Secret('never-in-a-url') };
+}
+
+describe('the authorization URL', () => {
+  it('C-01, C-02 asks for a code, with a challenge and never the verifier', () => {
+    const url = new URL(authorizationUrl(contextFor(), request));
+    expect(url.origin + url.pathname).toBe('https://as.example/auth');
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      fixed: '1',
+      response_type: 'code',
+      client_id: 'client&id',
+      redirect_uri: request.redirectUri,
+      state: 'state',
+      scope: 'a.b c d',
+      code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+      code_challenge_method: 'S256',
+    });
+    expect(url.href).not.toContain(codeVerifier.reveal());
+    expect(url.href).not.toContain('never-in-a-url');
+  });
+
+  it("the definition's parameters cannot replace those of the protocol", () => {
+    const authorizationParameters = {
+      response_type: 'token',
+      state: 'x',
+      redirect_uri: 'https://evil.example',
+      p: '1',
+    };
+    const url = new URL(authorizationUrl(contextFor({ authorizationParameters }), request));
+    expect(Object.fromEntries(url.searchParams)).toMatchObject({
+      response_type: 'code',
+      state: 'state',
+      redirect_uri: request.redirectUri,
+      p: '1',
+    });
+  });
+
+  it('Zoho: commas, offline, consent, the data centre of the app', () => {
+    const definition = builtInProvider('zoho_crm');
+    if (definition === null) throw new Error('no zoho_crm');
+    const context = { ...contextFor(), definition, dc: 'ca' };
+    const url = new URL(authorizationUrl(context, { ...request, scopes: ['ZohoCRM.a.READ', 'ZohoCRM.b.READ'] }));
+    expect(url.origin + url.pathname).toBe('https://accounts.zohocloud.ca/oauth/v2/auth');
+    expect(Object.fromEntries(url.searchParams)).toMatchObject({
+      scope: 'ZohoCRM.a.READ,ZohoCRM.b.READ',
+      access_type: 'offline',
+      prompt: 'consent',
+    });
+  });
+
+  it('C-02 goes without PKCE only where the definition says so', () => {
+    const without = { ...request, codeVerifier: null };
+    expect(() => authorizationUrl(contextFor(), without)).toThrow(expect.objectContaining({ code: 'internal' }));
+    const off = contextFor({ pkce: 'off', pkceReason: 'the server refuses it' });
+    expect(new URL(authorizationUrl(off, without)).searchParams.has('code_challenge')).toBe(false);
+  });
+
+  it('needs an endpoint', () => {
+    const context = contextFor({ endpoints: { token: 'https://as.example/token' } });
+    expect(() => authorizationUrl(context, request)).toThrow(
+      expect.objectContaining({ code: 'provider_misconfigured' }),
+    );
+  });
+});

@@ -1,0 +1,123 @@
+import {
+  type AuthorizationServer,
+  allowInsecureRequests,
+  customFetch,
+  discoveryRequest,
+  processDiscoveryResponse,
+} from 'oauth4webapi';
+import { GrantryError } from '../base/errors.ts';
+import { limits, timesOf } from '../base/limits.ts';
+import type { World } from '../base/world.ts';
+import { readRawAnswer } from './raw-answer.ts';
+
+/** What a provider says of itself; to be kept ("pinned") on first use and never followed blindly afterwards. */
+export interface DiscoveredEndpoints {
+  readonly issuer: string;
+  readonly authorization: string | null;
+  readonly token: string;
+  readonly revocation: string | null;
+  /** The provider promises an `iss` in every callback (RFC 9207). */
+  readonly issParameterSupported: boolean;
+}
+
+export interface DiscoveryOptions {
+  /** Allows http and loopback addresses; for tests and local simulators. */
+  readonly allowLoopback?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Asks an issuer for its endpoints: OpenID Connect discovery, then RFC 8414.
+ *
+ * The document must name the very issuer that was asked, letter by letter (RFC 8414 section 3.3), and its endpoints must
+ * be https.
+ *
+ * @throws {GrantryError} `provider_unavailable` when no answer comes, `provider_error` for one that is no metadata,
+ * `provider_misconfigured` when its issuer or endpoints may not be used.
+ */
+export async function discoverEndpoints(
+  world: World,
+  issuer: string,
+  options: DiscoveryOptions = {},
+): Promise<DiscoveredEndpoints> {
+  checkUrl('issuer', issuer, options);
+  const metadata = await withinCallerWait(world, options.signal, async (signal) => {
+    const openid = await ask(world, issuer, 'oidc', options, signal);
+    return openid ?? ask(world, issuer, 'oauth2', options, signal);
+  });
+  if (metadata === null) throw new GrantryError('provider_error', 'The issuer publishes no metadata.');
+  if (metadata.issuer !== issuer) {
+    throw new GrantryError('provider_misconfigured', 'The metadata is of another issuer than the one asked.');
+  }
+  if (metadata.token_endpoint === undefined) {
+    throw new GrantryError('provider_misconfigured', 'The metadata names no token endpoint.');
+  }
+  return {
+    issuer,
+    authorization: checkUrl('authorization endpoint', metadata.authorization_endpoint, options),
+    token: checkUrl('token endpoint', metadata.token_endpoint, options),
+    revocation: checkUrl('revocation endpoint', metadata.revocation_endpoint, options),
+    issParameterSupported: metadata.authorization_response_iss_parameter_supported === true,
+  };
+}
+
+/** Runs `work` with a signal that falls when the caller's does, or when nobody would wait any longer. */
+async function withinCallerWait<T>(
+  world: World,
+  given: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = new AbortController();
+  const done = new AbortController();
+  const ignore = (): void => {};
+  world.sleep(timesOf(world).callerWaitMs, done.signal).then(() => deadline.abort(), ignore);
+  try {
+    return await work(given === undefined ? deadline.signal : AbortSignal.any([given, deadline.signal]));
+  } finally {
+    done.abort();
+  }
+}
+
+/** The document; `null` where the issuer has none at this place. */
+async function ask(
+  world: World,
+  issuer: string,
+  algorithm: 'oidc' | 'oauth2',
+  options: DiscoveryOptions,
+  signal: AbortSignal,
+): Promise<AuthorizationServer | null> {
+  const url = new URL(issuer);
+  const response = await discoveryRequest(url, {
+    algorithm,
+    [allowInsecureRequests]: options.allowLoopback === true,
+    [customFetch]: (target, init) => world.fetch(target, { method: 'GET', headers: init.headers, signal }),
+  }).catch((cause: unknown) => {
+    throw new GrantryError('provider_unavailable', 'The issuer does not answer.', { cause });
+  });
+  const raw = await readRawAnswer(response, world.now());
+  if (raw.status === 404 || raw.status === 405) return null;
+  if (raw.status === 429 || raw.status >= 500) {
+    throw new GrantryError('provider_unavailable', `The issuer answers with HTTP ${raw.status}.`);
+  }
+  const text = raw.body?.reveal() ?? '';
+  if (raw.incomplete || text.length > limits.documentBytesMax) {
+    throw new GrantryError('provider_error', "The issuer's metadata is cut or too large.");
+  }
+  const headers = { 'content-type': 'application/json' };
+  // Anything but 200 is refused by the library; a redirect among them.
+  const status = raw.status === 200 ? 200 : 400;
+  return processDiscoveryResponse(url, new Response(text, { status, headers })).catch((cause: unknown) => {
+    throw new GrantryError('provider_error', "The issuer's answer is no metadata of it.", { cause });
+  });
+}
+
+function checkUrl(name: string, text: string, options: DiscoveryOptions): string;
+function checkUrl(name: string, text: string | undefined, options: DiscoveryOptions): string | null;
+function checkUrl(name: string, text: string | undefined, options: DiscoveryOptions): string | null {
+  if (text === undefined) return null;
+  const url =
+    typeof text === 'string' && text.length <= limits.urlCharsMax && URL.canParse(text) ? new URL(text) : null;
+  const scheme = url?.protocol === 'https:' || (options.allowLoopback === true && url?.protocol === 'http:');
+  if (url !== null && scheme && url.username === '' && url.password === '' && url.hash === '') return text;
+  throw new GrantryError('provider_misconfigured', `The ${name} is not an https URL that may be used.`);
+}
