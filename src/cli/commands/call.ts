@@ -1,0 +1,123 @@
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { checkKey } from '../../base/ids.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { usageError } from '../errors.ts';
+import { readSmallFile } from '../files.ts';
+import { collect } from '../options.ts';
+import { withProgress } from '../progress.ts';
+import { readStdinBytes } from '../prompt.ts';
+
+interface CallOptions {
+  data?: string;
+  header?: string[];
+  account?: string;
+}
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+/** A request body is held in memory, so that the call can be made again with a fresh token. */
+const bodyBytesMax = 67_108_864;
+/** These belong to the vault or to the connection. */
+const reservedHeaders = ['authorization', 'cookie', 'host', 'content-length', 'transfer-encoding', 'connection'];
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Makes an authenticated API call and prints the body. A token that the API refuses is refreshed once and the call made again. An answer other than 2xx is printed too; the exit code is then 1.',
+    )
+    .argument('<tenant>', 'the customer, or . for the current tenant')
+    .argument('<provider>', 'such as zoho_crm')
+    .argument('<method>', methods.join(', '))
+    .argument('<path>', "a path, or a whole address on one of the provider's hosts")
+    .option('-d, --data <body>', 'the body; @FILE reads it from a file, - from standard input')
+    .option('-H, --header <header>', "such as 'Accept: application/json'; may be given several times", collect)
+    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  grantry call acme zoho_crm GET '/crm/v8/Leads?fields=Last_Name'
+  grantry call acme zoho_crm POST /crm/v8/Leads -d @lead.json`,
+    )
+    .action(async (tenant: string, provider: string, method: string, path: string, options: CallOptions) =>
+      call(contextOf(command), { tenant, provider, method, path, options }),
+    );
+}
+
+async function call(
+  context: Context,
+  given: { tenant: string; provider: string; method: string; path: string; options: CallOptions },
+): Promise<void> {
+  const { path, options } = given;
+  const method = given.method.toUpperCase();
+  if (!methods.includes(method)) throw usageError(`The method is one of ${methods.join(', ')}.`);
+  const reading = method === 'GET' || method === 'HEAD';
+  if (reading && options.data !== undefined) throw usageError(`${method} takes no body.`, 'Leave -d out, or use POST.');
+  const headers = parseHeaders(options.header ?? []);
+  const tenant = await resolveTenant(context, given.tenant, { changes: !reading });
+  const key = checkKey({ tenant, provider: given.provider, account: options.account });
+  const body = options.data === undefined ? undefined : await readBody(options.data);
+  if (body !== undefined && !headers.has('content-type') && isJson(body))
+    headers.set('content-type', 'application/json');
+  await using vault = await openContextVault(context);
+  const response = await withProgress(context.world, 'Waiting for the API', () =>
+    vault.fetch(key, path, { method, headers, body }),
+  );
+  if (context.output.json) await printAsJson(context, response);
+  else await printBody(response);
+  if (!response.ok) {
+    context.output.note(`grantry: the API answered ${response.status}.`);
+    process.exitCode = 1;
+  }
+}
+
+function parseHeaders(values: readonly string[]): Headers {
+  const headers = new Headers();
+  for (const value of values) {
+    const [, name, content] =
+      /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):\s*([\t\x20-\x7e\x80-\xff]{0,8192})$/.exec(value) ?? [];
+    if (name === undefined || content === undefined) throw usageError("A header is written 'Name: value'.");
+    if (reservedHeaders.includes(name.toLowerCase())) {
+      throw usageError(`The header ${name} cannot be given: the vault and the connection set it.`, 'Leave it out.');
+    }
+    headers.append(name, content.trim());
+  }
+  return headers;
+}
+
+async function readBody(data: string): Promise<Uint8Array> {
+  if (data === '-') return readStdinBytes('body', bodyBytesMax);
+  if (data.startsWith('@')) return readSmallFile(data.slice(1), bodyBytesMax);
+  return Buffer.from(data);
+}
+
+function isJson(body: Uint8Array): boolean {
+  try {
+    JSON.parse(Buffer.from(body).toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The bytes as they come, no faster than they are read. */
+async function printBody(response: Response): Promise<void> {
+  if (response.body === null) return;
+  for await (const chunk of response.body) {
+    if (process.stdout.destroyed) return;
+    if (!process.stdout.write(chunk))
+      await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
+  }
+}
+
+async function printAsJson(context: Context, response: Response): Promise<void> {
+  const text = await response.text();
+  let body: unknown = text;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Not JSON: shown as the text it is.
+  }
+  context.output.printJson({ status: response.status, headers: Object.fromEntries(response.headers), body });
+}

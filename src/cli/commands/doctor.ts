@@ -1,0 +1,109 @@
+import type { Command } from 'commander';
+import { errorCodes } from '../../base/errors.ts';
+import { silentLogger } from '../../base/log.ts';
+import type { Store } from '../../storage/store.ts';
+import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
+import { type Finding, fail, finding, ok } from '../doctor/finding.ts';
+import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
+import { toGrantryError } from '../errors.ts';
+import { withProgress } from '../progress.ts';
+import { allGrants } from './list.ts';
+
+export function define(command: Command): void {
+  command
+    .description(
+      "Checks this installation (home, disk, spool, database, clock, root key, providers' reachability) and says what to do. " +
+        'It changes nothing. The exit code is that of the first failure.',
+    )
+    .addHelpText('after', '\nExample:\n  grantry doctor')
+    .action(async () => doctor(contextOf(command)));
+}
+
+async function doctor(context: Context): Promise<void> {
+  const findings = await withProgress(context.world, 'Checking', () => examine(context));
+  const failure = findings.find((found) => found.status === 'fail');
+  process.exitCode = failure === undefined ? 0 : errorCodes[failure.code ?? 'internal'].exit;
+  if (context.output.json) {
+    context.output.printJson(findings.map(({ check, status, detail, action }) => ({ check, status, detail, action })));
+    return;
+  }
+  const width = Math.max(...findings.map((found) => found.check.length));
+  for (const { check, status, detail, action } of findings) {
+    context.output.print(`${status.padEnd(4)}  ${check.padEnd(width)}  ${detail}`);
+    if (action !== '') context.output.print(`${' '.repeat(width + 8)}${action}`);
+  }
+}
+
+async function examine(context: Context): Promise<readonly Finding[]> {
+  const { settings } = context;
+  const findings = [
+    await finding('home', () => checkHome(settings)),
+    await finding('disk', () => checkDisk(settings)),
+    await finding('spool', () => checkSpool(settings)),
+    await finding('root key', () => rootKey(settings.rootKey)),
+  ];
+  if (!(await databaseExists(context))) {
+    return [...findings, fail('database', 'there is none yet', 'Make it: grantry init', 'not_found')];
+  }
+  const before = findings.length;
+  try {
+    const { openStore } = await import('../../storage/store.ts');
+    const store = await openStore({ database: settings.database, world: context.world, logger: silentLogger });
+    findings.push(...(await examineDatabase(context, store)));
+  } catch (thrown) {
+    const error = toGrantryError(thrown);
+    findings.push(fail('database', error.message, error.action, error.code));
+  }
+  const fine =
+    findings.slice(before).every((found) => found.status === 'ok') &&
+    findings.every((found) => found.status !== 'fail');
+  return fine ? [...findings, ...(await examineVault(context))] : findings;
+}
+
+async function examineDatabase(context: Context, store: Store): Promise<readonly Finding[]> {
+  try {
+    const { databaseFindings } = await import('../doctor/database.ts');
+    return [
+      ok('database', store.kind === 'sqlite' ? context.settings.database : 'answers'),
+      ...(await databaseFindings(context, store)),
+    ];
+  } finally {
+    await store.close();
+  }
+}
+
+async function rootKey(source: string): Promise<Finding> {
+  const { loadRootKey, parseRootKeySource } = await import('../../crypto/root-key.ts');
+  await loadRootKey(parseRootKeySource(source));
+  return ok('root key', `${source.split(':')[0] ?? ''}: there, strong, and closed to others`);
+}
+
+/** Opens the vault as every command does, with the schema left as it is, and looks at what it holds. */
+async function examineVault(context: Context): Promise<readonly Finding[]> {
+  try {
+    await using vault = await openContextVault(context, { migrate: 'off' }, { quiet: true });
+    const [apps, grants] = [await vault.apps.list(), await allGrants(vault, {})];
+    const { reachFindings } = await import('../doctor/reach.ts');
+    return [
+      ok('vault', 'the root key opens it'),
+      grantsFinding(grants),
+      ...(await reachFindings(context.world, vault, { apps, grants })),
+    ];
+  } catch (thrown) {
+    const error = toGrantryError(thrown);
+    return [fail('vault', error.message, error.action, error.code)];
+  }
+}
+
+function grantsFinding(grants: readonly { readonly state: string }[]): Finding {
+  const alive = grants.filter((grant) => grant.state !== 'disconnected');
+  const lost = alive.filter((grant) => grant.state === 'reauthorization_required').length;
+  const detail = `${alive.length} connected`;
+  if (lost === 0) return ok('grants', detail);
+  return {
+    check: 'grants',
+    status: 'warn',
+    detail: `${detail}, ${lost} need re-authorization`,
+    action: 'See grantry list --state reauthorization_required',
+  };
+}

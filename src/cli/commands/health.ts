@@ -1,0 +1,129 @@
+import type { Command } from 'commander';
+import { errorCodes } from '../../base/errors.ts';
+import { checkKey, type GrantKey } from '../../base/ids.ts';
+import type { HealthReport, Vault } from '../../vault/types.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { toGrantryError, usageError } from '../errors.ts';
+import { healthItem } from '../present.ts';
+import { withProgress } from '../progress.ts';
+import { table } from '../table.ts';
+import { allGrants } from './list.ts';
+
+/** Enough to be quick with hundreds of grants, few enough for any provider. */
+const checksAtOnce = 8;
+
+export function define(command: Command): void {
+  command
+    .description('Proves grants with a real provider call: one grant, all of a tenant, or all there are.')
+    .argument('[tenant]', 'the customer, or . for the current tenant')
+    .argument('[provider]', 'such as zoho_crm')
+    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .addHelpText(
+      'after',
+      '\nThe exit code is 4 if a grant needs re-authorization.\n\nExamples:\n  grantry health acme zoho_crm\n  grantry health --json',
+    )
+    .action(async (tenant: string | undefined, provider: string | undefined, options: { account?: string }) =>
+      health(contextOf(command), tenant, provider, options.account),
+    );
+}
+
+async function health(
+  context: Context,
+  given: string | undefined,
+  provider: string | undefined,
+  account: string | undefined,
+): Promise<void> {
+  const tenant = given === undefined ? undefined : await resolveTenant(context, given);
+  if (account !== undefined && provider === undefined) throw usageError('--account needs a tenant and a provider.');
+  const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
+  await using vault = await openContextVault(context);
+  const keys: readonly GrantKey[] = key === null ? await liveKeys(vault, tenant) : [key];
+  let done = 0;
+  const reports = await withProgress(
+    context.world,
+    () => `Checking grants: ${done} of ${keys.length}`,
+    () => checkAll(vault, keys, key !== null, () => (done += 1)),
+  );
+  process.exitCode = exitCodeOf(reports);
+  if (context.output.json) {
+    const items = reports.map(healthItem);
+    context.output.printJson(key === null ? items : items[0]);
+  } else if (reports.length === 0) {
+    context.output.note('No grants to check.');
+  } else {
+    print(context, reports);
+  }
+}
+
+async function liveKeys(vault: Vault, tenant: string | undefined): Promise<readonly GrantKey[]> {
+  const grants = await allGrants(vault, { tenant });
+  return grants.filter((grant) => grant.state !== 'disconnected');
+}
+
+async function checkAll(
+  vault: Vault,
+  keys: readonly GrantKey[],
+  single: boolean,
+  count: () => void,
+): Promise<readonly HealthReport[]> {
+  const reports: HealthReport[] = [];
+  const rest = keys.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, key] of rest) {
+      reports[index] = await check(vault, key, single);
+      count();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(checksAtOnce, keys.length) }, worker));
+  return reports;
+}
+
+/** One sick grant must not hide the others' health: only when it alone was asked for does its failure end the command. */
+async function check(vault: Vault, key: GrantKey, single: boolean): Promise<HealthReport> {
+  try {
+    return await vault.health(key);
+  } catch (thrown) {
+    const error = toGrantryError(thrown);
+    if (single || error.code === 'internal') throw thrown;
+    return {
+      status: 'unhealthy',
+      tenant: key.tenant,
+      provider: key.provider,
+      account: key.account ?? 'default',
+      dc: null,
+      error: error.code,
+      message: error.message,
+      action: error.action,
+      actionRequired: !error.retryable,
+    };
+  }
+}
+
+/** 4 as soon as one grant needs re-authorization, else the first failure's own code. */
+function exitCodeOf(reports: readonly HealthReport[]): number {
+  const codes = reports.map((report) => {
+    if (report.status === 'healthy') return 0;
+    const known = Object.entries(errorCodes).find(([code]) => code === report.error);
+    return known?.[1].exit ?? 1;
+  });
+  return codes.includes(4) ? 4 : (codes.find((code) => code !== 0) ?? 0);
+}
+
+function print(context: Context, reports: readonly HealthReport[]): void {
+  const rows = reports.map((report) => [
+    report.tenant,
+    report.provider,
+    report.account,
+    report.status,
+    report.dc ?? '-',
+    report.status === 'healthy' ? healthyDetail(report) : `${report.error}: ${report.action}`,
+  ]);
+  for (const line of table(['TENANT', 'PROVIDER', 'ACCOUNT', 'STATUS', 'DC', 'DETAIL'], rows))
+    context.output.print(line);
+}
+
+function healthyDetail(report: HealthReport & { status: 'healthy' }): string {
+  if (report.orgName !== null) return report.orgName;
+  return report.missingScope === undefined ? '-' : `no name: the scope ${report.missingScope} is missing`;
+}

@@ -1,0 +1,166 @@
+import type { Command } from 'commander';
+import { errorCodes, type GrantryError } from '../../base/errors.ts';
+import { checkName, checkProviderId, defaultAccount, type GrantKey } from '../../base/ids.ts';
+import type { Vault } from '../../vault/types.ts';
+import { type ClientFile, readClientFile } from '../client-file.ts';
+import { listClientFiles } from '../client-files.ts';
+import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { errorItem, toGrantryError, usageError } from '../errors.ts';
+import { definitionFor, Importer, type ImportTarget } from '../importer.ts';
+import { withProgress } from '../progress.ts';
+import { table } from '../table.ts';
+
+interface ImportOptions {
+  tenant?: string;
+  tenantFromName?: boolean;
+  provider: string;
+  app?: string;
+  account?: string;
+  dryRun?: boolean;
+}
+
+/** What became of one file. */
+interface Outcome extends Partial<ImportTarget> {
+  readonly file: string;
+  readonly result: 'imported' | 'replaced' | 'unchanged' | 'would import' | 'failed';
+  readonly error?: GrantryError;
+  readonly sharedWith?: readonly GrantKey[];
+}
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Takes over per-client env files with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ZOHO_ORG_ID. ' +
+        'A bad file stops no other; it is reported, and the exit code is then 2. Running it twice changes nothing.',
+    )
+    .argument('<files...>', 'env files; or a directory of NAME.env files with --tenant-from-name')
+    .option('--tenant <tenant>', 'the customer that the file is for, or . for the current tenant')
+    .option('--tenant-from-name', 'NAME.env is tenant NAME')
+    .option('--provider <provider>', 'what the tokens are for', 'zoho')
+    .option('--app <name>', 'the client registration they belong to (default: TENANT-PROVIDER, for that tenant alone)')
+    .option('--account <name>', 'a label, when the tenant has several accounts at this provider')
+    .option('--dry-run', 'only say what would happen')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  grantry import clients/acme.env --tenant acme
+  grantry import clients --tenant-from-name --dry-run`,
+    )
+    .action(async (files: string[], options: ImportOptions) => importFiles(contextOf(command), files, options));
+}
+
+async function importFiles(context: Context, paths: readonly string[], options: ImportOptions): Promise<void> {
+  if ((options.tenant === undefined) === (options.tenantFromName !== true)) {
+    throw usageError('Say which tenant the files are for: either --tenant TENANT or --tenant-from-name.');
+  }
+  const { app, account, dryRun = false } = options;
+  const provider = checkProviderId(options.provider);
+  if (app !== undefined) checkName('app', app);
+  if (account !== undefined) checkName('account', account);
+  const tenant =
+    options.tenant === undefined ? undefined : await resolveTenant(context, options.tenant, { changes: !dryRun });
+  const files = await listClientFiles(paths, { directories: tenant === undefined });
+  // A trial run must not even make the database.
+  await using vault = dryRun && !(await databaseExists(context)) ? null : await openContextVault(context);
+  const importer = new Importer({ definition: await definitionFor(vault, provider), app, account });
+  const outcomes: Outcome[] = [];
+  await withProgress(
+    context.world,
+    () => `Importing: ${outcomes.length} of ${files.length} files`,
+    async () => {
+      for (const file of files) {
+        outcomes.push(await importOne(context, importer, { file, tenant, vault: dryRun ? null : vault }));
+      }
+    },
+  );
+  report(context, outcomes);
+  process.exitCode = exitCodeOf(outcomes);
+}
+
+async function importOne(
+  context: Context,
+  importer: Importer,
+  from: { file: string; tenant: string | undefined; vault: Vault | null },
+): Promise<Outcome> {
+  const { file, tenant, vault } = from;
+  let target: ImportTarget | undefined;
+  try {
+    const content = await readClientFile(file, tenant);
+    remark(context, content);
+    target = importer.plan(content);
+    if (vault === null)
+      return { ...target, file, result: 'would import', sharedWith: importer.sharedInRun(content, target) };
+    return { ...target, file, ...(await importer.store(vault, content, target)) };
+  } catch (thrown) {
+    const error = toGrantryError(thrown);
+    if (error.code === 'internal') throw thrown;
+    return { ...target, file, result: 'failed', error };
+  }
+}
+
+function remark(context: Context, content: ClientFile): void {
+  for (const key of content.repeated)
+    context.output.note(`${content.file}: ${key} is given several times; the last one counts.`);
+  if (context.settings.verbose && content.ignored.length > 0) {
+    context.output.note(`${content.file}: not used: ${content.ignored.join(', ')}`);
+  }
+}
+
+function report(context: Context, outcomes: readonly Outcome[]): void {
+  if (context.output.json) {
+    context.output.printJson(outcomes.map(item));
+    return;
+  }
+  const rows = outcomes.map((outcome) => [
+    outcome.file,
+    outcome.tenant ?? '-',
+    outcome.dc ?? '-',
+    outcome.app ?? '-',
+    outcome.result,
+    detail(outcome),
+  ]);
+  for (const line of table(['FILE', 'TENANT', 'DC', 'APP', 'RESULT', 'DETAIL'], rows)) context.output.print(line);
+  const failed = outcomes.filter((outcome) => outcome.result === 'failed').length;
+  context.output.note(
+    `${outcomes.length - failed} of ${outcomes.length} files are fine${failed === 0 ? '.' : `, ${failed} failed.`}`,
+  );
+}
+
+function detail(outcome: Outcome): string {
+  if (outcome.error !== undefined) return `${outcome.error.message} ${outcome.error.action}`;
+  if (outcome.sharedWith === undefined || outcome.sharedWith.length === 0) return '';
+  return `the same refresh token is kept for ${outcome.sharedWith.map(keyText).join(', ')}`;
+}
+
+function item(outcome: Outcome): Record<string, unknown> {
+  return {
+    file: outcome.file,
+    tenant: outcome.tenant ?? null,
+    provider: outcome.provider ?? null,
+    account: outcome.account ?? null,
+    app: outcome.app ?? null,
+    dc: outcome.dc ?? null,
+    result: outcome.result.replace(' ', '_'),
+    shared_with: (outcome.sharedWith ?? []).map((key) => ({
+      tenant: key.tenant,
+      provider: key.provider,
+      account: key.account ?? defaultAccount,
+    })),
+    error: outcome.error === undefined ? null : errorItem(outcome.error),
+  };
+}
+
+function keyText(key: GrantKey): string {
+  const account = key.account ?? defaultAccount;
+  return `${key.tenant} at ${key.provider}${account === defaultAccount ? '' : ` (${account})`}`;
+}
+
+/** 2 as soon as one file is bad, else what stopped the first one. */
+function exitCodeOf(outcomes: readonly Outcome[]): number {
+  const codes = outcomes.flatMap((outcome) =>
+    outcome.error === undefined ? [] : [errorCodes[outcome.error.code].exit],
+  );
+  return codes.includes(2) ? 2 : (codes[0] ?? 0);
+}

@@ -1,0 +1,73 @@
+import type { Command } from 'commander';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { withProgress } from '../progress.ts';
+import { fields } from '../table.ts';
+import { printPlan } from '../take-over-plan.ts';
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Makes the home: database, root key and identity. An oauth_tokens table that another program made is taken over; ' +
+        'stop the programs that write to it first, for their writes fail from then on. Running it again changes nothing.',
+    )
+    .option('--dry-run', 'only list the rows that would be taken over, with the data centre and app found for each')
+    .addHelpText('after', '\nExamples:\n  grantry init\n  grantry init --database postgres://grantry@db/crm --dry-run')
+    .action(async (options: { dryRun?: boolean }) =>
+      options.dryRun === true ? printPlan(contextOf(command)) : init(contextOf(command)),
+    );
+}
+
+async function init(context: Context): Promise<void> {
+  const { settings, output } = context;
+  let takenOver = 0;
+  const vault = await withProgress(
+    context.world,
+    () => (takenOver === 0 ? 'Making the vault' : `Taking over the table: ${takenOver} rows sealed`),
+    () =>
+      openContextVault(
+        context,
+        {
+          takeOver: true,
+          onEvent: (event) => {
+            if (event.type === 'grant.taken_over') takenOver += 1;
+          },
+        },
+        { quiet: true },
+      ),
+  );
+  await vault.close();
+  const database = withoutPassword(settings.database);
+  if (output.json) {
+    output.printJson({
+      home: settings.home,
+      database,
+      root_key: rootKeyPlace(settings.rootKey),
+      spool: settings.spool,
+      installation: settings.installation ?? null,
+      taken_over: takenOver,
+    });
+    return;
+  }
+  const lines = fields([
+    ['home', settings.home],
+    ['database', database],
+    ['root key', rootKeyPlace(settings.rootKey)],
+    ...(takenOver === 0 ? [] : [['taken over', `${takenOver} grants, sealed`] as const]),
+  ]);
+  for (const line of lines) output.print(line);
+  output.note('Keep a copy of the root key apart from the database: without it no token can be read again.');
+  output.note('Next: grantry app add --help');
+}
+
+/** Names a root key's source without a command's arguments, which may be secret. */
+function rootKeyPlace(source: string): string {
+  return source.startsWith('command:') ? `${source.split(' ')[0] ?? ''}${source.includes(' ') ? ' …' : ''}` : source;
+}
+
+/** A database's name as it may be shown. */
+export function withoutPassword(database: string): string {
+  if (database.startsWith('sqlite:')) return database;
+  if (!URL.canParse(database)) return 'postgres';
+  const url = new URL(database);
+  return `postgres://${url.host}${url.pathname}`;
+}

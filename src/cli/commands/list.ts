@@ -1,0 +1,76 @@
+import type { Command } from 'commander';
+import { checkProviderId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { usageError } from '../errors.ts';
+import { grantItem, minute } from '../present.ts';
+import { withProgress } from '../progress.ts';
+import { table } from '../table.ts';
+
+const states = ['active', 'uncertain', 'suspect', 'reauthorization_required', 'quarantined', 'disconnected'] as const;
+
+interface ListOptions {
+  tenant?: string;
+  provider?: string;
+  state?: string;
+}
+
+export function define(command: Command): void {
+  command
+    .description('Lists grants, never their tokens.')
+    .option('--tenant <tenant>', "only this customer's; . is the current tenant")
+    .option('--provider <provider>', 'only those at this provider')
+    .option('--state <state>', `only those in this state: ${states.join(', ')}`)
+    .addHelpText('after', '\nExamples:\n  grantry list\n  grantry list --state reauthorization_required --json')
+    .action(async (options: ListOptions) => list(contextOf(command), options));
+}
+
+async function list(context: Context, options: ListOptions): Promise<void> {
+  const filter: GrantFilter = {
+    tenant: options.tenant === undefined ? undefined : await resolveTenant(context, options.tenant),
+    provider: options.provider === undefined ? undefined : checkProviderId(options.provider),
+    state: options.state === undefined ? undefined : checkState(options.state),
+  };
+  await using vault = await openContextVault(context);
+  const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
+  if (context.output.json) {
+    context.output.printJson(grants.map(grantItem));
+    return;
+  }
+  if (grants.length === 0) {
+    context.output.note('No grants. grantry connect TENANT PROVIDER makes one.');
+    return;
+  }
+  const rows = grants.map((grant) => [
+    grant.tenant,
+    grant.provider,
+    grant.account,
+    grant.reason === null ? grant.state : `${grant.state} (${grant.reason})`,
+    grant.dc ?? '-',
+    grant.app ?? '-',
+    String(grant.generation),
+    minute(grant.expiresAt),
+  ]);
+  const headings = ['TENANT', 'PROVIDER', 'ACCOUNT', 'STATE', 'DC', 'APP', 'GENERATION', 'TOKEN EXPIRES'];
+  for (const line of table(headings, rows)) context.output.print(line);
+}
+
+/** Every grant that the filter lets through, page by page. */
+export async function allGrants(vault: Vault, filter: GrantFilter): Promise<readonly Grant[]> {
+  const grants: Grant[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await vault.grants.list({ ...filter, cursor, limit: limits.pageItemsMax });
+    grants.push(...page.items);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+  return grants;
+}
+
+function checkState(value: string): Grant['state'] {
+  const state = states.find((candidate) => candidate === value);
+  if (state !== undefined) return state;
+  throw usageError(`--state takes one of ${states.join(', ')}.`);
+}

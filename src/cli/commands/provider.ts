@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import { GrantryError } from '../../base/errors.ts';
+import { checkProviderId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { readSmallFile } from '../files.ts';
+import { decodeText, readStdin } from '../prompt.ts';
+import { fields, table } from '../table.ts';
+
+export function define(command: Command): void {
+  command.description('The providers that Grantry can speak to: the built-in ones, and those you add.');
+  command
+    .command('list')
+    .summary('list providers')
+    .description('Lists the built-in providers and the ones you added.')
+    .addHelpText('after', '\nExample:\n  grantry provider list')
+    .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
+  command
+    .command('show')
+    .summary('show one whole definition')
+    .description('Shows a provider. With --json it is the whole definition, which provider add takes back.')
+    .argument('<provider>', 'such as zoho_crm')
+    .addHelpText('after', '\nExample:\n  grantry provider show zoho_crm --json > mine.json')
+    .action(async (provider: string, _options: unknown, leaf: Command) => show(contextOf(leaf), provider));
+  command
+    .command('add')
+    .summary('add a provider of your own, or replace it')
+    .description(
+      'Adds a provider from its definition; docs/providers.md describes the form. An issuer is asked for its endpoints.',
+    )
+    .argument('<file>', 'the definition in JSON, - for stdin')
+    .addHelpText('after', '\nExample:\n  grantry provider add example.json')
+    .action(async (file: string, _options: unknown, leaf: Command) => add(contextOf(leaf), file));
+  command
+    .command('remove')
+    .summary('remove a provider of your own')
+    .description('Removes a provider that you added and that no app uses.')
+    .argument('<provider>', 'the provider')
+    .addHelpText('after', '\nExample:\n  grantry provider remove example')
+    .action(async (provider: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), provider));
+}
+
+async function list(context: Context): Promise<void> {
+  await using vault = await openContextVault(context);
+  const providers = await vault.providers.list();
+  if (context.output.json) {
+    context.output.printJson(providers.map(({ id, name, builtIn }) => ({ id, name, built_in: builtIn })));
+    return;
+  }
+  const rows = providers.map(({ id, name, builtIn }) => [id, name, builtIn ? 'built in' : 'added']);
+  for (const line of table(['PROVIDER', 'NAME', 'ORIGIN'], rows)) context.output.print(line);
+}
+
+async function show(context: Context, provider: string): Promise<void> {
+  checkProviderId(provider);
+  await using vault = await openContextVault(context);
+  const definition = await vault.providers.get(provider);
+  if (definition === null) {
+    throw new GrantryError('not_found', `There is no provider ${provider}.`, { action: 'See grantry provider list.' });
+  }
+  if (context.output.json) {
+    context.output.printJson(definition);
+    return;
+  }
+  const { endpoints, refreshToken, accessToken, tokenLimit, api } = definition;
+  const lines = fields([
+    ['provider', definition.id],
+    ['name', definition.name ?? '-'],
+    ['documentation', definition.documentation ?? '-'],
+    ['data centres', Object.keys(definition.dataCenters ?? {}).join(' ') || '-'],
+    ['authorization', endpoints?.authorization ?? definition.issuer ?? '-'],
+    ['token', endpoints?.token ?? definition.issuer ?? '-'],
+    ['revocation', endpoints?.revocation ?? '-'],
+    ['client', definition.clientAuthentication],
+    ['PKCE', definition.pkce],
+    ['access token', `${accessToken.lifetimeSeconds} s, refreshed ${accessToken.earlyRefreshSeconds} s before its end`],
+    ['rotation', refreshToken.rotation],
+    ['token limit', tokenLimit === undefined ? '-' : `${tokenLimit.requests} in ${tokenLimit.windowSeconds} s`],
+    ['API hosts', api.hosts.join(' ')],
+  ]);
+  for (const line of lines) context.output.print(line);
+}
+
+async function add(context: Context, file: string): Promise<void> {
+  const text =
+    file === '-'
+      ? await readStdin('definition', limits.documentBytesMax)
+      : decodeText(await readSmallFile(file, limits.documentBytesMax), file);
+  const definition = parseJson(text, file === '-' ? 'Standard input' : file);
+  await using vault = await openContextVault(context);
+  const added = await vault.providers.put(definition);
+  if (context.output.json) context.output.printJson(added);
+  else context.output.print(`Provider ${added.id} is kept.`);
+}
+
+async function remove(context: Context, provider: string): Promise<void> {
+  checkProviderId(provider);
+  await using vault = await openContextVault(context);
+  await vault.providers.remove(provider);
+  if (context.output.json) context.output.printJson({ id: provider, removed: true });
+  else context.output.print(`Provider ${provider} is removed.`);
+}
+
+function parseJson(text: string, subject: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    // The parser's own message repeats a piece of the file, which may be the wrong file.
+    throw new GrantryError('invalid_request', `${subject} is not JSON.`, {
+      action: 'Give a provider definition in JSON.',
+      cause,
+    });
+  }
+}

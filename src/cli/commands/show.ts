@@ -1,0 +1,59 @@
+import type { Command } from 'commander';
+import { GrantryError } from '../../base/errors.ts';
+import { checkKey } from '../../base/ids.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { grantItem, minute } from '../present.ts';
+import { fields } from '../table.ts';
+
+export function define(command: Command): void {
+  command
+    .description('Shows one grant, never its tokens.')
+    .argument('<tenant>', 'the customer, or . for the current tenant')
+    .argument('<provider>', 'such as zoho_crm')
+    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .addHelpText('after', '\nExample:\n  grantry show acme zoho_crm')
+    .action(async (tenant: string, provider: string, options: { account?: string }) =>
+      show(contextOf(command), tenant, provider, options.account),
+    );
+}
+
+async function show(context: Context, given: string, provider: string, account: string | undefined): Promise<void> {
+  const key = checkKey({ tenant: await resolveTenant(context, given), provider, account });
+  await using vault = await openContextVault(context);
+  const grant = await vault.grants.get(key);
+  if (grant === null) {
+    throw new GrantryError(
+      'grant_not_found',
+      `${key.tenant} has no grant at ${key.provider} (account ${key.account}).`,
+      {
+        action: `Connect it: grantry connect ${key.tenant} ${key.provider}`,
+      },
+    );
+  }
+  if (context.output.json) {
+    context.output.printJson(grantItem(grant));
+    return;
+  }
+  const lines = fields([
+    ['tenant', grant.tenant],
+    ['provider', grant.provider],
+    ['account', grant.account],
+    ['app', grant.app ?? '-'],
+    ['state', grant.reason === null ? grant.state : `${grant.state} (${grant.reason})`],
+    ['generation', String(grant.generation)],
+    ['scopes', grant.scopes.join(' ') || '-'],
+    ['data centre', grant.dc ?? '-'],
+    ['API domain', grant.apiDomain ?? '-'],
+    ['token expires', minute(grant.expiresAt)],
+    ['last refreshed', minute(grant.lastRefreshedAt)],
+    ['connected', minute(grant.createdAt)],
+    ['updated', minute(grant.updatedAt)],
+    ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
+  ]);
+  for (const line of lines) context.output.print(line);
+}
+
+function metadataText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

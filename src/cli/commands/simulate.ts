@@ -1,0 +1,166 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { RunningSimulator } from '../../simulator/index.ts';
+import { type Context, contextOf } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { wholeNumber } from '../numbers.ts';
+import { collect } from '../options.ts';
+import { fields } from '../table.ts';
+
+interface SimulateOptions {
+  port?: string;
+  profile?: string[];
+  dc?: string[];
+  autoApprove?: boolean;
+  definitions?: string;
+}
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Runs make-believe providers on this machine until Ctrl-C: Zoho with a port per data centre, and servers for each way ' +
+        'in which refresh tokens rotate. It writes their definitions and prints the commands to try.',
+    )
+    .option('--port <port>', 'the first port; the servers take it and the following ones (default: free ones)')
+    .option('--profile <profile>', 'zoho (the default), strict, retire_on_use, …; may be given several times', collect)
+    .option('--dc <dc>', "only these of Zoho's data centres; may be given several times", collect)
+    .option('--auto-approve', 'consent without asking')
+    .option('--definitions <dir>', 'where to write the provider definitions (default: simulator in the home)')
+    .addHelpText('after', '\nExamples:\n  grantry simulate\n  grantry simulate --port 4100 --profile strict')
+    .action(async (options: SimulateOptions) => simulate(contextOf(command), options));
+}
+
+async function simulate(context: Context, options: SimulateOptions): Promise<void> {
+  const port = options.port === undefined ? 0 : wholeNumber('--port', options.port, { min: 0, max: 65_000 });
+  const profiles = [...new Set(options.profile ?? ['zoho'])];
+  const { builtInProfiles } = await import('../../simulator/index.ts');
+  const { zohoDataCenters } = await import('../../simulator/zoho-data-centers.ts');
+  checkNames('--profile', profiles, ['zoho', ...builtInProfiles]);
+  checkNames('--dc', options.dc ?? [], Object.keys(zohoDataCenters));
+  const stopped = untilSignal();
+  const simulator = await start({
+    profiles,
+    dataCenters: options.dc ?? [],
+    autoApprove: options.autoApprove ?? false,
+    port,
+  });
+  try {
+    const directory = resolve(options.definitions ?? join(context.settings.home, 'simulator'));
+    const written = await writeDefinitions(simulator, profiles, directory);
+    await announce(context, simulator, { directory, ...written });
+    await stopped;
+  } finally {
+    await simulator.close();
+  }
+}
+
+async function start(options: {
+  profiles: readonly string[];
+  dataCenters: readonly string[];
+  autoApprove: boolean;
+  port: number;
+}): Promise<RunningSimulator> {
+  const { startSimulator } = await import('../../simulator/index.ts');
+  try {
+    return await startSimulator({
+      ...options,
+      dataCenters: options.dataCenters.length === 0 ? undefined : options.dataCenters,
+    });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES')) {
+      throw usageError(
+        'One of the ports is in use or may not be used.',
+        'Choose another --port, or leave it out for free ones.',
+      );
+    }
+    throw error;
+  }
+}
+
+interface Written {
+  readonly definitions: readonly { readonly id: string; readonly file: string }[];
+  readonly secretFile: string;
+}
+
+/** The definitions as `provider add` takes them, and the demo client's secret as `app add` takes it. */
+async function writeDefinitions(
+  simulator: RunningSimulator,
+  profiles: readonly string[],
+  directory: string,
+): Promise<Written> {
+  const { demoClient } = await import('../../simulator/index.ts');
+  const { builtInProvider, builtInProviderIds } = await import('../../providers/catalogue.ts');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const zohoIds = profiles.includes('zoho') ? builtInProviderIds.filter((id) => /^zoho(_|$)/.test(id)) : [];
+  const definitions: { id: string; file: string }[] = [];
+  const write = async (id: string, definition: unknown): Promise<void> => {
+    const file = join(directory, `${id}.json`);
+    await writeFile(file, `${JSON.stringify(definition, null, 2)}\n`);
+    definitions.push({ id, file });
+  };
+  for (const id of zohoIds) {
+    const original = builtInProvider(id);
+    if (original !== null) await write(id, simulator.rewrite(original));
+  }
+  for (const id of profiles.filter((profile) => profile !== 'zoho')) await write(id, simulator.definition(id));
+  const secretFile = join(directory, 'client-secret.txt');
+  await writeFile(secretFile, `${demoClient.secret ?? ''}\n`, { mode: 0o600 });
+  return { definitions, secretFile };
+}
+
+async function announce(
+  context: Context,
+  simulator: RunningSimulator,
+  { directory, definitions, secretFile }: Written & { directory: string },
+): Promise<void> {
+  const { demoClient } = await import('../../simulator/index.ts');
+  const origins = simulator.origins();
+  const { output } = context;
+  if (output.json) {
+    const client = { client_id: demoClient.clientId, client_secret_file: secretFile };
+    // One line whatever stdout is: a program waits for it while this one goes on.
+    process.stdout.write(
+      `${JSON.stringify({ origins, definitions: Object.fromEntries(definitions.map(({ id, file }) => [id, file])), client })}\n`,
+    );
+    return;
+  }
+  output.print('Simulated providers, each with a page that shows what happened:');
+  for (const line of fields(Object.entries(origins))) output.print(`  ${line}`);
+  const provider = definitions.find(({ id }) => id === 'zoho_crm') ?? definitions[0];
+  const [first = ''] = Object.keys(origins);
+  if (provider === undefined) return;
+  const dc = first.startsWith('zoho/') ? ` --dc ${first.slice('zoho/'.length)}` : '';
+  const path = provider.id === 'zoho_crm' ? '/crm/v8/org' : '/api/organization';
+  const scope = provider.id === 'zoho_crm' ? ' --scope ZohoCRM.org.READ --scope ZohoCRM.modules.ALL' : ' --scope read';
+  output.print(`
+Try it in another terminal, in a home of its own:
+  export GRANTRY_HOME=${shellWord(join(directory, 'home'))}
+  export GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1
+  grantry init
+  grantry provider add ${shellWord(provider.file)}
+  grantry app add demo --provider ${provider.id} --client-id ${demoClient.clientId} \\
+    --client-secret-file ${shellWord(secretFile)}${dc}${scope}
+  grantry connect acme ${provider.id}
+  grantry token acme ${provider.id}
+  grantry call acme ${provider.id} GET ${path}
+  grantry list
+`);
+  output.note('Ctrl-C ends the simulator; everything in it is forgotten then.');
+}
+
+function checkNames(flag: string, given: readonly string[], known: readonly string[]): void {
+  if (given.every((name) => known.includes(name))) return;
+  throw usageError(`${flag} takes ${known.join(', ')}.`);
+}
+
+function shellWord(text: string): string {
+  return /^[\w./@%+:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Resolves with the first signal that asks this program to end. */
+function untilSignal(): Promise<void> {
+  return new Promise((resolvePromise) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolvePromise());
+  });
+}

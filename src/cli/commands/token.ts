@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { wholeNumber } from '../numbers.ts';
+import { tokenItem } from '../present.ts';
+import { withProgress } from '../progress.ts';
+import type { TokenInput } from '../token-arguments.ts';
+
+export function define(command: Command): void {
+  command
+    .description('Prints one access token that is good for at least SECONDS, and nothing else.')
+    .argument('<tenant>', 'the customer, or . for the current tenant')
+    .argument('<provider>', 'such as zoho_crm')
+    .option('-t, --min-validity <seconds>', 'how long the token must still be good', '60')
+    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .option('--rejected <generation>', 'the API refused this generation of the token: refresh it once')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  curl -H "Authorization: Bearer $(grantry token acme zoho_crm)" https://www.zohoapis.eu/crm/v8/org
+  grantry token acme zoho_crm -t 600 --json`,
+    )
+    .action(async (tenant: string, provider: string, options: Omit<TokenInput, 'tenant' | 'provider'>) => {
+      await handOutToken(contextOf(command), { ...options, tenant, provider });
+    });
+}
+
+/** Prints one access token. */
+export async function handOutToken(context: Context, input: TokenInput): Promise<void> {
+  const minValidity = wholeNumber('-t', input.minValidity ?? '60', { min: 0, max: limits.minValiditySecondsMax });
+  const rejected =
+    input.rejected === undefined
+      ? null
+      : wholeNumber('--rejected', input.rejected, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  const tenant = await resolveTenant(context, input.tenant);
+  const key: GrantKey = checkKey({ tenant, provider: input.provider, account: input.account });
+  await using vault = await openContextVault(context);
+  const token = await withProgress(context.world, 'Waiting for the provider', () =>
+    rejected === null
+      ? vault.getAccessToken(key, { minValidity })
+      : vault.rejectAccessToken(key, rejected, { minValidity }),
+  );
+  if (context.output.json) context.output.printJson(tokenItem(token, context.world.now()));
+  else process.stdout.write(`${token.accessToken}\n`);
+}

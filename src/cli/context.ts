@@ -1,0 +1,87 @@
+import { stat } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { systemWorld, type World } from '../base/world.ts';
+import type { Vault, VaultOptions } from '../vault/types.ts';
+import { stderrLogger } from './log.ts';
+import { globalHeading } from './options.ts';
+import { type Output, processOutput } from './output.ts';
+import { withProgress } from './progress.ts';
+import { type GlobalFlags, resolveSettings, type Settings } from './settings.ts';
+
+/** What every command works with. */
+export interface Context {
+  readonly settings: Settings;
+  readonly output: Output;
+  readonly world: World;
+}
+
+/** The context for flags that were already read. */
+export function contextFor(flags: GlobalFlags): Context {
+  const settings = resolveSettings(flags, process.env);
+  return { settings, output: processOutput(settings.json), world: systemWorld() };
+}
+
+/** The context of a command that was parsed; a flag nearer to the command wins. */
+export function contextOf(command: Command): Context {
+  const flags: GlobalFlags = {};
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    const given: GlobalFlags = at.opts();
+    flags.home ??= given.home;
+    flags.database ??= given.database;
+    flags.rootKey ??= given.rootKey;
+    flags.installation ??= given.installation;
+    flags.spool ??= given.spool;
+    flags.publicUrl ??= given.publicUrl;
+    flags.logLevel ??= given.logLevel;
+    if (hasGlobalTenant(at)) flags.tenant ??= given.tenant;
+    flags.json ??= given.json;
+    flags.verbose ??= given.verbose;
+  }
+  return contextFor(flags);
+}
+
+/** Some commands have a --tenant of their own, which says something else than who the current tenant is. */
+function hasGlobalTenant(command: Command): boolean {
+  return command.options.some((option) => option.long === '--tenant' && option.helpGroupHeading === globalHeading);
+}
+
+/** The options with which the command line opens a vault. */
+export function vaultOptions(context: Context): VaultOptions {
+  const { settings, world } = context;
+  return {
+    home: settings.home,
+    database: settings.database,
+    rootKey: settings.rootKey,
+    spool: settings.spool,
+    installation: settings.installation,
+    migrate: settings.migrate,
+    unsafeAllowLoopbackProviders: settings.unsafeAllowLoopbackProviders,
+    logger: stderrLogger(world, settings.logLevel),
+    world,
+    // A program that ends at once must not leave a refresh half done behind its answer.
+    backgroundRefresh: false,
+  };
+}
+
+/** Opens the vault; the caller closes it with `await using`. */
+export async function openContextVault(
+  context: Context,
+  options: VaultOptions = {},
+  show: { quiet?: boolean } = {},
+): Promise<Vault> {
+  const open = async (): Promise<Vault> => {
+    const { openVault } = await import('../vault/open.ts');
+    return openVault({ ...vaultOptions(context), ...options });
+  };
+  return show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open);
+}
+
+/** False for a SQLite file that is not there yet; opening it would make it. */
+export async function databaseExists(context: Context): Promise<boolean> {
+  const { database } = context.settings;
+  if (!database.startsWith('sqlite:')) return true;
+  return stat(database.slice('sqlite:'.length)).then(
+    () => true,
+    () => false,
+  );
+}

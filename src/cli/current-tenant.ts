@@ -1,0 +1,60 @@
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkName } from '../base/ids.ts';
+import type { Context } from './context.ts';
+import { usageError } from './errors.ts';
+import type { Settings } from './settings.ts';
+
+/** What stands for the current tenant on the command line. */
+export const currentTenantSign = '.';
+
+/**
+ * The tenant that an argument means: its name, or the current tenant for `.`.
+ *
+ * With `changes`, a remark on stderr says which tenant `.` turned out to be: nobody changes the wrong one unseen.
+ *
+ * @throws {GrantryError} `invalid_request` when the name is not valid, or there is no current tenant
+ */
+export async function resolveTenant(
+  context: Context,
+  given: string,
+  options: { changes?: boolean } = {},
+): Promise<string> {
+  if (given !== currentTenantSign) return checkName('tenant', given);
+  const tenant = await currentTenant(context.settings);
+  if (tenant === null) {
+    throw usageError(
+      'There is no current tenant.',
+      'Run grantry use TENANT first, or write the tenant instead of the dot.',
+    );
+  }
+  if (options.changes === true) context.output.note(`Tenant: ${tenant} (the current one)`);
+  return tenant;
+}
+
+/** The current tenant: from `--tenant` or `GRANTRY_TENANT`, else what `grantry use` has kept; `null` if there is none. */
+export async function currentTenant(settings: Settings): Promise<string | null> {
+  if (settings.tenant !== undefined) return checkName('tenant', settings.tenant);
+  const kept = await readFile(fileOf(settings), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  return kept === null ? null : checkName('tenant', kept.trim());
+}
+
+/** Keeps the current tenant in the home, readable by its owner alone. */
+export async function keepCurrentTenant(settings: Settings, tenant: string): Promise<void> {
+  await mkdir(settings.home, { recursive: true, mode: 0o700 });
+  const draft = `${fileOf(settings)}.${process.pid}`;
+  const file = await open(draft, 'w', 0o600);
+  try {
+    await file.writeFile(`${tenant}\n`);
+  } finally {
+    await file.close();
+  }
+  await rename(draft, fileOf(settings));
+}
+
+function fileOf(settings: Settings): string {
+  return join(settings.home, 'current-tenant');
+}

@@ -1,0 +1,35 @@
+import { type GrantryErrorCode } from '../../base/errors.ts';
+import { toGrantryError } from '../errors.ts';
+
+/** What one check of `grantry doctor` found. */
+export interface Finding {
+  readonly check: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  /** What to do; empty when all is well. */
+  readonly action: string;
+  /** Decides over the exit code of a failure. */
+  readonly code?: GrantryErrorCode;
+}
+
+export function ok(check: string, detail: string): Finding {
+  return { check, status: 'ok', detail, action: '' };
+}
+
+export function warn(check: string, detail: string, action: string): Finding {
+  return { check, status: 'warn', detail, action };
+}
+
+export function fail(check: string, detail: string, action: string, code: GrantryErrorCode = 'internal'): Finding {
+  return { check, status: 'fail', detail, action, code };
+}
+
+/** Runs a check; what it throws is its finding. */
+export async function finding(check: string, look: () => Promise<Finding>): Promise<Finding> {
+  try {
+    return await look();
+  } catch (thrown) {
+    const error = toGrantryError(thrown);
+    return fail(check, error.message, error.action, error.code);
+  }
+}

@@ -1,0 +1,89 @@
+import { constants } from 'node:fs';
+import { access, readdir, stat, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, sep } from 'node:path';
+import type { Settings } from '../settings.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
+
+/** Below this the next refreshes may find no room for their answers. */
+const freeBytesFail = 16 * 1024 * 1024;
+const freeBytesWarn = 256 * 1024 * 1024;
+/** Linux's numbers of file systems in memory: tmpfs and ramfs. */
+const memoryFileSystems = new Set([0x01021994, 0x858458f6]);
+
+export async function checkHome({ home }: Settings): Promise<Finding> {
+  const state = await stat(home).catch(() => null);
+  if (state === null) return fail('home', `${home} does not exist`, 'Make it: grantry init', 'not_found');
+  if (!state.isDirectory())
+    return fail('home', `${home} is not a directory`, 'Set GRANTRY_HOME to a directory.', 'invalid_request');
+  if (process.platform !== 'win32' && (state.mode & 0o022) !== 0) {
+    return warn('home', `${home} can be written by other users`, `Run: chmod 700 ${home}`);
+  }
+  return ok('home', home);
+}
+
+export async function checkDisk({ home, spool }: Settings): Promise<Finding> {
+  const places = await Promise.all([home, spool].map(async (path) => ({ path, free: await freeBytes(path) })));
+  const least = places.reduce((one, other) => (other.free < one.free ? other : one));
+  const detail = `${Math.floor(least.free / 1024 / 1024)} MiB free for ${least.path}`;
+  if (least.free < freeBytesFail)
+    return fail('disk', detail, 'Make room: without it no token is refreshed.', 'storage_unavailable');
+  return least.free < freeBytesWarn ? warn('disk', detail, 'Make room soon.') : ok('disk', detail);
+}
+
+/** A spool that is gone after a restart loses answers that were not committed yet. */
+export async function checkSpool({ spool }: Settings): Promise<Finding> {
+  const place = await existingPart(spool);
+  if (!(await mayWrite(place))) {
+    return fail(
+      'spool',
+      `${spool} cannot be written`,
+      'Give this user write access, or set GRANTRY_SPOOL.',
+      'storage_unavailable',
+    );
+  }
+  const action = 'Set GRANTRY_SPOOL to a directory on a disk that survives a restart.';
+  const inMemory = process.platform === 'linux' && memoryFileSystems.has((await statfs(place)).type);
+  if (inMemory) return warn('spool', `${spool} is in memory and is gone after a restart`, action);
+  const temporary = ['/tmp', '/var/tmp', '/dev/shm', '/run', tmpdir()].some((root) =>
+    `${spool}${sep}`.startsWith(`${root}${sep}`),
+  );
+  if (temporary) return warn('spool', `${spool} is a place for temporary files`, action);
+  const waiting = await waitingFiles(spool);
+  if (waiting > 0) {
+    return warn(
+      'spool',
+      `${waiting} answers wait to be committed`,
+      'They are committed when their grants are used next: run grantry health.',
+    );
+  }
+  return ok('spool', spool);
+}
+
+async function waitingFiles(spool: string): Promise<number> {
+  const names = await readdir(spool).catch(() => []);
+  return names.filter((name) => name.endsWith('.answer')).length;
+}
+
+async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(await existingPart(path));
+  return bavail * bsize;
+}
+
+/** The path itself, or the nearest directory above it that is there. */
+async function existingPart(path: string): Promise<string> {
+  for (let part = path; ; part = dirname(part)) {
+    const there = await stat(part).then(
+      () => true,
+      () => false,
+    );
+    if (there || part === dirname(part)) return part;
+  }
+}
+
+async function mayWrite(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+}

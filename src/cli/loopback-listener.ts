@@ -1,0 +1,171 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { type CallbackPage, callbackPage } from './callback-page.ts';
+import { isLoopbackHost } from './settings.ts';
+
+/** What to do with one callback: finish the flow and say what the person in front of the browser shall read. */
+export type CallbackHandler = (callbackUrl: string) => Promise<CallbackPage>;
+
+/**
+ * Listens on this machine alone, at an app's own redirect URI, for the browser to come back from the provider.
+ *
+ * A request that is not for this flow (another path, another state, another host name) is answered and changes nothing:
+ * only the callback with `state` reaches the handler, and only the first one.
+ *
+ * @throws {GrantryError} `invalid_request` when the redirect URI is not a loopback one, or its port is taken
+ */
+export async function listenForCallback(
+  redirectUri: string,
+  state: string,
+  handle: CallbackHandler,
+): Promise<AsyncDisposable> {
+  const address = loopbackAddress(redirectUri);
+  let handled = false;
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = callbackUrl(request, address);
+    if (url === null)
+      return send(response, 404, {
+        good: false,
+        title: 'Nothing here',
+        text: 'This address only waits for a provider to send you back.',
+      });
+    if (url.searchParams.getAll('state').join('\n') !== state) {
+      return send(response, 400, {
+        good: false,
+        title: 'Not this connection',
+        text: 'This is not the answer that was waited for. Start again from the terminal.',
+      });
+    }
+    if (handled) {
+      return send(response, 400, {
+        good: false,
+        title: 'Already answered',
+        text: 'This connection was answered before. The terminal says how it went.',
+      });
+    }
+    handled = true;
+    const page = await handle(url.href);
+    return send(response, page.good ? 200 : 400, page);
+  };
+  const servers: Server[] = [];
+  const answers: Promise<void>[] = [];
+  for (const host of address.hosts) {
+    const server = createServer({ maxHeaderSize: 32_768 }, (request, response) => {
+      answers.push(new Promise((resolve) => response.once('close', resolve)));
+      answer(request, response).catch(() => response.destroy());
+    });
+    try {
+      await listen(server, host, address.port);
+      servers.push(server);
+    } catch (error) {
+      // `localhost` is both addresses where the machine has both.
+      if (servers.length > 0 && isErrno(error, 'EADDRNOTAVAIL', 'EAFNOSUPPORT')) continue;
+      servers.forEach(stop);
+      throw portError(error, address.port);
+    }
+  }
+  return {
+    // The browser gets to see its page before the listener goes.
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(answers);
+      servers.forEach(stop);
+    },
+  };
+}
+
+/** True when a listener on this machine can stand at that redirect URI. */
+export function isLoopbackRedirect(redirectUri: string): boolean {
+  const url = URL.canParse(redirectUri) ? new URL(redirectUri) : null;
+  return url !== null && url.protocol === 'http:' && isLoopbackHost(url.hostname);
+}
+
+interface LoopbackAddress {
+  readonly hosts: readonly string[];
+  readonly port: number;
+  readonly redirect: URL;
+}
+
+function loopbackAddress(redirectUri: string): LoopbackAddress {
+  if (!isLoopbackRedirect(redirectUri)) {
+    throw new GrantryError(
+      'invalid_request',
+      "The app's redirect URI is not on this machine, so nothing can listen there.",
+      {
+        action:
+          'Use --paste, or register a redirect URI such as http://127.0.0.1:8484/callback and put it into the app.',
+      },
+    );
+  }
+  const redirect = new URL(redirectUri);
+  const host = redirect.hostname === '[::1]' ? '::1' : '127.0.0.1';
+  const hosts = redirect.hostname === 'localhost' ? ['127.0.0.1', '::1'] : [host];
+  return { hosts, port: Number(redirect.port === '' ? 80 : redirect.port), redirect };
+}
+
+/** The whole callback URL, or `null` when the request is for something else. */
+function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): URL | null {
+  const target = request.url ?? '';
+  // The host name is compared so that a page elsewhere cannot reach this listener through a name of its own.
+  if (request.method !== 'GET' || request.headers.host !== redirect.host || target.length > limits.urlCharsMax * 4)
+    return null;
+  if (!target.startsWith('/') || !URL.canParse(target, redirect.origin)) return null;
+  const url = new URL(target, redirect.origin);
+  return url.origin === redirect.origin && url.pathname === redirect.pathname ? url : null;
+}
+
+function send(response: ServerResponse, status: number, page: CallbackPage): void {
+  response.writeHead(status, {
+    'Content-Type': 'text/html; charset=utf-8',
+    'Content-Security-Policy':
+      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    'Cache-Control': 'no-store',
+    'Referrer-Policy': 'no-referrer',
+    'X-Content-Type-Options': 'nosniff',
+    Connection: 'close',
+  });
+  response.end(callbackPage(page));
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function stop(server: Server): void {
+  server.close();
+  server.closeAllConnections();
+}
+
+function portError(error: unknown, port: number): unknown {
+  if (isErrno(error, 'EADDRINUSE')) {
+    return new GrantryError(
+      'invalid_request',
+      `Port ${port}, where the app's redirect URI points, is in use by another program.`,
+      {
+        action: 'Stop that program; or, if it is a Grantry server, connect through it; or use --paste.',
+        cause: error,
+      },
+    );
+  }
+  if (isErrno(error, 'EACCES', 'EADDRNOTAVAIL')) {
+    return new GrantryError(
+      'invalid_request',
+      `Port ${port}, where the app's redirect URI points, cannot be listened at.`,
+      {
+        action: 'Choose a redirect URI with a port above 1023, or use --paste.',
+        cause: error,
+      },
+    );
+  }
+  return error;
+}
+
+function isErrno(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}

@@ -1,0 +1,50 @@
+/** Where a command's results and remarks go: results on stdout, all else on stderr. */
+export interface Output {
+  readonly json: boolean;
+  /** A line of the result. */
+  print(line: string): void;
+  /** The result as one JSON document: indented for people, one line for programs. */
+  printJson(value: unknown): void;
+  /** A remark for the person at the terminal. */
+  note(line: string): void;
+}
+
+/** The real output of this process. */
+export function processOutput(json: boolean): Output {
+  ignoreClosedPipes();
+  return {
+    json,
+    print: (line) => void process.stdout.write(`${clean(line)}\n`),
+    printJson: (value) => {
+      const text = process.stdout.isTTY ? JSON.stringify(value, null, 2) : JSON.stringify(value);
+      process.stdout.write(`${text}\n`);
+    },
+    note: (line) => void process.stderr.write(`${clean(line)}\n`),
+  };
+}
+
+/** Text from outside must not steer the terminal: control characters become a replacement sign. */
+export function clean(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+}
+
+/** Resolves when what was written has left this process. */
+export async function flush(): Promise<void> {
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write('', () => done()))),
+  );
+}
+
+let listening = false;
+
+/** A reader that went away (`| head -1`) ends the output, not the work, and is no error. */
+function ignoreClosedPipes(): void {
+  if (listening) return;
+  listening = true;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}
