@@ -30,7 +30,7 @@ const folder = mkdtempSync(`${root}.tmp/package-`);
 try {
   const tarball = pack();
   run('publint', 'publint', ['run', tarball, '--strict']);
-  run('are the types wrong?', 'attw', [tarball, '--profile', 'esm-only', '--no-emoji']);
+  run('are the types wrong?', 'attw', [tarball, '--profile', 'esm-only', '--quiet']);
   const consumer = install(tarball);
   loadExports(consumer);
   checkTypes(consumer);

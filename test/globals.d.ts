@@ -1,2 +1,0 @@
-// Vitest brings the types of tinybench, which name one type of the browser.
-declare type DOMHighResTimeStamp = number;
