@@ -65,6 +65,8 @@ export interface Core {
   readonly enhancements: Map<string, Enhancement>;
   /** Scopes once consented to, by user and client; `offline` once a refresh token was given. */
   readonly consents: Map<string, { scopes: Set<string>; offline: boolean }>;
+  /** Records of the product APIs, by organisation and module. */
+  readonly records: Map<string, Record<string, unknown>[]>;
   autoApprove: boolean;
 }
 
@@ -79,6 +81,7 @@ export function newCore(parts: Parts): Core {
     devices: new Map(),
     enhancements: new Map(),
     consents: new Map(),
+    records: new Map(),
   };
 }
 

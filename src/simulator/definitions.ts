@@ -1,17 +1,41 @@
-import type { ProviderDefinitionInput } from '../providers/definition.ts';
+import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
+import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import type { OAuthProfile } from './profiles.ts';
 import type { Site, Sites } from './sites.ts';
 
-/** The definition of a simulated server, as `grantry provider add` takes it. @throws {RangeError} */
+/**
+ * The definition of a simulated server, as `grantry provider add` takes it: for a built-in provider its whole definition
+ * with other origins, for every other server one of its own.
+ *
+ * @throws {RangeError} when no server here has that id
+ */
 export function definitionFor(sites: Sites, providerId: string): ProviderDefinitionInput {
+  const known = builtInProvider(providerId);
+  const zoho = sites.list().filter((site) => site.zoho !== null);
+  if (known !== null && /^zoho(_|$)/.test(providerId) && zoho.length > 0) return zohoDefinition(sites, known);
   const site = sites.find(providerId, null);
   if (site === undefined || site.oauth === null) {
-    const known = sites.list().flatMap((each) => (each.oauth === null ? [] : [each.profile]));
     throw new RangeError(
-      `No simulated server is called ${JSON.stringify(providerId)}; there are: ${known.join(', ') || 'none'}.`,
+      `No simulated server is called ${JSON.stringify(providerId)}; there are: ${definitionIds(sites).join(', ')}.`,
     );
   }
-  return definitionOf(site, site.oauth);
+  return known === null ? definitionOf(site, site.oauth) : rewriteOrigins(known, originMap(sites));
+}
+
+/** The ids that {@link definitionFor} knows here. */
+export function definitionIds(sites: Sites): string[] {
+  const zoho = sites.list().some((site) => site.zoho !== null)
+    ? builtInProviderIds.filter((id) => /^zoho(_|$)/.test(id))
+    : [];
+  return [...zoho, ...sites.list().flatMap((each) => (each.oauth === null ? [] : [each.profile]))];
+}
+
+/** Without the data centres that do not run here: nothing in the result may lead to the real provider. */
+function zohoDefinition(sites: Sites, known: ProviderDefinition): ProviderDefinitionInput {
+  const map = originMap(sites);
+  const running = Object.entries(known.dataCenters ?? {}).filter(([dc]) => sites.find('zoho', dc) !== undefined);
+  const hosts = known.api.hosts.filter((host) => map.has(host));
+  return rewriteOrigins({ ...known, dataCenters: Object.fromEntries(running), api: { ...known.api, hosts } }, map);
 }
 
 /** Real address → simulated address, for every host of every server. */

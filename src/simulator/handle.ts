@@ -1,7 +1,7 @@
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import type { SimulatorClock } from './clock.ts';
 import { type Core, consentOf } from './core.ts';
-import { definitionFor, originMap, rewriteOrigins } from './definitions.ts';
+import { definitionFor, definitionIds, originMap, rewriteOrigins } from './definitions.ts';
 import { type Family, revokeFamily } from './families.ts';
 import type { Fault, PendingFault } from './faults.ts';
 import type { History } from './history.ts';
@@ -105,6 +105,11 @@ export class Simulator {
    */
   definition(providerId: string): ProviderDefinitionInput {
     return definitionFor(this.#core.sites, providerId);
+  }
+
+  /** The ids that {@link definition} takes here. */
+  definitionIds(): string[] {
+    return definitionIds(this.#core.sites);
   }
 
   /** A definition with every real address of a simulated server replaced by the address it has here. */

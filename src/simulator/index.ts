@@ -20,6 +20,6 @@ export {
 } from './profiles.ts';
 export { demoClient, type SimulatorClient, type SimulatorUser } from './registry.ts';
 export { RunningSimulator, startSimulator } from './server.ts';
-export type { SimulatorOptions } from './simulator.ts';
+export { type SimulatorOptions, simulatorProfiles } from './simulator.ts';
 export { fingerprintOf } from './tokens.ts';
 export { type SettingsScope, type ThrottleSettings, type ZohoSettings, zohoDefaults } from './zoho-settings.ts';

@@ -32,25 +32,26 @@ export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile):
   }
   const { family } = known;
   const user = core.registry.user(family.user);
-  const body = {
-    ...atPointer(profile.health?.name ?? '/name', user?.orgName ?? ''),
-    user: family.user,
-    organization: user?.orgId,
-    scopes: known.scopes,
-    method: incoming.method,
-    path: incoming.url.pathname,
-  };
+  const named = atPointer(profile.health?.name ?? '/name', user?.orgName ?? '');
+  const body = Array.isArray(named)
+    ? named
+    : {
+        ...named,
+        user: family.user,
+        organization: user?.orgId,
+        scopes: known.scopes,
+        method: incoming.method,
+        path: incoming.url.pathname,
+      };
   return json(200, body, { ...event, outcome: 'ok', family: family.id, clientId: family.clientId, user: family.user });
 }
 
 /** A document in which a value stands where a JSON Pointer (RFC 6901) says. */
-export function atPointer(pointer: string, value: unknown): Record<string, unknown> {
+function atPointer(pointer: string, value: unknown): object {
   const steps = pointer
     .split('/')
     .slice(1)
     .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
   const built = steps.reduceRight<unknown>((inner, step) => (/^\d+$/.test(step) ? [inner] : { [step]: inner }), value);
-  return typeof built === 'object' && built !== null && !Array.isArray(built)
-    ? Object.fromEntries(Object.entries(built))
-    : { data: built };
+  return typeof built === 'object' && built !== null ? built : { data: built };
 }

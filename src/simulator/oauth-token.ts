@@ -108,14 +108,16 @@ function issue(
   withRefresh: boolean,
 ): Answer {
   const { accessToken, refreshToken } = pair;
+  const orgId = core.registry.user(accessToken.family.user)?.orgId ?? '';
   const extras = Object.entries(profile.tokenExtras).map(([name, text]) => [
     name,
-    text.replace('{origin}', site.origin),
+    text.replace('{origin}', site.origin).replace('{orgId}', orgId),
   ]);
+  const seconds = Math.max(0, Math.round((accessToken.expiresAt - core.clock.now()) / 1000));
   const body = {
     access_token: accessToken.value,
     token_type: 'Bearer',
-    expires_in: Math.max(0, Math.round((accessToken.expiresAt - core.clock.now()) / 1000)),
+    ...(profile.expiresIn === 'missing' ? {} : { expires_in: seconds }),
     ...(withRefresh && refreshToken !== null ? { refresh_token: refreshToken.value } : {}),
     scope: accessToken.scopes.join(profile.scopeSeparator),
     ...Object.fromEntries(extras),

@@ -10,17 +10,20 @@ export interface OAuthProfile {
   /** Every address that belongs to it. */
   readonly hosts: readonly string[];
   readonly paths: { readonly authorization: string; readonly token: string; readonly revocation: string | null };
-  /** Every other path under these is the API. */
-  readonly apiPrefix: string;
   readonly rotation: RotationRule;
   readonly accessTokenSeconds: number;
+  /** Whether token answers say how long the access token lives. */
+  readonly expiresIn: 'seconds' | 'missing';
   readonly idleSeconds: number | null;
   readonly absoluteSeconds: number | null;
   readonly livePerUserAndClient: number | null;
   readonly scopeSeparator: string;
   /** Parameters that the callback carries besides code and state; `{orgId}` is the user's organisation. */
   readonly callbackExtras: Readonly<Record<string, string>>;
-  /** Members that token answers carry besides the usual ones; `{origin}` is this server's address. */
+  /**
+   * Members that token answers carry besides the usual ones; `{origin}` is this server's address, `{orgId}` the user's
+   * organisation.
+   */
   readonly tokenExtras: Readonly<Record<string, string>>;
   /** The API's answer to its health call: where in the body the organisation's name stands. */
   readonly health: { readonly path: string; readonly name: string } | null;
@@ -80,8 +83,8 @@ export function builtInProfile(
     origin,
     hosts: [origin],
     paths: { authorization: '/authorize', token: '/token', revocation: '/revoke' },
-    apiPrefix: '/api/',
     accessTokenSeconds: 3600,
+    expiresIn: 'seconds',
     idleSeconds: null,
     absoluteSeconds: null,
     livePerUserAndClient: null,

@@ -6,9 +6,11 @@ import { oauthApi } from './oauth-api.ts';
 import { authorize } from './oauth-authorize.ts';
 import { revoke, token } from './oauth-token.ts';
 import type { OAuthProfile } from './profiles.ts';
-import type { Site } from './sites.ts';
+import { accountsOf, type Site } from './sites.ts';
 import { consentPath, zohoAuthorize } from './zoho-authorize.ts';
 import { serverInfo } from './zoho-callback.ts';
+import { deviceCode, devicePage, devicePagePath, deviceToken } from './zoho-device.ts';
+import { addExtraScope, enhancePagePath, enhanceToken } from './zoho-enhance.ts';
 import { zohoProducts } from './zoho-products.ts';
 import { zohoRevoke, zohoRevokeOld } from './zoho-revoke.ts';
 import { zohoToken } from './zoho-token.ts';
@@ -24,6 +26,15 @@ const zohoRoutes: Readonly<Record<string, Route>> = {
   '/oauth/v2/token': { endpoint: 'token', handle: zohoToken },
   '/oauth/v2/revoke/token': { endpoint: 'revoke', handle: zohoRevoke },
   '/oauth/v2/token/revoke': { endpoint: 'revoke', handle: zohoRevokeOld },
+  '/oauth/v3/device/code': { endpoint: 'device', handle: deviceCode },
+  '/oauth/v3/device/token': { endpoint: 'token', handle: deviceToken },
+  [devicePagePath]: { endpoint: 'authorize', handle: devicePage },
+  '/oauth/v2/token/scopeenhance': { endpoint: 'token', handle: enhanceToken },
+  [enhancePagePath]: { endpoint: 'authorize', handle: addExtraScope },
+  '/.well-known/openid-configuration': {
+    endpoint: 'discovery',
+    handle: (_core, incoming) => openidConfiguration(incoming),
+  },
   '/oauth/serverinfo': {
     endpoint: 'discovery',
     handle: (core, { site }) =>
@@ -64,4 +75,19 @@ function metadata(incoming: Incoming, profile: OAuthProfile): Answer {
     token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic', 'none'],
   };
   return json(200, body, { kind: 'api', outcome: 'ok', detail: 'metadata' });
+}
+
+/** Zoho's discovery document lists its identity scopes alone. */
+function openidConfiguration(incoming: Incoming): Answer {
+  const at = accountsOf(incoming.site);
+  const body = {
+    issuer: at,
+    authorization_endpoint: `${at}/oauth/v2/auth`,
+    token_endpoint: `${at}/oauth/v2/token`,
+    revocation_endpoint: `${at}/oauth/v2/token/revoke`,
+    userinfo_endpoint: `${at}/oauth/v2/userinfo`,
+    scopes_supported: ['email', 'openid', 'phone', 'profile'],
+    response_types_supported: ['code'],
+  };
+  return json(200, body, { kind: 'api', outcome: 'ok', detail: 'openid-configuration' });
 }

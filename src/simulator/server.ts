@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { cutAnswers } from './effects.ts';
@@ -63,7 +63,7 @@ function serverFor(engine: Engine): Server {
       try {
         const response = await engine.fetch(request);
         const broken = cutAnswers.get(response);
-        if (broken === undefined) return response;
+        if (broken === undefined || !(outgoing instanceof ServerResponse)) return response;
         outgoing.writeHead(broken.status, { ...broken.headers });
         outgoing.write(broken.half, () => outgoing.socket?.destroy());
         return RESPONSE_ALREADY_SENT;
@@ -80,7 +80,7 @@ function serverFor(engine: Engine): Server {
   return server;
 }
 
-function opened(server: Server<typeof IncomingMessage, typeof ServerResponse>, port: number): Promise<number> {
+function opened(server: Server, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', () => {

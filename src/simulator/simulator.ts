@@ -1,4 +1,5 @@
 import { systemWorld } from '../base/world.ts';
+import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
 import { SimulatorClock } from './clock.ts';
 import { type Core, newCore } from './core.ts';
 import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './effects.ts';
@@ -6,17 +7,28 @@ import { ConnectionResetError } from './errors.ts';
 import { Faults } from './faults.ts';
 import { History, type HistoryEvent } from './history.ts';
 import { type Incoming, readRequest } from './incoming.ts';
-import { builtInProfile, isBuiltInProfile, type OAuthProfile } from './profiles.ts';
+import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } from './profiles.ts';
 import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from './registry.ts';
 import { routeOf } from './routes.ts';
 import { oauthSite, type Site, Sites, zohoSite } from './sites.ts';
 import type { Dice } from './tokens.ts';
+import { twinOf } from './twin.ts';
 import { zohoDataCenters } from './zoho-data-centers.ts';
 import { type ZohoSettings, ZohoSettingsBook } from './zoho-settings.ts';
 
+/** Every name that `profiles` takes. */
+export const simulatorProfiles: readonly string[] = [
+  'zoho',
+  ...builtInProfiles,
+  ...builtInProviderIds.filter((id) => !/^zoho(_|$)/.test(id)),
+];
+
 /** What a simulator is made of. Everything has a default. */
 export interface SimulatorOptions {
-  /** `zoho`, names of built-in profiles, or profiles of one's own; `['zoho']` when left out. */
+  /**
+   * `zoho`, names of built-in profiles, ids of built-in providers such as `xero`, or profiles of one's own; `['zoho']`
+   * when left out.
+   */
   readonly profiles?: readonly (string | OAuthProfile)[] | undefined;
   /** Zoho's data centres to run; all eleven when left out. */
   readonly dataCenters?: readonly string[] | undefined;
@@ -139,7 +151,11 @@ function sitesOf(profile: string | OAuthProfile, options: SimulatorOptions): Sit
   if (typeof profile === 'object') return [oauthSite(profile)];
   if (profile === 'zoho') return (options.dataCenters ?? Object.keys(zohoDataCenters)).map(zohoSite);
   if (isBuiltInProfile(profile)) return [oauthSite(builtInProfile(profile))];
-  throw new RangeError(`Unknown simulator profile ${JSON.stringify(profile)}.`);
+  const known = builtInProvider(profile);
+  if (known !== null && known.callback === undefined) return [oauthSite(twinOf(known))];
+  throw new RangeError(
+    `Unknown simulator profile ${JSON.stringify(profile)}: known are ${simulatorProfiles.join(', ')}.`,
+  );
 }
 
 function registryFor(options: SimulatorOptions): Registry {

@@ -33,18 +33,24 @@ export const zohoDataCenters: Readonly<Record<string, ZohoDataCenter>> = {
   au: dataCenter('zoho.com.au', 'zohoapis.com.au'),
   jp: dataCenter('zoho.jp', 'zohoapis.jp'),
   // Canada follows no pattern: its accounts and products are zohocloud.ca, its gateway is zohoapis.ca.
-  ca: dataCenter('zohocloud.ca', 'zohoapis.ca'),
+  ca: dataCenter('zohocloud.ca', 'zohoapis.ca', { content: 'https://upload.zohocloud.ca' }),
   cn: dataCenter('zoho.com.cn', 'zohoapis.com.cn'),
-  sa: dataCenter('zoho.sa', 'zohoapis.sa'),
+  sa: dataCenter('zoho.sa', 'zohoapis.sa', { content: 'https://files.zoho.sa' }),
   uk: dataCenter('zoho.uk', 'zohoapis.uk'),
   ae: dataCenter('zoho.ae', 'zohoapis.ae'),
   sg: dataCenter('zoho.sg', 'zohoapis.sg'),
 };
 
-function dataCenter(domain: string, apiDomain: string): ZohoDataCenter {
+function dataCenter(domain: string, apiDomain: string, odd: Record<string, string> = {}): ZohoDataCenter {
   return {
     accounts: `https://accounts.${domain}`,
     api: `https://www.${apiDomain}`,
-    hosts: Object.fromEntries(productHosts.map((label) => [label, `https://${label}.${domain}`])),
+    hosts: {
+      ...Object.fromEntries(productHosts.map((label) => [label, `https://${label}.${domain}`])),
+      ...Object.fromEntries(
+        ['sandbox', 'developer', 'content'].map((label) => [label, `https://${label}.${apiDomain}`]),
+      ),
+      ...odd,
+    },
   };
 }
