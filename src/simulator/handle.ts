@@ -1,5 +1,6 @@
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import type { SimulatorClock } from './clock.ts';
+import { newControl } from './control.ts';
 import { type Core, consentOf } from './core.ts';
 import { definitionFor, definitionIds, originMap, rewriteOrigins } from './definitions.ts';
 import { type Family, revokeFamily } from './families.ts';
@@ -9,7 +10,7 @@ import type { SimulatorClient, SimulatorUser } from './registry.ts';
 import { type Engine, newEngine, type SimulatorOptions } from './simulator.ts';
 import { fingerprintOf, plainValue } from './tokens.ts';
 import { makeCode } from './zoho-authorize.ts';
-import type { SettingsScope, ZohoSettings } from './zoho-settings.ts';
+import type { SettingsScope, ZohoChange } from './zoho-settings.ts';
 
 /** Whose consent to make without a browser. */
 export interface Consent {
@@ -59,10 +60,12 @@ export interface FamilyView {
  */
 export class Simulator {
   readonly #engine: Engine;
+  readonly #control: ReturnType<typeof newControl>;
 
   /** @see createSimulator */
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.#control = newControl(this);
   }
 
   get #core(): Core {
@@ -85,7 +88,8 @@ export class Simulator {
    * Rejects with a `ConnectionResetError` where a fault breaks the connection, and stays pending where one hangs it until
    * the request's signal or `close` ends it.
    */
-  fetch(request: Request): Promise<Response> {
+  async fetch(request: Request): Promise<Response> {
+    if (isControl(this.#core, new URL(request.url))) return this.#control.fetch(request);
     return this.#engine.fetch(request);
   }
 
@@ -222,7 +226,7 @@ export class Simulator {
   }
 
   /** Changes switches of the simulated Zoho, for all or for one data centre or client. */
-  configureZoho(change: Partial<ZohoSettings>, scope: SettingsScope = {}): void {
+  configureZoho(change: ZohoChange, scope: SettingsScope = {}): void {
     this.#core.zoho.change(change, scope);
   }
 
@@ -352,4 +356,10 @@ export class Simulator {
  */
 export function createSimulator(options: SimulatorOptions = {}): Simulator {
   return new Simulator(newEngine(options));
+}
+
+/** The control API and the page: on this machine's own ports, and under the name by which they were opened. */
+function isControl(core: Core, url: URL): boolean {
+  const own = url.pathname === '/' || url.pathname === '/_sim' || url.pathname.startsWith('/_sim/');
+  return own && /^(?:127\.0\.0\.1|localhost)$/.test(url.hostname) && core.sites.byHost(url.host) !== undefined;
 }

@@ -22,4 +22,10 @@ export { demoClient, type SimulatorClient, type SimulatorUser } from './registry
 export { RunningSimulator, startSimulator } from './server.ts';
 export { type SimulatorOptions, simulatorProfiles } from './simulator.ts';
 export { fingerprintOf } from './tokens.ts';
-export { type SettingsScope, type ThrottleSettings, type ZohoSettings, zohoDefaults } from './zoho-settings.ts';
+export {
+  type SettingsScope,
+  type ThrottleSettings,
+  type ZohoChange,
+  type ZohoSettings,
+  zohoDefaults,
+} from './zoho-settings.ts';

@@ -3,16 +3,17 @@ import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { cutAnswers } from './effects.ts';
 import { Simulator } from './handle.ts';
-import { type Engine, newEngine, type SimulatorOptions } from './simulator.ts';
+import { newEngine, type SimulatorOptions } from './simulator.ts';
 
 /** A simulator that listens on loopback ports. */
 export class RunningSimulator extends Simulator {
-  readonly #listeners: readonly Server[];
+  readonly #listeners: Server[] = [];
 
-  /** @see startSimulator */
-  constructor(engine: Engine, listeners: readonly Server[]) {
-    super(engine);
-    this.#listeners = listeners;
+  /** Opens a port for one more server. */
+  async listen(port: number): Promise<string> {
+    const server = serverFor(this);
+    this.#listeners.push(server);
+    return `http://127.0.0.1:${await opened(server, port)}`;
   }
 
   /** Closes every port and every connection. */
@@ -40,28 +41,25 @@ export async function startSimulator(
   options: SimulatorOptions & { readonly port?: number | undefined } = {},
 ): Promise<RunningSimulator> {
   const engine = newEngine(options);
-  const { sites } = engine.core;
+  const simulator = new RunningSimulator(engine);
   const first = options.port ?? 0;
-  const listeners: Server[] = [];
   try {
-    for (const [index, site] of sites.list().entries()) {
-      const server = serverFor(engine);
-      listeners.push(server);
-      sites.listen(site, `http://127.0.0.1:${await opened(server, first === 0 ? 0 : first + index)}`);
+    for (const [index, site] of engine.core.sites.list().entries()) {
+      engine.core.sites.listen(site, await simulator.listen(first === 0 ? 0 : first + index));
     }
   } catch (error) {
-    await Promise.all(listeners.map(closed));
+    await simulator.close();
     throw error;
   }
-  return new RunningSimulator(engine, listeners);
+  return simulator;
 }
 
 /** A server whose broken answers become broken sockets. */
-function serverFor(engine: Engine): Server {
+function serverFor(simulator: Simulator): Server {
   const listener = getRequestListener(
     async (request, { outgoing }) => {
       try {
-        const response = await engine.fetch(request);
+        const response = await simulator.fetch(request);
         const broken = cutAnswers.get(response);
         if (broken === undefined || !(outgoing instanceof ServerResponse)) return response;
         outgoing.writeHead(broken.status, { ...broken.headers });

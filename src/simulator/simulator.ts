@@ -14,7 +14,7 @@ import { oauthSite, type Site, Sites, zohoSite } from './sites.ts';
 import type { Dice } from './tokens.ts';
 import { twinOf } from './twin.ts';
 import { zohoDataCenters } from './zoho-data-centers.ts';
-import { type ZohoSettings, ZohoSettingsBook } from './zoho-settings.ts';
+import { type ZohoChange, ZohoSettingsBook } from './zoho-settings.ts';
 
 /** Every name that `profiles` takes. */
 export const simulatorProfiles: readonly string[] = [
@@ -39,7 +39,7 @@ export interface SimulatorOptions {
   /** Consents without asking. */
   readonly autoApprove?: boolean | undefined;
   /** Switches of the simulated Zoho. */
-  readonly zoho?: Partial<ZohoSettings> | undefined;
+  readonly zoho?: ZohoChange | undefined;
   /** How many events are kept; 100,000 when left out. */
   readonly historyCap?: number | undefined;
   /** Milliseconds since 1970. */

@@ -29,7 +29,9 @@ export class Sites {
   /** Moves a server to the address on which it now listens. */
   listen(site: Site, origin: string): void {
     site.origin = origin;
-    this.#byHost.set(new URL(origin).host, site);
+    const { host, port } = new URL(origin);
+    this.#byHost.set(host, site);
+    this.#byHost.set(`localhost:${port}`, site);
   }
 
   list(): readonly Site[] {

@@ -124,6 +124,9 @@ export const zohoDefaults: ZohoSettings = {
   apiThrottleBody: 'product',
 };
 
+/** Some of the switches. */
+export type ZohoChange = { readonly [Name in keyof ZohoSettings]?: ZohoSettings[Name] | undefined };
+
 /** Which clients or data centres a change of settings is for; all when empty. */
 export interface SettingsScope {
   readonly dc?: string | undefined;
@@ -135,12 +138,12 @@ export class ZohoSettingsBook {
   readonly #base: ZohoSettings;
   #changes: { scope: SettingsScope; change: Partial<ZohoSettings> }[] = [];
 
-  constructor(base: Partial<ZohoSettings>) {
-    this.#base = { ...zohoDefaults, ...base };
+  constructor(base: ZohoChange) {
+    this.#base = { ...zohoDefaults, ...given(base) };
   }
 
-  change(change: Partial<ZohoSettings>, scope: SettingsScope = {}): void {
-    this.#changes.push({ scope, change });
+  change(change: ZohoChange, scope: SettingsScope = {}): void {
+    this.#changes.push({ scope, change: given(change) });
   }
 
   for(dc: string | null, clientId: string | null): ZohoSettings {
@@ -155,4 +158,8 @@ export class ZohoSettingsBook {
   clear(): void {
     this.#changes = [];
   }
+}
+
+function given(change: ZohoChange): Partial<ZohoSettings> {
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
 }
