@@ -23,7 +23,7 @@ export interface CheckedKey {
 }
 
 /** Checks a tenant's, app's or account's name. @throws {GrantryError} `invalid_request` */
-export function checkName(kind: 'tenant' | 'app' | 'account' | 'key', value: unknown): string {
+export function checkName(kind: 'tenant' | 'app' | 'account' | 'key' | 'installation', value: unknown): string {
   if (typeof value === 'string' && namePattern.test(value)) return value;
   throw new GrantryError(
     'invalid_request',

@@ -87,6 +87,8 @@ export const limits = {
   metadataKeysMax: 64,
   /** A token endpoint's answer, after decompression. */
   answerBytesMax: 1_048_576,
+  /** How much of an API's answer is looked at to find out whether it refuses the token. */
+  apiPeekBytesMax: 262_144,
   /** A provider definition, an env file, a metadata document. */
   documentBytesMax: 262_144,
   minValiditySecondsMax: 31_536_000,
@@ -100,6 +102,8 @@ export const limits = {
   rootKeyTextBytesMax: 1_024,
   /** A command that prints the root key: cloud tools take seconds to start. */
   rootKeyCommandMs: 30_000,
+  /** Changed grants that one look of the change feed reads; more than that empties the memory instead. */
+  feedRowsMax: 5_000,
   pageItemsMax: 500,
   attemptsListedMax: 20,
   /**

@@ -127,6 +127,21 @@ describe.each([
     expect(server.received()).not.toContain(canary);
   });
 
+  it('an abort that the standing connection finds', async () => {
+    const server = await listen(net.createServer());
+    const abort = new AbortController();
+    let asked = 0;
+    const beforeSend = 'beforeSend' in extra() ? { beforeSend: () => void (asked += 1) } : {};
+    const pending = failure(
+      send(`http://127.0.0.1:${server.port}/`, post({ ...beforeSend, signal: abort.signal }), connectMs),
+    );
+    abort.abort();
+    expect(await pending).toBeInstanceOf(NotSentError);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(asked).toBe(0);
+    expect(server.received()).toBe('');
+  });
+
   it.each([
     ['no URL', `:://${canary}`, {}],
     ['another scheme', `data:text/plain,${canary}`, {}],

@@ -1,4 +1,4 @@
-import { Agent, buildConnector, Client, Dispatcher, fetch, Request } from 'undici';
+import { Agent, Client, Dispatcher, fetch, Request } from 'undici';
 import { NotSentError, type WorldRequest } from './world.ts';
 
 /**
@@ -57,20 +57,11 @@ function poolFor(connectMs: number): Agent {
   return agent;
 }
 
-/** A client that connects once: when that fails it does not try again, as it would for a socket that closed early. */
+/** A client for one request: no session is resumed and no connection kept. */
 function connectOnce(origin: string, connectMs: number): Client {
-  const connect = buildConnector({ ...connectorOptions, maxCachedSessions: 0, timeout: connectMs });
-  let connected = false;
   return new Client(origin, {
     allowH2: false,
-    connect: (options, callback) => {
-      if (connected) {
-        callback(new Error('the connection closed before it could be used'), null);
-        return;
-      }
-      connected = true;
-      connect(options, callback);
-    },
+    connect: { ...connectorOptions, maxCachedSessions: 0, timeout: connectMs },
   });
 }
 

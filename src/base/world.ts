@@ -12,8 +12,11 @@ export interface World {
   now(): number;
   /** Milliseconds from an arbitrary start; never goes back, whatever happens to the wall clock. */
   monotonic(): number;
-  /** Resolves after that many milliseconds; rejects with the signal's reason when it is aborted. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Resolves after that many milliseconds; rejects with the signal's reason when it is aborted. A sleep in the background
+   * does not keep the process alive.
+   */
+  sleep(ms: number, signal?: AbortSignal, options?: { background?: boolean }): Promise<void>;
   /** Cryptographically strong random bytes. */
   randomBytes(count: number): Uint8Array;
   /**
@@ -64,7 +67,7 @@ export function systemWorld(options: { timeScale?: number } = {}): World {
   return world;
 }
 
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+function sleep(ms: number, signal?: AbortSignal, options?: { background?: boolean }): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
@@ -74,6 +77,7 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener('abort', abort);
       resolve();
     }, ms);
+    if (options?.background === true) timer.unref();
     function abort(): void {
       clearTimeout(timer);
       reject(signal?.reason);

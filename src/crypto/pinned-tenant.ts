@@ -20,6 +20,8 @@ export interface SealPlace {
 /** One tenant's unwrapped keys, for as long as the caller holds this object: no database is needed any more. */
 export interface PinnedTenant {
   readonly tenant: string;
+  /** The key that seals, as the store holds it: whoever stores a first grant makes sure that it still stands there. */
+  readonly sealingKey: string;
   /** @throws {GrantryError} `invalid_request` when the plaintext is not well-formed Unicode: it would come back altered. */
   seal(place: SealPlace, plaintext: Secret): string;
   /** @throws {GrantryError} `integrity_failed` for every reason a value does not open; none is told apart. */
@@ -29,6 +31,7 @@ export interface PinnedTenant {
 /** @internal The one implementation of {@link PinnedTenant}; made by `TenantKeys` alone. */
 export class Pinned implements PinnedTenant {
   readonly tenant: string;
+  readonly sealingKey: string;
   /** A value did not open: perhaps these keys are no longer the tenant's, so the next pin reads them again. */
   failed = false;
   readonly #keys: ReadonlyMap<number, KeyObject>;
@@ -36,12 +39,18 @@ export class Pinned implements PinnedTenant {
   readonly #vaultId: string;
   readonly #world: World;
 
-  constructor(tenant: string, keys: ReadonlyMap<number, KeyObject>, vaultId: string, world: World) {
-    this.tenant = tenant;
-    this.#keys = keys;
-    this.#newestVersion = Math.max(...keys.keys());
-    this.#vaultId = vaultId;
-    this.#world = world;
+  constructor(options: {
+    tenant: string;
+    keys: ReadonlyMap<number, { key: KeyObject; wrapped: string }>;
+    vaultId: string;
+    world: World;
+  }) {
+    this.tenant = options.tenant;
+    this.#keys = new Map([...options.keys].map(([version, { key }]) => [version, key]));
+    this.#newestVersion = Math.max(...options.keys.keys());
+    this.sealingKey = options.keys.get(this.#newestVersion)?.wrapped ?? '';
+    this.#vaultId = options.vaultId;
+    this.#world = options.world;
   }
 
   seal(place: SealPlace, plaintext: Secret): string {

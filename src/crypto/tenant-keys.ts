@@ -138,7 +138,12 @@ export class TenantKeys {
   #load(tenant: string): Promise<Pinned> {
     const loadedAt = this.#world.monotonic();
     const loading: Promise<Pinned> = this.#readOrMake(tenant).then((stored) => {
-      const pinned = new Pinned(tenant, this.#unwrapAll(tenant, stored), this.#vaultId, this.#world);
+      const pinned = new Pinned({
+        tenant,
+        keys: this.#unwrapAll(tenant, stored),
+        vaultId: this.#vaultId,
+        world: this.#world,
+      });
       if (this.#loading.get(tenant) === loading) this.#cache.set(tenant, { pinned, loadedAt });
       return pinned;
     });
@@ -169,8 +174,10 @@ export class TenantKeys {
     return wrapped;
   }
 
-  #unwrapAll(tenant: string, stored: readonly StoredTenantKey[]): ReadonlyMap<number, KeyObject> {
-    return new Map(stored.map((key) => [key.version, this.#unwrap(tenant, key)]));
+  #unwrapAll(tenant: string, stored: readonly StoredTenantKey[]) {
+    return new Map(
+      stored.map((each) => [each.version, { key: this.#unwrap(tenant, each), wrapped: each.wrapped }] as const),
+    );
   }
 
   #unwrap(tenant: string, stored: StoredTenantKey): KeyObject {

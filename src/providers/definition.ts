@@ -87,8 +87,17 @@ export const providerDefinition = z
       .default('client_secret_post'),
     pkce: z.enum(['S256', 'off']).default('S256'),
     pkceReason: text.optional(),
-    /** Names of callback parameters; what they carry is a look-up key into `dataCenters` and nothing else. */
-    callback: z.strictObject({ dataCenter: text.optional(), accountsServer: text.optional() }).optional(),
+    /**
+     * Names of callback parameters; what they carry is a look-up key into `dataCenters` and nothing else.
+     * `issuerAlwaysSent`: the provider promises an `iss` in every callback (RFC 9207), so one without is refused.
+     */
+    callback: z
+      .strictObject({
+        dataCenter: text.optional(),
+        accountsServer: text.optional(),
+        issuerAlwaysSent: z.boolean().optional(),
+      })
+      .optional(),
     /** Which callback parameters and token answer members are kept in the grant's metadata, and under which name. */
     capture: z.strictObject({ callback: textMap.optional(), token: textMap.optional() }).optional(),
     scopePrefix: text.optional(),

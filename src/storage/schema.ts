@@ -21,7 +21,7 @@ export interface Schema {
   grantry_revocations: RevocationTable;
   grantry_events: EventTable;
   grantry_api_keys: ApiKeyTable;
-  grantry_token_requests: { id: Generated<number>; fingerprint: string; at: number; grant_id: string | null };
+  grantry_token_requests: { id: Generated<number>; fingerprint: string; attempt_id: string; at: number };
 }
 
 /**
@@ -59,6 +59,10 @@ export interface GrantTable {
   reason: string | null;
   /** Counts the token sets this grant has had; 0 is a row taken over that is not sealed yet. */
   generation: number;
+  /** The generation that the last authorization or import made: older answers belong to an authorization that is over. */
+  authorized_generation: number;
+  /** Of the access token, as the provider gave it; `Bearer` when it said nothing. */
+  token_type: string | null;
   /** When the access token was asked for. */
   obtained_at: number | null;
   last_refreshed_at: number | null;

@@ -1,0 +1,27 @@
+/** The library: an OAuth grant vault over SQLite or PostgreSQL. Start at {@link openVault}. */
+export { errorCodes, GrantryError, type GrantryErrorCode, isGrantryError } from './base/errors.ts';
+export type { GrantKey } from './base/ids.ts';
+export type { LogFields, Logger } from './base/log.ts';
+export { Secret } from './base/secret.ts';
+export { NotSentError, systemWorld, type World, type WorldRequest } from './base/world.ts';
+export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
+export { openVault } from './vault/open.ts';
+export type {
+  AccessToken,
+  App,
+  AppInput,
+  AuthorizeInput,
+  Disconnected,
+  GetAccessTokenOptions,
+  Grant,
+  GrantFilter,
+  GrantPage,
+  HealthReport,
+  StoredTokens,
+  TokensInput,
+  Vault,
+  VaultEvent,
+  VaultEventType,
+  VaultOptions,
+  VaultRequest,
+} from './vault/types.ts';

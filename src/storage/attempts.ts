@@ -1,0 +1,120 @@
+import type { Kysely, RawBuilder, Selectable } from 'kysely';
+import type { AttemptOutcome, AttemptTable, Schema } from './schema.ts';
+
+export type AttemptRow = Selectable<AttemptTable>;
+
+/** Writes the intent to spend a refresh token, in the transaction that claims the lease. */
+export async function insertAttempt(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  attempt: Omit<AttemptRow, 'started_at' | 'finished_at' | 'outcome' | 'detail'>,
+): Promise<void> {
+  await tx
+    .insertInto('grantry_attempts')
+    .values({ ...attempt, started_at: now, finished_at: null, outcome: 'open', detail: null })
+    .execute();
+}
+
+/** Writes what became of an attempt. A late answer may overwrite `unknown`, but never an answer that came. */
+export async function finishAttempt(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  attempt: { tenant: string; id: string; outcome: AttemptOutcome; detail: string | null },
+): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('grantry_attempts')
+    .set({ outcome: attempt.outcome, detail: attempt.detail, finished_at: now })
+    .where('client_id', '=', attempt.tenant)
+    .where('id', '=', attempt.id)
+    .where('outcome', 'in', ['open', 'unknown'])
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/** Calls the open attempts on a generation unknown: their lease has ended, and nobody said what became of them. */
+export async function abandonAttempts(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  grant: { tenant: string; grantId: string; generation: number; exceptId: string },
+): Promise<number> {
+  const { numUpdatedRows } = await tx
+    .updateTable('grantry_attempts')
+    .set({ outcome: 'unknown', detail: 'the holder of the lease did not report', finished_at: now })
+    .where('client_id', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '=', grant.generation)
+    .where('outcome', '=', 'open')
+    .where('id', '!=', grant.exceptId)
+    .executeTakeFirstOrThrow();
+  return Number(numUpdatedRows);
+}
+
+/** The attempts made on one generation, newest first. */
+export async function listAttempts(
+  db: Kysely<Schema>,
+  grant: { tenant: string; grantId: string; generation: number; limit: number },
+): Promise<AttemptRow[]> {
+  return db
+    .selectFrom('grantry_attempts')
+    .select([
+      'id',
+      'client_id',
+      'grant_id',
+      'fence',
+      'generation',
+      'token_fingerprint',
+      'candidate_id',
+      'owner',
+      'started_at',
+      'finished_at',
+      'outcome',
+      'detail',
+    ])
+    .where('client_id', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '=', grant.generation)
+    .orderBy('fence', 'desc')
+    .limit(grant.limit)
+    .execute();
+}
+
+/** Finds the attempt that a spooled answer belongs to. */
+export async function findAttempt(
+  db: Kysely<Schema>,
+  attempt: { tenant: string; grantId: string; fence: number },
+): Promise<AttemptRow | undefined> {
+  return db
+    .selectFrom('grantry_attempts')
+    .select([
+      'id',
+      'client_id',
+      'grant_id',
+      'fence',
+      'generation',
+      'token_fingerprint',
+      'candidate_id',
+      'owner',
+      'started_at',
+      'finished_at',
+      'outcome',
+      'detail',
+    ])
+    .where('client_id', '=', attempt.tenant)
+    .where('grant_id', '=', attempt.grantId)
+    .where('fence', '=', attempt.fence)
+    .executeTakeFirst();
+}
+
+/** Forgets finished attempts on generations that were replaced long ago; the audit trail is in the events. */
+export async function pruneAttempts(
+  tx: Kysely<Schema>,
+  grant: { tenant: string; grantId: string; belowGeneration: number },
+): Promise<void> {
+  await tx
+    .deleteFrom('grantry_attempts')
+    .where('client_id', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '<', grant.belowGeneration)
+    .where('outcome', '!=', 'open')
+    .execute();
+}

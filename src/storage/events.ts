@@ -1,0 +1,50 @@
+import type { Kysely, RawBuilder, Selectable } from 'kysely';
+import type { EventTable, Schema } from './schema.ts';
+
+export type EventRow = Selectable<EventTable>;
+
+/** Records one state change, in the transaction that makes it. */
+export async function insertEvent(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  event: Omit<EventRow, 'seq' | 'at'>,
+): Promise<void> {
+  await tx
+    .insertInto('grantry_events')
+    .values({ ...event, at: now })
+    .execute();
+}
+
+/** The number of the newest event; 0 before the first. */
+export async function lastEventSeq(db: Kysely<Schema>): Promise<number> {
+  const row = await db.selectFrom('grantry_events').select('seq').orderBy('seq', 'desc').limit(1).executeTakeFirst();
+  return row?.seq ?? 0;
+}
+
+/** A tenant's events, oldest first. */
+export async function listEvents(
+  db: Kysely<Schema>,
+  filter: { tenant: string; grantId: string; limit: number },
+): Promise<EventRow[]> {
+  return db
+    .selectFrom('grantry_events')
+    .select([
+      'seq',
+      'at',
+      'client_id',
+      'grant_id',
+      'provider',
+      'account',
+      'type',
+      'from_state',
+      'to_state',
+      'generation',
+      'reason',
+      'details',
+    ])
+    .where('client_id', '=', filter.tenant)
+    .where('grant_id', '=', filter.grantId)
+    .orderBy('seq')
+    .limit(filter.limit)
+    .execute();
+}

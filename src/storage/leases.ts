@@ -1,0 +1,188 @@
+import type { Kysely, RawBuilder } from 'kysely';
+import { sql } from 'kysely';
+import type { GrantRow } from './grants.ts';
+import type { GrantState, Schema } from './schema.ts';
+
+/** The right to spend a grant's refresh token, as its holder remembers it. */
+export interface Lease {
+  readonly tenant: string;
+  readonly grantId: string;
+  /** The generation whose refresh token may be spent. */
+  readonly generation: number;
+  readonly owner: string;
+  readonly fence: number;
+}
+
+/**
+ * Claims the lease of a grant in one of these states if nobody holds it, and the generation is the one the caller has
+ * seen. Returns the new fence, or undefined when the row is not to be had.
+ *
+ * The end of the lease is written and compared by the database's clock alone: clocks of two hosts never meet.
+ */
+export async function claimLease(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  claim: { tenant: string; grantId: string; generation: number; owner: string; leaseMs: number; states: GrantState[] },
+): Promise<number | undefined> {
+  const row = await tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      lease_owner: claim.owner,
+      lease_until: sql<number>`${now} + ${claim.leaseMs}`,
+      lease_fence: column('lease_fence', '+', 1),
+    }))
+    .where('client_id', '=', claim.tenant)
+    .where('id', '=', claim.grantId)
+    .where('generation', '=', claim.generation)
+    .where('state', 'in', claim.states)
+    .where((column) => column.or([column('lease_until', 'is', null), column('lease_until', '<', now)]))
+    .returning('lease_fence')
+    .executeTakeFirst();
+  return row?.lease_fence;
+}
+
+/** Moves the end of a lease that is still ours. Returns false when somebody else has claimed since. */
+export async function renewLease(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  lease: Lease,
+  leaseMs: number,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('oauth_tokens')
+    .set({ lease_until: sql<number>`${now} + ${leaseMs}` })
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .where('lease_owner', '=', lease.owner)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+export type SavedTokens = Pick<
+  GrantRow,
+  'access_token' | 'refresh_token' | 'token_expiry' | 'token_type' | 'obtained_at' | 'refresh_fingerprint'
+> & { at: string; atMs: number; scopes?: string | undefined };
+
+/**
+ * Saves refreshed tokens as the next generation and ends the lease, if the lease still holds and the generation is
+ * still the one that was spent. Returns false when somebody else has been here.
+ */
+export async function saveTokens(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  lease: Lease,
+  tokens: SavedTokens,
+): Promise<boolean> {
+  const { at, atMs, scopes, ...columns } = tokens;
+  const { numUpdatedRows } = await tx
+    .updateTable('oauth_tokens')
+    .set({
+      ...columns,
+      ...(scopes === undefined ? {} : { scopes }),
+      updated_at: at,
+      last_refreshed_at: atMs,
+      generation: lease.generation + 1,
+      state: 'active',
+      reason: null,
+      changed_at: now,
+      doubt_since: null,
+      retry_at: null,
+      overlap_until: null,
+      lease_owner: null,
+      lease_until: null,
+      condemned_at: null,
+    })
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .where('generation', '=', lease.generation)
+    .where('state', '!=', 'disconnected')
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+export interface GrantVerdict {
+  state: GrantState;
+  reason: string | null;
+  /** By the database's clock, in milliseconds from now; null lets the next caller try at once. */
+  retryInMs: number | null;
+  /** Keeps the lease until it ends by itself: where a second request before then could kill the grant. */
+  keepLease?: boolean;
+  condemned?: boolean;
+  /** By the database's clock, in milliseconds from now: how long the spent token may be tried again. */
+  overlapInMs?: number | null;
+  at: string;
+}
+
+/**
+ * Writes what an attempt without tokens showed about a grant, and ends the lease, if the lease still holds. Returns
+ * false when somebody else has been here: the word of a holder who lost the lease decides nothing.
+ */
+export async function settleLease(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  lease: Lease,
+  verdict: GrantVerdict,
+): Promise<boolean> {
+  const doubtful = verdict.state === 'uncertain' || verdict.state === 'suspect';
+  const { numUpdatedRows } = await tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      state: verdict.state,
+      reason: verdict.reason,
+      updated_at: verdict.at,
+      changed_at: now,
+      doubt_since: doubtful ? column.fn.coalesce('doubt_since', now) : null,
+      retry_at: verdict.retryInMs === null ? null : sql<number>`${now} + ${verdict.retryInMs}`,
+      condemned_at: verdict.condemned === true ? now : null,
+      overlap_until:
+        verdict.overlapInMs === undefined || verdict.overlapInMs === null
+          ? null
+          : column.fn.coalesce('overlap_until', sql<number>`${now} + ${verdict.overlapInMs}`),
+      ...(verdict.keepLease === true ? {} : { lease_owner: null, lease_until: null }),
+    }))
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .where('generation', '=', lease.generation)
+    .where('state', '!=', 'disconnected')
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/** Gives a lease back before anything was sent; nothing else changes. */
+export async function releaseLease(tx: Kysely<Schema>, lease: Lease): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('oauth_tokens')
+    .set({ lease_owner: null, lease_until: null })
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
+/** Puts a grant in doubt outside of a lease: an unfinished attempt was found, or a late answer arrived. */
+export async function raiseDoubt(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  grant: { tenant: string; grantId: string; reason: string; at: string; from: GrantState[] },
+): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      state: 'uncertain' as const,
+      reason: grant.reason,
+      updated_at: grant.at,
+      changed_at: now,
+      doubt_since: column.fn.coalesce('doubt_since', now),
+      retry_at: null,
+      condemned_at: null,
+    }))
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.grantId)
+    .where('state', 'in', grant.from)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}

@@ -1,0 +1,109 @@
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+
+/** Checks a text that comes from outside: its kind, its length, and that nothing unprintable is in it. */
+export function checkText(
+  what: string,
+  value: unknown,
+  charsMax: number,
+  options: { multiline?: boolean } = {},
+): string {
+  if (typeof value !== 'string' || value.trim() === '') {
+    throw new GrantryError('invalid_request', `The ${what} is missing or not a text.`);
+  }
+  if (value.length > charsMax) {
+    throw new GrantryError('invalid_request', `The ${what} is longer than ${charsMax} characters.`);
+  }
+  const allowed = options.multiline === true ? /^[\P{C}\n\r\t]+$/u : /^\P{C}+$/u;
+  if (!allowed.test(value)) {
+    throw new GrantryError('invalid_request', `The ${what} holds control characters or invalid Unicode.`);
+  }
+  return value;
+}
+
+/** Checks a token from outside, and wraps it. */
+export function checkToken(what: string, value: unknown): Secret {
+  const text = value instanceof Secret ? value.reveal() : value;
+  const checked = checkText(what, text, limits.tokenCharsMax);
+  if (/\s/.test(checked)) throw new GrantryError('invalid_request', `The ${what} holds white space.`);
+  return new Secret(checked);
+}
+
+/** Checks a redirect URI: absolute, http or https, no fragment (RFC 6749 section 3.1.2), no credentials. */
+export function checkRedirectUri(value: unknown): string {
+  const text = checkText('redirect URI', value, limits.urlCharsMax);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.hash !== '' || text.includes('#')) {
+    throw new GrantryError(
+      'invalid_request',
+      'The redirect URI must be an absolute http or https URL without fragment.',
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new GrantryError('invalid_request', 'The redirect URI must not hold a user name or password.');
+  }
+  if (url.protocol === 'http:' && !['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)) {
+    throw new GrantryError('invalid_request', 'The redirect URI must be https unless it is on the loopback interface.');
+  }
+  return text;
+}
+
+/** Checks a list of scopes. */
+export function checkScopes(value: readonly string[]): string[] {
+  if (!Array.isArray(value) || value.length > limits.scopesMax) {
+    throw new GrantryError('invalid_request', `Scopes are a list of at most ${limits.scopesMax} names.`);
+  }
+  const names = value.map((scope) => checkText('scope', scope, limits.scopeCharsMax));
+  // The stored list is comma-separated, and RFC 6749 separates by spaces.
+  const bad = names.find((scope) => /[\s,]/.test(scope));
+  if (bad !== undefined)
+    throw new GrantryError('invalid_request', 'A scope holds a comma or white space: give one per name.');
+  return [...new Set(names)];
+}
+
+/** Checks a grant's metadata: a plain JSON object within its limits that holds nothing that looks like a token. */
+export function checkMetadata(value: unknown): Record<string, unknown> {
+  if (value === undefined) return {};
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new GrantryError('invalid_request', 'The metadata must be an object.');
+  }
+  let json: string;
+  try {
+    json = JSON.stringify(value);
+  } catch (error) {
+    throw new GrantryError('invalid_request', 'The metadata cannot be written as JSON.', { cause: error });
+  }
+  if (Buffer.byteLength(json) > limits.metadataBytesMax || Object.keys(value).length > limits.metadataKeysMax) {
+    throw new GrantryError(
+      'invalid_request',
+      `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
+    );
+  }
+  if (json.includes('\\u0000')) throw new GrantryError('invalid_request', 'The metadata holds a zero character.');
+  const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
+  if (secretKey !== undefined) {
+    throw new GrantryError(
+      'invalid_request',
+      'The metadata holds a member that looks like a secret; it is not sealed.',
+    );
+  }
+  // The round trip drops what JSON cannot hold, so that what is kept is what was checked.
+  return JSON.parse(json) as Record<string, unknown>;
+}
+
+/** Checks seconds as callers give them. */
+export function checkSeconds(what: string, value: unknown, secondsMax: number): number {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > secondsMax) {
+    throw new GrantryError('invalid_request', `The ${what} must be a number of seconds from 0 to ${secondsMax}.`);
+  }
+  return value;
+}
+
+/** Checks a generation as callers report it. */
+export function checkGeneration(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
+    throw new GrantryError('invalid_request', 'The generation must be a whole number from 1.');
+  }
+  return value;
+}

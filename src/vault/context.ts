@@ -1,0 +1,115 @@
+import type { Kysely, RawBuilder } from 'kysely';
+import type { Times } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { World } from '../base/world.ts';
+import type { Fingerprint } from '../crypto/fingerprint.ts';
+import type { TenantKeys } from '../crypto/tenant-keys.ts';
+import { insertEvent } from '../storage/events.ts';
+import type { Schema } from '../storage/schema.ts';
+import type { Store } from '../storage/store.ts';
+import type { Owner } from './owner.ts';
+import type { ProviderCatalogue } from './provider-catalogue.ts';
+import type { Spool } from './spool.ts';
+import type { VaultEvent, VaultEventType } from './types.ts';
+
+/** Everything the vault's use cases share: one per opened vault. */
+export interface VaultContext {
+  readonly world: World;
+  readonly times: Times;
+  readonly store: Store;
+  readonly keys: TenantKeys;
+  readonly providers: ProviderCatalogue;
+  /** Loaded with the first refresh: who only reads a token never needs it. */
+  readonly spool: () => Promise<Spool>;
+  readonly spoolDirectory: string;
+  readonly owner: Owner;
+  readonly logger: Logger;
+  readonly allowLoopback: boolean;
+  readonly callerWaitMs: number;
+  /** Why nothing may be refreshed in this database, or null. */
+  readonly quarantine: string | null;
+  /** The vault is being closed: what waits without end gives up. */
+  readonly closing: () => boolean;
+  readonly onEvent: ((event: VaultEvent) => void) | undefined;
+}
+
+/** Names secrets without revealing them; see `crypto/fingerprint.ts`. */
+export function fingerprinter(context: VaultContext): Promise<Fingerprint> {
+  return context.keys.fingerprinter();
+}
+
+/** What a state change says of itself. */
+export interface Change {
+  type: VaultEventType;
+  tenant: string;
+  grantId: string;
+  provider: string;
+  account: string;
+  from: string | null;
+  to: string;
+  generation: number;
+  reason: string | null;
+  /** Names, numbers and fingerprints; never a secret. */
+  details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** A transaction in which state changes are made and recorded together. */
+export interface ChangeTransaction {
+  readonly tx: Kysely<Schema>;
+  readonly now: RawBuilder<number>;
+  record(change: Change): Promise<void>;
+}
+
+/**
+ * Runs one transaction whose state changes are recorded as events in it, and told to the vault's user after the commit.
+ */
+export async function changing<T>(
+  context: VaultContext,
+  run: (transaction: ChangeTransaction) => Promise<T>,
+): Promise<T> {
+  let changes: Change[] = [];
+  const now = context.store.now();
+  const result = await context.store.transaction(async (tx) => {
+    // The store may run a transaction again that the database turned down: what was collected then never happened.
+    changes = [];
+    return run({
+      tx,
+      now,
+      record: async (change) => {
+        await insertEvent(tx, now, {
+          client_id: change.tenant,
+          grant_id: change.grantId,
+          provider: change.provider,
+          account: change.account,
+          type: change.type,
+          from_state: change.from,
+          to_state: change.to,
+          generation: change.generation,
+          reason: change.reason,
+          details: JSON.stringify(change.details ?? {}),
+        });
+        changes.push(change);
+      },
+    });
+  });
+  for (const change of changes) tell(context, change);
+  return result;
+}
+
+function tell(context: VaultContext, change: Change): void {
+  const { tenant, provider, account, from, to, generation, reason } = change;
+  context.logger.info(change.type, { tenant, provider, account, from, to, generation, reason });
+  if (context.onEvent === undefined) return;
+  const at = new Date(context.world.now());
+  try {
+    context.onEvent({ at, type: change.type, tenant, provider, account, from, to, generation, reason });
+  } catch {
+    // The change is committed; a listener's defect must not look like a failed change to the caller.
+    context.logger.error('an event listener failed', { event: change.type });
+  }
+}
+
+/** The time now as the text columns hold it. */
+export function isoNow(context: VaultContext): string {
+  return new Date(context.world.now()).toISOString();
+}

@@ -1,0 +1,79 @@
+import { isGrantryError } from '../base/errors.ts';
+import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
+import type { Secret } from '../base/secret.ts';
+import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import { deleteCandidates } from '../storage/candidates.ts';
+import { entombGrant, findGrant, type GrantRow, lockGrant } from '../storage/grants.ts';
+import { changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { noSuchGrant } from './refusals.ts';
+import { queueRevocation, revokeOfGrant } from './revocations.ts';
+import { shredTenantIfEmpty } from './shred.ts';
+import { openToken } from './tokens.ts';
+import type { Disconnected } from './types.ts';
+
+/**
+ * Ends a grant: local use stops with the commit of one transaction, the refresh token is revoked at the provider, and
+ * everything that was kept is shredded. A provider that does not answer is asked again later, from a queue.
+ *
+ * @throws {GrantryError} `grant_not_found`
+ */
+export async function disconnect(
+  context: VaultContext,
+  key: GrantKey,
+  options: { revoke?: boolean; forget?: (key: CheckedKey) => void } = {},
+): Promise<Disconnected> {
+  const checked = checkKey(key);
+  const found = await findGrant(context.store.db, checked);
+  if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
+  const tenantKeys = await context.keys.pin(checked.tenant);
+  await fingerprinter(context);
+  const grant = { tenant: checked.tenant, grantId: found.id };
+  await changing(context, async (change) => {
+    const { tx, now } = change;
+    // The row is read again under a lock: a refresh may have replaced the token to revoke since.
+    const row = await lockGrant(tx, context.store.kind, checked.tenant, found.id);
+    if (
+      row === undefined ||
+      !(await entombGrant(tx, now, { tenant: checked.tenant, id: found.id, at: isoNow(context) }))
+    ) {
+      throw noSuchGrant(checked);
+    }
+    const refreshToken = options.revoke === false ? null : revocable(context, tenantKeys, row);
+    if (refreshToken !== null) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
+    await deleteCandidates(tx, grant);
+    await change.record({
+      type: 'grant.disconnected',
+      ...grant,
+      provider: row.provider,
+      account: row.account,
+      from: row.state,
+      to: 'disconnected',
+      generation: row.generation,
+      reason: 'disconnected',
+    });
+  });
+  options.forget?.(checked);
+  await shredSpooled(context, found.id);
+  const revocation = options.revoke === false ? ('skipped' as const) : await revokeOfGrant(context, grant);
+  await shredTenantIfEmpty(context, checked.tenant);
+  return { revocation };
+}
+
+/** A token that does not open cannot be revoked; that must not keep the tenant from leaving. */
+function revocable(context: VaultContext, tenantKeys: PinnedTenant, row: GrantRow): Secret | null {
+  try {
+    return openToken(tenantKeys, row, 'refresh_token');
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    context.logger.warn('a token that does not open is shredded without being revoked', {
+      tenant: row.client_id,
+      provider: row.provider,
+    });
+    return null;
+  }
+}
+
+async function shredSpooled(context: VaultContext, grantId: string): Promise<void> {
+  const spool = await context.spool();
+  for (const entry of await spool.list(grantId)) await entry.remove();
+}

@@ -1,0 +1,81 @@
+import { isGrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { grantsChangedSince } from '../storage/grants.ts';
+import type { VaultContext } from './context.ts';
+import type { Memory } from './memory.ts';
+
+/**
+ * Watches for changes that other processes commit, so that what memory holds is at most seconds old.
+ *
+ * SQLite tells cheaply whether anything was committed at all; PostgreSQL is asked for the grants that changed. Each look
+ * reads a while back again, since a transaction may commit after a later one that began before it.
+ */
+export class ChangeFeed {
+  readonly #context: VaultContext;
+  readonly #memory: Memory;
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+  #counter: number | null = null;
+  #readUntilMs: number | undefined;
+
+  constructor(context: VaultContext, memory: Memory) {
+    this.#context = context;
+    this.#memory = memory;
+  }
+
+  /** Starts watching; called before the first token is held. Does nothing when it runs already. */
+  start(): void {
+    if (this.#running !== undefined || this.#stop.signal.aborted) return;
+    this.#running = this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('the vault was closed'));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { world, times, store } = this.#context;
+    const pauseMs = store.kind === 'sqlite' ? times.feedSqliteMs : times.feedPostgresMs;
+    while (!this.#stop.signal.aborted) {
+      await this.#look();
+      try {
+        await world.sleep(pauseMs, this.#stop.signal, { background: true });
+      } catch {
+        return;
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { world, times, store, logger } = this.#context;
+    // Counted from before the look: what is committed while it runs is found by the next one.
+    const lookedAt = world.now();
+    try {
+      const counter = await store.changeCounter();
+      if (counter === null || counter !== this.#counter) await this.#forgetChanged();
+      this.#counter = counter;
+      this.#memory.looks += 1;
+      this.#memory.trustedUntilMs = lookedAt + times.feedTrustMs;
+      this.#memory.lastSeenMs = lookedAt;
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      logger.warn('the database cannot be watched for changes', {
+        code: isGrantryError(error) ? error.code : 'internal',
+      });
+    }
+  }
+
+  async #forgetChanged(): Promise<void> {
+    const { store, times } = this.#context;
+    const now = await store.nowMs();
+    this.#readUntilMs ??= now;
+    const changed = await grantsChangedSince(store.db, this.#readUntilMs - times.feedOverlapMs, limits.feedRowsMax);
+    if (changed.length === limits.feedRowsMax) this.#memory.forgetAll();
+    for (const row of changed) {
+      const key = { tenant: row.client_id, provider: row.provider, account: row.account };
+      this.#memory.forgetOlder(key, row.state === 'disconnected' ? Number.POSITIVE_INFINITY : row.generation);
+    }
+    this.#readUntilMs = now;
+  }
+}

@@ -1,0 +1,218 @@
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { Secret } from '../base/secret.ts';
+import { findGrant, type GrantRow } from '../storage/grants.ts';
+import { checkGeneration, checkSeconds } from './checks.ts';
+import type { VaultContext } from './context.ts';
+import type { ChangeFeed } from './feed.ts';
+import { type HeldToken, type Memory, memoryKey } from './memory.ts';
+import { noSuchGrant } from './refusals.ts';
+import { openToken } from './tokens.ts';
+import type { AccessToken, GetAccessTokenOptions } from './types.ts';
+import { earlyMs, requiredMs, type ValidityRules, validityRules } from './validity.ts';
+import { withinTime } from './wait.ts';
+
+const defaultMinValidityMs = 60_000;
+
+/** For a token whose remaining life is compared with the caller's wish and nothing else. */
+const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
+
+export interface HandOutOptions {
+  context: VaultContext;
+  memory: Memory;
+  feed: ChangeFeed;
+  backgroundRefresh: boolean;
+  staleHandOutMs: number;
+}
+
+/**
+ * Hands out access tokens: from memory, from the row, or after a refresh, in this order.
+ *
+ * A token that is still good is never withheld. No lock, no lease and no provider is on the path that reads one.
+ */
+export class HandOut {
+  readonly #context: VaultContext;
+  readonly #memory: Memory;
+  readonly #feed: ChangeFeed;
+  readonly #backgroundRefresh: boolean;
+  readonly #staleHandOutMs: number;
+  /** One refresh per grant and process; whoever comes later joins. */
+  readonly #flights = new Map<string, Promise<void>>();
+
+  constructor(options: HandOutOptions) {
+    this.#context = options.context;
+    this.#memory = options.memory;
+    this.#feed = options.feed;
+    this.#backgroundRefresh = options.backgroundRefresh;
+    this.#staleHandOutMs = options.staleHandOutMs;
+  }
+
+  /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
+  async get(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
+    if (options?.minValidity === undefined) {
+      const held = this.#memory.get(memoryKey(key));
+      if (held !== undefined) {
+        const now = this.#context.world.now();
+        if (now < held.freshUntilMs && now < this.#memory.trustedUntilMs) return held.token;
+      }
+    }
+    return this.#get(checkKey(key), minValidityMs(options));
+  }
+
+  /** See `Vault.rejectAccessToken`. */
+  async reject(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken> {
+    const checked = checkKey(key);
+    const rejected = checkGeneration(generation);
+    const demandMs = minValidityMs(options);
+    const row = await this.#row(checked);
+    if (rejected > row.generation) {
+      throw new GrantryError('invalid_request', `The generation ${rejected} of this grant was never handed out.`);
+    }
+    if (row.generation === rejected) await this.#refreshInTime(checked, rejected);
+    return this.#get(checked, demandMs);
+  }
+
+  /** Waits for refreshes that are under way; past their point of no return nobody may cancel them. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#flights.values());
+  }
+
+  async #get(key: CheckedKey, demandMs: number): Promise<AccessToken> {
+    for (let round = 0; ; round += 1) {
+      const held = await this.#read(key);
+      const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
+      const rules = await this.#rules(key, leftMs, demandMs);
+      if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
+        if (this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules)) this.#refreshBehind(key, held);
+        return held.token;
+      }
+      // A token that was refreshed for this very caller is the best there is, whatever its life.
+      if (held !== undefined && round > 0 && leftMs > 0) return held.token;
+      if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
+      await this.#refreshInTime(key, (await this.#row(key)).generation);
+    }
+  }
+
+  /** From memory while that is trusted, else from the row; from memory alone while the database is away. */
+  async #read(key: CheckedKey): Promise<HeldToken | undefined> {
+    const now = this.#context.world.now();
+    const held = this.#memory.get(memoryKey(key));
+    if (held !== undefined && now < this.#memory.trustedUntilMs && now < held.expiresAtMs) return held;
+    // The feed watches from before the row is read: a change in between is seen, or the token is not held.
+    if (this.#backgroundRefresh) this.#feed.start();
+    const looks = this.#memory.looks;
+    try {
+      const opened = await this.#open(key, await this.#row(key));
+      if (opened !== undefined && this.#backgroundRefresh && looks === this.#memory.looks)
+        this.#memory.hold(key, opened);
+      return opened;
+    } catch (error) {
+      const trusted = now < this.#memory.lastSeenMs + this.#staleHandOutMs;
+      if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return held;
+      if (isGrantryError(error, 'grant_not_found')) this.#memory.forget(key);
+      throw error;
+    }
+  }
+
+  async #row(key: CheckedKey): Promise<GrantRow> {
+    const row = await findGrant(this.#context.store.db, key);
+    if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
+    return row;
+  }
+
+  async #open(key: CheckedKey, row: GrantRow): Promise<HeldToken | undefined> {
+    const expiresAtMs = row.token_expiry === null ? 0 : Date.parse(row.token_expiry);
+    if (row.access_token === null || !(expiresAtMs > this.#context.world.now())) return undefined;
+    const secret = await this.#openAccessToken(row);
+    if (secret === null) return undefined;
+    const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
+    return holdable(row, secret, expiresAtMs, rules);
+  }
+
+  async #openAccessToken(row: GrantRow): Promise<Secret | null> {
+    const { keys } = this.#context;
+    try {
+      return openToken(await keys.pin(row.client_id), row, 'access_token');
+    } catch (error) {
+      if (!isGrantryError(error, 'integrity_failed')) throw error;
+      // Another process may have shredded and remade the tenant's keys: they are read again before this is believed.
+      return openToken(await keys.pin(row.client_id, { fresh: true }), row, 'access_token');
+    }
+  }
+
+  /** A plainly sufficient token in a one-shot program is handed out without a look at the provider's definition. */
+  async #rules(key: CheckedKey, leftMs: number, demandMs: number): Promise<ValidityRules> {
+    return !this.#backgroundRefresh && leftMs >= demandMs ? plainRules : this.#rulesOf(key);
+  }
+
+  async #rulesOf(key: CheckedKey): Promise<ValidityRules> {
+    return validityRules(await this.#context.providers.require(key.provider), this.#context.times);
+  }
+
+  #refreshBehind(key: CheckedKey, held: HeldToken): void {
+    if (this.#flights.has(memoryKey(key))) return;
+    this.#refresh(key, held.token.generation).catch((error: unknown) => {
+      // The caller has a good token; the row says what happened, and the next one who needs it will be told.
+      const code = isGrantryError(error) ? error.code : 'internal';
+      this.#context.logger.warn('a refresh ahead of need failed', { tenant: key.tenant, provider: key.provider, code });
+    });
+  }
+
+  async #refreshInTime(key: CheckedKey, generation: number): Promise<void> {
+    const { world, callerWaitMs, times } = this.#context;
+    await withinTime(world, this.#refresh(key, generation), callerWaitMs, () => {
+      const seconds = Math.round(callerWaitMs / 1_000);
+      return new GrantryError(
+        'provider_unavailable',
+        `The provider has not answered within ${seconds} s; the refresh goes on.`,
+        {
+          retryAfterMs: times.retryBackOffMs,
+        },
+      );
+    });
+  }
+
+  #refresh(key: CheckedKey, generation: number): Promise<void> {
+    const name = memoryKey(key);
+    const flying = this.#flights.get(name);
+    if (flying !== undefined) return flying;
+    const flight = loadRefresh()
+      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation))
+      .finally(() => {
+        this.#flights.delete(name);
+        this.#memory.forget(key);
+      });
+    this.#flights.set(name, flight);
+    return flight;
+  }
+}
+
+/** Loaded with the first refresh: a program that only reads a stored token never pays for it. */
+function loadRefresh() {
+  return import('./refresh.ts');
+}
+
+function holdable(row: GrantRow, secret: Secret, expiresAtMs: number, rules: ValidityRules): HeldToken {
+  const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
+  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
+  // The metadata column holds a JSON object; it is checked on its way in.
+  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  const apiDomain = metadata['api_domain'];
+  const token: AccessToken = {
+    accessToken: secret.reveal(),
+    tokenType: row.token_type ?? 'Bearer',
+    expiresAt: new Date(expiresAtMs),
+    scopes: Object.freeze(row.scopes === '' ? [] : row.scopes.split(',')),
+    ...(typeof apiDomain === 'string' ? { apiDomain } : {}),
+    generation: row.generation,
+  };
+  // Handed to every caller: none of them may change it for the others.
+  return { token: Object.freeze(token), expiresAtMs, freshUntilMs: expiresAtMs - early, lifetimeMs };
+}
+
+function minValidityMs(options: GetAccessTokenOptions | undefined): number {
+  const seconds = options?.minValidity;
+  if (seconds === undefined) return defaultMinValidityMs;
+  return checkSeconds('minimum validity', seconds, limits.minValiditySecondsMax) * 1_000;
+}

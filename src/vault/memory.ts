@@ -1,0 +1,65 @@
+import { LRUCache } from 'lru-cache';
+import type { CheckedKey, GrantKey } from '../base/ids.ts';
+import { defaultAccount } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { AccessToken } from './types.ts';
+
+/** A token in memory, with the times that decide whether it may be handed out without a look at the database. */
+export interface HeldToken {
+  readonly token: AccessToken;
+  readonly expiresAtMs: number;
+  /** Until then a caller with the default minimum validity gets the token and nothing else is due. */
+  readonly freshUntilMs: number;
+  /** See `enoughValidity`. */
+  readonly lifetimeMs: number;
+}
+
+/** Separates the parts of a key. No name holds it, so a key with exactly two of them has one reading. */
+const separator = '\0';
+
+/** The name under which a grant is held in memory. */
+export function memoryKey(key: GrantKey): string {
+  return key.tenant + separator + key.provider + separator + (key.account ?? defaultAccount);
+}
+
+/**
+ * The tokens that this process has handed out, bounded in number.
+ *
+ * They may be handed out again without a look at the database while `trustedUntilMs` lies ahead: the change feed has
+ * looked a moment ago, and a grant that was disconnected elsewhere would be gone from here.
+ */
+export class Memory {
+  trustedUntilMs = 0;
+  /** When the feed last saw the database, by the wall clock; hand-out without the database ends a while after that. */
+  lastSeenMs = 0;
+  /** Counts the feed's looks: a row read before one and held after it may be stale already. */
+  looks = 0;
+  readonly #held = new LRUCache<string, HeldToken>({ max: limits.cacheEntriesMax });
+
+  get(name: string): HeldToken | undefined {
+    return this.#held.get(name);
+  }
+
+  hold(key: CheckedKey, held: HeldToken): void {
+    this.#held.set(memoryKey(key), held);
+  }
+
+  forget(key: CheckedKey): void {
+    this.#held.delete(memoryKey(key));
+  }
+
+  /** Forgets what is older than a generation. */
+  forgetOlder(key: CheckedKey, generation: number): void {
+    const name = memoryKey(key);
+    const held = this.#held.peek(name);
+    if (held !== undefined && held.token.generation < generation) this.#held.delete(name);
+  }
+
+  forgetAll(): void {
+    this.#held.clear();
+  }
+
+  get isEmpty(): boolean {
+    return this.#held.size === 0;
+  }
+}

@@ -1,0 +1,182 @@
+import type { KeyObject } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { assertTimingRule, timesOf } from '../base/limits.ts';
+import { silentLogger } from '../base/log.ts';
+import { systemWorld, type World } from '../base/world.ts';
+import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
+import { TenantKeys } from '../crypto/tenant-keys.ts';
+import { inspectGrantTable, migrate, schemaVersion } from '../storage/migrations.ts';
+import { openStore, type Store } from '../storage/store.ts';
+import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
+import type { VaultContext } from './context.ts';
+import { openInstance } from './instance.ts';
+import { type Owner, registerOwner } from './owner.ts';
+import { ProviderCatalogue } from './provider-catalogue.ts';
+import { resolveSettings, type VaultSettings } from './settings.ts';
+import type { Spool } from './spool.ts';
+import type { Vault, VaultOptions } from './types.ts';
+import { OpenVault } from './vault.ts';
+
+/**
+ * Opens a vault over a database: makes or migrates Grantry's schema, gets the root key, and commits answers that a crash
+ * left in the spool.
+ *
+ * Open one per process and share it: all callers of a process then share one refresh and one memory. Close it, or let
+ * `await using` do so, to finish what must not be cut off.
+ *
+ * @param options Everything has a default; see {@link VaultOptions}.
+ * @throws {GrantryError} `vault_sealed` without the right root key, `storage_unavailable`, `invalid_request` for settings,
+ * for a table that another program made (unless `takeOver`), and for a schema that is behind while migrations are off
+ *
+ * @example
+ * await using vault = await openVault({ database: 'sqlite:./grantry.db', rootKey: 'file:./root.key' });
+ * const { accessToken } = await vault.getAccessToken({ tenant: 'acme', provider: 'zoho_crm' });
+ */
+export async function openVault(options: VaultOptions = {}): Promise<Vault> {
+  const settings = resolveSettings(options);
+  const world = options.world ?? systemWorld();
+  assertTimingRule(timesOf(world));
+  const rootKeySource = parseRootKeySource(settings.rootKey);
+  const store = await openDatabase(settings, world, options);
+  try {
+    const rootKey = await prepareSchema(store, { settings, world, rootKeySource, options });
+    return await assemble({ store, world, rootKey, settings, options });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<Store> {
+  const { database } = settings;
+  if (options.database === undefined && database === `sqlite:${settings.home}/grantry.db`) {
+    const { makeHome } = await import('./home.ts');
+    await makeHome(settings.home);
+  }
+  return openStore({ database, world, logger: options.logger, poolMax: options.poolMax });
+}
+
+interface Preparation {
+  settings: VaultSettings;
+  world: World;
+  rootKeySource: RootKeySource;
+  options: VaultOptions;
+}
+
+/**
+ * Gets the root key and brings the schema up to date. A key is made only together with Grantry's own schema: a database
+ * that has one was sealed with a key that must be found, not made.
+ */
+async function prepareSchema(store: Store, preparation: Preparation): Promise<KeyObject> {
+  const { settings, options } = preparation;
+  const version = await schemaVersion(store);
+  if (version > 0) {
+    const rootKey = await loadRootKey(preparation.rootKeySource);
+    await migrate(store, { mode: settings.migrate });
+    return rootKey;
+  }
+  const table = await inspectGrantTable(store);
+  if (table === 'foreign' && options.takeOver !== true) {
+    // Refuses, and names the two ways to allow it; nothing is made before.
+    await migrate(store, { mode: settings.migrate });
+  }
+  const rootKey = await firstRootKey(preparation);
+  if (table === 'foreign') {
+    const { takeOverSchema } = await import('./take-over.ts');
+    await takeOverSchema(store, { mode: settings.migrate });
+  } else await migrate(store, { mode: settings.migrate });
+  return rootKey;
+}
+
+async function firstRootKey({ rootKeySource, world, settings }: Preparation): Promise<KeyObject> {
+  if (rootKeySource.kind !== 'file' || settings.migrate === 'off') return loadRootKey(rootKeySource);
+  const { makeRootKey } = await import('./home.ts');
+  return makeRootKey(rootKeySource.path, world);
+}
+
+interface Assembly {
+  store: Store;
+  world: World;
+  rootKey: KeyObject;
+  settings: VaultSettings;
+  options: VaultOptions;
+}
+
+async function assemble(assembly: Assembly): Promise<Vault> {
+  const { store, world, rootKey, settings, options } = assembly;
+  const instance = await openInstance(store, world, { installation: settings.installation, scrubPending: false });
+  const keys = new TenantKeys({
+    rootKey,
+    vaultId: instance.vault_id,
+    world,
+    store: {
+      load: (tenant) => loadTenantKeys(store.db, tenant),
+      insert: async (key) => {
+        await insertTenantKey(store.db, store.now(), key);
+      },
+    },
+  });
+  const owner = registerOwner(world);
+  const closing = new AbortController();
+  const context: VaultContext = {
+    world,
+    times: timesOf(world),
+    store,
+    keys,
+    providers: await ProviderCatalogue.open({
+      store,
+      world,
+      allowLoopback: settings.allowLoopback,
+      given: options.providers ?? [],
+    }),
+    spool: lazySpool(settings.spool, owner),
+    spoolDirectory: settings.spool,
+    owner,
+    logger: options.logger ?? silentLogger,
+    allowLoopback: settings.allowLoopback,
+    callerWaitMs: options.callerWaitMs ?? timesOf(world).callerWaitMs,
+    quarantine: instance.quarantined_reason,
+    closing: () => closing.signal.aborted,
+    onEvent: options.onEvent,
+  };
+  if (options.takeOver === true || instance.scrub_pending !== 0) await finishTakeOver(context, options);
+  await adoptLeftAnswers(context);
+  return new OpenVault(context, {
+    backgroundRefresh: options.backgroundRefresh ?? true,
+    staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
+    close: () => closing.abort(new Error('the vault is closing')),
+  });
+}
+
+/** Rows that another program wrote are sealed before anybody may use them; a run that was killed goes on here. */
+async function finishTakeOver(context: VaultContext, options: VaultOptions): Promise<void> {
+  const { sealTakenOver } = await import('./take-over.ts');
+  if (options.takeOver === true) await sealTakenOver(context);
+}
+
+/** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */
+async function adoptLeftAnswers(context: VaultContext): Promise<void> {
+  const names = await readdir(context.spoolDirectory).catch(() => []);
+  if (names.length === 0) return;
+  const spool = await context.spool();
+  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+  if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.saved'))) return;
+  const { adoptSpooled } = await import('./spool-replay.ts');
+  try {
+    await adoptSpooled(context);
+  } catch (error) {
+    // One answer that cannot be read must not keep all the other grants from being used; its file stays.
+    const code = error instanceof GrantryError ? error.code : 'internal';
+    if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
+    context.logger.error('the spool could not be replayed', { code });
+  }
+}
+
+function lazySpool(directory: string, owner: Owner): () => Promise<Spool> {
+  let spool: Promise<Spool> | undefined;
+  return () => {
+    spool ??= import('./spool.ts').then((module) => new module.Spool(directory, owner));
+    return spool;
+  };
+}

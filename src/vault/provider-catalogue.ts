@@ -1,0 +1,149 @@
+import { GrantryError } from '../base/errors.ts';
+import type { World } from '../base/world.ts';
+import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/providers.ts';
+import type { Store } from '../storage/store.ts';
+
+/** How long a stored definition is used before the database is asked again. */
+const cachedMs = 2_000;
+
+/**
+ * All provider definitions a vault knows: built-in ones, those stored in the database, and those handed to `openVault`.
+ *
+ * Built-in ids cannot be taken, except by the same provider's whole definition with other origins while loopback
+ * providers are allowed: that is how a simulator stands in for a real provider.
+ */
+export class ProviderCatalogue {
+  readonly #store: Store;
+  readonly #world: World;
+  readonly #allowLoopback: boolean;
+  readonly #given = new Map<string, ProviderDefinition>();
+  readonly #cache = new Map<string, { definition: ProviderDefinition | null; readAt: number }>();
+
+  private constructor(store: Store, world: World, allowLoopback: boolean) {
+    this.#store = store;
+    this.#world = world;
+    this.#allowLoopback = allowLoopback;
+  }
+
+  static async open(options: {
+    store: Store;
+    world: World;
+    allowLoopback: boolean;
+    given: readonly ProviderDefinitionInput[];
+  }): Promise<ProviderCatalogue> {
+    const catalogue = new ProviderCatalogue(options.store, options.world, options.allowLoopback);
+    for (const input of options.given) {
+      const definition = await catalogue.#check(input);
+      catalogue.#given.set(definition.id, await catalogue.#discover(definition));
+    }
+    return catalogue;
+  }
+
+  /** @throws {GrantryError} `not_found` */
+  async require(id: string): Promise<ProviderDefinition> {
+    const definition = await this.get(id);
+    if (definition !== null) return definition;
+    throw new GrantryError('not_found', `There is no provider ${id}.`, {
+      action: 'See grantry provider list, or add a definition: grantry provider add FILE.json',
+    });
+  }
+
+  async get(id: string): Promise<ProviderDefinition | null> {
+    const given = this.#given.get(id);
+    if (given !== undefined) return given;
+    const cached = this.#cache.get(id);
+    const now = this.#world.monotonic();
+    if (cached !== undefined && now - cached.readAt < cachedMs) return cached.definition;
+    const definition = (await this.#stored(id)) ?? (await builtIn(id));
+    this.#cache.set(id, { definition, readAt: now });
+    return definition;
+  }
+
+  async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
+    const { builtInProviderIds } = await import('../providers/catalogue.ts');
+    const stored = await listProviders(this.#store.db);
+    const ids = new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
+    const names = await Promise.all(
+      [...ids].sort().map(async (id) => {
+        const definition = await this.require(id);
+        return { id, name: definition.name ?? id, builtIn: builtInProviderIds.includes(id) };
+      }),
+    );
+    return names;
+  }
+
+  /** Adds or replaces a stored definition; returns whether it is new. */
+  async put(input: unknown): Promise<{ definition: ProviderDefinition; created: boolean }> {
+    const definition = await this.#discover(await this.#check(input));
+    const json = JSON.stringify(definition);
+    const created = await putProvider(this.#store.db, { id: definition.id, definition: json, at: this.#world.now() });
+    this.#cache.delete(definition.id);
+    return { definition, created };
+  }
+
+  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones */
+  async remove(id: string): Promise<void> {
+    const removed = await deleteProvider(this.#store.db, id);
+    this.#cache.delete(id);
+    if (removed) return;
+    if ((await builtIn(id)) !== null) throw new GrantryError('invalid_request', `The provider ${id} is built in.`);
+    throw new GrantryError('not_found', `There is no provider ${id}.`);
+  }
+
+  async #stored(id: string): Promise<ProviderDefinition | null> {
+    const row = await findProvider(this.#store.db, id);
+    if (row === undefined) return null;
+    const { parseProviderDefinition } = await import('../providers/parse.ts');
+    return parseProviderDefinition(JSON.parse(row.definition));
+  }
+
+  async #check(input: unknown): Promise<ProviderDefinition> {
+    const { parseProviderDefinition } = await import('../providers/parse.ts');
+    const { checkOrigins } = await import('../providers/check-origins.ts');
+    const definition = parseProviderDefinition(input);
+    const original = await builtIn(definition.id);
+    if (original !== null) await this.#checkBuiltIn(original, definition);
+    checkOrigins(definition, { allowLoopback: this.#allowLoopback });
+    return definition;
+  }
+
+  async #checkBuiltIn(original: ProviderDefinition, definition: ProviderDefinition): Promise<void> {
+    if (!this.#allowLoopback) {
+      throw new GrantryError('invalid_request', `The provider id ${definition.id} is built in.`, {
+        action: 'Give your definition another id.',
+      });
+    }
+    const { differsInOriginsAlone } = await import('../providers/check-origins.ts');
+    if (differsInOriginsAlone(original, definition)) return;
+    throw new GrantryError(
+      'invalid_request',
+      `A definition of the built-in provider ${definition.id} may differ in its origins alone.`,
+      { action: `Start from the output of: grantry provider show ${definition.id} --json` },
+    );
+  }
+
+  /** Asks an issuer for its endpoints, once: what it says now is pinned by being stored. */
+  async #discover(definition: ProviderDefinition): Promise<ProviderDefinition> {
+    if (definition.issuer === undefined || definition.endpoints?.token !== undefined) return definition;
+    const { discoverEndpoints } = await import('../oauth/discovery.ts');
+    const found = await discoverEndpoints(this.#world, definition.issuer, { allowLoopback: this.#allowLoopback });
+    const { token, authorization, revocation } = found;
+    return {
+      ...definition,
+      endpoints: {
+        token,
+        ...(authorization === null ? {} : { authorization }),
+        ...(revocation === null ? {} : { revocation }),
+        ...definition.endpoints,
+      },
+      ...(found.issParameterSupported ? { callback: { ...definition.callback, issuerAlwaysSent: true } } : {}),
+    };
+  }
+}
+
+/** Loaded with the first look-up: a program that reads one token needs one definition at most. */
+async function builtIn(id: string): Promise<ProviderDefinition | null> {
+  const { builtInProvider } = await import('../providers/catalogue.ts');
+  return builtInProvider(id);
+}

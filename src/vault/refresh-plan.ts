@@ -1,0 +1,109 @@
+import { GrantryError } from '../base/errors.ts';
+import { newUuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import type { ClientContext } from '../oauth/types.ts';
+import { grantDc } from '../providers/data-centre.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
+import { newestCandidate } from '../storage/candidates.ts';
+import type { GrantRow } from '../storage/grants.ts';
+import { appFor, clientOf } from './apps.ts';
+import { fingerprinter, type VaultContext } from './context.ts';
+import type { SpoolSlot } from './spool.ts';
+import { adoptSpooled } from './spool-replay.ts';
+import { openCandidate, openToken } from './tokens.ts';
+
+/** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
+export interface RefreshPlan {
+  readonly row: GrantRow;
+  readonly definition: ProviderDefinition;
+  readonly client: ClientContext;
+  readonly tenantKeys: PinnedTenant;
+  readonly refreshToken: Secret;
+  readonly tokenFingerprint: string;
+  /** The candidate whose token is tried; null when it is the stored one. */
+  readonly candidateId: string | null;
+  /** Attempts on this generation so far, newest first. */
+  readonly prior: readonly AttemptRow[];
+  readonly leaseKind: LeaseKind;
+  readonly attemptId: string;
+  readonly slot: SpoolSlot;
+}
+
+/** `renewed`: short, renewed while the call lives. `strict`: outlives the deadline, never renewed. */
+export type LeaseKind = 'renewed' | 'strict';
+
+/**
+ * Prepares a refresh. `look_again` when an answer of an earlier attempt was found in the spool and committed.
+ *
+ * @throws {GrantryError} for everything that stands in the way; nothing was spent
+ */
+export async function planRefresh(context: VaultContext, row: GrantRow): Promise<RefreshPlan | 'look_again'> {
+  if (context.quarantine !== null) throw new GrantryError('grant_quarantined', context.quarantine);
+  const tenant = row.client_id;
+  const tenantKeys = await context.keys.pin(tenant);
+  const prior = await listAttempts(context.store.db, {
+    tenant,
+    grantId: row.id,
+    generation: row.generation,
+    limit: limits.attemptsListedMax,
+  });
+  // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
+  const inDoubt = prior.some((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
+  if (inDoubt && (await adoptSpooled(context, row.id)) > 0) return 'look_again';
+
+  const definition = await context.providers.require(row.provider);
+  const token = await pickToken(context, row, tenantKeys);
+  const app = await appFor(context, { tenant, provider: row.provider, app: row.app });
+  // The metadata column holds a JSON object; it is checked on its way in.
+  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  const client = await clientOf(context, definition, app, grantDc({ definition, metadata, app }));
+  const fingerprint = await fingerprinter(context);
+  const attemptId = newUuid(context.world);
+  const spool = await context.spool();
+  return {
+    row,
+    definition,
+    client,
+    tenantKeys,
+    refreshToken: token.refreshToken,
+    tokenFingerprint: fingerprint(token.refreshToken),
+    candidateId: token.candidateId,
+    prior,
+    leaseKind: leaseKindOf(context, definition),
+    attemptId,
+    slot: await spool.reserve(attemptId),
+  };
+}
+
+/** The newest untested candidate, else the stored token. */
+async function pickToken(
+  context: VaultContext,
+  row: GrantRow,
+  tenantKeys: PinnedTenant,
+): Promise<{ refreshToken: Secret; candidateId: string | null }> {
+  const candidate = await newestCandidate(context.store.db, {
+    tenant: row.client_id,
+    grantId: row.id,
+    authorizedGeneration: row.authorized_generation,
+  });
+  if (candidate !== undefined) {
+    return { refreshToken: new Secret(openCandidate(tenantKeys, candidate).refreshToken), candidateId: candidate.id };
+  }
+  const stored = openToken(tenantKeys, row, 'refresh_token');
+  if (stored !== null) return { refreshToken: stored, candidateId: null };
+  throw new GrantryError('reauthorization_required', 'The provider gave no refresh token with this grant.');
+}
+
+/**
+ * Where a replay is harmless or needed quickly, a dead holder is replaced within seconds; where a second request could
+ * kill the grant, nobody may send one while the first may still be under way. Unknown rotation is `strict`.
+ */
+export function leaseKindOf(context: VaultContext, definition: ProviderDefinition): LeaseKind {
+  const { rotation, overlapSeconds } = definition.refreshToken;
+  if (rotation === 'none' || rotation === 'retire_on_use') return 'renewed';
+  const overlapMs = overlapSeconds * 1_000 * (context.world.timeScale ?? 1);
+  return rotation === 'timed_overlap' && overlapMs >= context.times.quickOverlapMinMs ? 'renewed' : 'strict';
+}

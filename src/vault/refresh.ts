@@ -1,0 +1,122 @@
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import type { CheckedKey } from '../base/ids.ts';
+import { NotSentError } from '../base/world.ts';
+import { sendRefresh } from '../oauth/requests.ts';
+import type { RawAnswer } from '../oauth/types.ts';
+import { findGrant } from '../storage/grants.ts';
+import { type Claim, claimRefresh } from './claim.ts';
+import type { VaultContext } from './context.ts';
+import { type HeldLease, holdLease } from './lease.ts';
+import { planRefresh, type RefreshPlan } from './refresh-plan.ts';
+import { heldBack, noSuchGrant } from './refusals.ts';
+import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
+import { deadlineSignal, waitForChange } from './wait.ts';
+
+/**
+ * Replaces the tokens of one generation of a grant, once, whoever else is trying to.
+ *
+ * The provider's token endpoint is the resource to protect, and it knows nothing of our locks. At a provider that rotates,
+ * a refresh token is good for one request: the request must be made by one of us alone, and what comes back exists
+ * nowhere else until it is stored. So the steps are these, and their order is the protocol:
+ *
+ * 1. **Read.** Somebody may have refreshed already; a grant that is condemned, or held back by a throttle, is not tried.
+ * 2. **Prepare.** Everything that may fail without harm is done before anything is spent: keys are unwrapped, the app's
+ *    secret is opened, room in the spool is taken.
+ * 3. **Claim.** One transaction takes the lease and writes the attempt: which generation, which token. If the store cannot
+ *    write now, it could not save the answer either, and nothing is spent.
+ * 4. **Point of no return.** The request is written. From here on nobody may cancel, however long the callers waited.
+ * 5. **Keep.** The raw answer goes to the spool, sealed and flushed, before anybody tries to understand it.
+ * 6. **Settle.** One transaction saves the tokens as the next generation if lease and generation are still ours; if not,
+ *    the answer is parked as a candidate, never dropped. A refusal is evidence, weighed in `verdict.ts`.
+ * 7. **Only then** a caller sees a token: readers read the row, so nothing can be used that is not saved.
+ *
+ * Whoever finds the lease taken waits for the row to change instead. Returns when the grant has a newer generation than
+ * `seen`.
+ *
+ * @throws {GrantryError} `grant_not_found`, `reauthorization_required`, `grant_quarantined`, `refresh_uncertain`,
+ * `provider_throttled`, `provider_unavailable`, `provider_misconfigured`, `provider_error`, `insufficient_scope`,
+ * `integrity_failed`, `vault_sealed`, `storage_unavailable`
+ */
+export async function refreshGrant(context: VaultContext, key: CheckedKey, seen: number): Promise<void> {
+  const giveUpAt = context.world.monotonic() + context.callerWaitMs;
+  for (;;) {
+    const row = await findGrant(context.store.db, key);
+    if (row === undefined) throw noSuchGrant(key);
+    if (row.generation > seen) return;
+    const held = await heldBack(context, row);
+    if (held !== undefined) throw held;
+
+    const plan = await planRefresh(context, row);
+    if (plan === 'look_again') continue;
+    const claim = await claimRefresh(context, plan);
+    if (claim === 'look_again') continue;
+    if (claim === 'taken') {
+      await plan.slot.discard();
+      await waitForChange(context, row, giveUpAt);
+      continue;
+    }
+    if ((await spend(context, plan, claim)) === 'saved') return;
+  }
+}
+
+/**
+ * Sends the one request that a claim allows and settles its outcome: `saved`, or `again` when there is something left to
+ * try at once. Everything else throws, after it was settled.
+ */
+async function spend(context: VaultContext, plan: RefreshPlan, claim: Claim): Promise<'saved' | 'again'> {
+  const held = holdLease(context, claim.lease, plan.leaseKind, claim.claimedAt);
+  try {
+    const answer = await send(context, plan, claim, held);
+    if (answer === undefined) return 'again';
+    // Point of no return, second half: the answer is here and nowhere else.
+    await keep(context, plan, claim, answer);
+    return await settleAnswer(context, plan, claim, answer);
+  } finally {
+    held.release();
+  }
+}
+
+/** Returns the raw answer, or undefined when the lease ran out before anything was sent. */
+async function send(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  held: HeldLease,
+): Promise<RawAnswer | undefined> {
+  const deadline = deadlineSignal(context, context.times.answerDeadlineMs);
+  try {
+    return await sendRefresh(context.world, plan.client, {
+      refreshToken: plan.refreshToken,
+      signal: deadline.signal,
+      // Point of no return. The provider may burn the token the moment it reads our request. This is looked at when the
+      // connection stands, immediately before the first byte: a pause until here may have cost us the lease.
+      beforeSend: () => held.assertTimeLeft(),
+    });
+  } catch (error) {
+    if (error instanceof NotSentError) {
+      await plan.slot.discard();
+      if (await settleNotSent(context, plan, claim, held.lapsed)) return undefined;
+      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+        cause: error,
+        retryAfterMs: claim.backOffMs,
+      });
+    }
+    // What is not known to be unsent may have been processed. A defect of ours in here is no exception to that.
+    await plan.slot.discard();
+    throw await settleLostAnswer(context, plan, claim, error);
+  } finally {
+    deadline.clear();
+  }
+}
+
+/** A spool that fails now is no reason to drop the answer: the database may still take it. */
+async function keep(context: VaultContext, plan: RefreshPlan, claim: Claim, answer: RawAnswer): Promise<void> {
+  try {
+    await plan.slot.keep(claim.head, plan.tenantKeys, answer);
+  } catch (error) {
+    context.logger.error('an answer could not be spooled', {
+      grant: claim.lease.grantId,
+      code: isGrantryError(error) ? error.code : 'spool',
+    });
+  }
+}

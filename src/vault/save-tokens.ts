@@ -1,0 +1,185 @@
+import { newUuid } from '../base/ids.ts';
+import type { Secret } from '../base/secret.ts';
+import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import type { TokenSet } from '../oauth/types.ts';
+import { finishAttempt, pruneAttempts } from '../storage/attempts.ts';
+import { insertCandidate, retireCandidate, supersedeCandidates } from '../storage/candidates.ts';
+import { type GrantRow, lockGrant, mergeMetadata } from '../storage/grants.ts';
+import { type Lease, raiseDoubt, saveTokens } from '../storage/leases.ts';
+import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { queueRevocation } from './revocations.ts';
+import { sealCandidate, sealTokens } from './tokens.ts';
+
+/** The attempt that brought tokens: just now, or in a life before a crash. */
+export interface TokenAttempt {
+  readonly lease: Lease;
+  readonly attemptId: string;
+  /** The candidate whose token was spent; null when it was the stored one. */
+  readonly candidateId: string | null;
+  readonly provider: string;
+  /** What goes on when the answer has no refresh token (RFC 6749 section 6). */
+  readonly spentToken: Secret;
+  readonly tenantKeys: PinnedTenant;
+}
+
+/** Attempts on older generations than this many back are forgotten. */
+const generationsRemembered = 2;
+
+/**
+ * Saves tokens as the next generation, or parks them when the lease is no longer ours. Either way they are durable when
+ * this returns.
+ */
+export async function commitTokens(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: TokenSet,
+): Promise<'saved' | 'parked' | 'nothing'> {
+  const fingerprint = await fingerprinter(context);
+  const { lease } = attempt;
+  const { tenant, grantId } = lease;
+  const refreshToken = tokens.refreshToken ?? attempt.spentToken;
+  const generation = lease.generation + 1;
+  const sealed = sealTokens(attempt.tenantKeys, { id: grantId, generation }, { ...tokens, refreshToken });
+  return changing(context, async (change) => {
+    const { tx, now } = change;
+    const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+    const saved = await saveTokens(tx, now, lease, {
+      ...sealed,
+      token_expiry: new Date(tokens.expiresAt).toISOString(),
+      token_type: tokens.tokenType,
+      obtained_at: context.world.now(),
+      refresh_fingerprint: fingerprint(refreshToken),
+      at: isoNow(context),
+      atMs: context.world.now(),
+      ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
+    });
+    if (!saved || row === undefined) {
+      return parkTokens(context, change, attempt, {
+        refreshToken,
+        accessToken: tokens.accessToken,
+        expiresAt: tokens.expiresAt,
+      });
+    }
+    await finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
+    await keepMetadata(context, change, row, tokens.metadata);
+    // Candidates of this same generation stay: which successor the provider honours is known only when one is refused.
+    await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
+    if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
+    await pruneAttempts(tx, { tenant, grantId, belowGeneration: lease.generation - generationsRemembered });
+    await change.record({
+      type: row.state === 'reauthorization_required' ? 'grant.revived' : 'grant.refreshed',
+      tenant,
+      grantId,
+      provider: row.provider,
+      account: row.account,
+      from: row.state,
+      to: 'active',
+      generation,
+      reason: null,
+      details: { fingerprint: fingerprint(refreshToken) },
+    });
+    return 'saved';
+  });
+}
+
+/**
+ * Keeps tokens that cannot be saved: somebody else had the lease by the time they came. They are never dropped, since the
+ * provider may honour them alone. A condemned grant is revived by them.
+ *
+ * `nothing`: they are known already, belong to an authorization that is over, or hold nothing that could be spent.
+ */
+export async function parkTokens(
+  context: VaultContext,
+  change: ChangeTransaction,
+  attempt: TokenAttempt,
+  tokens: { refreshToken: Secret; accessToken: Secret | null; expiresAt: number | null },
+): Promise<'parked' | 'nothing'> {
+  const { tx, now } = change;
+  const { tenant, grantId, generation, fence } = attempt.lease;
+  const fingerprint = (await fingerprinter(context))(tokens.refreshToken);
+  const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+  const finish = (outcome: 'parked' | 'saved') =>
+    finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome, detail: null });
+  if (row === undefined) return 'nothing';
+  if (row.state === 'disconnected') {
+    // The tenant left while we asked. What came back must not outlive that: it is revoked, not kept.
+    await queueRevocation(context, change, row, { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys });
+    await finish('parked');
+    return 'nothing';
+  }
+  const known = row.refresh_fingerprint === fingerprint;
+  if (known || generation < row.authorized_generation) {
+    await finish(known ? 'saved' : 'parked');
+    return 'nothing';
+  }
+  const id = newUuid(context.world);
+  const isNew = await insertCandidate(tx, now, {
+    id,
+    client_id: tenant,
+    grant_id: grantId,
+    fence,
+    generation,
+    token_fingerprint: fingerprint,
+    state: 'untested',
+    tokens: sealCandidate(
+      attempt.tenantKeys,
+      { id, generation },
+      {
+        refreshToken: tokens.refreshToken.reveal(),
+        accessToken: tokens.accessToken?.reveal() ?? null,
+        expiresAt: tokens.expiresAt,
+      },
+    ),
+  });
+  await finish('parked');
+  if (!isNew) return 'nothing';
+  await doubtAfterParking(context, change, row, generation);
+  return 'parked';
+}
+
+/**
+ * While the row still has the generation that was spent, its stored token is older than the candidate, so the candidate
+ * is due at once. A condemned grant has been given up without this token: it lives again.
+ */
+async function doubtAfterParking(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: GrantRow,
+  generation: number,
+): Promise<void> {
+  const condemned = row.state === 'reauthorization_required';
+  const stale = row.generation === generation;
+  if (!condemned && !stale) return;
+  const grant = { tenant: row.client_id, grantId: row.id };
+  await raiseDoubt(change.tx, change.now, {
+    ...grant,
+    reason: 'candidate',
+    at: isoNow(context),
+    from: ['active', 'uncertain', 'suspect', 'reauthorization_required'],
+  });
+  await change.record({
+    type: condemned ? 'grant.revived' : 'grant.parked',
+    ...grant,
+    provider: row.provider,
+    account: row.account,
+    from: row.state,
+    to: 'uncertain',
+    generation: row.generation,
+    reason: 'candidate',
+  });
+}
+
+/** Writes what the answer said beside the tokens, if it says something new; what others keep there stays. */
+async function keepMetadata(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: GrantRow,
+  members: Readonly<Record<string, string>>,
+): Promise<void> {
+  // The metadata column holds a JSON object; it is checked on its way in.
+  const known = JSON.parse(row.metadata) as Record<string, unknown>;
+  const news = Object.entries(members).filter(([name, value]) => known[name] !== value);
+  if (news.length === 0) return;
+  const grant = { tenant: row.client_id, id: row.id };
+  await mergeMetadata(change.tx, context.store.kind, grant, Object.fromEntries(news));
+}

@@ -1,0 +1,250 @@
+import { GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
+import { readTokenAnswer, salvageTokens } from '../oauth/answer.ts';
+import type { RawAnswer, TokenOutcome } from '../oauth/types.ts';
+import type { ErrorClass } from '../providers/definition.ts';
+import { finishAttempt } from '../storage/attempts.ts';
+import { lockGrant, readGrant } from '../storage/grants.ts';
+import { type GrantVerdict, releaseLease, settleLease } from '../storage/leases.ts';
+import { deleteTokenRequest } from '../storage/token-requests.ts';
+import type { Claim } from './claim.ts';
+import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
+import type { RefreshPlan } from './refresh-plan.ts';
+import { mustReauthorize } from './refusals.ts';
+import { commitTokens, parkTokens } from './save-tokens.ts';
+import { judgeRefusal } from './verdict.ts';
+
+/** Tokens that arrived may wait for a database that is down for as long as it takes; the pause grows up to this. */
+const commitPauseMsMax = 5_000;
+
+/**
+ * Understands an answer and writes what follows from it. Returns `saved`, or `again` when another token is to be tried at
+ * once.
+ *
+ * @throws {GrantryError} everything else that a caller must know; the grant's row says the same by then
+ */
+export async function settleAnswer(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  raw: RawAnswer,
+): Promise<'saved' | 'again'> {
+  const outcome = readTokenAnswer(plan.definition, raw, 'refresh', context.world.now());
+  if (outcome.kind === 'tokens') {
+    await untilStored(context, () => commitTokens(context, attemptOf(plan, claim), outcome.tokens));
+    await plan.slot.committed().catch(() => {
+      // The file stays under its first name and is replayed later, which changes nothing.
+    });
+    return 'saved';
+  }
+  if (outcome.kind === 'unknown') {
+    const parked = await salvage(context, plan, claim, raw);
+    if (parked) return 'again';
+    await plan.slot.discard();
+    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), 'provider_error');
+  }
+  await plan.slot.discard();
+  if (outcome.class === 'grant_refused') return refused(context, plan, claim, outcome);
+  throw await settleFailure(context, plan, claim, outcome);
+}
+
+/** What a commit needs to know of the attempt that brought the tokens. */
+export function attemptOf(plan: RefreshPlan, claim: Claim) {
+  return {
+    lease: claim.lease,
+    attemptId: claim.attemptId,
+    candidateId: plan.candidateId,
+    provider: plan.row.provider,
+    spentToken: plan.refreshToken,
+    tenantKeys: plan.tenantKeys,
+  };
+}
+
+/** Nothing was sent: the attempt is taken back. True when only our lease had run out, so that trying again is due. */
+export async function settleNotSent(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  lapsed: boolean,
+): Promise<boolean> {
+  await changing(context, async ({ tx, now }) => {
+    await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', lapsed ? 'the lease ran out' : 'not reached'));
+    await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
+    if (lapsed) await releaseLease(tx, claim.lease);
+    else await settleLease(tx, now, claim.lease, unchanged(context, claim, 'provider_unavailable', claim.backOffMs));
+  });
+  return lapsed;
+}
+
+/**
+ * The request was sent and nobody knows what became of it. Returns the error for the caller.
+ *
+ * Where nothing rotates, nothing can be lost. Elsewhere the grant is uncertain from here on, and the provider's class says
+ * when the spent token may be tried again: inside the overlap, at leisure, or, at a strict provider, not before our own
+ * first request can no longer be under way.
+ */
+export async function settleLostAnswer(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  cause: unknown,
+  code: GrantryErrorCode = 'provider_unavailable',
+): Promise<GrantryError> {
+  if (isGrantryError(cause, 'provider_misconfigured')) {
+    await settleNotSent(context, plan, claim, false);
+    return cause;
+  }
+  const { rotation, overlapSeconds } = plan.definition.refreshToken;
+  const rotates = rotation !== 'none';
+  const strict = plan.leaseKind === 'strict';
+  const passedMs = context.world.monotonic() - claim.claimedAt;
+  const retryInMs = strict ? Math.max(0, context.times.strictLeaseMs - passedMs) : claim.backOffMs;
+  const at = isoNow(context);
+  await changing(context, async (change) => {
+    const { tx, now } = change;
+    await finishAttempt(tx, now, attemptEnd(claim, 'unknown', 'the answer was lost'));
+    const verdict: GrantVerdict = rotates
+      ? {
+          state: 'uncertain',
+          reason: 'answer_lost',
+          retryInMs,
+          keepLease: strict,
+          at,
+          overlapInMs: rotation === 'timed_overlap' ? overlapSeconds * 1_000 - passedMs : null,
+        }
+      : unchanged(context, claim, code, claim.backOffMs);
+    const settled = await settleLease(tx, now, claim.lease, verdict);
+    if (settled && rotates && claim.state !== 'uncertain')
+      await recordState(change, plan, claim, 'uncertain', 'answer_lost');
+  });
+  if (!rotates)
+    return new GrantryError(code, 'The provider gave no usable answer.', { cause, retryAfterMs: retryInMs });
+  return new GrantryError('refresh_uncertain', 'A refresh was sent and its answer was lost.', {
+    cause,
+    retryAfterMs: retryInMs,
+  });
+}
+
+async function refused(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  outcome: Extract<TokenOutcome, { kind: 'refused' }>,
+): Promise<'again'> {
+  const { tenant, grantId, fence } = claim.lease;
+  const state = await changing(context, async (change) => {
+    await finishAttempt(change.tx, change.now, attemptEnd(claim, 'refused', outcome.error));
+    const row = await lockGrant(change.tx, context.store.kind, tenant, grantId);
+    // Whoever lost the lease meanwhile was refused a token that somebody else may have replaced: it decides nothing.
+    if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
+    return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
+  });
+  if (state === undefined || state === 'uncertain') return 'again';
+  if (state === 'suspect') {
+    throw new GrantryError(
+      'refresh_uncertain',
+      'The provider refused the refresh token once; that is being confirmed.',
+      {
+        retryAfterMs: context.times.suspectConfirmMs,
+      },
+    );
+  }
+  const row = await readGrant(context.store.db, tenant, grantId);
+  throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: 'refused' });
+}
+
+const failureCodes = {
+  client_refused: 'provider_misconfigured',
+  throttled: 'provider_throttled',
+  unavailable: 'provider_unavailable',
+  scope_refused: 'insufficient_scope',
+  not_understood: 'provider_error',
+} as const satisfies Record<Exclude<ErrorClass, 'grant_refused'>, GrantryErrorCode>;
+
+const failureTexts = {
+  client_refused: 'The provider refuses this app',
+  throttled: 'The provider allows no more tokens now',
+  unavailable: 'The provider cannot serve the request now',
+  scope_refused: 'The provider refuses the scope',
+  not_understood: 'The provider gave an answer that nobody understands',
+} as const satisfies Record<keyof typeof failureCodes, string>;
+
+/** The provider answered, and not about the grant: no word of it can harm the grant. */
+async function settleFailure(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  outcome: Extract<TokenOutcome, { kind: 'refused' }>,
+): Promise<GrantryError> {
+  if (outcome.class === 'grant_refused') throw new GrantryError('internal', 'a refusal was taken for a failure');
+  // A server that fails after it has burnt the token answers just like one that failed before.
+  if (outcome.class === 'unavailable' && plan.definition.refreshToken.rotation !== 'none') {
+    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`));
+  }
+  const code = failureCodes[outcome.class];
+  const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
+  const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
+  const retryInMs = outcome.retryAfterMs ?? throttledMs;
+  await changing(context, async ({ tx, now }) => {
+    await finishAttempt(tx, now, attemptEnd(claim, 'failed', outcome.error));
+    await settleLease(tx, now, claim.lease, unchanged(context, claim, code, retryInMs));
+  });
+  const said = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;
+  return new GrantryError(code, `${failureTexts[outcome.class]} (${said}).`, { retryAfterMs: retryInMs });
+}
+
+/** A cut answer may hold the only copy of the living refresh token: what is complete in it becomes a candidate. */
+async function salvage(context: VaultContext, plan: RefreshPlan, claim: Claim, raw: RawAnswer): Promise<boolean> {
+  const found = salvageTokens(raw);
+  if (found === null || found.refreshToken === null) return false;
+  const { refreshToken, accessToken } = found;
+  await untilStored(context, () =>
+    changing(context, (change) =>
+      parkTokens(context, change, attemptOf(plan, claim), { refreshToken, accessToken, expiresAt: null }),
+    ),
+  );
+  return true;
+}
+
+/** Tokens exist in memory and in the spool now: the database is asked until it takes them. */
+async function untilStored<T>(context: VaultContext, store: () => Promise<T>): Promise<T> {
+  for (let pauseMs = 100; ; pauseMs = Math.min(commitPauseMsMax, pauseMs * 2)) {
+    try {
+      return await store();
+    } catch (error) {
+      if (!isGrantryError(error, 'storage_unavailable') || context.closing()) throw error;
+      context.logger.error('the database does not take an answer; it is kept in the spool and tried again', {});
+      await context.world.sleep(pauseMs);
+    }
+  }
+}
+
+function attemptEnd(claim: Claim, outcome: 'not_sent' | 'unknown' | 'refused' | 'failed', detail: string | null) {
+  return { tenant: claim.lease.tenant, id: claim.attemptId, outcome, detail };
+}
+
+/** The state stays; a reason and a time say why the next try waits. */
+function unchanged(context: VaultContext, claim: Claim, code: GrantryErrorCode, retryInMs: number): GrantVerdict {
+  return { state: claim.state, reason: code, retryInMs, at: isoNow(context) };
+}
+
+async function recordState(
+  change: ChangeTransaction,
+  plan: RefreshPlan,
+  claim: Claim,
+  to: 'uncertain',
+  reason: string,
+): Promise<void> {
+  const { tenant, grantId, generation } = claim.lease;
+  const { provider, account } = plan.row;
+  await change.record({
+    type: `grant.${to}`,
+    tenant,
+    grantId,
+    provider,
+    account,
+    from: claim.state,
+    to,
+    generation,
+    reason,
+  });
+}

@@ -1,0 +1,113 @@
+import type { Secret } from '../base/secret.ts';
+import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import { readTokenAnswer, salvageTokens } from '../oauth/answer.ts';
+import { findAttempt } from '../storage/attempts.ts';
+import { type GrantRow, readGrant } from '../storage/grants.ts';
+import { changing, fingerprinter, type VaultContext } from './context.ts';
+import { mayBeAlive } from './owner.ts';
+import { commitTokens, parkTokens, type TokenAttempt } from './save-tokens.ts';
+import type { SpoolEntry } from './spool.ts';
+import { openToken } from './tokens.ts';
+
+/**
+ * Commits answers that were spooled and whose holder did not live to commit them; of one grant, or of all.
+ *
+ * Replaying is idempotent by grant, generation and fence: an answer that is in the row already changes nothing, one whose
+ * lease is still the row's newest is saved, any other becomes a candidate. Returns how many answers changed something.
+ */
+export async function adoptSpooled(context: VaultContext, grantId?: string): Promise<number> {
+  const spool = await context.spool();
+  let adopted = 0;
+  for (const entry of await spool.list(grantId)) {
+    if (entry.head.owner.id === context.owner.id) continue;
+    if (await isTooOld(context, entry)) {
+      await entry.remove();
+      continue;
+    }
+    if (isLeftAlone(context, entry)) continue;
+    if (await adopt(context, entry)) adopted += 1;
+  }
+  return adopted;
+}
+
+/** Committed files are kept a while, for a database that comes back without its last commits. */
+async function isTooOld(context: VaultContext, entry: SpoolEntry): Promise<boolean> {
+  return entry.committed && entry.writtenAt + context.times.spoolKeptMs < context.world.now();
+}
+
+/** Whoever may still commit its own answer is given the time to. Of another host only the clock tells. */
+function isLeftAlone(context: VaultContext, entry: SpoolEntry): boolean {
+  const { owner } = entry.head;
+  if (!mayBeAlive(owner)) return false;
+  const isFresh = entry.writtenAt + context.times.marginMs > context.world.now();
+  return owner.host === context.owner.host || isFresh;
+}
+
+async function adopt(context: VaultContext, entry: SpoolEntry): Promise<boolean> {
+  const { head } = entry;
+  const row = await readGrant(context.store.db, head.tenant, head.grantId);
+  if (row === undefined) {
+    context.logger.warn('a spooled answer belongs to no grant of this database', { grant: head.grantId });
+    return false;
+  }
+  const attempt = await findAttempt(context.store.db, head);
+  // Committed, and the database still knows it: the usual case of a file that is only being kept.
+  if (attempt !== undefined && (attempt.outcome === 'saved' || attempt.outcome === 'parked')) {
+    await entry.committedNow();
+    return false;
+  }
+  // A generation that went on without this answer has it behind itself, unless the database lost its tail.
+  if (attempt === undefined && row.generation > head.generation) {
+    await entry.committedNow();
+    return false;
+  }
+  const tenantKeys = await context.keys.pin(head.tenant);
+  await fingerprinter(context);
+  const changed = await commitAnswer(context, entry, row, tenantKeys);
+  await entry.committedNow();
+  context.logger.info('a spooled answer was adopted', { tenant: head.tenant, grant: head.grantId, changed });
+  return changed;
+}
+
+async function commitAnswer(
+  context: VaultContext,
+  entry: SpoolEntry,
+  row: GrantRow,
+  tenantKeys: PinnedTenant,
+): Promise<boolean> {
+  const { head } = entry;
+  const raw = entry.read(tenantKeys);
+  const definition = await context.providers.require(row.provider);
+  const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
+  const lease = {
+    tenant: head.tenant,
+    grantId: head.grantId,
+    generation: head.generation,
+    owner: head.owner.id,
+    fence: head.fence,
+  };
+  const base = {
+    lease,
+    attemptId: head.attemptId,
+    candidateId: head.candidateId,
+    provider: row.provider,
+    tenantKeys,
+  };
+  if (outcome.kind === 'tokens') {
+    const spentToken = outcome.tokens.refreshToken ?? spentTokenOf(tenantKeys, row, head.generation);
+    // Without a refresh token of its own, and with the stored one replaced since, the answer has nothing to keep.
+    if (spentToken === null) return false;
+    const attempt: TokenAttempt = { ...base, spentToken };
+    return (await commitTokens(context, attempt, outcome.tokens)) !== 'nothing';
+  }
+  const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
+  if (refreshToken === null) return false;
+  const attempt: TokenAttempt = { ...base, spentToken: refreshToken };
+  const tokens = { refreshToken, accessToken, expiresAt: null };
+  const parked = await changing(context, (change) => parkTokens(context, change, attempt, tokens));
+  return parked === 'parked';
+}
+
+function spentTokenOf(tenantKeys: PinnedTenant, row: GrantRow, generation: number): Secret | null {
+  return row.generation === generation ? openToken(tenantKeys, row, 'refresh_token') : null;
+}

@@ -1,0 +1,214 @@
+import { constants } from 'node:fs';
+import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { GrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
+import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import type { RawAnswer } from '../oauth/types.ts';
+import type { Owner } from './owner.ts';
+
+/** Room that is written before a refresh token is spent: a full disk must be noticed before, not after. */
+const reservedBytes = 16_384;
+
+const spoolHead = z.strictObject({
+  version: z.literal(1),
+  tenant: z.string(),
+  grantId: z.string(),
+  attemptId: z.string(),
+  generation: z.number(),
+  fence: z.number(),
+  /** The fingerprint of the token that was spent. */
+  tokenFingerprint: z.string(),
+  candidateId: z.string().nullable(),
+  owner: z.object({ id: z.string(), host: z.string(), pid: z.number() }),
+  at: z.number(),
+});
+
+/** Which attempt a spooled answer belongs to. Nothing in it is secret. */
+export type SpoolHead = z.output<typeof spoolHead>;
+
+const spooledAnswer = z.object({
+  status: z.number(),
+  contentType: z.string().nullable(),
+  retryAfter: z.string().nullable(),
+  body: z.string().nullable(),
+  incomplete: z.boolean(),
+  requestedAt: z.number(),
+});
+
+/** A file that waits for an answer: its room on the disk is taken already. */
+export interface SpoolSlot {
+  /** Seals the answer into the file and flushes it. */
+  keep(head: SpoolHead, tenant: PinnedTenant, answer: RawAnswer): Promise<void>;
+  /** The answer is committed: the file is kept a while for a database that loses its tail. */
+  committed(): Promise<void>;
+  /** No answer worth keeping came. */
+  discard(): Promise<void>;
+}
+
+/** An answer found in the spool. */
+export interface SpoolEntry {
+  readonly head: SpoolHead;
+  readonly committed: boolean;
+  /** When the file was written, in milliseconds since 1970. */
+  readonly writtenAt: number;
+  read(tenant: PinnedTenant): RawAnswer;
+  committedNow(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/**
+ * Token answers on a local disk, one sealed and flushed file per attempt.
+ *
+ * From the moment an answer arrives until it is committed, it exists nowhere else: at a provider that rotates, a crash or
+ * a lost database in between would lose the grant. The file is written before anybody tries to understand the answer.
+ */
+export class Spool {
+  readonly directory: string;
+  readonly #owner: Owner;
+  #made = false;
+
+  constructor(directory: string, owner: Owner) {
+    this.directory = directory;
+    this.#owner = owner;
+  }
+
+  /** @throws {GrantryError} `storage_unavailable` when there is no room: then nothing may be spent. */
+  async reserve(attemptId: string): Promise<SpoolSlot> {
+    const path = join(this.directory, `${attemptId}.waiting`);
+    try {
+      await this.#makeDirectory();
+      const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+      try {
+        await file.write(Buffer.alloc(reservedBytes));
+        await file.datasync();
+      } catch (error) {
+        await file.close();
+        await rm(path, { force: true });
+        throw error;
+      }
+      return this.#slot(file, path, attemptId);
+    } catch (error) {
+      throw new GrantryError('storage_unavailable', 'The spool cannot be written, so no refresh token is spent.', {
+        action: `Make room and write access for the spool directory ${this.directory}.`,
+        cause: error,
+      });
+    }
+  }
+
+  /** The answers in the spool, oldest first; of one grant if it is named. Unreadable files are left where they are. */
+  async list(grantId?: string): Promise<SpoolEntry[]> {
+    const names = await this.#names();
+    const entries: SpoolEntry[] = [];
+    for (const name of names.filter((each) => each.endsWith('.answer') || each.endsWith('.saved'))) {
+      const entry = await this.#entry(name);
+      if (entry !== undefined && (grantId === undefined || entry.head.grantId === grantId)) entries.push(entry);
+    }
+    return entries.sort((one, other) => one.writtenAt - other.writtenAt);
+  }
+
+  /** Removes reservations that a crash left behind; they hold nothing. */
+  async sweep(olderThan: number): Promise<void> {
+    for (const name of await this.#names()) {
+      if (!name.endsWith('.waiting')) continue;
+      const path = join(this.directory, name);
+      const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
+      if (writtenAt !== undefined && writtenAt < olderThan) await rm(path, { force: true });
+    }
+  }
+
+  get owner(): Owner {
+    return this.#owner;
+  }
+
+  async #makeDirectory(): Promise<void> {
+    if (this.#made) return;
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
+    await chmod(this.directory, 0o700);
+    this.#made = true;
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.directory);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      throw new GrantryError('storage_unavailable', 'The spool directory cannot be read.', { cause: error });
+    }
+  }
+
+  #slot(file: FileHandle, waiting: string, attemptId: string): SpoolSlot {
+    const answer = join(this.directory, `${attemptId}.answer`);
+    const saved = join(this.directory, `${attemptId}.saved`);
+    let kept = false;
+    return {
+      keep: async (head, tenant, raw) => {
+        const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
+        await file.truncate(Math.max(bytes.length, 0));
+        await file.write(bytes, 0, bytes.length, 0);
+        await file.datasync();
+        await file.close();
+        await rename(waiting, answer);
+        await this.#flushDirectory();
+        kept = true;
+      },
+      committed: async () => {
+        if (kept) await rename(answer, saved);
+      },
+      discard: async () => {
+        if (!kept) await file.close();
+        await rm(kept ? answer : waiting, { force: true });
+      },
+    };
+  }
+
+  async #flushDirectory(): Promise<void> {
+    const directory = await open(this.directory, constants.O_RDONLY);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  async #entry(name: string): Promise<SpoolEntry | undefined> {
+    const path = join(this.directory, name);
+    try {
+      const { size, mtimeMs } = await stat(path);
+      // The head, and the answer's JSON in base64 with escapes.
+      if (size > limits.answerBytesMax * 4) return undefined;
+      const [first = '', sealed = ''] = (await readFile(path, 'utf8')).split('\n');
+      const head = spoolHead.parse(JSON.parse(first));
+      return {
+        head,
+        committed: name.endsWith('.saved'),
+        writtenAt: mtimeMs,
+        read: (tenant) => readSealed(head, tenant, sealed),
+        committedNow: async () => {
+          if (name.endsWith('.answer')) await rename(path, path.replace(/\.answer$/, '.saved'));
+        },
+        remove: () => rm(path, { force: true }),
+      };
+    } catch {
+      // Removed meanwhile, or not ours: nothing that this file could tell is lost by leaving it alone.
+      return undefined;
+    }
+  }
+}
+
+/** A seal binds the answer to its attempt: a file renamed or edited does not open. */
+function spoolPlace(head: SpoolHead): { table: string; row: string; column: string; generation: number } {
+  return { table: 'spool', row: head.grantId, column: `${head.attemptId}:${head.fence}`, generation: head.generation };
+}
+
+function sealable(raw: RawAnswer): Secret {
+  return new Secret(JSON.stringify({ ...raw, body: raw.body?.reveal() ?? null }));
+}
+
+function readSealed(head: SpoolHead, tenant: PinnedTenant, sealed: string): RawAnswer {
+  const plain = tenant.open(spoolPlace(head), sealed).reveal();
+  const answer = spooledAnswer.parse(JSON.parse(plain));
+  return { ...answer, body: answer.body === null || answer.body === '' ? null : new Secret(answer.body) };
+}

@@ -1,0 +1,222 @@
+import { GrantryError } from '../base/errors.ts';
+import { type CheckedKey, checkKey, type GrantKey, newUuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { Secret } from '../base/secret.ts';
+import { resolveDc } from '../providers/data-centre.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { apiOrigin } from '../providers/hosts.ts';
+import { deleteCandidates } from '../storage/candidates.ts';
+import {
+  findGrant,
+  type GrantRow,
+  grantsWithRefreshToken,
+  insertGrant,
+  mergeMetadata,
+  replaceAuthorization,
+} from '../storage/grants.ts';
+import { tenantKeyStands } from '../storage/tenant-keys.ts';
+import { appFor } from './apps.ts';
+import { checkMetadata, checkScopes, checkSeconds, checkToken } from './checks.ts';
+import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { describeGrant } from './grants.ts';
+import { openToken, sealTokens } from './tokens.ts';
+import type { Grant, StoredTokens, TokensInput, VaultEventType } from './types.ts';
+
+/** Tokens of a new authorization, checked. */
+export interface NewAuthorization {
+  readonly app: string;
+  readonly accessToken: Secret | null;
+  /** `null`: the provider gave none this time, and the stored one goes on. */
+  readonly refreshToken: Secret | null;
+  readonly tokenType: string | null;
+  readonly expiresAtMs: number | null;
+  readonly scopes: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly event: VaultEventType;
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** How often a row may change under a writer before it gives up. */
+const triesMax = 5;
+
+/** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
+export async function storeTokens(context: VaultContext, key: GrantKey, input: TokensInput): Promise<StoredTokens> {
+  const checked = checkKey(key);
+  const definition = await context.providers.require(checked.provider);
+  const authorization = await checkTokens(context, checked, definition, input);
+  const unchanged = await keepUnchanged(context, checked, authorization);
+  const grant = unchanged ?? (await putAuthorization(context, checked, authorization));
+  return { grant, sharedWith: await holdersOf(context, grant, authorization.refreshToken) };
+}
+
+/**
+ * Makes a grant of a new authorization, or gives an existing one its tokens, as its next generation.
+ *
+ * A refresh that is in flight for the old authorization loses its lease and cannot overwrite the new one.
+ *
+ * @throws {GrantryError} `storage_unavailable` when the row keeps changing
+ */
+export async function putAuthorization(
+  context: VaultContext,
+  key: CheckedKey,
+  authorization: NewAuthorization,
+): Promise<Grant> {
+  await fingerprinter(context);
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    // Read fresh: another process may have shredded the tenant's keys since, and what the old ones seal nobody opens.
+    const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
+    const old = await findGrant(context.store.db, key);
+    const refreshToken =
+      authorization.refreshToken ?? (old === undefined ? null : openToken(tenantKeys, old, 'refresh_token'));
+    if (refreshToken === null) throw noRefreshToken(key);
+    const id = old?.id ?? newUuid(context.world);
+    const generation = (old?.generation ?? 0) + 1;
+    const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
+    const columns = await columnsOf(context, authorization, refreshToken, old);
+    const stored = await changing(context, async (change) => {
+      const { tx, now } = change;
+      const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(tx, context.store.kind, standing))) return false;
+      const written =
+        old === undefined
+          ? await insertGrant(tx, now, {
+              id,
+              client_id: key.tenant,
+              provider: key.provider,
+              account: key.account,
+              ...columns,
+              ...sealed,
+              generation,
+            })
+          : await replaceAuthorization(tx, now, old, { ...columns, ...sealed, generation });
+      if (!written) return false;
+      await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+      await recordStored(change, key, { id, generation, from: old?.state ?? null }, authorization);
+      return true;
+    });
+    if (!stored) continue;
+    const row = await findGrant(context.store.db, key);
+    if (row !== undefined) return describeGrant(context, row);
+  }
+  throw new GrantryError('storage_unavailable', 'The grant keeps changing while its tokens are stored.');
+}
+
+async function columnsOf(
+  context: VaultContext,
+  authorization: NewAuthorization,
+  refreshToken: Secret,
+  old: GrantRow | undefined,
+) {
+  const fingerprint = await fingerprinter(context);
+  const { expiresAtMs } = authorization;
+  // What a tombstone still says belongs to a grant that is over.
+  const kept =
+    old === undefined || old.state === 'disconnected' ? {} : (JSON.parse(old.metadata) as Record<string, unknown>);
+  return {
+    token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
+    scopes: authorization.scopes.join(','),
+    metadata: JSON.stringify({ ...kept, ...authorization.metadata }),
+    app: authorization.app,
+    token_type: authorization.tokenType,
+    obtained_at: expiresAtMs === null ? null : context.world.now(),
+    refresh_fingerprint: fingerprint(refreshToken),
+    at: isoNow(context),
+  };
+}
+
+/** The same refresh token once more, and nothing newer beside it: what is stored may be newer than what is given. */
+async function keepUnchanged(
+  context: VaultContext,
+  key: CheckedKey,
+  authorization: NewAuthorization,
+): Promise<Grant | null> {
+  const { refreshToken, accessToken, app } = authorization;
+  if (refreshToken === null || accessToken !== null) return null;
+  const row = await findGrant(context.store.db, key);
+  if (row === undefined || row.state !== 'active' || row.app !== app) return null;
+  if (row.refresh_fingerprint !== (await fingerprinter(context))(refreshToken)) return null;
+  await changing(context, ({ tx }) =>
+    mergeMetadata(tx, context.store.kind, { tenant: row.client_id, id: row.id }, authorization.metadata),
+  );
+  const merged = await findGrant(context.store.db, key);
+  return merged === undefined ? null : describeGrant(context, merged);
+}
+
+async function checkTokens(
+  context: VaultContext,
+  key: CheckedKey,
+  definition: ProviderDefinition,
+  input: TokensInput,
+): Promise<NewAuthorization> {
+  if (input === null || typeof input !== 'object') throw new GrantryError('invalid_request', 'The tokens are missing.');
+  const refreshToken = checkToken('refresh token', input.refreshToken);
+  const accessToken = input.accessToken === undefined ? null : checkToken('access token', input.accessToken);
+  const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
+  const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
+  const metadata = checkMetadata(input.metadata);
+  if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
+  if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  const app = await appFor(context, { tenant: key.tenant, provider: key.provider, app: input.app });
+  return {
+    app: app.name,
+    refreshToken,
+    // An access token without a known end is not worth keeping: the first hand-out refreshes.
+    accessToken: expiresIn === null ? null : accessToken,
+    tokenType: null,
+    expiresAtMs: accessToken === null || expiresIn === null ? null : context.world.now() + expiresIn * 1_000,
+    scopes: checkScopes(input.scopes ?? []),
+    metadata,
+    event: 'grant.stored',
+  };
+}
+
+function checkDc(definition: ProviderDefinition, dc: unknown): string {
+  if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a text.');
+  return resolveDc(definition, dc);
+}
+
+function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): string {
+  const accepted = apiOrigin(definition, apiDomain);
+  if (accepted !== null) return accepted;
+  throw new GrantryError('invalid_request', `metadata.api_domain is not a host of ${definition.id}.`);
+}
+
+async function recordStored(
+  change: ChangeTransaction,
+  key: CheckedKey,
+  grant: { id: string; generation: number; from: string | null },
+  authorization: NewAuthorization,
+): Promise<void> {
+  await change.record({
+    type: authorization.event,
+    tenant: key.tenant,
+    provider: key.provider,
+    account: key.account,
+    grantId: grant.id,
+    from: grant.from,
+    to: 'active',
+    generation: grant.generation,
+    reason: null,
+    ...(authorization.details === undefined ? {} : { details: authorization.details }),
+  });
+}
+
+/** Other grants with the same refresh token share the provider's limits with this one, and die with it. */
+async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secret | null): Promise<GrantKey[]> {
+  if (refreshToken === null) return [];
+  const fingerprint = (await fingerprinter(context))(refreshToken);
+  const holders = await grantsWithRefreshToken(context.store.db, fingerprint);
+  return holders
+    .filter((row) => row.id !== grant.id)
+    .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }));
+}
+
+function noRefreshToken(key: CheckedKey): GrantryError {
+  return new GrantryError(
+    'authorization_failed',
+    `${key.provider} gave no refresh token, so the grant could not be kept.`,
+    {
+      action: 'Remove the app under the connected apps of the account at the provider, then connect again.',
+    },
+  );
+}

@@ -1,0 +1,142 @@
+import { GrantryError } from '../base/errors.ts';
+import type { GrantKey } from '../base/ids.ts';
+import { getApp, listAllApps, putAppOf, removeApp } from './apps.ts';
+import type { VaultContext } from './context.ts';
+import { ChangeFeed } from './feed.ts';
+import { getGrant, listGrants } from './grants.ts';
+import { HandOut } from './hand-out.ts';
+import { Memory } from './memory.ts';
+import { retireOwner } from './owner.ts';
+import type {
+  AccessToken,
+  AuthorizeInput,
+  Disconnected,
+  GetAccessTokenOptions,
+  Grant,
+  HealthReport,
+  StoredTokens,
+  TokensInput,
+  Vault,
+  VaultRequest,
+} from './types.ts';
+
+export interface OpenVaultOptions {
+  backgroundRefresh: boolean;
+  staleHandOutMs: number;
+  /** Tells everything that waits without end to give up. */
+  close(): void;
+}
+
+/** The vault's front: each call names the file that does it. What a reader of tokens never needs is loaded when called. */
+export class OpenVault implements Vault {
+  readonly #context: VaultContext;
+  readonly #options: OpenVaultOptions;
+  readonly #memory = new Memory();
+  readonly #feed: ChangeFeed;
+  readonly #handOut: HandOut;
+  #closed: Promise<void> | undefined;
+
+  constructor(context: VaultContext, options: OpenVaultOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#feed = new ChangeFeed(context, this.#memory);
+    this.#handOut = new HandOut({ context, memory: this.#memory, feed: this.#feed, ...options });
+  }
+
+  readonly apps: Vault['apps'] = {
+    put: async (name, app) => (await putAppOf(this.#open(), name, app)).app,
+    get: async (name) => getApp(this.#open(), name),
+    list: async () => listAllApps(this.#open()),
+    remove: async (name) => removeApp(this.#open(), name),
+  };
+
+  readonly grants: Vault['grants'] = {
+    get: async (key) => getGrant(this.#open(), key),
+    list: async (filter) => listGrants(this.#open(), filter),
+  };
+
+  readonly providers: Vault['providers'] = {
+    put: async (definition) => (await this.#open().providers.put(definition)).definition,
+    get: async (id) => this.#open().providers.get(id),
+    list: async () => this.#open().providers.list(),
+    remove: async (id) => this.#open().providers.remove(id),
+  };
+
+  getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
+    if (this.#closed !== undefined) return Promise.reject(closedError());
+    return this.#handOut.get(key, options);
+  }
+
+  async rejectAccessToken(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken> {
+    this.#open();
+    return this.#handOut.reject(key, generation, options);
+  }
+
+  async fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response> {
+    const { callApi } = await import('./api.ts');
+    return callApi(this.#open(), this.#handOut, key, pathOrUrl, init);
+  }
+
+  async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
+    const { authorize } = await import('./authorize.ts');
+    return authorize(this.#open(), input);
+  }
+
+  async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
+    const { completeAuthorization } = await import('./authorize.ts');
+    const grant = await completeAuthorization(this.#open(), callbackUrl);
+    this.#memory.forget(grant);
+    return grant;
+  }
+
+  async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
+    const { redeemCode } = await import('./authorize.ts');
+    const grant = await redeemCode(this.#open(), key, input);
+    this.#memory.forget(grant);
+    return grant;
+  }
+
+  async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
+    const { storeTokens } = await import('./store-tokens.ts');
+    const stored = await storeTokens(this.#open(), key, tokens);
+    this.#memory.forget(stored.grant);
+    return stored;
+  }
+
+  async disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected> {
+    const { disconnect } = await import('./disconnect.ts');
+    return disconnect(this.#open(), key, { ...options, forget: (checked) => this.#memory.forget(checked) });
+  }
+
+  async health(key: GrantKey): Promise<HealthReport> {
+    const { checkHealth } = await import('./health.ts');
+    return checkHealth(this.#open(), this.#handOut, key);
+  }
+
+  /** Finishes what must not be cut off: refreshes past their point of no return. Then lets go of the database. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#options.close();
+    await this.#handOut.close();
+    await this.#feed.close();
+    retireOwner(this.#context.owner);
+    await this.#context.store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #open(): VaultContext {
+    if (this.#closed !== undefined) throw closedError();
+    return this.#context;
+  }
+}
+
+function closedError(): GrantryError {
+  return new GrantryError('invalid_request', 'This vault was closed.', { action: 'Open it again: openVault(…)' });
+}

@@ -1,0 +1,142 @@
+import { limits } from '../base/limits.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
+import { buryCandidate, newestCandidate } from '../storage/candidates.ts';
+import type { GrantRow } from '../storage/grants.ts';
+import { type GrantVerdict, settleLease } from '../storage/leases.ts';
+import { type ChangeTransaction, isoNow, type VaultContext } from './context.ts';
+import type { RefreshPlan } from './refresh-plan.ts';
+
+/** What a refusal means, seen with everything else that is known. */
+export interface RefusalEvidence {
+  readonly definition: ProviderDefinition;
+  readonly row: GrantRow;
+  /** The token that was refused was a candidate's. */
+  readonly wasCandidate: boolean;
+  /** Other candidates wait to be tried. */
+  readonly candidatesLeft: boolean;
+  /** Attempts on this generation, ours left out. */
+  readonly others: readonly AttemptRow[];
+  /** By the database's clock. */
+  readonly nowMs: number;
+  /** How long an open attempt may still bring an answer. */
+  readonly flightMs: number;
+  readonly confirmMs: number;
+}
+
+type RefusedState = 'uncertain' | 'suspect' | 'reauthorization_required';
+
+export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly state: RefusedState };
+
+/**
+ * Decides what a provider's refusal says about a grant (invariant I4: no false death).
+ *
+ * A refusal is evidence, not a verdict. The newest known token must have been refused, with no other attempt that may
+ * still bring tokens and no candidate left, and it must have been refused twice with time in between: providers refuse by
+ * mistake, too. Only a lost answer at a strict provider needs no second look: there the refusal is what a spent token
+ * looks like, and trying it again could do harm.
+ */
+export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
+  const { row, others, definition } = evidence;
+  // Something newer is at hand, or the stored token has not been tried after a candidate failed: look at once.
+  if (evidence.candidatesLeft || evidence.wasCandidate) {
+    return { state: 'uncertain', reason: 'candidate', retryInMs: 0 };
+  }
+  const flying = others.find(
+    (attempt) => attempt.outcome === 'open' && attempt.started_at + evidence.flightMs > evidence.nowMs,
+  );
+  if (flying !== undefined) {
+    const retryInMs = flying.started_at + evidence.flightMs - evidence.nowMs;
+    return { state: 'uncertain', reason: 'other_attempt_open', retryInMs };
+  }
+  const rotates = definition.refreshToken.rotation !== 'none';
+  const lost = rotates && others.some((attempt) => attempt.outcome === 'unknown' || attempt.outcome === 'open');
+  const reason = lost ? 'lost_rotation' : 'refused';
+  if (lost && definition.refreshToken.rotation === 'strict') {
+    return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+  }
+  if (row.state !== 'suspect') return { state: 'suspect', reason, retryInMs: evidence.confirmMs };
+  return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+}
+
+/** Reads what else is known, weighs a refusal and writes what follows. False when the lease was no longer ours. */
+export async function judgeRefusal(
+  context: VaultContext,
+  plan: RefreshPlan,
+  change: ChangeTransaction,
+  row: GrantRow,
+  refused: { fence: number; error: string | null },
+): Promise<RefusedState | undefined> {
+  const { tx, now } = change;
+  const tenant = row.client_id;
+  const grant = { tenant, grantId: row.id };
+  if (plan.candidateId !== null) await buryCandidate(tx, { tenant, id: plan.candidateId });
+  const candidate = await newestCandidate(tx, { ...grant, authorizedGeneration: row.authorized_generation });
+  const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
+  const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
+  const verdict = weighRefusal({
+    definition: plan.definition,
+    row,
+    wasCandidate: plan.candidateId !== null,
+    candidatesLeft: candidate !== undefined,
+    others: attempts.filter((attempt) => attempt.id !== plan.attemptId),
+    nowMs,
+    flightMs: context.times.answerDeadlineMs + context.times.marginMs,
+    confirmMs: context.times.suspectConfirmMs,
+  });
+  const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
+  if (!(await settleLease(tx, now, lease, { ...verdict, at: isoNow(context) }))) return undefined;
+  if (verdict.state !== row.state) {
+    await change.record({
+      type: `grant.${verdict.state}`,
+      ...grant,
+      provider: row.provider,
+      account: row.account,
+      from: row.state,
+      to: verdict.state,
+      generation: row.generation,
+      reason: verdict.reason,
+      details: { error: refused.error },
+    });
+  }
+  return verdict.state;
+}
+
+/**
+ * Where the provider punishes every replay so hard that its definition forbids it, a grant whose answer was lost is given
+ * up without another request. Its tokens stay sealed. True when that was done.
+ */
+export async function condemnUnreplayable(
+  context: VaultContext,
+  plan: RefreshPlan,
+  change: ChangeTransaction,
+  claim: { fence: number; abandoned: number },
+): Promise<boolean> {
+  const { row, definition } = plan;
+  if (definition.refreshToken.rotation !== 'strict' || definition.refreshToken.replayAfterLoss) return false;
+  const lost = claim.abandoned > 0 || plan.prior.some((attempt) => attempt.outcome === 'unknown');
+  if (!lost || plan.candidateId !== null) return false;
+  const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
+  await settleLease(
+    change.tx,
+    change.now,
+    { ...grant, owner: context.owner.id, fence: claim.fence },
+    {
+      state: 'reauthorization_required',
+      reason: 'lost_rotation',
+      retryInMs: null,
+      condemned: true,
+      at: isoNow(context),
+    },
+  );
+  await change.record({
+    type: 'grant.reauthorization_required',
+    ...grant,
+    provider: row.provider,
+    account: row.account,
+    from: row.state,
+    to: 'reauthorization_required',
+    reason: 'lost_rotation',
+  });
+  return true;
+}

@@ -1,0 +1,65 @@
+import { GrantryError } from '../base/errors.ts';
+import { randomFraction, type World } from '../base/world.ts';
+import { type GrantRow, peekGrant } from '../storage/grants.ts';
+import type { VaultContext } from './context.ts';
+
+/**
+ * Waits until somebody else's refresh has changed a grant's row, or its lease has ended.
+ *
+ * One poller per grant and process asks often at first and less often the longer it takes: a provider that answers in
+ * 100 ms costs its callers a few more, and one that hangs costs the database little.
+ *
+ * @throws {GrantryError} `refresh_uncertain` at `giveUpAt` (by `World.monotonic`)
+ */
+export async function waitForChange(context: VaultContext, seen: GrantRow, giveUpAt: number): Promise<void> {
+  const { world, times } = context;
+  const startedAt = world.monotonic();
+  for (;;) {
+    const elapsedMs = world.monotonic() - startedAt;
+    if (world.monotonic() >= giveUpAt) {
+      throw new GrantryError('refresh_uncertain', 'Another process is refreshing this grant and has not finished.', {
+        retryAfterMs: times.renewedLeaseMs,
+      });
+    }
+    const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / 8));
+    await world.sleep(pauseMs * (0.75 + randomFraction(world) / 2));
+    const row = await peekGrant(context.store.db, seen.client_id, seen.id);
+    if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;
+    if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
+    if (row.lease_until < (await context.store.nowMs())) return;
+  }
+}
+
+/** A signal that aborts after a while, by the world's clock. */
+export function deadlineSignal(context: VaultContext, ms: number): { signal: AbortSignal; clear(): void } {
+  const deadline = new AbortController();
+  const stop = new AbortController();
+  context.world.sleep(ms, stop.signal).then(
+    () => deadline.abort(new Error('the deadline has passed')),
+    () => {
+      // Cleared: the call ended in time.
+    },
+  );
+  return { signal: deadline.signal, clear: () => stop.abort(new Error('cleared')) };
+}
+
+/**
+ * Waits for a promise no longer than a caller may: the work itself goes on.
+ *
+ * @throws {GrantryError} what `late` makes
+ */
+export async function withinTime<T>(world: World, work: Promise<T>, ms: number, late: () => GrantryError): Promise<T> {
+  const stop = new AbortController();
+  const timer = world.sleep(ms, stop.signal).then(
+    () => {
+      throw late();
+    },
+    () => work,
+  );
+  try {
+    return await Promise.race([work, timer]);
+  } finally {
+    stop.abort(new Error('no longer waiting'));
+    timer.catch(() => {});
+  }
+}
