@@ -88,8 +88,7 @@ class WatchedDispatcher extends Dispatcher {
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     if (this.#dispatched) throw new Error('a request is never sent twice');
     this.#dispatched = true;
-    const reset = this.#beforeSend === undefined ? {} : { reset: true };
-    return this.#inner.dispatch({ ...options, ...reset }, this.#watch(handler));
+    return this.#inner.dispatch(options, this.#watch(handler));
   }
 
   #watch(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {

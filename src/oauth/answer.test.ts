@@ -165,7 +165,7 @@ describe('C-10 captured members', () => {
     {},
   ])('%s is dropped', (apiDomain) => {
     const outcome = readTokenAnswer(zoho, rawOf({ access_token: 'at', api_domain: apiDomain }), 'refresh');
-    expect(outcome).toMatchObject({ kind: 'tokens', tokens: { metadata: {} } });
+    expect(outcome.kind === 'tokens' && outcome.tokens.metadata).toEqual({});
   });
 
   it('a dropped host is noted without its value', () => {
@@ -181,9 +181,8 @@ describe('C-10 captured members', () => {
     expect(read(body, {}, definition)).toMatchObject({
       metadata: { realm_id: '77', shop_url: 'https://one.shops.example' },
     });
-    expect(read({ ...body, shop: 'https://shops.example.evil' }, {}, definition)).toMatchObject({
-      metadata: { realm_id: '77' },
-    });
+    const elsewhere = read({ ...body, shop: 'https://shops.example.evil' }, {}, definition);
+    expect(elsewhere).toHaveProperty('metadata', { realm_id: '77' });
     expect(read({ ...body, realm: 'a\r\nb' }, {}, definition)).not.toHaveProperty('metadata.realm_id');
   });
 });
