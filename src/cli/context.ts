@@ -1,4 +1,5 @@
-import { stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { systemWorld, type World } from '../base/world.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
@@ -6,7 +7,7 @@ import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
 import { type Output, processOutput } from './output.ts';
 import { withProgress } from './progress.ts';
-import { type GlobalFlags, resolveSettings, type Settings } from './settings.ts';
+import { type GlobalFlags, resolveSettings, type Settings, usualDatabase } from './settings.ts';
 
 /** What every command works with. */
 export interface Context {
@@ -70,10 +71,16 @@ export async function openContextVault(
   show: { quiet?: boolean } = {},
 ): Promise<Vault> {
   const open = async (): Promise<Vault> => {
+    await makeUsualPlace(context.settings);
     const { openVault } = await import('../vault/open.ts');
     return openVault({ ...vaultOptions(context), ...options });
   };
   return show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open);
+}
+
+/** The home is made for the database that stands in it by default; a place that somebody named must be there. */
+async function makeUsualPlace({ home, database }: Settings): Promise<void> {
+  if (database === usualDatabase(home) && !existsSync(home)) await mkdir(home, { recursive: true, mode: 0o700 });
 }
 
 /** False for a SQLite file that is not there yet; opening it would make it. */

@@ -66,6 +66,11 @@ export function resolveSettings(flags: GlobalFlags, environment: Environment): S
   };
 }
 
+/** The database of a home for which none is named. */
+export function usualDatabase(home: string): string {
+  return `sqlite:${join(home, 'grantry.db')}`;
+}
+
 /** Whether a host name means this very machine. */
 export function isLoopbackHost(hostname: string): boolean {
   return hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]';
@@ -86,7 +91,7 @@ function path(value: string): string {
 }
 
 function database(value: string | undefined, home: string): string {
-  if (value === undefined) return `sqlite:${join(home, 'grantry.db')}`;
+  if (value === undefined) return usualDatabase(home);
   if (/^postgres(ql)?:\/\/./.test(value) || /^sqlite:./.test(value)) return value;
   // The value is not repeated: it may carry a password.
   throw new GrantryError('invalid_request', 'The database is not named in a form that Grantry knows.', {

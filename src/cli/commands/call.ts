@@ -104,11 +104,15 @@ function isJson(body: Uint8Array): boolean {
 /** The bytes as they come, no faster than they are read. */
 async function printBody(response: Response): Promise<void> {
   if (response.body === null) return;
+  let last: number | undefined;
   for await (const chunk of response.body) {
     if (process.stdout.destroyed) return;
+    last = chunk.at(-1);
     if (!process.stdout.write(chunk))
       await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
   }
+  // For the prompt's sake; a file or a pipe gets the body and nothing else.
+  if (process.stdout.isTTY && last !== undefined && last !== 0x0a) process.stdout.write('\n');
 }
 
 async function printAsJson(context: Context, response: Response): Promise<void> {

@@ -48,7 +48,8 @@ async function exec(context: Context, given: string, words: readonly string[], o
   const providers = (options.provider ?? []).map(checkProviderId);
   const variables = await withProgress(context.world, 'Fetching tokens', async () => {
     await using vault = await openContextVault(context);
-    return tokenVariables(vault, { tenant, providers, account, minValidity });
+    // Awaited here, or the vault would be closed under it.
+    return await tokenVariables(vault, { tenant, providers, account, minValidity });
   });
   process.exitCode = await runChild(program, args, childEnvironment(context, variables));
 }

@@ -85,14 +85,16 @@ async function importOne(
   from: { file: string; tenant: string | undefined; vault: Vault | null },
 ): Promise<Outcome> {
   const { file, tenant, vault } = from;
-  let target: ImportTarget | undefined;
+  let target: Partial<ImportTarget> = {};
   try {
     const content = await readClientFile(file, tenant);
     remark(context, content);
-    target = importer.plan(content);
+    target = { tenant: content.tenant };
+    const plan = importer.plan(content);
+    target = plan;
     if (vault === null)
-      return { ...target, file, result: 'would import', sharedWith: importer.sharedInRun(content, target) };
-    return { ...target, file, ...(await importer.store(vault, content, target)) };
+      return { ...target, file, result: 'would import', sharedWith: importer.sharedInRun(content, plan) };
+    return { ...target, file, ...(await importer.store(vault, content, plan)) };
   } catch (thrown) {
     const error = toGrantryError(thrown);
     if (error.code === 'internal') throw thrown;

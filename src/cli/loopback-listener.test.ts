@@ -1,0 +1,148 @@
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { listenForCallback } from './loopback-listener.ts';
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const listener of open.splice(0)) await listener[Symbol.asyncDispose]();
+});
+
+async function listening(path = '/callback') {
+  const port = await freePort();
+  const handled: string[] = [];
+  const redirectUri = `http://127.0.0.1:${port}${path}`;
+  open.push(
+    await listenForCallback(redirectUri, 'the-state', async (url) => {
+      handled.push(url);
+      return { good: true, title: 'Connected', text: 'acme <script>alert(1)</script> & "co"' };
+    }),
+  );
+  return { redirectUri, port, handled };
+}
+
+describe('the callback', () => {
+  test('reaches the handler whole, and the person gets a page that is safe and closed', async () => {
+    const { redirectUri, handled } = await listening();
+    const answer = await fetch(`${redirectUri}?code=c%2F1&state=the-state&location=eu&`);
+    const page = await answer.text();
+    expect(answer.status).toBe(200);
+    expect(handled).toEqual([`${redirectUri}?code=c%2F1&state=the-state&location=eu&`]);
+    expect(page).toContain('acme &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;co&quot;');
+    expect(page).not.toContain('<script');
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+  });
+
+  test('is taken once', async () => {
+    const { redirectUri, handled } = await listening();
+    await fetch(`${redirectUri}?code=1&state=the-state`);
+    expect((await fetch(`${redirectUri}?code=2&state=the-state`)).status).toBe(400);
+    expect(handled).toHaveLength(1);
+  });
+});
+
+describe('what is not the callback reaches nobody', () => {
+  test.each([
+    ['another path', '/favicon.ico', 404],
+    ['a longer path', '/callback/x?code=1&state=the-state', 404],
+    ['no state', '/callback?code=1', 400],
+    ['another state', '/callback?code=1&state=other', 400],
+    ['two states', '/callback?code=1&state=the-state&state=the-state', 400],
+  ])('%s', async (_, target, status) => {
+    const { port, handled } = await listening();
+    expect((await fetch(`http://127.0.0.1:${port}${target}`)).status).toBe(status);
+    expect(handled).toEqual([]);
+  });
+
+  test('another method', async () => {
+    const { redirectUri, handled } = await listening();
+    expect((await fetch(`${redirectUri}?code=1&state=the-state`, { method: 'POST' })).status).toBe(404);
+    expect(handled).toEqual([]);
+  });
+
+  test('another host name, as a page elsewhere would use', async () => {
+    const { port, handled } = await listening();
+    const status = await rawStatus(port, '/callback?code=1&state=the-state', 'attacker.example');
+    expect([status, handled]).toEqual([404, []]);
+  });
+
+  test('an absolute address in the request line', async () => {
+    const { port, handled } = await listening();
+    const status = await rawStatus(
+      port,
+      'http://attacker.example/callback?code=1&state=the-state',
+      `127.0.0.1:${port}`,
+    );
+    expect([status, handled]).toEqual([404, []]);
+  });
+});
+
+describe('the place', () => {
+  test('a busy port is said, with the ways out', async () => {
+    const { redirectUri } = await listening();
+    await expect(
+      listenForCallback(redirectUri, 's', async () => ({ good: true, title: '', text: '' })),
+    ).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining('in use'),
+      action: expect.stringContaining('--paste'),
+    });
+  });
+
+  test.each(['https://127.0.0.1:9/x', 'http://192.168.0.1:9/x', 'http://example.com/x', 'nonsense'])(
+    '%s is refused',
+    async (redirectUri) => {
+      await expect(
+        listenForCallback(redirectUri, 's', async () => ({ good: true, title: '', text: '' })),
+      ).rejects.toMatchObject({
+        code: 'invalid_request',
+      });
+    },
+  );
+
+  test('localhost is heard on both addresses where there are two', async () => {
+    const port = await freePort();
+    open.push(
+      await listenForCallback(`http://localhost:${port}/cb`, 's', async () => ({
+        good: false,
+        title: 'Declined',
+        text: 'x',
+      })),
+    );
+    expect((await fetch(`http://localhost:${port}/cb?state=s&error=access_denied`)).status).toBe(400);
+  });
+
+  test('a connection that says nothing does not keep it open', async () => {
+    const { port } = await listening();
+    const silent = (await import('node:net')).connect(port, '127.0.0.1');
+    await new Promise((resolve) => silent.once('connect', resolve));
+    const closed = new Promise((resolve) => silent.once('close', resolve));
+    await open.splice(0)[0]?.[Symbol.asyncDispose]();
+    await closed;
+  });
+});
+
+function rawStatus(port: number, path: string, host: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path, headers: { host } }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = address !== null && typeof address === 'object' ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,68 @@
+/** Runs the real command line as a child process, in a home of its own. */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const program = join(import.meta.dirname, '../../src/cli/main.ts');
+
+export interface Run {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly stdin?: string | Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Called with all of stderr so far, each time more comes: where a test plays the browser. */
+  readonly onStderr?: (text: string) => void;
+  readonly onStarted?: (kill: (signal: NodeJS.Signals) => void) => void;
+}
+
+/** A directory that is a home, and what to do in it. */
+export class Home implements AsyncDisposable {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(): Promise<Home> {
+    return new Home(await mkdtemp(join(tmpdir(), 'grantry-cli-')));
+  }
+
+  run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [program, ...args], {
+        cwd: options.cwd ?? this.path,
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          HOME: this.path,
+          GRANTRY_HOME: join(this.path, 'home'),
+          ...options.env,
+        },
+        stdio: 'pipe',
+      });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        stderr += text;
+        options.onStderr?.(stderr);
+      });
+      child.once('error', reject);
+      child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+      // The program may end without having read what is offered to it.
+      child.stdin.on('error', () => {});
+      child.stdin.end(options.stdin ?? '');
+      options.onStarted?.((signal) => child.kill(signal));
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,69 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { builtInProvider, builtInProviderIds } from '../../src/providers/catalogue.ts';
+import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
+import { Home } from './grantry.ts';
+import { parseScript, runScript } from './script.ts';
+
+const directory = join(import.meta.dirname, 'scripts');
+const scripts = (await readdir(directory)).filter((name) => name.endsWith('.txt')).sort();
+const provided = ['strict', 'none'] as const;
+
+let simulator: RunningSimulator;
+beforeAll(async () => {
+  simulator = await startSimulator({
+    profiles: ['zoho', ...provided],
+    dataCenters: ['us', 'eu', 'au'],
+    autoApprove: true,
+  });
+});
+afterAll(() => simulator.close());
+
+describe('sessions', () => {
+  test.each(scripts)('%s', { timeout: 120_000 }, async (name) => {
+    await using home = await Home.make();
+    const SIM = join(home.path, 'simulator');
+    await mkdir(SIM);
+    for (const id of builtInProviderIds.filter((each) => each.startsWith('zoho'))) {
+      const definition = builtInProvider(id);
+      if (definition !== null) await writeFile(join(SIM, `${id}.json`), JSON.stringify(simulator.rewrite(definition)));
+    }
+    for (const id of provided) await writeFile(join(SIM, `${id}.json`), JSON.stringify(simulator.definition(id)));
+    await writeFile(join(SIM, 'secret.txt'), `${demoClient.secret}\n`);
+    const mint = (dc: string) =>
+      simulator.mintTokens({
+        clientId: demoClient.clientId,
+        user: `user@${dc}.example`,
+        scopes: ['ZohoCRM.org.READ', 'ZohoCRM.modules.ALL'],
+      }).refreshToken;
+    const script = parseScript(await readFile(join(directory, name), 'utf8'));
+    await runScript(script, home, {
+      SIM,
+      HOME: home.path,
+      CLIENT: demoClient.clientId,
+      SECRET: demoClient.secret ?? '',
+      PORT: String(await freePort()),
+      TOKENEU: mint('eu'),
+      TOKENUS: mint('us'),
+      TOKENAU: mint('au'),
+      CODE: simulator.mintCode({
+        clientId: demoClient.clientId,
+        user: 'user@eu.example',
+        scopes: ['ZohoCRM.org.READ'],
+      }),
+    });
+  });
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = address !== null && typeof address === 'object' ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
