@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { close, constants, read } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -106,7 +105,9 @@ async function readUpToLimit(
   return text.subarray(0, length);
 }
 
-function runCommand(source: RootKeySource & { kind: 'command' }): Promise<Buffer> {
+async function runCommand(source: RootKeySource & { kind: 'command' }): Promise<Buffer> {
+  // Loaded for this source alone: every other one would pay for it at each start.
+  const { execFile } = await import('node:child_process');
   return new Promise((resolve, reject) => {
     const child = execFile(
       source.program,
