@@ -17,11 +17,11 @@ export function consentPage(
     .filter(([name]) => name !== 'login_hint')
     .map(([name, value]) => `<input type="hidden" name="${escape(name)}" value="${escape(value)}">`)
     .join('');
-  const people = core.registry.users().filter((each) => incoming.site.dc === null || each.dc === incoming.site.dc);
-  const options = (people.length > 0 ? people : [user])
+  const options = core.registry
+    .users()
     .map(
       (each) =>
-        `<option value="${escape(each.id)}"${each.id === user.id ? ' selected' : ''}>${escape(each.name)}, ${escape(each.orgName)}</option>`,
+        `<option value="${escape(each.id)}"${each.id === user.id ? ' selected' : ''}>${escape(`${each.name}, ${each.orgName}`)}</option>`,
     )
     .join('');
   const where = incoming.site.dc === null ? '' : `<p class="note">Data centre: ${escape(incoming.site.dc)}</p>`;

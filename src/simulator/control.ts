@@ -49,7 +49,7 @@ function addReading(app: Hono, simulator: Simulator): void {
   app.get('/_sim/definitions', (context) => context.json(simulator.definitionIds()));
   app.get('/_sim/definitions/:id', (context) => context.json(simulator.definition(context.req.param('id'))));
   app.get('/_sim/clients', (context) =>
-    context.json(simulator.clients().map(({ secret: _, secrets: __, ...client }) => client)),
+    context.json(simulator.clients().map((client) => ({ ...client, secret: undefined, secrets: undefined }))),
   );
   app.get('/_sim/users', (context) => context.json(simulator.users()));
   app.get('/_sim/families', (context) => context.json(simulator.families()));

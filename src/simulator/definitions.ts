@@ -1,5 +1,5 @@
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
-import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import type { OAuthProfile } from './profiles.ts';
 import type { Site, Sites } from './sites.ts';
 
@@ -12,14 +12,14 @@ import type { Site, Sites } from './sites.ts';
 export function definitionFor(sites: Sites, providerId: string): ProviderDefinitionInput {
   const known = builtInProvider(providerId);
   const zoho = sites.list().filter((site) => site.zoho !== null);
-  if (known !== null && /^zoho(_|$)/.test(providerId) && zoho.length > 0) return zohoDefinition(sites, known);
+  if (known !== null && /^zoho(_|$)/.test(providerId) && zoho.length > 0) return localised(sites, known);
   const site = sites.find(providerId, null);
   if (site === undefined || site.oauth === null) {
     throw new RangeError(
       `No simulated server is called ${JSON.stringify(providerId)}; there are: ${definitionIds(sites).join(', ')}.`,
     );
   }
-  return known === null ? definitionOf(site, site.oauth) : rewriteOrigins(known, originMap(sites));
+  return known === null ? definitionOf(site, site.oauth) : localised(sites, known);
 }
 
 /** The ids that {@link definitionFor} knows here. */
@@ -30,16 +30,30 @@ export function definitionIds(sites: Sites): string[] {
   return [...zoho, ...sites.list().flatMap((each) => (each.oauth === null ? [] : [each.profile]))];
 }
 
-/** Without the data centres that do not run here: nothing in the result may lead to the real provider. */
-function zohoDefinition(sites: Sites, known: ProviderDefinition): ProviderDefinitionInput {
+/**
+ * A definition moved to the simulated addresses, without the data centres and hosts that do not run here: nothing in it
+ * leads to the real provider. A definition that has nothing to do with the simulated servers stays as it is.
+ */
+export function localised<Definition extends ProviderDefinitionInput>(
+  sites: Sites,
+  definition: Definition,
+): Definition {
   const map = originMap(sites);
-  const running = Object.entries(known.dataCenters ?? {}).filter(([dc]) => sites.find('zoho', dc) !== undefined);
-  const hosts = known.api.hosts.filter((host) => map.has(host));
-  return rewriteOrigins({ ...known, dataCenters: Object.fromEntries(running), api: { ...known.api, hosts } }, map);
+  const centers = Object.entries(definition.dataCenters ?? {});
+  const running = centers.filter(([, hosts]) => Object.values(hosts).some((host) => map.has(host)));
+  const hosts = definition.api.hosts.filter((host) => map.has(host));
+  return rewriteOrigins(
+    {
+      ...definition,
+      ...(running.length === 0 ? {} : { dataCenters: Object.fromEntries(running) }),
+      api: { ...definition.api, hosts: hosts.length === 0 ? definition.api.hosts : hosts },
+    },
+    map,
+  );
 }
 
 /** Real address → simulated address, for every host of every server. */
-export function originMap(sites: Sites): ReadonlyMap<string, string> {
+function originMap(sites: Sites): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
   for (const site of sites.list()) for (const host of site.realHosts) map.set(`https://${host}`, site.origin);
   return map;

@@ -2,54 +2,16 @@ import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import type { SimulatorClock } from './clock.ts';
 import { newControl } from './control.ts';
 import { type Core, consentOf } from './core.ts';
-import { definitionFor, definitionIds, originMap, rewriteOrigins } from './definitions.ts';
+import { definitionFor, definitionIds, localised } from './definitions.ts';
 import { type Family, revokeFamily } from './families.ts';
 import type { Fault, PendingFault } from './faults.ts';
 import type { History } from './history.ts';
 import type { SimulatorClient, SimulatorUser } from './registry.ts';
 import { type Engine, newEngine, type SimulatorOptions } from './simulator.ts';
 import { fingerprintOf, plainValue } from './tokens.ts';
+import { type Consent, type FamilyView, type MintedTokens, viewOf } from './views.ts';
 import { makeCode } from './zoho-authorize.ts';
 import type { SettingsScope, ZohoChange } from './zoho-settings.ts';
-
-/** Whose consent to make without a browser. */
-export interface Consent {
-  /** `zoho` when left out. */
-  readonly profile?: string | undefined;
-  readonly clientId: string;
-  readonly user: string;
-  readonly scopes: readonly string[];
-}
-
-/** Tokens that were made without a browser. */
-export interface MintedTokens {
-  readonly accessToken: string;
-  readonly refreshToken: string;
-  /** Milliseconds since 1970, simulator time. */
-  readonly expiresAt: number;
-  readonly family: string;
-}
-
-/** A family as a judge sees it. */
-export interface FamilyView {
-  readonly id: string;
-  readonly profile: string;
-  readonly dc: string | null;
-  readonly clientId: string;
-  readonly user: string;
-  readonly scopes: readonly string[];
-  readonly createdAt: number;
-  readonly lastUsedAt: number;
-  /** A refresh token of it would be granted now. */
-  readonly alive: boolean;
-  /** Why all of it is dead; `null` while it is not revoked as a whole. */
-  readonly revoked: string | null;
-  /** Fingerprint of the newest refresh token that would be granted. */
-  readonly current: string | null;
-  /** How many refresh tokens would be granted. */
-  readonly living: number;
-  readonly refreshTokensMade: number;
-}
 
 /**
  * Make-believe providers: authorization servers and APIs with a clock that can be moved, faults on request and a
@@ -116,9 +78,12 @@ export class Simulator {
     return definitionIds(this.#core.sites);
   }
 
-  /** A definition with every real address of a simulated server replaced by the address it has here. */
+  /**
+   * A definition with every real address of a simulated server replaced by the address it has here; data centres and
+   * hosts that do not run here are left out.
+   */
   rewrite<Definition extends ProviderDefinitionInput>(definition: Definition): Definition {
-    return rewriteOrigins(definition, originMap(this.#core.sites));
+    return localised(this.#core.sites, definition);
   }
 
   addClient(client: SimulatorClient): void {
@@ -258,18 +223,18 @@ export class Simulator {
 
   /** Every grant there ever was, oldest first. */
   families(): readonly FamilyView[] {
-    return this.#core.book.families().map((family) => this.#view(family));
+    return this.#core.book.families().map((family) => viewOf(this.#core.book, family, this.clock.now()));
   }
 
   family(id: string): FamilyView | null {
     const family = this.#core.book.family(id);
-    return family === undefined ? null : this.#view(family);
+    return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());
   }
 
   /** The family that a refresh token belongs to, spent ones included. */
   familyOf(refreshToken: string): FamilyView | null {
     const family = this.#core.book.findRefresh(refreshToken)?.family;
-    return family === undefined ? null : this.#view(family);
+    return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());
   }
 
   /** The newest refresh token of a family that would be granted now; `null` when the grant is lost. */
@@ -320,28 +285,6 @@ export class Simulator {
       family: id,
       detail: reason,
     });
-  }
-
-  #view(family: Family): FamilyView {
-    const now = this.clock.now();
-    const { book } = this.#core;
-    const current = book.currentOf(family, now);
-    const { id, profile, dc, clientId, user, scopes, createdAt, lastUsedAt, revoked } = family;
-    return {
-      id,
-      profile,
-      dc,
-      clientId,
-      user,
-      scopes: [...scopes],
-      createdAt,
-      lastUsedAt,
-      revoked,
-      alive: current !== null,
-      current: current === null ? null : fingerprintOf(current.value),
-      living: family.refreshTokens.filter((token) => book.isAlive(token.value, now)).length,
-      refreshTokensMade: family.refreshTokens.length,
-    };
   }
 }
 

@@ -8,7 +8,7 @@ export { rewriteOrigins } from './definitions.ts';
 export { ConnectionResetError } from './errors.ts';
 export type { RotationRule } from './families.ts';
 export type { Endpoint, Fault, FaultEffect, PendingFault } from './faults.ts';
-export { type Consent, createSimulator, type FamilyView, type MintedTokens, Simulator } from './handle.ts';
+export { createSimulator, Simulator } from './handle.ts';
 export type { EventKind, History, HistoryEvent, Outcome } from './history.ts';
 export {
   type BuiltInProfile,
@@ -22,6 +22,7 @@ export { demoClient, type SimulatorClient, type SimulatorUser } from './registry
 export { RunningSimulator, startSimulator } from './server.ts';
 export { type SimulatorOptions, simulatorProfiles } from './simulator.ts';
 export { fingerprintOf } from './tokens.ts';
+export type { Consent, FamilyView, MintedTokens } from './views.ts';
 export {
   type SettingsScope,
   type ThrottleSettings,

@@ -39,7 +39,7 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.4rem .75rem;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
 th{font-weight:600;color:var(--soft);white-space:nowrap}
-td.tight{white-space:nowrap}
+.whole{white-space:nowrap}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.soft{color:var(--soft)}
 .facts{display:flex;flex-wrap:wrap;gap:.25rem 2rem;margin:.75rem 0;padding:0;list-style:none}
 .facts b{font-size:1.25rem;font-variant-numeric:tabular-nums}
@@ -57,6 +57,8 @@ main{padding:1rem .9rem 3rem}
 table.stack thead{display:none}
 table.stack tr{display:block;padding:.6rem .75rem;border-bottom:1px solid var(--line)}
 table.stack tr:last-child{border-bottom:0}
-table.stack td{display:inline;border:0;padding:0;margin-right:.5rem;overflow-wrap:anywhere}
+table.stack td{display:inline;border:0;padding:0;margin-right:.5rem;overflow-wrap:break-word}
+table.stack td:empty{display:none}
+table.stack code{overflow-wrap:anywhere}
 }
 `;

@@ -1,6 +1,7 @@
-import type { FamilyView, Simulator } from './handle.ts';
+import type { Simulator } from './handle.ts';
 import type { HistoryEvent, Outcome } from './history.ts';
 import { escape, page } from './markup.ts';
+import type { FamilyView } from './views.ts';
 
 const eventsShown = 200;
 const familiesShown = 50;
@@ -20,6 +21,8 @@ const tones: Readonly<Record<Outcome, 'good' | 'bad' | 'warn' | 'soft'>> = {
   throttled: 'warn',
   not_processed: 'warn',
 };
+
+const names: Readonly<Record<string, string>> = { refresh_token: 'refresh', authorization_code: 'code exchange' };
 
 /** What the simulator is and what happened in it, for a person. `?family=` and `?token=` narrow the history. */
 export function statusPage(simulator: Simulator, query: Readonly<Record<string, string>>): string {
@@ -98,10 +101,10 @@ function historyTable(events: readonly HistoryEvent[], total: number): string {
       .filter((part) => part !== undefined)
       .map((part) => escape(part))
       .join(': '),
-    event.fault === undefined ? '' : `<span class="warn">fault: ${escape(event.fault)}</span>`,
+    event.fault === undefined ? '' : `<span class="warn">${escape(event.fault)}</span>`,
     event.family === undefined
       ? ''
-      : `<a href="/?family=${encodeURIComponent(event.family)}#history">${escape(event.family)}</a>`,
+      : `<a class="whole" href="/?family=${encodeURIComponent(event.family)}#history">${escape(event.family)}</a>`,
     tokens(event),
   ]);
   const note =
@@ -112,7 +115,9 @@ function historyTable(events: readonly HistoryEvent[], total: number): string {
 }
 
 function whatOf(event: HistoryEvent): string {
-  return event.grantType === undefined ? event.kind : `${event.kind}: ${event.grantType.replaceAll('_', ' ')}`;
+  const { grantType, kind } = event;
+  if (kind !== 'token' || grantType === undefined) return kind;
+  return names[grantType] ?? `token: ${grantType.replaceAll('_', ' ')}`;
 }
 
 /** The token that came in, and the refresh token that went out. */
@@ -120,14 +125,14 @@ function tokens(event: HistoryEvent): string {
   const link = (fingerprint: string) =>
     `<a class="mono" href="/?token=${fingerprint}#history">${fingerprint.slice(0, 8)}</a>`;
   const came = event.token === undefined ? '' : link(event.token);
-  return event.successor === undefined ? came : `${came} → ${link(event.successor)}`;
+  return event.successor === undefined ? came : `${came} <span class="whole">→ ${link(event.successor)}</span>`;
 }
 
 function familyTable(families: readonly FamilyView[]): string {
   if (families.length === 0) return '<p class="note">Nobody has consented yet.</p>';
   const shown = families.slice(-familiesShown).toReversed();
   const rows = shown.map((family) => [
-    `<a href="/?family=${encodeURIComponent(family.id)}#history">${escape(family.id)}</a>`,
+    `<a class="whole" href="/?family=${encodeURIComponent(family.id)}#history">${escape(family.id)}</a>`,
     family.alive
       ? '<span class="good">alive</span>'
       : `<span class="bad">dead</span>${family.revoked === null ? '' : `: ${escape(family.revoked)}`}`,
