@@ -40,6 +40,8 @@ export async function createGrantTable(db: Kysely<Schema>, kind: StoreKind, name
     .addColumn('lease_until', integer)
     .addColumn('lease_fence', integer, (column) => column.notNull())
     .addColumn('condemned_at', integer)
+    .addColumn('used_at', integer)
+    .addColumn('due_at', integer)
     .addCheckConstraint('oauth_tokens_state_check', grantStateCheck)
     .addCheckConstraint('oauth_tokens_generation_check', sql`generation >= 0`)
     .addCheckConstraint('oauth_tokens_lease_check', sql`(lease_owner is null) = (lease_until is null)`)
@@ -61,7 +63,7 @@ export async function createGrantIndexes(db: Kysely<Schema>): Promise<void> {
     .execute();
   // Other tables point at a grant together with its tenant.
   await db.schema.createIndex('oauth_tokens_tenant_id').unique().on(table).columns(['client_id', 'id']).execute();
-  await db.schema.createIndex('oauth_tokens_due').on(table).columns(['state', 'retry_at']).execute();
+  await db.schema.createIndex('oauth_tokens_due').on(table).columns(['state', 'due_at']).execute();
   await db.schema.createIndex('oauth_tokens_changed_at').on(table).column('changed_at').execute();
   await db.schema.createIndex('oauth_tokens_refresh_fingerprint').on(table).column('refresh_fingerprint').execute();
 }

@@ -34,6 +34,8 @@ const summaryColumns = [
   'lease_until',
   'lease_fence',
   'condemned_at',
+  'used_at',
+  'due_at',
 ] as const satisfies readonly (keyof GrantSummary)[];
 
 const allColumns = [...summaryColumns, 'access_token', 'refresh_token'] as const;
@@ -104,6 +106,7 @@ export type NewGrant = Pick<
   | 'token_type'
   | 'obtained_at'
   | 'refresh_fingerprint'
+  | 'due_at'
 > & { at: string };
 
 /** Inserts a grant that is active at once. Returns false when the key is taken. */
@@ -127,6 +130,7 @@ export async function insertGrant(db: Kysely<Schema>, now: RawBuilder<number>, g
       lease_until: null,
       lease_fence: 0,
       condemned_at: null,
+      used_at: null,
     })
     .onConflict((conflict) => conflict.columns(['client_id', 'provider', 'account']).doNothing())
     .executeTakeFirst();
@@ -198,6 +202,7 @@ export async function entombGrant(
       overlap_until: null,
       lease_owner: null,
       lease_until: null,
+      due_at: null,
       lease_fence: row('lease_fence', '+', 1),
     }))
     .where('client_id', '=', grant.tenant)

@@ -61,7 +61,7 @@ export async function renewLease(
 
 export type SavedTokens = Pick<
   GrantRow,
-  'access_token' | 'refresh_token' | 'token_expiry' | 'token_type' | 'obtained_at' | 'refresh_fingerprint'
+  'access_token' | 'refresh_token' | 'token_expiry' | 'token_type' | 'obtained_at' | 'refresh_fingerprint' | 'due_at'
 > & { at: string; atMs: number; scopes?: string | undefined };
 
 /**
@@ -112,6 +112,8 @@ export interface GrantVerdict {
   condemned?: boolean;
   /** By the database's clock, in milliseconds from now: how long the spent token may be tried again. */
   overlapInMs?: number | null;
+  /** When a worker looks at it next; with the next try when left out. */
+  dueInMs?: number | null;
   at: string;
 }
 
@@ -134,8 +136,9 @@ export async function settleLease(
       updated_at: verdict.at,
       changed_at: now,
       doubt_since: doubtful ? column.fn.coalesce('doubt_since', now) : null,
-      retry_at: verdict.retryInMs === null ? null : sql<number>`${now} + ${verdict.retryInMs}`,
-      condemned_at: verdict.condemned === true ? now : null,
+      retry_at: later(now, verdict.retryInMs),
+      due_at: later(now, verdict.dueInMs === undefined ? (verdict.retryInMs ?? 0) : verdict.dueInMs),
+      condemned_at: verdict.condemned === true ? column.fn.coalesce('condemned_at', now) : null,
       overlap_until:
         verdict.overlapInMs === undefined || verdict.overlapInMs === null
           ? null
@@ -178,6 +181,7 @@ export async function raiseDoubt(
       changed_at: now,
       doubt_since: column.fn.coalesce('doubt_since', now),
       retry_at: null,
+      due_at: now,
       condemned_at: null,
     }))
     .where('client_id', '=', grant.tenant)
@@ -185,4 +189,8 @@ export async function raiseDoubt(
     .where('state', 'in', grant.from)
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
+}
+
+function later(now: RawBuilder<number>, inMs: number | null): RawBuilder<number> | null {
+  return inMs === null ? null : sql<number>`${now} + ${Math.round(inMs)}`;
 }

@@ -79,8 +79,12 @@ export interface GrantTable {
   lease_until: number | null;
   /** Grows with every claim; a save must name the current one. */
   lease_fence: number;
-  /** When sealed tokens of a condemned grant may be shredded. */
+  /** Since when the grant is condemned; its sealed tokens are shredded a while after that. */
   condemned_at: number | null;
+  /** When a token of it was last handed out, give or take the minutes between two notes of it. */
+  used_at: number | null;
+  /** When a worker should look at it next; null when nothing is due by itself. */
+  due_at: number | null;
 }
 
 export interface InstanceTable {

@@ -34,7 +34,12 @@ export class Memory {
   lastSeenMs = 0;
   /** Counts the feed's looks: a row read before one and held after it may be stale already. */
   looks = 0;
-  readonly #held = new LRUCache<string, HeldToken>({ max: limits.cacheEntriesMax });
+  readonly #held: LRUCache<string, HeldToken>;
+
+  /** @param entriesMax Room for these is taken at once: a program that ends after one token asks for little. */
+  constructor(entriesMax: number = limits.cacheEntriesMax) {
+    this.#held = new LRUCache<string, HeldToken>({ max: entriesMax });
+  }
 
   get(name: string): HeldToken | undefined {
     return this.#held.get(name);

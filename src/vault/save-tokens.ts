@@ -7,6 +7,7 @@ import { insertCandidate, retireCandidate, supersedeCandidates } from '../storag
 import { type GrantRow, lockGrant, mergeMetadata } from '../storage/grants.ts';
 import { type Lease, raiseDoubt, saveTokens } from '../storage/leases.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { dueAt } from './due.ts';
 import { queueRevocation } from './revocations.ts';
 import { sealCandidate, sealTokens } from './tokens.ts';
 
@@ -39,6 +40,7 @@ export async function commitTokens(
   const { tenant, grantId } = lease;
   const refreshToken = tokens.refreshToken ?? attempt.spentToken;
   const generation = lease.generation + 1;
+  const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
   const sealed = sealTokens(attempt.tenantKeys, { id: grantId, generation }, { ...tokens, refreshToken });
   return changing(context, async (change) => {
     const { tx, now } = change;
@@ -49,6 +51,7 @@ export async function commitTokens(
       token_type: tokens.tokenType,
       obtained_at: context.world.now(),
       refresh_fingerprint: fingerprint(refreshToken),
+      due_at,
       at: isoNow(context),
       atMs: context.world.now(),
       ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),

@@ -18,6 +18,7 @@ import { tenantKeyStands } from '../storage/tenant-keys.ts';
 import { appFor } from './apps.ts';
 import { checkMetadata, checkScopes, checkSeconds, checkToken } from './checks.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
 import { openToken, sealTokens } from './tokens.ts';
 import type { Grant, StoredTokens, TokensInput, VaultEventType } from './types.ts';
@@ -66,13 +67,14 @@ export async function putAuthorization(
     // Read fresh: another process may have shredded the tenant's keys since, and what the old ones seal nobody opens.
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
-    const refreshToken =
-      authorization.refreshToken ?? (old === undefined ? null : openToken(tenantKeys, old, 'refresh_token'));
+    // A stored refresh token belongs to the app it was given to, and to no other.
+    const goesOn = old !== undefined && old.app === authorization.app;
+    const refreshToken = authorization.refreshToken ?? (goesOn ? openToken(tenantKeys, old, 'refresh_token') : null);
     if (refreshToken === null) throw noRefreshToken(key);
     const id = old?.id ?? newUuid(context.world);
     const generation = (old?.generation ?? 0) + 1;
     const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
-    const columns = await columnsOf(context, authorization, refreshToken, old);
+    const columns = await columnsOf(context, key.provider, authorization, refreshToken, old);
     const stored = await changing(context, async (change) => {
       const { tx, now } = change;
       const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
@@ -103,6 +105,7 @@ export async function putAuthorization(
 
 async function columnsOf(
   context: VaultContext,
+  provider: string,
   authorization: NewAuthorization,
   refreshToken: Secret,
   old: GrantRow | undefined,
@@ -120,6 +123,7 @@ async function columnsOf(
     token_type: authorization.tokenType,
     obtained_at: expiresAtMs === null ? null : context.world.now(),
     refresh_fingerprint: fingerprint(refreshToken),
+    due_at: await dueAt(context, provider, expiresAtMs),
     at: isoNow(context),
   };
 }

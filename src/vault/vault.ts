@@ -1,5 +1,6 @@
 import { GrantryError } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import { getApp, listAllApps, putAppOf, removeApp } from './apps.ts';
 import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './feed.ts';
@@ -31,7 +32,7 @@ export interface OpenVaultOptions {
 export class OpenVault implements Vault {
   readonly #context: VaultContext;
   readonly #options: OpenVaultOptions;
-  readonly #memory = new Memory();
+  readonly #memory: Memory;
   readonly #feed: ChangeFeed;
   readonly #handOut: HandOut;
   #closed: Promise<void> | undefined;
@@ -39,6 +40,8 @@ export class OpenVault implements Vault {
   constructor(context: VaultContext, options: OpenVaultOptions) {
     this.#context = context;
     this.#options = options;
+    // Without refreshes in the background it is a program that ends soon, and its start is what counts.
+    this.#memory = new Memory(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
     this.#feed = new ChangeFeed(context, this.#memory);
     this.#handOut = new HandOut({ context, memory: this.#memory, feed: this.#feed, ...options });
   }

@@ -206,12 +206,14 @@ oauth_tokens.lease_owner text
 oauth_tokens.lease_until bigint
 oauth_tokens.lease_fence bigint not null
 oauth_tokens.condemned_at bigint
+oauth_tokens.used_at bigint
+oauth_tokens.due_at bigint
 oauth_tokens: oauth_tokens_generation_check CHECK ((generation >= 0))
 oauth_tokens: oauth_tokens_lease_check CHECK (((lease_owner IS NULL) = (lease_until IS NULL)))
 oauth_tokens: oauth_tokens_pkey PRIMARY KEY (id)
 oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text, 'uncertain'::text, 'suspect'::text, 'reauthorization_required'::text, 'disconnected'::text])))
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
-CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, retry_at)
+CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)
 CREATE UNIQUE INDEX oauth_tokens_pkey ON oauth_tokens USING btree (id)

@@ -176,11 +176,13 @@ CREATE TABLE "oauth_tokens" ("id" text not null primary key,
   "lease_until" integer,
   "lease_fence" integer not null,
   "condemned_at" integer,
+  "used_at" integer,
+  "due_at" integer,
   constraint "oauth_tokens_state_check" check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
   constraint "oauth_tokens_generation_check" check (generation >= 0),
   constraint "oauth_tokens_lease_check" check ((lease_owner is null) = (lease_until is null))) strict;
 CREATE INDEX "oauth_tokens_changed_at" on "oauth_tokens" ("changed_at");
-CREATE INDEX "oauth_tokens_due" on "oauth_tokens" ("state", "retry_at");
+CREATE INDEX "oauth_tokens_due" on "oauth_tokens" ("state", "due_at");
 CREATE UNIQUE INDEX "oauth_tokens_key" on "oauth_tokens" ("client_id", "provider", "account");
 CREATE INDEX "oauth_tokens_refresh_fingerprint" on "oauth_tokens" ("refresh_fingerprint");
 CREATE UNIQUE INDEX "oauth_tokens_tenant_id" on "oauth_tokens" ("client_id", "id");
