@@ -1,28 +1,34 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 
+import { root } from '../scripts/steps.ts';
 import { openVault, type Vault } from '../src/index.ts';
 import { accessTokenOf, type BenchKey, benchKey, type Contender, lifetimeSeconds } from './contender.ts';
 
-/** A vault on SQLite that holds that many grants, none of them in memory yet. */
-export async function openedVault(grants: number): Promise<{ vault: Vault; close: () => Promise<void> }> {
-  const home = mkdtempSync(path.join(tmpdir(), 'grantry-bench-'));
+/** How long stored grants may be used again: their tokens must outlive the run by far. */
+const reusableMs = (lifetimeSeconds * 1000) / 2;
+
+/**
+ * A vault on SQLite that holds that many grants, none of them in memory yet. Storing them takes minutes, so they are
+ * kept for the next runs.
+ */
+export async function openedVault(grants: number): Promise<Vault> {
+  const home = `${root}.tmp/bench-${grants}-grants`;
   const options = { home, database: `sqlite:${home}/grantry.db`, rootKey: `file:${home}/root.key` };
-  {
+  if (!isReusable(home)) {
+    rmSync(home, { recursive: true, force: true });
+    mkdirSync(home, { recursive: true, mode: 0o700 });
     await using vault = await openVault(options);
     await vault.apps.put('bench', { provider: 'zoho_crm', clientId: 'bench', clientSecret: 'bench-secret', dc: 'eu' });
     await fill(vault, grants);
+    writeFileSync(`${home}/complete`, '');
   }
   // A new process would find the same: everything on disk, nothing in memory.
-  const vault = await openVault(options);
-  return {
-    vault,
-    close: async () => {
-      await vault.close();
-      rmSync(home, { recursive: true, force: true });
-    },
-  };
+  return openVault(options);
+}
+
+function isReusable(home: string): boolean {
+  const mark = `${home}/complete`;
+  return existsSync(mark) && Date.now() - statSync(mark).mtimeMs < reusableMs;
 }
 
 async function fill(vault: Vault, grants: number): Promise<void> {
