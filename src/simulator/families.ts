@@ -179,7 +179,7 @@ export function newAccess(of: RefreshToken, mint: Mint, now: number, scopes?: re
   };
   of.family.accessTokens.push(token);
   const cap = mint.activeAccessTokensMax;
-  if (cap !== null) {
+  if (cap !== null && of.family.accessTokens.length > cap) {
     const alive = of.family.accessTokens.filter((each) => each.dead === null && each.expiresAt > now);
     for (const oldest of alive.slice(0, Math.max(0, alive.length - cap)))
       oldest.dead = 'too many access tokens were alive';
@@ -190,14 +190,16 @@ export function newAccess(of: RefreshToken, mint: Mint, now: number, scopes?: re
 /** Takes out what no answer depends on any more. @returns the values that may be forgotten */
 export function prune(family: Family, now: number): { access: string[]; refresh: string[] } {
   const access: string[] = [];
-  family.accessTokens = family.accessTokens.filter((token) => {
-    if (token.expiresAt > now) return true;
-    access.push(token.value);
-    return false;
-  });
-  const excess = family.refreshTokens.length - spentKeptPerFamily;
-  if (excess <= 0) return { access, refresh: [] };
-  const removed = family.refreshTokens.splice(0, excess);
+  // Tokens of one family expire in the order in which they were made, but for changes of settings in between.
+  if ((family.accessTokens[0]?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) {
+    family.accessTokens = family.accessTokens.filter((token) => {
+      if (token.expiresAt > now) return true;
+      access.push(token.value);
+      return false;
+    });
+  }
+  if (family.refreshTokens.length < spentKeptPerFamily * 2) return { access, refresh: [] };
+  const removed = family.refreshTokens.splice(0, spentKeptPerFamily);
   for (const token of removed) token.successors = [];
   return { access, refresh: removed.map((token) => token.value) };
 }

@@ -23,6 +23,7 @@ export { RunningSimulator, startSimulator } from './server.ts';
 export { type SimulatorOptions, simulatorProfiles } from './simulator.ts';
 export { fingerprintOf } from './tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './views.ts';
+export type { NewDataCenter } from './zoho-data-centers.ts';
 export {
   type SettingsScope,
   type ThrottleSettings,

@@ -44,7 +44,7 @@ describe('startSimulator', () => {
       scope: 'ZohoCRM.org.READ',
       login_hint: 'user@eu.example',
     });
-    const moved = await fetch(`${origins['zoho/us']}/oauth/v2/auth?${query}`, { redirect: 'manual' });
+    const moved = await fetch(`${origins['zoho/us']}/oauth/v2/auth?${query.toString()}`, { redirect: 'manual' });
     expect(moved.headers.get('location')).toContain(`${origins['zoho/eu']}/oauth/v2/auth`);
   });
 

@@ -13,7 +13,7 @@ import { routeOf } from './routes.ts';
 import { oauthSite, type Site, Sites, zohoSite } from './sites.ts';
 import type { Dice } from './tokens.ts';
 import { twinOf } from './twin.ts';
-import { zohoDataCenters } from './zoho-data-centers.ts';
+import { type NewDataCenter, zohoDataCenters } from './zoho-data-centers.ts';
 import { type ZohoChange, ZohoSettingsBook } from './zoho-settings.ts';
 
 /** Every name that `profiles` takes. */
@@ -30,8 +30,8 @@ export interface SimulatorOptions {
    * when left out.
    */
   readonly profiles?: readonly (string | OAuthProfile)[] | undefined;
-  /** Zoho's data centres to run; all eleven when left out. */
-  readonly dataCenters?: readonly string[] | undefined;
+  /** Zoho's data centres to run, unknown ones among them if need be; all eleven when left out. */
+  readonly dataCenters?: readonly (string | NewDataCenter)[] | undefined;
   /** Registered applications besides the demo client. */
   readonly clients?: readonly SimulatorClient[] | undefined;
   /** People who can consent; one per data centre when left out. */
@@ -163,10 +163,10 @@ function registryFor(options: SimulatorOptions): Registry {
   registry.putClient(demoClient);
   for (const client of options.clients ?? []) registry.putClient(client);
   const zoho = (options.profiles ?? ['zoho']).includes('zoho');
-  const everybody = (options.dataCenters ?? (zoho ? Object.keys(zohoDataCenters) : ['us'])).map((dc) => ({
-    id: `user@${dc}.example`,
-    dc,
-  }));
+  const centers = options.dataCenters ?? (zoho ? Object.keys(zohoDataCenters) : ['us']);
+  const everybody = centers
+    .map((center) => (typeof center === 'string' ? center : center.dc))
+    .map((dc) => ({ id: `user@${dc}.example`, dc }));
   for (const user of options.users ?? everybody) registry.putUser(user);
   return registry;
 }

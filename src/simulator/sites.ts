@@ -1,5 +1,5 @@
 import type { OAuthProfile } from './profiles.ts';
-import { type ZohoDataCenter, zohoDataCenters } from './zoho-data-centers.ts';
+import { type NewDataCenter, type ZohoDataCenter, zohoDataCenters } from './zoho-data-centers.ts';
 
 /** One server: a data centre of Zoho with its API gateway and products, or a whole provider of another kind. */
 export interface Site {
@@ -57,9 +57,10 @@ export function apiOf(site: Site): string {
   return site.zoho !== null && isReal(site) ? site.zoho.api : site.origin;
 }
 
-/** A Zoho data centre as a server at its real addresses: no socket is opened for it. */
-export function zohoSite(dc: string): Site {
-  const zoho = zohoDataCenters[dc];
+/** A Zoho data centre as a server at its real addresses: no socket is opened for it. @throws {RangeError} */
+export function zohoSite(center: string | NewDataCenter): Site {
+  const dc = typeof center === 'string' ? center : center.dc;
+  const zoho = typeof center === 'string' ? zohoDataCenters[center] : { ...center, hosts: {} };
   if (zoho === undefined) {
     throw new RangeError(`Unknown Zoho data centre: known are ${Object.keys(zohoDataCenters).join(', ')}.`);
   }

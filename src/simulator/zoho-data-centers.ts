@@ -1,3 +1,10 @@
+/** A data centre that Zoho might open tomorrow: unknown to every built-in table. */
+export interface NewDataCenter {
+  readonly dc: string;
+  readonly accounts: string;
+  readonly api: string;
+}
+
 /** The addresses of one of Zoho's data centres. */
 export interface ZohoDataCenter {
   readonly accounts: string;

@@ -22,7 +22,7 @@ async function authorize(simulator: Simulator, change: Record<string, string | n
     value === null ? [] : [[name, value] satisfies [string, string]],
   );
   const response = await simulator.fetch(
-    new Request(`https://${host}/oauth/v2/auth?${new URLSearchParams(parameters)}`),
+    new Request(`https://${host}/oauth/v2/auth?${new URLSearchParams(parameters).toString()}`),
   );
   const location = response.headers.get('location');
   return { response, location, callback: location === null ? new URLSearchParams() : new URL(location).searchParams };
@@ -184,7 +184,7 @@ describe("Zoho's token endpoint", () => {
     };
     const rest = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken });
     const requests = [
-      new Request(`${url}?${new URLSearchParams(fields)}`, { method: 'POST' }),
+      new Request(`${url}?${new URLSearchParams(fields).toString()}`, { method: 'POST' }),
       new Request(url, { method: 'POST', body: new URLSearchParams(fields) }),
       new Request(url, { method: 'POST', body: multipart }),
       new Request(url, { method: 'POST', headers: basic, body: rest }),
@@ -412,7 +412,7 @@ describe("Zoho's other endpoints", () => {
       enhance_token: String(first.body['enhance_token']),
     };
     const second = await simulator.fetch(
-      new Request(`https://accounts.zoho.com/oauth/v2/token/addextrascope?${new URLSearchParams(query)}`),
+      new Request(`https://accounts.zoho.com/oauth/v2/token/addextrascope?${new URLSearchParams(query).toString()}`),
     );
     expect(second.headers.get('location')).toBe(`${redirectUri}?status=success`);
     expect(simulator.family(family)?.scopes).toContain('ZohoBooks.contacts.READ');
