@@ -44,6 +44,22 @@ const baseTimes = {
   authorizationMs: 600_000,
   /** A token obtained this recently satisfies any minimum validity. */
   justRefreshedMs: 60_000,
+  /** How long a breaker stays open the first time. */
+  breakerPauseMs: 2_000,
+  /** Verdicts on a provider's grants are suspended this long when it refuses too many. */
+  verdictWindowMs: 300_000,
+  /** A refusal of a token younger than this, itself got for a refused one, says that the token was not the trouble. */
+  uselessRefreshMs: 600_000,
+  /** A condemned grant is tried again this long after, then after six times and 144 times as long. */
+  secondChanceMs: 600_000,
+  /** How long workers pause when nothing is due. */
+  workerPauseMs: 5_000,
+  /** While one worker looks at a grant, others leave it alone. */
+  workerHoldMs: 120_000,
+  /** A grant counts as in use for this long after its last hand-out. */
+  inUseMs: 86_400_000,
+  /** How often hand-outs are noted. */
+  usageNoteMs: 60_000,
   /** A plain retry after a request that failed without harm. */
   retryBackOffMs: 2_000,
 } as const;
@@ -96,6 +112,8 @@ export const limits = {
   accessTokenLifetimeMsMax: 31_536_000_000,
   /** Grants whose tokens are held in memory. */
   cacheEntriesMax: 200_000,
+  /** The same in a program that runs one command and ends. */
+  cacheEntriesOneShot: 1_000,
   /** Tenants whose unwrapped keys are held in memory. */
   tenantKeysMax: 20_000,
   /** What a root key source may give; a key in base64 has 44 characters. */
@@ -105,6 +123,19 @@ export const limits = {
   /** Changed grants that one look of the change feed reads; more than that empties the memory instead. */
   feedRowsMax: 5_000,
   pageItemsMax: 500,
+  /** Calls at once to one provider and data centre, from one process. */
+  providerCallsMax: 16,
+  /** Failures in a row that open a breaker. */
+  breakerFailures: 8,
+  breakerDoublingsMax: 5,
+  /** Retries per call to a provider, and how many may be saved up. */
+  retryBudgetShare: 0.1,
+  retryBudgetMax: 50,
+  /** Refused grants of one provider, and their share of its attempts, that suspend its verdicts. */
+  verdictRefusalsMin: 5,
+  verdictRefusalShare: 0.2,
+  /** Grants that a worker claims at once. */
+  workerBatch: 32,
   attemptsListedMax: 20,
   /**
    * A transaction is undone after this long, in milliseconds. Less than the overlap with which other processes read

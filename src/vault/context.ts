@@ -7,6 +7,7 @@ import type { TenantKeys } from '../crypto/tenant-keys.ts';
 import { insertEvent } from '../storage/events.ts';
 import type { Schema } from '../storage/schema.ts';
 import type { Store } from '../storage/store.ts';
+import type { Bulkheads } from './bulkhead.ts';
 import type { Owner } from './owner.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
 import type { Spool } from './spool.ts';
@@ -23,6 +24,7 @@ export interface VaultContext {
   readonly spool: () => Promise<Spool>;
   readonly spoolDirectory: string;
   readonly owner: Owner;
+  readonly bulkheads: Bulkheads;
   readonly logger: Logger;
   readonly allowLoopback: boolean;
   readonly callerWaitMs: number;

@@ -9,6 +9,7 @@ import { TenantKeys } from '../crypto/tenant-keys.ts';
 import { inspectGrantTable, migrate, schemaVersion } from '../storage/migrations.ts';
 import { openStore, type Store } from '../storage/store.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
+import { Bulkheads } from './bulkhead.ts';
 import type { VaultContext } from './context.ts';
 import { openInstance } from './instance.ts';
 import { type Owner, registerOwner } from './owner.ts';
@@ -133,6 +134,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     spool: lazySpool(settings.spool, owner),
     spoolDirectory: settings.spool,
     owner,
+    bulkheads: new Bulkheads(world, timesOf(world)),
     logger: options.logger ?? silentLogger,
     allowLoopback: settings.allowLoopback,
     callerWaitMs: options.callerWaitMs ?? timesOf(world).callerWaitMs,

@@ -10,6 +10,7 @@ import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
 import { newestCandidate } from '../storage/candidates.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
+import { compartmentOf } from './bulkhead.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
@@ -53,6 +54,10 @@ export async function planRefresh(context: VaultContext, row: GrantRow): Promise
   // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
   const inDoubt = prior.some((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
   if (inDoubt && (await adoptSpooled(context, row.id)) > 0) return 'look_again';
+
+  // What is in doubt is never held back: it may have a deadline at the provider.
+  const failed = prior.some((attempt) => attempt.outcome === 'failed' || attempt.outcome === 'not_sent');
+  if (row.state === 'active') context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
 
   const definition = await context.providers.require(row.provider);
   const token = await pickToken(context, row, tenantKeys);

@@ -3,7 +3,8 @@ import type { CheckedKey } from '../base/ids.ts';
 import { NotSentError } from '../base/world.ts';
 import { sendRefresh } from '../oauth/requests.ts';
 import type { RawAnswer } from '../oauth/types.ts';
-import { findGrant } from '../storage/grants.ts';
+import { findGrant, type GrantRow } from '../storage/grants.ts';
+import { type CallHealth, compartmentOf } from './bulkhead.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import type { VaultContext } from './context.ts';
 import { type HeldLease, holdLease } from './lease.ts';
@@ -46,32 +47,49 @@ export async function refreshGrant(context: VaultContext, key: CheckedKey, seen:
     const held = await heldBack(context, row);
     if (held !== undefined) throw held;
 
-    const plan = await planRefresh(context, row);
-    if (plan === 'look_again') continue;
-    const claim = await claimRefresh(context, plan);
-    if (claim === 'look_again') continue;
-    if (claim === 'taken') {
-      await plan.slot.discard();
-      await waitForChange(context, row, giveUpAt);
-      continue;
-    }
-    if ((await spend(context, plan, claim)) === 'saved') return;
+    // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
+    const outcome = await context.bulkheads.run(compartmentOf(row), (report) => attempt(context, row, report));
+    if (outcome === 'saved') return;
+    if (outcome === 'taken') await waitForChange(context, row, giveUpAt);
   }
+}
+
+/** One round: prepare, claim, spend. `taken`: somebody else is refreshing. `again`: the row is to be read anew. */
+async function attempt(
+  context: VaultContext,
+  row: GrantRow,
+  report: (health: CallHealth) => void,
+): Promise<'saved' | 'taken' | 'again'> {
+  const plan = await planRefresh(context, row);
+  if (plan === 'look_again') return 'again';
+  const claim = await claimRefresh(context, plan);
+  if (claim === 'look_again') return 'again';
+  if (claim !== 'taken') return spend(context, plan, claim, report);
+  await plan.slot.discard();
+  return 'taken';
 }
 
 /**
  * Sends the one request that a claim allows and settles its outcome: `saved`, or `again` when there is something left to
  * try at once. Everything else throws, after it was settled.
  */
-async function spend(context: VaultContext, plan: RefreshPlan, claim: Claim): Promise<'saved' | 'again'> {
+async function spend(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  report: (health: CallHealth) => void,
+): Promise<'saved' | 'again'> {
   const held = holdLease(context, claim.lease, plan.leaseKind, claim.claimedAt);
+  let health: CallHealth = 'bad';
   try {
     const answer = await send(context, plan, claim, held);
+    if (answer === undefined || answer.status < 500) health = 'good';
     if (answer === undefined) return 'again';
     // Point of no return, second half: the answer is here and nowhere else.
     await keep(context, plan, claim, answer);
     return await settleAnswer(context, plan, claim, answer);
   } finally {
+    report(health);
     held.release();
   }
 }
