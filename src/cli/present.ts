@@ -73,6 +73,11 @@ export function healthItem(report: HealthReport): Record<string, unknown> {
   };
 }
 
+/** A grant's state for people, with the reason where that says more. */
+export function stateText(grant: Grant): string {
+  return grant.reason === null || grant.reason === grant.state ? grant.state : `${grant.state} (${grant.reason})`;
+}
+
 /** A time for people: to the minute, UTC; a dash for none. */
 export function minute(time: Date | null): string {
   return time === null ? '-' : `${time.toISOString().slice(0, 16).replace('T', ' ')}Z`;

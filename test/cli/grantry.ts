@@ -1,10 +1,34 @@
 /** Runs the real command line as a child process, in a home of its own. */
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const program = join(import.meta.dirname, '../../src/cli/main.ts');
+const root = join(import.meta.dirname, '../..');
+// As far below the root as the real one: from there it finds the package's own manifest.
+const directory = join(root, '.tmp', `cli-test-${process.pid}`);
+let bundled: Promise<string> | undefined;
+
+/** The program as it is published, in one piece: each start then takes a fifth of what the sources would. */
+function program(): Promise<string> {
+  bundled ??= bundle();
+  return bundled;
+}
+
+async function bundle(): Promise<string> {
+  const { rolldown } = await import('rolldown');
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  await using built = await rolldown({
+    cwd: root,
+    input: { main: join(root, 'src/cli/main.ts') },
+    platform: 'node',
+    external: (id) => isBuiltin(id) || id === 'pg-native',
+  });
+  await built.write({ dir: directory, format: 'esm', entryFileNames: '[name].js' });
+  return join(directory, 'main.js');
+}
 
 export interface Run {
   readonly code: number | null;
@@ -34,9 +58,10 @@ export class Home implements AsyncDisposable {
     return new Home(await mkdtemp(join(tmpdir(), 'grantry-cli-')));
   }
 
-  run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+  async run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+    const main = await program();
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [program, ...args], {
+      const child = spawn(process.execPath, [main, ...args], {
         cwd: options.cwd ?? this.path,
         env: {
           PATH: process.env['PATH'] ?? '',

@@ -5,7 +5,7 @@ import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { usageError } from '../errors.ts';
-import { grantItem, minute } from '../present.ts';
+import { grantItem, minute, stateText } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { table } from '../table.ts';
 
@@ -47,7 +47,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     grant.tenant,
     grant.provider,
     grant.account,
-    grant.reason === null ? grant.state : `${grant.state} (${grant.reason})`,
+    stateText(grant),
     grant.dc ?? '-',
     grant.app ?? '-',
     String(grant.generation),

@@ -3,7 +3,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { grantItem, minute } from '../present.ts';
+import { grantItem, minute, stateText } from '../present.ts';
 import { fields } from '../table.ts';
 
 export function define(command: Command): void {
@@ -40,7 +40,7 @@ async function show(context: Context, given: string, provider: string, account: 
     ['provider', grant.provider],
     ['account', grant.account],
     ['app', grant.app ?? '-'],
-    ['state', grant.reason === null ? grant.state : `${grant.state} (${grant.reason})`],
+    ['state', stateText(grant)],
     ['generation', String(grant.generation)],
     ['scopes', grant.scopes.join(' ') || '-'],
     ['data centre', grant.dc ?? '-'],
