@@ -1,0 +1,77 @@
+/** The steps of the demo, one line each: what was proven, or what was expected and what was seen instead. */
+
+const nameWidth = 13;
+const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+
+/** A step that did not show what it has to show. */
+export class NotProven extends Error {
+  readonly expected: string;
+  readonly seen: string;
+
+  constructor(what: string, expected: string, seen: string) {
+    super(what);
+    this.expected = expected;
+    this.seen = seen;
+  }
+}
+
+/** Goes on when the two are the same. The values are printed otherwise: never a token or a secret. */
+export function same(what: string, seen: unknown, expected: unknown): void {
+  const [left, right] = [JSON.stringify(seen), JSON.stringify(expected)];
+  if (left !== right) throw new NotProven(what, right ?? 'nothing', left ?? 'nothing');
+}
+
+/** Goes on when something is so; for what cannot be printed. */
+export function isSo(what: string, condition: boolean): void {
+  if (!condition) throw new NotProven(what, 'that it is so', 'that it is not');
+}
+
+export class Report {
+  readonly #started = performance.now();
+  #proven = 0;
+  #silent = false;
+
+  /** Runs one step and prints its line. @throws whatever the step throws */
+  async step(name: string, run: () => Promise<string | readonly string[]>): Promise<void> {
+    try {
+      const [line = '', ...more] = [await run()].flat();
+      this.#proven += 1;
+      print(paint('32', '✓'), name, line);
+      for (const each of more) process.stdout.write(`${' '.repeat(nameWidth + 3)}${each}\n`);
+    } catch (error) {
+      if (this.#silent) throw error;
+      print(paint('31', '✗'), name, error instanceof Error ? error.message : String(error));
+      if (error instanceof NotProven) {
+        process.stdout.write(`${' '.repeat(nameWidth + 3)}expected: ${error.expected}\n`);
+        process.stdout.write(`${' '.repeat(nameWidth + 3)}seen:     ${error.seen}\n`);
+      }
+      throw error;
+    }
+  }
+
+  /** Says nothing more: the demo is being ended, and what fails now shows nothing. */
+  silence(): void {
+    this.#silent = true;
+  }
+
+  get silent(): boolean {
+    return this.#silent;
+  }
+
+  /** The last line of a demo that went well. */
+  summary(): string {
+    return `${paint('1', `${this.#proven} steps proven`)} in ${seconds(performance.now() - this.#started)}.`;
+  }
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function print(mark: string, name: string, text: string): void {
+  process.stdout.write(`${mark} ${paint('1', name.padEnd(nameWidth))} ${text}\n`);
+}
+
+function paint(code: string, text: string): string {
+  return colour ? `\u001b[${code}m${text}\u001b[0m` : text;
+}
