@@ -3,16 +3,18 @@ import type { EventTable, Schema } from './schema.ts';
 
 export type EventRow = Selectable<EventTable>;
 
-/** Records one state change, in the transaction that makes it. */
+/** Records one state change, in the transaction that makes it. Returns its number. */
 export async function insertEvent(
   tx: Kysely<Schema>,
   now: RawBuilder<number>,
   event: Omit<EventRow, 'seq' | 'at'>,
-): Promise<void> {
-  await tx
+): Promise<number> {
+  const { seq } = await tx
     .insertInto('grantry_events')
     .values({ ...event, at: now })
-    .execute();
+    .returning('seq')
+    .executeTakeFirstOrThrow();
+  return seq;
 }
 
 /** The number of the newest event; 0 before the first. */

@@ -68,7 +68,7 @@ export async function quarantineInstance(db: Kysely<Schema>, reason: string): Pr
  */
 export async function adoptInstance(
   db: Kysely<Schema>,
-  adoption: StoreLocation & { epoch: number; installation: string | null },
+  adoption: StoreLocation & { from: number; epoch: number; installation: string | null },
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('grantry_instance')
@@ -76,11 +76,11 @@ export async function adoptInstance(
       location: adoption.location,
       timeline: adoption.timeline,
       installation: adoption.installation,
-      epoch: adoption.epoch + 1,
+      epoch: adoption.epoch,
       quarantined_reason: null,
     })
     .where('id', '=', theOne)
-    .where('epoch', '=', adoption.epoch)
+    .where('epoch', '=', adoption.from)
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
 }

@@ -4,47 +4,27 @@ import type { Schema } from './schema.ts';
 /** A custom provider as it is stored. */
 export type ProviderRow = Schema['grantry_providers'];
 
-const columns = [
-  'id',
-  'definition',
-  'pinned',
-  'created_at',
-  'updated_at',
-] as const satisfies readonly (keyof ProviderRow)[];
+const columns = ['id', 'definition', 'created_at', 'updated_at'] as const satisfies readonly (keyof ProviderRow)[];
 
-/** Adds a provider's definition or replaces it, with what was pinned of it. Returns true when it is new. */
+/** Adds a provider's definition or replaces it. Returns true when it is new. */
 export async function putProvider(
   db: Kysely<Schema>,
-  provider: { id: string; definition: string; pinned?: string | null; at: number },
+  provider: { id: string; definition: string; at: number },
 ): Promise<boolean> {
-  const { id, definition, pinned = null, at } = provider;
+  const { id, definition, at } = provider;
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('grantry_providers')
-    .values({ id, definition, pinned, created_at: at, updated_at: at })
+    .values({ id, definition, created_at: at, updated_at: at })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .executeTakeFirstOrThrow();
   if (numInsertedOrUpdatedRows === 1n) return true;
   const { numUpdatedRows } = await db
     .updateTable('grantry_providers')
-    .set({ definition, pinned, updated_at: at })
+    .set({ definition, updated_at: at })
     .where('id', '=', id)
     .executeTakeFirstOrThrow();
   // Somebody has removed it between the two statements, so it is new after all.
   return numUpdatedRows === 0n ? putProvider(db, provider) : false;
-}
-
-/** Keeps what an issuer's metadata said at first use. Returns false when something is pinned already: that one counts. */
-export async function pinProvider(
-  db: Kysely<Schema>,
-  provider: { id: string; pinned: string; at: number },
-): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('grantry_providers')
-    .set({ pinned: provider.pinned, updated_at: provider.at })
-    .where('id', '=', provider.id)
-    .where('pinned', 'is', null)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
 }
 
 export async function findProvider(db: Kysely<Schema>, id: string): Promise<ProviderRow | undefined> {

@@ -13,7 +13,7 @@ export interface Schema {
   grantry_instance: InstanceTable;
   grantry_tenant_keys: { client_id: string; version: number; wrapped: string; created_at: number };
   grantry_apps: AppTable;
-  grantry_providers: { id: string; definition: string; pinned: string | null; created_at: number; updated_at: number };
+  grantry_providers: { id: string; definition: string; created_at: number; updated_at: number };
   grantry_authorizations: AuthorizationTable;
   grantry_connect_sessions: ConnectSessionTable;
   grantry_attempts: AttemptTable;

@@ -4,50 +4,52 @@ import { GrantryError } from '../base/errors.ts';
 import { checkName, checkProviderId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
-import { systemTenant } from '../crypto/tenant-keys.ts';
 import type { ClientContext } from '../oauth/types.ts';
 import { resolveDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../storage/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../storage/grants.ts';
 import type { AppTable } from '../storage/schema.ts';
+import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './app-secrets.ts';
 import { checkRedirectUri, checkScopes, checkText } from './checks.ts';
 import { changing, type VaultContext } from './context.ts';
 import type { App, AppInput } from './types.ts';
 
 type AppRow = Selectable<AppTable>;
 
-/** Stands for "every data centre without a secret of its own". */
-const anyDc = '*';
-
-/** Makes or replaces a client registration. @throws {GrantryError} `invalid_request`, `not_found` for its provider */
+/**
+ * Makes or replaces a client registration.
+ *
+ * @throws {GrantryError} `not_found` for its provider, `invalid_request`, also for an app that exists where `onlyNew` is asked
+ */
 export async function putAppOf(
   context: VaultContext,
   name: string,
   input: AppInput,
+  options: { onlyNew?: boolean } = {},
 ): Promise<{ app: App; created: boolean }> {
   checkName('app', name);
   const definition = await context.providers.require(checkProviderId(input.provider));
   const checked = checkApp(definition, input);
   const given = checkSecrets(definition, input);
-  const system = await context.keys.pin(systemTenant);
+  const system = await pinSystemKeys(context);
   const { row, created } = await changing(context, async ({ tx }) => {
     const old = await findApp(tx, name);
+    if (old !== undefined && options.onlyNew === true) {
+      throw new GrantryError('invalid_request', `There is an app ${name} already.`);
+    }
     if (old !== undefined && old.provider !== input.provider && (await countGrantsOfApp(tx, name)) > 0) {
       throw new GrantryError('invalid_request', `The app ${name} has grants at ${old.provider}: its provider stays.`);
     }
     const generation = (old?.generation ?? 0) + 1;
     // A secret is sealed beside the row's generation, so the ones that stay are opened and sealed anew.
     const kept = given ?? (old === undefined ? new Map<string, Secret>() : openSecrets(system, old));
-    const sealed = Object.fromEntries(
-      [...kept].map(([dc, secret]) => [dc, system.seal(secretPlace(name, dc, generation), secret)]),
-    );
     const now = context.world.now();
     const row: AppRow = {
       name,
       provider: definition.id,
       client_id: checked.clientId,
-      client_secrets: JSON.stringify(sealed),
+      client_secrets: sealSecrets(system, { name, generation }, kept),
       dc: checked.dc,
       redirect_uri: checked.redirectUri,
       scopes: JSON.stringify(checked.scopes),
@@ -137,8 +139,7 @@ export async function clientOf(
   app: AppRow,
   dc: string | null,
 ): Promise<ClientContext> {
-  const secrets = openSecrets(await context.keys.pin(systemTenant), app);
-  const secret = (dc === null ? undefined : secrets.get(dc)) ?? secrets.get(anyDc) ?? null;
+  const secret = secretFor(openSecrets(await pinSystemKeys(context), app), dc);
   if (secret === null && definition.clientAuthentication !== 'none') {
     const where = dc === null ? '' : ` for the data centre ${dc}`;
     throw new GrantryError('provider_misconfigured', `The app ${app.name} has no client secret${where}.`);
@@ -157,22 +158,14 @@ export function describeApp(row: AppRow): App {
     scopes: parseList(row.scopes),
     tenants: row.tenants === null ? null : parseList(row.tenants),
     returnTo: parseList(row.return_to),
-    secrets: Object.keys(parseMap(row.client_secrets)).sort(),
+    secrets: dcsWithSecret(row),
     context: row.context,
   };
 }
 
-function serves(row: AppRow, tenant: string): boolean {
+/** Whether an app may be used for a tenant. */
+export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
   return row.tenants === null || parseList(row.tenants).includes(tenant);
-}
-
-function openSecrets(system: Awaited<ReturnType<VaultContext['keys']['pin']>>, row: AppRow): Map<string, Secret> {
-  const sealed = Object.entries(parseMap(row.client_secrets));
-  return new Map(sealed.map(([dc, text]) => [dc, system.open(secretPlace(row.name, dc, row.generation), text)]));
-}
-
-function secretPlace(name: string, dc: string, generation: number) {
-  return { table: 'grantry_apps', row: name, column: `client_secret:${dc}`, generation };
 }
 
 function checkApp(definition: ProviderDefinition, input: AppInput) {
@@ -214,9 +207,4 @@ function contextOf(name: string, random: Uint8Array): string {
 function parseList(json: string): string[] {
   // Written by this file alone, as an array of strings.
   return JSON.parse(json) as string[];
-}
-
-function parseMap(json: string): Record<string, string> {
-  // Written by this file alone, as an object of strings.
-  return JSON.parse(json) as Record<string, string>;
 }

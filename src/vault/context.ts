@@ -8,6 +8,7 @@ import { insertEvent } from '../storage/events.ts';
 import type { Schema } from '../storage/schema.ts';
 import type { Store } from '../storage/store.ts';
 import type { Bulkheads } from './bulkhead.ts';
+import type { Guard } from './guard.ts';
 import type { Owner } from './owner.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
 import type { Spool } from './spool.ts';
@@ -28,8 +29,7 @@ export interface VaultContext {
   readonly logger: Logger;
   readonly allowLoopback: boolean;
   readonly callerWaitMs: number;
-  /** Why nothing may be refreshed in this database, or null. */
-  readonly quarantine: string | null;
+  readonly guard: Guard;
   /** The vault is being closed: what waits without end gives up. */
   readonly closing: () => boolean;
   readonly onEvent: ((event: VaultEvent) => void) | undefined;
@@ -70,6 +70,7 @@ export async function changing<T>(
   run: (transaction: ChangeTransaction) => Promise<T>,
 ): Promise<T> {
   let changes: Change[] = [];
+  let seq = 0;
   const now = context.store.now();
   const result = await context.store.transaction(async (tx) => {
     // The store may run a transaction again that the database turned down: what was collected then never happened.
@@ -78,7 +79,7 @@ export async function changing<T>(
       tx,
       now,
       record: async (change) => {
-        await insertEvent(tx, now, {
+        seq = await insertEvent(tx, now, {
           client_id: change.tenant,
           grant_id: change.grantId,
           provider: change.provider,
@@ -94,6 +95,7 @@ export async function changing<T>(
       },
     });
   });
+  if (seq > 0) context.guard.note(seq);
   for (const change of changes) tell(context, change);
   return result;
 }

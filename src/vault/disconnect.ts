@@ -25,6 +25,8 @@ export async function disconnect(
   const checked = checkKey(key);
   const found = await findGrant(context.store.db, checked);
   if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
+  // A clone that revoked its copy would end the original's grant.
+  if (options.revoke !== false) await context.guard.assertMayRefresh();
   const tenantKeys = await context.keys.pin(checked.tenant);
   await fingerprinter(context);
   const grant = { tenant: checked.tenant, grantId: found.id };

@@ -17,6 +17,7 @@ export class ChangeFeed {
   #running: Promise<void> | undefined;
   #counter: number | null = null;
   #readUntilMs: number | undefined;
+  #wasAway = false;
 
   constructor(context: VaultContext, memory: Memory) {
     this.#context = context;
@@ -58,12 +59,26 @@ export class ChangeFeed {
       this.#memory.looks += 1;
       this.#memory.trustedUntilMs = lookedAt + times.feedTrustMs;
       this.#memory.lastSeenMs = lookedAt;
+      if (this.#wasAway) await this.#lookAfterOutage();
+      this.#wasAway = false;
     } catch (error) {
       if (this.#stop.signal.aborted) return;
+      this.#wasAway = true;
       logger.warn('the database cannot be watched for changes', {
         code: isGrantryError(error) ? error.code : 'internal',
       });
     }
+  }
+
+  /** The database that answers now may be a promoted standby that lacks our last commits: the spool has them. */
+  async #lookAfterOutage(): Promise<void> {
+    const { guard } = this.#context;
+    await guard.recheck();
+    this.#memory.forgetAll();
+    if (guard.reason !== null || !guard.failedOver) return;
+    guard.failedOver = false;
+    const { adoptSpooled } = await import('./spool-replay.ts');
+    await adoptSpooled(this.#context, { ownToo: true });
   }
 
   async #forgetChanged(): Promise<void> {

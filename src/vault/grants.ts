@@ -51,7 +51,7 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
   // The metadata column holds a JSON object; it is checked on its way in.
   const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
   const apiDomain = metadata['api_domain'];
-  const quarantined = context.quarantine !== null && row.state !== 'disconnected';
+  const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
   return {
     id: row.id,
     tenant: row.client_id,
@@ -94,8 +94,8 @@ function checkState(context: VaultContext, state: GrantFilter['state']): GrantSt
   if (!states.includes(state)) {
     throw new GrantryError('invalid_request', `There is no state of that name; the states are ${states.join(', ')}.`);
   }
-  if (state === 'quarantined') return context.quarantine === null ? 'none' : undefined;
-  return context.quarantine !== null && state !== 'disconnected' ? 'none' : state;
+  if (state === 'quarantined') return context.guard.reason === null ? 'none' : undefined;
+  return context.guard.reason !== null && state !== 'disconnected' ? 'none' : state;
 }
 
 function checkDate(date: Date): string {

@@ -11,9 +11,11 @@ import { openStore, type Store } from '../storage/store.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
 import { Bulkheads } from './bulkhead.ts';
 import type { VaultContext } from './context.ts';
+import { Guard } from './guard.ts';
 import { openInstance } from './instance.ts';
 import { type Owner, registerOwner } from './owner.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
+import { SeenMarks } from './seen.ts';
 import { resolveSettings, type VaultSettings } from './settings.ts';
 import type { Spool } from './spool.ts';
 import type { Vault, VaultOptions } from './types.ts';
@@ -120,6 +122,14 @@ async function assemble(assembly: Assembly): Promise<Vault> {
   });
   const owner = registerOwner(world);
   const closing = new AbortController();
+  const guard = await Guard.open({
+    store,
+    marks: new SeenMarks(settings.home),
+    instance,
+    installation: settings.installation,
+    logger: options.logger ?? silentLogger,
+    monotonic: () => world.monotonic(),
+  });
   const context: VaultContext = {
     world,
     times: timesOf(world),
@@ -138,12 +148,12 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     logger: options.logger ?? silentLogger,
     allowLoopback: settings.allowLoopback,
     callerWaitMs: options.callerWaitMs ?? timesOf(world).callerWaitMs,
-    quarantine: instance.quarantined_reason,
+    guard,
     closing: () => closing.signal.aborted,
     onEvent: options.onEvent,
   };
   if (options.takeOver === true || instance.scrub_pending !== 0) await finishTakeOver(context, options);
-  await adoptLeftAnswers(context);
+  if (guard.reason === null) await adoptLeftAnswers(context);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,

@@ -42,7 +42,7 @@ export type LeaseKind = 'renewed' | 'strict';
  * @throws {GrantryError} for everything that stands in the way; nothing was spent
  */
 export async function planRefresh(context: VaultContext, row: GrantRow): Promise<RefreshPlan | 'look_again'> {
-  if (context.quarantine !== null) throw new GrantryError('grant_quarantined', context.quarantine);
+  await context.guard.assertMayRefresh();
   const tenant = row.client_id;
   const tenantKeys = await context.keys.pin(tenant);
   const prior = await listAttempts(context.store.db, {
@@ -53,7 +53,7 @@ export async function planRefresh(context: VaultContext, row: GrantRow): Promise
   });
   // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
   const inDoubt = prior.some((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
-  if (inDoubt && (await adoptSpooled(context, row.id)) > 0) return 'look_again';
+  if (inDoubt && (await adoptSpooled(context, { grantId: row.id })) > 0) return 'look_again';
 
   // What is in doubt is never held back: it may have a deadline at the provider.
   const failed = prior.some((attempt) => attempt.outcome === 'failed' || attempt.outcome === 'not_sent');

@@ -15,16 +15,20 @@ import { openToken } from './tokens.ts';
  * Replaying is idempotent by grant, generation and fence: an answer that is in the row already changes nothing, one whose
  * lease is still the row's newest is saved, any other becomes a candidate. Returns how many answers changed something.
  */
-export async function adoptSpooled(context: VaultContext, grantId?: string): Promise<number> {
+export async function adoptSpooled(
+  context: VaultContext,
+  options: { grantId?: string; ownToo?: boolean } = {},
+): Promise<number> {
   const spool = await context.spool();
   let adopted = 0;
-  for (const entry of await spool.list(grantId)) {
-    if (entry.head.owner.id === context.owner.id) continue;
+  for (const entry of await spool.list(options.grantId)) {
+    // Our own attempts are committed by those who made them, unless the database has lost what they committed.
+    if (entry.head.owner.id === context.owner.id && options.ownToo !== true) continue;
     if (await isTooOld(context, entry)) {
       await entry.remove();
       continue;
     }
-    if (isLeftAlone(context, entry)) continue;
+    if (options.ownToo !== true && isLeftAlone(context, entry)) continue;
     if (await adopt(context, entry)) adopted += 1;
   }
   return adopted;

@@ -25,7 +25,8 @@ import type { Grant, StoredTokens, TokensInput, VaultEventType } from './types.t
 
 /** Tokens of a new authorization, checked. */
 export interface NewAuthorization {
-  readonly app: string;
+  /** `null`: the app is found when it is needed. */
+  readonly app: string | null;
   readonly accessToken: Secret | null;
   /** `null`: the provider gave none this time, and the stored one goes on. */
   readonly refreshToken: Secret | null;

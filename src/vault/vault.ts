@@ -126,6 +126,7 @@ export class OpenVault implements Vault {
     this.#options.close();
     await this.#handOut.close();
     await this.#feed.close();
+    await this.#context.guard.close();
     retireOwner(this.#context.owner);
     await this.#context.store.close();
   }

@@ -33,6 +33,8 @@ export function grantRow(values: Partial<Selectable<GrantTable>> = {}): Selectab
     lease_until: null,
     lease_fence: 0,
     condemned_at: null,
+    used_at: null,
+    due_at: null,
     ...values,
   };
 }

@@ -18,7 +18,7 @@ import {
   setScrubPending,
 } from '../../src/storage/instance.ts';
 import { migrate } from '../../src/storage/migrations.ts';
-import { deleteProvider, findProvider, listProviders, pinProvider, putProvider } from '../../src/storage/providers.ts';
+import { deleteProvider, findProvider, listProviders, putProvider } from '../../src/storage/providers.ts';
 import {
   claimDueRevocations,
   claimRevocationsOfGrant,
@@ -82,7 +82,7 @@ function describeInstance(store: () => Store): void {
       installation: 'production',
       quarantined_reason: 'restored',
     });
-    const adoption = { location: 'new', timeline: null, epoch: 1, installation: 'copy' };
+    const adoption = { location: 'new', timeline: null, from: 1, epoch: 2, installation: 'copy' };
     expect([await adoptInstance(db, adoption), await adoptInstance(db, adoption)]).toEqual([true, false]);
     expect(await readInstance(db)).toMatchObject({
       vault_id,
@@ -127,14 +127,15 @@ function describeApps(store: () => Store): void {
 }
 
 function describeProviders(store: () => Store): void {
-  test('a provider is added, replaced, pinned once and removed', async () => {
+  test('a provider is added, replaced and removed', async () => {
     const { db } = store();
     expect(await putProvider(db, { id: 'mine', definition: '{"v":1}', at: 1 })).toBe(true);
-    expect(await pinProvider(db, { id: 'mine', pinned: '{"token":"a"}', at: 2 })).toBe(true);
-    expect(await pinProvider(db, { id: 'mine', pinned: '{"token":"b"}', at: 3 })).toBe(false);
-    expect(JSON.parse((await findProvider(db, 'mine'))?.pinned ?? '')).toEqual({ token: 'a' });
     expect(await putProvider(db, { id: 'mine', definition: '{"v":2}', at: 4 })).toBe(false);
-    expect(await findProvider(db, 'mine')).toMatchObject({ pinned: null, created_at: 1, updated_at: 4 });
+    expect(await findProvider(db, 'mine')).toMatchObject({
+      definition: expect.stringContaining('2'),
+      created_at: 1,
+      updated_at: 4,
+    });
     expect((await listProviders(db)).map((row) => row.id)).toEqual(['mine']);
     expect([await deleteProvider(db, 'mine'), await deleteProvider(db, 'mine')]).toEqual([true, false]);
   });

@@ -77,7 +77,6 @@ async function createProviders(db: Kysely<Schema>, { text, integer, json, tableE
     .createTable('grantry_providers')
     .addColumn('id', text, (column) => column.primaryKey().notNull())
     .addColumn('definition', json, (column) => column.notNull())
-    .addColumn('pinned', json)
     .addColumn('created_at', integer, (column) => column.notNull())
     .addColumn('updated_at', integer, (column) => column.notNull())
     .modifyEnd(tableEnd)
