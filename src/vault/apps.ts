@@ -192,7 +192,8 @@ function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<stri
   return secrets;
 }
 
-function checkSecret(value: string | Secret): Secret {
+/** Checks a client secret from outside, and wraps it. */
+export function checkSecret(value: unknown): Secret {
   // Measured here and never shown: the text itself stays inside the Secret.
   const text = value instanceof Secret ? value.reveal() : value;
   return new Secret(checkText('client secret', text, limits.clientSecretCharsMax, { multiline: true }));

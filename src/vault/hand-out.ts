@@ -4,6 +4,7 @@ import { limits } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
 import { findGrant, type GrantRow } from '../storage/grants.ts';
 import { checkGeneration, checkSeconds } from './checks.ts';
+import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import type { ChangeFeed } from './feed.ts';
 import { type HeldToken, type Memory, memoryKey } from './memory.ts';
@@ -17,6 +18,12 @@ const defaultMinValidityMs = 60_000;
 
 /** For a token whose remaining life is compared with the caller's wish and nothing else. */
 const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
+
+/** What a caller inside the library may ask for besides. */
+export interface HandOutRequest extends GetAccessTokenOptions {
+  /** Refreshes, where that is due, with this client. */
+  trial?: ClientTrial | undefined;
+}
 
 export interface HandOutOptions {
   context: VaultContext;
@@ -49,7 +56,7 @@ export class HandOut {
   }
 
   /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
-  async get(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
+  async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
     if (options?.minValidity === undefined) {
       const held = this.#memory.get(memoryKey(key));
       if (held !== undefined) {
@@ -57,7 +64,7 @@ export class HandOut {
         if (now < held.freshUntilMs && now < this.#memory.trustedUntilMs) return held.token;
       }
     }
-    return this.#get(checkKey(key), minValidityMs(options));
+    return this.#get(checkKey(key), minValidityMs(options), options?.trial);
   }
 
   /** See `Vault.rejectAccessToken`. */
@@ -78,7 +85,7 @@ export class HandOut {
     await Promise.allSettled(this.#flights.values());
   }
 
-  async #get(key: CheckedKey, demandMs: number): Promise<AccessToken> {
+  async #get(key: CheckedKey, demandMs: number, trial?: ClientTrial): Promise<AccessToken> {
     for (let round = 0; ; round += 1) {
       const held = await this.#read(key);
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
@@ -90,7 +97,7 @@ export class HandOut {
       // A token that was refreshed for this very caller is the best there is, whatever its life.
       if (held !== undefined && round > 0 && leftMs > 0) return held.token;
       if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
-      await this.#refreshInTime(key, (await this.#row(key)).generation);
+      await this.#refreshInTime(key, (await this.#row(key)).generation, trial);
     }
   }
 
@@ -159,9 +166,9 @@ export class HandOut {
     });
   }
 
-  async #refreshInTime(key: CheckedKey, generation: number): Promise<void> {
+  async #refreshInTime(key: CheckedKey, generation: number, trial?: ClientTrial): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
-    await withinTime(world, this.#refresh(key, generation), callerWaitMs, () => {
+    await withinTime(world, this.#refresh(key, generation, trial), callerWaitMs, () => {
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
         'provider_unavailable',
@@ -173,12 +180,13 @@ export class HandOut {
     });
   }
 
-  #refresh(key: CheckedKey, generation: number): Promise<void> {
-    const name = memoryKey(key);
+  #refresh(key: CheckedKey, generation: number, trial?: ClientTrial): Promise<void> {
+    // Nobody is told what another caller's credentials were told. One lease holds for all of them all the same.
+    const name = trial === undefined ? memoryKey(key) : `${memoryKey(key)}\0${trial.name}`;
     const flying = this.#flights.get(name);
     if (flying !== undefined) return flying;
     const flight = loadRefresh()
-      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation))
+      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, trial))
       .finally(() => {
         this.#flights.delete(name);
         this.#memory.forget(key);

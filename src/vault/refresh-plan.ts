@@ -11,6 +11,7 @@ import { newestCandidate } from '../storage/candidates.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
 import { compartmentOf } from './bulkhead.ts';
+import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
@@ -31,6 +32,8 @@ export interface RefreshPlan {
   readonly leaseKind: LeaseKind;
   readonly attemptId: string;
   readonly slot: SpoolSlot;
+  /** The client is on trial: a refusal decides nothing about the grant. */
+  readonly onTrial: boolean;
 }
 
 /** `renewed`: short, renewed while the call lives. `strict`: outlives the deadline, never renewed. */
@@ -41,7 +44,11 @@ export type LeaseKind = 'renewed' | 'strict';
  *
  * @throws {GrantryError} for everything that stands in the way; nothing was spent
  */
-export async function planRefresh(context: VaultContext, row: GrantRow): Promise<RefreshPlan | 'look_again'> {
+export async function planRefresh(
+  context: VaultContext,
+  row: GrantRow,
+  trial?: ClientTrial,
+): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
   const tenant = row.client_id;
   const tenantKeys = await context.keys.pin(tenant);
@@ -61,10 +68,7 @@ export async function planRefresh(context: VaultContext, row: GrantRow): Promise
 
   const definition = await context.providers.require(row.provider);
   const token = await pickToken(context, row, tenantKeys);
-  const app = await appFor(context, { tenant, provider: row.provider, app: row.app });
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
-  const client = await clientOf(context, definition, app, grantDc({ definition, metadata, app }));
+  const client = await clientFor(context, definition, row, trial);
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
   const spool = await context.spool();
@@ -80,7 +84,24 @@ export async function planRefresh(context: VaultContext, row: GrantRow): Promise
     leaseKind: leaseKindOf(context, definition),
     attemptId,
     slot: await spool.reserve(attemptId),
+    onTrial: trial !== undefined,
   };
+}
+
+async function clientFor(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  row: GrantRow,
+  trial: ClientTrial | undefined,
+): Promise<ClientContext> {
+  // The metadata column holds a JSON object; it is checked on its way in.
+  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  if (trial !== undefined) {
+    const { clientId, clientSecret, app } = trial;
+    return { definition, dc: grantDc({ definition, metadata, app }), clientId, clientSecret };
+  }
+  const app = await appFor(context, { tenant: row.client_id, provider: row.provider, app: row.app });
+  return clientOf(context, definition, app, grantDc({ definition, metadata, app }));
 }
 
 /** The newest untested candidate, else the stored token. */

@@ -6,6 +6,7 @@ import type { RawAnswer } from '../oauth/types.ts';
 import { findGrant, type GrantRow } from '../storage/grants.ts';
 import { type CallHealth, compartmentOf } from './bulkhead.ts';
 import { type Claim, claimRefresh } from './claim.ts';
+import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { planRefresh, type RefreshPlan } from './refresh-plan.ts';
@@ -38,17 +39,24 @@ import { deadlineSignal, waitForChange } from './wait.ts';
  * `provider_throttled`, `provider_unavailable`, `provider_misconfigured`, `provider_error`, `insufficient_scope`,
  * `integrity_failed`, `vault_sealed`, `storage_unavailable`
  */
-export async function refreshGrant(context: VaultContext, key: CheckedKey, seen: number): Promise<void> {
+export async function refreshGrant(
+  context: VaultContext,
+  key: CheckedKey,
+  seen: number,
+  trial?: ClientTrial,
+): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
   for (;;) {
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
     if (row.generation > seen) return;
     const held = await heldBack(context, row);
-    if (held !== undefined) throw held;
+    // What the stored client was refused says nothing about another one.
+    const stands = held !== undefined && (trial === undefined || held.code !== 'provider_misconfigured');
+    if (stands) throw held;
 
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
-    const outcome = await context.bulkheads.run(compartmentOf(row), (report) => attempt(context, row, report));
+    const outcome = await context.bulkheads.run(compartmentOf(row), (report) => attempt(context, row, report, trial));
     if (outcome === 'saved') return;
     if (outcome === 'taken') await waitForChange(context, row, giveUpAt);
   }
@@ -59,14 +67,19 @@ async function attempt(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
+  trial: ClientTrial | undefined,
 ): Promise<'saved' | 'taken' | 'again'> {
-  const plan = await planRefresh(context, row);
+  const plan = await planRefresh(context, row, trial);
   if (plan === 'look_again') return 'again';
   const claim = await claimRefresh(context, plan);
   if (claim === 'look_again') return 'again';
-  if (claim !== 'taken') return spend(context, plan, claim, report);
-  await plan.slot.discard();
-  return 'taken';
+  if (claim === 'taken') {
+    await plan.slot.discard();
+    return 'taken';
+  }
+  const outcome = await spend(context, plan, claim, report);
+  if (outcome === 'saved') await trial?.onAccepted({ id: row.id, dc: plan.client.dc });
+  return outcome;
 }
 
 /**

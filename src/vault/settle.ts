@@ -7,6 +7,7 @@ import { lockGrant, readGrant } from '../storage/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../storage/leases.ts';
 import { deleteTokenRequest } from '../storage/token-requests.ts';
 import type { Claim } from './claim.ts';
+import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import { mustReauthorize } from './refusals.ts';
@@ -43,6 +44,7 @@ export async function settleAnswer(
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), 'provider_error');
   }
   await plan.slot.discard();
+  if (plan.onTrial && refusesTrial(outcome)) throw await settleRefusedTrial(context, claim, outcome);
   if (outcome.class === 'grant_refused') return refused(context, plan, claim, outcome);
   throw await settleFailure(context, plan, claim, outcome);
 }

@@ -41,13 +41,25 @@ export interface NewAuthorization {
 /** How often a row may change under a writer before it gives up. */
 const triesMax = 5;
 
+export interface StoreOptions {
+  /** Without a named app, an existing grant keeps its own, and a new one finds it when it is first refreshed. */
+  readonly appLater?: boolean;
+  /** Leaves whatever is stored under the key as it is, a tombstone too. */
+  readonly onlyNew?: boolean;
+}
+
 /** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
-export async function storeTokens(context: VaultContext, key: GrantKey, input: TokensInput): Promise<StoredTokens> {
+export async function storeTokens(
+  context: VaultContext,
+  key: GrantKey,
+  input: TokensInput,
+  options: StoreOptions = {},
+): Promise<StoredTokens> {
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider);
-  const authorization = await checkTokens(context, checked, definition, input);
-  const unchanged = await keepUnchanged(context, checked, authorization);
-  const grant = unchanged ?? (await putAuthorization(context, checked, authorization));
+  const authorization = await checkTokens(context, checked, definition, input, options);
+  const unchanged = options.onlyNew === true ? null : await keepUnchanged(context, checked, authorization);
+  const grant = unchanged ?? (await putAuthorization(context, checked, authorization, options));
   return { grant, sharedWith: await holdersOf(context, grant, authorization.refreshToken) };
 }
 
@@ -62,12 +74,14 @@ export async function putAuthorization(
   context: VaultContext,
   key: CheckedKey,
   authorization: NewAuthorization,
+  options: Pick<StoreOptions, 'onlyNew'> = {},
 ): Promise<Grant> {
   await fingerprinter(context);
   for (let tries = 0; tries < triesMax; tries += 1) {
     // Read fresh: another process may have shredded the tenant's keys since, and what the old ones seal nobody opens.
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
+    if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
     // A stored refresh token belongs to the app it was given to, and to no other.
     const goesOn = old !== undefined && old.app === authorization.app;
     const refreshToken = authorization.refreshToken ?? (goesOn ? openToken(tenantKeys, old, 'refresh_token') : null);
@@ -152,6 +166,7 @@ async function checkTokens(
   key: CheckedKey,
   definition: ProviderDefinition,
   input: TokensInput,
+  options: StoreOptions,
 ): Promise<NewAuthorization> {
   if (input === null || typeof input !== 'object') throw new GrantryError('invalid_request', 'The tokens are missing.');
   const refreshToken = checkToken('refresh token', input.refreshToken);
@@ -161,9 +176,8 @@ async function checkTokens(
   const metadata = checkMetadata(input.metadata);
   if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
   if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
-  const app = await appFor(context, { tenant: key.tenant, provider: key.provider, app: input.app });
   return {
-    app: app.name,
+    app: await appNameFor(context, key, input.app, options),
     refreshToken,
     // An access token without a known end is not worth keeping: the first hand-out refreshes.
     accessToken: expiresIn === null ? null : accessToken,
@@ -173,6 +187,19 @@ async function checkTokens(
     metadata,
     event: 'grant.stored',
   };
+}
+
+async function appNameFor(
+  context: VaultContext,
+  key: CheckedKey,
+  named: string | undefined,
+  options: StoreOptions,
+): Promise<string | null> {
+  if (options.appLater !== true || named !== undefined) {
+    return (await appFor(context, { tenant: key.tenant, provider: key.provider, app: named })).name;
+  }
+  const row = await findGrant(context.store.db, key);
+  return row === undefined || row.state === 'disconnected' ? null : row.app;
 }
 
 function checkDc(definition: ProviderDefinition, dc: unknown): string {

@@ -6,6 +6,7 @@ import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './feed.ts';
 import { getGrant, listGrants } from './grants.ts';
 import { HandOut } from './hand-out.ts';
+import { registerInternals } from './internals.ts';
 import { Memory } from './memory.ts';
 import { retireOwner } from './owner.ts';
 import type {
@@ -44,6 +45,11 @@ export class OpenVault implements Vault {
     this.#memory = new Memory(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
     this.#feed = new ChangeFeed(context, this.#memory);
     this.#handOut = new HandOut({ context, memory: this.#memory, feed: this.#feed, ...options });
+    registerInternals(this, {
+      open: () => this.#open(),
+      handOut: this.#handOut,
+      forget: (key) => this.#memory.forget(key),
+    });
   }
 
   readonly apps: Vault['apps'] = {

@@ -1,0 +1,32 @@
+import { LRUCache } from 'lru-cache';
+import { GrantryError } from '../base/errors.ts';
+import type { CheckedKey } from '../base/ids.ts';
+import type { VaultContext } from './context.ts';
+import type { HandOut } from './hand-out.ts';
+import type { Vault } from './types.ts';
+
+/** What the classes beside the vault need of it, and nobody outside the library. */
+export interface VaultInternals {
+  /** @throws {GrantryError} `invalid_request` when the vault was closed */
+  readonly open: () => VaultContext;
+  readonly handOut: HandOut;
+  readonly forget: (key: CheckedKey) => void;
+  /** Credentials that a provider refused a moment ago, by trial, grant and generation. */
+  readonly refusedTrials: LRUCache<string, { error: GrantryError; untilMs: number }>;
+}
+
+const refusedTrialsMax = 10_000;
+
+const internals = new WeakMap<Vault, VaultInternals>();
+
+/** Called by an opening vault, once. */
+export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'refusedTrials'>): void {
+  internals.set(vault, { ...parts, refusedTrials: new LRUCache({ max: refusedTrialsMax }) });
+}
+
+/** @throws {GrantryError} `invalid_request` for anything that `openVault` did not return */
+export function internalsOf(vault: Vault): VaultInternals {
+  const found = internals.get(vault);
+  if (found !== undefined) return found;
+  throw new GrantryError('invalid_request', 'A vault is needed here, as openVault returns it.');
+}
