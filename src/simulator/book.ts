@@ -20,6 +20,13 @@ export interface NewFamily {
   readonly scopes: readonly string[];
 }
 
+/** Whose refresh tokens are counted together: a user's at one client, or at all of them. */
+export interface Owner {
+  readonly profile: string;
+  readonly user: string;
+  readonly clientId?: string | undefined;
+}
+
 /** Every family and every token of the simulated providers. */
 export class Book {
   readonly #families = new Map<string, Family>();
@@ -116,9 +123,14 @@ export class Book {
     return [...this.#families.values()];
   }
 
-  /** The families of one user and client that hold a living refresh token, oldest first. */
-  livingOf(parts: Pick<NewFamily, 'profile' | 'clientId' | 'user'>, now: number): readonly Family[] {
-    return (this.#byOwner.get(ownerKey(parts)) ?? []).filter((family) => this.currentOf(family, now) !== null);
+  /** The families of one user, and of one client if it is named, that hold a living refresh token, oldest first. */
+  livingOf(owner: Owner, now: number): readonly Family[] {
+    const { profile, clientId, user } = owner;
+    const all =
+      clientId === undefined
+        ? this.families().filter((family) => family.profile === profile && family.user === user)
+        : (this.#byOwner.get(ownerKey({ profile, clientId, user })) ?? []);
+    return all.filter((family) => this.currentOf(family, now) !== null);
   }
 
   /** The newest refresh token of a family that would be granted now; `null` when the family is lost. */
@@ -135,12 +147,12 @@ export class Book {
   }
 
   /**
-   * Kills the oldest families of a user and client until there is room for one more.
+   * Kills the oldest families of an owner until there is room for one more.
    *
    * @returns those that were killed
    */
-  makeRoom(parts: Pick<NewFamily, 'profile' | 'clientId' | 'user'>, cap: number, now: number): readonly Family[] {
-    const living = this.livingOf(parts, now);
+  makeRoom(owner: Owner, cap: number, now: number): readonly Family[] {
+    const living = this.livingOf(owner, now);
     const evicted = living.slice(0, Math.max(0, living.length - cap + 1));
     for (const family of evicted) revokeFamily(family, 'too many refresh tokens of this user and client');
     return evicted;

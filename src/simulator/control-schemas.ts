@@ -126,7 +126,15 @@ export const zohoSettingsSchema = z.strictObject({
     }),
   ]),
   activeAccessTokens: count,
-  refreshTokens: z.union([off, z.strictObject({ max: count, overflow: z.enum(['evict', 'refuse']) })]),
+  refreshTokens: z.union([
+    off,
+    z.strictObject({
+      max: count,
+      overflow: z.enum(['evict', 'refuse']),
+      per: z.enum(['user', 'user_and_client']).optional(),
+    }),
+  ]),
+  deactivatedUser: text,
   refreshTokenCreation: z.union([off, z.strictObject(windowRule)]),
   codes: z.union([off, z.strictObject({ ...windowRule, answer: z.enum(['access_denied', 'roadblock']) })]),
   oldRevoke: z.enum(['there', 'gone']),

@@ -132,6 +132,11 @@ function addChanging(app: Hono, simulator: Simulator): void {
       .parse(await context.req.json());
     return context.json({ revoked: simulator.disconnect(user, clientId) });
   });
+  app.post('/_sim/active', async (context) => {
+    const { user, active } = z.strictObject({ user: z.string(), active: z.boolean() }).parse(await context.req.json());
+    simulator.setActive(user, active);
+    return context.json(ok);
+  });
   app.post('/_sim/kill', async (context) => {
     const { accessToken } = z.strictObject({ accessToken: z.string() }).parse(await context.req.json());
     return context.json({ ok: simulator.killAccessToken(accessToken) });

@@ -192,6 +192,33 @@ describe('faults without a socket', () => {
   });
 });
 
+describe('as a world', () => {
+  it('sends strings, bytes and streams, and calls back before it sends', async () => {
+    const { simulator } = pure();
+    const url = `${simulator.origins()['strict']}/token`;
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const bytes = new TextEncoder().encode('grant_type=refresh_token&client_id=x');
+    const calls: string[] = [];
+    for (const body of ['grant_type=refresh_token&client_id=x', bytes, new Blob([bytes]).stream()]) {
+      const response = await simulator.worldFetch(url, {
+        method: 'POST',
+        headers,
+        body,
+        beforeSend: () => void calls.push('sent'),
+      });
+      expect(await response.json()).toMatchObject({ error: 'invalid_client' });
+    }
+    const stop = () => {
+      throw new Error('not now');
+    };
+    await expect(simulator.worldFetch(url, { method: 'POST', headers, body: '', beforeSend: stop })).rejects.toThrow(
+      'not now',
+    );
+    expect(calls).toHaveLength(3);
+    expect(simulator.history.events().filter((event) => event.clientId === 'x')).toHaveLength(3);
+  });
+});
+
 describe('faults on a socket', () => {
   it.each<[FaultEffect, boolean]>([
     [{ kind: 'reset', when: 'before' }, true],

@@ -1,3 +1,4 @@
+import type { WorldRequest } from '../base/world.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import type { SimulatorClock } from './clock.ts';
 import { newControl } from './control.ts';
@@ -55,6 +56,28 @@ export class Simulator {
     return this.#engine.fetch(request);
   }
 
+  /**
+   * The same as a `World`'s `fetch`: a world that has this one lives entirely among simulated providers.
+   *
+   * @example
+   * const world = { ...systemWorld(), fetch: simulator.worldFetch };
+   */
+  readonly worldFetch = async (url: string, init: WorldRequest): Promise<Response> => {
+    init.beforeSend?.();
+    const { method, headers, body, signal } = init;
+    const streamed = body instanceof ReadableStream ? { duplex: 'half' as const } : {};
+    return this.fetch(
+      new Request(url, {
+        method,
+        headers,
+        redirect: 'manual',
+        ...(body === undefined || body === null ? {} : { body: typeof body === 'string' ? body : bodyOf(body) }),
+        ...(signal === undefined ? {} : { signal }),
+        ...streamed,
+      }),
+    );
+  };
+
   /** The address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
   origins(): Record<string, string> {
     return Object.fromEntries(
@@ -107,6 +130,11 @@ export class Simulator {
 
   users(): readonly SimulatorUser[] {
     return this.#core.registry.users();
+  }
+
+  /** Takes a Zoho user out of the organisation, or back in: meanwhile their tokens are refused, and none of them dies. */
+  setActive(user: string, active: boolean): void {
+    this.#core.registry.setActive(user, active);
   }
 
   /** Decides who sits at the browser; `null` for the first user of each data centre. */
@@ -305,4 +333,9 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
 function isControl(core: Core, url: URL): boolean {
   const own = url.pathname === '/' || url.pathname === '/_sim' || url.pathname.startsWith('/_sim/');
   return own && /^(?:127\.0\.0\.1|localhost)$/.test(url.hostname) && core.sites.byHost(url.host) !== undefined;
+}
+
+/** Bytes in a buffer of their own, which is what a request takes; a stream as it is. */
+function bodyOf(body: Uint8Array | ReadableStream<Uint8Array>): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
+  return body instanceof Uint8Array ? new Uint8Array(body) : body;
 }

@@ -34,13 +34,14 @@ export function statusPage(simulator: Simulator, query: Readonly<Record<string, 
     );
   const families = simulator.families();
   const alive = families.filter((each) => each.alive).length;
+  const waiting = simulator.faults().length;
   const title = 'Grantry simulator';
   const narrowed = family ?? token;
   const body = `<main>
 <h1>${title}</h1>
 <p class="note">Make-believe providers. Everything here can be controlled under <code>/_sim/</code>.</p>
 <ul class="facts">
-${fact(alive, alive === 1 ? 'living grant' : 'living grants')}${fact(families.length - alive, 'dead')}${fact(simulator.history.total, 'requests recorded')}${fact(simulator.faults().length, 'faults waiting')}
+${fact(alive, alive === 1 ? 'living grant' : 'living grants')}${fact(families.length - alive, 'dead')}${fact(simulator.history.total, 'requests recorded')}${fact(waiting, waiting === 1 ? 'fault waiting' : 'faults waiting')}
 </ul>
 <p class="note">Clock: ${escape(new Date(simulator.clock.now()).toISOString())}${offset(simulator.clock.offsetMs)}. Consent: ${simulator.autoApprove ? 'given without asking' : 'asked for'}.</p>
 ${faults(simulator)}
@@ -165,7 +166,7 @@ function faults(simulator: Simulator): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = rows.map((row) => `<tr>${row.map((cell) => `<td>${cell}</td>`).join('')}</tr>`).join('\n');
+  const cells = rows.map((row) => `<tr>${row.map((cell) => `<td>${cell}</td>`).join('\n')}</tr>`).join('\n');
   return `<div class="scroll"><table class="stack"><thead><tr>${head.map((name) => `<th>${escape(name)}</th>`).join('')}</tr></thead><tbody>
 ${cells}
 </tbody></table></div>`;

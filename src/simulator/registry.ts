@@ -45,6 +45,7 @@ export const demoClient: SimulatorClient = {
 export class Registry {
   readonly #clients = new Map<string, SimulatorClient>();
   readonly #users = new Map<string, KnownUser>();
+  readonly #deactivated = new Set<string>();
   #signedIn: string | null = null;
 
   putClient(client: SimulatorClient): void {
@@ -82,6 +83,15 @@ export class Registry {
 
   users(): readonly KnownUser[] {
     return [...this.#users.values()];
+  }
+
+  setActive(id: string, active: boolean): void {
+    if (active) this.#deactivated.delete(id);
+    else this.#deactivated.add(id);
+  }
+
+  isDeactivated(id: string): boolean {
+    return this.#deactivated.has(id);
   }
 
   /** Makes this user the one whose browser it is; `null` lets each data centre answer for its own first user. */

@@ -70,6 +70,7 @@ function living(core: Core, incoming: Incoming, value: string): AccessToken | st
   const token = core.book.findAccess(value);
   if (token === undefined || token.family.profile !== 'zoho') return 'unknown token';
   if (token.family.dc !== incoming.site.dc) return `a token of data centre ${token.family.dc}`;
+  if (core.registry.isDeactivated(token.family.user)) return 'the user is deactivated';
   return useAccess(token, core.book.mintOf(token.family), core.clock.now()) ?? token;
 }
 

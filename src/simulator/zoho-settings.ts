@@ -46,7 +46,9 @@ export interface ZohoSettings {
   readonly throttle: ThrottleSettings | 'off';
   /** Living access tokens per refresh token; the next kills the oldest. */
   readonly activeAccessTokens: number;
-  readonly refreshTokens: { readonly max: number; readonly overflow: 'evict' | 'refuse' } | 'off';
+  readonly refreshTokens: RefreshTokenCap | 'off';
+  /** What the refresh token of a deactivated user gets; nobody has published it. */
+  readonly deactivatedUser: string;
   readonly refreshTokenCreation: WindowRule | 'off';
   readonly codes: (WindowRule & { readonly answer: 'access_denied' | 'roadblock' }) | 'off';
   readonly oldRevoke: 'there' | 'gone';
@@ -62,6 +64,14 @@ export interface ZohoSettings {
   /** API calls per minute and organisation; the next gets the product's 429. */
   readonly apiCallsPerMinute: number | 'off';
   readonly apiThrottleBody: 'product' | 'none' | 'html';
+}
+
+/** How many refresh tokens may live, and what the next one does. */
+export interface RefreshTokenCap {
+  readonly max: number;
+  readonly overflow: 'evict' | 'refuse';
+  /** Counted per user and client when left out. */
+  readonly per?: 'user' | 'user_and_client' | undefined;
 }
 
 /** What the callback to the redirect URI looks like. */
@@ -109,6 +119,7 @@ export const zohoDefaults: ZohoSettings = {
   throttle: defaultThrottle,
   activeAccessTokens: 15,
   refreshTokens: { max: 20, overflow: 'evict' },
+  deactivatedUser: 'invalid_code',
   refreshTokenCreation: { requests: 10, windowSeconds: 600 },
   codes: { requests: 10, windowSeconds: 600, answer: 'access_denied' },
   oldRevoke: 'there',

@@ -55,6 +55,13 @@ function refresh(
       detail: refused?.detail,
     });
   }
+  if (core.registry.isDeactivated(found.family.user)) {
+    return zohoError(settings, settings.deactivatedUser, {
+      ...told,
+      outcome: 'refused',
+      detail: 'the user is deactivated',
+    });
+  }
   const { throttle } = settings;
   if (throttle !== 'off') {
     const key = `tokens ${found.value}`;
@@ -137,10 +144,11 @@ function noRoom(
   now: number,
 ): Answer | null {
   const { refreshTokens, refreshTokenCreation: creation } = settings;
+  const owner = refreshTokens !== 'off' && refreshTokens.per === 'user' ? { ...parts, clientId: undefined } : parts;
   if (
     refreshTokens !== 'off' &&
     refreshTokens.overflow === 'refuse' &&
-    core.book.livingOf(parts, now).length >= refreshTokens.max
+    core.book.livingOf(owner, now).length >= refreshTokens.max
   ) {
     return json(
       400,
@@ -156,7 +164,7 @@ function noRoom(
     }
     core.windows.count(key, creation, now);
   }
-  if (refreshTokens !== 'off') core.book.makeRoom(parts, refreshTokens.max, now);
+  if (refreshTokens !== 'off') core.book.makeRoom(owner, refreshTokens.max, now);
   return null;
 }
 
