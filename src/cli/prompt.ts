@@ -31,8 +31,14 @@ export async function readStdin(what: string, bytesMax: number): Promise<string>
   return decodeText(await readStdinBytes(what, bytesMax), `The ${what} on standard input`);
 }
 
-/** Reads standard input to its end. @throws {GrantryError} `payload_too_large` beyond the limit */
-export async function readStdinBytes(what: string, bytesMax: number): Promise<Uint8Array> {
+/** Reads the first line of standard input: who writes it may keep the pipe open. @throws as {@link readStdin} */
+export async function readStdinLine(what: string, bytesMax: number): Promise<string> {
+  const text = decodeText(await readStdinBytes(what, bytesMax, '\n'), `The ${what} on standard input`);
+  return text.split('\n')[0] ?? '';
+}
+
+/** Reads standard input to its end, or until `stopAt` came. @throws {GrantryError} `payload_too_large` beyond the limit */
+export async function readStdinBytes(what: string, bytesMax: number, stopAt?: string): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of process.stdin) {
@@ -42,6 +48,7 @@ export async function readStdinBytes(what: string, bytesMax: number): Promise<Ui
       throw new GrantryError('payload_too_large', `The ${what} on standard input is larger than ${bytesMax} bytes.`);
     }
     chunks.push(part);
+    if (stopAt !== undefined && part.includes(stopAt)) break;
   }
   return Buffer.concat(chunks);
 }

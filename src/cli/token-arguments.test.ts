@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { define } from './commands/token.ts';
 import { recogniseToken } from './token-arguments.ts';

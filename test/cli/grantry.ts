@@ -43,6 +43,10 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Called with all of stderr so far, each time more comes: where a test plays the browser. */
   readonly onStderr?: (text: string) => void;
+  /** Gives the test a way to type; standard input stays open. */
+  readonly onInput?: (write: (text: string) => void) => void;
+  /** Reads nothing of what is printed. */
+  readonly closeStdout?: boolean;
   readonly onStarted?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
@@ -82,7 +86,9 @@ export class Home implements AsyncDisposable {
       child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
       // The program may end without having read what is offered to it.
       child.stdin.on('error', () => {});
-      child.stdin.end(options.stdin ?? '');
+      if (options.onInput === undefined) child.stdin.end(options.stdin ?? '');
+      else options.onInput((text) => child.stdin.write(text));
+      if (options.closeStdout === true) child.stdout.destroy();
       options.onStarted?.((signal) => child.kill(signal));
     });
   }

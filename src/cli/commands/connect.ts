@@ -13,7 +13,7 @@ import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { collect } from '../options.ts';
 import { grantItem } from '../present.ts';
 import { withProgress } from '../progress.ts';
-import { canPrompt, promptLine, readStdin } from '../prompt.ts';
+import { canPrompt, promptLine, readStdin, readStdinLine } from '../prompt.ts';
 import { redirectUriOf } from '../redirect-uri.ts';
 
 interface ConnectOptions {
@@ -128,27 +128,21 @@ async function waitForBrowser(
     }
   });
   await using _ = listener;
-  context.output.note(`Open this address in a browser, logged in as the customer's user:\n\n  ${flow.url}\n`);
-  if (flow.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(flow.url);
-  const waitMs = timesOf(context.world).authorizationMs;
   const ended = new AbortController();
   const interrupt = () => ended.abort('interrupted');
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
+  context.output.note(`Open this address in a browser, logged in as the customer's user:\n\n  ${flow.url}\n`);
+  if (flow.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(flow.url);
+  const waiting = `Waiting for the browser to come back to ${flow.redirectUri} (10 minutes at most, Ctrl-C ends it)`;
+  // Once the code is being redeemed, only the provider's answer decides.
+  const givenUp = timeOut(context, timesOf(context.world).authorizationMs, ended.signal).catch((error: unknown) =>
+    answering ? outcome.promise : Promise.reject(error),
+  );
   try {
-    return await withProgress(
-      context.world,
-      `Waiting for the browser to come back to ${flow.redirectUri} (10 minutes at most, Ctrl-C ends it)`,
-      () =>
-        Promise.race([
-          outcome.promise,
-          // Once the code is being redeemed, only the provider's answer decides.
-          timeOut(context, waitMs, ended.signal).catch((error: unknown) =>
-            answering ? outcome.promise : Promise.reject(error),
-          ),
-        ]),
-    );
+    return await withProgress(context.world, waiting, () => Promise.race([outcome.promise, givenUp]));
   } finally {
+    givenUp.catch(() => {});
     ended.abort();
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
@@ -172,7 +166,9 @@ async function timeOut(context: Context, ms: number, ended: AbortSignal): Promis
 async function paste(context: Context, vault: Vault, url: string): Promise<Grant> {
   context.output.note(`Open this address in a browser, logged in as the customer's user:\n\n  ${url}\n`);
   context.output.note('Afterwards the browser stands at an address that may not load. Paste that whole address here.');
-  const pasted = canPrompt() ? await promptLine('Address: ', { secret: false }) : await readPastedLine();
+  const pasted = canPrompt()
+    ? await promptLine('Address: ', { secret: false })
+    : (await readStdinLine('address', limits.urlCharsMax * 4)).trim();
   if (!URL.canParse(pasted)) {
     throw usageError(
       'What was pasted is not an address.',
@@ -180,11 +176,6 @@ async function paste(context: Context, vault: Vault, url: string): Promise<Grant
     );
   }
   return withProgress(context.world, 'Redeeming the code', () => vault.completeAuthorization(pasted));
-}
-
-async function readPastedLine(): Promise<string> {
-  const text = await readStdin('address', limits.urlCharsMax * 4);
-  return (text.split('\n')[0] ?? '').trim();
 }
 
 async function readCode(): Promise<Secret> {
