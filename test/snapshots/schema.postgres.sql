@@ -136,7 +136,6 @@ grantry_instance: grantry_instance_scrub_check CHECK ((scrub_pending = ANY (ARRA
 CREATE UNIQUE INDEX grantry_instance_pkey ON grantry_instance USING btree (id)
 grantry_providers.id text not null
 grantry_providers.definition jsonb not null
-grantry_providers.pinned jsonb
 grantry_providers.created_at bigint not null
 grantry_providers.updated_at bigint not null
 grantry_providers: grantry_providers_pkey PRIMARY KEY (id)

@@ -115,7 +115,6 @@ CREATE TABLE "grantry_instance" ("id" integer not null primary key,
   constraint "grantry_instance_scrub_check" check (scrub_pending in (0, 1))) strict;
 CREATE TABLE "grantry_providers" ("id" text not null primary key,
   "definition" text not null,
-  "pinned" text,
   "created_at" integer not null,
   "updated_at" integer not null) strict;
 CREATE TABLE "grantry_revocations" ("id" text not null primary key,
