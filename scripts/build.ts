@@ -9,13 +9,32 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 
-import { rolldown } from 'rolldown';
+import { type Plugin, type RolldownOptions, rolldown } from 'rolldown';
 
 import { root } from './steps.ts';
 
 // Built beside the old one and put in its place at the end: a program that runs meanwhile finds one of the two whole.
 const made = `${root}.tmp/dist-${process.pid}`;
 const dist = `${root}dist`;
+
+/** What handing out a stored token runs through: kept together, since each file more is a look-up, a read and a link. */
+const hotFiles = ['src/cli/commands/token.ts', 'src/cli/context.ts', 'src/cli/output.ts', 'src/vault/open.ts'].map(
+  (file) => `${root}${file}`,
+);
+
+/**
+ * `import { x } from 'node:fs'` evaluates everything that module exports, streams and all, to fill a namespace that
+ * nobody looks at. Asking for the module itself does not.
+ */
+const plainBuiltins: Plugin = {
+  name: 'plain-builtins',
+  renderChunk: (code) =>
+    code.replaceAll(/^import (.+?) from ["'](node:[\w/]+)["'];$/gm, (_, what: string, module: string) => {
+      const name = what.replace(/^\* as /, '').replaceAll(' as ', ': ');
+      if (what.includes(',') && !what.startsWith('{')) throw new Error(`the bundle imports ${what}`);
+      return `const ${name} = process.getBuiltinModule("${module}");`;
+    }),
+};
 
 rmSync(made, { recursive: true, force: true });
 mkdirSync(made, { recursive: true });
@@ -35,7 +54,7 @@ function compileLibrary(): void {
 }
 
 async function bundleCommandLine(): Promise<void> {
-  const bundle = await rolldown({
+  const settings: RolldownOptions = {
     cwd: root,
     input: { main: './src/cli/main.ts' },
     platform: 'node',
@@ -44,7 +63,9 @@ async function bundleCommandLine(): Promise<void> {
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`the bundle is not clean: ${log.message}`);
     },
-  });
+  };
+  const hot = await closureOf(hotFiles, settings);
+  const bundle = await rolldown({ ...settings, plugins: [plainBuiltins] });
   const { output } = await bundle.write({
     dir: `${made}/cli`,
     format: 'esm',
@@ -52,10 +73,36 @@ async function bundleCommandLine(): Promise<void> {
     chunkFileNames: '[name]-[hash].js',
     comments: false,
     minify: { compress: true, mangle: false, codegen: false },
+    codeSplitting: { groups: [{ name: 'hot', test: (id) => hot.has(id) }] },
   });
   await bundle.close();
   const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
   writeFileSync(`${made}/cli/THIRD-PARTY-LICENSES.txt`, licencesOf(modules));
+}
+
+/** These modules and whatever they import, without what they load later. */
+async function closureOf(files: readonly string[], settings: RolldownOptions): Promise<Set<string>> {
+  const imports = new Map<string, readonly string[]>();
+  const graph: Plugin = {
+    name: 'graph',
+    buildEnd() {
+      for (const id of this.getModuleIds()) imports.set(id, this.getModuleInfo(id)?.importedIds ?? []);
+    },
+  };
+  const bundle = await rolldown({ ...settings, plugins: [graph] });
+  await bundle.generate({ format: 'esm' });
+  await bundle.close();
+  const reached = new Set<string>();
+  const follow = (id: string): void => {
+    if (reached.has(id)) return;
+    reached.add(id);
+    imports.get(id)?.forEach(follow);
+  };
+  for (const file of files) {
+    if (!imports.has(file)) throw new Error(`${file} is not part of the command line`);
+    follow(file);
+  }
+  return reached;
 }
 
 /** The bundle contains other people's code: their licences go with it. */
