@@ -1,5 +1,5 @@
 import type { ProviderDefinition } from '../providers/definition.ts';
-import { noRotation } from './families.ts';
+import { noRotation, type RotationRule } from './families.ts';
 import type { OAuthProfile } from './profiles.ts';
 
 /**
@@ -26,10 +26,10 @@ export function twinOf(definition: ProviderDefinition): OAuthProfile {
       kind: refreshToken.rotation,
       overlapSeconds: refreshToken.overlapSeconds,
       reuse: refreshToken.reuse,
+      ...habits[definition.id]?.rotation,
     },
     accessTokenSeconds: definition.accessToken.lifetimeSeconds,
-    // Salesforce never says how long a token lives.
-    expiresIn: definition.id === 'salesforce' ? 'missing' : 'seconds',
+    expiresIn: habits[definition.id]?.expiresIn ?? 'seconds',
     idleSeconds: refreshToken.idleSeconds,
     absoluteSeconds: refreshToken.absoluteSeconds,
     livePerUserAndClient: refreshToken.livePerUserAndClient,
@@ -42,6 +42,15 @@ export function twinOf(definition: ProviderDefinition): OAuthProfile {
     scheme: definition.accessToken.scheme,
   };
 }
+
+/** What single providers do beyond what a definition says. */
+const habits: Readonly<Record<string, { rotation?: Partial<RotationRule>; expiresIn?: 'missing' }>> = {
+  // Each refresh brings a new refresh token, and the old one lives on.
+  microsoft: { rotation: { kind: 'timed_overlap', overlapSeconds: 7_776_000 } },
+  github: { rotation: { oldAccessTokenDies: true } },
+  ringcentral: { rotation: { replay: 'same' } },
+  salesforce: { expiresIn: 'missing' },
+};
 
 /** Every origin that a definition names. */
 function hostsOf(definition: ProviderDefinition): string[] {

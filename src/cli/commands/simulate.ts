@@ -34,9 +34,9 @@ export function define(command: Command): void {
 async function simulate(context: Context, options: SimulateOptions): Promise<void> {
   const port = options.port === undefined ? 0 : wholeNumber('--port', options.port, { min: 0, max: 65_000 });
   const profiles = [...new Set(options.profile ?? ['zoho'])];
-  const { builtInProfiles } = await import('../../simulator/index.ts');
+  const { simulatorProfiles } = await import('../../simulator/index.ts');
   const { zohoDataCenters } = await import('../../simulator/zoho-data-centers.ts');
-  checkNames('--profile', profiles, ['zoho', ...builtInProfiles]);
+  checkNames('--profile', profiles, simulatorProfiles);
   checkNames('--dc', options.dc ?? [], Object.keys(zohoDataCenters));
   const stopped = untilSignal();
   const simulator = await start({
