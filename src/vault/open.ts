@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
-import { assertTimingRule, timesOf } from '../base/limits.ts';
+import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
@@ -113,6 +113,8 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     rootKey,
     vaultId: instance.vault_id,
     world,
+    // Room in memory is taken at once: a program that ends after one command asks for little.
+    ...(options.backgroundRefresh === false ? { cacheMax: limits.cacheEntriesOneShot } : {}),
     store: {
       load: (tenant) => loadTenantKeys(store.db, tenant),
       insert: async (key) => {
