@@ -8,6 +8,7 @@ export type { ProviderDefinition, ProviderDefinitionInput } from './providers/de
 export { openVault } from './vault/open.ts';
 export type {
   AccessToken,
+  AdoptReport,
   App,
   AppInput,
   AuthorizeInput,
@@ -17,6 +18,7 @@ export type {
   GrantFilter,
   GrantPage,
   HealthReport,
+  RecoverReport,
   StoredTokens,
   TokensInput,
   Vault,

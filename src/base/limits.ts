@@ -48,10 +48,14 @@ const baseTimes = {
   breakerPauseMs: 2_000,
   /** Verdicts on a provider's grants are suspended this long when it refuses too many. */
   verdictWindowMs: 300_000,
+  /** A suspicion that lasts longer than this is judged all the same. */
+  verdictSuspendedMsMax: 3_600_000,
   /** A refusal of a token younger than this, itself got for a refused one, says that the token was not the trouble. */
   uselessRefreshMs: 600_000,
   /** A condemned grant is tried again this long after, then after six times and 144 times as long. */
   secondChanceMs: 600_000,
+  /** Tokens of a condemned grant stay sealed this long. */
+  condemnedKeptMs: 2_592_000_000,
   /** How long workers pause when nothing is due. */
   workerPauseMs: 5_000,
   /** While one worker looks at a grant, others leave it alone. */

@@ -1,4 +1,4 @@
-import type { Kysely, RawBuilder, Selectable } from 'kysely';
+import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
 import type { AttemptOutcome, AttemptTable, Schema } from './schema.ts';
 
 export type AttemptRow = Selectable<AttemptTable>;
@@ -117,4 +117,32 @@ export async function pruneAttempts(
     .where('generation', '<', grant.belowGeneration)
     .where('outcome', '!=', 'open')
     .execute();
+}
+
+/** How many grants of a provider were tried within a while, and how many of those were refused; of all tenants. */
+export async function countRefusals(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  provider: string,
+  windowMs: number,
+): Promise<{ tried: number; refused: number }> {
+  const rows = await db
+    .selectFrom('grantry_attempts')
+    .innerJoin('oauth_tokens', (join) =>
+      join
+        .onRef('oauth_tokens.client_id', '=', 'grantry_attempts.client_id')
+        .onRef('oauth_tokens.id', '=', 'grantry_attempts.grant_id'),
+    )
+    .select(({ fn }) => [
+      'grantry_attempts.outcome',
+      fn.count<number | string | bigint>('grantry_attempts.grant_id').distinct().as('grants'),
+    ])
+    .where('oauth_tokens.provider', '=', provider)
+    .where('grantry_attempts.started_at', '>', sql<number>`(select ${now} - ${windowMs})`)
+    .where('grantry_attempts.outcome', 'in', ['saved', 'parked', 'refused'])
+    .groupBy('grantry_attempts.outcome')
+    .execute();
+  const count = (wanted: (outcome: AttemptOutcome) => boolean) =>
+    rows.filter((row) => wanted(row.outcome)).reduce((sum, row) => sum + Number(row.grants), 0);
+  return { tried: count(() => true), refused: count((outcome) => outcome === 'refused') };
 }

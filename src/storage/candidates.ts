@@ -88,3 +88,30 @@ export async function retireCandidate(tx: Kysely<Schema>, candidate: { tenant: s
     .where('id', '=', candidate.id)
     .execute();
 }
+
+/** Everything that was kept of a grant since its last authorization, tried or not, newest first. */
+export async function listCandidates(
+  db: Kysely<Schema>,
+  grant: { tenant: string; grantId: string; authorizedGeneration: number; limit: number },
+): Promise<CandidateRow[]> {
+  return db
+    .selectFrom('grantry_candidates')
+    .select([
+      'id',
+      'client_id',
+      'grant_id',
+      'fence',
+      'generation',
+      'tokens',
+      'token_fingerprint',
+      'received_at',
+      'state',
+    ])
+    .where('client_id', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '>=', grant.authorizedGeneration)
+    .orderBy('received_at', 'desc')
+    .orderBy('fence', 'desc')
+    .limit(grant.limit)
+    .execute();
+}

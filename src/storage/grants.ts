@@ -296,6 +296,21 @@ export async function clearBackOff(db: Kysely<Schema>, app: string): Promise<voi
     .execute();
 }
 
+/** Names the app that a grant is refreshed with from now on. Returns false for a tombstone. */
+export async function bindApp(
+  db: Kysely<Schema>,
+  grant: { tenant: string; id: string; app: string },
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('oauth_tokens')
+    .set({ app: grant.app })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .where('state', '!=', 'disconnected')
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
+
 /** How many grants, tombstones not counted, use an app. */
 export async function countGrantsOfApp(db: Kysely<Schema>, app: string): Promise<number> {
   const { count } = await db

@@ -88,7 +88,7 @@ async function claim(
     generation: row.generation,
     owner: context.owner.id,
     leaseMs: plan.leaseKind === 'strict' ? context.times.strictLeaseMs : context.times.renewedLeaseMs,
-    states: ['active', 'uncertain', 'suspect'],
+    states: plan.recovering ? ['reauthorization_required'] : ['active', 'uncertain', 'suspect'],
   });
   if (fence === undefined) return 'taken';
   const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };

@@ -30,6 +30,8 @@ export interface RefreshPlan {
   /** Attempts on this generation so far, newest first. */
   readonly prior: readonly AttemptRow[];
   readonly leaseKind: LeaseKind;
+  /** The grant was condemned, and a token that was kept is tried again. */
+  readonly recovering: boolean;
   readonly attemptId: string;
   readonly slot: SpoolSlot;
   /** The client is on trial: a refusal decides nothing about the grant. */
@@ -47,7 +49,7 @@ export type LeaseKind = 'renewed' | 'strict';
 export async function planRefresh(
   context: VaultContext,
   row: GrantRow,
-  trial?: ClientTrial,
+  { trial, kept }: RefreshWish = {},
 ): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
   const tenant = row.client_id;
@@ -67,7 +69,7 @@ export async function planRefresh(
   if (row.state === 'active') context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
 
   const definition = await context.providers.require(row.provider);
-  const token = await pickToken(context, row, tenantKeys);
+  const token = kept ?? (await pickToken(context, row, tenantKeys));
   const client = await clientFor(context, definition, row, trial);
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
@@ -82,6 +84,7 @@ export async function planRefresh(
     candidateId: token.candidateId,
     prior,
     leaseKind: leaseKindOf(context, definition),
+    recovering: kept !== undefined,
     attemptId,
     slot: await spool.reserve(attemptId),
     onTrial: trial !== undefined,
@@ -104,12 +107,22 @@ async function clientFor(
   return clientOf(context, definition, app, grantDc({ definition, metadata, app }));
 }
 
+/** What makes a refresh other than the usual. */
+export interface RefreshWish {
+  /** A client that came with the call. */
+  readonly trial?: ClientTrial | undefined;
+  /** A token that was kept of a condemned grant, to be tried once more. */
+  readonly kept?: KeptToken | undefined;
+}
+
+/** A refresh token that may be spent, and where it was kept; null stands for the row itself. */
+export interface KeptToken {
+  readonly refreshToken: Secret;
+  readonly candidateId: string | null;
+}
+
 /** The newest untested candidate, else the stored token. */
-async function pickToken(
-  context: VaultContext,
-  row: GrantRow,
-  tenantKeys: PinnedTenant,
-): Promise<{ refreshToken: Secret; candidateId: string | null }> {
+async function pickToken(context: VaultContext, row: GrantRow, tenantKeys: PinnedTenant): Promise<KeptToken> {
   const candidate = await newestCandidate(context.store.db, {
     tenant: row.client_id,
     grantId: row.id,

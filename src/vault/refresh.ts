@@ -9,7 +9,7 @@ import { type Claim, claimRefresh } from './claim.ts';
 import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import { type HeldLease, holdLease } from './lease.ts';
-import { planRefresh, type RefreshPlan } from './refresh-plan.ts';
+import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
 import { heldBack, noSuchGrant } from './refusals.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { deadlineSignal, waitForChange } from './wait.ts';
@@ -56,20 +56,22 @@ export async function refreshGrant(
     if (stands) throw held;
 
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
-    const outcome = await context.bulkheads.run(compartmentOf(row), (report) => attempt(context, row, report, trial));
+    const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>
+      refreshRound(context, row, report, { trial }),
+    );
     if (outcome === 'saved') return;
     if (outcome === 'taken') await waitForChange(context, row, giveUpAt);
   }
 }
 
 /** One round: prepare, claim, spend. `taken`: somebody else is refreshing. `again`: the row is to be read anew. */
-async function attempt(
+export async function refreshRound(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
-  trial: ClientTrial | undefined,
+  wish: RefreshWish,
 ): Promise<'saved' | 'taken' | 'again'> {
-  const plan = await planRefresh(context, row, trial);
+  const plan = await planRefresh(context, row, wish);
   if (plan === 'look_again') return 'again';
   const claim = await claimRefresh(context, plan);
   if (claim === 'look_again') return 'again';
@@ -78,7 +80,7 @@ async function attempt(
     return 'taken';
   }
   const outcome = await spend(context, plan, claim, report);
-  if (outcome === 'saved') await trial?.onAccepted({ id: row.id, dc: plan.client.dc });
+  if (outcome === 'saved') await wish.trial?.onAccepted({ id: row.id, dc: plan.client.dc });
   return outcome;
 }
 

@@ -8,6 +8,7 @@ import { type GrantVerdict, releaseLease, settleLease } from '../storage/leases.
 import { deleteTokenRequest } from '../storage/token-requests.ts';
 import type { Claim } from './claim.ts';
 import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
+import { condemned } from './condemned.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import { mustReauthorize } from './refusals.ts';
@@ -72,7 +73,8 @@ export async function settleNotSent(
     await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', lapsed ? 'the lease ran out' : 'not reached'));
     await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
     if (lapsed) await releaseLease(tx, claim.lease);
-    else await settleLease(tx, now, claim.lease, unchanged(context, claim, 'provider_unavailable', claim.backOffMs));
+    else
+      await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', claim.backOffMs));
   });
   return lapsed;
 }
@@ -113,7 +115,7 @@ export async function settleLostAnswer(
           at,
           overlapInMs: rotation === 'timed_overlap' ? overlapSeconds * 1_000 - passedMs : null,
         }
-      : unchanged(context, claim, code, claim.backOffMs);
+      : unchanged(context, plan, claim, code, claim.backOffMs);
     const settled = await settleLease(tx, now, claim.lease, verdict);
     if (settled && rotates && claim.state !== 'uncertain')
       await recordState(change, plan, claim, 'uncertain', 'answer_lost');
@@ -188,7 +190,7 @@ async function settleFailure(
   const retryInMs = outcome.retryAfterMs ?? throttledMs;
   await changing(context, async ({ tx, now }) => {
     await finishAttempt(tx, now, attemptEnd(claim, 'failed', outcome.error));
-    await settleLease(tx, now, claim.lease, unchanged(context, claim, code, retryInMs));
+    await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, code, retryInMs));
   });
   const said = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;
   return new GrantryError(code, `${failureTexts[outcome.class]} (${said}).`, { retryAfterMs: retryInMs });
@@ -225,7 +227,18 @@ function attemptEnd(claim: Claim, outcome: 'not_sent' | 'unknown' | 'refused' | 
 }
 
 /** The state stays; a reason and a time say why the next try waits. */
-function unchanged(context: VaultContext, claim: Claim, code: GrantryErrorCode, retryInMs: number): GrantVerdict {
+function unchanged(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  code: GrantryErrorCode,
+  retryInMs: number,
+): GrantVerdict {
+  // A condemned grant that was tried in vain stays what it was, for the reason it had.
+  if (plan.recovering) {
+    const condemnedForMs = context.world.now() - (plan.row.condemned_at ?? context.world.now());
+    return { ...condemned(context, plan.definition, { reason: plan.row.reason, condemnedForMs }), at: isoNow(context) };
+  }
   return { state: claim.state, reason: code, retryInMs, at: isoNow(context) };
 }
 

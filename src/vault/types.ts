@@ -200,6 +200,31 @@ export interface StoredTokens {
   readonly sharedWith: readonly GrantKey[];
 }
 
+/** What became of trying a condemned grant again. */
+export interface RecoverReport {
+  readonly tenant: string;
+  readonly provider: string;
+  readonly account: string;
+  /**
+   * `recovered`: it has new tokens. `refused`: every token that was kept was refused again. `under_way`: somebody else is
+   * trying. `failed`: the provider or the app stood in the way, see `error`. `not_needed`: it is active.
+   */
+  readonly outcome: 'recovered' | 'refused' | 'under_way' | 'failed' | 'not_needed';
+  /** Tokens that were tried. */
+  readonly tried: number;
+  readonly error?: string;
+}
+
+/** What became of one grant after an adoption. */
+export interface AdoptReport {
+  readonly tenant: string;
+  readonly provider: string;
+  readonly account: string;
+  /** `not_probed`: its tokens rotate, and only `afterRestore` spends one to find out. */
+  readonly outcome: 'refreshed' | 'failed' | 'not_probed';
+  readonly error?: string;
+}
+
 /** The vault: see `openVault`. */
 export interface Vault extends AsyncDisposable {
   readonly apps: {
@@ -231,6 +256,15 @@ export interface Vault extends AsyncDisposable {
   storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens>;
   disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected>;
   health(key: GrantKey): Promise<HealthReport>;
+  /** Why this database may not refresh, or null; see `adopt`. */
+  readonly quarantine: string | null;
+  /** Tries a condemned grant again with every token that was kept of it. */
+  recover(key: GrantKey): Promise<RecoverReport>;
+  /** Ends the quarantine of a restored or cloned database. */
+  adopt(options?: {
+    afterRestore?: boolean;
+    onReport?: (report: AdoptReport) => void;
+  }): Promise<readonly AdoptReport[]>;
   close(): Promise<void>;
 }
 

@@ -11,11 +11,13 @@ import { Memory } from './memory.ts';
 import { retireOwner } from './owner.ts';
 import type {
   AccessToken,
+  AdoptReport,
   AuthorizeInput,
   Disconnected,
   GetAccessTokenOptions,
   Grant,
   HealthReport,
+  RecoverReport,
   StoredTokens,
   TokensInput,
   Vault,
@@ -120,6 +122,20 @@ export class OpenVault implements Vault {
   async health(key: GrantKey): Promise<HealthReport> {
     const { checkHealth } = await import('./health.ts');
     return checkHealth(this.#open(), this.#handOut, key);
+  }
+
+  get quarantine(): string | null {
+    return this.#context.guard.reason;
+  }
+
+  async recover(key: GrantKey): Promise<RecoverReport> {
+    const { recoverGrant } = await import('./recover.ts');
+    return recoverGrant(this.#open(), key);
+  }
+
+  async adopt(options?: Parameters<Vault['adopt']>[0]): Promise<readonly AdoptReport[]> {
+    const { adoptDatabase } = await import('./adopt.ts');
+    return adoptDatabase(this.#open(), options);
   }
 
   /** Finishes what must not be cut off: refreshes past their point of no return. Then lets go of the database. */

@@ -1,9 +1,10 @@
 import { limits } from '../base/limits.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
+import { type AttemptRow, countRefusals, listAttempts } from '../storage/attempts.ts';
 import { buryCandidate, newestCandidate } from '../storage/candidates.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import { type GrantVerdict, settleLease } from '../storage/leases.ts';
+import { condemned } from './condemned.ts';
 import { type ChangeTransaction, isoNow, type VaultContext } from './context.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 
@@ -22,6 +23,10 @@ export interface RefusalEvidence {
   /** How long an open attempt may still bring an answer. */
   readonly flightMs: number;
   readonly confirmMs: number;
+  /** How many grants of this provider were tried of late, and how many of them were refused. */
+  readonly provider: { readonly tried: number; readonly refused: number };
+  readonly windowMs: number;
+  readonly suspendedMsMax: number;
 }
 
 type RefusedState = 'uncertain' | 'suspect' | 'reauthorization_required';
@@ -56,6 +61,13 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
   }
   if (row.state !== 'suspect') return { state: 'suspect', reason, retryInMs: evidence.confirmMs };
+  // A provider that refuses a good part of all grants has an incident, or our app has: no grant dies of that.
+  const { tried, refused } = evidence.provider;
+  const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
+  const doubtedMs = evidence.nowMs - (row.doubt_since ?? evidence.nowMs);
+  if (massRefusal && doubtedMs < evidence.suspendedMsMax) {
+    return { state: 'suspect', reason: 'verdicts_suspended', retryInMs: evidence.windowMs };
+  }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
 }
 
@@ -74,18 +86,28 @@ export async function judgeRefusal(
   const candidate = await newestCandidate(tx, { ...grant, authorizedGeneration: row.authorized_generation });
   const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
   const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
-  const verdict = weighRefusal({
-    definition: plan.definition,
-    row,
-    wasCandidate: plan.candidateId !== null,
-    candidatesLeft: candidate !== undefined,
-    others: attempts.filter((attempt) => attempt.id !== plan.attemptId),
-    nowMs,
-    flightMs: context.times.answerDeadlineMs + context.times.marginMs,
-    confirmMs: context.times.suspectConfirmMs,
-  });
+  const verdict = plan.recovering
+    ? stillCondemned(row)
+    : weighRefusal({
+        definition: plan.definition,
+        row,
+        wasCandidate: plan.candidateId !== null,
+        candidatesLeft: candidate !== undefined,
+        others: attempts.filter((attempt) => attempt.id !== plan.attemptId),
+        nowMs,
+        flightMs: context.times.answerDeadlineMs + context.times.marginMs,
+        confirmMs: context.times.suspectConfirmMs,
+        provider: await countRefusals(tx, now, row.provider, context.times.verdictWindowMs),
+        windowMs: context.times.verdictWindowMs,
+        suspendedMsMax: context.times.verdictSuspendedMsMax,
+      });
   const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
-  if (!(await settleLease(tx, now, lease, { ...verdict, at: isoNow(context) }))) return undefined;
+  const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
+  const written =
+    verdict.state === 'reauthorization_required'
+      ? condemned(context, plan.definition, { reason: verdict.reason, condemnedForMs })
+      : verdict;
+  if (!(await settleLease(tx, now, lease, { ...written, at: isoNow(context) }))) return undefined;
   if (verdict.state !== row.state) {
     await change.record({
       type: `grant.${verdict.state}`,
@@ -102,6 +124,11 @@ export async function judgeRefusal(
   return verdict.state;
 }
 
+/** A grant that was given up was tried once more, and refused once more: nothing has changed. */
+function stillCondemned(row: GrantRow): RefusalVerdict {
+  return { state: 'reauthorization_required', reason: row.reason, retryInMs: null };
+}
+
 /**
  * Where the provider punishes every replay so hard that its definition forbids it, a grant whose answer was lost is given
  * up without another request. Its tokens stay sealed. True when that was done.
@@ -115,19 +142,13 @@ export async function condemnUnreplayable(
   const { row, definition } = plan;
   if (definition.refreshToken.rotation !== 'strict' || definition.refreshToken.replayAfterLoss) return false;
   const lost = claim.abandoned > 0 || plan.prior.some((attempt) => attempt.outcome === 'unknown');
-  if (!lost || plan.candidateId !== null) return false;
+  if (!lost || plan.candidateId !== null || plan.recovering) return false;
   const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
   await settleLease(
     change.tx,
     change.now,
     { ...grant, owner: context.owner.id, fence: claim.fence },
-    {
-      state: 'reauthorization_required',
-      reason: 'lost_rotation',
-      retryInMs: null,
-      condemned: true,
-      at: isoNow(context),
-    },
+    { ...condemned(context, definition, { reason: 'lost_rotation', condemnedForMs: 0 }), at: isoNow(context) },
   );
   await change.record({
     type: 'grant.reauthorization_required',

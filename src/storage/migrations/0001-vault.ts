@@ -180,6 +180,7 @@ async function createAttempts(db: Kysely<Schema>, { uuid, text, integer, tableEn
     )
     .modifyEnd(tableEnd)
     .execute();
+  await db.schema.createIndex('grantry_attempts_started_at').on('grantry_attempts').column('started_at').execute();
   await db.schema
     .createIndex('grantry_attempts_grant')
     .on('grantry_attempts')

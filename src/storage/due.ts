@@ -1,0 +1,126 @@
+import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { StoreKind } from './engine.ts';
+import type { GrantRow } from './grants.ts';
+import type { GrantState, Schema } from './schema.ts';
+
+export type DueGrant = Pick<
+  GrantRow,
+  | 'id'
+  | 'client_id'
+  | 'provider'
+  | 'account'
+  | 'state'
+  | 'reason'
+  | 'metadata'
+  | 'generation'
+  | 'token_expiry'
+  | 'last_refreshed_at'
+  | 'used_at'
+  | 'condemned_at'
+  | 'retry_at'
+  | 'created_at'
+>;
+
+const columns = [
+  'id',
+  'client_id',
+  'provider',
+  'account',
+  'state',
+  'reason',
+  'metadata',
+  'generation',
+  'token_expiry',
+  'last_refreshed_at',
+  'used_at',
+  'condemned_at',
+  'retry_at',
+  'created_at',
+] as const satisfies readonly (keyof DueGrant)[];
+
+/**
+ * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
+ * `holdMs`: who claims and dies delays them by as much.
+ *
+ * The index on state and due time makes this cost what is due, whatever is stored.
+ */
+export async function claimDueGrants(
+  db: Kysely<Schema>,
+  kind: StoreKind,
+  now: RawBuilder<number>,
+  claim: { state: GrantState; limit: number; holdMs: number },
+): Promise<DueGrant[]> {
+  return db
+    .updateTable('oauth_tokens')
+    .set({ due_at: sql<number>`${now} + ${claim.holdMs}` })
+    .where('id', 'in', (from) => {
+      const due = from
+        .selectFrom('oauth_tokens')
+        .select('id')
+        .where('state', '=', claim.state)
+        // As a subquery the clock is read once, and the index can serve.
+        .where('due_at', '<=', sql<number>`(select ${now})`)
+        .orderBy('due_at')
+        .limit(claim.limit);
+      return kind === 'postgres' ? due.forUpdate().skipLocked() : due;
+    })
+    .returning(columns)
+    .execute();
+}
+
+/** Says when a grant is due next, unless it went on to another generation meanwhile. */
+export async function rescheduleGrant(
+  db: Kysely<Schema>,
+  grant: { tenant: string; id: string; generation: number; dueAt: number | null },
+): Promise<void> {
+  await db
+    .updateTable('oauth_tokens')
+    .set({ due_at: grant.dueAt })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .where('generation', '=', grant.generation)
+    .execute();
+}
+
+/** Notes that tokens of these grants were handed out. */
+export async function noteUse(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  grants: readonly { tenant: string; id: string }[],
+): Promise<void> {
+  await db
+    .updateTable('oauth_tokens')
+    .set({ used_at: now })
+    .where(({ eb, refTuple, tuple }) =>
+      eb(
+        refTuple('client_id', 'id'),
+        'in',
+        grants.map((grant) => tuple(grant.tenant, grant.id)),
+      ),
+    )
+    .execute();
+}
+
+/** Shreds the tokens of a grant that was condemned long ago; the row stays and says why. */
+export async function shredCondemned(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  grant: { tenant: string; id: string; generation: number; at: string },
+): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('oauth_tokens')
+    .set({
+      access_token: null,
+      refresh_token: null,
+      refresh_fingerprint: null,
+      due_at: null,
+      updated_at: grant.at,
+      changed_at: now,
+    })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .where('generation', '=', grant.generation)
+    .where('state', '=', 'reauthorization_required')
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
