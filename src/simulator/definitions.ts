@@ -64,7 +64,8 @@ function originMap(sites: Sites): ReadonlyMap<string, string> {
  * moves; all else stays.
  *
  * @example
- * rewriteOrigins(definition, new Map([['https://accounts.zoho.eu', 'http://127.0.0.1:4101']]));
+ * const definition = { id: 'mine', endpoints: { token: 'https://as.example/token' }, api: { hosts: ['https://as.example'] } };
+ * rewriteOrigins(definition, new Map([['https://as.example', 'http://127.0.0.1:4101']]));
  */
 export function rewriteOrigins<Definition extends ProviderDefinitionInput>(
   definition: Definition,

@@ -60,7 +60,11 @@ export class Simulator {
    * The same as a `World`'s `fetch`: a world that has this one lives entirely among simulated providers.
    *
    * @example
-   * const world = { ...systemWorld(), fetch: simulator.worldFetch };
+   * import { openVault, systemWorld } from 'grantry';
+   * import { createSimulator } from 'grantry/simulator';
+   *
+   * const simulator = createSimulator();
+   * await using vault = await openVault({ world: { ...systemWorld(), fetch: simulator.worldFetch } });
    */
   readonly worldFetch = async (url: string, init: WorldRequest): Promise<Response> => {
     init.beforeSend?.();
@@ -322,6 +326,8 @@ export class Simulator {
  * Use it in deterministic tests, with a clock and dice of their own. {@link startSimulator} listens on ports instead.
  *
  * @example
+ * import { createSimulator, demoClient } from 'grantry/simulator';
+ *
  * const simulator = createSimulator({ profiles: ['strict'], now: () => 0, autoApprove: true });
  * const { refreshToken } = simulator.mintTokens({ profile: 'strict', clientId: demoClient.clientId, user: 'user@us.example', scopes: [] });
  */
