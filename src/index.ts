@@ -5,7 +5,16 @@ export type { LogFields, Logger } from './base/log.ts';
 export { Secret } from './base/secret.ts';
 export { NotSentError, systemWorld, type World, type WorldRequest } from './base/world.ts';
 export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
+export { type ClientToken, type ClientTokenOptions, MultiDCTokenManager } from './vault/multi-dc-token-manager.ts';
 export { openVault } from './vault/open.ts';
+export {
+  type ClientCredentials,
+  type EnvironmentFallback,
+  OAuthTokenService,
+  type OAuthTokenServiceOptions,
+  type ServiceTokens,
+  type TokenRecord,
+} from './vault/token-service.ts';
 export type {
   AccessToken,
   AdoptReport,
@@ -27,3 +36,4 @@ export type {
   VaultOptions,
   VaultRequest,
 } from './vault/types.ts';
+export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/zoho-token-manager.ts';
