@@ -14,6 +14,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
   'src/vault/apps.ts': 'checks and seals the client secrets of an app',
   'src/vault/checks.ts': 'checks a token that was handed in',
+  'src/vault/health.ts': 'asks the grant’s own API whether it takes a token',
   'src/vault/save-tokens.ts': 'packs a token set to be sealed',
   'src/vault/spool.ts': 'packs an answer to be sealed into the spool, and unpacks it',
   'src/vault/tokens.ts': 'unpacks a candidate’s token set',

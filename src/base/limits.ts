@@ -126,6 +126,8 @@ export const limits = {
   rootKeyCommandMs: 30_000,
   /** Changed grants that one look of the change feed reads; more than that empties the memory instead. */
   feedRowsMax: 5_000,
+  /** Grants whose use is noted in one statement. */
+  usageBatch: 200,
   pageItemsMax: 500,
   /** Calls at once to one provider and data centre, from one process. */
   providerCallsMax: 16,

@@ -1,4 +1,4 @@
-import { createSecretKey, type KeyObject } from 'node:crypto';
+import { createSecretKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -48,8 +48,9 @@ function pinned(
   vector: { tenant: string; keyVersion: number; tenantKey: Buffer; vaultId: string },
   world: World,
 ): Pinned {
-  const keys = new Map<number, KeyObject>([[vector.keyVersion, createSecretKey(vector.tenantKey)]]);
-  return new Pinned(vector.tenant, keys, vector.vaultId, world);
+  const key = createSecretKey(vector.tenantKey);
+  const keys = new Map([[vector.keyVersion, { key, wrapped: '' }]]);
+  return new Pinned({ tenant: vector.tenant, keys, vaultId: vector.vaultId, world });
 }
 
 function tenantKeys(vector: { rootKey: Buffer; vaultId: string }, rows: StoredTenantKey[], world: World): TenantKeys {

@@ -52,6 +52,19 @@ export async function callApi(
   return send(context, call, fresh);
 }
 
+/** Calls the API once with a given token and says what it makes of it; nothing is refreshed. */
+export async function askApi(
+  context: VaultContext,
+  key: GrantKey,
+  pathOrUrl: string,
+  options: { method: string; token: { accessToken: string } },
+): Promise<{ definition: ProviderDefinition; answer: ApiAnswer }> {
+  const call = await prepareCall(context, key, pathOrUrl, { method: options.method });
+  const { answer, response } = await peek(call.definition, await send(context, call, options.token));
+  await response.body?.cancel();
+  return { definition: call.definition, answer };
+}
+
 interface PreparedCall {
   definition: ProviderDefinition;
   url: string;
@@ -96,7 +109,11 @@ function addOrganization(definition: ProviderDefinition, grant: Grant, url: URL,
   } else if (!headers.has(name)) headers.set(name, value);
 }
 
-async function send(context: VaultContext, call: PreparedCall, token: AccessToken): Promise<Response> {
+async function send(
+  context: VaultContext,
+  call: PreparedCall,
+  token: Pick<AccessToken, 'accessToken'>,
+): Promise<Response> {
   const headers = new Headers(call.headers);
   headers.set('authorization', `${call.definition.accessToken.scheme} ${token.accessToken}`);
   try {

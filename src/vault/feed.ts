@@ -1,8 +1,12 @@
 import { isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { noteUse } from '../storage/due.ts';
 import { grantsChangedSince } from '../storage/grants.ts';
 import type { VaultContext } from './context.ts';
 import type { Memory } from './memory.ts';
+
+/** A grant in steady use is noted again after this many times the pause between two notes. */
+const usageNotesApart = 15;
 
 /**
  * Watches for changes that other processes commit, so that what memory holds is at most seconds old.
@@ -18,6 +22,7 @@ export class ChangeFeed {
   #counter: number | null = null;
   #readUntilMs: number | undefined;
   #wasAway = false;
+  #notedUseAt = 0;
 
   constructor(context: VaultContext, memory: Memory) {
     this.#context = context;
@@ -59,6 +64,7 @@ export class ChangeFeed {
       this.#memory.looks += 1;
       this.#memory.trustedUntilMs = lookedAt + times.feedTrustMs;
       this.#memory.lastSeenMs = lookedAt;
+      await this.#noteUse(lookedAt);
       if (this.#wasAway) await this.#lookAfterOutage();
       this.#wasAway = false;
     } catch (error) {
@@ -79,6 +85,18 @@ export class ChangeFeed {
     guard.failedOver = false;
     const { adoptSpooled } = await import('./spool-replay.ts');
     await adoptSpooled(this.#context, { ownToo: true });
+  }
+
+  /** Notes now and then which grants are in use: workers refresh those ahead of need. */
+  async #noteUse(now: number): Promise<void> {
+    const { store, times } = this.#context;
+    if (now - this.#notedUseAt < times.usageNoteMs) return;
+    this.#notedUseAt = now;
+    for (;;) {
+      const used = this.#memory.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
+      if (used.length > 0) await noteUse(store.db, store.now(), used);
+      if (used.length < limits.usageBatch) return;
+    }
   }
 
   async #forgetChanged(): Promise<void> {

@@ -61,7 +61,10 @@ export class HandOut {
       const held = this.#memory.get(memoryKey(key));
       if (held !== undefined) {
         const now = this.#context.world.now();
-        if (now < held.freshUntilMs && now < this.#memory.trustedUntilMs) return held.token;
+        if (now < held.freshUntilMs && now < this.#memory.trustedUntilMs) {
+          held.usedAtMs = now;
+          return held.token;
+        }
       }
     }
     return this.#get(checkKey(key), minValidityMs(options), options?.trial);
@@ -76,8 +79,32 @@ export class HandOut {
     if (rejected > row.generation) {
       throw new GrantryError('invalid_request', `The generation ${rejected} of this grant was never handed out.`);
     }
-    if (row.generation === rejected) await this.#refreshInTime(checked, rejected);
+    this.#memory.forgetOlder(checked, row.generation);
+    if (row.generation === rejected) {
+      await this.#refreshInTime(checked, rejected, { before: () => this.#checkUseful(checked, row) });
+    }
     return this.#get(checked, demandMs);
+  }
+
+  /**
+   * A token of the wrong data centre looks expired, and no refresh cures that. Where the refused token was itself
+   * refreshed a moment ago, the grant's own data centre is asked first, and no other refresh is spent if it takes it.
+   */
+  async #checkUseful(key: CheckedKey, row: GrantRow): Promise<void> {
+    const { world, times } = this.#context;
+    const ageMs = world.now() - (row.last_refreshed_at ?? 0);
+    if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
+    const secret = await this.#openAccessToken(row);
+    if (secret === null) return;
+    const { isTokenAccepted } = await import('./health.ts');
+    if (!(await isTokenAccepted(this.#context, key, secret))) return;
+    throw new GrantryError(
+      'provider_misconfigured',
+      "The grant's own data centre accepts the token that was reported.",
+      {
+        action: 'Call the API of the data centre that this grant belongs to; see grantry show for it.',
+      },
+    );
   }
 
   /** Waits for refreshes that are under way; past their point of no return nobody may cancel them. */
@@ -97,7 +124,7 @@ export class HandOut {
       // A token that was refreshed for this very caller is the best there is, whatever its life.
       if (held !== undefined && round > 0 && leftMs > 0) return held.token;
       if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
-      await this.#refreshInTime(key, (await this.#row(key)).generation, trial);
+      await this.#refreshInTime(key, (await this.#row(key)).generation, { trial });
     }
   }
 
@@ -134,7 +161,7 @@ export class HandOut {
     const secret = await this.#openAccessToken(row);
     if (secret === null) return undefined;
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
-    return holdable(row, secret, expiresAtMs, rules);
+    return holdable(row, secret, { expiresAtMs, nowMs: this.#context.world.now() }, rules);
   }
 
   async #openAccessToken(row: GrantRow): Promise<Secret | null> {
@@ -166,9 +193,9 @@ export class HandOut {
     });
   }
 
-  async #refreshInTime(key: CheckedKey, generation: number, trial?: ClientTrial): Promise<void> {
+  async #refreshInTime(key: CheckedKey, generation: number, how: RefreshHow): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
-    await withinTime(world, this.#refresh(key, generation, trial), callerWaitMs, () => {
+    await withinTime(world, this.#refresh(key, generation, how), callerWaitMs, () => {
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
         'provider_unavailable',
@@ -180,12 +207,13 @@ export class HandOut {
     });
   }
 
-  #refresh(key: CheckedKey, generation: number, trial?: ClientTrial): Promise<void> {
+  #refresh(key: CheckedKey, generation: number, { trial, before }: RefreshHow = {}): Promise<void> {
     // Nobody is told what another caller's credentials were told. One lease holds for all of them all the same.
     const name = trial === undefined ? memoryKey(key) : `${memoryKey(key)}\0${trial.name}`;
     const flying = this.#flights.get(name);
     if (flying !== undefined) return flying;
-    const flight = loadRefresh()
+    const flight = Promise.resolve(before?.())
+      .then(loadRefresh)
       .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, trial))
       .finally(() => {
         this.#flights.delete(name);
@@ -196,12 +224,23 @@ export class HandOut {
   }
 }
 
+interface RefreshHow {
+  trial?: ClientTrial | undefined;
+  /** Must succeed before anything is spent. */
+  before?: () => Promise<void>;
+}
+
 /** Loaded with the first refresh: a program that only reads a stored token never pays for it. */
 function loadRefresh() {
   return import('./refresh.ts');
 }
 
-function holdable(row: GrantRow, secret: Secret, expiresAtMs: number, rules: ValidityRules): HeldToken {
+function holdable(
+  row: GrantRow,
+  secret: Secret,
+  { expiresAtMs, nowMs }: { expiresAtMs: number; nowMs: number },
+  rules: ValidityRules,
+): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
   // The metadata column holds a JSON object; it is checked on its way in.
@@ -216,7 +255,16 @@ function holdable(row: GrantRow, secret: Secret, expiresAtMs: number, rules: Val
     generation: row.generation,
   };
   // Handed to every caller: none of them may change it for the others.
-  return { token: Object.freeze(token), expiresAtMs, freshUntilMs: expiresAtMs - early, lifetimeMs };
+  return {
+    token: Object.freeze(token),
+    tenant: row.client_id,
+    grantId: row.id,
+    expiresAtMs,
+    freshUntilMs: expiresAtMs - early,
+    lifetimeMs,
+    usedAtMs: nowMs,
+    notedAtMs: row.used_at ?? 0,
+  };
 }
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {

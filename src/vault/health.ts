@@ -4,7 +4,7 @@ import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../providers/invalid-token.ts';
-import { callApi } from './api.ts';
+import { askApi, callApi } from './api.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { getGrant } from './grants.ts';
 import type { HandOut } from './hand-out.ts';
@@ -79,6 +79,23 @@ async function prove(
   if (!response.ok) throw new GrantryError('provider_error', `The API answered with status ${response.status}.`);
   const name = call.name === undefined || body === undefined ? undefined : atPointer(body, call.name);
   return { orgName: typeof name === 'string' ? name : null };
+}
+
+/** Whether the grant's own API takes a token. When that cannot be found out, it counts as not taken. */
+export async function isTokenAccepted(context: VaultContext, key: GrantKey, token: Secret): Promise<boolean> {
+  const definition = await context.providers.require(checkKey(key).provider);
+  const call = definition.api.health;
+  if (call === undefined) return false;
+  try {
+    const { answer } = await askApi(context, key, call.path, {
+      method: call.method ?? 'GET',
+      token: { accessToken: token.reveal() },
+    });
+    return answer.status < 300 && !isInvalidToken(definition, answer);
+  } catch (error) {
+    if (isGrantryError(error)) return false;
+    throw error;
+  }
 }
 
 function missing(scope: string | undefined): { orgName: null; missingScope: string } {

@@ -12,6 +12,11 @@ export interface HeldToken {
   readonly freshUntilMs: number;
   /** See `enoughValidity`. */
   readonly lifetimeMs: number;
+  readonly tenant: string;
+  readonly grantId: string;
+  /** When it was last handed out, and when that was last noted in the row. */
+  usedAtMs: number;
+  notedAtMs: number;
 }
 
 /** Separates the parts of a key. No name holds it, so a key with exactly two of them has one reading. */
@@ -64,7 +69,15 @@ export class Memory {
     this.#held.clear();
   }
 
-  get isEmpty(): boolean {
-    return this.#held.size === 0;
+  /** The grants whose use was not noted for `afterMs`, up to a limit; they count as noted from here on. */
+  takeUsed(afterMs: number, limit: number): { tenant: string; id: string }[] {
+    const used: { tenant: string; id: string }[] = [];
+    for (const held of this.#held.values()) {
+      if (used.length === limit) break;
+      if (held.usedAtMs - held.notedAtMs < afterMs) continue;
+      held.notedAtMs = held.usedAtMs;
+      used.push({ tenant: held.tenant, id: held.grantId });
+    }
+    return used;
   }
 }
