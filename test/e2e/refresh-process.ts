@@ -1,0 +1,19 @@
+/** A process that reports one access token as rejected; its environment says which. The test kills it on the way. */
+import { systemWorld } from '../../src/base/world.ts';
+import { openVault } from '../../src/index.ts';
+
+const {
+  home = '',
+  database = '',
+  generation = '',
+  timeScale = '',
+  provider = '',
+} = JSON.parse(process.env['GRANTRY_TEST_INPUT'] ?? '{}') as Record<string, string>;
+
+await using vault = await openVault({
+  home,
+  database,
+  unsafeAllowLoopbackProviders: 'a test',
+  world: systemWorld({ timeScale: Number(timeScale) }),
+});
+await vault.rejectAccessToken({ tenant: 'acme', provider }, Number(generation));
