@@ -80,8 +80,8 @@ async function prepareSchema(store: Store, preparation: Preparation): Promise<Ke
     return rootKey;
   }
   const table = await inspectGrantTable(store);
-  if (table === 'foreign' && options.takeOver !== true) {
-    // Refuses, and names the two ways to allow it; nothing is made before.
+  if (settings.migrate === 'off' || (table === 'foreign' && options.takeOver !== true)) {
+    // Refuses, and names the ways to allow it; nothing is made before.
     await migrate(store, { mode: settings.migrate });
   }
   const rootKey = await firstRootKey(preparation);
