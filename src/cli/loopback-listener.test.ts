@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -30,7 +31,12 @@ describe('the callback', () => {
     expect(handled).toEqual([`${redirectUri}?code=c%2F1&state=the-state&location=eu&`]);
     expect(page).toContain('acme &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;co&quot;');
     expect(page).not.toContain('<script');
-    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+    const policy = answer.headers.get('content-security-policy') ?? '';
+    const style = /<style>(.*?)<\/style>/s.exec(page)?.[1] ?? '';
+    expect(policy).toContain("default-src 'none'");
+    expect(policy, 'the style that is allowed is the one on the page').toContain(
+      `'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+    );
     expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
     expect(answer.headers.get('cache-control')).toBe('no-store');
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff');

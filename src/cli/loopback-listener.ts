@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { type CallbackPage, callbackPage } from './callback-page.ts';
+import { type CallbackPage, callbackPage, pagePolicy } from './callback-page.ts';
 import { isLoopbackHost } from './settings.ts';
 
 /** What to do with one callback: finish the flow and say what the person in front of the browser shall read. */
@@ -117,8 +117,7 @@ function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): U
 function send(response: ServerResponse, status: number, page: CallbackPage): void {
   response.writeHead(status, {
     'Content-Type': 'text/html; charset=utf-8',
-    'Content-Security-Policy':
-      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    'Content-Security-Policy': pagePolicy,
     'Cache-Control': 'no-store',
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',

@@ -100,7 +100,7 @@ const entries: readonly Entry[] = [
 /** Parses the command line and runs the command. @throws {GrantryError} `invalid_request` when it cannot be understood */
 export async function runProgram(words: readonly string[]): Promise<void> {
   refuseSecrets(words);
-  const program = makeProgram();
+  const program = makeProgram(words.some((word) => word === '-V' || word === '--version') ? version() : '');
   const given = words[0] === 'help' ? [...words.slice(1), '--help'] : words;
   try {
     await program.parseAsync([...given], { from: 'user' });
@@ -115,11 +115,11 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   }
 }
 
-function makeProgram(): Command {
+function makeProgram(versionText: string): Command {
   const program = new Command('grantry')
     .description('Keeps the OAuth grants of your customers alive: sealed, refreshed in time, never lost.')
     .usage('COMMAND [arguments]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(versionText, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .enablePositionalOptions()

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtInProvider } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
+import { scratchDatabase } from '../postgres.ts';
 import { Home, type Run, type RunOptions } from './grantry.ts';
 
 let simulator: RunningSimulator;
@@ -187,6 +188,29 @@ test('simulate runs until it is told to end', { timeout: 60_000 }, async () => {
     origins: { strict: expect.stringMatching(/^http:\/\/127/) },
     client: { client_id: demoClient.clientId },
   });
+});
+
+test('PostgreSQL: the main job and the doctor', { timeout: 120_000 }, async () => {
+  await using scratch = await scratchDatabase();
+  await using fresh = await Home.make();
+  const options = { env: { ...env, GRANTRY_DATABASE: scratch.database } };
+  const file = (name: string): string => join(home.path, name);
+  const made = await fresh.run(['init', '--json'], options);
+  expect(JSON.parse(made.stdout)).toMatchObject({
+    database: expect.stringMatching(/^postgres:\/\/[^:@]*(:\d+)?\/grantry_test_/),
+    taken_over: 0,
+  });
+  expect((await fresh.run(['provider', 'add', file('zoho_crm.json')], options)).code).toBe(0);
+  const imported = await fresh.run(['import', file('acme.env'), '--tenant', 'acme', '--provider', 'zoho_crm'], options);
+  expect(imported.code, imported.stdout + imported.stderr).toBe(0);
+  expect((await fresh.run(['token', 'acme', 'zoho_crm'], options)).stdout).toMatch(/^1000\./);
+  expect((await fresh.run(['health', 'acme', 'zoho_crm'], options)).code).toBe(0);
+  const checked = await fresh.run(['doctor', '--json'], options);
+  const findings: unknown = JSON.parse(checked.stdout);
+  for (const check of ['database', 'durability', 'clock', 'schema', 'identity', 'vault', 'provider']) {
+    expect(findings).toContainEqual(expect.objectContaining({ check, status: 'ok' }));
+  }
+  expect(checked.code, checked.stdout).toBe(0);
 });
 
 function killedWhen(text: string, signal: NodeJS.Signals): RunOptions {
