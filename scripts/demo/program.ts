@@ -3,6 +3,7 @@ import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 import { root } from '../steps.ts';
+import { NotProven } from './report.ts';
 
 /** Builds the program unless what is built is newer than all that it is built from. @returns whether it was needed */
 export async function buildIfNeeded(): Promise<boolean> {
@@ -16,7 +17,7 @@ export async function buildIfNeeded(): Promise<boolean> {
     child.once('error', reject);
     child.once('exit', resolve);
   });
-  if (code !== 0) throw new Error(`the build failed with exit code ${String(code)}`);
+  if (code !== 0) throw new NotProven('the build', 'exit code 0', String(code));
   return true;
 }
 
