@@ -37,3 +37,4 @@ export type {
   VaultRequest,
 } from './vault/types.ts';
 export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/zoho-token-manager.ts';
+export { startWorkers, type WorkerCounts, type Workers } from './workers/workers.ts';

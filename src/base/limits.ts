@@ -40,6 +40,10 @@ const baseTimes = {
   tenantKeyCachedMs: 600_000,
   /** A transaction that finds the database busy gives up after this long. */
   storageBusyMs: 10_000,
+  /** A take-over waits this long for another process that takes the same table over. */
+  takeOverWaitMs: 600_000,
+  /** And this long for others to let go of the database, before it leaves the scrubbing to the next start. */
+  scrubWaitMs: 60_000,
   /** Authorization request until callback. */
   authorizationMs: 600_000,
   /** A token obtained this recently satisfies any minimum validity. */
@@ -142,6 +146,8 @@ export const limits = {
   verdictRefusalShare: 0.2,
   /** Grants that a worker claims at once. */
   workerBatch: 32,
+  /** Grants that one process's workers look after at once. */
+  workerGrantsMax: 256,
   attemptsListedMax: 20,
   /**
    * A transaction is undone after this long, in milliseconds. Less than the overlap with which other processes read

@@ -48,7 +48,7 @@ export async function claimDueGrants(
   db: Kysely<Schema>,
   kind: StoreKind,
   now: RawBuilder<number>,
-  claim: { state: GrantState; limit: number; holdMs: number },
+  claim: { state: GrantState; limit: number; holdMs: number; exceptProviders: readonly string[] },
 ): Promise<DueGrant[]> {
   return db
     .updateTable('oauth_tokens')
@@ -60,6 +60,7 @@ export async function claimDueGrants(
         .where('state', '=', claim.state)
         // As a subquery the clock is read once, and the index can serve.
         .where('due_at', '<=', sql<number>`(select ${now})`)
+        .$if(claim.exceptProviders.length > 0, (query) => query.where('provider', 'not in', claim.exceptProviders))
         .orderBy('due_at')
         .limit(claim.limit);
       return kind === 'postgres' ? due.forUpdate().skipLocked() : due;

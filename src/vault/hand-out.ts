@@ -107,6 +107,11 @@ export class HandOut {
     );
   }
 
+  /** Refreshes a generation of a grant whoever asks for it, or joins who does. */
+  refresh(key: CheckedKey, generation: number): Promise<void> {
+    return this.#refresh(key, generation);
+  }
+
   /** Waits for refreshes that are under way; past their point of no return nobody may cancel them. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#flights.values());

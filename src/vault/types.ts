@@ -16,6 +16,8 @@ export interface VaultOptions {
   spool?: string | undefined;
   /** Takes over an `oauth_tokens` table that another program made; any other opening refuses such a table. */
   takeOver?: boolean | undefined;
+  /** Called while a table is taken over, after each batch of rows that was sealed. */
+  onTakeOver?: ((progress: { readonly sealed: number; readonly total: number }) => void) | undefined;
   /** Provider definitions besides the built-in and the stored ones. */
   providers?: readonly ProviderDefinitionInput[] | undefined;
   logger?: Logger | undefined;
@@ -185,7 +187,8 @@ export type VaultEventType =
   | 'grant.revived'
   | 'grant.parked'
   | 'grant.disconnected'
-  | 'grant.taken_over';
+  | 'grant.taken_over'
+  | 'grant.shredded';
 
 /** What became of a disconnect: local use has ended in every case. */
 export interface Disconnected {

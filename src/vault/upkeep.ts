@@ -1,0 +1,133 @@
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { purgeAuthorizations } from '../storage/authorizations.ts';
+import { deleteCandidates } from '../storage/candidates.ts';
+import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../storage/due.ts';
+import type { GrantState } from '../storage/schema.ts';
+import { nextChanceInMs } from './condemned.ts';
+import { changing, isoNow, type VaultContext } from './context.ts';
+import { idleDueAt } from './due.ts';
+import type { HandOut } from './hand-out.ts';
+import { recoverGrant } from './recover.ts';
+import { revokeDue } from './revocations.ts';
+import { adoptSpooled } from './spool-replay.ts';
+
+/** The order in which workers look: what may have a deadline at the provider comes first. */
+const statesInOrder: readonly GrantState[] = ['uncertain', 'suspect', 'active', 'reauthorization_required'];
+
+/** Claims grants that are due, the doubtful ones first. */
+export async function claimDue(
+  context: VaultContext,
+  { limit, exceptProviders }: { limit: number; exceptProviders: readonly string[] },
+): Promise<DueGrant[]> {
+  const claimed: DueGrant[] = [];
+  for (const state of statesInOrder) {
+    const left = limit - claimed.length;
+    if (left <= 0) break;
+    const { db, kind } = context.store;
+    const holdMs = context.times.workerHoldMs;
+    claimed.push(
+      ...(await claimDueGrants(db, kind, context.store.now(), { state, limit: left, holdMs, exceptProviders })),
+    );
+  }
+  return claimed;
+}
+
+/**
+ * Does what is due for a grant: a refresh ahead of need, a refresh that keeps an idle token alive, the end of a doubt, a
+ * second chance, or the shredding of what was kept long enough. Returns what was done.
+ *
+ * Nothing here throws for what a provider does: the row says it, and when it is due again.
+ */
+export async function tend(context: VaultContext, handOut: HandOut, grant: DueGrant): Promise<UpkeepOutcome> {
+  const key = { tenant: grant.client_id, provider: grant.provider, account: grant.account };
+  try {
+    if (grant.state === 'reauthorization_required') return await tendCondemned(context, grant);
+    if (grant.state === 'active' && !(await isWanted(context, grant))) return await putOff(context, grant);
+    await handOut.refresh(key, grant.generation);
+    return 'refreshed';
+  } catch (error) {
+    if (!isGrantryError(error) || error.code === 'storage_unavailable' || error.code === 'vault_sealed') throw error;
+    // Most failures wrote their own next time. The rest, such as an app that is gone, must not be tried without end.
+    await postpone(context, grant, error);
+    return 'failed';
+  }
+}
+
+export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
+
+/** Takes care of what is not about one grant's refresh: answers in the spool, tokens to revoke, requests gone stale. */
+export async function tidyUp(context: VaultContext): Promise<void> {
+  const spool = await context.spool();
+  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+  if (context.guard.reason === null) {
+    await adoptSpooled(context);
+    await revokeDue(context);
+  }
+  await purgeAuthorizations(context.store.db, context.store.now(), context.times.authorizationMs);
+}
+
+/** In use of late, or about to die of idleness. Everything else waits for somebody to ask for a token. */
+async function isWanted(context: VaultContext, grant: DueGrant): Promise<boolean> {
+  const now = await context.store.nowMs();
+  if (grant.used_at !== null && now - grant.used_at < context.times.inUseMs) return true;
+  const definition = await context.providers.require(grant.provider);
+  const idle = idleDueAt(context, definition, lastSpentMs(grant));
+  return idle !== null && idle <= now;
+}
+
+async function putOff(context: VaultContext, grant: DueGrant): Promise<'put_off'> {
+  const definition = await context.providers.require(grant.provider);
+  await reschedule(context, grant, idleDueAt(context, definition, lastSpentMs(grant)));
+  return 'put_off';
+}
+
+async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<UpkeepOutcome> {
+  const now = await context.store.nowMs();
+  const condemnedForMs = now - (grant.condemned_at ?? now);
+  if (condemnedForMs >= context.times.condemnedKeptMs) return shred(context, grant);
+  const definition = await context.providers.require(grant.provider);
+  const report = await recoverGrant(context, {
+    tenant: grant.client_id,
+    provider: grant.provider,
+    account: grant.account,
+  });
+  if (report.outcome === 'recovered') return 'second_chance';
+  const keptMs = context.times.condemnedKeptMs - condemnedForMs;
+  await reschedule(context, grant, now + (nextChanceInMs(context, definition, condemnedForMs) ?? keptMs));
+  return 'second_chance';
+}
+
+async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'> {
+  await changing(context, async (change) => {
+    const { tx, now } = change;
+    const row = { tenant: grant.client_id, id: grant.id, generation: grant.generation };
+    if (!(await shredCondemned(tx, now, { ...row, at: isoNow(context) }))) return;
+    await deleteCandidates(tx, { tenant: grant.client_id, grantId: grant.id });
+    await change.record({
+      type: 'grant.shredded',
+      tenant: grant.client_id,
+      grantId: grant.id,
+      provider: grant.provider,
+      account: grant.account,
+      from: grant.state,
+      to: grant.state,
+      generation: grant.generation,
+      reason: grant.reason,
+    });
+  });
+  return 'shredded';
+}
+
+async function postpone(context: VaultContext, grant: DueGrant, error: GrantryError): Promise<void> {
+  const pauseMs = Math.max(error.retryAfterMs ?? 0, context.times.workerHoldMs);
+  await reschedule(context, grant, (await context.store.nowMs()) + pauseMs);
+}
+
+async function reschedule(context: VaultContext, grant: DueGrant, dueAt: number | null): Promise<void> {
+  const { client_id: tenant, id, generation } = grant;
+  await rescheduleGrant(context.store.db, { tenant, id, generation, dueAt });
+}
+
+function lastSpentMs(grant: DueGrant): number {
+  return grant.last_refreshed_at ?? Date.parse(grant.created_at);
+}

@@ -1,0 +1,125 @@
+import { isGrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { VaultContext } from '../vault/context.ts';
+import { internalsOf } from '../vault/internals.ts';
+import type { Vault } from '../vault/types.ts';
+import { claimDue, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep.ts';
+
+/** What workers have done since they started. */
+export type WorkerCounts = Readonly<Record<UpkeepOutcome, number>>;
+
+/** Workers that run in this process. */
+export interface Workers extends AsyncDisposable {
+  /** Stops claiming, and waits for what is under way. */
+  stop(): Promise<void>;
+  readonly counts: WorkerCounts;
+}
+
+/**
+ * Starts the workers of a vault: they refresh grants in use before anybody waits for it, keep idle refresh tokens alive,
+ * end doubts, give condemned grants their second chances, and empty the queues.
+ *
+ * Any number of processes may run them on one database: each due grant is claimed by one. Run them in a process that
+ * stays; programs that come and go need none, since every caller refreshes what it needs.
+ *
+ * @example
+ * await using vault = await openVault();
+ * await using workers = startWorkers(vault);
+ */
+export function startWorkers(vault: Vault): Workers {
+  const { open, handOut } = internalsOf(vault);
+  const context = open();
+  const stop = new AbortController();
+  const counts: Record<UpkeepOutcome, number> = { refreshed: 0, failed: 0, put_off: 0, second_chance: 0, shredded: 0 };
+  const crew = new Crew(context, stop.signal, async (grant) => {
+    counts[await tend(context, handOut, grant)] += 1;
+  });
+  const running = Promise.all([crew.run(), keepTidy(context, stop.signal)]);
+  async function stopAll(): Promise<void> {
+    stop.abort(new Error('the workers were stopped'));
+    await running;
+  }
+  return { counts, stop: stopAll, [Symbol.asyncDispose]: stopAll };
+}
+
+type Due = Awaited<ReturnType<typeof claimDue>>[number];
+
+/** Looks after due grants, many at a time, of one provider only about as many as its bulkhead lets through. */
+class Crew {
+  readonly #context: VaultContext;
+  readonly #signal: AbortSignal;
+  readonly #tend: (grant: Due) => Promise<void>;
+  readonly #busy = new Set<Promise<void>>();
+  readonly #perProvider = new Map<string, number>();
+
+  constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
+    this.#context = context;
+    this.#signal = signal;
+    this.#tend = work;
+  }
+
+  async run(): Promise<void> {
+    while (!this.#signal.aborted) {
+      const claimed = await this.#claim();
+      for (const grant of claimed) this.#start(grant);
+      if (claimed.length > 0 && this.#busy.size < limits.workerGrantsMax) continue;
+      // What is finished may make room for more of its provider.
+      if (this.#busy.size > 0)
+        await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#context.times.workerPauseMs)]);
+      else await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
+    }
+    await Promise.allSettled(this.#busy);
+  }
+
+  async #claim(): Promise<Due[]> {
+    const { guard, logger } = this.#context;
+    try {
+      if (guard.reason !== null) await guard.recheck();
+      if (guard.reason !== null) return [];
+      const room = Math.min(limits.workerBatch, limits.workerGrantsMax - this.#busy.size);
+      // A provider that is slow now keeps its own grants waiting, and those of no other.
+      const full = [...this.#perProvider].filter(([, calls]) => calls >= limits.providerCallsMax * 2);
+      return await claimDue(this.#context, { limit: room, exceptProviders: full.map(([provider]) => provider) });
+    } catch (error) {
+      logger.warn('workers cannot claim what is due', { code: isGrantryError(error) ? error.code : 'internal' });
+      await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
+      return [];
+    }
+  }
+
+  #start(grant: Due): void {
+    const { provider } = grant;
+    this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 0) + 1);
+    const work = this.#tend(grant)
+      .catch((error: unknown) => {
+        const code = isGrantryError(error) ? error.code : 'internal';
+        this.#context.logger.warn('a due grant could not be looked after', { grant: grant.id, code });
+      })
+      .finally(() => {
+        this.#busy.delete(work);
+        this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 1) - 1);
+      });
+    this.#busy.add(work);
+  }
+}
+
+async function keepTidy(context: VaultContext, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await tidyUp(context);
+    } catch (error) {
+      context.logger.warn('the queues could not be looked after', {
+        code: isGrantryError(error) ? error.code : 'internal',
+      });
+    }
+    await pause(context, signal, context.times.workerPauseMs);
+  }
+}
+
+async function pause(context: VaultContext, signal: AbortSignal, ms: number): Promise<void> {
+  try {
+    await context.world.sleep(ms, signal, { background: true });
+  } catch {
+    // Stopped: the loop looks at the signal next.
+  }
+}
