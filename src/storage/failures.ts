@@ -35,6 +35,7 @@ const postgresTroubles: ReadonlyArray<readonly [prefix: string, meaning: string]
   ['42501', 'this role lacks a privilege'],
 ];
 const postgresUnique = '23505';
+const postgresBusy = ['55P03', '40P01'];
 const postgresRepeatable = ['40001', '40P01'];
 
 /** What a failure of `node:sqlite` means. */
@@ -99,6 +100,12 @@ export function sqlState(error: unknown): string | undefined {
 export function isUniqueViolation(error: unknown): boolean {
   const cause = origin(error);
   return sqlState(cause) === postgresUnique || sqliteUniqueCodes.includes(numberOf(cause, 'errcode') ?? -1);
+}
+
+/** True when a statement failed because somebody else holds what it needs. */
+export function isBusy(error: unknown): boolean {
+  const cause = origin(error);
+  return isSqliteBusy(cause) || postgresBusy.includes(sqlState(cause) ?? '');
 }
 
 /** The answer of a store that was closed. */

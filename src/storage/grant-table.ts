@@ -6,7 +6,8 @@ import type { Schema } from './schema.ts';
 /**
  * Makes the table of grants under its own name, or under another one for a rebuild of a table that is taken over.
  *
- * There is no default for what the vault decides: a program that still inserts plaintext fails instead of leaving it.
+ * There is no default for what the vault decides, and sealed is what begins as a sealed value does: a program that still
+ * inserts or updates plaintext fails instead of leaving it. Generation 0 is a row taken over that is not sealed yet.
  */
 export async function createGrantTable(db: Kysely<Schema>, kind: StoreKind, name = 'oauth_tokens'): Promise<void> {
   const { uuid, text, integer, json, timestamp, tableEnd } = columnTypes(kind);
@@ -44,6 +45,8 @@ export async function createGrantTable(db: Kysely<Schema>, kind: StoreKind, name
     .addColumn('due_at', integer)
     .addCheckConstraint('oauth_tokens_state_check', grantStateCheck)
     .addCheckConstraint('oauth_tokens_generation_check', sql`generation >= 0`)
+    .addCheckConstraint('oauth_tokens_access_token_check', sql`generation = 0 or access_token like 'gry1.%'`)
+    .addCheckConstraint('oauth_tokens_refresh_token_check', sql`generation = 0 or refresh_token like 'gry1.%'`)
     .addCheckConstraint('oauth_tokens_lease_check', sql`(lease_owner is null) = (lease_until is null)`)
     .modifyEnd(tableEnd)
     .execute();

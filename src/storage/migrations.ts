@@ -20,6 +20,7 @@ interface MigrationRun {
   tx: Transaction<Schema>;
   store: Store;
   takeOver: MigrateOptions['takeOver'];
+  afterTakeOver: MigrateOptions['afterTakeOver'];
 }
 
 export interface MigrateOptions {
@@ -30,6 +31,8 @@ export interface MigrateOptions {
    * afterwards it has the columns of {@link createGrantTable} and no index named as {@link createGrantIndexes} names them.
    */
   takeOver?: ((tx: Transaction<Schema>) => Promise<void>) | undefined;
+  /** What is written together with a take-over, once all tables are there. */
+  afterTakeOver?: ((tx: Transaction<Schema>) => Promise<void>) | undefined;
 }
 
 export interface Migrated {
@@ -50,8 +53,9 @@ export async function migrate(store: Store, options: MigrateOptions): Promise<Mi
   if (from === schemaVersionLatest) return { from, to: from };
   if (options.takeOver === undefined && (await inspectGrantTable(store)) === 'foreign') throw foreign();
   if (options.mode === 'off') throw behind(from);
+  const { takeOver, afterTakeOver } = options;
   for (let version = from + 1; version <= schemaVersionLatest; version += 1) {
-    await store.transaction((tx) => migrateOne({ tx, store, takeOver: options.takeOver }, version), { long: true });
+    await store.transaction((tx) => migrateOne({ tx, store, takeOver, afterTakeOver }, version), { long: true });
   }
   return { from, to: schemaVersionLatest };
 }
@@ -103,12 +107,14 @@ async function createVersionTable({ tx, store }: MigrationRun): Promise<void> {
     .execute();
 }
 
-async function createVault({ tx, store, takeOver }: MigrationRun): Promise<void> {
-  if (!(await hasTable(tx, store.kind, 'oauth_tokens'))) await createGrantTable(tx, store.kind);
+async function createVault({ tx, store, takeOver, afterTakeOver }: MigrationRun): Promise<void> {
+  const taken = await hasTable(tx, store.kind, 'oauth_tokens');
+  if (!taken) await createGrantTable(tx, store.kind);
   else if (takeOver) await takeOver(tx);
   else throw foreign();
   await createGrantIndexes(tx);
   await createVaultTables(tx, store.kind);
+  if (taken) await afterTakeOver?.(tx);
 }
 
 /** The only two statements of a catalogue: each database has one of its own. */

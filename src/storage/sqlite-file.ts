@@ -12,7 +12,7 @@ const networkFileSystems = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x53
  * @returns the absolute path
  * @throws {GrantryError} `invalid_request` for a place where no database can be, `storage_unavailable` where it may not
  */
-export function prepareSqliteFile(path: string, logger: Logger): string {
+export function prepareSqliteFile(path: string, logger: Logger, readOnly = false): string {
   if (path === '' || path.includes('\0')) throw refused('it names no file');
   if (/^[a-z][a-z0-9+.-]+:/i.test(path)) throw refused('it is a URL, not a path');
   if (/^(\\\\|\/\/[^/])/.test(path)) throw refused('it is on another host; SQLite needs a local disk');
@@ -25,6 +25,7 @@ export function prepareSqliteFile(path: string, logger: Logger): string {
   if (process.platform === 'linux' && networkFileSystems.has(statfsSync(dirname(file)).type)) {
     throw refused('it is on a network file system; SQLite needs a local disk');
   }
+  if (existing === undefined && readOnly) throw refused('there is no such file');
   if (existing === undefined) create(file);
   else if (process.platform !== 'win32' && (existing.mode & 0o077) !== 0) {
     logger.warn('the database file can be read by other users of this machine', { mode: modeText(existing) });

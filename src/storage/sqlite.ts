@@ -11,10 +11,15 @@ import { prepareSqliteFile } from './sqlite-file.ts';
 import { Turn } from './turn.ts';
 
 /** Opens the SQLite file `path` (or `:memory:`), which is made, for its owner alone, when it does not exist. */
-export async function openSqlite(options: { path: string; world: World; logger: Logger }): Promise<Engine> {
-  const { world } = options;
-  const file = options.path === ':memory:' ? undefined : prepareSqliteFile(options.path, options.logger);
-  const database = await openDatabase(file ?? ':memory:', world);
+export async function openSqlite(options: {
+  path: string;
+  world: World;
+  logger: Logger;
+  readOnly?: boolean;
+}): Promise<Engine> {
+  const { world, readOnly = false } = options;
+  const file = options.path === ':memory:' ? undefined : prepareSqliteFile(options.path, options.logger, readOnly);
+  const database = await openDatabase(file ?? ':memory:', world, readOnly);
   // A function, not a parameter: a statement may wait for its turn, and then a time read before would be an old one.
   database.function('grantry_now', () => BigInt(Math.floor(world.now())));
   const connection = new SqliteConnection(database, world);
@@ -137,17 +142,21 @@ interface Prepared {
   writes: boolean;
 }
 
-async function openDatabase(path: string, world: World): Promise<DatabaseSync> {
+async function openDatabase(path: string, world: World, readOnly: boolean): Promise<DatabaseSync> {
   const start = world.monotonic();
   for (;;) {
     try {
-      return configured(path);
+      return readOnly ? readOnlyDatabase(path) : configured(path);
     } catch (error) {
       // SQLite does not wait where it sees a deadlock, as between two processes that both switch to WAL.
       if (!isSqliteBusy(error) || world.monotonic() - start >= timesOf(world).storageBusyMs) throw sqliteFailure(error);
     }
     await world.sleep(5 + 20 * randomFraction(world));
   }
+}
+
+function readOnlyDatabase(path: string): DatabaseSync {
+  return new DatabaseSync(path, { readOnly: true, timeout: limits.sqliteOpenBusyMs });
 }
 
 function configured(path: string): DatabaseSync {

@@ -9,7 +9,7 @@ import { openSqlite } from './sqlite.ts';
 import { Wall } from './wall.ts';
 
 export type { StoreKind, StoreLocation } from './engine.ts';
-export { isUniqueViolation } from './failures.ts';
+export { isBusy, isUniqueViolation } from './failures.ts';
 
 export interface StoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `postgres://…`. */
@@ -18,6 +18,8 @@ export interface StoreOptions {
   logger?: Logger | undefined;
   /** PostgreSQL: connections at most; 10 when left out. */
   poolMax?: number | undefined;
+  /** SQLite: the file is read as it is, and neither made nor changed in any way. For a look ahead alone. */
+  readOnly?: boolean | undefined;
   /** Says why a server that may lose what it confirmed will do: for throw-away servers of tests alone. */
   unsafeAllowFsyncOff?: string | undefined;
 }
@@ -42,6 +44,8 @@ export interface Store {
    * stand in each other's way.
    */
   transaction<T>(fn: (tx: Transaction<Schema>) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Runs statements outside of any transaction that may take as long as they need. */
+  unhurried<T>(fn: () => Promise<T>): Promise<T>;
   /** The database's clock, in milliseconds, to be used inside a statement. SQLite's is this host's. */
   now(): RawBuilder<number>;
   nowMs(): Promise<number>;
@@ -66,6 +70,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     kind: engine.kind,
     db,
     transaction: (fn, { long = false } = {}) => runTransaction({ db, wall, engine, world: options.world, long }, fn),
+    unhurried: (fn) => wall.inScope(true, fn),
     now: () => engine.now(),
     nowMs: async () => {
       const { now } = await db.selectNoFrom(engine.now().as('now')).executeTakeFirstOrThrow();
@@ -79,7 +84,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 async function openEngine(options: StoreOptions): Promise<Engine> {
   const { database, world, logger = silentLogger } = options;
-  if (database.startsWith('sqlite:')) return openSqlite({ path: database.slice('sqlite:'.length), world, logger });
+  if (database.startsWith('sqlite:')) {
+    return openSqlite({ path: database.slice('sqlite:'.length), world, logger, readOnly: options.readOnly === true });
+  }
   if (/^postgres(ql)?:\/\//.test(database)) {
     if (!URL.canParse(database)) throw notADatabase();
     // Loaded with the first PostgreSQL database: a program that uses SQLite never pays for it.

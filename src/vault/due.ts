@@ -13,7 +13,15 @@ export async function dueAt(
   expiresAtMs: number | null,
 ): Promise<number | null> {
   const definition = await context.providers.get(provider);
-  if (definition === null) return null;
+  return definition === null ? null : dueAtOf(context, definition, expiresAtMs);
+}
+
+/** {@link dueAt} for a provider's definition that is at hand. */
+export function dueAtOf(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  expiresAtMs: number | null,
+): number | null {
   const now = context.world.now();
   if (expiresAtMs === null) return idleDueAt(context, definition, now);
   const early = earlyMs(Math.max(1, expiresAtMs - now), validityRules(definition, context.times));

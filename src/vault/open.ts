@@ -87,7 +87,12 @@ async function prepareSchema(store: Store, preparation: Preparation): Promise<Ke
   const rootKey = await firstRootKey(preparation);
   if (table === 'foreign') {
     const { takeOverSchema } = await import('./take-over.ts');
-    await takeOverSchema(store, { mode: settings.migrate });
+    await takeOverSchema(store, {
+      mode: settings.migrate,
+      world: preparation.world,
+      installation: settings.installation,
+      logger: options.logger ?? silentLogger,
+    });
   } else await migrate(store, { mode: settings.migrate });
   return rootKey;
 }
@@ -154,7 +159,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     closing: () => closing.signal.aborted,
     onEvent: options.onEvent,
   };
-  if (options.takeOver === true || instance.scrub_pending !== 0) await finishTakeOver(context, options);
+  if (instance.scrub_pending !== 0) await finishTakeOver(context, options, { rootKey, vaultId: instance.vault_id });
   if (guard.reason === null) await adoptLeftAnswers(context);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
@@ -164,9 +169,15 @@ async function assemble(assembly: Assembly): Promise<Vault> {
 }
 
 /** Rows that another program wrote are sealed before anybody may use them; a run that was killed goes on here. */
-async function finishTakeOver(context: VaultContext, options: VaultOptions): Promise<void> {
-  const { sealTakenOver } = await import('./take-over.ts');
-  if (options.takeOver === true) await sealTakenOver(context);
+async function finishTakeOver(
+  context: VaultContext,
+  options: VaultOptions,
+  keys: { rootKey: KeyObject; vaultId: string },
+): Promise<void> {
+  const { sealTakenOver, scrubTakenOver } = await import('./take-over.ts');
+  const takeOver = options.takeOver === true;
+  if (takeOver) await sealTakenOver(context, { ...keys, onProgress: options.onTakeOver });
+  await scrubTakenOver(context, { wait: takeOver });
 }
 
 /** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */

@@ -47,6 +47,7 @@ grantry_attempts: grantry_attempts_grant_fkey FOREIGN KEY (client_id, grant_id) 
 grantry_attempts: grantry_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['open'::text, 'saved'::text, 'parked'::text, 'refused'::text, 'failed'::text, 'not_sent'::text, 'unknown'::text])))
 grantry_attempts: grantry_attempts_pkey PRIMARY KEY (id)
 CREATE INDEX grantry_attempts_grant ON grantry_attempts USING btree (client_id, grant_id, outcome)
+CREATE INDEX grantry_attempts_started_at ON grantry_attempts USING btree (started_at)
 CREATE UNIQUE INDEX grantry_attempts_pkey ON grantry_attempts USING btree (id)
 grantry_authorizations.state_hash text not null
 grantry_authorizations.client_id text not null
@@ -207,9 +208,11 @@ oauth_tokens.lease_fence bigint not null
 oauth_tokens.condemned_at bigint
 oauth_tokens.used_at bigint
 oauth_tokens.due_at bigint
+oauth_tokens: oauth_tokens_access_token_check CHECK (((generation = 0) OR (access_token ~~ 'gry1.%'::text)))
 oauth_tokens: oauth_tokens_generation_check CHECK ((generation >= 0))
 oauth_tokens: oauth_tokens_lease_check CHECK (((lease_owner IS NULL) = (lease_until IS NULL)))
 oauth_tokens: oauth_tokens_pkey PRIMARY KEY (id)
+oauth_tokens: oauth_tokens_refresh_token_check CHECK (((generation = 0) OR (refresh_token ~~ 'gry1.%'::text)))
 oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text, 'uncertain'::text, 'suspect'::text, 'reauthorization_required'::text, 'disconnected'::text])))
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)

@@ -40,6 +40,7 @@ CREATE TABLE "grantry_attempts" ("id" text not null primary key,
   constraint "grantry_attempts_grant_fkey" foreign key ("client_id", "grant_id") references "oauth_tokens" ("client_id", "id"),
   constraint "grantry_attempts_outcome_check" check (outcome in ('open', 'saved', 'parked', 'refused', 'failed', 'not_sent', 'unknown'))) strict;
 CREATE INDEX "grantry_attempts_grant" on "grantry_attempts" ("client_id", "grant_id", "outcome");
+CREATE INDEX "grantry_attempts_started_at" on "grantry_attempts" ("started_at");
 CREATE TABLE "grantry_authorizations" ("state_hash" text not null primary key,
   "client_id" text not null,
   "provider" text not null,
@@ -179,6 +180,8 @@ CREATE TABLE "oauth_tokens" ("id" text not null primary key,
   "due_at" integer,
   constraint "oauth_tokens_state_check" check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
   constraint "oauth_tokens_generation_check" check (generation >= 0),
+  constraint "oauth_tokens_access_token_check" check (generation = 0 or access_token like 'gry1.%'),
+  constraint "oauth_tokens_refresh_token_check" check (generation = 0 or refresh_token like 'gry1.%'),
   constraint "oauth_tokens_lease_check" check ((lease_owner is null) = (lease_until is null))) strict;
 CREATE INDEX "oauth_tokens_changed_at" on "oauth_tokens" ("changed_at");
 CREATE INDEX "oauth_tokens_due" on "oauth_tokens" ("state", "due_at");

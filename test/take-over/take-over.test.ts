@@ -1,0 +1,61 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openVault } from '../../src/vault/open.ts';
+import type { Vault, VaultOptions } from '../../src/vault/types.ts';
+import { scratchDatabase, scratchSqlite } from '../postgres.ts';
+import { askForeign, plainRows, plainTable, runForeign } from './foreign-tables.ts';
+
+const databases = [
+  ['sqlite', async () => scratchSqlite()],
+  ['postgres', scratchDatabase],
+] as const;
+
+describe.each(databases)('%s', (kind, scratch) => {
+  test('a plain table is refused unless it may be taken over, and then its grants work', async () => {
+    await using place = await scratch();
+    using home = scratchHome();
+    await runForeign(place.database, [plainTable[kind], plainRows(kind, 450)]);
+    await expect(open(place.database, home)).rejects.toMatchObject({
+      code: 'invalid_request',
+      action: expect.stringContaining('grantry init'),
+    });
+    const progress: { sealed: number; total: number }[] = [];
+    await using vault = await open(place.database, home, { takeOver: true, onTakeOver: (at) => progress.push(at) });
+    expect(await vault.getAccessToken({ tenant: 'tenant-7', provider: 'zoho_crm' })).toMatchObject({
+      accessToken: '1000.CANARYplaintextaccess7',
+      scopes: ['a.READ', 'b.ALL'],
+      apiDomain: 'https://www.zohoapis.com',
+      generation: 1,
+      expiresAt: new Date('2099-01-01T00:00:00Z'),
+    });
+    expect(await vault.grants.get({ tenant: 'tenant-8', provider: 'zoho_crm' })).toMatchObject({
+      id: '00000000-0000-4000-8000-000000000008',
+      state: 'active',
+      dc: 'us',
+      app: null,
+      createdAt: new Date('2024-01-01T00:00:00Z'),
+      updatedAt: new Date('2024-01-02T00:00:00Z'),
+    });
+    expect(progress.at(-1)).toEqual({ sealed: 450, total: 450 });
+    const [row] = await askForeign(place.database, 'select scrub_pending from grantry_instance');
+    expect(Number(row?.['scrub_pending'])).toBe(0);
+    const left = `select count(*) as n from oauth_tokens where access_token not like 'gry1.%' or refresh_token not like 'gry1.%'
+      or generation <> 1`;
+    expect(Number((await askForeign(place.database, left))[0]?.['n'])).toBe(0);
+  });
+});
+
+interface Home extends Disposable {
+  readonly path: string;
+}
+
+function scratchHome(): Home {
+  const path = mkdtempSync(join(tmpdir(), 'grantry-home-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+function open(database: string, home: Home, options: VaultOptions = {}): Promise<Vault> {
+  return openVault({ database, home: home.path, rootKey: `file:${join(home.path, 'root.key')}`, ...options });
+}
