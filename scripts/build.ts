@@ -72,7 +72,7 @@ async function bundleCommandLine(): Promise<void> {
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
     comments: false,
-    minify: { compress: true, mangle: false, codegen: false },
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
     codeSplitting: { groups: [{ name: 'hot', test: (id) => hot.has(id) }] },
   });
   await bundle.close();
