@@ -1,6 +1,5 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import { close, constants, read } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { close, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -72,22 +71,25 @@ async function readFd(source: RootKeySource & { kind: 'fd' }): Promise<Buffer> {
 }
 
 async function readFileSource(source: RootKeySource & { kind: 'file' }): Promise<Buffer> {
-  let file: FileHandle | undefined;
+  let file: number | undefined;
   try {
-    // Without O_NONBLOCK a named pipe that nobody writes to would hang the start.
-    file = await open(source.path, constants.O_RDONLY | (windows ? 0 : constants.O_NONBLOCK));
-    const handle = file;
-    const stats = await handle.stat();
+    // Synchronous: this small file takes microseconds, and the first asynchronous one of a process starts a pool of
+    // threads. Without O_NONBLOCK a named pipe that nobody writes to would hang the start.
+    file = openSync(source.path, constants.O_RDONLY | (windows ? 0 : constants.O_NONBLOCK));
+    const opened = file;
+    const stats = fstatSync(opened);
     if (!stats.isFile()) throw sealed(source, 'is not a regular file');
     if (!windows && (stats.mode & othersMayAccess) !== 0) {
       throw sealed(source, 'may be accessed by others', undefined, `Run: chmod 600 ${quoted(source.path)}`);
     }
-    return await readUpToLimit((into, offset) => handle.read(into, offset, into.length - offset, null));
+    return await readUpToLimit(async (into, offset) => ({
+      bytesRead: readSync(opened, into, offset, into.length - offset, null),
+    }));
   } catch (error) {
     if (error instanceof GrantryError) throw error;
     throw sealed(source, codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`, error);
   } finally {
-    await file?.close();
+    if (file !== undefined) closeSync(file);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
@@ -182,7 +182,7 @@ async function finishTakeOver(
 
 /** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */
 async function adoptLeftAnswers(context: VaultContext): Promise<void> {
-  const names = await readdir(context.spoolDirectory).catch(() => []);
+  const names = namesIn(context.spoolDirectory);
   if (names.length === 0) return;
   const spool = await context.spool();
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
@@ -195,6 +195,15 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
     const code = error instanceof GrantryError ? error.code : 'internal';
     if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
     context.logger.error('the spool could not be replayed', { code });
+  }
+}
+
+/** Synchronous: the first asynchronous file call of a process starts a pool of threads, which most starts do without. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
   }
 }
 
