@@ -121,14 +121,21 @@ export interface KeptToken {
   readonly candidateId: string | null;
 }
 
-/** The newest untested candidate, else the stored token. */
+/**
+ * The token to spend: the stored one, unless a candidate is newer.
+ *
+ * A candidate that came for the very token which is still stored is its successor. One that came for an older generation
+ * may long be spent, and trying it could revoke the whole family: its turn comes only when the stored one was refused.
+ */
 async function pickToken(context: VaultContext, row: GrantRow, tenantKeys: PinnedTenant): Promise<KeptToken> {
   const candidate = await newestCandidate(context.store.db, {
     tenant: row.client_id,
     grantId: row.id,
     authorizedGeneration: row.authorized_generation,
   });
-  if (candidate !== undefined) {
+  const isSuccessor = candidate !== undefined && candidate.generation >= row.generation;
+  const storedWasRefused = row.state === 'uncertain' && row.reason === 'candidate';
+  if (candidate !== undefined && (isSuccessor || storedWasRefused)) {
     return { refreshToken: new Secret(openCandidate(tenantKeys, candidate).refreshToken), candidateId: candidate.id };
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
