@@ -33,10 +33,19 @@ test('every code block of the documents and every example in a public docstring 
   expect(compile(blocks)).toEqual([]);
 }, 60_000);
 
-test('every definition in docs/providers.md is one', () => {
+test('every definition in docs/providers.md is one, and every list of error rules', () => {
   const blocks = [...readFileSync('docs/providers.md', 'utf8').matchAll(/^```json\n([\s\S]*?)^```/gm)];
   expect(blocks.length).toBeGreaterThan(1);
-  for (const block of blocks) expect(() => providerDefinition.parse(JSON.parse(block[1] ?? ''))).not.toThrow();
+  const smallest = {
+    id: 'example',
+    endpoints: { token: 'https://as.example/token' },
+    api: { hosts: ['https://api.example'] },
+  };
+  for (const block of blocks) {
+    const written: unknown = JSON.parse(block[1] ?? '');
+    const definition = Array.isArray(written) ? { ...smallest, errors: written } : written;
+    expect(() => providerDefinition.parse(definition), block[1]).not.toThrow();
+  }
 });
 
 test('a block that does not compile is found, at its place', () => {

@@ -13,6 +13,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/requests.ts': 'puts code, verifier and refresh token into the form body',
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
   'src/vault/apps.ts': 'checks and seals the client secrets of an app',
+  'src/vault/hand-out.ts': 'hands the access token to the caller',
   'src/vault/checks.ts': 'checks a token that was handed in',
   'src/vault/health.ts': 'asks the grant’s own API whether it takes a token',
   'src/vault/save-tokens.ts': 'packs a token set to be sealed',
