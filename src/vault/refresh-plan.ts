@@ -16,6 +16,7 @@ import { fingerprinter, type VaultContext } from './context.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
 import { openCandidate, openToken } from './tokens.ts';
+import { storedRefused } from './verdict.ts';
 
 /** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
 export interface RefreshPlan {
@@ -134,7 +135,7 @@ async function pickToken(context: VaultContext, row: GrantRow, tenantKeys: Pinne
     authorizedGeneration: row.authorized_generation,
   });
   const isSuccessor = candidate !== undefined && candidate.generation >= row.generation;
-  const storedWasRefused = row.state === 'uncertain' && row.reason === 'candidate';
+  const storedWasRefused = row.state === 'uncertain' && row.reason === storedRefused;
   if (candidate !== undefined && (isSuccessor || storedWasRefused)) {
     return { refreshToken: new Secret(openCandidate(tenantKeys, candidate).refreshToken), candidateId: candidate.id };
   }

@@ -8,6 +8,9 @@ import { condemned } from './condemned.ts';
 import { type ChangeTransaction, isoNow, type VaultContext } from './context.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 
+/** Why a grant is uncertain whose stored token was refused while candidates are left: those have their turn. */
+export const storedRefused = 'stored_refused';
+
 /** What a refusal means, seen with everything else that is known. */
 export interface RefusalEvidence {
   readonly definition: ProviderDefinition;
@@ -43,10 +46,12 @@ export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly sta
  */
 export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const { row, others, definition } = evidence;
-  // Something newer is at hand, or the stored token has not been tried after a candidate failed: look at once.
-  if (evidence.candidatesLeft || evidence.wasCandidate) {
+  // A successor failed: the stored token, or another successor, is tried at once.
+  if (evidence.wasCandidate && row.reason !== storedRefused) {
     return { state: 'uncertain', reason: 'candidate', retryInMs: 0 };
   }
+  // The stored token failed: what else was kept is tried before anything is concluded.
+  if (evidence.candidatesLeft) return { state: 'uncertain', reason: storedRefused, retryInMs: 0 };
   const flying = others.find(
     (attempt) => attempt.outcome === 'open' && attempt.started_at + evidence.flightMs > evidence.nowMs,
   );
