@@ -33,7 +33,7 @@ export async function putAppOf(
   const checked = checkApp(definition, input);
   const given = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
-  const { row, created } = await changing(context, async ({ tx }) => {
+  const put = await changing(context, async ({ tx }) => {
     const old = await findApp(tx, name);
     if (old !== undefined && options.onlyNew === true) {
       throw new GrantryError('invalid_request', `There is an app ${name} already.`);
@@ -65,7 +65,7 @@ export async function putAppOf(
     await clearBackOff(tx, name);
     return { row, created: old === undefined };
   });
-  return { app: describeApp(row), created };
+  return { app: describeApp(put.row), created: put.created };
 }
 
 /** Reads an app, without its secrets. */
@@ -114,7 +114,12 @@ export async function appFor(
     }
     return row;
   }
-  const all = await listAppsOfProvider(context.store.db, provider);
+  return onlyApp(await listAppsOfProvider(context.store.db, provider), wanted);
+}
+
+/** Of all apps at a provider the one that is meant for a tenant when nobody names one; throws as {@link appFor}. */
+export function onlyApp(all: readonly AppRow[], wanted: { tenant: string; provider: string }): AppRow {
+  const { tenant, provider } = wanted;
   const own = all.filter((row) => row.tenants !== null && serves(row, tenant));
   const found = own.length > 0 ? own : all.filter((row) => row.tenants === null);
   const [first, ...others] = found;
