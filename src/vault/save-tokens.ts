@@ -5,11 +5,13 @@ import type { TokenSet } from '../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../storage/attempts.ts';
 import { insertCandidate, retireCandidate, supersedeCandidates } from '../storage/candidates.ts';
 import { type GrantRow, lockGrant, mergeMetadata } from '../storage/grants.ts';
-import { type Lease, raiseDoubt, saveTokens } from '../storage/leases.ts';
+import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../storage/leases.ts';
+import { tenantKeyStands } from '../storage/tenant-keys.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { dueAt } from './due.ts';
 import { queueRevocation } from './revocations.ts';
 import { sealCandidate, sealTokens } from './tokens.ts';
+import { storedRefused } from './verdict.ts';
 
 /** The attempt that brought tokens: just now, or in a life before a crash. */
 export interface TokenAttempt {
@@ -27,14 +29,21 @@ export interface TokenAttempt {
 const generationsRemembered = 2;
 
 /**
+ * What became of tokens that arrived. `saved`: they are the next generation. `parked`: a candidate. `nothing`: they are
+ * known already, belong to an authorization that is over, or hold nothing that could be spent. `orphaned`: the grant was
+ * disconnected meanwhile, and they wait in the queue to be revoked.
+ */
+export type Kept = 'saved' | 'parked' | 'nothing' | 'orphaned';
+
+/**
  * Saves tokens as the next generation, or parks them when the lease is no longer ours. Either way they are durable when
  * this returns.
  */
-export async function commitTokens(
-  context: VaultContext,
-  attempt: TokenAttempt,
-  tokens: TokenSet,
-): Promise<'saved' | 'parked' | 'nothing'> {
+export async function commitTokens(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept> {
+  return underStandingKeys(context, attempt, (standing) => commitOnce(context, standing, tokens));
+}
+
+async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept | 'keys_gone'> {
   const fingerprint = await fingerprinter(context);
   const { lease } = attempt;
   const { tenant, grantId } = lease;
@@ -57,7 +66,7 @@ export async function commitTokens(
       ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
     });
     if (!saved || row === undefined) {
-      return parkTokens(context, change, attempt, {
+      return park(context, change, attempt, {
         refreshToken,
         accessToken: tokens.accessToken,
         expiresAt: tokens.expiresAt,
@@ -85,18 +94,47 @@ export async function commitTokens(
   });
 }
 
+/** Tokens that are kept beside the row. */
+interface ParkedTokens {
+  refreshToken: Secret;
+  accessToken: Secret | null;
+  expiresAt: number | null;
+}
+
 /**
- * Keeps tokens that cannot be saved: somebody else had the lease by the time they came. They are never dropped, since the
- * provider may honour them alone. A condemned grant is revived by them.
- *
- * `nothing`: they are known already, belong to an authorization that is over, or hold nothing that could be spent.
+ * Keeps what is left of an answer that cannot be saved as it is, and ends its lease: what was kept is to be tried next.
+ * They are never dropped, since the provider may honour them alone. A condemned grant is revived by them.
  */
-export async function parkTokens(
+export async function parkTokens(context: VaultContext, attempt: TokenAttempt, tokens: ParkedTokens): Promise<Kept> {
+  return underStandingKeys(context, attempt, (standing) =>
+    changing(context, async (change) => {
+      const kept = await park(context, change, standing, tokens);
+      if (kept === 'parked') await releaseLease(change.tx, attempt.lease);
+      return kept;
+    }),
+  );
+}
+
+/** The keys of a tenant who has left may be shredded while we asked: then what came back is sealed with new ones. */
+async function underStandingKeys(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  keep: (attempt: TokenAttempt) => Promise<Kept | 'keys_gone'>,
+): Promise<Kept> {
+  let standing = attempt;
+  for (;;) {
+    const kept = await keep(standing);
+    if (kept !== 'keys_gone') return kept;
+    standing = { ...attempt, tenantKeys: await context.keys.pin(attempt.lease.tenant, { fresh: true }) };
+  }
+}
+
+async function park(
   context: VaultContext,
   change: ChangeTransaction,
   attempt: TokenAttempt,
-  tokens: { refreshToken: Secret; accessToken: Secret | null; expiresAt: number | null },
-): Promise<'parked' | 'nothing'> {
+  tokens: ParkedTokens,
+): Promise<Kept | 'keys_gone'> {
   const { tx, now } = change;
   const { tenant, grantId, generation, fence } = attempt.lease;
   const fingerprint = (await fingerprinter(context))(tokens.refreshToken);
@@ -106,9 +144,11 @@ export async function parkTokens(
   if (row === undefined) return 'nothing';
   if (row.state === 'disconnected') {
     // The tenant left while we asked. What came back must not outlive that: it is revoked, not kept.
+    const key = { tenant, wrapped: attempt.tenantKeys.sealingKey };
+    if (!(await tenantKeyStands(tx, context.store.kind, key))) return 'keys_gone';
     await queueRevocation(context, change, row, { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys });
     await finish('parked');
-    return 'nothing';
+    return 'orphaned';
   }
   const known = row.refresh_fingerprint === fingerprint;
   if (known || generation < row.authorized_generation) {
@@ -154,9 +194,11 @@ async function doubtAfterParking(
   const stale = row.generation === generation;
   if (!condemned && !stale) return;
   const grant = { tenant: row.client_id, grantId: row.id };
+  // Whoever was condemned had the stored token refused already: a candidate of any age has its turn now.
+  const reason = condemned ? storedRefused : 'candidate';
   await raiseDoubt(change.tx, change.now, {
     ...grant,
-    reason: 'candidate',
+    reason,
     at: isoNow(context),
     from: ['active', 'uncertain', 'suspect', 'reauthorization_required'],
   });
@@ -168,7 +210,7 @@ async function doubtAfterParking(
     from: row.state,
     to: 'uncertain',
     generation: row.generation,
-    reason: 'candidate',
+    reason,
   });
 }
 
