@@ -1,35 +1,74 @@
-import type { Store } from '../storage/store.ts';
-import { type Context, databaseExists } from './context.ts';
-import { stderrLogger } from './log.ts';
+import type { TakeOverPlan, TakeOverRow } from '../vault/take-over-plan.ts';
+import { type Context, databaseExists, vaultOptions } from './context.ts';
+import { minute } from './present.ts';
 import { withProgress } from './progress.ts';
+import { table } from './table.ts';
 
-/** Lists what `grantry init` would take over, and changes nothing. */
+const oldWriters =
+  'Stop the programs that write to the table before: their upserts on (client_id, provider) fail once it is taken over.';
+
+/** Lists what `grantry init` would take over, and changes nothing. The exit code is 2 when it would be refused. */
 export async function printPlan(context: Context): Promise<void> {
-  if (!(await databaseExists(context))) {
-    return nothing(context, 'absent', 'There is no database yet: grantry init makes one, and takes nothing over.');
+  const plan = await withProgress(context.world, 'Reading the table', () => planOf(context));
+  if (plan.refusals.length > 0) process.exitCode = 2;
+  if (context.output.json) {
+    context.output.printJson({
+      table: plan.table,
+      rows: plan.rows.map(rowItem),
+      refusals: plan.refusals,
+      dropped: plan.dropped,
+      unsealed_columns: plan.unsealedColumns,
+    });
+    return;
   }
-  const { openStore } = await import('../storage/store.ts');
-  const { settings, world } = context;
-  const store = await withProgress(world, 'Asking the database', () =>
-    openStore({ database: settings.database, world, logger: stderrLogger(world, settings.logLevel) }),
-  );
-  try {
-    await printPlanOf(context, store);
-  } finally {
-    await store.close();
-  }
+  printRows(context, plan);
+  printNotes(context, plan);
 }
 
-async function printPlanOf(context: Context, store: Store): Promise<void> {
-  const { inspectGrantTable } = await import('../storage/migrations.ts');
-  const table = await inspectGrantTable(store);
-  if (table === 'absent')
-    return nothing(context, table, 'The database has no oauth_tokens table: grantry init makes one.');
-  if (table === 'ours')
-    return nothing(context, table, 'The oauth_tokens table is Grantry’s already: nothing is to be taken over.');
+async function planOf(context: Context): Promise<TakeOverPlan> {
+  const { planTakeOver } = await import('../vault/take-over-plan.ts');
+  if (await databaseExists(context)) return planTakeOver(vaultOptions(context));
+  return { table: 'absent', rows: [], refusals: [], dropped: [], unsealedColumns: [] };
 }
 
-function nothing(context: Context, table: 'absent' | 'ours', text: string): void {
-  if (context.output.json) context.output.printJson({ table, rows: [] });
-  else context.output.print(text);
+function printRows({ output }: Context, plan: TakeOverPlan): void {
+  if (plan.table === 'absent')
+    output.print('There is no oauth_tokens table: grantry init makes one, and takes nothing over.');
+  if (plan.table === 'ours') output.print('The oauth_tokens table is Grantry’s already: nothing is to be taken over.');
+  if (plan.rows.length === 0) return;
+  const rows = plan.rows.map((row) => [
+    row.tenant,
+    row.provider,
+    row.account,
+    row.dc ?? '-',
+    row.app ?? '-',
+    row.state,
+    minute(row.expiresAt),
+    row.problems.join('; '),
+  ]);
+  const headings = ['TENANT', 'PROVIDER', 'ACCOUNT', 'DC', 'APP', 'STATE', 'TOKEN EXPIRES', 'REMARKS'];
+  for (const line of table(headings, rows)) output.print(line);
+}
+
+function printNotes({ output }: Context, plan: TakeOverPlan): void {
+  for (const refusal of plan.refusals) output.note(`The table cannot be taken over: ${refusal}.`);
+  for (const part of plan.dropped) output.note(`Does not survive: ${part.kind} ${part.name}`);
+  for (const column of plan.unsealedColumns)
+    output.note(`Stays as it is, unsealed, although it looks like a secret: column ${column}`);
+  if (plan.table !== 'foreign' && plan.table !== 'unfinished') return;
+  output.note(`${plan.rows.length} rows would be taken over. ${oldWriters}`);
+}
+
+function rowItem(row: TakeOverRow): Record<string, unknown> {
+  return {
+    tenant: row.tenant,
+    provider: row.provider,
+    account: row.account,
+    dc: row.dc,
+    app: row.app,
+    state: row.state,
+    reason: row.reason,
+    expires_at: row.expiresAt?.toISOString() ?? null,
+    problems: row.problems,
+  };
 }

@@ -83,7 +83,8 @@ export class Home implements AsyncDisposable {
         options.onStderr?.(stderr);
       });
       child.once('error', reject);
-      child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+      // A busy machine makes anything take over a second, and then progress is told: that is for people.
+      child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr: stderr.replace(/^.* …\n/gm, '') }));
       // The program may end without having read what is offered to it.
       child.stdin.on('error', () => {});
       if (options.onInput === undefined) child.stdin.end(options.stdin ?? '');

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtInProvider } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
@@ -211,6 +212,37 @@ test('PostgreSQL: the main job and the doctor', { timeout: 120_000 }, async () =
     expect(findings).toContainEqual(expect.objectContaining({ check, status: 'ok' }));
   }
   expect(checked.code, checked.stdout).toBe(0);
+});
+
+test('a table of another program: refused, listed, taken over', { timeout: 60_000 }, async () => {
+  await using fresh = await Home.make();
+  const path = join(fresh.path, 'old.db');
+  const old = new DatabaseSync(path);
+  old.exec(`create table oauth_tokens (id text primary key, client_id text, provider text, access_token text,
+    refresh_token text, token_expiry text, scopes text, metadata text, created_at text, updated_at text,
+    unique (client_id, provider))`);
+  old
+    .prepare(
+      "insert into oauth_tokens values ('1', 'acme', 'zoho_crm', 'a-plain-token', 'r-plain-token', null, '', ?, null, null)",
+    )
+    .run('{"dc":"com.au"}');
+  old.close();
+  const database = ['--database', `sqlite:${path}`];
+  const refused = await fresh.run(['list', ...database]);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('grantry init')]);
+  const listed = await fresh.run(['init', '--dry-run', '--json', ...database]);
+  expect(JSON.parse(listed.stdout)).toMatchObject({
+    table: 'foreign',
+    rows: [{ tenant: 'acme', provider: 'zoho_crm', dc: 'au' }],
+  });
+  expect((await fresh.run(['init', '--dry-run', ...database])).stdout).toMatch(/^acme +zoho_crm +default +au/m);
+  const taken = await fresh.run(['init', '--json', ...database]);
+  expect([taken.code, taken.stderr]).toEqual([0, expect.any(String)]);
+  expect(JSON.parse(taken.stdout)).toMatchObject({ taken_over: 1 });
+  expect(JSON.parse((await fresh.run(['list', '--json', ...database])).stdout)).toMatchObject([
+    { tenant: 'acme', dc: 'au', generation: 1 },
+  ]);
+  expect((await readFile(path)).includes('plain-token')).toBe(false);
 });
 
 function killedWhen(text: string, signal: NodeJS.Signals): RunOptions {

@@ -47,7 +47,7 @@ async function exec(context: Context, given: string, words: readonly string[], o
   const account = options.account === undefined ? undefined : checkName('account', options.account);
   const providers = (options.provider ?? []).map(checkProviderId);
   const variables = await withProgress(context.world, 'Fetching tokens', async () => {
-    await using vault = await openContextVault(context);
+    await using vault = await openContextVault(context, {}, { quiet: true });
     // Awaited here, or the vault would be closed under it.
     return await tokenVariables(vault, { tenant, providers, account, minValidity });
   });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { VaultOptions } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { withProgress } from '../progress.ts';
 import { fields } from '../table.ts';
@@ -20,20 +21,20 @@ export function define(command: Command): void {
 async function init(context: Context): Promise<void> {
   const { settings, output } = context;
   let takenOver = 0;
+  let text = 'Making the vault';
+  const options: VaultOptions = {
+    takeOver: true,
+    onTakeOver: ({ sealed, total }) => {
+      text = `Taking over the table: ${sealed} of ${total} rows are sealed`;
+    },
+    onEvent: (event) => {
+      if (event.type === 'grant.taken_over') takenOver += 1;
+    },
+  };
   const vault = await withProgress(
     context.world,
-    () => (takenOver === 0 ? 'Making the vault' : `Taking over the table: ${takenOver} rows sealed`),
-    () =>
-      openContextVault(
-        context,
-        {
-          takeOver: true,
-          onEvent: (event) => {
-            if (event.type === 'grant.taken_over') takenOver += 1;
-          },
-        },
-        { quiet: true },
-      ),
+    () => text,
+    () => openContextVault(context, options, { quiet: true }),
   );
   await vault.close();
   const database = withoutPassword(settings.database);
@@ -56,6 +57,11 @@ async function init(context: Context): Promise<void> {
   ]);
   for (const line of lines) output.print(line);
   output.note('Keep a copy of the root key apart from the database: without it no token can be read again.');
+  if (takenOver > 0) {
+    output.note(
+      'Programs that wrote to the table fail at their next upsert on (client_id, provider): use Grantry there.',
+    );
+  }
   output.note('Next: grantry app add --help');
 }
 
