@@ -62,7 +62,9 @@ describe('the packages', () => {
     const { packages }: Lock = JSON.parse(readFileSync(file, 'utf8'));
     const entries = Object.entries(packages).filter(([name]) => name !== '');
     expect(entries.length).toBeGreaterThan(10);
-    expect(entries.filter(([, entry]) => entry.integrity?.startsWith('sha512-') !== true).map(([name]) => name)).toEqual([]);
+    expect(
+      entries.filter(([, entry]) => entry.integrity?.startsWith('sha512-') !== true).map(([name]) => name),
+    ).toEqual([]);
     expect(entries.filter(([, { resolved }]) => resolved !== undefined).map(([name]) => name)).toEqual([]);
   });
 });
