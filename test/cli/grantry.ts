@@ -1,15 +1,16 @@
 /** Runs the real command line as a child process, in a home of its own. */
 import { spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 // As far below the root as the real one: from there it finds the package's own manifest.
 const directory = join(root, '.tmp', `cli-test-${process.pid}`);
 let bundled: Promise<string> | undefined;
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** The program as it is published, in one piece: each start then takes a fifth of what the sources would. */
 function program(): Promise<string> {
@@ -19,7 +20,6 @@ function program(): Promise<string> {
 
 async function bundle(): Promise<string> {
   const { rolldown } = await import('rolldown');
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   await using built = await rolldown({
     cwd: root,
     input: { main: join(root, 'src/cli/main.ts') },
