@@ -8,7 +8,7 @@ interface Cookie {
 export class Browser {
   readonly #cookies = new Map<string, Cookie>();
 
-  /** Opens an address, fills in every form, and resolves to the address at which the browser leaves for the client. */
+  /** Opens an address, fills in every form, presses its first button, and resolves to the address at which the browser leaves for the client. */
   async signIn(address: string, redirectUri: string): Promise<string> {
     let here = new URL(address);
     let form: URLSearchParams | null = null;
@@ -58,5 +58,7 @@ function filledIn(page: string): URLSearchParams {
     const name = / name="([^"]*)"/.exec(input)?.[1];
     if (name !== undefined) form.set(name, / value="([^"]*)"/.exec(input)?.[1] ?? 'alice');
   }
+  const [, name, value] = /<button[^>]* name="([^"]*)" value="([^"]*)"/.exec(page) ?? [];
+  if (name !== undefined && value !== undefined) form.set(name, value);
   return form;
 }
