@@ -28,23 +28,39 @@ export interface GivenClient {
 /** How often an app may change under a writer before it gives up. */
 const triesMax = 3;
 
-/** @throws {GrantryError} `invalid_request`, never with the secret in its message */
-export function checkCredentials(definition: ProviderDefinition, input: ClientCredentials): GivenClient {
+/**
+ * Checks what a caller hands in. The provider's definition is asked for only where it matters: without a database there
+ * may be none, and still a token in memory.
+ *
+ * @throws {GrantryError} `invalid_request`, never with the secret in its message
+ */
+export async function checkCredentials(
+  input: ClientCredentials,
+  definition: () => Promise<ProviderDefinition>,
+): Promise<GivenClient> {
   if (input === null || typeof input !== 'object') {
     throw new GrantryError('invalid_request', 'The credentials must be an object { clientId, clientSecret }.');
   }
   const clientId = checkText('client id', input.clientId, limits.clientIdCharsMax);
-  const isPublic = definition.clientAuthentication === 'none' && input.clientSecret === undefined;
-  return { clientId, clientSecret: isPublic ? null : checkSecret(input.clientSecret) };
+  if (input.clientSecret === undefined && (await definition()).clientAuthentication === 'none') {
+    return { clientId, clientSecret: null };
+  }
+  return { clientId, clientSecret: checkSecret(input.clientSecret) };
 }
 
 /**
  * Makes the app `TENANT-PROVIDER`, for this tenant alone, when no app that serves the tenant has this client id. An app
- * of that name with another client id stays: what was never tried replaces nothing.
+ * of that name with another client id stays: what was never tried replaces nothing. A failure is logged: the caller has a
+ * token that is good, and the next refresh will need the app and say so.
  */
 export async function makeMissingApp(context: VaultContext, key: CheckedKey, given: GivenClient): Promise<void> {
-  if ((await appWith(context, key, given, null)) !== null) return;
-  if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, given);
+  try {
+    if ((await appWith(context, key, given, null)) !== null) return;
+    if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, given);
+  } catch (error) {
+    const code = isGrantryError(error) ? error.code : 'internal';
+    context.logger.warn('no app could be made for a client', { tenant: key.tenant, provider: key.provider, code });
+  }
 }
 
 /**
@@ -198,5 +214,13 @@ function isOwn(app: AppRow, key: CheckedKey): boolean {
 }
 
 function ownName(key: CheckedKey): string {
-  return checkName('app', `${key.tenant}-${key.provider}`);
+  const name = `${key.tenant}-${key.provider}`;
+  if (name.length <= limits.nameCharsMax) return checkName('app', name);
+  throw new GrantryError(
+    'invalid_request',
+    'No app has this client id, and the name of an app for it would be too long.',
+    {
+      action: `Add an app with this client id for ${key.tenant} under another name.`,
+    },
+  );
 }

@@ -28,7 +28,7 @@ class Stage implements AsyncDisposable {
 
   constructor(database: ScratchDatabase) {
     this.#database = database;
-    this.simulator = createSimulator({ now: () => Date.now() + this.aheadMs });
+    this.simulator = createSimulator({ profiles: ['zoho', 'strict'], now: () => Date.now() + this.aheadMs });
   }
 
   async open(options: Partial<VaultOptions> = {}): Promise<{ vault: Vault; service: OAuthTokenService }> {
@@ -179,6 +179,20 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await vault.grants.get({ tenant: 'acme', provider })).toMatchObject({ generation: 3, state: 'active' });
   });
 
+  it('leaves a grant of a strict provider free for others at once when a secret was refused', async () => {
+    await using stage = await setTheStage();
+    const options = { providers: [stage.simulator.definition('strict')], callerWaitMs: 3_000 };
+    const { vault, service } = await stage.open(options);
+    const user = 'user@us.example';
+    const minted = stage.simulator.mintTokens({ profile: 'strict', clientId: good.clientId, user, scopes: ['read'] });
+    await vault.apps.put('strict-app', { provider: 'strict', ...good });
+    await vault.storeTokens({ tenant: 'acme', provider: 'strict' }, { refreshToken: minted.refreshToken });
+    expect(await code(service.getAccessToken('acme', 'strict', wrong))).toBe('provider_misconfigured');
+    expect(await code(service.getAccessToken('acme', 'strict', good))).toBe('none');
+    expect(stage.requests()).toBe(2);
+    expect(stage.simulator.family(minted.family)).toMatchObject({ alive: true, revoked: null });
+  });
+
   it("takes another tenant's client for what it is: refused, and nothing is changed", async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
@@ -194,6 +208,19 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await vault.grants.get({ tenant: 'acme', provider })).toMatchObject({ state: 'active', app: 'shared' });
     expect((await vault.apps.list()).map((app) => app.name)).toEqual(['shared']);
     expect(await code(service.getAccessToken('acme', provider, good))).toBe('none');
+  });
+
+  it('hands out a good token to a tenant whose name leaves no room for an app', async () => {
+    await using stage = await setTheStage();
+    const { vault, service } = await stage.open();
+    const tenant = 'x'.repeat(128);
+    const { accessToken, refreshToken } = stage.mint();
+    await service.storeTokens(tenant, provider, { accessToken, refreshToken, expiresIn: 3_600 });
+    expect(await service.getAccessToken(tenant, provider, good)).toBe(accessToken);
+    stage.pass(61);
+    expect(await code(service.getAccessToken(tenant, provider, good))).toBe('invalid_request');
+    await vault.apps.put('shared', { provider, ...good });
+    expect(await code(service.getAccessToken(tenant, provider, good))).toBe('none');
   });
 
   it('gives its own app a new client id once the provider took it', async () => {

@@ -104,7 +104,7 @@ export class OAuthTokenService {
   async getAccessToken(clientId: string, provider: string, credentials: ClientCredentials): Promise<string> {
     const context = this.#internals.open();
     const key = checkKey({ tenant: clientId, provider });
-    const given = checkCredentials(await context.providers.require(key.provider), credentials);
+    const given = await checkCredentials(credentials, () => context.providers.require(key.provider));
     const row = await this.#read(key);
     // The database is away: what is still trusted in memory can be handed out, and credentials cannot be looked at.
     if (row === undefined) return this.#handOut(key);
