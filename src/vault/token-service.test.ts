@@ -193,6 +193,20 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(stage.simulator.family(minted.family)).toMatchObject({ alive: true, revoked: null });
   });
 
+  it('takes a client without a secret only where the provider wants none', async () => {
+    await using stage = await setTheStage();
+    const definition = { ...stage.simulator.definition('strict'), id: 'open', clientAuthentication: 'none' as const };
+    const { vault, service } = await stage.open({ providers: [definition] });
+    stage.simulator.addClient({ clientId: 'public-client', type: 'browser' });
+    const consent = { profile: 'strict', clientId: 'public-client', user: 'user@us.example', scopes: ['read'] };
+    const { accessToken, refreshToken } = stage.simulator.mintTokens(consent);
+    await service.storeTokens('acme', 'open', { accessToken, refreshToken, expiresIn: 3_600 });
+    stage.pass(58);
+    expect(await service.getAccessToken('acme', 'open', { clientId: 'public-client' })).not.toBe(accessToken);
+    expect(await vault.apps.get('acme-open')).toMatchObject({ clientId: 'public-client', secrets: [] });
+    expect(await code(service.getAccessToken('acme', provider, { clientId: 'public-client' }))).toBe('invalid_request');
+  });
+
   it("takes another tenant's client for what it is: refused, and nothing is changed", async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
