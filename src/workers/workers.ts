@@ -23,7 +23,6 @@ export interface Workers extends AsyncDisposable {
  * stays; programs that come and go need none, since every caller refreshes what it needs.
  *
  * @example
- * await using vault = await openVault();
  * await using workers = startWorkers(vault);
  */
 export function startWorkers(vault: Vault): Workers {
