@@ -7,7 +7,7 @@ import type { ClientContext } from '../oauth/types.ts';
 import { grantDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
-import { newestCandidate } from '../storage/candidates.ts';
+import { type CandidateRow, newestCandidate } from '../storage/candidates.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
 import { compartmentOf } from './bulkhead.ts';
@@ -70,7 +70,7 @@ export async function planRefresh(
   if (row.state === 'active') context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
 
   const definition = await context.providers.require(row.provider);
-  const token = kept ?? (await pickToken(context, row, tenantKeys));
+  const token = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
   const client = await clientFor(context, definition, row, trial);
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
@@ -126,22 +126,40 @@ export interface KeptToken {
  * The token to spend: the stored one, unless a candidate is newer.
  *
  * A candidate that came for the very token which is still stored is its successor. One that came for an older generation
- * may long be spent, and trying it could revoke the whole family: its turn comes only when the stored one was refused.
+ * may long be spent, and trying it could revoke the whole family: its turn comes only when the stored one was refused. So
+ * it is with a successor when a later request was lost, while the provider still takes the stored token: that request may
+ * have made a newer successor, and the stored token brings the newest of all.
  */
-async function pickToken(context: VaultContext, row: GrantRow, tenantKeys: PinnedTenant): Promise<KeptToken> {
+async function pickToken(
+  context: VaultContext,
+  row: GrantRow,
+  known: { tenantKeys: PinnedTenant; prior: readonly AttemptRow[]; definition: ProviderDefinition },
+): Promise<KeptToken> {
+  const { tenantKeys, prior } = known;
   const candidate = await newestCandidate(context.store.db, {
     tenant: row.client_id,
     grantId: row.id,
     authorizedGeneration: row.authorized_generation,
   });
-  const isSuccessor = candidate !== undefined && candidate.generation >= row.generation;
-  const storedWasRefused = row.state === 'uncertain' && row.reason === storedRefused;
-  if (candidate !== undefined && (isSuccessor || storedWasRefused)) {
+  if (candidate !== undefined && isCandidatesTurn(row, candidate, prior, known.definition)) {
     return { refreshToken: new Secret(openCandidate(tenantKeys, candidate).refreshToken), candidateId: candidate.id };
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) return { refreshToken: stored, candidateId: null };
   throw new GrantryError('reauthorization_required', 'The provider gave no refresh token with this grant.');
+}
+
+function isCandidatesTurn(
+  row: GrantRow,
+  candidate: CandidateRow,
+  prior: readonly AttemptRow[],
+  definition: ProviderDefinition,
+): boolean {
+  if (row.state === 'uncertain' && row.reason === storedRefused) return true;
+  if (candidate.generation < row.generation) return false;
+  const { rotation } = definition.refreshToken;
+  if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;
+  return !prior.some((attempt) => attempt.fence > candidate.fence && ['open', 'unknown'].includes(attempt.outcome));
 }
 
 /**
