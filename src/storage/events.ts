@@ -17,6 +17,20 @@ export async function insertEvent(
   return seq;
 }
 
+/** Records several state changes in one statement. Returns the number of the last one. */
+export async function insertEvents(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  events: readonly Omit<EventRow, 'seq' | 'at'>[],
+): Promise<number> {
+  const rows = await tx
+    .insertInto('grantry_events')
+    .values(events.map((event) => ({ ...event, at: now })))
+    .returning('seq')
+    .execute();
+  return Math.max(...rows.map((row) => row.seq));
+}
+
 /** The number of the newest event; 0 before the first. */
 export async function lastEventSeq(db: Kysely<Schema>): Promise<number> {
   const row = await db.selectFrom('grantry_events').select('seq').orderBy('seq', 'desc').limit(1).executeTakeFirst();

@@ -58,11 +58,11 @@ export async function alterForeignTable(tx: Kysely<Schema>, table: ForeignTable)
   const indexes = (await foreignIndexes(tx)).filter((index) => indexSurvives(index.definition));
   await dropConstraints(tx);
   await loosenExtraColumns(tx);
-  for (const { name, type } of ours) {
-    if (!raw.present.has(name))
-      await sql`alter table oauth_tokens add column ${sql.ref(name)} ${sql.raw(type)}`.execute(tx);
-  }
-  await sql`alter table oauth_tokens add column grantry_row bigint generated always as identity`.execute(tx);
+  const added = ours
+    .filter((column) => !raw.present.has(column.name))
+    .map(({ name, type }) => sql`add column ${sql.ref(name)} ${sql.raw(type)}`);
+  const row = sql`add column grantry_row bigint generated always as identity`;
+  await sql`alter table oauth_tokens ${sql.join([...added, row])}`.execute(tx);
   await sql`create unique index grantry_row on oauth_tokens (grantry_row)`.execute(tx);
   await sql`update oauth_tokens set account = 'default', generation = 0, authorized_generation = 0, lease_fence = 0,
     state = 'active', changed_at = floor(extract(epoch from clock_timestamp()) * 1000)::bigint`.execute(tx);
@@ -77,13 +77,13 @@ export async function alterForeignTable(tx: Kysely<Schema>, table: ForeignTable)
 export async function finishForeignTable(tx: Kysely<Schema>, altered: Altered): Promise<string[]> {
   const drops = [...altered.raw, 'grantry_row'].map((name) => sql`drop column ${sql.ref(name)}`);
   await sql`alter table oauth_tokens ${sql.join(drops)}`.execute(tx);
-  for (const column of await templateColumns(tx, template)) {
-    const name = sql.ref(column.name);
-    const preset = column.preset === null ? sql`drop default` : sql`set default ${sql.raw(column.preset)}`;
-    await sql`alter table oauth_tokens alter column ${name} ${preset}`.execute(tx);
-    const must = column.required ? sql`set not null` : sql`drop not null`;
-    await sql`alter table oauth_tokens alter column ${name} ${must}`.execute(tx);
-  }
+  const changes = (await templateColumns(tx, template)).flatMap(({ name, preset, required }) => {
+    const alter = sql`alter column ${sql.ref(name)}`;
+    const value = preset === null ? sql`drop default` : sql`set default ${sql.raw(preset)}`;
+    return [sql`${alter} ${value}`, sql`${alter} ${required ? sql`set not null` : sql`drop not null`}`];
+  });
+  // One statement looks through the table once, whatever it has to check.
+  await sql`alter table oauth_tokens ${sql.join(changes)}`.execute(tx);
   const checks = await templateChecks(tx, template);
   await sql`drop table ${sql.ref(template)}`.execute(tx);
   await sql`alter table oauth_tokens add constraint oauth_tokens_pkey primary key (id)`.execute(tx);
@@ -169,7 +169,12 @@ async function dropConstraints(tx: Kysely<Schema>): Promise<void> {
 /** The vault knows nothing of them, so they must not ask for a value in the rows it makes. */
 async function loosenExtraColumns(tx: Kysely<Schema>): Promise<void> {
   for (const { name, preset, identity, required } of await foreignColumns(tx)) {
-    if (!required || identity || preset) continue;
+    // New rows have no id of the old kind; the old counter may even stand at one that is taken.
+    if (name === 'original_id') {
+      const stop = identity ? sql`drop identity` : sql`drop default`;
+      await sql`alter table oauth_tokens alter column original_id ${stop}`.execute(tx);
+    } else if (identity || preset) continue;
+    if (!required) continue;
     await sql`alter table oauth_tokens alter column ${sql.ref(name)} drop not null`.execute(tx);
   }
 }

@@ -31,19 +31,23 @@ const columns = [
   'reason',
 ] as const satisfies readonly (keyof UnsealedRow)[];
 
+export interface UnsealedPage {
+  afterId: string | null;
+  limit: number;
+}
+
 /**
  * Reads some rows of generation 0 behind an id, and keeps others from taking the same ones until the transaction ends:
  * PostgreSQL skips rows that another process seals just now, SQLite lets one process write at a time.
  */
-export async function lockUnsealed(
-  tx: Kysely<Schema>,
-  kind: StoreKind,
-  page: { afterId: string | null; limit: number },
-): Promise<UnsealedRow[]> {
-  let query = tx.selectFrom('oauth_tokens').select(columns).where('generation', '=', 0);
-  if (page.afterId !== null) query = query.where('id', '>', page.afterId);
-  query = query.orderBy('id').limit(page.limit);
+export async function lockUnsealed(tx: Kysely<Schema>, kind: StoreKind, page: UnsealedPage): Promise<UnsealedRow[]> {
+  const query = unsealed(tx, page);
   return (kind === 'postgres' ? query.forUpdate().skipLocked() : query).execute();
+}
+
+/** Reads rows of generation 0 behind an id, for a report. */
+export async function listUnsealed(db: Kysely<Schema>, page: UnsealedPage): Promise<UnsealedRow[]> {
+  return unsealed(db, page).execute();
 }
 
 /** How many rows hold plaintext. */
@@ -72,17 +76,36 @@ export interface SealedRow {
   due_at: number | null;
 }
 
-/** Puts sealed tokens in the place of plaintext, once: generation 0 becomes 1. Returns false when somebody else did. */
-export async function sealRow(tx: Kysely<Schema>, now: RawBuilder<number>, row: SealedRow): Promise<boolean> {
-  const { id, client_id, ...sealed } = row;
-  const { numUpdatedRows } = await tx
-    .updateTable('oauth_tokens')
-    .set({ ...sealed, generation: 1, authorized_generation: 1, changed_at: now })
-    .where('client_id', '=', client_id)
-    .where('id', '=', id)
-    .where('generation', '=', 0)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+/** Puts sealed tokens in the place of plaintext, once: generation 0 becomes 1. Returns how many rows it was. */
+export async function sealRows(
+  tx: Kysely<Schema>,
+  kind: StoreKind,
+  now: RawBuilder<number>,
+  rows: readonly SealedRow[],
+): Promise<number> {
+  const json = JSON.stringify(rows);
+  const once = sql`generation = 1, authorized_generation = 1, changed_at = ${now}`;
+  const statement =
+    kind === 'postgres'
+      ? sql`update oauth_tokens as t set access_token = v.access_token, refresh_token = v.refresh_token,
+          refresh_fingerprint = v.refresh_fingerprint, metadata = v.metadata::jsonb, due_at = v.due_at, ${once}
+        from jsonb_to_recordset(${json}::jsonb) as v(id uuid, client_id text, access_token text, refresh_token text,
+          refresh_fingerprint text, metadata text, due_at bigint)
+        where t.client_id = v.client_id and t.id = v.id and t.generation = 0`
+      : sql`update oauth_tokens set access_token = v.value ->> 'access_token', refresh_token = v.value ->> 'refresh_token',
+          refresh_fingerprint = v.value ->> 'refresh_fingerprint', metadata = v.value ->> 'metadata',
+          due_at = v.value ->> 'due_at', ${once}
+        from json_each(${json}) as v
+        where oauth_tokens.client_id = v.value ->> 'client_id' and oauth_tokens.id = v.value ->> 'id'
+          and oauth_tokens.generation = 0`;
+  const { numAffectedRows } = await statement.execute(tx);
+  return Number(numAffectedRows ?? 0);
+}
+
+function unsealed(db: Kysely<Schema>, page: UnsealedPage) {
+  const query = db.selectFrom('oauth_tokens').select(columns).where('generation', '=', 0);
+  const rest = page.afterId === null ? query : query.where('id', '>', page.afterId);
+  return rest.orderBy('id').limit(page.limit);
 }
 
 async function count(db: Kysely<Schema>, generation: number | undefined): Promise<number> {

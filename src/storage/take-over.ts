@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { GrantryError } from '../base/errors.ts';
 import type { StoreKind } from './engine.ts';
 import type { Schema } from './schema.ts';
+import type { Store } from './store.ts';
 import { alterForeignTable, finishForeignTable, inspectPostgresTable } from './take-over-postgres.ts';
 import { inspectSqliteTable, rebuildForeignTable, restoreSqliteTable } from './take-over-sqlite.ts';
 
@@ -148,6 +149,43 @@ export async function readForeignRows(
   const { rows } = await sql<ForeignRow>`select ${row} as "row", ${sql.join(values)} from oauth_tokens
     where ${row} > ${from.after} order by ${row} limit ${from.limit}`.execute(db);
   return rows;
+}
+
+/**
+ * Reads a foreign table as it stands, page by page, and changes nothing. PostgreSQL reads all pages as of one moment.
+ */
+export async function eachForeignPage(
+  store: Store,
+  table: ForeignTable,
+  visit: (rows: readonly ForeignRow[]) => void,
+): Promise<void> {
+  const names = new Set(table.columns.map((column) => column.name));
+  const values = plainColumns.map((name) => {
+    const value = names.has(name) ? sql`cast(${sql.ref(name)} as text)` : sql`cast(null as text)`;
+    return sql`${value} as ${sql.ref(name)}`;
+  });
+  const all = sql`select ${sql.join(values)} from oauth_tokens`;
+  let row = 0;
+  const pages = async (read: (offset: number) => Promise<{ rows: Omit<ForeignRow, 'row'>[] }>) => {
+    for (;;) {
+      const { rows } = await read(row);
+      if (rows.length === 0) return;
+      visit(rows.map((each) => ({ ...each, row: (row += 1) })));
+    }
+  };
+  if (store.kind === 'sqlite') {
+    await pages((offset) => sql<ForeignRow>`${all} limit ${pageRows} offset ${offset}`.execute(store.db));
+    return;
+  }
+  await store.transaction(
+    async (tx) => {
+      await sql`set transaction read only`.execute(tx);
+      await sql`select set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, YMD', true)`.execute(tx);
+      await sql`declare foreign_rows cursor for ${all}`.execute(tx);
+      await pages(() => sql<ForeignRow>`fetch ${sql.lit(pageRows)} from foreign_rows`.execute(tx));
+    },
+    { long: true },
+  );
 }
 
 async function writeConverted(tx: Kysely<Schema>, kind: StoreKind, rows: readonly ConvertedRow[]): Promise<void> {

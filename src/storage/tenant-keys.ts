@@ -33,6 +33,31 @@ export async function insertTenantKey(
   return numInsertedOrUpdatedRows === 1n;
 }
 
+/** Every version of many tenants' keys. */
+export async function loadKeysOfTenants(db: Kysely<Schema>, tenants: readonly string[]): Promise<TenantKeyRow[]> {
+  if (tenants.length === 0) return [];
+  return db
+    .selectFrom('grantry_tenant_keys')
+    .select(['client_id as tenant', 'version', 'wrapped'])
+    .where('client_id', 'in', tenants)
+    .orderBy('version')
+    .execute();
+}
+
+/** Inserts many keys, apart from those whose version exists: another process was faster, and only its key may be used. */
+export async function insertTenantKeys(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  keys: readonly TenantKeyRow[],
+): Promise<void> {
+  if (keys.length === 0) return;
+  await db
+    .insertInto('grantry_tenant_keys')
+    .values(keys.map(({ tenant, version, wrapped }) => ({ client_id: tenant, version, wrapped, created_at: now })))
+    .onConflict((conflict) => conflict.columns(['client_id', 'version']).doNothing())
+    .execute();
+}
+
 /** Shreds everything that was ever sealed for a tenant. Returns how many versions went. */
 export async function deleteTenantKeys(db: Kysely<Schema>, tenant: string): Promise<number> {
   const { numDeletedRows } = await db

@@ -4,7 +4,7 @@ import type { Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { TenantKeys } from '../crypto/tenant-keys.ts';
-import { insertEvent } from '../storage/events.ts';
+import { insertEvents } from '../storage/events.ts';
 import type { Schema } from '../storage/schema.ts';
 import type { Store } from '../storage/store.ts';
 import type { Bulkheads } from './bulkhead.ts';
@@ -59,7 +59,7 @@ export interface Change {
 export interface ChangeTransaction {
   readonly tx: Kysely<Schema>;
   readonly now: RawBuilder<number>;
-  record(change: Change): Promise<void>;
+  record(...changes: readonly Change[]): Promise<void>;
 }
 
 /**
@@ -78,26 +78,31 @@ export async function changing<T>(
     return run({
       tx,
       now,
-      record: async (change) => {
-        seq = await insertEvent(tx, now, {
-          client_id: change.tenant,
-          grant_id: change.grantId,
-          provider: change.provider,
-          account: change.account,
-          type: change.type,
-          from_state: change.from,
-          to_state: change.to,
-          generation: change.generation,
-          reason: change.reason,
-          details: JSON.stringify(change.details ?? {}),
-        });
-        changes.push(change);
+      record: async (...news) => {
+        if (news.length === 0) return;
+        seq = await insertEvents(tx, now, news.map(eventOf));
+        changes.push(...news);
       },
     });
   });
   if (seq > 0) context.guard.note(seq);
   for (const change of changes) tell(context, change);
   return result;
+}
+
+function eventOf(change: Change): Parameters<typeof insertEvents>[2][number] {
+  return {
+    client_id: change.tenant,
+    grant_id: change.grantId,
+    provider: change.provider,
+    account: change.account,
+    type: change.type,
+    from_state: change.from,
+    to_state: change.to,
+    generation: change.generation,
+    reason: change.reason,
+    details: JSON.stringify(change.details ?? {}),
+  };
 }
 
 function tell(context: VaultContext, change: Change): void {

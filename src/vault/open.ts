@@ -176,7 +176,7 @@ async function finishTakeOver(
 ): Promise<void> {
   const { sealTakenOver, scrubTakenOver } = await import('./take-over.ts');
   const takeOver = options.takeOver === true;
-  if (takeOver) await sealTakenOver(context, { ...keys, onProgress: options.onTakeOver });
+  if (takeOver) await sealTakenOver(context, keys, options.onTakeOver);
   await scrubTakenOver(context, { wait: takeOver });
 }
 

@@ -253,7 +253,7 @@ function describeTransactions(store: () => Store): void {
 
 function describeFailures(store: () => Store): void {
   test('a second row with the same key is recognised, and nothing of it is told', async () => {
-    const row = await insertGrantRow(store(), { account: 'twice', access_token: 'CANARY' });
+    const row = await insertGrantRow(store(), { account: 'twice', access_token: 'gry1.CANARY' });
     const error = await insertGrantRow(store(), { ...row, id: randomUUID() }).catch((failure: unknown) => failure);
     expect(isUniqueViolation(error)).toBe(true);
     expect(error).toMatchObject({ code: 'internal' });

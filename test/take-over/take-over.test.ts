@@ -1,11 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openVault } from '../../src/vault/open.ts';
-import type { Vault, VaultOptions } from '../../src/vault/types.ts';
 import { scratchDatabase, scratchSqlite } from '../postgres.ts';
 import { askForeign, plainRows, plainTable, runForeign } from './foreign-tables.ts';
+import { openIn, scratchHome } from './home.ts';
 
 const databases = [
   ['sqlite', async () => scratchSqlite()],
@@ -17,12 +13,12 @@ describe.each(databases)('%s', (kind, scratch) => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, [plainTable[kind], plainRows(kind, 450)]);
-    await expect(open(place.database, home)).rejects.toMatchObject({
+    await expect(openIn(place.database, home)).rejects.toMatchObject({
       code: 'invalid_request',
       action: expect.stringContaining('grantry init'),
     });
     const progress: { sealed: number; total: number }[] = [];
-    await using vault = await open(place.database, home, { takeOver: true, onTakeOver: (at) => progress.push(at) });
+    await using vault = await openIn(place.database, home, { takeOver: true, onTakeOver: (at) => progress.push(at) });
     expect(await vault.getAccessToken({ tenant: 'tenant-7', provider: 'zoho_crm' })).toMatchObject({
       accessToken: '1000.CANARYplaintextaccess7',
       scopes: ['a.READ', 'b.ALL'],
@@ -46,16 +42,3 @@ describe.each(databases)('%s', (kind, scratch) => {
     expect(Number((await askForeign(place.database, left))[0]?.['n'])).toBe(0);
   });
 });
-
-interface Home extends Disposable {
-  readonly path: string;
-}
-
-function scratchHome(): Home {
-  const path = mkdtempSync(join(tmpdir(), 'grantry-home-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-function open(database: string, home: Home, options: VaultOptions = {}): Promise<Vault> {
-  return openVault({ database, home: home.path, rootKey: `file:${join(home.path, 'root.key')}`, ...options });
-}
