@@ -142,7 +142,7 @@ export async function settleLease(
       overlap_until:
         verdict.overlapInMs === undefined || verdict.overlapInMs === null
           ? null
-          : column.fn.coalesce('overlap_until', sql<number>`${now} + ${verdict.overlapInMs}`),
+          : column.fn.coalesce('overlap_until', sql<number>`${now} + ${Math.round(verdict.overlapInMs)}`),
       ...(verdict.keepLease === true ? {} : { lease_owner: null, lease_until: null }),
     }))
     .where('client_id', '=', lease.tenant)

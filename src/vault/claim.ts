@@ -81,7 +81,6 @@ async function claim(
 ): Promise<{ fence: number; state: Claim['state'] } | 'taken' | 'condemned'> {
   const { row, definition, attemptId } = plan;
   const { tx, now } = change;
-  await keepWithinBudget(context, plan, change);
   const fence = await claimLease(tx, now, {
     tenant: row.client_id,
     grantId: row.id,
@@ -91,6 +90,8 @@ async function claim(
     states: plan.recovering ? ['reauthorization_required'] : ['active', 'uncertain', 'suspect'],
   });
   if (fence === undefined) return 'taken';
+  // Looked at once nobody else is asking: who finds the lease taken waits for what the last permitted request brings.
+  await keepWithinBudget(context, plan, change);
   const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
   // Their lease has ended, or the claim would have failed: whatever they sent, they have not reported.
   const abandoned = await abandonAttempts(tx, now, { ...grant, exceptId: attemptId });
@@ -134,7 +135,8 @@ async function keepWithinBudget(context: VaultContext, plan: RefreshPlan, change
     return;
   }
   const oldestMs = recent[recent.length - limit.requests] ?? 0;
-  const ageMs = Math.max(0, context.world.now() - oldestMs);
+  const { now: nowMs } = await change.tx.selectNoFrom(change.now.as('now')).executeTakeFirstOrThrow();
+  const ageMs = Math.max(0, nowMs - oldestMs);
   throw new GrantryError(
     'provider_throttled',
     `The provider allows ${limit.requests} tokens in ${limit.windowSeconds} s with one refresh token, and all are used.`,

@@ -118,7 +118,7 @@ export class HandOut {
   }
 
   async #get(key: CheckedKey, demandMs: number, trial?: ClientTrial): Promise<AccessToken> {
-    for (let round = 0; ; round += 1) {
+    for (let round = 0; ; ) {
       const held = await this.#read(key);
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
       const rules = await this.#rules(key, leftMs, demandMs);
@@ -129,7 +129,14 @@ export class HandOut {
       // A token that was refreshed for this very caller is the best there is, whatever its life.
       if (held !== undefined && round > 0 && leftMs > 0) return held.token;
       if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
-      await this.#refreshInTime(key, (await this.#row(key)).generation, { trial });
+      const { generation } = await this.#row(key);
+      if (held !== undefined && held.token.generation < generation) {
+        // Somebody else has refreshed, and this process had not heard of it.
+        this.#memory.forgetOlder(key, generation);
+        continue;
+      }
+      await this.#refreshInTime(key, generation, { trial });
+      round += 1;
     }
   }
 
@@ -220,10 +227,9 @@ export class HandOut {
     const flight = Promise.resolve(before?.())
       .then(loadRefresh)
       .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, trial))
-      .finally(() => {
-        this.#flights.delete(name);
-        this.#memory.forget(key);
-      });
+      // What failed leaves the token that is held as good as it was: it may be all there is while the database is away.
+      .then(() => this.#memory.forget(key))
+      .finally(() => this.#flights.delete(name));
     this.#flights.set(name, flight);
     return flight;
   }

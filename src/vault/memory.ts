@@ -37,7 +37,7 @@ export class Memory {
   trustedUntilMs = 0;
   /** When the feed last saw the database, by the wall clock; hand-out without the database ends a while after that. */
   lastSeenMs = 0;
-  /** Counts the feed's looks: a row read before one and held after it may be stale already. */
+  /** Counts the feed's looks and all that was forgotten: a row read before one and held after it may be stale already. */
   looks = 0;
   readonly #held: LRUCache<string, HeldToken>;
 
@@ -55,17 +55,20 @@ export class Memory {
   }
 
   forget(key: CheckedKey): void {
+    this.looks += 1;
     this.#held.delete(memoryKey(key));
   }
 
   /** Forgets what is older than a generation. */
   forgetOlder(key: CheckedKey, generation: number): void {
+    this.looks += 1;
     const name = memoryKey(key);
     const held = this.#held.peek(name);
     if (held !== undefined && held.token.generation < generation) this.#held.delete(name);
   }
 
   forgetAll(): void {
+    this.looks += 1;
     this.#held.clear();
   }
 

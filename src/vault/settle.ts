@@ -12,7 +12,8 @@ import { condemned } from './condemned.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import { mustReauthorize } from './refusals.ts';
-import { commitTokens, parkTokens } from './save-tokens.ts';
+import { revokeOfGrant } from './revocations.ts';
+import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save-tokens.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /** Tokens that arrived may wait for a database that is down for as long as it takes; the pause grows up to this. */
@@ -31,17 +32,16 @@ export async function settleAnswer(
   raw: RawAnswer,
 ): Promise<'saved' | 'again'> {
   const outcome = readTokenAnswer(plan.definition, raw, 'refresh', context.world.now());
+  const attempt = attemptOf(plan, claim);
   if (outcome.kind === 'tokens') {
-    await untilStored(context, () => commitTokens(context, attemptOf(plan, claim), outcome.tokens));
-    await plan.slot.committed().catch(() => {
-      // The file stays under its first name and is replayed later, which changes nothing.
-    });
+    await finishKept(context, plan, await untilStored(context, () => commitTokens(context, attempt, outcome.tokens)));
     return 'saved';
   }
   if (outcome.kind === 'unknown') {
-    const parked = await salvage(context, plan, claim, raw);
-    if (parked) return 'again';
-    await plan.slot.discard();
+    const kept = await salvage(context, attempt, raw);
+    await finishKept(context, plan, kept);
+    // A provider that cuts every answer is asked again at its back-off's pace: the candidate waits that long.
+    if (kept === 'parked' && plan.candidateId === null) return 'again';
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), 'provider_error');
   }
   await plan.slot.discard();
@@ -50,8 +50,20 @@ export async function settleAnswer(
   throw await settleFailure(context, plan, claim, outcome);
 }
 
+/** The answer is in the database, one way or another: what becomes of its file, and of tokens that nobody may keep. */
+async function finishKept(context: VaultContext, plan: RefreshPlan, kept: Kept | 'unusable'): Promise<void> {
+  if (kept !== 'orphaned' && kept !== 'unusable') {
+    await plan.slot.committed().catch(() => {
+      // The file stays under its first name and is replayed later, which changes nothing.
+    });
+    return;
+  }
+  await plan.slot.discard();
+  if (kept === 'orphaned') await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
+}
+
 /** What a commit needs to know of the attempt that brought the tokens. */
-export function attemptOf(plan: RefreshPlan, claim: Claim) {
+function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
   return {
     lease: claim.lease,
     attemptId: claim.attemptId,
@@ -197,16 +209,10 @@ async function settleFailure(
 }
 
 /** A cut answer may hold the only copy of the living refresh token: what is complete in it becomes a candidate. */
-async function salvage(context: VaultContext, plan: RefreshPlan, claim: Claim, raw: RawAnswer): Promise<boolean> {
-  const found = salvageTokens(raw);
-  if (found === null || found.refreshToken === null) return false;
-  const { refreshToken, accessToken } = found;
-  await untilStored(context, () =>
-    changing(context, (change) =>
-      parkTokens(context, change, attemptOf(plan, claim), { refreshToken, accessToken, expiresAt: null }),
-    ),
-  );
-  return true;
+async function salvage(context: VaultContext, attempt: TokenAttempt, raw: RawAnswer): Promise<Kept | 'unusable'> {
+  const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
+  if (refreshToken === null) return 'unusable';
+  return untilStored(context, () => parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null }));
 }
 
 /** Tokens exist in memory and in the spool now: the database is asked until it takes them. */

@@ -1,12 +1,14 @@
 import type { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { readTokenAnswer, salvageTokens } from '../oauth/answer.ts';
+import type { RawAnswer } from '../oauth/types.ts';
 import { findAttempt } from '../storage/attempts.ts';
 import { type GrantRow, readGrant } from '../storage/grants.ts';
-import { changing, fingerprinter, type VaultContext } from './context.ts';
+import { fingerprinter, type VaultContext } from './context.ts';
 import { mayBeAlive } from './owner.ts';
-import { commitTokens, parkTokens, type TokenAttempt } from './save-tokens.ts';
-import type { SpoolEntry } from './spool.ts';
+import { revokeOfGrant } from './revocations.ts';
+import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save-tokens.ts';
+import type { SpoolEntry, SpoolHead } from './spool.ts';
 import { openToken } from './tokens.ts';
 
 /**
@@ -20,28 +22,30 @@ export async function adoptSpooled(
   options: { grantId?: string; ownToo?: boolean } = {},
 ): Promise<number> {
   const spool = await context.spool();
+  // Whoever is about to spend a grant's token takes every answer into account, whoever wrote it and wherever he got
+  // stuck. Else attempts are committed by those who made them, unless the database has lost what they committed.
+  const all = options.grantId !== undefined || options.ownToo === true;
   let adopted = 0;
   for (const entry of await spool.list(options.grantId)) {
-    // Our own attempts are committed by those who made them, unless the database has lost what they committed.
-    if (entry.head.owner.id === context.owner.id && options.ownToo !== true) continue;
-    if (await isTooOld(context, entry)) {
+    if (isTooOld(context, entry)) {
       await entry.remove();
       continue;
     }
-    if (options.ownToo !== true && isLeftAlone(context, entry)) continue;
+    if (!all && isLeftAlone(context, entry)) continue;
     if (await adopt(context, entry)) adopted += 1;
   }
   return adopted;
 }
 
 /** Committed files are kept a while, for a database that comes back without its last commits. */
-async function isTooOld(context: VaultContext, entry: SpoolEntry): Promise<boolean> {
+function isTooOld(context: VaultContext, entry: SpoolEntry): boolean {
   return entry.committed && entry.writtenAt + context.times.spoolKeptMs < context.world.now();
 }
 
 /** Whoever may still commit its own answer is given the time to. Of another host only the clock tells. */
 function isLeftAlone(context: VaultContext, entry: SpoolEntry): boolean {
   const { owner } = entry.head;
+  if (owner.id === context.owner.id) return true;
   if (!mayBeAlive(owner)) return false;
   const isFresh = entry.writtenAt + context.times.marginMs > context.world.now();
   return owner.host === context.owner.host || isFresh;
@@ -67,20 +71,34 @@ async function adopt(context: VaultContext, entry: SpoolEntry): Promise<boolean>
   }
   const tenantKeys = await context.keys.pin(head.tenant);
   await fingerprinter(context);
-  const changed = await commitAnswer(context, entry, row, tenantKeys);
-  await entry.committedNow();
-  context.logger.info('a spooled answer was adopted', { tenant: head.tenant, grant: head.grantId, changed });
-  return changed;
+  const raw = readable(context, entry, tenantKeys);
+  if (raw === undefined) return false;
+  const kept = await commitAnswer(context, { head, raw }, row, tenantKeys);
+  if (kept === 'orphaned') {
+    await entry.remove();
+    await revokeOfGrant(context, head);
+  } else await entry.committedNow();
+  context.logger.info('a spooled answer was adopted', { tenant: head.tenant, grant: head.grantId, kept });
+  return kept !== 'nothing';
+}
+
+/** A file that does not open says nothing, and keeps no other from being read. What cannot be stored is not spent over. */
+function readable(context: VaultContext, entry: SpoolEntry, tenantKeys: PinnedTenant): RawAnswer | undefined {
+  try {
+    return entry.read(tenantKeys);
+  } catch {
+    const { tenant, grantId, attemptId } = entry.head;
+    context.logger.error('a spooled answer cannot be read', { tenant, grant: grantId, attempt: attemptId });
+    return undefined;
+  }
 }
 
 async function commitAnswer(
   context: VaultContext,
-  entry: SpoolEntry,
+  { head, raw }: { head: SpoolHead; raw: RawAnswer },
   row: GrantRow,
   tenantKeys: PinnedTenant,
-): Promise<boolean> {
-  const { head } = entry;
-  const raw = entry.read(tenantKeys);
+): Promise<Kept> {
   const definition = await context.providers.require(row.provider);
   const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
   const lease = {
@@ -100,16 +118,14 @@ async function commitAnswer(
   if (outcome.kind === 'tokens') {
     const spentToken = outcome.tokens.refreshToken ?? spentTokenOf(tenantKeys, row, head.generation);
     // Without a refresh token of its own, and with the stored one replaced since, the answer has nothing to keep.
-    if (spentToken === null) return false;
+    if (spentToken === null) return 'nothing';
     const attempt: TokenAttempt = { ...base, spentToken };
-    return (await commitTokens(context, attempt, outcome.tokens)) !== 'nothing';
+    return commitTokens(context, attempt, outcome.tokens);
   }
   const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
-  if (refreshToken === null) return false;
+  if (refreshToken === null) return 'nothing';
   const attempt: TokenAttempt = { ...base, spentToken: refreshToken };
-  const tokens = { refreshToken, accessToken, expiresAt: null };
-  const parked = await changing(context, (change) => parkTokens(context, change, attempt, tokens));
-  return parked === 'parked';
+  return parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null });
 }
 
 function spentTokenOf(tenantKeys: PinnedTenant, row: GrantRow, generation: number): Secret | null {

@@ -143,6 +143,10 @@ export class Spool {
     const answer = join(this.directory, `${attemptId}.answer`);
     const saved = join(this.directory, `${attemptId}.saved`);
     let kept = false;
+    const dropReservation = async (): Promise<void> => {
+      await file.close();
+      await rm(waiting, { force: true });
+    };
     return {
       keep: async (head, tenant, raw) => {
         const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
@@ -156,10 +160,11 @@ export class Spool {
       },
       committed: async () => {
         if (kept) await rename(answer, saved);
+        else await dropReservation();
       },
       discard: async () => {
-        if (!kept) await file.close();
-        await rm(kept ? answer : waiting, { force: true });
+        if (kept) await rm(answer, { force: true });
+        else await dropReservation();
       },
     };
   }

@@ -71,7 +71,8 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
   const doubtedMs = evidence.nowMs - (row.doubt_since ?? evidence.nowMs);
   if (massRefusal && doubtedMs < evidence.suspendedMsMax) {
-    return { state: 'suspect', reason: 'verdicts_suspended', retryInMs: evidence.windowMs };
+    // Sooner than the window ends: the others' refusals must still count when this one is tried again.
+    return { state: 'suspect', reason: 'verdicts_suspended', retryInMs: evidence.windowMs / 2 };
   }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
 }

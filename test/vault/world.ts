@@ -1,0 +1,94 @@
+import { randomFillSync } from 'node:crypto';
+import { NotSentError, type World, type WorldRequest } from '../../src/base/world.ts';
+import type { Simulator } from '../../src/simulator/index.ts';
+import type { TestClock } from './clock.ts';
+
+/** One process's world over a simulator: its clock may be wrong, its network may be gone, and it may stop or die. */
+export class TestWorld implements World {
+  readonly #simulator: Simulator;
+  readonly #clock: TestClock;
+  #running: Promise<void> = Promise.resolve();
+  #thaw: (() => void) | undefined;
+  #stopBeforeSend = false;
+  /** By how much this process's wall clock is wrong. */
+  skewMs = 0;
+  /** Nothing can be reached: every request fails before its first byte. */
+  offline = false;
+  /** Called when a request is about to be written. */
+  onSend: (url: string) => void = () => {};
+
+  constructor(simulator: Simulator, clock: TestClock) {
+    this.#simulator = simulator;
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now() + this.skewMs;
+  }
+
+  monotonic(): number {
+    return this.#clock.monotonic();
+  }
+
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#clock.sleep(ms, signal);
+    } finally {
+      await this.#running;
+    }
+  }
+
+  randomBytes(count: number): Uint8Array {
+    return randomFillSync(new Uint8Array(count));
+  }
+
+  async fetch(url: string, init: WorldRequest): Promise<Response> {
+    // As over a real network, other things happen between the decision to send and the first byte.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#stopBeforeSend) this.freeze();
+    await this.#running;
+    if (this.offline) throw new NotSentError('the network is gone');
+    this.#askBeforeSend(init);
+    this.onSend(url);
+    const { method, headers, body, signal } = init;
+    const request = new Request(url, {
+      method,
+      headers: [...new Headers(headers)],
+      body: body ?? null,
+      redirect: 'manual',
+      ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    try {
+      return await this.#simulator.fetch(request);
+    } finally {
+      await this.#running;
+    }
+  }
+
+  /** Stops the process where it waits next, as a long pause or a laptop's lid does. `thaw` lets it go on. */
+  freeze(): void {
+    this.#running = new Promise((resolve) => {
+      this.#thaw = resolve;
+    });
+  }
+
+  /** Stops the process when its next request is about to be written. */
+  freezeBeforeSend(): void {
+    this.#stopBeforeSend = true;
+  }
+
+  thaw(): void {
+    this.#stopBeforeSend = false;
+    this.#thaw?.();
+    this.#running = Promise.resolve();
+  }
+
+  #askBeforeSend(init: WorldRequest): void {
+    try {
+      init.beforeSend?.();
+    } catch (error) {
+      throw error instanceof NotSentError ? error : new NotSentError('stopped before the first byte', { cause: error });
+    }
+  }
+}
