@@ -18,6 +18,7 @@ import {
   type MintedTokens,
   type OAuthProfile,
   type Simulator,
+  startSimulator,
 } from '../../src/simulator/index.ts';
 import { listEvents } from '../../src/storage/events.ts';
 import { findGrant, type GrantRow } from '../../src/storage/grants.ts';
@@ -38,7 +39,9 @@ export interface BenchOptions {
   kind?: DatabaseKind;
   /** Simulated providers; `strict` alone when left out. */
   profiles?: readonly (string | OAuthProfile)[];
-  /** Changes of the providers' definitions, by id. */
+  /** The simulator listens on ports, for processes of their own. */
+  listen?: boolean;
+  /** Changes of the providers' definitions. */
   change?: (definition: ProviderDefinitionInput) => ProviderDefinitionInput;
 }
 
@@ -51,12 +54,13 @@ export interface Connected {
 export async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const clock = new TestClock();
   const profiles = options.profiles ?? ['strict'];
-  const simulator = createSimulator({
+  const parts = {
     profiles,
     autoApprove: true,
     now: () => clock.now(),
-    sleep: (ms, signal) => clock.sleep(ms, signal),
-  });
+    sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms, signal),
+  };
+  const simulator = options.listen === true ? await startSimulator(parts) : createSimulator(parts);
   const scratch = options.kind === 'postgres' ? await scratchDatabase() : scratchSqlite();
   const mover = options.kind === 'postgres' ? await makeMovable(scratch.database) : null;
   const directory = mkdtempSync(join(tmpdir(), 'grantry-bench-'));
@@ -112,6 +116,7 @@ export class Bench implements AsyncDisposable {
       rootKey: `file:${join(this.home, 'root.key')}`,
       spool: join(this.home, 'spool'),
       providers: this.providers,
+      unsafeAllowLoopbackProviders: 'simulated providers may listen on loopback ports',
       world,
       ...options,
     });
