@@ -64,18 +64,21 @@ async function runSession(steps: readonly Step[], folder: string, redirectUri: s
   for (const { command } of steps) {
     lines.push(command, `echo; echo '${mark}'`);
     // The simulator needs a moment, which a person takes to read.
-    if (command.includes('sim.log')) lines.push('until grep -q Ctrl-C sim.log; do sleep 0.1; done');
+    if (command.includes('sim.log'))
+      lines.push('for _ in {1..100}; do grep -q Ctrl-C sim.log && break; sleep 0.1; done');
   }
   const shell = spawn('bash', ['-c', [...lines, 'kill %1'].join('\n')], {
     detached: true,
     env: { HOME: folder, PATH: process.env['PATH'] ?? '' },
   });
+  const timer = setTimeout(() => endGroup(shell), 45_000);
   try {
     const text = await everythingSaid(shell, redirectUri);
     // On a terminal it turns, and is gone when the browser has come back.
     const said = text.replaceAll(/^Waiting for the browser .*\n/gm, '');
     return said.split(mark).map((each) => each.trim());
   } finally {
+    clearTimeout(timer);
     endGroup(shell);
   }
 }
