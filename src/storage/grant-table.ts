@@ -56,7 +56,7 @@ export async function createGrantTable(db: Kysely<Schema>, kind: StoreKind, name
 export const grantStateCheck = sql<boolean>`state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')`;
 
 /** The keys and indexes of `oauth_tokens`: after a rebuild or an alteration they are made on the final table. */
-export async function createGrantIndexes(db: Kysely<Schema>): Promise<void> {
+export async function createGrantIndexes(db: Kysely<Schema>, kind: StoreKind): Promise<void> {
   const table = 'oauth_tokens';
   await db.schema
     .createIndex('oauth_tokens_key')
@@ -64,9 +64,33 @@ export async function createGrantIndexes(db: Kysely<Schema>): Promise<void> {
     .on(table)
     .columns(['client_id', 'provider', 'account'])
     .execute();
-  // Other tables point at a grant together with its tenant.
-  await db.schema.createIndex('oauth_tokens_tenant_id').unique().on(table).columns(['client_id', 'id']).execute();
+  await createPointedKey(db, kind, 'oauth_tokens_tenant_id', table);
   await db.schema.createIndex('oauth_tokens_due').on(table).columns(['state', 'due_at']).execute();
   await db.schema.createIndex('oauth_tokens_changed_at').on(table).column('changed_at').execute();
   await db.schema.createIndex('oauth_tokens_refresh_fingerprint').on(table).column('refresh_fingerprint').execute();
+}
+
+/**
+ * A key by which other tables point at a row together with its tenant. The tools of each database know such a key in one
+ * form alone: as a constraint in PostgreSQL, as an index in SQLite.
+ */
+export async function createPointedKey(
+  db: Kysely<Schema>,
+  kind: StoreKind,
+  name: string,
+  table: 'oauth_tokens' | 'grantry_connect_sessions',
+): Promise<void> {
+  const columns = ['client_id', 'id'] as const;
+  if (kind === 'sqlite')
+    await db.schema
+      .createIndex(name)
+      .unique()
+      .on(table)
+      .columns([...columns])
+      .execute();
+  else
+    await db.schema
+      .alterTable(table)
+      .addUniqueConstraint(name, [...columns])
+      .execute();
 }

@@ -112,7 +112,7 @@ async function createVault({ tx, store, takeOver, afterTakeOver }: MigrationRun)
   if (!taken) await createGrantTable(tx, store.kind);
   else if (takeOver) await takeOver(tx);
   else throw foreign();
-  await createGrantIndexes(tx);
+  await createGrantIndexes(tx, store.kind);
   await createVaultTables(tx, store.kind);
   if (taken) await afterTakeOver?.(tx);
 }

@@ -8,7 +8,6 @@ grantry_api_keys.created_at bigint not null
 grantry_api_keys.expires_at bigint
 grantry_api_keys.last_used_at bigint
 grantry_api_keys.revoked_at bigint
-grantry_api_keys: grantry_api_keys_hash_key UNIQUE (key_hash)
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
 CREATE UNIQUE INDEX grantry_api_keys_name ON grantry_api_keys USING btree (name) WHERE (revoked_at IS NULL)
@@ -26,7 +25,6 @@ grantry_apps.context text not null
 grantry_apps.generation bigint not null
 grantry_apps.created_at bigint not null
 grantry_apps.updated_at bigint not null
-grantry_apps: grantry_apps_context_key UNIQUE (context)
 grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
 CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
 CREATE UNIQUE INDEX grantry_apps_context_key ON grantry_apps USING btree (context)
@@ -98,10 +96,8 @@ grantry_connect_sessions.state text not null
 grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
-grantry_connect_sessions: grantry_connect_sessions_completion_key UNIQUE (completion_hash)
 grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (id)
 grantry_connect_sessions: grantry_connect_sessions_tenant_id_key UNIQUE (client_id, id)
-grantry_connect_sessions: grantry_connect_sessions_token_key UNIQUE (token_hash)
 CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
 CREATE UNIQUE INDEX grantry_connect_sessions_completion_key ON grantry_connect_sessions USING btree (completion_hash)
 CREATE UNIQUE INDEX grantry_connect_sessions_pkey ON grantry_connect_sessions USING btree (id)
@@ -214,6 +210,7 @@ oauth_tokens: oauth_tokens_lease_check CHECK (((lease_owner IS NULL) = (lease_un
 oauth_tokens: oauth_tokens_pkey PRIMARY KEY (id)
 oauth_tokens: oauth_tokens_refresh_token_check CHECK (((generation = 0) OR (refresh_token ~~ 'gry1.%'::text)))
 oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text, 'uncertain'::text, 'suspect'::text, 'reauthorization_required'::text, 'disconnected'::text])))
+oauth_tokens: oauth_tokens_tenant_id UNIQUE (client_id, id)
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)

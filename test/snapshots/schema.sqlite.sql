@@ -7,8 +7,8 @@ CREATE TABLE "grantry_api_keys" ("id" text not null primary key,
   "created_at" integer not null,
   "expires_at" integer,
   "last_used_at" integer,
-  "revoked_at" integer,
-  constraint "grantry_api_keys_hash_key" unique ("key_hash")) strict;
+  "revoked_at" integer) strict;
+CREATE UNIQUE INDEX "grantry_api_keys_hash_key" on "grantry_api_keys" ("key_hash");
 CREATE UNIQUE INDEX "grantry_api_keys_name" on "grantry_api_keys" ("name") where "revoked_at" is null;
 CREATE TABLE "grantry_apps" ("name" text not null primary key,
   "provider" text not null,
@@ -22,8 +22,8 @@ CREATE TABLE "grantry_apps" ("name" text not null primary key,
   "context" text not null,
   "generation" integer not null,
   "created_at" integer not null,
-  "updated_at" integer not null,
-  constraint "grantry_apps_context_key" unique ("context")) strict;
+  "updated_at" integer not null) strict;
+CREATE UNIQUE INDEX "grantry_apps_context_key" on "grantry_apps" ("context");
 CREATE INDEX "grantry_apps_provider" on "grantry_apps" ("provider", "client_id");
 CREATE TABLE "grantry_attempts" ("id" text not null primary key,
   "client_id" text not null,
@@ -85,12 +85,12 @@ CREATE TABLE "grantry_connect_sessions" ("id" text not null primary key,
   "state" text not null,
   "created_at" integer not null,
   "expires_at" integer not null,
-  "completed_at" integer,
-  constraint "grantry_connect_sessions_tenant_id_key" unique ("client_id", "id"),
-  constraint "grantry_connect_sessions_token_key" unique ("token_hash"),
-  constraint "grantry_connect_sessions_completion_key" unique ("completion_hash")) strict;
+  "completed_at" integer) strict;
+CREATE UNIQUE INDEX "grantry_connect_sessions_completion_key" on "grantry_connect_sessions" ("completion_hash");
 CREATE INDEX "grantry_connect_sessions_expires_at" on "grantry_connect_sessions" ("expires_at");
-CREATE TABLE "grantry_events" ("seq" integer primary key autoincrement,
+CREATE UNIQUE INDEX "grantry_connect_sessions_tenant_id_key" on "grantry_connect_sessions" ("client_id", "id");
+CREATE UNIQUE INDEX "grantry_connect_sessions_token_key" on "grantry_connect_sessions" ("token_hash");
+CREATE TABLE "grantry_events" ("seq" integer not null primary key autoincrement,
   "at" integer not null,
   "client_id" text not null,
   "grant_id" text,
@@ -142,7 +142,7 @@ CREATE TABLE "grantry_tenant_keys" ("client_id" text not null,
   "wrapped" text not null,
   "created_at" integer not null,
   constraint "grantry_tenant_keys_pkey" primary key ("client_id", "version")) strict;
-CREATE TABLE "grantry_token_requests" ("id" integer primary key autoincrement,
+CREATE TABLE "grantry_token_requests" ("id" integer not null primary key autoincrement,
   "fingerprint" text not null,
   "attempt_id" text not null,
   "at" integer not null) strict;

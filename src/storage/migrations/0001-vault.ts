@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { type ColumnTypes, columnTypes } from '../columns.ts';
 import type { StoreKind } from '../engine.ts';
+import { createPointedKey } from '../grant-table.ts';
 import type { Schema } from '../schema.ts';
 
 /** Everything beside `oauth_tokens`, which exists when this runs: made anew, or taken over from another program. */
@@ -10,7 +11,7 @@ export async function createVaultTables(db: Kysely<Schema>, kind: StoreKind): Pr
   await createTenantKeys(db, types);
   await createApps(db, types);
   await createProviders(db, types);
-  await createConnectSessions(db, types);
+  await createConnectSessions(db, kind, types);
   await createAuthorizations(db, types);
   await createAttempts(db, types);
   await createCandidates(db, types);
@@ -66,9 +67,9 @@ async function createApps(db: Kysely<Schema>, { text, integer, json, tableEnd }:
     .addColumn('generation', integer, (column) => column.notNull())
     .addColumn('created_at', integer, (column) => column.notNull())
     .addColumn('updated_at', integer, (column) => column.notNull())
-    .addUniqueConstraint('grantry_apps_context_key', ['context'])
     .modifyEnd(tableEnd)
     .execute();
+  await db.schema.createIndex('grantry_apps_context_key').unique().on('grantry_apps').columns(['context']).execute();
   await db.schema.createIndex('grantry_apps_provider').on('grantry_apps').columns(['provider', 'client_id']).execute();
 }
 
@@ -85,6 +86,7 @@ async function createProviders(db: Kysely<Schema>, { text, integer, json, tableE
 
 async function createConnectSessions(
   db: Kysely<Schema>,
+  kind: StoreKind,
   { text, integer, json, tableEnd }: ColumnTypes,
 ): Promise<void> {
   await db.schema
@@ -105,11 +107,21 @@ async function createConnectSessions(
     .addColumn('created_at', integer, (column) => column.notNull())
     .addColumn('expires_at', integer, (column) => column.notNull())
     .addColumn('completed_at', integer)
-    .addUniqueConstraint('grantry_connect_sessions_tenant_id_key', ['client_id', 'id'])
-    .addUniqueConstraint('grantry_connect_sessions_token_key', ['token_hash'])
-    .addUniqueConstraint('grantry_connect_sessions_completion_key', ['completion_hash'])
     .modifyEnd(tableEnd)
     .execute();
+  await db.schema
+    .createIndex('grantry_connect_sessions_completion_key')
+    .unique()
+    .on('grantry_connect_sessions')
+    .columns(['completion_hash'])
+    .execute();
+  await db.schema
+    .createIndex('grantry_connect_sessions_token_key')
+    .unique()
+    .on('grantry_connect_sessions')
+    .columns(['token_hash'])
+    .execute();
+  await createPointedKey(db, kind, 'grantry_connect_sessions_tenant_id_key', 'grantry_connect_sessions');
   await db.schema
     .createIndex('grantry_connect_sessions_expires_at')
     .on('grantry_connect_sessions')
@@ -254,7 +266,9 @@ async function createEvents(
   await db.schema
     .createTable('grantry_events')
     .addColumn('seq', integer, (column) =>
-      kind === 'sqlite' ? column.primaryKey().autoIncrement() : column.primaryKey().generatedAlwaysAsIdentity(),
+      kind === 'sqlite'
+        ? column.primaryKey().notNull().autoIncrement()
+        : column.primaryKey().generatedAlwaysAsIdentity(),
     )
     .addColumn('at', integer, (column) => column.notNull())
     .addColumn('client_id', text, (column) => column.notNull())
@@ -285,8 +299,13 @@ async function createApiKeys(db: Kysely<Schema>, { text, integer, json, tableEnd
     .addColumn('expires_at', integer)
     .addColumn('last_used_at', integer)
     .addColumn('revoked_at', integer)
-    .addUniqueConstraint('grantry_api_keys_hash_key', ['key_hash'])
     .modifyEnd(tableEnd)
+    .execute();
+  await db.schema
+    .createIndex('grantry_api_keys_hash_key')
+    .unique()
+    .on('grantry_api_keys')
+    .columns(['key_hash'])
     .execute();
   // A name is free again once its key is revoked.
   await db.schema
@@ -307,7 +326,9 @@ async function createTokenRequests(
   await db.schema
     .createTable('grantry_token_requests')
     .addColumn('id', integer, (column) =>
-      kind === 'sqlite' ? column.primaryKey().autoIncrement() : column.primaryKey().generatedAlwaysAsIdentity(),
+      kind === 'sqlite'
+        ? column.primaryKey().notNull().autoIncrement()
+        : column.primaryKey().generatedAlwaysAsIdentity(),
     )
     .addColumn('fingerprint', text, (column) => column.notNull())
     .addColumn('attempt_id', uuid, (column) => column.notNull())

@@ -1,0 +1,326 @@
+import { sql } from 'drizzle-orm';
+import { check, foreignKey, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+
+/** The grants; see docs/take-over.md for what stands in it. Tokens are sealed: read them through a vault. */
+export const oauthTokens = sqliteTable(
+  'oauth_tokens',
+  {
+    id: text('id').notNull().primaryKey(),
+    clientId: text('client_id').notNull(),
+    provider: text('provider').notNull(),
+    account: text('account').default('default').notNull(),
+    accessToken: text('access_token'),
+    refreshToken: text('refresh_token'),
+    tokenExpiry: text('token_expiry'),
+    scopes: text('scopes').default('').notNull(),
+    metadata: text('metadata', { mode: 'json' }).default({}).notNull(),
+    createdAt: text('created_at').notNull(),
+    updatedAt: text('updated_at').notNull(),
+    app: text('app'),
+    state: text('state').notNull(),
+    reason: text('reason'),
+    generation: integer('generation').notNull(),
+    authorizedGeneration: integer('authorized_generation').notNull(),
+    tokenType: text('token_type'),
+    obtainedAt: integer('obtained_at'),
+    lastRefreshedAt: integer('last_refreshed_at'),
+    changedAt: integer('changed_at').notNull(),
+    refreshFingerprint: text('refresh_fingerprint'),
+    doubtSince: integer('doubt_since'),
+    retryAt: integer('retry_at'),
+    overlapUntil: integer('overlap_until'),
+    leaseOwner: text('lease_owner'),
+    leaseUntil: integer('lease_until'),
+    leaseFence: integer('lease_fence').notNull(),
+    condemnedAt: integer('condemned_at'),
+    usedAt: integer('used_at'),
+    dueAt: integer('due_at'),
+  },
+  (table) => [
+    check(
+      'oauth_tokens_state_check',
+      sql`state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')`,
+    ),
+    check('oauth_tokens_generation_check', sql`generation >= 0`),
+    check('oauth_tokens_access_token_check', sql`generation = 0 or access_token like 'gry1.%'`),
+    check('oauth_tokens_refresh_token_check', sql`generation = 0 or refresh_token like 'gry1.%'`),
+    check('oauth_tokens_lease_check', sql`(lease_owner is null) = (lease_until is null)`),
+    index('oauth_tokens_changed_at').on(table.changedAt),
+    index('oauth_tokens_due').on(table.state, table.dueAt),
+    uniqueIndex('oauth_tokens_key').on(table.clientId, table.provider, table.account),
+    index('oauth_tokens_refresh_fingerprint').on(table.refreshFingerprint),
+    uniqueIndex('oauth_tokens_tenant_id').on(table.clientId, table.id),
+  ],
+);
+
+/** Connect links given to users. */
+export const connectSessions = sqliteTable(
+  'grantry_connect_sessions',
+  {
+    id: text('id').notNull().primaryKey(),
+    clientId: text('client_id').notNull(),
+    tokenHash: text('token_hash').notNull(),
+    provider: text('provider').notNull(),
+    account: text('account').notNull(),
+    app: text('app').notNull(),
+    scopes: text('scopes', { mode: 'json' }).notNull(),
+    returnTo: text('return_to'),
+    userId: text('user_id'),
+    browserHash: text('browser_hash'),
+    completionHash: text('completion_hash'),
+    pending: text('pending'),
+    state: text('state').notNull(),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+    completedAt: integer('completed_at'),
+  },
+  (table) => [
+    uniqueIndex('grantry_connect_sessions_completion_key').on(table.completionHash),
+    index('grantry_connect_sessions_expires_at').on(table.expiresAt),
+    uniqueIndex('grantry_connect_sessions_tenant_id_key').on(table.clientId, table.id),
+    uniqueIndex('grantry_connect_sessions_token_key').on(table.tokenHash),
+  ],
+);
+
+/** API keys of a server, as hashes. */
+export const apiKeys = sqliteTable(
+  'grantry_api_keys',
+  {
+    id: text('id').notNull().primaryKey(),
+    name: text('name').notNull(),
+    role: text('role').notNull(),
+    keyHash: text('key_hash').notNull(),
+    tenants: text('tenants', { mode: 'json' }),
+    providers: text('providers', { mode: 'json' }),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at'),
+    lastUsedAt: integer('last_used_at'),
+    revokedAt: integer('revoked_at'),
+  },
+  (table) => [
+    uniqueIndex('grantry_api_keys_hash_key').on(table.keyHash),
+    uniqueIndex('grantry_api_keys_name').on(table.name).where(sql`"revoked_at" is null`),
+  ],
+);
+
+/** Client registrations; their secrets are sealed. */
+export const apps = sqliteTable(
+  'grantry_apps',
+  {
+    name: text('name').notNull().primaryKey(),
+    provider: text('provider').notNull(),
+    clientId: text('client_id').notNull(),
+    clientSecrets: text('client_secrets', { mode: 'json' }).notNull(),
+    dc: text('dc'),
+    redirectUri: text('redirect_uri'),
+    scopes: text('scopes', { mode: 'json' }).notNull(),
+    tenants: text('tenants', { mode: 'json' }),
+    returnTo: text('return_to', { mode: 'json' }).notNull(),
+    context: text('context').notNull(),
+    generation: integer('generation').notNull(),
+    createdAt: integer('created_at').notNull(),
+    updatedAt: integer('updated_at').notNull(),
+  },
+  (table) => [
+    uniqueIndex('grantry_apps_context_key').on(table.context),
+    index('grantry_apps_provider').on(table.provider, table.clientId),
+  ],
+);
+
+/** Each spending of a refresh token, written before it is sent. */
+export const attempts = sqliteTable(
+  'grantry_attempts',
+  {
+    id: text('id').notNull().primaryKey(),
+    clientId: text('client_id').notNull(),
+    grantId: text('grant_id').notNull(),
+    fence: integer('fence').notNull(),
+    generation: integer('generation').notNull(),
+    tokenFingerprint: text('token_fingerprint').notNull(),
+    candidateId: text('candidate_id'),
+    owner: text('owner').notNull(),
+    startedAt: integer('started_at').notNull(),
+    finishedAt: integer('finished_at'),
+    outcome: text('outcome').notNull(),
+    detail: text('detail'),
+  },
+  (table) => [
+    foreignKey({
+      name: 'grantry_attempts_grant_fkey',
+      columns: [table.clientId, table.grantId],
+      foreignColumns: [oauthTokens.clientId, oauthTokens.id],
+    }),
+    check(
+      'grantry_attempts_outcome_check',
+      sql`outcome in ('open', 'saved', 'parked', 'refused', 'failed', 'not_sent', 'unknown')`,
+    ),
+    index('grantry_attempts_grant').on(table.clientId, table.grantId, table.outcome),
+    index('grantry_attempts_started_at').on(table.startedAt),
+  ],
+);
+
+/** Authorization requests that wait for their callback. */
+export const authorizations = sqliteTable(
+  'grantry_authorizations',
+  {
+    stateHash: text('state_hash').notNull().primaryKey(),
+    clientId: text('client_id').notNull(),
+    provider: text('provider').notNull(),
+    account: text('account').notNull(),
+    app: text('app').notNull(),
+    verifier: text('verifier'),
+    redirectUri: text('redirect_uri').notNull(),
+    scopes: text('scopes', { mode: 'json' }).notNull(),
+    dc: text('dc'),
+    issuer: text('issuer'),
+    connectSessionId: text('connect_session_id'),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+    usedAt: integer('used_at'),
+  },
+  (table) => [
+    foreignKey({
+      name: 'grantry_authorizations_session_fkey',
+      columns: [table.clientId, table.connectSessionId],
+      foreignColumns: [connectSessions.clientId, connectSessions.id],
+    }).onDelete('cascade'),
+    index('grantry_authorizations_expires_at').on(table.expiresAt),
+    index('grantry_authorizations_session').on(table.clientId, table.connectSessionId),
+  ],
+);
+
+/** Tokens that arrived when their lease was over, sealed. */
+export const candidates = sqliteTable(
+  'grantry_candidates',
+  {
+    id: text('id').notNull().primaryKey(),
+    clientId: text('client_id').notNull(),
+    grantId: text('grant_id').notNull(),
+    fence: integer('fence').notNull(),
+    generation: integer('generation').notNull(),
+    tokens: text('tokens').notNull(),
+    tokenFingerprint: text('token_fingerprint').notNull(),
+    receivedAt: integer('received_at').notNull(),
+    state: text('state').notNull(),
+  },
+  (table) => [
+    foreignKey({
+      name: 'grantry_candidates_grant_fkey',
+      columns: [table.clientId, table.grantId],
+      foreignColumns: [oauthTokens.clientId, oauthTokens.id],
+    }),
+    check('grantry_candidates_state_check', sql`state in ('untested', 'dead', 'superseded')`),
+    uniqueIndex('grantry_candidates_grant').on(table.clientId, table.grantId, table.tokenFingerprint),
+  ],
+);
+
+/** One row per state change. */
+export const events = sqliteTable(
+  'grantry_events',
+  {
+    seq: integer('seq').primaryKey({ autoIncrement: true }).notNull(),
+    at: integer('at').notNull(),
+    clientId: text('client_id').notNull(),
+    grantId: text('grant_id'),
+    provider: text('provider'),
+    account: text('account'),
+    type: text('type').notNull(),
+    fromState: text('from_state'),
+    toState: text('to_state'),
+    generation: integer('generation'),
+    reason: text('reason'),
+    details: text('details', { mode: 'json' }).notNull(),
+  },
+  (table) => [index('grantry_events_tenant').on(table.clientId, table.seq)],
+);
+
+/** What the database knows of itself, in one row. */
+export const instance = sqliteTable(
+  'grantry_instance',
+  {
+    id: integer('id').notNull().primaryKey(),
+    vaultId: text('vault_id').notNull(),
+    installation: text('installation'),
+    epoch: integer('epoch').notNull(),
+    location: text('location').notNull(),
+    timeline: integer('timeline'),
+    quarantinedReason: text('quarantined_reason'),
+    scrubPending: integer('scrub_pending').notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  () => [
+    check('grantry_instance_one_check', sql`id = 1`),
+    check('grantry_instance_scrub_check', sql`scrub_pending in (0, 1)`),
+  ],
+);
+
+/** Custom providers. */
+export const providers = sqliteTable('grantry_providers', {
+  id: text('id').notNull().primaryKey(),
+  definition: text('definition', { mode: 'json' }).notNull(),
+  createdAt: integer('created_at').notNull(),
+  updatedAt: integer('updated_at').notNull(),
+});
+
+/** Tokens that are still to be revoked, sealed. */
+export const revocations = sqliteTable(
+  'grantry_revocations',
+  {
+    id: text('id').notNull().primaryKey(),
+    clientId: text('client_id').notNull(),
+    grantId: text('grant_id').notNull(),
+    provider: text('provider').notNull(),
+    account: text('account').notNull(),
+    app: text('app'),
+    dc: text('dc'),
+    token: text('token').notNull(),
+    tokenFingerprint: text('token_fingerprint').notNull(),
+    attempts: integer('attempts').notNull(),
+    nextAt: integer('next_at').notNull(),
+    deadlineAt: integer('deadline_at').notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [
+    foreignKey({
+      name: 'grantry_revocations_grant_fkey',
+      columns: [table.clientId, table.grantId],
+      foreignColumns: [oauthTokens.clientId, oauthTokens.id],
+    }),
+    index('grantry_revocations_grant').on(table.clientId, table.grantId),
+    index('grantry_revocations_next_at').on(table.nextAt),
+  ],
+);
+
+/** Which migrations were run. */
+export const schema = sqliteTable('grantry_schema', {
+  version: integer('version').notNull().primaryKey(),
+  name: text('name').notNull(),
+  appliedAt: integer('applied_at').notNull(),
+});
+
+/** The tenants' keys, wrapped by the root key. */
+export const tenantKeys = sqliteTable(
+  'grantry_tenant_keys',
+  {
+    clientId: text('client_id').notNull(),
+    version: integer('version').notNull(),
+    wrapped: text('wrapped').notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.clientId, table.version] })],
+);
+
+/** What was spent of the providers' limits. */
+export const tokenRequests = sqliteTable(
+  'grantry_token_requests',
+  {
+    id: integer('id').primaryKey({ autoIncrement: true }).notNull(),
+    fingerprint: text('fingerprint').notNull(),
+    attemptId: text('attempt_id').notNull(),
+    at: integer('at').notNull(),
+  },
+  (table) => [
+    index('grantry_token_requests_attempt').on(table.attemptId),
+    index('grantry_token_requests_budget').on(table.fingerprint, table.at),
+  ],
+);
