@@ -149,11 +149,14 @@ export class Spool {
     };
     return {
       keep: async (head, tenant, raw) => {
-        const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
-        await file.truncate(Math.max(bytes.length, 0));
-        await file.write(bytes, 0, bytes.length, 0);
-        await file.datasync();
-        await file.close();
+        try {
+          const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
+          await file.truncate(bytes.length);
+          await file.write(bytes, 0, bytes.length, 0);
+          await file.datasync();
+        } finally {
+          await file.close();
+        }
         await rename(waiting, answer);
         await this.#flushDirectory();
         kept = true;
@@ -163,8 +166,12 @@ export class Spool {
         else await dropReservation();
       },
       discard: async () => {
-        if (kept) await rm(answer, { force: true });
-        else await dropReservation();
+        try {
+          if (kept) await rm(answer, { force: true });
+          else await dropReservation();
+        } catch {
+          // It holds nothing worth keeping. What follows from the answer must be written, whatever becomes of the file.
+        }
       },
     };
   }
@@ -192,9 +199,18 @@ export class Spool {
         writtenAt: mtimeMs,
         read: (tenant) => readSealed(head, tenant, sealed),
         committedNow: async () => {
-          if (name.endsWith('.answer')) await rename(path, path.replace(/\.answer$/, '.saved'));
+          if (!name.endsWith('.answer')) return;
+          await rename(path, path.replace(/\.answer$/, '.saved')).catch(() => {
+            // It keeps its first name and is replayed again, which changes nothing.
+          });
         },
-        remove: () => rm(path, { force: true }),
+        remove: async () => {
+          try {
+            await rm(path, { force: true });
+          } catch (error) {
+            throw new GrantryError('storage_unavailable', 'A file of the spool cannot be removed.', { cause: error });
+          }
+        },
       };
     } catch {
       // Removed meanwhile, or not ours: nothing that this file could tell is lost by leaving it alone.

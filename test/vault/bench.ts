@@ -33,6 +33,9 @@ import { TestWorld } from './world.ts';
 export const databaseKinds = ['sqlite', 'postgres'] as const;
 export type DatabaseKind = (typeof databaseKinds)[number];
 
+/** Kept until the end: what a dead process left open must not be noticed by the garbage collector of this one. */
+const dead: TestWorld[] = [];
+
 export const user = 'user@us.example';
 
 export interface BenchOptions {
@@ -128,6 +131,7 @@ export class Bench implements AsyncDisposable {
   /** Ends a process as `kill -9` does: whatever it waits for never comes, and it is known to be dead. */
   async crash(opened: { vault: Vault; world: TestWorld }): Promise<void> {
     opened.world.freeze();
+    dead.push(opened.world);
     const index = this.#vaults.findIndex((each) => each.vault === opened.vault);
     this.#vaults.splice(index, 1);
     const rows = await this.judge.db

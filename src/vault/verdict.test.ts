@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { grantRow } from '../../test/conformance/fixtures.ts';
+import { parseProviderDefinition } from '../providers/parse.ts';
+import type { AttemptRow } from '../storage/attempts.ts';
+import type { GrantRow } from '../storage/grants.ts';
+import { type RefusalEvidence, storedRefused, weighRefusal } from './verdict.ts';
+
+type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
+const rotations: readonly Rotation[] = ['none', 'timed_overlap', 'retire_on_use', 'strict'];
+const nowMs = 1_000_000_000;
+
+describe('a refusal', () => {
+  it.each(rotations)('is suspected first and believed second, at %s', (rotation) => {
+    expect(weigh({ rotation })).toMatchObject({ state: 'suspect', reason: 'refused', retryInMs: 30_000 });
+    const second = weigh({ rotation, row: { state: 'suspect', doubt_since: nowMs - 30_000 } });
+    expect(second).toMatchObject({ state: 'reauthorization_required', reason: 'refused', condemned: true });
+  });
+
+  it.each([
+    ['none', 'suspect', 'refused'],
+    ['timed_overlap', 'suspect', 'lost_rotation'],
+    ['retire_on_use', 'suspect', 'lost_rotation'],
+    ['strict', 'reauthorization_required', 'lost_rotation'],
+  ] as const)('after a lost answer, at %s, means %s: %s', (rotation, state, reason) => {
+    expect(weigh({ rotation, others: [attempt('unknown', 200_000)] })).toMatchObject({ state, reason });
+  });
+
+  it.each(['failed', 'not_sent', 'refused', 'saved', 'parked'] as const)(
+    'after an attempt that was %s is no sign of a lost answer',
+    (outcome) => {
+      expect(weigh({ rotation: 'strict', others: [attempt(outcome, 10_000)] })).toMatchObject({
+        state: 'suspect',
+        reason: 'refused',
+      });
+    },
+  );
+
+  it.each(rotations)('decides nothing while a candidate is left, at %s', (rotation) => {
+    const row = { state: 'suspect' } as const;
+    expect(weigh({ rotation, row, candidatesLeft: true })).toMatchObject({
+      state: 'uncertain',
+      reason: storedRefused,
+      retryInMs: 0,
+    });
+  });
+
+  it.each(rotations)('of a candidate sends the grant back to its stored token, at %s', (rotation) => {
+    for (const candidatesLeft of [true, false]) {
+      const others = [attempt('unknown', 10_000)];
+      expect(weigh({ rotation, wasCandidate: true, candidatesLeft, others })).toMatchObject({
+        state: 'uncertain',
+        reason: 'candidate',
+      });
+    }
+  });
+
+  it('of the last candidate, after the stored token was refused, is weighed like any other', () => {
+    const row = { state: 'uncertain', reason: storedRefused } as const;
+    expect(weigh({ rotation: 'none', row, wasCandidate: true }).state).toBe('suspect');
+  });
+
+  it('decides nothing while another attempt may still bring tokens, and says how long that may be', () => {
+    const row = { state: 'suspect' } as const;
+    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 60_000)] })).toEqual({
+      state: 'uncertain',
+      reason: 'other_attempt_open',
+      retryInMs: 40_000,
+    });
+    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 100_001)] }).reason).toBe('lost_rotation');
+  });
+
+  it.each([
+    [4, 4, 'reauthorization_required'],
+    [5, 5, 'suspect'],
+    [5, 24, 'suspect'],
+    [5, 25, 'reauthorization_required'],
+    [200, 1_000, 'reauthorization_required'],
+    [201, 1_000, 'suspect'],
+  ])('together with those of %d grants of %d leaves it %s', (refused, tried, state) => {
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    expect(weigh({ rotation: 'strict', row, provider: { refused, tried } }).state).toBe(state);
+  });
+
+  it('is believed at last, however many others are refused', () => {
+    const row = { state: 'suspect', doubt_since: nowMs - 3_600_000 } as const;
+    expect(weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } }).state).toBe('reauthorization_required');
+  });
+
+  it('that is not believed because of the others is tried again before those are forgotten', () => {
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    const verdict = weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } });
+    expect(verdict.retryInMs).toBeLessThan(300_000);
+  });
+});
+
+function weigh(evidence: { rotation: Rotation; row?: Partial<GrantRow> } & Partial<Omit<RefusalEvidence, 'row'>>) {
+  const { rotation, row, ...rest } = evidence;
+  const definition = parseProviderDefinition({
+    id: 'example',
+    endpoints: { token: 'https://example.com/token' },
+    refreshToken: { rotation },
+    api: { hosts: ['https://example.com'] },
+  });
+  return weighRefusal({
+    definition,
+    row: grantRow(row),
+    wasCandidate: false,
+    candidatesLeft: false,
+    others: [],
+    nowMs,
+    flightMs: 100_000,
+    confirmMs: 30_000,
+    provider: { tried: 1, refused: 1 },
+    windowMs: 300_000,
+    suspendedMsMax: 3_600_000,
+    ...rest,
+  });
+}
+
+function attempt(outcome: AttemptRow['outcome'], agoMs: number): AttemptRow {
+  return {
+    id: 'an-attempt',
+    client_id: 'acme',
+    grant_id: 'a-grant',
+    fence: 1,
+    generation: 1,
+    token_fingerprint: 'fingerprint',
+    candidate_id: null,
+    owner: 'host:1:a',
+    started_at: nowMs - agoMs,
+    finished_at: null,
+    outcome,
+    detail: null,
+  };
+}
