@@ -111,5 +111,5 @@ function unsealed(db: Kysely<Schema>, page: UnsealedPage) {
 async function count(db: Kysely<Schema>, generation: number | undefined): Promise<number> {
   const query = db.selectFrom('oauth_tokens').select(sql<number>`count(*)`.as('count'));
   const row = await (generation === undefined ? query : query.where('generation', '=', generation)).executeTakeFirst();
-  return Number(row?.count ?? 0);
+  return row?.count ?? 0;
 }

@@ -23,7 +23,7 @@ export function converter(world: World): (foreign: ForeignRow) => Conversion {
     const names = namesOf(foreign, problems);
     const metadata = metadataOf(foreign, problems);
     const expiry = timeOf(foreign.token_expiry);
-    if (expiry === 'unreadable') problems.push('its expiry cannot be read, so its access token counts as expired');
+    if (expiry === undefined) problems.push('its expiry cannot be read, so its access token counts as expired');
     const hasRefreshToken = filled(foreign.refresh_token);
     if (!hasRefreshToken) problems.push('it has no refresh token, so the tenant must connect again');
     const reason = names.valid ? (hasRefreshToken ? null : 'no_refresh_token') : 'invalid_name';
@@ -34,11 +34,11 @@ export function converter(world: World): (foreign: ForeignRow) => Conversion {
         id: idOf(foreign.id, ids, world),
         client_id: names.tenant,
         provider: names.provider,
-        token_expiry: expiry === 'unreadable' ? null : expiry,
+        token_expiry: expiry ?? null,
         scopes: scopesOf(foreign.scopes).join(','),
         metadata: JSON.stringify(metadata),
-        created_at: known(timeOf(foreign.created_at)) ?? now,
-        updated_at: known(timeOf(foreign.updated_at)) ?? now,
+        created_at: timeOf(foreign.created_at) ?? now,
+        updated_at: timeOf(foreign.updated_at) ?? now,
         state: reason === null ? 'active' : 'reauthorization_required',
         reason,
       },
@@ -48,14 +48,14 @@ export function converter(world: World): (foreign: ForeignRow) => Conversion {
 
 /**
  * A time as programs write it: ISO 8601, `YYYY-MM-DD HH:MM:SS`, seconds or milliseconds since 1970. One without a zone is
- * UTC; numbers below 1e11 are seconds.
+ * UTC; numbers below 1e11 are seconds. Undefined when nobody can read it.
  */
-export function timeOf(value: string | null): string | null | 'unreadable' {
+export function timeOf(value: string | null): string | null | undefined {
   const text = value?.trim() ?? '';
   if (text === '') return null;
   const ms = /^-?\d+(\.\d+)?$/.test(text) ? numberTime(Number(text)) : Date.parse(zoned(text));
   // What lies outside of four-digit years no database and no program understands alike.
-  return ms >= 0 && ms < Date.UTC(9999, 0) ? new Date(ms).toISOString() : 'unreadable';
+  return ms >= 0 && ms < Date.UTC(9999, 0) ? new Date(ms).toISOString() : undefined;
 }
 
 /** Scopes as programs write them: separated by commas or white space, as a JSON array or as PostgreSQL's. */
@@ -91,10 +91,6 @@ function zoned(text: string): string {
   const offset = /^([+-]\d\d):?(\d\d)?(:\d\d)?$/.exec(zone);
   if (offset) return `${date}T${time ?? '00:00'}${offset[1]}:${offset[2] ?? '00'}`;
   return zone === '' || /^(Z|UTC|GMT)$/i.test(zone) ? `${date}T${time ?? '00:00'}Z` : 'unreadable';
-}
-
-function known(time: string | null): string | null {
-  return time === 'unreadable' ? null : time;
 }
 
 function idOf(value: string | null, ids: Set<string>, world: World): string {

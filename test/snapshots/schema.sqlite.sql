@@ -90,7 +90,7 @@ CREATE UNIQUE INDEX "grantry_connect_sessions_completion_key" on "grantry_connec
 CREATE INDEX "grantry_connect_sessions_expires_at" on "grantry_connect_sessions" ("expires_at");
 CREATE UNIQUE INDEX "grantry_connect_sessions_tenant_id_key" on "grantry_connect_sessions" ("client_id", "id");
 CREATE UNIQUE INDEX "grantry_connect_sessions_token_key" on "grantry_connect_sessions" ("token_hash");
-CREATE TABLE "grantry_events" ("seq" integer not null primary key autoincrement,
+CREATE TABLE "grantry_events" ("seq" integer not null primary key AUTOINCREMENT,
   "at" integer not null,
   "client_id" text not null,
   "grant_id" text,
@@ -142,7 +142,7 @@ CREATE TABLE "grantry_tenant_keys" ("client_id" text not null,
   "wrapped" text not null,
   "created_at" integer not null,
   constraint "grantry_tenant_keys_pkey" primary key ("client_id", "version")) strict;
-CREATE TABLE "grantry_token_requests" ("id" integer not null primary key autoincrement,
+CREATE TABLE "grantry_token_requests" ("id" integer not null primary key AUTOINCREMENT,
   "fingerprint" text not null,
   "attempt_id" text not null,
   "at" integer not null) strict;

@@ -75,8 +75,7 @@ describe.each(databases)('%s', (kind, scratch) => {
     await runForeign(place.database, [plainTable[kind], plainRows(kind, 400)]);
     const reports: string[] = [];
     const logger = { ...silentLogger, warn: (message: string) => void reports.push(message) };
-    let reader: Awaited<ReturnType<typeof hold>> | undefined;
-    let holding: Promise<void> | undefined;
+    let holding: ReturnType<typeof hold> | undefined;
     const first = await openIn(place.database, home, {
       takeOver: true,
       logger,
@@ -84,12 +83,10 @@ describe.each(databases)('%s', (kind, scratch) => {
       world: systemWorld({ timeScale: 0.02 }),
       installation: 'test',
       onTakeOver: () => {
-        holding ??= hold(place.database).then((held) => {
-          reader = held;
-        });
+        holding ??= hold(place.database);
       },
     });
-    await holding;
+    const reader = await holding;
     await first.close();
     const pending = async (): Promise<number> => {
       const [row] = await askForeign(place.database, 'select scrub_pending from grantry_instance');

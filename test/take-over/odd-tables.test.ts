@@ -152,7 +152,7 @@ describe.each(databases)('%s', (kind, scratch) => {
     const upsert = `${insert} values ${values('acme')}
       on conflict (client_id, provider) do update set access_token = excluded.access_token`;
     await runForeign(place.database, [upsert]);
-    await using _vault = await openIn(place.database, home, { takeOver: true });
+    await (await openIn(place.database, home, { takeOver: true })).close();
     for (const statement of [
       upsert,
       `${insert} values ${values('other')}`,

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
 import { type ColumnTypes, columnTypes } from '../columns.ts';
 import type { StoreKind } from '../engine.ts';
 import { createPointedKey } from '../grant-table.ts';
@@ -265,11 +265,7 @@ async function createEvents(
 ): Promise<void> {
   await db.schema
     .createTable('grantry_events')
-    .addColumn('seq', integer, (column) =>
-      kind === 'sqlite'
-        ? column.primaryKey().notNull().autoIncrement()
-        : column.primaryKey().generatedAlwaysAsIdentity(),
-    )
+    .addColumn('seq', integer, (column) => counter(column, kind))
     .addColumn('at', integer, (column) => column.notNull())
     .addColumn('client_id', text, (column) => column.notNull())
     .addColumn('grant_id', uuid)
@@ -325,11 +321,7 @@ async function createTokenRequests(
 ): Promise<void> {
   await db.schema
     .createTable('grantry_token_requests')
-    .addColumn('id', integer, (column) =>
-      kind === 'sqlite'
-        ? column.primaryKey().notNull().autoIncrement()
-        : column.primaryKey().generatedAlwaysAsIdentity(),
-    )
+    .addColumn('id', integer, (column) => counter(column, kind))
     .addColumn('fingerprint', text, (column) => column.notNull())
     .addColumn('attempt_id', uuid, (column) => column.notNull())
     .addColumn('at', integer, (column) => column.notNull())
@@ -345,4 +337,11 @@ async function createTokenRequests(
     .on('grantry_token_requests')
     .column('attempt_id')
     .execute();
+}
+
+/** A number that is never given twice. */
+function counter(column: ColumnDefinitionBuilder, kind: StoreKind): ColumnDefinitionBuilder {
+  if (kind === 'postgres') return column.primaryKey().generatedAlwaysAsIdentity();
+  // In capitals: there are tools that recognise it by nothing else.
+  return column.primaryKey().notNull().modifyEnd(sql`AUTOINCREMENT`);
 }
