@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { GrantryError } from '../base/errors.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
@@ -8,8 +9,10 @@ import { type ApiAnswer, bodyMatters, isInvalidToken } from '../providers/invali
 import type { VaultContext } from './context.ts';
 import { getGrant } from './grants.ts';
 import type { HandOut } from './hand-out.ts';
+import { memoryKey } from './memory.ts';
 import { noSuchGrant } from './refusals.ts';
 import type { AccessToken, Grant, VaultRequest } from './types.ts';
+import { validityRules } from './validity.ts';
 
 /** Headers that the caller may not set: the first two are ours, the rest belong to one connection (RFC 9110 7.6.1). */
 const refusedHeaders = [
@@ -22,6 +25,10 @@ const refusedHeaders = [
   'te',
   'trailer',
 ];
+
+/** When a vault last replaced a grant's token because an API had refused it, by `World.monotonic`. */
+const replacements = new WeakMap<HandOut, LRUCache<string, number>>();
+const replacementsMax = 10_000;
 
 /**
  * Calls the provider's API with the grant's access token put in.
@@ -45,7 +52,7 @@ export async function callApi(
   const first = await send(context, call, token);
   const seen = await peek(call.definition, first);
   if (!isInvalidToken(call.definition, seen.answer)) return seen.response;
-  const fresh = await replaced(context, handOut, key, token);
+  const fresh = await replaced(context, handOut, key, { token, definition: call.definition });
   // A stream was read by the first call. Who gets the refusal may send the call again: the token is fresh by then.
   if (fresh === undefined || call.body instanceof ReadableStream) return seen.response;
   await seen.response.body?.cancel();
@@ -132,15 +139,31 @@ async function send(
   }
 }
 
-/** A new token, or undefined when none can be had now: then the API's own answer says most. */
+/**
+ * A new token, or undefined when none can be had now: then the API's own answer says most. An API that refuses every token
+ * must not use up what the provider grants, so a grant's token is replaced for its sake once in a while alone.
+ */
 async function replaced(
   context: VaultContext,
   handOut: HandOut,
   key: GrantKey,
-  refused: AccessToken,
+  refused: { token: AccessToken; definition: ProviderDefinition },
 ): Promise<AccessToken | undefined> {
+  const done = replacements.get(handOut) ?? new LRUCache<string, number>({ max: replacementsMax });
+  replacements.set(handOut, done);
+  const name = memoryKey(key);
+  const { justRefreshedMs } = validityRules(refused.definition, context.times);
+  const now = context.world.monotonic();
+  const lately = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;
   try {
-    return await handOut.reject(key, refused.generation);
+    if (lately) {
+      // Another call of the same moment may have had it replaced.
+      const current = await handOut.get(key);
+      return current.generation > refused.token.generation ? current : undefined;
+    }
+    const fresh = await handOut.reject(key, refused.token.generation);
+    done.set(name, now);
+    return fresh;
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
     // The grant is over: that is what the caller must know, not that one call was refused.
