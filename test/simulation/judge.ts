@@ -1,0 +1,325 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { Simulator } from '../../src/simulator/index.ts';
+import type { Coverage } from './coverage.ts';
+import type { GrantPlan } from './swarm.ts';
+
+/** One refresh token, from the moment the provider made it. */
+export interface KnownToken {
+  readonly value: string;
+  readonly family: string;
+  readonly issuedAt: number;
+  /** It arrived at a process of ours that lived. */
+  delivered: boolean;
+  /** It arrived, and the process that alone knew it died. */
+  vanished: boolean;
+  /** It was seen in a row or among the candidates. */
+  stored: boolean;
+}
+
+/** What a row says, as far as it is judged. */
+export interface SeenRow {
+  readonly id: string;
+  readonly generation: number;
+  readonly state: string;
+  readonly reason: string | null;
+  readonly fingerprint: string | null;
+  readonly authorizedGeneration: number;
+}
+
+/** Everything the judge knows of one grant. */
+export interface JudgedGrant extends GrantPlan {
+  readonly index: number;
+  row: SeenRow | null;
+  /** The provider's family that the row's token belongs to. */
+  family: string | null;
+  readonly tokens: Map<string, KnownToken>;
+  /** What may excuse a loss, since the last authorization: when it happened last. */
+  readonly excuses: Map<Excuse, number>;
+  disconnectedAt: number | null;
+  condemnations: number;
+  /** Token requests since the grant was condemned. */
+  requestsWhileCondemned: number;
+}
+
+export type Excuse =
+  /** The provider rotated, and its answer reached nobody who lived to keep it. */
+  | 'answer_lost'
+  /** The provider refused although nothing was wrong. */
+  | 'lied'
+  /** A clock jumped further than the guarantees allow for. */
+  | 'wild'
+  | 'revoked_by_user';
+
+/**
+ * Compares what the vault believes with what the provider knows, after every commit and at the end. The provider's own
+ * book is the truth; the vault's rows, events and answers are what is judged.
+ */
+export class Judge {
+  readonly grants: readonly JudgedGrant[];
+  readonly violations: string[] = [];
+  readonly #simulator: Simulator;
+  readonly #coverage: Coverage;
+  readonly #now: () => number;
+  readonly #database: DatabaseSync;
+  readonly #rows: StatementSync;
+  readonly #candidates: StatementSync;
+  readonly #events: StatementSync;
+  readonly #attempts: StatementSync;
+  readonly #byRefresh = new Map<string, JudgedGrant>();
+  readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string }>();
+  readonly #byFingerprint = new Map<string, string>();
+  readonly #named = new Set<string>();
+  #fingerprint: ((refreshToken: string) => string) | null = null;
+
+  constructor(parts: {
+    grants: readonly GrantPlan[];
+    simulator: Simulator;
+    coverage: Coverage;
+    database: string;
+    now: () => number;
+  }) {
+    this.grants = parts.grants.map((grant, index) => ({
+      ...grant,
+      index,
+      row: null,
+      family: null,
+      tokens: new Map(),
+      excuses: new Map(),
+      disconnectedAt: null,
+      condemnations: 0,
+      requestsWhileCondemned: 0,
+    }));
+    this.#simulator = parts.simulator;
+    this.#coverage = parts.coverage;
+    this.#now = parts.now;
+    this.#database = new DatabaseSync(parts.database);
+    this.#rows = this.#database.prepare(
+      'select id, client_id, provider, generation, state, reason, refresh_fingerprint, authorized_generation from oauth_tokens',
+    );
+    this.#candidates = this.#database.prepare(
+      "select token_fingerprint, state from grantry_candidates where grant_id = ? and state = 'untested'",
+    );
+    this.#events = this.#database.prepare('select type, reason from grantry_events where grant_id = ? order by seq');
+    this.#attempts = this.#database.prepare(
+      "select id from grantry_attempts where grant_id = ? and owner = ? and outcome = 'open' order by fence desc limit 1",
+    );
+  }
+
+  /** The attempt that an answer belongs to. */
+  openAttempt(grant: JudgedGrant, owner: string): string | null {
+    const found = grant.row === null ? undefined : this.#attempts.get(grant.row.id, owner);
+    return found === undefined ? null : String(found['id']);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** Vault and judge must call tokens by the same names. */
+  nameTokens(fingerprint: (refreshToken: string) => string): void {
+    this.#fingerprint = fingerprint;
+  }
+
+  violated(what: string): void {
+    if (this.violations.length < 20) this.violations.push(`${(this.#now() / 1_000).toFixed(3)} s: ${what}`);
+  }
+
+  grantOf(tenant: string, provider: string): JudgedGrant | undefined {
+    return this.grants.find((grant) => grant.tenant === tenant && grant.provider === provider);
+  }
+
+  ownerOf(refreshToken: string): JudgedGrant | undefined {
+    return this.#byRefresh.get(refreshToken);
+  }
+
+  familyOf(refreshToken: string): string | undefined {
+    return this.#byRefresh.get(refreshToken)?.tokens.get(refreshToken)?.family;
+  }
+
+  /** The provider made tokens for a grant. */
+  issued(grant: JudgedGrant, tokens: { refreshToken: string; accessToken: string; delivered: boolean }): void {
+    const { refreshToken, accessToken, delivered } = tokens;
+    if (accessToken !== '') this.#byAccess.set(accessToken, { grant, refresh: refreshToken });
+    const known = grant.tokens.get(refreshToken);
+    if (known !== undefined) {
+      known.delivered ||= delivered;
+      return;
+    }
+    this.#byRefresh.set(refreshToken, grant);
+    const family = this.#simulator.familyOf(refreshToken)?.id ?? '?';
+    const issuedAt = this.#now();
+    grant.tokens.set(refreshToken, {
+      value: refreshToken,
+      family,
+      issuedAt,
+      delivered,
+      vanished: false,
+      stored: false,
+    });
+  }
+
+  /** An answer with this token came to a process. */
+  arrived(grant: JudgedGrant, refreshToken: string): void {
+    const token = grant.tokens.get(refreshToken);
+    if (token !== undefined) token.delivered = true;
+  }
+
+  /** An answer with this token will never come to anybody who can keep it. */
+  lost(grant: JudgedGrant, refreshToken: string): void {
+    const token = grant.tokens.get(refreshToken);
+    if (token === undefined || token.stored) return;
+    const before = grant.excuses.get('answer_lost') ?? Number.POSITIVE_INFINITY;
+    grant.excuses.set('answer_lost', Math.min(before, token.issuedAt));
+    this.#coverage.count('answers lost');
+  }
+
+  isStored(refreshToken: string): boolean {
+    return this.#byRefresh.get(refreshToken)?.tokens.get(refreshToken)?.stored === true;
+  }
+
+  /** Looks at all rows; called after every commit. */
+  look(): void {
+    this.#nameNewTokens();
+    for (const raw of this.#rows.all()) {
+      const grant = this.grantOf(String(raw['client_id']), String(raw['provider']));
+      if (grant === undefined) {
+        this.violated(`a row of nobody appeared: ${String(raw['client_id'])}`);
+        continue;
+      }
+      this.#lookAt(grant, {
+        id: String(raw['id']),
+        generation: Number(raw['generation']),
+        state: String(raw['state']),
+        reason: raw['reason'] === null ? null : String(raw['reason']),
+        fingerprint: raw['refresh_fingerprint'] === null ? null : String(raw['refresh_fingerprint']),
+        authorizedGeneration: Number(raw['authorized_generation']),
+      });
+    }
+  }
+
+  #lookAt(grant: JudgedGrant, row: SeenRow): void {
+    const before = grant.row;
+    grant.row = row;
+    for (const candidate of this.#candidates.all(row.id)) {
+      this.#markStored(grant, String(candidate['token_fingerprint']));
+    }
+    const refreshToken = row.fingerprint === null ? undefined : this.#byFingerprint.get(row.fingerprint);
+    if (row.state !== 'disconnected') this.#checkToken(grant, before, row, refreshToken);
+    if (before === null) return;
+    if (row.generation < before.generation) this.violated(`I3: the generation of ${nameOf(grant)} went back`);
+    if (row.state === before.state && row.generation === before.generation) return;
+    if (row.state === 'disconnected') grant.disconnectedAt = this.#now();
+    else if (before.state === 'disconnected') grant.disconnectedAt = null;
+    if (row.authorizedGeneration !== before.authorizedGeneration) {
+      for (const excuse of ['answer_lost', 'lied', 'revoked_by_user'] as const) grant.excuses.delete(excuse);
+    }
+    const dies = row.state === 'reauthorization_required' && before.state !== row.state;
+    if (dies) this.#checkDeath(grant, row);
+    if (row.state !== 'reauthorization_required') grant.requestsWhileCondemned = 0;
+  }
+
+  /** The row's token is one that the provider made for this very grant, and only an authorization changes the family. */
+  #checkToken(grant: JudgedGrant, before: SeenRow | null, row: SeenRow, refreshToken: string | undefined): void {
+    const owner = refreshToken === undefined ? undefined : this.#byRefresh.get(refreshToken);
+    if (refreshToken === undefined || owner === undefined) {
+      this.violated(`${nameOf(grant)} holds a token that the provider never made for us`);
+      return;
+    }
+    if (owner !== grant) this.violated(`I7: ${nameOf(grant)} holds a token of ${nameOf(owner)}`);
+    const token = grant.tokens.get(refreshToken);
+    if (token === undefined) return;
+    token.stored = true;
+    token.delivered = true;
+    const authorized = before === null || row.authorizedGeneration !== before.authorizedGeneration;
+    if (grant.family !== null && grant.family !== token.family && !authorized) {
+      this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);
+    }
+    grant.family = token.family;
+  }
+
+  /** I4: nobody is declared dead while a token in the database is alive at the provider. */
+  #checkDeath(grant: JudgedGrant, row: SeenRow): void {
+    grant.condemnations += 1;
+    this.#coverage.count(`condemned: ${row.reason ?? 'no reason'}`);
+    const alive = this.#livingTokens(grant).filter((token) => token.stored);
+    if (alive.length === 0 || grant.excuses.has('wild')) return;
+    if (grant.excuses.has('lied')) {
+      this.#coverage.count('condemned by a lie');
+      return;
+    }
+    this.violated(`I4: ${nameOf(grant)} was condemned (${row.reason ?? '-'}) with a living token in the database`);
+  }
+
+  /** Tokens of the present authorization that came to us, were not lost since, and would be granted now. */
+  #livingTokens(grant: JudgedGrant): KnownToken[] {
+    return [...grant.tokens.values()].filter(
+      (token) =>
+        token.family === grant.family && token.delivered && !token.vanished && this.#simulator.isAlive(token.value),
+    );
+  }
+
+  livingTokens(grant: JudgedGrant): readonly KnownToken[] {
+    return this.#livingTokens(grant);
+  }
+
+  /** A process died: tokens that it alone knew are gone. `kept` says which attempts have an answer in the spool. */
+  died(carried: readonly { grant: JudgedGrant; refreshToken: string; inSpool: boolean }[]): void {
+    for (const { grant, refreshToken, inSpool } of carried) {
+      const token = grant.tokens.get(refreshToken);
+      if (token === undefined || token.stored || inSpool) continue;
+      token.vanished = true;
+      this.lost(grant, refreshToken);
+      this.#coverage.count('answers that died with their process');
+    }
+  }
+
+  /** A caller was given a token. */
+  handedOut(grant: JudgedGrant, token: { accessToken: string; generation: number }): void {
+    const known = this.#byAccess.get(token.accessToken);
+    if (known === undefined) this.violated(`${nameOf(grant)} gave out a token that the provider never made`);
+    else if (known.grant !== grant)
+      this.violated(`I7: a caller of ${nameOf(grant)} got a token of ${nameOf(known.grant)}`);
+    if (grant.row !== null && token.generation > grant.row.generation) {
+      this.violated(`${nameOf(grant)} gave out generation ${token.generation} before it was saved`);
+    }
+  }
+
+  /** Somebody uses an access token at the provider's API. */
+  used(accessToken: string): void {
+    const known = this.#byAccess.get(accessToken);
+    if (known === undefined) return;
+    const token = known.grant.tokens.get(known.refresh);
+    if (token?.stored === false) this.violated(`a token of ${nameOf(known.grant)} was used before it was saved`);
+  }
+
+  events(grant: JudgedGrant): readonly { type: string; reason: string | null }[] {
+    if (grant.row === null) return [];
+    return this.#events.all(grant.row.id).map((event) => ({
+      type: String(event['type']),
+      reason: event['reason'] === null ? null : String(event['reason']),
+    }));
+  }
+
+  #markStored(grant: JudgedGrant, fingerprint: string): void {
+    const value = this.#byFingerprint.get(fingerprint);
+    const token = value === undefined ? undefined : grant.tokens.get(value);
+    if (token === undefined) return;
+    token.stored = true;
+    token.delivered = true;
+  }
+
+  #nameNewTokens(): void {
+    if (this.#fingerprint === null) return;
+    for (const { tokens } of this.grants) {
+      for (const token of tokens.values()) {
+        if (this.#named.has(token.value)) continue;
+        this.#named.add(token.value);
+        this.#byFingerprint.set(this.#fingerprint(token.value), token.value);
+      }
+    }
+  }
+}
+
+export function nameOf(grant: GrantPlan): string {
+  return `${grant.tenant}/${grant.provider}`;
+}

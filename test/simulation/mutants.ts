@@ -1,0 +1,142 @@
+/** A piece of a source file, which must be there exactly once, and what is put in its place. */
+export interface Edit {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** One guard taken out of the source, as it is loaded; the files stay as they are. */
+export interface Mutation {
+  readonly name: string;
+  /** The guard, in a few words. */
+  readonly guard: string;
+  readonly edits: readonly Edit[];
+}
+
+const saveByFence: Edit = {
+  file: '/src/storage/leases.ts',
+  from: "    .where('lease_fence', '=', lease.fence)\n    .where('generation', '=', lease.generation)\n    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+  to: "    .where('generation', '=', lease.generation)\n    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+};
+
+const saveByGeneration: Edit = {
+  ...saveByFence,
+  to: "    .where('lease_fence', '=', lease.fence)\n    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+};
+
+const blindSave: Edit = {
+  ...saveByFence,
+  to: "    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+};
+
+/** Every guard of the protocol, each taken out alone. */
+export const mutations: readonly Mutation[] = [
+  { name: 'fence', guard: 'the save asks for the fence of the lease', edits: [saveByFence] },
+  { name: 'generation', guard: 'the save asks for the generation that was spent', edits: [saveByGeneration] },
+  { name: 'blind-save', guard: 'the save asks for fence and generation', edits: [blindSave] },
+  {
+    name: 'candidates',
+    guard: 'an answer that came too late is parked as a candidate',
+    edits: [
+      {
+        file: '/src/vault/save-tokens.ts',
+        from: '    if (!saved || row === undefined) {\n      return parkTokens(',
+        to: "    if (!saved || row === undefined) {\n      if (globalThis.process !== undefined) return 'nothing';\n      return parkTokens(",
+      },
+    ],
+  },
+  {
+    name: 'save-before-use',
+    guard: 'nobody uses a token before it is saved',
+    edits: [
+      {
+        file: '/src/vault/refresh.ts',
+        from: '    // Point of no return, second half: the answer is here and nowhere else.\n',
+        to:
+          '    const early = /"access_token":"([^"]+)"/.exec(answer.body?.reveal() ?? \'\')?.[1];\n' +
+          "    if (early !== undefined) await context.world.fetch(`${new URL(plan.definition.endpoints.token).origin}/api/organization`, { method: 'GET', headers: { authorization: `Bearer ${early}` } }).catch(() => {});\n",
+      },
+    ],
+  },
+  {
+    name: 'intent',
+    guard: 'the intent to spend a token is written before it is spent',
+    edits: [
+      {
+        file: '/src/vault/claim.ts',
+        from: '  await insertAttempt(tx, now, {',
+        to: '  if (globalThis.process === undefined) await insertAttempt(tx, now, {',
+      },
+    ],
+  },
+  {
+    name: 'lease-length',
+    guard: 'where a replay kills, the lease outlives the answer deadline',
+    edits: [
+      {
+        file: '/src/vault/refresh-plan.ts',
+        from: '  const { rotation, overlapSeconds } = definition.refreshToken;\n',
+        to: "  if (globalThis.process !== undefined) return 'renewed';\n  const { rotation, overlapSeconds } = definition.refreshToken;\n",
+      },
+      {
+        file: '/src/vault/lease.ts',
+        from: "  if (kind === 'renewed') {\n    renew()",
+        to: '  if (globalThis.process === undefined) {\n    renew()',
+      },
+    ],
+  },
+  {
+    name: 'suspect',
+    guard: 'a first refusal is confirmed before it counts',
+    edits: [
+      {
+        file: '/src/vault/verdict.ts',
+        from: "  if (row.state !== 'suspect') return { state: 'suspect', reason, retryInMs: evidence.confirmMs };",
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'spool',
+    guard: 'the raw answer is kept in a flushed file before anything else',
+    edits: [
+      {
+        file: '/src/vault/refresh.ts',
+        from: '    await plan.slot.keep(claim.head, plan.tenantKeys, answer);',
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'reauthorization-fence',
+    guard: 'answers to an authorization that is over are not tried again',
+    edits: [
+      {
+        file: '/src/vault/save-tokens.ts',
+        from: '  if (known || generation < row.authorized_generation) {',
+        to: '  if (known) {',
+      },
+      {
+        file: '/src/storage/candidates.ts',
+        from: "    .where('state', '=', 'untested')\n    .where('generation', '>=', grant.authorizedGeneration)",
+        to: "    .where('state', '=', 'untested')",
+      },
+    ],
+  },
+  {
+    name: 'reauthorization-lease',
+    guard: 'a new authorization takes the lease away from the refresh of the old one, as the next generation',
+    edits: [
+      {
+        file: '/src/storage/grants.ts',
+        from: '      lease_fence: seen.lease_fence + 1,\n      condemned_at',
+        to: '      condemned_at',
+      },
+      {
+        file: '/src/vault/store-tokens.ts',
+        from: 'const generation = (old?.generation ?? 0) + 1;',
+        to: 'const generation = old?.generation ?? 1;',
+      },
+    ],
+  },
+];

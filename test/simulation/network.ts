@@ -1,0 +1,327 @@
+import type { WorldRequest } from '../../src/base/world.ts';
+import { type FaultEffect, type Simulator } from '../../src/simulator/index.ts';
+import type { Dice } from './dice.ts';
+import type { JudgedGrant } from './judge.ts';
+import type { Life } from './life.ts';
+import type { Simulation } from './simulation.ts';
+
+/** A request for tokens of a grant that is known to be under way: what the judge looks at for I1. */
+export interface Flight {
+  readonly grant: JudgedGrant;
+  readonly life: Life;
+  readonly refreshToken: string;
+  readonly sentAt: number;
+  state: 'on its way' | 'answered' | 'over';
+}
+
+/** How long after its sender died a request may still arrive. Less than a renewed lease still lasts by then. */
+const afterDeathMs = 2_000;
+/** A provider that takes longer than this to look at a request never looks at it. */
+const slowRequestMsMax = 40_000;
+
+/**
+ * The network between the processes and the simulated providers: it is slow, loses requests and answers, and delivers
+ * late. The provider acts in one step when a request arrives.
+ */
+export class Network {
+  readonly flights = new Set<Flight>();
+  readonly #calls = new Set<Call>();
+  /** Answers that arrived and are not known to be stored, by the life that has them. */
+  readonly carried = new Map<Life, { grant: JudgedGrant; refreshToken: string; attemptId: string | null }[]>();
+  readonly #simulation: Simulation;
+  readonly #simulator: Simulator;
+  readonly #dice: Dice;
+
+  constructor(simulation: Simulation, simulator: Simulator, dice: Dice) {
+    this.#simulation = simulation;
+    this.#simulator = simulator;
+    this.#dice = dice;
+  }
+
+  connectMs(): number {
+    return this.#dice.chance(0.02) ? this.#dice.between(500, 9_000) : this.#dice.between(1, 40);
+  }
+
+  async send(life: Life, url: string, init: WorldRequest): Promise<Response> {
+    const parameters = new URLSearchParams(typeof init.body === 'string' ? init.body : '');
+    const grant = this.#grantOf(parameters);
+    const isRefresh = parameters.get('grant_type') === 'refresh_token';
+    const flight = isRefresh && grant !== undefined ? this.#takeOff(grant, life, parameters) : null;
+    const authorization = new Headers(init.headers).get('authorization');
+    if (authorization?.startsWith('Bearer ') === true) this.#simulation.judge.used(authorization.slice(7));
+    return new Promise<Response>((resolve, reject) => {
+      const call = new Call(life, resolve, reject, flight);
+      this.#calls.add(call);
+      init.signal?.addEventListener('abort', () => call.fail(init.signal?.reason), { once: true });
+      const request = new Request(url, {
+        method: init.method,
+        headers: init.headers,
+        body: typeof init.body === 'string' ? init.body : null,
+        redirect: 'manual',
+      });
+      this.#carry(call, request, { grant, isToken: parameters.has('grant_type') });
+    });
+  }
+
+  /** A process is gone: nobody waits for its answers any more. */
+  died(life: Life): void {
+    for (const call of this.#calls) if (call.life === life) call.drop();
+    const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId }) => ({
+      grant,
+      refreshToken,
+      inSpool: attemptId !== null && this.#simulation.isSpooled(attemptId),
+    }));
+    this.carried.delete(life);
+    this.#simulation.judge.died(carried);
+  }
+
+  #carry(call: Call, request: Request, about: { grant: JudgedGrant | undefined; isToken: boolean }): void {
+    const { scheduler } = this.#simulation;
+    const { life } = call;
+    if (this.#strikes('reset_before', about.isToken)) {
+      call.arriveAfter(this.#simulation, this.#dice.between(1, 3_000), 'reset', () => call.fail(lostConnection()));
+      call.over();
+      return;
+    }
+    const slow = this.#strikes('slow_request', about.isToken);
+    const ms = slow ? this.#dice.between(1_000, slowRequestMsMax) : this.#dice.between(2, 120);
+    const dueAt = scheduler.now + ms;
+    const deliver = (): void => {
+      // A request whose sender died arrives soon or never.
+      if (life.dead && dueAt > life.diedAt + afterDeathMs) call.over();
+      else this.#process(call, request, about);
+    };
+    scheduler.after(ms, null, `request of ${life.name} arrives`, deliver);
+  }
+
+  /** The provider acts; what it says goes back, or gets lost. */
+  #process(call: Call, request: Request, about: { grant: JudgedGrant | undefined; isToken: boolean }): void {
+    const { scheduler, judge, coverage } = this.#simulation;
+    const effect = about.isToken ? this.#effectFor(about.grant) : null;
+    const fault = effect === null ? null : this.#simulator.addFault({ endpoint: 'token', effect });
+    let answered = false;
+    const seen = this.#simulator.history.total;
+    const act = async (): Promise<void> => {
+      const response = await this.#simulator.fetch(request);
+      const body = Buffer.from(await response.arrayBuffer());
+      answered = true;
+      if (fault !== null) this.#simulator.removeFault(fault);
+      const tokens = this.#learn(about, body, seen);
+      if (call.flight?.state === 'on its way') call.flight.state = 'answered';
+      this.#answer(call, { status: response.status, headers: response.headers, body, tokens });
+    };
+    act().catch((error: unknown) => judge.violated(`the simulator failed: ${String(error)}`));
+    scheduler.after(0, null, 'provider acts', () => {
+      if (!answered) judge.violated('the simulator did not answer at once');
+      coverage.count('provider calls');
+    });
+  }
+
+  /** Which fault the provider itself has with this request. */
+  #effectFor(grant: JudgedGrant | undefined): FaultEffect | null {
+    const { excuses } = grant ?? { excuses: undefined };
+    if (this.#simulation.isLying()) {
+      excuses?.set('lied', this.#simulation.scheduler.now);
+      return { kind: 'error', error: 'invalid_grant' };
+    }
+    if (this.#strikes('throttle', true, 0.06)) return { kind: 'throttle' };
+    if (this.#strikes('status_before', true))
+      return { kind: 'status', status: this.#dice.pick([500, 503]), when: 'before' };
+    if (this.#strikes('status_after', true))
+      return { kind: 'status', status: this.#dice.pick([500, 502]), when: 'after' };
+    return null;
+  }
+
+  #answer(
+    call: Call,
+    answer: {
+      status: number;
+      headers: Headers;
+      body: Buffer;
+      tokens: { grant: JudgedGrant; refreshToken: string } | null;
+    },
+  ): void {
+    const { judge } = this.#simulation;
+    const { tokens } = answer;
+    const isToken = call.flight !== null || tokens !== null;
+    const lost = (): void => {
+      if (tokens !== null) judge.lost(tokens.grant, tokens.refreshToken);
+    };
+    if (tokens !== null && answer.status >= 500) lost();
+    if (call.ended || call.life.dead) {
+      lost();
+      call.over();
+      return;
+    }
+    if (this.#strikes('hang', isToken)) {
+      lost();
+      return;
+    }
+    if (this.#strikes('reset_after', isToken)) {
+      lost();
+      call.arriveAfter(this.#simulation, this.#dice.between(1, 5_000), 'reset', () => call.fail(lostConnection()));
+      return;
+    }
+    const slow = this.#strikes('slow_answer', isToken);
+    const ms = slow ? this.#dice.between(2_000, 95_000) : this.#dice.between(2, 150);
+    const cut = this.#strikes('cut', isToken);
+    call.onDrop = lost;
+    call.arriveAfter(this.#simulation, ms, `answer ${answer.status}`, () => {
+      if (tokens !== null && !cut && answer.status < 500) this.#arrived(call.life, tokens);
+      if (tokens !== null && cut) lost();
+      call.succeed(responseOf(answer, cut));
+    });
+  }
+
+  /** Which refresh token the provider made, by its own book: the answer may be replaced by a fault. */
+  #learn(
+    about: { grant: JudgedGrant | undefined; isToken: boolean },
+    body: Buffer,
+    seen: number,
+  ): { grant: JudgedGrant; refreshToken: string } | null {
+    if (!about.isToken || about.grant === undefined) return null;
+    const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
+    if (event?.outcome !== 'issued' || event.family === undefined) return null;
+    const current = this.#simulator.currentRefreshToken(event.family);
+    if (current === null) return null;
+    const { judge } = this.#simulation;
+    judge.issued(about.grant, { refreshToken: current, accessToken: accessTokenIn(body), delivered: false });
+    return { grant: about.grant, refreshToken: current };
+  }
+
+  #arrived(life: Life, tokens: { grant: JudgedGrant; refreshToken: string }): void {
+    const { judge } = this.#simulation;
+    judge.arrived(tokens.grant, tokens.refreshToken);
+    const carried = this.carried.get(life) ?? [];
+    carried.push({ ...tokens, attemptId: judge.openAttempt(tokens.grant, life.owner?.id ?? '') });
+    this.carried.set(life, carried);
+  }
+
+  #grantOf(parameters: URLSearchParams): JudgedGrant | undefined {
+    const refreshToken = parameters.get('refresh_token');
+    if (refreshToken !== null) return this.#simulation.judge.ownerOf(refreshToken);
+    const code = parameters.get('code');
+    return code === null ? undefined : this.#simulation.codes.get(code);
+  }
+
+  /** I1: where a second request could kill the grant, there is never one while the first is under way. */
+  #takeOff(grant: JudgedGrant, life: Life, parameters: URLSearchParams): Flight {
+    const { judge, scheduler, coverage } = this.#simulation;
+    const refreshToken = parameters.get('refresh_token') ?? '';
+    const flight: Flight = { grant, life, refreshToken, sentAt: scheduler.now, state: 'on its way' };
+    for (const other of this.flights) {
+      if (other.grant !== grant || other.state === 'over') continue;
+      // A new authorization does not wait for what is under way for the old one.
+      if (judge.familyOf(other.refreshToken) !== judge.familyOf(refreshToken)) continue;
+      if (!this.#simulation.isStrict(grant)) coverage.count('replays beside a request under way');
+      else if (!grant.excuses.has('wild') && isUnderWay(other, scheduler.now)) {
+        judge.violated(
+          `I1: two requests for ${grant.tenant}/${grant.provider} were under way, of ${other.life.name} and ${life.name}`,
+        );
+      }
+    }
+    if (grant.row?.state === 'reauthorization_required') grant.requestsWhileCondemned += 1;
+    scheduler.note(life, `sends a refresh for ${grant.tenant}/${grant.provider}`);
+    this.flights.add(flight);
+    return flight;
+  }
+
+  #strikes(kind: Parameters<Simulation['strikes']>[0], applies: boolean, share = 0.08): boolean {
+    return applies && this.#simulation.strikes(kind, share);
+  }
+}
+
+/** Not yet looked at by the provider, or its answer on the way to somebody who waits for it. */
+function isUnderWay(flight: Flight, now: number): boolean {
+  if (flight.state === 'on its way') return !flight.life.dead;
+  return !flight.life.dead && !flight.life.paused && now - flight.sentAt < 90_000;
+}
+
+/** One request, as its sender sees it: it ends once. */
+class Call {
+  readonly life: Life;
+  readonly flight: Flight | null;
+  readonly #resolve: (response: Response) => void;
+  readonly #reject: (reason: unknown) => void;
+  ended = false;
+  /** The answer will reach nobody: the sender stopped waiting, or died. */
+  onDrop: (() => void) | null = null;
+
+  constructor(
+    life: Life,
+    resolve: (response: Response) => void,
+    reject: (reason: unknown) => void,
+    flight: Flight | null,
+  ) {
+    this.life = life;
+    this.flight = flight;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  succeed(response: Response): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.over();
+    this.#resolve(response);
+  }
+
+  fail(reason: unknown): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (this.flight?.state === 'answered') this.over();
+    this.onDrop?.();
+    this.#reject(reason);
+  }
+
+  /** The sender died. A request that is on its way may arrive all the same. */
+  drop(): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (this.flight?.state === 'answered') this.over();
+    this.onDrop?.();
+  }
+
+  /** Nothing of it is under way any more, whatever the sender still waits for. */
+  over(): void {
+    if (this.flight !== null) this.flight.state = 'over';
+  }
+
+  arriveAfter(simulation: Simulation, ms: number, what: string, arrive: () => void): void {
+    simulation.scheduler.after(ms, this.life, `${what} comes`, () => {
+      if (!this.ended) arrive();
+    });
+  }
+}
+
+function accessTokenIn(body: Buffer): string {
+  try {
+    const answer: unknown = JSON.parse(body.toString('utf8'));
+    const token: unknown = typeof answer === 'object' && answer !== null ? Reflect.get(answer, 'access_token') : null;
+    return typeof token === 'string' ? token : '';
+  } catch {
+    return '';
+  }
+}
+
+function responseOf(answer: { status: number; headers: Headers; body: Buffer }, cut: boolean): Response {
+  const headers = new Headers(answer.headers);
+  const bodyless = answer.status === 204 || answer.status === 304;
+  if (!cut || answer.body.length === 0) {
+    return new Response(bodyless ? null : new Uint8Array(answer.body), { status: answer.status, headers });
+  }
+  const half = answer.body.subarray(0, Math.ceil(answer.body.length / 2));
+  let sent = false;
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (sent) controller.error(lostConnection());
+      else controller.enqueue(new Uint8Array(half));
+      sent = true;
+    },
+  });
+  return new Response(stream, { status: answer.status, headers });
+}
+
+function lostConnection(): Error {
+  return new Error('the connection was reset');
+}

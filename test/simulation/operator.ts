@@ -1,0 +1,155 @@
+import { isGrantryError } from '../../src/base/errors.ts';
+import type { Vault } from '../../src/vault/types.ts';
+import { describe } from './callers.ts';
+import type { Dice } from './dice.ts';
+import type { JudgedGrant } from './judge.ts';
+import type { Life } from './life.ts';
+import { redirectUri, type Simulation } from './simulation.ts';
+import type { FaultKind } from './swarm.ts';
+
+/** What happens to processes, clocks and grants from outside, at times that the seed decides. */
+export class Operator {
+  readonly #simulation: Simulation;
+  readonly #dice: Dice;
+
+  constructor(simulation: Simulation, dice: Dice) {
+    this.#simulation = simulation;
+    this.#dice = dice;
+  }
+
+  plan(): void {
+    this.#often('crash', 35_000, () => this.#withLife((life) => this.#simulation.kill(life, 'crash')));
+    this.#often('pause', 35_000, () => this.#withLife((life) => this.#simulation.pause(life, this.#pauseMs())));
+    this.#often('restart', 60_000, () => this.#withLife((life) => this.#restart(life)));
+    this.#often('power', 150_000, () => this.#simulation.powerFails());
+    this.#often('store_outage', 50_000, () => this.#storeGoesDown());
+    this.#once('lie', () => this.#lie(this.#dice.between(1_000, 22_000)));
+    this.#once('long_lie', () => this.#lie(this.#dice.between(40_000, 200_000)));
+    this.#often('clock_jump', 60_000, () => this.#jump(this.#dice.whole(-1_500, 1_500)));
+    this.#once('wild_clock_jump', () => this.#jumpWildly());
+    this.#often('reauthorize', 70_000, () => this.#withGrant((life, grant) => this.#reauthorize(life, grant)));
+    this.#often('disconnect', 120_000, () => this.#withGrant((life, grant) => this.#disconnect(life, grant)));
+    this.#often('revoked_by_user', 150_000, () => this.#revoke(this.#dice.pick(this.#simulation.judge.grants)));
+  }
+
+  #often(kind: FaultKind, meanMs: number, happen: () => void): void {
+    const weight = this.#simulation.plan.faults[kind];
+    if (weight === 0) return;
+    const next = (): void => {
+      this.#simulation.scheduler.after(this.#dice.exponential(meanMs / weight), null, kind, () => {
+        if (!this.#simulation.chaos) return;
+        this.#simulation.coverage.count(`fault: ${kind}`);
+        happen();
+        next();
+      });
+    };
+    next();
+  }
+
+  #once(kind: FaultKind, happen: () => void): void {
+    const { plan, scheduler, coverage } = this.#simulation;
+    if (plan.faults[kind] === 0) return;
+    scheduler.after(this.#dice.between(2_000, plan.chaosMs * 0.8), null, kind, () => {
+      coverage.count(`fault: ${kind}`);
+      happen();
+    });
+  }
+
+  #withLife(act: (life: Life) => void): void {
+    const alive = this.#simulation.lives.filter((life) => life !== undefined && !life.dead);
+    const life = alive.length === 0 ? undefined : this.#dice.pick(alive);
+    if (life !== undefined) act(life);
+  }
+
+  #withGrant(act: (life: Life, grant: JudgedGrant) => Promise<void>): void {
+    this.#withLife((life) => {
+      if (life.vault === undefined || life.paused) return;
+      act(life, this.#dice.pick(this.#simulation.judge.grants)).catch((error: unknown) => {
+        if (!isGrantryError(error))
+          this.#simulation.judge.violated(`an administrator's call failed: ${describe(error)}`);
+        else if (error.code === 'internal' || error.code === 'integrity_failed') {
+          this.#simulation.judge.violated(`an administrator's call failed with ${error.code}: ${error.message}`);
+        } else this.#simulation.coverage.count(`administrator got ${error.code}`);
+      });
+    });
+  }
+
+  /** Short as a collector's, or long as a laptop's lid. */
+  #pauseMs(): number {
+    return this.#dice.chance(0.3) ? this.#dice.between(100_000, 200_000) : this.#dice.exponential(7_000);
+  }
+
+  #storeGoesDown(): void {
+    const until = this.#simulation.scheduler.now + this.#dice.exponential(9_000);
+    const all = this.#dice.chance(0.4);
+    for (const life of this.#simulation.lives) {
+      if (life !== undefined && (all || this.#dice.chance(0.4))) life.storeDownUntil = until;
+    }
+  }
+
+  #lie(ms: number): void {
+    this.#simulation.lyingUntil = Math.max(this.#simulation.lyingUntil, this.#simulation.scheduler.now + ms);
+  }
+
+  /** Small jumps of the host's clock, as time services make them; their sum stays small too. */
+  #jump(ms: number): void {
+    if (Math.abs(this.#simulation.smallJumpsMs + ms) <= 3_000) this.#simulation.jumpClock(ms, 'small');
+  }
+
+  #jumpWildly(): void {
+    this.#simulation.jumpClock(this.#dice.between(-3_600_000, 3_600_000), 'wild');
+    for (const grant of this.#simulation.judge.grants) grant.excuses.set('wild', this.#simulation.scheduler.now);
+  }
+
+  /** An orderly end, and a new start. */
+  #restart(life: Life): void {
+    const { vault } = life;
+    if (vault === undefined || life.closing) return;
+    life.closing = true;
+    this.#close(life, vault).catch((error: unknown) =>
+      this.#simulation.judge.violated(`${life.name} could not close: ${describe(error)}`),
+    );
+  }
+
+  async #close(life: Life, vault: Vault): Promise<void> {
+    await life.workers?.stop();
+    await vault.close();
+    this.#simulation.coverage.count('orderly restarts');
+    this.#simulation.finish(life);
+  }
+
+  async #reauthorize(life: Life, grant: JudgedGrant): Promise<void> {
+    const { vault } = life;
+    const key = { tenant: grant.tenant, provider: grant.provider };
+    if (vault === undefined || life.closing) return;
+    if (this.#dice.chance(0.5)) {
+      await vault.storeTokens(key, this.#simulation.consent(grant));
+      this.#simulation.coverage.count('re-authorized by storeTokens');
+      return;
+    }
+    const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
+    const location = (await this.#simulation.simulator.fetch(new Request(url, { redirect: 'manual' }))).headers.get(
+      'location',
+    );
+    const code = location === null ? null : new URL(location).searchParams.get('code');
+    if (location === null || code === null) throw new Error(`the provider gave no code: ${location ?? 'nothing'}`);
+    this.#simulation.codes.set(code, grant);
+    await life.sleep(this.#dice.between(100, 4_000));
+    await vault.completeAuthorization(location);
+    this.#simulation.coverage.count('re-authorized by completeAuthorization');
+  }
+
+  async #disconnect(life: Life, grant: JudgedGrant): Promise<void> {
+    if (life.vault === undefined || life.closing) return;
+    const { revocation } = await life.vault.disconnect({ tenant: grant.tenant, provider: grant.provider });
+    this.#simulation.coverage.count(`disconnected: ${revocation}`);
+  }
+
+  /** The tenant's user removes the application at the provider. */
+  #revoke(grant: JudgedGrant): void {
+    const living = this.#simulation.judge.livingTokens(grant)[0];
+    if (living === undefined) return;
+    this.#simulation.simulator.revoke(living.value);
+    grant.excuses.set('revoked_by_user', this.#simulation.scheduler.now);
+  }
+}

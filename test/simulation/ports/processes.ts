@@ -1,0 +1,46 @@
+import type { World } from '../../../src/base/world.ts';
+import type { Disk } from '../disk.ts';
+
+/** What the ports in front of file system and database need to know of a simulated process. */
+export interface PortProcess {
+  readonly disk: Disk;
+  now(): number;
+  /**
+   * A place where a process waits for the machine: other processes go on meanwhile, and it may be paused or die. Throws
+   * what is to fail here.
+   */
+  step(kind: StepKind, what: string): Promise<void>;
+  /** Called when a step was done and its outcome is about to reach the process. */
+  done(kind: StepKind, what: string): Promise<void>;
+  /** Handles that the operating system closes when the process dies. */
+  readonly handles: Set<{ close(): void }>;
+  /** Told after each commit, before the process knows of it. */
+  committed(): void;
+}
+
+export type StepKind = 'read' | 'write' | 'begin' | 'commit' | 'rollback' | 'disk' | 'flush';
+
+const byPath = new Map<string, PortProcess>();
+const byWorld = new WeakMap<World, PortProcess>();
+
+/** Files under `/name/` belong to this process; databases opened with this world too. */
+export function registerProcess(name: string, world: World, process: PortProcess): void {
+  byPath.set(name, process);
+  byWorld.set(world, process);
+}
+
+export function forgetProcesses(): void {
+  byPath.clear();
+}
+
+/** The process whose path this is, and where the file is on the disk that all processes of a host share. */
+export function processOf(path: string): { process: PortProcess; path: string } {
+  const [, name = '', ...rest] = path.split('/');
+  const process = byPath.get(name);
+  if (process === undefined) throw new Error(`no simulated process owns ${path}`);
+  return { process, path: `/${rest.join('/')}` };
+}
+
+export function processWith(world: World): PortProcess | undefined {
+  return byWorld.get(world);
+}

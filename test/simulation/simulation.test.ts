@@ -1,0 +1,71 @@
+/**
+ * Whole worlds from seeds, each in a process of its own: the ports in front of disk and database must be in place before
+ * the product is loaded.
+ */
+import { execFile } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+
+/** Seeds that once showed a defect of the vault, by what it was. */
+const regressions: readonly (readonly [what: string, seed: number])[] = [
+  ['a spool file that cannot be removed keeps the answer from being settled', 7],
+];
+
+it('repeats a run event for event', { timeout: 120_000 }, async () => {
+  const { output, failed } = await simulate(['--seed', '3']);
+  expect(output).toMatch(/^digest [0-9a-f]{64}$/m);
+  expect(failed).toBe(false);
+});
+
+it.each(regressions)('stays cured of: %s', { timeout: 120_000 }, async (_, seed) => {
+  const { output } = await simulate(['--seed', String(seed)]);
+  expect(output).not.toMatch(/VIOLATION.*/);
+});
+
+it('finds no violation in seeds that nobody has seen', { timeout: 150_000 }, async () => {
+  const from = randomInt(1_000_000, 1_000_000_000);
+  process.stdout.write(`simulated worlds from seed ${from}\n`);
+  const { output, failed } = await simulate([
+    '--from',
+    String(from),
+    '--seeds',
+    '300',
+    '--jobs',
+    '2',
+    '--minutes',
+    '0.7',
+  ]);
+  const ran = Number(/^(\d+) seeds from/m.exec(output)?.[1]);
+  expect(failed, output).toBe(false);
+  expect(ran).toBeGreaterThan(5);
+});
+
+it('sees a guard that is missing', { timeout: 150_000 }, async () => {
+  const { output, failed } = await simulate([
+    '--mutate',
+    '--mutation',
+    'save-before-use',
+    '--seeds',
+    '20',
+    '--jobs',
+    '1',
+  ]);
+  expect(output).toMatch(/was used before it was saved/);
+  expect(failed).toBe(false);
+});
+
+async function simulate(args: readonly string[]): Promise<{ output: string; failed: boolean }> {
+  try {
+    const { stdout } = await run(process.execPath, [main, ...args], { maxBuffer: 64 * 1_048_576 });
+    return { output: stdout, failed: false };
+  } catch (error) {
+    // execFile puts what a failed program said beside its error.
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    return { output: `${stdout}${stderr}`, failed: true };
+  }
+}

@@ -1,0 +1,52 @@
+/** Runs seeds one after the other in this process. Loaded after the hooks are in place. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemWorld } from '../../src/base/world.ts';
+import { migrate } from '../../src/storage/migrations.ts';
+import { openStore } from '../../src/storage/store.ts';
+import { type RunResult, Simulation } from './simulation.ts';
+
+export class SeedRunner implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #template: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+    this.#template = join(directory, 'template.db');
+  }
+
+  static async make(): Promise<SeedRunner> {
+    // The vault loads these when it first needs them: here before, since loading is real time.
+    await Promise.all([
+      import('../../src/vault/adopt.ts'),
+      import('../../src/vault/api.ts'),
+      import('../../src/vault/authorize.ts'),
+      import('../../src/vault/disconnect.ts'),
+      import('../../src/vault/health.ts'),
+      import('../../src/vault/recover.ts'),
+      import('../../src/vault/refresh.ts'),
+      import('../../src/vault/spool-replay.ts'),
+      import('../../src/vault/spool.ts'),
+      import('../../src/vault/store-tokens.ts'),
+    ]);
+    // Memory instead of a disk: the simulation decides itself what a crash leaves.
+    const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+    const runner = new SeedRunner(mkdtempSync(join(base, 'grantry-simulation-')));
+    const store = await openStore({ database: `sqlite:${runner.#template}`, world: systemWorld() });
+    await migrate(store, { mode: 'auto' });
+    await store.close();
+    return runner;
+  }
+
+  async run(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+    process.env['GRANTRY_SIMULATION_KEY'] = createHash('sha256').update('grantry simulation').digest('base64');
+    const simulation = new Simulation({ seed, directory: this.#directory, template: this.#template, trace });
+    return simulation.run(seed);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
