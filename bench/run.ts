@@ -1,17 +1,21 @@
-/** `npm run bench [hand-out | refresh | start-up]…`: measures, prints the tables, exits 1 below an aim. */
+/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider]…`: measures, prints the tables, exits 1 below an aim. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
 import { requirePackages, root } from '../scripts/steps.ts';
 import { benchHandOut } from './hand-out.ts';
+import { benchHerd } from './herd.ts';
 import { benchRefresh } from './refresh.ts';
 import { type Aim, judge } from './report.ts';
+import { benchSlowProvider } from './slow-provider.ts';
 import { benchStartUp } from './start-up.ts';
 
 const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
   'start-up': benchStartUp,
   refresh: benchRefresh,
   'hand-out': benchHandOut,
+  herd: benchHerd,
+  'slow-provider': benchSlowProvider,
 };
 
 requirePackages();

@@ -2,7 +2,8 @@
  * `npm run build`: the library compiled file by file into dist/, the command line bundled into dist/cli/.
  *
  * The command line is bundled because each file that a start has to find, read and compile costs time; what is loaded
- * by `await import()` stays a file of its own, read only when it is needed.
+ * by `await import()` stays a file of its own, read only when it is needed. It is CommonJS: finding and linking a module
+ * takes several times as long, and importing a built-in one evaluates everything that it exports.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,23 +18,10 @@ import { root } from './steps.ts';
 const made = `${root}.tmp/dist-${process.pid}`;
 const dist = `${root}dist`;
 
-/** What handing out a stored token runs through: kept together, since each file more is a look-up, a read and a link. */
-const hotFiles = ['src/cli/commands/token.ts', 'src/cli/context.ts', 'src/cli/output.ts', 'src/vault/open.ts'].map(
-  (file) => `${root}${file}`,
-);
-
-/**
- * `import { x } from 'node:fs'` evaluates everything that module exports, streams and all, to fill a namespace that
- * nobody looks at. Asking for the module itself does not.
- */
-const plainBuiltins: Plugin = {
-  name: 'plain-builtins',
-  renderChunk: (code) =>
-    code.replaceAll(/^import (.+?) from ["'](node:[\w/]+)["'];$/gm, (_, what: string, module: string) => {
-      const name = what.replace(/^\* as /, '').replaceAll(' as ', ': ');
-      if (what.includes(',') && !what.startsWith('{')) throw new Error(`the bundle imports ${what}`);
-      return `const ${name} = process.getBuiltinModule("${module}");`;
-    }),
+/** It asks for `performance` when it is loaded, and Node then loads all that measures performance: 3 ms of a start. */
+const quietLruCache: Plugin = {
+  name: 'quiet-lru-cache',
+  transform: (code, id) => (id.includes('/lru-cache/') ? code.replaceAll(/\bperformance\b/g, 'undefined') : null),
 };
 
 rmSync(made, { recursive: true, force: true });
@@ -60,28 +48,30 @@ async function bundleCommandLine(): Promise<void> {
     platform: 'node',
     // pg looks for its native twin at run time, and does without.
     external: (id) => isBuiltin(id) || id === 'pg-native',
+    plugins: [quietLruCache],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`the bundle is not clean: ${log.message}`);
     },
   };
-  const hot = await closureOf(hotFiles, settings);
-  const bundle = await rolldown({ ...settings, plugins: [plainBuiltins] });
+  // What every start runs through is one file: each more is a look-up and a read.
+  const hot = await closureOf(`${root}src/cli/main.ts`, settings);
+  const bundle = await rolldown(settings);
   const { output } = await bundle.write({
     dir: `${made}/cli`,
-    format: 'esm',
-    entryFileNames: '[name].js',
-    chunkFileNames: '[name]-[hash].js',
+    format: 'cjs',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name]-[hash].cjs',
     comments: false,
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
     codeSplitting: { groups: [{ name: 'hot', test: (id) => hot.has(id) }] },
+    minify: { compress: true, mangle: true, codegen: { removeWhitespace: true } },
   });
   await bundle.close();
   const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
   writeFileSync(`${made}/cli/THIRD-PARTY-LICENSES.txt`, licencesOf(modules));
 }
 
-/** These modules and whatever they import, without what they load later. */
-async function closureOf(files: readonly string[], settings: RolldownOptions): Promise<Set<string>> {
+/** A module and whatever it imports, without what they load later. */
+async function closureOf(file: string, settings: RolldownOptions): Promise<Set<string>> {
   const imports = new Map<string, readonly string[]>();
   const graph: Plugin = {
     name: 'graph',
@@ -89,7 +79,7 @@ async function closureOf(files: readonly string[], settings: RolldownOptions): P
       for (const id of this.getModuleIds()) imports.set(id, this.getModuleInfo(id)?.importedIds ?? []);
     },
   };
-  const bundle = await rolldown({ ...settings, plugins: [graph] });
+  const bundle = await rolldown({ ...settings, plugins: [quietLruCache, graph] });
   await bundle.generate({ format: 'esm' });
   await bundle.close();
   const reached = new Set<string>();
@@ -98,10 +88,7 @@ async function closureOf(files: readonly string[], settings: RolldownOptions): P
     reached.add(id);
     imports.get(id)?.forEach(follow);
   };
-  for (const file of files) {
-    if (!imports.has(file)) throw new Error(`${file} is not part of the command line`);
-    follow(file);
-  }
+  follow(file);
   return reached;
 }
 

@@ -42,16 +42,14 @@ function missed(name: string, settings: Record<string, number>, property: string
   return { name: `without ${name}`, settings, properties: [property], expected: 'fails' };
 }
 
-const pairs = [
-  { CRASH: 1, LOSS: 1 },
-  { CRASH: 1, PAUSE: 1 },
-  { LOSS: 1, PAUSE: 1 },
-  { CRASH: 2 },
-  { PAUSE: 2 },
-];
+const pairs = [{ CRASH: 1, LOSS: 1 }, { CRASH: 1, PAUSE: 1 }, { LOSS: 1, PAUSE: 1 }, { CRASH: 2 }, { PAUSE: 2 }];
 
 const configurations: Configuration[] = [
-  holds('none: crash, loss, pause and a false refusal at once', { ...none, CRASH: 1, LOSS: 1, PAUSE: 1, FALSE_NO: 1 }, survives),
+  holds(
+    'none: crash, loss, pause and a false refusal at once',
+    { ...none, CRASH: 1, LOSS: 1, PAUSE: 1, FALSE_NO: 1 },
+    survives,
+  ),
   ...pairs.map((pair) => holds(`timed_overlap: ${described(pair)}`, { ...overlap, ...pair }, survives)),
   ...pairs.map((pair) => holds(`retire_on_use: ${described(pair)}`, { ...retire, ...pair }, survives)),
   holds('strict: crash and loss', { ...strict, CRASH: 1, LOSS: 1 }, ['P1', 'P2', 'P3', 'P7', 'P8']),
@@ -74,7 +72,9 @@ const configurations: Configuration[] = [
 
 function described(pair: Record<string, number>): string {
   return Object.entries(pair)
-    .map(([fault, count]) => (count === 1 ? fault.toLowerCase() : `${count} ${fault === 'CRASH' ? 'crashes' : `${fault.toLowerCase()}s`}`))
+    .map(([fault, count]) =>
+      count === 1 ? fault.toLowerCase() : `${count} ${fault === 'CRASH' ? 'crashes' : `${fault.toLowerCase()}s`}`,
+    )
     .join(' and ');
 }
 
@@ -85,14 +85,18 @@ function isInstalled(program: string): boolean {
 /** Returns whether the properties hold, and how many states were looked at. */
 function check(directory: string, { settings, properties }: Configuration): { holds: boolean; states: number } {
   const all = { N: 2, R: 2, ...guards, ...faults, ...settings };
-  const defines = [...Object.entries(all).map(([name, value]) => `-D${name}=${value}`), ...properties.map((p) => `-D${p}`)];
+  const defines = [
+    ...Object.entries(all).map(([name, value]) => `-D${name}=${value}`),
+    ...properties.map((p) => `-D${p}`),
+  ];
   const options = { cwd: directory, encoding: 'utf8' as const };
   execFileSync('spin', ['-a', ...defines, join(root, 'model', 'refresh.pml')], options);
   execFileSync('cc', ['-O1', '-w', '-DSAFETY', '-o', 'pan', 'pan.c'], options);
   const output = execFileSync('./pan', ['-m500000', '-n'], options);
   const errors = /errors: (\d+)/.exec(output)?.[1];
   const states = /(\d+(?:e\+\d+)?) states, stored/.exec(output)?.[1];
-  if (errors === undefined || output.includes('max search depth too small')) throw new Error(`pan did not finish:\n${output}`);
+  if (errors === undefined || output.includes('max search depth too small'))
+    throw new Error(`pan did not finish:\n${output}`);
   return { holds: errors === '0', states: Number(states ?? 0) };
 }
 

@@ -68,7 +68,7 @@ function promisedFiles(): string[] {
     'LICENSE',
     'README.md',
     'bin/grantry.js',
-    'dist/cli/main.js',
+    'dist/cli/main.cjs',
   ];
 }
 

@@ -90,7 +90,7 @@ describe('compiled code', () => {
 
 function build(): void {
   mkdirSync(path.join(folder, 'dist', 'cli'), { recursive: true });
-  writeFileSync(path.join(folder, 'dist', 'cli', 'main.js'), "process.stdout.write('ran\\n');\n");
+  writeFileSync(path.join(folder, 'dist', 'cli', 'main.cjs'), "process.stdout.write('ran\\n');\n");
 }
 
 function run(args: string[], options: { node?: string | undefined } = {}) {

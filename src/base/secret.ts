@@ -1,4 +1,5 @@
-import { inspect } from 'node:util';
+/** What `util.inspect` looks for; its name is public, so that nothing needs to be loaded for it. */
+const inspectCustom = Symbol.for('nodejs.util.inspect.custom');
 
 /**
  * A value that must not be seen: a token, a client secret, a code, a key in text form.
@@ -31,7 +32,7 @@ export class Secret {
     return '[secret]';
   }
 
-  [inspect.custom](): string {
+  [inspectCustom](): string {
     return '[secret]';
   }
 }

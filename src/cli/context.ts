@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { existsSync, mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { systemWorld, type World } from '../base/world.ts';
+import { openVault } from '../vault/open.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
 import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
@@ -70,25 +70,21 @@ export async function openContextVault(
   options: VaultOptions = {},
   show: { quiet?: boolean } = {},
 ): Promise<Vault> {
-  const open = async (): Promise<Vault> => {
-    await makeUsualPlace(context.settings);
-    const { openVault } = await import('../vault/open.ts');
+  const open = (): Promise<Vault> => {
+    makeUsualPlace(context.settings);
     return openVault({ ...vaultOptions(context), ...options });
   };
   return show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open);
 }
 
 /** The home is made for the database that stands in it by default; a place that somebody named must be there. */
-async function makeUsualPlace({ home, database }: Settings): Promise<void> {
-  if (database === usualDatabase(home) && !existsSync(home)) await mkdir(home, { recursive: true, mode: 0o700 });
+function makeUsualPlace({ home, database }: Settings): void {
+  if (database === usualDatabase(home) && !existsSync(home)) mkdirSync(home, { recursive: true, mode: 0o700 });
 }
 
 /** False for a SQLite file that is not there yet; opening it would make it. */
 export async function databaseExists(context: Context): Promise<boolean> {
   const { database } = context.settings;
   if (!database.startsWith('sqlite:')) return true;
-  return stat(database.slice('sqlite:'.length)).then(
-    () => true,
-    () => false,
-  );
+  return existsSync(database.slice('sqlite:'.length));
 }

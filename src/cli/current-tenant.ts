@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkName } from '../base/ids.ts';
 import type { Context } from './context.ts';
@@ -35,24 +35,20 @@ export async function resolveTenant(
 /** The current tenant: from `--tenant` or `GRANTRY_TENANT`, else what `grantry use` has kept; `null` if there is none. */
 export async function currentTenant(settings: Settings): Promise<string | null> {
   if (settings.tenant !== undefined) return checkName('tenant', settings.tenant);
-  const kept = await readFile(fileOf(settings), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
+  try {
+    return checkName('tenant', readFileSync(fileOf(settings), 'utf8').trim());
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
-  });
-  return kept === null ? null : checkName('tenant', kept.trim());
+  }
 }
 
 /** Keeps the current tenant in the home, readable by its owner alone. */
 export async function keepCurrentTenant(settings: Settings, tenant: string): Promise<void> {
-  await mkdir(settings.home, { recursive: true, mode: 0o700 });
+  mkdirSync(settings.home, { recursive: true, mode: 0o700 });
   const draft = `${fileOf(settings)}.${process.pid}`;
-  const file = await open(draft, 'w', 0o600);
-  try {
-    await file.writeFile(`${tenant}\n`);
-  } finally {
-    await file.close();
-  }
-  await rename(draft, fileOf(settings));
+  writeFileSync(draft, `${tenant}\n`, { mode: 0o600 });
+  renameSync(draft, fileOf(settings));
 }
 
 function fileOf(settings: Settings): string {

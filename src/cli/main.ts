@@ -1,3 +1,7 @@
+import { handOutToken } from './commands/token.ts';
+import { contextFor } from './context.ts';
+import { reportError } from './errors.ts';
+import { flush } from './output.ts';
 import { recogniseToken } from './token-arguments.ts';
 
 // The entry of the program. Handing out a token is what scripts do all day: the plain forms of that call are recognised
@@ -8,10 +12,6 @@ async function run(words: readonly string[]): Promise<number> {
   try {
     const token = recogniseToken(words);
     if (token !== null) {
-      const [{ handOutToken }, { contextFor }] = await Promise.all([
-        import('./commands/token.ts'),
-        import('./context.ts'),
-      ]);
       await handOutToken(contextFor(token.flags), token);
     } else {
       const { runProgram } = await import('./program.ts');
@@ -19,7 +19,6 @@ async function run(words: readonly string[]): Promise<number> {
     }
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    const { reportError } = await import('./errors.ts');
     return reportError(error, wantsJson(words));
   }
 }
@@ -29,8 +28,12 @@ function wantsJson(words: readonly string[]): boolean {
   return words.slice(0, end === -1 ? words.length : end).includes('--json');
 }
 
-const exitCode = await run(process.argv.slice(2));
-const { flush } = await import('./output.ts');
-await flush();
-// Idle connections and unread standard input must not keep the program alive.
-process.exit(exitCode);
+async function main(): Promise<void> {
+  const exitCode = await run(process.argv.slice(2));
+  await flush();
+  // Idle connections and unread standard input must not keep the program alive.
+  process.exit(exitCode);
+}
+
+// The bundle is CommonJS, where nothing may be awaited at the top: that loads quicker than modules do.
+void main();

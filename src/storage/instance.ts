@@ -3,12 +3,12 @@ import { assert } from '../base/errors.ts';
 import type { StoreLocation } from './engine.ts';
 import type { InstanceTable, Schema } from './schema.ts';
 
-export type InstanceRow = Selectable<InstanceTable>;
+export type InstanceRow = Selectable<InstanceTable> & { last_seq: number | null };
 
 /** The table has this one row. */
 const theOne = 1;
 
-/** Reads what this database knows of itself; undefined before the vault was made. */
+/** Reads what this database knows of itself, and the number of its newest event; undefined before the vault was made. */
 export async function readInstance(db: Kysely<Schema>): Promise<InstanceRow | undefined> {
   return db
     .selectFrom('grantry_instance')
@@ -22,6 +22,12 @@ export async function readInstance(db: Kysely<Schema>): Promise<InstanceRow | un
       'quarantined_reason',
       'scrub_pending',
       'created_at',
+      // One statement for both: every start of every program asks for them.
+      (from) =>
+        from
+          .selectFrom('grantry_events')
+          .select(({ fn }) => fn.max('seq').as('seq'))
+          .as('last_seq'),
     ])
     .where('id', '=', theOne)
     .executeTakeFirst();

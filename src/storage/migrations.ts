@@ -1,5 +1,5 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import { assert, GrantryError } from '../base/errors.ts';
+import { assert, GrantryError, isGrantryError } from '../base/errors.ts';
 import { columnTypes } from './columns.ts';
 import { createGrantIndexes, createGrantTable } from './grant-table.ts';
 import { createVaultTables } from './migrations/0001-vault.ts';
@@ -62,8 +62,14 @@ export async function migrate(store: Store, options: MigrateOptions): Promise<Mi
 
 /** The version of Grantry's schema in this database; 0 when there is none. */
 export async function schemaVersion(store: Store): Promise<number> {
-  if (!(await hasTable(store.db, store.kind, 'grantry_schema'))) return 0;
-  return latestVersion(store.db);
+  try {
+    // Almost always the table is there: asking first would double what every start asks.
+    return await latestVersion(store.db);
+  } catch (error) {
+    if (isGrantryError(error, 'storage_unavailable') || (await hasTable(store.db, store.kind, 'grantry_schema')))
+      throw error;
+    return 0;
+  }
 }
 
 /** Whose the table of grants is: nobody made one yet, Grantry did, or another program. */

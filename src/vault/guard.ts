@@ -37,7 +37,6 @@ export class Guard {
   #reason: string | null = null;
   #checkedAt = 0;
   #rememberedAt = 0;
-  #writing: Promise<void> = Promise.resolve();
   #newest: SeenMark;
   #written: SeenMark | undefined;
   /** A promoted standby was found: what its tail lost is to be brought back from the spool. */
@@ -78,23 +77,16 @@ export class Guard {
     const now = this.#options.monotonic();
     if (now - this.#rememberedAt < recheckMs) return;
     this.#rememberedAt = now;
-    this.#writing = this.#writing.then(() => this.remember());
-  }
-
-  /** Writes what is not written yet. */
-  async close(): Promise<void> {
-    await this.#writing;
-    await this.remember();
+    this.remember();
   }
 
   /** Writes the mark if it moved. A home that cannot be written costs only the detection of older copies. */
-  async remember(): Promise<void> {
+  remember(options: { reset?: boolean } = {}): void {
     const { marks, instance, logger } = this.#options;
     if (this.#reason !== null || this.#newest.seq === 0 || this.#newest === this.#written) return;
-    const mark = this.#newest;
     try {
-      await marks.write(instance.vault_id, mark);
-      this.#written = mark;
+      marks.write(instance.vault_id, this.#newest, options);
+      this.#written = this.#newest;
     } catch {
       logger.warn('the newest event cannot be noted in the home', {});
     }
@@ -105,25 +97,23 @@ export class Guard {
     const { store, marks, installation } = this.#options;
     const instance = await readInstance(store.db);
     if (instance === undefined) throw new GrantryError('internal', 'the database forgot its identity');
-    const known = await marks.read(instance.vault_id);
+    const known = marks.read(instance.vault_id);
     const epoch = Math.max(instance.epoch, known?.epoch ?? 0) + 1;
     const place = await store.location();
     const name = installation ?? instance.installation;
     const adopted = await adoptInstance(store.db, { ...place, from: instance.epoch, epoch, installation: name });
     if (!adopted) throw new GrantryError('invalid_request', 'Somebody else has just adopted this database.');
     const seq = await lastEventSeq(store.db);
-    await marks.write(instance.vault_id, { epoch, seq, timeline: place.timeline }, { reset: true });
+    marks.write(instance.vault_id, { epoch, seq, timeline: place.timeline }, { reset: true });
     await this.recheck();
   }
 
   async #check(instance: InstanceRow): Promise<void> {
     this.#checkedAt = this.#options.monotonic();
     const { store, marks } = this.#options;
-    const [place, seq, mark] = await Promise.all([
-      store.location(),
-      lastEventSeq(store.db),
-      marks.read(instance.vault_id),
-    ]);
+    const mark = marks.read(instance.vault_id);
+    const seq = instance.last_seq ?? 0;
+    const place = await store.location();
     this.#reason = await this.#judge(instance, place, seq, mark);
     if (this.#reason !== null) return;
     const promoted = isNewer(place.timeline, mark === undefined ? instance.timeline : mark.timeline);
@@ -132,8 +122,8 @@ export class Guard {
     if (promoted) {
       this.failedOver = true;
       // Events that the old primary took with it will never be seen again: the mark goes back with the database.
-      await marks.write(instance.vault_id, this.#newest, { reset: true });
-    } else if (mark === undefined) await this.remember();
+      this.remember({ reset: true });
+    } else if (mark === undefined) this.remember();
   }
 
   async #judge(

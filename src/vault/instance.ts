@@ -14,6 +14,8 @@ export async function openInstance(
   options: { installation: string | null; scrubPending: boolean },
 ): Promise<InstanceRow> {
   const known = await readInstance(store.db);
+  const isNamed = known?.installation !== null || options.installation === null;
+  if (known !== undefined && isNamed) return known;
   if (known === undefined) {
     const place = await store.location();
     await createInstance(store.db, store.now(), {
@@ -22,7 +24,7 @@ export async function openInstance(
       ...place,
       scrub_pending: options.scrubPending ? 1 : 0,
     });
-  } else if (known.installation === null && options.installation !== null) {
+  } else if (options.installation !== null) {
     await nameInstallation(store.db, options.installation);
   }
   // Several processes may have been here: only what is read back counts.

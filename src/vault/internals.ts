@@ -21,7 +21,15 @@ const internals = new WeakMap<Vault, VaultInternals>();
 
 /** Called by an opening vault, once. */
 export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'refusedTrials'>): void {
-  internals.set(vault, { ...parts, refusedTrials: new LRUCache({ max: refusedTrialsMax }) });
+  let refused: VaultInternals['refusedTrials'] | undefined;
+  internals.set(vault, {
+    ...parts,
+    // Room for all of them is taken at once, and most programs never need any.
+    get refusedTrials() {
+      refused ??= new LRUCache({ max: refusedTrialsMax });
+      return refused;
+    },
+  });
 }
 
 /** @throws {GrantryError} `invalid_request` for anything that `openVault` did not return */

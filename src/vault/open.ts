@@ -6,7 +6,7 @@ import { silentLogger } from '../base/log.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
-import { inspectGrantTable, migrate, schemaVersion } from '../storage/migrations.ts';
+import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations.ts';
 import { openStore, type Store } from '../storage/store.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
 import { Bulkheads } from './bulkhead.ts';
@@ -76,7 +76,7 @@ async function prepareSchema(store: Store, preparation: Preparation): Promise<Ke
   const version = await schemaVersion(store);
   if (version > 0) {
     const rootKey = await loadRootKey(preparation.rootKeySource);
-    await migrate(store, { mode: settings.migrate });
+    if (version !== schemaVersionLatest) await migrate(store, { mode: settings.migrate });
     return rootKey;
   }
   const table = await inspectGrantTable(store);

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** The newest event of a vault that this home knows of. */
@@ -22,36 +21,26 @@ export class SeenMarks {
   }
 
   /** The mark of a vault; undefined when this home has not seen it yet, or its file cannot be read. */
-  async read(vaultId: string): Promise<SeenMark | undefined> {
-    return (await this.#all())[vaultId];
+  read(vaultId: string): SeenMark | undefined {
+    return this.#all()[vaultId];
   }
 
-  /** Moves a vault's mark forward; `reset` takes it as given, after an adoption or a failover. Atomic; the newest writer wins. */
-  async write(vaultId: string, mark: SeenMark, options: { reset?: boolean } = {}): Promise<void> {
-    const all = await this.#all();
+  /** Moves a vault's mark forward; `reset` takes it as given, after an adoption or a failover. Atomic; the newest wins. */
+  write(vaultId: string, mark: SeenMark, options: { reset?: boolean } = {}): void {
+    const all = this.#all();
     const known = all[vaultId];
     const ahead =
       known !== undefined && (known.epoch > mark.epoch || (known.epoch === mark.epoch && known.seq >= mark.seq));
     if (ahead && options.reset !== true) return;
-    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     const temporary = `${this.#path}.${process.pid}.tmp`;
-    const file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_WRONLY, 0o600);
-    try {
-      await file.writeFile(JSON.stringify({ vaults: { ...all, [vaultId]: mark } }));
-    } finally {
-      await file.close();
-    }
-    try {
-      await rename(temporary, this.#path);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
+    writeFileSync(temporary, JSON.stringify({ vaults: { ...all, [vaultId]: mark } }), { mode: 0o600 });
+    renameSync(temporary, this.#path);
   }
 
-  async #all(): Promise<Record<string, SeenMark>> {
+  #all(): Record<string, SeenMark> {
     try {
-      return readMarks(JSON.parse(await readFile(this.#path, 'utf8')));
+      return readMarks(JSON.parse(readFileSync(this.#path, 'utf8')));
     } catch {
       // No home yet, or a file that says nothing: an empty home joins, by design.
       return {};
@@ -64,7 +53,8 @@ function readMarks(json: unknown): Record<string, SeenMark> {
   const vaults: unknown = typeof json === 'object' && json !== null && 'vaults' in json ? json.vaults : undefined;
   if (typeof vaults !== 'object' || vaults === null) return {};
   const marks: [string, SeenMark][] = [];
-  for (const [vaultId, mark] of Object.entries(vaults) as [string, unknown][]) {
+  for (const vaultId of Object.keys(vaults)) {
+    const mark: unknown = Reflect.get(vaults, vaultId);
     if (typeof mark !== 'object' || mark === null) continue;
     const { epoch, seq, timeline }: { epoch?: unknown; seq?: unknown; timeline?: unknown } = mark;
     if (typeof epoch !== 'number' || typeof seq !== 'number') continue;

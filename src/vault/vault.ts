@@ -148,7 +148,7 @@ export class OpenVault implements Vault {
     this.#options.close();
     await this.#handOut.close();
     await this.#feed.close();
-    await this.#context.guard.close();
+    this.#context.guard.remember();
     retireOwner(this.#context.owner);
     await this.#context.store.close();
   }
