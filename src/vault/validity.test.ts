@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { timesOf } from '../base/limits.ts';
 import { systemWorld } from '../base/world.ts';

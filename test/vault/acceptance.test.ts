@@ -3,12 +3,10 @@
  * databases.
  */
 
-import { DatabaseSync } from 'node:sqlite';
-import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
 import type { GrantKey } from '../../src/base/ids.ts';
 import type { AccessToken, Vault } from '../../src/vault/types.ts';
-import { type Bench, codeOf, databaseKinds, makeBench, nameOfToken, settled, until } from './bench.ts';
+import { codeOf, databaseKinds, makeBench, nameOfToken, settled, until, whileLocked } from './bench.ts';
 
 const hour = 3_600_000;
 
@@ -160,9 +158,10 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
     const { vault: other } = await bench.open({ backgroundRefresh: false });
-    await using _lock = await everyLock(bench);
-    expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
-    expect((await other.getAccessToken(key)).accessToken).toBe(minted.accessToken);
+    await whileLocked(bench, async () => {
+      expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
+      expect((await other.getAccessToken(key)).accessToken).toBe(minted.accessToken);
+    });
   });
 
   it('T7: a token endpoint that hangs costs a caller 30 s, the grant nothing, and others nothing at all', async () => {
@@ -245,17 +244,4 @@ function callsOf(vault: Vault, key: GrantKey, count: number): Promise<AccessToke
 
 function callers(vault: Vault, key: GrantKey, count: number): Promise<AccessToken[]> {
   return Promise.all(callsOf(vault, key, count));
-}
-
-/** Locks out every writer, as a long transaction does. */
-async function everyLock(bench: Bench): Promise<AsyncDisposable> {
-  if (bench.kind === 'sqlite') {
-    const database = new DatabaseSync(bench.database.slice('sqlite:'.length));
-    database.exec('begin immediate');
-    return { [Symbol.asyncDispose]: async () => database.close() };
-  }
-  const client = new Client({ connectionString: bench.database });
-  await client.connect();
-  await client.query('begin; lock table oauth_tokens in exclusive mode');
-  return { [Symbol.asyncDispose]: () => client.end() };
 }

@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 import { expect } from 'vitest';
 import { isGrantryError } from '../../src/base/errors.ts';
@@ -224,6 +225,28 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
   while (!(await holds())) {
     if (performance.now() > endsAt) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Keeps every other process from writing grants, as a long transaction does. */
+export async function whileLocked(bench: Bench, run: () => Promise<void>): Promise<void> {
+  if (bench.kind === 'sqlite') {
+    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+    try {
+      database.exec('begin immediate');
+      await run();
+    } finally {
+      database.close();
+    }
+    return;
+  }
+  const client = new Client({ connectionString: bench.database });
+  await client.connect();
+  try {
+    await client.query('begin; lock table oauth_tokens in exclusive mode');
+    await run();
+  } finally {
+    await client.end();
   }
 }
 

@@ -1,10 +1,8 @@
 /** Real processes on real databases: many at once, and such that are killed in the midst of a refresh. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
-import { type Bench, codeOf, databaseKinds, makeBench, until } from './bench.ts';
+import { codeOf, databaseKinds, makeBench, until, whileLocked } from './bench.ts';
 import { VaultProcess } from './processes.ts';
 
 const strictWait = 121_000;
@@ -28,12 +26,11 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
     const killed = await VaultProcess.start(bench, key);
-    {
-      await using _lock = await lockGrants(bench);
+    await whileLocked(bench, async () => {
       killed.ask(1);
       await new Promise((resolve) => setTimeout(resolve, 200));
       await killed.kill();
-    }
+    });
     expect(bench.requests()).toHaveLength(0);
     expect((await vault.getAccessToken(key)).generation).toBe(2);
     expect(bench.requests()).toHaveLength(1);
@@ -87,11 +84,10 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const killed = await VaultProcess.start(bench, key);
     killed.ask(1);
     await until(() => bench.requests().length === 1, 'the request');
-    {
-      await using _lock = await lockGrants(bench);
+    await whileLocked(bench, async () => {
       await until(() => readdirSync(join(bench.home, 'spool')).some((name) => name.endsWith('.answer')), 'the spool');
       await killed.kill();
-    }
+    });
     expect((await bench.row(key)).generation).toBe(1);
     expect((await vault.getAccessToken(key)).generation).toBe(2);
     expect(bench.requests()).toHaveLength(1);
@@ -112,16 +108,3 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(bench.requests()).toHaveLength(1);
   });
 });
-
-/** Keeps everybody else from writing grants. */
-async function lockGrants(bench: Bench): Promise<AsyncDisposable> {
-  if (bench.kind === 'sqlite') {
-    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
-    database.exec('begin immediate');
-    return { [Symbol.asyncDispose]: async () => database.close() };
-  }
-  const client = new Client({ connectionString: bench.database });
-  await client.connect();
-  await client.query('begin; lock table oauth_tokens in exclusive mode');
-  return { [Symbol.asyncDispose]: () => client.end() };
-}
