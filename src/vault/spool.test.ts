@@ -157,6 +157,17 @@ describe('a reservation', () => {
     await young.discard();
   });
 
+  it('counts as an answer in the turn that keeps it, flushed or not: its process may be killed while it waits', async () => {
+    const spool = newSpool();
+    const slot = await spool.reserve('an-attempt');
+    const tenant = await tenantKeys.pin('acme');
+    const keeping = slot.keep(head(), tenant, answer('tokens'));
+    const left = readFileSync(join(spool.directory, 'an-attempt.answer'), 'utf8');
+    await keeping;
+    expect(left.split('\n')).toHaveLength(3);
+    expect(readFileSync(join(spool.directory, 'an-attempt.answer'), 'utf8')).toBe(left);
+  });
+
   it('that cannot be made stops the refresh', async () => {
     const spool = newSpool();
     writeFileSync(spool.directory, 'a file');

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, ftruncateSync, renameSync, writeSync } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -151,15 +151,17 @@ export class Spool {
       keep: async (head, tenant, raw) => {
         try {
           const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
-          await file.truncate(bytes.length);
-          await file.write(bytes, 0, bytes.length, 0);
+          // In one turn, past the thread pool where other files are being flushed: a process that is killed from here on
+          // leaves the answer to the operating system. Flushing is against the machine's own end.
+          ftruncateSync(file.fd, bytes.length);
+          writeSync(file.fd, bytes, 0, bytes.length, 0);
+          renameSync(waiting, answer);
+          kept = true;
           await file.datasync();
         } finally {
           await file.close();
         }
-        await rename(waiting, answer);
         await this.#flushDirectory();
-        kept = true;
       },
       committed: async () => {
         if (kept) await rename(answer, saved);

@@ -25,7 +25,7 @@ describe('a refusal', () => {
     expect(weigh({ rotation, others: [attempt('unknown', 200_000)] })).toMatchObject({ state, reason });
   });
 
-  it.each(['failed', 'not_sent', 'refused', 'saved', 'parked'] as const)(
+  it.each(['failed', 'not_sent', 'refused', 'saved'] as const)(
     'after an attempt that was %s is no sign of a lost answer',
     (outcome) => {
       expect(weigh({ rotation: 'strict', others: [attempt(outcome, 10_000)] })).toMatchObject({
@@ -52,6 +52,14 @@ describe('a refusal', () => {
         reason: 'candidate',
       });
     }
+  });
+
+  it('of a spent token, whose parked successor was refused before it, is a loss and not a doubt', () => {
+    const row = { state: 'uncertain', reason: storedRefused } as const;
+    expect(weigh({ rotation: 'strict', row, others: [attempt('parked', 60_000)] })).toMatchObject({
+      state: 'reauthorization_required',
+      reason: 'lost_rotation',
+    });
   });
 
   it('of the last candidate, after the stored token was refused, is weighed like any other', () => {

@@ -60,7 +60,8 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
     return { state: 'uncertain', reason: 'other_attempt_open', retryInMs };
   }
   const rotates = definition.refreshToken.rotation !== 'none';
-  const lost = rotates && others.some((attempt) => attempt.outcome === 'unknown' || attempt.outcome === 'open');
+  // An answer that was parked spent the stored token, too: what it brought has been refused by now.
+  const lost = rotates && others.some((attempt) => ['unknown', 'open', 'parked'].includes(attempt.outcome));
   const reason = lost ? 'lost_rotation' : 'refused';
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
