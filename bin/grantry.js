@@ -51,6 +51,7 @@ function loadThrough(cache, fs, path) {
   var vm = require('vm');
   var Module = require('module');
   var made = [];
+  // oxlint-disable-next-line no-underscore-dangle -- the hook has no other name
   Module._extensions['.cjs'] = function (module, file) {
     var kept = path.join(cache, path.basename(file) + '-' + process.versions.v8 + '.bin');
     var script = new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), {

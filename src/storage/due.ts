@@ -92,11 +92,11 @@ export async function noteUse(
   await db
     .updateTable('oauth_tokens')
     .set({ used_at: now })
-    .where(({ eb, refTuple, tuple }) =>
-      eb(
-        refTuple('client_id', 'id'),
+    .where((where) =>
+      where(
+        where.refTuple('client_id', 'id'),
         'in',
-        grants.map((grant) => tuple(grant.tenant, grant.id)),
+        grants.map((grant) => where.tuple(grant.tenant, grant.id)),
       ),
     )
     .execute();

@@ -250,8 +250,12 @@ export async function listGrants(db: Kysely<Schema>, filter: GrantListFilter): P
   if (state !== undefined) query = query.where('state', '=', state);
   if (updatedSince !== undefined) query = query.where('updated_at', '>=', updatedSince);
   if (after !== undefined) {
-    query = query.where(({ eb, refTuple, tuple }) =>
-      eb(refTuple('client_id', 'provider', 'account'), '>', tuple(after.tenant, after.provider, after.account)),
+    query = query.where((where) =>
+      where(
+        where.refTuple('client_id', 'provider', 'account'),
+        '>',
+        where.tuple(after.tenant, after.provider, after.account),
+      ),
     );
   }
   return query.orderBy('client_id').orderBy('provider').orderBy('account').limit(filter.limit).execute();

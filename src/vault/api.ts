@@ -51,12 +51,19 @@ export async function callApi(
   const token = await handOut.get(key);
   const first = await send(context, call, token);
   const seen = await peek(call.definition, first);
-  if (!isInvalidToken(call.definition, seen.answer)) return seen.response;
+  if (!isInvalidToken(call.definition, seen.answer)) return plain(seen.response);
   const fresh = await replaced(context, handOut, key, { token, definition: call.definition });
   // A stream was read by the first call. Who gets the refusal may send the call again: the token is fresh by then.
-  if (fresh === undefined || call.body instanceof ReadableStream) return seen.response;
+  if (fresh === undefined || call.body instanceof ReadableStream) return plain(seen.response);
   await seen.response.body?.cancel();
-  return send(context, call, fresh);
+  return plain(await send(context, call, fresh));
+}
+
+/** The response as the platform's own class: the HTTP client brings a twin of it that `instanceof` does not know. */
+function plain(response: Response): Response {
+  if (response instanceof Response) return response;
+  const { body, status, statusText, headers }: Response = response;
+  return new Response(body, { status, statusText, headers: new Headers([...headers]) });
 }
 
 /** Calls the API once with a given token and says what it makes of it; nothing is refreshed. */

@@ -7,7 +7,7 @@ import { readTokenAnswer } from '../oauth/answer.ts';
 import { authorizationUrl } from '../oauth/authorization-url.ts';
 import { type AuthorizationCallback, captureCallback, checkIssuer, readCallback } from '../oauth/callback.ts';
 import { AnswerLostError, sendExchange } from '../oauth/requests.ts';
-import type { RawAnswer, TokenSet } from '../oauth/types.ts';
+import type { RawAnswer, TokenOutcome, TokenSet } from '../oauth/types.ts';
 import { dcOfCallback, grantDc, resolveDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { compareScopes } from '../providers/scopes.ts';
@@ -150,25 +150,28 @@ async function exchange(
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
     const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
-    return sendExchange(context.world, client, options).finally(deadline.clear);
+    return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
   const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
   if (outcome.kind === 'tokens') return outcome.tokens;
   if (outcome.kind === 'unknown') throw failed('The provider gave no usable answer to the code.');
+  throw refusal(outcome);
+}
+
+/** A refused code is over: whatever the reason, the flow starts again once that is mended. */
+function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
   const said = outcome.error === null ? `status ${outcome.status}` : outcome.error;
   const retryAfterMs = outcome.retryAfterMs ?? undefined;
-  switch (outcome.class) {
-    case 'client_refused':
-      throw new GrantryError('provider_misconfigured', `The provider refuses this app (${said}).`);
-    case 'throttled':
-      throw new GrantryError('provider_throttled', `The provider takes no more codes now (${said}).`, { retryAfterMs });
-    case 'scope_refused':
-      throw new GrantryError('insufficient_scope', `The provider refuses the scope (${said}).`);
-    case 'grant_refused':
-    case 'unavailable':
-    case 'not_understood':
-      throw failed(`The provider did not accept the code (${said}).`);
+  if (outcome.class === 'client_refused') {
+    return new GrantryError('provider_misconfigured', `The provider refuses this app (${said}).`);
   }
+  if (outcome.class === 'throttled') {
+    return new GrantryError('provider_throttled', `The provider takes no more codes now (${said}).`, { retryAfterMs });
+  }
+  if (outcome.class === 'scope_refused') {
+    return new GrantryError('insufficient_scope', `The provider refuses the scope (${said}).`);
+  }
+  return failed(`The provider did not accept the code (${said}).`);
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {

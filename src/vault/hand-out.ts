@@ -67,7 +67,7 @@ export class HandOut {
         }
       }
     }
-    return this.#get(checkKey(key), minValidityMs(options), options?.trial);
+    return this.#get(checkKey(key), minValidityMs(options), { trial: options?.trial });
   }
 
   /** See `Vault.rejectAccessToken`. */
@@ -75,15 +75,16 @@ export class HandOut {
     const checked = checkKey(key);
     const rejected = checkGeneration(generation);
     const demandMs = minValidityMs(options);
+    const giveUpAt = this.#giveUpAt();
     const row = await this.#row(checked);
     if (rejected > row.generation) {
       throw new GrantryError('invalid_request', `The generation ${rejected} of this grant was never handed out.`);
     }
     this.#memory.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      await this.#refreshInTime(checked, rejected, { before: () => this.#checkUseful(checked, row) });
+      await this.#refreshInTime(checked, rejected, giveUpAt, { before: () => this.#checkUseful(checked, row) });
     }
-    return this.#get(checked, demandMs);
+    return this.#get(checked, demandMs, { giveUpAt });
   }
 
   /**
@@ -117,7 +118,12 @@ export class HandOut {
     await Promise.allSettled(this.#flights.values());
   }
 
-  async #get(key: CheckedKey, demandMs: number, trial?: ClientTrial): Promise<AccessToken> {
+  /** A token may need more than one round, since others change the row meanwhile: the caller's time is for all of them. */
+  async #get(
+    key: CheckedKey,
+    demandMs: number,
+    { trial, giveUpAt = this.#giveUpAt() }: { trial?: ClientTrial | undefined; giveUpAt?: number },
+  ): Promise<AccessToken> {
     for (let round = 0; ; ) {
       const held = await this.#read(key);
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
@@ -135,7 +141,7 @@ export class HandOut {
         this.#memory.forgetOlder(key, generation);
         continue;
       }
-      await this.#refreshInTime(key, generation, { trial });
+      await this.#refreshInTime(key, generation, giveUpAt, { trial });
       round += 1;
     }
   }
@@ -205,9 +211,15 @@ export class HandOut {
     });
   }
 
-  async #refreshInTime(key: CheckedKey, generation: number, how: RefreshHow): Promise<void> {
+  /** When a caller who comes now stops waiting, by `World.monotonic`. */
+  #giveUpAt(): number {
+    return this.#context.world.monotonic() + this.#context.callerWaitMs;
+  }
+
+  async #refreshInTime(key: CheckedKey, generation: number, giveUpAt: number, how: RefreshHow): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
-    await withinTime(world, this.#refresh(key, generation, how), callerWaitMs, () => {
+    const leftMs = Math.max(0, giveUpAt - world.monotonic());
+    await withinTime(world, this.#refresh(key, generation, how), leftMs, () => {
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
         'provider_unavailable',

@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { type GrantryError, isGrantryError } from '../base/errors.ts';
 import { purgeAuthorizations } from '../storage/authorizations.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
 import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../storage/due.ts';
