@@ -50,11 +50,6 @@ export interface TakeOverPlan {
  * @param options As for `openVault`.
  * @throws {GrantryError} `invalid_request` for settings or a file that is not there, `storage_unavailable`
  */
-export async function dryRunTakeOver(options: VaultOptions): Promise<readonly TakeOverRow[]> {
-  return (await planTakeOver(options)).rows;
-}
-
-/** {@link dryRunTakeOver}, and what is to be said of the table as a whole. */
 export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan> {
   const { database } = resolveSettings(options);
   const world = options.world ?? systemWorld();
