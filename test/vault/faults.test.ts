@@ -97,6 +97,8 @@ describe('on PostgreSQL, when its wire is cut', () => {
     wire.cut();
     for (let tries = 0; tries < 3; tries += 1) {
       const waiting = codeOf(other.vault.getAccessToken(key));
+      // It must be waiting before the time passes for which it waits.
+      await settled(50);
       await bench.jump(31_000);
       expect(['refresh_uncertain', 'provider_unavailable']).toContain(await waiting);
       expect(bench.requests()).toHaveLength(1);

@@ -26,7 +26,7 @@ export class VaultProcess {
   static async start(bench: Bench, key: GrantKey, options: { stopAt?: string } = {}): Promise<VaultProcess> {
     const { database, home, providers } = bench;
     const job = JSON.stringify({ database, home, providers, key, ...options });
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'process.ts'), job], {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'vault-process.ts'), job], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const started = new VaultProcess(child);
