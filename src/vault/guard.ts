@@ -143,8 +143,10 @@ export class Guard {
     }
     if (isNewer(place.timeline, instance.timeline)) await moveInstance(store.db, place);
     if (mark === undefined || isNewer(place.timeline, mark.timeline)) return null;
-    const behind = mark.epoch > instance.epoch || (mark.epoch === instance.epoch && mark.seq > seq);
-    if (!behind) return null;
+    if (!isBehind({ epoch: instance.epoch, seq }, mark)) return null;
+    // The mark was read after the database was. Another process of this home may have moved both in between.
+    const later = await readInstance(store.db);
+    if (later !== undefined && !isBehind({ epoch: later.epoch, seq: later.last_seq ?? 0 }, mark)) return null;
     return this.#quarantine('This database knows less than its home has seen of it: an older copy was put back.');
   }
 
@@ -157,6 +159,11 @@ export class Guard {
     }
     return reason;
   }
+}
+
+/** The database does not know what the home has seen of it. */
+function isBehind(database: Pick<SeenMark, 'epoch' | 'seq'>, mark: SeenMark): boolean {
+  return mark.epoch > database.epoch || (mark.epoch === database.epoch && mark.seq > database.seq);
 }
 
 /** A higher timeline of the same PostgreSQL: a standby was promoted. */
