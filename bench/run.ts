@@ -1,10 +1,11 @@
-/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider]…`: measures, prints the tables, exits 1 below an aim. */
+/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | loss]…`: measures, prints the tables, exits 1 below an aim. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
 import { requirePackages, root } from '../scripts/steps.ts';
 import { benchHandOut } from './hand-out.ts';
 import { benchHerd } from './herd.ts';
+import { benchLoss } from './loss.ts';
 import { benchRefresh } from './refresh.ts';
 import { type Aim, judge } from './report.ts';
 import { benchSlowProvider } from './slow-provider.ts';
@@ -16,6 +17,7 @@ const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
   'hand-out': benchHandOut,
   herd: benchHerd,
   'slow-provider': benchSlowProvider,
+  loss: benchLoss,
 };
 
 requirePackages();
@@ -25,7 +27,7 @@ if (unknown.length > 0) {
   process.stderr.write(`There is no benchmark ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}.\n`);
   process.exit(2);
 }
-if (wanted.includes('hand-out')) installPeers();
+if (wanted.includes('hand-out') || wanted.includes('loss')) installPeers();
 
 const aims: Aim[] = [];
 for (const name of wanted) {

@@ -1,0 +1,119 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { DatabaseSync } from 'node:sqlite';
+
+import { Client } from 'pg';
+
+/** An attempt of a killed process that nobody reported on. */
+export interface OpenAttempt {
+  readonly tenant: string;
+  readonly grantId: string;
+  readonly generation: number;
+  readonly attemptId: string;
+}
+
+export interface GrantFacts {
+  readonly tenant: string;
+  readonly grantId: string;
+  readonly state: string;
+  readonly reason: string | null;
+  readonly generation: number;
+}
+
+export interface EventFacts {
+  readonly tenant: string;
+  readonly type: string;
+  readonly reason: string | null;
+  readonly at: number;
+}
+
+/** The database as a bystander sees it; it never writes. */
+export interface Evidence {
+  openAttempts(pid: number): Promise<OpenAttempt[]>;
+  grants(): Promise<GrantFacts[]>;
+  /** Every refresh, verdict and revival, oldest first. */
+  events(): Promise<EventFacts[]>;
+  close(): Promise<void>;
+}
+
+const openAttempts = `select a.client_id as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
+  from grantry_attempts a join oauth_tokens t on t.client_id = a.client_id and t.id = a.grant_id
+  where a.outcome = 'open' and a.owner like `;
+const grants =
+  'select client_id as "tenant", id as "grantId", state as "state", reason as "reason", generation as "generation" from oauth_tokens';
+const events = `select client_id as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
+  where type in ('grant.refreshed', 'grant.reauthorization_required', 'grant.revived') order by seq`;
+
+export async function gatherEvidence(database: string): Promise<Evidence> {
+  const ask = database.startsWith('sqlite:')
+    ? askSqlite(database.slice('sqlite:'.length))
+    : await askPostgres(database);
+  // The queries above name the columns of these shapes; numbers may come as text.
+  return {
+    openAttempts: async (pid) => numbered(await ask.rows(`${openAttempts}'${hostname()}:${pid}:%'`)) as OpenAttempt[],
+    grants: async () => numbered(await ask.rows(grants)) as GrantFacts[],
+    events: async () => numbered(await ask.rows(events)) as EventFacts[],
+    close: () => ask.close(),
+  };
+}
+
+interface Ask {
+  rows(query: string): Promise<Record<string, unknown>[]>;
+  close(): Promise<void>;
+}
+
+function askSqlite(path: string): Ask {
+  let db: DatabaseSync | undefined;
+  return {
+    rows: async (query) => {
+      db ??= new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+      return db.prepare(query).all();
+    },
+    close: async () => db?.close(),
+  };
+}
+
+async function askPostgres(url: string): Promise<Ask> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  return { rows: async (query) => (await client.query(query)).rows, close: () => client.end() };
+}
+
+function numbered(rows: Record<string, unknown>[]): unknown[] {
+  return rows.map(({ generation, at, ...rest }) => ({
+    ...rest,
+    ...(generation === undefined ? {} : { generation: Number(generation) }),
+    ...(at === undefined ? {} : { at: Number(at) }),
+  }));
+}
+
+/** Attempts whose answer a killed process had on its disk, under the name by which it is replayed. */
+export async function spooledBy(pid: number, home: string): Promise<string[]> {
+  const names = await readdir(`${home}/spool`).catch(() => []);
+  const found: string[] = [];
+  for (const name of names.filter((each) => each.endsWith('.answer'))) {
+    // Somebody else may adopt it while we look.
+    const text = await readFile(`${home}/spool/${name}`, 'utf8').catch(() => '');
+    const head: unknown = text === '' ? undefined : JSON.parse(text.slice(0, text.indexOf('\n')));
+    // The head is our own library's: see its spool.
+    const { owner, attemptId } = head === undefined ? {} : (head as { owner?: { pid: number }; attemptId?: string });
+    if (owner?.pid === pid && attemptId !== undefined) found.push(attemptId);
+  }
+  return found;
+}
+
+/** When each of these refresh tokens arrived, and in which process; from the notes that the workers took. */
+export async function arrivals(
+  wireLogs: readonly string[],
+  wanted: ReadonlySet<string>,
+): Promise<Map<string, { at: number; pid: number }>> {
+  const found = new Map<string, { at: number; pid: number }>();
+  for (const log of wireLogs) {
+    for (const line of (await readFile(log, 'utf8').catch(() => '')).split('\n')) {
+      const [what, at, pid, token = ''] = line.split(' ');
+      if (what === 'got' && wanted.has(token)) found.set(token, { at: Number(at), pid: Number(pid) });
+    }
+  }
+  return found;
+}

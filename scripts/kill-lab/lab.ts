@@ -1,0 +1,326 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { type Times, timesOf } from '../../src/base/limits.ts';
+import { systemWorld } from '../../src/index.ts';
+import { bundlePrograms } from './bundle.ts';
+import { Child } from './child.ts';
+import { Crew, type Slot } from './crew.ts';
+import { Dice } from './dice.ts';
+import { arrivals, type Evidence, gatherEvidence, spooledBy } from './evidence.ts';
+import type {
+  Healed,
+  Minted,
+  ProviderCommand,
+  ProviderJudgement,
+  ProviderStarted,
+  WorkerCommand,
+  WorkerPlan,
+} from './messages.ts';
+import { type Deed, judgeRun, type LabResult, type Pause } from './verdict.ts';
+
+export interface LabOptions {
+  /** A name of a rotation profile of the simulator. */
+  readonly rotation: string;
+  /** `sqlite`, or the URL of an empty PostgreSQL database. */
+  readonly database: string;
+  /** Kills that must have met an open attempt. */
+  readonly kills: number;
+  readonly seed: number;
+  /** Multiplies every time of the library and the provider's overlap. */
+  readonly scale: number;
+  readonly workers: number;
+  /** Grants that are alive at any time; a lost one is replaced. */
+  readonly grants: number;
+  /** How long answers take, in milliseconds. */
+  readonly delayMs: readonly [number, number];
+  /** How often a process is stopped and resumed instead of killed. */
+  readonly pauseShare: number;
+  /** The run ends early after this long. */
+  readonly minutesMax: number;
+  readonly onProgress: (progress: LabProgress) => void;
+}
+
+export interface LabProgress {
+  readonly counted: number;
+  readonly kills: number;
+  readonly pauses: number;
+  readonly condemned: number;
+  readonly seconds: number;
+}
+
+/** What 60 s, the overlap of the simulated providers, becomes. */
+const overlapSeconds = 60;
+
+export async function runLab(options: LabOptions): Promise<LabResult> {
+  const directory = mkdtempSync(path.join(tmpdir(), 'grantry-kill-lab-'));
+  try {
+    return await new Lab(options, directory).run();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+class Lab {
+  readonly #options: LabOptions;
+  readonly #directory: string;
+  readonly #dice: Dice;
+  readonly #times: Times;
+  readonly #deeds: Deed[] = [];
+  readonly #sleeps: Pause[] = [];
+  /** Tenant → the provider's family. */
+  readonly #families = new Map<string, string>();
+  readonly #replaced = new Set<string>();
+  readonly #startedAt = performance.now();
+  #kills = 0;
+  #counted = 0;
+  #pauses = 0;
+  #resuming: Promise<void> | undefined;
+
+  constructor(options: LabOptions, directory: string) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#dice = new Dice(options.seed);
+    this.#times = timesOf(systemWorld({ timeScale: options.scale }));
+  }
+
+  async run(): Promise<LabResult> {
+    const programs = await bundlePrograms(`${this.#directory}/programs`);
+    const provider = await Child.start<ProviderCommand>(programs.provider);
+    let clerk: Child<WorkerCommand> | undefined;
+    let crew: Crew | undefined;
+    try {
+      const started = await this.#startProvider(provider);
+      const plan = (slot: { index: number; home: string; wireLog: string }) => this.#workerPlan(slot, started);
+      clerk = await Child.start<WorkerCommand>(programs.worker);
+      await this.#prepare(clerk, plan, started);
+      await this.#connect(provider, clerk, this.#options.grants);
+      crew = new Crew(programs.worker, plan, () => this.#living());
+      await using evidence = disposable(await gatherEvidence(this.#database()));
+      const joining = crew;
+      await Promise.all(Array.from({ length: this.#options.workers }, (_, index) => joining.add(this.#place(index))));
+      await this.#rage(crew, { provider, clerk, evidence: evidence.it });
+      return await this.#conclude(crew, { provider, clerk, evidence: evidence.it });
+    } finally {
+      await this.#resuming;
+      await crew?.killAll();
+      await clerk?.kill();
+      await provider.kill();
+    }
+  }
+
+  async #startProvider(provider: Child<ProviderCommand>): Promise<ProviderStarted> {
+    const { rotation, scale, delayMs, seed } = this.#options;
+    const plan = {
+      profile: rotation,
+      // The shortest life that answers can state; reports of refused tokens ask for more refreshes than this.
+      accessTokenSeconds: 2,
+      overlapSeconds: overlapSeconds * scale,
+      delayMs,
+      seed: seed + 1,
+    };
+    const started = await provider.ask<ProviderStarted>({ ask: 'start', plan });
+    const { refreshToken, ...definition } = started.definition;
+    // The library scales what the definition says, as it scales all else.
+    const overlaps = refreshToken?.rotation === 'timed_overlap' ? { overlapSeconds } : {};
+    return { ...started, definition: { ...definition, refreshToken: { ...refreshToken, ...overlaps } } };
+  }
+
+  async #prepare(
+    clerk: Child<WorkerCommand>,
+    plan: (slot: { index: number; home: string; wireLog: string }) => WorkerPlan,
+    { clientId, clientSecret }: ProviderStarted,
+  ): Promise<void> {
+    const place = this.#place(-1);
+    mkdirSync(place.home, { recursive: true });
+    await clerk.ask({ ask: 'open', plan: plan(place) });
+    await clerk.ask({ ask: 'app', clientId, clientSecret });
+  }
+
+  /** Kills, pauses and replaces, until enough kills have counted. */
+  async #rage(crew: Crew, others: Others): Promise<void> {
+    const { kills, minutesMax, pauseShare } = this.#options;
+    let lookedAt = 0;
+    while (this.#counted < kills && this.#seconds() < minutesMax * 60) {
+      await pause(this.#dice.between(10, 120));
+      if (crew.failure !== undefined) throw crew.failure;
+      if (performance.now() - lookedAt > 300) {
+        lookedAt = performance.now();
+        await this.#replaceLost(crew, others);
+      }
+      // Everything from the moment of its first work on is as likely.
+      const settledMs = this.#dice.between(0, 1_000);
+      const now = performance.now();
+      const working = crew.slots.filter(({ state }) => state === 'working');
+      const slot = this.#dice.pick(working.filter(({ workingSince }) => now - workingSince > settledMs));
+      // Somebody must be there to take over, or it is the restart that would be measured.
+      if (slot === undefined || working.length < 2) continue;
+      if (this.#resuming === undefined && this.#dice.fraction() < pauseShare) this.#pause(crew, slot, others);
+      else await this.#kill(crew, slot, others);
+    }
+  }
+
+  async #kill(crew: Crew, slot: Slot, { clerk, evidence }: Others): Promise<void> {
+    slot.state = 'starting';
+    const { pid } = slot.child;
+    await slot.child.kill();
+    const at = Date.now();
+    const spooled = await spooledBy(pid, slot.home);
+    // An open attempt in the database, made by this process: its intent was written and its end was not.
+    const open = await evidence.openAttempts(pid);
+    crew.restart(slot);
+    this.#kills += 1;
+    if (open.length > 0) this.#counted += 1;
+    this.#deeds.push({ at, pid, open, spooled });
+    // Somebody who is not killed waits for what the killed one held, so that it is the take-over that is measured.
+    const want = open.map(({ tenant, generation }) => ({ tenant, generation }));
+    if (want.length > 0) void clerk.ask({ ask: 'want', grants: want });
+    this.#tellProgress();
+  }
+
+  /** Longer than the lease: somebody else takes over, and then the sleeper wakes and finds its answer. */
+  #pause(crew: Crew, slot: Slot, others: Others): void {
+    const strict = this.#options.rotation.startsWith('strict');
+    const leaseMs = strict ? this.#times.strictLeaseMs : this.#times.renewedLeaseMs;
+    const ms = leaseMs * this.#dice.between(1.1, 1.8);
+    const dies = this.#dice.fraction() < 0.3;
+    slot.state = 'stopped';
+    const { pid } = slot.child;
+    const from = Date.now();
+    slot.child.signal('SIGSTOP');
+    this.#pauses += 1;
+    this.#resuming = this.#endPause(crew, slot, others, { pid, from, ms, dies }).finally(() => {
+      this.#resuming = undefined;
+    });
+  }
+
+  async #endPause(
+    crew: Crew,
+    slot: Slot,
+    others: Others,
+    { pid, from, ms, dies }: { pid: number; from: number; ms: number; dies: boolean },
+  ): Promise<void> {
+    await pause(ms);
+    this.#sleeps.push({ pid, from, until: Date.now() });
+    if (dies) {
+      await this.#kill(crew, slot, others);
+      return;
+    }
+    slot.child.signal('SIGCONT');
+    slot.state = 'working';
+    crew.tell(slot, { ask: 'work', tenants: this.#living() });
+  }
+
+  /** A tenant whose grant is over connects again, as a new one: so what became of the old one stays to be judged. */
+  async #replaceLost(crew: Crew, { provider, clerk, evidence }: Others): Promise<void> {
+    const over = (await evidence.grants()).filter(
+      ({ state, tenant }) => state === 'reauthorization_required' && !this.#replaced.has(tenant),
+    );
+    if (over.length === 0) return;
+    for (const { tenant } of over) this.#replaced.add(tenant);
+    await this.#connect(provider, clerk, over.length);
+    crew.tellAll();
+    this.#tellProgress();
+  }
+
+  async #connect(provider: Child<ProviderCommand>, clerk: Child<WorkerCommand>, count: number): Promise<void> {
+    const minted = await provider.ask<Minted[]>({ ask: 'mint', count });
+    const grants = minted.map(({ family, refreshToken, accessToken }) => {
+      const tenant = `tenant-${this.#families.size}`;
+      this.#families.set(tenant, family);
+      return { tenant, refreshToken, accessToken };
+    });
+    await clerk.ask({ ask: 'store', grants });
+  }
+
+  async #conclude(crew: Crew, { provider, clerk, evidence }: Others): Promise<LabResult> {
+    const killsTookSeconds = this.#seconds();
+    await this.#resuming;
+    await provider.ask({ ask: 'calm' });
+    await crew.close();
+    const tenants = [...this.#families.keys()];
+    const { strictLeaseMs, verdictWindowMs } = this.#times;
+    const patienceMs = strictLeaseMs * 3 + verdictWindowMs * 2 + 20_000;
+    const before = await provider.ask<ProviderJudgement>({ ask: 'judge' });
+    const healed = await clerk.ask<Healed[]>({ ask: 'heal', tenants, patienceMs });
+    const judgement = await provider.ask<ProviderJudgement>({ ask: 'judge' });
+    const newest = judgement.families.flatMap(({ lastIssued }) => lastIssued?.successor ?? []);
+    return judgeRun({
+      options: this.#options,
+      kills: { all: this.#kills, counted: this.#counted, pauses: this.#pauses, seconds: killsTookSeconds },
+      deeds: this.#deeds,
+      pauses: this.#sleeps,
+      families: this.#families,
+      healed,
+      judgement,
+      duplicateSpendsBeforeHealing: before.replays,
+      grants: await evidence.grants(),
+      events: await evidence.events(),
+      arrived: await arrivals(this.#wireLogs(), new Set(newest)),
+    });
+  }
+
+  #workerPlan(
+    slot: { index: number; home: string; wireLog: string },
+    { definition, origin }: ProviderStarted,
+  ): WorkerPlan {
+    return {
+      database: this.#database(),
+      rootKey: `file:${this.#directory}/root.key`,
+      home: slot.home,
+      wireLog: slot.wireLog,
+      scale: this.#options.scale,
+      definition,
+      origin,
+      tasks: 6,
+      seed: Math.floor(this.#dice.fraction() * 2 ** 32),
+    };
+  }
+
+  /** Processes of one host share a home; on PostgreSQL each stands for a host of its own. */
+  #place(index: number): { index: number; home: string; wireLog: string } {
+    const home = this.#options.database === 'sqlite' ? 'shared' : `host-${index}`;
+    return { index, home: `${this.#directory}/${home}`, wireLog: `${this.#directory}/worker-${index}.wire` };
+  }
+
+  #wireLogs(): string[] {
+    return Array.from({ length: this.#options.workers + 1 }, (_, index) => this.#place(index - 1).wireLog);
+  }
+
+  #database(): string {
+    return this.#options.database === 'sqlite' ? `sqlite:${this.#directory}/grantry.db` : this.#options.database;
+  }
+
+  #living(): string[] {
+    return [...this.#families.keys()].filter((tenant) => !this.#replaced.has(tenant));
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#startedAt) / 1_000;
+  }
+
+  #tellProgress(): void {
+    this.#options.onProgress({
+      counted: this.#counted,
+      kills: this.#kills,
+      pauses: this.#pauses,
+      condemned: this.#replaced.size,
+      seconds: this.#seconds(),
+    });
+  }
+}
+
+interface Others {
+  readonly provider: Child<ProviderCommand>;
+  readonly clerk: Child<WorkerCommand>;
+  readonly evidence: Evidence;
+}
+
+function disposable(it: Evidence): AsyncDisposable & { readonly it: Evidence } {
+  return { it, [Symbol.asyncDispose]: () => it.close() };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,242 @@
+import type { EventFacts, GrantFacts, OpenAttempt } from './evidence.ts';
+import type { LabOptions } from './lab.ts';
+import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
+
+/** A process that was killed, and what it left behind. */
+export interface Deed {
+  readonly at: number;
+  readonly pid: number;
+  readonly open: readonly OpenAttempt[];
+  /** Its attempts whose answer lay in its spool. */
+  readonly spooled: readonly string[];
+}
+
+/** A process that was stopped for a while. */
+export interface Pause {
+  readonly pid: number;
+  readonly from: number;
+  readonly until: number;
+}
+
+export interface LabResult {
+  readonly rotation: string;
+  readonly database: 'sqlite' | 'postgres';
+  readonly seed: number;
+  readonly scale: number;
+  readonly kills: number;
+  /** Kills that met an open attempt. */
+  readonly counted: number;
+  readonly pauses: number;
+  readonly seconds: number;
+  readonly grants: number;
+  readonly refreshes: number;
+  /** Grants that no token of ours can refresh any more. */
+  readonly lost: number;
+  /** Of those, by how far the last answer had come. */
+  readonly losses: Readonly<Record<LossKind, number>>;
+  /** The longest that a lost answer had been in memory when its process was killed. */
+  readonly memoryMsMax: number;
+  /** Condemned although a token that had arrived would have been honoured. */
+  readonly falseDeaths: number;
+  /** Condemned and then revived by an answer that came late. */
+  readonly revived: number;
+  /** Requests that spent a spent token. */
+  readonly duplicateSpends: number;
+  /** Losses that were reported other than once, as `reauthorization_required` for `lost_rotation`. */
+  readonly misreported: number;
+  /** Grants that were asked for again after their end, or more than twice with one token of a strict provider. */
+  readonly loops: number;
+  /** Neither alive nor over when healing ended. */
+  readonly stuck: number;
+  /** From a kill until the next generation, or the verdict, of a grant that the killed process held. */
+  readonly recovery: { readonly count: number; readonly p50Ms: number; readonly p95Ms: number; readonly maxMs: number };
+  readonly broken: readonly string[];
+  /** The whole story of each grant that a promise was broken for. */
+  readonly stories: readonly string[];
+}
+
+/**
+ * - `not_arrived`: the last answer never reached one of our processes.
+ * - `came_late`: it reached a process that had been stopped for longer than its lease, when the provider no longer
+ *   honoured it.
+ * - `in_memory`: it was in the memory of the process that was killed, and not yet in its spool.
+ * - `kept`: it was ours. A loss of this kind is a broken promise.
+ */
+export type LossKind = 'not_arrived' | 'came_late' | 'in_memory' | 'kept';
+
+export interface Run {
+  readonly options: LabOptions;
+  readonly kills: { readonly all: number; readonly counted: number; readonly pauses: number; readonly seconds: number };
+  readonly deeds: readonly Deed[];
+  readonly pauses: readonly Pause[];
+  readonly families: ReadonlyMap<string, string>;
+  readonly healed: readonly Healed[];
+  readonly judgement: ProviderJudgement;
+  readonly duplicateSpendsBeforeHealing: number;
+  readonly grants: readonly GrantFacts[];
+  readonly events: readonly EventFacts[];
+  readonly arrived: ReadonlyMap<string, { readonly at: number; readonly pid: number }>;
+}
+
+interface Loss {
+  readonly tenant: string;
+  readonly kind: LossKind;
+  readonly memoryMs: number;
+  readonly falseDeath: boolean;
+}
+
+export function judgeRun(run: Run): LabResult {
+  const { options, judgement, healed, kills } = run;
+  const eventsOf = Map.groupBy(run.events, ({ tenant }) => tenant);
+  const losses = healed.flatMap((grant) => (grant.outcome === 'alive' ? [] : [lossOf(run, grant)]));
+  const kept = losses.filter(({ kind }) => kind === 'kept');
+  const over = new Set(
+    healed.filter(({ outcome }) => outcome === 'reauthorization_required').map(({ tenant }) => tenant),
+  );
+  const count = (kind: LossKind): number => losses.filter((loss) => loss.kind === kind).length;
+  const strict = options.rotation.startsWith('strict');
+  const verdicts = run.events.filter(({ type }) => type === 'grant.reauthorization_required').length;
+  const misreported = [...over].filter((tenant) => !isReportedOnce(eventsOf.get(tenant) ?? []));
+  const loops = loopsOf(run, over, eventsOf, strict);
+  const stuck = healed.flatMap(({ tenant, outcome }) => (outcome === 'stuck' ? [tenant] : []));
+  const result = {
+    rotation: options.rotation,
+    database: options.database === 'sqlite' ? ('sqlite' as const) : ('postgres' as const),
+    seed: options.seed,
+    scale: options.scale,
+    kills: kills.all,
+    counted: kills.counted,
+    pauses: kills.pauses,
+    seconds: kills.seconds,
+    grants: run.families.size,
+    refreshes: run.events.filter(({ type }) => type !== 'grant.reauthorization_required').length,
+    lost: losses.length,
+    losses: {
+      not_arrived: count('not_arrived'),
+      came_late: count('came_late'),
+      in_memory: count('in_memory'),
+      kept: count('kept'),
+    },
+    memoryMsMax: Math.max(0, ...losses.map(({ memoryMs }) => memoryMs)),
+    // Where nothing has to be lost every verdict is false, the ones that were taken back too.
+    falseDeaths: strict ? losses.filter(({ falseDeath }) => falseDeath).length : verdicts,
+    revived: run.events.filter(({ type }) => type === 'grant.revived').length,
+    duplicateSpends: judgement.replays,
+    misreported: misreported.length,
+    loops: loops.length,
+    stuck: stuck.length,
+    recovery: recoveryOf(run, eventsOf),
+  };
+  const bad = new Set([...misreported, ...loops, ...stuck, ...kept.map(({ tenant }) => tenant)]);
+  const stories = (strict ? [...bad] : losses.map(({ tenant }) => tenant)).map((tenant) =>
+    storyOf(run, tenant, eventsOf),
+  );
+  return { ...result, broken: brokenPromises(result, strict), stories };
+}
+
+function storyOf(run: Run, tenant: string, eventsOf: ReadonlyMap<string, readonly EventFacts[]>): string {
+  const facts = factsOf(run, tenant);
+  const got = run.arrived.get(facts?.lastIssued?.successor ?? '');
+  const killed = run.deeds.filter(({ open }) => open.some((attempt) => attempt.tenant === tenant));
+  const told = {
+    tenant,
+    end: run.healed.find((each) => each.tenant === tenant),
+    provider: facts,
+    lastAnswerArrived: got,
+    kills: killed.map(({ at, pid }) => ({ at, pid })),
+    pauses: run.pauses.filter(({ pid }) => pid === got?.pid),
+    events: (eventsOf.get(tenant) ?? []).slice(-8).map(({ at, type, reason }) => `${at} ${type} ${reason ?? ''}`),
+  };
+  return JSON.stringify(told);
+}
+
+function brokenPromises(result: Omit<LabResult, 'broken' | 'stories'>, strict: boolean): string[] {
+  const promises: [string, boolean][] = [
+    ['no grant is lost', strict || result.lost === 0],
+    ['no grant is condemned that the provider would still honour', result.falseDeaths === 0],
+    ['no answer that was kept is lost', result.losses.kept === 0],
+    ['each loss is reported once, as lost_rotation', result.misreported === 0],
+    ['nothing is asked for without end', result.loops === 0],
+    ['nothing stays in doubt', result.stuck === 0],
+  ];
+  return promises.flatMap(([promise, kept]) => (kept ? [] : [promise]));
+}
+
+function lossOf(run: Run, healed: Healed): Loss {
+  const { tenant } = healed;
+  const facts = factsOf(run, tenant);
+  const successor = facts?.lastIssued?.successor ?? null;
+  const loss = { tenant, memoryMs: 0, falseDeath: false };
+  const got = successor === null ? undefined : run.arrived.get(successor);
+  if (got === undefined) {
+    // Nothing was ever issued after what we hold, and it is over all the same.
+    const honoured = facts !== undefined && facts.alive !== null && facts.lastIssued === null;
+    return { ...loss, kind: honoured ? 'kept' : 'not_arrived', falseDeath: honoured };
+  }
+  const alive = facts?.alive === successor;
+  const deed = run.deeds.find((each) => each.pid === got.pid && each.at >= got.at);
+  const attempt = deed?.open.find((each) => each.tenant === tenant);
+  const inMemory = deed !== undefined && attempt !== undefined && !deed.spooled.includes(attempt.attemptId);
+  if (inMemory) {
+    const stoppedAt = run.pauses.find(({ pid, until }) => pid === got.pid && until >= got.at)?.from ?? deed.at;
+    return { ...loss, kind: 'in_memory', memoryMs: Math.max(0, Math.min(deed.at, stoppedAt) - got.at) };
+  }
+  const issuedAt = facts?.lastIssued?.at ?? 0;
+  const slept = run.pauses.some(({ pid, from, until }) => pid === got.pid && from <= got.at && until >= issuedAt);
+  if (!alive && slept) return { ...loss, kind: 'came_late' };
+  return { ...loss, kind: 'kept', falseDeath: alive };
+}
+
+function isReportedOnce(events: readonly EventFacts[]): boolean {
+  const verdicts = events.filter(({ type }) => type === 'grant.reauthorization_required');
+  const revivals = events.filter(({ type }) => type === 'grant.revived');
+  // A late answer that the provider does not honour any more ends in a second verdict, which closes its revival.
+  return verdicts.length === revivals.length + 1 && verdicts[0]?.reason === 'lost_rotation';
+}
+
+function loopsOf(
+  run: Run,
+  over: ReadonlySet<string>,
+  eventsOf: ReadonlyMap<string, readonly EventFacts[]>,
+  strict: boolean,
+): string[] {
+  return [...run.families.keys()].filter((tenant) => {
+    const facts = factsOf(run, tenant);
+    if (facts === undefined) return false;
+    const events = eventsOf.get(tenant) ?? [];
+    // Once, and once more for each holder that was killed before it could say what it was told; a late answer may begin
+    // that anew.
+    const revivals = events.filter(({ type }) => type === 'grant.revived').length;
+    const held = run.deeds.filter(({ open }) => open.some((attempt) => attempt.tenant === tenant)).length;
+    if (strict && facts.worst > 1 + Math.max(1, held) + 2 * revivals) return true;
+    const verdict = events.findLast(({ type }) => type === 'grant.reauthorization_required');
+    return over.has(tenant) && verdict !== undefined && facts.lastRequestAt > verdict.at + 1_000;
+  });
+}
+
+function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[]>): LabResult['recovery'] {
+  const waits = run.deeds.flatMap(({ at, open }) =>
+    open.flatMap(({ tenant }) => {
+      const next = eventsOf.get(tenant)?.find((event) => event.at >= at);
+      return next === undefined ? [] : [next.at - at];
+    }),
+  );
+  waits.sort((one, other) => one - other);
+  const share = (part: number): number => waits[Math.min(waits.length - 1, Math.floor(waits.length * part))] ?? 0;
+  return { count: waits.length, p50Ms: share(0.5), p95Ms: share(0.95), maxMs: waits.at(-1) ?? 0 };
+}
+
+function factsOf(run: Run, tenant: string): FamilyFacts | undefined {
+  const family = run.families.get(tenant);
+  return byFamily(run.judgement).get(family ?? '');
+}
+
+const indexed = new WeakMap<ProviderJudgement, ReadonlyMap<string, FamilyFacts>>();
+
+function byFamily(judgement: ProviderJudgement): ReadonlyMap<string, FamilyFacts> {
+  const known = indexed.get(judgement);
+  if (known !== undefined) return known;
+  const index = new Map(judgement.families.map((facts) => [facts.family, facts]));
+  indexed.set(judgement, index);
+  return index;
+}
