@@ -52,5 +52,6 @@ function portFor(specifier: string, parent: string): string | null {
   }
   if (parent.endsWith('/src/storage/sqlite.ts') && specifier === 'node:sqlite') return 'driver.ts';
   if (parent.endsWith('/src/storage/store.ts') && specifier === './sqlite.ts') return 'sqlite.ts';
+  if (parent.endsWith('/src/storage/store.ts') && specifier === './postgres.ts') return 'postgres.ts';
   return null;
 }

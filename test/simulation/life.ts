@@ -98,6 +98,11 @@ export class Life implements Actor, PortProcess {
     if (!isStore(kind) && this.#simulation.strikes('disk', 0.01)) throw diskError(kind === 'flush' ? 'EIO' : 'ENOSPC');
   }
 
+  instant(what: string): void {
+    this.#simulation.scheduler.note(this, `${what} now`);
+    if (this.#simulation.strikes('disk', 0.01)) throw diskError('ENOSPC');
+  }
+
   async done(kind: StepKind, what: string): Promise<void> {
     if (kind === 'commit' && this.#simulation.strikes('store_after', 0.02)) throw storeFailure(10);
     if (!this.#simulation.strikes('step_crash', 0.0008)) return;

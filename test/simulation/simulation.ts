@@ -310,7 +310,8 @@ export class Simulation {
       if (life === undefined) continue;
       this.thaw(life);
       life.storeDownUntil = 0;
-      if (!life.dead && life.vault !== undefined && life.workers === undefined) life.workers = startWorkers(life.vault);
+      if (life.dead || life.closing || life.vault === undefined) continue;
+      life.workers ??= startWorkers(life.vault);
     }
     await this.callers.heal(healMs + this.behindMs);
   }

@@ -67,8 +67,19 @@ export function open(path: string, flags: number): Promise<SimulatedFile> {
   });
 }
 
+let descriptors = 0;
+const byDescriptor = new Map<number, SimulatedFile>();
+
+/** The open file of a descriptor, for the synchronous functions. */
+export function fileOf(descriptor: number): SimulatedFile {
+  const file = byDescriptor.get(descriptor);
+  if (file === undefined) throw diskError('EIO');
+  return file;
+}
+
 /** An open file, or, without one, an open directory. */
-class SimulatedFile {
+export class SimulatedFile {
+  readonly fd: number;
   readonly #process: PortProcess;
   readonly #path: string;
   readonly #file: DiskFile | null;
@@ -78,34 +89,43 @@ class SimulatedFile {
     this.#process = process;
     this.#path = path;
     this.#file = file;
+    descriptors += 1;
+    this.fd = descriptors;
+    byDescriptor.set(this.fd, this);
   }
 
   async write(bytes: Uint8Array, offset = 0, length = bytes.length - offset, position?: number): Promise<void> {
-    await this.#step('disk', 'write', () => {
-      const at = position ?? this.#position;
-      const file = present(this.#file);
-      const end = at + length;
-      const data = Buffer.alloc(Math.max(file.data.length, end));
-      file.data.copy(data);
-      data.set(bytes.subarray(offset, offset + length), at);
-      file.data = data;
-      file.mtimeMs = this.#process.now();
-      this.#position = end;
-    });
+    await this.#step('disk', 'write', () => this.#write(bytes, offset, length, position));
+  }
+
+  writeNow(bytes: Uint8Array, offset: number, length: number, position: number): void {
+    this.#process.instant('write');
+    this.#write(bytes, offset, length, position);
+  }
+
+  #write(bytes: Uint8Array, offset: number, length: number, position: number | undefined): void {
+    const at = position ?? this.#position;
+    const file = present(this.#file);
+    const end = at + length;
+    const data = Buffer.alloc(Math.max(file.data.length, end));
+    file.data.copy(data);
+    data.set(bytes.subarray(offset, offset + length), at);
+    file.data = data;
+    file.mtimeMs = this.#process.now();
+    this.#position = end;
   }
 
   async writeFile(text: string): Promise<void> {
     await this.write(Buffer.from(text), 0, undefined, 0);
   }
 
-  async truncate(length: number): Promise<void> {
-    await this.#step('disk', 'truncate', () => {
-      const file = present(this.#file);
-      const data = Buffer.alloc(length);
-      file.data.copy(data, 0, 0, length);
-      file.data = data;
-      file.mtimeMs = this.#process.now();
-    });
+  truncateNow(length: number): void {
+    this.#process.instant('truncate');
+    const file = present(this.#file);
+    const data = Buffer.alloc(length);
+    file.data.copy(data, 0, 0, length);
+    file.data = data;
+    file.mtimeMs = this.#process.now();
   }
 
   async datasync(): Promise<void> {
@@ -123,6 +143,7 @@ class SimulatedFile {
   }
 
   async close(): Promise<void> {
+    byDescriptor.delete(this.fd);
     await this.#step('disk', 'close', () => {});
   }
 

@@ -3,6 +3,7 @@
  * so nothing can come in between.
  */
 import { diskError } from '../disk.ts';
+import { fileOf } from './fs-promises.ts';
 import { processOf } from './processes.ts';
 
 export { constants } from 'node:fs';
@@ -32,10 +33,25 @@ export function writeFileSync(path: string, text: string): void {
 
 export function renameSync(from: string, to: string): void {
   const { process, path: name } = processOf(from);
+  process.instant('rename');
   if (!process.disk.rename(name, processOf(to).path)) throw diskError('ENOENT');
 }
 
 export function rmSync(path: string): void {
   const { process, path: name } = processOf(path);
   process.disk.remove(name);
+}
+
+export function ftruncateSync(descriptor: number, length: number): void {
+  fileOf(descriptor).truncateNow(length);
+}
+
+export function writeSync(
+  descriptor: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+): void {
+  fileOf(descriptor).writeNow(bytes, offset, length, position);
 }

@@ -10,6 +10,8 @@ export interface PortProcess {
    * what is to fail here.
    */
   step(kind: StepKind, what: string): Promise<void>;
+  /** A file operation without waiting. Throws what is to fail here. */
+  instant(what: string): void;
   /** Called when a step was done and its outcome is about to reach the process. */
   done(kind: StepKind, what: string): Promise<void>;
   /** Handles that the operating system closes when the process dies. */
