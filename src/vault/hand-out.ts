@@ -129,7 +129,8 @@ export class HandOut {
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
-        if (this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules)) this.#refreshBehind(key, held);
+        const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
+        if (isEarly && this.#context.world.now() >= held.quietUntilMs) this.#refreshBehind(key, held);
         return held.token;
       }
       // A token that was refreshed for this very caller is the best there is, whatever its life.
@@ -206,6 +207,9 @@ export class HandOut {
     if (this.#flights.has(memoryKey(key))) return;
     this.#refresh(key, held.token.generation).catch((error: unknown) => {
       // The caller has a good token; the row says what happened, and the next one who needs it will be told.
+      // Until then the next callers get it without asking in vain once more.
+      const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
+      held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
       const code = isGrantryError(error) ? error.code : 'internal';
       this.#context.logger.warn('a refresh ahead of need failed', { tenant: key.tenant, provider: key.provider, code });
     });
@@ -286,6 +290,7 @@ function holdable(
     freshUntilMs: expiresAtMs - early,
     lifetimeMs,
     usedAtMs: nowMs,
+    quietUntilMs: 0,
     notedAtMs: row.used_at ?? 0,
   };
 }
