@@ -24,6 +24,7 @@ const postgresTroubles: ReadonlyArray<readonly [prefix: string, meaning: string]
   ['3D000', 'there is no such database'],
   ['3F000', 'there is no such schema'],
   ['53', 'it is out of resources or connections'],
+  ['55000', 'it takes no connections to this database now'],
   ['57', 'it is shutting down, starting or took too long'],
   ['58', 'it reports a failure of its system'],
   ['XX', 'it reports a failure of its own'],

@@ -13,6 +13,7 @@ function held(generation: number): HeldToken {
     lifetimeMs: 1,
     tenant: 'acme',
     grantId: 'g',
+    quietUntilMs: 0,
     usedAtMs: 0,
     notedAtMs: 0,
   };

@@ -15,6 +15,8 @@ export interface HeldToken {
   readonly tenant: string;
   readonly grantId: string;
   /** When it was last handed out, and when that was last noted in the row. */
+  /** No refresh ahead of need before then: the last one failed. */
+  quietUntilMs: number;
   usedAtMs: number;
   notedAtMs: number;
 }

@@ -13,6 +13,7 @@ import { appFor, clientOf } from './apps.ts';
 import { compartmentOf } from './bulkhead.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
+import { bringBackTail } from './failover.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
 import { openCandidate, openToken } from './tokens.ts';
@@ -53,6 +54,7 @@ export async function planRefresh(
   { trial, kept }: RefreshWish = {},
 ): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
+  if (await bringBackTail(context)) return 'look_again';
   const tenant = row.client_id;
   const tenantKeys = await context.keys.pin(tenant);
   const prior = await listAttempts(context.store.db, {
@@ -87,7 +89,7 @@ export async function planRefresh(
     leaseKind: leaseKindOf(context, definition),
     recovering: kept !== undefined,
     attemptId,
-    slot: await spool.reserve(attemptId),
+    slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
     onTrial: trial !== undefined,
   };
 }

@@ -193,7 +193,9 @@ async function settleFailure(
 ): Promise<GrantryError> {
   if (outcome.class === 'grant_refused') throw new GrantryError('internal', 'a refusal was taken for a failure');
   // A server that fails after it has burnt the token answers just like one that failed before.
-  if (outcome.class === 'unavailable' && plan.definition.refreshToken.rotation !== 'none') {
+  // Where a lost answer ends the grant, that would let an outage end them all: there an answer is an answer.
+  const { rotation, replayAfterLoss } = plan.definition.refreshToken;
+  if (outcome.class === 'unavailable' && rotation !== 'none' && replayAfterLoss) {
     return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`));
   }
   const code = failureCodes[outcome.class];

@@ -12,6 +12,8 @@ import type { Owner } from './owner.ts';
 /** Room that is written before a refresh token is spent: a full disk must be noticed before, not after. */
 const reservedBytes = 16_384;
 
+const reservationsPerSweep = 64;
+
 const spoolHead = z.strictObject({
   version: z.literal(1),
   tenant: z.string(),
@@ -69,15 +71,22 @@ export class Spool {
   readonly directory: string;
   readonly #owner: Owner;
   #made = false;
+  #reservations = 0;
 
   constructor(directory: string, owner: Owner) {
     this.directory = directory;
     this.#owner = owner;
   }
 
-  /** @throws {GrantryError} `storage_unavailable` when there is no room: then nothing may be spent. */
-  async reserve(attemptId: string): Promise<SpoolSlot> {
-    const path = join(this.directory, `${attemptId}.waiting`);
+  /**
+   * @param name The grant's id, a dot and the attempt's.
+   * @param sweepBefore What is older is swept away now and then, so that a process without workers does not pile it up.
+   * @throws {GrantryError} `storage_unavailable` when there is no room: then nothing may be spent.
+   */
+  async reserve(name: string, sweepBefore?: number): Promise<SpoolSlot> {
+    this.#reservations += 1;
+    if (sweepBefore !== undefined && this.#reservations % reservationsPerSweep === 0) await this.sweep(sweepBefore);
+    const path = join(this.directory, `${name}.waiting`);
     try {
       await this.#makeDirectory();
       const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
@@ -89,7 +98,7 @@ export class Spool {
         await rm(path, { force: true });
         throw error;
       }
-      return this.#slot(file, path, attemptId);
+      return this.#slot(file, path, name);
     } catch (error) {
       throw new GrantryError('storage_unavailable', 'The spool cannot be written, so no refresh token is spent.', {
         action: `Make room and write access for the spool directory ${this.directory}.`,
@@ -102,17 +111,20 @@ export class Spool {
   async list(grantId?: string): Promise<SpoolEntry[]> {
     const names = await this.#names();
     const entries: SpoolEntry[] = [];
-    for (const name of names.filter((each) => each.endsWith('.answer') || each.endsWith('.saved'))) {
+    for (const name of names.filter((each) => isAnswer(each) && mayBelongTo(each, grantId))) {
       const entry = await this.#entry(name);
       if (entry !== undefined && (grantId === undefined || entry.head.grantId === grantId)) entries.push(entry);
     }
     return entries.sort((one, other) => one.writtenAt - other.writtenAt);
   }
 
-  /** Removes reservations that a crash left behind; they hold nothing. */
+  /**
+   * Removes what is older than a time: reservations that a crash left behind, which hold nothing, and answers that were
+   * committed so long ago that no database has lost them.
+   */
   async sweep(olderThan: number): Promise<void> {
     for (const name of await this.#names()) {
-      if (!name.endsWith('.waiting')) continue;
+      if (!name.endsWith('.waiting') && !name.endsWith('.saved')) continue;
       const path = join(this.directory, name);
       const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
       if (writtenAt !== undefined && writtenAt < olderThan) await rm(path, { force: true });
@@ -139,9 +151,9 @@ export class Spool {
     }
   }
 
-  #slot(file: FileHandle, waiting: string, attemptId: string): SpoolSlot {
-    const answer = join(this.directory, `${attemptId}.answer`);
-    const saved = join(this.directory, `${attemptId}.saved`);
+  #slot(file: FileHandle, waiting: string, name: string): SpoolSlot {
+    const answer = join(this.directory, `${name}.answer`);
+    const saved = join(this.directory, `${name}.saved`);
     let kept = false;
     const dropReservation = async (): Promise<void> => {
       await file.close();
@@ -219,6 +231,16 @@ export class Spool {
       return undefined;
     }
   }
+}
+
+function isAnswer(name: string): boolean {
+  return name.endsWith('.answer') || name.endsWith('.saved');
+}
+
+/** Names begin with the grant's id, so that looking for one grant's answers opens no other's. */
+function mayBelongTo(name: string, grantId: string | undefined): boolean {
+  const [named] = name.split('.');
+  return grantId === undefined || named === grantId || named?.length !== grantId.length;
 }
 
 /** A seal binds the answer to its attempt: a file renamed or edited does not open. */
