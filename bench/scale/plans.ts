@@ -1,0 +1,61 @@
+import { CompiledQuery, type Kysely, type KyselyPlugin, type RootOperationNode } from 'kysely';
+
+import type { Schema } from '../../src/storage/schema.ts';
+import type { Subject, Work } from './work.ts';
+
+export interface Plan {
+  readonly work: string;
+  readonly statement: string;
+  readonly lines: readonly string[];
+  /** A table is read from end to end. */
+  readonly scans: boolean;
+}
+
+/** How the database goes about each statement of a work. */
+export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
+  const { store } = subject.context;
+  const seen: RootOperationNode[] = [];
+  const plugin: KyselyPlugin = {
+    transformQuery: ({ node }) => {
+      seen.push(node);
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  const watched = {
+    ...store,
+    db: store.db.withPlugin(plugin),
+    transaction: (fn: Parameters<typeof store.transaction>[0], options?: { long?: boolean }) =>
+      store.transaction((tx) => fn(tx.withPlugin(plugin)), options),
+  };
+  // A transaction of any result is passed on as it is, which a spread object cannot say.
+  const context = { ...subject.context, store: watched as typeof store };
+  await work.once({ ...subject, context }, 1);
+  const plans = new Map<string, Plan>();
+  for (const node of seen) {
+    const plan = await explain(store.db, store.kind, work, node);
+    if (plan !== undefined) plans.set(plan.statement, plan);
+  }
+  return [...plans.values()];
+}
+
+async function explain(
+  db: Kysely<Schema>,
+  kind: 'sqlite' | 'postgres',
+  work: Work,
+  node: RootOperationNode,
+): Promise<Plan | undefined> {
+  if (node.kind === 'InsertQueryNode') return undefined;
+  const executor = db.getExecutor();
+  const query = executor.compileQuery(node, { queryId: 'plan' });
+  if (!/oauth_tokens|grantry_/.test(query.sql)) return undefined;
+  const word = kind === 'sqlite' ? 'explain query plan ' : 'explain ';
+  const { rows } = await db.executeQuery<Record<string, unknown>>(
+    CompiledQuery.raw(`${word}${query.sql}`, [...query.parameters]),
+  );
+  const lines = rows.map((row) => String(row['detail'] ?? row['QUERY PLAN']));
+  const whole = lines.filter((line) =>
+    work.mayScanIndex === true ? /Seq Scan|SCAN \w+$/.test(line) : /Seq Scan|SCAN (?:oauth_tokens|grantry_)/.test(line),
+  );
+  return { work: work.name, statement: query.sql.slice(0, 60), lines, scans: whole.length > 0 };
+}

@@ -1,0 +1,166 @@
+import { newUuid } from '../../src/base/ids.ts';
+import type { Vault } from '../../src/index.ts';
+import { abandonAttempts, insertAttempt } from '../../src/storage/attempts.ts';
+import { claimDueGrants } from '../../src/storage/due.ts';
+import { findGrant, type GrantRow, grantsChangedSince, listGrants } from '../../src/storage/grants.ts';
+import { claimLease } from '../../src/storage/leases.ts';
+import { insertTokenRequest, lockBudget, recentTokenRequests } from '../../src/storage/token-requests.ts';
+import type { VaultContext } from '../../src/vault/context.ts';
+import { internalsOf } from '../../src/vault/internals.ts';
+import { openToken } from '../../src/vault/tokens.ts';
+import { type Place, type Population, provider, sealedPlace } from './population.ts';
+
+/** An opened vault with so many grants in it. */
+export interface Subject {
+  readonly context: VaultContext;
+  readonly population: Population;
+  /** When the last grants changed. */
+  readonly changedAtMs: number;
+}
+
+export interface Work {
+  readonly name: string;
+  /** The longest that one round may take, in milliseconds. */
+  readonly roundMs: number;
+  /** Reading whole ranges in order is what it is for. */
+  readonly mayScanIndex?: boolean;
+  once(subject: Subject, index: number): Promise<void>;
+}
+
+const windowMs = 600_000;
+
+/** What a vault with many grants does all day; each names the statements of the library itself. */
+export const works: readonly Work[] = [
+  {
+    name: 'read and open, tenant key at hand',
+    roundMs: 150,
+    once: async (subject, index) => {
+      // Of few tenants, whose keys are held after the first round.
+      const row = await rowAt(
+        subject,
+        sealedPlace(subject.population, spread(index, Math.min(4_000, subject.population.sealed))),
+      );
+      await open(subject, row, {});
+    },
+  },
+  {
+    name: 'read and open, tenant key read too',
+    roundMs: 150,
+    once: async (subject, index) => {
+      const row = await rowAt(subject, sealedPlace(subject.population, spread(index, subject.population.sealed)));
+      await open(subject, row, { fresh: true });
+    },
+  },
+  {
+    name: 'claim: lease, intent, budget',
+    roundMs: 300,
+    once: async (subject, index) => claim(subject, await rowAt(subject, anyPlace(subject, index))),
+  },
+  {
+    name: 'claim what is due (32)',
+    roundMs: 300,
+    once: async ({ context }) => {
+      // Held for a moment alone, so that there is always as much due.
+      const wish = { state: 'active' as const, limit: 32, holdMs: 1, exceptProviders: [] };
+      const claimed = await claimDueGrants(context.store.db, context.store.kind, context.store.now(), wish);
+      if (claimed.length === 0) throw new Error('nothing is due');
+    },
+  },
+  {
+    name: 'look of the change feed',
+    roundMs: 100,
+    once: async ({ context, changedAtMs, population }) => {
+      const changed = await grantsChangedSince(context.store.db, changedAtMs, 5_000);
+      if (changed.length !== population.changed) throw new Error(`${changed.length} grants have changed`);
+    },
+  },
+  {
+    name: 'list page of all (100)',
+    roundMs: 100,
+    mayScanIndex: true,
+    once: async (subject, index) => {
+      const { tenant, account } = anyPlace(subject, index);
+      await listGrants(subject.context.store.db, { after: { tenant, provider, account }, limit: 100 });
+    },
+  },
+  {
+    name: 'list page of a tenant',
+    roundMs: 100,
+    once: async (subject, index) => {
+      const { tenant } = anyPlace(subject, index);
+      const rows = await listGrants(subject.context.store.db, { tenant, limit: 100 });
+      if (rows.length === 0) throw new Error('the tenant has no grants');
+    },
+  },
+  {
+    name: 'list page of a state, active',
+    roundMs: 100,
+    mayScanIndex: true,
+    once: async ({ context }) => {
+      const rows = await listGrants(context.store.db, { state: 'active', limit: 100 });
+      if (rows.length !== 100) throw new Error('grants are missing');
+    },
+  },
+  {
+    name: 'list page of a state, rare',
+    roundMs: 100,
+    once: async ({ context }) => {
+      const rows = await listGrants(context.store.db, { state: 'uncertain', limit: 100 });
+      if (rows.length !== 0) throw new Error('there is no such grant');
+    },
+  },
+];
+
+export function subjectOf(vault: Vault, population: Population, changedAtMs: number): Subject {
+  return { context: internalsOf(vault).open(), population, changedAtMs };
+}
+
+async function rowAt({ context }: Subject, { tenant, account }: Place): Promise<GrantRow> {
+  const row = await findGrant(context.store.db, { tenant, provider, account });
+  if (row === undefined) throw new Error(`${tenant} has no grant ${account}`);
+  return row;
+}
+
+async function open({ context }: Subject, row: GrantRow, how: { fresh?: boolean }): Promise<void> {
+  const secret = openToken(await context.keys.pin(row.client_id, how), row, 'access_token');
+  if (secret === null) throw new Error('the grant has no token');
+}
+
+/** The transaction that precedes every token request; the lease lapses at once. */
+async function claim({ context }: Subject, row: GrantRow): Promise<void> {
+  const { store } = context;
+  const { client_id: tenant, id: grantId, generation } = row;
+  const attemptId = newUuid(context.world);
+  const fingerprint = row.refresh_fingerprint ?? 'none';
+  const now = store.now();
+  await store.transaction(async (tx) => {
+    const lease = { tenant, grantId, generation, owner: 'bench', leaseMs: -1, states: [row.state] };
+    const fence = await claimLease(tx, now, lease);
+    if (fence === undefined) throw new Error('the lease is taken');
+    await lockBudget(tx, store.kind, fingerprint);
+    await recentTokenRequests(tx, now, fingerprint, windowMs);
+    await abandonAttempts(tx, now, { tenant, grantId, generation, exceptId: attemptId });
+    await insertAttempt(tx, now, {
+      id: attemptId,
+      client_id: tenant,
+      grant_id: grantId,
+      fence,
+      generation,
+      token_fingerprint: fingerprint,
+      candidate_id: null,
+      owner: 'bench',
+    });
+    await insertTokenRequest(tx, now, { fingerprint, attemptId });
+  });
+}
+
+/** All over the table, in no order. */
+function anyPlace({ population }: Subject, index: number): Place {
+  const place = spread(index, population.grants);
+  return { tenant: `tenant-${Math.floor(place / 10)}`, account: `account-${place % 10}` };
+}
+
+/** Visits all numbers below `count` in an order that has nothing to do with theirs. */
+function spread(index: number, count: number): number {
+  return (index * 7_919 + 13) % count;
+}
