@@ -18,6 +18,7 @@ export type DueGrant = Pick<
   | 'used_at'
   | 'condemned_at'
   | 'retry_at'
+  | 'due_at'
   | 'created_at'
 >;
 
@@ -35,6 +36,7 @@ const columns = [
   'used_at',
   'condemned_at',
   'retry_at',
+  'due_at',
   'created_at',
 ] as const satisfies readonly (keyof DueGrant)[];
 
@@ -69,10 +71,13 @@ export async function claimDueGrants(
     .execute();
 }
 
-/** Says when a grant is due next, unless it went on to another generation meanwhile. */
+/**
+ * Says when a claimed grant is due next, unless that was said since it was claimed: by a verdict, which knows the
+ * provider's deadlines, or with new tokens.
+ */
 export async function rescheduleGrant(
   db: Kysely<Schema>,
-  grant: { tenant: string; id: string; generation: number; dueAt: number | null },
+  grant: { tenant: string; id: string; generation: number; claimedDueAt: number | null; dueAt: number | null },
 ): Promise<void> {
   await db
     .updateTable('oauth_tokens')
@@ -80,6 +85,7 @@ export async function rescheduleGrant(
     .where('client_id', '=', grant.tenant)
     .where('id', '=', grant.id)
     .where('generation', '=', grant.generation)
+    .where('due_at', '=', grant.claimedDueAt)
     .execute();
 }
 

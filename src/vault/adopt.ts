@@ -3,6 +3,7 @@ import { limits } from '../base/limits.ts';
 import type { VaultContext } from './context.ts';
 import { listGrants } from './grants.ts';
 import { refreshGrant } from './refresh.ts';
+import { adoptSpooled } from './spool-replay.ts';
 import type { AdoptReport, Grant } from './types.ts';
 
 /**
@@ -25,7 +26,11 @@ export async function adoptDatabase(
       action: 'Nothing is to be done; to probe every grant all the same: grantry adopt --after-restore',
     });
   }
-  if (context.guard.reason !== null) await context.guard.adopt();
+  if (context.guard.reason !== null) {
+    await context.guard.adopt();
+    // Answers that this copy of the database does not know of, however old: the newest tokens may be among them.
+    await adoptSpooled(context, { ownToo: true, oldToo: true });
+  }
   const grants = await inProbingOrder(context);
   const reports: AdoptReport[] = [];
   for (const { grant, rotates } of grants) {

@@ -14,10 +14,15 @@ export function nextChanceInMs(
   definition: ProviderDefinition,
   condemnedForMs: number,
 ): number | null {
-  if (definition.refreshToken.reuse === 'revokes_family' || !definition.refreshToken.replayAfterLoss) return null;
+  if (!hasSecondChances(definition)) return null;
   const first = context.times.secondChanceMs;
   const next = [1, ...laterChances].map((times) => first * times).find((chanceMs) => chanceMs > condemnedForMs);
   return next === undefined ? null : next - condemnedForMs;
+}
+
+/** Whether trying a refused token again can do no harm. */
+export function hasSecondChances(definition: ProviderDefinition): boolean {
+  return definition.refreshToken.reuse !== 'revokes_family' && definition.refreshToken.replayAfterLoss;
 }
 
 /** The verdict "condemned", with its second chance. */

@@ -65,7 +65,7 @@ export class ChangeFeed {
       this.#memory.trustedUntilMs = lookedAt + times.feedTrustMs;
       this.#memory.lastSeenMs = lookedAt;
       await this.#noteUse(lookedAt);
-      if (this.#wasAway) await this.#lookAfterOutage();
+      await this.#lookAtPlace();
       this.#wasAway = false;
     } catch (error) {
       if (this.#stop.signal.aborted) return;
@@ -76,15 +76,16 @@ export class ChangeFeed {
     }
   }
 
-  /** The database that answers now may be a promoted standby that lacks our last commits: the spool has them. */
-  async #lookAfterOutage(): Promise<void> {
+  /** The database that answers now may be another one: a promoted standby, or a copy that was put in its place. */
+  async #lookAtPlace(): Promise<void> {
     const { guard } = this.#context;
+    if (!this.#wasAway && !guard.isStale) return;
     await guard.recheck();
-    this.#memory.forgetAll();
-    if (guard.reason !== null || !guard.failedOver) return;
-    guard.failedOver = false;
-    const { adoptSpooled } = await import('./spool-replay.ts');
-    await adoptSpooled(this.#context, { ownToo: true });
+    if (this.#wasAway || guard.failedOver) this.#memory.forgetAll();
+    if (guard.failedOver) {
+      const { bringBackTail } = await import('./failover.ts');
+      await bringBackTail(this.#context);
+    }
   }
 
   /** Notes now and then which grants are in use: workers refresh those ahead of need. */

@@ -21,7 +21,9 @@ const states: readonly Grant['state'][] = [
 
 /** Reads one grant, a tombstone included; null when there never was one. */
 export async function getGrant(context: VaultContext, key: GrantKey): Promise<Grant | null> {
-  const row = await findGrant(context.store.db, checkKey(key));
+  const checked = checkKey(key);
+  await lookWhetherAdopted(context);
+  const row = await findGrant(context.store.db, checked);
   return row === undefined ? null : describeGrant(context, row);
 }
 
@@ -31,6 +33,7 @@ export async function listGrants(context: VaultContext, filter: GrantFilter = {}
   if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax) {
     throw new GrantryError('invalid_request', `The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);
   }
+  await lookWhetherAdopted(context);
   const state = checkState(context, filter.state);
   if (state === 'none') return { items: [], next: null };
   const rows = await selectGrants(context.store.db, {
@@ -86,6 +89,11 @@ async function dcOf(
     // A data centre that the definition no longer has must not keep the grant from being listed.
     return null;
   }
+}
+
+/** Another process may have ended the quarantine; who only lists would never hear of it. */
+async function lookWhetherAdopted({ guard }: VaultContext): Promise<void> {
+  if (guard.reason !== null && guard.isStale) await guard.recheck();
 }
 
 /** `quarantined` is the state of the database, not of a row. */

@@ -58,11 +58,19 @@ export class Guard {
     return this.#reason;
   }
 
-  /** @throws {GrantryError} `grant_quarantined` unless somebody has adopted the database meanwhile */
+  /**
+   * Looks again before anything is spent: the database may have been put back, adopted or failed over a moment ago.
+   *
+   * @throws {GrantryError} `grant_quarantined`
+   */
   async assertMayRefresh(): Promise<void> {
-    if (this.#reason === null) return;
-    if (this.#options.monotonic() - this.#checkedAt >= recheckMs) await this.recheck();
+    if (this.#reason === null || this.isStale) await this.recheck();
     if (this.#reason !== null) throw new GrantryError('grant_quarantined', this.#reason);
+  }
+
+  /** The last look is some seconds old. */
+  get isStale(): boolean {
+    return this.#options.monotonic() - this.#checkedAt >= recheckMs;
   }
 
   /** Looks again: after an outage the database may be another one, and a quarantine may have ended. */
@@ -108,17 +116,24 @@ export class Guard {
     await this.recheck();
   }
 
-  async #check(instance: InstanceRow): Promise<void> {
+  async #check(read: InstanceRow): Promise<void> {
     this.#checkedAt = this.#options.monotonic();
     const { store, marks } = this.#options;
-    const mark = marks.read(instance.vault_id);
-    const seq = instance.last_seq ?? 0;
+    const mark = marks.read(read.vault_id);
+    // Another process may have committed, and moved the mark, since the row was read: only a look after the mark counts.
+    const instance = isBehind(read, mark) ? ((await readInstance(store.db)) ?? read) : read;
     const place = await store.location();
-    this.#reason = await this.#judge(instance, place, seq, mark);
+    this.#reason = await this.#judge(instance, place, mark);
     if (this.#reason !== null) return;
-    const promoted = isNewer(place.timeline, mark === undefined ? instance.timeline : mark.timeline);
+    const promoted =
+      isNewer(place.timeline, mark === undefined ? instance.timeline : mark.timeline) ||
+      isNewer(place.timeline, this.#newest.timeline);
     const known = promoted || instance.epoch !== this.#newest.epoch ? 0 : this.#newest.seq;
-    this.#newest = { epoch: instance.epoch, seq: Math.max(seq, known), timeline: place.timeline };
+    const seq = Math.max(instance.last_seq ?? 0, known);
+    const moved = seq !== this.#newest.seq || instance.epoch !== this.#newest.epoch || promoted;
+    if (moved || place.timeline !== this.#newest.timeline) {
+      this.#newest = { epoch: instance.epoch, seq, timeline: place.timeline };
+    }
     if (promoted) {
       this.failedOver = true;
       // Events that the old primary took with it will never be seen again: the mark goes back with the database.
@@ -126,12 +141,7 @@ export class Guard {
     } else if (mark === undefined) this.remember();
   }
 
-  async #judge(
-    instance: InstanceRow,
-    place: StoreLocation,
-    seq: number,
-    mark: SeenMark | undefined,
-  ): Promise<string | null> {
+  async #judge(instance: InstanceRow, place: StoreLocation, mark: SeenMark | undefined): Promise<string | null> {
     const { store, installation } = this.#options;
     if (instance.quarantined_reason !== null) return instance.quarantined_reason;
     if (installation !== null && instance.installation !== null && installation !== instance.installation) {
@@ -141,12 +151,11 @@ export class Guard {
     if (place.location !== instance.location) {
       return this.#quarantine('This database was made elsewhere: it was copied, restored or moved.');
     }
+    if (mark !== undefined && mark.epoch >= instance.epoch && isNewer(mark.timeline, place.timeline)) {
+      return this.#quarantine('A standby was promoted in place of this PostgreSQL: it is the old primary.');
+    }
     if (isNewer(place.timeline, instance.timeline)) await moveInstance(store.db, place);
-    if (mark === undefined || isNewer(place.timeline, mark.timeline)) return null;
-    if (!isBehind({ epoch: instance.epoch, seq }, mark)) return null;
-    // The mark was read after the database was. Another process of this home may have moved both in between.
-    const later = await readInstance(store.db);
-    if (later !== undefined && !isBehind({ epoch: later.epoch, seq: later.last_seq ?? 0 }, mark)) return null;
+    if (mark === undefined || isNewer(place.timeline, mark.timeline) || !isBehind(instance, mark)) return null;
     return this.#quarantine('This database knows less than its home has seen of it: an older copy was put back.');
   }
 
@@ -161,9 +170,10 @@ export class Guard {
   }
 }
 
-/** The database does not know what the home has seen of it. */
-function isBehind(database: Pick<SeenMark, 'epoch' | 'seq'>, mark: SeenMark): boolean {
-  return mark.epoch > database.epoch || (mark.epoch === database.epoch && mark.seq > database.seq);
+/** The home has seen a later epoch or a later event than the database knows. */
+function isBehind(instance: InstanceRow, mark: SeenMark | undefined): boolean {
+  if (mark === undefined) return false;
+  return mark.epoch > instance.epoch || (mark.epoch === instance.epoch && mark.seq > (instance.last_seq ?? 0));
 }
 
 /** A higher timeline of the same PostgreSQL: a standby was promoted. */

@@ -189,7 +189,9 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.saved'))) return;
   const { adoptSpooled } = await import('./spool-replay.ts');
   try {
-    await adoptSpooled(context);
+    // What a promoted standby lacks may stand in files of processes that have not noticed yet.
+    await adoptSpooled(context, { ownToo: context.guard.failedOver });
+    context.guard.failedOver = false;
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.
     const code = error instanceof GrantryError ? error.code : 'internal';

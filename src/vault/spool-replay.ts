@@ -19,7 +19,7 @@ import { openToken } from './tokens.ts';
  */
 export async function adoptSpooled(
   context: VaultContext,
-  options: { grantId?: string; ownToo?: boolean } = {},
+  options: { grantId?: string; ownToo?: boolean; oldToo?: boolean } = {},
 ): Promise<number> {
   const spool = await context.spool();
   // Whoever is about to spend a grant's token takes every answer into account, whoever wrote it and wherever he got
@@ -27,7 +27,7 @@ export async function adoptSpooled(
   const all = options.grantId !== undefined || options.ownToo === true;
   let adopted = 0;
   for (const entry of await spool.list(options.grantId)) {
-    if (isTooOld(context, entry)) {
+    if (options.oldToo !== true && isTooOld(context, entry)) {
       await entry.remove();
       continue;
     }

@@ -3,9 +3,10 @@ import { purgeAuthorizations } from '../storage/authorizations.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
 import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../storage/due.ts';
 import type { GrantState } from '../storage/schema.ts';
-import { nextChanceInMs } from './condemned.ts';
+import { hasSecondChances, nextChanceInMs } from './condemned.ts';
 import { changing, isoNow, type VaultContext } from './context.ts';
 import { idleDueAt } from './due.ts';
+import { bringBackTail } from './failover.ts';
 import type { HandOut } from './hand-out.ts';
 import { recoverGrant } from './recover.ts';
 import { revokeDue } from './revocations.ts';
@@ -57,12 +58,13 @@ export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance'
 
 /** Takes care of what is not about one grant's refresh: answers in the spool, tokens to revoke, requests gone stale. */
 export async function tidyUp(context: VaultContext): Promise<void> {
+  await context.guard.recheck();
+  // A quarantined database is left as it is: nothing is spent, revoked or removed.
+  if (context.guard.reason !== null) return;
   const spool = await context.spool();
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
-  if (context.guard.reason === null) {
-    await adoptSpooled(context);
-    await revokeDue(context);
-  }
+  if (!(await bringBackTail(context))) await adoptSpooled(context);
+  await revokeDue(context);
   await purgeAuthorizations(context.store.db, context.store.now(), context.times.authorizationMs);
 }
 
@@ -85,14 +87,18 @@ async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<Up
   const now = await context.store.nowMs();
   const condemnedForMs = now - (grant.condemned_at ?? now);
   if (condemnedForMs >= context.times.condemnedKeptMs) return shred(context, grant);
+  const keptMs = context.times.condemnedKeptMs - condemnedForMs;
   const definition = await context.providers.require(grant.provider);
+  if (!hasSecondChances(definition)) {
+    await reschedule(context, grant, now + keptMs);
+    return 'put_off';
+  }
   const report = await recoverGrant(context, {
     tenant: grant.client_id,
     provider: grant.provider,
     account: grant.account,
   });
   if (report.outcome === 'recovered') return 'second_chance';
-  const keptMs = context.times.condemnedKeptMs - condemnedForMs;
   await reschedule(context, grant, now + (nextChanceInMs(context, definition, condemnedForMs) ?? keptMs));
   return 'second_chance';
 }
@@ -124,8 +130,8 @@ async function postpone(context: VaultContext, grant: DueGrant, error: GrantryEr
 }
 
 async function reschedule(context: VaultContext, grant: DueGrant, dueAt: number | null): Promise<void> {
-  const { client_id: tenant, id, generation } = grant;
-  await rescheduleGrant(context.store.db, { tenant, id, generation, dueAt });
+  const { client_id: tenant, id, generation, due_at: claimedDueAt } = grant;
+  await rescheduleGrant(context.store.db, { tenant, id, generation, claimedDueAt, dueAt });
 }
 
 function lastSpentMs(grant: DueGrant): number {

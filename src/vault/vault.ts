@@ -130,12 +130,18 @@ export class OpenVault implements Vault {
 
   async recover(key: GrantKey): Promise<RecoverReport> {
     const { recoverGrant } = await import('./recover.ts');
-    return recoverGrant(this.#open(), key);
+    const report = await recoverGrant(this.#open(), key);
+    this.#memory.forget(report);
+    return report;
   }
 
   async adopt(options?: Parameters<Vault['adopt']>[0]): Promise<readonly AdoptReport[]> {
     const { adoptDatabase } = await import('./adopt.ts');
-    return adoptDatabase(this.#open(), options);
+    try {
+      return await adoptDatabase(this.#open(), options);
+    } finally {
+      this.#memory.forgetAll();
+    }
   }
 
   /** Finishes what must not be cut off: refreshes past their point of no return. Then lets go of the database. */

@@ -1,0 +1,16 @@
+import type { VaultContext } from './context.ts';
+
+/**
+ * After a standby was promoted that lacks the last commits, brings back from the spool what they held. True when it was
+ * looked for: rows that were read before are to be read anew.
+ *
+ * Called wherever a promotion may be noticed first; nothing may be spent before.
+ */
+export async function bringBackTail(context: VaultContext): Promise<boolean> {
+  const { guard } = context;
+  if (guard.reason !== null || !guard.failedOver) return false;
+  const { adoptSpooled } = await import('./spool-replay.ts');
+  await adoptSpooled(context, { ownToo: true });
+  guard.failedOver = false;
+  return true;
+}

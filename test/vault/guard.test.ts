@@ -1,0 +1,263 @@
+/** The guard against clones and older copies: what is quarantined, what is not, and what a quarantined vault still does. */
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { GrantKey } from '../../src/base/ids.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { readInstance } from '../../src/storage/instance.ts';
+import { openStore } from '../../src/storage/store.ts';
+import { Guard } from '../../src/vault/guard.ts';
+import { SeenMarks } from '../../src/vault/seen.ts';
+import type { AdoptReport, Vault } from '../../src/vault/types.ts';
+import { administer, postgresUrl, scratchDatabase } from '../postgres.ts';
+import { type Bench, codeOf, makeBench } from './bench.ts';
+import { TestWorld } from './world.ts';
+
+let directory: string;
+let bench: Bench;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'grantry-guard-'));
+  bench = await makeBench({ profiles: ['none', 'strict'] });
+});
+afterEach(async () => {
+  await bench[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+it('three servers with three empty homes on one PostgreSQL: none is quarantined, nor when a home is deleted', async () => {
+  await using scratch = await scratchDatabase();
+  const first = await open('home-1', scratch.database);
+  const tenants = ['one', 'two', 'three', 'four'] as const;
+  for (const tenant of tenants) await bench.connect(first, { tenant });
+  const refresh = async (vault: Vault, tenant: (typeof tenants)[number]): Promise<void> => {
+    expect((await vault.getAccessToken({ tenant, provider: 'strict' })).generation).toBe(2);
+    expect(vault.quarantine).toBeNull();
+  };
+  await refresh(first, 'one');
+  await refresh(await open('home-2', scratch.database), 'two');
+  await refresh(await open('home-3', scratch.database), 'three');
+  rmSync(join(directory, 'home-2'), { recursive: true });
+  await refresh(await open('home-2', scratch.database), 'four');
+  await refresh(first, 'four');
+});
+
+it('a PostgreSQL database that was copied elsewhere is quarantined; the original is not', async () => {
+  await using scratch = await scratchDatabase();
+  const original = await open('home', scratch.database);
+  const grants = await connectTwo(original);
+  await original.close();
+  const copy = await copyOf(scratch.database);
+  try {
+    const clone = await open('home', copy.database);
+    await expectQuarantined(clone, grants);
+    // Nor does a home of its own make it another one.
+    await expectQuarantined(await open('other-home', copy.database), grants);
+    const back = await open('home', scratch.database);
+    expect(back.quarantine).toBeNull();
+    expect((await back.rejectAccessToken(grants.strict.key, 1)).generation).toBe(2);
+  } finally {
+    await copy.drop();
+  }
+});
+
+it('a home that was copied with its SQLite database is quarantined, and works once it is adopted', async () => {
+  const original = await open('home');
+  const grants = await connectTwo(original);
+  await original.close();
+  cpSync(join(directory, 'home'), join(directory, 'copy'), { recursive: true });
+  const clone = await open('copy');
+  await expectQuarantined(clone, grants);
+  await expectAdoptable(clone, grants);
+  const back = await open('home');
+  expect(back.quarantine).toBeNull();
+});
+
+it('an older SQLite file that was put back into its place is quarantined, and works once it is adopted', async () => {
+  const path = join(directory, 'home', 'grantry.db');
+  const vault = await open('home');
+  const grants = await connectTwo(vault);
+  await vault.close();
+  copyFileSync(path, join(directory, 'backup'));
+  const later = await open('home');
+  await bench.connect(later, { tenant: 'later' });
+  await later.close();
+  const inode = statSync(path).ino;
+  copyFileSync(join(directory, 'backup'), path);
+  for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
+  expect(statSync(path).ino).toBe(inode);
+  const restored = await open('home');
+  await expectQuarantined(restored, grants);
+  // It is written down: an empty home does not make it good.
+  await restored.close();
+  const elsewhere = await open('empty', `sqlite:${path}`);
+  await expectQuarantined(elsewhere, grants);
+  await elsewhere.close();
+  await expectAdoptable(await open('home'), grants);
+});
+
+it('adopting brings back the answers that the older copy does not know, however long the quarantine lasted', async () => {
+  const path = join(directory, 'home', 'grantry.db');
+  const vault = await open('home');
+  const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
+  await vault.close();
+  copyFileSync(path, join(directory, 'backup'));
+  const later = await open('home');
+  await later.rejectAccessToken(key, 1);
+  await later.close();
+  copyFileSync(join(directory, 'backup'), path);
+  for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
+  expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
+  await bench.jump(3_600_000);
+  const restored = await open('home');
+  expect(restored.quarantine).not.toBeNull();
+  await restored.adopt();
+  const { generation } = await restored.getAccessToken(key);
+  expect(generation).toBeGreaterThanOrEqual(2);
+  expect(bench.simulator.history.duplicateSpends()).toEqual([]);
+});
+
+it('a process with the name of another installation is quarantined, the real one is not', async () => {
+  const production = await open('home', undefined, { installation: 'production' });
+  const grants = await connectTwo(production);
+  const staging = await open('home', undefined, { installation: 'staging' });
+  await expectQuarantined(staging, grants);
+  expect(staging.quarantine).toContain('production');
+  expect((await production.rejectAccessToken(grants.strict.key, 1)).generation).toBe(2);
+  const unnamed = await open('home');
+  expect(unnamed.quarantine).toBeNull();
+  await staging.adopt();
+  await bench.jump(700_000);
+  expect((await staging.rejectAccessToken(grants.strict.key, 2)).generation).toBe(3);
+  await bench.jump(700_000);
+  expect(await codeOf(production.rejectAccessToken(grants.strict.key, 3))).toBe('grant_quarantined');
+});
+
+it('a vault that stays open notices within seconds that another process has adopted its database', async () => {
+  const original = await open('home');
+  const { strict } = await connectTwo(original);
+  await original.close();
+  cpSync(join(directory, 'home'), join(directory, 'copy'), { recursive: true });
+  const server = await open('copy');
+  expect(await codeOf(server.rejectAccessToken(strict.key, 1))).toBe('grant_quarantined');
+  expect((await server.grants.get(strict.key))?.state).toBe('quarantined');
+  await (await open('copy')).adopt();
+  await bench.pass(3_000);
+  expect((await server.grants.get(strict.key))?.state).toBe('active');
+  expect(server.quarantine).toBeNull();
+  expect((await server.rejectAccessToken(strict.key, 1)).generation).toBe(2);
+});
+
+it('a vault that stays open spends nothing once its database was quarantined by another process', async () => {
+  const vault = await open('home');
+  const { strict } = await connectTwo(vault);
+  const store = await openStore({ database: `sqlite:${join(directory, 'home', 'grantry.db')}`, world: world() });
+  await store.db.updateTable('grantry_instance').set({ quarantined_reason: 'Found by somebody else.' }).execute();
+  await store.close();
+  expect(await codeOf(vault.rejectAccessToken(strict.key, 1))).toBe('grant_quarantined');
+  expect(bench.requests()).toEqual([]);
+});
+
+it('a commit of another process between two looks is no sign of an older copy', async () => {
+  const vault = await open('home');
+  const { strict } = await connectTwo(vault);
+  const store = await openStore({ database: `sqlite:${join(directory, 'home', 'grantry.db')}`, world: world() });
+  const instance = await readInstance(store.db);
+  if (instance === undefined) throw new Error('there is no instance');
+  await vault.rejectAccessToken(strict.key, 1);
+  await vault.close();
+  const marks = new SeenMarks(join(directory, 'home'));
+  expect(marks.read(instance.vault_id)?.seq).toBeGreaterThan(instance.last_seq ?? 0);
+  const guard = await Guard.open({
+    store,
+    marks,
+    instance,
+    installation: null,
+    logger: silentLogger,
+    monotonic: () => 0,
+  });
+  expect(guard.reason).toBeNull();
+  await store.close();
+});
+
+interface Two {
+  readonly none: Awaited<ReturnType<Bench['connect']>>;
+  readonly strict: Awaited<ReturnType<Bench['connect']>>;
+}
+
+/** The one that rotates comes first by its name. */
+async function connectTwo(vault: Vault): Promise<Two> {
+  const strict = await bench.connect(vault, { tenant: 'acme', provider: 'strict', expiresIn: 3_600 });
+  const none = await bench.connect(vault, { tenant: 'zebra', provider: 'none', expiresIn: 3_600 });
+  return { none, strict };
+}
+
+/** Valid tokens are read; nothing is sent to a token endpoint, deleted or ended. */
+async function expectQuarantined(vault: Vault, { none, strict }: Two): Promise<void> {
+  expect(vault.quarantine).not.toBeNull();
+  const before = bench.simulator.history.events().length;
+  for (const { key, minted } of [none, strict]) {
+    const token = await vault.getAccessToken(key);
+    expect(token.accessToken).toBe(minted.accessToken);
+    expect(await codeOf(vault.rejectAccessToken(key, token.generation))).toBe('grant_quarantined');
+    expect(await codeOf(vault.disconnect(key))).toBe('grant_quarantined');
+    expect(await codeOf(vault.recover(key))).toBe('grant_quarantined');
+    expect(await vault.grants.get(key)).toMatchObject({ state: 'quarantined', generation: token.generation });
+  }
+  expect((await vault.grants.list({ state: 'quarantined' })).items).toHaveLength(2);
+  expect((await vault.grants.list({ state: 'active' })).items).toEqual([]);
+  expect(bench.simulator.history.events()).toHaveLength(before);
+}
+
+async function expectAdoptable(vault: Vault, { none, strict }: Two): Promise<void> {
+  const before = bench.requests().length;
+  const told: AdoptReport[] = [];
+  await vault.adopt({ onReport: (report) => void told.push(report) });
+  expect(vault.quarantine).toBeNull();
+  expect(told.map(({ tenant, outcome }) => [tenant, outcome])).toEqual([
+    ['zebra', 'refreshed'],
+    ['acme', 'not_probed'],
+  ]);
+  expect(bench.requests()).toHaveLength(before + 1);
+  const probed = await vault.adopt({ afterRestore: true });
+  expect(probed.map(({ tenant, outcome }) => [tenant, outcome])).toEqual([
+    ['zebra', 'refreshed'],
+    ['acme', 'refreshed'],
+  ]);
+  for (const key of [none.key, strict.key]) await refreshes(vault, key);
+}
+
+async function refreshes(vault: Vault, key: GrantKey): Promise<void> {
+  // A token as young as the last one would be taken for good.
+  await bench.jump(700_000);
+  const { generation } = await vault.getAccessToken(key);
+  expect((await vault.rejectAccessToken(key, generation)).generation).toBe(generation + 1);
+}
+
+async function open(home: string, database?: string, options: { installation?: string } = {}): Promise<Vault> {
+  const path = join(directory, home);
+  mkdirSync(path, { recursive: true });
+  const { vault } = await bench.open({
+    home: path,
+    spool: join(path, 'spool'),
+    database: database ?? `sqlite:${join(path, 'grantry.db')}`,
+    rootKey: `file:${join(directory, 'root.key')}`,
+    ...options,
+  });
+  return vault;
+}
+
+function world(): TestWorld {
+  return new TestWorld(bench.simulator, bench.clock);
+}
+
+/** What a dump that is restored elsewhere comes to: the same rows in another database. */
+async function copyOf(database: string): Promise<{ database: string; drop(): Promise<void> }> {
+  const server = await postgresUrl();
+  const url = new URL(database);
+  const name = `${url.pathname.slice(1)}_copy`;
+  await administer(server, `create database ${name} template ${url.pathname.slice(1)}`);
+  url.pathname = `/${name}`;
+  return { database: url.href, drop: () => administer(server, `drop database ${name} with (force)`) };
+}
