@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
+import { GrantryError } from '../base/errors.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { openVault } from '../vault/open.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
@@ -57,24 +58,45 @@ export function vaultOptions(context: Context): VaultOptions {
     installation: settings.installation,
     migrate: settings.migrate,
     unsafeAllowLoopbackProviders: settings.unsafeAllowLoopbackProviders,
-    logger: stderrLogger(world, settings.logLevel),
+    logger: stderrLogger(world, settings),
     world,
     // A program that ends at once must not leave a refresh half done behind its answer.
     backgroundRefresh: false,
   };
 }
 
-/** Opens the vault; the caller closes it with `await using`. */
+/**
+ * Opens the vault that is there; the caller closes it with `await using`. Nobody who only looks at grants, or mistypes a
+ * home, gets a new database and a new key without a word.
+ *
+ * @throws {GrantryError} `not_found` when there is no database yet, and whatever `openVault` throws
+ */
 export async function openContextVault(
   context: Context,
   options: VaultOptions = {},
   show: { quiet?: boolean } = {},
 ): Promise<Vault> {
-  const open = (): Promise<Vault> => {
-    makeUsualPlace(context.settings);
-    return openVault({ ...vaultOptions(context), ...options });
-  };
-  return show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open);
+  if (!databaseExists(context)) {
+    throw new GrantryError('not_found', `There is no vault yet: ${sqliteFile(context)} does not exist.`, {
+      action: 'Make one with grantry init, or name the one that is meant with --home or --database.',
+    });
+  }
+  return open(context, options, show);
+}
+
+/** Opens the vault, and makes home, database and root key where there are none; for commands that bring something in. */
+export async function makeContextVault(
+  context: Context,
+  options: VaultOptions = {},
+  show: { quiet?: boolean } = {},
+): Promise<Vault> {
+  makeUsualPlace(context.settings);
+  return open(context, options, show);
+}
+
+function open(context: Context, options: VaultOptions, show: { quiet?: boolean }): Promise<Vault> {
+  const opening = (): Promise<Vault> => openVault({ ...vaultOptions(context), ...options });
+  return show.quiet === true ? opening() : withProgress(context.world, 'Opening the vault', opening);
 }
 
 /** The home is made for the database that stands in it by default; a place that somebody named must be there. */
@@ -83,8 +105,11 @@ function makeUsualPlace({ home, database }: Settings): void {
 }
 
 /** False for a SQLite file that is not there yet; opening it would make it. */
-export async function databaseExists(context: Context): Promise<boolean> {
-  const { database } = context.settings;
-  if (!database.startsWith('sqlite:')) return true;
-  return existsSync(database.slice('sqlite:'.length));
+export function databaseExists(context: Context): boolean {
+  const file = sqliteFile(context);
+  return file === null || existsSync(file);
+}
+
+function sqliteFile({ settings: { database } }: Context): string | null {
+  return database.startsWith('sqlite:') ? database.slice('sqlite:'.length) : null;
 }

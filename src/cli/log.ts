@@ -1,16 +1,46 @@
 import type { LogFields, Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
-import { type LogLevel, logLevels } from './settings.ts';
+import { clean } from './output.ts';
+import { type LogLevel, logLevels, type Settings } from './settings.ts';
 
-/** A logger that writes JSON lines on stderr, from the given level up. */
-export function stderrLogger(world: World, level: LogLevel): Logger {
-  const lowest = logLevels.indexOf(level);
+type Write = (line: string) => void;
+
+/**
+ * A logger on stderr, from the given level up: a sentence a line for the person at a terminal, JSON for programs.
+ *
+ * @param terminal whether a person reads; what stderr is, when left out
+ */
+export function stderrLogger(
+  world: World,
+  { logLevel, json }: Pick<Settings, 'logLevel' | 'json'>,
+  terminal: boolean = process.stderr.isTTY,
+  write: Write = (line) => void process.stderr.write(line),
+): Logger {
+  const lowest = logLevels.indexOf(logLevel);
+  const form = terminal && !json ? sentence : jsonLine;
   const at =
-    (name: LogLevel) =>
+    (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
-      if (logLevels.indexOf(name) < lowest) return;
-      const line = { time: new Date(world.now()).toISOString(), level: name, message, ...fields };
-      process.stderr.write(`${JSON.stringify(line)}\n`);
+      if (logLevels.indexOf(level) < lowest) return;
+      write(`${form(world, level, message, fields)}\n`);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+function jsonLine(world: World, level: LogLevel, message: string, fields: LogFields): string {
+  return JSON.stringify({ time: new Date(world.now()).toISOString(), level, message, ...fields });
+}
+
+const levelWords: Readonly<Record<LogLevel, string>> = {
+  debug: 'debug',
+  info: 'note',
+  warn: 'warning',
+  error: 'error',
+};
+
+/** Such as `grantry: warning: the spool is slow (tenant acme, ms 1200)`; a spinner's line is wiped first. */
+function sentence(_world: World, level: LogLevel, message: string, fields: LogFields): string {
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  const about = known.map(([name, value]) => `${name} ${String(value)}`).join(', ');
+  return `\r\u001b[2K${clean(`grantry: ${levelWords[level]}: ${message}${about === '' ? '' : ` (${about})`}`)}`;
 }

@@ -1,4 +1,4 @@
-import type { AccessToken, App, Grant, HealthReport } from '../vault/types.ts';
+import type { AccessToken, AdoptReport, App, Grant, HealthReport, RecoverReport } from '../vault/types.ts';
 
 /** A token as `--json` and the HTTP route show it. */
 export function tokenItem(token: AccessToken, nowMs: number): Record<string, unknown> {
@@ -73,9 +73,26 @@ export function healthItem(report: HealthReport): Record<string, unknown> {
   };
 }
 
+/** A report of a recovery as `--json` shows it. */
+export function recoverItem(report: RecoverReport): Record<string, unknown> {
+  const { tenant, provider, account, outcome, tried, error } = report;
+  return { tenant, provider, account, outcome, tried, ...(error === undefined ? {} : { error }) };
+}
+
+/** A report of an adoption as `--json` shows it. */
+export function adoptItem(report: AdoptReport): Record<string, unknown> {
+  const { tenant, provider, account, outcome, error } = report;
+  return { tenant, provider, account, outcome, ...(error === undefined ? {} : { error }) };
+}
+
 /** A grant's state for people, with the reason where that says more. */
 export function stateText(grant: Grant): string {
   return grant.reason === null || grant.reason === grant.state ? grant.state : `${grant.state} (${grant.reason})`;
+}
+
+/** A number of things, in the right number of the noun. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** A time for people: to the minute, UTC; a dash for none. */

@@ -1,6 +1,6 @@
 import type { TakeOverPlan, TakeOverRow } from '../vault/take-over-plan.ts';
 import { type Context, databaseExists, vaultOptions } from './context.ts';
-import { minute } from './present.ts';
+import { counted, minute } from './present.ts';
 import { withProgress } from './progress.ts';
 import { table } from './table.ts';
 
@@ -27,7 +27,7 @@ export async function printPlan(context: Context): Promise<void> {
 
 async function planOf(context: Context): Promise<TakeOverPlan> {
   const { planTakeOver } = await import('../vault/take-over-plan.ts');
-  if (await databaseExists(context)) return planTakeOver(vaultOptions(context));
+  if (databaseExists(context)) return planTakeOver(vaultOptions(context));
   return { table: 'absent', rows: [], refusals: [], dropped: [], unsealedColumns: [] };
 }
 
@@ -56,7 +56,7 @@ function printNotes({ output }: Context, plan: TakeOverPlan): void {
   for (const column of plan.unsealedColumns)
     output.note(`Stays as it is, unsealed, although it looks like a secret: column ${column}`);
   if (plan.table !== 'foreign' && plan.table !== 'unfinished') return;
-  output.note(`${plan.rows.length} rows would be taken over. ${oldWriters}`);
+  output.note(`${counted(plan.rows.length, 'row')} would be taken over. ${oldWriters}`);
 }
 
 function rowItem(row: TakeOverRow): Record<string, unknown> {

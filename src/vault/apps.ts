@@ -84,9 +84,13 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
   await context.store.transaction(async (tx) => {
     const grants = await countGrantsOfApp(tx, name);
     if (grants > 0) {
-      throw new GrantryError('invalid_request', `${grants} grants use the app ${name}.`, {
-        action: 'Disconnect them first: without the app they could never be refreshed.',
-      });
+      throw new GrantryError(
+        'invalid_request',
+        `${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`,
+        {
+          action: 'Disconnect them first: without the app they could never be refreshed.',
+        },
+      );
     }
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
   });

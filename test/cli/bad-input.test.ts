@@ -244,7 +244,9 @@ const rows: readonly Row[] = [
   // Settings.
   invalid(['list'], { env: { GRANTRY_DATABASE: 'mysql://u:hunter2@h/d' } }),
   invalid(['list', '--database', 'postgres://']),
-  invalid(['list', '--database', 'sqlite:/nonexistent/place/x.db']),
+  invalid(['init', '--database', 'sqlite:/nonexistent/place/x.db']),
+  [['list', '--database', 'sqlite:/nonexistent/place/x.db'], 'not_found'],
+  [['list', '--home', 'nowhere'], 'not_found'],
   invalid(['list', '--root-key', 'hunter2hunter2hunter2hunter2hunter2hunter2h=']),
   invalid(['list', '--log-level', 'loud']),
   invalid(['list', '--home', '']),

@@ -4,7 +4,7 @@ import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
-import { type Context, contextOf, openContextVault } from '../context.ts';
+import { type Context, contextOf, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { usageError } from '../errors.ts';
 import { collect } from '../options.ts';
@@ -84,7 +84,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const tenants: string[] = [];
   for (const tenant of options.tenant ?? []) tenants.push(await resolveTenant(context, tenant, { changes: true }));
   const given = await readSecrets(sources);
-  await using vault = await openContextVault(context);
+  await using vault = await makeContextVault(context);
   const secrets = sources.length > 0 ? given : await missingSecret(vault, name, provider);
   const app = await vault.apps.put(name, appInput(options, provider, tenants, secrets));
   const redirectUri = redirectUriOf(app, context.settings);

@@ -4,10 +4,11 @@ import { checkName, checkProviderId, defaultAccount, type GrantKey } from '../..
 import type { Vault } from '../../vault/types.ts';
 import { type ClientFile, readClientFile } from '../client-file.ts';
 import { listClientFiles } from '../client-files.ts';
-import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
+import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { errorItem, toGrantryError, usageError } from '../errors.ts';
 import { definitionFor, Importer, type ImportTarget } from '../importer.ts';
+import { counted } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { table } from '../table.ts';
 
@@ -63,12 +64,12 @@ async function importFiles(context: Context, paths: readonly string[], options: 
     options.tenant === undefined ? undefined : await resolveTenant(context, options.tenant, { changes: !dryRun });
   const files = await listClientFiles(paths, { directories: tenant === undefined });
   // A trial run must not even make the database.
-  await using vault = dryRun && !(await databaseExists(context)) ? null : await openContextVault(context);
+  await using vault = dryRun && !databaseExists(context) ? null : await makeContextVault(context);
   const importer = new Importer({ definition: await definitionFor(vault, provider), app, account });
   const outcomes: Outcome[] = [];
   await withProgress(
     context.world,
-    () => `Importing: ${outcomes.length} of ${files.length} files`,
+    () => `Importing files: ${outcomes.length} of ${files.length}`,
     async () => {
       for (const file of files) {
         outcomes.push(await importOne(context, importer, { file, tenant, vault: dryRun ? null : vault }));
@@ -126,7 +127,9 @@ function report(context: Context, outcomes: readonly Outcome[]): void {
   for (const line of table(['FILE', 'TENANT', 'DC', 'APP', 'RESULT', 'DETAIL'], rows)) context.output.print(line);
   const failed = outcomes.filter((outcome) => outcome.result === 'failed').length;
   context.output.note(
-    `${outcomes.length - failed} of ${outcomes.length} files are fine${failed === 0 ? '.' : `, ${failed} failed.`}`,
+    failed === 0
+      ? `${counted(outcomes.length, 'file')}, no failures.`
+      : `${counted(outcomes.length, 'file')}, ${failed} failed.`,
   );
 }
 

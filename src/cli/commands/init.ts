@@ -1,9 +1,14 @@
 import type { Command } from 'commander';
 import type { VaultOptions } from '../../vault/types.ts';
-import { type Context, contextOf, openContextVault } from '../context.ts';
+import { type Context, contextOf, makeContextVault } from '../context.ts';
+import { counted } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { fields } from '../table.ts';
 import { printPlan } from '../take-over-plan.ts';
+
+/** Whole, so that it can be copied; the client id and the file are the reader's own. */
+const nextCommand =
+  'grantry app add zoho --provider zoho_crm --dc eu --client-id ID --client-secret-file FILE --scope ZohoCRM.org.READ';
 
 export function define(command: Command): void {
   command
@@ -25,7 +30,7 @@ async function init(context: Context): Promise<void> {
   const options: VaultOptions = {
     takeOver: true,
     onTakeOver: ({ sealed, total }) => {
-      text = `Taking over the table: ${sealed} of ${total} rows are sealed`;
+      text = `Taking over the table: rows sealed: ${sealed} of ${total}`;
     },
     onEvent: (event) => {
       if (event.type === 'grant.taken_over') takenOver += 1;
@@ -34,7 +39,7 @@ async function init(context: Context): Promise<void> {
   const vault = await withProgress(
     context.world,
     () => text,
-    () => openContextVault(context, options, { quiet: true }),
+    () => makeContextVault(context, options, { quiet: true }),
   );
   await vault.close();
   const database = withoutPassword(settings.database);
@@ -53,7 +58,7 @@ async function init(context: Context): Promise<void> {
     ['home', settings.home],
     ['database', database],
     ['root key', rootKeyPlace(settings.rootKey)],
-    ...(takenOver === 0 ? [] : [['taken over', `${takenOver} grants, sealed`] as const]),
+    ...(takenOver === 0 ? [] : [['taken over', `${counted(takenOver, 'grant')}, sealed`] as const]),
   ]);
   for (const line of lines) output.print(line);
   output.note('Keep a copy of the root key apart from the database: without it no token can be read again.');
@@ -62,7 +67,7 @@ async function init(context: Context): Promise<void> {
       'Programs that wrote to the table fail at their next upsert on (client_id, provider): use Grantry there.',
     );
   }
-  output.note('Next: grantry app add --help');
+  output.note(`Next: ${nextCommand}`);
 }
 
 /** Names a root key's source without a command's arguments, which may be secret. */

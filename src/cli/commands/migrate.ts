@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
+import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
 import { stderrLogger } from '../log.ts';
 import { withProgress } from '../progress.ts';
 
@@ -14,8 +14,8 @@ export function define(command: Command): void {
 }
 
 async function migrate(context: Context): Promise<void> {
-  const from = (await databaseExists(context)) ? await versionNow(context) : 0;
-  const vault = await openContextVault(context, { migrate: 'auto' });
+  const from = databaseExists(context) ? await versionNow(context) : 0;
+  const vault = await makeContextVault(context, { migrate: 'auto' });
   await vault.close();
   const to = await versionNow(context);
   if (context.output.json) context.output.printJson({ from, to });
@@ -31,7 +31,7 @@ async function versionNow(context: Context): Promise<number> {
     const store = await openStore({
       database: settings.database,
       world,
-      logger: stderrLogger(world, settings.logLevel),
+      logger: stderrLogger(world, settings),
     });
     try {
       return await schemaVersion(store);

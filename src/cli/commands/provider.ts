@@ -2,8 +2,10 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { type Context, contextOf, openContextVault } from '../context.ts';
+import type { Vault } from '../../vault/types.ts';
+import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { readSmallFile } from '../files.ts';
+import { definitionFor } from '../importer.ts';
 import { decodeText, readStdin } from '../prompt.ts';
 import { fields, table } from '../table.ts';
 
@@ -41,8 +43,8 @@ export function define(command: Command): void {
 }
 
 async function list(context: Context): Promise<void> {
-  await using vault = await openContextVault(context);
-  const providers = await vault.providers.list();
+  await using vault = await catalogueVault(context);
+  const providers = vault === null ? await builtInProviders() : await vault.providers.list();
   if (context.output.json) {
     context.output.printJson(providers.map(({ id, name, builtIn }) => ({ id, name, built_in: builtIn })));
     return;
@@ -53,11 +55,8 @@ async function list(context: Context): Promise<void> {
 
 async function show(context: Context, provider: string): Promise<void> {
   checkProviderId(provider);
-  await using vault = await openContextVault(context);
-  const definition = await vault.providers.get(provider);
-  if (definition === null) {
-    throw new GrantryError('not_found', `There is no provider ${provider}.`, { action: 'See grantry provider list.' });
-  }
+  await using vault = await catalogueVault(context);
+  const definition = await definitionFor(vault, provider);
   if (context.output.json) {
     context.output.printJson(definition);
     return;
@@ -81,13 +80,23 @@ async function show(context: Context, provider: string): Promise<void> {
   for (const line of lines) context.output.print(line);
 }
 
+/** The built-in catalogue can be read before there is a vault. */
+async function catalogueVault(context: Context): Promise<Vault | null> {
+  return databaseExists(context) ? openContextVault(context) : null;
+}
+
+async function builtInProviders(): Promise<Awaited<ReturnType<Vault['providers']['list']>>> {
+  const { builtInProvider, builtInProviderIds } = await import('../../providers/catalogue.ts');
+  return [...builtInProviderIds].sort().map((id) => ({ id, name: builtInProvider(id)?.name ?? id, builtIn: true }));
+}
+
 async function add(context: Context, file: string): Promise<void> {
   const text =
     file === '-'
       ? await readStdin('definition', limits.documentBytesMax)
       : decodeText(await readSmallFile(file, limits.documentBytesMax), file);
   const definition = parseJson(text, file === '-' ? 'Standard input' : file);
-  await using vault = await openContextVault(context);
+  await using vault = await makeContextVault(context);
   const added = await vault.providers.put(definition);
   if (context.output.json) context.output.printJson(added);
   else context.output.print(`Provider ${added.id} is kept.`);
