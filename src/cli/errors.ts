@@ -17,6 +17,14 @@ export function reportError(thrown: unknown, json: boolean): number {
   return errorCodes[error.code].exit;
 }
 
+/** The exit code of a report on several grants: 4 as soon as one needs re-authorization, else the first failure's own. */
+export function exitCodeOf(codes: readonly (string | null)[]): number {
+  const exits = codes
+    .filter((code) => code !== null)
+    .map((code) => Object.entries(errorCodes).find(([known]) => known === code)?.[1].exit ?? 1);
+  return exits.includes(4) ? 4 : (exits[0] ?? 0);
+}
+
 /** An error as `--json` shows it. */
 export function errorItem(error: GrantryError): Record<string, unknown> {
   return {

@@ -84,6 +84,18 @@ const entries: readonly Entry[] = [
     load: () => import('./commands/health.ts'),
   },
   {
+    name: 'recover',
+    group: lookingAfter,
+    summary: 'try condemned grants again',
+    load: () => import('./commands/recover.ts'),
+  },
+  {
+    name: 'adopt',
+    group: lookingAfter,
+    summary: 'end the quarantine of a restored or cloned database',
+    load: () => import('./commands/adopt.ts'),
+  },
+  {
     name: 'doctor',
     group: lookingAfter,
     summary: 'check this installation and say what to do',

@@ -7,6 +7,7 @@ import { type Finding, fail, finding, ok } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
 import { toGrantryError } from '../errors.ts';
 import { withProgress } from '../progress.ts';
+import { quarantineAction } from '../quarantine.ts';
 import { allGrants } from './list.ts';
 
 export function define(command: Command): void {
@@ -42,7 +43,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
     await finding('spool', () => checkSpool(settings)),
     await finding('root key', () => rootKey(settings.rootKey)),
   ];
-  if (!(await databaseExists(context))) {
+  if (!databaseExists(context)) {
     return [...findings, fail('database', 'there is none yet', 'Make it: grantry init', 'not_found')];
   }
   const before = findings.length;
@@ -82,6 +83,10 @@ async function rootKey(source: string): Promise<Finding> {
 async function examineVault(context: Context): Promise<readonly Finding[]> {
   try {
     await using vault = await openContextVault(context, { migrate: 'off' }, { quiet: true });
+    // Whether this is a copy is known only to who compares it with this home, which opening does.
+    if (vault.quarantine !== null) {
+      return [fail('identity', `quarantined: ${vault.quarantine}`, quarantineAction, 'grant_quarantined')];
+    }
     const [apps, grants] = [await vault.apps.list(), await allGrants(vault, {})];
     const { reachFindings } = await import('../doctor/reach.ts');
     return [

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { errorCodes } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import type { HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { toGrantryError, usageError } from '../errors.ts';
+import { exitCodeOf, toGrantryError, usageError } from '../errors.ts';
 import { healthItem } from '../present.ts';
 import { withProgress } from '../progress.ts';
+import { noteQuarantine } from '../quarantine.ts';
 import { table } from '../table.ts';
 import { allGrants } from './list.ts';
 
@@ -38,6 +38,7 @@ async function health(
   if (account !== undefined && provider === undefined) throw usageError('--account needs a tenant and a provider.');
   const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
   await using vault = await openContextVault(context);
+  noteQuarantine(context.output, vault);
   const keys: readonly GrantKey[] = key === null ? await liveKeys(vault, tenant) : [key];
   let done = 0;
   const reports = await withProgress(
@@ -45,7 +46,7 @@ async function health(
     () => `Checking grants: ${done} of ${keys.length}`,
     () => checkAll(vault, keys, key !== null, () => (done += 1)),
   );
-  process.exitCode = exitCodeOf(reports);
+  process.exitCode = exitCodeOf(reports.map((report) => (report.status === 'healthy' ? null : report.error)));
   if (context.output.json) {
     const items = reports.map(healthItem);
     context.output.printJson(key === null ? items : items[0]);
@@ -98,16 +99,6 @@ async function check(vault: Vault, key: GrantKey, single: boolean): Promise<Heal
       actionRequired: !error.retryable,
     };
   }
-}
-
-/** 4 as soon as one grant needs re-authorization, else the first failure's own code. */
-function exitCodeOf(reports: readonly HealthReport[]): number {
-  const codes = reports.map((report) => {
-    if (report.status === 'healthy') return 0;
-    const known = Object.entries(errorCodes).find(([code]) => code === report.error);
-    return known?.[1].exit ?? 1;
-  });
-  return codes.includes(4) ? 4 : (codes.find((code) => code !== 0) ?? 0);
 }
 
 function print(context: Context, reports: readonly HealthReport[]): void {

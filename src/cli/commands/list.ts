@@ -7,6 +7,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { usageError } from '../errors.ts';
 import { grantItem, minute, stateText } from '../present.ts';
 import { withProgress } from '../progress.ts';
+import { noteQuarantine } from '../quarantine.ts';
 import { table } from '../table.ts';
 
 const states = ['active', 'uncertain', 'suspect', 'reauthorization_required', 'quarantined', 'disconnected'] as const;
@@ -34,6 +35,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     state: options.state === undefined ? undefined : checkState(options.state),
   };
   await using vault = await openContextVault(context);
+  noteQuarantine(context.output, vault);
   const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
   if (context.output.json) {
     context.output.printJson(grants.map(grantItem));

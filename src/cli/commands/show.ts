@@ -4,6 +4,7 @@ import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { grantItem, minute, stateText } from '../present.ts';
+import { noteQuarantine } from '../quarantine.ts';
 import { fields } from '../table.ts';
 
 export function define(command: Command): void {
@@ -21,6 +22,7 @@ export function define(command: Command): void {
 async function show(context: Context, given: string, provider: string, account: string | undefined): Promise<void> {
   const key = checkKey({ tenant: await resolveTenant(context, given), provider, account });
   await using vault = await openContextVault(context);
+  noteQuarantine(context.output, vault);
   const grant = await vault.grants.get(key);
   if (grant === null) {
     throw new GrantryError(

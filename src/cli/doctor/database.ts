@@ -3,6 +3,7 @@ import { readInstance } from '../../storage/instance.ts';
 import { schemaVersion, schemaVersionLatest } from '../../storage/migrations.ts';
 import type { Store } from '../../storage/store.ts';
 import type { Context } from '../context.ts';
+import { quarantineAction } from '../quarantine.ts';
 import { type Finding, fail, finding, ok, warn } from './finding.ts';
 
 /** The clocks of two machines may differ so much without harm. */
@@ -103,12 +104,7 @@ async function identity(context: Context, store: Store): Promise<Finding> {
   if (instance === undefined)
     return fail('identity', 'the database does not know who it is', 'Run: grantry init', 'not_found');
   if (instance.quarantined_reason !== null) {
-    return fail(
-      'identity',
-      `quarantined: ${instance.quarantined_reason}`,
-      'This database looks restored or cloned: no token is refreshed in it.',
-      'grant_quarantined',
-    );
+    return fail('identity', `quarantined: ${instance.quarantined_reason}`, quarantineAction, 'grant_quarantined');
   }
   if (instance.scrub_pending !== 0) {
     return warn('identity', 'a take-over left plaintext that is not scrubbed yet', 'Run: grantry init');

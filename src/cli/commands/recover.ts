@@ -1,0 +1,121 @@
+import type { Command } from 'commander';
+import { checkKey, type GrantKey } from '../../base/ids.ts';
+import type { RecoverReport, Vault } from '../../vault/types.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { exitCodeOf, toGrantryError, usageError } from '../errors.ts';
+import { recoverItem } from '../present.ts';
+import { withProgress } from '../progress.ts';
+import { noteQuarantine } from '../quarantine.ts';
+import { table } from '../table.ts';
+import { allGrants } from './list.ts';
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Tries condemned grants again with every token that was kept of them: one grant, or all that need re-authorization.',
+    )
+    .argument('[tenant]', 'the customer, or . for the current tenant')
+    .argument('[provider]', 'such as zoho_crm')
+    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .addHelpText(
+      'after',
+      `
+Tokens of a condemned grant stay sealed for 30 days. Trying them again helps after an incident at the provider; a grant
+that its customer revoked stays refused, and the customer must connect again.
+
+The exit code is 4 if a grant stays refused.
+
+Examples:
+  grantry recover acme zoho_crm
+  grantry recover --json`,
+    )
+    .action(async (tenant: string | undefined, provider: string | undefined, options: { account?: string }) =>
+      recover(contextOf(command), tenant, provider, options.account),
+    );
+}
+
+async function recover(
+  context: Context,
+  given: string | undefined,
+  provider: string | undefined,
+  account: string | undefined,
+): Promise<void> {
+  if (given !== undefined && provider === undefined) throw usageError('A tenant is named together with a provider.');
+  if (given === undefined && account !== undefined) throw usageError('--account needs a tenant and a provider.');
+  const tenant = given === undefined ? undefined : await resolveTenant(context, given, { changes: true });
+  const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
+  await using vault = await openContextVault(context);
+  noteQuarantine(context.output, vault);
+  const keys = key === null ? await condemnedKeys(vault) : [key];
+  const reports: RecoverReport[] = [];
+  await withProgress(
+    context.world,
+    () => `Trying again: ${reports.length} of ${keys.length}`,
+    async () => {
+      for (const each of keys) reports.push(await tryOne(vault, each, key !== null));
+    },
+  );
+  process.exitCode = exitCodeOf(reports.map(codeOf));
+  if (context.output.json) {
+    const items = reports.map(recoverItem);
+    context.output.printJson(key === null ? items : items[0]);
+  } else if (reports.length === 0) {
+    context.output.note('No grant is condemned: there is nothing to recover.');
+  } else {
+    print(context, reports);
+  }
+}
+
+async function condemnedKeys(vault: Vault): Promise<readonly GrantKey[]> {
+  // While the database is quarantined no grant is called condemned, and none may be tried.
+  return allGrants(vault, { state: vault.quarantine === null ? 'reauthorization_required' : 'quarantined' });
+}
+
+/** One grant that cannot be tried must not keep the others from it. */
+async function tryOne(vault: Vault, key: GrantKey, single: boolean): Promise<RecoverReport> {
+  try {
+    return await vault.recover(key);
+  } catch (thrown) {
+    const error = toGrantryError(thrown);
+    if (single || ['internal', 'grant_quarantined', 'storage_unavailable', 'vault_sealed'].includes(error.code)) {
+      throw thrown;
+    }
+    const { tenant, provider, account = 'default' } = key;
+    return { tenant, provider, account, outcome: 'failed', tried: 0, error: error.code };
+  }
+}
+
+function codeOf(report: RecoverReport): string | null {
+  if (report.outcome === 'refused') return 'reauthorization_required';
+  if (report.outcome === 'under_way') return 'refresh_uncertain';
+  return report.outcome === 'failed' ? (report.error ?? 'internal') : null;
+}
+
+function print(context: Context, reports: readonly RecoverReport[]): void {
+  const rows = reports.map((report) => [
+    report.tenant,
+    report.provider,
+    report.account,
+    report.outcome,
+    String(report.tried),
+    detailOf(report),
+  ]);
+  const headings = ['TENANT', 'PROVIDER', 'ACCOUNT', 'OUTCOME', 'TRIED', 'DETAIL'];
+  for (const line of table(headings, rows)) context.output.print(line);
+}
+
+function detailOf(report: RecoverReport): string {
+  switch (report.outcome) {
+    case 'recovered':
+      return 'it has new tokens';
+    case 'refused':
+      return `every kept token was refused: grantry connect ${report.tenant} ${report.provider}`;
+    case 'under_way':
+      return 'somebody else is trying; look again in a minute';
+    case 'not_needed':
+      return 'it is active';
+    case 'failed':
+      return `${report.error ?? 'internal'}: try again when that is mended`;
+  }
+}
