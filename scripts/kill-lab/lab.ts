@@ -150,7 +150,7 @@ class Lab {
         await this.#replaceLost(crew, others);
       }
       // Everything from the moment of its first work on is as likely.
-      const settledMs = this.#dice.between(0, 1_000);
+      const settledMs = this.#dice.between(0, 2_500);
       const now = performance.now();
       const working = crew.slots.filter(({ state }) => state === 'working');
       const slot = this.#dice.pick(working.filter(({ workingSince }) => now - workingSince > settledMs));
