@@ -10,7 +10,8 @@ export async function bringBackTail(context: VaultContext): Promise<boolean> {
   const { guard } = context;
   if (guard.reason !== null || !guard.failedOver) return false;
   const { adoptSpooled } = await import('./spool-replay.ts');
-  await adoptSpooled(context, { ownToo: true });
+  // A file that is older than it needed to be kept is as good as any: nobody knows when the tail was lost.
+  await adoptSpooled(context, { ownToo: true, oldToo: true });
   guard.failedOver = false;
   return true;
 }

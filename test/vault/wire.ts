@@ -5,11 +5,13 @@ export class Wire implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
+  #target: URL;
   /** The database's URL through this wire. */
   readonly database: string;
 
-  private constructor(server: Server, database: string) {
+  private constructor(server: Server, target: URL, database: string) {
     this.#server = server;
+    this.#target = target;
     this.database = database;
   }
 
@@ -22,9 +24,14 @@ export class Wire implements AsyncDisposable {
     const through = new URL(database);
     through.hostname = '127.0.0.1';
     through.port = String(address.port);
-    const wire = new Wire(server, through.href);
-    server.on('connection', (socket) => wire.#join(socket, Number(target.port), target.hostname));
+    const wire = new Wire(server, target, through.href);
+    server.on('connection', (socket) => wire.#join(socket));
     return wire;
+  }
+
+  /** Leads new connections to another server, as a failover does. */
+  point(database: string): void {
+    this.#target = new URL(database);
   }
 
   cut(): void {
@@ -41,12 +48,12 @@ export class Wire implements AsyncDisposable {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #join(near: Socket, port: number, host: string): void {
+  #join(near: Socket): void {
     if (this.#isCut) {
       near.destroy();
       return;
     }
-    const far = connect(port, host);
+    const far = connect(Number(this.#target.port), this.#target.hostname);
     for (const [one, other] of [
       [near, far],
       [far, near],
