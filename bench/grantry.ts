@@ -3,12 +3,13 @@ import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { root } from '../scripts/steps.ts';
 import { openVault, type Vault } from '../src/index.ts';
 import { accessTokenOf, type BenchKey, benchKey, type Contender, lifetimeSeconds } from './contender.ts';
+import { type SeedGrant, seedGrants } from './seed.ts';
 
 /** How long stored grants may be used again: their tokens must outlive the run by far. */
 const reusableMs = (lifetimeSeconds * 1000) / 2;
 
 /**
- * A vault on SQLite that holds that many grants, none of them in memory yet. Storing them takes minutes, so they are
+ * A vault on SQLite that holds that many grants, none of them in memory yet. Storing them takes a minute, so they are
  * kept for the next runs.
  */
 export async function openedVault(grants: number): Promise<Vault> {
@@ -19,7 +20,7 @@ export async function openedVault(grants: number): Promise<Vault> {
     mkdirSync(home, { recursive: true, mode: 0o700 });
     await using vault = await openVault(options);
     await vault.apps.put('bench', { provider: 'zoho_crm', clientId: 'bench', clientSecret: 'bench-secret', dc: 'eu' });
-    await fill(vault, grants);
+    await fill(vault, options.rootKey, grants);
     writeFileSync(`${home}/complete`, '');
   }
   // A new process would find the same: everything on disk, nothing in memory.
@@ -31,26 +32,20 @@ function isReusable(home: string): boolean {
   return existsSync(mark) && Date.now() - statSync(mark).mtimeMs < reusableMs;
 }
 
-async function fill(vault: Vault, grants: number): Promise<void> {
+async function fill(vault: Vault, rootKey: string, grants: number): Promise<void> {
   const started = performance.now();
-  const atOnce = 50;
-  for (let first = 0; first < grants; first += atOnce) {
-    const batch = Array.from({ length: Math.min(atOnce, grants - first) }, (_, index) => benchKey(first + index));
-    // Some at once, the batches one after the other.
-    await Promise.all(
-      batch.map((key) =>
-        vault.storeTokens(key, {
-          app: 'bench',
-          refreshToken: `refresh-${key.tenant}`,
-          accessToken: accessTokenOf(key),
-          expiresIn: lifetimeSeconds,
-        }),
-      ),
-    );
-    if (first % 1000 === 0) process.stderr.write(`\r  storing grants: ${first.toLocaleString('en')}`);
-  }
+  await seedGrants(vault, { rootKey, app: 'bench', grants: grantsToStore(grants) });
   const seconds = (performance.now() - started) / 1000;
-  process.stderr.write(`\r  stored ${grants.toLocaleString('en')} grants in ${seconds.toFixed(0)} s\n`);
+  process.stderr.write(`  stored ${grants.toLocaleString('en')} grants in ${seconds.toFixed(0)} s\n`);
+}
+
+function* grantsToStore(count: number): Generator<SeedGrant> {
+  const expiresAtMs = Date.now() + lifetimeSeconds * 1000;
+  for (let index = 0; index < count; index += 1) {
+    const key = benchKey(index);
+    const refreshToken = `refresh-${key.tenant}`;
+    yield { ...key, accessToken: accessTokenOf(key), refreshToken, expiresAtMs, dueAtMs: null };
+  }
 }
 
 /** The first hand-out of each grant, in microseconds. */
