@@ -41,6 +41,15 @@ export interface JudgedGrant extends GrantPlan {
   requestsWhileCondemned: number;
 }
 
+/** A token that a process got, and had when it died. */
+export interface CarriedToken {
+  readonly grant: JudgedGrant;
+  readonly refreshToken: string;
+  readonly inSpool: boolean;
+  /** It came long enough ago that it must be kept by now. */
+  readonly mustBeKept: boolean;
+}
+
 export type Excuse =
   /** The provider rotated, and its answer reached nobody who lived to keep it. */
   | 'answer_lost'
@@ -263,10 +272,13 @@ export class Judge {
   }
 
   /** A process died: tokens that it alone knew are gone. `kept` says which attempts have an answer in the spool. */
-  died(carried: readonly { grant: JudgedGrant; refreshToken: string; inSpool: boolean }[]): void {
-    for (const { grant, refreshToken, inSpool } of carried) {
+  died(carried: readonly CarriedToken[]): void {
+    for (const { grant, refreshToken, inSpool, mustBeKept } of carried) {
       const token = grant.tokens.get(refreshToken);
       if (token === undefined || token.stored || inSpool) continue;
+      const wanted = token.family === grant.family && grant.row?.state !== 'disconnected';
+      if (mustBeKept && wanted)
+        this.violated(`I2: an answer for ${nameOf(grant)} died with its process long after it came`);
       token.vanished = true;
       this.lost(grant, refreshToken);
       this.#coverage.count('answers that died with their process');

@@ -38,7 +38,9 @@ describe.concurrent.each(['sqlite', 'postgres'] as const)('on %s', (kind) => {
     { timeout: 300_000 },
     async (operation, atLeast) => {
       await using scratch = kind === 'sqlite' ? scratchSqlite() : await scratchDatabase();
-      const { stdout } = await run(process.execPath, [program, scratch.database, operation], { maxBuffer: 2 ** 26 });
+      const providers = kind === 'sqlite' ? ['strict', 'retire_on_use'] : ['strict'];
+      const args = [program, scratch.database, operation, ...providers];
+      const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26 });
       const rungs = stdout
         .trim()
         .split('\n')

@@ -45,6 +45,11 @@ else if (values.mutate) {
   });
 }
 
+/** The narrower world that concerns the guard which is taken out. */
+function focus() {
+  return mutations.find(({ name }) => name === values.mutation)?.focus ?? null;
+}
+
 /** Imports the product only when the hooks are in place. */
 async function makeRunner() {
   const mutation = mutations.find(({ name }) => name === values.mutation) ?? null;
@@ -58,15 +63,18 @@ async function runSlice(slice: string): Promise<void> {
   const [from = 0, count = 0, step = 1] = slice.split(',').map(Number);
   await using runner = await makeRunner();
   for (let index = 0; index < count; index += 1) {
-    const result = await runner.run(from + index * step);
+    const result = await runner.run(from + index * step, { focus: focus() });
     process.stdout.write(`${JSON.stringify({ ...result, coverage: [...result.coverage] })}\n`);
   }
 }
 
 async function runOne(seed: number): Promise<void> {
   await using runner = await makeRunner();
-  const result = await runner.run(seed, values.trace ? (line) => process.stdout.write(`${line}\n`) : undefined);
-  const again = values.trace ? result : await runner.run(seed);
+  const result = await runner.run(seed, {
+    focus: focus(),
+    trace: values.trace ? (line) => process.stdout.write(`${line}\n`) : undefined,
+  });
+  const again = values.trace ? result : await runner.run(seed, { focus: focus() });
   process.stdout.write(
     `seed ${seed}: ${result.steps} events in ${Math.round(result.virtualMs / 1_000)} s of its time\n`,
   );

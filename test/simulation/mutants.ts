@@ -1,3 +1,5 @@
+import type { Focus } from './swarm.ts';
+
 /** A piece of a source file, which must be there exactly once, and what is put in its place. */
 export interface Edit {
   readonly file: string;
@@ -11,7 +13,14 @@ export interface Mutation {
   /** The guard, in a few words. */
   readonly guard: string;
   readonly edits: readonly Edit[];
+  /** Where the guard matters: other worlds would show it too, only later. */
+  readonly focus: Focus;
 }
+
+const late: Focus = {
+  providers: ['overlap_newest_only', 'timed_overlap', 'retire_on_use'],
+  faults: { pause: 2.5, slow_answer: 2 },
+};
 
 const saveByFence: Edit = {
   file: '/src/storage/leases.ts',
@@ -31,23 +40,35 @@ const blindSave: Edit = {
 
 /** Every guard of the protocol, each taken out alone. */
 export const mutations: readonly Mutation[] = [
-  { name: 'fence', guard: 'the save asks for the fence of the lease', edits: [saveByFence] },
-  { name: 'generation', guard: 'the save asks for the generation that was spent', edits: [saveByGeneration] },
-  { name: 'blind-save', guard: 'the save asks for fence and generation', edits: [blindSave] },
+  {
+    name: 'fence',
+    guard: 'the save asks for the fence of the lease (the generation stands in for it)',
+    edits: [saveByFence],
+    focus: late,
+  },
+  {
+    name: 'generation',
+    guard: 'the save asks for the generation that was spent (the fence stands in for it)',
+    edits: [saveByGeneration],
+    focus: late,
+  },
+  { name: 'blind-save', guard: 'the save asks for fence and generation', edits: [blindSave], focus: late },
   {
     name: 'candidates',
     guard: 'an answer that came too late is parked as a candidate',
+    focus: { providers: ['strict'], faults: { pause: 2.5, slow_answer: 2.5 } },
     edits: [
       {
         file: '/src/vault/save-tokens.ts',
-        from: '    if (!saved || row === undefined) {\n      return parkTokens(',
-        to: "    if (!saved || row === undefined) {\n      if (globalThis.process !== undefined) return 'nothing';\n      return parkTokens(",
+        from: '    if (!saved || row === undefined) {\n      return park(',
+        to: "    if (!saved || row === undefined) {\n      if (globalThis.process !== undefined) return 'nothing';\n      return park(",
       },
     ],
   },
   {
     name: 'save-before-use',
     guard: 'nobody uses a token before it is saved',
+    focus: { providers: ['retire_on_use'], faults: { step_crash: 2 } },
     edits: [
       {
         file: '/src/vault/refresh.ts',
@@ -61,6 +82,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'intent',
     guard: 'the intent to spend a token is written before it is spent',
+    focus: { providers: ['strict'], faults: { crash: 2.5, reset_after: 2 } },
     edits: [
       {
         file: '/src/vault/claim.ts',
@@ -72,6 +94,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'lease-length',
     guard: 'where a replay kills, the lease outlives the answer deadline',
+    focus: { providers: ['strict', 'strict_revokes_family'], faults: { slow_answer: 2.5, slow_request: 2.5 } },
     edits: [
       {
         file: '/src/vault/refresh-plan.ts',
@@ -88,6 +111,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'suspect',
     guard: 'a first refusal is confirmed before it counts',
+    focus: { providers: ['none', 'retire_on_use'], faults: { lie: 1 } },
     edits: [
       {
         file: '/src/vault/verdict.ts',
@@ -99,6 +123,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'spool',
     guard: 'the raw answer is kept in a flushed file before anything else',
+    focus: { providers: ['strict', 'timed_overlap'], faults: { store_outage: 2.5, store_after: 2.5, crash: 2.5 } },
     edits: [
       {
         file: '/src/vault/refresh.ts',
@@ -110,6 +135,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reauthorization-fence',
     guard: 'answers to an authorization that is over are not tried again',
+    focus: { providers: ['retire_on_use', 'none', 'strict'], faults: { reauthorize: 2.5, slow_answer: 2.5, pause: 2 } },
     edits: [
       {
         file: '/src/vault/save-tokens.ts',
@@ -126,6 +152,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reauthorization-lease',
     guard: 'a new authorization takes the lease away from the refresh of the old one, as the next generation',
+    focus: { providers: ['retire_on_use', 'none', 'strict'], faults: { reauthorize: 2.5, slow_answer: 2.5 } },
     edits: [
       {
         file: '/src/storage/grants.ts',

@@ -16,6 +16,8 @@ export interface Flight {
 
 /** How long after its sender died a request may still arrive. Less than a renewed lease still lasts by then. */
 const afterDeathMs = 2_000;
+/** So long after an answer came it is in the spool, or in the database, and outlives its process. */
+const keptWithinMs = 500;
 /** A provider that takes longer than this to look at a request never looks at it. */
 const slowRequestMsMax = 40_000;
 
@@ -27,7 +29,10 @@ export class Network {
   readonly flights = new Set<Flight>();
   readonly #calls = new Set<Call>();
   /** Answers that arrived and are not known to be stored, by the life that has them. */
-  readonly carried = new Map<Life, { grant: JudgedGrant; refreshToken: string; attemptId: string | null }[]>();
+  readonly carried = new Map<
+    Life,
+    { grant: JudgedGrant; refreshToken: string; attemptId: string | null; at: number }[]
+  >();
   readonly #simulation: Simulation;
   readonly #simulator: Simulator;
   readonly #dice: Dice;
@@ -65,10 +70,12 @@ export class Network {
 
   /** A process is gone: nobody waits for its answers any more. */
   died(life: Life): void {
+    const { plan } = this.#simulation;
     for (const call of this.#calls) if (call.life === life) call.drop();
-    const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId }) => ({
+    const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at }) => ({
       grant,
       refreshToken,
+      mustBeKept: this.#simulation.scheduler.now - at > keptWithinMs * plan.slowness && plan.faults.disk === 0,
       inSpool: attemptId !== null && this.#simulation.isSpooled(attemptId),
     }));
     this.carried.delete(life);
@@ -121,7 +128,11 @@ export class Network {
   #effectFor(grant: JudgedGrant | undefined): FaultEffect | null {
     const { excuses } = grant ?? { excuses: undefined };
     if (this.#simulation.isLying()) {
-      excuses?.set('lied', this.#simulation.scheduler.now);
+      // A short lie must not kill: it is over before a refusal is confirmed. Only where an answer was lost as well, at a
+      // strict provider, nobody may ask a third time.
+      const { plan, scheduler } = this.#simulation;
+      const mayKill = plan.faults.long_lie > 0 || (grant !== undefined && this.#simulation.isStrict(grant));
+      if (mayKill) excuses?.set('lied', scheduler.now);
       return { kind: 'error', error: 'invalid_grant' };
     }
     if (this.#strikes('throttle', true, 0.06)) return { kind: 'throttle' };
@@ -193,7 +204,11 @@ export class Network {
     const { judge } = this.#simulation;
     judge.arrived(tokens.grant, tokens.refreshToken);
     const carried = this.carried.get(life) ?? [];
-    carried.push({ ...tokens, attemptId: judge.openAttempt(tokens.grant, life.owner?.id ?? '') });
+    carried.push({
+      ...tokens,
+      attemptId: judge.openAttempt(tokens.grant, life.owner?.id ?? ''),
+      at: this.#simulation.scheduler.now,
+    });
     this.carried.set(life, carried);
   }
 

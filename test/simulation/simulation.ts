@@ -15,7 +15,7 @@ import { Network } from './network.ts';
 import { Operator } from './operator.ts';
 import { forgetProcesses } from './ports/processes.ts';
 import { Scheduler } from './scheduler.ts';
-import { type FaultKind, planSwarm, type SwarmPlan } from './swarm.ts';
+import { type FaultKind, type Focus, planSwarm, type SwarmPlan } from './swarm.ts';
 
 /** Everything a run says about itself. */
 export interface RunResult {
@@ -34,6 +34,7 @@ export interface RunOptions {
   readonly directory: string;
   /** A database file with Grantry's schema and nothing in it. */
   readonly template: string;
+  readonly focus?: Focus | null | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 }
 
@@ -68,7 +69,7 @@ export class Simulation {
   constructor(options: RunOptions) {
     this.#dice = new Dice(options.seed);
     this.#faultDice = this.#dice.fork();
-    this.plan = planSwarm(this.#dice.fork());
+    this.plan = planSwarm(this.#dice.fork(), options.focus ?? null);
     this.scheduler = new Scheduler(options.trace ?? null);
     const providerDice = this.#dice.fork();
     this.simulator = createSimulator({

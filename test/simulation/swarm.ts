@@ -66,21 +66,29 @@ const classes: readonly BuiltInProfile[] = [
 /** Rarely switched on: what breaks the assumptions that the guarantees rest on, or takes very long. */
 const rare: Partial<Record<FaultKind, number>> = { wild_clock_jump: 0.03, long_lie: 0.06, power: 0.15, disk: 0.25 };
 
-export function planSwarm(dice: Dice): SwarmPlan {
+/** A narrower world: these providers, and these faults alone. */
+export interface Focus {
+  readonly providers: readonly BuiltInProfile[];
+  readonly faults: Partial<Readonly<Record<FaultKind, number>>>;
+}
+
+export function planSwarm(dice: Dice, focus: Focus | null): SwarmPlan {
   const processes = dice.whole(2, 4);
   const calm = dice.between(0.15, 0.6);
   const faults = Object.fromEntries(
     faultKinds.map((kind) => {
       const on = dice.fraction() < (rare[kind] ?? calm);
-      return [kind, on ? dice.between(0.3, 2.5) : 0];
+      const weight = on ? dice.between(0.3, 2.5) : 0;
+      return [kind, focus === null ? weight : (focus.faults[kind] ?? 0)];
     }),
     // Every kind is mapped.
   ) as Record<FaultKind, number>;
   const profiles = classes.map((id) => profileFor(id, dice));
-  const first = dice.pick(classes);
+  const providers = focus?.providers ?? classes;
+  const first = dice.pick(providers);
   const grants = Array.from({ length: dice.whole(1, 4) }, (_, index) => ({
     tenant: `tenant-${index}`,
-    provider: dice.chance(0.4) ? first : dice.pick(classes),
+    provider: dice.chance(0.4) ? first : dice.pick(providers),
   }));
   return {
     processes,

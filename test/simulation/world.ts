@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemWorld } from '../../src/base/world.ts';
 import { migrate } from '../../src/storage/migrations.ts';
 import { openStore } from '../../src/storage/store.ts';
-import { type RunResult, Simulation } from './simulation.ts';
+import { type RunOptions, type RunResult, Simulation } from './simulation.ts';
 
 export class SeedRunner implements AsyncDisposable {
   readonly #directory: string;
@@ -40,9 +40,9 @@ export class SeedRunner implements AsyncDisposable {
     return runner;
   }
 
-  async run(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  async run(seed: number, how: Pick<RunOptions, 'trace' | 'focus'> = {}): Promise<RunResult> {
     process.env['GRANTRY_SIMULATION_KEY'] = createHash('sha256').update('grantry simulation').digest('base64');
-    const simulation = new Simulation({ seed, directory: this.#directory, template: this.#template, trace });
+    const simulation = new Simulation({ seed, directory: this.#directory, template: this.#template, ...how });
     return simulation.run(seed);
   }
 
