@@ -7,6 +7,7 @@ import { checkGeneration, checkSeconds } from './checks.ts';
 import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import type { ChangeFeed } from './feed.ts';
+import { Joined } from './joined.ts';
 import { type HeldToken, type Memory, memoryKey } from './memory.ts';
 import { noSuchGrant } from './refusals.ts';
 import { openToken } from './tokens.ts';
@@ -46,6 +47,9 @@ export class HandOut {
   readonly #staleHandOutMs: number;
   /** One refresh per grant and process; whoever comes later joins. */
   readonly #flights = new Map<string, Promise<void>>();
+  /** A thousand callers who come at once read the row once, and open its token once. */
+  readonly #rows = new Joined<GrantRow | undefined>();
+  readonly #openings = new Joined<HeldToken | undefined>();
 
   constructor(options: HandOutOptions) {
     this.#context = options.context;
@@ -57,7 +61,7 @@ export class HandOut {
 
   /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
-    if (options?.minValidity === undefined) {
+    if (options?.minValidity === undefined && isNamed(key)) {
       const held = this.#memory.get(memoryKey(key));
       if (held !== undefined) {
         const now = this.#context.world.now();
@@ -156,10 +160,12 @@ export class HandOut {
     if (this.#backgroundRefresh) this.#feed.start();
     const looks = this.#memory.looks;
     try {
-      const opened = await this.#open(key, await this.#row(key));
-      if (opened !== undefined && this.#backgroundRefresh && looks === this.#memory.looks)
-        this.#memory.hold(key, opened);
-      return opened;
+      return await this.#openings.join(memoryKey(key), looks, async () => {
+        const opened = await this.#open(key, await this.#row(key));
+        const isCurrent = this.#backgroundRefresh && looks === this.#memory.looks;
+        if (opened !== undefined && isCurrent) this.#memory.hold(key, opened);
+        return opened;
+      });
     } catch (error) {
       const trusted = now < this.#memory.lastSeenMs + this.#staleHandOutMs;
       if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return held;
@@ -169,7 +175,7 @@ export class HandOut {
   }
 
   async #row(key: CheckedKey): Promise<GrantRow> {
-    const row = await findGrant(this.#context.store.db, key);
+    const row = await this.#rows.join(memoryKey(key), this.#memory.looks, () => findGrant(this.#context.store.db, key));
     if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
     return row;
   }
@@ -293,6 +299,16 @@ function holdable(
     quietUntilMs: 0,
     notedAtMs: row.used_at ?? 0,
   };
+}
+
+/** Enough to look a key up by; what is not held is checked in full. */
+function isNamed(key: GrantKey): boolean {
+  const account = key?.account;
+  return (
+    typeof key?.tenant === 'string' &&
+    typeof key.provider === 'string' &&
+    (account === undefined || typeof account === 'string')
+  );
 }
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {
