@@ -106,16 +106,12 @@ function print(context: Context, reports: readonly RecoverReport[]): void {
 }
 
 function detailOf(report: RecoverReport): string {
-  switch (report.outcome) {
-    case 'recovered':
-      return 'it has new tokens';
-    case 'refused':
-      return `every kept token was refused: grantry connect ${report.tenant} ${report.provider}`;
-    case 'under_way':
-      return 'somebody else is trying; look again in a minute';
-    case 'not_needed':
-      return 'it is active';
-    case 'failed':
-      return `${report.error ?? 'internal'}: try again when that is mended`;
-  }
+  const texts: Readonly<Record<RecoverReport['outcome'], string>> = {
+    recovered: 'it has new tokens',
+    refused: `every kept token was refused: grantry connect ${report.tenant} ${report.provider}`,
+    under_way: 'somebody else is trying; look again in a minute',
+    not_needed: 'it is active',
+    failed: `${report.error ?? 'internal'}: try again when that is mended`,
+  };
+  return texts[report.outcome];
 }
