@@ -27,7 +27,8 @@ export async function disconnect(
   if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
   // A clone that revoked its copy would end the original's grant.
   if (options.revoke !== false) await context.guard.assertMayRefresh();
-  const tenantKeys = await context.keys.pin(checked.tenant);
+  // Read fresh: with keys that another process has replaced, the token would not open, and would not be revoked.
+  const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   const grant = { tenant: checked.tenant, grantId: found.id };
   await changing(context, async (change) => {

@@ -57,7 +57,7 @@ async function tryKept(context: VaultContext, key: CheckedKey, row: GrantRow): P
 
 /** Newest first, each token once. */
 async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptToken[]> {
-  const tenantKeys = await context.keys.pin(row.client_id);
+  const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
   const candidates = await listCandidates(context.store.db, {
     tenant: row.client_id,
     grantId: row.id,

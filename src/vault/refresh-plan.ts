@@ -56,7 +56,8 @@ export async function planRefresh(
   await context.guard.assertMayRefresh();
   if (await bringBackTail(context)) return 'look_again';
   const tenant = row.client_id;
-  const tenantKeys = await context.keys.pin(tenant);
+  // Read fresh: another process may have shredded and remade the tenant's keys.
+  const tenantKeys = await context.keys.pin(tenant, { fresh: true });
   const prior = await listAttempts(context.store.db, {
     tenant,
     grantId: row.id,
