@@ -37,6 +37,23 @@ export async function lastEventSeq(db: Kysely<Schema>): Promise<number> {
   return row?.seq ?? 0;
 }
 
+/** The newest event of these types that a grant had at one generation. */
+export async function findEvent(
+  db: Kysely<Schema>,
+  wanted: { tenant: string; grantId: string; generation: number; types: readonly string[] },
+): Promise<Pick<EventRow, 'seq' | 'details'> | undefined> {
+  return db
+    .selectFrom('grantry_events')
+    .select(['seq', 'details'])
+    .where('client_id', '=', wanted.tenant)
+    .where('grant_id', '=', wanted.grantId)
+    .where('generation', '=', wanted.generation)
+    .where('type', 'in', wanted.types)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
 /** A tenant's events, oldest first. */
 export async function listEvents(
   db: Kysely<Schema>,

@@ -6,6 +6,7 @@ import { resolveDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { apiOrigin } from '../providers/hosts.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
+import { findEvent } from '../storage/events.ts';
 import {
   findGrant,
   type GrantRow,
@@ -108,7 +109,8 @@ export async function putAuthorization(
           : await replaceAuthorization(tx, now, old, { ...columns, ...sealed, generation });
       if (!written) return false;
       await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-      await recordStored(change, key, { id, generation, from: old?.state ?? null }, authorization);
+      const fingerprint = columns.refresh_fingerprint;
+      await recordStored(change, key, { id, generation, from: old?.state ?? null, fingerprint }, authorization);
       return true;
     });
     if (!stored) continue;
@@ -143,7 +145,10 @@ async function columnsOf(
   };
 }
 
-/** The same refresh token once more, and nothing newer beside it: what is stored may be newer than what is given. */
+/**
+ * The same authorization once more, and nothing newer beside it. The stored token may be the given one's successor: where
+ * tokens rotate, the given one is spent, and putting it in the successor's place would end the grant.
+ */
 async function keepUnchanged(
   context: VaultContext,
   key: CheckedKey,
@@ -152,13 +157,27 @@ async function keepUnchanged(
   const { refreshToken, accessToken, app } = authorization;
   if (refreshToken === null || accessToken !== null) return null;
   const row = await findGrant(context.store.db, key);
-  if (row === undefined || row.state !== 'active' || row.app !== app) return null;
-  if (row.refresh_fingerprint !== (await fingerprinter(context))(refreshToken)) return null;
+  if (row === undefined || !['active', 'uncertain', 'suspect'].includes(row.state) || row.app !== app) return null;
+  const given = (await fingerprinter(context))(refreshToken);
+  if (row.refresh_fingerprint !== given && (await firstFingerprint(context, row)) !== given) return null;
   await changing(context, ({ tx }) =>
     mergeMetadata(tx, context.store.kind, { tenant: row.client_id, id: row.id }, authorization.metadata),
   );
   const merged = await findGrant(context.store.db, key);
   return merged === undefined ? null : describeGrant(context, merged);
+}
+
+/** The refresh token with which a grant's authorization began, by its fingerprint. */
+async function firstFingerprint(context: VaultContext, row: GrantRow): Promise<unknown> {
+  const stored = await findEvent(context.store.db, {
+    tenant: row.client_id,
+    grantId: row.id,
+    generation: row.authorized_generation,
+    types: ['grant.stored', 'grant.connected'],
+  });
+  // Written by `recordStored` alone, as an object.
+  const details = stored === undefined ? {} : (JSON.parse(stored.details) as Record<string, unknown>);
+  return details['fingerprint'];
 }
 
 async function checkTokens(
@@ -216,7 +235,7 @@ function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): str
 async function recordStored(
   change: ChangeTransaction,
   key: CheckedKey,
-  grant: { id: string; generation: number; from: string | null },
+  grant: { id: string; generation: number; from: string | null; fingerprint: string },
   authorization: NewAuthorization,
 ): Promise<void> {
   await change.record({
@@ -229,7 +248,7 @@ async function recordStored(
     to: 'active',
     generation: grant.generation,
     reason: null,
-    ...(authorization.details === undefined ? {} : { details: authorization.details }),
+    details: { ...authorization.details, fingerprint: grant.fingerprint },
   });
 }
 
