@@ -1,6 +1,7 @@
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import { listAppsOfProvider } from '../storage/apps.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/providers.ts';
 import type { Store } from '../storage/store.ts';
 
@@ -18,7 +19,7 @@ export class ProviderCatalogue {
   readonly #world: World;
   readonly #allowLoopback: boolean;
   readonly #given = new Map<string, ProviderDefinition>();
-  readonly #cache = new Map<string, { definition: ProviderDefinition | null; readAt: number }>();
+  readonly #cache = new Map<string, { definition: ProviderDefinition | null; unsafe: boolean; readAt: number }>();
 
   private constructor(store: Store, world: World, allowLoopback: boolean) {
     this.#store = store;
@@ -40,9 +41,19 @@ export class ProviderCatalogue {
     return catalogue;
   }
 
-  /** @throws {GrantryError} `not_found` */
+  /**
+   * The definition of a provider that is to be spoken to.
+   *
+   * @throws {GrantryError} `not_found`; `provider_misconfigured` for one that was stored while loopback providers were
+   * allowed, and they no longer are: a simulator's address must not get real secrets
+   */
   async require(id: string): Promise<ProviderDefinition> {
     const definition = await this.get(id);
+    if (definition !== null && this.#isUnsafe(id)) {
+      throw new GrantryError('provider_misconfigured', `The definition of ${id} stands for a simulator.`, {
+        action: `Set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1 in a test, or run: grantry provider remove ${id}`,
+      });
+    }
     if (definition !== null) return definition;
     throw new GrantryError('not_found', `There is no provider ${id}.`, {
       action: 'See grantry provider list, or add a definition: grantry provider add FILE.json',
@@ -55,9 +66,15 @@ export class ProviderCatalogue {
     const cached = this.#cache.get(id);
     const now = this.#world.monotonic();
     if (cached !== undefined && now - cached.readAt < cachedMs) return cached.definition;
-    const definition = (await this.#stored(id)) ?? (await builtIn(id));
-    this.#cache.set(id, { definition, readAt: now });
+    const stored = await this.#stored(id);
+    const definition = stored ?? (await builtIn(id));
+    const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
+    this.#cache.set(id, { definition, unsafe, readAt: now });
     return definition;
+  }
+
+  #isUnsafe(id: string): boolean {
+    return !this.#given.has(id) && this.#cache.get(id)?.unsafe === true;
   }
 
   async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
@@ -66,8 +83,8 @@ export class ProviderCatalogue {
     const ids = new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
     const names = await Promise.all(
       [...ids].sort().map(async (id) => {
-        const definition = await this.require(id);
-        return { id, name: definition.name ?? id, builtIn: builtInProviderIds.includes(id) };
+        const definition = await this.get(id);
+        return { id, name: definition?.name ?? id, builtIn: builtInProviderIds.includes(id) };
       }),
     );
     return names;
@@ -82,8 +99,16 @@ export class ProviderCatalogue {
     return { definition, created };
   }
 
-  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones */
+  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app is registered there */
   async remove(id: string): Promise<void> {
+    const apps = await listAppsOfProvider(this.#store.db, id);
+    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#store.db, id)) !== undefined;
+    if (apps.length > 0 && isOnly) {
+      const names = apps.map((app) => app.name).join(', ');
+      throw new GrantryError('invalid_request', `Apps are registered at ${id}: ${names}.`, {
+        action: 'Remove them first: without the definition none of their grants could be refreshed.',
+      });
+    }
     const removed = await deleteProvider(this.#store.db, id);
     this.#cache.delete(id);
     if (removed) return;
@@ -139,6 +164,19 @@ export class ProviderCatalogue {
       },
       ...(found.issParameterSupported ? { callback: { ...definition.callback, issuerAlwaysSent: true } } : {}),
     };
+  }
+}
+
+/** Only while loopback providers are allowed can a definition take a built-in id, or name an address that is not https. */
+async function standsForSimulator(definition: ProviderDefinition): Promise<boolean> {
+  if ((await builtIn(definition.id)) !== null) return true;
+  const { checkOrigins } = await import('../providers/check-origins.ts');
+  try {
+    checkOrigins(definition, { allowLoopback: false });
+    return false;
+  } catch (error) {
+    if (isGrantryError(error, 'invalid_request')) return true;
+    throw error;
   }
 }
 
