@@ -99,6 +99,7 @@ export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string,
 
 /** Refuses what URL parsers repair silently and differently: such text is never an honest path. */
 function checkText(text: string): void {
+  if (typeof text !== 'string') throw invalid('The path or URL is missing, or not a text.');
   if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalid('The URL is empty or too long.');
   if (/[\p{Cc} \\]/u.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
   if (!text.startsWith('/') && !/^https?:\/\/[^/]/i.test(text)) {

@@ -1,5 +1,6 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { listGrants } from './grants.ts';
 import { refreshGrant } from './refresh.ts';
@@ -21,6 +22,7 @@ export async function adoptDatabase(
   context: VaultContext,
   options: { afterRestore?: boolean; onReport?: (report: AdoptReport) => void } = {},
 ): Promise<readonly AdoptReport[]> {
+  checkObject('options', options);
   if (context.guard.reason === null && options.afterRestore !== true) {
     throw new GrantryError('invalid_request', 'This database is not quarantined.', {
       action: 'Nothing is to be done; to probe every grant all the same: grantry adopt --after-restore',

@@ -11,7 +11,7 @@ import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../sto
 import { clearBackOff, countGrantsOfApp } from '../storage/grants.ts';
 import type { AppTable } from '../storage/schema.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './app-secrets.ts';
-import { checkRedirectUri, checkScopes, checkText } from './checks.ts';
+import { checkObject, checkRedirectUri, checkScopes, checkText } from './checks.ts';
 import { changing, type VaultContext } from './context.ts';
 import type { App, AppInput } from './types.ts';
 
@@ -29,6 +29,7 @@ export async function putAppOf(
   options: { onlyNew?: boolean } = {},
 ): Promise<{ app: App; created: boolean }> {
   checkName('app', name);
+  checkObject('app', input);
   const definition = await context.providers.require(checkProviderId(input.provider));
   const checked = checkApp(definition, input);
   const given = checkSecrets(definition, input);
@@ -178,27 +179,39 @@ export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
 }
 
 function checkApp(definition: ProviderDefinition, input: AppInput) {
-  const tenants = input.tenants?.map((tenant) => checkName('tenant', tenant)) ?? null;
+  const tenants = checkList('tenants', input.tenants)?.map((tenant) => checkName('tenant', tenant)) ?? null;
   if (tenants?.length === 0) throw new GrantryError('invalid_request', 'A list of tenants names at least one.');
   return {
     clientId: checkText('client id', input.clientId, limits.clientIdCharsMax),
-    dc: input.dc === undefined ? null : resolveDc(definition, input.dc),
+    dc: input.dc === undefined ? null : resolveDc(definition, checkText('data centre', input.dc, limits.nameCharsMax)),
     redirectUri: input.redirectUri === undefined ? null : checkRedirectUri(input.redirectUri),
     scopes: checkScopes(input.scopes ?? []),
     tenants,
-    returnTo: (input.returnTo ?? []).map((url) => checkRedirectUri(url)),
+    returnTo: (checkList('addresses to return to', input.returnTo) ?? []).map((url) => checkRedirectUri(url)),
   };
 }
 
 function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<string, Secret> | null {
   const { clientSecret, clientSecrets } = input;
   if (clientSecret === undefined && clientSecrets === undefined) return null;
+  if (clientSecrets !== undefined) {
+    checkObject('client secrets', clientSecrets);
+    // An empty list would leave the app without any, and every grant that needs them.
+    if (Object.keys(clientSecrets).length === 0) {
+      throw new GrantryError('invalid_request', 'The client secrets are empty; leave them out to keep what is stored.');
+    }
+  }
   const secrets = new Map<string, Secret>();
   if (clientSecret !== undefined) secrets.set(anyDc, checkSecret(clientSecret));
   for (const [dc, secret] of Object.entries(clientSecrets ?? {})) {
     secrets.set(dc === anyDc ? anyDc : resolveDc(definition, dc), checkSecret(secret));
   }
   return secrets;
+}
+
+function checkList(what: string, value: readonly string[] | undefined): readonly string[] | undefined {
+  if (value === undefined || Array.isArray(value)) return value;
+  throw new GrantryError('invalid_request', `The ${what} must be a list.`);
 }
 
 /** Checks a client secret from outside, and wraps it. */

@@ -68,6 +68,9 @@ export async function authorize(context: VaultContext, input: AuthorizeInput): P
  * @throws {GrantryError} `authorization_failed`, `invalid_request`, `provider_misconfigured`, `provider_unavailable`
  */
 export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
+  if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
+    throw new GrantryError('invalid_request', 'The callback must be given as its whole URL.');
+  }
   const callback = readCallback(String(callbackUrl));
   const row = await takeState(context, callback);
   const definition = await context.providers.require(row.provider);
@@ -76,7 +79,8 @@ export async function completeAuthorization(context: VaultContext, callbackUrl: 
   const code = codeOf(callback);
   const app = await appFor(context, { ...key, app: row.app });
   const dc = dcOfCallback(definition, callback.parameters) ?? row.dc;
-  const tenantKeys = await context.keys.pin(key.tenant);
+  // Another process may have started this flow, with keys that this one has not seen.
+  const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const codeVerifier = row.verifier === null ? null : tenantKeys.open(verifierPlace(row.state_hash), row.verifier);
   const tokens = await exchange(context, definition, app, dc, { code, redirectUri: row.redirect_uri, codeVerifier });
   // Written by `authorize` alone, as an array of strings.
@@ -96,6 +100,8 @@ export async function redeemCode(
   input: { code: Secret; app?: string | undefined; dc?: string | undefined },
 ): Promise<Grant> {
   const key = checkKey(keyInput);
+  if (!(input?.code instanceof Secret))
+    throw new GrantryError('invalid_request', 'The code must be given as a Secret.');
   const definition = await context.providers.require(key.provider);
   const named = input.app === undefined ? undefined : checkName('app', input.app);
   const app = await appFor(context, { ...key, app: named });

@@ -70,7 +70,8 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   }
   let json: string;
   try {
-    json = JSON.stringify(value);
+    // An object may say that it is nothing at all.
+    json = JSON.stringify(value) ?? 'null';
   } catch (error) {
     throw new GrantryError('invalid_request', 'The metadata cannot be written as JSON.', { cause: error });
   }
@@ -89,7 +90,19 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
     );
   }
   // The round trip drops what JSON cannot hold, so that what is kept is what was checked.
-  return JSON.parse(json) as Record<string, unknown>;
+  const kept: unknown = JSON.parse(json);
+  if (!isObject(kept)) throw new GrantryError('invalid_request', 'The metadata must be a plain object.');
+  return kept;
+}
+
+/** Whether a value from outside is an object with members, and no list. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Checks that a value from outside is an object with members. */
+export function checkObject(what: string, value: unknown): void {
+  if (!isObject(value)) throw new GrantryError('invalid_request', `The ${what} must be an object.`);
 }
 
 /** Checks seconds as callers give them. */

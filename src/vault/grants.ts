@@ -5,6 +5,7 @@ import { grantDc } from '../providers/data-centre.ts';
 import { findApp } from '../storage/apps.ts';
 import { findGrant, type GrantSummary, listGrants as selectGrants } from '../storage/grants.ts';
 import type { GrantState } from '../storage/schema.ts';
+import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import type { Grant, GrantFilter, GrantPage } from './types.ts';
 
@@ -29,6 +30,7 @@ export async function getGrant(context: VaultContext, key: GrantKey): Promise<Gr
 
 /** Lists grants page by page, in the order of their keys. */
 export async function listGrants(context: VaultContext, filter: GrantFilter = {}): Promise<GrantPage> {
+  checkObject('filter', filter);
   const limit = filter.limit ?? pageItems;
   if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax) {
     throw new GrantryError('invalid_request', `The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);

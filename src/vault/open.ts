@@ -10,6 +10,7 @@ import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '
 import { openStore, type Store } from '../storage/store.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
 import { Bulkheads } from './bulkhead.ts';
+import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { Guard } from './guard.ts';
 import { openInstance } from './instance.ts';
@@ -37,6 +38,7 @@ import { OpenVault } from './vault.ts';
  * const { accessToken } = await vault.getAccessToken({ tenant: 'acme', provider: 'zoho_crm' });
  */
 export async function openVault(options: VaultOptions = {}): Promise<Vault> {
+  checkObject('options of a vault', options);
   const settings = resolveSettings(options);
   const world = options.world ?? systemWorld();
   assertTimingRule(timesOf(world));
@@ -190,7 +192,8 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   const { adoptSpooled } = await import('./spool-replay.ts');
   try {
     // What a promoted standby lacks may stand in files of processes that have not noticed yet.
-    await adoptSpooled(context, { ownToo: context.guard.failedOver });
+    const { failedOver } = context.guard;
+    await adoptSpooled(context, { ownToo: failedOver, oldToo: failedOver });
     context.guard.failedOver = false;
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.

@@ -2,6 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { getApp, listAllApps, putAppOf, removeApp } from './apps.ts';
+import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './feed.ts';
 import { getGrant, listGrants } from './grants.ts';
@@ -68,9 +69,9 @@ export class OpenVault implements Vault {
 
   readonly providers: Vault['providers'] = {
     put: async (definition) => (await this.#open().providers.put(definition)).definition,
-    get: async (id) => this.#open().providers.get(id),
+    get: async (id) => this.#open().providers.get(checkText('provider id', id, limits.nameCharsMax)),
     list: async () => this.#open().providers.list(),
-    remove: async (id) => this.#open().providers.remove(id),
+    remove: async (id) => this.#open().providers.remove(checkText('provider id', id, limits.nameCharsMax)),
   };
 
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
