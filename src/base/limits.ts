@@ -118,8 +118,8 @@ export const limits = {
   minValiditySecondsMax: 31_536_000,
   /** An access token's life as computed; what providers say beyond it is clamped. */
   accessTokenLifetimeMsMax: 31_536_000_000,
-  /** Grants whose tokens are held in memory. */
-  cacheEntriesMax: 200_000,
+  /** Grants whose tokens are held in memory: about 80 MB when it is full. */
+  cacheEntriesMax: 100_000,
   /** The same in a program that runs one command and ends. */
   cacheEntriesOneShot: 1_000,
   /** Tenants whose unwrapped keys are held in memory. */

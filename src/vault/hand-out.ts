@@ -283,7 +283,7 @@ function holdable(
     accessToken: secret.reveal(),
     tokenType: row.token_type ?? 'Bearer',
     expiresAt: new Date(expiresAtMs),
-    scopes: Object.freeze(row.scopes === '' ? [] : row.scopes.split(',')),
+    scopes: scopesOf(row.scopes),
     ...(typeof apiDomain === 'string' ? { apiDomain } : {}),
     generation: row.generation,
   };
@@ -309,6 +309,14 @@ function isNamed(key: GrantKey): boolean {
     typeof key.provider === 'string' &&
     (account === undefined || typeof account === 'string')
   );
+}
+
+/** The grants of an app have the same scopes, nearly all of them: one list serves those that follow each other. */
+let lastScopes: { text: string; list: readonly string[] } = { text: '', list: Object.freeze([]) };
+
+function scopesOf(text: string): readonly string[] {
+  if (text !== lastScopes.text) lastScopes = { text, list: Object.freeze(text === '' ? [] : text.split(',')) };
+  return lastScopes.list;
 }
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {
