@@ -135,7 +135,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reauthorization-fence',
     guard: 'answers to an authorization that is over are not tried again',
-    focus: { providers: ['retire_on_use', 'none', 'strict'], faults: { reauthorize: 2.5, slow_answer: 2.5, pause: 2 } },
+    focus: { providers: ['retire_on_use', 'none', 'strict'], faults: { reauthorize: 5, slow_answer: 9 } },
     edits: [
       {
         file: '/src/vault/save-tokens.ts',
