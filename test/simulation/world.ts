@@ -34,6 +34,9 @@ export class SeedRunner implements AsyncDisposable {
     // Memory instead of a disk: the simulation decides itself what a crash leaves.
     const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
     const runner = new SeedRunner(mkdtempSync(join(base, 'grantry-simulation-')));
+    // A parallel run ends its processes when it has seen enough.
+    process.once('SIGTERM', () => process.exit(0));
+    process.once('exit', () => rmSync(runner.#directory, { recursive: true, force: true }));
     const store = await openStore({ database: `sqlite:${runner.#template}`, world: systemWorld() });
     await migrate(store, { mode: 'auto' });
     await store.close();
