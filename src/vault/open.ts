@@ -187,7 +187,8 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   const names = namesIn(context.spoolDirectory);
   if (names.length === 0) return;
   const spool = await context.spool();
-  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+  // After a failover even old files are read before they go.
+  if (!context.guard.failedOver) await spool.sweep(context.world.now() - context.times.spoolKeptMs);
   if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.saved'))) return;
   const { adoptSpooled } = await import('./spool-replay.ts');
   try {

@@ -19,14 +19,14 @@ import { openToken } from './tokens.ts';
  */
 export async function adoptSpooled(
   context: VaultContext,
-  options: { grantId?: string; ownToo?: boolean; oldToo?: boolean } = {},
+  options: { grantId?: string; ownToo?: boolean; oldToo?: boolean; waitingOnly?: boolean } = {},
 ): Promise<number> {
   const spool = await context.spool();
   // Whoever is about to spend a grant's token takes every answer into account, whoever wrote it and wherever he got
   // stuck. Else attempts are committed by those who made them, unless the database has lost what they committed.
   const all = options.grantId !== undefined || options.ownToo === true;
   let adopted = 0;
-  for (const entry of await spool.list(options.grantId)) {
+  for (const entry of await spool.list(options.grantId, options)) {
     if (options.oldToo !== true && isTooOld(context, entry)) {
       await entry.remove();
       continue;

@@ -107,11 +107,15 @@ export class Spool {
     }
   }
 
-  /** The answers in the spool, oldest first; of one grant if it is named. Unreadable files are left where they are. */
-  async list(grantId?: string): Promise<SpoolEntry[]> {
+  /**
+   * The answers in the spool, oldest first; of one grant if it is named, or only those that wait to be committed.
+   * Unreadable files are left where they are.
+   */
+  async list(grantId?: string, { waitingOnly = false }: { waitingOnly?: boolean } = {}): Promise<SpoolEntry[]> {
     const names = await this.#names();
     const entries: SpoolEntry[] = [];
     for (const name of names.filter((each) => isAnswer(each) && mayBelongTo(each, grantId))) {
+      if (waitingOnly && !name.endsWith('.answer')) continue;
       const entry = await this.#entry(name);
       if (entry !== undefined && (grantId === undefined || entry.head.grantId === grantId)) entries.push(entry);
     }

@@ -3,6 +3,7 @@ import { purgeAuthorizations } from '../storage/authorizations.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
 import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../storage/due.ts';
 import type { GrantState } from '../storage/schema.ts';
+import { purgeTokenRequests } from '../storage/token-requests.ts';
 import { hasSecondChances, nextChanceInMs } from './condemned.ts';
 import { changing, isoNow, type VaultContext } from './context.ts';
 import { idleDueAt } from './due.ts';
@@ -62,10 +63,21 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   // A quarantined database is left as it is: nothing is spent, revoked or removed.
   if (context.guard.reason !== null) return;
   const spool = await context.spool();
+  // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
+  if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
-  if (!(await bringBackTail(context))) await adoptSpooled(context);
   await revokeDue(context);
   await purgeAuthorizations(context.store.db, context.store.now(), context.times.authorizationMs);
+  await forgetTokenRequests(context);
+}
+
+/** A request counts for as long as the longest limit of a provider looks back; after that nobody asks for it. */
+async function forgetTokenRequests(context: VaultContext): Promise<void> {
+  const definitions = await context.providers.list();
+  const windows = definitions.map(({ tokenLimit }) => (tokenLimit?.windowSeconds ?? 0) * 1_000);
+  const keptMs = Math.max(context.times.verdictWindowMs, ...windows);
+  const limit = limits.tokenRequestsPurged;
+  while ((await purgeTokenRequests(context.store.db, context.store.now(), { keptMs, limit })) === limit);
 }
 
 /** In use of late, or about to die of idleness. Everything else waits for somebody to ask for a token. */

@@ -18,7 +18,7 @@ const profiles = ['none', 'timed_overlap', 'retire_on_use', 'strict', 'strict_re
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
+  for (const close of closing.splice(0).toReversed()) await close();
 });
 
 it('a promoted standby that lacks the last commits is no clone, and gets them back from the spool', {

@@ -237,6 +237,18 @@ it('commits an answer that a process left in the spool when it died', async () =
   expect(bench.requests()).toHaveLength(1);
 });
 
+it('keeps a committed answer for ten minutes, for a database that comes back without it, and removes it then', async () => {
+  const { bench, vault } = await make({ profiles: ['strict'] });
+  const { key } = await bench.connect(vault);
+  await vault.getAccessToken(key);
+  const saved = () => readdirSync(join(bench.home, 'spool')).filter((name) => name.endsWith('.saved')).length;
+  await work(vault);
+  await later(bench, 9 * minute);
+  expect(saved()).toBe(1);
+  await later(bench, 2 * minute);
+  expect(saved()).toBe(0);
+});
+
 it.each(databaseKinds)('tends each due grant once, though three processes have workers, on %s', async (kind) => {
   const { bench, vault } = await make({ profiles: ['strict'], kind });
   const others = [(await bench.open()).vault, (await bench.open()).vault];
