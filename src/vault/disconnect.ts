@@ -1,14 +1,15 @@
 import { isGrantryError } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
-import type { Secret } from '../base/secret.ts';
+import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
-import { deleteCandidates } from '../storage/candidates.ts';
+import { deleteCandidates, listCandidates } from '../storage/candidates.ts';
 import { entombGrant, findGrant, type GrantRow, lockGrant } from '../storage/grants.ts';
-import { changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { noSuchGrant } from './refusals.ts';
 import { queueRevocation, revokeOfGrant } from './revocations.ts';
 import { shredTenantIfEmpty } from './shred.ts';
-import { openToken } from './tokens.ts';
+import { openCandidate, openToken } from './tokens.ts';
 import type { Disconnected } from './types.ts';
 
 /**
@@ -41,8 +42,8 @@ export async function disconnect(
     ) {
       throw noSuchGrant(checked);
     }
-    const refreshToken = options.revoke === false ? null : revocable(context, tenantKeys, row);
-    if (refreshToken !== null) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
+    const kept = options.revoke === false ? [] : await keptTokens(context, change, row, tenantKeys);
+    for (const refreshToken of kept) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
     await deleteCandidates(tx, grant);
     await change.record({
       type: 'grant.disconnected',
@@ -62,10 +63,30 @@ export async function disconnect(
   return { revocation };
 }
 
+/** Every refresh token that the provider may still honour: a candidate may be the one that lives, and the stored one spent. */
+async function keptTokens(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: GrantRow,
+  tenantKeys: PinnedTenant,
+): Promise<Secret[]> {
+  const candidates = await listCandidates(change.tx, {
+    tenant: row.client_id,
+    grantId: row.id,
+    authorizedGeneration: row.authorized_generation,
+    limit: limits.attemptsListedMax,
+  });
+  const stored = revocable(context, row, () => openToken(tenantKeys, row, 'refresh_token'));
+  const untested = candidates
+    .filter((candidate) => candidate.state === 'untested')
+    .map((candidate) => revocable(context, row, () => new Secret(openCandidate(tenantKeys, candidate).refreshToken)));
+  return [stored, ...untested].filter((token) => token !== null);
+}
+
 /** A token that does not open cannot be revoked; that must not keep the tenant from leaving. */
-function revocable(context: VaultContext, tenantKeys: PinnedTenant, row: GrantRow): Secret | null {
+function revocable(context: VaultContext, row: GrantRow, open: () => Secret | null): Secret | null {
   try {
-    return openToken(tenantKeys, row, 'refresh_token');
+    return open();
   } catch (error) {
     if (!isGrantryError(error, 'integrity_failed')) throw error;
     context.logger.warn('a token that does not open is shredded without being revoked', {

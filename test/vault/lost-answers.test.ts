@@ -119,6 +119,21 @@ describe('on SQLite', () => {
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
+  it('a disconnect revokes the candidate that lives, not the spent token alone', async () => {
+    await using bench = await makeBench({ profiles: ['strict'] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { provider: 'strict' });
+    // The successor is salvaged as a candidate, and the provider stays away: what is stored is spent.
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
+    bench.simulator.addFault({ endpoint: 'token', times: 9, effect: { kind: 'reset', when: 'before' } });
+    await codeOf(vault.getAccessToken(key));
+    expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
+    const living = bench.simulator.family(minted.family)?.current;
+    await vault.disconnect(key);
+    const revoked = bench.simulator.history.events().filter((event) => event.kind === 'revoke');
+    expect(revoked.map((event) => event.token)).toContain(living);
+  });
+
   it('a late answer revives a grant that was given up without it', async () => {
     await using bench = await makeBench({ profiles: ['overlap_newest_only'] });
     const slow = await bench.open();
