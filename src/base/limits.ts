@@ -132,6 +132,10 @@ export const limits = {
   feedRowsMax: 5_000,
   /** Grants whose use is noted in one statement. */
   usageBatch: 200,
+  /** How far back a provider's limit of token requests may look: they are remembered for as long. */
+  tokenWindowSecondsMax: 86_400,
+  /** Token requests that one statement forgets. */
+  tokenRequestsPurged: 500,
   pageItemsMax: 500,
   /** Calls at once to one provider and data centre, from one process. */
   providerCallsMax: 16,

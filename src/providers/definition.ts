@@ -129,7 +129,12 @@ export const providerDefinition = z
         livePerUserAndClient: z.number().int().positive().nullable().default(null),
       })
       .prefault({}),
-    tokenLimit: z.strictObject({ requests: z.number().int().positive(), windowSeconds: seconds.min(1) }).optional(),
+    tokenLimit: z
+      .strictObject({
+        requests: z.number().int().positive(),
+        windowSeconds: seconds.min(1).max(limits.tokenWindowSecondsMax),
+      })
+      .optional(),
     errors: z.array(errorRule).max(64).default([]),
     api: z.strictObject({
       /** Origins that may get an access token; `https://*.example.com` stands for every host below that name. */

@@ -64,3 +64,21 @@ export async function pruneTokenRequests(
     .where('at', '<=', sql<number>`${now} - ${windowMs}`)
     .execute();
 }
+
+/**
+ * Forgets the oldest requests of all tokens, so many at most: a token that was replaced is never counted again. Returns how
+ * many went.
+ */
+export async function purgeTokenRequests(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  { keptMs, limit }: { keptMs: number; limit: number },
+): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('grantry_token_requests')
+    // Their numbers grow with time: the oldest are found by the key, and nothing else is looked at.
+    .where('id', 'in', (from) => from.selectFrom('grantry_token_requests').select('id').orderBy('id').limit(limit))
+    .where('at', '<=', sql<number>`(select ${now} - ${keptMs})`)
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
+}

@@ -1,4 +1,5 @@
 import { type GrantryError, isGrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import { purgeAuthorizations } from '../storage/authorizations.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
 import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../storage/due.ts';
@@ -71,11 +72,9 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   await forgetTokenRequests(context);
 }
 
-/** A request counts for as long as the longest limit of a provider looks back; after that nobody asks for it. */
+/** No limit of a provider looks further back, so that nobody asks for them any more. */
 async function forgetTokenRequests(context: VaultContext): Promise<void> {
-  const definitions = await context.providers.list();
-  const windows = definitions.map(({ tokenLimit }) => (tokenLimit?.windowSeconds ?? 0) * 1_000);
-  const keptMs = Math.max(context.times.verdictWindowMs, ...windows);
+  const keptMs = limits.tokenWindowSecondsMax * 1_000;
   const limit = limits.tokenRequestsPurged;
   while ((await purgeTokenRequests(context.store.db, context.store.now(), { keptMs, limit })) === limit);
 }
