@@ -14,7 +14,7 @@ import { SeenMarks } from './seen.ts';
 const cleanUps: (() => Promise<void> | void)[] = [];
 
 afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
 it('does not take a database for an older copy because another process noted an event between the two looks', async () => {

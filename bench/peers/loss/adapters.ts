@@ -59,8 +59,9 @@ const simpleOauth2: LossPeer = {
     try {
       const { token } = await held.refresh();
       // It forgets the refresh token where the answer has none: its callers have learned to keep the old one.
-      const kept = token['refresh_token'] ?? grant.refreshToken;
-      return { accessToken: String(token['access_token']), refreshToken: String(kept) };
+      const given = token['refresh_token'];
+      const refreshToken = typeof given === 'string' ? given : grant.refreshToken;
+      return { accessToken: String(token['access_token']), refreshToken };
     } catch (error) {
       const data: unknown = error instanceof Error ? Reflect.get(error, 'data') : undefined;
       if (JSON.stringify(data ?? '').includes('invalid_grant'))
