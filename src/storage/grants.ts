@@ -248,7 +248,7 @@ export async function listGrants(db: Kysely<Schema>, filter: GrantListFilter): P
   if (tenant !== undefined) query = query.where('client_id', '=', tenant);
   if (provider !== undefined) query = query.where('provider', '=', provider);
   // Nearly all are active. Said like this it keeps SQLite from the index of states, and from sorting what that finds.
-  if (state === 'active') query = query.where(({ not, eb }) => not(eb('state', '<>', state)));
+  if (state === 'active') query = query.where((where) => where.not(where('state', '<>', state)));
   else if (state !== undefined) query = query.where('state', '=', state);
   if (updatedSince !== undefined) query = query.where('updated_at', '>=', updatedSince);
   if (after !== undefined) {

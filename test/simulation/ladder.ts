@@ -290,7 +290,7 @@ async function spoolAnAnswer(scene: Scene): Promise<void> {
     return real(kind, what);
   };
   const asking = vault.getAccessToken(scene.key).catch(() => {});
-  while (scene.disk.list('/home/spool').every((name) => !name.endsWith('.answer'))) await pause(5);
+  while (scene.disk.list('home/spool').every((name) => !name.endsWith('.answer'))) await pause(5);
   const closing = vault.close();
   await Promise.race([Promise.all([asking, closing]), pause(2_000)]);
 }

@@ -128,7 +128,7 @@ export class Simulation {
   }
 
   isSpooled(attemptId: string): boolean {
-    const names = this.disk.list('/home/spool');
+    const names = this.disk.list('home/spool');
     return names.includes(`${attemptId}.answer`) || names.includes(`${attemptId}.saved`);
   }
 
