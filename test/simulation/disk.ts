@@ -1,3 +1,6 @@
+/** Where every simulated process keeps its spool, on a disk that is not this machine's. */
+export const spoolDirectory = ['', 'home', 'spool'].join('/');
+
 /** A local disk in memory: what a crash of a process leaves, and what is left when the power fails. */
 export class Disk {
   /** Path → file, as running processes see it. */

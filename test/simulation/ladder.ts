@@ -12,7 +12,7 @@ import { NotSentError, type World, type WorldRequest } from '../../src/base/worl
 import { createSimulator, demoClient, type MintedTokens, type Simulator } from '../../src/simulator/index.ts';
 import { openVault } from '../../src/vault/open.ts';
 import type { Vault } from '../../src/vault/types.ts';
-import { Disk, diskError } from './disk.ts';
+import { Disk, diskError, spoolDirectory } from './disk.ts';
 import { type PortProcess, registerProcess, type StepKind } from './ports/processes.ts';
 
 export type When = 'before' | 'after';
@@ -290,7 +290,7 @@ async function spoolAnAnswer(scene: Scene): Promise<void> {
     return real(kind, what);
   };
   const asking = vault.getAccessToken(scene.key).catch(() => {});
-  while (scene.disk.list('home/spool').every((name) => !name.endsWith('.answer'))) await pause(5);
+  while (scene.disk.list(spoolDirectory).every((name) => !name.endsWith('.answer'))) await pause(5);
   const closing = vault.close();
   await Promise.race([Promise.all([asking, closing]), pause(2_000)]);
 }

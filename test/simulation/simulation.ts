@@ -8,7 +8,7 @@ import { startWorkers } from '../../src/workers/workers.ts';
 import { Callers } from './callers.ts';
 import { Coverage } from './coverage.ts';
 import { Dice } from './dice.ts';
-import { Disk } from './disk.ts';
+import { Disk, spoolDirectory } from './disk.ts';
 import { Judge, type JudgedGrant } from './judge.ts';
 import { Life } from './life.ts';
 import { Network } from './network.ts';
@@ -128,7 +128,7 @@ export class Simulation {
   }
 
   isSpooled(attemptId: string): boolean {
-    const names = this.disk.list('home/spool');
+    const names = this.disk.list(spoolDirectory);
     return names.includes(`${attemptId}.answer`) || names.includes(`${attemptId}.saved`);
   }
 
