@@ -25,7 +25,7 @@ beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'grantry-bin-'));
   home = path.join(folder, 'home');
   mkdirSync(path.join(folder, 'bin'));
-  copyFileSync('bin/grantry.js', path.join(folder, 'bin', 'grantry.js'));
+  for (const file of ['grantry.js', 'package.json']) copyFileSync(`bin/${file}`, path.join(folder, 'bin', file));
   writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}');
 });
 

@@ -66,8 +66,9 @@ export async function schemaVersion(store: Store): Promise<number> {
     // Almost always the table is there: asking first would double what every start asks.
     return await latestVersion(store.db);
   } catch (error) {
-    if (isGrantryError(error, 'storage_unavailable') || (await hasTable(store.db, store.kind, 'grantry_schema')))
-      throw error;
+    if (isGrantryError(error, 'storage_unavailable')) throw error;
+    // Another process may have made it between the two questions.
+    if (await hasTable(store.db, store.kind, 'grantry_schema')) return latestVersion(store.db);
     return 0;
   }
 }

@@ -101,7 +101,6 @@ const rows: readonly Row[] = [
   invalid(['nonsense']),
   invalid(['serve']),
   invalid(['key', 'create', 'x']),
-  invalid(['recover']),
   invalid(['adopt']),
   invalid([long]),
   invalid(['--nonsense']),
