@@ -26,8 +26,8 @@ export async function disconnect(
   const checked = checkKey(key);
   const found = await findGrant(context.store.db, checked);
   if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
-  // A clone that revoked its copy would end the original's grant.
-  if (options.revoke !== false) await context.guard.assertMayRefresh();
+  // A clone that revoked its copy would end the original's grant; one that forgot it would be no copy to adopt.
+  await context.guard.assertMayRefresh();
   // Read fresh: with keys that another process has replaced, the token would not open, and would not be revoked.
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);

@@ -14,6 +14,7 @@ import { compartmentOf } from './bulkhead.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { bringBackTail } from './failover.ts';
+import { waitForLateAnswer } from './late-answer.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
 import { openCandidate, openToken } from './tokens.ts';
@@ -74,6 +75,7 @@ export async function planRefresh(
 
   const definition = await context.providers.require(row.provider);
   const token = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
+  if (token.candidateId === null && kept === undefined) await waitForLateAnswer(context, definition, prior);
   const client = await clientFor(context, definition, row, trial);
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
