@@ -47,8 +47,8 @@ describe.concurrent.each(['sqlite', 'postgres'] as const)('on %s', (kind) => {
         .map((line) => rungSchema.parse(JSON.parse(line)));
       expect(rungs.filter(({ violations }) => violations.length > 0)).toEqual([]);
       const last = rungs.filter(({ failed }) => failed === null);
-      // Two providers, failing before and after: each of these four ladders was climbed to its end.
-      expect(last).toHaveLength(4);
+      // Each provider, failing before and after: each of these ladders was climbed to its end.
+      expect(last).toHaveLength(providers.length * 2);
       expect(Math.max(...last.map(({ n }) => n))).toBeGreaterThan(atLeast);
     },
   );

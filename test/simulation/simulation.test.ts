@@ -3,7 +3,6 @@
  * the product is loaded.
  */
 import { execFile } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
@@ -28,18 +27,21 @@ it.each(regressions)('stays cured of: %s', { timeout: 120_000 }, async (_, seed)
   expect(output).not.toMatch(/VIOLATION.*/);
 });
 
-it('finds no violation in seeds that nobody has seen', { timeout: 150_000 }, async () => {
-  const from = randomInt(1_000_000, 1_000_000_000);
+/** The same worlds each time, so that a change is what a failure shows. New ones: npm run simulate-world. */
+const firstSeed = Number(process.env['GRANTRY_SIMULATION_SEED'] ?? 1);
+
+it('finds no violation', { timeout: 150_000 }, async () => {
+  const from = firstSeed;
   process.stdout.write(`simulated worlds from seed ${from}\n`);
   const { output, failed } = await simulate([
     '--from',
     String(from),
     '--seeds',
-    '300',
+    '24',
     '--jobs',
     '2',
     '--minutes',
-    '0.7',
+    '1.5',
   ]);
   const ran = Number(/^(\d+) seeds from/m.exec(output)?.[1]);
   expect(failed, output).toBe(false);
