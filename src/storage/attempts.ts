@@ -3,6 +3,21 @@ import type { AttemptOutcome, AttemptTable, Schema } from './schema.ts';
 
 export type AttemptRow = Selectable<AttemptTable>;
 
+const columns = [
+  'id',
+  'client_id',
+  'grant_id',
+  'fence',
+  'generation',
+  'token_fingerprint',
+  'candidate_id',
+  'owner',
+  'started_at',
+  'finished_at',
+  'outcome',
+  'detail',
+] as const satisfies readonly (keyof AttemptRow)[];
+
 /** Writes the intent to spend a refresh token, in the transaction that claims the lease. */
 export async function insertAttempt(
   tx: Kysely<Schema>,
@@ -56,20 +71,7 @@ export async function listAttempts(
 ): Promise<AttemptRow[]> {
   return db
     .selectFrom('grantry_attempts')
-    .select([
-      'id',
-      'client_id',
-      'grant_id',
-      'fence',
-      'generation',
-      'token_fingerprint',
-      'candidate_id',
-      'owner',
-      'started_at',
-      'finished_at',
-      'outcome',
-      'detail',
-    ])
+    .select(columns)
     .where('client_id', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('generation', '=', grant.generation)
@@ -85,20 +87,7 @@ export async function findAttempt(
 ): Promise<AttemptRow | undefined> {
   return db
     .selectFrom('grantry_attempts')
-    .select([
-      'id',
-      'client_id',
-      'grant_id',
-      'fence',
-      'generation',
-      'token_fingerprint',
-      'candidate_id',
-      'owner',
-      'started_at',
-      'finished_at',
-      'outcome',
-      'detail',
-    ])
+    .select(columns)
     .where('client_id', '=', attempt.tenant)
     .where('grant_id', '=', attempt.grantId)
     .where('fence', '=', attempt.fence)

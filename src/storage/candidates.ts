@@ -3,6 +3,18 @@ import type { CandidateTable, Schema } from './schema.ts';
 
 export type CandidateRow = Selectable<CandidateTable>;
 
+const columns = [
+  'id',
+  'client_id',
+  'grant_id',
+  'fence',
+  'generation',
+  'tokens',
+  'token_fingerprint',
+  'received_at',
+  'state',
+] as const satisfies readonly (keyof CandidateRow)[];
+
 /** Keeps a token set that arrived when its lease was no longer ours. The same set twice is kept once. */
 export async function insertCandidate(
   tx: Kysely<Schema>,
@@ -24,17 +36,7 @@ export async function newestCandidate(
 ): Promise<CandidateRow | undefined> {
   return db
     .selectFrom('grantry_candidates')
-    .select([
-      'id',
-      'client_id',
-      'grant_id',
-      'fence',
-      'generation',
-      'tokens',
-      'token_fingerprint',
-      'received_at',
-      'state',
-    ])
+    .select(columns)
     .where('client_id', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('state', '=', 'untested')
@@ -96,17 +98,7 @@ export async function listCandidates(
 ): Promise<CandidateRow[]> {
   return db
     .selectFrom('grantry_candidates')
-    .select([
-      'id',
-      'client_id',
-      'grant_id',
-      'fence',
-      'generation',
-      'tokens',
-      'token_fingerprint',
-      'received_at',
-      'state',
-    ])
+    .select(columns)
     .where('client_id', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('generation', '>=', grant.authorizedGeneration)
