@@ -65,7 +65,7 @@ async function runSession(steps: readonly Step[], folder: string, redirectUri: s
     lines.push(command, `echo; echo '${mark}'`);
     // The simulator needs a moment, which a person takes to read.
     if (command.includes('sim.log'))
-      lines.push('for _ in {1..100}; do grep -q Ctrl-C sim.log && break; sleep 0.1; done');
+      lines.push('for _ in {1..100}; do grep -q Ctrl-C sim.log 2>/dev/null && break; sleep 0.1; done');
   }
   const shell = spawn('bash', ['-c', [...lines, 'kill %1'].join('\n')], {
     detached: true,
