@@ -7,6 +7,12 @@ export type GrantRow = Selectable<GrantTable>;
 /** A grant without its sealed columns, as lists show it. */
 export type GrantSummary = Omit<GrantRow, 'access_token' | 'refresh_token'>;
 
+/** A row's metadata. */
+export function metadataOf(row: Pick<GrantRow, 'metadata'>): Record<string, unknown> {
+  // The column holds a JSON object: it is checked on its way in.
+  return JSON.parse(row.metadata) as Record<string, unknown>;
+}
+
 const summaryColumns = [
   'id',
   'client_id',

@@ -1,12 +1,11 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits, type Times } from '../base/limits.ts';
 import { randomFraction, type World } from '../base/world.ts';
-import type { GrantRow } from '../storage/grants.ts';
+import { type GrantRow, metadataOf } from '../storage/grants.ts';
 
 /** The compartment of a grant: its provider and data centre. */
 export function compartmentOf(row: Pick<GrantRow, 'provider' | 'metadata'>): string {
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const dc = (JSON.parse(row.metadata) as Record<string, unknown>)['dc'];
+  const dc = metadataOf(row)['dc'];
   return typeof dc === 'string' ? `${row.provider}/${dc}` : row.provider;
 }
 

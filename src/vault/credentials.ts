@@ -5,7 +5,7 @@ import type { Secret } from '../base/secret.ts';
 import { grantDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type AppRow, findApp, listAppsOfProvider, putApp } from '../storage/apps.ts';
-import { bindApp, clearBackOff, countGrantsOfApp, type GrantRow } from '../storage/grants.ts';
+import { bindApp, clearBackOff, countGrantsOfApp, type GrantRow, metadataOf } from '../storage/grants.ts';
 import { anyDc, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './app-secrets.ts';
 import { checkSecret, putAppOf, serves } from './apps.ts';
 import { checkText } from './checks.ts';
@@ -107,8 +107,7 @@ async function appWith(
 
 async function dcOf(context: VaultContext, row: GrantRow, app: AppRow): Promise<string | null> {
   const definition = await context.providers.require(row.provider);
-  // The metadata column holds a JSON object; it is checked on its way in.
-  return grantDc({ definition, metadata: JSON.parse(row.metadata) as Record<string, unknown>, app });
+  return grantDc({ definition, metadata: metadataOf(row), app });
 }
 
 interface Accepted {

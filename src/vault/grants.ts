@@ -3,7 +3,7 @@ import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } 
 import { limits } from '../base/limits.ts';
 import { grantDc } from '../providers/data-centre.ts';
 import { findApp } from '../storage/apps.ts';
-import { findGrant, type GrantSummary, listGrants as selectGrants } from '../storage/grants.ts';
+import { findGrant, type GrantSummary, metadataOf, listGrants as selectGrants } from '../storage/grants.ts';
 import type { GrantState } from '../storage/schema.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
@@ -53,8 +53,7 @@ export async function listGrants(context: VaultContext, filter: GrantFilter = {}
 
 /** A grant as everybody may see it. */
 export async function describeGrant(context: VaultContext, row: GrantSummary): Promise<Grant> {
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  const metadata = metadataOf(row);
   const apiDomain = metadata['api_domain'];
   const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
   return {

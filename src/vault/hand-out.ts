@@ -2,7 +2,7 @@ import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
-import { findGrant, type GrantRow } from '../storage/grants.ts';
+import { findGrant, type GrantRow, metadataOf } from '../storage/grants.ts';
 import { checkGeneration, checkSeconds } from './checks.ts';
 import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
@@ -276,8 +276,7 @@ function holdable(
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  const metadata = metadataOf(row);
   const apiDomain = metadata['api_domain'];
   const token: AccessToken = {
     accessToken: secret.reveal(),

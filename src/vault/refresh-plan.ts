@@ -8,7 +8,7 @@ import { grantDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
 import { type CandidateRow, newestCandidate } from '../storage/candidates.ts';
-import type { GrantRow } from '../storage/grants.ts';
+import { type GrantRow, metadataOf } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
 import { compartmentOf } from './bulkhead.ts';
 import type { ClientTrial } from './client-trial.ts';
@@ -103,8 +103,7 @@ async function clientFor(
   row: GrantRow,
   trial: ClientTrial | undefined,
 ): Promise<ClientContext> {
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  const metadata = metadataOf(row);
   if (trial !== undefined) {
     const { clientId, clientSecret, app } = trial;
     return { definition, dc: grantDc({ definition, metadata, app }), clientId, clientSecret };

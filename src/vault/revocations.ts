@@ -5,7 +5,7 @@ import { NotSentError } from '../base/world.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../oauth/revoke.ts';
 import { grantDc } from '../providers/data-centre.ts';
-import type { GrantRow } from '../storage/grants.ts';
+import { type GrantRow, metadataOf } from '../storage/grants.ts';
 import {
   claimDueRevocations,
   claimRevocationsOfGrant,
@@ -34,8 +34,7 @@ export async function queueRevocation(
 ): Promise<void> {
   const id = newUuid(context.world);
   const fingerprint = await fingerprinter(context);
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const metadata = JSON.parse(row.metadata) as Record<string, unknown>;
+  const metadata = metadataOf(row);
   const dc = metadata['dc'];
   await insertRevocation(change.tx, change.now, {
     id,

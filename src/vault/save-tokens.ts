@@ -4,7 +4,7 @@ import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import type { TokenSet } from '../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../storage/attempts.ts';
 import { insertCandidate, retireCandidate, supersedeCandidates } from '../storage/candidates.ts';
-import { type GrantRow, lockGrant, mergeMetadata } from '../storage/grants.ts';
+import { type GrantRow, lockGrant, mergeMetadata, metadataOf } from '../storage/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../storage/leases.ts';
 import { tenantKeyStands } from '../storage/tenant-keys.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
@@ -221,8 +221,7 @@ async function keepMetadata(
   row: GrantRow,
   members: Readonly<Record<string, string>>,
 ): Promise<void> {
-  // The metadata column holds a JSON object; it is checked on its way in.
-  const known = JSON.parse(row.metadata) as Record<string, unknown>;
+  const known = metadataOf(row);
   const news = Object.entries(members).filter(([name, value]) => known[name] !== value);
   if (news.length === 0) return;
   const grant = { tenant: row.client_id, id: row.id };

@@ -13,6 +13,7 @@ import {
   grantsWithRefreshToken,
   insertGrant,
   mergeMetadata,
+  metadataOf,
   replaceAuthorization,
 } from '../storage/grants.ts';
 import { tenantKeyStands } from '../storage/tenant-keys.ts';
@@ -130,8 +131,7 @@ async function columnsOf(
   const fingerprint = await fingerprinter(context);
   const { expiresAtMs } = authorization;
   // What a tombstone still says belongs to a grant that is over.
-  const kept =
-    old === undefined || old.state === 'disconnected' ? {} : (JSON.parse(old.metadata) as Record<string, unknown>);
+  const kept = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
   return {
     token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
     scopes: authorization.scopes.join(','),
