@@ -114,6 +114,7 @@ interface Scene {
   readonly disk: Disk;
   readonly process: LadderProcess;
   readonly vault: Vault;
+  readonly profile: string;
   readonly key: GrantKey;
   minted: MintedTokens;
   open(process: LadderProcess): Promise<Vault>;
@@ -157,42 +158,51 @@ const operations: readonly Operation[] = [
   { name: 'recover', prepare: condemn, act: recover },
 ];
 
-const ladderProviders = ['strict', 'retire_on_use'] as const;
+const ladderProfiles = ['strict', 'retire_on_use'] as const;
+/**
+ * Each class is known under several ids, and the rungs take turns: many grants refused at one provider within its window
+ * would suspend its verdicts, and these grants are to be condemned.
+ */
+const twins = 10;
+const idOf = (profile: string, turn: number): string => `${profile}_${turn % twins}`;
 
 /** Climbs the ladders of one operation on one database; `onRung` is told of each step. */
 export async function climb(
   database: string,
   name: string,
-  providers: readonly string[],
+  profiles: readonly string[],
   onRung: (rung: Rung) => void,
 ): Promise<void> {
   const operation = operations.find((each) => each.name === name);
   if (operation === undefined) throw new Error(`No operation is called ${name}.`);
-  const simulator = createSimulator({ profiles: [...ladderProviders], autoApprove: true });
+  const simulator = createSimulator({ profiles: [...ladderProfiles], autoApprove: true });
   const disk = new Disk();
+  const definitions = ladderProfiles.flatMap((profile) =>
+    Array.from({ length: twins }, (_, turn) => ({ ...simulator.definition(profile), id: idOf(profile, turn) })),
+  );
   const open = (process: LadderProcess): Promise<Vault> =>
     openVault({
       database,
       home: `/${process.name}/home`,
       spool: `/${process.name}/home/spool`,
       rootKey: 'env:GRANTRY_SIMULATION_KEY',
-      providers: ladderProviders.map((id) => simulator.definition(id)),
+      providers: definitions,
       world: process.world,
       backgroundRefresh: false,
     });
   const process = new LadderProcess(simulator, disk);
   await using first = await open(process);
-  for (const provider of ladderProviders) {
+  for (const { id: provider } of definitions) {
     const clientSecret = demoClient.secret ?? '';
     await first.apps.put(provider, { provider, clientId: demoClient.clientId, clientSecret, redirectUri });
   }
-  for (const provider of providers) {
+  for (const profile of profiles) {
     for (const when of ['before', 'after'] as const) {
       for (let n = 1; n <= rungsMax; n += 1) {
         // A vault of its own: budgets and breakers must not remember the failures of other rungs.
         await using vault = await open(process);
-        const key = { tenant: `tenant-${randomInt(2 ** 40)}`, provider };
-        const scene: Scene = { simulator, disk, process, vault, key, minted: mint(simulator, provider), open };
+        const key = { tenant: `tenant-${randomInt(2 ** 40)}`, provider: idOf(profile, n) };
+        const scene: Scene = { simulator, disk, process, vault, profile, key, minted: mint(simulator, profile), open };
         const rung = await climbOne(scene, operation, n, when);
         onRung(rung);
         if (rung.failed === null) break;
@@ -202,7 +212,7 @@ export async function climb(
 }
 
 async function climbOne(scene: Scene, operation: Operation, n: number, when: When): Promise<Rung> {
-  const { process, key, vault } = scene;
+  const { process, profile, key, vault } = scene;
   await operation.prepare(scene);
   const violations: string[] = [];
   process.arm(n, when);
@@ -220,14 +230,14 @@ async function climbOne(scene: Scene, operation: Operation, n: number, when: Whe
   const end = await lastLook(scene);
   const requests = scene.simulator.history.requestsFor(scene.minted.refreshToken);
   const lostAnswer = failed === 'fetch' && when === 'after';
-  const allowed = allowedEnds(operation, { outcome, failed, lostAnswer, strict: key.provider === 'strict' });
+  const allowed = allowedEnds(operation, { outcome, failed, lostAnswer, strict: profile === 'strict' });
   if (!allowed.includes(end)) violations.push(`the grant ended as ${end}`);
   const spent = requests.filter((event) => event.grantType === 'refresh_token' && event.outcome === 'issued').length;
-  if (spent > 1 && key.provider === 'strict') violations.push('a strict token was spent twice');
+  if (spent > 1 && profile === 'strict') violations.push('a strict token was spent twice');
   const replays = requests.filter((event) => event.replay === true).length;
   if (replays > 0 && !lostAnswer) violations.push(`a spent token was sent again ${replays} times`);
   await vault.disconnect(key).catch(() => {});
-  return { operation: operation.name, provider: key.provider, when, n, failed, outcome, violations };
+  return { operation: operation.name, provider: profile, when, n, failed, outcome, violations };
 }
 
 function allowedEnds(
@@ -267,9 +277,9 @@ async function lastLook({ vault, key, simulator }: Scene): Promise<string> {
   }
 }
 
-function mint(simulator: Simulator, provider: string): MintedTokens {
+function mint(simulator: Simulator, profile: string): MintedTokens {
   const scopes = ['read'];
-  return simulator.mintTokens({ profile: provider, clientId: demoClient.clientId, user: 'user@us.example', scopes });
+  return simulator.mintTokens({ profile, clientId: demoClient.clientId, user: 'user@us.example', scopes });
 }
 
 async function store({ vault, key, minted }: Scene): Promise<void> {
