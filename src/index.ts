@@ -18,6 +18,9 @@ export {
 export type {
   AccessToken,
   AdoptReport,
+  ApiKey,
+  ApiKeyInput,
+  ApiKeyRole,
   App,
   AppInput,
   AuthorizeInput,

@@ -4,6 +4,9 @@
  */
 export const revealDoors: Readonly<Record<string, string>> = {
   'src/cli/importer.ts': 'compares the refresh tokens of the files of one run, in memory',
+  'src/cli/commands/key.ts': 'prints an API key, the one time that it is shown',
+  'src/server/routes/keys.ts': 'answers with an API key, the one time that it is shown',
+  'src/server/server.ts': 'takes the administrator’s key from its file',
   'src/crypto/fingerprint.ts': 'names a secret by a keyed hash',
   'src/crypto/pinned-tenant.ts': 'seals a secret',
   'src/oauth/answer.ts': 'reads a token endpoint’s answer, which holds tokens',

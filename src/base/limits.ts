@@ -137,6 +137,30 @@ export const limits = {
   /** Token requests that one statement forgets. */
   tokenRequestsPurged: 500,
   pageItemsMax: 500,
+  /** Tenants or providers that one API key names. */
+  apiKeyNamesMax: 1_000,
+  /** An API key as it may be sent. */
+  apiKeyCharsMax: 512,
+  /** API keys that a server remembers, those that do not exist among them. */
+  apiKeysHeld: 10_000,
+  /** How long a key is trusted without another look, in milliseconds, and how long while the database is away. */
+  apiKeyTrustedMs: 4_000,
+  apiKeyTrustedOfflineMs: 300_000,
+  /** How often a server writes down when keys were last used. */
+  apiKeyUseNotedMs: 60_000,
+  /** What a server takes: the URL, all headers, how many, and a JSON body, in bytes or characters. */
+  requestUrlCharsMax: 8_192,
+  requestHeaderBytesMax: 16_384,
+  requestHeadersMax: 100,
+  requestBodyBytesMax: 262_144,
+  requestJsonDepthMax: 32,
+  /** One line of an import. */
+  importLineBytesMax: 65_536,
+  /** Grants of one import that are stored at once. */
+  importConcurrency: 8,
+  /** Until a client has sent its headers, and the whole of a JSON body, in milliseconds. */
+  requestHeadersMs: 10_000,
+  requestBodyMs: 30_000,
   /** Calls at once to one provider and data centre, from one process. */
   providerCallsMax: 16,
   /** Failures in a row that open a breaker. */

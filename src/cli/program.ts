@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { usageError } from './errors.ts';
 import { globalHeading } from './options.ts';
 import { clean } from './output.ts';
+import { ownVersion } from './version.ts';
 
 interface Entry {
   readonly name: string;
@@ -15,6 +15,7 @@ const setUp = 'Set up:';
 const connecting = 'Connect customers:';
 const using = 'Use the grants:';
 const lookingAfter = 'Look after them:';
+const serving = 'Serve programs on other machines:';
 const trying = 'Try it out:';
 
 /** Every command, in the order of the help; the code of one is loaded when it is called. */
@@ -102,6 +103,18 @@ const entries: readonly Entry[] = [
     load: () => import('./commands/doctor.ts'),
   },
   {
+    name: 'serve',
+    group: serving,
+    summary: 'run the HTTP server with its workers',
+    load: () => import('./commands/serve.ts'),
+  },
+  {
+    name: 'key',
+    group: serving,
+    summary: 'API keys for the server',
+    load: () => import('./commands/key.ts'),
+  },
+  {
     name: 'simulate',
     group: trying,
     summary: 'run make-believe providers on this machine',
@@ -112,7 +125,7 @@ const entries: readonly Entry[] = [
 /** Parses the command line and runs the command. @throws {GrantryError} `invalid_request` when it cannot be understood */
 export async function runProgram(words: readonly string[]): Promise<void> {
   refuseSecrets(words);
-  const program = makeProgram(words.some((word) => word === '-V' || word === '--version') ? version() : '');
+  const program = makeProgram(words.some((word) => word === '-V' || word === '--version') ? ownVersion() : '');
   const given = words[0] === 'help' ? [...words.slice(1), '--help'] : words;
   try {
     await program.parseAsync([...given], { from: 'user' });
@@ -218,11 +231,4 @@ function commandLine(program: Command, words: readonly string[]): string {
   const command = program.commands.find((candidate) => candidate.name() === words[0]);
   const below = command?.commands.find((candidate) => candidate.name() === words[1]);
   return ['grantry', command?.name(), below?.name()].filter((name) => name !== undefined).join(' ');
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const found =
-    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined;
-  return typeof found === 'string' ? found : 'unknown';
 }

@@ -28,7 +28,10 @@ export interface Settings {
   readonly spool: string;
   readonly installation: string | undefined;
   readonly publicUrl: string;
+  /** Somebody named the public URL: it is not the default. */
+  readonly isPublicUrlGiven: boolean;
   readonly logLevel: LogLevel;
+  readonly isLogLevelGiven: boolean;
   readonly migrate: 'auto' | 'off';
   /** The tenant meant by `.`, when a flag or the environment names it. */
   readonly tenant: string | undefined;
@@ -52,8 +55,10 @@ export function resolveSettings(flags: GlobalFlags, environment: Environment): S
     spool: path(pick(flags.spool, 'GRANTRY_SPOOL') ?? join(home, 'spool')),
     installation: pick(flags.installation, 'GRANTRY_INSTALLATION'),
     publicUrl: publicUrl(pick(flags.publicUrl, 'GRANTRY_PUBLIC_URL') ?? 'http://127.0.0.1:8484'),
+    isPublicUrlGiven: pick(flags.publicUrl, 'GRANTRY_PUBLIC_URL') !== undefined,
     // One-shot programs speak up when something is wrong; `info` has to be asked for.
     logLevel: oneOf(logLevels, pick(flags.logLevel, 'GRANTRY_LOG_LEVEL') ?? 'warn', 'GRANTRY_LOG_LEVEL'),
+    isLogLevelGiven: pick(flags.logLevel, 'GRANTRY_LOG_LEVEL') !== undefined,
     migrate: oneOf(
       ['auto', 'off'],
       text(environment['GRANTRY_MIGRATE'], 'GRANTRY_MIGRATE') ?? 'auto',

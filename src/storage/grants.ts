@@ -239,7 +239,10 @@ export async function mergeMetadata(
 
 export interface GrantListFilter {
   tenant?: string | undefined;
+  /** Of none of them when empty. */
+  tenants?: readonly string[] | undefined;
   provider?: string | undefined;
+  providers?: readonly string[] | undefined;
   state?: GrantState | undefined;
   updatedSince?: string | undefined;
   /** The last row of the page before. */
@@ -249,10 +252,13 @@ export interface GrantListFilter {
 
 /** Lists grants in the order of their keys. */
 export async function listGrants(db: Kysely<Schema>, filter: GrantListFilter): Promise<GrantSummary[]> {
-  const { tenant, provider, state, updatedSince, after } = filter;
+  const { tenant, tenants, provider, providers, state, updatedSince, after } = filter;
+  if (tenants?.length === 0 || providers?.length === 0) return [];
   let query = db.selectFrom('oauth_tokens').select(summaryColumns);
   if (tenant !== undefined) query = query.where('client_id', '=', tenant);
+  if (tenants !== undefined) query = query.where('client_id', 'in', [...tenants]);
   if (provider !== undefined) query = query.where('provider', '=', provider);
+  if (providers !== undefined) query = query.where('provider', 'in', [...providers]);
   // Nearly all are active. Said like this it keeps SQLite from the index of states, and from sorting what that finds.
   if (state === 'active') query = query.where((where) => where.not(where('state', '<>', state)));
   else if (state !== undefined) query = query.where('state', '=', state);

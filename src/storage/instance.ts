@@ -1,6 +1,6 @@
 import type { Kysely, RawBuilder, Selectable } from 'kysely';
 import { assert } from '../base/errors.ts';
-import type { StoreLocation } from './engine.ts';
+import type { StoreKind, StoreLocation } from './engine.ts';
 import type { InstanceTable, Schema } from './schema.ts';
 
 export type InstanceRow = Selectable<InstanceTable> & { last_seq: number | null };
@@ -110,4 +110,12 @@ export async function setScrubPending(db: Kysely<Schema>, pending: boolean): Pro
     .where('id', '=', theOne)
     .executeTakeFirstOrThrow();
   assert(numUpdatedRows === 1n, 'the instance exists before a take-over ends');
+}
+
+/** Proves that a transaction could write, without writing: a standby and a full or read-only disk refuse it. */
+export async function touchInstance(tx: Kysely<Schema>, kind: StoreKind): Promise<void> {
+  const row = tx.selectFrom('grantry_instance').select('id').where('id', '=', theOne);
+  // SQLite's transactions begin with the right to write; PostgreSQL's ask for it with the first lock on a row.
+  const found = await (kind === 'postgres' ? row.forUpdate() : row).executeTakeFirst();
+  assert(found !== undefined, 'the instance exists');
 }

@@ -40,7 +40,9 @@ export async function listGrants(context: VaultContext, filter: GrantFilter = {}
   if (state === 'none') return { items: [], next: null };
   const rows = await selectGrants(context.store.db, {
     tenant: filter.tenant === undefined ? undefined : checkName('tenant', filter.tenant),
+    tenants: filter.tenants?.map((tenant) => checkName('tenant', tenant)),
     provider: filter.provider === undefined ? undefined : checkProviderId(filter.provider),
+    providers: filter.providers?.map(checkProviderId),
     state,
     updatedSince: filter.updatedSince === undefined ? undefined : checkDate(filter.updatedSince),
     after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),

@@ -90,9 +90,17 @@ export class ProviderCatalogue {
     return names;
   }
 
-  /** Adds or replaces a stored definition; returns whether it is new. */
-  async put(input: unknown): Promise<{ definition: ProviderDefinition; created: boolean }> {
+  /**
+   * Adds or replaces a stored definition; returns whether it is new.
+   *
+   * @param approve is asked before anything is stored, with the definition as it would be
+   */
+  async put(
+    input: unknown,
+    approve?: (definition: ProviderDefinition) => Promise<void>,
+  ): Promise<{ definition: ProviderDefinition; created: boolean }> {
     const definition = await this.#discover(await this.#check(input));
+    await approve?.(definition);
     const json = JSON.stringify(definition);
     const created = await putProvider(this.#store.db, { id: definition.id, definition: json, at: this.#world.now() });
     this.#cache.delete(definition.id);

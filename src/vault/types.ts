@@ -78,7 +78,11 @@ export interface Grant {
 
 export interface GrantFilter {
   tenant?: string | undefined;
+  /** Only grants of these tenants; of none when empty. */
+  tenants?: readonly string[] | undefined;
   provider?: string | undefined;
+  /** Only grants at these providers; at none when empty. */
+  providers?: readonly string[] | undefined;
   state?: Grant['state'] | undefined;
   updatedSince?: Date | undefined;
   /** What `next` of the page before said. */
@@ -228,6 +232,35 @@ export interface AdoptReport {
   readonly error?: string;
 }
 
+/**
+ * What an API key may do at a server. `admin`: everything. `operator`: everything but tokens, the proxy, keys, adopting, and
+ * changing where a provider with apps is. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy. The last
+ * two act for the tenants they name.
+ */
+export type ApiKeyRole = 'admin' | 'operator' | 'reader' | 'caller';
+
+/** An API key, without the key. */
+export interface ApiKey {
+  readonly id: string;
+  readonly name: string;
+  readonly role: ApiKeyRole;
+  /** The tenants that a reader or caller acts for; none when empty. */
+  readonly tenants: readonly string[];
+  /** The providers that a reader or caller acts at; `null` is all. */
+  readonly providers: readonly string[] | null;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  /** To the minute: uses are noted in batches. */
+  readonly lastUsedAt: Date | null;
+}
+
+export interface ApiKeyInput {
+  role: ApiKeyRole;
+  tenants?: readonly string[] | undefined;
+  providers?: readonly string[] | undefined;
+  expiresAt?: Date | undefined;
+}
+
 /** The vault: see `openVault`. */
 export interface Vault extends AsyncDisposable {
   readonly apps: {
@@ -248,6 +281,14 @@ export interface Vault extends AsyncDisposable {
     get(id: string): Promise<ProviderDefinition | null>;
     list(): Promise<readonly { readonly id: string; readonly name: string; readonly builtIn: boolean }[]>;
     remove(id: string): Promise<void>;
+  };
+  /** API keys of the servers on this database. */
+  readonly keys: {
+    /** The key itself is returned this once. @throws {GrantryError} `invalid_request` for a name that is taken */
+    create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
+    list(): Promise<readonly ApiKey[]>;
+    /** Ends a key by its id or name. @throws {GrantryError} `not_found` */
+    revoke(idOrName: string): Promise<void>;
   };
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken>;
   rejectAccessToken(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;

@@ -74,6 +74,12 @@ export class OpenVault implements Vault {
     remove: async (id) => this.#open().providers.remove(checkText('provider id', id, limits.nameCharsMax)),
   };
 
+  readonly keys: Vault['keys'] = {
+    create: async (name, input) => (await import('./api-keys.ts')).createApiKey(this.#open(), name, input),
+    list: async () => (await import('./api-keys.ts')).listAllApiKeys(this.#open()),
+    revoke: async (idOrName) => (await import('./api-keys.ts')).revokeApiKeyOf(this.#open(), idOrName),
+  };
+
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken> {
     if (this.#closed !== undefined) return Promise.reject(closedError());
     return this.#handOut.get(key, options);

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
+import { adoptItem } from '../../vault/items.ts';
 import type { AdoptReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { exitCodeOf, usageError } from '../errors.ts';
-import { adoptItem } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { canPrompt, promptLine } from '../prompt.ts';
 import { table } from '../table.ts';

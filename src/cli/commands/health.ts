@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { healthItem } from '../../vault/items.ts';
 import type { HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../errors.ts';
-import { healthItem } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { table } from '../table.ts';

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { grantItem } from '../../vault/items.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { usageError } from '../errors.ts';
-import { grantItem, minute, stateText } from '../present.ts';
+import { minute, stateText } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { table } from '../table.ts';

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
+import { grantItem } from '../../vault/items.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { grantItem, minute, stateText } from '../present.ts';
+import { minute, stateText } from '../present.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { fields } from '../table.ts';
 

@@ -6,6 +6,7 @@ import { type Context, contextOf } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { wholeNumber } from '../numbers.ts';
 import { collect } from '../options.ts';
+import { untilSignal } from '../signals.ts';
 import { fields } from '../table.ts';
 
 interface SimulateOptions {
@@ -156,11 +157,4 @@ function checkNames(flag: string, given: readonly string[], known: readonly stri
 
 function shellWord(text: string): string {
   return /^[\w./@%+:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-/** Resolves with the first signal that asks this program to end. */
-function untilSignal(): Promise<void> {
-  return new Promise((resolvePromise) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolvePromise());
-  });
 }

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { tokenItem } from '../../vault/items.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { wholeNumber } from '../numbers.ts';
-import { tokenItem } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import type { TokenInput } from '../token-arguments.ts';
 

@@ -1,0 +1,123 @@
+import type { Command } from 'commander';
+import { checkName } from '../../base/ids.ts';
+import { apiKeyItem } from '../../vault/items.ts';
+import type { ApiKey, ApiKeyInput } from '../../vault/types.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { collect } from '../options.ts';
+import { minute } from '../present.ts';
+import { table } from '../table.ts';
+
+interface CreateOptions {
+  role: string;
+  tenant?: string[];
+  provider?: string[];
+  expires?: string;
+}
+
+const roles = ['admin', 'operator', 'reader', 'caller'] as const satisfies readonly ApiKeyInput['role'][];
+
+export function define(command: Command): void {
+  command.description('API keys for the server: who may read tokens, who may only call, who looks after grants.');
+  command
+    .command('create')
+    .summary('make a key; it is shown once')
+    .description(
+      'Makes an API key and prints it, this once. Roles: admin (everything), operator (everything but tokens, the proxy and ' +
+        'keys), reader (tokens, grants, the proxy), caller (grants and the proxy, never a token). Readers and callers act for ' +
+        'the tenants that are named, and for no others.',
+    )
+    .argument('<name>', 'your name for it, such as billing-service')
+    .requiredOption('--role <role>', `one of ${roles.join(', ')}`)
+    .option('--tenant <tenant>', 'it acts for this tenant; may be given several times', collect)
+    .option('--provider <provider>', 'it acts at this provider alone; may be given several times', collect)
+    .option('--expires <time>', 'such as 90d, 12h, or a date such as 2027-01-31')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  grantry key create ops --role admin --expires 90d
+  grantry key create billing --role reader --tenant acme --tenant globex --provider zoho_books`,
+    )
+    .action(async (name: string, options: CreateOptions, leaf: Command) => create(contextOf(leaf), name, options));
+  command
+    .command('list')
+    .summary('list keys')
+    .description('Lists the keys that are not revoked, never the keys themselves.')
+    .addHelpText('after', '\nExample:\n  grantry key list')
+    .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
+  command
+    .command('revoke')
+    .summary('end a key')
+    .description('Ends a key. Servers refuse it within five seconds.')
+    .argument('<id-or-name>', 'the key')
+    .addHelpText('after', '\nExample:\n  grantry key revoke billing')
+    .action(async (idOrName: string, _options: unknown, leaf: Command) => revoke(contextOf(leaf), idOrName));
+}
+
+async function create(context: Context, name: string, options: CreateOptions): Promise<void> {
+  const role = roles.find((known) => known === options.role);
+  if (role === undefined) throw usageError(`--role takes one of ${roles.join(', ')}.`);
+  checkName('key', name);
+  const expiresAt = options.expires === undefined ? undefined : expiryOf(options.expires, context.world.now());
+  await using vault = await openContextVault(context);
+  const { apiKey, key } = await vault.keys.create(name, {
+    role,
+    tenants: options.tenant,
+    providers: options.provider,
+    expiresAt,
+  });
+  if (context.output.json) {
+    context.output.printJson({ id: apiKey.id, name: apiKey.name, role: apiKey.role, key: key.reveal() });
+    return;
+  }
+  process.stdout.write(`${key.reveal()}\n`);
+  context.output.note(`Key ${name} (${role}), id ${apiKey.id}. It is shown this once: keep it where secrets are kept.`);
+  if ((role === 'reader' || role === 'caller') && apiKey.tenants.length === 0) {
+    context.output.note('It names no tenant, so it may do nothing yet: revoke it and make one with --tenant.');
+  }
+}
+
+async function list(context: Context): Promise<void> {
+  await using vault = await openContextVault(context);
+  const keys = await vault.keys.list();
+  if (context.output.json) {
+    context.output.printJson(keys.map(apiKeyItem));
+    return;
+  }
+  if (keys.length === 0) {
+    context.output.note('There are no keys yet: grantry key create NAME --role admin');
+    return;
+  }
+  const rows = keys.map((key) => [
+    key.name,
+    key.role,
+    actsFor(key),
+    minute(key.expiresAt),
+    minute(key.lastUsedAt),
+    key.id,
+  ]);
+  for (const line of table(['NAME', 'ROLE', 'TENANTS', 'EXPIRES', 'LAST USED', 'ID'], rows)) context.output.print(line);
+}
+
+async function revoke(context: Context, idOrName: string): Promise<void> {
+  await using vault = await openContextVault(context);
+  await vault.keys.revoke(idOrName);
+  if (context.output.json) context.output.printJson({ revoked: idOrName });
+  else context.output.note(`Revoked ${idOrName}. Servers refuse it within five seconds.`);
+}
+
+function actsFor(key: ApiKey): string {
+  if (key.role === 'admin' || key.role === 'operator') return 'all';
+  return key.tenants.length === 0 ? 'none' : key.tenants.join(', ');
+}
+
+const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+function expiryOf(text: string, nowMs: number): Date {
+  const [, count, unit] = /^(\d{1,5})([mhdw])$/.exec(text) ?? [];
+  if (count !== undefined && unit !== undefined) return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0));
+  const date = /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+Z)?$/.test(text) ? new Date(text) : undefined;
+  if (date !== undefined && !Number.isNaN(date.getTime())) return date;
+  throw usageError('--expires takes a time such as 90d, 12h or 2w, or a date such as 2027-01-31.');
+}

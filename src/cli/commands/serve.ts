@@ -1,0 +1,83 @@
+import type { Command } from 'commander';
+import { GrantryError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import { type Context, contextOf, makeContextVault } from '../context.ts';
+import { readSmallFile } from '../files.ts';
+import { stderrLogger } from '../log.ts';
+import { wholeNumber } from '../numbers.ts';
+import { untilSignal } from '../signals.ts';
+import { ownVersion } from '../version.ts';
+
+interface ServeOptions {
+  host?: string;
+  port?: string;
+  workers: boolean;
+}
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Runs the HTTP server with its workers until SIGTERM or Ctrl-C: then it finishes what was begun. A second signal ' +
+        'ends it at once. Make the first key with grantry key create NAME --role admin, or put one into GRANTRY_ADMIN_KEY_FILE.',
+    )
+    .option('--host <address>', 'GRANTRY_HOST: where to listen (default: 127.0.0.1)')
+    .option('--port <port>', 'GRANTRY_PORT (default: 8484)')
+    .option('--no-workers', 'a pure front: other servers on the same database refresh ahead')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  grantry serve
+  GRANTRY_DATABASE=postgres://grantry@db/grantry GRANTRY_PUBLIC_URL=https://grants.example.com grantry serve --host 0.0.0.0`,
+    )
+    .action(async (options: ServeOptions) => serve(contextOf(command), options));
+}
+
+async function serve(context: Context, options: ServeOptions): Promise<void> {
+  const { settings, world, output } = context;
+  // Before anything is opened: a signal during the start must not cut it off.
+  const signalled = untilSignal();
+  const port = wholeNumber('--port', options.port ?? given('GRANTRY_PORT') ?? '8484', { min: 0, max: 65_535 });
+  const adminKey = await readAdminKey(given('GRANTRY_ADMIN_KEY_FILE'));
+  const { startServer } = await import('../../server/index.ts');
+  // A program that stays tells what it does; one that ends after a command speaks up when something is wrong.
+  const logger = stderrLogger(world, settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' });
+  const server = await startServer({
+    open: () => makeContextVault(context, { backgroundRefresh: true, logger }, { quiet: true }),
+    host: options.host ?? given('GRANTRY_HOST') ?? '127.0.0.1',
+    port,
+    publicUrl: settings.isPublicUrlGiven ? settings.publicUrl : undefined,
+    workers: options.workers,
+    adminKey,
+    version: ownVersion(),
+    logger,
+    world,
+  });
+  if (output.json) output.printJson({ url: server.url });
+  else output.note(`Grantry listens at ${server.url}. Ctrl-C stops it.`);
+  await signalled;
+  const impatient = (): void => {
+    logger.warn('ended at once by a second signal');
+    process.exit(1);
+  };
+  process.once('SIGINT', impatient);
+  process.once('SIGTERM', impatient);
+  await server.stop();
+}
+
+async function readAdminKey(file: string | undefined): Promise<Secret | undefined> {
+  if (file === undefined) return undefined;
+  const text = Buffer.from(await readSmallFile(file, limits.apiKeyCharsMax))
+    .toString('utf8')
+    .trim();
+  if (text !== '') return new Secret(text);
+  throw new GrantryError('invalid_request', `The admin key file ${file} is empty.`, {
+    action: 'Put a key into it: gry_ and at least 32 random characters of a-z A-Z 0-9 _ -.',
+  });
+}
+
+function given(name: string): string | undefined {
+  const value = process.env[name];
+  return value === undefined || value === '' ? undefined : value;
+}

@@ -1,0 +1,186 @@
+import { LRUCache } from 'lru-cache';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { World } from '../base/world.ts';
+import { findApiKey, hashApiKey, isWellFormedKey, noteUses } from '../vault/api-keys.ts';
+import { internalsOf } from '../vault/internals.ts';
+import type { ApiKey, Vault } from '../vault/types.ts';
+
+/** What a route does, as far as roles care. */
+export type Action =
+  | 'read_token'
+  | 'see_grants'
+  | 'use_proxy'
+  /** Changes and proofs: grants, apps, providers, connect sessions. */
+  | 'operate'
+  | 'manage_keys'
+  | 'adopt'
+  | 'see_metrics';
+
+const actionsOf: Readonly<Record<ApiKey['role'], ReadonlySet<Action>>> = {
+  admin: new Set(['read_token', 'see_grants', 'use_proxy', 'operate', 'manage_keys', 'adopt', 'see_metrics']),
+  operator: new Set(['see_grants', 'operate', 'see_metrics']),
+  reader: new Set(['read_token', 'see_grants', 'use_proxy']),
+  caller: new Set(['see_grants', 'use_proxy']),
+};
+
+/** Whoever calls, by the API key that was sent. */
+export interface Principal {
+  readonly id: string;
+  readonly role: ApiKey['role'];
+  /** `null`: all. */
+  readonly tenants: ReadonlySet<string> | null;
+  readonly providers: ReadonlySet<string> | null;
+  readonly expiresAtMs: number;
+}
+
+interface Known {
+  /** `null`: no live key has this hash. */
+  readonly principal: Principal | null;
+  readonly checkedAt: number;
+}
+
+export interface AccessOptions {
+  /** The open vault. @throws {GrantryError} while it is not */
+  readonly vault: () => Vault;
+  readonly world: World;
+  readonly logger: Logger;
+}
+
+/**
+ * Finds out who calls. Keys are looked up by their hash and remembered for some seconds, so that a read costs no query, and
+ * a revoked key is refused everywhere within five seconds.
+ */
+export class Access {
+  readonly #options: AccessOptions;
+  readonly #known = new LRUCache<string, Known>({ max: limits.apiKeysHeld });
+  readonly #asking = new Map<string, Promise<Known>>();
+  #uses = new Map<string, number>();
+  /** The hash of a key from outside, which has no checksum of ours. */
+  #foreignHash: string | null = null;
+
+  constructor(options: AccessOptions) {
+    this.#options = options;
+  }
+
+  /** Lets a key through to the look-up that this program did not make. */
+  admitForeign(key: string): void {
+    this.#foreignHash = hashApiKey(key);
+  }
+
+  /**
+   * Who sent this `Authorization` header; at once when the key was seen a moment ago.
+   *
+   * @throws {GrantryError} `unauthorized`, `storage_unavailable` for a key that cannot be looked up
+   */
+  authenticate(header: string | undefined): Principal | Promise<Principal> {
+    if (header === undefined) throw unauthorized('The request carries no API key.');
+    const key = /^Bearer +(\S+)$/i.exec(header)?.[1];
+    if (key === undefined) throw unauthorized('The Authorization header is not of the form "Bearer gry_…".');
+    return this.authenticateKey(key);
+  }
+
+  authenticateKey(key: string): Principal | Promise<Principal> {
+    if (key.length > limits.apiKeyCharsMax) throw unauthorized('The API key is not valid.');
+    const hash = hashApiKey(key);
+    if (!isWellFormedKey(key) && hash !== this.#foreignHash) throw unauthorized('The API key is not valid.');
+    const known = this.#known.get(hash);
+    const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#options.world.monotonic() - known.checkedAt;
+    if (known !== undefined && ageMs < limits.apiKeyTrustedMs) {
+      // Asked again behind the caller's back, before the trust is over: a busy key is never waited for.
+      if (ageMs > limits.apiKeyTrustedMs / 2) void this.#ask(hash).catch(() => {});
+      return this.#use(known);
+    }
+    return this.#ask(hash).then(
+      (fresh) => this.#use(fresh),
+      (error: unknown) => {
+        const stillTrusted = known !== undefined && ageMs < limits.apiKeyTrustedOfflineMs;
+        if (stillTrusted && isGrantryError(error, 'storage_unavailable')) return this.#use(known);
+        throw error;
+      },
+    );
+  }
+
+  /** Writes down when keys were last used; called now and then, and at the end. */
+  async flush(): Promise<void> {
+    if (this.#uses.size === 0) return;
+    const uses = [...this.#uses].map(([id, at]) => ({ id, at }));
+    this.#uses = new Map();
+    try {
+      await noteUses(internalsOf(this.#options.vault()).open(), uses);
+    } catch (error) {
+      this.#options.logger.warn('the last use of API keys could not be noted', { code: codeOf(error) });
+      for (const { id, at } of uses) if (!this.#uses.has(id)) this.#uses.set(id, at);
+    }
+  }
+
+  /** Forgets what was known of all keys, after one was revoked here. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  #ask(hash: string): Promise<Known> {
+    const asking = this.#asking.get(hash);
+    if (asking !== undefined) return asking;
+    const { vault, world } = this.#options;
+    const checkedAt = world.monotonic();
+    const asked = (async () => {
+      const key = await findApiKey(internalsOf(vault()).open(), hash);
+      const known = { principal: key === null ? null : principalOf(key), checkedAt };
+      this.#known.set(hash, known);
+      return known;
+    })().finally(() => this.#asking.delete(hash));
+    this.#asking.set(hash, asked);
+    return asked;
+  }
+
+  #use({ principal }: Known): Principal {
+    const now = this.#options.world.now();
+    if (principal === null) throw unauthorized('The API key is not valid, or was revoked.');
+    if (principal.expiresAtMs <= now) throw unauthorized('The API key has expired.');
+    this.#uses.set(principal.id, now);
+    return principal;
+  }
+}
+
+/** Whether a caller may do something at all. @throws {GrantryError} `forbidden` */
+export function assertMay(principal: Principal, action: Action): void {
+  if (actionsOf[principal.role].has(action)) return;
+  throw new GrantryError('forbidden', `A key of the role ${principal.role} may not do this.`);
+}
+
+/** Whether a caller may do something for a tenant at a provider. @throws {GrantryError} `forbidden` */
+export function assertMayFor(
+  principal: Principal,
+  action: Action,
+  { tenant, provider }: { tenant: string; provider: string },
+): void {
+  assertMay(principal, action);
+  // The same answer whether or not there is such a tenant: a key must not find out who is a customer.
+  if (principal.tenants !== null && !principal.tenants.has(tenant)) {
+    throw new GrantryError('forbidden', 'This API key does not act for that tenant.');
+  }
+  if (principal.providers !== null && !principal.providers.has(provider)) {
+    throw new GrantryError('forbidden', 'This API key does not act at that provider.');
+  }
+}
+
+function principalOf(key: ApiKey): Principal {
+  const listed = key.role === 'reader' || key.role === 'caller';
+  return {
+    id: key.id,
+    role: key.role,
+    tenants: listed ? new Set(key.tenants) : null,
+    providers: listed && key.providers !== null ? new Set(key.providers) : null,
+    expiresAtMs: key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+function unauthorized(message: string): GrantryError {
+  return new GrantryError('unauthorized', message);
+}
+
+function codeOf(error: unknown): string {
+  return isGrantryError(error) ? error.code : 'internal';
+}

@@ -1,0 +1,27 @@
+import type { Logger } from '../base/log.ts';
+import type { World } from '../base/world.ts';
+import type { VaultContext } from '../vault/context.ts';
+import { internalsOf } from '../vault/internals.ts';
+import type { Vault } from '../vault/types.ts';
+import type { Access } from './access.ts';
+
+/** What every route of one server shares. */
+export interface ServerContext {
+  readonly world: World;
+  readonly logger: Logger;
+  readonly access: Access;
+  /** Without a slash at its end. */
+  readonly publicUrl: string;
+  /** The open vault. @throws {GrantryError} `vault_sealed` or `storage_unavailable` while it cannot be opened */
+  readonly vault: () => Vault;
+}
+
+/** The vault's own parts, for what its public face does not tell, such as whether something is new. */
+export function vaultContext(context: ServerContext): VaultContext {
+  return internalsOf(context.vault()).open();
+}
+
+/** The redirect URI of an app that has none of its own: fixed per app, so that no answer ends up in another's flow. */
+export function redirectUriOf(publicUrl: string, app: { context: string; redirectUri: string | null }): string {
+  return app.redirectUri ?? `${publicUrl}/oauth/callback/${app.context}`;
+}

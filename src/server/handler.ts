@@ -1,0 +1,103 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { ServerContext } from './context.ts';
+import { answerHot, matchHot } from './hot-route.ts';
+import { describeRoutes } from './openapi.ts';
+import { problemHeaders, problemOf, problemResponse } from './problem.ts';
+import { mount } from './route.ts';
+import { routes } from './routes/index.ts';
+import { mountTokenExchange } from './routes/token-exchange.ts';
+import { mountStatus } from './status-routes.ts';
+
+export interface HandlerOptions {
+  readonly version: string;
+  readonly draining: () => boolean;
+}
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Everything that answers requests: the hot route in front, the described routes behind it. */
+export function makeHandler(context: ServerContext, options: HandlerOptions): Handler {
+  const app = makeApp(context, options);
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  return (request, response) => {
+    if (options.draining()) response.setHeader('connection', 'close');
+    const refused = refusedOutright(request);
+    if (refused !== null) return sendProblem(response, refused.error, refused.status);
+    const hot = matchHot(request);
+    if (hot === null) {
+      void listener(request, response);
+      return;
+    }
+    answerHot(context, hot, request, response).catch((error: unknown) =>
+      sendProblem(response, knownError(context, error)),
+    );
+  };
+}
+
+function makeApp(context: ServerContext, options: HandlerOptions): Hono {
+  const app = new Hono({ strict: true });
+  const description = JSON.stringify(
+    describeRoutes(routes, { version: options.version, publicUrl: context.publicUrl }),
+  );
+  mountStatus(app, context, { draining: options.draining, description });
+  mountTokenExchange(app, context);
+  mount(app, context, routes);
+  app.notFound((request) => notFound(app, request.req.path, request.req.method));
+  app.onError((error) => problemResponse(knownError(context, error)));
+  return app;
+}
+
+/** A path that exists for other methods is a 405, which also names them. */
+function notFound(app: Hono, path: string, method: string): Response {
+  const allowed = ['GET', 'PUT', 'POST', 'DELETE'].filter(
+    (other) => other !== method && app.router.match(other, path)[0].length > 0,
+  );
+  if (allowed.length === 0) return problemResponse(new GrantryError('not_found', 'There is no such route.'));
+  const response = problemResponse(new GrantryError('invalid_request', `This route does not take ${method}.`), 405);
+  response.headers.set('allow', allowed.join(', '));
+  return response;
+}
+
+/** Requests that are turned away before anybody looks at what they want. */
+function refusedOutright(request: IncomingMessage): { error: GrantryError; status: number } | null {
+  const url = request.url ?? '';
+  if (url.length > limits.requestUrlCharsMax) {
+    const message = `The URL is longer than ${limits.requestUrlCharsMax} characters.`;
+    return { error: new GrantryError('invalid_request', message), status: 414 };
+  }
+  if (request.rawHeaders.length > limits.requestHeadersMax * 2) {
+    const message = `The request has more than ${limits.requestHeadersMax} headers.`;
+    return { error: new GrantryError('invalid_request', message), status: 431 };
+  }
+  // A proxy's absolute form, or the asterisk of OPTIONS: this server is neither.
+  if (!url.startsWith('/')) {
+    return { error: new GrantryError('invalid_request', 'The request names no path of this server.'), status: 400 };
+  }
+  return null;
+}
+
+function knownError(context: ServerContext, error: unknown): GrantryError {
+  if (isGrantryError(error)) {
+    if (error.code === 'internal') context.logger.error('a request met a defect', { detail: error.message });
+    return error;
+  }
+  // The thing itself may hold a secret: its kind is what the log gets.
+  const kind = error instanceof Error ? error.constructor.name : typeof error;
+  context.logger.error('a request met a defect', { kind });
+  return new GrantryError('internal', 'Something went wrong inside Grantry.');
+}
+
+export function sendProblem(response: ServerResponse, error: GrantryError, status?: number): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const problem = problemOf(error, status);
+  const body = JSON.stringify(problem);
+  response.writeHead(problem.status, { ...problemHeaders(problem), 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}

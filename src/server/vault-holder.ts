@@ -1,0 +1,97 @@
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { World } from '../base/world.ts';
+import type { Vault } from '../vault/types.ts';
+
+export interface VaultHolderOptions {
+  readonly open: () => Promise<Vault>;
+  readonly world: World;
+  readonly logger: Logger;
+  /** Called with the vault as soon as there is one. @throws what keeps the server from starting */
+  readonly onOpen: (vault: Vault) => Promise<void>;
+}
+
+/** Between two tries to open a vault whose database or root key is away. */
+const retryMs = 1_000;
+
+/**
+ * Opens the vault and holds it. A server whose database or root key is away starts all the same, says so to whoever asks,
+ * and serves as soon as they are back: machines start in any order.
+ */
+export class VaultHolder {
+  readonly #options: VaultHolderOptions;
+  readonly #stop = new AbortController();
+  #vault: Vault | undefined;
+  #missing: GrantryError = new GrantryError('storage_unavailable', 'The vault is being opened.');
+  #retrying: Promise<void> = Promise.resolve();
+
+  private constructor(options: VaultHolderOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {GrantryError} for anything that waiting does not cure */
+  static async open(options: VaultHolderOptions): Promise<VaultHolder> {
+    const holder = new VaultHolder(options);
+    if (!(await holder.#try())) holder.#retrying = holder.#retry();
+    return holder;
+  }
+
+  /** @throws {GrantryError} `vault_sealed` or `storage_unavailable` while it cannot be opened */
+  get(): Vault {
+    if (this.#vault === undefined) throw this.#missing;
+    return this.#vault;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('the server stops'));
+    await this.#retrying;
+    await this.#vault?.close();
+  }
+
+  async #try(): Promise<boolean> {
+    const { open, onOpen, logger } = this.#options;
+    let vault: Vault;
+    try {
+      vault = await open();
+    } catch (error) {
+      if (!isGrantryError(error, 'vault_sealed') && !isGrantryError(error, 'storage_unavailable')) throw error;
+      if (error.code !== this.#missing.code || error.message !== this.#missing.message) {
+        logger.error('the vault cannot be opened yet', {
+          code: error.code,
+          detail: error.message,
+          action: error.action,
+        });
+      }
+      this.#missing = error;
+      return false;
+    }
+    try {
+      await onOpen(vault);
+    } catch (error) {
+      await vault.close();
+      throw error;
+    }
+    this.#vault = vault;
+    return true;
+  }
+
+  async #retry(): Promise<void> {
+    const { world, logger } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      try {
+        await world.sleep(retryMs, this.#stop.signal);
+        if (await this.#try()) {
+          logger.info('the vault is open');
+          return;
+        }
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        // What was wrong has become something else; it is said, and may still be mended.
+        const known = isGrantryError(error) ? error : new GrantryError('internal', 'The vault cannot be opened.');
+        if (known.code !== this.#missing.code)
+          logger.error('the vault cannot be opened', { code: known.code, detail: known.message });
+        this.#missing = known;
+      }
+    }
+  }
+}
