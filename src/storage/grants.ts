@@ -85,12 +85,13 @@ export async function lockGrant(
 /** What a waiter looks at to learn whether somebody else's refresh has ended. */
 export async function peekGrant(
   db: Kysely<Schema>,
+  now: RawBuilder<number>,
   tenant: string,
   id: string,
-): Promise<Pick<GrantRow, 'generation' | 'state' | 'lease_fence' | 'lease_until' | 'retry_at'> | undefined> {
+): Promise<(Pick<GrantRow, 'generation' | 'state' | 'lease_until' | 'retry_at'> & { now: number }) | undefined> {
   return db
     .selectFrom('oauth_tokens')
-    .select(['generation', 'state', 'lease_fence', 'lease_until', 'retry_at'])
+    .select(['generation', 'state', 'lease_until', 'retry_at', now.as('now')])
     .where('client_id', '=', tenant)
     .where('id', '=', id)
     .executeTakeFirst();

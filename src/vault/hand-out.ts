@@ -17,6 +17,9 @@ import { withinTime } from './wait.ts';
 
 const defaultMinValidityMs = 60_000;
 
+/** Callers who come within so many milliseconds of each other share one answer, and the deadline of the first of them. */
+const sharedForMs = 100;
+
 /** For a token whose remaining life is compared with the caller's wish and nothing else. */
 const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
 
@@ -47,9 +50,10 @@ export class HandOut {
   readonly #staleHandOutMs: number;
   /** One refresh per grant and process; whoever comes later joins. */
   readonly #flights = new Map<string, Promise<void>>();
-  /** A thousand callers who come at once read the row once, and open its token once. */
+  /** A thousand callers who come at once ask once, read the row once, and open its token once. */
+  readonly #answers = new Joined<AccessToken>();
   readonly #rows = new Joined<GrantRow | undefined>();
-  readonly #openings = new Joined<HeldToken | undefined>();
+  readonly #openings = new Joined<Seen>();
 
   constructor(options: HandOutOptions) {
     this.#context = options.context;
@@ -71,7 +75,11 @@ export class HandOut {
         }
       }
     }
-    return this.#get(checkKey(key), minValidityMs(options), { trial: options?.trial });
+    const checked = checkKey(key);
+    const demandMs = minValidityMs(options);
+    if (options?.trial !== undefined) return this.#get(checked, demandMs, { trial: options.trial });
+    const wish = `${memoryKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
+    return this.#answers.join(wish, this.#memory.looks, () => this.#get(checked, demandMs, {}));
   }
 
   /** See `Vault.rejectAccessToken`. */
@@ -129,7 +137,8 @@ export class HandOut {
     { trial, giveUpAt = this.#giveUpAt() }: { trial?: ClientTrial | undefined; giveUpAt?: number },
   ): Promise<AccessToken> {
     for (let round = 0; ; ) {
-      const held = await this.#read(key);
+      const seen = await this.#read(key);
+      const { held } = seen;
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
@@ -140,7 +149,7 @@ export class HandOut {
       // A token that was refreshed for this very caller is the best there is, whatever its life.
       if (held !== undefined && round > 0 && leftMs > 0) return held.token;
       if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
-      const { generation } = await this.#row(key);
+      const generation = seen.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.token.generation < generation) {
         // Somebody else has refreshed, and this process had not heard of it.
         this.#memory.forgetOlder(key, generation);
@@ -152,23 +161,24 @@ export class HandOut {
   }
 
   /** From memory while that is trusted, else from the row; from memory alone while the database is away. */
-  async #read(key: CheckedKey): Promise<HeldToken | undefined> {
+  async #read(key: CheckedKey): Promise<Seen> {
     const now = this.#context.world.now();
     const held = this.#memory.get(memoryKey(key));
-    if (held !== undefined && now < this.#memory.trustedUntilMs && now < held.expiresAtMs) return held;
+    if (held !== undefined && now < this.#memory.trustedUntilMs && now < held.expiresAtMs) return { held };
     // The feed watches from before the row is read: a change in between is seen, or the token is not held.
     if (this.#backgroundRefresh) this.#feed.start();
     const looks = this.#memory.looks;
     try {
       return await this.#openings.join(memoryKey(key), looks, async () => {
-        const opened = await this.#open(key, await this.#row(key));
+        const row = await this.#row(key);
+        const opened = await this.#open(key, row);
         const isCurrent = this.#backgroundRefresh && looks === this.#memory.looks;
         if (opened !== undefined && isCurrent) this.#memory.hold(key, opened);
-        return opened;
+        return { held: opened, generation: row.generation };
       });
     } catch (error) {
       const trusted = now < this.#memory.lastSeenMs + this.#staleHandOutMs;
-      if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return held;
+      if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return { held };
       if (isGrantryError(error, 'grant_not_found')) this.#memory.forget(key);
       throw error;
     }
@@ -255,6 +265,12 @@ export class HandOut {
     this.#flights.set(name, flight);
     return flight;
   }
+}
+
+/** A token that is good for a while, and the row's generation if the row was read for it. */
+interface Seen {
+  held: HeldToken | undefined;
+  generation?: number;
 }
 
 interface RefreshHow {

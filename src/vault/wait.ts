@@ -3,6 +3,9 @@ import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, peekGrant } from '../storage/grants.ts';
 import type { VaultContext } from './context.ts';
 
+/** Looks while the time waited so far doubles: whoever waits finds out at most about a sixteenth of it too late. */
+const pollsPerDoubling = 16;
+
 /**
  * Waits until somebody else's refresh has changed a grant's row, or its lease has ended.
  *
@@ -12,7 +15,7 @@ import type { VaultContext } from './context.ts';
  * @throws {GrantryError} `refresh_uncertain` at `giveUpAt` (by `World.monotonic`)
  */
 export async function waitForChange(context: VaultContext, seen: GrantRow, giveUpAt: number): Promise<void> {
-  const { world, times } = context;
+  const { world, times, store } = context;
   const startedAt = world.monotonic();
   for (;;) {
     const elapsedMs = world.monotonic() - startedAt;
@@ -21,12 +24,12 @@ export async function waitForChange(context: VaultContext, seen: GrantRow, giveU
         retryAfterMs: times.renewedLeaseMs,
       });
     }
-    const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / 8));
+    const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / pollsPerDoubling));
     await world.sleep(pauseMs * (0.75 + randomFraction(world) / 2));
-    const row = await peekGrant(context.store.db, seen.client_id, seen.id);
+    const row = await peekGrant(store.db, store.now(), seen.client_id, seen.id);
     if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;
     if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
-    if (row.lease_until < (await context.store.nowMs())) return;
+    if (row.lease_until < row.now) return;
   }
 }
 
