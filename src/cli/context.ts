@@ -34,6 +34,7 @@ export function contextOf(command: Command): Context {
     flags.installation ??= given.installation;
     flags.spool ??= given.spool;
     flags.publicUrl ??= given.publicUrl;
+    flags.url ??= given.url;
     flags.logLevel ??= given.logLevel;
     if (hasGlobalTenant(at)) flags.tenant ??= given.tenant;
     flags.json ??= given.json;
@@ -66,16 +67,18 @@ export function vaultOptions(context: Context): VaultOptions {
 }
 
 /**
- * Opens the vault that is there; the caller closes it with `await using`. Nobody who only looks at grants, or mistypes a
- * home, gets a new database and a new key without a word.
+ * Opens the vault that is there, the server's where one is named; the caller closes it with `await using`. Nobody who
+ * only looks at grants, or mistypes a home, gets a new database and a new key without a word.
  *
+ * @param show `light`: nobody asks this vault whether it is quarantined, which a server is asked for
  * @throws {GrantryError} `not_found` when there is no database yet, and whatever `openVault` throws
  */
 export async function openContextVault(
   context: Context,
   options: VaultOptions = {},
-  show: { quiet?: boolean } = {},
+  show: { quiet?: boolean; light?: boolean } = {},
 ): Promise<Vault> {
+  if (context.settings.server !== undefined) return openServer(context, context.settings.server, show);
   if (!databaseExists(context)) {
     throw new GrantryError('not_found', `There is no vault yet: ${sqliteFile(context)} does not exist.`, {
       action: 'Make one with grantry init, or name the one that is meant with --home or --database.',
@@ -90,8 +93,28 @@ export async function makeContextVault(
   options: VaultOptions = {},
   show: { quiet?: boolean } = {},
 ): Promise<Vault> {
+  if (context.settings.server !== undefined) return openServer(context, context.settings.server, { light: true });
   makeUsualPlace(context.settings);
   return open(context, options, show);
+}
+
+async function openServer(
+  { world }: Context,
+  server: NonNullable<Settings['server']>,
+  show: { light?: boolean },
+): Promise<Vault> {
+  const { RemoteVault } = await import('./remote/vault.ts');
+  const vault = new RemoteVault(world, server);
+  if (show.light !== true) await vault.look();
+  return vault;
+}
+
+/** For commands that are about a database, and not about what a server does with one. @throws {GrantryError} */
+export function refuseServer({ settings }: Context, command: string): void {
+  if (settings.server === undefined) return;
+  throw new GrantryError('invalid_request', `grantry ${command} works on a database, and GRANTRY_URL names a server.`, {
+    action: 'Run it where the database is, without GRANTRY_URL.',
+  });
 }
 
 function open(context: Context, options: VaultOptions, show: { quiet?: boolean }): Promise<Vault> {

@@ -194,6 +194,7 @@ function addGlobals(command: Command, hidden: boolean): void {
     new Option('--installation <name>', 'GRANTRY_INSTALLATION'),
     new Option('--spool <dir>', 'GRANTRY_SPOOL'),
     new Option('--tenant <name>', 'GRANTRY_TENANT: the tenant that . stands for'),
+    new Option('--url <url>', 'GRANTRY_URL: a server to speak to, with the key in GRANTRY_API_KEY'),
     new Option('--public-url <url>', 'GRANTRY_PUBLIC_URL').hideHelp(),
     new Option('--log-level <level>', 'GRANTRY_LOG_LEVEL: debug, info, warn, error'),
   ];

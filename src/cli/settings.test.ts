@@ -40,7 +40,9 @@ describe('what is not valid is refused, and never repeated where it may be secre
     ['empty flag', { home: '' }, {}],
     ['line end', { home: '/a\nb' }, {}],
     ['too long', { home: `/${'a'.repeat(3000)}` }, {}],
-    ['server', {}, { GRANTRY_URL: 'https://vault.example' }],
+    ['server without TLS', {}, { GRANTRY_URL: 'http://vault.example' }],
+    ['server and database', { database: 'sqlite:x' }, { GRANTRY_URL: 'https://vault.example' }],
+    ['key of a server', {}, { GRANTRY_URL: 'https://vault.example', GRANTRY_API_KEY: 'gry_a hunter2' }],
   ])('%s', (_, flags, environment) => {
     expect(() => resolveSettings(flags, environment)).toThrow(
       expect.objectContaining({ code: 'invalid_request', message: expect.not.stringContaining('hunter2') }),

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { Secret } from '../base/secret.ts';
 
 /** The flags that every command takes, as they were given. */
 export interface GlobalFlags {
@@ -11,6 +12,7 @@ export interface GlobalFlags {
   installation?: string | undefined;
   spool?: string | undefined;
   publicUrl?: string | undefined;
+  url?: string | undefined;
   logLevel?: string | undefined;
   tenant?: string | undefined;
   json?: boolean | undefined;
@@ -37,6 +39,8 @@ export interface Settings {
   readonly tenant: string | undefined;
   /** Why loopback providers are allowed; undefined when they are not. */
   readonly unsafeAllowLoopbackProviders: string | undefined;
+  /** The server that is spoken to instead of opening a database. */
+  readonly server: { readonly url: string; readonly apiKey: Secret | undefined } | undefined;
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -45,7 +49,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Settles all settings. @throws {GrantryError} `invalid_request` naming the variable or flag that is not valid */
 export function resolveSettings(flags: GlobalFlags, environment: Environment): Settings {
-  refuseServer(environment);
   const pick = (flag: string | undefined, name: string) => text(flag, name, 'flag') ?? text(environment[name], name);
   const home = path(pick(flags.home, 'GRANTRY_HOME') ?? join(homedir(), '.grantry'));
   return {
@@ -54,7 +57,10 @@ export function resolveSettings(flags: GlobalFlags, environment: Environment): S
     rootKey: rootKey(pick(flags.rootKey, 'GRANTRY_ROOT_KEY'), home),
     spool: path(pick(flags.spool, 'GRANTRY_SPOOL') ?? join(home, 'spool')),
     installation: pick(flags.installation, 'GRANTRY_INSTALLATION'),
-    publicUrl: publicUrl(pick(flags.publicUrl, 'GRANTRY_PUBLIC_URL') ?? 'http://127.0.0.1:8484'),
+    publicUrl: webAddress(
+      pick(flags.publicUrl, 'GRANTRY_PUBLIC_URL') ?? 'http://127.0.0.1:8484',
+      'GRANTRY_PUBLIC_URL or --public-url',
+    ),
     isPublicUrlGiven: pick(flags.publicUrl, 'GRANTRY_PUBLIC_URL') !== undefined,
     // One-shot programs speak up when something is wrong; `info` has to be asked for.
     logLevel: oneOf(logLevels, pick(flags.logLevel, 'GRANTRY_LOG_LEVEL') ?? 'warn', 'GRANTRY_LOG_LEVEL'),
@@ -66,6 +72,7 @@ export function resolveSettings(flags: GlobalFlags, environment: Environment): S
     ),
     tenant: pick(flags.tenant, 'GRANTRY_TENANT'),
     unsafeAllowLoopbackProviders: unsafeReason(environment['GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS']),
+    server: server(pick(flags.url, 'GRANTRY_URL'), flags.database, environment['GRANTRY_API_KEY']),
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
   };
@@ -114,18 +121,37 @@ function rootKey(value: string | undefined, home: string): string {
   });
 }
 
-function publicUrl(value: string): string {
+function webAddress(value: string, name: string): string {
   const url = URL.canParse(value) ? new URL(value) : null;
   const fine =
     url !== null &&
     (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))) &&
     `${url.username}${url.password}${url.search}${url.hash}` === '';
   if (!fine) {
-    throw new GrantryError('invalid_request', 'The public URL must be https, or http on a loopback address.', {
-      action: 'Fix GRANTRY_PUBLIC_URL or --public-url.',
+    throw new GrantryError('invalid_request', `${name} must be https, or http on a loopback address.`, {
+      action: 'Fix it: a whole address, without user name, query or fragment.',
     });
   }
   return value.replace(/\/+$/, '');
+}
+
+/** Both at once would leave open which grants are meant. */
+function server(
+  url: string | undefined,
+  databaseFlag: string | undefined,
+  apiKey: string | undefined,
+): Settings['server'] {
+  if (url === undefined) return undefined;
+  if (databaseFlag !== undefined) {
+    throw new GrantryError('invalid_request', 'Both a server (GRANTRY_URL or --url) and --database are named.', {
+      action: 'Name one of them.',
+    });
+  }
+  const key = apiKey?.trim() ?? '';
+  if (key.length > limits.apiKeyCharsMax || /\s/.test(key)) {
+    throw new GrantryError('invalid_request', 'GRANTRY_API_KEY does not hold an API key.');
+  }
+  return { url: webAddress(url, 'GRANTRY_URL or --url'), apiKey: key === '' ? undefined : new Secret(key) };
 }
 
 function oneOf<const Word extends string>(words: readonly Word[], value: string, name: string): Word {
@@ -138,12 +164,4 @@ function unsafeReason(value: string | undefined): string | undefined {
   if (value === undefined || ['', '0', 'off'].includes(value)) return undefined;
   if (value === '1') return 'GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1';
   throw new GrantryError('invalid_request', 'GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS is 1, or not set at all.');
-}
-
-/** Opening the local database although a server was named would act on the wrong grants. */
-function refuseServer(environment: Environment): void {
-  if ((environment['GRANTRY_URL'] ?? '') === '') return;
-  throw new GrantryError('invalid_request', 'GRANTRY_URL names a server, and this version opens databases only.', {
-    action: 'Unset GRANTRY_URL, and name the database with GRANTRY_DATABASE.',
-  });
 }

@@ -21,6 +21,7 @@ const flagNames: Readonly<Record<string, TokenFlag>> = {
   '--root-key': 'rootKey',
   '--installation': 'installation',
   '--spool': 'spool',
+  '--url': 'url',
   '--public-url': 'publicUrl',
   '--log-level': 'logLevel',
   '--tenant': 'tenant',

@@ -60,7 +60,7 @@ async function call(
   const body = options.data === undefined ? undefined : await readBody(options.data);
   if (body !== undefined && !headers.has('content-type') && isJson(body))
     headers.set('content-type', 'application/json');
-  await using vault = await openContextVault(context);
+  await using vault = await openContextVault(context, {}, { light: true });
   const response = await withProgress(context.world, 'Waiting for the API', () =>
     vault.fetch(key, path, { method, headers, body }),
   );

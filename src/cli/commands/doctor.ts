@@ -37,6 +37,10 @@ async function doctor(context: Context): Promise<void> {
 
 async function examine(context: Context): Promise<readonly Finding[]> {
   const { settings } = context;
+  if (settings.server !== undefined) {
+    const { serverFindings } = await import('../doctor/server.ts');
+    return serverFindings(context, settings.server);
+  }
   const findings = [
     await finding('home', () => checkHome(settings)),
     await finding('disk', () => checkDisk(settings)),

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { VaultOptions } from '../../vault/types.ts';
-import { type Context, contextOf, makeContextVault } from '../context.ts';
+import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { counted } from '../present.ts';
 import { withProgress } from '../progress.ts';
 import { fields } from '../table.ts';
@@ -18,9 +18,11 @@ export function define(command: Command): void {
     )
     .option('--dry-run', 'only list the rows that would be taken over, with the data centre and app found for each')
     .addHelpText('after', '\nExamples:\n  grantry init\n  grantry init --database postgres://grantry@db/crm --dry-run')
-    .action(async (options: { dryRun?: boolean }) =>
-      options.dryRun === true ? printPlan(contextOf(command)) : init(contextOf(command)),
-    );
+    .action(async (options: { dryRun?: boolean }) => {
+      const context = contextOf(command);
+      refuseServer(context, 'init');
+      await (options.dryRun === true ? printPlan(context) : init(context));
+    });
 }
 
 async function init(context: Context): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
+import { type Context, contextOf, databaseExists, makeContextVault, refuseServer } from '../context.ts';
 import { stderrLogger } from '../log.ts';
 import { withProgress } from '../progress.ts';
 
@@ -14,6 +14,7 @@ export function define(command: Command): void {
 }
 
 async function migrate(context: Context): Promise<void> {
+  refuseServer(context, 'migrate');
   const from = databaseExists(context) ? await versionNow(context) : 0;
   const vault = await makeContextVault(context, { migrate: 'auto' });
   await vault.close();

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import { type Context, contextOf, makeContextVault } from '../context.ts';
+import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { readSmallFile } from '../files.ts';
 import { stderrLogger } from '../log.ts';
 import { wholeNumber } from '../numbers.ts';
@@ -35,6 +35,7 @@ Examples:
 }
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
+  refuseServer(context, 'serve');
   const { settings, world, output } = context;
   // Before anything is opened: a signal during the start must not cut it off.
   const signalled = untilSignal();

@@ -37,7 +37,7 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
       : wholeNumber('--rejected', input.rejected, { min: 0, max: Number.MAX_SAFE_INTEGER });
   const tenant = await resolveTenant(context, input.tenant);
   const key: GrantKey = checkKey({ tenant, provider: input.provider, account: input.account });
-  await using vault = await openContextVault(context);
+  await using vault = await openContextVault(context, {}, { light: true });
   const token = await withProgress(context.world, 'Waiting for the provider', () =>
     rejected === null
       ? vault.getAccessToken(key, { minValidity })

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import type { Context } from '../context.ts';
+import { quarantineAction } from '../quarantine.ts';
+import { Client, type ServerAddress } from '../remote/client.ts';
+import { RemoteVault } from '../remote/vault.ts';
+import { type Finding, fail, finding, ok } from './finding.ts';
+
+/** What a machine that only speaks to a server can find out: whether it is there, ready, and takes the key. */
+export async function serverFindings({ world }: Context, server: ServerAddress): Promise<readonly Finding[]> {
+  const vault = new RemoteVault(world, server);
+  const client = new Client(world, server);
+  return [
+    await finding('server', async () => {
+      await client.ask('GET', '/livez', z.object({ status: z.literal('alive') }));
+      return ok('server', server.url);
+    }),
+    await finding('ready', async () => {
+      await vault.look();
+      if (vault.quarantine === null) return ok('ready', 'it refreshes');
+      return fail('ready', `quarantined: ${vault.quarantine}`, quarantineAction, 'grant_quarantined');
+    }),
+    await finding('API key', async () => {
+      await vault.grants.list({ limit: 1 });
+      return ok('API key', 'it is taken');
+    }),
+  ];
+}

@@ -1,0 +1,100 @@
+/** The command line against a server: the same commands, with GRANTRY_URL and a key instead of a database. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { demoClient } from '../../src/simulator/index.ts';
+import { makeServerBench, type ServerBench } from '../server/bench.ts';
+import { Home, type Run, type RunOptions } from './grantry.ts';
+
+let server: ServerBench;
+let home: Home;
+beforeAll(async () => {
+  server = await makeServerBench({ profiles: ['strict', 'none'] });
+  home = await Home.make();
+});
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await home?.[Symbol.asyncDispose]();
+});
+
+async function run(args: readonly string[], options: RunOptions & { key?: string } = {}): Promise<Run> {
+  const env = {
+    GRANTRY_URL: server.url,
+    GRANTRY_API_KEY: options.key ?? (await server.keyOf('admin')),
+    ...options.env,
+  };
+  return home.run(args, { ...options, env });
+}
+
+describe('grantry with GRANTRY_URL', { timeout: 120_000 }, () => {
+  test('keeps apps, imports a client file and hands out its token', async () => {
+    await writeFile(join(home.path, 'secret.txt'), demoClient.secret ?? '');
+    const added = await run([
+      'app',
+      'add',
+      'strict',
+      '--provider',
+      'strict',
+      '--client-id',
+      demoClient.clientId,
+      '--client-secret-file',
+      'secret.txt',
+    ]);
+    expect(added).toMatchObject({ code: 0 });
+    expect(added.stdout + added.stderr).toContain(`${server.url}/oauth/callback/`);
+    expect((await run(['app', 'list', '--json'])).stdout).toContain('"strict"');
+
+    const minted = server.bench.simulator.mintTokens({
+      profile: 'strict',
+      clientId: demoClient.clientId,
+      user: 'user@us.example',
+      scopes: ['read'],
+    });
+    await writeFile(join(home.path, 'acme.env'), `ZOHO_REFRESH_TOKEN=${minted.refreshToken}\n`);
+    const imported = await run(['import', 'acme.env', '--tenant', 'acme', '--provider', 'strict', '--app', 'strict']);
+    expect(imported.stderr).not.toContain(minted.refreshToken);
+    expect(imported).toMatchObject({ code: 0 });
+
+    const token = await run(['token', 'acme', 'strict', '--json']);
+    expect(token.code).toBe(0);
+    const { access_token: text, generation } = JSON.parse(token.stdout);
+    expect((await run(['token', 'acme', 'strict'])).stdout).toBe(`${text}\n`);
+    server.bench.simulator.killAccessToken(text);
+    const fresh = await run(['token', 'acme', 'strict', '--rejected', String(generation), '--json']);
+    expect(JSON.parse(fresh.stdout).generation).toBe(generation + 1);
+  });
+
+  test('lists, shows and proves grants', async () => {
+    const listed = await run(['list', '--json']);
+    expect(JSON.parse(listed.stdout)).toMatchObject([{ tenant: 'acme', provider: 'strict', state: 'active' }]);
+    expect((await run(['show', 'acme', 'strict'])).stdout).toContain('active');
+    expect((await run(['show', 'globex', 'strict'])).code).toBe(3);
+    expect(JSON.parse((await run(['health', 'acme', 'strict', '--json'])).stdout)).toMatchObject({ status: 'healthy' });
+    expect((await run(['recover', 'acme', 'strict'])).code).toBe(0);
+    const env = await run(['exec', 'acme', '--provider', 'strict', '--', 'printenv', 'STRICT_ACCESS_TOKEN']);
+    expect(env.stdout.length).toBeGreaterThan(20);
+  });
+
+  test('makes and ends keys, and a reader is held to its role', async () => {
+    const made = await run(['key', 'create', 'billing', '--role', 'reader', '--tenant', 'acme', '--json']);
+    const { key, id, ...rest } = JSON.parse(made.stdout);
+    expect(rest).toEqual({ name: 'billing', role: 'reader' });
+    expect((await run(['token', 'acme', 'strict'], { key })).code).toBe(0);
+    expect(await run(['token', 'globex', 'strict'], { key })).toMatchObject({ code: 1, stdout: '' });
+    expect((await run(['key', 'list'], { key })).stderr).toContain('may not do this');
+    expect((await run(['key', 'list'])).stdout).toContain('billing');
+    expect((await run(['key', 'revoke', id])).code).toBe(0);
+    await server.bench.jump(5_000);
+    expect((await run(['token', 'acme', 'strict'], { key })).stderr).toContain('revoked');
+  });
+
+  test('looks after providers, disconnects, and doctors the server', async () => {
+    expect((await run(['provider', 'show', 'zoho_crm', '--json'])).stdout).toContain('"zoho_crm"');
+    expect((await run(['provider', 'list'])).stdout).toContain('zoho_crm');
+    const doctor = await run(['doctor', '--json']);
+    expect(JSON.parse(doctor.stdout).map((found: { status: string }) => found.status)).toEqual(['ok', 'ok', 'ok']);
+    expect(await run(['disconnect', 'acme', 'strict'])).toMatchObject({ code: 0 });
+    expect((await run(['token', 'acme', 'strict'])).code).toBe(3);
+    expect((await run(['init'])).code).toBe(2);
+  });
+});
