@@ -24,8 +24,9 @@ export async function scratchServer(): Promise<ScratchServer> {
   return {
     scratch: async () => {
       const name = `grantry_scratch_${process.pid}_${made.length}`;
-      await administer(`create database ${name}`);
+      // Noted before it is made: the next one may be asked for meanwhile.
       made.push(name);
+      await administer(`create database ${name}`);
       const url = new URL(server.url);
       url.pathname = `/${name}`;
       return url.href;

@@ -118,12 +118,13 @@ export const limits = {
   minValiditySecondsMax: 31_536_000,
   /** An access token's life as computed; what providers say beyond it is clamped. */
   accessTokenLifetimeMsMax: 31_536_000_000,
-  /** Grants whose tokens are held in memory: about 80 MB when it is full. */
+  /** Grants whose tokens are held in memory, and what they may take together: long tokens are fewer. */
   cacheEntriesMax: 100_000,
+  cacheBytesMax: 48_000_000,
   /** The same in a program that runs one command and ends. */
   cacheEntriesOneShot: 1_000,
   /** Tenants whose unwrapped keys are held in memory. */
-  tenantKeysMax: 20_000,
+  tenantKeysMax: 5_000,
   /** What a root key source may give; a key in base64 has 44 characters. */
   rootKeyTextBytesMax: 1_024,
   /** A command that prints the root key: cloud tools take seconds to start. */

@@ -1,4 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { CheckedKey } from '../base/ids.ts';
 import type { StoreKind } from './engine.ts';
 import type { GrantRow } from './grants.ts';
 import type { GrantState, Schema } from './schema.ts';
@@ -93,16 +94,16 @@ export async function rescheduleGrant(
 export async function noteUse(
   db: Kysely<Schema>,
   now: RawBuilder<number>,
-  grants: readonly { tenant: string; id: string }[],
+  grants: readonly CheckedKey[],
 ): Promise<void> {
   await db
     .updateTable('oauth_tokens')
     .set({ used_at: now })
     .where((where) =>
       where(
-        where.refTuple('client_id', 'id'),
+        where.refTuple('client_id', 'provider', 'account'),
         'in',
-        grants.map((grant) => where.tuple(grant.tenant, grant.id)),
+        grants.map(({ tenant, provider, account }) => where.tuple(tenant, provider, account)),
       ),
     )
     .execute();

@@ -8,8 +8,9 @@ import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import type { ChangeFeed } from './feed.ts';
 import { Joined } from './joined.ts';
-import { type HeldToken, type Memory, memoryKey } from './memory.ts';
+import { type HeldToken, type Memory, memoryKey, tokenOf } from './memory.ts';
 import { noSuchGrant } from './refusals.ts';
+import { shared, sharedList } from './shared-text.ts';
 import { openToken } from './tokens.ts';
 import type { AccessToken, GetAccessTokenOptions } from './types.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from './validity.ts';
@@ -51,7 +52,7 @@ export class HandOut {
   /** One refresh per grant and process; whoever comes later joins. */
   readonly #flights = new Map<string, Promise<void>>();
   /** A thousand callers who come at once ask once, read the row once, and open its token once. */
-  readonly #answers = new Joined<AccessToken>();
+  readonly #answers = new Joined<HeldToken>();
   readonly #rows = new Joined<GrantRow | undefined>();
   readonly #openings = new Joined<Seen>();
 
@@ -71,15 +72,15 @@ export class HandOut {
         const now = this.#context.world.now();
         if (now < held.freshUntilMs && now < this.#memory.trustedUntilMs) {
           held.usedAtMs = now;
-          return held.token;
+          return tokenOf(held);
         }
       }
     }
     const checked = checkKey(key);
     const demandMs = minValidityMs(options);
-    if (options?.trial !== undefined) return this.#get(checked, demandMs, { trial: options.trial });
+    if (options?.trial !== undefined) return tokenOf(await this.#get(checked, demandMs, { trial: options.trial }));
     const wish = `${memoryKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
-    return this.#answers.join(wish, this.#memory.looks, () => this.#get(checked, demandMs, {}));
+    return tokenOf(await this.#answers.join(wish, this.#memory.looks, () => this.#get(checked, demandMs, {})));
   }
 
   /** See `Vault.rejectAccessToken`. */
@@ -96,7 +97,7 @@ export class HandOut {
     if (row.generation === rejected) {
       await this.#refreshInTime(checked, rejected, giveUpAt, { before: () => this.#checkUseful(checked, row) });
     }
-    return this.#get(checked, demandMs, { giveUpAt });
+    return tokenOf(await this.#get(checked, demandMs, { giveUpAt }));
   }
 
   /**
@@ -135,7 +136,7 @@ export class HandOut {
     key: CheckedKey,
     demandMs: number,
     { trial, giveUpAt = this.#giveUpAt() }: { trial?: ClientTrial | undefined; giveUpAt?: number },
-  ): Promise<AccessToken> {
+  ): Promise<HeldToken> {
     for (let round = 0; ; ) {
       const seen = await this.#read(key);
       const { held } = seen;
@@ -143,14 +144,14 @@ export class HandOut {
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
         const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
-        if (isEarly && this.#context.world.now() >= held.quietUntilMs) this.#refreshBehind(key, held);
-        return held.token;
+        if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshBehind(key, held);
+        return held;
       }
       // A token that was refreshed for this very caller is the best there is, whatever its life.
-      if (held !== undefined && round > 0 && leftMs > 0) return held.token;
+      if (held !== undefined && round > 0 && leftMs > 0) return held;
       if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
       const generation = seen.generation ?? (await this.#row(key)).generation;
-      if (held !== undefined && held.token.generation < generation) {
+      if (held !== undefined && held.generation < generation) {
         // Somebody else has refreshed, and this process had not heard of it.
         this.#memory.forgetOlder(key, generation);
         continue;
@@ -221,7 +222,7 @@ export class HandOut {
 
   #refreshBehind(key: CheckedKey, held: HeldToken): void {
     if (this.#flights.has(memoryKey(key))) return;
-    this.#refresh(key, held.token.generation).catch((error: unknown) => {
+    this.#refresh(key, held.generation).catch((error: unknown) => {
       // The caller has a good token; the row says what happened, and the next one who needs it will be told.
       // Until then the next callers get it without asking in vain once more.
       const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
@@ -292,27 +293,19 @@ function holdable(
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
-  const metadata = metadataOf(row);
-  const apiDomain = metadata['api_domain'];
-  const token: AccessToken = {
-    accessToken: secret.reveal(),
-    tokenType: row.token_type ?? 'Bearer',
-    expiresAt: new Date(expiresAtMs),
-    scopes: scopesOf(row.scopes),
-    ...(typeof apiDomain === 'string' ? { apiDomain } : {}),
-    generation: row.generation,
-  };
-  // Handed to every caller: none of them may change it for the others.
+  const apiDomain = metadataOf(row)['api_domain'];
   return {
-    token: Object.freeze(token),
-    tenant: row.client_id,
-    grantId: row.id,
+    accessToken: secret.reveal(),
+    tokenType: shared(row.token_type ?? 'Bearer'),
+    scopes: sharedList(row.scopes),
+    apiDomain: typeof apiDomain === 'string' ? shared(apiDomain) : undefined,
+    generation: row.generation,
     expiresAtMs,
     freshUntilMs: expiresAtMs - early,
     lifetimeMs,
     usedAtMs: nowMs,
-    quietUntilMs: 0,
     notedAtMs: row.used_at ?? 0,
+    quietUntilMs: undefined,
   };
 }
 
@@ -324,14 +317,6 @@ function isNamed(key: GrantKey): boolean {
     typeof key.provider === 'string' &&
     (account === undefined || typeof account === 'string')
   );
-}
-
-/** The grants of an app have the same scopes, nearly all of them: one list serves those that follow each other. */
-let lastScopes: { text: string; list: readonly string[] } = { text: '', list: Object.freeze([]) };
-
-function scopesOf(text: string): readonly string[] {
-  if (text !== lastScopes.text) lastScopes = { text, list: Object.freeze(text === '' ? [] : text.split(',')) };
-  return lastScopes.list;
 }
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {

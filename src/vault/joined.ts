@@ -1,3 +1,8 @@
+interface Running<Answer> {
+  readonly version: number;
+  readonly answer: Promise<Answer>;
+}
+
 /**
  * Lets callers who ask for the same at once share one answer.
  *
@@ -5,15 +10,19 @@
  * gets an answer that was begun after it.
  */
 export class Joined<Answer> {
-  readonly #running = new Map<string, { version: number; answer: Promise<Answer> }>();
+  /**
+   * A plain object: when entries come and go, a Map is copied into new tables again and again, each table points to the
+   * next, and one that has grown old keeps alive all that stood in those after it.
+   */
+  readonly #running: Record<string, Running<Answer> | undefined> = Object.create(null);
 
   join(name: string, version: number, begin: () => Promise<Answer>): Promise<Answer> {
-    const running = this.#running.get(name);
+    const running = this.#running[name];
     if (running !== undefined && running.version === version) return running.answer;
     const begun = { version, answer: begin() };
-    this.#running.set(name, begun);
+    this.#running[name] = begun;
     const end = (): void => {
-      if (this.#running.get(name) === begun) this.#running.delete(name);
+      if (this.#running[name] === begun) delete this.#running[name];
     };
     begun.answer.then(end, end);
     return begun.answer;

@@ -1,21 +1,23 @@
 import { expect, it } from 'vitest';
 import { checkKey } from '../base/ids.ts';
-import { type HeldToken, Memory, memoryKey } from './memory.ts';
+import { limits } from '../base/limits.ts';
+import { type HeldToken, Memory, memoryKey, tokenOf } from './memory.ts';
 
 const key = checkKey({ tenant: 'acme', provider: 'zoho' });
 
-function held(generation: number): HeldToken {
-  const token = { accessToken: 'a', tokenType: 'Bearer', expiresAt: new Date(0), scopes: [], generation };
+function held(generation: number, accessToken = 'a'): HeldToken {
   return {
-    token,
+    accessToken,
+    tokenType: 'Bearer',
+    scopes: [],
+    apiDomain: undefined,
+    generation,
     expiresAtMs: 1,
     freshUntilMs: 1,
     lifetimeMs: 1,
-    tenant: 'acme',
-    grantId: 'g',
-    quietUntilMs: 0,
     usedAtMs: 0,
     notedAtMs: 0,
+    quietUntilMs: undefined,
   };
 }
 
@@ -29,7 +31,7 @@ it('forgets older generations alone', () => {
   const memory = new Memory(10);
   memory.hold(key, held(3));
   memory.forgetOlder(key, 3);
-  expect(memory.get(memoryKey(key))?.token.generation).toBe(3);
+  expect(memory.get(memoryKey(key))?.generation).toBe(3);
   memory.forgetOlder(key, 4);
   expect(memory.get(memoryKey(key))).toBeUndefined();
 });
@@ -50,4 +52,33 @@ it('holds so many and no more', () => {
   for (const tenant of ['a', 'b', 'c']) memory.hold(checkKey({ tenant, provider: 'zoho' }), held(1));
   expect(memory.get(memoryKey({ tenant: 'a', provider: 'zoho' }))).toBeUndefined();
   expect(memory.get(memoryKey({ tenant: 'c', provider: 'zoho' }))).toBeDefined();
+});
+
+it('holds fewer where tokens are long', () => {
+  const memory = new Memory();
+  const long = 'x'.repeat(limits.cacheBytesMax / 4);
+  const tenants = ['a', 'b', 'c', 'd', 'e'];
+  for (const tenant of tenants) memory.hold(checkKey({ tenant, provider: 'zoho' }), held(1, long));
+  const kept = tenants.filter((tenant) => memory.get(memoryKey({ tenant, provider: 'zoho' })) !== undefined);
+  expect(kept).toEqual(['c', 'd', 'e']);
+});
+
+it('names what is in use, once', () => {
+  const memory = new Memory(10);
+  memory.hold(checkKey({ tenant: 'a', provider: 'zoho', account: 'x' }), { ...held(1), usedAtMs: 50 });
+  memory.hold(key, { ...held(1), usedAtMs: 5 });
+  expect(memory.takeUsed(10, 10)).toEqual([{ tenant: 'a', provider: 'zoho', account: 'x' }]);
+  expect(memory.takeUsed(10, 10)).toEqual([]);
+});
+
+it('gives each caller a token that is his own', () => {
+  const mine = tokenOf(held(1));
+  mine.expiresAt.setTime(0);
+  expect(tokenOf(held(1))).toEqual({
+    accessToken: 'a',
+    tokenType: 'Bearer',
+    expiresAt: new Date(1),
+    scopes: [],
+    generation: 1,
+  });
 });

@@ -4,22 +4,39 @@ import { defaultAccount } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { AccessToken } from './types.ts';
 
-/** A token in memory, with the times that decide whether it may be handed out without a look at the database. */
+/**
+ * A token in memory, with the times that decide whether it may be handed out without a look at the database.
+ *
+ * There may be a hundred thousand of them: what many have in common is held once, and what a caller gets is made for him.
+ */
 export interface HeldToken {
-  readonly token: AccessToken;
+  readonly accessToken: string;
+  readonly tokenType: string;
+  readonly scopes: readonly string[];
+  readonly apiDomain: string | undefined;
+  readonly generation: number;
   readonly expiresAtMs: number;
   /** Until then a caller with the default minimum validity gets the token and nothing else is due. */
   readonly freshUntilMs: number;
   /** See `enoughValidity`. */
   readonly lifetimeMs: number;
-  readonly tenant: string;
-  readonly grantId: string;
   /** When it was last handed out, and when that was last noted in the row. */
-  /** No refresh ahead of need before then: the last one failed. */
-  quietUntilMs: number;
   usedAtMs: number;
   notedAtMs: number;
+  /** No refresh ahead of need before then: the last one failed. */
+  quietUntilMs: number | undefined;
 }
+
+/** The token as a caller gets it: a thing of his own, which he may change without harm to others. */
+export function tokenOf(held: HeldToken): AccessToken {
+  const { accessToken, tokenType, scopes, apiDomain, generation } = held;
+  const expiresAt = new Date(held.expiresAtMs);
+  if (apiDomain === undefined) return { accessToken, tokenType, expiresAt, scopes, generation };
+  return { accessToken, tokenType, expiresAt, scopes, apiDomain, generation };
+}
+
+/** What a held token takes besides its text: itself, its key, its place in the cache. */
+const entryBytes = 300;
 
 /** Separates the parts of a key. No name holds it, so a key with exactly two of them has one reading. */
 const separator = '\0';
@@ -29,8 +46,14 @@ export function memoryKey(key: GrantKey): string {
   return key.tenant + separator + key.provider + separator + (key.account ?? defaultAccount);
 }
 
+/** The reverse of {@link memoryKey}. */
+function keyOf(name: string): CheckedKey {
+  const [tenant = '', provider = '', account = ''] = name.split(separator);
+  return { tenant, provider, account };
+}
+
 /**
- * The tokens that this process has handed out, bounded in number.
+ * The tokens that this process has handed out, bounded in number and in size.
  *
  * They may be handed out again without a look at the database while `trustedUntilMs` lies ahead: the change feed has
  * looked a moment ago, and a grant that was disconnected elsewhere would be gone from here.
@@ -45,7 +68,11 @@ export class Memory {
 
   /** @param entriesMax Room for these is taken at once: a program that ends after one token asks for little. */
   constructor(entriesMax: number = limits.cacheEntriesMax) {
-    this.#held = new LRUCache<string, HeldToken>({ max: entriesMax });
+    this.#held = new LRUCache<string, HeldToken>({
+      max: entriesMax,
+      maxSize: limits.cacheBytesMax,
+      sizeCalculation: (held) => entryBytes + held.accessToken.length,
+    });
   }
 
   get(name: string): HeldToken | undefined {
@@ -66,7 +93,7 @@ export class Memory {
     this.looks += 1;
     const name = memoryKey(key);
     const held = this.#held.peek(name);
-    if (held !== undefined && held.token.generation < generation) this.#held.delete(name);
+    if (held !== undefined && held.generation < generation) this.#held.delete(name);
   }
 
   forgetAll(): void {
@@ -75,13 +102,13 @@ export class Memory {
   }
 
   /** The grants whose use was not noted for `afterMs`, up to a limit; they count as noted from here on. */
-  takeUsed(afterMs: number, limit: number): { tenant: string; id: string }[] {
-    const used: { tenant: string; id: string }[] = [];
-    for (const held of this.#held.values()) {
+  takeUsed(afterMs: number, limit: number): CheckedKey[] {
+    const used: CheckedKey[] = [];
+    for (const [name, held] of this.#held.entries()) {
       if (used.length === limit) break;
       if (held.usedAtMs - held.notedAtMs < afterMs) continue;
       held.notedAtMs = held.usedAtMs;
-      used.push({ tenant: held.tenant, id: held.grantId });
+      used.push(keyOf(name));
     }
     return used;
   }

@@ -4,7 +4,7 @@ import type { Edit, Mutation } from './mutants.ts';
 /** Caches are made in full size when a vault opens; a run opens dozens of vaults and holds four grants. */
 const smallCaches: readonly Edit[] = [
   { file: '/src/base/limits.ts', from: 'cacheEntriesMax: 100_000', to: 'cacheEntriesMax: 100' },
-  { file: '/src/base/limits.ts', from: 'tenantKeysMax: 20_000', to: 'tenantKeysMax: 100' },
+  { file: '/src/base/limits.ts', from: 'tenantKeysMax: 5_000', to: 'tenantKeysMax: 100' },
   { file: '/src/vault/internals.ts', from: 'refusedTrialsMax = 10_000', to: 'refusedTrialsMax = 100' },
 ];
 
