@@ -118,7 +118,7 @@ export class Callers {
 
   async #judgeAll(): Promise<void> {
     const { scheduler, judge, lives } = this.#simulation;
-    const life = lives.find((each) => each !== undefined && !each.dead && each.vault !== undefined);
+    const life = lives.find(isServing);
     if (life === undefined) {
       judge.violated('I6: no process runs after the faults ended');
       return;
@@ -202,7 +202,7 @@ export class Callers {
     const doubtful = judge.grants
       .filter(({ row }) => row?.state === 'uncertain' || row?.state === 'suspect')
       .map((grant) => `${nameOf(grant)} is ${grant.row?.state ?? '?'}`);
-    const down = lives.filter((life) => life === undefined || life.dead || life.vault === undefined);
+    const down = lives.filter((life) => !isServing(life));
     return [...doubtful, ...down.map(() => 'a process is down'), ...[...this.#open].map(({ what }) => `${what} waits`)];
   }
 
@@ -217,6 +217,11 @@ export class Callers {
     const busyMs = plan.faults.pause > 0 ? 45_000 : 6_000;
     return callMsMax + busyMs * (plan.slowness > 1 ? 2 : 1);
   }
+}
+
+/** It runs, and was not told to end: a vault that is closing finishes what it began and refuses what is new. */
+function isServing(life: Life | undefined): life is Life {
+  return life !== undefined && !life.dead && !life.closing && life.vault !== undefined;
 }
 
 export function describe(error: unknown): string {
