@@ -28,7 +28,9 @@ export async function adoptSpooled(
   let adopted = 0;
   for (const entry of await spool.list(options.grantId, options)) {
     if (options.oldToo !== true && isTooOld(context, entry)) {
-      await entry.remove();
+      await entry.remove().catch(() => {
+        // It says nothing any more; the next look tries again.
+      });
       continue;
     }
     if (!all && isLeftAlone(context, entry)) continue;

@@ -1,5 +1,14 @@
 import { generateKeySync } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -155,6 +164,16 @@ describe('a reservation', () => {
     expect(readdirSync(spool.directory).sort()).toEqual(['an-attempt.answer', 'young.waiting']);
     await old.discard();
     await young.discard();
+  });
+
+  it('that cannot be removed keeps nobody from starting', async () => {
+    const spool = newSpool();
+    await keep(spool, '{}');
+    const stuck = join(spool.directory, 'stuck.waiting');
+    mkdirSync(stuck);
+    utimesSync(stuck, 1, 1);
+    await spool.sweep(60_000);
+    expect(readdirSync(spool.directory)).toContain('stuck.waiting');
   });
 
   it('counts as an answer in the turn that keeps it, flushed or not: its process may be killed while it waits', async () => {

@@ -131,7 +131,10 @@ export class Spool {
       if (!name.endsWith('.waiting') && !name.endsWith('.saved')) continue;
       const path = join(this.directory, name);
       const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
-      if (writtenAt !== undefined && writtenAt < olderThan) await rm(path, { force: true });
+      if (writtenAt === undefined || writtenAt >= olderThan) continue;
+      await rm(path, { force: true }).catch(() => {
+        // It only takes room, and keeps nobody from starting.
+      });
     }
   }
 
