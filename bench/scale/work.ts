@@ -61,7 +61,7 @@ export const works: readonly Work[] = [
     roundMs: 300,
     once: async ({ context }) => {
       // Held for a moment alone, so that there is always as much due.
-      const wish = { state: 'active' as const, limit: 32, holdMs: 1, exceptProviders: [] };
+      const wish = { state: 'active' as const, limit: 32, holdMs: 1, doubtHoldMs: 1, exceptProviders: [] };
       const claimed = await claimDueGrants(context.store.db, context.store.kind, context.store.now(), wish);
       if (claimed.length === 0) throw new Error('nothing is due');
     },
@@ -134,8 +134,7 @@ async function claim({ context }: Subject, row: GrantRow): Promise<void> {
   const fingerprint = row.refresh_fingerprint ?? 'none';
   const now = store.now();
   await store.transaction(async (tx) => {
-    const lease = { tenant, grantId, generation, owner: 'bench', leaseMs: -1, states: [row.state] };
-    const fence = await claimLease(tx, now, lease);
+    const fence = await claimLease(tx, now, { seen: row, owner: 'bench', leaseMs: -1, overlapMs: null });
     if (fence === undefined) throw new Error('the lease is taken');
     await lockBudget(tx, store.kind, fingerprint);
     await recentTokenRequests(tx, now, fingerprint, windowMs);

@@ -64,6 +64,8 @@ const baseTimes = {
   workerPauseMs: 5_000,
   /** While one worker looks at a grant, others leave it alone. */
   workerHoldMs: 120_000,
+  /** The same for a grant in doubt: its overlap may be running out, should that worker die. */
+  doubtHoldMs: 10_000,
   /** A grant counts as in use for this long after its last hand-out. */
   inUseMs: 86_400_000,
   /** How often hand-outs are noted. */

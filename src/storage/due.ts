@@ -20,6 +20,7 @@ export type DueGrant = Pick<
   | 'condemned_at'
   | 'retry_at'
   | 'due_at'
+  | 'lease_owner'
   | 'created_at'
 >;
 
@@ -38,12 +39,13 @@ const columns = [
   'condemned_at',
   'retry_at',
   'due_at',
+  'lease_owner',
   'created_at',
 ] as const satisfies readonly (keyof DueGrant)[];
 
 /**
  * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
- * `holdMs`: who claims and dies delays them by as much.
+ * `holdMs`, or `doubtHoldMs` where a lease was left behind: who claims and dies delays them by as much.
  *
  * The index on state and due time makes this cost what is due, whatever is stored.
  */
@@ -51,11 +53,19 @@ export async function claimDueGrants(
   db: Kysely<Schema>,
   kind: StoreKind,
   now: RawBuilder<number>,
-  claim: { state: GrantState; limit: number; holdMs: number; exceptProviders: readonly string[] },
+  claim: { state: GrantState; limit: number; holdMs: number; doubtHoldMs: number; exceptProviders: readonly string[] },
 ): Promise<DueGrant[]> {
   return db
     .updateTable('oauth_tokens')
-    .set({ due_at: sql<number>`${now} + ${claim.holdMs}` })
+    .set((column) => ({
+      // Whoever left a lease may have spent the token.
+      due_at: column
+        .case()
+        .when('lease_owner', 'is', null)
+        .then(sql<number>`${now} + ${claim.holdMs}`)
+        .else(sql<number>`${now} + ${claim.doubtHoldMs}`)
+        .end(),
+    }))
     .where('id', 'in', (from) => {
       const due = from
         .selectFrom('oauth_tokens')

@@ -13,28 +13,41 @@ export interface Lease {
   readonly fence: number;
 }
 
+/** The row as the claimant read it: what was decided from it holds only as long as it stands. */
+export type SeenGrant = Pick<GrantRow, 'client_id' | 'id' | 'generation' | 'state' | 'lease_fence'>;
+
 /**
- * Claims the lease of a grant in one of these states if nobody holds it, and the generation is the one the caller has
- * seen. Returns the new fence, or undefined when the row is not to be had.
+ * Claims the lease of a grant if nobody holds it and nobody has claimed it since the row was read: whoever did may have
+ * been refused in between, and what he wrote about the next try must be read first. Returns the new fence, or undefined
+ * when the row is not to be had.
  *
- * The end of the lease is written and compared by the database's clock alone: clocks of two hosts never meet.
+ * The end of the lease is written and compared by the database's clock alone: clocks of two hosts never meet. A holder who
+ * dies leaves the grant due at that time, so that workers ask again even if nobody else does; `overlapMs` says for how
+ * long the token that is about to be spent may be tried again.
  */
 export async function claimLease(
   tx: Kysely<Schema>,
   now: RawBuilder<number>,
-  claim: { tenant: string; grantId: string; generation: number; owner: string; leaseMs: number; states: GrantState[] },
+  claim: { seen: SeenGrant; owner: string; leaseMs: number; overlapMs: number | null },
 ): Promise<number | undefined> {
+  const { seen, overlapMs } = claim;
+  const leaseEnd = sql<number>`${now} + ${claim.leaseMs}`;
   const row = await tx
     .updateTable('oauth_tokens')
     .set((column) => ({
       lease_owner: claim.owner,
-      lease_until: sql<number>`${now} + ${claim.leaseMs}`,
+      lease_until: leaseEnd,
       lease_fence: column('lease_fence', '+', 1),
+      due_at: leaseEnd,
+      ...(overlapMs === null
+        ? {}
+        : { overlap_until: column.fn.coalesce('overlap_until', sql<number>`${now} + ${overlapMs}`) }),
     }))
-    .where('client_id', '=', claim.tenant)
-    .where('id', '=', claim.grantId)
-    .where('generation', '=', claim.generation)
-    .where('state', 'in', claim.states)
+    .where('client_id', '=', seen.client_id)
+    .where('id', '=', seen.id)
+    .where('generation', '=', seen.generation)
+    .where('state', '=', seen.state)
+    .where('lease_fence', '=', seen.lease_fence)
     .where((column) => column.or([column('lease_until', 'is', null), column('lease_until', '<', now)]))
     .returning('lease_fence')
     .executeTakeFirst();
@@ -50,7 +63,7 @@ export async function renewLease(
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('oauth_tokens')
-    .set({ lease_until: sql<number>`${now} + ${leaseMs}` })
+    .set({ lease_until: sql<number>`${now} + ${leaseMs}`, due_at: sql<number>`${now} + ${leaseMs}` })
     .where('client_id', '=', lease.tenant)
     .where('id', '=', lease.grantId)
     .where('lease_fence', '=', lease.fence)
@@ -110,8 +123,6 @@ export interface GrantVerdict {
   /** Keeps the lease until it ends by itself: where a second request before then could kill the grant. */
   keepLease?: boolean;
   condemned?: boolean;
-  /** By the database's clock, in milliseconds from now: how long the spent token may be tried again. */
-  overlapInMs?: number | null;
   /** When a worker looks at it next; with the next try when left out. */
   dueInMs?: number | null;
   at: string;
@@ -139,10 +150,7 @@ export async function settleLease(
       retry_at: later(now, verdict.retryInMs),
       due_at: later(now, verdict.dueInMs === undefined ? (verdict.retryInMs ?? 0) : verdict.dueInMs),
       condemned_at: verdict.condemned === true ? column.fn.coalesce('condemned_at', now) : null,
-      overlap_until:
-        verdict.overlapInMs === undefined || verdict.overlapInMs === null
-          ? null
-          : column.fn.coalesce('overlap_until', sql<number>`${now} + ${Math.round(verdict.overlapInMs)}`),
+      ...(doubtful ? {} : { overlap_until: null }),
       ...(verdict.keepLease === true ? {} : { lease_owner: null, lease_until: null }),
     }))
     .where('client_id', '=', lease.tenant)
@@ -154,11 +162,15 @@ export async function settleLease(
   return numUpdatedRows === 1n;
 }
 
-/** Gives a lease back before anything was sent; nothing else changes. */
+/** Gives a lease back; a grant that is not in doubt has spent nothing. */
 export async function releaseLease(tx: Kysely<Schema>, lease: Lease): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('oauth_tokens')
-    .set({ lease_owner: null, lease_until: null })
+    .set((column) => ({
+      lease_owner: null,
+      lease_until: null,
+      overlap_until: column.case().when('state', '=', 'active').then(null).else(column.ref('overlap_until')).end(),
+    }))
     .where('client_id', '=', lease.tenant)
     .where('id', '=', lease.grantId)
     .where('lease_fence', '=', lease.fence)

@@ -31,17 +31,21 @@ export class Bulkheads {
   }
 
   /**
-   * Runs a call in its provider's compartment, waiting for a free slot.
+   * Runs a call in its provider's compartment, waiting for a free slot. What is `urgent` is not stopped by an open breaker.
    *
    * @throws {GrantryError} `provider_unavailable` at once while the breaker is open, or when no slot gets free in time
    */
-  async run<T>(name: string, call: (report: (health: CallHealth) => void) => Promise<T>): Promise<T> {
+  async run<T>(
+    name: string,
+    call: (report: (health: CallHealth) => void) => Promise<T>,
+    { urgent = false }: { urgent?: boolean } = {},
+  ): Promise<T> {
     const compartment = this.#compartment(name);
-    this.#refuseWhileOpen(compartment);
+    if (!urgent) this.#refuseWhileOpen(compartment);
     await this.#takeSlot(compartment);
     try {
       // It may have opened while we waited.
-      this.#refuseWhileOpen(compartment);
+      if (!urgent) this.#refuseWhileOpen(compartment);
       const probing = compartment.failures >= limits.breakerFailures;
       if (probing) compartment.probing = true;
       try {

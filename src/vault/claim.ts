@@ -4,6 +4,7 @@ import { abandonAttempts, insertAttempt } from '../storage/attempts.ts';
 import { claimLease, type Lease, raiseDoubt } from '../storage/leases.ts';
 import { insertTokenRequest, lockBudget, pruneTokenRequests, recentTokenRequests } from '../storage/token-requests.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
+import { overlapMsOf } from './late-answer.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import type { SpoolHead } from './spool.ts';
 import { condemnUnreplayable } from './verdict.ts';
@@ -82,12 +83,10 @@ async function claim(
   const { row, definition, attemptId } = plan;
   const { tx, now } = change;
   const fence = await claimLease(tx, now, {
-    tenant: row.client_id,
-    grantId: row.id,
-    generation: row.generation,
+    seen: row,
     owner: context.owner.id,
     leaseMs: plan.leaseKind === 'strict' ? context.times.strictLeaseMs : context.times.renewedLeaseMs,
-    states: plan.recovering ? ['reauthorization_required'] : ['active', 'uncertain', 'suspect'],
+    overlapMs: overlapMsOf(context, definition),
   });
   if (fence === undefined) return 'taken';
   // Looked at once nobody else is asking: who finds the lease taken waits for what the last permitted request brings.

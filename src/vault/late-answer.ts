@@ -1,7 +1,25 @@
 import { GrantryError } from '../base/errors.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import type { AttemptRow } from '../storage/attempts.ts';
+import type { GrantRow } from '../storage/grants.ts';
 import type { VaultContext } from './context.ts';
+
+/** How long a spent token may be tried again, where it may for a while. */
+export function overlapMsOf(context: VaultContext, definition: ProviderDefinition): number | null {
+  const { rotation, overlapSeconds } = definition.refreshToken;
+  return rotation === 'timed_overlap' ? overlapSeconds * 1_000 * (context.world.timeScale ?? 1) : null;
+}
+
+/** How long the stored token, which may have been spent, may still be tried; null where no overlap was begun. */
+export async function overlapLeftMs(context: VaultContext, row: GrantRow): Promise<number | null> {
+  return row.overlap_until === null ? null : row.overlap_until - (await context.store.nowMs());
+}
+
+/** A back-off that does not outlast the overlap: what is left of it is halved with every try. */
+export function pauseInOverlap(context: VaultContext, pauseMs: number, leftMs: number | null): number {
+  if (leftMs === null || leftMs <= 0) return pauseMs;
+  return Math.round(Math.min(pauseMs, Math.max(context.times.retryBackOffMs / 2, leftMs / 2)));
+}
 
 /**
  * Keeps a spent token from being replayed when that could only do harm.
@@ -17,13 +35,13 @@ export async function waitForLateAnswer(
   definition: ProviderDefinition,
   prior: readonly AttemptRow[],
 ): Promise<void> {
-  const { rotation, overlapSeconds } = definition.refreshToken;
-  if (rotation !== 'timed_overlap') return;
+  const overlapMs = overlapMsOf(context, definition);
+  if (overlapMs === null) return;
   const pending = prior.filter((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
   if (pending.length === 0) return;
   const sentAt = pending.map((attempt) => attempt.started_at);
   const { answerDeadlineMs, marginMs } = context.times;
-  const overlapEndsAt = Math.min(...sentAt) + overlapSeconds * 1_000 * (context.world.timeScale ?? 1);
+  const overlapEndsAt = Math.min(...sentAt) + overlapMs;
   const answersEndAt = Math.max(...sentAt) + answerDeadlineMs + marginMs;
   const now = await context.store.nowMs();
   if (now < overlapEndsAt || now >= answersEndAt) return;

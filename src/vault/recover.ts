@@ -37,9 +37,12 @@ async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRo
   }
 }
 
-async function tryKept(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<RecoverReport> {
+async function tryKept(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
   let tried = 0;
-  for (const kept of await keptTokens(context, row)) {
+  for (const kept of await keptTokens(context, found)) {
+    // Read anew for each: the claim takes a row only as it was read, and a refusal changes it.
+    const row = tried === 0 ? found : await findGrant(context.store.db, key);
+    if (row?.state !== 'reauthorization_required') return { ...key, outcome: 'under_way', tried };
     tried += 1;
     try {
       const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>

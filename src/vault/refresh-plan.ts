@@ -14,7 +14,7 @@ import { compartmentOf } from './bulkhead.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { bringBackTail } from './failover.ts';
-import { waitForLateAnswer } from './late-answer.ts';
+import { overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
 import { openCandidate, openToken } from './tokens.ts';
@@ -74,8 +74,10 @@ export async function planRefresh(
   if (row.state === 'active') context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
 
   const definition = await context.providers.require(row.provider);
-  const token = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
-  if (token.candidateId === null && kept === undefined) await waitForLateAnswer(context, definition, prior);
+  const token: PickedToken = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
+  // A candidate waits for requests that were sent after the one which brought it: they may bring a newer one.
+  const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
+  if (kept === undefined) await waitForLateAnswer(context, definition, later);
   const client = await clientFor(context, definition, row, trial);
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
@@ -126,27 +128,35 @@ export interface KeptToken {
   readonly candidateId: string | null;
 }
 
+interface PickedToken extends KeptToken {
+  /** Of the attempt that brought a candidate. */
+  readonly fence?: number;
+}
+
 /**
  * The token to spend: the stored one, unless a candidate is newer.
  *
  * A candidate that came for the very token which is still stored is its successor. One that came for an older generation
  * may long be spent, and trying it could revoke the whole family: its turn comes only when the stored one was refused. So
  * it is with a successor when a later request was lost, while the provider still takes the stored token: that request may
- * have made a newer successor, and the stored token brings the newest of all.
+ * have made a newer successor, and the stored token brings the newest of all. Once its overlap is over it brings nothing,
+ * and sending it could revoke the family.
  */
 async function pickToken(
   context: VaultContext,
   row: GrantRow,
   known: { tenantKeys: PinnedTenant; prior: readonly AttemptRow[]; definition: ProviderDefinition },
-): Promise<KeptToken> {
-  const { tenantKeys, prior } = known;
+): Promise<PickedToken> {
+  const { tenantKeys } = known;
   const candidate = await newestCandidate(context.store.db, {
     tenant: row.client_id,
     grantId: row.id,
     authorizedGeneration: row.authorized_generation,
   });
-  if (candidate !== undefined && isCandidatesTurn(row, candidate, prior, known.definition)) {
-    return { refreshToken: new Secret(openCandidate(tenantKeys, candidate).refreshToken), candidateId: candidate.id };
+  const leftMs = await overlapLeftMs(context, row);
+  if (candidate !== undefined && isCandidatesTurn(row, candidate, { ...known, leftMs })) {
+    const refreshToken = new Secret(openCandidate(tenantKeys, candidate).refreshToken);
+    return { refreshToken, candidateId: candidate.id, fence: candidate.fence };
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) return { refreshToken: stored, candidateId: null };
@@ -156,14 +166,16 @@ async function pickToken(
 function isCandidatesTurn(
   row: GrantRow,
   candidate: CandidateRow,
-  prior: readonly AttemptRow[],
-  definition: ProviderDefinition,
+  known: { prior: readonly AttemptRow[]; definition: ProviderDefinition; leftMs: number | null },
 ): boolean {
   if (row.state === 'uncertain' && row.reason === storedRefused) return true;
   if (candidate.generation < row.generation) return false;
-  const { rotation } = definition.refreshToken;
+  const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;
-  return !prior.some((attempt) => attempt.fence > candidate.fence && ['open', 'unknown'].includes(attempt.outcome));
+  if (known.leftMs !== null && known.leftMs <= 0) return true;
+  return !known.prior.some(
+    (attempt) => attempt.fence > candidate.fence && ['open', 'unknown'].includes(attempt.outcome),
+  );
 }
 
 /**

@@ -8,6 +8,7 @@ import { type CallHealth, compartmentOf } from './bulkhead.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
+import { overlapLeftMs } from './late-answer.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
 import { heldBack, noSuchGrant } from './refusals.ts';
@@ -56,9 +57,10 @@ export async function refreshGrant(
     if (stands) throw held;
 
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
-    const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>
-      refreshRound(context, row, report, { trial }),
-    );
+    // Where an overlap is running out, the breaker's pause could cost the grant.
+    const urgent = ((await overlapLeftMs(context, row)) ?? 0) > 0;
+    const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { trial });
+    const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;
     if (outcome === 'taken') await waitForChange(context, row, giveUpAt);
   }

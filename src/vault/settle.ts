@@ -10,6 +10,7 @@ import type { Claim } from './claim.ts';
 import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
 import { condemned } from './condemned.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
+import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './late-answer.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import { mustReauthorize } from './refusals.ts';
 import { revokeOfGrant } from './revocations.ts';
@@ -81,12 +82,12 @@ export async function settleNotSent(
   claim: Claim,
   lapsed: boolean,
 ): Promise<boolean> {
+  const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
   await changing(context, async ({ tx, now }) => {
     await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', lapsed ? 'the lease ran out' : 'not reached'));
     await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
     if (lapsed) await releaseLease(tx, claim.lease);
-    else
-      await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', claim.backOffMs));
+    else await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
   });
   return lapsed;
 }
@@ -109,11 +110,14 @@ export async function settleLostAnswer(
     await settleNotSent(context, plan, claim, false);
     return cause;
   }
-  const { rotation, overlapSeconds } = plan.definition.refreshToken;
-  const rotates = rotation !== 'none';
+  const rotates = plan.definition.refreshToken.rotation !== 'none';
   const strict = plan.leaseKind === 'strict';
   const passedMs = context.world.monotonic() - claim.claimedAt;
-  const retryInMs = strict ? Math.max(0, context.times.strictLeaseMs - passedMs) : claim.backOffMs;
+  const overlapMs = overlapMsOf(context, plan.definition);
+  const leftMs = (await overlapLeftMs(context, plan.row)) ?? (overlapMs === null ? null : overlapMs - passedMs);
+  const retryInMs = strict
+    ? Math.max(0, context.times.strictLeaseMs - passedMs)
+    : pauseInOverlap(context, claim.backOffMs, leftMs);
   const at = isoNow(context);
   await changing(context, async (change) => {
     const { tx, now } = change;
@@ -125,7 +129,6 @@ export async function settleLostAnswer(
           retryInMs,
           keepLease: strict,
           at,
-          overlapInMs: rotation === 'timed_overlap' ? overlapSeconds * 1_000 - passedMs : null,
         }
       : unchanged(context, plan, claim, code, claim.backOffMs);
     const settled = await settleLease(tx, now, claim.lease, verdict);
@@ -201,7 +204,8 @@ async function settleFailure(
   const code = failureCodes[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
-  const retryInMs = outcome.retryAfterMs ?? throttledMs;
+  const retryInMs =
+    outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, await overlapLeftMs(context, plan.row));
   await changing(context, async ({ tx, now }) => {
     await finishAttempt(tx, now, attemptEnd(claim, 'failed', outcome.error));
     await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, code, retryInMs));

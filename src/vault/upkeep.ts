@@ -27,10 +27,10 @@ export async function claimDue(
     const left = limit - claimed.length;
     if (left <= 0) break;
     const { db, kind } = context.store;
-    const holdMs = context.times.workerHoldMs;
-    claimed.push(
-      ...(await claimDueGrants(db, kind, context.store.now(), { state, limit: left, holdMs, exceptProviders })),
-    );
+    const { workerHoldMs, doubtHoldMs } = context.times;
+    const holdMs = isDoubt(state) ? doubtHoldMs : workerHoldMs;
+    const claim = { state, limit: left, holdMs, doubtHoldMs, exceptProviders };
+    claimed.push(...(await claimDueGrants(db, kind, context.store.now(), claim)));
   }
   return claimed;
 }
@@ -79,8 +79,16 @@ async function forgetTokenRequests(context: VaultContext): Promise<void> {
   while ((await purgeTokenRequests(context.store.db, context.store.now(), { keptMs, limit })) === limit);
 }
 
-/** In use of late, or about to die of idleness. Everything else waits for somebody to ask for a token. */
+function isDoubt(state: GrantState): boolean {
+  return state === 'uncertain' || state === 'suspect';
+}
+
+/**
+ * In use of late, about to die of idleness, or left by a holder who died and may have spent its token. Everything else
+ * waits for somebody to ask for a token.
+ */
 async function isWanted(context: VaultContext, grant: DueGrant): Promise<boolean> {
+  if (grant.lease_owner !== null) return true;
   const now = await context.store.nowMs();
   if (grant.used_at !== null && now - grant.used_at < context.times.inUseMs) return true;
   const definition = await context.providers.require(grant.provider);
@@ -136,7 +144,9 @@ async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'
 }
 
 async function postpone(context: VaultContext, grant: DueGrant, error: GrantryError): Promise<void> {
-  const pauseMs = Math.max(error.retryAfterMs ?? 0, context.times.workerHoldMs);
+  const { workerHoldMs, doubtHoldMs } = context.times;
+  const holdMs = isDoubt(grant.state) || grant.lease_owner !== null ? doubtHoldMs : workerHoldMs;
+  const pauseMs = Math.max(error.retryAfterMs ?? 0, holdMs);
   await reschedule(context, grant, (await context.store.nowMs()) + pauseMs);
 }
 

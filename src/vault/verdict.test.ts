@@ -94,6 +94,18 @@ describe('a refusal', () => {
     expect(weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } }).state).toBe('reauthorization_required');
   });
 
+  it('inside the overlap of a spent token is looked at again while that lasts, and not without end', () => {
+    const lost = { rotation: 'timed_overlap', overlapLeftMs: 20_000, overlapPauseMs: 10_000 } as const;
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    const others = [attempt('unknown', 40_000), attempt('refused', 10_000)];
+    expect(weigh({ ...lost, row, others })).toMatchObject({ state: 'suspect', retryInMs: 10_000 });
+    expect(weigh({ ...lost, row, others, overlapLeftMs: 0 }).state).toBe('reauthorization_required');
+    const often = [...others, ...Array.from({ length: 5 }, () => attempt('refused', 5_000))];
+    expect(weigh({ ...lost, row, others: often }).state).toBe('reauthorization_required');
+    // Nothing was lost: the token is not a spent one.
+    expect(weigh({ ...lost, row }).state).toBe('reauthorization_required');
+  });
+
   it('that is not believed because of the others is tried again before those are forgotten', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
     const verdict = weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } });
@@ -118,6 +130,8 @@ function weigh(evidence: { rotation: Rotation; row?: Partial<GrantRow> } & Parti
     nowMs,
     flightMs: 100_000,
     confirmMs: 30_000,
+    overlapLeftMs: null,
+    overlapPauseMs: 30_000,
     provider: { tried: 1, refused: 1 },
     windowMs: 300_000,
     suspendedMsMax: 3_600_000,

@@ -6,10 +6,14 @@ import type { GrantRow } from '../storage/grants.ts';
 import { type GrantVerdict, settleLease } from '../storage/leases.ts';
 import { condemned } from './condemned.ts';
 import { type ChangeTransaction, isoNow, type VaultContext } from './context.ts';
+import { pauseInOverlap } from './late-answer.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 
 /** Why a grant is uncertain whose stored token was refused while candidates are left: those have their turn. */
 export const storedRefused = 'stored_refused';
+
+/** A refusal inside the overlap is looked at again this often. */
+const overlapRefusalsMax = 6;
 
 /** What a refusal means, seen with everything else that is known. */
 export interface RefusalEvidence {
@@ -26,6 +30,10 @@ export interface RefusalEvidence {
   /** How long an open attempt may still bring an answer. */
   readonly flightMs: number;
   readonly confirmMs: number;
+  /** When a refusal inside that time is looked at again. */
+  readonly overlapPauseMs: number;
+  /** How long the provider should still take the stored token, although it was spent; null where no overlap was begun. */
+  readonly overlapLeftMs: number | null;
   /** How many grants of this provider were tried of late, and how many of them were refused. */
   readonly provider: { readonly tried: number; readonly refused: number };
   readonly windowMs: number;
@@ -66,7 +74,12 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
   }
-  if (row.state !== 'suspect') return { state: 'suspect', reason, retryInMs: evidence.confirmMs };
+  // Inside the overlap a refusal contradicts what the provider promises: it is believed only when it is said often.
+  const inOverlap = lost && (evidence.overlapLeftMs ?? 0) > 0;
+  const refusals = others.filter((attempt) => attempt.outcome === 'refused').length;
+  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {
+    return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : evidence.confirmMs };
+  }
   // A provider that refuses a good part of all grants has an incident, or our app has: no grant dies of that.
   const { tried, refused } = evidence.provider;
   const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
@@ -93,6 +106,7 @@ export async function judgeRefusal(
   const candidate = await newestCandidate(tx, { ...grant, authorizedGeneration: row.authorized_generation });
   const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
   const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
+  const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
   const verdict = plan.recovering
     ? stillCondemned(row)
     : weighRefusal({
@@ -104,6 +118,8 @@ export async function judgeRefusal(
         nowMs,
         flightMs: context.times.answerDeadlineMs + context.times.marginMs,
         confirmMs: context.times.suspectConfirmMs,
+        overlapLeftMs: leftMs,
+        overlapPauseMs: pauseInOverlap(context, context.times.suspectConfirmMs, leftMs),
         provider: await countRefusals(tx, now, row.provider, context.times.verdictWindowMs),
         windowMs: context.times.verdictWindowMs,
         suspendedMsMax: context.times.verdictSuspendedMsMax,

@@ -147,12 +147,16 @@ describe('on SQLite', () => {
     const late = codeOf(slow.vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     slow.world.freeze();
-    // The provider refuses what the others send, twice: they must believe that the grant is over.
-    bench.simulator.addFault({ endpoint: 'token', times: 2, effect: { kind: 'error', error: 'invalid_grant' } });
+    // The provider refuses what the others send, again and again: they must believe that the grant is over.
+    bench.simulator.addFault({ endpoint: 'token', times: 9, effect: { kind: 'error', error: 'invalid_grant' } });
     await bench.jump(5_000);
     expect(await codeOf(other.vault.getAccessToken(key))).toBe('refresh_uncertain');
-    await bench.jump(31_000);
-    expect(await codeOf(other.vault.getAccessToken(key))).toBe('reauthorization_required');
+    for (let tries = 0; (await bench.row(key)).state !== 'reauthorization_required' && tries < 8; tries += 1) {
+      await bench.jump(31_000);
+      await codeOf(other.vault.getAccessToken(key));
+    }
+    expect((await bench.row(key)).state).toBe('reauthorization_required');
+    bench.simulator.clearFaults();
     slow.world.thaw();
     await late;
     await until(async () => (await bench.row(key)).state !== 'reauthorization_required', 'the revival');

@@ -108,7 +108,7 @@ async function statement(kind: StoreKind, store: Store): Promise<{ text: string;
   return seen[0] ?? expect.unreachable('nothing was sent');
 }
 
-const claim = { state: 'active', limit: 32, holdMs: 120_000, exceptProviders: ['full'] } as const;
+const claim = { state: 'active', limit: 32, holdMs: 120_000, doubtHoldMs: 10_000, exceptProviders: ['full'] } as const;
 
 async function expectQuick(store: Store, kind: StoreKind): Promise<void> {
   const started = performance.now();
