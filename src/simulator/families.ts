@@ -87,12 +87,16 @@ export interface Mint {
 /** Old spent tokens of one family that are remembered, so that a replay is told from a value nobody ever made. */
 const spentKeptPerFamily = 2_000;
 
+const replacedByNewer = 'a newer successor replaced it';
+
 /** Spends a refresh token by the server's rule. The family's and the token's fate is decided here and nowhere else. */
 export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): Spend {
   const replay = token.spentAt !== null;
   const death = deathOf(token, mint, now);
   if (death !== null) {
-    if (replay && mint.rule.kind !== 'none' && mint.rule.reuse === 'revokes_family') {
+    // RFC 9700 section 4.14.2: a token that was made invalid and is presented all the same ends everything.
+    const reuse = replay || token.dead === replacedByNewer;
+    if (reuse && mint.rule.kind !== 'none' && mint.rule.reuse === 'revokes_family') {
       revokeFamily(token.family, 'refresh token was used again');
     }
     return { kind: 'refused', reason: death, replay };
@@ -111,7 +115,7 @@ export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: rea
   const last = token.successors.at(-1);
   if (replay && mint.rule.replay === 'same' && last) return { kind: 'pair', pair: last, rotated: true, replay };
   if (replay && mint.rule.replay === 'newest_only')
-    for (const pair of token.successors) killTree(pair, 'a newer successor replaced it');
+    for (const pair of token.successors) killTree(pair, replacedByNewer);
   if (mint.rule.oldAccessTokenDies) killAccessOf(token, 'its pair was refreshed');
   token.spentAt ??= now;
   if (mint.rule.kind === 'strict') token.dead = 'it was used before';

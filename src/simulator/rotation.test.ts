@@ -111,6 +111,9 @@ describe('the rotation classes', () => {
     expect(simulator.isAlive(first.refresh ?? '')).toBe(false);
     expect(simulator.isAlive(second.refresh ?? '')).toBe(true);
     expect(await call(simulator, id, first.access ?? '')).toBe(401);
+    // Presented all the same, the replaced one ends everything.
+    expect((await refresh(simulator, id, first.refresh ?? '')).error).toBe('invalid_grant');
+    expect(simulator.isAlive(second.refresh ?? '')).toBe(false);
   });
 
   it.each(['access', 'refresh'] as const)(
