@@ -8,8 +8,16 @@ export interface KnownToken {
   readonly value: string;
   readonly family: string;
   readonly issuedAt: number;
+  /** It was never presented to the provider. */
+  isUnspent: boolean;
+  /** It came for this one. */
+  readonly parent: string | null;
   /** It arrived at a process of ours that lived. */
   delivered: boolean;
+  /** When it first did. */
+  deliveredAt: number;
+  /** Its answer reached nobody who could keep it. */
+  lost: boolean;
   /** It arrived, and the process that alone knew it died. */
   vanished: boolean;
   /** It was seen in a row or among the candidates. */
@@ -78,6 +86,8 @@ export class Judge {
   readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string }>();
   readonly #byFingerprint = new Map<string, string>();
   readonly #named = new Set<string>();
+  /** When the provider revoked a family because of what we sent. */
+  readonly #revokedAt = new Map<string, number>();
   #fingerprint: ((refreshToken: string) => string) | null = null;
 
   constructor(parts: {
@@ -146,12 +156,17 @@ export class Judge {
   }
 
   /** The provider made tokens for a grant. */
-  issued(grant: JudgedGrant, tokens: { refreshToken: string; accessToken: string; delivered: boolean }): void {
-    const { refreshToken, accessToken, delivered } = tokens;
+  issued(
+    grant: JudgedGrant,
+    tokens: { refreshToken: string; accessToken: string; delivered: boolean; spent: string | null },
+  ): void {
+    const { refreshToken, accessToken, delivered, spent } = tokens;
+    const parent = spent === null || spent === refreshToken ? undefined : grant.tokens.get(spent);
+    if (parent !== undefined) parent.isUnspent = false;
     if (accessToken !== '') this.#byAccess.set(accessToken, { grant, refresh: refreshToken });
     const known = grant.tokens.get(refreshToken);
     if (known !== undefined) {
-      known.delivered ||= delivered;
+      if (delivered) this.arrived(grant, refreshToken);
       return;
     }
     this.#byRefresh.set(refreshToken, grant);
@@ -161,7 +176,11 @@ export class Judge {
       value: refreshToken,
       family,
       issuedAt,
+      isUnspent: true,
+      parent: parent?.value ?? null,
       delivered,
+      deliveredAt: delivered ? issuedAt : Number.POSITIVE_INFINITY,
+      lost: false,
       vanished: false,
       stored: false,
     });
@@ -170,13 +189,42 @@ export class Judge {
   /** An answer with this token came to a process. */
   arrived(grant: JudgedGrant, refreshToken: string): void {
     const token = grant.tokens.get(refreshToken);
-    if (token !== undefined) token.delivered = true;
+    if (token === undefined) return;
+    token.delivered = true;
+    token.deliveredAt = Math.min(token.deliveredAt, this.#now());
+  }
+
+  /** The provider revoked everything of this family because of a request of ours. */
+  familyRevoked(family: string): void {
+    if (!this.#revokedAt.has(family)) this.#revokedAt.set(family, this.#now());
+  }
+
+  /**
+   * The provider's own book excuses a loss: the newest token that it made for the grant reached nobody, or reached somebody
+   * only after a family was revoked that nobody could know to be alive.
+   */
+  newestWasLost(grant: JudgedGrant): boolean {
+    const newest = [...grant.tokens.values()].findLast((token) => token.family === grant.family && token.isUnspent);
+    if (newest === undefined) return false;
+    const revokedAt = grant.family === null ? undefined : this.#revokedAt.get(grant.family);
+    return newest.lost || (revokedAt !== undefined && newest.deliveredAt > revokedAt);
+  }
+
+  /** The stored token was spent, nothing that came for it is kept, and the provider would still take it. */
+  isInOverlap(grant: JudgedGrant): boolean {
+    const { row } = grant;
+    if (row === null || !['active', 'uncertain', 'suspect'].includes(row.state)) return false;
+    const stored = row.fingerprint === null ? undefined : this.#byFingerprint.get(row.fingerprint);
+    const token = stored === undefined ? undefined : grant.tokens.get(stored);
+    if (token === undefined || token.isUnspent || !this.#simulator.isAlive(token.value)) return false;
+    return ![...grant.tokens.values()].some((each) => each.parent === token.value && each.stored);
   }
 
   /** An answer with this token will never come to anybody who can keep it. */
   lost(grant: JudgedGrant, refreshToken: string): void {
     const token = grant.tokens.get(refreshToken);
     if (token === undefined || token.stored) return;
+    token.lost = true;
     const before = grant.excuses.get('answer_lost') ?? Number.POSITIVE_INFINITY;
     grant.excuses.set('answer_lost', Math.min(before, token.issuedAt));
     this.#coverage.count('answers lost');
@@ -238,7 +286,7 @@ export class Judge {
     const token = grant.tokens.get(refreshToken);
     if (token === undefined) return;
     token.stored = true;
-    token.delivered = true;
+    this.arrived(grant, token.value);
     const authorized = before === null || row.authorizedGeneration !== before.authorizedGeneration;
     if (grant.family !== null && grant.family !== token.family && !authorized) {
       this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);
@@ -317,7 +365,7 @@ export class Judge {
     const token = value === undefined ? undefined : grant.tokens.get(value);
     if (token === undefined) return;
     token.stored = true;
-    token.delivered = true;
+    this.arrived(grant, token.value);
   }
 
   #nameNewTokens(): void {

@@ -134,6 +134,7 @@ export class Life implements Actor, PortProcess {
   async #fetch(url: string, init: WorldRequest): Promise<Response> {
     if (this.dead) return never();
     const { network } = this.#simulation;
+    network.asks(init);
     await this.sleep(network.connectMs());
     if (init.signal?.aborted === true) throw new NotSentError('aborted before the first byte');
     if (this.#simulation.strikes('refused_connection', 0.15)) throw new NotSentError('connection refused');

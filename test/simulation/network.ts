@@ -1,7 +1,7 @@
 import type { WorldRequest } from '../../src/base/world.ts';
 import { type FaultEffect, type Simulator } from '../../src/simulator/index.ts';
 import type { Dice } from './dice.ts';
-import type { JudgedGrant } from './judge.ts';
+import { type JudgedGrant, type KnownToken, nameOf } from './judge.ts';
 import type { Life } from './life.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -12,6 +12,15 @@ export interface Flight {
   readonly refreshToken: string;
   readonly sentAt: number;
   state: 'on its way' | 'answered' | 'over';
+}
+
+/** What a request is about. */
+interface About {
+  readonly grant: JudgedGrant | undefined;
+  /** It asks for tokens. */
+  readonly isToken: boolean;
+  /** The refresh token that it presents. */
+  readonly spent: string | null;
 }
 
 /** How long after its sender died a request may still arrive. Less than a renewed lease still lasts by then. */
@@ -27,6 +36,8 @@ const slowRequestMsMax = 40_000;
  */
 export class Network {
   readonly flights = new Set<Flight>();
+  /** When somebody last began to ask for new tokens of a grant, whatever became of it. */
+  readonly askedAt = new Map<JudgedGrant, number>();
   readonly #calls = new Set<Call>();
   /** Answers that arrived and are not known to be stored, by the life that has them. */
   readonly carried = new Map<
@@ -47,6 +58,13 @@ export class Network {
     return this.#dice.chance(0.02) ? this.#dice.between(500, 9_000) : this.#dice.between(1, 40);
   }
 
+  /** Somebody is about to connect. */
+  asks(init: WorldRequest): void {
+    if (typeof init.body !== 'string') return;
+    const grant = this.#grantOf(new URLSearchParams(init.body));
+    if (grant !== undefined) this.askedAt.set(grant, this.#simulation.scheduler.now);
+  }
+
   async send(life: Life, url: string, init: WorldRequest): Promise<Response> {
     const parameters = new URLSearchParams(typeof init.body === 'string' ? init.body : '');
     const grant = this.#grantOf(parameters);
@@ -64,7 +82,8 @@ export class Network {
         body: typeof init.body === 'string' ? init.body : null,
         redirect: 'manual',
       });
-      this.#carry(call, request, { grant, isToken: parameters.has('grant_type') });
+      const spent = parameters.get('refresh_token');
+      this.#carry(call, request, { grant, isToken: parameters.has('grant_type'), spent });
     });
   }
 
@@ -82,7 +101,7 @@ export class Network {
     this.#simulation.judge.died(carried);
   }
 
-  #carry(call: Call, request: Request, about: { grant: JudgedGrant | undefined; isToken: boolean }): void {
+  #carry(call: Call, request: Request, about: About): void {
     const { scheduler } = this.#simulation;
     const { life } = call;
     if (this.#strikes('reset_before', about.isToken)) {
@@ -102,18 +121,20 @@ export class Network {
   }
 
   /** The provider acts; what it says goes back, or gets lost. */
-  #process(call: Call, request: Request, about: { grant: JudgedGrant | undefined; isToken: boolean }): void {
+  #process(call: Call, request: Request, about: About): void {
     const { scheduler, judge, coverage } = this.#simulation;
     const effect = about.isToken ? this.#effectFor(about.grant) : null;
     const fault = effect === null ? null : this.#simulator.addFault({ endpoint: 'token', effect });
     let answered = false;
     const seen = this.#simulator.history.total;
+    const kept = about.grant === undefined ? [] : judge.livingTokens(about.grant);
     const act = async (): Promise<void> => {
       const response = await this.#simulator.fetch(request);
       const body = Buffer.from(await response.arrayBuffer());
       answered = true;
       if (fault !== null) this.#simulator.removeFault(fault);
       const tokens = this.#learn(about, body, seen);
+      if (about.grant !== undefined) this.#checkRevocation(about.grant, seen, kept);
       if (call.flight?.state === 'on its way') call.flight.state = 'answered';
       this.#answer(call, { status: response.status, headers: response.headers, body, tokens });
     };
@@ -135,7 +156,10 @@ export class Network {
       if (mayKill) excuses?.set('lied', scheduler.now);
       return { kind: 'error', error: 'invalid_grant' };
     }
-    if (this.#strikes('throttle', true, 0.06)) return { kind: 'throttle' };
+    if (this.#strikes('throttle', true, 0.06)) {
+      if (grant !== undefined) this.#simulation.chances.throttled(grant);
+      return { kind: 'throttle' };
+    }
     if (this.#strikes('status_before', true))
       return { kind: 'status', status: this.#dice.pick([500, 503]), when: 'before' };
     if (this.#strikes('status_after', true))
@@ -185,19 +209,27 @@ export class Network {
   }
 
   /** Which refresh token the provider made, by its own book: the answer may be replaced by a fault. */
-  #learn(
-    about: { grant: JudgedGrant | undefined; isToken: boolean },
-    body: Buffer,
-    seen: number,
-  ): { grant: JudgedGrant; refreshToken: string } | null {
+  #learn(about: About, body: Buffer, seen: number): { grant: JudgedGrant; refreshToken: string } | null {
     if (!about.isToken || about.grant === undefined) return null;
+    const { spent } = about;
     const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
     if (event?.outcome !== 'issued' || event.family === undefined) return null;
     const current = this.#simulator.currentRefreshToken(event.family);
     if (current === null) return null;
     const { judge } = this.#simulation;
-    judge.issued(about.grant, { refreshToken: current, accessToken: accessTokenIn(body), delivered: false });
+    judge.issued(about.grant, { refreshToken: current, accessToken: accessTokenIn(body), delivered: false, spent });
     return { grant: about.grant, refreshToken: current };
+  }
+
+  /** A family that a replay of ours revoked must be one of which no living token had come to us. */
+  #checkRevocation(grant: JudgedGrant, seen: number, kept: readonly KnownToken[]): void {
+    const { judge, plan } = this.#simulation;
+    const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
+    if (event?.outcome !== 'refused' || event.family === undefined) return;
+    if (this.#simulator.family(event.family)?.revoked !== null) judge.familyRevoked(event.family);
+    const killed = kept.filter(({ family, value }) => family === event.family && !this.#simulator.isAlive(value));
+    if (killed.length === 0 || plan.faults.disk > 0 || grant.excuses.has('wild')) return;
+    judge.violated(`a replay revoked ${nameOf(grant)}, of which a living token had arrived`);
   }
 
   #arrived(life: Life, tokens: { grant: JudgedGrant; refreshToken: string }): void {

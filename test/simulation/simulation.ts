@@ -6,6 +6,7 @@ import { openVault } from '../../src/vault/open.ts';
 import type { Vault } from '../../src/vault/types.ts';
 import { startWorkers } from '../../src/workers/workers.ts';
 import { Callers } from './callers.ts';
+import { Chances } from './chances.ts';
 import { Coverage } from './coverage.ts';
 import { Dice } from './dice.ts';
 import { Disk, spoolDirectory } from './disk.ts';
@@ -52,6 +53,7 @@ export class Simulation {
   readonly network: Network;
   readonly judge: Judge;
   readonly callers: Callers;
+  readonly chances: Chances;
   /** Authorization codes that are under way. */
   readonly codes = new Map<string, JudgedGrant>();
   readonly lives: (Life | undefined)[];
@@ -91,6 +93,7 @@ export class Simulation {
       now: () => this.scheduler.now,
     });
     this.callers = new Callers(this, this.#dice.fork());
+    this.chances = new Chances(this);
     this.lives = Array.from({ length: this.plan.processes });
   }
 
@@ -128,8 +131,8 @@ export class Simulation {
   }
 
   isSpooled(attemptId: string): boolean {
-    const names = this.disk.list(spoolDirectory);
-    return names.includes(`${attemptId}.answer`) || names.includes(`${attemptId}.saved`);
+    const endings = [`.${attemptId}.answer`, `.${attemptId}.saved`];
+    return this.disk.list(spoolDirectory).some((name) => endings.some((ending) => name.endsWith(ending)));
   }
 
   async run(seed: number): Promise<RunResult> {
@@ -137,6 +140,7 @@ export class Simulation {
       await this.#prepare();
       const operator = new Operator(this, this.#dice.fork());
       operator.plan();
+      this.chances.watch();
       await this.scheduler.runUntil(this.scheduler.now + this.plan.chaosMs, () => this.judge.violations.length > 0);
       if (this.judge.violations.length === 0) await this.#heal();
     } finally {
@@ -217,7 +221,7 @@ export class Simulation {
       user: 'user@us.example',
       scopes: ['read'],
     });
-    this.judge.issued(grant, { refreshToken, accessToken, delivered: true });
+    this.judge.issued(grant, { refreshToken, accessToken, delivered: true, spent: null });
     return {
       refreshToken,
       accessToken,

@@ -3,7 +3,7 @@ import { type JudgedGrant, nameOf } from './judge.ts';
 import type { Life } from './life.ts';
 import type { Simulation } from './simulation.ts';
 
-/** Replies of a grant that may yet change: worth another try. */
+/** Replies of a grant that may yet change, as is any that says when to come again: worth another try. */
 const passing = new Set(['refresh_uncertain', 'provider_throttled', 'provider_unavailable', 'storage_unavailable']);
 const triesMax = 60;
 /** How long the healed world may need to replay a spent token inside its overlap. */
@@ -58,7 +58,7 @@ async function probe(simulation: Simulation, life: Life, grant: JudgedGrant): Pr
     } catch (error) {
       if (!(error instanceof GrantryError)) throw error;
       last = error.code;
-      if (!passing.has(error.code)) return last;
+      if (!passing.has(error.code) && error.retryAfterMs === undefined) return last;
       await life.sleep((error.retryAfterMs ?? 1_000) + 100);
     }
   }
@@ -107,6 +107,9 @@ function checkLoss(simulation: Simulation, grant: JudgedGrant): void {
     coverage.count('grants that a user revoked');
     return;
   }
+  const kept = judge.livingTokens(grant).length;
+  if (kept > 0 && simulation.plan.faults.disk === 0)
+    judge.violated(`I2: a living token of ${nameOf(grant)} had arrived, and is kept nowhere`);
   const reason = grant.row?.reason ?? '-';
   if (!isExcused(simulation, grant)) {
     judge.violated(`grant lost: ${nameOf(grant)} (${reason}); excuses: ${[...excuses.keys()].join(', ') || 'none'}`);
@@ -119,13 +122,13 @@ function checkLoss(simulation: Simulation, grant: JudgedGrant): void {
 
 /** What the provider's rotation class cannot promise (see docs/reliability.md). */
 function isExcused(simulation: Simulation, grant: JudgedGrant): boolean {
-  const lostAt = grant.excuses.get('answer_lost');
   const profile = simulation.plan.profiles.find(({ id }) => id === grant.provider);
   if (profile === undefined) return false;
   const { kind, overlapSeconds } = profile.rotation;
   if (kind === 'none' || kind === 'retire_on_use') return false;
   if (grant.excuses.has('wild')) return true;
-  if (lostAt === undefined) return false;
-  if (kind === 'strict' || grant.provider === 'overlap_newest_only') return true;
-  return lostAt + overlapSeconds * 1_000 < simulation.healedAt + recoveryMs;
+  if (!simulation.judge.newestWasLost(grant)) return false;
+  const lostAt = grant.excuses.get('answer_lost');
+  if (kind === 'strict') return true;
+  return lostAt !== undefined && lostAt + overlapSeconds * 1_000 < simulation.healedAt + recoveryMs;
 }

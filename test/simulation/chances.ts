@@ -1,0 +1,71 @@
+import { type JudgedGrant, nameOf } from './judge.ts';
+import type { Life } from './life.ts';
+import type { Simulation } from './simulation.ts';
+
+const tickMs = 1_000;
+/** Lease, workers' pause, the hold of a worker that died, and the longest back-off that an overlap of a minute allows. */
+const patienceMs = 20_000;
+const throttledMs = 30_000;
+
+/**
+ * Watches grants whose newest token was lost while the provider would still take the one before: as long as some process
+ * can ask, and the provider answers, somebody must ask again. What is lost in the end was lost in spite of that.
+ */
+export class Chances {
+  readonly #simulation: Simulation;
+  readonly #missedMs = new Map<JudgedGrant, number>();
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
+  }
+
+  watch(): void {
+    const { plan, judge, scheduler } = this.#simulation;
+    const overlapping = judge.grants.filter((grant) => this.#overlaps(grant));
+    // Wild clocks and slow machines keep no times.
+    if (overlapping.length === 0 || plan.faults.wild_clock_jump > 0 || plan.slowness > 1) return;
+    const tick = (): void => {
+      const able = !this.#simulation.isLying() && this.#simulation.lives.some((life) => this.#isAble(life));
+      for (const grant of overlapping) this.#look(grant, able);
+      scheduler.after(tickMs, null, 'the judge looks', tick);
+    };
+    tick();
+  }
+
+  /** A throttle without a word on its length is obeyed for half of what is left of the overlap. */
+  throttled(grant: JudgedGrant): void {
+    this.#missedMs.set(grant, -throttledMs);
+  }
+
+  #look(grant: JudgedGrant, able: boolean): void {
+    const { judge } = this.#simulation;
+    const missedMs = this.#missedMs.get(grant) ?? 0;
+    if (!able || !judge.isInOverlap(grant) || this.#isAsked(grant)) {
+      this.#missedMs.set(grant, Math.min(0, missedMs));
+      return;
+    }
+    this.#missedMs.set(grant, missedMs + tickMs);
+    if (missedMs + tickMs <= patienceMs) return;
+    judge.violated(`nobody asked again for ${nameOf(grant)} while its overlap was running out`);
+  }
+
+  /** Its workers run, and its database answers. */
+  #isAble(life: Life | undefined): boolean {
+    if (life === undefined || life.dead || life.paused || life.closing) return false;
+    return life.workers !== undefined && life.storeDownUntil <= this.#simulation.scheduler.now;
+  }
+
+  /** Somebody asked since the last look, or waits for an answer. */
+  #isAsked(grant: JudgedGrant): boolean {
+    const { network, scheduler } = this.#simulation;
+    if (scheduler.now - (network.askedAt.get(grant) ?? Number.NEGATIVE_INFINITY) <= tickMs) return true;
+    return [...network.flights].some(
+      (flight) => flight.grant === grant && flight.state !== 'over' && !flight.life.dead && !flight.life.paused,
+    );
+  }
+
+  #overlaps(grant: JudgedGrant): boolean {
+    const { rotation } = this.#simulation.plan.profiles.find(({ id }) => id === grant.provider) ?? {};
+    return rotation?.kind === 'timed_overlap' && rotation.overlapSeconds <= 60;
+  }
+}
