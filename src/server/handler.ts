@@ -9,6 +9,7 @@ import { describeRoutes } from './openapi.ts';
 import { problemHeaders, problemOf, problemResponse } from './problem.ts';
 import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
+import { openRoutes } from './routes/open.ts';
 import { mountTokenExchange } from './routes/token-exchange.ts';
 import { mountStatus } from './status-routes.ts';
 
@@ -41,7 +42,7 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
 function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   const app = new Hono({ strict: true });
   const description = JSON.stringify(
-    describeRoutes(routes, { version: options.version, publicUrl: context.publicUrl }),
+    describeRoutes([...routes, ...openRoutes], { version: options.version, publicUrl: context.publicUrl }),
   );
   mountStatus(app, context, { draining: options.draining, description });
   mountTokenExchange(app, context);

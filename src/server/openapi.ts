@@ -4,6 +4,11 @@ import { problemSchema } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
+/** A route as it is described: `open` ones take no API key in their header. */
+export type DescribedRoute = Omit<RouteShape, 'action'> & {
+  readonly action: RouteShape['action'] | 'open';
+};
+
 /** What the description of a server is made of besides the routes. */
 export interface DescriptionOptions {
   readonly version: string;
@@ -11,7 +16,7 @@ export interface DescriptionOptions {
 }
 
 /** The routes as an OpenAPI 3.1 document; it is made of the shapes that the routes parse with. */
-export function describeRoutes(routes: readonly RouteShape[], options: DescriptionOptions): Json {
+export function describeRoutes(routes: readonly DescribedRoute[], options: DescriptionOptions): Json {
   const schemas = new Map<string, Json>();
   const paths: Record<string, Json> = {};
   for (const route of routes) {
@@ -37,7 +42,8 @@ export function describeRoutes(routes: readonly RouteShape[], options: Descripti
   };
 }
 
-function operation(route: RouteShape, schemas: Map<string, Json>): Json {
+function operation(route: DescribedRoute, schemas: Map<string, Json>): Json {
+  const body = route.streamed ?? { contentType: 'application/json', schema: route.body };
   const parameters = [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')];
   const answers = Object.entries(route.answers).map(([status, answer]) => [status, answerOf(answer, schemas)]);
   return {
@@ -45,11 +51,11 @@ function operation(route: RouteShape, schemas: Map<string, Json>): Json {
     summary: route.summary,
     tags: [route.tag],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(route.body === undefined
+    ...(body.schema === undefined
       ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: refer(route.body, schemas) } } } }),
+      : { requestBody: { required: true, content: { [body.contentType]: { schema: refer(body.schema, schemas) } } } }),
     responses: { ...Object.fromEntries(answers), default: { $ref: '#/components/responses/Problem' } },
-    'x-grantry-action': route.action,
+    ...(route.action === 'open' ? { security: [] } : { 'x-grantry-action': route.action }),
   };
 }
 
@@ -102,7 +108,7 @@ function moved(json: unknown): Json {
   return parsed;
 }
 
-function operationId({ method, path }: RouteShape): string {
+function operationId({ method, path }: DescribedRoute): string {
   const words = path.split(/[^A-Za-z0-9]+/).filter((word) => word !== '' && word !== 'v1');
   return [method, ...words]
     .map((word, index) => (index === 0 ? word : word[0]?.toUpperCase() + word.slice(1)))

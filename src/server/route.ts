@@ -41,6 +41,8 @@ export interface RouteShape {
   readonly params?: Fields | undefined;
   readonly query?: Fields | undefined;
   readonly body?: z.ZodType | undefined;
+  /** A body that the handler reads itself, as it arrives. */
+  readonly streamed?: { readonly contentType: string; readonly schema: z.ZodType };
   readonly answers: Readonly<Record<number, AnswerShape>>;
 }
 

@@ -53,7 +53,7 @@ export interface Answered {
   readonly url: string;
   readonly redirect_uri: string;
   readonly secrets: readonly string[];
-  readonly paths: Readonly<Record<string, unknown>>;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
 }
 
 export async function makeServerBench(options: ServerBenchOptions = {}): Promise<ServerBench> {
@@ -127,7 +127,7 @@ export class ServerBench implements AsyncDisposable {
       ...(body === undefined ? {} : { body: raw ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    const json = response.headers.get('content-type')?.endsWith('json') === true && text !== '';
+    const json = /^application\/(?:problem\+)?json$/.test(response.headers.get('content-type') ?? '') && text !== '';
     return { status: response.status, headers: response.headers, body: JSON.parse(json ? text : '{}'), text };
   }
 

@@ -36,6 +36,7 @@ export const importRoutes: readonly Route[] = [
       summary: 'Store many grants: NDJSON, each line a PUT body with tenant, provider and account; a result per line',
       tag: 'Grants',
       action: 'operate',
+      streamed: { contentType: 'application/x-ndjson', schema: lineSchema },
       answers: {
         200: {
           description: 'One result per line, in the order in which they were stored; a bad line stops no other',
