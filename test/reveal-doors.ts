@@ -18,6 +18,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/requests.ts': 'puts code, verifier and refresh token into the form body',
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
   'src/vault/apps.ts': 'checks and seals the client secrets of an app',
+  'src/vault/connect-completion.ts': 'packs tokens that wait for a completion code to be sealed, and unpacks them',
   'src/vault/hand-out.ts': 'hands the access token to the caller',
   'src/vault/checks.ts': 'checks a token that was handed in',
   'src/vault/health.ts': 'asks the grant’s own API whether it takes a token',

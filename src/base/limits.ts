@@ -46,6 +46,12 @@ const baseTimes = {
   scrubWaitMs: 60_000,
   /** Authorization request until callback. */
   authorizationMs: 600_000,
+  /** A connect link until its button is pressed. */
+  connectLinkMs: 1_800_000,
+  /** Tokens of a connect session wait this long for the completion code. */
+  connectCompletionMs: 600_000,
+  /** What became of a connect session can be asked for this long after its end. */
+  connectKeptMs: 86_400_000,
   /** A token obtained this recently satisfies any minimum validity. */
   justRefreshedMs: 60_000,
   /** How long a breaker stays open the first time. */
@@ -140,6 +146,12 @@ export const limits = {
   /** Token requests that one statement forgets. */
   tokenRequestsPurged: 500,
   pageItemsMax: 500,
+  /** How often the button of one connect link may be pressed. */
+  connectStartsMax: 20,
+  /** Connect sessions that one statement looks at. */
+  connectBatch: 50,
+  /** A name for the tenant's user, as its backend knows it. */
+  userCharsMax: 256,
   /** Tenants or providers that one API key names. */
   apiKeyNamesMax: 1_000,
   /** An API key as it may be sent. */

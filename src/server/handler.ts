@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { mountConnect } from './connect/routes.ts';
 import type { ServerContext } from './context.ts';
 import { answerHot, matchHot } from './hot-route.ts';
 import { describeRoutes } from './openapi.ts';
-import { problemHeaders, problemOf, problemResponse } from './problem.ts';
+import { knownError, problemHeaders, problemOf, problemResponse } from './problem.ts';
 import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
 import { openRoutes } from './routes/open.ts';
@@ -34,7 +35,7 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
       return;
     }
     answerHot(context, hot, request, response).catch((error: unknown) =>
-      sendProblem(response, knownError(context, error)),
+      sendProblem(response, knownError(context.logger, error)),
     );
   };
 }
@@ -46,9 +47,10 @@ function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   );
   mountStatus(app, context, { draining: options.draining, description });
   mountTokenExchange(app, context);
+  mountConnect(app, context);
   mount(app, context, routes);
   app.notFound((request) => notFound(app, request.req.path, request.req.method));
-  app.onError((error) => problemResponse(knownError(context, error)));
+  app.onError((error) => problemResponse(knownError(context.logger, error)));
   return app;
 }
 
@@ -79,17 +81,6 @@ function refusedOutright(request: IncomingMessage): { error: GrantryError; statu
     return { error: new GrantryError('invalid_request', 'The request names no path of this server.'), status: 400 };
   }
   return null;
-}
-
-function knownError(context: ServerContext, error: unknown): GrantryError {
-  if (isGrantryError(error)) {
-    if (error.code === 'internal') context.logger.error('a request met a defect', { detail: error.message });
-    return error;
-  }
-  // The thing itself may hold a secret: its kind is what the log gets.
-  const kind = error instanceof Error ? error.constructor.name : typeof error;
-  context.logger.error('a request met a defect', { kind });
-  return new GrantryError('internal', 'Something went wrong inside Grantry.');
 }
 
 export function sendProblem(response: ServerResponse, error: GrantryError, status?: number): void {

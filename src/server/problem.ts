@@ -1,4 +1,5 @@
-import { errorCodes, type GrantryError, type GrantryErrorCode } from '../base/errors.ts';
+import { errorCodes, GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 
 /** An error as RFC 9457 writes it. Neither a cause nor a stack is ever part of it. */
 export interface Problem {
@@ -53,6 +54,18 @@ export function problemOf(error: GrantryError, status: number = errorCodes[error
 export function retryAfterSeconds(error: GrantryError): number | undefined {
   if (error.retryAfterMs !== undefined) return Math.max(1, Math.ceil(error.retryAfterMs / 1_000));
   return error.retryable ? 1 : undefined;
+}
+
+/** What may be said of a failure; a defect of ours is logged. */
+export function knownError(logger: Logger, error: unknown): GrantryError {
+  if (isGrantryError(error)) {
+    if (error.code === 'internal') logger.error('a request met a defect', { detail: error.message });
+    return error;
+  }
+  // The thing itself may hold a secret: its kind is what the log gets.
+  const kind = error instanceof Error ? error.constructor.name : typeof error;
+  logger.error('a request met a defect', { kind });
+  return new GrantryError('internal', 'Something went wrong inside Grantry.');
 }
 
 /** The headers that go with a problem. */

@@ -216,3 +216,54 @@ export const adoptSchema = z
     ),
   })
   .meta({ id: 'Adoption' });
+
+export const connectInputSchema = z
+  .strictObject({
+    tenant: nameSchema,
+    provider: providerIdSchema,
+    app: nameSchema.optional(),
+    account: nameSchema.optional(),
+    scopes: z.array(z.string().max(limits.scopeCharsMax)).max(limits.scopesMax).optional(),
+    return_to: z.string().max(limits.urlCharsMax).optional().describe("An entry of the app's list, letter by letter"),
+    user: z
+      .string()
+      .min(1)
+      .max(limits.userCharsMax)
+      .optional()
+      .describe('Who is to come back, as the backend at return_to names its user'),
+  })
+  .meta({ id: 'ConnectSessionInput' });
+
+export const newConnectSchema = z
+  .object({ id: z.string(), url: z.string().describe("For the tenant's user"), expires_at: time })
+  .meta({ id: 'NewConnectSession' });
+
+const scopeList = z.array(z.string());
+
+export const connectSessionSchema = z
+  .object({
+    id: z.string(),
+    tenant: z.string(),
+    provider: z.string(),
+    account: z.string(),
+    app: z.string(),
+    scopes: scopeList.describe('Asked for'),
+    return_to: z.string().nullable(),
+    user: z.string().nullable(),
+    state: z.enum(['open', 'started', 'pending', 'completed', 'failed', 'expired']),
+    error: z.string().nullable().describe('What went wrong last'),
+    granted_scopes: scopeList.nullable(),
+    narrower: scopeList.nullable().describe('Asked for and not granted'),
+    wider: scopeList.nullable().describe('Granted and not asked for'),
+    created_at: time,
+    expires_at: time,
+    completed_at: time.nullable(),
+  })
+  .meta({ id: 'ConnectSession' });
+
+export const completeInputSchema = z
+  .strictObject({
+    completion_code: z.string().min(1).max(limits.nameCharsMax),
+    user: z.string().min(1).max(limits.userCharsMax).optional(),
+  })
+  .meta({ id: 'CompleteConnectSession' });

@@ -134,11 +134,25 @@ export interface AuthorizationTable {
   scopes: string;
   dc: string | null;
   issuer: string | null;
+  /** A hash of where the provider was when this was asked: an answer goes nowhere else. */
+  provider_hash: string;
   connect_session_id: string | null;
   created_at: number;
   expires_at: number;
   used_at: number | null;
 }
+
+/**
+ * A connect session's states.
+ *
+ * - `open`: the link was given out, and nobody has pressed its button.
+ * - `started`: a browser is bound to it and was sent to the provider. A decline or a failure leaves it here, to try again.
+ * - `exchanging`: the browser came back, and the code is being exchanged.
+ * - `pending`: the tokens wait, sealed, for the completion code.
+ * - `completed`: the grant is stored.
+ * - `failed`: it ended without a grant, for the reason in `error`.
+ */
+export type ConnectSessionState = 'open' | 'started' | 'exchanging' | 'pending' | 'completed' | 'failed';
 
 export interface ConnectSessionTable {
   id: string;
@@ -151,11 +165,18 @@ export interface ConnectSessionTable {
   scopes: string;
   return_to: string | null;
   user_id: string | null;
+  /** Of the browser that pressed the button first. */
   browser_hash: string | null;
   completion_hash: string | null;
   /** Sealed tokens that wait for the completion code. */
   pending: string | null;
-  state: string;
+  state: ConnectSessionState;
+  /** What went wrong last, by a code. */
+  error: string | null;
+  /** JSON object: what the provider granted, beside what was asked for. */
+  granted: string | null;
+  /** How often the button was pressed. */
+  starts: number;
   created_at: number;
   expires_at: number;
   completed_at: number | null;
@@ -205,7 +226,8 @@ export interface CandidateTable {
 export interface RevocationTable {
   id: string;
   client_id: string;
-  grant_id: string;
+  /** Null for tokens that never became a grant's. */
+  grant_id: string | null;
   provider: string;
   account: string;
   app: string | null;

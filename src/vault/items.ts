@@ -1,3 +1,4 @@
+import type { ConnectSession } from './connect-sessions.ts';
 import type { AccessToken, AdoptReport, ApiKey, App, Grant, HealthReport, RecoverReport } from './types.ts';
 
 /** A token as `--json` and the HTTP route show it. */
@@ -96,6 +97,28 @@ export function apiKeyItem(key: ApiKey): Record<string, unknown> {
     created_at: iso(key.createdAt),
     expires_at: iso(key.expiresAt),
     last_used_at: iso(key.lastUsedAt),
+  };
+}
+
+/** A connect session as the HTTP routes show it: neither its link nor its code. */
+export function connectSessionItem(session: ConnectSession): Record<string, unknown> {
+  return {
+    id: session.id,
+    tenant: session.tenant,
+    provider: session.provider,
+    account: session.account,
+    app: session.app,
+    scopes: session.scopes,
+    return_to: session.returnTo,
+    user: session.user,
+    state: session.state,
+    error: session.error,
+    granted_scopes: session.granted?.scopes ?? null,
+    narrower: session.granted?.narrower ?? null,
+    wider: session.granted?.wider ?? null,
+    created_at: iso(session.createdAt),
+    expires_at: iso(session.expiresAt),
+    completed_at: iso(session.completedAt),
   };
 }
 

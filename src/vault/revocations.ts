@@ -25,11 +25,16 @@ const pauseMsMax = 6 * 3_600_000;
 /** While one process tries, others leave the entry alone. */
 const holdMs = 120_000;
 
+/** Whose token is to be revoked: a grant's, or with `id` null that of a connect session that never became one. */
+export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> & {
+  readonly id: string | null;
+};
+
 /** Puts a refresh token into the queue of those to revoke, sealed; in the transaction that ends its use. */
 export async function queueRevocation(
   context: VaultContext,
   change: ChangeTransaction,
-  row: GrantRow,
+  row: Revocable,
   token: { refreshToken: Secret; tenantKeys: PinnedTenant },
 ): Promise<void> {
   const id = newUuid(context.world);

@@ -1,4 +1,5 @@
 import { countOpenAuthorizations } from '../storage/authorizations.ts';
+import { countPendingConnectSessions } from '../storage/connect-sessions.ts';
 import { countGrantsOfTenant } from '../storage/grants.ts';
 import { countRevocationsOfTenant } from '../storage/revocations.ts';
 import { deleteTenantKeys, lockTenantKeys } from '../storage/tenant-keys.ts';
@@ -14,6 +15,8 @@ import type { VaultContext } from './context.ts';
 export async function shredTenantIfEmpty(context: VaultContext, tenant: string): Promise<boolean> {
   const shredded = await context.store.transaction(async (tx) => {
     await lockTenantKeys(tx, context.store.kind, tenant);
+    // First: what waits here becomes a grant or a revocation in one step, and one of the three is seen.
+    if ((await countPendingConnectSessions(tx, tenant)) > 0) return false;
     if ((await countGrantsOfTenant(tx, tenant)) > 0) return false;
     if ((await countRevocationsOfTenant(tx, tenant)) > 0) return false;
     if ((await countOpenAuthorizations(tx, context.store.now(), tenant)) > 0) return false;

@@ -48,6 +48,8 @@ export interface StoreOptions {
   readonly appLater?: boolean;
   /** Leaves whatever is stored under the key as it is, a tombstone too. */
   readonly onlyNew?: boolean;
+  /** Runs in the transaction that stores the tokens; what it throws undoes all of it. */
+  readonly within?: (change: ChangeTransaction) => Promise<void>;
 }
 
 /** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
@@ -76,7 +78,7 @@ export async function putAuthorization(
   context: VaultContext,
   key: CheckedKey,
   authorization: NewAuthorization,
-  options: Pick<StoreOptions, 'onlyNew'> = {},
+  options: Pick<StoreOptions, 'onlyNew' | 'within'> = {},
 ): Promise<Grant> {
   await fingerprinter(context);
   for (let tries = 0; tries < triesMax; tries += 1) {
@@ -109,6 +111,7 @@ export async function putAuthorization(
             })
           : await replaceAuthorization(tx, now, old, { ...columns, ...sealed, generation });
       if (!written) return false;
+      await options.within?.(change);
       await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
       const fingerprint = columns.refresh_fingerprint;
       await recordStored(change, key, { id, generation, from: old?.state ?? null, fingerprint }, authorization);
@@ -260,6 +263,21 @@ async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secr
   return holders
     .filter((row) => row.id !== grant.id)
     .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }));
+}
+
+/**
+ * Makes sure that a new authorization can be kept: it brings a refresh token, or goes on with the one that its grant has.
+ *
+ * @throws {GrantryError} `authorization_failed`
+ */
+export async function assertKeepable(
+  context: VaultContext,
+  key: CheckedKey,
+  authorization: Pick<NewAuthorization, 'app' | 'refreshToken'>,
+): Promise<void> {
+  if (authorization.refreshToken !== null) return;
+  const old = await findGrant(context.store.db, key);
+  if (old === undefined || old.app !== authorization.app || old.refresh_token === null) throw noRefreshToken(key);
 }
 
 function noRefreshToken(key: CheckedKey): GrantryError {

@@ -2,10 +2,12 @@ import { type GrantryError, isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { purgeAuthorizations } from '../storage/authorizations.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
+import { purgeConnectSessions } from '../storage/connect-sessions.ts';
 import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../storage/due.ts';
 import type { GrantState } from '../storage/schema.ts';
 import { purgeTokenRequests } from '../storage/token-requests.ts';
 import { hasSecondChances, nextChanceInMs } from './condemned.ts';
+import { discardUnclaimed } from './connect-completion.ts';
 import { changing, isoNow, type VaultContext } from './context.ts';
 import { idleDueAt } from './due.ts';
 import { bringBackTail } from './failover.ts';
@@ -67,8 +69,10 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
   if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+  await discardUnclaimed(context);
   await revokeDue(context);
   await purgeAuthorizations(context.store.db, context.store.now(), context.times.authorizationMs);
+  await purgeConnectSessions(context.store.db, context.store.now(), context.times.connectKeptMs);
   await forgetTokenRequests(context);
 }
 

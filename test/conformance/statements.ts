@@ -221,6 +221,7 @@ function authorization(state: string, lifeMs: number) {
     scopes: '["a"]',
     dc: 'eu',
     issuer: null,
+    provider_hash: 'h',
     connect_session_id: null,
     lifeMs,
   };

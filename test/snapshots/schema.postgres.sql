@@ -57,6 +57,7 @@ grantry_authorizations.redirect_uri text not null
 grantry_authorizations.scopes jsonb not null
 grantry_authorizations.dc text
 grantry_authorizations.issuer text
+grantry_authorizations.provider_hash text not null
 grantry_authorizations.connect_session_id text
 grantry_authorizations.created_at bigint not null
 grantry_authorizations.expires_at bigint not null
@@ -93,10 +94,14 @@ grantry_connect_sessions.browser_hash text
 grantry_connect_sessions.completion_hash text
 grantry_connect_sessions.pending text
 grantry_connect_sessions.state text not null
+grantry_connect_sessions.error text
+grantry_connect_sessions.granted jsonb
+grantry_connect_sessions.starts bigint not null
 grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
 grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (id)
+grantry_connect_sessions: grantry_connect_sessions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'started'::text, 'exchanging'::text, 'pending'::text, 'completed'::text, 'failed'::text])))
 grantry_connect_sessions: grantry_connect_sessions_tenant_id_key UNIQUE (client_id, id)
 CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
 CREATE UNIQUE INDEX grantry_connect_sessions_completion_key ON grantry_connect_sessions USING btree (completion_hash)
@@ -139,7 +144,7 @@ grantry_providers: grantry_providers_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX grantry_providers_pkey ON grantry_providers USING btree (id)
 grantry_revocations.id uuid not null
 grantry_revocations.client_id text not null
-grantry_revocations.grant_id uuid not null
+grantry_revocations.grant_id uuid
 grantry_revocations.provider text not null
 grantry_revocations.account text not null
 grantry_revocations.app text

@@ -51,6 +51,7 @@ CREATE TABLE "grantry_authorizations" ("state_hash" text not null primary key,
   "scopes" text not null,
   "dc" text,
   "issuer" text,
+  "provider_hash" text not null,
   "connect_session_id" text,
   "created_at" integer not null,
   "expires_at" integer not null,
@@ -83,9 +84,13 @@ CREATE TABLE "grantry_connect_sessions" ("id" text not null primary key,
   "completion_hash" text,
   "pending" text,
   "state" text not null,
+  "error" text,
+  "granted" text,
+  "starts" integer not null,
   "created_at" integer not null,
   "expires_at" integer not null,
-  "completed_at" integer) strict;
+  "completed_at" integer,
+  constraint "grantry_connect_sessions_state_check" check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))) strict;
 CREATE UNIQUE INDEX "grantry_connect_sessions_completion_key" on "grantry_connect_sessions" ("completion_hash");
 CREATE INDEX "grantry_connect_sessions_expires_at" on "grantry_connect_sessions" ("expires_at");
 CREATE UNIQUE INDEX "grantry_connect_sessions_tenant_id_key" on "grantry_connect_sessions" ("client_id", "id");
@@ -120,7 +125,7 @@ CREATE TABLE "grantry_providers" ("id" text not null primary key,
   "updated_at" integer not null) strict;
 CREATE TABLE "grantry_revocations" ("id" text not null primary key,
   "client_id" text not null,
-  "grant_id" text not null,
+  "grant_id" text,
   "provider" text not null,
   "account" text not null,
   "app" text,

@@ -1,5 +1,6 @@
 import type { Route } from '../route.ts';
 import { appRoutes } from './apps.ts';
+import { connectSessionRoutes } from './connect-sessions.ts';
 import { grantRoutes } from './grants.ts';
 import { importRoutes } from './import.ts';
 import { keyRoutes } from './keys.ts';
@@ -11,6 +12,7 @@ export const routes: readonly Route[] = [
   ...tokenRoutes,
   ...grantRoutes,
   ...importRoutes,
+  ...connectSessionRoutes,
   ...appRoutes,
   ...providerRoutes,
   ...keyRoutes,

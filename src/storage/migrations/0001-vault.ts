@@ -104,9 +104,16 @@ async function createConnectSessions(
     .addColumn('completion_hash', text)
     .addColumn('pending', text)
     .addColumn('state', text, (column) => column.notNull())
+    .addColumn('error', text)
+    .addColumn('granted', json)
+    .addColumn('starts', integer, (column) => column.notNull())
     .addColumn('created_at', integer, (column) => column.notNull())
     .addColumn('expires_at', integer, (column) => column.notNull())
     .addColumn('completed_at', integer)
+    .addCheckConstraint(
+      'grantry_connect_sessions_state_check',
+      sql`state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed')`,
+    )
     .modifyEnd(tableEnd)
     .execute();
   await db.schema
@@ -142,6 +149,7 @@ async function createAuthorizations(db: Kysely<Schema>, { text, integer, json, t
     .addColumn('scopes', json, (column) => column.notNull())
     .addColumn('dc', text)
     .addColumn('issuer', text)
+    .addColumn('provider_hash', text, (column) => column.notNull())
     .addColumn('connect_session_id', text)
     .addColumn('created_at', integer, (column) => column.notNull())
     .addColumn('expires_at', integer, (column) => column.notNull())
@@ -227,12 +235,13 @@ async function createCandidates(db: Kysely<Schema>, { uuid, text, integer, table
     .execute();
 }
 
+/** No grant: tokens of a connect session that nobody completed. */
 async function createRevocations(db: Kysely<Schema>, { uuid, text, integer, tableEnd }: ColumnTypes): Promise<void> {
   await db.schema
     .createTable('grantry_revocations')
     .addColumn('id', uuid, (column) => column.primaryKey().notNull())
     .addColumn('client_id', text, (column) => column.notNull())
-    .addColumn('grant_id', uuid, (column) => column.notNull())
+    .addColumn('grant_id', uuid)
     .addColumn('provider', text, (column) => column.notNull())
     .addColumn('account', text, (column) => column.notNull())
     .addColumn('app', text)

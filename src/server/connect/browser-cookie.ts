@@ -1,0 +1,39 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { newRandomText } from '../../base/ids.ts';
+import type { World } from '../../base/world.ts';
+
+/**
+ * The cookie by which a browser is known again when it comes back from the provider. Its prefix makes browsers refuse it from
+ * anything but this very host, over a connection that they trust: https, or this machine itself.
+ */
+const name = '__Host-grantry_browser';
+const lifeSeconds = 86_400;
+
+/** The secret in a request's cookie; `null` when there is none, or one that was not made here. */
+export function readBrowser(request: Request): string | null {
+  const sent = (request.headers.get('cookie') ?? '').split(';').map((cookie) => cookie.trim());
+  const values = sent.filter((cookie) => cookie.startsWith(`${name}=`)).map((cookie) => cookie.slice(name.length + 1));
+  const [value] = values;
+  // A browser sends it once. Of two, one is somebody else's.
+  return values.length === 1 && value !== undefined && /^[A-Za-z0-9_-]{43}$/.test(value) ? value : null;
+}
+
+/** A new browser's secret: 256 random bits. */
+export function newBrowser(world: World): string {
+  return newRandomText(world);
+}
+
+export function browserCookie(browser: string): string {
+  return `${name}=${browser}; Path=/; Max-Age=${lifeSeconds}; Secure; HttpOnly; SameSite=Lax`;
+}
+
+/** What the form of one link carries in one browser: a page elsewhere can neither read nor guess it. */
+export function formProof(browser: string, token: string): string {
+  return createHmac('sha256', browser).update(token).digest('base64url');
+}
+
+export function isFormProof(browser: string, token: string, given: string | undefined): boolean {
+  const expected = Buffer.from(formProof(browser, token));
+  const got = Buffer.from(given ?? '');
+  return got.length === expected.length && timingSafeEqual(got, expected);
+}

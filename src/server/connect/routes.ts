@@ -1,0 +1,112 @@
+import type { Hono } from 'hono';
+import { errorCodes } from '../../base/errors.ts';
+import {
+  type ConnectOutcome,
+  openConnectLink,
+  readConnectSession,
+  receiveConnectCallback,
+  startConnect,
+} from '../../vault/connect-flow.ts';
+import { internalsOf } from '../../vault/internals.ts';
+import { readForm } from '../body.ts';
+import { type ServerContext, vaultContext } from '../context.ts';
+import { knownError, retryAfterSeconds } from '../problem.ts';
+import { browserCookie, formProof, isFormProof, newBrowser, readBrowser } from './browser-cookie.ts';
+import { pageResponse, seeOther } from './page.ts';
+import { endedPage, refusalPage, type StatusPage, sessionPage, stalePage, startPage, troublePage } from './pages.ts';
+
+const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
+
+/** What a person's browser sees: the page of a link, the way to the provider and back, and how it ended. */
+export function mountConnect(app: Hono, context: ServerContext): void {
+  const answer = async (run: () => Promise<Response>): Promise<Response> => {
+    try {
+      return await run();
+    } catch (thrown) {
+      const error = knownError(context.logger, thrown);
+      const { status } = errorCodes[error.code];
+      const retryAfter = retryAfterSeconds(error);
+      const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
+      return show(context, troublePage(error, status), headers);
+    }
+  };
+  app.get('/connect/:token', ({ req }) => answer(() => openLink(context, req.param('token'), req.raw)));
+  app.post('/connect/:token', ({ req }) => answer(() => pressButton(context, req.param('token'), req.raw)));
+  app.get('/connect/sessions/:id', ({ req }) => answer(() => showSession(context, req.param('id'), req.raw)));
+  app.get('/oauth/callback/:context', ({ req }) => answer(() => comeBack(context, req.param('context'), req.raw)));
+}
+
+/** Starts nothing: what opens links before people do would use them up. */
+async function openLink(context: ServerContext, token: string, request: Request): Promise<Response> {
+  if (!tokenPattern.test(token)) return show(context, refusalPage('unknown_link'));
+  const known = readBrowser(request);
+  const offer = await openConnectLink(vaultContext(context), token, known);
+  if (offer.kind === 'refused') return show(context, refusalPage(offer.reason));
+  const browser = known ?? newBrowser(context.world);
+  const page = startPage(offer, formProof(browser, token));
+  return show(context, { status: 200, page }, { 'set-cookie': browserCookie(browser) });
+}
+
+/** The button: the session is this browser's from now on. */
+async function pressButton(context: ServerContext, token: string, request: Request): Promise<Response> {
+  if (!tokenPattern.test(token)) return show(context, refusalPage('unknown_link'));
+  const browser = readBrowser(request);
+  const form = await readForm(request, context.world);
+  if (browser === null || !isOwnPage(context, request) || !isFormProof(browser, token, form['proof'])) {
+    return show(context, stalePage(`${new URL(context.publicUrl).pathname.replace(/\/$/, '')}/connect/${token}`));
+  }
+  const started = await startConnect(vaultContext(context), context.publicUrl, { token, browser });
+  if (started.kind === 'refused') return show(context, refusalPage(started.reason));
+  return seeOther(started.url, { 'set-cookie': browserCookie(browser) });
+}
+
+/** Where the provider sends the browser. The address holds a code, so nothing but a refusal is shown at it. */
+async function comeBack(context: ServerContext, contextName: string, request: Request): Promise<Response> {
+  // HEAD is answered as GET without its body, and must not use up what only the browser's own GET may.
+  if (request.method !== 'GET') return new Response(null, { status: 405, headers: { allow: 'GET' } });
+  const { search } = new URL(request.url);
+  const came = { context: contextName, search, browser: readBrowser(request) };
+  const outcome = await receiveConnectCallback(vaultContext(context), context.publicUrl, came);
+  if (outcome.kind === 'refused') return show(context, refusalPage(outcome.reason));
+  if (outcome.kind === 'completed') internalsOf(context.vault()).forget(outcome.session);
+  return onward(context, outcome);
+}
+
+async function onward(
+  context: ServerContext,
+  outcome: Exclude<ConnectOutcome, { kind: 'refused' }>,
+): Promise<Response> {
+  const { session } = outcome;
+  if (outcome.kind === 'completed') return seeOther(`${context.publicUrl}/connect/sessions/${session.id}`);
+  const news = outcome.kind === 'pending' ? { code: outcome.completionCode } : { error: outcome.error };
+  if (session.returnTo !== null) return seeOther(withQuery(session.returnTo, { session: session.id, ...news }));
+  const definition = await context.vault().providers.get(session.provider);
+  const error = outcome.kind === 'ended' ? outcome.error : 'internal';
+  return show(context, endedPage(error, definition?.name ?? session.provider));
+}
+
+async function showSession(context: ServerContext, id: string, request: Request): Promise<Response> {
+  const offer = await readConnectSession(vaultContext(context), id, readBrowser(request));
+  return show(context, offer === null ? refusalPage('unknown_link') : sessionPage(offer));
+}
+
+function show(context: ServerContext, { status, page }: StatusPage, headers: Record<string, string> = {}): Response {
+  return pageResponse(page, status, context.publicUrl, headers);
+}
+
+/**
+ * Whether a form was sent by a page of this server, as far as the browser says. Our pages tell nobody where they are, so that
+ * the origin is `null` for them; the proof in the form is what decides.
+ */
+function isOwnPage(context: ServerContext, request: Request): boolean {
+  const site = request.headers.get('sec-fetch-site');
+  const origin = request.headers.get('origin');
+  if (site !== null && site !== 'same-origin') return false;
+  return origin === null || origin === 'null' || origin === new URL(context.publicUrl).origin;
+}
+
+function withQuery(address: string, parameters: Record<string, string>): string {
+  const url = new URL(address);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
