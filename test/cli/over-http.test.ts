@@ -64,8 +64,26 @@ describe('grantry with GRANTRY_URL', { timeout: 120_000 }, () => {
     expect(JSON.parse(fresh.stdout).generation).toBe(generation + 1);
   });
 
+  test('imports a file of lines, and reports the bad ones', async () => {
+    const lines = Array.from({ length: 40 }, (_, index) => ({
+      tenant: `bulk-${index}`,
+      provider: 'strict',
+      refresh_token: `bulk-token-${index}`,
+      app: index === 7 ? 'nobody' : 'strict',
+    }));
+    await writeFile(join(home.path, 'grants.ndjson'), lines.map((each) => JSON.stringify(each)).join('\n'));
+    const imported = await run(['import', 'grants.ndjson']);
+    expect(imported).toMatchObject({ code: 2 });
+    expect(imported.stderr).toBe('40 lines: 39 stored, 0 replaced, 1 failed.\n');
+    expect(imported.stdout).toMatch(/^line 8: There is no app nobody\..*\n$/);
+    const again = await run(['import', 'grants.ndjson', '--json']);
+    expect(again.stdout.trim().split('\n')).toHaveLength(40);
+    expect(again.stdout).not.toContain('bulk-token');
+    for (const { tenant } of lines.filter((_, index) => index < 3)) await run(['disconnect', tenant, 'strict']);
+  });
+
   test('lists, shows and proves grants', async () => {
-    const listed = await run(['list', '--json']);
+    const listed = await run(['list', '--tenant', 'acme', '--json']);
     expect(JSON.parse(listed.stdout)).toMatchObject([{ tenant: 'acme', provider: 'strict', state: 'active' }]);
     expect((await run(['show', 'acme', 'strict'])).stdout).toContain('active');
     expect((await run(['show', 'globex', 'strict'])).code).toBe(3);

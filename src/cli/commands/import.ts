@@ -33,9 +33,10 @@ export function define(command: Command): void {
   command
     .description(
       'Takes over per-client env files with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ZOHO_ORG_ID. ' +
-        'A bad file stops no other; it is reported, and the exit code is then 2. Running it twice changes nothing.',
+        'A bad file stops no other; it is reported, and the exit code is then 2. Running it twice changes nothing. ' +
+        'A FILE.ndjson brings many grants at once, each line with tenant, provider, refresh_token and app.',
     )
-    .argument('<files...>', 'env files; or a directory of NAME.env files with --tenant-from-name')
+    .argument('<files...>', 'env files; a directory of NAME.env files with --tenant-from-name; or one FILE.ndjson')
     .option('--tenant <tenant>', 'the customer that the file is for, or . for the current tenant')
     .option('--tenant-from-name', 'NAME.env is tenant NAME')
     .option('--provider <provider>', 'what the tokens are for', 'zoho')
@@ -47,12 +48,17 @@ export function define(command: Command): void {
       `
 Examples:
   grantry import clients/acme.env --tenant acme
-  grantry import clients --tenant-from-name --dry-run`,
+  grantry import clients --tenant-from-name --dry-run
+  grantry import grants.ndjson`,
     )
     .action(async (files: string[], options: ImportOptions) => importFiles(contextOf(command), files, options));
 }
 
 async function importFiles(context: Context, paths: readonly string[], options: ImportOptions): Promise<void> {
+  if (paths.some(isLineFile)) {
+    const { importLineFile } = await import('../line-import.ts');
+    return importLineFile(context, paths, options);
+  }
   if ((options.tenant === undefined) === (options.tenantFromName !== true)) {
     throw usageError('Say which tenant the files are for: either --tenant TENANT or --tenant-from-name.');
   }
@@ -78,6 +84,10 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   );
   report(context, outcomes);
   process.exitCode = exitCodeOf(outcomes);
+}
+
+function isLineFile(path: string): boolean {
+  return /\.(?:ndjson|jsonl)$/.test(path);
 }
 
 async function importOne(

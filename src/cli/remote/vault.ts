@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import type { World } from '../../base/world.ts';
+import { linesOf } from '../../server/lines.ts';
+import { type ImportResult, resultSchema } from '../../server/routes/import.ts';
 import {
   adoptSchema,
   appSchema,
@@ -155,15 +158,21 @@ export class RemoteVault implements Vault {
     return response;
   }
 
+  /** Stores many grants in one request, and tells what became of each line as the server goes on. */
+  async *importLines(body: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const response = await this.#client.send('POST', '/v1/import', { headers, body });
+    if (!response.ok) throw await problemIn(response);
+    for await (const line of linesOf(response.body, limits.importLineBytesMax)) {
+      yield resultSchema.parse('text' in line ? parseJson(line.text) : undefined);
+    }
+  }
+
   async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
     const { account, ...rest } = checkKey(key);
     const line = { ...rest, account, ...tokensBody(tokens) };
-    const response = await this.#client.send('POST', '/v1/import', {
-      headers: { 'content-type': 'application/x-ndjson' },
-      body: `${JSON.stringify(line)}\n`,
-    });
-    if (!response.ok) throw await problemIn(response);
-    const result = importResult.parse(parseJson(await response.text()));
+    const { value: result } = await this.importLines(`${JSON.stringify(line)}\n`).next();
+    if (result === undefined) throw new GrantryError('internal', 'The server said nothing of what it stored.');
     if (result.code !== undefined) throw errorOf(result.code, result.detail ?? '', result.action);
     const grant = await this.grants.get({ ...rest, account });
     if (grant === null) throw new GrantryError('internal', 'A grant that was just stored is gone.');
@@ -224,13 +233,6 @@ export class RemoteVault implements Vault {
     }
   }
 }
-
-const importResult = z.object({
-  shared_with: z.array(z.string()).optional(),
-  code: z.string().optional(),
-  detail: z.string().optional(),
-  action: z.string().optional(),
-});
 
 function keyIn(text: string): GrantKey {
   const [tenant = '', provider = '', account] = text.split('/');

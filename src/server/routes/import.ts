@@ -12,7 +12,7 @@ const lineSchema = storeTokensSchema
   .extend({ tenant: nameSchema, provider: providerIdSchema, account: nameSchema.optional() })
   .meta({ id: 'ImportLine' });
 
-const resultSchema = z
+export const resultSchema = z
   .object({
     line: z.int(),
     tenant: z.string().optional(),
@@ -26,7 +26,8 @@ const resultSchema = z
   })
   .meta({ id: 'ImportResult' });
 
-type Result = z.infer<typeof resultSchema>;
+/** What became of one line. */
+export type ImportResult = z.infer<typeof resultSchema>;
 
 export const importRoutes: readonly Route[] = [
   defineRoute(
@@ -61,9 +62,12 @@ export const importRoutes: readonly Route[] = [
 ];
 
 /** Stores a few lines at once, and reads no further than that: a slow database slows the sender. */
-async function* importLines(context: ServerContext, lines: AsyncGenerator<Line>): AsyncGenerator<Result> {
-  const running = new Set<Promise<Result>>();
-  const next = async (): Promise<Result> => {
+export async function* importLines(
+  context: Pick<ServerContext, 'vault'>,
+  lines: AsyncGenerator<Line>,
+): AsyncGenerator<ImportResult> {
+  const running = new Set<Promise<ImportResult>>();
+  const next = async (): Promise<ImportResult> => {
     const tagged = [...running].map(async (promise) => ({ promise, result: await promise }));
     const { promise, result } = await Promise.race(tagged);
     running.delete(promise);
@@ -81,7 +85,7 @@ async function* importLines(context: ServerContext, lines: AsyncGenerator<Line>)
   while (running.size > 0) yield await next();
 }
 
-async function importLine(context: ServerContext, line: Line): Promise<Result> {
+async function importLine(context: Pick<ServerContext, 'vault'>, line: Line): Promise<ImportResult> {
   try {
     if ('tooLong' in line) {
       throw new GrantryError('payload_too_large', `The line is longer than ${limits.importLineBytesMax} bytes.`);
@@ -102,13 +106,13 @@ async function importLine(context: ServerContext, line: Line): Promise<Result> {
   }
 }
 
-function failure(line: number, thrown: unknown): Result {
+function failure(line: number, thrown: unknown): ImportResult {
   const error = isGrantryError(thrown) ? thrown : new GrantryError('internal', 'The line could not be stored.');
   const { code, message, action } = error;
   return { line, status: errorCodes[code].status, code, detail: message, action };
 }
 
-function streamOf(results: AsyncGenerator<Result>): ReadableStream<Uint8Array> {
+function streamOf(results: AsyncGenerator<ImportResult>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream({
     pull: async (controller) => {
