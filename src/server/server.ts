@@ -53,6 +53,7 @@ const drainMs = 30_000;
  * @throws {GrantryError} `invalid_request` for a port that is taken, and whatever `open` throws that waiting does not cure
  *
  * @example
+ * import { openVault } from 'grantry';
  * await using server = await startServer({ open: () => openVault() });
  * console.log(server.url);
  */
