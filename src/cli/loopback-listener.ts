@@ -1,8 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { type CallbackPage, callbackPage, pagePolicy } from './callback-page.ts';
+import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
 import { isLoopbackHost } from './settings.ts';
+
+/** What the person in front of the browser reads. */
+export interface CallbackPage {
+  readonly good: boolean;
+  readonly title: string;
+  readonly text: string;
+}
 
 /** What to do with one callback: finish the flow and say what the person in front of the browser shall read. */
 export type CallbackHandler = (callbackUrl: string) => Promise<CallbackPage>;
@@ -114,16 +121,10 @@ function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): U
   return url.origin === redirect.origin && url.pathname === redirect.pathname ? url : null;
 }
 
-function send(response: ServerResponse, status: number, page: CallbackPage): void {
-  response.writeHead(status, {
-    'Content-Type': 'text/html; charset=utf-8',
-    'Content-Security-Policy': pagePolicy,
-    'Cache-Control': 'no-store',
-    'Referrer-Policy': 'no-referrer',
-    'X-Content-Type-Options': 'nosniff',
-    Connection: 'close',
-  });
-  response.end(callbackPage(page));
+function send(response: ServerResponse, status: number, { good, title, text }: CallbackPage): void {
+  const page: Page = { tone: good ? 'good' : 'bad', title, text };
+  response.writeHead(status, { ...pageHeaders('https:'), Connection: 'close' });
+  response.end(renderPage(page));
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

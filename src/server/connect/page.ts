@@ -8,7 +8,7 @@ export interface Page {
   /** Names and values under the text. */
   readonly facts?: readonly (readonly [string, string])[];
   /** A list that can be unfolded. */
-  readonly list?: { readonly title: string; readonly items: readonly string[] };
+  readonly list?: { readonly title: string; readonly items: readonly string[]; readonly open?: boolean };
   /** A button that posts to this very address. */
   readonly form?: { readonly button: string; readonly fields: Readonly<Record<string, string>> };
   /** A way on, to a path of this server. */
@@ -50,7 +50,7 @@ const styleHash = createHash('sha256').update(style).digest('base64');
 
 const marks: Readonly<Record<Page['tone'], string>> = {
   plain:
-    '<path d="M9.5 14.5l5-5M11 7.5l1.2-1.2a3.9 3.9 0 015.5 5.5L16.5 13M13 16.5l-1.2 1.2a3.9 3.9 0 01-5.5-5.5L7.5 11"/>',
+    '<circle cx="12" cy="12" r="10"/><path d="M10.5 13.5l3-3M11.4 8.7l.8-.8a2.75 2.75 0 013.9 3.9l-.8.8M12.6 15.3l-.8.8a2.75 2.75 0 01-3.9-3.9l.8-.8"/>',
   good: '<circle cx="12" cy="12" r="10"/><path d="M7.5 12.4l3.1 3.1 5.9-6.5"/>',
   bad: '<circle cx="12" cy="12" r="10"/><path d="M12 7v6M12 16.6v.1"/>',
 };
@@ -66,9 +66,9 @@ export function pageResponse(
   publicUrl: string,
   headers: Record<string, string> = {},
 ): Response {
-  return new Response(render(page), {
+  return new Response(renderPage(page), {
     status,
-    headers: { ...pageHeaders(publicUrl), 'content-type': 'text/html; charset=utf-8', ...headers },
+    headers: { ...pageHeaders(publicUrl), ...headers },
   });
 }
 
@@ -80,7 +80,8 @@ export function seeOther(location: string, headers: Record<string, string> = {})
   });
 }
 
-function pageHeaders(publicUrl: string): Record<string, string> {
+/** What a browser may do with a page: show it in its own style, and nothing else. */
+export function pageHeaders(publicUrl: string): Record<string, string> {
   // Browsers hold a form's whole chain of redirects to this list, and a provider may send its users to a sign-in of their own.
   const chain = publicUrl.startsWith('https:') ? 'https:' : 'https: http:';
   const policy = [
@@ -91,6 +92,7 @@ function pageHeaders(publicUrl: string): Record<string, string> {
     "frame-ancestors 'none'",
   ];
   return {
+    'content-type': 'text/html; charset=utf-8',
     'content-security-policy': policy.join('; '),
     'cache-control': 'no-store',
     'referrer-policy': 'no-referrer',
@@ -103,7 +105,7 @@ function pageHeaders(publicUrl: string): Record<string, string> {
   };
 }
 
-function render(page: Page): string {
+export function renderPage(page: Page): string {
   const { tone, title, text, facts, list, form, link, note } = page;
   const parts = [
     `<svg viewBox="0 0 24 24" aria-hidden="true">${marks[tone]}</svg>`,
@@ -112,7 +114,7 @@ function render(page: Page): string {
     facts === undefined ? '' : `<dl>${facts.map(fact).join('')}</dl>`,
     list === undefined || list.items.length === 0
       ? ''
-      : `<details><summary>${escape(list.title)}</summary><ul>${list.items.map((item) => `<li>${escape(item)}</li>`).join('')}</ul></details>`,
+      : `<details${list.open === true ? ' open' : ''}><summary>${escape(list.title)}</summary><ul>${list.items.map((item) => `<li>${escape(item)}</li>`).join('')}</ul></details>`,
     form === undefined
       ? ''
       : `<form method="post">${Object.entries(form.fields).map(field).join('')}<button>${escape(form.button)}</button></form>`,

@@ -16,8 +16,8 @@ export function startPage({ session, providerName }: ConnectOffer, proof: string
   const back = session.returnTo === null ? '' : ` Afterwards you come back to ${new URL(session.returnTo).host}.`;
   return {
     tone: 'plain',
-    title: `Connect ${session.tenant} to ${providerName}`,
-    text: `${providerName} asks you to sign in, and whether access may be given.${back}`,
+    title: `Connect to ${providerName}`,
+    text: `${providerName} will ask you to sign in and to allow the access.${back}`,
     facts: factsOf(session, providerName),
     list: { title: 'What is asked for', items: session.scopes },
     form: { button: `Continue to ${providerName}`, fields: { proof } },
@@ -35,7 +35,7 @@ export function sessionPage(offer: ConnectOffer): StatusPage {
       title: 'Connected',
       text: `${session.tenant} is connected to ${providerName}. You can close this page.`,
       facts: factsOf(session, providerName),
-      ...(narrower.length === 0 ? {} : { list: { title: 'Asked for and not granted', items: narrower } }),
+      ...(narrower.length === 0 ? {} : { list: { title: 'Asked for and not allowed', items: narrower, open: true } }),
     });
   }
   if (session.state === 'pending') {
@@ -131,7 +131,7 @@ export function stalePage(path: string): StatusPage {
     status: 403,
     page: {
       tone: 'bad',
-      title: 'Please press the button once more',
+      title: 'Please try once more',
       text: 'This page was out of date, or your browser keeps no cookies for it. Nothing has happened.',
       link: { text: 'Open the page again', href: path },
       note: 'If this comes back, allow cookies for this site.',

@@ -43,6 +43,27 @@ export const openRoutes: readonly DescribedRoute[] = [
   },
   {
     method: 'get',
+    path: '/connect/{token}',
+    summary: 'The page of a connect link. Opening it starts nothing: its button posts to the same address',
+    tag: 'Connect',
+    action: 'open',
+    params: z.object({ token: z.string() }),
+    answers: { 200: { description: 'The page; refused links get a page with another status' } },
+  },
+  {
+    method: 'get',
+    path: '/oauth/callback/{context}',
+    summary: 'Where providers send browsers back to, one address per app',
+    tag: 'Connect',
+    action: 'open',
+    params: z.object({ context: z.string() }),
+    answers: {
+      303: { description: 'To return_to, with session and either code or error; or to a page that says how it went' },
+      400: { description: 'A page that says what to do: the callback was refused' },
+    },
+  },
+  {
+    method: 'get',
     path: '/livez',
     summary: 'Whether the process lives; it asks nobody',
     tag: 'Status',
