@@ -42,7 +42,7 @@ const guardedModules: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['src/storage/'],
   pg: ['src/storage/'],
   oauth4webapi: ['src/oauth/'],
-  undici: ['src/base/outbound.ts', 'src/simulator/'],
+  undici: ['src/base/outbound.ts', 'src/base/guarded-connector.ts', 'src/simulator/'],
   commander: ['src/cli/'],
   'node:timers': ['src/base/world.ts'],
   'node:timers/promises': ['src/base/world.ts'],

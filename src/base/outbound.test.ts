@@ -10,7 +10,7 @@ import { LostConnectionError, send } from './outbound.ts';
 import { NotSentError, systemWorld, type WorldRequest } from './world.ts';
 
 const canary = 'canary-7f3a';
-const connectMs = 400;
+const local = { connectMs: 400, allowLoopback: true };
 const opened: (() => void)[] = [];
 
 afterEach(() => {
@@ -77,28 +77,26 @@ describe.each([
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure before the first byte, $mode, is a NotSentError', ({ extra }) => {
   it('refused port', async () => {
-    const error = await failure(
-      send(`http://127.0.0.1:${await refusedPort()}/t?q=${canary}`, post(extra()), connectMs),
-    );
+    const error = await failure(send(`http://127.0.0.1:${await refusedPort()}/t?q=${canary}`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(inspect(error, { depth: 9 })).not.toContain(canary);
   });
 
   it('unknown name', async () => {
-    const error = await failure(send('http://nowhere.invalid/', post(extra()), connectMs));
+    const error = await failure(send('http://nowhere.invalid/', post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
   });
 
   it('certificate of somebody unknown', async () => {
     const server = await listen(tls.createServer({ cert: testTls.cert, key: testTls.key }));
-    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), connectMs));
+    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(server.received()).toBe('');
   });
 
   it('reset before TLS stands', async () => {
     const server = await listen(net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy())));
-    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), connectMs));
+    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(server.received()).not.toContain(canary);
     expect(server.connections()).toBe(1);
@@ -106,7 +104,7 @@ describe.each([
 
   it('TLS that never answers: connect time-out', async () => {
     const server = await listen(net.createServer());
-    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), connectMs));
+    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
   });
 
@@ -117,7 +115,10 @@ describe.each([
     let asked = 0;
     const beforeSend = 'beforeSend' in extra() ? { beforeSend: () => void (asked += 1) } : {};
     const pending = failure(
-      send(`https://127.0.0.1:${server.port}/`, post({ ...beforeSend, signal: abort.signal }), 5_000),
+      send(`https://127.0.0.1:${server.port}/`, post({ ...beforeSend, signal: abort.signal }), {
+        ...local,
+        connectMs: 5_000,
+      }),
     );
     setTimeout(() => abort.abort(new Error('changed my mind')), 50);
     const error = await pending;
@@ -133,7 +134,7 @@ describe.each([
     let asked = 0;
     const beforeSend = 'beforeSend' in extra() ? { beforeSend: () => void (asked += 1) } : {};
     const pending = failure(
-      send(`http://127.0.0.1:${server.port}/`, post({ ...beforeSend, signal: abort.signal }), connectMs),
+      send(`http://127.0.0.1:${server.port}/`, post({ ...beforeSend, signal: abort.signal }), local),
     );
     abort.abort();
     expect(await pending).toBeInstanceOf(NotSentError);
@@ -149,7 +150,7 @@ describe.each([
     ['a header with a line break', 'http://127.0.0.1/', { headers: { authorization: `Bearer ${canary}\r\nx: y` } }],
     ['a header beyond latin1', 'http://127.0.0.1/', { headers: { authorization: `Bearer ${canary}\u2028` } }],
   ])('%s, and its error does not quote it', async (_name, url, init) => {
-    const error = await failure(send(url, post({ ...extra(), ...init }), connectMs));
+    const error = await failure(send(url, post({ ...extra(), ...init }), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(inspect(error, { depth: 9 })).not.toContain(canary);
   });
@@ -166,7 +167,7 @@ describe.each([
     ['cuts the header', (socket: net.Socket) => socket.end(`HTTP/1.1 200 OK\r\nX-Leak: ${canary}`)],
   ])('%s', async (_name, act) => {
     const server = await listen(net.createServer((socket) => socket.once('data', () => act(socket))));
-    const error = await failure(send(`http://127.0.0.1:${server.port}/t?q=${canary}`, post(extra()), connectMs));
+    const error = await failure(send(`http://127.0.0.1:${server.port}/t?q=${canary}`, post(extra()), local));
     expect(error).toBeInstanceOf(LostConnectionError);
     expect(inspect(error, { depth: 9 })).not.toContain(canary);
     expect(server.connections()).toBe(1);
@@ -178,7 +179,7 @@ describe.each([
     const abort = new AbortController();
     setTimeout(() => abort.abort(reason), 100);
     const error = await failure(
-      send(`http://127.0.0.1:${server.port}/`, post({ ...extra(), signal: abort.signal }), connectMs),
+      send(`http://127.0.0.1:${server.port}/`, post({ ...extra(), signal: abort.signal }), local),
     );
     expect(error).toBe(reason);
     expect(server.received()).toContain(canary);
@@ -194,7 +195,7 @@ describe('beforeSend', () => {
       seen.push(server.received());
     };
     const pending = failure(
-      send(`http://127.0.0.1:${server.port}/`, post({ signal: abort.signal, beforeSend }), connectMs),
+      send(`http://127.0.0.1:${server.port}/`, post({ signal: abort.signal, beforeSend }), local),
     );
     setTimeout(() => abort.abort(), 100);
     await pending;
@@ -208,7 +209,7 @@ describe('beforeSend', () => {
     const beforeSend = (): void => {
       throw late;
     };
-    const error = await failure(send(`http://127.0.0.1:${server.port}/`, post({ beforeSend }), connectMs));
+    const error = await failure(send(`http://127.0.0.1:${server.port}/`, post({ beforeSend }), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(error).toMatchObject({ cause: late });
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -219,11 +220,11 @@ describe('beforeSend', () => {
     const server = http.createServer((_request, response) => response.end('ok'));
     const { port, connections } = await listen(server);
     const url = `http://127.0.0.1:${port}/`;
-    for (let i = 0; i < 3; i += 1) await (await send(url, post({ beforeSend: () => {} }), connectMs)).text();
+    for (let i = 0; i < 3; i += 1) await (await send(url, post({ beforeSend: () => {} }), local)).text();
     expect(connections()).toBe(3);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await openConnections(server)).toBe(0);
-    for (let i = 0; i < 10; i += 1) await (await send(url, post(), connectMs)).text();
+    for (let i = 0; i < 10; i += 1) await (await send(url, post(), local)).text();
     expect(connections()).toBeLessThanOrEqual(3 + 3);
   });
 });
@@ -238,7 +239,7 @@ describe('an answer', () => {
     const { port } = await listen(server);
     for (const extra of [{ beforeSend: () => {} }, {}]) {
       requests = 0;
-      const response = await send(`http://127.0.0.1:${port}/`, post(extra), connectMs);
+      const response = await send(`http://127.0.0.1:${port}/`, post(extra), local);
       expect(response.status).toBe(status);
       expect(requests).toBe(1);
     }
@@ -251,7 +252,7 @@ describe('an answer', () => {
       const { port } = await listen(https.createServer({ ...testTls }, (_request, response) => response.end('secure')));
       const order: string[] = [];
       const init = post({ beforeSend: () => void order.push('asked') });
-      const response = await send(`https://localhost:${port}/`, init, connectMs);
+      const response = await send(`https://localhost:${port}/`, init, local);
       expect(await response.text()).toBe('secure');
       expect(order).toEqual(['asked']);
     } finally {
@@ -267,7 +268,7 @@ describe('an answer', () => {
       process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : `http://127.0.0.1:${proxy.port}`;
     try {
       for (const extra of [{ beforeSend: () => {} }, {}]) {
-        const response = await send(`http://127.0.0.1:${port}/`, post(extra), connectMs);
+        const response = await send(`http://127.0.0.1:${port}/`, post(extra), local);
         expect(await response.text()).toBe('direct');
       }
       expect(proxy.connections()).toBe(0);
@@ -280,7 +281,11 @@ describe('an answer', () => {
     const server = http.createServer((request, response) => request.pipe(response));
     const { port } = await listen(server);
     const body = new Blob(['streamed']).stream();
-    const response = await systemWorld().fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers: {}, body });
+    const response = await systemWorld({ allowLoopback: true }).fetch(`http://127.0.0.1:${port}/`, {
+      method: 'POST',
+      headers: {},
+      body,
+    });
     expect(await response.text()).toBe('streamed');
   });
 });

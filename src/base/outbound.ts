@@ -1,23 +1,25 @@
 import { Agent, Client, Dispatcher, fetch, Request } from 'undici';
-import { NotSentError, type WorldRequest } from './world.ts';
+import type { ExchangeAnswer, ExchangeRequest } from './exchange.ts';
+import { type ConnectorOptions, guardedConnector } from './guarded-connector.ts';
+import { NotSentError, RefusedAddressError, type WorldRequest } from './world.ts';
 
 /**
  * Sends one HTTP request over the machine's network: the system world's `fetch`.
  *
  * Redirects are handed back, never followed; nothing is ever sent twice; proxies named in the environment are ignored;
  * certificates are always checked. With `beforeSend` the request gets a connection of its own (see
- * {@link WorldRequest.beforeSend}), which is closed after the answer.
+ * {@link WorldRequest.beforeSend}), which is closed after the answer. Connections go to public addresses alone, by https on
+ * the usual port, unless `allowLoopback` is set.
  *
- * @param connectMs How long name look-up, TCP and TLS may take together.
  * @throws {NotSentError} when not one byte of the request was written: bad URL or header, name look-up, refusal, TLS,
  * connect time-out, an abort before the first byte. What `beforeSend` throws is its `cause` (a NotSentError passes as
  * it is).
  * @throws the signal's reason when aborted later, and `LostConnectionError` for all else: the peer may have acted.
  */
-export async function send(url: string, init: WorldRequest, connectMs: number): Promise<Response> {
+export async function send(url: string, init: WorldRequest, options: ConnectorOptions): Promise<Response> {
   const request = buildRequest(url, init);
   const alone = init.beforeSend !== undefined;
-  const connection = alone ? connectOnce(new URL(url).origin, connectMs) : poolFor(connectMs);
+  const connection = alone ? connectOnce(new URL(url).origin, options) : poolFor(options);
   const watched = new WatchedDispatcher(connection, init.beforeSend);
   try {
     return await fetch(request, { dispatcher: watched });
@@ -45,24 +47,57 @@ export class LostConnectionError extends Error {
   }
 }
 
-const connectorOptions = { allowH2: false, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
-const pools = new Map<number, Agent>();
+const pools = new Map<string, Agent>();
 
 /** Connections kept between requests, shared by the whole process. */
-function poolFor(connectMs: number): Agent {
-  const known = pools.get(connectMs);
+function poolFor(options: ConnectorOptions): Agent {
+  // Who may speak to the machine itself has connections of its own: nobody else is handed one of them.
+  const name = `${options.connectMs} ${options.allowLoopback}`;
+  // A look-up of somebody's own is for tests, which have few requests and many look-ups.
+  const known = options.lookup === undefined ? pools.get(name) : undefined;
   if (known !== undefined) return known;
-  const agent = new Agent({ allowH2: false, connect: { ...connectorOptions, timeout: connectMs } });
-  pools.set(connectMs, agent);
+  const agent = new Agent({ allowH2: false, connect: guardedConnector(options) });
+  if (options.lookup === undefined) pools.set(name, agent);
   return agent;
 }
 
 /** A client for one request: no session is resumed and no connection kept. */
-function connectOnce(origin: string, connectMs: number): Client {
-  return new Client(origin, {
-    allowH2: false,
-    connect: { ...connectorOptions, maxCachedSessions: 0, timeout: connectMs },
-  });
+function connectOnce(origin: string, options: ConnectorOptions): Client {
+  return new Client(origin, { allowH2: false, connect: guardedConnector({ ...options, maxCachedSessions: 0 }) });
+}
+
+/**
+ * Sends one request as it is and hands back the bytes of the answer as they come; else as {@link send}.
+ *
+ * Time is the caller's affair, who ends it by the signal.
+ */
+export async function sendRaw(
+  url: string,
+  request: ExchangeRequest,
+  options: ConnectorOptions,
+): Promise<ExchangeAnswer> {
+  const target = readUrl(url);
+  const { method, headers, body, signal } = request;
+  try {
+    const answer = await poolFor(options).request({
+      origin: target.origin,
+      path: target.pathname + target.search,
+      method,
+      headers,
+      body,
+      signal,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      responseHeaders: 'raw',
+    });
+    // Asked for raw, headers come as a list of names and values; the type tells of the usual record.
+    return { status: answer.statusCode, headers: answer.headers as unknown as string[], body: answer.body };
+  } catch (error) {
+    if (error instanceof RefusedAddressError) throw error;
+    if (signal.aborted) throw signal.reason;
+    // The client's own words may quote a header or the peer's bytes: the code alone is told.
+    throw new LostConnectionError(codeOf(error));
+  }
 }
 
 /**
@@ -125,8 +160,7 @@ class WatchedDispatcher extends Dispatcher {
 }
 
 function buildRequest(url: string, init: WorldRequest): Request {
-  const protocol = URL.canParse(url) ? new URL(url).protocol : null;
-  if (protocol !== 'https:' && protocol !== 'http:') throw new NotSentError('the URL is not an http or https URL');
+  readUrl(url);
   try {
     const options: ConstructorParameters<typeof Request>[1] = {
       method: init.method,
@@ -143,6 +177,12 @@ function buildRequest(url: string, init: WorldRequest): Request {
   }
 }
 
+function readUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol === 'https:' || url?.protocol === 'http:') return url;
+  throw new NotSentError('the URL is not an http or https URL');
+}
+
 function failureOf(error: unknown, watched: WatchedDispatcher, signal: AbortSignal | undefined): unknown {
   if (watched.refusal !== null) {
     const refusal = watched.refusal.error;
@@ -151,6 +191,7 @@ function failureOf(error: unknown, watched: WatchedDispatcher, signal: AbortSign
       : new NotSentError('stopped before the first byte', { cause: refusal });
   }
   const cause = signal?.aborted === true ? signal.reason : connectionError(error);
+  if (cause instanceof RefusedAddressError) return cause;
   if (!watched.started) return new NotSentError(`no connection (${codeOf(cause) ?? 'no code'})`, { cause });
   // Parse errors carry the peer's bytes, so what happened later is told by its code alone.
   return signal?.aborted === true ? signal.reason : new LostConnectionError(codeOf(cause));

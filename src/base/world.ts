@@ -1,4 +1,6 @@
 import { randomFillSync } from 'node:crypto';
+import { registerExchange } from './exchange.ts';
+import type { ConnectorOptions, LookupAll } from './guarded-connector.ts';
 import { timesOf } from './limits.ts';
 
 /**
@@ -47,11 +49,32 @@ export interface WorldRequest {
 
 /** The request failed before any byte of it was written: repeating it is harmless. */
 export class NotSentError extends Error {
-  override readonly name = 'NotSentError';
+  override readonly name: string = 'NotSentError';
+}
+
+/** What the real world may be told. */
+export interface SystemWorldOptions {
+  timeScale?: number | undefined;
+  /** Lets requests go to this machine itself, and by `http:`; for tests and local simulators. */
+  allowLoopback?: boolean | undefined;
+  /** Looks names up; the system's resolver when left out. */
+  lookup?: LookupAll | undefined;
+}
+
+/** Not sent, since the host leads into the machine, its network, or anywhere else that is not the public internet. */
+export class RefusedAddressError extends NotSentError {
+  constructor() {
+    super('the host leads to an address that is not allowed');
+  }
 }
 
 /** The real world: the machine's clock, random source and network. */
-export function systemWorld(options: { timeScale?: number } = {}): World {
+export function systemWorld(options: SystemWorldOptions = {}): World {
+  const connection = (): ConnectorOptions => ({
+    connectMs: timesOf(world).connectMs,
+    allowLoopback: options.allowLoopback === true,
+    lookup: options.lookup,
+  });
   const world: World = {
     timeScale: options.timeScale ?? 1,
     now: () => Date.now(),
@@ -61,9 +84,13 @@ export function systemWorld(options: { timeScale?: number } = {}): World {
     fetch: async (url, init) => {
       // The HTTP client is loaded with the first request: a program that only reads a stored token never pays for it.
       const { send } = await import('./outbound.ts');
-      return send(url, init, timesOf(world).connectMs);
+      return send(url, init, connection());
     },
   };
+  registerExchange(world, async (url, request) => {
+    const { sendRaw } = await import('./outbound.ts');
+    return sendRaw(url, request, connection());
+  });
   return world;
 }
 

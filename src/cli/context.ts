@@ -20,7 +20,8 @@ export interface Context {
 /** The context for flags that were already read. */
 export function contextFor(flags: GlobalFlags): Context {
   const settings = resolveSettings(flags, process.env);
-  return { settings, output: processOutput(settings.json), world: systemWorld() };
+  const world = systemWorld({ allowLoopback: settings.unsafeAllowLoopbackProviders !== undefined });
+  return { settings, output: processOutput(settings.json), world };
 }
 
 /** The context of a command that was parsed; a flag nearer to the command wins. */

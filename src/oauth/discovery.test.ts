@@ -6,7 +6,7 @@ import { limits } from '../base/limits.ts';
 import { systemWorld } from '../base/world.ts';
 import { discoverEndpoints } from './discovery.ts';
 
-const world = systemWorld();
+const world = systemWorld({ allowLoopback: true });
 const local = { allowLoopback: true };
 const oidcPath = '/.well-known/openid-configuration';
 
@@ -94,7 +94,9 @@ describe('C-32 discovery', () => {
 
   it('gives up on an issuer that is silent', async () => {
     const { origin } = await recordingServer(() => {});
-    await expect(discoverEndpoints(systemWorld({ timeScale: 0.01 }), origin, local)).rejects.toMatchObject({
+    await expect(
+      discoverEndpoints(systemWorld({ timeScale: 0.01, allowLoopback: true }), origin, local),
+    ).rejects.toMatchObject({
       code: 'provider_unavailable',
     });
   });

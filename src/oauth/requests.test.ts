@@ -15,7 +15,7 @@ import { readTokenAnswer, salvageTokens } from './answer.ts';
 import { AnswerLostError, sendExchange, sendRefresh } from './requests.ts';
 import type { ClientContext } from './types.ts';
 
-const world = systemWorld();
+const world = systemWorld({ allowLoopback: true });
 const canary = 'canary-91c2';
 function contextFor(
   origin: string,

@@ -8,7 +8,7 @@ import { type ProviderDefinitionInput, providerDefinition } from '../providers/d
 import { sendRevoke } from './revoke.ts';
 import type { ClientContext } from './types.ts';
 
-const world = systemWorld();
+const world = systemWorld({ allowLoopback: true });
 const request = { token: new Secret('rt'), tokenType: 'refresh_token' } as const;
 
 function contextFor(endpoints: Record<string, string>, more: Partial<ProviderDefinitionInput> = {}): ClientContext {

@@ -40,7 +40,7 @@ import { OpenVault } from './vault.ts';
 export async function openVault(options: VaultOptions = {}): Promise<Vault> {
   checkObject('options of a vault', options);
   const settings = resolveSettings(options);
-  const world = options.world ?? systemWorld();
+  const world = options.world ?? systemWorld({ allowLoopback: settings.allowLoopback });
   assertTimingRule(timesOf(world));
   const rootKeySource = parseRootKeySource(settings.rootKey);
   const store = await openDatabase(settings, world, options);
