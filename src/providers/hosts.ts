@@ -106,7 +106,7 @@ function checkText(text: string): void {
     throw invalid('A path starts with one slash, a URL with https://.');
   }
   if (text.startsWith('//')) throw invalid('A path starts with one slash only.');
-  if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|\/|%2f|%5c)/i.test(text.replace(/[?#].*$/s, ''))) {
+  if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|[/;]|%2f|%5c|%3b)/i.test(text.replace(/[?#].*$/s, ''))) {
     throw invalid('The path has a ".." in it.');
   }
 }

@@ -8,6 +8,8 @@ import type { ServerContext } from './context.ts';
 import { answerHot, matchHot } from './hot-route.ts';
 import { describeRoutes } from './openapi.ts';
 import { knownError, problemHeaders, problemOf, problemResponse } from './problem.ts';
+import { isProxied, makeProxy } from './proxy/route.ts';
+import { proxyShapes } from './proxy/shapes.ts';
 import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
 import { openRoutes } from './routes/open.ts';
@@ -25,25 +27,33 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 export function makeHandler(context: ServerContext, options: HandlerOptions): Handler {
   const app = makeApp(context, options);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const proxy = makeProxy(context);
+  /** The routes on plain Node: the one that everybody waits for, and the one that passes bodies on. */
+  const answerHere = (request: IncomingMessage, response: ServerResponse): Promise<void> | null => {
+    const hot = matchHot(request);
+    if (hot !== null) return answerHot(context, hot, request, response);
+    return isProxied(request) ? proxy(request, response) : null;
+  };
   return (request, response) => {
     if (options.draining()) response.setHeader('connection', 'close');
     const refused = refusedOutright(request);
-    if (refused !== null) return sendProblem(response, refused.error, refused.status);
-    const hot = matchHot(request);
-    if (hot === null) {
+    if (refused !== null) return sendProblem(context, response, refused.error, refused.status);
+    const answered = answerHere(request, response);
+    if (answered === null) {
       void listener(request, response);
       return;
     }
-    answerHot(context, hot, request, response).catch((error: unknown) =>
-      sendProblem(response, knownError(context.logger, error)),
-    );
+    answered.catch((error: unknown) => sendProblem(context, response, knownError(context.logger, error)));
   };
 }
 
 function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   const app = new Hono({ strict: true });
   const description = JSON.stringify(
-    describeRoutes([...routes, ...openRoutes], { version: options.version, publicUrl: context.publicUrl }),
+    describeRoutes([...routes, ...proxyShapes, ...openRoutes], {
+      version: options.version,
+      publicUrl: context.publicUrl,
+    }),
   );
   mountStatus(app, context, { draining: options.draining, description });
   mountTokenExchange(app, context);
@@ -83,13 +93,29 @@ function refusedOutright(request: IncomingMessage): { error: GrantryError; statu
   return null;
 }
 
-export function sendProblem(response: ServerResponse, error: GrantryError, status?: number): void {
+function sendProblem(context: ServerContext, response: ServerResponse, error: GrantryError, status?: number): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const problem = problemOf(error, status);
   const body = JSON.stringify(problem);
+  giveUpReading(context, response);
   response.writeHead(problem.status, { ...problemHeaders(problem), 'content-length': Buffer.byteLength(body) });
   response.end(body);
+}
+
+/** A client that is refused before it has sent everything may go on for a moment, to hear why; nobody keeps what comes. */
+function giveUpReading({ world }: ServerContext, response: ServerResponse): void {
+  const { req: request } = response;
+  if (request.complete) return;
+  response.once('finish', () => {
+    const { socket } = request;
+    const ended = new AbortController();
+    request.resume().once('end', () => ended.abort(new Error('all of it came')));
+    world.sleep(limits.requestLeftoverMs, ended.signal, { background: true }).then(
+      () => socket.destroy(),
+      () => {},
+    );
+  });
 }

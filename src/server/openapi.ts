@@ -44,7 +44,11 @@ export function describeRoutes(routes: readonly DescribedRoute[], options: Descr
 
 function operation(route: DescribedRoute, schemas: Map<string, Json>): Json {
   const body = route.streamed ?? { contentType: 'application/json', schema: route.body };
-  const parameters = [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')];
+  const parameters = [
+    ...parametersOf(route.params, 'path'),
+    ...parametersOf(route.query, 'query'),
+    ...parametersOf(route.headers, 'header'),
+  ];
   const answers = Object.entries(route.answers).map(([status, answer]) => [status, answerOf(answer, schemas)]);
   return {
     operationId: operationId(route),
@@ -64,7 +68,7 @@ function answerOf({ description, schema, contentType }: AnswerShape, schemas: Ma
   return { description, content: { [contentType ?? 'application/json']: { schema: refer(schema, schemas) } } };
 }
 
-function parametersOf(shape: z.ZodObject | undefined, place: 'path' | 'query'): Json[] {
+function parametersOf(shape: z.ZodObject | undefined, place: 'path' | 'query' | 'header'): Json[] {
   if (shape === undefined) return [];
   return Object.entries(shape.shape).map(([name, field]) => {
     const schema = toJson(field);

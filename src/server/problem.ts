@@ -36,8 +36,19 @@ const titles: Readonly<Record<GrantryErrorCode, string>> = {
   internal: 'A defect in Grantry',
 };
 
-/** @param status overrides the code's own, where HTTP has a more exact one, such as 405 or 414 */
-export function problemOf(error: GrantryError, status: number = errorCodes[error.code].status): Problem {
+const statuses = new WeakMap<GrantryError, number>();
+
+/** Gives an error another status than its code's, where HTTP has a more exact one, such as 405 or 408. */
+export function withStatus(error: GrantryError, status: number): GrantryError {
+  statuses.set(error, status);
+  return error;
+}
+
+/** @param status overrides the code's own */
+export function problemOf(
+  error: GrantryError,
+  status: number = statuses.get(error) ?? errorCodes[error.code].status,
+): Problem {
   const retryAfter = retryAfterSeconds(error);
   return {
     type: `urn:grantry:error:${error.code}`,

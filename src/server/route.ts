@@ -32,7 +32,7 @@ export interface AnswerShape {
 }
 
 export interface RouteShape {
-  readonly method: 'get' | 'put' | 'post' | 'delete';
+  readonly method: 'get' | 'put' | 'post' | 'delete' | 'patch' | 'head' | 'options';
   /** With `{names}`; tenant and provider among them are what the key is checked for. */
   readonly path: string;
   readonly summary: string;
@@ -41,6 +41,8 @@ export interface RouteShape {
   readonly params?: Fields | undefined;
   readonly query?: Fields | undefined;
   readonly body?: z.ZodType | undefined;
+  /** Headers that the route reads; for the description alone. */
+  readonly headers?: Fields | undefined;
   /** A body that the handler reads itself, as it arrives. */
   readonly streamed?: { readonly contentType: string; readonly schema: z.ZodType };
   readonly answers: Readonly<Record<number, AnswerShape>>;

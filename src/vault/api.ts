@@ -1,18 +1,14 @@
-import { LRUCache } from 'lru-cache';
 import { GrantryError } from '../base/errors.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { RefusedAddressError } from '../base/world.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import { apiHeaders, organizationOf } from '../providers/expand.ts';
-import { resolveApiUrl } from '../providers/hosts.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../providers/invalid-token.ts';
+import { type ApiPlace, callUrl, placeAndToken, readPlace } from './api-place.ts';
+import { callTwiceAtMost } from './api-replacement.ts';
 import type { VaultContext } from './context.ts';
-import { getGrant } from './grants.ts';
 import type { HandOut } from './hand-out.ts';
-import { memoryKey } from './memory.ts';
-import { noSuchGrant } from './refusals.ts';
-import type { AccessToken, Grant, VaultRequest } from './types.ts';
-import { validityRules } from './validity.ts';
+import type { AccessToken, VaultRequest } from './types.ts';
 
 /** Headers that the caller may not set: the first two are ours, the rest belong to one connection (RFC 9110 7.6.1). */
 const refusedHeaders = [
@@ -25,10 +21,6 @@ const refusedHeaders = [
   'te',
   'trailer',
 ];
-
-/** When a vault last replaced a grant's token because an API had refused it, by `World.monotonic`. */
-const replacements = new WeakMap<HandOut, LRUCache<string, number>>();
-const replacementsMax = 10_000;
 
 /**
  * Calls the provider's API with the grant's access token put in.
@@ -47,16 +39,29 @@ export async function callApi(
   pathOrUrl: string,
   request: VaultRequest = {},
 ): Promise<Response> {
-  const call = await prepareCall(context, key, pathOrUrl, request);
-  const token = await handOut.get(key);
-  const first = await send(context, call, token);
-  const seen = await peek(call.definition, first);
-  if (!isInvalidToken(call.definition, seen.answer)) return plain(seen.response);
-  const fresh = await replaced(context, handOut, key, { token, definition: call.definition });
-  // A stream was read by the first call. Who gets the refusal may send the call again: the token is fresh by then.
-  if (fresh === undefined || call.body instanceof ReadableStream) return plain(seen.response);
-  await seen.response.body?.cancel();
-  return plain(await send(context, call, fresh));
+  const checked = checkKey(key);
+  const rough = checkRequest(request);
+  let url = '';
+  const { place, token } = await placeAndToken(context, handOut, checked, (found) => {
+    url = callUrl(context, found, pathOrUrl);
+  });
+  const call = { ...rough, url };
+  const { definition } = place;
+  const { answer } = await callTwiceAtMost<Response>(
+    { context, handOut, key: checked },
+    { token, definition },
+    {
+      send: (current) => send(context, place, call, current),
+      look: async (response) => {
+        const seen = await peek(definition, response);
+        return { isRefused: isInvalidToken(definition, seen.answer), answer: seen.response };
+      },
+      // A stream was read by the first call.
+      canRepeat: () => !(call.body instanceof ReadableStream),
+      drop: async (response) => response.body?.cancel(),
+    },
+  );
+  return plain(answer);
 }
 
 /** The response as the platform's own class: the HTTP client brings a twin of it that `instanceof` does not know. */
@@ -73,63 +78,39 @@ export async function askApi(
   pathOrUrl: string,
   options: { method: string; token: { accessToken: string } },
 ): Promise<{ definition: ProviderDefinition; answer: ApiAnswer }> {
-  const call = await prepareCall(context, key, pathOrUrl, { method: options.method });
-  const { answer, response } = await peek(call.definition, await send(context, call, options.token));
+  const place = await readPlace(context, checkKey(key));
+  const { definition } = place;
+  const call = { ...checkRequest({ method: options.method }), url: callUrl(context, place, pathOrUrl) };
+  const { answer, response } = await peek(definition, await send(context, place, call, options.token));
   await response.body?.cancel();
-  return { definition: call.definition, answer };
+  return { definition, answer };
 }
 
 interface PreparedCall {
-  definition: ProviderDefinition;
-  url: string;
-  method: string;
-  headers: Headers;
-  body: VaultRequest['body'];
-  signal: AbortSignal | undefined;
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: VaultRequest['body'];
+  readonly signal: AbortSignal | undefined;
 }
 
-async function prepareCall(
-  context: VaultContext,
-  key: GrantKey,
-  pathOrUrl: string,
-  request: VaultRequest,
-): Promise<PreparedCall> {
-  const checked = checkKey(key);
-  const grant = await getGrant(context, checked);
-  if (grant === null || grant.state === 'disconnected') throw noSuchGrant(checked);
-  const definition = await context.providers.require(checked.provider);
-  const place = { dc: grant.dc, metadata: grant.metadata };
-  const url = new URL(resolveApiUrl(definition, pathOrUrl, { ...place, allowLoopback: context.allowLoopback }));
-  const headers = checkHeaders(request.headers);
-  for (const [name, value] of Object.entries(apiHeaders(definition, place))) headers.set(name, value);
-  addOrganization(definition, grant, url, headers);
-  return {
-    definition,
-    url: url.href,
-    method: checkMethod(request.method),
-    headers,
-    body: request.body,
-    signal: request.signal,
-  };
-}
-
-/** What the caller names itself stays: some accounts have several organisations. */
-function addOrganization(definition: ProviderDefinition, grant: Grant, url: URL, headers: Headers): void {
-  const organization = organizationOf(definition, grant.metadata);
-  if (organization === null) return;
-  const { name, value } = organization;
-  if (organization.in === 'query') {
-    if (!url.searchParams.has(name)) url.searchParams.set(name, value);
-  } else if (!headers.has(name)) headers.set(name, value);
+function checkRequest(request: VaultRequest): Omit<PreparedCall, 'url'> {
+  const { body, signal } = request;
+  return { method: checkMethod(request.method), headers: checkHeaders(request.headers), body, signal };
 }
 
 async function send(
   context: VaultContext,
+  { definition, headers: own, organization }: ApiPlace,
   call: PreparedCall,
   token: Pick<AccessToken, 'accessToken'>,
 ): Promise<Response> {
   const headers = new Headers(call.headers);
-  headers.set('authorization', `${call.definition.accessToken.scheme} ${token.accessToken}`);
+  for (const [name, value] of Object.entries(own)) headers.set(name, value);
+  if (organization?.in === 'header' && !headers.has(organization.name)) {
+    headers.set(organization.name, organization.value);
+  }
+  headers.set('authorization', `${definition.accessToken.scheme} ${token.accessToken}`);
   try {
     return await context.world.fetch(call.url, {
       method: call.method,
@@ -139,45 +120,22 @@ async function send(
     });
   } catch (error) {
     if (call.signal?.aborted === true) throw error;
-    throw new GrantryError('provider_unavailable', "The provider's API did not answer.", {
-      cause: error,
-      retryAfterMs: context.times.retryBackOffMs,
-    });
+    throw unreachable(context, error);
   }
 }
 
-/**
- * A new token, or undefined when none can be had now: then the API's own answer says most. An API that refuses every token
- * must not use up what the provider grants, so a grant's token is replaced for its sake once in a while alone.
- */
-async function replaced(
-  context: VaultContext,
-  handOut: HandOut,
-  key: GrantKey,
-  refused: { token: AccessToken; definition: ProviderDefinition },
-): Promise<AccessToken | undefined> {
-  const done = replacements.get(handOut) ?? new LRUCache<string, number>({ max: replacementsMax });
-  replacements.set(handOut, done);
-  const name = memoryKey(key);
-  const { justRefreshedMs } = validityRules(refused.definition, context.times);
-  const now = context.world.monotonic();
-  const lately = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;
-  try {
-    if (lately) {
-      // Another call of the same moment may have had it replaced.
-      const current = await handOut.get(key);
-      return current.generation > refused.token.generation ? current : undefined;
-    }
-    const fresh = await handOut.reject(key, refused.token.generation);
-    done.set(name, now);
-    return fresh;
-  } catch (error) {
-    if (!(error instanceof GrantryError)) throw error;
-    // The grant is over: that is what the caller must know, not that one call was refused.
-    if (error.code === 'reauthorization_required') throw error;
-    context.logger.warn('a refused token could not be replaced', { provider: key.provider, code: error.code });
-    return undefined;
+/** What a call that brought no answer is to its caller. */
+export function unreachable(context: VaultContext, error: unknown): GrantryError {
+  if (error instanceof RefusedAddressError) {
+    return new GrantryError('provider_misconfigured', "The provider's host leads to an address that is not public.", {
+      action: 'Mend the definition of the provider, or the name it uses. No grant is harmed.',
+      cause: error,
+    });
   }
+  return new GrantryError('provider_unavailable', "The provider's API did not answer.", {
+    cause: error,
+    retryAfterMs: context.times.retryBackOffMs,
+  });
 }
 
 /**

@@ -65,17 +65,19 @@ export class HandOut {
   }
 
   /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
+  held(key: GrantKey): HeldToken | undefined {
+    if (!isNamed(key)) return undefined;
+    const held = this.#memory.get(memoryKey(key));
+    if (held === undefined) return undefined;
+    const now = this.#context.world.now();
+    if (now >= held.freshUntilMs || now >= this.#memory.trustedUntilMs) return undefined;
+    held.usedAtMs = now;
+    return held;
+  }
+
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
-    if (options?.minValidity === undefined && isNamed(key)) {
-      const held = this.#memory.get(memoryKey(key));
-      if (held !== undefined) {
-        const now = this.#context.world.now();
-        if (now < held.freshUntilMs && now < this.#memory.trustedUntilMs) {
-          held.usedAtMs = now;
-          return tokenOf(held);
-        }
-      }
-    }
+    const held = options?.minValidity === undefined ? this.held(key) : undefined;
+    if (held !== undefined) return tokenOf(held);
     const checked = checkKey(key);
     const demandMs = minValidityMs(options);
     if (options?.trial !== undefined) return tokenOf(await this.#get(checked, demandMs, { trial: options.trial }));

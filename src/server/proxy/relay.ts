@@ -1,0 +1,48 @@
+import type { ServerResponse } from 'node:http';
+import { limits } from '../../base/limits.ts';
+import type { ProxiedAnswer } from '../../vault/proxied-call.ts';
+import { responseHeaders } from './headers.ts';
+import type { Watched } from './watch.ts';
+
+/**
+ * Passes a provider's answer on, no faster than the caller reads it. Resolves when it is over, one way or the other.
+ *
+ * An answer that breaks off breaks the caller's connection, too: it must not look whole.
+ */
+export function relay(answer: ProxiedAnswer, response: ServerResponse, watched: Watched): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { status, head, rest } = answer;
+  response.once('close', () => {
+    rest?.on('error', () => {}).destroy();
+    resolve();
+  });
+  if (response.destroyed) {
+    rest?.on('error', () => {}).destroy();
+    return Promise.resolve();
+  }
+  watched.answerBegan();
+  response.writeHead(status, responseHeaders(answer.headers, answer.generation));
+  if (rest === null) {
+    response.end(Buffer.concat(head));
+    return promise;
+  }
+  for (const chunk of head) response.write(chunk);
+  let bytes = 0;
+  rest.on('data', (chunk: Uint8Array) => {
+    watched.touch();
+    bytes += chunk.length;
+    if (bytes > limits.proxyBodyBytesMax) return response.destroy();
+    if (!response.write(chunk)) rest.pause();
+    return undefined;
+  });
+  response.on('drain', () => {
+    watched.touch();
+    rest.resume();
+  });
+  rest.once('end', () => response.end());
+  rest.on('error', () => response.destroy());
+  rest.once('close', () => {
+    if (!rest.readableEnded) response.destroy();
+  });
+  return promise;
+}

@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GrantryError } from '../../base/errors.ts';
+import { type CheckedKey, checkKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { internalsOf } from '../../vault/internals.ts';
+import { proxyCall } from '../../vault/proxied-call.ts';
+import { assertMayFor } from '../access.ts';
+import type { ServerContext } from '../context.ts';
+import { withStatus } from '../problem.ts';
+import { requestHeaders } from './headers.ts';
+import { proxyMethods } from './methods.ts';
+import { relay } from './relay.ts';
+import { takeBody } from './request-body.ts';
+import { CallWatch } from './watch.ts';
+
+const proxyPath = /^\/v1\/proxy\/([^/?#]+)\/([^/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
+
+const methods = proxyMethods.map((method) => method.toUpperCase());
+
+/** A request for a provider's API: the parts of its URL, with path and query as they were sent. */
+interface ProxyRequest {
+  readonly tenant: string;
+  readonly provider: string;
+  readonly path: string;
+}
+
+export function isProxied(request: IncomingMessage): boolean {
+  return request.url?.startsWith('/v1/proxy/') === true;
+}
+
+/** @throws {GrantryError} `invalid_request` for a path of the proxy that cannot be read */
+function readPath(url: string): ProxyRequest {
+  const found = proxyPath.exec(url);
+  if (found === null) throw new GrantryError('invalid_request', 'The path is /v1/proxy/TENANT/PROVIDER/PATH.');
+  const [, tenant = '', provider = '', path = '/', query = ''] = found;
+  return { tenant: decoded(tenant), provider: decoded(provider), path: path + query };
+}
+
+/** Names are decoded once; what is behind them belongs to the provider and is never decoded here. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new GrantryError('invalid_request', 'The path holds broken percent-encoding.');
+  }
+}
+
+/** Answers `ANY /v1/proxy/{tenant}/{provider}/{path…}`: the provider's API, with the token put in. */
+type Proxy = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+export function makeProxy(context: ServerContext): Proxy {
+  const watch = new CallWatch(context.world, {
+    firstByteMs: limits.proxyFirstByteMs,
+    idleMs: limits.proxyIdleMs,
+    totalMs: limits.proxyTotalMs,
+  });
+  return async (request, response) => {
+    const known = context.access.authenticate(request.headers.authorization);
+    const principal = known instanceof Promise ? await known : known;
+    const proxied = readPath(request.url ?? '');
+    const key = keyOf(proxied, request);
+    assertMayFor(principal, 'use_proxy', key);
+    const method = methodOf(request, response);
+    const call = new AbortController();
+    const abort = (reason: GrantryError): void => {
+      call.abort(reason);
+      if (response.headersSent) response.destroy();
+    };
+    response.once('close', () => {
+      if (!response.writableFinished) call.abort(new GrantryError('invalid_request', 'The caller went away.'));
+    });
+    const watched = watch.watch(abort);
+    try {
+      const body = await takeBody(request, { world: context.world, watched, abort });
+      const headers = requestHeaders(request.rawHeaders);
+      if (body.declaredLength !== undefined) headers.push('content-length', body.declaredLength);
+      const { handOut, open } = internalsOf(context.vault());
+      const answer = await proxyCall(open(), handOut, key, {
+        path: proxied.path,
+        host: hostOf(request),
+        method,
+        headers,
+        body: () => body.send(),
+        canRepeat: () => body.canRepeat(),
+        signal: call.signal,
+      });
+      await relay(answer, response, watched);
+    } finally {
+      watched.end();
+    }
+  };
+}
+
+function keyOf({ tenant, provider }: ProxyRequest, request: IncomingMessage): CheckedKey {
+  const account = request.headers['grantry-account'];
+  return checkKey({ tenant, provider, account: Array.isArray(account) ? account.join() : account });
+}
+
+function hostOf(request: IncomingMessage): string | undefined {
+  const host = request.headers['grantry-host'];
+  return Array.isArray(host) ? host.join() : host;
+}
+
+function methodOf(request: IncomingMessage, response: ServerResponse): string {
+  const method = methods.find((known) => known === request.method);
+  if (method !== undefined) return method;
+  response.setHeader('allow', methods.join(', '));
+  throw withStatus(new GrantryError('invalid_request', 'The proxy does not take this method.'), 405);
+}

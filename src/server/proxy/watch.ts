@@ -1,0 +1,100 @@
+import { GrantryError } from '../../base/errors.ts';
+import type { World } from '../../base/world.ts';
+
+/** How long the parts of a proxied call may take, in milliseconds. */
+export interface ProxyTimes {
+  /** From the end of the request to the first byte of the answer; no caller waits longer. */
+  readonly firstByteMs: number;
+  /** Between two pieces of a body, in either direction. */
+  readonly idleMs: number;
+  readonly totalMs: number;
+}
+
+/** One call under watch. */
+export interface Watched {
+  /** Something moved. */
+  touch(): void;
+  /** The request has been sent whole: the provider's time begins. */
+  requestEnded(): void;
+  /** The answer has begun: from here on it only has to keep moving. */
+  answerBegan(): void;
+  end(): void;
+}
+
+interface Entry {
+  phase: 'request' | 'waiting' | 'answer';
+  readonly startedAt: number;
+  movedAt: number;
+  readonly abort: (reason: GrantryError) => void;
+}
+
+/** Between two looks at all calls: one timer for all of them, however many there are. */
+const lookMs = 1_000;
+
+/** Ends the calls that take too long. */
+export class CallWatch {
+  readonly #world: World;
+  readonly #times: ProxyTimes;
+  readonly #entries = new Set<Entry>();
+  #looking = false;
+
+  constructor(world: World, times: ProxyTimes) {
+    this.#world = world;
+    this.#times = times;
+  }
+
+  /** @param abort ends the call; its reason is what the caller is told if no answer has begun */
+  watch(abort: (reason: GrantryError) => void): Watched {
+    const now = this.#world.monotonic();
+    const entry: Entry = { phase: 'request', startedAt: now, movedAt: now, abort };
+    this.#entries.add(entry);
+    if (!this.#looking) void this.#look();
+    const touch = (): void => {
+      entry.movedAt = this.#world.monotonic();
+    };
+    return {
+      touch,
+      requestEnded: () => {
+        if (entry.phase !== 'request') return;
+        entry.phase = 'waiting';
+        touch();
+      },
+      answerBegan: () => {
+        entry.phase = 'answer';
+        touch();
+      },
+      end: () => this.#entries.delete(entry),
+    };
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    while (this.#entries.size > 0) {
+      await this.#world.sleep(lookMs, undefined, { background: true });
+      const now = this.#world.monotonic();
+      for (const entry of this.#entries) {
+        const reason = this.#lateness(entry, now);
+        if (reason === null) continue;
+        this.#entries.delete(entry);
+        entry.abort(reason);
+      }
+    }
+    this.#looking = false;
+  }
+
+  #lateness({ phase, startedAt, movedAt }: Entry, now: number): GrantryError | null {
+    const { firstByteMs, idleMs, totalMs } = this.#times;
+    const unavailable = (message: string): GrantryError =>
+      new GrantryError('provider_unavailable', message, { retryAfterMs: 2_000 });
+    if (phase === 'waiting' && now - movedAt >= firstByteMs) {
+      return unavailable(`The provider's API has not begun to answer within ${Math.round(firstByteMs / 1_000)} s.`);
+    }
+    if (phase !== 'waiting' && now - movedAt >= idleMs) {
+      return unavailable(`Nothing of the call has moved for ${Math.round(idleMs / 1_000)} s.`);
+    }
+    if (now - startedAt >= totalMs) {
+      return unavailable(`The call has taken longer than ${Math.round(totalMs / 1_000)} s.`);
+    }
+    return null;
+  }
+}
