@@ -54,6 +54,7 @@ const drainMs = 30_000;
  *
  * @example
  * import { openVault } from 'grantry';
+ * import { startServer } from 'grantry/server';
  * await using server = await startServer({ open: () => openVault() });
  * console.log(server.url);
  */
