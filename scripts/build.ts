@@ -46,8 +46,8 @@ async function bundleCommandLine(): Promise<void> {
     cwd: root,
     input: { main: './src/cli/main.ts' },
     platform: 'node',
-    // pg looks for its native twin at run time, and does without.
-    external: (id) => isBuiltin(id) || id === 'pg-native',
+    // pg looks for its native twin at run time, and does without. Spans go to the copy that the program's SDK uses.
+    external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
     plugins: [quietLruCache],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`the bundle is not clean: ${log.message}`);

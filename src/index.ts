@@ -2,7 +2,9 @@
 export { errorCodes, GrantryError, type GrantryErrorCode, isGrantryError } from './base/errors.ts';
 export type { GrantKey } from './base/ids.ts';
 export type { LogFields, Logger } from './base/log.ts';
+export type { Meter } from './base/meter.ts';
 export { Secret } from './base/secret.ts';
+export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
 export { NotSentError, systemWorld, type World, type WorldRequest } from './base/world.ts';
 export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
 export { type ClientToken, type ClientTokenOptions, MultiDCTokenManager } from './vault/multi-dc-token-manager.ts';

@@ -145,6 +145,8 @@ export const limits = {
   tokenWindowSecondsMax: 86_400,
   /** Token requests that one statement forgets. */
   tokenRequestsPurged: 500,
+  /** No queue is counted further than this for its gauge. */
+  queueCountMax: 10_000,
   pageItemsMax: 500,
   /** How often the button of one connect link may be pressed. */
   connectStartsMax: 20,

@@ -5,7 +5,11 @@ import { stderrLogger } from './log.ts';
 function logged(settings: { json: boolean }, terminal: boolean): string[] {
   const lines: string[] = [];
   const world = { ...systemWorld(), now: () => 0 };
-  const logger = stderrLogger(world, { logLevel: 'warn', ...settings }, terminal, (line) => lines.push(line));
+  const logger = stderrLogger(
+    world,
+    { logLevel: 'warn', ...settings },
+    { terminal, write: (line) => lines.push(line) },
+  );
   logger.info('not shown');
   logger.warn('a lease could not be renewed', { grant: '\u001b[31mx', code: 'storage_unavailable', tenant: undefined });
   return lines;
@@ -32,4 +36,16 @@ describe('warnings', () => {
       },
     ]);
   });
+});
+
+test('what looks like a secret is taken out of a line, and counted', () => {
+  const lines: string[] = [];
+  let hits = 0;
+  const target = { terminal: false, write: (line: string) => lines.push(line), onScrubbed: () => (hits += 1) };
+  const logger = stderrLogger(systemWorld(), { logLevel: 'info', json: true }, target);
+  logger.info('all is well', { code: 'fine' });
+  logger.info('an answer', { detail: '{"access_token":"s3cr3t"}' });
+  expect(lines.join('')).toContain('[scrubbed]');
+  expect(lines.join('')).not.toContain('s3cr3t');
+  expect(hits).toBe(1);
 });

@@ -1,30 +1,39 @@
 import type { LogFields, Logger } from '../base/log.ts';
+import { scrub } from '../base/scrub.ts';
 import type { World } from '../base/world.ts';
 import { clean } from './output.ts';
 import { type LogLevel, logLevels, type Settings } from './settings.ts';
 
-type Write = (line: string) => void;
+export interface LogTarget {
+  /** Whether a person reads; what stderr is, when left out. */
+  readonly terminal?: boolean;
+  readonly write?: (line: string) => void;
+  /** Called for a line from which something had to be taken that looked like a secret: a defect of who wrote it. */
+  readonly onScrubbed?: () => void;
+}
 
-/**
- * A logger on stderr, from the given level up: a sentence a line for the person at a terminal, JSON for programs.
- *
- * @param terminal whether a person reads; what stderr is, when left out
- */
+/** A logger on stderr, from the given level up: a sentence a line for the person at a terminal, JSON for programs. */
 export function stderrLogger(
   world: World,
   { logLevel, json }: Pick<Settings, 'logLevel' | 'json'>,
-  terminal: boolean = process.stderr.isTTY,
-  write: Write = (line) => void process.stderr.write(line),
+  target: LogTarget = {},
 ): Logger {
+  const { terminal = process.stderr.isTTY, write = toStderr, onScrubbed = () => {} } = target;
   const lowest = logLevels.indexOf(logLevel);
   const form = terminal && !json ? sentence : jsonLine;
   const at =
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
       if (logLevels.indexOf(level) < lowest) return;
-      write(`${form(world, level, message, fields)}\n`);
+      const { line, hits } = scrub(form(world, level, message, fields));
+      write(`${line}\n`);
+      if (hits > 0) onScrubbed();
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+function toStderr(line: string): void {
+  process.stderr.write(line);
 }
 
 function jsonLine(world: World, level: LogLevel, message: string, fields: LogFields): string {

@@ -4,12 +4,14 @@ import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import type { Access } from './access.ts';
+import type { Metrics } from './metrics.ts';
 
 /** What every route of one server shares. */
 export interface ServerContext {
   readonly world: World;
   readonly logger: Logger;
   readonly access: Access;
+  readonly metrics: Metrics;
   /** Without a slash at its end. */
   readonly publicUrl: string;
   /** The open vault. @throws {GrantryError} `vault_sealed` or `storage_unavailable` while it cannot be opened */

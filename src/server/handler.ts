@@ -5,20 +5,22 @@ import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { mountConnect } from './connect/routes.ts';
 import type { ServerContext } from './context.ts';
-import { answerHot, matchHot } from './hot-route.ts';
+import { answerHot, hotTemplate, matchHot } from './hot-route.ts';
 import { describeRoutes } from './openapi.ts';
 import { knownError, problemHeaders, problemOf, problemResponse } from './problem.ts';
-import { isProxied, makeProxy } from './proxy/route.ts';
+import { isProxied, makeProxy, proxyTemplate } from './proxy/route.ts';
 import { proxyShapes } from './proxy/shapes.ts';
 import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
 import { openRoutes } from './routes/open.ts';
 import { mountTokenExchange } from './routes/token-exchange.ts';
 import { mountStatus } from './status-routes.ts';
+import { everyPath, noteRoute, noteTemplate, type Watch } from './watch.ts';
 
 export interface HandlerOptions {
   readonly version: string;
   readonly draining: () => boolean;
+  readonly watch: Watch;
 }
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -31,11 +33,19 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
   /** The routes on plain Node: the one that everybody waits for, and the one that passes bodies on. */
   const answerHere = (request: IncomingMessage, response: ServerResponse): Promise<void> | null => {
     const hot = matchHot(request);
-    if (hot !== null) return answerHot(context, hot, request, response);
-    return isProxied(request) ? proxy(request, response) : null;
+    if (hot !== null) {
+      noteTemplate(response, hotTemplate);
+      return answerHot(context, hot, request, response);
+    }
+    if (!isProxied(request)) return null;
+    noteTemplate(response, proxyTemplate);
+    return proxy(request, response);
   };
   return (request, response) => {
     if (options.draining()) response.setHeader('connection', 'close');
+    options.watch.over(request, response, () => answer(request, response));
+  };
+  function answer(request: IncomingMessage, response: ServerResponse): void {
     const refused = refusedOutright(request);
     if (refused !== null) return sendProblem(context, response, refused.error, refused.status);
     const answered = answerHere(request, response);
@@ -44,11 +54,12 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
       return;
     }
     answered.catch((error: unknown) => sendProblem(context, response, knownError(context.logger, error)));
-  };
+  }
 }
 
 function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   const app = new Hono({ strict: true });
+  app.use(everyPath, noteRoute);
   const description = JSON.stringify(
     describeRoutes([...routes, ...proxyShapes, ...openRoutes], {
       version: options.version,
@@ -67,7 +78,7 @@ function makeApp(context: ServerContext, options: HandlerOptions): Hono {
 /** A path that exists for other methods is a 405, which also names them. */
 function notFound(app: Hono, path: string, method: string): Response {
   const allowed = ['GET', 'PUT', 'POST', 'DELETE'].filter(
-    (other) => other !== method && app.router.match(other, path)[0].length > 0,
+    (other) => other !== method && app.router.match(other, path)[0].some(([[, route]]) => route.path !== everyPath),
   );
   if (allowed.length === 0) return problemResponse(new GrantryError('not_found', 'There is no such route.'));
   const response = problemResponse(new GrantryError('invalid_request', `This route does not take ${method}.`), 405);

@@ -5,6 +5,10 @@ import type { ServerContext } from './context.ts';
 import { parse } from './route.ts';
 import { tokenQuery } from './schemas.ts';
 import { tokenBody } from './token-answer.ts';
+import { noteCaller } from './watch.ts';
+
+/** As it stands in the API's description. */
+export const hotTemplate = '/v1/tenants/{tenant}/grants/{provider}/token';
 
 const hotPath = /^\/v1\/tenants\/([A-Za-z0-9._@:-]+)\/grants\/([a-z0-9_-]+)\/token(?:\?(.*))?$/;
 
@@ -37,6 +41,7 @@ export async function answerHot(
   const known = context.access.authenticate(request.headers.authorization);
   const principal: Principal = known instanceof Promise ? await known : known;
   const { tenant, provider, search } = hot;
+  noteCaller(response, { key: principal.id, tenant });
   assertMayFor(principal, 'read_token', hot);
   const query =
     search === undefined

@@ -1,2 +1,2 @@
 /** The server over a vault: `startServer`. */
-export { type RunningServer, type ServerOptions, startServer } from './server.ts';
+export { type Instruments, type RunningServer, type ServerOptions, startServer } from './server.ts';

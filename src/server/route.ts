@@ -5,6 +5,7 @@ import { checkName, checkProviderId } from '../base/ids.ts';
 import { type Action, assertMay, assertMayFor, type Principal } from './access.ts';
 import { onceEach, readJson } from './body.ts';
 import type { ServerContext } from './context.ts';
+import { noteCaller, outgoingOf } from './watch.ts';
 
 type Fields = z.ZodObject;
 
@@ -91,6 +92,7 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
     app.on(route.method, path, async (request) => {
       const principal = await context.access.authenticate(request.req.header('authorization'));
+      noteCaller(outgoingOf(request), { key: principal.id, tenant: request.req.param('tenant') });
       return responseOf(await route.handle(context, principal, request));
     });
   }

@@ -3,7 +3,9 @@ import type { Socket } from 'node:net';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
+import type { Meter } from '../base/meter.ts';
 import type { Secret } from '../base/secret.ts';
+import type { Tracer } from '../base/tracer.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { adoptAdminKey } from '../vault/api-keys.ts';
 import { internalsOf } from '../vault/internals.ts';
@@ -11,13 +13,26 @@ import type { Vault } from '../vault/types.ts';
 import { startWorkers, type Workers } from '../workers/workers.ts';
 import { Access } from './access.ts';
 import type { ServerContext } from './context.ts';
+import { drain } from './drain.ts';
 import { makeHandler } from './handler.ts';
+import { Metrics } from './metrics.ts';
+import { findTracer } from './tracing.ts';
 import { VaultHolder } from './vault-holder.ts';
+import { Watch } from './watch.ts';
+
+/** What a server counts with and traces with; to be handed on to `openVault`. */
+export interface Instruments {
+  readonly meter: Meter;
+  readonly tracer: Tracer | undefined;
+}
 
 /** What {@link startServer} needs to know. */
 export interface ServerOptions {
-  /** Opens the vault; called again while its database or root key is away. The server closes what it opened. */
-  readonly open: () => Promise<Vault>;
+  /**
+   * Opens the vault; called again while its database or root key is away. The server closes what it opened, and counts
+   * what happens in it if the vault is given the server's instruments.
+   */
+  readonly open: (instruments: Instruments) => Promise<Vault>;
   /** `127.0.0.1` when left out. */
   readonly host?: string | undefined;
   /** 8484 when left out; 0 picks a free one. */
@@ -28,6 +43,13 @@ export interface ServerOptions {
   readonly workers?: boolean | undefined;
   /** An administrator's key from outside, taken while there is none. */
   readonly adminKey?: Secret | undefined;
+  /** Tenants become labels of metrics; `false` when left out. */
+  readonly metricsTenants?: boolean | undefined;
+  /**
+   * For how many milliseconds a server that stops still takes connections while `/readyz` says no, so that a load balancer
+   * hears of it; 0 when left out.
+   */
+  readonly stopDelayMs?: number | undefined;
   /** Said in the API's description. */
   readonly version?: string | undefined;
   readonly logger?: Logger | undefined;
@@ -38,12 +60,17 @@ export interface ServerOptions {
 export interface RunningServer extends AsyncDisposable {
   /** Where it listens. */
   readonly url: string;
-  /** Takes no new connections, finishes what was begun, and closes the vault. */
+  /** Counts a log line from which something like a secret had to be taken. */
+  lineScrubbed(): void;
+  /**
+   * Says that it is not ready, takes no new connections, answers what it has read, finishes the refreshes that were sent,
+   * and closes the vault. With a provider that hangs this takes up to two minutes.
+   */
   stop(): Promise<void>;
 }
 
-/** How long requests may take to end once the server stops: a refresh past its point of no return is waited for. */
-const drainMs = 30_000;
+/** How long requests may take to end once the server stops: no caller waits longer than 30 s for a token. */
+const drainMs = 35_000;
 
 /**
  * Serves a vault over HTTP: tokens, grants, apps, providers, keys.
@@ -62,10 +89,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const world = options.world ?? systemWorld();
   const logger = options.logger ?? silentLogger;
   const running = new AbortController();
+  const metrics = new Metrics({ world, tenants: options.metricsTenants === true });
+  const tracer = await findTracer(options.version ?? '0');
   let workers: Workers | undefined;
   const access: Access = new Access({ vault: () => holder.get(), world, logger });
   const holder = await VaultHolder.open({
-    open: options.open,
+    open: () => options.open({ meter: metrics, tracer }),
     world,
     logger,
     onOpen: async (vault) => {
@@ -95,28 +124,35 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logger,
     access,
     publicUrl: options.publicUrl ?? url,
+    metrics,
     vault: () => holder.get(),
   };
-  server.on(
-    'request',
-    makeHandler(context, { version: options.version ?? '0', draining: () => running.signal.aborted }),
-  );
+  const watch = new Watch({ world, logger, metrics, tracer });
+  const draining = (): boolean => running.signal.aborted;
+  server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
   const notes = noteUses(context, running.signal);
-  async function stop(): Promise<void> {
-    if (running.signal.aborted) return stopped.promise;
+  async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     logger.info('stopping');
-    await drain(server, world);
-    await workers?.stop();
+    // Nothing due is claimed from here on, and what is under way goes on beside the callers' requests.
+    const workersEnded = workers?.stop();
+    await world.sleep(options.stopDelayMs ?? 0);
+    await drain(server, world, drainMs);
+    // Nobody waits any more: what was sent to a provider is finished, and nothing else is begun.
+    holder.windDown();
+    await workersEnded;
     await notes;
     await access.flush();
     await holder.close();
-    logger.info('stopped');
-    stopped.resolve();
+    logger.info('stopped', { requests: watch.accepted, unanswered: watch.unanswered });
   }
-  const stopped = Promise.withResolvers<void>();
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= stopAll();
+    return stopping;
+  };
   logger.info('listening', { url, public_url: context.publicUrl });
-  return { url, stop, [Symbol.asyncDispose]: stop };
+  return { url, stop, lineScrubbed: () => metrics.lineScrubbed(), [Symbol.asyncDispose]: stop };
 }
 
 async function takeAdminKey(access: Access, vault: Vault, adminKey: Secret | undefined, logger: Logger): Promise<void> {
@@ -186,18 +222,4 @@ function brokenStatus(code: string | undefined): [number, string] {
   if (code === 'HPE_HEADER_OVERFLOW') return [431, 'Request Header Fields Too Large'];
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'Request Timeout'];
   return [400, 'Bad Request'];
-}
-
-/** Ends the connections that are idle, waits for the busy ones, and then ends those, too. */
-async function drain(server: Server, world: World): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  server.closeIdleConnections();
-  const enough = new AbortController();
-  const late = world.sleep(drainMs, enough.signal, { background: true }).then(() => server.closeAllConnections());
-  await Promise.race([closed, late]);
-  enough.abort(new Error('drained'));
-  await late.catch(() => {});
-  await closed;
 }

@@ -1,8 +1,10 @@
-import type { Hono } from 'hono';
+import type { Hono, Context as HonoContext } from 'hono';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { assertReady } from '../vault/readiness.ts';
+import { assertMay } from './access.ts';
 import { type ServerContext, vaultContext } from './context.ts';
 import { problemResponse } from './problem.ts';
+import { noteCaller, outgoingOf } from './watch.ts';
 
 /** Probes come from many sides: the database is asked once a second at most. */
 const readinessHeldMs = 1_000;
@@ -12,40 +14,70 @@ export interface StatusOptions {
   readonly description: string;
 }
 
-/** The open routes: whether the process lives, whether it can work, and what it can do. */
+/** Whether the process lives, whether it can work, what it can do, and how it fares. All but the last is open. */
 export function mountStatus(app: Hono, context: ServerContext, options: StatusOptions): void {
+  const ready = readiness(context, options.draining);
+  app.get('/livez', () => plain({ status: 'alive' }));
+  app.get('/readyz', (request) => answerReady(context, ready, request));
+  app.get('/metrics', (request) => answerMetrics(context, request));
+  app.get(
+    '/openapi.json',
+    () => new Response(options.description, { headers: { 'content-type': 'application/json' } }),
+  );
+}
+
+async function answerReady(
+  context: ServerContext,
+  ready: () => Promise<void>,
+  request: HonoContext,
+): Promise<Response> {
+  try {
+    await ready();
+    return plain({ status: 'ready' });
+  } catch (error) {
+    const known = isGrantryError(error)
+      ? error
+      : new GrantryError('internal', 'This server cannot say whether it is ready.');
+    // What exactly is wrong is for those who run it; a stranger is told the kind alone.
+    const told = await maySeeDetails(context, request.req.header('authorization'));
+    const detail = told ? known.message : 'This server is not ready.';
+    return problemResponse(new GrantryError(known.code, detail, { retryAfterMs: readinessHeldMs }), 503);
+  }
+}
+
+async function answerMetrics(context: ServerContext, request: HonoContext): Promise<Response> {
+  const principal = await context.access.authenticate(request.req.header('authorization'));
+  noteCaller(outgoingOf(request), { key: principal.id, tenant: undefined });
+  assertMay(principal, 'see_metrics');
+  const text = await context.metrics.render(context.vault());
+  const headers = { 'content-type': context.metrics.contentType, 'cache-control': 'no-store' };
+  return new Response(text, { headers });
+}
+
+/** Whoever asks within the second gets the same answer, and nobody may ask at all. */
+function readiness(context: ServerContext, draining: () => boolean): () => Promise<void> {
   let last: { readonly at: number; readonly outcome: Promise<void> } | undefined;
-  const ready = (): Promise<void> => {
+  return () => {
+    if (draining()) throw new GrantryError('storage_unavailable', 'This server is stopping.');
     const now = context.world.monotonic();
     if (last === undefined || now - last.at >= readinessHeldMs) {
       const outcome = (async () => assertReady(vaultContext(context)))();
-      // Whoever asks within the second gets the same answer, and nobody may ask at all.
       outcome.catch(() => {});
       last = { at: now, outcome };
     }
     return last.outcome;
   };
-  app.get('/livez', () => plain({ status: 'alive' }));
-  app.get('/readyz', async () => {
-    if (options.draining()) return problemResponse(new GrantryError('storage_unavailable', 'This server is stopping.'));
-    try {
-      await ready();
-      return plain({ status: 'ready' });
-    } catch (error) {
-      const known = isGrantryError(error)
-        ? error
-        : new GrantryError('internal', 'This server cannot say whether it is ready.');
-      // What exactly is wrong stands in the log; a stranger is told the kind alone.
-      return problemResponse(
-        new GrantryError(known.code, 'This server is not ready.', { retryAfterMs: readinessHeldMs }),
-        503,
-      );
-    }
-  });
-  app.get(
-    '/openapi.json',
-    () => new Response(options.description, { headers: { 'content-type': 'application/json' } }),
-  );
+}
+
+async function maySeeDetails(context: ServerContext, header: string | undefined): Promise<boolean> {
+  if (header === undefined) return false;
+  try {
+    assertMay(await context.access.authenticate(header), 'see_metrics');
+    return true;
+  } catch {
+    // Who cannot be known now is a stranger.
+    return false;
+  }
 }
 
 function plain(body: unknown): Response {

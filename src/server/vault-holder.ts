@@ -1,6 +1,7 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
+import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 
 export interface VaultHolderOptions {
@@ -40,6 +41,12 @@ export class VaultHolder {
   get(): Vault {
     if (this.#vault === undefined) throw this.#missing;
     return this.#vault;
+  }
+
+  /** Lets the vault begin nothing new; it is closed after this. */
+  windDown(): void {
+    this.#stop.abort(new Error('the server stops'));
+    if (this.#vault !== undefined) internalsOf(this.#vault).windDown();
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,8 @@
 import type { Kysely, RawBuilder } from 'kysely';
 import type { Times } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import type { Meter } from '../base/meter.ts';
+import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { TenantKeys } from '../crypto/tenant-keys.ts';
@@ -27,10 +29,12 @@ export interface VaultContext {
   readonly owner: Owner;
   readonly bulkheads: Bulkheads;
   readonly logger: Logger;
+  readonly meter: Meter;
+  readonly tracer: Tracer;
   readonly allowLoopback: boolean;
   readonly callerWaitMs: number;
   readonly guard: Guard;
-  /** The vault is being closed: what waits without end gives up. */
+  /** The vault is being closed: nothing new is spent, and what waits without end gives up. */
   readonly closing: () => boolean;
   readonly onEvent: ((event: VaultEvent) => void) | undefined;
 }

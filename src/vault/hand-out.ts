@@ -55,6 +55,8 @@ export class HandOut {
   readonly #answers = new Joined<HeldToken>();
   readonly #rows = new Joined<GrantRow | undefined>();
   readonly #openings = new Joined<Seen>();
+  /** Answers by where the token came from; callers who share one count once. */
+  readonly answers = { memory: 0, row: 0, refresh: 0 };
 
   constructor(options: HandOutOptions) {
     this.#context = options.context;
@@ -72,6 +74,7 @@ export class HandOut {
     const now = this.#context.world.now();
     if (now >= held.freshUntilMs || now >= this.#memory.trustedUntilMs) return undefined;
     held.usedAtMs = now;
+    this.answers.memory += 1;
     return held;
   }
 
@@ -142,15 +145,20 @@ export class HandOut {
     for (let round = 0; ; ) {
       const seen = await this.#read(key);
       const { held } = seen;
+      const from = round > 0 ? 'refresh' : seen.generation === undefined ? 'memory' : 'row';
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
         const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
         if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshBehind(key, held);
+        this.answers[from] += 1;
         return held;
       }
       // A token that was refreshed for this very caller is the best there is, whatever its life.
-      if (held !== undefined && round > 0 && leftMs > 0) return held;
+      if (held !== undefined && round > 0 && leftMs > 0) {
+        this.answers[from] += 1;
+        return held;
+      }
       if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
       const generation = seen.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
@@ -198,6 +206,7 @@ export class HandOut {
     if (row.access_token === null || !(expiresAtMs > this.#context.world.now())) return undefined;
     const secret = await this.#openAccessToken(row);
     if (secret === null) return undefined;
+    this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
     return holdable(row, secret, { expiresAtMs, nowMs: this.#context.world.now() }, rules);
   }

@@ -11,6 +11,8 @@ export interface VaultInternals {
   readonly open: () => VaultContext;
   readonly handOut: HandOut;
   readonly forget: (key: CheckedKey) => void;
+  /** Begins no refresh any more, ahead of closing: what has been sent is finished, all else gives its lease back. */
+  readonly windDown: () => void;
   /** Credentials that a provider refused a moment ago, by trial, grant and generation. */
   readonly refusedTrials: LRUCache<string, { error: GrantryError; untilMs: number }>;
 }

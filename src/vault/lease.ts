@@ -6,9 +6,9 @@ import type { LeaseKind } from './refresh-plan.ts';
 
 /** A lease as its holder watches it, by a clock that never jumps. */
 export interface HeldLease {
-  /** The lease ran out, or its time did, before anything was sent. */
+  /** The lease ran out, its time did, or this process is closing: before anything was sent. */
   readonly lapsed: boolean;
-  /** @throws {NotSentError} when somebody else may be calling by now, or soon while our call still lasts */
+  /** @throws {NotSentError} when somebody else may be calling by now or soon, or this process is closing */
   assertTimeLeft(): void;
   /** Stops renewing. */
   release(): void;
@@ -60,7 +60,8 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
         kind === 'renewed'
           ? times.renewedLeaseMs - passedMs
           : times.strictLeaseMs - times.answerDeadlineMs - times.marginMs - passedMs;
-      if (!lost && leftMs > 0) return;
+      // Whoever is about to end sends nothing more, and gives the lease back instead of letting others wait for its end.
+      if (!lost && leftMs > 0 && !context.closing()) return;
       lapsed = true;
       throw new NotSentError('the lease ran out before the request was sent');
     },

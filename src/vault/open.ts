@@ -3,6 +3,8 @@ import { readdirSync } from 'node:fs';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
+import { silentMeter } from '../base/meter.ts';
+import { silentTracer } from '../base/tracer.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
@@ -155,6 +157,8 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
     logger: options.logger ?? silentLogger,
+    meter: options.meter ?? silentMeter,
+    tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,
     callerWaitMs: options.callerWaitMs ?? timesOf(world).callerWaitMs,
     guard,

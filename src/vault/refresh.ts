@@ -10,8 +10,9 @@ import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import { overlapLeftMs } from './late-answer.ts';
 import { type HeldLease, holdLease } from './lease.ts';
+import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
-import { heldBack, noSuchGrant } from './refusals.ts';
+import { heldBack, noSuchGrant, stopping } from './refusals.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { deadlineSignal, waitForChange } from './wait.ts';
 
@@ -62,17 +63,27 @@ export async function refreshGrant(
     const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { trial });
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;
-    if (outcome === 'taken') await waitForChange(context, row, giveUpAt);
+    if (outcome === 'taken') await observeWait(context, row, () => waitForChange(context, row, giveUpAt));
   }
 }
 
 /** One round: prepare, claim, spend. `taken`: somebody else is refreshing. `again`: the row is to be read anew. */
-export async function refreshRound(
+export function refreshRound(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
   wish: RefreshWish,
 ): Promise<'saved' | 'taken' | 'again'> {
+  return observeRound(context, row, () => runRound(context, row, report, wish));
+}
+
+async function runRound(
+  context: VaultContext,
+  row: GrantRow,
+  report: (health: CallHealth) => void,
+  wish: RefreshWish,
+): Promise<'saved' | 'taken' | 'again'> {
+  if (context.closing()) throw stopping(context);
   const plan = await planRefresh(context, row, wish);
   if (plan === 'look_again') return 'again';
   const claim = await claimRefresh(context, plan);
@@ -120,13 +131,16 @@ async function send(
 ): Promise<RawAnswer | undefined> {
   const deadline = deadlineSignal(context, context.times.answerDeadlineMs);
   try {
-    return await sendRefresh(context.world, plan.client, {
-      refreshToken: plan.refreshToken,
-      signal: deadline.signal,
-      // Point of no return. The provider may burn the token the moment it reads our request. This is looked at when the
-      // connection stands, immediately before the first byte: a pause until here may have cost us the lease.
-      beforeSend: () => held.assertTimeLeft(),
-    });
+    const { client, refreshToken } = plan;
+    return await observeRequest(context, { provider: plan.row.provider, dc: client.dc }, () =>
+      sendRefresh(context.world, client, {
+        refreshToken,
+        signal: deadline.signal,
+        // Point of no return. The provider may burn the token the moment it reads our request. This is looked at when the
+        // connection stands, immediately before the first byte: a pause until here may have cost us the lease.
+        beforeSend: () => held.assertTimeLeft(),
+      }),
+    );
   } catch (error) {
     if (error instanceof NotSentError) {
       await plan.slot.discard();

@@ -11,6 +11,13 @@ export function noSuchGrant(key: CheckedKey): GrantryError {
   });
 }
 
+/** This process ends, and begins nothing that it could not finish. */
+export function stopping(context: VaultContext): GrantryError {
+  return new GrantryError('provider_unavailable', 'This process is stopping, and begins no refresh any more.', {
+    retryAfterMs: context.times.retryBackOffMs,
+  });
+}
+
 const reasonTexts: Record<string, string> = {
   refused: 'the provider refused its refresh token twice',
   revoked: 'the provider says it was revoked',

@@ -122,6 +122,17 @@ export class Spool {
     return entries.sort((one, other) => one.writtenAt - other.writtenAt);
   }
 
+  /** How many files there are of each kind. */
+  async depth(): Promise<{ waiting: number; answer: number; saved: number }> {
+    const depth = { waiting: 0, answer: 0, saved: 0 };
+    for (const name of await this.#names()) {
+      if (name.endsWith('.waiting')) depth.waiting += 1;
+      else if (name.endsWith('.answer')) depth.answer += 1;
+      else if (name.endsWith('.saved')) depth.saved += 1;
+    }
+    return depth;
+  }
+
   /**
    * Removes what is older than a time: reservations that a crash left behind, which hold nothing, and answers that were
    * committed so long ago that no database has lost them.

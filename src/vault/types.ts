@@ -1,6 +1,8 @@
 import type { GrantKey } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import type { Meter } from '../base/meter.ts';
 import type { Secret } from '../base/secret.ts';
+import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 
@@ -21,6 +23,10 @@ export interface VaultOptions {
   /** Provider definitions besides the built-in and the stored ones. */
   providers?: readonly ProviderDefinitionInput[] | undefined;
   logger?: Logger | undefined;
+  /** Counts refreshes, waits and provider calls; nobody does when left out. */
+  meter?: Meter | undefined;
+  /** Gets a span for each refresh and provider call; nobody does when left out. */
+  tracer?: Tracer | undefined;
   /** Called after each committed state change, in this process alone. What it throws is logged and changes nothing. */
   onEvent?: ((event: VaultEvent) => void) | undefined;
   /** Clock, dice, sleep and network; the real ones when left out. */

@@ -52,6 +52,7 @@ export class OpenVault implements Vault {
       open: () => this.#open(),
       handOut: this.#handOut,
       forget: (key) => this.#memory.forget(key),
+      windDown: () => this.#options.close(),
     });
   }
 

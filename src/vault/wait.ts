@@ -2,6 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, peekGrant } from '../storage/grants.ts';
 import type { VaultContext } from './context.ts';
+import { stopping } from './refusals.ts';
 
 /** Looks while the time waited so far doubles: whoever waits finds out at most about a sixteenth of it too late. */
 const pollsPerDoubling = 16;
@@ -25,6 +26,7 @@ export async function waitForChange(context: VaultContext, seen: GrantRow, giveU
       });
     }
     const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / pollsPerDoubling));
+    if (context.closing()) throw stopping(context);
     await world.sleep(pauseMs * (0.75 + randomFraction(world) / 2));
     const row = await peekGrant(store.db, store.now(), seen.client_id, seen.id);
     if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;

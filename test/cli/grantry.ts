@@ -24,7 +24,7 @@ async function bundle(): Promise<string> {
     cwd: root,
     input: { main: join(root, 'src/cli/main.ts') },
     platform: 'node',
-    external: (id) => isBuiltin(id) || id === 'pg-native',
+    external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
   });
   await built.write({ dir: directory, format: 'esm', entryFileNames: '[name].js' });
   return join(directory, 'main.js');

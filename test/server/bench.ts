@@ -3,7 +3,7 @@
  * Requests go over real sockets; providers are simulated, and the clock can be moved.
  */
 import type { ApiKeyInput, Vault, VaultOptions } from '../../src/index.ts';
-import { type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
+import { type Instruments, type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
 import { type Bench, type BenchOptions, makeBench } from '../vault/bench.ts';
 import type { TestWorld } from '../vault/world.ts';
 
@@ -56,6 +56,12 @@ export interface Answered {
   readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
 }
 
+interface Started {
+  readonly server: RunningServer;
+  readonly opened: { vault?: Vault };
+  readonly world: TestWorld;
+}
+
 export async function makeServerBench(options: ServerBenchOptions = {}): Promise<ServerBench> {
   const bench = await makeBench(options);
   const made = new ServerBench(bench, options);
@@ -66,7 +72,7 @@ export async function makeServerBench(options: ServerBenchOptions = {}): Promise
 export class ServerBench implements AsyncDisposable {
   readonly bench: Bench;
   readonly #options: ServerBenchOptions;
-  readonly #servers: { server: RunningServer; vault: Vault; world: TestWorld }[] = [];
+  readonly #servers: Started[] = [];
   readonly #keys = new Map<string, string>();
 
   constructor(bench: Bench, options: ServerBenchOptions) {
@@ -76,14 +82,18 @@ export class ServerBench implements AsyncDisposable {
 
   /** Starts one more server on the same database. */
   async start(more: Partial<ServerOptions> = {}): Promise<RunningServer> {
-    const { vault, world } = await this.bench.open(this.#options.vault);
-    const open = (): Promise<Vault> => Promise.resolve(vault);
+    const world = this.bench.world();
+    const opened: { vault?: Vault } = {};
+    const open = async (instruments: Instruments): Promise<Vault> => {
+      opened.vault = (await this.bench.open({ ...instruments, ...this.#options.vault, world })).vault;
+      return opened.vault;
+    };
     const server = await startServer({ open, port: 0, workers: false, world, ...this.#options.server, ...more });
-    this.#servers.push({ server, vault, world });
+    this.#servers.push({ server, opened, world });
     return server;
   }
 
-  get #first(): { server: RunningServer; vault: Vault; world: TestWorld } {
+  get #first(): Started {
     const [first] = this.#servers;
     if (first === undefined) throw new Error('no server runs');
     return first;
@@ -94,7 +104,9 @@ export class ServerBench implements AsyncDisposable {
   }
 
   get vault(): Vault {
-    return this.#first.vault;
+    const { vault } = this.#first.opened;
+    if (vault === undefined) throw new Error('the vault is not open');
+    return vault;
   }
 
   get world(): TestWorld {

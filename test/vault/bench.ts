@@ -111,9 +111,14 @@ export class Bench implements AsyncDisposable {
     this.judge = parts.judge;
   }
 
+  /** A world on the bench's clock and network, of one process. */
+  world(): TestWorld {
+    return new TestWorld(this.simulator, this.clock);
+  }
+
   /** Opens one more vault, as one more process would. */
   async open(options: VaultOptions = {}): Promise<{ vault: Vault; world: TestWorld }> {
-    const world = new TestWorld(this.simulator, this.clock);
+    const world = options.world instanceof TestWorld ? options.world : this.world();
     const vault = await openVault({
       database: this.database,
       home: this.home,
@@ -121,8 +126,8 @@ export class Bench implements AsyncDisposable {
       spool: join(this.home, 'spool'),
       providers: this.providers,
       unsafeAllowLoopbackProviders: 'simulated providers may listen on loopback ports',
-      world,
       ...options,
+      world,
     });
     const opened = { vault, world };
     this.#vaults.push(opened);

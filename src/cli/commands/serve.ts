@@ -4,6 +4,7 @@ import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { readSmallFile } from '../files.ts';
+import { catchDefects } from '../last-resort.ts';
 import { stderrLogger } from '../log.ts';
 import { wholeNumber } from '../numbers.ts';
 import { untilSignal } from '../signals.ts';
@@ -13,6 +14,7 @@ interface ServeOptions {
   host?: string;
   port?: string;
   workers: boolean;
+  stopDelay?: string;
 }
 
 export function define(command: Command): void {
@@ -23,6 +25,10 @@ export function define(command: Command): void {
     )
     .option('--host <address>', 'GRANTRY_HOST: where to listen (default: 127.0.0.1)')
     .option('--port <port>', 'GRANTRY_PORT (default: 8484)')
+    .option(
+      '--stop-delay <seconds>',
+      'GRANTRY_STOP_DELAY: not ready, and still answering, before it stops (default: 0)',
+    )
     .option('--no-workers', 'a pure front: other servers on the same database refresh ahead')
     .addHelpText(
       'after',
@@ -40,21 +46,32 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   // Before anything is opened: a signal during the start must not cut it off.
   const signalled = untilSignal();
   const port = wholeNumber('--port', options.port ?? given('GRANTRY_PORT') ?? '8484', { min: 0, max: 65_535 });
+  const stopDelay = wholeNumber('--stop-delay', options.stopDelay ?? given('GRANTRY_STOP_DELAY') ?? '0', {
+    min: 0,
+    max: 300,
+  });
   const adminKey = await readAdminKey(given('GRANTRY_ADMIN_KEY_FILE'));
   const { startServer } = await import('../../server/index.ts');
   // A program that stays tells what it does; one that ends after a command speaks up when something is wrong.
-  const logger = stderrLogger(world, settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' });
+  let lineScrubbed = (): void => {};
+  const level = settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' as const };
+  const logger = stderrLogger(world, level, { onScrubbed: () => lineScrubbed() });
+  catchDefects(logger);
   const server = await startServer({
-    open: () => makeContextVault(context, { backgroundRefresh: true, logger }, { quiet: true }),
+    open: (instruments) =>
+      makeContextVault(context, { ...instruments, backgroundRefresh: true, logger }, { quiet: true }),
     host: options.host ?? given('GRANTRY_HOST') ?? '127.0.0.1',
     port,
     publicUrl: settings.isPublicUrlGiven ? settings.publicUrl : undefined,
     workers: options.workers,
+    metricsTenants: isOn('GRANTRY_METRICS_TENANTS'),
+    stopDelayMs: stopDelay * 1_000,
     adminKey,
     version: ownVersion(),
     logger,
     world,
   });
+  lineScrubbed = () => server.lineScrubbed();
   if (output.json) output.printJson({ url: server.url });
   else output.note(`Grantry listens at ${server.url}. Ctrl-C stops it.`);
   await signalled;
@@ -81,4 +98,11 @@ async function readAdminKey(file: string | undefined): Promise<Secret | undefine
 function given(name: string): string | undefined {
   const value = process.env[name];
   return value === undefined || value === '' ? undefined : value;
+}
+
+function isOn(name: string): boolean {
+  const value = given(name);
+  if (value === undefined || value === '0') return false;
+  if (value === '1') return true;
+  throw new GrantryError('invalid_request', `${name} is 1, or not set at all.`);
 }

@@ -7,6 +7,7 @@ import { proxyCall } from '../../vault/proxied-call.ts';
 import { assertMayFor } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { withStatus } from '../problem.ts';
+import { noteCaller } from '../watch.ts';
 import { requestHeaders } from './headers.ts';
 import { proxyMethods } from './methods.ts';
 import { relay } from './relay.ts';
@@ -14,6 +15,9 @@ import { takeBody } from './request-body.ts';
 import { CallWatch } from './watch.ts';
 
 const proxyPath = /^\/v1\/proxy\/([^/?#]+)\/([^/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
+
+/** As it stands in the API's description. */
+export const proxyTemplate = '/v1/proxy/{tenant}/{provider}/{path…}';
 
 const methods = proxyMethods.map((method) => method.toUpperCase());
 
@@ -59,6 +63,7 @@ export function makeProxy(context: ServerContext): Proxy {
     const principal = known instanceof Promise ? await known : known;
     const proxied = readPath(request.url ?? '');
     const key = keyOf(proxied, request);
+    noteCaller(response, { key: principal.id, tenant: key.tenant });
     assertMayFor(principal, 'use_proxy', key);
     const method = methodOf(request, response);
     const call = new AbortController();

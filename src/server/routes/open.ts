@@ -30,7 +30,7 @@ const exchanged = z
   })
   .meta({ id: 'ExchangedToken' });
 
-/** Routes that take no API key in their header, for the description. */
+/** Routes that are served beside the others, for the description. */
 export const openRoutes: readonly DescribedRoute[] = [
   {
     method: 'post',
@@ -77,6 +77,14 @@ export const openRoutes: readonly DescribedRoute[] = [
     tag: 'Status',
     action: 'open',
     answers: { 200: { description: 'It can', schema: status } },
+  },
+  {
+    method: 'get',
+    path: '/metrics',
+    summary: 'Counts, times and queue depths, for Prometheus',
+    tag: 'Status',
+    action: 'see_metrics',
+    answers: { 200: { description: 'The metrics', schema: z.string(), contentType: 'text/plain' } },
   },
   {
     method: 'get',

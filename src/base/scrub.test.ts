@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { scrub } from './scrub.ts';
+
+const hex = '0123456789abcdef'.repeat(2);
+
+test.each([
+  ['a header', 'Authorization: Bearer abc.DEF-123', 'Authorization: [scrubbed]'],
+  ['a Zoho header', 'Zoho-oauthtoken x1y2', '[scrubbed]'],
+  ['a Zoho token', `took 1000.${hex}.${hex} from it`, 'took [scrubbed] from it'],
+  ['an API key', `key gry_${'a1'.repeat(12)} was used`, 'key [scrubbed] was used'],
+  ['a form', 'grant_type=x&client_secret=s3cr&refresh_token=r3fr', 'grant_type=x&[scrubbed]&[scrubbed]'],
+  ['a callback', '/oauth/callback/a?code=abc&state=def', '/oauth/callback/a?[scrubbed]&[scrubbed]'],
+  ['an answer', '{"access_token":"abc","expires_in":3600}', '{[scrubbed]","expires_in":3600}'],
+  ['an answer inside JSON', '{"m":"{\\"refresh_token\\": \\"abc\\"}"}', '{"m":"{[scrubbed]\\"}"}'],
+  ['a JSON Web Token', 'eyJhbGciOiJI.eyJzdWIiOiIx.c2ln', '[scrubbed]'],
+  ['a database URL', 'postgres://grantry:pa:ss@db/grantry', 'postgres[scrubbed]db/grantry'],
+])('%s does not get through', (_, line, expected) => {
+  const scrubbed = scrub(line);
+  expect(scrubbed.line).toBe(expected);
+  expect(scrubbed.hits).toBeGreaterThan(0);
+});
+
+test('ordinary lines are left as they are', () => {
+  const lines = [
+    '{"time":"1970-01-01T00:00:00.000Z","level":"warn","message":"a refresh failed","code":"storage_unavailable"}',
+    '{"message":"answered","method":"GET","route":"/oauth/callback/{context}","status":200,"key":"5f0c"}',
+    'grantry: note: listening (url http://127.0.0.1:8484, state active)',
+  ];
+  for (const line of lines) expect(scrub(line)).toEqual({ line, hits: 0 });
+});

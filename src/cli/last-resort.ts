@@ -1,0 +1,29 @@
+import type { Logger } from '../base/log.ts';
+
+/**
+ * Ends the program when a defect threw where nobody catches: what state it is in then, nobody knows. The log gets the kind
+ * of the error and where it was thrown, never its message, which may hold anything. What arrived from a provider is in the
+ * spool by then, and whoever watches over the program starts it again.
+ */
+export function catchDefects(logger: Logger, end: () => void = () => process.exit(1)): void {
+  const report = (thrown: unknown): void => {
+    const kind = thrown instanceof Error ? thrown.constructor.name : typeof thrown;
+    logger.error('a defect ends this program', { kind, at: placeOf(thrown) });
+    end();
+  };
+  process.on('uncaughtException', report);
+  process.on('unhandledRejection', report);
+}
+
+/** The first frames of the stack: names of functions and files. */
+function placeOf(thrown: unknown): string | null {
+  if (!(thrown instanceof Error)) return null;
+  const { stack = '', message } = thrown;
+  // The message may have lines that look like frames.
+  const after = message === '' ? 0 : stack.lastIndexOf(message) + message.length;
+  const frames = stack
+    .slice(after)
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line));
+  return frames.length === 0 ? null : frames.slice(0, 4).join(' ').replaceAll(/\s+/g, ' ').trim();
+}
