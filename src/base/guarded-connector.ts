@@ -10,6 +10,8 @@ export interface ConnectorOptions {
   readonly connectMs: number;
   /** For tests and local simulators: loopback addresses, `http:`, and any port. */
   readonly allowLoopback: boolean;
+  /** Whatever its caller names: for a client that speaks to one server, which somebody chose, and to no provider. */
+  readonly anywhere?: boolean | undefined;
   /** Looks names up; the system's resolver when left out. */
   readonly lookup?: LookupAll | undefined;
   /** TLS sessions kept for the next connection. */
@@ -32,6 +34,9 @@ export type LookupAll = (
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
   const { connectMs, allowLoopback, maxCachedSessions } = options;
+  if (options.anywhere === true) {
+    return buildConnector({ allowH2: false, rejectUnauthorized: true, minVersion: 'TLSv1.2', timeout: connectMs });
+  }
   const connect = buildConnector({
     allowH2: false,
     rejectUnauthorized: true,

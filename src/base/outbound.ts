@@ -52,7 +52,7 @@ const pools = new Map<string, Agent>();
 /** Connections kept between requests, shared by the whole process. */
 function poolFor(options: ConnectorOptions): Agent {
   // Who may speak to the machine itself has connections of its own: nobody else is handed one of them.
-  const name = `${options.connectMs} ${options.allowLoopback}`;
+  const name = `${options.connectMs} ${options.allowLoopback} ${options.anywhere === true}`;
   // A look-up of somebody's own is for tests, which have few requests and many look-ups.
   const known = options.lookup === undefined ? pools.get(name) : undefined;
   if (known !== undefined) return known;

@@ -57,6 +57,8 @@ export interface SystemWorldOptions {
   timeScale?: number | undefined;
   /** Lets requests go to this machine itself, and by `http:`; for tests and local simulators. */
   allowLoopback?: boolean | undefined;
+  /** Lets requests go wherever the caller says: for a client of one server. Never for a vault. */
+  anywhere?: boolean | undefined;
   /** Looks names up; the system's resolver when left out. */
   lookup?: LookupAll | undefined;
 }
@@ -73,6 +75,7 @@ export function systemWorld(options: SystemWorldOptions = {}): World {
   const connection = (): ConnectorOptions => ({
     connectMs: timesOf(world).connectMs,
     allowLoopback: options.allowLoopback === true,
+    anywhere: options.anywhere,
     lookup: options.lookup,
   });
   const world: World = {

@@ -20,7 +20,11 @@ export interface Context {
 /** The context for flags that were already read. */
 export function contextFor(flags: GlobalFlags): Context {
   const settings = resolveSettings(flags, process.env);
-  const world = systemWorld({ allowLoopback: settings.unsafeAllowLoopbackProviders !== undefined });
+  const world = systemWorld({
+    allowLoopback: settings.unsafeAllowLoopbackProviders !== undefined,
+    // The server may well stand in a private network; no provider is spoken to from here then.
+    anywhere: settings.server !== undefined,
+  });
   return { settings, output: processOutput(settings.json), world };
 }
 

@@ -26,6 +26,22 @@ async function run(args: readonly string[], options: RunOptions & { key?: string
   return home.run(args, { ...options, env });
 }
 
+/** What a browser does: opens the link, presses its button, consents, and comes back with its cookie. */
+async function goThrough(link: string): Promise<Response> {
+  const page = await fetch(link);
+  const cookie = page.headers.get('set-cookie')?.split(';')[0] ?? '';
+  const proof = /name="proof" value="([^"]+)"/.exec(await page.text())?.[1] ?? '';
+  const pressed = await fetch(link, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { cookie },
+    body: new URLSearchParams({ proof }),
+  });
+  const consent = new Request(pressed.headers.get('location') ?? '', { redirect: 'manual' });
+  const { headers } = await server.bench.simulator.fetch(consent);
+  return fetch(headers.get('location') ?? '', { redirect: 'manual', headers: { cookie } });
+}
+
 describe('grantry with GRANTRY_URL', { timeout: 120_000 }, () => {
   test('keeps apps, imports a client file and hands out its token', async () => {
     await writeFile(join(home.path, 'secret.txt'), demoClient.secret ?? '');
@@ -91,6 +107,22 @@ describe('grantry with GRANTRY_URL', { timeout: 120_000 }, () => {
     expect((await run(['recover', 'acme', 'strict'])).code).toBe(0);
     const env = await run(['exec', 'acme', '--provider', 'strict', '--', 'printenv', 'STRICT_ACCESS_TOKEN']);
     expect(env.stdout.length).toBeGreaterThan(20);
+  });
+
+  test('connects a tenant through a link', async () => {
+    const answers: Promise<Response>[] = [];
+    const connected = await run(['connect', 'globex', 'strict', '--json'], {
+      onStderr: (text) => {
+        const link = /^ {2}(http:\S+\/connect\/\S+)$/m.exec(text)?.[1];
+        if (link !== undefined && answers.length === 0) answers.push(goThrough(link));
+      },
+    });
+    expect((await answers[0])?.status).toBe(303);
+    expect(connected.code).toBe(0);
+    expect(JSON.parse(connected.stdout)).toMatchObject({ tenant: 'globex', provider: 'strict', state: 'active' });
+    expect((await run(['connect', 'globex', 'strict', '--code', '-'], { stdin: '1000.x' })).stderr).toContain(
+      'not done through a server',
+    );
   });
 
   test('makes and ends keys, and a reader is held to its role', async () => {

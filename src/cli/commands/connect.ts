@@ -30,7 +30,8 @@ export function define(command: Command): void {
   command
     .description(
       'Connects a tenant to a provider: prints an address, waits for the browser to come back, and keeps the tokens. ' +
-        "It listens at the app's own loopback redirect URI, for at most 10 minutes.",
+        "It listens at the app's own loopback redirect URI, for at most 10 minutes. With GRANTRY_URL the server makes a link " +
+        'that may be opened anywhere.',
     )
     .argument('<tenant>', 'the customer, or . for the current tenant')
     .argument('<provider>', 'such as zoho_crm')
@@ -85,8 +86,14 @@ function checkOptions(options: ConnectOptions): void {
   if (options.dc !== undefined && options.code === undefined) throw usageError('--dc goes with --code only.');
 }
 
-/** The way through the browser. */
+/** The way through the browser; a server has its own. */
 async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
+  const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
+  if (context.settings.server !== undefined && options.paste !== true) {
+    const { RemoteVault } = await import('../remote/vault.ts');
+    const { connectThroughServer } = await import('../connect-through-server.ts');
+    if (vault instanceof RemoteVault) return connectThroughServer(context, vault, key, { ...options, scopes });
+  }
   const app = await chooseApp(vault, key, options.app);
   const redirectUri = redirectUriOf(app, context.settings);
   if (options.paste !== true && !isLoopbackRedirect(redirectUri)) {
@@ -95,7 +102,6 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
       'Use --paste, or register a redirect URI such as http://127.0.0.1:8484/callback and put it into the app.',
     );
   }
-  const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
   const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri });
   return options.paste === true
     ? paste(context, vault, url)

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
-import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import type { World } from '../../base/world.ts';
@@ -9,11 +9,13 @@ import { type ImportResult, resultSchema } from '../../server/routes/import.ts';
 import {
   adoptSchema,
   appSchema,
+  connectSessionSchema,
   definitionSchema,
   grantPageSchema,
   grantSchema,
   healthSchema,
   keySchema,
+  newConnectSchema,
   newKeySchema,
   providerSummarySchema,
   recoverSchema,
@@ -202,6 +204,21 @@ export class RemoteVault implements Vault {
     const reports = (await this.#client.ask('POST', '/v1/adopt', adoptSchema, { body })).body.items.map(adoptReportOf);
     for (const report of reports) options.onReport?.(report);
     return reports;
+  }
+
+  /** A link that the tenant's user opens; the server does the rest. */
+  async createConnectSession(
+    key: CheckedKey,
+    options: { app?: string | undefined; scopes?: readonly string[] | undefined },
+  ): Promise<{ id: string; url: string; expiresAt: Date }> {
+    const body = { ...key, app: options.app, scopes: options.scopes };
+    const made = (await this.#client.ask('POST', '/v1/connect-sessions', newConnectSchema, { body })).body;
+    return { id: made.id, url: made.url, expiresAt: new Date(made.expires_at) };
+  }
+
+  /** How a connect session stands. */
+  async connectSession(id: string): Promise<Pick<z.infer<typeof connectSessionSchema>, 'state' | 'error'>> {
+    return (await this.#client.ask('GET', `/v1/connect-sessions/${segment(id)}`, connectSessionSchema)).body;
   }
 
   authorize(): Promise<never> {

@@ -1,0 +1,43 @@
+import { GrantryError } from '../base/errors.ts';
+import type { CheckedKey } from '../base/ids.ts';
+import type { Grant } from '../vault/types.ts';
+import { openBrowser } from './browser.ts';
+import type { Context } from './context.ts';
+import { withProgress } from './progress.ts';
+import type { RemoteVault } from './remote/vault.ts';
+
+const pollMs = 1_000;
+
+/** Makes a connect link at the server, shows it, and waits until the browser has finished. Ctrl-C leaves the link as it is. */
+export async function connectThroughServer(
+  { output, world }: Context,
+  vault: RemoteVault,
+  key: CheckedKey,
+  options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
+): Promise<Grant> {
+  const { id, url, expiresAt } = await vault.createConnectSession(key, options);
+  output.note(`Open this address in a browser, as the customer's user, or send it to them:\n\n  ${url}\n`);
+  if (options.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(url);
+  const until = expiresAt.toISOString().slice(11, 16);
+  await withProgress(
+    world,
+    `Waiting for the browser (the link works until ${until}Z, Ctrl-C leaves it as it is)`,
+    async () => {
+      for (;;) {
+        const { state, error } = await vault.connectSession(id);
+        if (state === 'completed') return;
+        if (state === 'failed' || state === 'expired') {
+          const why = error === null ? '' : ` (${error})`;
+          throw new GrantryError(
+            'authorization_failed',
+            `The connect session ${state === 'failed' ? 'failed' : 'expired'}${why}.`,
+          );
+        }
+        await world.sleep(pollMs);
+      }
+    },
+  );
+  const grant = await vault.grants.get(key);
+  if (grant === null) throw new GrantryError('internal', 'A grant that was just connected is gone.');
+  return grant;
+}
