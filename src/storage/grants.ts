@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
+import { type Kysely, type RawBuilder, type Selectable } from 'kysely';
 import type { CheckedKey } from '../base/ids.ts';
 import type { GrantState, GrantTable, Schema } from './schema.ts';
 
@@ -191,7 +191,7 @@ export async function replaceAuthorization(
 export async function entombGrant(
   db: Kysely<Schema>,
   now: RawBuilder<number>,
-  grant: { tenant: string; id: string; at: string },
+  grant: { tenant: string; id: string; reason: string; at: string },
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('oauth_tokens')
@@ -201,7 +201,7 @@ export async function entombGrant(
       token_expiry: null,
       refresh_fingerprint: null,
       state: 'disconnected' as const,
-      reason: 'disconnected',
+      reason: grant.reason,
       updated_at: grant.at,
       changed_at: now,
       doubt_since: null,
@@ -219,23 +219,28 @@ export async function entombGrant(
   return numUpdatedRows === 1n;
 }
 
-/** Merges members into a grant's metadata; columns of the tokens stay as they are. */
-export async function mergeMetadata(
-  db: Kysely<Schema>,
-  kind: 'sqlite' | 'postgres',
-  grant: { tenant: string; id: string },
-  members: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  // The two engines have no common function for merging JSON; both of these replace members one by one.
-  const json = JSON.stringify(members);
-  const merged =
-    kind === 'postgres' ? sql<string>`metadata || ${json}::jsonb` : sql<string>`json_patch(metadata, ${json})`;
-  await db
+/**
+ * Writes what is known of a grant beside its tokens; what is left out stays. The row is locked, so that nobody's members
+ * are lost: both engines can merge JSON, and each does it in a way of its own.
+ */
+export async function describeAnew(
+  tx: Kysely<Schema>,
+  now: RawBuilder<number>,
+  grant: { tenant: string; id: string; at: string },
+  news: { metadata: Readonly<Record<string, unknown>>; scopes?: string },
+): Promise<boolean> {
+  const { numUpdatedRows } = await tx
     .updateTable('oauth_tokens')
-    .set({ metadata: merged })
+    .set({
+      metadata: JSON.stringify(news.metadata),
+      updated_at: grant.at,
+      changed_at: now,
+      ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
+    })
     .where('client_id', '=', grant.tenant)
     .where('id', '=', grant.id)
-    .execute();
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
 }
 
 export interface GrantListFilter {

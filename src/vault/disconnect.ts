@@ -7,7 +7,7 @@ import { deleteCandidates, listCandidates } from '../storage/candidates.ts';
 import { entombGrant, findGrant, type GrantRow, lockGrant } from '../storage/grants.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { noSuchGrant } from './refusals.ts';
-import { queueRevocation, revokeOfGrant } from './revocations.ts';
+import { leftAlive, queueRevocation, revokeOfGrant } from './revocations.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 import { openCandidate, openToken } from './tokens.ts';
 import type { Disconnected } from './types.ts';
@@ -32,13 +32,15 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   const grant = { tenant: checked.tenant, grantId: found.id };
+  // An answer that is still under way finds the tombstone, and must learn from it what to do.
+  const reason = options.revoke === false ? leftAlive : 'disconnected';
   await changing(context, async (change) => {
     const { tx, now } = change;
     // The row is read again under a lock: a refresh may have replaced the token to revoke since.
     const row = await lockGrant(tx, context.store.kind, checked.tenant, found.id);
     if (
       row === undefined ||
-      !(await entombGrant(tx, now, { tenant: checked.tenant, id: found.id, at: isoNow(context) }))
+      !(await entombGrant(tx, now, { tenant: checked.tenant, id: found.id, reason, at: isoNow(context) }))
     ) {
       throw noSuchGrant(checked);
     }

@@ -108,7 +108,8 @@ export class ChangeFeed {
     if (changed.length === limits.feedRowsMax) this.#memory.forgetAll();
     for (const row of changed) {
       const key = { tenant: row.client_id, provider: row.provider, account: row.account };
-      this.#memory.forgetOlder(key, row.state === 'disconnected' ? Number.POSITIVE_INFINITY : row.generation);
+      const generation = row.state === 'disconnected' ? Number.POSITIVE_INFINITY : row.generation;
+      this.#memory.forgetOlder(key, generation, row.changed_at);
     }
     this.#readUntilMs = now;
   }

@@ -311,6 +311,7 @@ function holdable(
     scopes: sharedList(row.scopes),
     apiDomain: typeof apiDomain === 'string' ? shared(apiDomain) : undefined,
     generation: row.generation,
+    changedAtMs: row.changed_at,
     expiresAtMs,
     freshUntilMs: expiresAtMs - early,
     lifetimeMs,

@@ -12,6 +12,7 @@ function held(generation: number, accessToken = 'a'): HeldToken {
     scopes: [],
     apiDomain: undefined,
     generation,
+    changedAtMs: 7,
     expiresAtMs: 1,
     freshUntilMs: 1,
     lifetimeMs: 1,
@@ -33,6 +34,15 @@ it('forgets older generations alone', () => {
   memory.forgetOlder(key, 3);
   expect(memory.get(memoryKey(key))?.generation).toBe(3);
   memory.forgetOlder(key, 4);
+  expect(memory.get(memoryKey(key))).toBeUndefined();
+});
+
+it('forgets what was read before the last change', () => {
+  const memory = new Memory(10);
+  memory.hold(key, held(3));
+  memory.forgetOlder(key, 3, 7);
+  expect(memory.get(memoryKey(key))).toBeDefined();
+  memory.forgetOlder(key, 3, 8);
   expect(memory.get(memoryKey(key))).toBeUndefined();
 });
 

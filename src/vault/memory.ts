@@ -15,6 +15,8 @@ export interface HeldToken {
   readonly scopes: readonly string[];
   readonly apiDomain: string | undefined;
   readonly generation: number;
+  /** When the row had last changed, by the database's clock. */
+  readonly changedAtMs: number;
   readonly expiresAtMs: number;
   /** Until then a caller with the default minimum validity gets the token and nothing else is due. */
   readonly freshUntilMs: number;
@@ -88,12 +90,12 @@ export class Memory {
     this.#held.delete(memoryKey(key));
   }
 
-  /** Forgets what is older than a generation. */
-  forgetOlder(key: CheckedKey, generation: number): void {
+  /** Forgets what is older than a generation, or than the last change of its row. */
+  forgetOlder(key: CheckedKey, generation: number, changedAtMs = 0): void {
     this.looks += 1;
     const name = memoryKey(key);
     const held = this.#held.peek(name);
-    if (held !== undefined && held.generation < generation) this.#held.delete(name);
+    if (held !== undefined && (held.generation < generation || held.changedAtMs < changedAtMs)) this.#held.delete(name);
   }
 
   forgetAll(): void {

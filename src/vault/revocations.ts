@@ -30,6 +30,9 @@ export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'a
   readonly id: string | null;
 };
 
+/** Why a tombstone is one whose tokens are not to be revoked: another program may hold the same ones. */
+export const leftAlive = 'left_alive';
+
 /** Puts a refresh token into the queue of those to revoke, sealed; in the transaction that ends its use. */
 export async function queueRevocation(
   context: VaultContext,

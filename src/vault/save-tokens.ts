@@ -4,12 +4,12 @@ import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import type { TokenSet } from '../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../storage/attempts.ts';
 import { insertCandidate, retireCandidate, supersedeCandidates } from '../storage/candidates.ts';
-import { type GrantRow, lockGrant, mergeMetadata, metadataOf } from '../storage/grants.ts';
+import { describeAnew, type GrantRow, lockGrant, metadataOf } from '../storage/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../storage/leases.ts';
 import { tenantKeyStands } from '../storage/tenant-keys.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { dueAt } from './due.ts';
-import { queueRevocation } from './revocations.ts';
+import { leftAlive, queueRevocation } from './revocations.ts';
 import { sealCandidate, sealTokens } from './tokens.ts';
 import { storedRefused } from './verdict.ts';
 
@@ -22,6 +22,8 @@ export interface TokenAttempt {
   readonly provider: string;
   /** What goes on when the answer has no refresh token (RFC 6749 section 6). */
   readonly spentToken: Secret;
+  /** The fingerprint of the token that was spent. */
+  readonly spentFingerprint: string;
   readonly tenantKeys: PinnedTenant;
 }
 
@@ -31,7 +33,7 @@ const generationsRemembered = 2;
 /**
  * What became of tokens that arrived. `saved`: they are the next generation. `parked`: a candidate. `nothing`: they are
  * known already, belong to an authorization that is over, or hold nothing that could be spent. `orphaned`: the grant was
- * disconnected meanwhile, and they wait in the queue to be revoked.
+ * disconnected meanwhile: they wait in the queue to be revoked, unless it was to be left alive.
  */
 export type Kept = 'saved' | 'parked' | 'nothing' | 'orphaned';
 
@@ -136,13 +138,17 @@ async function park(
   tokens: ParkedTokens,
 ): Promise<Kept | 'keys_gone'> {
   const { tx, now } = change;
-  const { tenant, grantId, generation, fence } = attempt.lease;
+  const { tenant, grantId, fence } = attempt.lease;
   const fingerprint = (await fingerprinter(context))(tokens.refreshToken);
   const row = await lockGrant(tx, context.store.kind, tenant, grantId);
   const finish = (outcome: 'parked' | 'saved') =>
     finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome, detail: null });
   if (row === undefined) return 'nothing';
   if (row.state === 'disconnected') {
+    if (row.reason === leftAlive) {
+      await finish('parked');
+      return 'orphaned';
+    }
     // The tenant left while we asked. What came back must not outlive that: it is revoked, not kept.
     const key = { tenant, wrapped: attempt.tenantKeys.sealingKey };
     if (!(await tenantKeyStands(tx, context.store.kind, key))) return 'keys_gone';
@@ -151,6 +157,9 @@ async function park(
     return 'orphaned';
   }
   const known = row.refresh_fingerprint === fingerprint;
+  // The same authorization was stored once more meanwhile: its token is the one we spent, and this is its successor.
+  const succeedsStored = row.refresh_fingerprint === attempt.spentFingerprint;
+  const generation = succeedsStored ? row.generation : attempt.lease.generation;
   if (known || generation < row.authorized_generation) {
     await finish(known ? 'saved' : 'parked');
     return 'nothing';
@@ -222,8 +231,8 @@ async function keepMetadata(
   members: Readonly<Record<string, string>>,
 ): Promise<void> {
   const known = metadataOf(row);
-  const news = Object.entries(members).filter(([name, value]) => known[name] !== value);
-  if (news.length === 0) return;
-  const grant = { tenant: row.client_id, id: row.id };
-  await mergeMetadata(change.tx, context.store.kind, grant, Object.fromEntries(news));
+  const isNews = Object.entries(members).some(([name, value]) => known[name] !== value);
+  if (!isNews) return;
+  const grant = { tenant: row.client_id, id: row.id, at: isoNow(context) };
+  await describeAnew(change.tx, change.now, grant, { metadata: { ...known, ...members } });
 }

@@ -71,6 +71,7 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
     candidateId: plan.candidateId,
     provider: plan.row.provider,
     spentToken: plan.refreshToken,
+    spentFingerprint: plan.tokenFingerprint,
     tenantKeys: plan.tenantKeys,
   };
 }

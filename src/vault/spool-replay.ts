@@ -115,6 +115,7 @@ async function commitAnswer(
     attemptId: head.attemptId,
     candidateId: head.candidateId,
     provider: row.provider,
+    spentFingerprint: head.tokenFingerprint,
     tenantKeys,
   };
   if (outcome.kind === 'tokens') {

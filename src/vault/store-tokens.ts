@@ -8,11 +8,12 @@ import { apiOrigin } from '../providers/hosts.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
 import { findEvent } from '../storage/events.ts';
 import {
+  describeAnew,
   findGrant,
   type GrantRow,
   grantsWithRefreshToken,
   insertGrant,
-  mergeMetadata,
+  lockGrant,
   metadataOf,
   replaceAuthorization,
 } from '../storage/grants.ts';
@@ -52,6 +53,11 @@ export interface StoreOptions {
   readonly within?: (change: ChangeTransaction) => Promise<void>;
 }
 
+interface PutOptions extends Pick<StoreOptions, 'onlyNew' | 'within'> {
+  /** Tells that what is stored stays, and only what is said beside the tokens is new. */
+  readonly goesOn?: (row: GrantRow) => Promise<boolean>;
+}
+
 /** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
 export async function storeTokens(
   context: VaultContext,
@@ -62,8 +68,10 @@ export async function storeTokens(
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider);
   const authorization = await checkTokens(context, checked, definition, input, options);
-  const unchanged = options.onlyNew === true ? null : await keepUnchanged(context, checked, authorization);
-  const grant = unchanged ?? (await putAuthorization(context, checked, authorization, options));
+  const grant = await putAuthorization(context, checked, authorization, {
+    ...options,
+    goesOn: (row) => goesOn(context, definition, row, authorization),
+  });
   return { grant, sharedWith: await holdersOf(context, grant, authorization.refreshToken) };
 }
 
@@ -78,7 +86,7 @@ export async function putAuthorization(
   context: VaultContext,
   key: CheckedKey,
   authorization: NewAuthorization,
-  options: Pick<StoreOptions, 'onlyNew' | 'within'> = {},
+  options: PutOptions = {},
 ): Promise<Grant> {
   await fingerprinter(context);
   for (let tries = 0; tries < triesMax; tries += 1) {
@@ -86,9 +94,14 @@ export async function putAuthorization(
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
     if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
+    if (old !== undefined && (await options.goesOn?.(old)) === true) {
+      const kept = await keepWithNews(context, old, authorization);
+      if (kept === undefined) continue;
+      return describeGrant(context, kept);
+    }
     // A stored refresh token belongs to the app it was given to, and to no other.
-    const goesOn = old !== undefined && old.app === authorization.app;
-    const refreshToken = authorization.refreshToken ?? (goesOn ? openToken(tenantKeys, old, 'refresh_token') : null);
+    const sameApp = old !== undefined && old.app === authorization.app;
+    const refreshToken = authorization.refreshToken ?? (sameApp ? openToken(tenantKeys, old, 'refresh_token') : null);
     if (refreshToken === null) throw noRefreshToken(key);
     const id = old?.id ?? newUuid(context.world);
     const generation = (old?.generation ?? 0) + 1;
@@ -149,25 +162,42 @@ async function columnsOf(
 }
 
 /**
- * The same authorization once more, and nothing newer beside it. The stored token may be the given one's successor: where
- * tokens rotate, the given one is spent, and putting it in the successor's place would end the grant.
+ * Whether tokens are the same authorization once more, so that what is stored goes on. The stored token may be the given
+ * one's successor: where tokens rotate, the given one is spent, and putting it in the successor's place would end the
+ * grant. While a refresh is under way, or its outcome is unknown, the given one is being spent, and its access token is
+ * the older one.
  */
-async function keepUnchanged(
+async function goesOn(
   context: VaultContext,
-  key: CheckedKey,
+  definition: ProviderDefinition,
+  row: GrantRow,
   authorization: NewAuthorization,
-): Promise<Grant | null> {
+): Promise<boolean> {
   const { refreshToken, accessToken, app } = authorization;
-  if (refreshToken === null || accessToken !== null) return null;
-  const row = await findGrant(context.store.db, key);
-  if (row === undefined || !['active', 'uncertain', 'suspect'].includes(row.state) || row.app !== app) return null;
+  if (refreshToken === null) return false;
+  if (!['active', 'uncertain', 'suspect'].includes(row.state) || row.app !== app) return false;
   const given = (await fingerprinter(context))(refreshToken);
-  if (row.refresh_fingerprint !== given && (await firstFingerprint(context, row)) !== given) return null;
-  await changing(context, ({ tx }) =>
-    mergeMetadata(tx, context.store.kind, { tenant: row.client_id, id: row.id }, authorization.metadata),
-  );
-  const merged = await findGrant(context.store.db, key);
-  return merged === undefined ? null : describeGrant(context, merged);
+  if (row.refresh_fingerprint !== given) return (await firstFingerprint(context, row)) === given;
+  if (accessToken === null) return true;
+  if (definition.refreshToken.rotation === 'none') return false;
+  return row.state !== 'active' || (row.lease_until ?? 0) > (await context.store.nowMs());
+}
+
+/** Leaves the tokens as they are, and writes what was said beside them. */
+async function keepWithNews(
+  context: VaultContext,
+  { client_id: tenant, id, generation }: GrantRow,
+  { metadata, scopes }: NewAuthorization,
+): Promise<GrantRow | undefined> {
+  return changing(context, async ({ tx, now }) => {
+    const row = await lockGrant(tx, context.store.kind, tenant, id);
+    if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
+    const merged = { ...metadataOf(row), ...metadata };
+    const given = scopes.length === 0 ? row.scopes : scopes.join(',');
+    if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && given === row.scopes) return row;
+    await describeAnew(tx, now, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: given });
+    return { ...row, metadata: JSON.stringify(merged), scopes: given };
+  });
 }
 
 /** The refresh token with which a grant's authorization began, by its fingerprint. */
