@@ -20,7 +20,8 @@ type AppRow = Selectable<AppTable>;
 /**
  * Makes or replaces a client registration.
  *
- * @throws {GrantryError} `not_found` for its provider, `invalid_request`, also for an app that exists where `onlyNew` is asked
+ * @throws {GrantryError} `not_found` for its provider, `invalid_request`, also for an app that exists where `onlyNew` is asked,
+ * and for another client id or provider while grants of the old one are there
  */
 export async function putAppOf(
   context: VaultContext,
@@ -39,8 +40,13 @@ export async function putAppOf(
     if (old !== undefined && options.onlyNew === true) {
       throw new GrantryError('invalid_request', `There is an app ${name} already.`);
     }
-    if (old !== undefined && old.provider !== input.provider && (await countGrantsOfApp(tx, name)) > 0) {
-      throw new GrantryError('invalid_request', `The app ${name} has grants at ${old.provider}: its provider stays.`);
+    const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
+    if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
+      throw new GrantryError(
+        'invalid_request',
+        `The app ${name} has grants that belong to its client ${old.client_id} at ${old.provider}: no other can use them.`,
+        { action: 'Add the other client as an app of another name, or disconnect the grants first.' },
+      );
     }
     const generation = (old?.generation ?? 0) + 1;
     // A secret is sealed beside the row's generation, so the ones that stay are opened and sealed anew.

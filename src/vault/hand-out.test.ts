@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { codeOf, databaseKinds, makeBench, settled, until } from '../../test/vault/bench.ts';
+import { isGrantryError } from '../base/errors.ts';
 
 const minute = 60_000;
 
@@ -121,6 +122,23 @@ describe('a rejected generation', () => {
     expect(await codeOf(vault.rejectAccessToken(key, generation))).toBe('invalid_request');
     expect(bench.requests()).toHaveLength(0);
   });
+});
+
+it('whoever waits out the strict lease of another process is told when that ends', async () => {
+  await using bench = await makeBench();
+  const { vault: one } = await bench.open();
+  const { vault: other } = await bench.open();
+  const { key } = await bench.connect(one);
+  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+  const hanging = one.getAccessToken(key).catch((error: unknown) => error);
+  await until(() => bench.requests().length === 1, 'the request');
+  const waiting = other.getAccessToken(key).catch((error: unknown) => error);
+  await bench.pass(31_000);
+  const said = await waiting;
+  expect(said).toMatchObject({ code: 'refresh_uncertain' });
+  // The lease of 120 s began 30 s ago.
+  expect(isGrantryError(said) ? said.retryAfterMs : 0).toBeGreaterThan(80_000);
+  expect(await hanging).toMatchObject({ code: 'provider_unavailable' });
 });
 
 it('tokens that have expired when they arrive end in an error, not in a loop', async () => {

@@ -14,7 +14,7 @@ import { shared, sharedList } from './shared-text.ts';
 import { openToken } from './tokens.ts';
 import type { AccessToken, GetAccessTokenOptions } from './types.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from './validity.ts';
-import { withinTime } from './wait.ts';
+import { type LeaseWait, stillUncertain, withinTime } from './wait.ts';
 
 const defaultMinValidityMs = 60_000;
 
@@ -50,7 +50,7 @@ export class HandOut {
   readonly #backgroundRefresh: boolean;
   readonly #staleHandOutMs: number;
   /** One refresh per grant and process; whoever comes later joins. */
-  readonly #flights = new Map<string, Promise<void>>();
+  readonly #flights = new Map<string, Flight>();
   /** A thousand callers who come at once ask once, read the row once, and open its token once. */
   readonly #answers = new Joined<HeldToken>();
   readonly #rows = new Joined<GrantRow | undefined>();
@@ -128,12 +128,12 @@ export class HandOut {
 
   /** Refreshes a generation of a grant whoever asks for it, or joins who does. */
   refresh(key: CheckedKey, generation: number): Promise<void> {
-    return this.#refresh(key, generation);
+    return this.#refresh(key, generation).done;
   }
 
   /** Waits for refreshes that are under way; past their point of no return nobody may cancel them. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#flights.values());
+    await Promise.allSettled(Array.from(this.#flights.values(), (flight) => flight.done));
   }
 
   /** A token may need more than one round, since others change the row meanwhile: the caller's time is for all of them. */
@@ -233,7 +233,7 @@ export class HandOut {
 
   #refreshBehind(key: CheckedKey, held: HeldToken): void {
     if (this.#flights.has(memoryKey(key))) return;
-    this.#refresh(key, held.generation).catch((error: unknown) => {
+    this.#refresh(key, held.generation).done.catch((error: unknown) => {
       // The caller has a good token; the row says what happened, and the next one who needs it will be told.
       // Until then the next callers get it without asking in vain once more.
       const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
@@ -251,7 +251,9 @@ export class HandOut {
   async #refreshInTime(key: CheckedKey, generation: number, giveUpAt: number, how: RefreshHow): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
     const leftMs = Math.max(0, giveUpAt - world.monotonic());
-    await withinTime(world, this.#refresh(key, generation, how), leftMs, () => {
+    const { done, wait } = this.#refresh(key, generation, how);
+    await withinTime(world, done, leftMs, () => {
+      if (wait.retryAfterMs !== undefined) return stillUncertain(wait.retryAfterMs);
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
         'provider_unavailable',
@@ -263,17 +265,19 @@ export class HandOut {
     });
   }
 
-  #refresh(key: CheckedKey, generation: number, { trial, before }: RefreshHow = {}): Promise<void> {
+  #refresh(key: CheckedKey, generation: number, { trial, before }: RefreshHow = {}): Flight {
     // Nobody is told what another caller's credentials were told. One lease holds for all of them all the same.
     const name = trial === undefined ? memoryKey(key) : `${memoryKey(key)}\0${trial.name}`;
     const flying = this.#flights.get(name);
     if (flying !== undefined) return flying;
-    const flight = Promise.resolve(before?.())
+    const wait: LeaseWait = {};
+    const done = Promise.resolve(before?.())
       .then(loadRefresh)
-      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, trial))
+      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { trial, wait }))
       // What failed leaves the token that is held as good as it was: it may be all there is while the database is away.
       .then(() => this.#memory.forget(key))
       .finally(() => this.#flights.delete(name));
+    const flight = { done, wait };
     this.#flights.set(name, flight);
     return flight;
   }
@@ -283,6 +287,12 @@ export class HandOut {
 interface Seen {
   held: HeldToken | undefined;
   generation?: number;
+}
+
+/** A refresh that is under way, and whether it waits for another process. */
+interface Flight {
+  readonly done: Promise<void>;
+  readonly wait: LeaseWait;
 }
 
 interface RefreshHow {

@@ -14,7 +14,7 @@ import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
 import { heldBack, noSuchGrant, stopping } from './refusals.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
-import { deadlineSignal, waitForChange } from './wait.ts';
+import { deadlineSignal, type LeaseWait, waitForChange } from './wait.ts';
 
 /**
  * Replaces the tokens of one generation of a grant, once, whoever else is trying to.
@@ -45,7 +45,7 @@ export async function refreshGrant(
   context: VaultContext,
   key: CheckedKey,
   seen: number,
-  trial?: ClientTrial,
+  { trial, wait = {} }: { trial?: ClientTrial | undefined; wait?: LeaseWait } = {},
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
   for (;;) {
@@ -63,7 +63,10 @@ export async function refreshGrant(
     const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { trial });
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;
-    if (outcome === 'taken') await observeWait(context, row, () => waitForChange(context, row, giveUpAt));
+    if (outcome === 'taken') {
+      await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
+    }
+    wait.retryAfterMs = undefined;
   }
 }
 

@@ -7,6 +7,19 @@ import { stopping } from './refusals.ts';
 /** Looks while the time waited so far doubles: whoever waits finds out at most about a sixteenth of it too late. */
 const pollsPerDoubling = 16;
 
+/** Tells whoever waits for a refresh that the refresh itself waits: for what another process sent. */
+export interface LeaseWait {
+  /** When to ask again; undefined while nothing of others is waited for. */
+  retryAfterMs?: number | undefined;
+}
+
+/** What a caller is told whose time is over before another process has finished. */
+export function stillUncertain(retryAfterMs: number): GrantryError {
+  return new GrantryError('refresh_uncertain', 'Another process is refreshing this grant and has not finished.', {
+    retryAfterMs,
+  });
+}
+
 /**
  * Waits until somebody else's refresh has changed a grant's row, or its lease has ended.
  *
@@ -15,16 +28,19 @@ const pollsPerDoubling = 16;
  *
  * @throws {GrantryError} `refresh_uncertain` at `giveUpAt` (by `World.monotonic`)
  */
-export async function waitForChange(context: VaultContext, seen: GrantRow, giveUpAt: number): Promise<void> {
+export async function waitForChange(
+  context: VaultContext,
+  seen: GrantRow,
+  giveUpAt: number,
+  wait: LeaseWait = {},
+): Promise<void> {
   const { world, times, store } = context;
   const startedAt = world.monotonic();
+  let retryAfterMs: number = times.renewedLeaseMs;
   for (;;) {
+    wait.retryAfterMs = retryAfterMs;
     const elapsedMs = world.monotonic() - startedAt;
-    if (world.monotonic() >= giveUpAt) {
-      throw new GrantryError('refresh_uncertain', 'Another process is refreshing this grant and has not finished.', {
-        retryAfterMs: times.renewedLeaseMs,
-      });
-    }
+    if (world.monotonic() >= giveUpAt) throw stillUncertain(retryAfterMs);
     const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / pollsPerDoubling));
     if (context.closing()) throw stopping(context);
     await world.sleep(pauseMs * (0.75 + randomFraction(world) / 2));
@@ -32,6 +48,8 @@ export async function waitForChange(context: VaultContext, seen: GrantRow, giveU
     if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;
     if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
     if (row.lease_until < row.now) return;
+    // A strict lease outlives its holder: until it ends there is nothing to be had.
+    retryAfterMs = Math.max(times.renewedLeaseMs, row.lease_until - row.now);
   }
 }
 

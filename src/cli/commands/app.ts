@@ -28,10 +28,10 @@ export function define(command: Command): void {
   command.description('Client registrations: what a provider gave you for your own program.');
   command
     .command('add')
-    .summary('keep a client registration, or replace one')
+    .summary('keep a client registration, or change one')
     .description(
       'Keeps a client registration and prints the redirect URI to register at the provider. An app of that name is ' +
-        'replaced; it keeps its secrets when none is given. The secret is asked for at the prompt, or read from a file.',
+        'changed: what is not named stays as it is, secrets too. The secret is asked for at the prompt, or read from a file.',
     )
     .argument('<name>', 'your name for it, such as zoho-eu')
     .requiredOption('--provider <provider>', 'such as zoho_crm; grantry provider list shows them')
@@ -85,27 +85,36 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   for (const tenant of options.tenant ?? []) tenants.push(await resolveTenant(context, tenant, { changes: true }));
   const given = await readSecrets(sources);
   await using vault = await makeContextVault(context);
-  const secrets = sources.length > 0 ? given : await missingSecret(vault, name, provider);
-  const app = await vault.apps.put(name, appInput(options, provider, tenants, secrets));
+  const old = await vault.apps.get(name);
+  // What was set for one provider means nothing at another.
+  const kept = old?.provider === provider ? old : null;
+  const secrets = sources.length > 0 || kept !== null ? given : await missingSecret(vault, name, provider);
+  const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
   const redirectUri = redirectUriOf(app, context.settings);
   if (context.output.json) {
     context.output.printJson({ ...appItem(app), redirect_uri: redirectUri });
     return;
   }
-  context.output.print(`App ${app.name} is kept.`);
+  const changed = `App ${app.name} was there and is changed; what was not named stays as it was.`;
+  context.output.print(old === null ? `App ${app.name} is kept.` : changed);
   context.output.print(`Register this redirect URI at the provider: ${redirectUri}`);
 }
 
-function appInput(options: AddOptions, provider: string, tenants: string[], secrets: Record<string, Secret>): AppInput {
+function appInput(
+  options: AddOptions,
+  provider: string,
+  { tenants, secrets, kept }: { tenants: string[]; secrets: Record<string, Secret>; kept: App | null },
+): AppInput {
+  const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter((part) => part !== ''));
   return {
     provider,
     clientId: options.clientId,
     ...(Object.keys(secrets).length === 0 ? {} : { clientSecrets: secrets }),
-    dc: options.dc,
-    redirectUri: options.redirectUri,
-    scopes: (options.scope ?? []).flatMap((scope) => scope.split(/[\s,]+/).filter((part) => part !== '')),
-    tenants: tenants.length === 0 ? undefined : tenants,
-    returnTo: options.returnTo,
+    dc: options.dc ?? kept?.dc ?? undefined,
+    redirectUri: options.redirectUri ?? kept?.redirectUri ?? undefined,
+    scopes: scopes ?? kept?.scopes ?? [],
+    tenants: tenants.length === 0 ? (kept?.tenants ?? undefined) : tenants,
+    returnTo: options.returnTo ?? kept?.returnTo ?? [],
   };
 }
 
@@ -115,7 +124,7 @@ async function missingSecret(vault: Vault, name: string, provider: string): Prom
   if (definition === null) {
     throw new GrantryError('not_found', `There is no provider ${provider}.`, { action: 'See grantry provider list.' });
   }
-  if (definition.clientAuthentication === 'none' || (await vault.apps.get(name)) !== null) return {};
+  if (definition.clientAuthentication === 'none') return {};
   if (canPrompt()) return promptSecret(`app ${name}`);
   throw usageError(
     'A new app needs its client secret.',

@@ -108,13 +108,15 @@ function print(context: Context, reports: readonly HealthReport[]): void {
     report.account,
     report.status,
     report.dc ?? '-',
-    report.status === 'healthy' ? healthyDetail(report) : `${report.error}: ${report.action}`,
+    healthDetail(report),
   ]);
   for (const line of table(['TENANT', 'PROVIDER', 'ACCOUNT', 'STATUS', 'DC', 'DETAIL'], rows))
     context.output.print(line);
 }
 
-function healthyDetail(report: HealthReport & { status: 'healthy' }): string {
+/** Whose grant it is, or what is wrong and what to do about it. */
+export function healthDetail(report: HealthReport): string {
+  if (report.status === 'unhealthy') return `${report.error}: ${report.message} ${report.action}`;
   if (report.orgName !== null) return report.orgName;
   return report.missingScope === undefined ? '-' : `no name: the scope ${report.missingScope} is missing`;
 }
