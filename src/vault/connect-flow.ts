@@ -210,10 +210,11 @@ async function finish(
   flow: { row: AuthorizationRow; callback: AuthorizationCallback; trusted: TrustedCallback },
 ): Promise<ConnectOutcome> {
   const { row, callback, trusted } = flow;
-  const described = describeConnectSession(session, await context.store.nowMs());
+  const returnTo = await standingReturnTo(context, session);
+  const described = { ...describeConnectSession(session, await context.store.nowMs()), returnTo };
   let exchanged: Exchanged | null = null;
   try {
-    if (callback.error === null) await assertReturnTo(context, session);
+    if (returnTo !== session.return_to) throw failed("The session's return_to is no longer on the app's list.");
     exchanged = await redeemCallback(context, row, callback, trusted);
     if (session.return_to !== null) {
       return { kind: 'pending', session: described, ...(await holdForCompletion(context, session, exchanged)) };
@@ -230,12 +231,11 @@ async function finish(
   }
 }
 
-/** The list may have been shortened since the link was made; no code is sent to an address that is no longer on it. */
-async function assertReturnTo(context: VaultContext, session: ConnectSessionRow): Promise<void> {
-  if (session.return_to === null) return;
+/** The list may have been shortened since the link was made: nobody is sent to an address that is no longer on it. */
+async function standingReturnTo(context: VaultContext, session: ConnectSessionRow): Promise<string | null> {
+  if (session.return_to === null) return null;
   const app = await findApp(context.store.db, session.app);
-  if (app !== undefined && isReturnToOf(app, session.return_to)) return;
-  throw failed("The session's return_to is no longer on the app's list.");
+  return app !== undefined && isReturnToOf(app, session.return_to) ? session.return_to : null;
 }
 
 function read(search: string): AuthorizationCallback | null {

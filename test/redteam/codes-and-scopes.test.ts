@@ -1,0 +1,168 @@
+/** What goes to a token endpoint, how often, and what is made of its answers. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AuthorizationServer, type Heard, json } from './authorization-server.ts';
+import { RedTeam, returnTo } from './bench.ts';
+
+let team: RedTeam;
+let honest: AuthorizationServer;
+let evil: AuthorizationServer;
+let tenants = 0;
+
+beforeAll(async () => {
+  team = await RedTeam.start();
+  honest = await team.provider('honest');
+  evil = await team.provider('evil');
+  await team.app('honest-app', 'honest', { scopes: ['read', 'write'] });
+});
+
+afterAll(() => team[Symbol.asyncDispose]());
+
+function newTenant(): string {
+  tenants += 1;
+  return `tenant-${tenants}`;
+}
+
+async function run(rules: AuthorizationServer['rules'], more: Record<string, unknown> = {}) {
+  const tenant = newTenant();
+  const session = await team.session({ tenant, provider: 'honest', ...more });
+  const before = honest.at('/token').length;
+  honest.rules = rules;
+  const answer = await team.visitor().connect(session.url, honest);
+  honest.rules = {};
+  const { status, body } = await team.api('GET', `/v1/tenants/${tenant}/grants/honest`);
+  return {
+    answer,
+    session,
+    looked: await team.look(session.id),
+    sent: honest.at('/token').slice(before),
+    grant: status === 200 ? body : null,
+  };
+}
+
+describe('C-11: the redirect URI', () => {
+  it('C-11 is byte for byte the same in both requests, and the app’s own', async () => {
+    const { body: app } = await team.api('GET', '/v1/apps/honest-app');
+    const session = await team.session({ tenant: newTenant(), provider: 'honest' });
+    const visitor = team.visitor();
+    const url = new URL(await visitor.start(session.url));
+    expect(url.searchParams.get('redirect_uri')).toBe(app.redirect_uri);
+    const { redirectUri, callback } = honest.consent(url.href);
+    await visitor.callback(redirectUri, callback);
+    expect(honest.at('/token').at(-1)?.form.get('redirect_uri')).toBe(app.redirect_uri);
+  });
+
+  it.each([
+    'http://grants.example/callback',
+    'https://grants.example/callback#x',
+    'https://u:p@grants.example/',
+    '/callback',
+  ])('C-11 an app takes no redirect URI such as %s', async (address) => {
+    const body = { provider: 'honest', client_id: 'c', client_secret: 's', redirect_uri: address };
+    expect((await team.api('PUT', '/v1/apps/refused', body)).status).toBe(400);
+  });
+});
+
+describe('C-16: scopes', () => {
+  it.each([
+    ['fewer', { scope: 'read' }, ['read'], ['write'], []],
+    ['more', { scope: 'read write admin' }, ['read', 'write', 'admin'], [], ['admin']],
+    ['in another order', { scope: 'write read' }, ['write', 'read'], [], []],
+    ['unsaid', { scope: undefined }, ['read', 'write'], [], []],
+    ['others', { scope: 'admin' }, ['admin'], ['read', 'write'], ['admin']],
+  ])(
+    'C-16 granted scopes that are %s are recorded, and the difference is reported',
+    async (_, tokens, scopes, narrower, wider) => {
+      const { grant, looked } = await run({ tokens });
+      expect(grant?.scopes).toEqual(scopes);
+      expect([looked.granted_scopes, looked.narrower, looked.wider]).toEqual([scopes, narrower, wider]);
+    },
+  );
+
+  it('C-16 nothing but the asked-for scopes is requested', async () => {
+    const visitor = team.visitor();
+    const session = await team.session({ tenant: newTenant(), provider: 'honest', scopes: ['read'] });
+    expect(new URL(await visitor.start(session.url)).searchParams.get('scope')).toBe('read');
+  });
+});
+
+describe('C-17: a code is exchanged once', () => {
+  it('C-17 when the answer is lost after the request was sent, there is one request, and the link starts again', async () => {
+    const { answer, looked, sent, grant, session } = await run({
+      answerToken: (_heard, response) => {
+        response.destroy();
+        return true;
+      },
+    });
+    expect([answer.status, sent.length, grant]).toEqual([400, 1, null]);
+    expect([looked.state, looked.error]).toEqual(['started', 'authorization_failed']);
+    expect(answer.text).toContain('once more');
+    expect((await team.visitor().get(session.url)).status).toBe(403);
+  });
+
+  it.each([
+    ['a server error', 500, {}],
+    ['an answer that is no JSON', 200, 'hello'],
+    ['a refusal', 400, { error: 'invalid_grant' }],
+    ['a refused client', 401, { error: 'invalid_client' }],
+    ['success without a token', 200, {}],
+  ])('C-17 after %s there is no second request', async (_, status, body) => {
+    const { answer, sent, grant } = await run({
+      answerToken: (_heard, response) => {
+        json(response, status, body);
+        return true;
+      },
+    });
+    expect([answer.status, sent.length, grant]).toEqual([400, 1, null]);
+  });
+
+  it('C-17 an application hears of a failed exchange by a code, and no grant is half made', async () => {
+    const refuse = (_heard: Heard, response: Parameters<typeof json>[0]): boolean => {
+      json(response, 401, { error: 'invalid_client' });
+      return true;
+    };
+    const { answer, grant, session } = await run({ answerToken: refuse }, { return_to: returnTo });
+    expect(answer.location?.href).toBe(`${returnTo}?session=${session.id}&error=provider_misconfigured`);
+    expect(grant).toBeNull();
+  });
+});
+
+describe('C-20, C-21 and C-22: to the token endpoint, and nowhere else', () => {
+  it('C-20 the secret goes by one way, in the body', async () => {
+    const { sent } = await run({});
+    expect(sent.map(({ method, query, headers }) => [method, query.size, headers.authorization])).toEqual([
+      ['POST', 0, undefined],
+    ]);
+    expect(sent[0]?.form.getAll('client_secret')).toEqual(['app-secret']);
+  });
+
+  it.each([301, 302, 303, 307, 308])(
+    'C-22 a token endpoint that redirects with %i is an error, and nobody is called',
+    async (status) => {
+      const { answer, sent, grant } = await run({
+        answerToken: (_heard, response) => {
+          response.writeHead(status, { location: `${evil.origin}/token` });
+          response.end();
+          return true;
+        },
+      });
+      expect([answer.status, sent.length, grant]).toEqual([400, 1, null]);
+      expect(evil.heard).toEqual([]);
+    },
+  );
+
+  it.each([301, 302, 303, 307, 308])('C-22 nor does a refresh follow a redirect with %i', async (status) => {
+    const { grant } = await run({});
+    expect(grant?.state).toBe('active');
+    honest.rules = {
+      answerToken: (_heard, response) => {
+        response.writeHead(status, { location: `${evil.origin}/token` });
+        response.end();
+        return true;
+      },
+    };
+    const key = { tenant: `tenant-${tenants}`, provider: 'honest' };
+    await expect(team.vault.rejectAccessToken(key, 1)).rejects.toMatchObject({ code: expect.any(String) });
+    honest.rules = {};
+    expect(evil.heard).toEqual([]);
+  });
+});
