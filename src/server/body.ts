@@ -1,7 +1,6 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { World } from '../base/world.ts';
-import { withStatus } from './problem.ts';
 
 /**
  * Reads a JSON body within its limits of size, time and depth.
@@ -65,7 +64,7 @@ async function readText(request: Request, world: World): Promise<string> {
     for (;;) {
       const read = await Promise.race([reader.read(), late]);
       if (read === 'late' || read === 'over') {
-        throw withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408);
+        throw new GrantryError('invalid_request', 'The body took too long to arrive.');
       }
       if (read.done) break;
       bytes += read.value.length;

@@ -68,7 +68,7 @@ export class RedTeam implements AsyncDisposable {
 
   static async start(): Promise<RedTeam> {
     const home = mkdtempSync(path.join(tmpdir(), 'grantry-redteam-'));
-    const real = systemWorld();
+    const real = systemWorld({ allowLoopback: true });
     const clock = { ms: 0 };
     const world: World = {
       ...real,

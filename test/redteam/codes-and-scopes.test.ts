@@ -1,4 +1,5 @@
 /** What goes to a token endpoint, how often, and what is made of its answers. */
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuthorizationServer, type Heard, json } from './authorization-server.ts';
 import { RedTeam, returnTo } from './bench.ts';
@@ -38,6 +39,30 @@ async function run(rules: AuthorizationServer['rules'], more: Record<string, unk
     grant: status === 200 ? body : null,
   };
 }
+
+describe('C-01: authorization codes, and nothing else', () => {
+  it('C-01 a definition cannot ask for a token in the browser, nor for a password grant', async () => {
+    const sly = await team.provider(
+      'sly',
+      {},
+      {
+        authorizationParameters: { response_type: 'token', response_mode: 'query' },
+        refreshParameters: { grant_type: 'password', username: 'u', refresh_token: 'x' },
+      },
+    );
+    await team.app('sly-app', 'sly');
+    const tenant = newTenant();
+    const visitor = team.visitor();
+    const url = new URL(await visitor.start((await team.session({ tenant, provider: 'sly' })).url));
+    expect(url.searchParams.getAll('response_type')).toEqual(['code']);
+    const { redirectUri, callback } = sly.consent(url.href);
+    await visitor.callback(redirectUri, callback);
+    await team.vault.rejectAccessToken({ tenant, provider: 'sly' }, 1).catch(() => {});
+    const forms = sly.at('/token').map(({ form }) => form.getAll('grant_type'));
+    expect(forms).toEqual([['authorization_code'], ['refresh_token']]);
+    expect(sly.at('/token').at(-1)?.form.getAll('refresh_token')).toEqual([expect.stringMatching(/^refresh-/)]);
+  });
+});
 
 describe('C-11: the redirect URI', () => {
   it('C-11 is byte for byte the same in both requests, and the app’s own', async () => {
@@ -126,6 +151,16 @@ describe('C-17: a code is exchanged once', () => {
   });
 });
 
+describe('C-18: sign-in is not what this is for', () => {
+  it('C-18 an id token in the answer is neither believed nor kept', async () => {
+    const idToken = `eyJhbGciOiJub25lIn0.${Buffer.from('{"sub":"admin","email":"boss@acme.example"}').toString('base64url')}.`;
+    const { answer, grant } = await run({ tokens: { id_token: idToken } });
+    expect([answer.status, grant?.state]).toEqual([303, 'active']);
+    expect(JSON.stringify(grant)).not.toContain('boss');
+    expect(team.stored()).not.toContain(idToken);
+  });
+});
+
 describe('C-20, C-21 and C-22: to the token endpoint, and nowhere else', () => {
   it('C-20 the secret goes by one way, in the body', async () => {
     const { sent } = await run({});
@@ -133,6 +168,20 @@ describe('C-20, C-21 and C-22: to the token endpoint, and nowhere else', () => {
       ['POST', 0, undefined],
     ]);
     expect(sent[0]?.form.getAll('client_secret')).toEqual(['app-secret']);
+  });
+
+  it('C-21 an assertion made for the attacker names the attacker alone, whatever endpoint he publishes', async () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const client_secret = privateKey.export({ type: 'pkcs8', format: 'pem' });
+    const issuer = 'https://evil.example';
+    const asserted = await team.provider('asserted', {}, { issuer, clientAuthentication: 'private_key_jwt' });
+    await team.app('asserted-app', 'asserted', { client_secret });
+    const session = await team.session({ tenant: newTenant(), provider: 'asserted' });
+    await team.visitor().connect(session.url, asserted);
+    const [sent] = asserted.at('/token');
+    const [, claims = ''] = sent?.form.get('client_assertion')?.split('.') ?? [];
+    expect(JSON.parse(Buffer.from(claims, 'base64url').toString('utf8'))).toMatchObject({ aud: issuer });
+    expect(sent?.form.has('client_secret')).toBe(false);
   });
 
   it.each([301, 302, 303, 307, 308])(

@@ -38,7 +38,7 @@ summary{cursor:pointer;color:var(--soft);padding:.25rem 0;width:fit-content}
 ul{margin:.4rem 0 0;padding:0;list-style:none;max-height:12rem;overflow:auto}
 li{padding:.2rem 0;font:.86rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 form{margin:1.6rem 0 0}
-button,.way{display:block;width:100%;padding:.8rem 1.25rem;border:0;border-radius:10px;background:var(--accent);color:var(--on);font:inherit;font-weight:600;text-align:center;text-decoration:none;cursor:pointer}
+button,.way{display:block;width:100%;padding:.8rem 1.25rem;border:0;border-radius:10px;background:var(--accent);color:var(--on);font:inherit;font-weight:600;text-align:center;text-decoration:none;overflow-wrap:anywhere;cursor:pointer}
 .way{margin:1.6rem 0 0}
 button:hover,.way:hover{filter:brightness(1.08)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:3px}

@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+
+const page = readFileSync('docs/security-checklist.md', 'utf8');
+const rows = page
+  .split('\n')
+  .filter((line) => /^\| (?:[CS]-\d\d|ASVS-[\d.]+) \|/.test(line))
+  .map((line) => {
+    const [, id = '', , state = '', proof = ''] = line.split(/ *(?<!\\)\| */);
+    return { id, state, proofs: proof.split('<br>').filter((each) => each !== '') };
+  });
+const ids = rows.map(({ id }) => id);
+const asked = Array.from({ length: 37 }, (_, index) => `C-${String(index + 1).padStart(2, '0')}`);
+
+describe('the security checklist', () => {
+  it('has each row once', () => {
+    expect(new Set(ids).size).toBe(ids.length);
+    // There is no row 19.
+    expect(asked.filter((id) => id !== 'C-19' && !ids.includes(id))).toEqual([]);
+    expect(ids.filter((id) => id.startsWith('ASVS-')).length).toBeGreaterThan(10);
+  });
+
+  it('has a row for each that a red team test names', () => {
+    const titles = readdirSync('test/redteam')
+      .filter((name) => name.endsWith('.test.ts') && !name.startsWith('checklist'))
+      .flatMap((name) => readFileSync(`test/redteam/${name}`, 'utf8').match(/\b[CS]-\d\d\b/g) ?? []);
+    expect(titles.length).toBeGreaterThan(30);
+    expect([...new Set(titles)].filter((id) => !ids.includes(id))).toEqual([]);
+  });
+
+  it.each(rows)('$id is proven, or says why not', ({ state, proofs }) => {
+    expect(state).not.toBe('');
+    if (/^met\b/.test(state)) expect(proofs).not.toEqual([]);
+    if (!/^(?:met|partly|see)\b/.test(state)) expect(state).toMatch(/: /);
+    for (const proof of proofs) {
+      const [, file = '', name = ''] = /^`([^`]+)`(?: › (.+))?$/.exec(proof) ?? [];
+      const source = readFileSync(file, 'utf8').replaceAll("\\'", "'");
+      expect(source.includes(name), `${file} has no test called ${name}`).toBe(true);
+    }
+  });
+});
