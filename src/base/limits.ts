@@ -175,17 +175,12 @@ export const limits = {
   importLineBytesMax: 65_536,
   /** Grants of one import that are stored at once. */
   importConcurrency: 8,
-  /** Until a client has sent its headers, and the whole of a JSON body, in milliseconds. */
-  requestHeadersMs: 10_000,
+  /** Until a client has sent the whole of a JSON body, in milliseconds. */
   requestBodyMs: 30_000,
   /** A body that the proxy passes on, in either direction. */
   proxyBodyBytesMax: 4_294_967_296,
   /** A body up to this size is kept while it is sent: it can be sent again when the API refuses the token. */
   proxyRepeatBytesMax: 262_144,
-  /** A proxied call, in milliseconds: until the answer begins, between two pieces of a body, and in all. */
-  proxyFirstByteMs: 30_000,
-  proxyIdleMs: 60_000,
-  proxyTotalMs: 3_600_000,
   /** How long a refused client may go on sending before its connection is cut, in milliseconds. */
   requestLeftoverMs: 2_000,
   /** Calls at once to one provider and data centre, from one process. */

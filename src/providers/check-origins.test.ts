@@ -22,7 +22,7 @@ test('an honest definition passes', () => {
       definition({
         dataCenters: { a: { accounts: 'https://as.example.com', api: 'https://api.example.com' } },
         endpoints: { authorization: '{dc.accounts}/auth?fixed=1', token: '{dc.accounts}/token' },
-        api: { hosts: ['https://*.example.com', 'https://api.example.com:8443/'], base: '{dc.api}/v1', basePath: '/x' },
+        api: { hosts: ['https://*.example.com', 'https://api.example.com/'], base: '{dc.api}/v1', basePath: '/x' },
       }),
     ),
   ).not.toThrow();
@@ -52,6 +52,7 @@ describe.each([
   'https://[fe80::1]',
   'https://[fd00::1]',
   'http://127.0.0.1:9000',
+  'https://api.example.com:8443',
 ])('%s', (origin) => {
   test('is refused as a host, as an endpoint and in a data centre, unless loopback is allowed', () => {
     const cases = [

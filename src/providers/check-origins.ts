@@ -8,7 +8,7 @@ import { wildcardSuffix } from './hosts.ts';
 /**
  * Checks every URL of a definition, and that every `{dc.NAME}` in it leads somewhere.
  *
- * Tokens and client secrets go to these places: they must be https, with a public host, and without user name, query or
+ * Tokens and client secrets go to these places: they must be https on port 443, with a public host, and without user name, query or
  * fragment. `allowLoopback` lifts the first two, for tests and local simulators.
  *
  * @throws {GrantryError} `invalid_request` that names the place in the definition.
@@ -108,6 +108,7 @@ function checkUrl(place: string, text: string | undefined, allowLoopback: boolea
   if (url.username !== '' || url.password !== '') throw problem(place, 'must not have a user name or password');
   if (url.hash !== '' || (url.search !== '' && !queryAllowed))
     throw problem(place, 'must not have a query or fragment');
+  if (!allowLoopback && url.port !== '') throw problem(place, 'must be on the usual port, 443');
   if (!allowLoopback && !isPublicHost(url.hostname)) {
     throw problem(place, 'must not be a loopback or private host');
   }

@@ -1,6 +1,7 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { World } from '../base/world.ts';
+import { withStatus } from './problem.ts';
 
 /**
  * Reads a JSON body within its limits of size, time and depth.
@@ -64,7 +65,7 @@ async function readText(request: Request, world: World): Promise<string> {
     for (;;) {
       const read = await Promise.race([reader.read(), late]);
       if (read === 'late' || read === 'over') {
-        throw new GrantryError('invalid_request', 'The body took too long to arrive.');
+        throw withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408);
       }
       if (read.done) break;
       bytes += read.value.length;

@@ -5,6 +5,8 @@ import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import type { Access } from './access.ts';
 import type { Metrics } from './metrics.ts';
+import type { ServerLimits } from './server-limits.ts';
+import type { Traffic } from './traffic.ts';
 
 /** What every route of one server shares. */
 export interface ServerContext {
@@ -16,6 +18,8 @@ export interface ServerContext {
   readonly publicUrl: string;
   /** The open vault. @throws {GrantryError} `vault_sealed` or `storage_unavailable` while it cannot be opened */
   readonly vault: () => Vault;
+  readonly limits: ServerLimits;
+  readonly traffic: Traffic;
 }
 
 /** The vault's own parts, for what its public face does not tell, such as whether something is new. */

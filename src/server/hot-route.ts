@@ -43,6 +43,7 @@ export async function answerHot(
   const { tenant, provider, search } = hot;
   noteCaller(response, { key: principal.id, tenant });
   assertMayFor(principal, 'read_token', hot);
+  if (context.traffic.isPressed) context.traffic.assertFair(tenant);
   const query =
     search === undefined
       ? undefined

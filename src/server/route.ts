@@ -93,9 +93,21 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
     app.on(route.method, path, async (request) => {
       const principal = await context.access.authenticate(request.req.header('authorization'));
       noteCaller(outgoingOf(request), { key: principal.id, tenant: request.req.param('tenant') });
-      return responseOf(await route.handle(context, principal, request));
+      const leave = admit(context.traffic, route.action, request.req.param('tenant') ?? `key ${principal.id}`);
+      try {
+        return responseOf(await route.handle(context, principal, request));
+      } finally {
+        leave();
+      }
     });
   }
+}
+
+/** Reads of tokens pass freely while the server is well: programs wait for them. */
+function admit(traffic: ServerContext['traffic'], action: Action, tenant: string): () => void {
+  if (action !== 'read_token') return traffic.enter(tenant);
+  if (traffic.isPressed) traffic.assertFair(tenant);
+  return () => {};
 }
 
 export function responseOf(answer: Answer | Response): Response {

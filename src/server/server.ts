@@ -12,11 +12,14 @@ import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import { startWorkers, type Workers } from '../workers/workers.ts';
 import { Access } from './access.ts';
+import { limitConnections } from './connection-limits.ts';
 import type { ServerContext } from './context.ts';
 import { drain } from './drain.ts';
 import { makeHandler } from './handler.ts';
 import { Metrics } from './metrics.ts';
+import { type ServerLimits, serverLimits } from './server-limits.ts';
 import { findTracer } from './tracing.ts';
+import { Traffic } from './traffic.ts';
 import { VaultHolder } from './vault-holder.ts';
 import { Watch } from './watch.ts';
 
@@ -54,6 +57,8 @@ export interface ServerOptions {
   readonly version?: string | undefined;
   readonly logger?: Logger | undefined;
   readonly world?: World | undefined;
+  /** Changes of what the server lets through. */
+  readonly limits?: Partial<ServerLimits> | undefined;
 }
 
 /** A server that listens. */
@@ -102,15 +107,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       if (options.workers !== false) workers = startWorkers(vault);
     },
   });
-  const server = createServer({
-    maxHeaderSize: limits.requestHeaderBytesMax,
-    headersTimeout: limits.requestHeadersMs,
-    // Bodies have their own deadlines: a JSON body a short one, a streamed one none while it moves.
-    requestTimeout: 0,
-    connectionsCheckingInterval: 1_000,
-  });
-  server.maxHeadersCount = limits.requestHeadersMax + 1;
-  server.on('clientError', refuseBroken);
+  const allowed = { ...serverLimits, ...options.limits };
+  const server = makeHttpServer(allowed);
   try {
     await listen(server, options.port ?? 8_484, options.host ?? '127.0.0.1');
   } catch (error) {
@@ -126,11 +124,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     publicUrl: options.publicUrl ?? url,
     metrics,
     vault: () => holder.get(),
+    limits: allowed,
+    traffic: new Traffic(world, allowed),
   };
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
-  const notes = noteUses(context, running.signal);
+  const notes = Promise.all([noteUses(context, running.signal), context.traffic.watch(running.signal)]);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     logger.info('stopping');
@@ -173,6 +173,20 @@ async function noteUses({ access, world }: ServerContext, signal: AbortSignal): 
     }
     await access.flush();
   }
+}
+
+function makeHttpServer(allowed: ServerLimits): Server {
+  const server = createServer({
+    maxHeaderSize: limits.requestHeaderBytesMax,
+    headersTimeout: allowed.headersMs,
+    // Bodies have their own deadlines: a JSON body a short one, a streamed one none while it moves.
+    requestTimeout: 0,
+    connectionsCheckingInterval: 1_000,
+  });
+  server.maxHeadersCount = limits.requestHeadersMax + 1;
+  server.on('clientError', refuseBroken);
+  limitConnections(server, allowed);
+  return server;
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

@@ -7,6 +7,7 @@ import { readSmallFile } from '../files.ts';
 import { catchDefects } from '../last-resort.ts';
 import { stderrLogger } from '../log.ts';
 import { wholeNumber } from '../numbers.ts';
+import { limitsFrom } from '../server-limits.ts';
 import { untilSignal } from '../signals.ts';
 import { ownVersion } from '../version.ts';
 
@@ -68,6 +69,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     stopDelayMs: stopDelay * 1_000,
     adminKey,
     version: ownVersion(),
+    limits: limitsFrom(process.env),
     logger,
     world,
   });

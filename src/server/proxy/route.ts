@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { proxyCall } from '../../vault/proxied-call.ts';
 import { assertMayFor } from '../access.ts';
@@ -54,9 +53,9 @@ type Proxy = (request: IncomingMessage, response: ServerResponse) => Promise<voi
 
 export function makeProxy(context: ServerContext): Proxy {
   const watch = new CallWatch(context.world, {
-    firstByteMs: limits.proxyFirstByteMs,
-    idleMs: limits.proxyIdleMs,
-    totalMs: limits.proxyTotalMs,
+    firstByteMs: context.limits.proxyFirstByteMs,
+    idleMs: context.limits.proxyIdleMs,
+    totalMs: context.limits.proxyTotalMs,
   });
   return async (request, response) => {
     const known = context.access.authenticate(request.headers.authorization);
@@ -66,6 +65,7 @@ export function makeProxy(context: ServerContext): Proxy {
     noteCaller(response, { key: principal.id, tenant: key.tenant });
     assertMayFor(principal, 'use_proxy', key);
     const method = methodOf(request, response);
+    const leaveTenant = context.traffic.enter(key.tenant);
     const call = new AbortController();
     const abort = (reason: GrantryError): void => {
       call.abort(reason);
@@ -75,7 +75,9 @@ export function makeProxy(context: ServerContext): Proxy {
       if (!response.writableFinished) call.abort(new GrantryError('invalid_request', 'The caller went away.'));
     });
     const watched = watch.watch(abort);
+    let leaveProvider: (() => void) | undefined;
     try {
+      leaveProvider = context.traffic.enterProvider(key.provider);
       const body = await takeBody(request, { world: context.world, watched, abort });
       const headers = requestHeaders(request.rawHeaders);
       if (body.declaredLength !== undefined) headers.push('content-length', body.declaredLength);
@@ -92,6 +94,8 @@ export function makeProxy(context: ServerContext): Proxy {
       await relay(answer, response, watched);
     } finally {
       watched.end();
+      leaveTenant();
+      leaveProvider?.();
     }
   };
 }

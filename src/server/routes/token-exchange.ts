@@ -58,6 +58,7 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   }
   const key = checkKey({ tenant, provider: audience, account: form['account'] });
   assertMayFor(principal, 'read_token', key);
+  if (context.traffic.isPressed) context.traffic.assertFair(key.tenant);
   const token = await context.vault().getAccessToken(key, minValidity(form['min_validity']));
   const asked = form['scope']?.split(' ').filter((scope) => scope !== '') ?? [];
   const missing = asked.filter((scope) => !token.scopes.includes(scope));

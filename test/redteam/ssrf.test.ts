@@ -1,0 +1,472 @@
+/** Requests that are lured into the machine or its network, and requests smuggled through the proxy: rows S-01 to S-09. */
+import type { LookupAddress } from 'node:dns';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { isAllowedAddress } from '../../src/base/addresses.ts';
+import { exchange } from '../../src/base/exchange.ts';
+import type { LookupAll } from '../../src/base/guarded-connector.ts';
+import { RefusedAddressError, systemWorld, type World } from '../../src/base/world.ts';
+import { openVault } from '../../src/index.ts';
+import { checkOrigins } from '../../src/providers/check-origins.ts';
+import { providerDefinition } from '../../src/providers/definition.ts';
+import { testTls } from '../fixtures/tls.ts';
+import { listen } from '../recording-server.ts';
+import { sendBytes } from '../server/raw.ts';
+import { makeUpstream, tokens, type Upstream } from '../server/upstream.ts';
+
+/** What reached the provider, as bytes would tell: one entry per request. */
+function noting(): { seen: http.IncomingMessage[]; api: http.RequestListener } {
+  const seen: http.IncomingMessage[] = [];
+  return {
+    seen,
+    api: (request, response) => {
+      seen.push(request);
+      request.resume().on('end', () => response.end('ok'));
+    },
+  };
+}
+
+/** Every way in which this program sends: pooled, on a connection of its own, and raw. */
+const ways = ['pooled', 'alone', 'raw'] as const;
+
+async function sendBy(way: (typeof ways)[number], world: World, url: string): Promise<void> {
+  if (way === 'raw') {
+    const { body } = await exchange(world, url, {
+      method: 'GET',
+      headers: [],
+      body: null,
+      signal: new AbortController().signal,
+    });
+    body.resume();
+    return;
+  }
+  const init = { method: 'GET', headers: {}, ...(way === 'alone' ? { beforeSend: () => {} } : {}) };
+  await (await world.fetch(url, init)).text();
+}
+
+/** A resolver that answers in turn, and the last answer from then on. */
+function resolver(...answers: string[][]): { lookup: LookupAll; asked: () => number } {
+  let asked = 0;
+  return {
+    asked: () => asked,
+    lookup: (_hostname, _options, callback) => {
+      const addresses = answers[Math.min(asked, answers.length - 1)] ?? [];
+      asked += 1;
+      const found = addresses.map((address): LookupAddress => ({ address, family: address.includes(':') ? 6 : 4 }));
+      setImmediate(() => callback(null, found));
+    },
+  };
+}
+
+describe('S-01: the upstream is the pinned origin, and the caller brings path and query alone', () => {
+  const { seen, api } = noting();
+
+  it.each([
+    ['a host after two slashes', '//evil.example/x', 400],
+    ['an absolute URL', '/http://evil.example/x', 200],
+    ['a user in front of a host', '/@evil.example/x', 200],
+    ['a backslash', '/\\evil.example/x', 400],
+    ['two backslashes', '\\\\evil.example/x', 400],
+    ['the folder above', '/a/../../x', 400],
+    ['the folder above, encoded', '/a/%2e%2E/x', 400],
+    ['the folder above, with a parameter', '/a/..;/x', 400],
+    ['the folder above, with an encoded parameter', '/a/..%3bx/x', 400],
+    ['the folder above, after an encoded slash', '/a%2f..%2fx', 400],
+    ['dots of other alphabets', '/%EF%BC%8E%EF%BC%8E/x', 200],
+    ['an encoded line break', '/x%0d%0aHost:%20evil.example', 200],
+    ['encoded twice', '/%252e%252e/x', 200],
+    ['a fragment', '/x#@evil.example', 400],
+  ])('%s', async (_name, path, status) => {
+    await using upstream = await makeUpstream({ api });
+    seen.length = 0;
+    const answer = await get(upstream, `/v1/proxy/acme/plain${path}`);
+    expect(answer.status).toBe(status);
+    // Whatever got through got to the provider, and says to its server what it said to ours.
+    const asSent = seen.map(({ url, headers }) => [headers.host, url]);
+    expect(asSent).toEqual(status === 200 ? [[new URL(upstream.origin).host, path]] : []);
+  });
+
+  it.each([
+    'GET http://evil.example/v1/proxy/acme/plain/x HTTP/1.1',
+    'GET * HTTP/1.1',
+    'CONNECT evil.example:443 HTTP/1.1',
+  ])('the request line %j is refused', async (line) => {
+    await using upstream = await makeUpstream({ api });
+    seen.length = 0;
+    const answer = await sendBytes(upstream.url, `${line}\r\nHost: x\r\nAuthorization: Bearer ${upstream.key}\r\n\r\n`);
+    expect([0, 400]).toContain(answer.status);
+    expect(seen).toEqual([]);
+  });
+});
+
+function get(upstream: Upstream, path: string, headers: readonly string[] = []): ReturnType<typeof sendBytes> {
+  const lines = [`GET ${path} HTTP/1.1`, 'Host: x', `Authorization: Bearer ${upstream.key}`, ...headers];
+  return sendBytes(upstream.url, `${lines.join('\r\n')}\r\n\r\n`);
+}
+
+describe('S-02: the address that is checked is the one that is connected to', () => {
+  it.each(ways)('a name that leads elsewhere the next time is refused then, %s', async (way) => {
+    let requests = 0;
+    const origin = await listen(
+      http.createServer((_request, response) => {
+        requests += 1;
+        response.writeHead(200, { connection: 'close' }).end('ok');
+      }),
+    );
+    // With the switch for simulators loopback stands for the public, and the private net stays what it is.
+    const { lookup, asked } = resolver(['127.0.0.1'], ['10.0.0.1']);
+    const world = systemWorld({ lookup, allowLoopback: true });
+    const url = `http://rebinding.example:${new URL(origin).port}/`;
+    await sendBy(way, world, url);
+    await expect(sendBy(way, world, url)).rejects.toThrow(RefusedAddressError);
+    // One look-up for each connection: nothing was resolved to be checked, and resolved again to be used.
+    expect([requests, asked()]).toEqual([1, 2]);
+  });
+
+  it.each(ways)('one bad address among several spoils the name, %s', async (way) => {
+    for (const bad of ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', '::ffff:127.0.0.1', 'fd00:ec2::254']) {
+      const { lookup } = resolver(['8.8.8.8', bad]);
+      await expect(sendBy(way, systemWorld({ lookup }), 'https://mixed.example/')).rejects.toThrow(RefusedAddressError);
+    }
+  });
+
+  it.each(ways)('a name without any address is no connection, %s', async (way) => {
+    const { lookup } = resolver([]);
+    await expect(sendBy(way, systemWorld({ lookup }), 'https://empty.example/')).rejects.toThrow();
+  });
+});
+
+describe('S-03: addresses written out in a URL are checked, too', () => {
+  const hosts = [
+    '127.0.0.1',
+    '[::1]',
+    '127.1',
+    '0x7f.1',
+    '2130706433',
+    '017700000001',
+    '0',
+    '[::ffff:7f00:1]',
+    '10.0.0.1',
+  ];
+
+  it.each(hosts.flatMap((host) => ways.map((way) => [host, way] as const)))('%s, %s', async (host, way) => {
+    await expect(sendBy(way, systemWorld(), `https://${host}/`)).rejects.toThrow(RefusedAddressError);
+  });
+});
+
+describe('S-04: global unicast addresses and nothing else', () => {
+  it.each([
+    // One inside and one on each edge, then the neighbours that are public.
+    ['0.0.0.0/8', ['0.0.0.0', '0.1.2.3', '0.255.255.255'], ['1.0.0.0']],
+    ['10.0.0.0/8', ['10.0.0.0', '10.9.8.7', '10.255.255.255'], ['9.255.255.255', '11.0.0.0']],
+    ['100.64.0.0/10', ['100.64.0.0', '100.100.100.200', '100.127.255.255'], ['100.63.255.255', '100.128.0.0']],
+    ['127.0.0.0/8', ['127.0.0.0', '127.0.0.1', '127.255.255.255'], ['126.255.255.255', '128.0.0.0']],
+    ['169.254.0.0/16', ['169.254.0.0', '169.254.169.254', '169.254.255.255'], ['169.253.255.255', '169.255.0.0']],
+    ['172.16.0.0/12', ['172.16.0.0', '172.20.1.1', '172.31.255.255'], ['172.15.255.255', '172.32.0.0']],
+    ['192.0.0.0/24', ['192.0.0.0', '192.0.0.192', '192.0.0.255'], ['191.255.255.255', '192.0.1.0']],
+    ['192.0.2.0/24', ['192.0.2.0', '192.0.2.9', '192.0.2.255'], ['192.0.1.255', '192.0.3.0']],
+    ['192.168.0.0/16', ['192.168.0.0', '192.168.1.1', '192.168.255.255'], ['192.167.255.255', '192.169.0.0']],
+    ['198.18.0.0/15', ['198.18.0.0', '198.19.1.1', '198.19.255.255'], ['198.17.255.255', '198.20.0.0']],
+    ['198.51.100.0/24', ['198.51.100.0', '198.51.100.7', '198.51.100.255'], ['198.51.99.255', '198.51.101.0']],
+    ['203.0.113.0/24', ['203.0.113.0', '203.0.113.7', '203.0.113.255'], ['203.0.112.255', '203.0.114.0']],
+    ['224.0.0.0/4', ['224.0.0.0', '230.1.1.1', '239.255.255.255'], ['223.255.255.255']],
+    ['240.0.0.0/4', ['240.0.0.0', '250.1.1.1', '255.255.255.255'], []],
+    ['a cloud’s own', ['168.63.129.16'], ['168.63.129.15', '168.63.129.17']],
+    ['::/96', ['::', '::1', '::2', '::7f00:1', '::127.0.0.1', '::8.8.8.8'], []],
+    ['mapped', ['::ffff:0.0.0.0', '::ffff:127.0.0.1', '::ffff:8.8.8.8', '::ffff:ffff:ffff'], []],
+    ['64:ff9b::/96', ['64:ff9b::', '64:ff9b::7f00:1', '64:ff9b::ffff:ffff'], []],
+    ['64:ff9b:1::/48', ['64:ff9b:1::', '64:ff9b:1::1', '64:ff9b:1:ffff:ffff:ffff:ffff:ffff'], []],
+    ['100::/64', ['100::', '100::1', '100::ffff:ffff:ffff:ffff'], []],
+    ['2001::/23', ['2001::', '2001:0:53aa::1', '2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff'], ['2001:200::']],
+    [
+      '2001:db8::/32',
+      ['2001:db8::', '2001:db8::1', '2001:db8:ffff:ffff:ffff:ffff:ffff:ffff'],
+      ['2001:db9::', '2001:db7::'],
+    ],
+    [
+      '2002::/16',
+      ['2002::', '2002:7f00:1::', '2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
+      ['2003::', '2001:4860:4860::8888'],
+    ],
+    ['3fff::/20', ['3fff::', '3fff:1::', '3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff'], ['3ffe::', '2a00:1450::1']],
+    ['fc00::/7', ['fc00::', 'fd00:ec2::254', 'fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'], []],
+    ['fe80::/10', ['fe80::', 'fe80::1', 'febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff', 'fe80::1%eth0'], []],
+    ['fec0::/10', ['fec0::', 'fec0::1', 'feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'], []],
+    ['ff00::/8', ['ff00::', 'ff02::1', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'], []],
+    ['no address at all', ['', 'localhost', '1', '010.0.0.1', '0x7f.0.0.1', '127.1', '8.8.8.8 '], []],
+  ])('%s', (_name, refused, allowed) => {
+    for (const address of refused) expect([address, isAllowedAddress(address, false)]).toEqual([address, false]);
+    for (const address of allowed) expect([address, isAllowedAddress(address, false)]).toEqual([address, true]);
+  });
+
+  it('the switch for simulators opens loopback addresses and no others', () => {
+    expect(['127.0.0.1', '127.9.9.9', '::1'].map((address) => isAllowedAddress(address, true))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    const others = ['10.0.0.1', '169.254.169.254', '::ffff:127.0.0.1', '0.0.0.0', 'fd00::1'];
+    expect(others.map((address) => isAllowedAddress(address, true))).toEqual(others.map(() => false));
+  });
+});
+
+it('S-05: a redirect is handed back, and nobody else sees the token', async () => {
+  const stolen: http.IncomingHttpHeaders[] = [];
+  const thief = await listen(
+    http.createServer((request, response) => {
+      stolen.push(request.headers);
+      response.end();
+    }),
+  );
+  for (const status of [301, 302, 303, 307, 308]) {
+    const upstreamApi: http.RequestListener = (request, response) => {
+      request
+        .resume()
+        .on('end', () => response.writeHead(status, { location: `${thief}/x`, refresh: `0;url=${thief}` }).end());
+    };
+    await using upstream = await makeUpstream({ api: upstreamApi });
+    const response = await upstream.call('/x', { method: 'POST', body: 'b' });
+    expect([response.status, response.headers.get('location')]).toEqual([status, `${thief}/x`]);
+  }
+  expect(stolen).toEqual([]);
+});
+
+it('S-06: proxies named in the environment are ignored', async () => {
+  let tunnels = 0;
+  const proxy = http.createServer((_request, response) => {
+    tunnels += 1;
+    response.end('from the proxy');
+  });
+  proxy.on('connect', (_request, socket) => {
+    tunnels += 1;
+    socket.destroy();
+  });
+  const address = await listen(proxy);
+  const names = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'NODE_USE_ENV_PROXY'];
+  const before = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = name === 'NODE_USE_ENV_PROXY' ? '1' : address;
+  onTestFinished(() => {
+    for (const [at, name] of names.entries()) {
+      if (before[at] === undefined) delete process.env[name];
+      else process.env[name] = before[at];
+    }
+  });
+  const { seen, api } = noting();
+  await using upstream = await makeUpstream({ api });
+  const answer = await get(upstream, '/v1/proxy/acme/plain/x');
+  expect([answer.status, seen.length, tunnels]).toEqual([200, 1, 0]);
+});
+
+describe('S-07: what belongs to one connection or says who calls goes in neither direction', () => {
+  it('to the provider', async () => {
+    const { seen, api } = noting();
+    await using upstream = await makeUpstream({ api });
+    const stripped = [
+      'Cookie: session=1',
+      'Cookie2: x',
+      'Proxy-Authorization: Basic eA==',
+      'Proxy-Connection: keep-alive',
+      'Forwarded: for=1.2.3.4',
+      'X-Forwarded-For: 1.2.3.4',
+      'X-Forwarded-Host: evil.example',
+      'X-Forwarded-Anything: x',
+      'X-Real-IP: 1.2.3.4',
+      'Via: 1.1 somewhere',
+      'TE: trailers',
+      'Upgrade: h2c',
+      'Keep-Alive: timeout=5',
+      'Expect: 100-continue',
+      'Grantry-Account: default',
+      'Origin: https://evil.example',
+      'Connection: X-Mine, Upgrade',
+      'X-Mine: 1',
+    ];
+    const answer = await get(upstream, '/v1/proxy/acme/plain/x', [...stripped, 'X-Kept: 1', 'Accept: a/b']);
+    expect(answer.text).toContain('HTTP/1.1 200');
+    const { connection, ...sent } = seen[0]?.headers ?? {};
+    expect(['keep-alive', undefined]).toContain(connection);
+    const host = new URL(upstream.origin).host;
+    expect(sent).toEqual({ host, accept: 'a/b', 'x-kept': '1', authorization: `Bearer ${tokens.first}` });
+  });
+
+  it('to the caller', async () => {
+    const api: http.RequestListener = (_request, response) => {
+      const own = [
+        'Set-Cookie',
+        'a=1',
+        'Set-Cookie2',
+        'a',
+        'Proxy-Authenticate',
+        'Basic',
+        'Alt-Svc',
+        'h2="evil.example"',
+      ];
+      own.push(
+        'Strict-Transport-Security',
+        'max-age=1',
+        'Clear-Site-Data',
+        '"cookies"',
+        'Access-Control-Allow-Origin',
+        '*',
+      );
+      own.push(
+        'Connection',
+        'X-Mine',
+        'X-Mine',
+        '1',
+        'Grantry-Generation',
+        '99',
+        'Content-Security-Policy',
+        'x',
+        'X-Kept',
+        '1',
+      );
+      response.writeHead(200, own).end('ok');
+    };
+    await using upstream = await makeUpstream({ api });
+    const { headers } = await upstream.call('/x');
+    const names = [...headers.keys()].filter(
+      (name) => !['date', 'connection', 'keep-alive', 'transfer-encoding'].includes(name),
+    );
+    expect(names.sort()).toEqual(['content-security-policy', 'grantry-generation', 'x-content-type-options', 'x-kept']);
+    expect([headers.get('grantry-generation'), headers.get('content-security-policy')]).toEqual([
+      '1',
+      "sandbox; default-src 'none'",
+    ]);
+  });
+
+  it.each([
+    ['a length and pieces', ['Content-Length: 4', 'Transfer-Encoding: chunked'], '0\r\n\r\n'],
+    ['two lengths', ['Content-Length: 4', 'Content-Length: 5'], 'abcde'],
+    ['lengths in a list', ['Content-Length: 4, 5'], 'abcde'],
+    ['a signed length', ['Content-Length: +4'], 'abcd'],
+    ['an encoding nobody knows', ['Transfer-Encoding: xchunked'], '0\r\n\r\n'],
+    ['pieces that are not last', ['Transfer-Encoding: chunked, identity'], '0\r\n\r\n'],
+    ['an encoding with a vertical tab', ['Transfer-Encoding:\x0bchunked'], '0\r\n\r\n'],
+    ['a folded header', ['X-A: 1', ' Transfer-Encoding: chunked'], '0\r\n\r\n'],
+    ['a space before the colon', ['Transfer-Encoding : chunked'], '0\r\n\r\n'],
+    ['a piece of a bad size', ['Transfer-Encoding: chunked'], '5x\r\nabcde\r\n0\r\n\r\n'],
+    ['a bare line feed', ['X-A: 1\nX-B: 2'], ''],
+  ])('a request is not smuggled behind %s', async (_name, headers, body) => {
+    const { seen, api } = noting();
+    await using upstream = await makeUpstream({ api });
+    const hidden = `GET /v1/proxy/acme/plain/hidden HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${upstream.key}\r\n\r\n`;
+    const lines = [
+      'POST /v1/proxy/acme/plain/seen HTTP/1.1',
+      'Host: x',
+      `Authorization: Bearer ${upstream.key}`,
+      ...headers,
+    ];
+    const answer = await sendBytes(upstream.url, `${lines.join('\r\n')}\r\n\r\n${body}${hidden}`);
+    expect([0, 400, 408]).toContain(answer.status === 200 ? 0 : answer.status);
+    expect(answer.text).not.toContain('200 OK');
+    expect(seen.filter(({ url }) => url === '/hidden')).toEqual([]);
+  });
+
+  it('TRACE and methods that nobody knows are refused', async () => {
+    const { seen, api } = noting();
+    await using upstream = await makeUpstream({ api });
+    for (const method of ['TRACE', 'PURGE', 'MKCOL', 'NONSENSE']) {
+      const bytes = `${method} /v1/proxy/acme/plain/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${upstream.key}\r\n\r\n`;
+      expect([400, 405]).toContain((await sendBytes(upstream.url, bytes)).status);
+    }
+    expect(seen).toEqual([]);
+  });
+});
+
+describe('S-08: https on port 443, bounded answers, certificates that are checked', () => {
+  it.each(ways)('plain http and other ports are refused, %s', async (way) => {
+    const { lookup } = resolver(['8.8.8.8']);
+    for (const url of ['http://public.example/', 'https://public.example:8443/', 'http://public.example:443/']) {
+      await expect(sendBy(way, systemWorld({ lookup }), url)).rejects.toThrow(RefusedAddressError);
+    }
+  });
+
+  it.each(ways)('a certificate that nobody vouches for is no connection, and is not tried again, %s', async (way) => {
+    let hellos = 0;
+    const server = https.createServer({ ...testTls }, (_request, response) => response.end('stolen'));
+    server.on('connection', () => (hellos += 1));
+    const origin = await listen(server);
+    const world = systemWorld({ allowLoopback: true });
+    await expect(sendBy(way, world, origin.replace('http:', 'https:'))).rejects.toThrow();
+    expect(hellos).toBe(1);
+  });
+
+  it('an answer that unpacks to more than its limit is passed on packed, and never unpacked', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1_048_576, 0x20));
+    const api: http.RequestListener = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(bomb);
+    };
+    const change = <D extends { api: object }>(definition: D): D => ({
+      ...definition,
+      api: { ...definition.api, invalidToken: [{ status: 200, pointer: '/code', equals: 57 }] },
+    });
+    await using upstream = await makeUpstream({ api, change });
+    const answer = await new Promise<http.IncomingMessage>((resolve) => {
+      const headers = { authorization: `Bearer ${upstream.key}` };
+      http.get(`${upstream.url}/v1/proxy/acme/plain/x`, { headers, agent: false }, resolve);
+    });
+    let bytes = 0;
+    answer.on('data', (part: Buffer) => (bytes += part.length));
+    await once(answer, 'end');
+    expect(bytes).toBe(bomb.length);
+  });
+});
+
+describe('S-09: a definition that a tenant brought', () => {
+  const base = {
+    id: 'lure',
+    endpoints: { token: 'https://as.example/token' },
+    api: { hosts: ['https://api.example'] },
+  };
+  const inside = ['https://10.0.0.1', 'https://[::1]', 'https://2130706433', 'https://metadata.internal'];
+
+  it.each([...inside, 'http://as.example', 'https://as.example:8443'])('may not lead to %s', (url) => {
+    for (const definition of [
+      { ...base, endpoints: { token: `${url}/token` } },
+      { ...base, endpoints: { ...base.endpoints, revocation: `${url}/revoke` } },
+      { ...base, endpoints: { ...base.endpoints, authorization: `${url}/authorize` } },
+      { ...base, issuer: url },
+      { ...base, api: { hosts: [url] } },
+    ]) {
+      const parsed = providerDefinition.parse(definition);
+      expect(() => checkOrigins(parsed)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+    }
+  });
+
+  it('whose names lead inside gets nothing: token, revocation, API and discovery', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'grantry-lure-'));
+    onTestFinished(() => rmSync(home, { recursive: true, force: true }));
+    const { lookup, asked } = resolver(['127.0.0.1']);
+    await using vault = await openVault({
+      home,
+      database: `sqlite:${join(home, 'grantry.db')}`,
+      rootKey: `file:${join(home, 'root.key')}`,
+      world: systemWorld({ lookup }),
+    });
+    const endpoints = { ...base.endpoints, revocation: 'https://as.example/revoke' };
+    await vault.providers.put({ ...base, endpoints, refreshToken: { rotation: 'none' } });
+    await vault.apps.put('lure', { provider: 'lure', clientId: 'client', clientSecret: 'a-client-secret' });
+    const key = { tenant: 'acme', provider: 'lure' };
+    await vault.storeTokens(key, { app: 'lure', refreshToken: tokens.refresh });
+    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await vault.storeTokens(key, {
+      app: 'lure',
+      refreshToken: tokens.refresh,
+      accessToken: tokens.first,
+      expiresIn: 3_600,
+    });
+    await expect(vault.fetch(key, '/x')).rejects.toMatchObject({ code: 'provider_misconfigured' });
+    expect((await vault.disconnect(key)).revocation).not.toBe('revoked');
+    await expect(
+      vault.providers.put({ ...base, id: 'found', issuer: 'https://as.example', endpoints: {} }),
+    ).rejects.toThrow();
+    expect(asked()).toBeGreaterThanOrEqual(4);
+  });
+});

@@ -1,0 +1,31 @@
+/** Bytes over a socket of their own: for requests that no HTTP client sends. */
+import net from 'node:net';
+
+export interface RawAnswer {
+  /** 0 when the connection was closed without an answer. */
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Sends bytes and reads until the server closes, or answers and then says nothing for a moment. */
+export async function sendBytes(url: string, bytes: string | readonly string[]): Promise<RawAnswer> {
+  const { hostname, port } = new URL(url);
+  const socket = net.connect(Number(port), hostname);
+  const parts: Buffer[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let quiet: NodeJS.Timeout | undefined;
+  socket.on('data', (part: Buffer) => {
+    parts.push(part);
+    clearTimeout(quiet);
+    quiet = setTimeout(resolve, 300);
+  });
+  socket.on('error', () => resolve()).on('close', () => resolve());
+  for (const piece of typeof bytes === 'string' ? [bytes] : bytes) socket.write(piece, 'latin1');
+  const longest = setTimeout(resolve, 15_000);
+  await promise;
+  clearTimeout(quiet);
+  clearTimeout(longest);
+  socket.destroy();
+  const text = Buffer.concat(parts).toString('latin1');
+  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), text };
+}
