@@ -41,10 +41,7 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
     noteTemplate(response, proxyTemplate);
     return proxy(request, response);
   };
-  return (request, response) => {
-    if (options.draining()) response.setHeader('connection', 'close');
-    options.watch.over(request, response, () => answer(request, response));
-  };
+  return (request, response) => options.watch.over(request, response, () => answer(request, response));
   function answer(request: IncomingMessage, response: ServerResponse): void {
     const refused = refusedOutright(request);
     if (refused !== null) return sendProblem(context, response, refused.error, refused.status);

@@ -98,12 +98,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const tracer = await findTracer(options.version ?? '0');
   let workers: Workers | undefined;
   const access: Access = new Access({ vault: () => holder.get(), world, logger });
+  // Before the vault is open: whoever brings this key while it is not is told so, and not that the key is wrong.
+  if (options.adminKey !== undefined) access.admitForeign(options.adminKey.reveal());
   const holder = await VaultHolder.open({
     open: () => options.open({ meter: metrics, tracer }),
     world,
     logger,
     onOpen: async (vault) => {
-      await takeAdminKey(access, vault, options.adminKey, logger);
+      await takeAdminKey(vault, options.adminKey, logger);
       if (options.workers !== false) workers = startWorkers(vault);
     },
   });
@@ -133,6 +135,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const notes = Promise.all([noteUses(context, running.signal), context.traffic.watch(running.signal)]);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
+    watch.endConnections();
     logger.info('stopping');
     // Nothing due is claimed from here on, and what is under way goes on beside the callers' requests.
     const workersEnded = workers?.stop();
@@ -155,11 +158,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return { url, stop, lineScrubbed: () => metrics.lineScrubbed(), [Symbol.asyncDispose]: stop };
 }
 
-async function takeAdminKey(access: Access, vault: Vault, adminKey: Secret | undefined, logger: Logger): Promise<void> {
+async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: Logger): Promise<void> {
   if (adminKey === undefined) return;
-  const key = adminKey.reveal();
-  const outcome = await adoptAdminKey(internalsOf(vault).open(), key);
-  access.admitForeign(key);
+  const outcome = await adoptAdminKey(internalsOf(vault).open(), adminKey.reveal());
   if (outcome === 'taken') logger.info('the first admin key was taken from its file');
   if (outcome === 'not_needed') logger.warn('the admin key file was left alone: there is an admin key already');
 }

@@ -37,6 +37,8 @@ export class Watch {
   /** Requests whose head was read, and those of them whose answer did not leave whole. */
   accepted = 0;
   unanswered = 0;
+  readonly #open = new Set<ServerResponse>();
+  #ending = false;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -54,13 +56,22 @@ export class Watch {
       tenant: null,
     };
     this.accepted += 1;
+    this.#open.add(response);
+    if (this.#ending) response.shouldKeepAlive = false;
     notes.set(response, note);
     response.on('close', () => this.#end(note, response));
     if (tracer === undefined) answer();
     else tracer.request(request, response, note, answer);
   }
 
+  /** From here on every answer says that it is the last of its connection, those that are waited for already included. */
+  endConnections(): void {
+    this.#ending = true;
+    for (const response of this.#open) if (!response.headersSent) response.shouldKeepAlive = false;
+  }
+
   #end(note: RequestNote, response: ServerResponse): void {
+    this.#open.delete(response);
     const { world, metrics, logger } = this.#options;
     const { method, route, tenant, key } = note;
     const whole = response.writableFinished;

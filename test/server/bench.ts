@@ -93,6 +93,11 @@ export class ServerBench implements AsyncDisposable {
     return server;
   }
 
+  /** Stops the first server. */
+  stop(): Promise<void> {
+    return this.#first.server.stop();
+  }
+
   get #first(): Started {
     const [first] = this.#servers;
     if (first === undefined) throw new Error('no server runs');
