@@ -130,7 +130,8 @@ export function parse<Shape extends z.ZodType>(shape: Shape, value: unknown, whe
 function describeIssue(issue: z.core.$ZodIssue | undefined): string {
   if (issue === undefined) return 'it does not have the right form';
   if (issue.code === 'unrecognized_keys') {
-    const names = issue.keys.filter((key) => /^[\w.-]{1,40}$/.test(key));
+    // A mistyped member is a few words. Anything else may be a value that slipped into the wrong place.
+    const names = issue.keys.filter((key) => key.length <= 40 && /^[a-z]+(?:_[a-z]+)*$/.test(key));
     return names.length === 0 ? 'it has members nobody knows' : `nobody knows ${names.join(', ')}`;
   }
   if (issue.code === 'invalid_type') return `it must be ${issue.expected}`;

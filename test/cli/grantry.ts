@@ -47,7 +47,7 @@ export interface RunOptions {
   readonly onInput?: (write: (text: string) => void) => void;
   /** Reads nothing of what is printed. */
   readonly closeStdout?: boolean;
-  readonly onStarted?: (kill: (signal: NodeJS.Signals) => void) => void;
+  readonly onStarted?: (kill: (signal: NodeJS.Signals) => void, pid: number) => void;
 }
 
 /** A directory that is a home, and what to do in it. */
@@ -90,7 +90,7 @@ export class Home implements AsyncDisposable {
       if (options.onInput === undefined) child.stdin.end(options.stdin ?? '');
       else options.onInput((text) => child.stdin.write(text));
       if (options.closeStdout === true) child.stdout.destroy();
-      options.onStarted?.((signal) => child.kill(signal));
+      options.onStarted?.((signal) => child.kill(signal), child.pid ?? 0);
     });
   }
 
