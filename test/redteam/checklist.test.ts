@@ -10,7 +10,9 @@ const rows = page
     return { id, state, proofs: proof.split('<br>').filter((each) => each !== '') };
   });
 const ids = rows.map(({ id }) => id);
-const asked = Array.from({ length: 37 }, (_, index) => `C-${String(index + 1).padStart(2, '0')}`);
+const numbered = (kind: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${kind}-${String(index + 1).padStart(2, '0')}`);
+const asked = [...numbered('C', 37), ...numbered('S', 9)];
 
 describe('the security checklist', () => {
   it('has each row once', () => {
