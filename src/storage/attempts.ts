@@ -18,6 +18,13 @@ const columns = [
   'detail',
 ] as const satisfies readonly (keyof AttemptRow)[];
 
+const unreported = 'the holder of the lease did not report';
+
+/** Its holder never said that nothing more will come: an answer may arrive at a process that was stopped, or is slow. */
+export function mayStillAnswer({ outcome, detail }: AttemptRow): boolean {
+  return outcome === 'open' || (outcome === 'unknown' && detail === unreported);
+}
+
 /** Writes the intent to spend a refresh token, in the transaction that claims the lease. */
 export async function insertAttempt(
   tx: Kysely<Schema>,
@@ -54,7 +61,7 @@ export async function abandonAttempts(
 ): Promise<number> {
   const { numUpdatedRows } = await tx
     .updateTable('grantry_attempts')
-    .set({ outcome: 'unknown', detail: 'the holder of the lease did not report', finished_at: now })
+    .set({ outcome: 'unknown', detail: unreported, finished_at: now })
     .where('client_id', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('generation', '=', grant.generation)

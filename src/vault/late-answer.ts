@@ -1,6 +1,6 @@
 import { GrantryError } from '../base/errors.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { AttemptRow } from '../storage/attempts.ts';
+import { type AttemptRow, mayStillAnswer } from '../storage/attempts.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import type { VaultContext } from './context.ts';
 
@@ -37,7 +37,7 @@ export async function waitForLateAnswer(
 ): Promise<void> {
   const overlapMs = overlapMsOf(context, definition);
   if (overlapMs === null) return;
-  const pending = prior.filter((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
+  const pending = prior.filter(mayStillAnswer);
   if (pending.length === 0) return;
   const sentAt = pending.map((attempt) => attempt.started_at);
   const { answerDeadlineMs, marginMs } = context.times;

@@ -8,7 +8,6 @@ import { type CallHealth, compartmentOf } from './bulkhead.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
-import { overlapLeftMs } from './late-answer.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
@@ -59,7 +58,7 @@ export async function refreshGrant(
 
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
     // Where an overlap is running out, the breaker's pause could cost the grant.
-    const urgent = ((await overlapLeftMs(context, row)) ?? 0) > 0;
+    const urgent = row.overlap_until !== null;
     const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { trial });
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;

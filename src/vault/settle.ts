@@ -115,7 +115,10 @@ export async function settleLostAnswer(
   const strict = plan.leaseKind === 'strict';
   const passedMs = context.world.monotonic() - claim.claimedAt;
   const overlapMs = overlapMsOf(context, plan.definition);
-  const leftMs = (await overlapLeftMs(context, plan.row)) ?? (overlapMs === null ? null : overlapMs - passedMs);
+  const begunMs = (await overlapLeftMs(context, plan.row)) ?? 0;
+  // What was sent before may never have arrived: then the overlap begins with this request.
+  const ownMs = overlapMs === null ? null : overlapMs - passedMs;
+  const leftMs = begunMs > 0 ? begunMs : ownMs;
   const retryInMs = strict
     ? Math.max(0, context.times.strictLeaseMs - passedMs)
     : pauseInOverlap(context, claim.backOffMs, leftMs);

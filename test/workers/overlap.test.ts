@@ -55,6 +55,21 @@ it('the back-off after loss upon loss ends before the overlap does', async () =>
   expect(bench.requests()).toHaveLength(5);
 });
 
+it('a request that was the first to arrive begins an overlap of its own, however long was tried before', async () => {
+  const profile = builtInProfile('timed_overlap', { rotation: { overlapSeconds: 30 } });
+  await using bench = await makeBench({ profiles: [profile] });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
+  bench.simulator.addFault({ endpoint: 'token', times: 7, effect: { kind: 'reset', when: 'before' } });
+  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  for (let seconds = 0; seconds < 300 && (await bench.row(key)).generation === 1; seconds += 1) {
+    await vault.getAccessToken(key).catch(() => {});
+    await bench.jump(1_000);
+  }
+  expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
+  expect(bench.requests()).toHaveLength(9);
+});
+
 it('a throttle without a word on its length does not outlast the overlap', async () => {
   await using bench = await makeBench({ profiles: ['timed_overlap'] });
   const { vault } = await bench.open();
