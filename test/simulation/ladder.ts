@@ -120,10 +120,18 @@ interface Scene {
   open(process: LadderProcess): Promise<Vault>;
 }
 
+/**
+ * Each class is known under several ids, and the rungs take turns: many grants refused at one provider within its window
+ * would suspend its verdicts, and these grants are to be condemned.
+ */
+const twins = 10;
+
 interface Operation {
   readonly name: string;
-  /** What must be there before. */
-  readonly prepare: (scene: Scene) => Promise<void>;
+  /** What must be there before: of several rungs at once, where that takes time. */
+  readonly prepare: (scenes: readonly Scene[]) => Promise<void>;
+  /** How many rungs are prepared at once; one when left out. */
+  readonly ahead?: number;
   readonly act: (scene: Scene) => Promise<unknown>;
   /** The grant is gone when it worked. */
   readonly ends?: boolean;
@@ -131,13 +139,13 @@ interface Operation {
 
 const operations: readonly Operation[] = [
   { name: 'store tokens', prepare: async () => {}, act: (scene) => store(scene) },
-  { name: 'hand out', prepare: store, act: ({ vault, key }) => vault.getAccessToken(key) },
+  { name: 'hand out', prepare: oneByOne(store), act: ({ vault, key }) => vault.getAccessToken(key) },
   {
     name: 'reject',
-    prepare: async (scene) => {
+    prepare: oneByOne(async (scene) => {
       await store(scene);
       await scene.vault.getAccessToken(scene.key);
-    },
+    }),
     act: async ({ vault, key, simulator }) => {
       const { accessToken, generation } = await vault.getAccessToken(key);
       simulator.killAccessToken(accessToken);
@@ -153,17 +161,12 @@ const operations: readonly Operation[] = [
       return vault.completeAuthorization(answer.headers.get('location') ?? '');
     },
   },
-  { name: 'disconnect', prepare: store, act: ({ vault, key }) => vault.disconnect(key), ends: true },
-  { name: 'adopt the spool', prepare: spoolAnAnswer, act: adoptAtStart },
-  { name: 'recover', prepare: condemn, act: recover },
+  { name: 'disconnect', prepare: oneByOne(store), act: ({ vault, key }) => vault.disconnect(key), ends: true },
+  { name: 'adopt the spool', prepare: oneByOne(spoolAnAnswer), act: adoptAtStart },
+  { name: 'recover', prepare: condemn, ahead: twins, act: recover },
 ];
 
 const ladderProfiles = ['strict', 'retire_on_use'] as const;
-/**
- * Each class is known under several ids, and the rungs take turns: many grants refused at one provider within its window
- * would suspend its verdicts, and these grants are to be condemned.
- */
-const twins = 10;
 const idOf = (profile: string, turn: number): string => `${profile}_${turn % twins}`;
 
 /** Climbs the ladders of one operation on one database; `onRung` is told of each step. */
@@ -198,12 +201,25 @@ export async function climb(
   }
   for (const profile of profiles) {
     for (const when of ['before', 'after'] as const) {
+      const prepared: Scene[] = [];
+      const sceneOf = (n: number, vault: Vault): Scene => {
+        const key = { tenant: `tenant-${randomInt(2 ** 40)}`, provider: idOf(profile, n) };
+        return { simulator, disk, process, vault, profile, key, minted: mint(simulator, profile), open };
+      };
       for (let n = 1; n <= rungsMax; n += 1) {
         // A vault of its own: budgets and breakers must not remember the failures of other rungs.
         await using vault = await open(process);
-        const key = { tenant: `tenant-${randomInt(2 ** 40)}`, provider: idOf(profile, n) };
-        const scene: Scene = { simulator, disk, process, vault, profile, key, minted: mint(simulator, profile), open };
-        const rung = await climbOne(scene, operation, n, when);
+        if (operation.ahead === undefined) {
+          prepared.push(sceneOf(n, vault));
+          await operation.prepare(prepared);
+        } else if (prepared.length === 0) {
+          await using helper = await open(process);
+          for (let ahead = 0; ahead < operation.ahead; ahead += 1) prepared.push(sceneOf(n + ahead, helper));
+          await operation.prepare(prepared);
+        }
+        const scene = prepared.shift();
+        if (scene === undefined) throw new Error('no rung was prepared');
+        const rung = await climbOne({ ...scene, vault }, operation, n, when);
         onRung(rung);
         if (rung.failed === null) break;
       }
@@ -213,7 +229,6 @@ export async function climb(
 
 async function climbOne(scene: Scene, operation: Operation, n: number, when: When): Promise<Rung> {
   const { process, profile, key, vault } = scene;
-  await operation.prepare(scene);
   const violations: string[] = [];
   process.arm(n, when);
   let outcome = 'done';
@@ -327,17 +342,31 @@ async function recover({ vault, key, process }: Scene): Promise<void> {
   if (report.outcome !== 'recovered' && process.failed === null) throw new Error(`it ended as ${report.outcome}`);
 }
 
-/** The provider refused twice although nothing was wrong. */
-async function condemn(scene: Scene): Promise<void> {
-  await store(scene);
-  for (let refusals = 0; refusals < 30; refusals += 1) {
-    const fault = scene.simulator.addFault({ endpoint: 'token', effect: { kind: 'error', error: 'invalid_grant' } });
-    await scene.vault.getAccessToken(scene.key).catch(() => {});
-    scene.simulator.removeFault(fault);
-    if ((await scene.vault.grants.get(scene.key))?.state === 'reauthorization_required') return;
-    await pause(120);
+/** The provider refused twice although nothing was wrong. Of many grants at once, since each refusal must be confirmed. */
+async function condemn(scenes: readonly Scene[]): Promise<void> {
+  await oneByOne(store)(scenes);
+  const [first] = scenes;
+  const effect = { kind: 'error', error: 'invalid_grant' } as const;
+  const fault = first?.simulator.addFault({ endpoint: 'token', times: 10_000, effect });
+  let left = scenes;
+  for (let rounds = 0; left.length > 0; rounds += 1) {
+    if (rounds > 60) throw new Error('a grant was not condemned');
+    if (rounds > 0) await pause(60);
+    const ends = await Promise.all(left.map(isCondemned));
+    left = left.filter((_, index) => ends[index] !== true);
   }
-  throw new Error('the grant was not condemned');
+  if (fault !== undefined) first?.simulator.removeFault(fault);
+}
+
+async function isCondemned({ vault, key }: Scene): Promise<boolean> {
+  await vault.getAccessToken(key).catch(() => {});
+  return (await vault.grants.get(key))?.state === 'reauthorization_required';
+}
+
+function oneByOne(prepare: (scene: Scene) => Promise<void>): (scenes: readonly Scene[]) => Promise<void> {
+  return async (scenes) => {
+    for (const scene of scenes) await prepare(scene);
+  };
 }
 
 function isFile(kind: StepKind): boolean {
