@@ -1,28 +1,8 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Simulator } from '../../src/simulator/index.ts';
 import type { Coverage } from './coverage.ts';
+import { type KnownToken, newestUnspent, wasOvertaken } from './known-token.ts';
 import type { GrantPlan } from './swarm.ts';
-
-/** One refresh token, from the moment the provider made it. */
-export interface KnownToken {
-  readonly value: string;
-  readonly family: string;
-  readonly issuedAt: number;
-  /** It was never presented to the provider. */
-  isUnspent: boolean;
-  /** It came for this one. */
-  readonly parent: string | null;
-  /** It arrived at a process of ours that lived. */
-  delivered: boolean;
-  /** When it first did. */
-  deliveredAt: number;
-  /** Its answer reached nobody who could keep it. */
-  lost: boolean;
-  /** It arrived, and the process that alone knew it died. */
-  vanished: boolean;
-  /** It was seen in a row or among the candidates. */
-  stored: boolean;
-}
 
 /** What a row says, as far as it is judged. */
 export interface SeenRow {
@@ -120,7 +100,7 @@ export class Judge {
     );
     this.#events = this.#database.prepare('select type, reason from grantry_events where grant_id = ? order by seq');
     this.#attempts = this.#database.prepare(
-      "select id from grantry_attempts where grant_id = ? and owner = ? and outcome = 'open' order by fence desc limit 1",
+      "select id from grantry_attempts where grant_id = ? and owner = ? and outcome in ('open', 'unknown') order by fence desc limit 1",
     );
   }
 
@@ -158,9 +138,15 @@ export class Judge {
   /** The provider made tokens for a grant. */
   issued(
     grant: JudgedGrant,
-    tokens: { refreshToken: string; accessToken: string; delivered: boolean; spent: string | null },
+    tokens: {
+      refreshToken: string;
+      accessToken: string;
+      delivered: boolean;
+      spent: string | null;
+      sentAt?: number | undefined;
+    },
   ): void {
-    const { refreshToken, accessToken, delivered, spent } = tokens;
+    const { refreshToken, accessToken, delivered, spent, sentAt } = tokens;
     const parent = spent === null || spent === refreshToken ? undefined : grant.tokens.get(spent);
     if (parent !== undefined) parent.isUnspent = false;
     if (accessToken !== '') this.#byAccess.set(accessToken, { grant, refresh: refreshToken });
@@ -176,6 +162,7 @@ export class Judge {
       value: refreshToken,
       family,
       issuedAt,
+      sentAt: sentAt ?? issuedAt,
       isUnspent: true,
       parent: parent?.value ?? null,
       delivered,
@@ -204,18 +191,23 @@ export class Judge {
    * only after a family was revoked that nobody could know to be alive.
    */
   newestWasLost(grant: JudgedGrant): boolean {
-    const newest = [...grant.tokens.values()].findLast((token) => token.family === grant.family && token.isUnspent);
+    const newest = newestUnspent([...grant.tokens.values()], grant.family);
     if (newest === undefined) return false;
     const revokedAt = grant.family === null ? undefined : this.#revokedAt.get(grant.family);
-    return newest.lost || (revokedAt !== undefined && newest.deliveredAt > revokedAt);
+    const cameLate = revokedAt !== undefined && newest.deliveredAt > revokedAt;
+    return newest.lost || cameLate || this.newestWasOvertaken(grant);
+  }
+
+  /** The newest token was asked for first and made last: nobody can know that it is the newest. */
+  newestWasOvertaken(grant: JudgedGrant): boolean {
+    return wasOvertaken([...grant.tokens.values()], grant.family);
   }
 
   /** The stored token was spent, nothing that came for it is kept, and the provider would still take it. */
   isInOverlap(grant: JudgedGrant): boolean {
     const { row } = grant;
     if (row === null || !['active', 'uncertain', 'suspect'].includes(row.state)) return false;
-    const stored = row.fingerprint === null ? undefined : this.#byFingerprint.get(row.fingerprint);
-    const token = stored === undefined ? undefined : grant.tokens.get(stored);
+    const token = this.#storedToken(grant);
     if (token === undefined || token.isUnspent || !this.#simulator.isAlive(token.value)) return false;
     return ![...grant.tokens.values()].some((each) => each.parent === token.value && each.stored);
   }
@@ -252,6 +244,19 @@ export class Judge {
         authorizedGeneration: Number(raw['authorized_generation']),
       });
     }
+  }
+
+  /** When the stored token was spent, by the provider's book. */
+  storedSpentAt(grant: JudgedGrant): number {
+    const stored = this.#storedToken(grant)?.value;
+    const successors = [...grant.tokens.values()].filter(({ parent }) => stored !== undefined && parent === stored);
+    return Math.min(...successors.map(({ issuedAt }) => issuedAt));
+  }
+
+  #storedToken(grant: JudgedGrant): KnownToken | undefined {
+    const fingerprint = grant.row?.fingerprint ?? null;
+    const stored = fingerprint === null ? undefined : this.#byFingerprint.get(fingerprint);
+    return stored === undefined ? undefined : grant.tokens.get(stored);
   }
 
   #lookAt(grant: JudgedGrant, row: SeenRow): void {

@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { byName } from './coverage.ts';
 import { installHooks } from './hooks.ts';
-import { mutations } from './mutants.ts';
+import { mutations, worlds } from './mutants.ts';
 import { huntMutants } from './mutate.ts';
 import { runParallel } from './parallel.ts';
 
@@ -19,6 +19,8 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '2' },
     mutate: { type: 'boolean', default: false },
     mutation: { type: 'string' },
+    /** The world of this mutation, with the guard in its place. */
+    world: { type: 'string' },
     write: { type: 'boolean', default: false },
     /** A slice of seeds for a process of a parallel run: results go out as lines of JSON. */
     slice: { type: 'string' },
@@ -47,7 +49,8 @@ else if (values.mutate) {
 
 /** The narrower world that concerns the guard which is taken out. */
 function focus() {
-  return mutations.find(({ name }) => name === values.mutation)?.focus ?? null;
+  const wanted = values.world ?? values.mutation;
+  return [...mutations, ...worlds].find(({ name }) => name === wanted)?.focus ?? null;
 }
 
 /** Imports the product only when the hooks are in place. */

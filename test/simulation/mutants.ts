@@ -15,6 +15,8 @@ export interface Mutation {
   readonly edits: readonly Edit[];
   /** Where the guard matters: other worlds would show it too, only later. */
   readonly focus: Focus;
+  /** Nothing is lost without it alone, for this reason; `pair` takes both away. */
+  readonly covered?: { readonly because: string; readonly pair: string };
 }
 
 const late: Focus = {
@@ -38,19 +40,30 @@ const blindSave: Edit = {
   to: "    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
 };
 
+/** Narrow worlds in which something once went wrong that is no guard. */
+export const worlds: readonly { readonly name: string; readonly focus: Focus }[] = [
+  { name: 'closing', focus: { providers: ['retire_on_use'], faults: { restart: 2.5, slow_answer: 5 } } },
+];
+
 /** Every guard of the protocol, each taken out alone. */
 export const mutations: readonly Mutation[] = [
   {
     name: 'fence',
-    guard: 'the save asks for the fence of the lease (the generation stands in for it)',
+    guard: 'the save asks for the fence of the lease',
     edits: [saveByFence],
-    focus: late,
+    // A late answer is saved over the newer one that is under way: it matters where the newest alone lives.
+    focus: { providers: ['overlap_newest_only'], faults: { pause: 2.5, slow_answer: 5 } },
   },
   {
     name: 'generation',
-    guard: 'the save asks for the generation that was spent (the fence stands in for it)',
+    guard: 'the save asks for the generation that was spent',
     edits: [saveByGeneration],
     focus: late,
+    covered: {
+      because:
+        'the generation changes only in a save, which only the newest claim can make, or with a new authorization: both raise the fence',
+      pair: 'blind-save',
+    },
   },
   { name: 'blind-save', guard: 'the save asks for fence and generation', edits: [blindSave], focus: late },
   {
@@ -115,8 +128,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: '/src/vault/verdict.ts',
-        from: "  if (row.state !== 'suspect') return { state: 'suspect', reason, retryInMs: evidence.confirmMs };",
-        to: '',
+        from: "  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {",
+        to: '  if (inOverlap && refusals < overlapRefusalsMax) {',
       },
     ],
   },

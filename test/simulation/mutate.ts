@@ -23,13 +23,23 @@ export async function huntMutants(options: {
   write: boolean;
 }): Promise<number> {
   const found: Found[] = [];
-  for (const mutation of mutations.filter(({ name }) => options.only === undefined || options.only === name)) {
+  const wanted = mutations.filter(({ name }) => options.only === undefined || options.only === name);
+  const pairs = wanted.map(({ covered }) => covered?.pair);
+  for (const mutation of mutations.filter((each) => wanted.includes(each) || pairs.includes(each.name))) {
     found.push(await hunt(mutation, options));
   }
   const table = tableOf(found);
   process.stdout.write(`\n${table}\n`);
   if (options.write) writeTable(table);
-  return found.every(({ seed }) => seed !== null) ? 0 : 1;
+  return found.every((each) => isShown(each, found)) ? 0 : 1;
+}
+
+/** It was found, or, where another guard covers for it, not alone, but with that one. */
+function isShown({ mutation, seed }: Found, all: readonly Found[]): boolean {
+  if (mutation.covered === undefined) return seed !== null;
+  const { pair } = mutation.covered;
+  // Loss without it alone would mean that the reason is wrong.
+  return seed === null && all.some((each) => each.mutation.name === pair && each.seed !== null);
 }
 
 async function hunt(mutation: Mutation, options: { seeds: number; from: number; jobs: number }): Promise<Found> {
@@ -55,11 +65,19 @@ async function hunt(mutation: Mutation, options: { seeds: number; from: number; 
 }
 
 function tableOf(found: readonly Found[]): string {
-  const rows = found.map(
-    ({ mutation, seed, violation, seeds }) =>
-      `| \`${mutation.name}\` | ${mutation.guard} | ${seed === null ? `none in ${seeds} seeds` : plain(violation)} | ${seed ?? '-'} |`,
-  );
+  const rows = found.map((each) => {
+    const { mutation, seed } = each;
+    return `| \`${mutation.name}\` | ${mutation.guard} | ${whatWasFound(each)} | ${seed ?? '-'} |`;
+  });
   return ['| taken out | guard | what the simulation found | seed |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function whatWasFound({ mutation, seed, violation, seeds }: Found): string {
+  if (seed !== null) return plain(violation);
+  const alone = `nothing alone, in ${seeds} seeds`;
+  return mutation.covered === undefined
+    ? alone
+    : `${alone}: ${mutation.covered.because}; both: \`${mutation.covered.pair}\``;
 }
 
 /** Without the time, and on one line. */

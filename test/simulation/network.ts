@@ -1,7 +1,8 @@
 import type { WorldRequest } from '../../src/base/world.ts';
 import { type FaultEffect, type Simulator } from '../../src/simulator/index.ts';
 import type { Dice } from './dice.ts';
-import { type JudgedGrant, type KnownToken, nameOf } from './judge.ts';
+import { type JudgedGrant, nameOf } from './judge.ts';
+import type { KnownToken } from './known-token.ts';
 import type { Life } from './life.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -21,6 +22,7 @@ interface About {
   readonly isToken: boolean;
   /** The refresh token that it presents. */
   readonly spent: string | null;
+  readonly sentAt: number;
 }
 
 /** How long after its sender died a request may still arrive. Less than a renewed lease still lasts by then. */
@@ -83,7 +85,8 @@ export class Network {
         redirect: 'manual',
       });
       const spent = parameters.get('refresh_token');
-      this.#carry(call, request, { grant, isToken: parameters.has('grant_type'), spent });
+      const sentAt = this.#simulation.scheduler.now;
+      this.#carry(call, request, { grant, isToken: parameters.has('grant_type'), spent, sentAt });
     });
   }
 
@@ -211,13 +214,19 @@ export class Network {
   /** Which refresh token the provider made, by its own book: the answer may be replaced by a fault. */
   #learn(about: About, body: Buffer, seen: number): { grant: JudgedGrant; refreshToken: string } | null {
     if (!about.isToken || about.grant === undefined) return null;
-    const { spent } = about;
+    const { spent, sentAt } = about;
     const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
     if (event?.outcome !== 'issued' || event.family === undefined) return null;
     const current = this.#simulator.currentRefreshToken(event.family);
     if (current === null) return null;
     const { judge } = this.#simulation;
-    judge.issued(about.grant, { refreshToken: current, accessToken: accessTokenIn(body), delivered: false, spent });
+    judge.issued(about.grant, {
+      refreshToken: current,
+      accessToken: accessTokenIn(body),
+      delivered: false,
+      spent,
+      sentAt,
+    });
     return { grant: about.grant, refreshToken: current };
   }
 
@@ -228,7 +237,8 @@ export class Network {
     if (event?.outcome !== 'refused' || event.family === undefined) return;
     if (this.#simulator.family(event.family)?.revoked !== null) judge.familyRevoked(event.family);
     const killed = kept.filter(({ family, value }) => family === event.family && !this.#simulator.isAlive(value));
-    if (killed.length === 0 || plan.faults.disk > 0 || grant.excuses.has('wild')) return;
+    const excused = plan.faults.disk > 0 || grant.excuses.has('wild') || judge.newestWasOvertaken(grant);
+    if (killed.length === 0 || excused) return;
     judge.violated(`a replay revoked ${nameOf(grant)}, of which a living token had arrived`);
   }
 

@@ -116,8 +116,8 @@ function checkLoss(simulation: Simulation, grant: JudgedGrant): void {
     return;
   }
   coverage.count(`grants lost by the provider's rules: ${grant.provider}`);
-  const lied = excuses.has('lied') || excuses.has('wild');
-  if (reason !== 'lost_rotation' && !lied) judge.violated(`the loss of ${nameOf(grant)} is called ${reason}`);
+  const unknowable = excuses.has('lied') || excuses.has('wild') || judge.newestWasOvertaken(grant);
+  if (reason !== 'lost_rotation' && !unknowable) judge.violated(`the loss of ${nameOf(grant)} is called ${reason}`);
 }
 
 /** What the provider's rotation class cannot promise (see docs/reliability.md). */
@@ -128,7 +128,6 @@ function isExcused(simulation: Simulation, grant: JudgedGrant): boolean {
   if (kind === 'none' || kind === 'retire_on_use') return false;
   if (grant.excuses.has('wild')) return true;
   if (!simulation.judge.newestWasLost(grant)) return false;
-  const lostAt = grant.excuses.get('answer_lost');
-  if (kind === 'strict') return true;
-  return lostAt !== undefined && lostAt + overlapSeconds * 1_000 < simulation.healedAt + recoveryMs;
+  if (kind === 'strict' || simulation.judge.newestWasOvertaken(grant)) return true;
+  return simulation.judge.storedSpentAt(grant) + overlapSeconds * 1_000 < simulation.healedAt + recoveryMs;
 }
