@@ -45,13 +45,13 @@ export class OidcServer implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<OidcServer> {
+  static async start(redirectUris: readonly string[] = [redirectUri]): Promise<OidcServer> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('the listener has no port');
     const issuer = `http://127.0.0.1:${address.port}`;
-    const clients = newClients();
+    const clients = newClients(redirectUris);
     const { Provider } = await import('oidc-provider');
     const provider = new Provider(issuer, configuration(clients.map(({ metadata }) => metadata)));
     return new OidcServer(
@@ -150,7 +150,7 @@ function parse(body: unknown): Readonly<Record<string, unknown>> {
   }
 }
 
-function newClients(): { client: OidcClient; metadata: object }[] {
+function newClients(redirectUris: readonly string[]): { client: OidcClient; metadata: object }[] {
   // Basic authentication wants both parts form-encoded first (RFC 6749 section 2.3.1).
   const secret = `${randomBytes(24).toString('base64')}+:%/ &=`;
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -158,7 +158,7 @@ function newClients(): { client: OidcClient; metadata: object }[] {
   const jwks = { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), ...key }] };
   const privateKey = JSON.stringify({ ...pair.privateKey.export({ format: 'jwk' }), ...key });
   const common = {
-    redirect_uris: [redirectUri],
+    redirect_uris: redirectUris,
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
   };
