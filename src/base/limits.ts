@@ -210,6 +210,8 @@ export const limits = {
   sqliteOpenBusyMs: 5_000,
   sqliteStatementsMax: 256,
   postgresConnectionsMax: 10,
+  /** However short a test makes its times, a real server on a busy machine is given this long to take a connection. */
+  postgresConnectMsMin: 2_000,
   /** As `server_version_num` says it. */
   postgresVersionMin: 150_000,
   postgresIdleMs: 30_000,

@@ -112,7 +112,7 @@ describe('a connection', () => {
 
   test('that is not to be had in time is a typed error', async () => {
     await using place = await scratchDatabase();
-    // 10 s until a connection stands become 200 ms.
+    // 10 s until a connection stands become 2 s, which is the least.
     const store = await openStore({ database: place.database, world: systemWorld({ timeScale: 0.02 }), poolMax: 1 });
     const gate = Promise.withResolvers<void>();
     const holding = store.transaction(() => gate.promise);

@@ -122,7 +122,7 @@ function poolConfig({ url, world, poolMax }: PostgresOptions): PoolConfig {
     connectionString: url,
     application_name: 'grantry',
     max: poolMax,
-    connectionTimeoutMillis: timesOf(world).connectMs,
+    connectionTimeoutMillis: Math.max(limits.postgresConnectMsMin, timesOf(world).connectMs),
     idleTimeoutMillis: limits.postgresIdleMs,
     keepAlive: true,
     // A program that forgets to close its vault can still end.
