@@ -84,8 +84,10 @@ export class Access {
   authenticateKey(key: string): Principal | Promise<Principal> {
     if (key.length > limits.apiKeyCharsMax) throw unauthorized('The API key is not valid.');
     const hash = hashApiKey(key);
-    if (!isWellFormedKey(key) && hash !== this.#foreignHash) throw unauthorized('The API key is not valid.');
     const known = this.#known.get(hash);
+    if (known === undefined && !isWellFormedKey(key) && hash !== this.#foreignHash) {
+      throw unauthorized('The API key is not valid.');
+    }
     const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#options.world.monotonic() - known.checkedAt;
     if (known !== undefined && ageMs < limits.apiKeyTrustedMs) {
       // Asked again behind the caller's back, before the trust is over: a busy key is never waited for.

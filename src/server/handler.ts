@@ -31,7 +31,7 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const proxy = makeProxy(context);
   /** The routes on plain Node: the one that everybody waits for, and the one that passes bodies on. */
-  const answerHere = (request: IncomingMessage, response: ServerResponse): Promise<void> | null => {
+  const answerHere = (request: IncomingMessage, response: ServerResponse): Promise<void> | undefined | null => {
     const hot = matchHot(request);
     if (hot !== null) {
       noteTemplate(response, hotTemplate);
@@ -45,12 +45,14 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
   function answer(request: IncomingMessage, response: ServerResponse): void {
     const refused = refusedOutright(request);
     if (refused !== null) return sendProblem(context, response, refused.error, refused.status);
-    const answered = answerHere(request, response);
-    if (answered === null) {
-      void listener(request, response);
-      return;
+    const refuse = (error: unknown): void => sendProblem(context, response, knownError(context.logger, error));
+    try {
+      const answered = answerHere(request, response);
+      if (answered === null) void listener(request, response);
+      else answered?.catch(refuse);
+    } catch (error) {
+      refuse(error);
     }
-    answered.catch((error: unknown) => sendProblem(context, response, knownError(context.logger, error)));
   }
 }
 

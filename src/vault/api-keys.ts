@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { GrantryError } from '../base/errors.ts';
 import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.ts';
@@ -54,14 +54,14 @@ export async function adoptAdminKey(context: VaultContext, key: string): Promise
       action: 'It holds gry_ and at least 32 random characters of a-z A-Z 0-9 _ -, such as grantry key create prints.',
     });
   }
-  const hash = hashApiKey(key);
+  const keyHash = hashApiKey(key);
   const { db } = context.store;
   const now = context.store.now();
-  if ((await findApiKeyByHash(db, hash)) !== undefined) return 'known';
+  if ((await findApiKeyByHash(db, keyHash)) !== undefined) return 'known';
   if (await hasLiveAdminKey(db, now)) return 'not_needed';
-  const row = checkApiKey(context, `admin-file-${hash.slice(0, 8)}`, { role: 'admin' });
+  const row = checkApiKey(context, `admin-file-${keyHash.slice(0, 8)}`, { role: 'admin' });
   // Of several servers that start at once one is first, and it is the same key.
-  return (await insertApiKey(db, now, { ...row, key_hash: hash })) ? 'taken' : 'known';
+  return (await insertApiKey(db, now, { ...row, key_hash: keyHash })) ? 'taken' : 'known';
 }
 
 /** The live keys, without what opens doors. */
@@ -93,7 +93,7 @@ export async function noteUses(
 
 /** How a key is kept and looked up. It holds 192 random bits at least: a slow hash would protect nothing more. */
 export function hashApiKey(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key);
 }
 
 /** Whether a text can be one of our keys at all; most garbage is turned away without a look at the database. */

@@ -267,6 +267,17 @@ describe('while the process is behind with its work', () => {
   });
 });
 
+it('a server that is far behind tells readers of tokens to come back', async () => {
+  const server = await makeServer({ server: { limits: { overloadedMs: 0, sheddingMs: 0 } } });
+  await server.bench.connect(server.vault, { expiresIn: 3_600 });
+  expect((await server.call('GET', tokenPath)).status).toBe(200);
+  await server.bench.jump(1_000);
+  for (const path of [tokenPath, tokenPath.replace('acme', '%61cme')]) {
+    const answer = await server.call('GET', path);
+    expect([answer.status, answer.body.code, answer.headers.get('retry-after')]).toEqual([503, 'rate_limited', '1']);
+  }
+});
+
 it('a provider that hangs ends with a typed problem, and costs nobody else anything', async () => {
   const upstream = await makeUpstream({ api: () => {}, server: { limits: { proxyFirstByteMs: 1_500 } } });
   opened.push(upstream);
