@@ -1,0 +1,164 @@
+/** One server of the bench in a process of its own: Grantry, or something bare to compare it with. */
+import { once } from 'node:events';
+import http from 'node:http';
+import { pipeline } from 'node:stream';
+import pg from 'pg';
+import { Agent, request as undiciRequest } from 'undici';
+import { openVault } from '../../src/index.ts';
+import { startServer } from '../../src/server/index.ts';
+
+export type ServerOrder =
+  | { readonly role: 'grantry'; readonly home: string; readonly database: string; readonly api: string }
+  | { readonly role: 'bare'; readonly headers: Record<string, string>; readonly body: string }
+  | { readonly role: 'pass'; readonly api: string }
+  | { readonly role: 'api' };
+
+export interface Started {
+  readonly port: number;
+  /** Of a key that reads tokens and uses the proxy. */
+  readonly key: string;
+}
+
+export interface Usage {
+  readonly cpuMs: number;
+  readonly rssMb: number;
+  /** Statements that were sent to PostgreSQL. */
+  readonly queries: number;
+}
+
+// Ends as a program does, so that a profile of it is written.
+process.on('SIGTERM', () => process.exit(0));
+
+let queries = 0;
+const { query } = pg.Client.prototype;
+// Counts what passes and changes nothing; the overloads of the original are those of the copy.
+pg.Client.prototype.query = function counted(this: pg.Client, ...input: unknown[]): unknown {
+  queries += 1;
+  return Reflect.apply(query, this, input);
+} as typeof query;
+
+process.on('message', (message: ServerOrder | 'usage') => {
+  if (message === 'usage') process.send?.(usage());
+  else void start(message).then((started) => process.send?.(started));
+});
+
+function usage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: (user + system) / 1_000, rssMb: process.memoryUsage.rss() / 1_048_576, queries };
+}
+
+async function start(order: ServerOrder): Promise<Started> {
+  switch (order.role) {
+    case 'grantry':
+      return startGrantry(order);
+    case 'bare':
+      return listen(
+        http.createServer((_request, response) => {
+          response.writeHead(200, order.headers);
+          response.end(order.body);
+        }),
+      );
+    case 'pass':
+      return listen(passThrough(order.api));
+    case 'api':
+      return listen(api());
+  }
+}
+
+async function startGrantry({
+  home,
+  database,
+  api: origin,
+}: Extract<ServerOrder, { role: 'grantry' }>): Promise<Started> {
+  const definition = {
+    id: 'bench',
+    endpoints: { token: `${origin}/token` },
+    refreshToken: { rotation: 'none' as const },
+    api: { hosts: [origin] },
+  };
+  const vault = await openVault({
+    home,
+    database,
+    rootKey: `file:${home}/root.key`,
+    providers: [definition],
+    unsafeAllowLoopbackProviders: 'the API of the bench is on this machine',
+  });
+  const server = await startServer({
+    open: () => Promise.resolve(vault),
+    port: 0,
+    limits: { tenantRequestsPerSecond: 1e9, tenantBurst: 1e9 },
+  });
+  await vault.apps.put('bench', { provider: 'bench', clientId: 'client', clientSecret: 'a-client-secret' });
+  await vault.storeTokens(
+    { tenant: 'acme', provider: 'bench' },
+    {
+      app: 'bench',
+      refreshToken: 'refresh-token',
+      accessToken: `1000.${'a'.repeat(64)}`,
+      expiresIn: 36_000,
+      scopes: ['read'],
+    },
+  );
+  const { key } = await vault.keys.create('bench', { role: 'reader', tenants: ['acme'] });
+  return { port: Number(new URL(server.url).port), key: key.reveal() };
+}
+
+/** What anybody would write who wants to pass requests on with undici: nothing is checked, nothing is put in. */
+function passThrough(origin: string): http.Server {
+  const dispatcher = new Agent();
+  return http.createServer((incoming, response) => {
+    const { host: _host, connection: _connection, ...headers } = incoming.headers;
+    const method = incoming.method === 'POST' ? 'POST' : 'GET';
+    undiciRequest(`${origin}${incoming.url}`, {
+      dispatcher,
+      method,
+      headers,
+      body: method === 'POST' ? incoming : null,
+    }).then(
+      (answer) => {
+        const { connection: _c, 'keep-alive': _k, 'transfer-encoding': _t, ...back } = answer.headers;
+        response.writeHead(answer.statusCode, back);
+        pipeline(answer.body, response, () => {});
+      },
+      () => response.destroy(),
+    );
+  });
+}
+
+/** `/small` answers as an API does; `/large?N` sends N MiB; anything posted is swallowed. */
+function api(): http.Server {
+  const small = JSON.stringify({ data: [{ id: '1', Last_Name: 'x'.repeat(900) }] });
+  const chunk = Buffer.alloc(1_048_576, 'x');
+  return http.createServer((request, response) => {
+    if (request.method === 'POST') {
+      let bytes = 0;
+      request.on('data', (part: Buffer) => (bytes += part.length));
+      request.on('end', () => response.end(String(bytes)));
+      return;
+    }
+    const mebibytes = Number(/large\?(\d+)/.exec(request.url ?? '')?.[1] ?? 0);
+    if (mebibytes === 0) {
+      response
+        .writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(small) })
+        .end(small);
+      return;
+    }
+    response.writeHead(200, { 'content-length': mebibytes * chunk.length });
+    let sent = 0;
+    const more = (): void => {
+      while (sent < mebibytes) {
+        sent += 1;
+        if (!response.write(chunk)) return void response.once('drain', more);
+      }
+      response.end();
+    };
+    more();
+  });
+}
+
+async function listen(server: http.Server): Promise<Started> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return { port: typeof address === 'object' ? (address?.port ?? 0) : 0, key: '' };
+}
