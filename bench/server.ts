@@ -166,9 +166,9 @@ async function benchProxy(
 async function benchStreams({ child, started }: { child: ChildProcess; started: Started }): Promise<Aim[]> {
   const before = (await ask<Usage>(child, 'usage')).rssMb;
   let most = before;
-  let running = true;
+  const over = new AbortController();
   const watching = (async () => {
-    while (running) {
+    while (!over.signal.aborted) {
       most = Math.max(most, (await ask<Usage>(child, 'usage')).rssMb);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -182,7 +182,7 @@ async function benchStreams({ child, started }: { child: ChildProcess; started: 
     });
   });
   const up = await send(`${url}/swallow`, headers);
-  running = false;
+  over.abort();
   await watching;
   if (down !== gibibyte * 1_048_576 || up !== down) throw new Error(`${down} bytes came down, ${up} went up`);
   process.stdout.write(`\n1 GiB each way: ${before.toFixed(0)} MB before, ${most.toFixed(0)} MB at most\n`);

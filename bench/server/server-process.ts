@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { pipeline } from 'node:stream';
-import pg from 'pg';
+import { Client } from 'pg';
 import { Agent, request as undiciRequest } from 'undici';
 import { openVault } from '../../src/index.ts';
 import { startServer } from '../../src/server/index.ts';
@@ -30,12 +30,19 @@ export interface Usage {
 process.on('SIGTERM', () => process.exit(0));
 
 let queries = 0;
-const { query } = pg.Client.prototype;
-// Counts what passes and changes nothing; the overloads of the original are those of the copy.
-pg.Client.prototype.query = function counted(this: pg.Client, ...input: unknown[]): unknown {
-  queries += 1;
-  return Reflect.apply(query, this, input);
-} as typeof query;
+const query: unknown = Reflect.get(Client.prototype, 'query');
+if (typeof query !== 'function') throw new Error('the driver has no query to count');
+// Counts what passes and changes nothing.
+Reflect.set(
+  Client.prototype,
+  'query',
+  new Proxy(query, {
+    apply: (plain, client, input) => {
+      queries += 1;
+      return Reflect.apply(plain, client, input);
+    },
+  }),
+);
 
 process.on('message', (message: ServerOrder | 'usage') => {
   if (message === 'usage') process.send?.(usage());
@@ -62,6 +69,8 @@ async function start(order: ServerOrder): Promise<Started> {
       return listen(passThrough(order.api));
     case 'api':
       return listen(api());
+    default:
+      throw new Error('there is no such server');
   }
 }
 
@@ -119,6 +128,7 @@ function passThrough(origin: string): http.Server {
         const { connection: _c, 'keep-alive': _k, 'transfer-encoding': _t, ...back } = answer.headers;
         response.writeHead(answer.statusCode, back);
         pipeline(answer.body, response, () => {});
+        return undefined;
       },
       () => response.destroy(),
     );
