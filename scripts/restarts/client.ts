@@ -13,6 +13,8 @@ export interface Seen {
   /** Tries that were repeated: nobody listened, or the connection ended before one byte of an answer. */
   refused: number;
   resets: number;
+  /** Answers of a busy server that asked to come again (429), which the client did. */
+  shed: number;
   /** Answers that broke off, or that were anything else than a success. Nothing of that is repeated. */
   readonly failures: string[];
   readonly waitsMs: number[];
@@ -26,7 +28,7 @@ const patienceMs = 60_000;
  * accepted is never asked again: once the first byte of an answer is there, whatever follows is the answer.
  */
 export class RetryingClient {
-  readonly seen: Seen = { answers: 0, refused: 0, resets: 0, failures: [], waitsMs: [] };
+  readonly seen: Seen = { answers: 0, refused: 0, resets: 0, shed: 0, failures: [], waitsMs: [] };
   readonly #ports: readonly number[];
   readonly #key: string;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
@@ -48,8 +50,13 @@ export class RetryingClient {
         await pause(Math.min(100, 5 * tries));
         continue;
       }
-      this.seen.waitsMs.push(performance.now() - startedAt);
       this.seen.answers += 1;
+      if (answer.status === 429) {
+        this.seen.shed += 1;
+        await pause(1_000);
+        continue;
+      }
+      this.seen.waitsMs.push(performance.now() - startedAt);
       if (answer.status >= 300) this.seen.failures.push(`${method} ${path}: ${answer.status} ${answer.body}`);
       return answer;
     }

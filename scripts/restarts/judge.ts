@@ -8,6 +8,8 @@ export interface RestartsResult {
   /** Tries that were repeated since nobody had accepted them. */
   readonly refused: number;
   readonly resets: number;
+  /** Answers of a busy server that asked to come again. */
+  readonly shed: number;
   /** Token requests that the providers served, and those among them that carried a spent token. */
   readonly refreshes: number;
   readonly replays: number;
@@ -50,6 +52,7 @@ export function judge(run: Run): RestartsResult {
     requests: seen.answers,
     refused: seen.refused,
     resets: seen.resets,
+    shed: seen.shed,
     refreshes: sum(all.map(({ tokenRequests }) => tokenRequests)),
     replays,
     stopMs: {

@@ -7,12 +7,16 @@ import type { Logger } from '../base/log.ts';
  */
 export function catchDefects(logger: Logger, end: () => void = () => process.exit(1)): void {
   const report = (thrown: unknown): void => {
-    const kind = thrown instanceof Error ? thrown.constructor.name : typeof thrown;
-    logger.error('a defect ends this program', { kind, at: placeOf(thrown) });
+    logger.error('a defect ends this program', defectOf(thrown));
     end();
   };
   process.on('uncaughtException', report);
   process.on('unhandledRejection', report);
+}
+
+/** What may be said of anything that was thrown. */
+export function defectOf(thrown: unknown): { kind: string; at: string | null } {
+  return { kind: thrown instanceof Error ? thrown.constructor.name : typeof thrown, at: placeOf(thrown) };
 }
 
 /** The first frames of the stack: names of functions and files. */

@@ -3,6 +3,7 @@ import type { Meter } from '../base/meter.ts';
 import type { World } from '../base/world.ts';
 import { type Gauges, readGauges } from '../vault/gauges.ts';
 import type { Vault } from '../vault/types.ts';
+import { RequestHistogram } from './request-histogram.ts';
 
 export interface MetricsOptions {
   readonly world: World;
@@ -23,7 +24,6 @@ export interface AnsweredRequest {
 /** Queues are counted once in so many milliseconds, however many ask. */
 const gaugesHeldMs = 10_000;
 
-const quickSeconds = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 30];
 const slowSeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 90];
 const lifeSeconds = [0, 60, 300, 900, 1_800, 3_600, 7_200, 43_200, 86_400];
 
@@ -31,7 +31,7 @@ const lifeSeconds = [0, 60, 300, 900, 1_800, 3_600, 7_200, 43_200, 86_400];
 export class Metrics implements Meter {
   readonly #registry = new Registry();
   readonly #options: MetricsOptions;
-  readonly #requests;
+  readonly #requests = new RequestHistogram();
   readonly #refreshes;
   readonly #asked;
   readonly #waits;
@@ -45,13 +45,6 @@ export class Metrics implements Meter {
     const registers = [this.#registry];
     const tenant = options.tenants ? ['tenant'] : [];
     collectDefaultMetrics({ register: this.#registry });
-    this.#requests = new Histogram({
-      name: 'grantry_http_request_seconds',
-      help: 'Requests by route and status, and how long they took',
-      labelNames: ['method', 'route', 'status', ...tenant],
-      buckets: quickSeconds,
-      registers,
-    });
     this.#refreshes = new Counter({
       name: 'grantry_refreshes_total',
       help: 'Tries to refresh a grant, by how they ended: saved, taken, again, or the code of the error',
@@ -105,8 +98,8 @@ export class Metrics implements Meter {
 
   requestAnswered({ method, route, status, tenant, ms }: AnsweredRequest): void {
     // Who was refused may have named a tenant that does not exist.
-    const label = this.#tenantLabel(status < 400 ? (tenant ?? '') : '');
-    this.#requests.observe({ method, route, status, ...label }, ms / 1_000);
+    const named = status < 400 ? (tenant ?? '') : '';
+    this.#requests.observe(method, route, status, this.#options.tenants ? named : undefined, ms);
   }
 
   lineScrubbed(): void {
@@ -119,7 +112,7 @@ export class Metrics implements Meter {
 
   async render(vault: Vault): Promise<string> {
     show(this.#gauges, await this.#readGauges(vault));
-    return this.#registry.metrics();
+    return `${await this.#registry.metrics()}\n${this.#requests.render()}`;
   }
 
   #readGauges(vault: Vault): Promise<Gauges> {

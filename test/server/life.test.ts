@@ -3,6 +3,7 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run } from '../cli/grantry.ts';
@@ -171,8 +172,20 @@ test('a database that goes and comes back', minutes, async () => {
   expect(first.status).toBe(200);
   expect((await place.call('GET', tokenPath)).status).toBe(200);
 
-  await postgres.it.stop();
   const readiness = async () => (await place.call('GET', '/readyz')).body['code'] ?? 'ready';
+  // A database that answers and takes no writes, as a standby does, is none to work with.
+  const administrator = new Client({ connectionString: postgres.it.url });
+  administrator.on('error', () => {});
+  await administrator.connect();
+  await administrator.query('alter system set default_transaction_read_only = on');
+  await administrator.query('select pg_reload_conf()');
+  await expect.poll(readiness, patience).toBe('storage_unavailable');
+  await administrator.query('alter system reset default_transaction_read_only');
+  await administrator.query('select pg_reload_conf()');
+  await expect.poll(readiness, patience).toBe('ready');
+  await administrator.end();
+
+  await postgres.it.stop();
   await expect.poll(readiness, patience).toBe('storage_unavailable');
   expect((await place.call('GET', '/livez')).status).toBe(200);
   // What memory holds is handed out for five minutes; what would need the database says so.
