@@ -199,6 +199,8 @@ export const limits = {
   /** Grants that one process's workers look after at once. */
   workerGrantsMax: 256,
   attemptsListedMax: 20,
+  /** Files of the spool that a start looks at, to remove what is old. */
+  spoolSweptAtStart: 256,
   /**
    * A transaction is undone after this long, in milliseconds. Less than the overlap with which other processes read
    * changes again, and never scaled: it is about real databases, however short a test makes its leases.

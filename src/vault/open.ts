@@ -5,7 +5,7 @@ import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
 import { silentTracer } from '../base/tracer.ts';
-import { systemWorld, type World } from '../base/world.ts';
+import { randomFraction, systemWorld, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
 import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations.ts';
@@ -191,14 +191,15 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   const names = namesIn(context.spoolDirectory);
   if (names.length === 0) return;
   const spool = await context.spool();
-  // After a failover even old files are read before they go.
-  if (!context.guard.failedOver) await spool.sweep(context.world.now() - context.times.spoolKeptMs);
-  if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.saved'))) return;
+  const { failedOver } = context.guard;
+  // After a failover even old files are read before they go. A busy vault keeps thousands, and a start must not take long.
+  const part = { count: limits.spoolSweptAtStart, from: randomFraction(context.world) };
+  if (!failedOver) await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
+  if (!names.some((name) => name.endsWith('.answer') || (failedOver && name.endsWith('.saved')))) return;
   const { adoptSpooled } = await import('./spool-replay.ts');
   try {
-    // What a promoted standby lacks may stand in files of processes that have not noticed yet.
-    const { failedOver } = context.guard;
-    await adoptSpooled(context, { ownToo: failedOver, oldToo: failedOver });
+    // What a promoted standby lacks may stand in files of processes that have not noticed yet, and in committed ones.
+    await adoptSpooled(context, { ownToo: failedOver, oldToo: failedOver, waitingOnly: !failedOver });
     context.guard.failedOver = false;
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.

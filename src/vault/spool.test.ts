@@ -176,6 +176,17 @@ describe('a reservation', () => {
     expect(readdirSync(spool.directory)).toContain('stuck.waiting');
   });
 
+  it('is swept in parts where a start must not take long', async () => {
+    const spool = newSpool();
+    const slots = await Promise.all(['a', 'b', 'c', 'd'].map((name) => spool.reserve(name)));
+    for (const name of ['a', 'b', 'c', 'd']) utimesSync(join(spool.directory, `${name}.waiting`), 1, 1);
+    await spool.sweep(60_000, { count: 3, from: 0.99 });
+    expect(readdirSync(spool.directory)).toHaveLength(1);
+    await spool.sweep(60_000, { count: 3, from: 0 });
+    expect(readdirSync(spool.directory)).toEqual([]);
+    for (const slot of slots) await slot.discard();
+  });
+
   it('counts as an answer in the turn that keeps it, flushed or not: its process may be killed while it waits', async () => {
     const spool = newSpool();
     const slot = await spool.reserve('an-attempt');

@@ -135,11 +135,12 @@ export class Spool {
 
   /**
    * Removes what is older than a time: reservations that a crash left behind, which hold nothing, and answers that were
-   * committed so long ago that no database has lost them.
+   * committed so long ago that no database has lost them. With `part`, of so many files that begin at a fraction of all.
    */
-  async sweep(olderThan: number): Promise<void> {
-    for (const name of await this.#names()) {
-      if (!name.endsWith('.waiting') && !name.endsWith('.saved')) continue;
+  async sweep(olderThan: number, part?: { count: number; from: number }): Promise<void> {
+    const names = (await this.#names()).filter((name) => name.endsWith('.waiting') || name.endsWith('.saved'));
+    const first = part === undefined ? 0 : Math.floor(part.from * Math.max(0, names.length - part.count + 1));
+    for (const name of names.slice(first, first + (part?.count ?? names.length))) {
       const path = join(this.directory, name);
       const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
       if (writtenAt === undefined || writtenAt >= olderThan) continue;
