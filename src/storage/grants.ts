@@ -88,10 +88,12 @@ export async function peekGrant(
   now: RawBuilder<number>,
   tenant: string,
   id: string,
-): Promise<(Pick<GrantRow, 'generation' | 'state' | 'lease_until' | 'retry_at'> & { now: number }) | undefined> {
+): Promise<
+  (Pick<GrantRow, 'generation' | 'state' | 'lease_owner' | 'lease_until' | 'retry_at'> & { now: number }) | undefined
+> {
   return db
     .selectFrom('oauth_tokens')
-    .select(['generation', 'state', 'lease_until', 'retry_at', now.as('now')])
+    .select(['generation', 'state', 'lease_owner', 'lease_until', 'retry_at', now.as('now')])
     .where('client_id', '=', tenant)
     .where('id', '=', id)
     .executeTakeFirst();

@@ -16,21 +16,34 @@ export interface Lease {
 /** The row as the claimant read it: what was decided from it holds only as long as it stands. */
 export type SeenGrant = Pick<GrantRow, 'client_id' | 'id' | 'generation' | 'state' | 'lease_fence'>;
 
+/** A lease whose owner is dead, and how much of it need not be waited for. */
+export interface WaivedLease {
+  readonly owner: string;
+  readonly ms: number;
+}
+
 /**
  * Claims the lease of a grant if nobody holds it and nobody has claimed it since the row was read: whoever did may have
  * been refused in between, and what he wrote about the next try must be read first. Returns the new fence, or undefined
  * when the row is not to be had.
  *
- * The end of the lease is written and compared by the database's clock alone: clocks of two hosts never meet. A holder who
- * dies leaves the grant due at that time, so that workers ask again even if nobody else does; `overlapMs` says for how
- * long the token that is about to be spent may be tried again.
+ * The end of the lease is written and compared by the database's clock alone: clocks of two hosts never meet. Of a lease
+ * whose owner is dead, so much need not be waited for as `waived` says. A holder who dies leaves the grant due at the end of
+ * the lease, so that workers ask again even if nobody else does; `overlapMs` says for how long the token that is about to be
+ * spent may be tried again.
  */
 export async function claimLease(
   tx: Kysely<Schema>,
   now: RawBuilder<number>,
-  claim: { seen: SeenGrant; owner: string; leaseMs: number; overlapMs: number | null },
+  claim: {
+    seen: SeenGrant;
+    owner: string;
+    leaseMs: number;
+    overlapMs: number | null;
+    waived?: WaivedLease | undefined;
+  },
 ): Promise<number | undefined> {
-  const { seen, overlapMs } = claim;
+  const { seen, overlapMs, waived } = claim;
   const leaseEnd = sql<number>`${now} + ${claim.leaseMs}`;
   const row = await tx
     .updateTable('oauth_tokens')
@@ -48,7 +61,20 @@ export async function claimLease(
     .where('generation', '=', seen.generation)
     .where('state', '=', seen.state)
     .where('lease_fence', '=', seen.lease_fence)
-    .where((column) => column.or([column('lease_until', 'is', null), column('lease_until', '<', now)]))
+    .where((column) =>
+      column.or([
+        column('lease_until', 'is', null),
+        column('lease_until', '<', now),
+        ...(waived === undefined
+          ? []
+          : [
+              column.and([
+                column('lease_owner', '=', waived.owner),
+                column('lease_until', '<', sql<number>`${now} + ${waived.ms}`),
+              ]),
+            ]),
+      ]),
+    )
     .returning('lease_fence')
     .executeTakeFirst();
   return row?.lease_fence;

@@ -5,6 +5,7 @@ import { claimLease, type Lease, raiseDoubt } from '../storage/leases.ts';
 import { insertTokenRequest, lockBudget, pruneTokenRequests, recentTokenRequests } from '../storage/token-requests.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
 import { overlapMsOf } from './late-answer.ts';
+import { waivedLease } from './lease-kind.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import type { SpoolHead } from './spool.ts';
 import { condemnUnreplayable } from './verdict.ts';
@@ -87,6 +88,7 @@ async function claim(
     owner: context.owner.id,
     leaseMs: plan.leaseKind === 'strict' ? context.times.strictLeaseMs : context.times.renewedLeaseMs,
     overlapMs: overlapMsOf(context, definition),
+    waived: waivedLease(context, definition, row.lease_owner),
   });
   if (fence === undefined) return 'taken';
   // Looked at once nobody else is asking: who finds the lease taken waits for what the last permitted request brings.

@@ -2,7 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import { NotSentError } from '../base/world.ts';
 import { type Lease, renewLease } from '../storage/leases.ts';
 import type { VaultContext } from './context.ts';
-import type { LeaseKind } from './refresh-plan.ts';
+import type { LeaseKind } from './lease-kind.ts';
 
 /** A lease as its holder watches it, by a clock that never jumps. */
 export interface HeldLease {

@@ -15,6 +15,7 @@ import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { bringBackTail } from './failover.ts';
 import { overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
+import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
 import { openCandidate, openToken } from './tokens.ts';
@@ -40,9 +41,6 @@ export interface RefreshPlan {
   /** The client is on trial: a refusal decides nothing about the grant. */
   readonly onTrial: boolean;
 }
-
-/** `renewed`: short, renewed while the call lives. `strict`: outlives the deadline, never renewed. */
-export type LeaseKind = 'renewed' | 'strict';
 
 /**
  * Prepares a refresh. `look_again` when an answer of an earlier attempt was found in the spool and committed.
@@ -176,15 +174,4 @@ function isCandidatesTurn(
   return !known.prior.some(
     (attempt) => attempt.fence > candidate.fence && ['open', 'unknown'].includes(attempt.outcome),
   );
-}
-
-/**
- * Where a replay is harmless or needed quickly, a dead holder is replaced within seconds; where a second request could
- * kill the grant, nobody may send one while the first may still be under way. Unknown rotation is `strict`.
- */
-export function leaseKindOf(context: VaultContext, definition: ProviderDefinition): LeaseKind {
-  const { rotation, overlapSeconds } = definition.refreshToken;
-  if (rotation === 'none' || rotation === 'retire_on_use') return 'renewed';
-  const overlapMs = overlapSeconds * 1_000 * (context.world.timeScale ?? 1);
-  return rotation === 'timed_overlap' && overlapMs >= context.times.quickOverlapMinMs ? 'renewed' : 'strict';
 }

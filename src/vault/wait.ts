@@ -2,6 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, peekGrant } from '../storage/grants.ts';
 import type { VaultContext } from './context.ts';
+import { waivedLease } from './lease-kind.ts';
 import { stopping } from './refusals.ts';
 
 /** Looks while the time waited so far doubles: whoever waits finds out at most about a sixteenth of it too late. */
@@ -21,7 +22,7 @@ export function stillUncertain(retryAfterMs: number): GrantryError {
 }
 
 /**
- * Waits until somebody else's refresh has changed a grant's row, or its lease has ended.
+ * Waits until somebody else's refresh has changed a grant's row, or its lease has ended or is waived.
  *
  * One poller per grant and process asks often at first and less often the longer it takes: a provider that answers in
  * 100 ms costs its callers a few more, and one that hangs costs the database little.
@@ -36,6 +37,7 @@ export async function waitForChange(
 ): Promise<void> {
   const { world, times, store } = context;
   const startedAt = world.monotonic();
+  const definition = await context.providers.require(seen.provider);
   let retryAfterMs: number = times.renewedLeaseMs;
   for (;;) {
     wait.retryAfterMs = retryAfterMs;
@@ -47,7 +49,8 @@ export async function waitForChange(
     const row = await peekGrant(store.db, store.now(), seen.client_id, seen.id);
     if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;
     if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
-    if (row.lease_until < row.now) return;
+    const waived = waivedLease(context, definition, row.lease_owner);
+    if (row.lease_until < row.now + (waived?.ms ?? 0)) return;
     // A strict lease outlives its holder: until it ends there is nothing to be had.
     retryAfterMs = Math.max(times.renewedLeaseMs, row.lease_until - row.now);
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { codeOf, databaseKinds, makeBench, until, whileLocked } from './bench.ts';
 import { VaultProcess } from './processes.ts';
+import { TestWorld } from './world.ts';
 
 const strictWait = 121_000;
 
@@ -75,6 +76,35 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(await bench.events(key)).toEqual(events);
     expect(bench.requests()).toHaveLength(2);
   });
+
+  it.each(['none', 'timed_overlap', 'retire_on_use'])(
+    'F-02: at %s, a killed holder of this host is replaced before its lease ends, and a living one is not',
+    async (id) => {
+      await using bench = await makeBench({ kind, listen: true, profiles: [id] });
+      // Leases of 40 s: no machine is so slow that one ends by itself.
+      const timeScale = 10;
+      const { vault } = await bench.open({ world: new TestWorld(bench.simulator, bench.clock, timeScale) });
+      const { key } = await bench.connect(vault, { provider: id });
+      const holder = await VaultProcess.start(bench, key, { stopAt: 'after_answer', timeScale });
+      holder.ask(1);
+      await holder.says('stopped');
+      const endsAt = Number((await bench.row(key)).lease_until);
+      await bench.jump(endsAt - (await bench.judge.nowMs()) - 18_000);
+      const waiting = vault.getAccessToken(key);
+      for (let poll = 0; poll < 3; poll += 1) await bench.jump(500);
+      expect(bench.requests()).toHaveLength(1);
+      await holder.kill();
+      await until(async () => {
+        await bench.jump(100);
+        return bench.requests().length === 2;
+      }, 'the next request');
+      expect((await waiting).generation).toBe(2);
+      const attempts = bench.judge.db.selectFrom('grantry_attempts').select(['started_at', 'outcome']);
+      const [lost, saved] = await attempts.orderBy('fence').execute();
+      expect(lost?.outcome).toBe('unknown');
+      expect(saved?.started_at).toBeLessThan(endsAt);
+    },
+  );
 
   it('F-04: killed between the spool and the commit, its answer is adopted without another request', async () => {
     await using bench = await makeBench({ kind, listen: true, profiles: ['strict_revokes_family'] });

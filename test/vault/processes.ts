@@ -23,7 +23,11 @@ export class VaultProcess {
   }
 
   /** Starts a process and waits until its vault is open. */
-  static async start(bench: Bench, key: GrantKey, options: { stopAt?: string } = {}): Promise<VaultProcess> {
+  static async start(
+    bench: Bench,
+    key: GrantKey,
+    options: { stopAt?: string; timeScale?: number } = {},
+  ): Promise<VaultProcess> {
     const { database, home, providers } = bench;
     const job = JSON.stringify({ database, home, providers, key, ...options });
     const child = spawn(process.execPath, [join(import.meta.dirname, 'vault-process.ts'), job], {

@@ -14,10 +14,11 @@ interface Job {
   key: { tenant: string; provider: string };
   /** Where it stops for ever, and says so. */
   stopAt?: 'before_send' | 'after_answer';
+  timeScale?: number;
 }
 
 const job: Job = JSON.parse(process.argv[2] ?? '{}');
-const real = systemWorld();
+const real = systemWorld({ timeScale: job.timeScale ?? 1 });
 const world: World = {
   ...real,
   fetch: async (url, init) => {

@@ -17,9 +17,12 @@ export class TestWorld implements World {
   /** Called when a request is about to be written. */
   onSend: (url: string) => void = () => {};
 
-  constructor(simulator: Simulator, clock: TestClock) {
+  readonly timeScale: number;
+
+  constructor(simulator: Simulator, clock: TestClock, timeScale = 1) {
     this.#simulator = simulator;
     this.#clock = clock;
+    this.timeScale = timeScale;
   }
 
   now(): number {
