@@ -77,7 +77,7 @@ function optionsFor(rotation: string, name: string, database: string): LabOption
     grants: numberOf('grants', values.grants),
     pauseShare: numberOf('pauses', values.pauses),
     minutesMax: numberOf('minutes', values.minutes),
-    delayMs: [10, 250],
+    delayMs: [20, 500],
     onProgress: ({ counted, kills, pauses, condemned, seconds }) => {
       if (!process.stderr.isTTY) return;
       const rate = (kills / Math.max(1, seconds)).toFixed(1);

@@ -51,7 +51,7 @@ function options(rotation: string, database: string): LabOptions {
     scale: strict ? 0.04 : 0.5,
     workers: 3,
     grants: 60,
-    delayMs: [10, 250],
+    delayMs: [20, 500],
     pauseShare: 0.1,
     minutesMax: 0.15,
     onProgress: () => {},

@@ -1,5 +1,4 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
 
 import { Client } from 'pg';
@@ -30,6 +29,8 @@ export interface EventFacts {
 /** The database as a bystander sees it; it never writes. */
 export interface Evidence {
   openAttempts(pid: number): Promise<OpenAttempt[]>;
+  /** The numbers of all processes that have an open attempt. */
+  busyProcesses(): Promise<Set<number>>;
   grants(): Promise<GrantFacts[]>;
   /** Every refresh, verdict and revival, oldest first. */
   events(): Promise<EventFacts[]>;
@@ -39,6 +40,7 @@ export interface Evidence {
 const openAttempts = `select a.client_id as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
   from grantry_attempts a join oauth_tokens t on t.client_id = a.client_id and t.id = a.grant_id
   where a.outcome = 'open' and a.owner like `;
+const busyOwners = "select distinct owner from grantry_attempts where outcome = 'open'";
 const grants =
   'select client_id as "tenant", id as "grantId", state as "state", reason as "reason", generation as "generation" from oauth_tokens';
 const events = `select client_id as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
@@ -50,7 +52,10 @@ export async function gatherEvidence(database: string): Promise<Evidence> {
     : await askPostgres(database);
   // The queries above name the columns of these shapes; numbers may come as text.
   return {
-    openAttempts: async (pid) => numbered(await ask.rows(`${openAttempts}'${hostname()}:${pid}:%'`)) as OpenAttempt[],
+    openAttempts: async (pid) => numbered(await ask.rows(`${openAttempts}'%:${pid}:%'`)) as OpenAttempt[],
+    // The second part of an owner's name is its process.
+    busyProcesses: async () =>
+      new Set((await ask.rows(busyOwners)).map(({ owner }) => Number(String(owner).split(':')[1]))),
     grants: async () => numbered(await ask.rows(grants)) as GrantFacts[],
     events: async () => numbered(await ask.rows(events)) as EventFacts[],
     close: () => ask.close(),
@@ -77,7 +82,17 @@ async function askPostgres(url: string): Promise<Ask> {
   const client = new Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();
-  return { rows: async (query) => (await client.query(query)).rows, close: () => client.end() };
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = async (query: string): Promise<Record<string, unknown>[]> => {
+    await last;
+    return (await client.query(query)).rows;
+  };
+  const rows = (query: string): Promise<Record<string, unknown>[]> => {
+    const asked = inTurn(query);
+    last = asked.catch(() => {});
+    return asked;
+  };
+  return { rows, close: () => client.end() };
 }
 
 function numbered(rows: Record<string, unknown>[]): unknown[] {

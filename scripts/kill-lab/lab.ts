@@ -140,39 +140,52 @@ class Lab {
 
   /** Kills, pauses and replaces, until enough kills have counted. */
   async #rage(crew: Crew, others: Others): Promise<void> {
-    const { kills, minutesMax, pauseShare } = this.#options;
+    const { kills, minutesMax } = this.#options;
+    const enough = (): boolean => this.#counted >= kills || this.#seconds() >= minutesMax * 60;
+    const hunts = new Map<Slot, Promise<void>>();
     let lookedAt = 0;
-    while (this.#counted < kills && this.#seconds() < minutesMax * 60) {
-      await pause(this.#dice.between(10, 120));
+    while (!enough()) {
+      await pause(15);
       if (crew.failure !== undefined) throw crew.failure;
       if (performance.now() - lookedAt > 300) {
         lookedAt = performance.now();
         await this.#replaceLost(crew, others);
       }
-      // Everything from the moment of its first work on is as likely.
-      const settledMs = this.#dice.between(0, 2_500);
-      const now = performance.now();
-      const working = crew.slots.filter(({ state }) => state === 'working');
-      const slot = this.#dice.pick(working.filter(({ workingSince }) => now - workingSince > settledMs));
-      // Somebody must be there to take over, or it is the restart that would be measured.
-      if (slot === undefined || working.length < 2) continue;
-      if (this.#resuming === undefined && this.#dice.fraction() < pauseShare) this.#pause(crew, slot, others);
-      else await this.#kill(crew, slot, others);
+      const busy = await others.evidence.busyProcesses();
+      for (const slot of crew.slots) {
+        if (slot.state !== 'working' || hunts.has(slot) || !busy.has(slot.child.pid)) continue;
+        const hunt = this.#hunt(crew, slot, others).finally(() => hunts.delete(slot));
+        hunts.set(slot, hunt);
+      }
     }
+    await Promise.all(hunts.values());
+  }
+
+  /**
+   * Most processes are killed in one of their first refreshes, some much later: starting is what a kill costs. The moment
+   * itself is left to the dice: what was under way may have ended by then, and then the kill does not count.
+   */
+  async #hunt(crew: Crew, slot: Slot, others: Others): Promise<void> {
+    const { pauseShare } = this.#options;
+    const pauses = this.#dice.fraction() < pauseShare;
+    await pause(this.#dice.between(0, this.#dice.fraction() < 1 / 10 ? 3_000 : 500));
+    if (!pauses || this.#resuming !== undefined) await this.#kill(crew, slot, others);
+    else this.#pause(crew, slot, others);
   }
 
   async #kill(crew: Crew, slot: Slot, { clerk, evidence }: Others): Promise<void> {
     slot.state = 'starting';
     const { pid } = slot.child;
-    await slot.child.kill();
     const at = Date.now();
+    await slot.child.kill();
+    const goneAt = Date.now();
     const spooled = await spooledBy(pid, slot.home);
     // An open attempt in the database, made by this process: its intent was written and its end was not.
     const open = await evidence.openAttempts(pid);
     crew.restart(slot);
     this.#kills += 1;
     if (open.length > 0) this.#counted += 1;
-    this.#deeds.push({ at, pid, open, spooled });
+    this.#deeds.push({ at, goneAt, pid, open, spooled });
     // Somebody who is not killed waits for what the killed one held, so that it is the take-over that is measured.
     const want = open.map(({ tenant, generation }) => ({ tenant, generation }));
     if (want.length > 0) void clerk.ask({ ask: 'want', grants: want });
@@ -269,11 +282,13 @@ class Lab {
       database: this.#database(),
       rootKey: `file:${this.#directory}/root.key`,
       home: slot.home,
+      // Nobody can see from one host whether a process of another one lives.
+      ...(this.#options.database === 'sqlite' ? {} : { host: `host-${slot.index}` }),
       wireLog: slot.wireLog,
       scale: this.#options.scale,
       definition,
       origin,
-      tasks: 6,
+      tasks: 4,
       seed: Math.floor(this.#dice.fraction() * 2 ** 32),
     };
   }

@@ -58,7 +58,11 @@ export interface WorkerPlan {
   readonly database: string;
   readonly rootKey: string;
   readonly home: string;
+  /** The host that the process believes to run on; left out, its own. */
+  readonly host?: string | undefined;
   readonly scale: number;
+  /** Whether everything that a request needs is loaded before the process says that it is open. */
+  readonly warm?: boolean | undefined;
   readonly definition: ProviderDefinitionInput;
   readonly origin: string;
   /** Where each request and each answer is noted as it goes over the wire. */

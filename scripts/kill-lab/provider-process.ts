@@ -20,6 +20,8 @@ import type {
 
 /** Slow answers that wait for their requests at any time. */
 const faultsKept = 200;
+/** Many times as many events as there can be between two looks at them. */
+const historyKept = 5_000;
 const user = 'user@us.example';
 
 interface Digest {
@@ -50,7 +52,7 @@ class Provider {
     setInterval(() => {
       this.#slowDown();
       this.#digest();
-    }, 20);
+    }, 100);
   }
 
   started(): ProviderStarted {
@@ -147,7 +149,7 @@ async function answer(command: ProviderCommand): Promise<unknown> {
       health: null,
       ...(known.includes('overlap') ? { rotation: { overlapSeconds: plan.overlapSeconds } } : {}),
     });
-    provider = new Provider(await startSimulator({ profiles: [profile] }), plan);
+    provider = new Provider(await startSimulator({ profiles: [profile], historyCap: historyKept }), plan);
     return provider.started();
   }
   if (provider === undefined) throw new Error('not started');

@@ -14,6 +14,7 @@ export function resultTable(results: readonly LabResult[]): string {
   const head = [
     'class',
     'database',
+    'times ×',
     'kills',
     'counted',
     'pauses',

@@ -108,6 +108,7 @@ async function openWorker(
     rootKey: `file:${directory}/root.key`,
     home,
     scale: 1,
+    warm: true,
     definition: started.definition,
     origin: started.origin,
     wireLog: `${directory}/${index}.wire`,

@@ -4,7 +4,10 @@ import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
 
 /** A process that was killed, and what it left behind. */
 export interface Deed {
+  /** When the signal was sent. */
   readonly at: number;
+  /** When the process was seen to be gone. */
+  readonly goneAt: number;
   readonly pid: number;
   readonly open: readonly OpenAttempt[];
   /** Its attempts whose answer lay in its spool. */
@@ -48,7 +51,10 @@ export interface LabResult {
   readonly loops: number;
   /** Neither alive nor over when healing ended. */
   readonly stuck: number;
-  /** From a kill until the next generation, or the verdict, of a grant that the killed process held. */
+  /**
+   * From a kill until the next generation, or the verdict, of a grant that the killed process held, unless the next holder
+   * was killed too.
+   */
   readonly recovery: { readonly count: number; readonly p50Ms: number; readonly p95Ms: number; readonly maxMs: number };
   readonly broken: readonly string[];
   /** The whole story of each grant that a promise was broken for. */
@@ -174,7 +180,7 @@ function lossOf(run: Run, healed: Healed): Loss {
     return { ...loss, kind: honoured ? 'kept' : 'not_arrived', falseDeath: honoured };
   }
   const alive = facts?.alive === successor;
-  const deed = run.deeds.find((each) => each.pid === got.pid && each.at >= got.at);
+  const deed = run.deeds.find((each) => each.pid === got.pid && each.goneAt >= got.at);
   const attempt = deed?.open.find((each) => each.tenant === tenant);
   const inMemory = deed !== undefined && attempt !== undefined && !deed.spooled.includes(attempt.attemptId);
   if (inMemory) {
@@ -215,10 +221,16 @@ function loopsOf(
 }
 
 function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[]>): LabResult['recovery'] {
-  const waits = run.deeds.flatMap(({ at, open }) =>
-    open.flatMap(({ tenant }) => {
+  const holders = Map.groupBy(
+    run.deeds.flatMap(({ at, open }) => open.map(({ tenant }) => ({ tenant, at }))),
+    ({ tenant }) => tenant,
+  );
+  const waits = [...holders].flatMap(([tenant, kills]) =>
+    kills.flatMap(({ at }, index) => {
       const next = eventsOf.get(tenant)?.find((event) => event.at >= at);
-      return next === undefined ? [] : [next.at - at];
+      // Whoever took over may have been killed too: that is his own replacement.
+      const again = kills[index + 1]?.at ?? Number.POSITIVE_INFINITY;
+      return next === undefined || next.at > again ? [] : [next.at - at];
     }),
   );
   waits.sort((one, other) => one - other);

@@ -1,6 +1,7 @@
 /** A program that uses the library as any other would, and is killed for it. */
 import { openSync, writeSync } from 'node:fs';
-import { flushCompileCache } from 'node:module';
+import { flushCompileCache, syncBuiltinESMExports } from 'node:module';
+import os from 'node:os';
 
 import { isGrantryError, openVault, systemWorld, type Vault, type World } from '../../src/index.ts';
 import { fingerprintOf } from '../../src/simulator/tokens.ts';
@@ -216,6 +217,11 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function open(plan: WorkerPlan): Promise<Worker> {
+  const { host } = plan;
+  if (host !== undefined) {
+    os.hostname = () => host;
+    syncBuiltinESMExports();
+  }
   const vault = await openVault({
     database: plan.database,
     rootKey: plan.rootKey,
@@ -232,10 +238,13 @@ let worker: Worker | undefined;
 
 async function answer(command: WorkerCommand): Promise<unknown> {
   if (command.ask === 'open') {
-    worker = await patiently(() => open(command.plan));
-    // What is loaded with the first request is loaded here: a process that works, works.
-    await systemWorld({ allowLoopback: true }).fetch(`${command.plan.origin}/api/me`, { method: 'GET', headers: {} });
-    await import('../../src/vault/refresh.ts');
+    const { plan } = command;
+    worker = await patiently(() => open(plan));
+    if (plan.warm === true) {
+      // What is loaded with the first request is loaded here: a process that works, works.
+      await systemWorld({ allowLoopback: true }).fetch(`${plan.origin}/api/me`, { method: 'GET', headers: {} });
+      await import('../../src/vault/refresh.ts');
+    }
     return worker.vault.quarantine;
   }
   if (worker === undefined) throw new Error('not open');
