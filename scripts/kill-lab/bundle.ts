@@ -4,17 +4,23 @@ import { rolldown } from 'rolldown';
 
 import { root } from '../steps.ts';
 
+/** The programs of the lab, from the repository's root. */
+export const labPrograms = {
+  worker: './scripts/kill-lab/worker-process.ts',
+  provider: './scripts/kill-lab/provider-process.ts',
+} as const;
+
 /**
  * Bundles the programs of the lab: a killed process is restarted thousands of times, and finding, reading and stripping
  * a hundred files each time would be most of a run.
  */
-export async function bundlePrograms(directory: string): Promise<{ worker: string; provider: string }> {
+export async function bundlePrograms<Name extends string>(
+  directory: string,
+  programs: Readonly<Record<Name, string>>,
+): Promise<Readonly<Record<Name, string>>> {
   const bundle = await rolldown({
     cwd: root,
-    input: {
-      worker: './scripts/kill-lab/worker-process.ts',
-      provider: './scripts/kill-lab/provider-process.ts',
-    },
+    input: programs,
     platform: 'node',
     // pg looks for its native twin at run time, and does without.
     external: (id) => isBuiltin(id) || id === 'pg-native',
@@ -28,5 +34,7 @@ export async function bundlePrograms(directory: string): Promise<{ worker: strin
     chunkFileNames: '[name]-[hash].mjs',
   });
   await bundle.close();
-  return { worker: `${directory}/worker.mjs`, provider: `${directory}/provider.mjs` };
+  const bundled = Object.keys(programs).map((name) => [name, `${directory}/${name}.mjs`] as const);
+  // Every name is mapped, so the result has exactly these.
+  return Object.fromEntries(bundled) as Record<Name, string>;
 }

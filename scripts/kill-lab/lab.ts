@@ -4,7 +4,7 @@ import path from 'node:path';
 
 import { type Times, timesOf } from '../../src/base/limits.ts';
 import { systemWorld } from '../../src/index.ts';
-import { bundlePrograms } from './bundle.ts';
+import { bundlePrograms, labPrograms } from './bundle.ts';
 import { Child } from './child.ts';
 import { Crew, type Slot } from './crew.ts';
 import { Dice } from './dice.ts';
@@ -86,7 +86,7 @@ class Lab {
   }
 
   async run(): Promise<LabResult> {
-    const programs = await bundlePrograms(`${this.#directory}/programs`);
+    const programs = await bundlePrograms(`${this.#directory}/programs`, labPrograms);
     const provider = await Child.start<ProviderCommand>(programs.provider);
     let clerk: Child<WorkerCommand> | undefined;
     let crew: Crew | undefined;

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { bundlePrograms } from './bundle.ts';
+import { bundlePrograms, labPrograms } from './bundle.ts';
 import { Child } from './child.ts';
 import type {
   Called,
@@ -36,7 +36,7 @@ export async function openScene(options: {
 }): Promise<Scene> {
   const directory = mkdtempSync(path.join(tmpdir(), 'grantry-scene-'));
   const children: Child<WorkerCommand>[] = [];
-  const programs = await bundlePrograms(`${directory}/programs`);
+  const programs = await bundlePrograms(`${directory}/programs`, labPrograms);
   const provider = await Child.start<ProviderCommand>(programs.provider);
   const end = async (): Promise<void> => {
     await Promise.all([provider, ...children].map((child) => child.kill()));

@@ -1,92 +1,86 @@
 /** A program that keeps its grants with a peer, over one SQLite file that several such programs share. */
-import { DatabaseSync } from 'node:sqlite';
-
-import { type LossPeer, lossPeers, RefusedError } from './adapters.ts';
+import { lossPeers } from './adapters.ts';
 import type { PeerCommand, PeerPlan } from './messages.ts';
+import { type Refresh, RefusedError } from './peer.ts';
+import { PeerStore } from './store.ts';
 
 /** How long an access token is used before the next one is wanted. */
 const wantedAfterMs = 1_500;
+/** A failure that is no refusal is tried again so often before the grant counts as lost. */
+const triesInCalm = 3;
 
 class PeerWorker {
-  readonly #db: DatabaseSync;
-  readonly #peer: LossPeer;
+  readonly #store: PeerStore;
+  readonly #refreshWithPeer: Refresh;
   readonly #plan: PeerPlan;
 
-  constructor(plan: PeerPlan) {
-    const peer = lossPeers.find(({ name }) => name === plan.peer);
-    if (peer === undefined) throw new Error(`there is no peer ${plan.peer}`);
-    this.#peer = peer;
+  private constructor(plan: PeerPlan, store: PeerStore, refresh: Refresh) {
     this.#plan = plan;
-    this.#db = new DatabaseSync(plan.database, { timeout: 5_000 });
+    this.#store = store;
+    this.#refreshWithPeer = refresh;
+  }
+
+  static async open(plan: PeerPlan): Promise<PeerWorker> {
+    const peer = await lossPeers[plan.peer]?.();
+    if (peer === undefined) throw new Error(`there is no peer ${plan.peer}`);
+    const store = new PeerStore(plan.database);
+    return new PeerWorker(plan, store, await peer.open(store, plan.endpoint));
   }
 
   work(): void {
     for (let task = 0; task < this.#plan.tasks; task += 1) void this.#loop();
   }
 
+  /** The tenants whose grants are over, after one last refresh of each. */
   async heal(): Promise<string[]> {
-    const rows = this.#db.prepare('select tenant, state from grants').all();
+    this.#store.db.exec('delete from locks');
     const lost: string[] = [];
-    for (const { tenant, state } of rows) {
-      this.#db.prepare('update grants set locked_until = 0 where tenant = ?').run(String(tenant));
-      if (state === 'dead' || !(await this.#refresh(String(tenant), 0))) lost.push(String(tenant));
-    }
+    for (const tenant of this.#store.tenants()) if (!(await this.#lives(tenant))) lost.push(tenant);
     return lost;
   }
 
+  async #lives(tenant: string): Promise<boolean> {
+    for (let tries = 0; tries < triesInCalm; tries += 1) {
+      const outcome = await this.#refresh(tenant);
+      if (outcome !== 'failed') return outcome === 'refreshed';
+    }
+    return false;
+  }
+
   async #loop(): Promise<void> {
+    const due = this.#store.db.prepare(
+      "select tenant from grants where state = 'active' and refreshed_at < ? order by random() limit 1",
+    );
     for (;;) {
-      const row = this.#db
-        .prepare("select tenant, refreshed_at from grants where state = 'active' order by random() limit 1")
-        .get();
-      if (row !== undefined) await this.#refresh(String(row['tenant']), Number(row['refreshed_at']) + wantedAfterMs);
+      const row = due.get(Date.now() - wantedAfterMs);
+      if (row !== undefined) await this.#refresh(String(row['tenant']));
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 
-  /** False when the grant is over. */
-  async #refresh(tenant: string, dueAt: number): Promise<boolean> {
-    if (Date.now() < dueAt || !this.#lock(tenant)) return true;
-    const row = this.#db.prepare('select access_token, refresh_token from grants where tenant = ?').get(tenant);
-    const grant = {
-      tenant,
-      accessToken: String(row?.['access_token']),
-      refreshToken: String(row?.['refresh_token']),
-    };
-    // Only the lab reads this: a kill counts when it met a refresh under way.
-    this.#db.prepare('insert into under_way (pid, tenant) values (?, ?)').run(process.pid, tenant);
+  async #refresh(tenant: string): Promise<'refreshed' | 'refused' | 'failed'> {
+    const { db } = this.#store;
     try {
-      const tokens = await this.#peer.refresh(this.#plan.endpoint, grant);
-      this.#db
-        .prepare(
-          'update grants set access_token = ?, refresh_token = ?, refreshed_at = ?, locked_until = 0 where tenant = ?',
-        )
-        .run(tokens.accessToken, tokens.refreshToken, Date.now(), tenant);
-      return true;
+      // Only the lab reads this: a kill counts when it met a request under way.
+      await this.#refreshWithPeer(tenant, () => {
+        db.prepare('insert into under_way (pid, tenant) values (?, ?)').run(process.pid, tenant);
+      });
+      db.prepare('update grants set refreshed_at = ? where tenant = ?').run(Date.now(), tenant);
+      return 'refreshed';
     } catch (error) {
-      this.#db.prepare('update grants set locked_until = 0 where tenant = ?').run(tenant);
-      if (!(error instanceof RefusedError)) return true;
-      this.#db.prepare("update grants set state = 'dead' where tenant = ?").run(tenant);
-      return false;
+      if (!(error instanceof RefusedError)) return 'failed';
+      this.#store.bury(tenant);
+      return 'refused';
     } finally {
-      this.#db.prepare('delete from under_way where pid = ? and tenant = ?').run(process.pid, tenant);
+      db.prepare('delete from under_way where pid = ? and tenant = ?').run(process.pid, tenant);
     }
-  }
-
-  #lock(tenant: string): boolean {
-    if (this.#peer.lockMs === 0) return true;
-    const now = Date.now();
-    const { changes } = this.#db
-      .prepare('update grants set locked_until = ? where tenant = ? and locked_until < ?')
-      .run(now + this.#peer.lockMs, tenant, now);
-    return changes === 1;
   }
 }
 
 let worker: PeerWorker | undefined;
 
 async function answer(command: PeerCommand): Promise<unknown> {
-  if (command.ask === 'open') worker = new PeerWorker(command.plan);
+  if (command.ask === 'open') worker = await PeerWorker.open(command.plan);
   else if (command.ask === 'work') worker?.work();
   else return worker?.heal();
   return null;
