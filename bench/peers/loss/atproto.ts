@@ -144,5 +144,7 @@ async function spend({ origin, clientId, clientSecret }: Endpoint, request: Requ
   const answer: unknown = await response.json();
   const members = typeof answer === 'object' && answer !== null ? answer : {};
   if (!response.ok) return Response.json(members, { status: response.status });
-  return Response.json({ ...members, sub: 'did:web:lab.example.com', token_type: 'DPoP', scope: 'atproto' });
+  // Where tokens do not rotate the answer has none: it would forget the one it has.
+  const kept = { refresh_token: body.get('refresh_token') };
+  return Response.json({ ...kept, ...members, sub: 'did:web:lab.example.com', token_type: 'DPoP', scope: 'atproto' });
 }
