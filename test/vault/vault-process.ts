@@ -18,7 +18,7 @@ interface Job {
 }
 
 const job: Job = JSON.parse(process.argv[2] ?? '{}');
-const real = systemWorld({ timeScale: job.timeScale ?? 1 });
+const real = systemWorld({ timeScale: job.timeScale ?? 1, allowLoopback: true });
 const world: World = {
   ...real,
   fetch: async (url, init) => {
