@@ -10,8 +10,7 @@ import { bundlePrograms, labPrograms } from '../scripts/kill-lab/bundle.ts';
 import { Child } from '../scripts/kill-lab/child.ts';
 import { Dice } from '../scripts/kill-lab/dice.ts';
 import type { Minted, ProviderCommand, ProviderJudgement, ProviderStarted } from '../scripts/kill-lab/messages.ts';
-import { lossPeers } from './peers/loss/adapters.ts';
-import type { PeerCommand } from './peers/loss/messages.ts';
+import { lossPeerNames, type PeerCommand } from './peers/loss/messages.ts';
 import { PeerStore } from './peers/loss/store.ts';
 import { type Aim, table } from './report.ts';
 
@@ -33,7 +32,7 @@ export async function benchLoss(): Promise<Aim[]> {
       provider,
       peer: './bench/peers/loss/peer-process.ts',
     });
-    for (const peer of Object.keys(lossPeers)) {
+    for (const peer of lossPeerNames) {
       const place = mkdtempSync(`${directory}/peer-`);
       for (const profile of profiles) {
         const { counted, lost, replays } = await lossesOf(peer, profile, place, programs);
@@ -63,7 +62,7 @@ async function lossesOf(
     const { origin, clientId, clientSecret } = await provider.ask<ProviderStarted>({ ask: 'start', plan });
     const database = `${directory}/${profile}.db`;
     using store = PeerStore.make(database, await provider.ask<Minted[]>({ ask: 'mint', count: grants }));
-    await (await lossPeers[peer]?.())?.prepare?.(store);
+    await (await lossPeerNames[peer]?.())?.prepare?.(store);
     const join = async (): Promise<Child<PeerCommand>> => {
       const child = await Child.start<PeerCommand>(programs.peer);
       children.push(child);

@@ -77,8 +77,8 @@ export async function revokeApiKeyOf(context: VaultContext, idOrName: string): P
 }
 
 /** The live key with a hash, or null. */
-export async function findApiKey(context: VaultContext, hash: string): Promise<ApiKey | null> {
-  const row = await findApiKeyByHash(context.store.db, hash);
+export async function findApiKey(context: VaultContext, keyHash: string): Promise<ApiKey | null> {
+  const row = await findApiKeyByHash(context.store.db, keyHash);
   if (row === undefined || row.revoked_at !== null) return null;
   return describeApiKey(row);
 }

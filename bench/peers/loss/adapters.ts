@@ -1,7 +1,8 @@
+import type { LossPeerName } from './messages.ts';
 import type { LossPeer } from './peer.ts';
 
 /** Each is loaded alone: a process of one peer does not start with the others. */
-export const lossPeers: Readonly<Record<string, () => Promise<LossPeer>>> = {
+export const lossPeers: Readonly<Record<LossPeerName, () => Promise<LossPeer>>> = {
   'naive-lock': async () => (await import('./naive-lock.ts')).naiveLock,
   'simple-oauth2': async () => (await import('./simple-oauth2.ts')).simpleOauth2,
   '@atproto/oauth-client': async () => (await import('./atproto.ts')).atprotoPeer,

@@ -18,3 +18,7 @@ export type PeerCommand =
   | { readonly ask: 'work' }
   /** One last refresh of each grant; the tenants whose grants are lost. */
   | { readonly ask: 'heal' };
+
+/** The libraries that are put in Grantry's place. */
+export const lossPeerNames = ['naive-lock', 'simple-oauth2', '@atproto/oauth-client', 'better-auth'] as const;
+export type LossPeerName = (typeof lossPeerNames)[number];

@@ -1,6 +1,6 @@
 /** A program that keeps its grants with a peer, over one SQLite file that several such programs share. */
 import { lossPeers } from './adapters.ts';
-import type { PeerCommand, PeerPlan } from './messages.ts';
+import { lossPeerNames, type PeerCommand, type PeerPlan } from './messages.ts';
 import { type Refresh, RefusedError } from './peer.ts';
 import { PeerStore } from './store.ts';
 
@@ -21,8 +21,9 @@ class PeerWorker {
   }
 
   static async open(plan: PeerPlan): Promise<PeerWorker> {
-    const peer = await lossPeers[plan.peer]?.();
-    if (peer === undefined) throw new Error(`there is no peer ${plan.peer}`);
+    const name = lossPeerNames.find((known) => known === plan.peer);
+    if (name === undefined) throw new Error(`there is no peer ${plan.peer}`);
+    const peer = await lossPeers[name]();
     const store = new PeerStore(plan.database);
     return new PeerWorker(plan, store, await peer.open(store, plan.endpoint));
   }
