@@ -59,7 +59,7 @@ export async function runHerd(options: HerdOptions): Promise<HerdResult> {
   mkdirSync(place.home, { mode: 0o700 });
   const children: ChildProcess[] = [];
   try {
-    const world = systemWorld({ timeScale: options.timeScale });
+    const world = systemWorld({ timeScale: options.timeScale, allowLoopback: true });
     await using vault = await openHerdVault(place, world);
     // They stand before there is anything to do: none of them gets a start on the others.
     for (let index = 0; index < options.processes; index += 1) children.push(await startWorker(place, index));

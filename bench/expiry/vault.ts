@@ -34,7 +34,7 @@ export function openHerdVault(place: HerdPlace, world: World): Promise<Vault> {
 
 /** The real world, in which the calls to the provider that run at the same time are counted. */
 export function countingWorld(timeScale: number): { world: World; mostAtOnce: () => number } {
-  const world = systemWorld({ timeScale });
+  const world = systemWorld({ timeScale, allowLoopback: true });
   let atOnce = 0;
   let most = 0;
   const fetchCounted: World['fetch'] = async (url, init) => {

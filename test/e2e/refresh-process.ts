@@ -14,6 +14,6 @@ await using vault = await openVault({
   home,
   database,
   unsafeAllowLoopbackProviders: 'a test',
-  world: systemWorld({ timeScale: Number(timeScale) }),
+  world: systemWorld({ timeScale: Number(timeScale), allowLoopback: true }),
 });
 await vault.rejectAccessToken({ tenant: 'acme', provider }, Number(generation));
