@@ -30,6 +30,7 @@ export interface Rung {
 
 /** Times are scaled as a whole: a strict lease of 120 s lasts 1.44 s. */
 const timeScale = 0.012;
+const callerWaitMs = 3_000;
 const redirectUri = 'https://app.example/callback';
 const rungsMax = 400;
 const homes = { count: 0 };
@@ -192,6 +193,8 @@ export async function climb(
       providers: definitions,
       world: process.world,
       backgroundRefresh: false,
+      // The databases are real ones, and their time is not scaled: a busy machine takes more than the 0.36 s of this world.
+      callerWaitMs,
     });
   const process = new LadderProcess(simulator, disk);
   await using first = await open(process);
