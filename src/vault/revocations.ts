@@ -5,7 +5,7 @@ import { NotSentError } from '../base/world.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../oauth/revoke.ts';
 import { grantDc } from '../providers/data-centre.ts';
-import { type GrantRow, metadataOf } from '../storage/grants.ts';
+import { type GrantRow, grantsWithRefreshToken, metadataOf } from '../storage/grants.ts';
 import {
   claimDueRevocations,
   claimRevocationsOfGrant,
@@ -73,8 +73,19 @@ export async function revokeOfGrant(
 export async function revokeDue(context: VaultContext, limit = 10): Promise<number> {
   const { db, kind } = context.store;
   const due = await claimDueRevocations(db, kind, context.store.now(), { limit, holdMs });
-  for (const entry of due) await revokeQueued(context, entry);
+  for (const entry of due) {
+    if (!(await dropIfInUse(context, entry))) await revokeQueued(context, entry);
+  }
   return due.length;
+}
+
+/** A token that waited here may have become a grant again meanwhile: then it lives, and revoking it would end that grant. */
+async function dropIfInUse(context: VaultContext, entry: RevocationRow): Promise<boolean> {
+  const { client_id: tenant, id, provider, token_fingerprint: fingerprint } = entry;
+  if ((await grantsWithRefreshToken(context.store.db, fingerprint)).length === 0) return false;
+  await deleteRevocation(context.store.db, { tenant, id });
+  context.logger.warn('a token was not revoked: a grant holds it again', { tenant, provider });
+  return true;
 }
 
 /** Tries to revoke a queued token at the provider, and takes it out of the queue, or puts the next try off. */
