@@ -50,7 +50,8 @@ export async function putAppOf(
     }
     const generation = (old?.generation ?? 0) + 1;
     // A secret is sealed beside the row's generation, so the ones that stay are opened and sealed anew.
-    const kept = given ?? (old === undefined ? new Map<string, Secret>() : openSecrets(system, old));
+    // A secret belongs to its client at its provider: whoever may change those must not have it sent elsewhere.
+    const kept = given ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
     const now = context.world.now();
     const row: AppRow = {
       name,
