@@ -50,7 +50,8 @@ const originWide = [
 const refusedOut = new Set([...perConnection, ...identity]);
 const refusedBack = new Set([...perConnection.filter((name) => name !== 'content-length'), ...originWide]);
 const refusedOutStarts = /^(?:proxy-|x-forwarded-|sec-|grantry-)/;
-const refusedBackStarts = /^(?:proxy-|access-control-)/;
+/** The last ones are orders to a reverse proxy that may stand in front of this server. */
+const refusedBackStarts = /^(?:proxy-|access-control-|x-accel-|x-sendfile|x-lighttpd-send-file|x-reproxy-)/;
 
 /** What of a caller's headers goes on to the provider: names in lower case and values in turn. */
 export function requestHeaders(raw: readonly string[]): string[] {
