@@ -73,7 +73,6 @@ export function defineRoute<
     ...shape,
     handle: async (context, principal, request) => {
       const raw = request.req.param();
-      authorize(principal, shape.action, raw);
       // The defaults stand for shapes that were left out, which is what their type parameters then are.
       const params = parse(shape.params ?? (nothing as unknown as Params), raw, 'path');
       const search = onceEach(new URL(request.req.url).searchParams, 'query parameter');
@@ -93,6 +92,8 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
     app.on(route.method, path, async (request) => {
       const principal = await context.access.authenticate(request.req.header('authorization'));
       noteCaller(outgoingOf(request), { key: principal.id, tenant: request.req.param('tenant') });
+      // Before it counts: nobody uses up the share of a tenant for whom the key does not act.
+      authorize(principal, route.action, request.req.param());
       const leave = admit(context.traffic, route.action, request.req.param('tenant') ?? `key ${principal.id}`);
       try {
         return responseOf(await route.handle(context, principal, request));

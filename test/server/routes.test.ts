@@ -121,3 +121,23 @@ describe('what a role may do', () => {
     expect((await listedBy('admin')).length).toBe(3);
   });
 });
+
+it('an app that becomes another client keeps no secret of the one it was', async () => {
+  await using server = await makeServerBench();
+  const put = { provider: 'zoho_crm', client_id: '1000.A', client_secret: 'hunter2' };
+  expect((await server.call('PUT', '/v1/apps/crm', { body: put })).body.secrets).toEqual(['*']);
+  const same = await server.call('PUT', '/v1/apps/crm', { body: { provider: 'zoho_crm', client_id: '1000.A' } });
+  expect(same.body.secrets).toEqual(['*']);
+  const moved = await server.call('PUT', '/v1/apps/crm', { body: { provider: 'strict', client_id: '1000.A' } });
+  expect([moved.status, moved.body.secrets]).toEqual([200, []]);
+});
+
+it('a key uses up nothing of a tenant for whom it does not act', async () => {
+  await using server = await makeServerBench({
+    server: { limits: { tenantRequestsPerSecond: 1, tenantBurst: 5 } },
+  });
+  await server.bench.connect(server.vault, { tenant: 'globex' });
+  const path = '/v1/tenants/globex/grants/strict';
+  for (let turn = 0; turn < 20; turn += 1) expect((await server.call('GET', path, { key: 'caller' })).status).toBe(403);
+  expect((await server.call('GET', path)).status).toBe(200);
+});
