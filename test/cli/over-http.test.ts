@@ -109,6 +109,13 @@ describe('grantry with GRANTRY_URL', { timeout: 120_000 }, () => {
     expect(env.stdout.length).toBeGreaterThan(20);
   });
 
+  test.each(['/../../../tenants/acme/grants/strict/token', '/..%2f..%2fkeys', '/a/%2e%2e/b', '/x;/..;/y', 'keys'])(
+    'a call to %s does not leave the proxy',
+    async (path) => {
+      expect(await run(['call', 'acme', 'strict', 'GET', path])).toMatchObject({ code: 2, stdout: '' });
+    },
+  );
+
   test('connects a tenant through a link', async () => {
     const answers: Promise<Response>[] = [];
     const connected = await run(['connect', 'globex', 'strict', '--json'], {

@@ -149,14 +149,14 @@ export class RemoteVault implements Vault {
     const absolute = URL.canParse(pathOrUrl) ? new URL(pathOrUrl) : null;
     if (absolute !== null) headers.set('grantry-host', absolute.host);
     const path = absolute === null ? pathOrUrl : `${absolute.pathname}${absolute.search}`;
-    const slash = path.startsWith('/') ? '' : '/';
+    checkPath(path);
     const response = await this.#client.send(
       init.method ?? 'GET',
-      `/v1/proxy/${segment(tenant)}/${segment(provider)}${slash}${path}`,
+      `/v1/proxy/${segment(tenant)}/${segment(provider)}${path}`,
       { headers, body: init.body ?? null, ...(init.signal === undefined ? {} : { signal: init.signal }) },
     );
     // Without a generation it is the server that answers, not the API.
-    if (!response.ok && response.headers.get('grantry-generation') === null) throw await problemIn(response);
+    if (response.headers.get('grantry-generation') === null) throw await problemIn(response);
     return response;
   }
 
@@ -249,6 +249,13 @@ export class RemoteVault implements Vault {
       throw error;
     }
   }
+}
+
+/** Such a path would leave the proxy on its way, and reach another route with this key. */
+function checkPath(pathAndQuery: string): void {
+  const path = pathAndQuery.replace(/[?#].*$/s, '');
+  if (path.startsWith('/') && !/(?:^|\/|\\|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\;?#]|%2f|%5c|%3b)/i.test(path)) return;
+  throw new GrantryError('invalid_request', 'A path starts with one slash, and has no "." or ".." in it.');
 }
 
 function keyIn(text: string): GrantKey {
