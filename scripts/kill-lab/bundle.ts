@@ -22,8 +22,8 @@ export async function bundlePrograms<Name extends string>(
     cwd: root,
     input: programs,
     platform: 'node',
-    // pg looks for its native twin at run time, and does without.
-    external: (id) => isBuiltin(id) || id === 'pg-native',
+    // pg looks for its native twin at run time, and a server for a tracer; both do without.
+    external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
     logLevel: 'silent',
   });
   await bundle.write({

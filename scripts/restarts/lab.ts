@@ -1,10 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-
+import { freePort } from '../free-port.ts';
 import { Child } from '../kill-lab/child.ts';
 import type { Minted, ProviderCommand, ProviderJudgement, ProviderStarted } from '../kill-lab/messages.ts';
-import { bundlePrograms, type Programs } from './bundle.ts';
+import { bundleRestarts, type Programs } from './bundle.ts';
 import { type Answer, pause, RetryingClient } from './client.ts';
 import { judge, type RestartsResult } from './judge.ts';
 import { type Ended, ServerPlace } from './server-place.ts';
@@ -27,7 +26,7 @@ const profiles = ['timed_overlap', 'strict'] as const;
 /** Two servers on one database are restarted in turn while callers ask for tokens that do not last. */
 export async function runRestarts(options: RestartsOptions): Promise<RestartsResult> {
   const directory = mkdtempSync(`${tmpdir()}/grantry-restarts-`);
-  using programs = await bundlePrograms();
+  using programs = await bundleRestarts();
   const lab = new Lab(options, directory, programs);
   try {
     return await lab.run();
@@ -168,13 +167,4 @@ function generationIn({ body }: Answer): number {
   // The route's own answer.
   const { generation = 0 } = JSON.parse(body === '' ? '{}' : body) as { generation?: number };
   return generation;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -1,10 +1,10 @@
 /** The life of a real `grantry serve`: keys and databases that are away, signals, and what survives them. */
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../scripts/free-port.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run } from '../cli/grantry.ts';
 import { type PostgresServer, startPostgres } from '../postgres-server.ts';
@@ -255,13 +255,4 @@ test('the log is JSON lines, and no query is in it', minutes, async () => {
 
 function disposable(it: PostgresServer): AsyncDisposable & { readonly it: PostgresServer } {
   return { it, [Symbol.asyncDispose]: () => it.remove() };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
