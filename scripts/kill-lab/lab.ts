@@ -288,7 +288,7 @@ class Lab {
       scale: this.#options.scale,
       definition,
       origin,
-      tasks: 4,
+      tasks: 3,
       seed: Math.floor(this.#dice.fraction() * 2 ** 32),
     };
   }
