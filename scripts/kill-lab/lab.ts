@@ -168,7 +168,7 @@ class Lab {
   async #hunt(crew: Crew, slot: Slot, others: Others): Promise<void> {
     const { pauseShare } = this.#options;
     const pauses = this.#dice.fraction() < pauseShare;
-    await pause(this.#dice.between(0, this.#dice.fraction() < 1 / 10 ? 3_000 : 500));
+    await pause(this.#dice.between(0, this.#dice.fraction() < 1 / 20 ? 2_000 : 350));
     if (!pauses || this.#resuming !== undefined) await this.#kill(crew, slot, others);
     else this.#pause(crew, slot, others);
   }
@@ -288,7 +288,7 @@ class Lab {
       scale: this.#options.scale,
       definition,
       origin,
-      tasks: 3,
+      tasks: 2,
       seed: Math.floor(this.#dice.fraction() * 2 ** 32),
     };
   }
