@@ -150,6 +150,9 @@ export const limits = {
   pageItemsMax: 500,
   /** How often the button of one connect link may be pressed. */
   connectStartsMax: 20,
+  /** How long tokens that just came wait for a database that is away, and how often it is tried, in milliseconds. */
+  connectKeepMs: 20_000,
+  connectKeepPauseMs: 500,
   /** Connect sessions that one statement looks at. */
   connectBatch: 50,
   /** A name for the tenant's user, as its backend knows it. */
@@ -158,8 +161,11 @@ export const limits = {
   apiKeyNamesMax: 1_000,
   /** An API key as it may be sent. */
   apiKeyCharsMax: 512,
-  /** API keys that a server remembers, those that do not exist among them. */
+  /** API keys that a server remembers. */
   apiKeysHeld: 10_000,
+  /** Hashes of no key that are remembered as such, and look-ups of keys never seen before that are under way at once. */
+  strangeKeysHeld: 1_000,
+  apiKeyLookUpsAtOnce: 32,
   /** How long a key is trusted without another look, in milliseconds, and how long while the database is away. */
   apiKeyTrustedMs: 4_000,
   apiKeyTrustedOfflineMs: 300_000,
@@ -173,6 +179,8 @@ export const limits = {
   requestJsonDepthMax: 32,
   /** One line of an import. */
   importLineBytesMax: 65_536,
+  /** How long a server waits for the next bytes of an import, in milliseconds. */
+  importIdleMs: 60_000,
   /** Grants of one import that are stored at once. */
   importConcurrency: 8,
   /** Until a client has sent the whole of a JSON body, in milliseconds. */

@@ -3,9 +3,9 @@ import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
-import { findApiKey, hashApiKey, isWellFormedKey, noteUses } from '../vault/api-keys.ts';
-import { internalsOf } from '../vault/internals.ts';
-import type { ApiKey, Vault } from '../vault/types.ts';
+import { hashApiKey, isWellFormedKey } from '../vault/api-keys.ts';
+import type { ApiKey } from '../vault/types.ts';
+import { withStatus } from './problem.ts';
 
 /** What a route does, as far as roles care. */
 export type Action =
@@ -42,8 +42,10 @@ interface Known {
 }
 
 export interface AccessOptions {
-  /** The open vault. @throws {GrantryError} while it is not */
-  readonly vault: () => Vault;
+  /** The live key with a hash. @throws {GrantryError} while the vault is not open */
+  readonly find: (hash: string) => Promise<ApiKey | null>;
+  /** Writes down when keys were last used. @throws {GrantryError} as `find` does */
+  readonly noteUses: (uses: readonly { readonly id: string; readonly at: number }[]) => Promise<void>;
   readonly world: World;
   readonly logger: Logger;
 }
@@ -55,7 +57,9 @@ export interface AccessOptions {
 export class Access {
   readonly #options: AccessOptions;
   readonly #known = new LRUCache<string, Known>({ max: limits.apiKeysHeld });
-  readonly #asking = new Map<string, Promise<Known>>();
+  /** Hashes of no live key. Apart, so that whoever invents keys drives no real one out. */
+  readonly #strangers = new LRUCache<string, Known>({ max: limits.strangeKeysHeld });
+  #asking = new Map<string, Promise<Known>>();
   #uses = new Map<string, number>();
   /** The hash of a key from outside, which has no checksum of ours. */
   #foreignHash: string | null = null;
@@ -84,7 +88,7 @@ export class Access {
   authenticateKey(key: string): Principal | Promise<Principal> {
     if (key.length > limits.apiKeyCharsMax) throw unauthorized('The API key is not valid.');
     const hash = hashApiKey(key);
-    const known = this.#known.get(hash);
+    const known = this.#known.get(hash) ?? this.#strangers.get(hash);
     if (known === undefined && !isWellFormedKey(key) && hash !== this.#foreignHash) {
       throw unauthorized('The API key is not valid.');
     }
@@ -94,6 +98,7 @@ export class Access {
       if (ageMs > limits.apiKeyTrustedMs / 2) void this.#ask(hash).catch(() => {});
       return this.#use(known);
     }
+    if (known === undefined && !this.#asking.has(hash)) this.#assertRoom();
     return this.#ask(hash).then(
       (fresh) => this.#use(fresh),
       (error: unknown) => {
@@ -110,7 +115,7 @@ export class Access {
     const uses = [...this.#uses].map(([id, at]) => ({ id, at }));
     this.#uses = new Map();
     try {
-      await noteUses(internalsOf(this.#options.vault()).open(), uses);
+      await this.#options.noteUses(uses);
     } catch (error) {
       this.#options.logger.warn('the last use of API keys could not be noted', { code: codeOf(error) });
       for (const { id, at } of uses) if (!this.#uses.has(id)) this.#uses.set(id, at);
@@ -120,21 +125,40 @@ export class Access {
   /** Forgets what was known of all keys, after one was revoked here. */
   forget(): void {
     this.#known.clear();
+    // What was asked before may be answered as it was before: nobody waits for that, and it is not kept.
+    this.#asking = new Map();
+  }
+
+  /** Invented keys take their turns: the database is for those who have one. */
+  #assertRoom(): void {
+    if (this.#asking.size < limits.apiKeyLookUpsAtOnce) return;
+    const retryAfterMs = 1_000;
+    throw withStatus(
+      new GrantryError('rate_limited', 'Too many new API keys are being looked up.', { retryAfterMs }),
+      503,
+    );
   }
 
   #ask(hash: string): Promise<Known> {
     const asking = this.#asking.get(hash);
     if (asking !== undefined) return asking;
-    const { vault, world } = this.#options;
+    const { find, world } = this.#options;
     const checkedAt = world.monotonic();
+    const round = this.#asking;
     const asked = (async () => {
-      const key = await findApiKey(internalsOf(vault()).open(), hash);
+      const key = await find(hash);
       const known = { principal: key === null ? null : principalOf(key), checkedAt };
-      this.#known.set(hash, known);
+      if (round === this.#asking) this.#keep(hash, known);
       return known;
-    })().finally(() => this.#asking.delete(hash));
-    this.#asking.set(hash, asked);
+    })().finally(() => round.delete(hash));
+    round.set(hash, asked);
     return asked;
+  }
+
+  #keep(hash: string, known: Known): void {
+    this.#known.delete(hash);
+    this.#strangers.delete(hash);
+    (known.principal === null ? this.#strangers : this.#known).set(hash, known);
   }
 
   #use({ principal }: Known): Principal {

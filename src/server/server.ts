@@ -7,7 +7,8 @@ import type { Meter } from '../base/meter.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Tracer } from '../base/tracer.ts';
 import { systemWorld, type World } from '../base/world.ts';
-import { adoptAdminKey } from '../vault/api-keys.ts';
+import { adoptAdminKey, findApiKey, noteUses } from '../vault/api-keys.ts';
+import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import { startWorkers, type Workers } from '../workers/workers.ts';
@@ -97,7 +98,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const metrics = new Metrics({ world, tenants: options.metricsTenants === true });
   const tracer = await findTracer(options.version ?? '0');
   let workers: Workers | undefined;
-  const access: Access = new Access({ vault: () => holder.get(), world, logger });
+  const access: Access = makeAccess(() => holder.get(), world, logger);
   // Before the vault is open: whoever brings this key while it is not is told so, and not that the key is wrong.
   if (options.adminKey !== undefined) access.admitForeign(options.adminKey.reveal());
   const holder = await VaultHolder.open({
@@ -106,7 +107,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logger,
     onOpen: async (vault) => {
       await takeAdminKey(vault, options.adminKey, logger);
-      if (options.workers !== false) workers = startWorkers(vault);
+      // A server that stops takes on nothing: it would never be finished.
+      if (options.workers !== false && !running.signal.aborted) workers = startWorkers(vault);
     },
   });
   const allowed = { ...serverLimits, ...options.limits };
@@ -132,7 +134,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
-  const notes = Promise.all([noteUses(context, running.signal), context.traffic.watch(running.signal)]);
+  const notes = Promise.all([keepNotingUses(context, running.signal), context.traffic.watch(running.signal)]);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     watch.endConnections();
@@ -158,6 +160,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return { url, stop, lineScrubbed: () => metrics.lineScrubbed(), [Symbol.asyncDispose]: stop };
 }
 
+function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {
+  const opened = (): VaultContext => internalsOf(vault()).open();
+  return new Access({
+    find: async (hash) => findApiKey(opened(), hash),
+    noteUses: async (uses) => noteUses(opened(), uses),
+    world,
+    logger,
+  });
+}
+
 async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: Logger): Promise<void> {
   if (adminKey === undefined) return;
   const outcome = await adoptAdminKey(internalsOf(vault).open(), adminKey.reveal());
@@ -165,7 +177,7 @@ async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: 
   if (outcome === 'not_needed') logger.warn('the admin key file was left alone: there is an admin key already');
 }
 
-async function noteUses({ access, world }: ServerContext, signal: AbortSignal): Promise<void> {
+async function keepNotingUses({ access, world }: ServerContext, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       await world.sleep(limits.apiKeyUseNotedMs, signal, { background: true });
