@@ -56,30 +56,32 @@ export class VaultHolder {
   }
 
   async #try(): Promise<boolean> {
-    const { open, onOpen, logger } = this.#options;
-    let vault: Vault;
     try {
-      vault = await open();
+      this.#vault = await this.#open();
+      return true;
     } catch (error) {
       if (!isGrantryError(error, 'vault_sealed') && !isGrantryError(error, 'storage_unavailable')) throw error;
-      if (error.code !== this.#missing.code || error.message !== this.#missing.message) {
-        logger.error('the vault cannot be opened yet', {
-          code: error.code,
-          detail: error.message,
-          action: error.action,
-        });
-      }
+      this.#say(error);
       this.#missing = error;
       return false;
     }
+  }
+
+  async #open(): Promise<Vault> {
+    const vault = await this.#options.open();
     try {
-      await onOpen(vault);
+      await this.#options.onOpen(vault);
+      return vault;
     } catch (error) {
-      await vault.close();
+      // What went wrong first is what is told.
+      await vault.close().catch(() => {});
       throw error;
     }
-    this.#vault = vault;
-    return true;
+  }
+
+  #say({ code, message, action }: GrantryError): void {
+    if (code === this.#missing.code && message === this.#missing.message) return;
+    this.#options.logger.error('the vault cannot be opened yet', { code, detail: message, action });
   }
 
   async #retry(): Promise<void> {
