@@ -127,6 +127,8 @@ export const providerDefinition = z
         idleSeconds: seconds.nullable().default(null),
         absoluteSeconds: seconds.nullable().default(null),
         livePerUserAndClient: z.number().int().positive().nullable().default(null),
+        /** `account` where revoking one token ends everything that the same account gave to the app. */
+        revocationEnds: z.enum(['token', 'account']).default('token'),
       })
       .prefault({}),
     tokenLimit: z

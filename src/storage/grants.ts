@@ -348,6 +348,36 @@ export async function countGrantsOfApp(db: Kysely<Schema>, app: string): Promise
   return Number(count);
 }
 
+/** Whether a tenant has a grant at a provider by that app; tombstones do not count. */
+export async function hasGrantOfApp(
+  db: Kysely<Schema>,
+  { tenant, provider, app }: { tenant: string; provider: string; app: string | null },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('oauth_tokens')
+    .select('id')
+    .where('client_id', '=', tenant)
+    .where('provider', '=', provider)
+    .$if(app === null, (query) => query.where('app', 'is', null))
+    .$if(app !== null, (query) => query.where('app', '=', app))
+    .where('state', '!=', 'disconnected')
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Whether anybody has a grant at a provider; tombstones do not count. */
+export async function hasGrantAt(db: Kysely<Schema>, provider: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('oauth_tokens')
+    .select('id')
+    .where('provider', '=', provider)
+    .where('state', '!=', 'disconnected')
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** How many grants of a tenant are left, tombstones not counted. */
 export async function countGrantsOfTenant(db: Kysely<Schema>, tenant: string): Promise<number> {
   const { count } = await db

@@ -111,6 +111,20 @@ export async function rescheduleRevocation(
   return numUpdatedRows === 1n;
 }
 
+/** Whether a token waits to be revoked with an app, or at a provider. */
+export async function hasRevocations(
+  db: Kysely<Schema>,
+  of: { column: 'app' | 'provider'; name: string },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('grantry_revocations')
+    .select('id')
+    .where(of.column, '=', of.name)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** How many tokens of a tenant wait to be revoked. */
 export async function countRevocationsOfTenant(db: Kysely<Schema>, tenant: string): Promise<number> {
   const { count } = await db

@@ -9,6 +9,7 @@ import { resolveDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../storage/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../storage/grants.ts';
+import { hasRevocations } from '../storage/revocations.ts';
 import type { AppTable } from '../storage/schema.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './app-secrets.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from './checks.ts';
@@ -99,6 +100,11 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
           action: 'Disconnect them first: without the app they could never be refreshed.',
         },
       );
+    }
+    if (await hasRevocations(tx, { column: 'app', name })) {
+      throw new GrantryError('invalid_request', `Tokens of the app ${name} still wait to be revoked.`, {
+        action: 'Try again later: without the app nobody could revoke them. They wait for a week at most.',
+      });
     }
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
   });

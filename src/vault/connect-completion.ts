@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
-import { type CheckedKey, newRandomText } from '../base/ids.ts';
+import type { CheckedKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import {
@@ -11,7 +11,6 @@ import {
   holdConnectSession,
   listUnclaimedConnectSessions,
 } from '../storage/connect-sessions.ts';
-import { grantsWithRefreshToken } from '../storage/grants.ts';
 import { tenantKeyStands } from '../storage/tenant-keys.ts';
 import { appFor } from './apps.ts';
 import { authorizationOf, type Exchanged, hashText, scopesOf } from './authorize.ts';
@@ -19,7 +18,7 @@ import { checkText } from './checks.ts';
 import { checkSessionId, type GrantedScopes, noSuchSession } from './connect-sessions.ts';
 import { type ChangeTransaction, changing, fingerprinter, type VaultContext } from './context.ts';
 import { failed } from './exchange.ts';
-import { queueRevocation } from './revocations.ts';
+import { queueRevocation, revokesAccount, wouldEndGrant } from './revocations.ts';
 import { assertKeepable, type NewAuthorization, putAuthorization } from './store-tokens.ts';
 import type { Grant } from './types.ts';
 
@@ -27,6 +26,13 @@ import type { Grant } from './types.ts';
 interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {
   readonly accessToken: string | null;
   readonly refreshToken: string | null;
+}
+
+/** Tokens that never became a grant's, and what is needed to have them revoked. */
+interface Discarded {
+  readonly tokens: NewAuthorization;
+  readonly tenantKeys: Parameters<typeof queueRevocation>[3]['tenantKeys'];
+  readonly endsAccount: boolean;
 }
 
 /** How often a tenant's keys may be replaced under a writer before it gives up. */
@@ -46,7 +52,7 @@ export async function completeAtCallback(
 }
 
 /**
- * Puts the tokens of a session aside, sealed, and makes the code that claims them. An existing grant stays as it is.
+ * Puts the tokens of a session aside, sealed, for the code that claims them. An existing grant stays as it is.
  *
  * @throws {GrantryError} `authorization_failed` when the tokens could not be kept, or the session went on without them
  */
@@ -54,10 +60,10 @@ export async function holdForCompletion(
   context: VaultContext,
   session: ConnectSessionRow,
   exchanged: Exchanged,
-): Promise<{ completionCode: string }> {
+  completionCode: string,
+): Promise<void> {
   const authorization = withSession(authorizationOf(exchanged), session);
   await assertKeepable(context, exchanged.key, authorization);
-  const completionCode = newRandomText(context.world);
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(session.client_id, { fresh: true });
     const pending = tenantKeys.seal(place(session.id), pack(authorization));
@@ -74,7 +80,7 @@ export async function holdForCompletion(
       });
       return done ? 'held' : 'gone_on';
     });
-    if (held === 'held') return { completionCode };
+    if (held === 'held') return;
     if (held === 'gone_on') throw goneOn();
   }
   throw new GrantryError('storage_unavailable', "The tenant's keys keep changing.");
@@ -129,12 +135,19 @@ export async function discardUnclaimed(context: VaultContext): Promise<void> {
 export async function discardTokens(context: VaultContext, session: ConnectSessionRow, tokens: NewAuthorization) {
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
-  const tenantKeys = await context.keys.pin(session.client_id, { fresh: true });
-  await changing(context, async (change) => {
-    const key = { tenant: session.client_id, wrapped: tenantKeys.sealingKey };
-    if (!(await tenantKeyStands(change.tx, context.store.kind, key))) return;
-    await queue(context, change, session, tokens, tenantKeys);
-  });
+  const endsAccount = await revokesAccount(context, session.provider);
+  const tenant = session.client_id;
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const tenantKeys = await context.keys.pin(tenant, { fresh: true });
+    const queued = await changing(context, async (change) => {
+      const key = { tenant, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(change.tx, context.store.kind, key))) return false;
+      await queue(context, change, session, { tokens, tenantKeys, endsAccount });
+      return true;
+    });
+    if (queued) return;
+  }
+  context.logger.warn('tokens are shredded without being revoked', { tenant, provider: session.provider });
 }
 
 function assertWaiting(row: ConnectSessionRow, code: string, nowMs: number): void {
@@ -165,9 +178,10 @@ async function discard(context: VaultContext, row: ConnectSessionRow, error: str
     return null;
   });
   const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
+  const endsAccount = await revokesAccount(context, row.provider);
   await changing(context, async (change) => {
     if (!(await failConnectSession(change.tx, { tenant: row.client_id, id: row.id, error }))) return;
-    if (tokens !== null) await queue(context, change, row, tokens, tenantKeys);
+    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount });
   });
   context.logger.info('a connect session ended without a grant', { tenant: row.client_id, session: row.id, error });
 }
@@ -176,14 +190,13 @@ async function queue(
   context: VaultContext,
   change: ChangeTransaction,
   session: ConnectSessionRow,
-  { refreshToken, app, metadata }: NewAuthorization,
-  tenantKeys: Parameters<typeof queueRevocation>[3]['tenantKeys'],
+  { tokens, tenantKeys, endsAccount }: Discarded,
 ): Promise<void> {
+  const { refreshToken, app, metadata } = tokens;
   if (refreshToken === null) return;
-  const fingerprint = (await fingerprinter(context))(refreshToken);
-  // Some providers give the same token again: revoking it would end the grant that has it.
-  if ((await grantsWithRefreshToken(change.tx, fingerprint)).length > 0) return;
   const { client_id, provider, account } = session;
+  const fingerprint = (await fingerprinter(context))(refreshToken);
+  if (await wouldEndGrant(change.tx, { tenant: client_id, provider, app, fingerprint, endsAccount })) return;
   const subject = { id: null, client_id, provider, account, app, metadata: JSON.stringify(metadata) };
   await queueRevocation(context, change, subject, { refreshToken, tenantKeys });
 }

@@ -2,7 +2,9 @@ import { GrantryError, isGrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/apps.ts';
+import { hasGrantAt } from '../storage/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/providers.ts';
+import { hasRevocations } from '../storage/revocations.ts';
 import type { Store } from '../storage/store.ts';
 
 /** How long a stored definition is used before the database is asked again. */
@@ -107,7 +109,14 @@ export class ProviderCatalogue {
     return { definition, created };
   }
 
-  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app is registered there */
+  /** Whether secrets or tokens are kept that would be sent to this provider. */
+  async isInUse(id: string): Promise<boolean> {
+    const { db } = this.#store;
+    if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
+    return hasRevocations(db, { column: 'provider', name: id });
+  }
+
+  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app or a grant is there */
   async remove(id: string): Promise<void> {
     const apps = await listAppsOfProvider(this.#store.db, id);
     const isOnly = (await builtIn(id)) === null && (await findProvider(this.#store.db, id)) !== undefined;
@@ -115,6 +124,11 @@ export class ProviderCatalogue {
       const names = apps.map((app) => app.name).join(', ');
       throw new GrantryError('invalid_request', `Apps are registered at ${id}: ${names}.`, {
         action: 'Remove them first: without the definition none of their grants could be refreshed.',
+      });
+    }
+    if (isOnly && (await this.isInUse(id))) {
+      throw new GrantryError('invalid_request', `There are grants at ${id}, or tokens that wait to be revoked there.`, {
+        action: 'Disconnect them first: without the definition none of them could be refreshed or revoked.',
       });
     }
     const removed = await deleteProvider(this.#store.db, id);

@@ -5,7 +5,7 @@ import { NotSentError } from '../base/world.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../oauth/revoke.ts';
 import { grantDc } from '../providers/data-centre.ts';
-import { type GrantRow, grantsWithRefreshToken, metadataOf } from '../storage/grants.ts';
+import { type GrantRow, grantsWithRefreshToken, hasGrantOfApp, metadataOf } from '../storage/grants.ts';
 import {
   claimDueRevocations,
   claimRevocationsOfGrant,
@@ -79,12 +79,30 @@ export async function revokeDue(context: VaultContext, limit = 10): Promise<numb
   return due.length;
 }
 
-/** A token that waited here may have become a grant again meanwhile: then it lives, and revoking it would end that grant. */
+/** Whether revoking one token of a provider ends whatever else the same account gave to the app. */
+export async function revokesAccount(context: VaultContext, provider: string): Promise<boolean> {
+  return (await context.providers.get(provider))?.refreshToken.revocationEnds === 'account';
+}
+
+/**
+ * Whether to revoke a token would end a grant that lives: some providers give the same token again, and some end with one
+ * token whatever its account gave to the app.
+ */
+export async function wouldEndGrant(
+  db: VaultContext['store']['db'],
+  token: { tenant: string; provider: string; app: string | null; fingerprint: string; endsAccount: boolean },
+): Promise<boolean> {
+  if ((await grantsWithRefreshToken(db, token.fingerprint)).length > 0) return true;
+  return token.endsAccount && (await hasGrantOfApp(db, token));
+}
+
+/** A token that waited here may have become a grant again meanwhile, or another one that would end with it. */
 async function dropIfInUse(context: VaultContext, entry: RevocationRow): Promise<boolean> {
-  const { client_id: tenant, id, provider, token_fingerprint: fingerprint } = entry;
-  if ((await grantsWithRefreshToken(context.store.db, fingerprint)).length === 0) return false;
+  const { client_id: tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
+  const endsAccount = await revokesAccount(context, provider);
+  if (!(await wouldEndGrant(context.store.db, { tenant, provider, app, fingerprint, endsAccount }))) return false;
   await deleteRevocation(context.store.db, { tenant, id });
-  context.logger.warn('a token was not revoked: a grant holds it again', { tenant, provider });
+  context.logger.warn('a token was not revoked: a living grant would have ended with it', { tenant, provider });
   return true;
 }
 

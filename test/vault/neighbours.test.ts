@@ -109,6 +109,19 @@ describe('an operator', () => {
     await vault.providers.remove('mine');
   });
 
+  it('cannot remove a provider at which there is a grant without an app', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open({ providers: [] });
+    await vault.providers.put({ ...bench.simulator.definition('strict'), id: 'mine' });
+    await vault.apps.put('mine', { provider: 'mine', clientId: 'x', clientSecret: 'y' });
+    await vault.storeTokens({ tenant: 'acme', provider: 'mine' }, { refreshToken: 'a-refresh-token' });
+    // As a token manager leaves it that knows no apps.
+    await bench.judge.db.updateTable('oauth_tokens').set({ app: null }).execute();
+    await vault.apps.remove('mine');
+    expect(await codeOf(vault.providers.remove('mine'))).toBe('invalid_request');
+    expect(await vault.providers.get('mine')).not.toBeNull();
+  });
+
   it('cannot empty an app of its secrets by a list that holds none', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();

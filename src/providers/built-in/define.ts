@@ -27,6 +27,7 @@ export function define(input: ProviderDefinitionInput): ProviderDefinition {
       idleSeconds: input.refreshToken?.idleSeconds ?? null,
       absoluteSeconds: input.refreshToken?.absoluteSeconds ?? null,
       livePerUserAndClient: input.refreshToken?.livePerUserAndClient ?? null,
+      revocationEnds: input.refreshToken?.revocationEnds ?? 'token',
     },
     errors: input.errors ?? [],
     api: {

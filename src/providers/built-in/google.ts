@@ -22,7 +22,12 @@ export function google(): ProviderDefinition {
     },
     // A refresh token comes with an offline consent only, and again only when the consent is asked for again.
     authorizationParameters: { access_type: 'offline', prompt: 'consent' },
-    refreshToken: { rotation: 'none', idleSeconds: 15_552_000, livePerUserAndClient: 100 },
+    refreshToken: {
+      rotation: 'none',
+      idleSeconds: 15_552_000,
+      livePerUserAndClient: 100,
+      revocationEnds: 'account',
+    },
     errors: [
       { error: 'redirect_uri_mismatch', class: 'client_refused' },
       { error: 'deleted_client', class: 'client_refused' },

@@ -73,7 +73,7 @@ export const providerRoutes: readonly Route[] = [
     {
       method: 'delete',
       path,
-      summary: 'Remove a custom provider at which no app is registered',
+      summary: 'Remove a custom provider at which there is no app and no grant',
       tag,
       action: 'operate',
       params,
@@ -89,11 +89,10 @@ export const providerRoutes: readonly Route[] = [
 /** Secrets and tokens of the apps there would go to the new hosts: an administrator decides that. */
 async function mayMove(context: ServerContext, principal: Principal, next: ProviderDefinition): Promise<void> {
   if (principal.role === 'admin') return;
-  const apps = await context.vault().apps.list();
-  if (apps.every((app) => app.provider !== next.id)) return;
+  if (!(await vaultContext(context).providers.isInUse(next.id))) return;
   const old = await context.vault().providers.get(next.id);
   if (old !== null && isDeepStrictEqual(placesOf(old), placesOf(next))) return;
-  throw new GrantryError('forbidden', `Apps are registered at ${next.id}: only an admin key may change where it is.`);
+  throw new GrantryError('forbidden', `${next.id} has apps or grants: only an admin key may change where it is.`);
 }
 
 /** Everything of a definition that says where secrets and tokens are sent. */
