@@ -1,5 +1,5 @@
 import { isGrantryError } from '../base/errors.ts';
-import type { CheckedKey } from '../base/ids.ts';
+import { type CheckedKey, newRandomText } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { type AuthorizationCallback, readCallback } from '../oauth/callback.ts';
 import { findApp } from '../storage/apps.ts';
@@ -212,23 +212,72 @@ async function finish(
   const { row, callback, trusted } = flow;
   const returnTo = await standingReturnTo(context, session);
   const described = { ...describeConnectSession(session, await context.store.nowMs()), returnTo };
+  const completionCode = newRandomText(context.world);
+  const done: ConnectOutcome =
+    session.return_to === null
+      ? { kind: 'completed', session: described }
+      : { kind: 'pending', session: described, completionCode };
   let exchanged: Exchanged | null = null;
   try {
     if (returnTo !== session.return_to) throw failed("The session's return_to is no longer on the app's list.");
     exchanged = await redeemCallback(context, row, callback, trusted);
-    if (session.return_to !== null) {
-      return { kind: 'pending', session: described, ...(await holdForCompletion(context, session, exchanged)) };
-    }
-    await completeAtCallback(context, session, exchanged);
-    return { kind: 'completed', session: described };
+    await keep(context, session, exchanged, completionCode);
+    return done;
   } catch (thrown) {
-    if (exchanged !== null) await discardTokens(context, session, authorizationOf(exchanged));
+    if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
     const error = callback.error === null ? thrown.code : shownError(callback.error);
     await returnConnectSession(context.store.db, { tenant: session.client_id, id: session.id, error });
     context.logger.info('a connect session came back without a grant', { tenant: session.client_id, error });
     return { kind: 'ended', session: described, error };
   }
+}
+
+/** The code is spent and the tokens are nowhere else: a database that is away for a moment is waited for. */
+async function keep(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  exchanged: Exchanged,
+  completionCode: string,
+): Promise<void> {
+  const { world } = context;
+  const until = world.monotonic() + limits.connectKeepMs;
+  for (;;) {
+    try {
+      if (session.return_to === null) await completeAtCallback(context, session, exchanged);
+      else await holdForCompletion(context, session, exchanged, completionCode);
+      return;
+    } catch (error) {
+      if (!isGrantryError(error, 'storage_unavailable') || world.monotonic() >= until) throw error;
+      await world.sleep(limits.connectKeepPauseMs);
+    }
+  }
+}
+
+/** The database may have kept the tokens without being able to say so; if not, they are to be revoked. */
+async function isKeptOrDiscarded(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  exchanged: Exchanged,
+  completionCode: string,
+): Promise<boolean> {
+  try {
+    if (await isKept(context, session, completionCode)) return true;
+    await discardTokens(context, session, authorizationOf(exchanged));
+    return false;
+  } catch (error) {
+    const { client_id: tenant, provider } = session;
+    context.logger.error('tokens of a new connection could not be kept, nor revoked', { tenant, provider });
+    throw error;
+  }
+}
+
+/** Whether a session ended as this callback wanted it to. */
+async function isKept(context: VaultContext, session: ConnectSessionRow, completionCode: string): Promise<boolean> {
+  const row = await findConnectSession(context.store.db, session.id);
+  if (session.return_to === null) return row?.state === 'completed';
+  const hash = row?.completion_hash ?? null;
+  return hash !== null && (row?.state === 'pending' || row?.state === 'completed') && sameHash(hash, completionCode);
 }
 
 /** The list may have been shortened since the link was made: nobody is sent to an address that is no longer on it. */

@@ -43,7 +43,7 @@ const pages: Record<string, Page> = {
   'an old form': stalePage('/connect/link').page,
   declined: endedPage('access_denied', 'Zoho CRM').page,
   'another browser': refusalPage('state_of_another_browser').page,
-  trouble: troublePage(new GrantryError('storage_unavailable', 'Away.'), 503).page,
+  trouble: troublePage(new GrantryError('storage_unavailable', 'Away.'), 503, { cameBack: true }).page,
 };
 
 let browser: Browser;

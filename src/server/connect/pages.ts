@@ -177,13 +177,16 @@ export function endedPage(error: string, providerName: string): StatusPage {
   );
 }
 
-/** Something of ours is in the way. */
-export function troublePage(error: GrantryError, status: number): StatusPage {
+/** Something of ours is in the way. On the way back the provider's answer was used up by then. */
+export function troublePage(error: GrantryError, status: number, options: { cameBack: boolean }): StatusPage {
   if (error.retryable || status === 503) {
+    const text = options.cameBack
+      ? 'The access could not be kept, so nothing is connected.'
+      : 'Nothing has happened yet.';
     return bad(
       status,
       'Not available at the moment',
-      'Nothing was lost. Wait a minute, then open the link that you were given once more.',
+      `${text} Wait a minute, then open the link that you were given once more.`,
     );
   }
   return bad(

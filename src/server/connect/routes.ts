@@ -19,7 +19,7 @@ const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
 
 /** What a person's browser sees: the page of a link, the way to the provider and back, and how it ended. */
 export function mountConnect(app: Hono, context: ServerContext): void {
-  const answer = async (run: () => Promise<Response>): Promise<Response> => {
+  const answer = async (run: () => Promise<Response>, cameBack = false): Promise<Response> => {
     try {
       return await run();
     } catch (thrown) {
@@ -27,13 +27,15 @@ export function mountConnect(app: Hono, context: ServerContext): void {
       const { status } = errorCodes[error.code];
       const retryAfter = retryAfterSeconds(error);
       const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
-      return show(context, troublePage(error, status), headers);
+      return show(context, troublePage(error, status, { cameBack }), headers);
     }
   };
   app.get('/connect/:token', ({ req }) => answer(() => openLink(context, req.param('token'), req.raw)));
   app.post('/connect/:token', ({ req }) => answer(() => pressButton(context, req.param('token'), req.raw)));
   app.get('/connect/sessions/:id', ({ req }) => answer(() => showSession(context, req.param('id'), req.raw)));
-  app.get('/oauth/callback/:context', ({ req }) => answer(() => comeBack(context, req.param('context'), req.raw)));
+  app.get('/oauth/callback/:context', ({ req }) =>
+    answer(() => comeBack(context, req.param('context'), req.raw), true),
+  );
 }
 
 /** Starts nothing: what opens links before people do would use them up. */
