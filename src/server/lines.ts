@@ -1,18 +1,30 @@
 import { GrantryError } from '../base/errors.ts';
+import type { World } from '../base/world.ts';
 
 /** One line of a body: its text, or too long to be read. */
 export type Line =
   | { readonly number: number; readonly text: string }
   | { readonly number: number; readonly tooLong: true };
 
+/** Left out, the sender may take any time. */
+interface Patience {
+  /** How long nothing may come while something is wanted, in milliseconds. */
+  readonly idleMs: number;
+  readonly world: World;
+}
+
 /** Splits a body into its lines as it arrives; no line is held that is longer than the limit. Empty lines are left out. */
-export async function* linesOf(body: ReadableStream<Uint8Array> | null, bytesMax: number): AsyncGenerator<Line> {
+export async function* linesOf(
+  body: ReadableStream<Uint8Array> | null,
+  bytesMax: number,
+  patience?: Patience,
+): AsyncGenerator<Line> {
   if (body === null) return;
   const decoder = new TextDecoder();
   let rest = '';
   let skipping = false;
   let number = 1;
-  for await (const chunk of chunksOf(body)) {
+  for await (const chunk of chunksOf(body, patience)) {
     const pieces = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = pieces.pop() ?? '';
     for (const piece of pieces) {
@@ -31,18 +43,36 @@ export async function* linesOf(body: ReadableStream<Uint8Array> | null, bytesMax
   else if (rest.trim() !== '') yield { number, text: rest };
 }
 
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* chunksOf(body: ReadableStream<Uint8Array>, patience: Patience | undefined): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await inTime(reader.read(), patience);
       if (done) return;
       yield value;
     }
   } catch (error) {
+    if (error instanceof GrantryError) throw error;
     throw new GrantryError('invalid_request', 'The body did not arrive whole.', { cause: error });
   } finally {
     // Nobody reads on: the client is told by the connection.
     await reader.cancel().catch(() => {});
+  }
+}
+
+async function inTime<T>(read: Promise<T>, patience: Patience | undefined): Promise<T> {
+  if (patience === undefined) return read;
+  const { world, idleMs } = patience;
+  const enough = new AbortController();
+  const late = world.sleep(idleMs, enough.signal, { background: true }).then(
+    () => 'late' as const,
+    () => 'over' as const,
+  );
+  try {
+    const first = await Promise.race([read, late]);
+    if (first !== 'late' && first !== 'over') return first;
+    throw new GrantryError('invalid_request', 'The body took too long to arrive.');
+  } finally {
+    enough.abort(new Error('it arrived'));
   }
 }

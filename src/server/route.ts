@@ -96,9 +96,13 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
       authorize(principal, route.action, request.req.param());
       const leave = admit(context.traffic, route.action, request.req.param('tenant') ?? `key ${principal.id}`);
       try {
-        return responseOf(await route.handle(context, principal, request));
-      } finally {
+        const response = responseOf(await route.handle(context, principal, request));
+        if (route.streamed !== undefined && response.body !== null) return whenRead(response, response.body, leave);
         leave();
+        return response;
+      } catch (error) {
+        leave();
+        throw error;
       }
     });
   }
@@ -109,6 +113,29 @@ function admit(traffic: ServerContext['traffic'], action: Action, tenant: string
   if (action !== 'read_token') return traffic.enter(tenant);
   if (traffic.isPressed) traffic.assertFair(tenant);
   return () => {};
+}
+
+/** A request whose answer is still being made is under way until the last of it was taken, or nobody wants it. */
+function whenRead(response: Response, body: ReadableStream<Uint8Array>, leave: () => void): Response {
+  const reader = body.getReader();
+  const watched = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return controller.enqueue(value);
+        leave();
+        controller.close();
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+    cancel: async (reason) => {
+      leave();
+      await reader.cancel(reason);
+    },
+  });
+  return new Response(watched, response);
 }
 
 export function responseOf(answer: Answer | Response): Response {

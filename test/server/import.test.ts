@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../src/base/limits.ts';
 import { databaseKinds } from '../vault/bench.ts';
 import { makeServerBench, type ServerBench } from './bench.ts';
 
@@ -25,6 +26,30 @@ const line = (tenant: string, more: object = {}): object => ({
   app: 'strict',
   refresh_token: `token-of-${tenant}`,
   ...more,
+});
+
+/** A body of which one line comes, and then nothing. */
+function stalled(): ReadableStream<Uint8Array> {
+  const first = new TextEncoder().encode(`${JSON.stringify(line('acme'))}\n`);
+  return new ReadableStream({ start: (controller) => controller.enqueue(first) });
+}
+
+it('a sender that stops sending is told so, and counts as under way until then', async () => {
+  await using server = await makeServerBench();
+  await server.bench.addApp(server.vault, 'strict');
+  const headers = { authorization: `Bearer ${await server.keyOf('operator')}`, 'content-type': 'application/x-ndjson' };
+  const response = await fetch(`${server.url}/v1/import`, { method: 'POST', headers, body: stalled(), duplex: 'half' });
+  const text = response.text();
+  await expect.poll(() => server.vault.grants.get({ tenant: 'acme', provider: 'strict' })).not.toBeNull();
+  await server.bench.jump(limits.importIdleMs + 1_000);
+  const results = (await text)
+    .trim()
+    .split('\n')
+    .map((each): Result => JSON.parse(each));
+  expect(results.map(({ line: number, status, code }) => [number, status, code])).toEqual([
+    [1, 201, undefined],
+    [0, 400, 'invalid_request'],
+  ]);
 });
 
 describe.each(databaseKinds)('POST /v1/import on %s', (kind) => {

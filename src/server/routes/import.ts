@@ -53,7 +53,10 @@ export const importRoutes: readonly Route[] = [
       }
       // Asked for now, so that a sealed vault is one error and not one per line.
       context.vault();
-      const results = importLines(context, linesOf(request.body, limits.importLineBytesMax));
+      const results = importLines(
+        context,
+        linesOf(request.body, limits.importLineBytesMax, { idleMs: limits.importIdleMs, world: context.world }),
+      );
       return new Response(streamOf(results), {
         headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
       });
