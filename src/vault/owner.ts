@@ -24,6 +24,8 @@ export function registerOwner(world: World): Owner {
   const birth = start === '' ? '' : `:${place}:${start}`;
   const owner = { id: `${hostname()}:${process.pid}:${nonce}${birth}`, host: hostname(), pid: process.pid };
   ownersHere.add(owner.id);
+  // The same dice throw the same names again, and this one lives.
+  retiredHere.delete(owner.id);
   return owner;
 }
 

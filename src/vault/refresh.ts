@@ -10,6 +10,7 @@ import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
+import { isKnownDead } from './owner.ts';
 import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
 import { heldBack, noSuchGrant, stopping } from './refusals.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
@@ -47,6 +48,7 @@ export async function refreshGrant(
   { trial, wait = {} }: { trial?: ClientTrial | undefined; wait?: LeaseWait } = {},
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
+  let waited = false;
   for (;;) {
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
@@ -56,6 +58,16 @@ export async function refreshGrant(
     const stands = held !== undefined && (trial === undefined || held.code !== 'provider_misconfigured');
     if (stands) throw held;
 
+    // A lease that is seen is waited for at once: whoever prepares a refresh that somebody else sends takes his processor
+    // and his database. Whether it still holds is found out by waiting, once; after that the claim decides. What a
+    // dead one left behind is looked for.
+    if (!waited && row.lease_owner !== null && !isKnownDead(row.lease_owner)) {
+      waited = true;
+      await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
+      wait.retryAfterMs = undefined;
+      continue;
+    }
+
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
     // Where an overlap is running out, the breaker's pause could cost the grant.
     const urgent = row.overlap_until !== null;
@@ -63,6 +75,7 @@ export async function refreshGrant(
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;
     if (outcome === 'taken') {
+      waited = true;
       await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
     }
     wait.retryAfterMs = undefined;
