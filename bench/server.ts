@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { withDatabases } from '../scripts/scratch-postgres.ts';
 import { median } from './measure.ts';
 import { type Aim, judge, table } from './report.ts';
+import { benchHanging } from './server/hanging.ts';
 import type { LoadOrder, LoadReport } from './server/load-process.ts';
 import type { ServerOrder, Started, Usage } from './server/server-process.ts';
 
@@ -135,7 +136,7 @@ async function benchTokens(
   const seen = await compare(
     load,
     { name: 'bare node:http', child: bare.child, port: bare.started.port, request },
-    { name: `GET …/token, ${database}`, child: grantry.child, port, request },
+    tokensOf(grantry, `GET …/token, ${database}`),
   );
   bare.child.kill();
   return [
@@ -144,6 +145,10 @@ async function benchTokens(
     // What the change feed and the notes of use ask in the background falls on many reads.
     { what: `tokens, ${database}: statements per read`, value: seen.queries, most: 0.01 },
   ];
+}
+
+function tokensOf({ child, started: { port, key } }: { child: ChildProcess; started: Started }, name: string) {
+  return { name, child, port, request: get(tokenPath, key) };
 }
 
 async function benchProxy(
@@ -224,6 +229,7 @@ try {
     const database = given === 'sqlite' ? `sqlite:${home}/grantry.db` : given;
     const grantry = await startChild({ role: 'grantry', home, database, api });
     aims.push(...(await benchTokens(load, grantry, name)));
+    aims.push(...(await benchHanging(grantry.started, (ms) => measure(load, tokensOf(grantry, name), ms), name)));
     if (name === 'sqlite') aims.push(...(await benchProxy(load, grantry, api)), ...(await benchStreams(grantry)));
     grantry.child.kill('SIGINT');
   });

@@ -13,6 +13,12 @@ export type ServerOrder =
   | { readonly role: 'pass'; readonly api: string }
   | { readonly role: 'api' };
 
+/** Grants at the provider that hangs, and grants at the quick one that are refreshed once each. */
+export const crowd = { hanging: 100, fresh: 800 } as const;
+
+/** How long the provider that hangs takes. */
+const hangMs = 40_000;
+
 export interface Started {
   readonly port: number;
   /** Of a key that reads tokens and uses the proxy. */
@@ -85,11 +91,12 @@ async function startGrantry({
     refreshToken: { rotation: 'none' as const },
     api: { hosts: [origin] },
   };
+  const hanging = { ...definition, id: 'hanging', endpoints: { token: `${origin}/hang` } };
   const vault = await openVault({
     home,
     database,
     rootKey: `file:${home}/root.key`,
-    providers: [definition],
+    providers: [definition, hanging],
     unsafeAllowLoopbackProviders: 'the API of the bench is on this machine',
   });
   const server = await startServer({
@@ -108,7 +115,19 @@ async function startGrantry({
       scopes: ['read'],
     },
   );
-  const { key } = await vault.keys.create('bench', { role: 'reader', tenants: ['acme'] });
+  await vault.apps.put('hanging', { provider: 'hanging', clientId: 'client', clientSecret: 'a-client-secret' });
+  const tenants = ['acme'];
+  for (const [name, app, count] of [
+    ['hanging', 'hanging', crowd.hanging],
+    ['fresh', 'bench', crowd.fresh],
+  ] as const) {
+    for (let index = 0; index < count; index += 1) {
+      const tenant = `${name}-${index}`;
+      tenants.push(tenant);
+      await vault.storeTokens({ tenant, provider: app }, { app, refreshToken: `refresh-token-of-${tenant}` });
+    }
+  }
+  const { key } = await vault.keys.create('bench', { role: 'reader', tenants });
   return { port: Number(new URL(server.url).port), key: key.reveal() };
 }
 
@@ -135,7 +154,10 @@ function passThrough(origin: string): http.Server {
   });
 }
 
-/** `/small` answers as an API does; `/large?N` sends N MiB; anything posted is swallowed. */
+/**
+ * `/small` answers as an API does; `/large?N` sends N MiB; `/token` and, after a long while, `/hang` give tokens; anything
+ * else that is posted is swallowed.
+ */
 function api(): http.Server {
   const small = JSON.stringify({ data: [{ id: '1', Last_Name: 'x'.repeat(900) }] });
   const chunk = Buffer.alloc(1_048_576, 'x');
@@ -143,7 +165,11 @@ function api(): http.Server {
     if (request.method === 'POST') {
       let bytes = 0;
       request.on('data', (part: Buffer) => (bytes += part.length));
-      request.on('end', () => response.end(String(bytes)));
+      request.on('end', () => {
+        if (request.url === '/token') giveTokens(response);
+        else if (request.url === '/hang') setTimeout(() => giveTokens(response), hangMs);
+        else response.end(String(bytes));
+      });
       return;
     }
     const mebibytes = Number(/large\?(\d+)/.exec(request.url ?? '')?.[1] ?? 0);
@@ -164,6 +190,11 @@ function api(): http.Server {
     };
     more();
   });
+}
+
+function giveTokens(response: http.ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ access_token: `1000.${'b'.repeat(64)}`, token_type: 'Bearer', expires_in: 3_600 }));
 }
 
 async function listen(server: http.Server): Promise<Started> {
