@@ -6,9 +6,7 @@
 import { createSecretKey } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { inspect } from 'node:util';
-import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../scripts/free-port.ts';
 import { openRecord } from '../../src/crypto/record.ts';
@@ -16,6 +14,7 @@ import { openVault } from '../../src/index.ts';
 import { type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run, type RunOptions } from '../cli/grantry.ts';
 import { scratchDatabase } from '../postgres.ts';
+import { currentLog, postgresFiles, type Tables, tables } from './database.ts';
 import { Needles, type SecretKind } from './needles.ts';
 import { writeTelemetry } from './telemetry.ts';
 import { readAlong } from './wire.ts';
@@ -29,6 +28,8 @@ const returnTo = 'http://127.0.0.1:9/back';
 const allowed: readonly string[] = [
   'API key in POST /v1/keys',
   'access token in GET /v1/tenants/acme/grants/strict/token',
+  // The provider's own answer, which repeats what the caller asked for.
+  'access token in GET a proxied path that is a secret',
   'access token in POST /oauth2/token',
   'access token in POST /v1/tenants/acme/grants/strict/token',
   'access token in stdout of grantry token',
@@ -83,6 +84,8 @@ class CanaryRun implements AsyncDisposable {
   readonly #env: Readonly<Record<string, string>>;
   /** What came out, by the name of the place where it did. */
   readonly #sinks: { readonly sink: string; readonly content: string }[] = [];
+  /** The part of PostgreSQL's log that was written when the run began. */
+  #firstLog = '';
   #kill: (signal: NodeJS.Signals) => void = () => {};
   #pid = 0;
   #served: Promise<Run> = Promise.reject(new Error('not started'));
@@ -105,6 +108,7 @@ class CanaryRun implements AsyncDisposable {
     const home = await Home.make();
     const run = new CanaryRun(needles, home, await freePort(), database);
     writeFileSync(join(home.path, 'admin.key'), adminKey);
+    if (database !== undefined) run.#firstLog = await currentLog(database);
     const telemetry = writeTelemetry(join(run.#place, 'telemetry.mjs'), join(run.#place, 'spans.txt'));
     let log = '';
     run.#served = home.run(['serve', '--port', String(run.#port)], {
@@ -156,6 +160,21 @@ class CanaryRun implements AsyncDisposable {
     await this.#ask('POST', `${path}/token`, { rejected_generation: body['generation'] });
     for (const each of [path, '/v1/grants', '/v1/grants?tenant=acme']) await this.#ask('GET', each);
     await this.#ask('POST', `${path}/health`);
+    await this.#useProxy();
+  }
+
+  /** Through the proxy the token goes out, and comes back with nothing: also where it is refused and replaced on the way. */
+  async #useProxy(): Promise<void> {
+    const proxy = '/v1/proxy/acme/strict';
+    expect((await this.#ask('GET', `${proxy}/api/organization`)).status).toBe(200);
+    const { body } = await this.#ask('GET', '/v1/tenants/acme/grants/strict/token');
+    simulator.killAccessToken(String(body['access_token']));
+    expect((await this.#ask('GET', `${proxy}/api/organization`)).status).toBe(200);
+    const echo = { authorization: `Bearer ${String(body['access_token'])}`, 'x-echo': String(body['access_token']) };
+    await this.#send('GET', `${proxy}/nowhere`, { as: 'GET the proxy with a header of its own', headers: echo });
+    await this.#send('GET', `${proxy}/${String(body['access_token'])}`, { as: 'GET a proxied path that is a secret' });
+    await this.#ask('POST', `${proxy}/api/organization`, { access_token: body['access_token'] });
+    await this.#ask('GET', '/v1/proxy/acme/nobody/api/organization');
   }
 
   /** As a browser would: the link, its button, the provider, the callback, and the application's own request. */
@@ -305,6 +324,11 @@ class CanaryRun implements AsyncDisposable {
   async sweep(): Promise<void> {
     for (const { sink, content } of this.#sinks) this.#needles.search(sink, content);
     this.#needles.search('the tables', JSON.stringify(await tables(this.database)));
+    if (!this.database.startsWith('sqlite:')) {
+      for (const { name, content } of await postgresFiles(this.database, this.#firstLog)) {
+        this.#needles.search(name, content);
+      }
+    }
     const home = join(this.#home.path, 'home');
     for (const name of readdirSync(home).filter((each) => each !== 'root.key' && each !== 'spool')) {
       this.#needles.search(`home/${name}`, readFileSync(join(home, name)));
@@ -393,27 +417,4 @@ interface Sent {
   readonly headers: Headers;
   readonly text: string;
   readonly body: Readonly<Record<string, unknown>>;
-}
-
-type Tables = Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>>;
-
-/** All rows of all tables, as a dump has them. */
-async function tables(database: string): Promise<Tables> {
-  if (database.startsWith('sqlite:')) {
-    const file = new DatabaseSync(database.slice('sqlite:'.length));
-    const names = file.prepare("select name from sqlite_master where type = 'table'").all();
-    return Object.fromEntries(names.map(({ name }) => [name, file.prepare(`select * from "${String(name)}"`).all()]));
-  }
-  const client = new Client({ connectionString: database });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ name: string }>(
-      "select table_name as name from information_schema.tables where table_schema = 'public'",
-    );
-    const found: [string, Record<string, unknown>[]][] = [];
-    for (const { name } of rows) found.push([name, (await client.query(`select * from "${name}"`)).rows]);
-    return Object.fromEntries(found);
-  } finally {
-    await client.end();
-  }
 }
