@@ -6,6 +6,10 @@ import { fuzz } from './fuzz/fuzz.ts';
 
 const count = Number(process.argv[2] ?? 100_000);
 const seed = Number(process.argv[3] ?? (Math.random() * 2 ** 31) | 0);
+if (!Number.isSafeInteger(count) || count < 1 || !Number.isSafeInteger(seed)) {
+  process.stderr.write('npm run fuzz [COUNT] [SEED]: both are whole numbers.\n');
+  process.exit(2);
+}
 process.stdout.write(`seed ${seed}\n`);
 const report = await fuzz({
   count,
