@@ -177,6 +177,7 @@ export const limits = {
   requestHeadersMax: 100,
   requestBodyBytesMax: 262_144,
   requestJsonDepthMax: 32,
+  requestJsonMembersMax: 4_096,
   /** One line of an import. */
   importLineBytesMax: 65_536,
   /** How long a server waits for the next bytes of an import, in milliseconds. */

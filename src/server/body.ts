@@ -46,6 +46,9 @@ export function parseJson(text: string): unknown {
   if (depthOf(value, limits.requestJsonDepthMax) > limits.requestJsonDepthMax) {
     throw new GrantryError('invalid_request', `The JSON is nested deeper than ${limits.requestJsonDepthMax} levels.`);
   }
+  if (membersOf(value) > limits.requestJsonMembersMax) {
+    throw new GrantryError('invalid_request', `The JSON has more than ${limits.requestJsonMembersMax} members.`);
+  }
   return value;
 }
 
@@ -96,6 +99,13 @@ function depthOf(value: unknown, most: number): number {
   let deepest = 0;
   for (const child of Object.values(value)) deepest = Math.max(deepest, depthOf(child, most - 1));
   return deepest + 1;
+}
+
+/** Of all objects and arrays in it, of which the depth is known to be bounded. */
+function membersOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const children = Object.values(value);
+  return children.reduce((sum: number, child) => sum + membersOf(child), children.length);
 }
 
 function tooLarge(): GrantryError {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -106,6 +107,21 @@ describe('a request at its limit passes, one above it is told why', () => {
   });
 });
 
+it('JSON: 4,096 members', async () => {
+  const server = await makeServer();
+  for (const [members, words] of [
+    [4_095, 'it must be string'],
+    [4_096, 'it must be string'],
+    [4_097, 'more than 4096 members'],
+  ] as const) {
+    // The list itself is one.
+    const body = JSON.stringify({ name: Array.from({ length: members - 1 }, () => 1) });
+    const answer = await server.call('POST', '/v1/keys', { body, headers: { 'content-type': 'application/json' } });
+    expect([members, answer.status]).toEqual([members, 400]);
+    expect(answer.body.detail).toContain(words);
+  }
+});
+
 describe('a client that takes its time', () => {
   it('with its headers is told 408 or cut off', async () => {
     const { url } = await makeServer({ server: { limits: { headersMs: 300 } } });
@@ -132,16 +148,26 @@ describe('a client that takes its time', () => {
     expect(answer.text).toContain('application/problem+json');
   });
 
-  it('leaves others alone: a thousand slow ones cost nobody a token', async () => {
+  it('leaves others alone: two thousand slow ones cost nobody a token', async () => {
     const server = await makeServer();
     await server.bench.connect(server.vault, { expiresIn: 3_600 });
-    const sockets = Array.from({ length: 1_000 }, () => {
-      const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
+    const port = Number(new URL(server.url).port);
+    const sockets = Array.from({ length: 2_000 }, (_, index) => {
+      // From several addresses: each may have only so many.
+      const socket = net.connect({ port, host: '127.0.0.1', localAddress: `127.0.0.${2 + (index % 8)}` });
       socket.on('error', () => {});
       socket.write('GET /livez HTTP/1.1\r\nX-Slow: ');
       return socket;
     });
-    for (let i = 0; i < 20; i += 1) expect((await server.call('GET', tokenPath)).status).toBe(200);
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    const waits: number[] = [];
+    for (let i = 0; i < 200; i += 1) {
+      const startedAt = performance.now();
+      expect((await server.call('GET', tokenPath)).status).toBe(200);
+      waits.push(performance.now() - startedAt);
+    }
+    expect(waits.toSorted((one, other) => one - other)[190]).toBeLessThan(250);
+    expect(sockets.filter(({ closed }) => closed).length).toBe(0);
     for (const socket of sockets) socket.destroy();
   });
 });
