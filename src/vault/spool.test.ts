@@ -187,6 +187,27 @@ describe('a reservation', () => {
     for (const slot of slots) await slot.discard();
   });
 
+  it('is swept a part at a time by those who refresh, and does not pile up', async () => {
+    const spool = newSpool();
+    await keep(spool, '{}');
+    for (let index = 0; index < 1_000; index += 1) {
+      const path = join(spool.directory, `old-${index}.saved`);
+      writeFileSync(path, '');
+      utimesSync(path, 1, 1);
+    }
+    const left = (): number => readdirSync(spool.directory).filter((name) => name.startsWith('old-')).length;
+    const seen: number[] = [];
+    for (let index = 0; index < 64 * 24; index += 1) {
+      const before = left();
+      const slot = await spool.reserve(`attempt-${index}`, 60_000);
+      seen.push(before - left());
+      await slot.discard();
+    }
+    // Nobody who waits for a token waits until a whole directory has been looked through.
+    expect(Math.max(...seen)).toBeLessThanOrEqual(128);
+    expect(left()).toBe(0);
+  });
+
   it('counts as an answer in the turn that keeps it, flushed or not: its process may be killed while it waits', async () => {
     const spool = newSpool();
     const slot = await spool.reserve('an-attempt');

@@ -13,6 +13,9 @@ import type { Owner } from './owner.ts';
 const reservedBytes = 16_384;
 
 const reservationsPerSweep = 64;
+const sweptAtOnce = 32;
+/** Multiples of it, without their whole part, come close to every fraction in turn. */
+const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
 const spoolHead = z.strictObject({
   version: z.literal(1),
@@ -85,7 +88,11 @@ export class Spool {
    */
   async reserve(name: string, sweepBefore?: number): Promise<SpoolSlot> {
     this.#reservations += 1;
-    if (sweepBefore !== undefined && this.#reservations % reservationsPerSweep === 0) await this.sweep(sweepBefore);
+    if (sweepBefore !== undefined && this.#reservations % reservationsPerSweep === 0) {
+      // A part: a caller waits for this. Twice what has come since, and each time elsewhere, keeps the pile bounded.
+      const from = (this.#reservations * goldenRatio) % 1;
+      await this.sweep(sweepBefore, { count: 2 * reservationsPerSweep, from });
+    }
     const path = join(this.directory, `${name}.waiting`);
     try {
       await this.#makeDirectory();
@@ -140,14 +147,19 @@ export class Spool {
   async sweep(olderThan: number, part?: { count: number; from: number }): Promise<void> {
     const names = (await this.#names()).filter((name) => name.endsWith('.waiting') || name.endsWith('.saved'));
     const first = part === undefined ? 0 : Math.floor(part.from * Math.max(0, names.length - part.count + 1));
-    for (const name of names.slice(first, first + (part?.count ?? names.length))) {
-      const path = join(this.directory, name);
-      const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
-      if (writtenAt === undefined || writtenAt >= olderThan) continue;
-      await rm(path, { force: true }).catch(() => {
-        // It only takes room, and keeps nobody from starting.
-      });
+    const looked = names.slice(first, first + (part?.count ?? names.length));
+    for (let start = 0; start < looked.length; start += sweptAtOnce) {
+      await Promise.all(looked.slice(start, start + sweptAtOnce).map((name) => this.#removeIfOld(name, olderThan)));
     }
+  }
+
+  async #removeIfOld(name: string, olderThan: number): Promise<void> {
+    const path = join(this.directory, name);
+    const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
+    if (writtenAt === undefined || writtenAt >= olderThan) return;
+    await rm(path, { force: true }).catch(() => {
+      // It only takes room, and keeps nobody from starting.
+    });
   }
 
   get owner(): Owner {
