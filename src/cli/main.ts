@@ -1,7 +1,7 @@
 import { handOutToken } from './commands/token.ts';
 import { contextFor } from './context.ts';
 import { reportError } from './errors.ts';
-import { flush } from './output.ts';
+import { flush, ignoreClosedPipes } from './output.ts';
 import { recogniseToken } from './token-arguments.ts';
 
 // The entry of the program. Handing out a token is what scripts do all day: the plain forms of that call are recognised
@@ -29,6 +29,8 @@ function wantsJson(words: readonly string[]): boolean {
 }
 
 async function main(): Promise<void> {
+  // Before anything is written: the parser prints its help by itself.
+  ignoreClosedPipes();
   const exitCode = await run(process.argv.slice(2));
   await flush();
   // Idle connections and unread standard input must not keep the program alive.

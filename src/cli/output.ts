@@ -11,7 +11,6 @@ export interface Output {
 
 /** The real output of this process. */
 export function processOutput(json: boolean): Output {
-  ignoreClosedPipes();
   return {
     json,
     print: (line) => void process.stdout.write(`${clean(line)}\n`),
@@ -36,12 +35,8 @@ export async function flush(): Promise<void> {
   );
 }
 
-let listening = false;
-
 /** A reader that went away (`| head -1`) ends the output, not the work, and is no error. */
-function ignoreClosedPipes(): void {
-  if (listening) return;
-  listening = true;
+export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;

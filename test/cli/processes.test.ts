@@ -158,10 +158,13 @@ describe('connect', { timeout: 60_000 }, () => {
 });
 
 describe('output', { timeout: 60_000 }, () => {
-  test('a reader that goes away is no error', async () => {
-    const ran = await run(['provider', 'list', '--json'], { closeStdout: true });
-    expect([ran.code, ran.stderr]).toEqual([0, '']);
-  });
+  test.each([[['provider', 'list', '--json']], [['app', 'add', '--help']], [['--version']]])(
+    'a reader that goes away is no error: %j',
+    async (args) => {
+      const ran = await run(args, { closeStdout: true });
+      expect([ran.code, ran.stderr]).toEqual([0, '']);
+    },
+  );
 
   test('the current tenant is kept for its owner alone, and the environment wins', async () => {
     await run(['use', 'acme']);
