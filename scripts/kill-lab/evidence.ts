@@ -29,8 +29,8 @@ export interface EventFacts {
 /** The database as a bystander sees it; it never writes. */
 export interface Evidence {
   openAttempts(pid: number): Promise<OpenAttempt[]>;
-  /** The numbers of all processes that have an open attempt. */
-  busyProcesses(): Promise<Set<number>>;
+  /** Which process has an open attempt on which grant. */
+  underWay(): Promise<{ readonly grantId: string; readonly pid: number }[]>;
   grants(): Promise<GrantFacts[]>;
   /** Every refresh, verdict and revival, oldest first. */
   events(): Promise<EventFacts[]>;
@@ -40,7 +40,7 @@ export interface Evidence {
 const openAttempts = `select a.client_id as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
   from grantry_attempts a join oauth_tokens t on t.client_id = a.client_id and t.id = a.grant_id
   where a.outcome = 'open' and a.owner like `;
-const busyOwners = "select distinct owner from grantry_attempts where outcome = 'open'";
+const underWay = `select grant_id as "grantId", owner as "owner" from grantry_attempts where outcome = 'open'`;
 const grants =
   'select client_id as "tenant", id as "grantId", state as "state", reason as "reason", generation as "generation" from oauth_tokens';
 const events = `select client_id as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
@@ -53,9 +53,12 @@ export async function gatherEvidence(database: string): Promise<Evidence> {
   // The queries above name the columns of these shapes; numbers may come as text.
   return {
     openAttempts: async (pid) => numbered(await ask.rows(`${openAttempts}'%:${pid}:%'`)) as OpenAttempt[],
-    // The second part of an owner's name is its process.
-    busyProcesses: async () =>
-      new Set((await ask.rows(busyOwners)).map(({ owner }) => Number(String(owner).split(':')[1]))),
+    underWay: async () =>
+      (await ask.rows(underWay)).map(({ grantId, owner }) => ({
+        grantId: String(grantId),
+        // The second part of an owner's name is its process.
+        pid: Number(String(owner).split(':')[1]),
+      })),
     grants: async () => numbered(await ask.rows(grants)) as GrantFacts[],
     events: async () => numbered(await ask.rows(events)) as EventFacts[],
     close: () => ask.close(),

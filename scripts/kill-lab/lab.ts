@@ -72,6 +72,9 @@ class Lab {
   /** Tenant → the provider's family. */
   readonly #families = new Map<string, string>();
   readonly #replaced = new Set<string>();
+  /** Grants whose holder was killed and whom nobody has followed yet. */
+  readonly #awaited = new Map<string, { readonly at: number; readonly pid: number }>();
+  readonly #replacedMs: number[] = [];
   readonly #startedAt = performance.now();
   #kills = 0;
   #counted = 0;
@@ -151,7 +154,9 @@ class Lab {
         lookedAt = performance.now();
         await this.#replaceLost(crew, others);
       }
-      const busy = await others.evidence.busyProcesses();
+      const underWay = await others.evidence.underWay();
+      this.#noteReplacements(underWay);
+      const busy = new Set(underWay.map(({ pid }) => pid));
       for (const slot of crew.slots) {
         if (slot.state !== 'working' || hunts.has(slot) || !busy.has(slot.child.pid)) continue;
         const hunt = this.#hunt(crew, slot, others).finally(() => hunts.delete(slot));
@@ -159,6 +164,16 @@ class Lab {
       }
     }
     await Promise.all(hunts.values());
+  }
+
+  /** Whoever has an attempt of his own on a grant whose holder was killed has taken over. */
+  #noteReplacements(underWay: readonly { grantId: string; pid: number }[]): void {
+    for (const { grantId, pid } of underWay) {
+      const killed = this.#awaited.get(grantId);
+      if (killed === undefined || killed.pid === pid) continue;
+      this.#awaited.delete(grantId);
+      this.#replacedMs.push(Date.now() - killed.at);
+    }
   }
 
   /**
@@ -186,6 +201,7 @@ class Lab {
     this.#kills += 1;
     if (open.length > 0) this.#counted += 1;
     this.#deeds.push({ at, goneAt, pid, open, spooled });
+    for (const { grantId } of open) this.#awaited.set(grantId, { at, pid });
     // Somebody who is not killed waits for what the killed one held, so that it is the take-over that is measured.
     const want = open.map(({ tenant, generation }) => ({ tenant, generation }));
     if (want.length > 0) void clerk.ask({ ask: 'want', grants: want });
@@ -268,6 +284,7 @@ class Lab {
       healed,
       judgement,
       duplicateSpendsBeforeHealing: before.replays,
+      replacedMs: this.#replacedMs,
       grants: await evidence.grants(),
       events: await evidence.events(),
       arrived: await arrivals(this.#wireLogs(), new Set(newest)),

@@ -1,4 +1,4 @@
-import type { LabResult } from './verdict.ts';
+import type { LabResult, Spread } from './verdict.ts';
 
 /** What is promised of each class, in one line. */
 export const promises: Readonly<Record<string, string>> = {
@@ -21,6 +21,7 @@ export function resultTable(results: readonly LabResult[]): string {
     'lost',
     'false deaths',
     'spent twice',
+    'replaced after p50 / p95 / max',
     'recovery p50 / p95 / max',
   ];
   const rows = results.map((result) => [
@@ -33,7 +34,8 @@ export function resultTable(results: readonly LabResult[]): string {
     `${result.lost}${result.lost === 0 ? '' : ` (${lossText(result)})`}`,
     String(result.falseDeaths),
     String(result.duplicateSpends),
-    [result.recovery.p50Ms, result.recovery.p95Ms, result.recovery.maxMs].map(seconds).join(' / '),
+    spread(result.replacement),
+    spread(result.recovery),
   ]);
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
@@ -52,6 +54,10 @@ function lossText({ losses, memoryMsMax }: LabResult): string {
     losses.kept > 0 ? `${losses.kept} KEPT` : '',
   ];
   return parts.filter((part) => part !== '').join(', ');
+}
+
+function spread({ p50Ms, p95Ms, maxMs }: Spread): string {
+  return [p50Ms, p95Ms, maxMs].map(seconds).join(' / ');
 }
 
 function seconds(ms: number): string {

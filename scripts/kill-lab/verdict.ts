@@ -55,10 +55,19 @@ export interface LabResult {
    * From a kill until the next generation, or the verdict, of a grant that the killed process held, unless the next holder
    * was killed too.
    */
-  readonly recovery: { readonly count: number; readonly p50Ms: number; readonly p95Ms: number; readonly maxMs: number };
+  readonly recovery: Spread;
+  /** From a kill until another process has an attempt of its own on the grant. */
+  readonly replacement: Spread;
   readonly broken: readonly string[];
   /** The whole story of each grant that a promise was broken for. */
   readonly stories: readonly string[];
+}
+
+export interface Spread {
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly maxMs: number;
 }
 
 /**
@@ -79,6 +88,7 @@ export interface Run {
   readonly healed: readonly Healed[];
   readonly judgement: ProviderJudgement;
   readonly duplicateSpendsBeforeHealing: number;
+  readonly replacedMs: readonly number[];
   readonly grants: readonly GrantFacts[];
   readonly events: readonly EventFacts[];
   readonly arrived: ReadonlyMap<string, { readonly at: number; readonly pid: number }>;
@@ -132,6 +142,7 @@ export function judgeRun(run: Run): LabResult {
     loops: loops.length,
     stuck: stuck.length,
     recovery: recoveryOf(run, eventsOf),
+    replacement: spreadOf(run.replacedMs),
   };
   const bad = new Set([...misreported, ...loops, ...stuck, ...kept.map(({ tenant }) => tenant)]);
   const stories = (strict ? [...bad] : losses.map(({ tenant }) => tenant)).map((tenant) =>
@@ -220,7 +231,7 @@ function loopsOf(
   });
 }
 
-function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[]>): LabResult['recovery'] {
+function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[]>): Spread {
   const holders = Map.groupBy(
     run.deeds.flatMap(({ at, open }) => open.map(({ tenant }) => ({ tenant, at }))),
     ({ tenant }) => tenant,
@@ -233,9 +244,13 @@ function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[
       return next === undefined || next.at > again ? [] : [next.at - at];
     }),
   );
-  waits.sort((one, other) => one - other);
-  const share = (part: number): number => waits[Math.min(waits.length - 1, Math.floor(waits.length * part))] ?? 0;
-  return { count: waits.length, p50Ms: share(0.5), p95Ms: share(0.95), maxMs: waits.at(-1) ?? 0 };
+  return spreadOf(waits);
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((one, other) => one - other);
+  const share = (part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  return { count: sorted.length, p50Ms: share(0.5), p95Ms: share(0.95), maxMs: sorted.at(-1) ?? 0 };
 }
 
 function factsOf(run: Run, tenant: string): FamilyFacts | undefined {
