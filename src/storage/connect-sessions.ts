@@ -36,6 +36,11 @@ interface Place {
   readonly id: string;
 }
 
+/** A session as it was started that time: whoever comes back from an earlier start changes nothing of a later one. */
+interface Started extends Place {
+  starts: number;
+}
+
 /** Keeps a new session, whose link nobody has used. */
 export async function insertConnectSession(
   db: Kysely<Schema>,
@@ -122,7 +127,7 @@ export async function startConnectSession(
 /** Takes a session for the exchange of one code: of several callbacks that arrive at once, one gets it. */
 export async function claimConnectSession(
   db: Kysely<Schema>,
-  claim: Place & { browserHash: string },
+  claim: Started & { browserHash: string },
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('grantry_connect_sessions')
@@ -130,19 +135,21 @@ export async function claimConnectSession(
     .where('client_id', '=', claim.tenant)
     .where('id', '=', claim.id)
     .where('state', '=', 'started')
+    .where('starts', '=', claim.starts)
     .where('browser_hash', '=', claim.browserHash)
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
 }
 
 /** The browser came back without a grant: the session can be tried again until it ends. */
-export async function returnConnectSession(db: Kysely<Schema>, back: Place & { error: string }): Promise<boolean> {
+export async function returnConnectSession(db: Kysely<Schema>, back: Started & { error: string }): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('grantry_connect_sessions')
     .set({ state: 'started', error: back.error })
     .where('client_id', '=', back.tenant)
     .where('id', '=', back.id)
     .where('state', '=', 'exchanging')
+    .where('starts', '=', back.starts)
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
 }
@@ -151,7 +158,7 @@ export async function returnConnectSession(db: Kysely<Schema>, back: Place & { e
 export async function holdConnectSession(
   tx: Kysely<Schema>,
   now: RawBuilder<number>,
-  held: Place & { pending: string; completionHash: string; granted: string; lifeMs: number },
+  held: Started & { pending: string; completionHash: string; granted: string; lifeMs: number },
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('grantry_connect_sessions')
@@ -166,6 +173,7 @@ export async function holdConnectSession(
     .where('client_id', '=', held.tenant)
     .where('id', '=', held.id)
     .where('state', '=', 'exchanging')
+    .where('starts', '=', held.starts)
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
 }
@@ -174,7 +182,7 @@ export async function holdConnectSession(
 export async function completeConnectSession(
   tx: Kysely<Schema>,
   now: RawBuilder<number>,
-  completed: Place & { from: 'exchanging' | 'pending'; granted: string },
+  completed: Started & { from: 'exchanging' | 'pending'; granted: string },
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('grantry_connect_sessions')
@@ -182,6 +190,7 @@ export async function completeConnectSession(
     .where('client_id', '=', completed.tenant)
     .where('id', '=', completed.id)
     .where('state', '=', completed.from)
+    .where('starts', '=', completed.starts)
     // Tokens that waited for their code have a deadline; those that come straight from the provider have met theirs.
     .$if(completed.from === 'pending', (query) => query.where('expires_at', '>', now))
     .executeTakeFirstOrThrow();
@@ -231,6 +240,25 @@ export async function purgeConnectSessions(
     .where('expires_at', '<=', sql<number>`(select ${now} - ${keptMs})`)
     .executeTakeFirstOrThrow();
   return Number(numDeletedRows);
+}
+
+/** Whether somebody is connecting a tenant at a provider by that app: tokens may be on their way, or wait for their code. */
+export async function isConnecting(
+  db: Kysely<Schema>,
+  now: RawBuilder<number>,
+  of: { tenant: string; provider: string; app: string | null },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('grantry_connect_sessions')
+    .select('id')
+    .where('client_id', '=', of.tenant)
+    .where('provider', '=', of.provider)
+    .$if(of.app !== null, (query) => query.where('app', '=', of.app ?? ''))
+    .where('state', 'in', ['exchanging', 'pending'])
+    .where('expires_at', '>', now)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** How many sessions of a tenant hold sealed tokens. */

@@ -71,8 +71,7 @@ export async function holdForCompletion(
       const key = { tenant: session.client_id, wrapped: tenantKeys.sealingKey };
       if (!(await tenantKeyStands(tx, context.store.kind, key))) return 'keys_gone';
       const done = await holdConnectSession(tx, now, {
-        tenant: session.client_id,
-        id: session.id,
+        ...placeOf(session),
         pending,
         completionHash: hashText(completionCode),
         granted: JSON.stringify(scopesOf(exchanged)),
@@ -111,7 +110,9 @@ export async function completeConnectSessionOf(
   }
   if (row.user_id !== null && !sameHash(hashText(row.user_id), given.user ?? '')) {
     await discard(context, row, 'wrong_user');
-    throw failed('Somebody else came back than the user this session was made for. Its tokens are revoked.');
+    throw failed(
+      'Somebody else came back than the user this session was made for. Its tokens are revoked or shredded.',
+    );
   }
   const { client_id: tenant, provider, account } = row;
   const key: CheckedKey = { tenant, provider, account };
@@ -166,7 +167,7 @@ async function end(
   session: ConnectSessionRow,
   { from, granted }: { from: 'exchanging' | 'pending'; granted: GrantedScopes },
 ): Promise<void> {
-  const ended = { tenant: session.client_id, id: session.id, from, granted: JSON.stringify(granted) };
+  const ended = { ...placeOf(session), from, granted: JSON.stringify(granted) };
   if (!(await completeConnectSession(tx, now, ended))) throw goneOn();
 }
 
@@ -196,7 +197,14 @@ async function queue(
   if (refreshToken === null) return;
   const { client_id, provider, account } = session;
   const fingerprint = (await fingerprinter(context))(refreshToken);
-  if (await wouldEndGrant(change.tx, { tenant: client_id, provider, app, fingerprint, endsAccount })) return;
+  const token = { tenant: client_id, provider, app, fingerprint, endsAccount };
+  if (await wouldEndGrant(change.tx, token)) {
+    context.logger.warn('tokens are shredded without being revoked: a living grant would end with them', {
+      tenant: client_id,
+      provider,
+    });
+    return;
+  }
   const subject = { id: null, client_id, provider, account, app, metadata: JSON.stringify(metadata) };
   await queueRevocation(context, change, subject, { refreshToken, tenantKeys });
 }
@@ -225,6 +233,11 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
     accessToken: accessToken === null ? null : new Secret(accessToken),
     refreshToken: refreshToken === null ? null : new Secret(refreshToken),
   };
+}
+
+/** Which session, as it was started that time. */
+export function placeOf({ client_id: tenant, id, starts }: ConnectSessionRow) {
+  return { tenant, id, starts };
 }
 
 /** Whether a text has that hash, in a time that does not depend on where they differ. */

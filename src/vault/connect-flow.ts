@@ -27,7 +27,7 @@ import {
   type TrustedCallback,
   trustCallback,
 } from './authorize.ts';
-import { completeAtCallback, discardTokens, holdForCompletion, sameHash } from './connect-completion.ts';
+import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './connect-completion.ts';
 import { type ConnectSession, callbackUri, describeConnectSession, isReturnToOf } from './connect-sessions.ts';
 import type { VaultContext } from './context.ts';
 import { failed } from './exchange.ts';
@@ -182,7 +182,8 @@ export async function receiveConnectCallback(
   }
   const trusted = await trust(context, row, callback);
   if (trusted === null) return refused('not_from_the_provider');
-  const claim = { tenant: session.client_id, id: session.id, browserHash: session.browser_hash ?? '' };
+  const { client_id: tenant, id, starts } = session;
+  const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
   if (!(await claimConnectSession(context.store.db, claim))) return refused('finished_already');
   return finish(context, session, { row, callback, trusted });
 }
@@ -227,7 +228,7 @@ async function finish(
     if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
     const error = callback.error === null ? thrown.code : shownError(callback.error);
-    await returnConnectSession(context.store.db, { tenant: session.client_id, id: session.id, error });
+    await returnConnectSession(context.store.db, { ...placeOf(session), error });
     context.logger.info('a connect session came back without a grant', { tenant: session.client_id, error });
     return { kind: 'ended', session: described, error };
   }
@@ -267,7 +268,10 @@ async function isKeptOrDiscarded(
     return false;
   } catch (error) {
     const { client_id: tenant, provider } = session;
-    context.logger.error('tokens of a new connection could not be kept, nor revoked', { tenant, provider });
+    context.logger.error('tokens of a new connection may not have been kept, and were not revoked', {
+      tenant,
+      provider,
+    });
     throw error;
   }
 }
@@ -275,9 +279,10 @@ async function isKeptOrDiscarded(
 /** Whether a session ended as this callback wanted it to. */
 async function isKept(context: VaultContext, session: ConnectSessionRow, completionCode: string): Promise<boolean> {
   const row = await findConnectSession(context.store.db, session.id);
-  if (session.return_to === null) return row?.state === 'completed';
-  const hash = row?.completion_hash ?? null;
-  return hash !== null && (row?.state === 'pending' || row?.state === 'completed') && sameHash(hash, completionCode);
+  if (row?.starts !== session.starts) return false;
+  if (session.return_to === null) return row.state === 'completed';
+  const { completion_hash: hash, state } = row;
+  return hash !== null && (state === 'pending' || state === 'completed') && sameHash(hash, completionCode);
 }
 
 /** The list may have been shortened since the link was made: nobody is sent to an address that is no longer on it. */

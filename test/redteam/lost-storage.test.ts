@@ -76,7 +76,7 @@ describe('tokens that came while the database was away', () => {
     const back = await team.visitor().connect(session.url, honest);
     clearInterval(impatient);
     expect(back.status).toBe(503);
-    expect(back.text).toContain('nothing is connected');
+    expect(back.text).toContain('not certain');
     expect(back.text).not.toContain('Nothing was lost');
     vi.restoreAllMocks();
     // The link still works.

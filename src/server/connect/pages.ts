@@ -177,12 +177,10 @@ export function endedPage(error: string, providerName: string): StatusPage {
   );
 }
 
-/** Something of ours is in the way. On the way back the provider's answer was used up by then. */
+/** Something of ours is in the way. On the way back the provider's answer may have been used up by then. */
 export function troublePage(error: GrantryError, status: number, options: { cameBack: boolean }): StatusPage {
   if (error.retryable || status === 503) {
-    const text = options.cameBack
-      ? 'The access could not be kept, so nothing is connected.'
-      : 'Nothing has happened yet.';
+    const text = options.cameBack ? 'It is not certain that anything was connected.' : 'Nothing has happened yet.';
     return bad(
       status,
       'Not available at the moment',
