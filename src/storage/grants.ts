@@ -348,7 +348,7 @@ export async function countGrantsOfApp(db: Kysely<Schema>, app: string): Promise
   return Number(count);
 }
 
-/** Whether a tenant has a grant at a provider by that app; tombstones do not count. */
+/** Whether a tenant may have a grant at a provider by that app: one without an app counts for each; tombstones do not. */
 export async function hasGrantOfApp(
   db: Kysely<Schema>,
   { tenant, provider, app }: { tenant: string; provider: string; app: string | null },
@@ -358,8 +358,7 @@ export async function hasGrantOfApp(
     .select('id')
     .where('client_id', '=', tenant)
     .where('provider', '=', provider)
-    .$if(app === null, (query) => query.where('app', 'is', null))
-    .$if(app !== null, (query) => query.where('app', '=', app))
+    .$if(app !== null, (query) => query.where((where) => where.or([where('app', '=', app), where('app', 'is', null)])))
     .where('state', '!=', 'disconnected')
     .limit(1)
     .executeTakeFirst();

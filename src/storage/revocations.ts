@@ -111,15 +111,17 @@ export async function rescheduleRevocation(
   return numUpdatedRows === 1n;
 }
 
-/** Whether a token waits to be revoked with an app, or at a provider. */
+/** Whether a token waits to be revoked with an app, or at a provider, and has not waited in vain for its whole time. */
 export async function hasRevocations(
   db: Kysely<Schema>,
+  now: RawBuilder<number>,
   of: { column: 'app' | 'provider'; name: string },
 ): Promise<boolean> {
   const row = await db
     .selectFrom('grantry_revocations')
     .select('id')
     .where(of.column, '=', of.name)
+    .where('deadline_at', '>', now)
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;

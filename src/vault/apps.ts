@@ -101,9 +101,10 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
         },
       );
     }
-    if (await hasRevocations(tx, { column: 'app', name })) {
+    if (await hasRevocations(tx, context.store.now(), { column: 'app', name })) {
       throw new GrantryError('invalid_request', `Tokens of the app ${name} still wait to be revoked.`, {
-        action: 'Try again later: without the app nobody could revoke them. They wait for a week at most.',
+        action:
+          'Without the app nobody could revoke them. Workers try again and again; after a week they keep nobody from removing it.',
       });
     }
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);

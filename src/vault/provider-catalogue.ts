@@ -111,9 +111,9 @@ export class ProviderCatalogue {
 
   /** Whether secrets or tokens are kept that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
-    const { db } = this.#store;
+    const { db, now } = this.#store;
     if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
-    return hasRevocations(db, { column: 'provider', name: id });
+    return hasRevocations(db, now(), { column: 'provider', name: id });
   }
 
   /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app or a grant is there */
@@ -128,7 +128,8 @@ export class ProviderCatalogue {
     }
     if (isOnly && (await this.isInUse(id))) {
       throw new GrantryError('invalid_request', `There are grants at ${id}, or tokens that wait to be revoked there.`, {
-        action: 'Disconnect them first: without the definition none of them could be refreshed or revoked.',
+        action:
+          'Disconnect the grants first. Tokens that wait are tried again by workers, and after a week keep nobody from removing it.',
       });
     }
     const removed = await deleteProvider(this.#store.db, id);

@@ -5,6 +5,7 @@ import { NotSentError } from '../base/world.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../oauth/revoke.ts';
 import { grantDc } from '../providers/data-centre.ts';
+import { isConnecting } from '../storage/connect-sessions.ts';
 import { type GrantRow, grantsWithRefreshToken, hasGrantOfApp, metadataOf } from '../storage/grants.ts';
 import {
   claimDueRevocations,
@@ -74,19 +75,24 @@ export async function revokeDue(context: VaultContext, limit = 10): Promise<numb
   const { db, kind } = context.store;
   const due = await claimDueRevocations(db, kind, context.store.now(), { limit, holdMs });
   for (const entry of due) {
-    if (!(await dropIfInUse(context, entry))) await revokeQueued(context, entry);
+    if (!(await isLeftAlone(context, entry))) await revokeQueued(context, entry);
   }
   return due.length;
 }
 
-/** Whether revoking one token of a provider ends whatever else the same account gave to the app. */
+/** Whether revoking one token of a provider ends whatever else the same account gave to the app. In doubt it does. */
 export async function revokesAccount(context: VaultContext, provider: string): Promise<boolean> {
-  return (await context.providers.get(provider))?.refreshToken.revocationEnds === 'account';
+  try {
+    return (await context.providers.get(provider))?.refreshToken.revocationEnds === 'account';
+  } catch (error) {
+    if (isGrantryError(error, 'storage_unavailable')) throw error;
+    return true;
+  }
 }
 
 /**
- * Whether to revoke a token would end a grant that lives: some providers give the same token again, and some end with one
- * token whatever its account gave to the app.
+ * Whether to revoke a token would end a living grant of the same tenant: some providers give the same token again, and some
+ * end with one token whatever its account gave to the app.
  */
 export async function wouldEndGrant(
   db: VaultContext['store']['db'],
@@ -96,11 +102,17 @@ export async function wouldEndGrant(
   return token.endsAccount && (await hasGrantOfApp(db, token));
 }
 
-/** A token that waited here may have become a grant again meanwhile, or another one that would end with it. */
-async function dropIfInUse(context: VaultContext, entry: RevocationRow): Promise<boolean> {
+/**
+ * A token that waited here may have become a grant again meanwhile, or there is another one that would end with it: then it
+ * is dropped. While somebody is connecting who may get such a grant, it waits.
+ */
+async function isLeftAlone(context: VaultContext, entry: RevocationRow): Promise<boolean> {
   const { client_id: tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
   const endsAccount = await revokesAccount(context, provider);
-  if (!(await wouldEndGrant(context.store.db, { tenant, provider, app, fingerprint, endsAccount }))) return false;
+  const { db, now } = context.store;
+  if (!(await wouldEndGrant(db, { tenant, provider, app, fingerprint, endsAccount }))) {
+    return endsAccount && (await isConnecting(db, now(), { tenant, provider, app }));
+  }
   await deleteRevocation(context.store.db, { tenant, id });
   context.logger.warn('a token was not revoked: a living grant would have ended with it', { tenant, provider });
   return true;
