@@ -60,6 +60,10 @@ export class Access {
   /** Hashes of no live key. Apart, so that whoever invents keys drives no real one out. */
   readonly #strangers = new LRUCache<string, Known>({ max: limits.strangeKeysHeld });
   #asking = new Map<string, Promise<Known>>();
+  /** Look-ups that are under way of keys never seen before. */
+  #newOnes = 0;
+  /** What was learnt until then is not trusted any more, by `World.monotonic`. */
+  #distrustedUntil = Number.NEGATIVE_INFINITY;
   #uses = new Map<string, number>();
   /** The hash of a key from outside, which has no checksum of ours. */
   #foreignHash: string | null = null;
@@ -92,14 +96,14 @@ export class Access {
     if (known === undefined && !isWellFormedKey(key) && hash !== this.#foreignHash) {
       throw unauthorized('The API key is not valid.');
     }
-    const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#options.world.monotonic() - known.checkedAt;
+    const isTrusted = known !== undefined && known.checkedAt > this.#distrustedUntil;
+    const ageMs = isTrusted ? this.#options.world.monotonic() - known.checkedAt : Number.POSITIVE_INFINITY;
     if (known !== undefined && ageMs < limits.apiKeyTrustedMs) {
       // Asked again behind the caller's back, before the trust is over: a busy key is never waited for.
       if (ageMs > limits.apiKeyTrustedMs / 2) void this.#ask(hash).catch(() => {});
       return this.#use(known);
     }
-    if (known === undefined && !this.#asking.has(hash)) this.#assertRoom();
-    return this.#ask(hash).then(
+    return (known === undefined ? this.#askNew(hash) : this.#ask(hash)).then(
       (fresh) => this.#use(fresh),
       (error: unknown) => {
         const stillTrusted = known !== undefined && ageMs < limits.apiKeyTrustedOfflineMs;
@@ -124,19 +128,28 @@ export class Access {
 
   /** Forgets what was known of all keys, after one was revoked here. */
   forget(): void {
-    this.#known.clear();
-    // What was asked before may be answered as it was before: nobody waits for that, and it is not kept.
+    // What was asked before may be answered as it was before: it is trusted no longer, and nobody else waits for it.
+    this.#distrustedUntil = this.#options.world.monotonic();
     this.#asking = new Map();
   }
 
-  /** Invented keys take their turns: the database is for those who have one. */
-  #assertRoom(): void {
-    if (this.#asking.size < limits.apiKeyLookUpsAtOnce) return;
-    const retryAfterMs = 1_000;
-    throw withStatus(
-      new GrantryError('rate_limited', 'Too many new API keys are being looked up.', { retryAfterMs }),
-      503,
-    );
+  /** Invented keys take their turns: the database is for those who have one. Keys that were seen before need none. */
+  async #askNew(hash: string): Promise<Known> {
+    const asking = this.#asking.get(hash);
+    if (asking !== undefined) return asking;
+    if (this.#newOnes >= limits.apiKeyLookUpsAtOnce) {
+      const retryAfterMs = 1_000;
+      throw withStatus(
+        new GrantryError('rate_limited', 'Too many new API keys are being looked up.', { retryAfterMs }),
+        503,
+      );
+    }
+    this.#newOnes += 1;
+    try {
+      return await this.#ask(hash);
+    } finally {
+      this.#newOnes -= 1;
+    }
   }
 
   #ask(hash: string): Promise<Known> {
@@ -148,7 +161,7 @@ export class Access {
     const asked = (async () => {
       const key = await find(hash);
       const known = { principal: key === null ? null : principalOf(key), checkedAt };
-      if (round === this.#asking) this.#keep(hash, known);
+      this.#keep(hash, known);
       return known;
     })().finally(() => round.delete(hash));
     round.set(hash, asked);
@@ -156,6 +169,8 @@ export class Access {
   }
 
   #keep(hash: string, known: Known): void {
+    const kept = this.#known.get(hash) ?? this.#strangers.get(hash);
+    if (kept !== undefined && kept.checkedAt > known.checkedAt) return;
     this.#known.delete(hash);
     this.#strangers.delete(hash);
     (known.principal === null ? this.#strangers : this.#known).set(hash, known);
