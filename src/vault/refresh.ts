@@ -59,12 +59,11 @@ export async function refreshGrant(
     if (stands) throw held;
 
     // A lease that is seen is waited for at once: whoever prepares a refresh that somebody else sends takes his processor
-    // and his database. Whether it still holds is found out by waiting, once; after that the claim decides. What a
-    // dead one left behind is looked for.
+    // and his database. Whether it still holds is found out by waiting, once and not for long: what a dead one left behind
+    // is looked for by those who prepare. After that the claim decides.
     if (!waited && row.lease_owner !== null && !isKnownDead(row.lease_owner)) {
       waited = true;
-      await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
-      wait.retryAfterMs = undefined;
+      await waitAWhile(context, row, giveUpAt, wait);
       continue;
     }
 
@@ -80,6 +79,18 @@ export async function refreshGrant(
     }
     wait.retryAfterMs = undefined;
   }
+}
+
+/** Waits for a lease that was seen no longer than one lasts that is not renewed. */
+async function waitAWhile(context: VaultContext, row: GrantRow, giveUpAt: number, wait: LeaseWait): Promise<void> {
+  const { world, times } = context;
+  const until = Math.min(giveUpAt, world.monotonic() + times.renewedLeaseMs);
+  try {
+    await observeWait(context, row, () => waitForChange(context, row, until, wait));
+  } catch (error) {
+    if (!isGrantryError(error, 'refresh_uncertain') || world.monotonic() >= giveUpAt) throw error;
+  }
+  wait.retryAfterMs = undefined;
 }
 
 /** One round: prepare, claim, spend. `taken`: somebody else is refreshing. `again`: the row is to be read anew. */
