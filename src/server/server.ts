@@ -116,6 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   try {
     await listen(server, options.port ?? 8_484, options.host ?? '127.0.0.1');
   } catch (error) {
+    running.abort(new Error('the server does not start'));
     await workers?.stop();
     await holder.close();
     throw error;
