@@ -80,7 +80,7 @@ test('keys that were seen before are looked up again however many they are', asy
   for (const key of keys) await access.authenticateKey(key);
   access.forget();
   elapse(1);
-  const again = await Promise.all(keys.map((key) => access.authenticateKey(key)));
+  const again = await Promise.all(keys.map(async (key) => access.authenticateKey(key)));
   expect(again).toHaveLength(keys.length);
 });
 

@@ -111,9 +111,9 @@ export class ProviderCatalogue {
 
   /** Whether secrets or tokens are kept that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
-    const { db, now } = this.#store;
+    const { db } = this.#store;
     if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
-    return hasRevocations(db, now(), { column: 'provider', name: id });
+    return hasRevocations(db, this.#store.now(), { column: 'provider', name: id });
   }
 
   /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app or a grant is there */

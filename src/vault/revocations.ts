@@ -109,9 +109,9 @@ export async function wouldEndGrant(
 async function isLeftAlone(context: VaultContext, entry: RevocationRow): Promise<boolean> {
   const { client_id: tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
   const endsAccount = await revokesAccount(context, provider);
-  const { db, now } = context.store;
+  const { db } = context.store;
   if (!(await wouldEndGrant(db, { tenant, provider, app, fingerprint, endsAccount }))) {
-    return endsAccount && (await isConnecting(db, now(), { tenant, provider, app }));
+    return endsAccount && (await isConnecting(db, context.store.now(), { tenant, provider, app }));
   }
   await deleteRevocation(context.store.db, { tenant, id });
   context.logger.warn('a token was not revoked: a living grant would have ended with it', { tenant, provider });
