@@ -1,7 +1,8 @@
 /** One provider hangs; another one's tokens must not feel it, and whoever waits for the first is told by their deadline. */
 import { median, percentile } from '../measure.ts';
 import { type Aim, table } from '../report.ts';
-import { crowd, type Started } from './server-process.ts';
+import { crowd } from './crowd.ts';
+import type { Started } from './server-process.ts';
 
 const rounds = 5;
 const roundMs = 2_000;

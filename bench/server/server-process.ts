@@ -6,15 +6,13 @@ import { Client } from 'pg';
 import { Agent, request as undiciRequest } from 'undici';
 import { openVault } from '../../src/index.ts';
 import { startServer } from '../../src/server/index.ts';
+import { crowd } from './crowd.ts';
 
 export type ServerOrder =
   | { readonly role: 'grantry'; readonly home: string; readonly database: string; readonly api: string }
   | { readonly role: 'bare'; readonly headers: Record<string, string>; readonly body: string }
   | { readonly role: 'pass'; readonly api: string }
   | { readonly role: 'api' };
-
-/** Grants at the provider that hangs, and grants at the quick one that are refreshed once each. */
-export const crowd = { hanging: 100, fresh: 800 } as const;
 
 /** How long the provider that hangs takes. */
 const hangMs = 40_000;
