@@ -1,5 +1,6 @@
 import { GrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
+import { withinTime } from '../vault/wait.ts';
 
 /** One line of a body: its text, or too long to be read. */
 export type Line =
@@ -47,7 +48,9 @@ async function* chunksOf(body: ReadableStream<Uint8Array>, patience: Patience | 
   const reader = body.getReader();
   try {
     for (;;) {
-      const { done, value } = await inTime(reader.read(), patience);
+      const { done, value } = await (patience === undefined
+        ? reader.read()
+        : withinTime(patience.world, reader.read(), patience.idleMs, tooLate));
       if (done) return;
       yield value;
     }
@@ -60,19 +63,6 @@ async function* chunksOf(body: ReadableStream<Uint8Array>, patience: Patience | 
   }
 }
 
-async function inTime<T>(read: Promise<T>, patience: Patience | undefined): Promise<T> {
-  if (patience === undefined) return read;
-  const { world, idleMs } = patience;
-  const enough = new AbortController();
-  const late = world.sleep(idleMs, enough.signal, { background: true }).then(
-    () => 'late' as const,
-    () => 'over' as const,
-  );
-  try {
-    const first = await Promise.race([read, late]);
-    if (first !== 'late' && first !== 'over') return first;
-    throw new GrantryError('invalid_request', 'The body took too long to arrive.');
-  } finally {
-    enough.abort(new Error('it arrived'));
-  }
+function tooLate(): GrantryError {
+  return new GrantryError('invalid_request', 'The body took too long to arrive.');
 }
