@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openVault, type Vault } from '../../src/index.ts';
 import { startServer } from '../../src/server/index.ts';
-import { Dice } from './dice.ts';
+import { Dice } from '../dice.ts';
 import { type DescribedRoute, makeRequest } from './requests.ts';
 
 export interface FuzzOptions {

@@ -1,4 +1,4 @@
-import type { Dice } from './dice.ts';
+import type { Dice } from '../dice.ts';
 
 /** A route as the API's description has it. */
 export interface DescribedRoute {

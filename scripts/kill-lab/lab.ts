@@ -4,10 +4,10 @@ import path from 'node:path';
 
 import { type Times, timesOf } from '../../src/base/limits.ts';
 import { systemWorld } from '../../src/index.ts';
+import { Dice } from '../dice.ts';
 import { bundlePrograms, labPrograms } from './bundle.ts';
 import { Child } from './child.ts';
 import { Crew, type Slot } from './crew.ts';
-import { Dice } from './dice.ts';
 import { arrivals, type Evidence, gatherEvidence, spooledBy } from './evidence.ts';
 import type {
   Healed,

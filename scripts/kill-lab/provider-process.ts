@@ -8,7 +8,7 @@ import {
   rotationProfiles,
   startSimulator,
 } from '../../src/simulator/index.ts';
-import { Dice } from './dice.ts';
+import { Dice } from '../dice.ts';
 import type {
   FamilyFacts,
   Minted,

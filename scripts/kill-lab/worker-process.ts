@@ -5,7 +5,7 @@ import os from 'node:os';
 
 import { isGrantryError, openVault, systemWorld, type Vault, type World } from '../../src/index.ts';
 import { fingerprintOf } from '../../src/simulator/tokens.ts';
-import { Dice } from './dice.ts';
+import { Dice } from '../dice.ts';
 import type { Called, Healed, StoreGrant, WorkerCommand, WorkerPlan } from './messages.ts';
 
 /** One in so many tokens is used, as the first use is what retires a predecessor at some providers. */

@@ -18,7 +18,17 @@ export class Dice {
     return least + this.fraction() * (most - least);
   }
 
+  below(bound: number): number {
+    return Math.floor(this.fraction() * bound);
+  }
+
+  chance(share: number): boolean {
+    return this.fraction() < share;
+  }
+
+  pick<Item>(items: readonly [Item, ...Item[]]): Item;
+  pick<Item>(items: readonly Item[]): Item | undefined;
   pick<Item>(items: readonly Item[]): Item | undefined {
-    return items[Math.floor(this.fraction() * items.length)];
+    return items[this.below(items.length)];
   }
 }
