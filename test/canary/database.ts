@@ -6,14 +6,10 @@ export type Tables = Readonly<Record<string, readonly Readonly<Record<string, un
 
 /** The name of the part of the write-ahead log that is written now. */
 export async function currentLog(database: string): Promise<string> {
-  const client = new Client({ connectionString: database });
-  await client.connect();
-  try {
+  return withClient(database, async (client) => {
     const { rows } = await client.query<{ name: string }>('select pg_walfile_name(pg_current_wal_lsn()) as name');
     return rows[0]?.name ?? '';
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** All rows of all tables, as a dump has them. */
@@ -23,18 +19,14 @@ export async function tables(database: string): Promise<Tables> {
     const names = file.prepare("select name from sqlite_master where type = 'table'").all();
     return Object.fromEntries(names.map(({ name }) => [name, file.prepare(`select * from "${String(name)}"`).all()]));
   }
-  const client = new Client({ connectionString: database });
-  await client.connect();
-  try {
+  return withClient(database, async (client) => {
     const { rows } = await client.query<{ name: string }>(
       "select table_name as name from information_schema.tables where table_schema = 'public'",
     );
     const found: [string, Record<string, unknown>[]][] = [];
     for (const { name } of rows) found.push([name, (await client.query(`select * from "${name}"`)).rows]);
     return Object.fromEntries(found);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** The files of PostgreSQL's tables, and its log since that part of it: in both there is more than the rows. */
@@ -42,9 +34,7 @@ export async function postgresFiles(
   database: string,
   firstLog: string,
 ): Promise<{ readonly name: string; readonly content: Buffer }[]> {
-  const client = new Client({ connectionString: database });
-  await client.connect();
-  try {
+  return withClient(database, async (client) => {
     await client.query('checkpoint');
     const { rows: files } = await client.query<{ name: string; content: Buffer }>(
       `select 'the file of ' || relname as name, pg_read_binary_file(pg_relation_filepath(oid)) as content from pg_class
@@ -58,6 +48,14 @@ export async function postgresFiles(
     );
     if (files.length === 0 || log.length === 0) throw new Error('PostgreSQL showed none of its files');
     return [...files, ...log];
+  });
+}
+
+async function withClient<T>(database: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: database });
+  await client.connect();
+  try {
+    return await work(client);
   } finally {
     await client.end();
   }
