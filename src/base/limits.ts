@@ -194,6 +194,8 @@ export const limits = {
   requestLeftoverMs: 2_000,
   /** Calls at once to one provider and data centre, from one process. */
   providerCallsMax: 16,
+  /** And so many more for grants whose overlap is running out. */
+  urgentCallsMax: 4,
   /** Failures in a row that open a breaker. */
   breakerFailures: 8,
   breakerDoublingsMax: 5,
@@ -205,8 +207,9 @@ export const limits = {
   verdictRefusalShare: 0.2,
   /** Grants that a worker claims at once. */
   workerBatch: 32,
-  /** Grants that one process's workers look after at once. */
+  /** Grants that one process's workers look after at once, and how many more that are in doubt. */
   workerGrantsMax: 256,
+  workerDoubtsMax: 128,
   attemptsListedMax: 20,
   /** Files of the spool that a start looks at, to remove what is old. */
   spoolSweptAtStart: 256,

@@ -45,7 +45,8 @@ const columns = [
 
 /**
  * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
- * `holdMs`, or `doubtHoldMs` where a lease was left behind: who claims and dies delays them by as much.
+ * `holdMs`, or `doubtHoldMs` where a lease was left behind: who claims and dies delays them by as much. With `leftForMs`
+ * only those whose lease was left behind, within so long.
  *
  * The index on state and due time makes this cost what is due, whatever is stored.
  */
@@ -53,8 +54,16 @@ export async function claimDueGrants(
   db: Kysely<Schema>,
   kind: StoreKind,
   now: RawBuilder<number>,
-  claim: { state: GrantState; limit: number; holdMs: number; doubtHoldMs: number; exceptProviders: readonly string[] },
+  claim: {
+    state: GrantState;
+    limit: number;
+    holdMs: number;
+    doubtHoldMs: number;
+    exceptProviders: readonly string[];
+    leftForMs?: number;
+  },
 ): Promise<DueGrant[]> {
+  const { leftForMs } = claim;
   return db
     .updateTable('oauth_tokens')
     .set((column) => ({
@@ -73,6 +82,10 @@ export async function claimDueGrants(
         .where('state', '=', claim.state)
         // As a subquery the clock is read once, and the index can serve.
         .where('due_at', '<=', sql<number>`(select ${now})`)
+        // They became due when their lease ended: what has waited longer need not be looked through.
+        .$if(leftForMs !== undefined, (query) =>
+          query.where('lease_owner', 'is not', null).where('due_at', '>', sql<number>`(select ${now} - ${leftForMs})`),
+        )
         .$if(claim.exceptProviders.length > 0, (query) => query.where('provider', 'not in', claim.exceptProviders))
         .orderBy('due_at')
         .limit(claim.limit);

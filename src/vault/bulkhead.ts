@@ -31,7 +31,8 @@ export class Bulkheads {
   }
 
   /**
-   * Runs a call in its provider's compartment, waiting for a free slot. What is `urgent` is not stopped by an open breaker.
+   * Runs a call in its provider's compartment, waiting for a free slot. What is `urgent` has a deadline at the provider: it
+   * is not stopped by an open breaker, goes before all others who wait, and has {@link limits}.urgentCallsMax slots more.
    *
    * @throws {GrantryError} `provider_unavailable` at once while the breaker is open, or when no slot gets free in time
    */
@@ -42,7 +43,7 @@ export class Bulkheads {
   ): Promise<T> {
     const compartment = this.#compartment(name);
     if (!urgent) this.#refuseWhileOpen(compartment);
-    await this.#takeSlot(compartment);
+    await this.#takeSlot(compartment, urgent);
     try {
       // It may have opened while we waited.
       if (!urgent) this.#refuseWhileOpen(compartment);
@@ -62,12 +63,19 @@ export class Bulkheads {
    * Asks for leave to try a grant again that failed before: retries may be a tenth of the calls, so that a provider which
    * comes back is not greeted by all of them at once.
    *
+   * When all are used, one more is allowed each {@link Times}.breakerPauseMs: where every grant has failed there are no
+   * first calls any more, and somebody must find out that the provider is back. From then on each that is served allows
+   * the next, see {@link countServed}.
+   *
    * @throws {GrantryError} `provider_unavailable` when the budget is used up
    */
   countTry(name: string, kind: 'first' | 'retry'): void {
     const compartment = this.#compartment(name);
+    const now = this.#world.monotonic();
+    allow(compartment, (now - compartment.allowedAt) / this.#times.breakerPauseMs);
+    compartment.allowedAt = now;
     if (kind === 'first') {
-      compartment.retries = Math.min(limits.retryBudgetMax, compartment.retries + limits.retryBudgetShare);
+      allow(compartment, limits.retryBudgetShare);
       return;
     }
     if (compartment.retries < 1) {
@@ -78,6 +86,11 @@ export class Bulkheads {
     compartment.retries -= 1;
   }
 
+  /** The provider gave tokens: whoever failed before may try. */
+  countServed(name: string): void {
+    allow(this.#compartment(name), 1);
+  }
+
   /** The state of every compartment, for reports. */
   states(): readonly {
     readonly name: string;
@@ -85,10 +98,10 @@ export class Bulkheads {
     readonly waiting: number;
     readonly open: boolean;
   }[] {
-    return [...this.#compartments].map(([name, { calls, waiting, failures }]) => ({
+    return [...this.#compartments].map(([name, { calls, urgent, waiting, failures }]) => ({
       name,
       calls,
-      waiting: waiting.length,
+      waiting: urgent.length + waiting.length,
       open: failures >= limits.breakerFailures,
     }));
   }
@@ -98,11 +111,13 @@ export class Bulkheads {
     if (known !== undefined) return known;
     const made: Compartment = {
       calls: 0,
+      urgent: [],
       waiting: [],
       failures: 0,
       openUntil: 0,
       probing: false,
       retries: limits.retryBudgetMax,
+      allowedAt: this.#world.monotonic(),
     };
     this.#compartments.set(name, made);
     return made;
@@ -121,8 +136,9 @@ export class Bulkheads {
     );
   }
 
-  async #takeSlot(compartment: Compartment): Promise<void> {
-    if (compartment.calls < limits.providerCallsMax) {
+  async #takeSlot(compartment: Compartment, urgent: boolean): Promise<void> {
+    const callsMax = limits.providerCallsMax + (urgent ? limits.urgentCallsMax : 0);
+    if (compartment.calls < callsMax) {
       compartment.calls += 1;
       return;
     }
@@ -131,7 +147,8 @@ export class Bulkheads {
     const passed = new Promise<boolean>((resolve) => {
       pass = () => resolve(true);
     });
-    compartment.waiting.push(pass);
+    const queue = urgent ? compartment.urgent : compartment.waiting;
+    queue.push(pass);
     const late = this.#world.sleep(this.#times.callerWaitMs, stop.signal).then(
       () => false,
       () => true,
@@ -139,17 +156,19 @@ export class Bulkheads {
     const got = await Promise.race([passed, late]);
     stop.abort(new Error('no longer waiting'));
     if (got) return;
-    const index = compartment.waiting.indexOf(pass);
+    const index = queue.indexOf(pass);
     // The slot was passed to us in the very moment we gave up: hand it on.
     if (index < 0) this.#passSlot(compartment);
-    else compartment.waiting.splice(index, 1);
+    else queue.splice(index, 1);
     throw new GrantryError('provider_unavailable', 'Too many calls to this provider are waiting.', {
       retryAfterMs: this.#times.breakerPauseMs,
     });
   }
 
   #passSlot(compartment: Compartment): void {
-    const next = compartment.waiting.shift();
+    // What was taken beyond the usual is for the urgent alone.
+    const isUsual = compartment.calls <= limits.providerCallsMax;
+    const next = compartment.urgent.shift() ?? (isUsual ? compartment.waiting.shift() : undefined);
     if (next === undefined) compartment.calls -= 1;
     else next();
   }
@@ -170,6 +189,7 @@ export class Bulkheads {
 interface Compartment {
   /** Slots taken. */
   calls: number;
+  readonly urgent: (() => void)[];
   readonly waiting: (() => void)[];
   /** In a row. */
   failures: number;
@@ -177,6 +197,11 @@ interface Compartment {
   openUntil: number;
   /** One call is finding out whether the provider is back. */
   probing: boolean;
-  /** Retries that are allowed now. */
+  /** Retries that are allowed now, and when time last allowed some, by `World.monotonic`. */
   retries: number;
+  allowedAt: number;
+}
+
+function allow(compartment: Compartment, retries: number): void {
+  compartment.retries = Math.min(limits.retryBudgetMax, compartment.retries + retries);
 }

@@ -51,6 +51,7 @@ export class HandOut {
   readonly #staleHandOutMs: number;
   /** One refresh per grant and process; whoever comes later joins. */
   readonly #flights = new Map<string, Flight>();
+  readonly #underWay = new Set<Promise<void>>();
   /** A thousand callers who come at once ask once, read the row once, and open its token once. */
   readonly #answers = new Joined<HeldToken>();
   readonly #rows = new Joined<GrantRow | undefined>();
@@ -133,7 +134,7 @@ export class HandOut {
 
   /** Waits for refreshes that are under way; past their point of no return nobody may cancel them. */
   async close(): Promise<void> {
-    await Promise.allSettled(Array.from(this.#flights.values(), (flight) => flight.done));
+    await Promise.allSettled(this.#underWay);
   }
 
   /** A token may need more than one round, since others change the row meanwhile: the caller's time is for all of them. */
@@ -269,16 +270,21 @@ export class HandOut {
     // Nobody is told what another caller's credentials were told. One lease holds for all of them all the same.
     const name = trial === undefined ? memoryKey(key) : `${memoryKey(key)}\0${trial.name}`;
     const flying = this.#flights.get(name);
-    if (flying !== undefined) return flying;
+    // One for an older generation ends with the tokens that are refused now.
+    if (flying !== undefined && flying.generation >= generation) return flying;
     const wait: LeaseWait = {};
-    const done = Promise.resolve(before?.())
+    const done: Promise<void> = Promise.resolve(before?.())
       .then(loadRefresh)
       .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { trial, wait }))
       // What failed leaves the token that is held as good as it was: it may be all there is while the database is away.
       .then(() => this.#memory.forget(key))
-      .finally(() => this.#flights.delete(name));
-    const flight = { done, wait };
+      .finally(() => {
+        this.#underWay.delete(done);
+        if (this.#flights.get(name)?.done === done) this.#flights.delete(name);
+      });
+    const flight = { generation, done, wait };
     this.#flights.set(name, flight);
+    this.#underWay.add(done);
     return flight;
   }
 }
@@ -291,6 +297,8 @@ interface Seen {
 
 /** A refresh that is under way, and whether it waits for another process. */
 interface Flight {
+  /** The one that is spent. */
+  readonly generation: number;
   readonly done: Promise<void>;
   readonly wait: LeaseWait;
 }

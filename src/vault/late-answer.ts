@@ -15,6 +15,11 @@ export async function overlapLeftMs(context: VaultContext, row: GrantRow): Promi
   return row.overlap_until === null ? null : row.overlap_until - (await context.store.nowMs());
 }
 
+/** The stored token may have been spent, and can be tried again for a while yet: whatever holds others up must not hold it. */
+export async function isUrgent(context: VaultContext, row: GrantRow): Promise<boolean> {
+  return ((await overlapLeftMs(context, row)) ?? 0) > 0;
+}
+
 /** A back-off that does not outlast the overlap: what is left of it is halved with every try. */
 export function pauseInOverlap(context: VaultContext, pauseMs: number, leftMs: number | null): number {
   if (leftMs === null || leftMs <= 0) return pauseMs;

@@ -14,7 +14,7 @@ import { compartmentOf } from './bulkhead.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { bringBackTail } from './failover.ts';
-import { overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
+import { isUrgent, overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
 import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
@@ -67,9 +67,11 @@ export async function planRefresh(
   const inDoubt = prior.some((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
   if (inDoubt && (await adoptSpooled(context, { grantId: row.id })) > 0) return 'look_again';
 
-  // What is in doubt is never held back: it may have a deadline at the provider.
-  const failed = prior.some((attempt) => attempt.outcome === 'failed' || attempt.outcome === 'not_sent');
-  if (row.state === 'active') context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
+  // What has a deadline at the provider is never held back, nor is what an operator asks for.
+  if (kept === undefined && !(await isUrgent(context, row))) {
+    const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
+    context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
+  }
 
   const definition = await context.providers.require(row.provider);
   const token: PickedToken = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));

@@ -8,6 +8,7 @@ import { type CallHealth, compartmentOf } from './bulkhead.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import type { ClientTrial } from './client-trial.ts';
 import type { VaultContext } from './context.ts';
+import { isUrgent } from './late-answer.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isKnownDead } from './owner.ts';
@@ -69,7 +70,7 @@ export async function refreshGrant(
 
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
     // Where an overlap is running out, the breaker's pause could cost the grant.
-    const urgent = row.overlap_until !== null;
+    const urgent = await isUrgent(context, row);
     const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { trial });
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;
@@ -141,7 +142,9 @@ async function spend(
     if (answer === undefined) return 'again';
     // Point of no return, second half: the answer is here and nowhere else.
     await keep(context, plan, claim, answer);
-    return await settleAnswer(context, plan, claim, answer);
+    const settled = await settleAnswer(context, plan, claim, answer);
+    if (settled === 'saved') context.bulkheads.countServed(compartmentOf(plan.row));
+    return settled;
   } finally {
     report(health);
     held.release();

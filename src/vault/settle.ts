@@ -43,7 +43,7 @@ export async function settleAnswer(
     await finishKept(context, plan, kept);
     // A provider that cuts every answer is asked again at its back-off's pace: the candidate waits that long.
     if (kept === 'parked' && plan.candidateId === null) return 'again';
-    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), 'provider_error');
+    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
   }
   await plan.slot.discard();
   if (plan.onTrial && refusesTrial(outcome)) throw await settleRefusedTrial(context, claim, outcome);
@@ -93,6 +93,13 @@ export async function settleNotSent(
   return lapsed;
 }
 
+/** What is known of an answer that told nothing about the tokens. */
+interface LostAnswer {
+  readonly code?: GrantryErrorCode;
+  /** The provider said when to come again. */
+  readonly retryAfterMs?: number | undefined;
+}
+
 /**
  * The request was sent and nobody knows what became of it. Returns the error for the caller.
  *
@@ -105,7 +112,7 @@ export async function settleLostAnswer(
   plan: RefreshPlan,
   claim: Claim,
   cause: unknown,
-  code: GrantryErrorCode = 'provider_unavailable',
+  { code = 'provider_unavailable', retryAfterMs }: LostAnswer = {},
 ): Promise<GrantryError> {
   if (isGrantryError(cause, 'provider_misconfigured')) {
     await settleNotSent(context, plan, claim, false);
@@ -115,13 +122,16 @@ export async function settleLostAnswer(
   const strict = plan.leaseKind === 'strict';
   const passedMs = context.world.monotonic() - claim.claimedAt;
   const overlapMs = overlapMsOf(context, plan.definition);
-  const begunMs = (await overlapLeftMs(context, plan.row)) ?? 0;
+  const begunMs = await overlapLeftMs(context, plan.row);
   // What was sent before may never have arrived: then the overlap begins with this request.
   const ownMs = overlapMs === null ? null : overlapMs - passedMs;
-  const leftMs = begunMs > 0 ? begunMs : ownMs;
+  const leftMs = begunMs !== null && begunMs > 0 ? begunMs : ownMs;
+  const pauseMs = retryAfterMs ?? claim.backOffMs;
+  // Once an overlap is over there is no more to lose by coming when the provider says.
+  const mayObey = retryAfterMs !== undefined && begunMs !== null && begunMs <= 0;
   const retryInMs = strict
-    ? Math.max(0, context.times.strictLeaseMs - passedMs)
-    : pauseInOverlap(context, claim.backOffMs, leftMs);
+    ? Math.max(retryAfterMs ?? 0, context.times.strictLeaseMs - passedMs)
+    : pauseInOverlap(context, pauseMs, mayObey ? null : leftMs);
   const at = isoNow(context);
   await changing(context, async (change) => {
     const { tx, now } = change;
@@ -134,7 +144,7 @@ export async function settleLostAnswer(
           keepLease: strict,
           at,
         }
-      : unchanged(context, plan, claim, code, claim.backOffMs);
+      : unchanged(context, plan, claim, code, pauseMs);
     const settled = await settleLease(tx, now, claim.lease, verdict);
     if (settled && rotates && claim.state !== 'uncertain')
       await recordState(change, plan, claim, 'uncertain', 'answer_lost');
@@ -203,7 +213,8 @@ async function settleFailure(
   // Where a lost answer ends the grant, that would let an outage end them all: there an answer is an answer.
   const { rotation, replayAfterLoss } = plan.definition.refreshToken;
   if (outcome.class === 'unavailable' && rotation !== 'none' && replayAfterLoss) {
-    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`));
+    const retryAfterMs = outcome.retryAfterMs ?? undefined;
+    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs });
   }
   const code = failureCodes[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;

@@ -16,22 +16,47 @@ import { recoverGrant } from './recover.ts';
 import { revokeDue } from './revocations.ts';
 import { adoptSpooled } from './spool-replay.ts';
 
-/** The order in which workers look: what may have a deadline at the provider comes first. */
-const statesInOrder: readonly GrantState[] = ['uncertain', 'suspect', 'active', 'reauthorization_required'];
+/** How many grants may be claimed, and of which providers enough are looked after already. */
+export interface DueRoom {
+  readonly limit: number;
+  readonly exceptProviders: readonly string[];
+}
 
-/** Claims grants that are due, the doubtful ones first. */
+/** May have a deadline at its provider: in doubt, or left by a holder who died and may have spent its token. */
+export function isPressing(grant: Pick<DueGrant, 'state' | 'lease_owner'>): boolean {
+  return isDoubt(grant.state) || grant.lease_owner !== null;
+}
+
+/** Claims grants that are due: the pressing ones first, within room of their own, whatever else is waiting. */
 export async function claimDue(
   context: VaultContext,
-  { limit, exceptProviders }: { limit: number; exceptProviders: readonly string[] },
+  room: { pressing: DueRoom; usual: DueRoom },
 ): Promise<DueGrant[]> {
+  const { workerHoldMs, doubtHoldMs } = context.times;
+  const pressing = await claimInOrder(context, room.pressing, [
+    { state: 'uncertain', holdMs: doubtHoldMs },
+    { state: 'active', holdMs: doubtHoldMs, leftForMs: workerHoldMs },
+    { state: 'suspect', holdMs: doubtHoldMs },
+  ]);
+  const usual = await claimInOrder(context, room.usual, [
+    { state: 'active', holdMs: workerHoldMs },
+    { state: 'reauthorization_required', holdMs: workerHoldMs },
+  ]);
+  return [...pressing, ...usual];
+}
+
+async function claimInOrder(
+  context: VaultContext,
+  { limit, exceptProviders }: DueRoom,
+  wanted: readonly { state: GrantState; holdMs: number; leftForMs?: number }[],
+): Promise<DueGrant[]> {
+  const { db, kind } = context.store;
+  const { doubtHoldMs } = context.times;
   const claimed: DueGrant[] = [];
-  for (const state of statesInOrder) {
+  for (const each of wanted) {
     const left = limit - claimed.length;
     if (left <= 0) break;
-    const { db, kind } = context.store;
-    const { workerHoldMs, doubtHoldMs } = context.times;
-    const holdMs = isDoubt(state) ? doubtHoldMs : workerHoldMs;
-    const claim = { state, limit: left, holdMs, doubtHoldMs, exceptProviders };
+    const claim = { ...each, limit: left, doubtHoldMs, exceptProviders };
     claimed.push(...(await claimDueGrants(db, kind, context.store.now(), claim)));
   }
   return claimed;
@@ -65,15 +90,29 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   await context.guard.recheck();
   // A quarantined database is left as it is: nothing is spent, revoked or removed.
   if (context.guard.reason !== null) return;
+  const { store, times, world } = context;
   const spool = await context.spool();
-  // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
-  if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
-  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
-  await discardUnclaimed(context);
-  await revokeDue(context);
-  await purgeAuthorizations(context.store.db, context.store.now(), context.times.authorizationMs);
-  await purgeConnectSessions(context.store.db, context.store.now(), context.times.connectKeptMs);
-  await forgetTokenRequests(context);
+  const duties: readonly (() => Promise<unknown>)[] = [
+    // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
+    async () => (await bringBackTail(context)) || adoptSpooled(context, { waitingOnly: true }),
+    () => spool.sweep(world.now() - times.spoolKeptMs),
+    () => discardUnclaimed(context),
+    () => revokeDue(context),
+    () => purgeAuthorizations(store.db, store.now(), times.authorizationMs),
+    () => purgeConnectSessions(store.db, store.now(), times.connectKeptMs),
+    () => forgetTokenRequests(context),
+  ];
+  const failures: unknown[] = [];
+  for (const duty of duties) {
+    try {
+      await duty();
+    } catch (error) {
+      if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
+      // What stands in the way of one duty is no reason to leave the others undone.
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** No limit of a provider looks further back, so that nobody asks for them any more. */
@@ -149,7 +188,7 @@ async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'
 
 async function postpone(context: VaultContext, grant: DueGrant, error: GrantryError): Promise<void> {
   const { workerHoldMs, doubtHoldMs } = context.times;
-  const holdMs = isDoubt(grant.state) || grant.lease_owner !== null ? doubtHoldMs : workerHoldMs;
+  const holdMs = isPressing(grant) ? doubtHoldMs : workerHoldMs;
   const pauseMs = Math.max(error.retryAfterMs ?? 0, holdMs);
   await reschedule(context, grant, (await context.store.nowMs()) + pauseMs);
 }

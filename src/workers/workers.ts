@@ -3,7 +3,7 @@ import { limits } from '../base/limits.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
-import { claimDue, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep.ts';
+import { claimDue, type DueRoom, isPressing, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep.ts';
 
 /** What workers have done since they started. */
 export type WorkerCounts = Readonly<Record<UpkeepOutcome, number>>;
@@ -43,13 +43,39 @@ export function startWorkers(vault: Vault): Workers {
 
 type Due = Awaited<ReturnType<typeof claimDue>>[number];
 
+/** What is looked after now, and of which provider. */
+class Load {
+  readonly #max: number;
+  readonly #perProvider = new Map<string, number>();
+  count = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  change(provider: string, by: 1 | -1): void {
+    this.count += by;
+    this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 0) + by);
+  }
+
+  /** A provider that is slow now keeps its own grants waiting, and those of no other. */
+  room(): DueRoom {
+    const full = [...this.#perProvider].filter(([, calls]) => calls >= limits.providerCallsMax * 2);
+    return {
+      limit: Math.min(limits.workerBatch, this.#max - this.count),
+      exceptProviders: full.map(([provider]) => provider),
+    };
+  }
+}
+
 /** Looks after due grants, many at a time, of one provider only about as many as its bulkhead lets through. */
 class Crew {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
   readonly #tend: (grant: Due) => Promise<void>;
   readonly #busy = new Set<Promise<void>>();
-  readonly #perProvider = new Map<string, number>();
+  readonly #usual = new Load(limits.workerGrantsMax);
+  readonly #pressing = new Load(limits.workerDoubtsMax);
 
   constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
     this.#context = context;
@@ -61,7 +87,7 @@ class Crew {
     while (!this.#signal.aborted) {
       const claimed = await this.#claim();
       for (const grant of claimed) this.#start(grant);
-      if (claimed.length > 0 && this.#busy.size < limits.workerGrantsMax) continue;
+      if (claimed.length > 0 && this.#usual.count < limits.workerGrantsMax) continue;
       // What is finished may make room for more of its provider.
       if (this.#busy.size > 0)
         await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#context.times.workerPauseMs)]);
@@ -75,10 +101,7 @@ class Crew {
     try {
       if (guard.reason !== null) await guard.recheck();
       if (guard.reason !== null) return [];
-      const room = Math.min(limits.workerBatch, limits.workerGrantsMax - this.#busy.size);
-      // A provider that is slow now keeps its own grants waiting, and those of no other.
-      const full = [...this.#perProvider].filter(([, calls]) => calls >= limits.providerCallsMax * 2);
-      return await claimDue(this.#context, { limit: room, exceptProviders: full.map(([provider]) => provider) });
+      return await claimDue(this.#context, { pressing: this.#pressing.room(), usual: this.#usual.room() });
     } catch (error) {
       logger.warn('workers cannot claim what is due', { code: isGrantryError(error) ? error.code : 'internal' });
       await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
@@ -88,7 +111,8 @@ class Crew {
 
   #start(grant: Due): void {
     const { provider } = grant;
-    this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 0) + 1);
+    const load = isPressing(grant) ? this.#pressing : this.#usual;
+    load.change(provider, 1);
     const work = this.#tend(grant)
       .catch((error: unknown) => {
         const code = isGrantryError(error) ? error.code : 'internal';
@@ -96,7 +120,7 @@ class Crew {
       })
       .finally(() => {
         this.#busy.delete(work);
-        this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 1) - 1);
+        load.change(provider, -1);
       });
     this.#busy.add(work);
   }

@@ -119,14 +119,26 @@ it('looks after uncertain grants first, however many others are due', async () =
   await rowsDue('doubtful', 'suspect', now - 1_000);
   await rowsDue('uncertain', 'uncertain', now - 1_000);
   const context = internalsOf(vault).open();
-  const claimed = async (limit: number) =>
-    (await claimDue(context, { limit, exceptProviders: [] })).map((grant) => grant.client_id);
-  expect(await claimed(2)).toEqual(['uncertain', 'doubtful']);
-  expect(new Set(await claimed(40)).size).toBe(40);
-  // Who has claimed and died delays them by two minutes.
-  expect(await claimed(1)).toEqual([]);
+  const claimed = async (pressing: number, usual: number, exceptProviders: string[] = []) => {
+    const room = { pressing: { limit: pressing, exceptProviders: [] }, usual: { limit: usual, exceptProviders } };
+    return (await claimDue(context, room)).map((grant) => grant.client_id);
+  };
+  // What a killed holder left is due since its lease ended, and everything else has waited longer.
+  await rowsDue('left', 'active', now - 1_000);
+  const { id } = await bench.row({ tenant: 'left', provider: 'none' });
+  await bench.judge.db
+    .updateTable('oauth_tokens')
+    .set({ lease_owner: 'killed', lease_until: now - 1_000 })
+    .where('id', '=', id)
+    .execute();
+  expect(await claimed(32, 2)).toEqual(['uncertain', 'left', 'doubtful', expect.any(String), expect.any(String)]);
+  expect(new Set(await claimed(32, 40)).size).toBe(38);
+  // Who has claimed and died delays those by two minutes, and what is in doubt by seconds.
+  expect(await claimed(32, 32)).toEqual([]);
+  await bench.jump(11_000);
+  expect(await claimed(32, 32, ['none'])).toEqual(['uncertain', 'left', 'doubtful']);
   await bench.jump(121_000);
-  expect(await claimed(1)).toEqual(['uncertain']);
+  expect(await claimed(1, 0)).toEqual(['uncertain']);
 });
 
 describe('a condemned grant', () => {
