@@ -72,7 +72,13 @@ export class Callers {
   }
 
   /** One call, watched from its start to its end. */
-  async call(life: Life, grant: JudgedGrant, what: string, ask: () => Promise<AccessToken>): Promise<AccessToken> {
+  async call(
+    life: Life,
+    grant: JudgedGrant,
+    what: string,
+    ask: () => Promise<AccessToken>,
+    rejected?: number,
+  ): Promise<AccessToken> {
     const { scheduler, judge } = this.#simulation;
     const name = `${life.name} ${grant.index}`;
     const newest = this.#newest.get(name) ?? 0;
@@ -80,7 +86,7 @@ export class Callers {
     this.#open.add(call);
     try {
       const token = await ask();
-      judge.handedOut(grant, token);
+      judge.handedOut(grant, token, rejected);
       if (token.generation < newest)
         judge.violated(`I3: ${name} was given generation ${token.generation} after ${newest}`);
       this.#newest.set(name, Math.max(token.generation, this.#newest.get(name) ?? 0));
@@ -98,6 +104,15 @@ export class Callers {
       if (waitedMs > this.#allowedMs())
         judge.violated(`I5: ${what} of ${nameOf(grant)} in ${life.name} took ${Math.round(waitedMs)} ms`);
     }
+  }
+
+  /** Reports a generation as refused: what comes back must be a later one. */
+  async reject(life: Life, grant: JudgedGrant, generation: number): Promise<AccessToken> {
+    const { vault } = life;
+    if (vault === undefined) throw new Error(`${life.name} has no vault`);
+    const key = { tenant: grant.tenant, provider: grant.provider };
+    const ask = (): Promise<AccessToken> => vault.rejectAccessToken(key, generation);
+    return this.call(life, grant, 'rejectAccessToken', ask, generation);
   }
 
   async heal(limitMs: number): Promise<void> {
@@ -164,7 +179,7 @@ export class Callers {
     this.#simulation.coverage.count('tokens handed out');
     const accepted = dice.chance(0.8) ? await this.use(life, grant, token) : !dice.chance(0.2);
     if (accepted !== false) return;
-    await this.call(life, grant, 'rejectAccessToken', () => vault.rejectAccessToken(key, token.generation));
+    await this.reject(life, grant, token.generation);
     this.#simulation.coverage.count('tokens rejected');
   }
 

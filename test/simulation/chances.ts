@@ -22,9 +22,10 @@ export class Chances {
   watch(): void {
     const { plan, judge, scheduler } = this.#simulation;
     const overlapping = judge.grants.filter((grant) => this.#overlaps(grant));
-    // Wild clocks and slow machines keep no times.
-    if (overlapping.length === 0 || plan.faults.wild_clock_jump > 0 || plan.slowness > 1) return;
+    // Slow machines keep no times, and clocks that have jumped wildly keep none any more.
+    if (overlapping.length === 0 || plan.slowness > 1) return;
     const tick = (): void => {
+      if (Number.isFinite(this.#simulation.jumpedWildlyAt)) return;
       const able = !this.#simulation.isLying() && this.#simulation.lives.some((life) => this.#isAble(life));
       for (const grant of overlapping) this.#look(grant, able);
       scheduler.after(tickMs, null, 'the judge looks', tick);

@@ -1,7 +1,7 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Simulator } from '../../src/simulator/index.ts';
 import type { Coverage } from './coverage.ts';
 import { type KnownToken, newestUnspent, wasOvertaken } from './known-token.ts';
+import { Rows } from './rows.ts';
 import type { GrantPlan } from './swarm.ts';
 
 /** What a row says, as far as it is judged. */
@@ -41,7 +41,7 @@ export interface CarriedToken {
 export type Excuse =
   /** The provider rotated, and its answer reached nobody who lived to keep it. */
   | 'answer_lost'
-  /** The provider refused although nothing was wrong. */
+  /** The provider refused although nothing was wrong, for so long or at such a moment that nobody can know. */
   | 'lied'
   /** A clock jumped further than the guarantees allow for. */
   | 'wild'
@@ -57,17 +57,15 @@ export class Judge {
   readonly #simulator: Simulator;
   readonly #coverage: Coverage;
   readonly #now: () => number;
-  readonly #database: DatabaseSync;
-  readonly #rows: StatementSync;
-  readonly #candidates: StatementSync;
-  readonly #events: StatementSync;
-  readonly #attempts: StatementSync;
+  readonly #rows: Rows;
   readonly #byRefresh = new Map<string, JudgedGrant>();
   readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string }>();
   readonly #byFingerprint = new Map<string, string>();
   readonly #named = new Set<string>();
   /** When the provider revoked a family because of what we sent. */
   readonly #revokedAt = new Map<string, number>();
+  /** Attempts at whose spool file the disk failed. */
+  readonly #struck = new Set<string>();
   #fingerprint: ((refreshToken: string) => string) | null = null;
 
   constructor(parts: {
@@ -91,27 +89,16 @@ export class Judge {
     this.#simulator = parts.simulator;
     this.#coverage = parts.coverage;
     this.#now = parts.now;
-    this.#database = new DatabaseSync(parts.database);
-    this.#rows = this.#database.prepare(
-      'select id, client_id, provider, generation, state, reason, refresh_fingerprint, authorized_generation from oauth_tokens',
-    );
-    this.#candidates = this.#database.prepare(
-      "select token_fingerprint, state from grantry_candidates where grant_id = ? and state = 'untested'",
-    );
-    this.#events = this.#database.prepare('select type, reason from grantry_events where grant_id = ? order by seq');
-    this.#attempts = this.#database.prepare(
-      "select id from grantry_attempts where grant_id = ? and owner = ? and outcome in ('open', 'unknown') order by fence desc limit 1",
-    );
+    this.#rows = new Rows(parts.database);
   }
 
   /** The attempt that an answer belongs to. */
   openAttempt(grant: JudgedGrant, owner: string): string | null {
-    const found = grant.row === null ? undefined : this.#attempts.get(grant.row.id, owner);
-    return found === undefined ? null : String(found['id']);
+    return grant.row === null ? null : this.#rows.openAttempt(grant.row.id, owner);
   }
 
   close(): void {
-    this.#database.close();
+    this.#rows.close();
   }
 
   /** Vault and judge must call tokens by the same names. */
@@ -167,16 +154,18 @@ export class Judge {
       parent: parent?.value ?? null,
       delivered,
       deliveredAt: delivered ? issuedAt : Number.POSITIVE_INFINITY,
+      attemptId: null,
       lost: false,
       vanished: false,
       stored: false,
     });
   }
 
-  /** An answer with this token came to a process. */
-  arrived(grant: JudgedGrant, refreshToken: string): void {
+  /** An answer with this token came to a process, for this attempt. */
+  arrived(grant: JudgedGrant, refreshToken: string, attemptId: string | null = null): void {
     const token = grant.tokens.get(refreshToken);
     if (token === undefined) return;
+    token.attemptId ??= attemptId;
     token.delivered = true;
     token.deliveredAt = Math.min(token.deliveredAt, this.#now());
   }
@@ -212,6 +201,16 @@ export class Judge {
     return ![...grant.tokens.values()].some((each) => each.parent === token.value && each.stored);
   }
 
+  /** The disk failed at the file of this attempt's answer. */
+  diskFailed(attemptId: string): void {
+    this.#struck.add(attemptId);
+  }
+
+  /** The disk failed at the very file that was to keep this token, and the database has not got it either. */
+  isStruck({ attemptId, stored }: KnownToken): boolean {
+    return !stored && attemptId !== null && this.#struck.has(attemptId);
+  }
+
   /** An answer with this token will never come to anybody who can keep it. */
   lost(grant: JudgedGrant, refreshToken: string): void {
     const token = grant.tokens.get(refreshToken);
@@ -229,7 +228,7 @@ export class Judge {
   /** Looks at all rows; called after every commit. */
   look(): void {
     this.#nameNewTokens();
-    for (const raw of this.#rows.all()) {
+    for (const raw of this.#rows.grants()) {
       const grant = this.grantOf(String(raw['client_id']), String(raw['provider']));
       if (grant === undefined) {
         this.violated(`a row of nobody appeared: ${String(raw['client_id'])}`);
@@ -262,7 +261,7 @@ export class Judge {
   #lookAt(grant: JudgedGrant, row: SeenRow): void {
     const before = grant.row;
     grant.row = row;
-    for (const candidate of this.#candidates.all(row.id)) {
+    for (const candidate of this.#rows.candidates(row.id)) {
       this.#markStored(grant, String(candidate['token_fingerprint']));
     }
     const refreshToken = row.fingerprint === null ? undefined : this.#byFingerprint.get(row.fingerprint);
@@ -274,6 +273,9 @@ export class Judge {
     else if (before.state === 'disconnected') grant.disconnectedAt = null;
     if (row.authorizedGeneration !== before.authorizedGeneration) {
       for (const excuse of ['answer_lost', 'lied', 'revoked_by_user'] as const) grant.excuses.delete(excuse);
+    } else if (row.generation > before.generation) {
+      // The next tokens are saved: what was lost or said before this is over.
+      for (const excuse of ['answer_lost', 'lied', 'wild'] as const) grant.excuses.delete(excuse);
     }
     const dies = row.state === 'reauthorization_required' && before.state !== row.state;
     if (dies) this.#checkDeath(grant, row);
@@ -330,7 +332,7 @@ export class Judge {
       const token = grant.tokens.get(refreshToken);
       if (token === undefined || token.stored || inSpool) continue;
       const wanted = token.family === grant.family && grant.row?.state !== 'disconnected';
-      if (mustBeKept && wanted)
+      if (mustBeKept && wanted && !this.isStruck(token))
         this.violated(`I2: an answer for ${nameOf(grant)} died with its process long after it came`);
       token.vanished = true;
       this.lost(grant, refreshToken);
@@ -338,8 +340,15 @@ export class Judge {
     }
   }
 
-  /** A caller was given a token. */
-  handedOut(grant: JudgedGrant, token: { accessToken: string; generation: number }): void {
+  /** A caller was given a token; `rejected` is the generation that he had said to be refused, if he did. */
+  handedOut(
+    grant: JudgedGrant,
+    token: { accessToken: string; generation: number },
+    rejected: number | undefined,
+  ): void {
+    if (rejected !== undefined && token.generation <= rejected) {
+      this.violated(`${nameOf(grant)} gave out generation ${token.generation} to who had rejected ${rejected}`);
+    }
     const known = this.#byAccess.get(token.accessToken);
     if (known === undefined) this.violated(`${nameOf(grant)} gave out a token that the provider never made`);
     else if (known.grant !== grant)
@@ -359,7 +368,7 @@ export class Judge {
 
   events(grant: JudgedGrant): readonly { type: string; reason: string | null }[] {
     if (grant.row === null) return [];
-    return this.#events.all(grant.row.id).map((event) => ({
+    return this.#rows.events(grant.row.id).map((event) => ({
       type: String(event['type']),
       reason: event['reason'] === null ? null : String(event['reason']),
     }));

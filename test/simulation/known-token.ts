@@ -13,6 +13,8 @@ export interface KnownToken {
   delivered: boolean;
   /** When it first did. */
   deliveredAt: number;
+  /** The attempt whose answer brought it, as far as that is known. */
+  attemptId: string | null;
   /** Its answer reached nobody who could keep it. */
   lost: boolean;
   /** It arrived, and the process that alone knew it died. */

@@ -89,18 +89,25 @@ export class Life implements Actor, PortProcess {
     });
   }
 
-  async step(kind: StepKind, what: string): Promise<void> {
+  async step(kind: StepKind, what: string, path?: string): Promise<void> {
     await this.#pass(kind, what);
     // A rollback that fails cannot be told from one that the database makes by itself.
     if (kind === 'rollback') return;
     if (isStore(kind) && this.#simulation.strikes('store_before', 0.002)) throw storeFailure(10);
     if (isStore(kind) && this.storeDownUntil > this.#simulation.scheduler.now) throw storeFailure(14);
-    if (!isStore(kind) && this.#simulation.strikes('disk', 0.01)) throw diskError(kind === 'flush' ? 'EIO' : 'ENOSPC');
+    if (!isStore(kind)) this.#useDisk(kind === 'flush' ? 'EIO' : 'ENOSPC', path);
   }
 
-  instant(what: string): void {
+  instant(what: string, path: string): void {
     this.#simulation.scheduler.note(this, `${what} now`);
-    if (this.#simulation.strikes('disk', 0.01)) throw diskError('ENOSPC');
+    this.#useDisk('ENOSPC', path);
+  }
+
+  /** The judge must know which answer a failure may have cost: no other is excused by it. */
+  #useDisk(code: 'EIO' | 'ENOSPC', path: string | undefined): void {
+    if (!this.#simulation.strikes('disk', 0.01)) return;
+    this.#simulation.network.diskFailed(this, path ?? '');
+    throw diskError(code);
   }
 
   async done(kind: StepKind, what: string): Promise<void> {

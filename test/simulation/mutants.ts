@@ -40,6 +40,18 @@ const blindSave: Edit = {
   to: "    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
 };
 
+const firstRefusalCounts: Edit = {
+  file: '/src/vault/verdict.ts',
+  from: "  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {",
+  to: '  if (inOverlap && refusals < overlapRefusalsMax) {',
+};
+
+const unspooled: Edit = {
+  file: '/src/vault/refresh.ts',
+  from: '    await plan.slot.keep(claim.head, plan.tenantKeys, answer);',
+  to: '',
+};
+
 /** Narrow worlds in which something once went wrong that is no guard. */
 export const worlds: readonly { readonly name: string; readonly focus: Focus }[] = [
   { name: 'closing', focus: { providers: ['retire_on_use'], faults: { restart: 2.5, slow_answer: 5 } } },
@@ -80,7 +92,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'save-before-use',
-    guard: 'nobody uses a token before it is saved',
+    // Nothing stands in the way that could be taken out: a use before the save is put in.
+    guard: 'nobody uses a token before it is saved (a use is put in, since no single line keeps it out)',
     focus: { providers: ['retire_on_use'], faults: { step_crash: 2 } },
     edits: [
       {
@@ -125,25 +138,28 @@ export const mutations: readonly Mutation[] = [
     name: 'suspect',
     guard: 'a first refusal is confirmed before it counts',
     focus: { providers: ['none', 'retire_on_use'], faults: { lie: 1 } },
-    edits: [
-      {
-        file: '/src/vault/verdict.ts',
-        from: "  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {",
-        to: '  if (inOverlap && refusals < overlapRefusalsMax) {',
-      },
-    ],
+    edits: [firstRefusalCounts],
+  },
+  {
+    name: 'suspect-strict',
+    guard: 'the same at a strict provider, where no answer was lost',
+    focus: { providers: ['strict'], faults: { lie: 1 } },
+    edits: [firstRefusalCounts],
   },
   {
     name: 'spool',
     guard: 'the raw answer is kept in a flushed file before anything else',
     focus: { providers: ['strict', 'timed_overlap'], faults: { store_outage: 2.5, store_after: 2.5, crash: 2.5 } },
-    edits: [
-      {
-        file: '/src/vault/refresh.ts',
-        from: '    await plan.slot.keep(claim.head, plan.tenantKeys, answer);',
-        to: '',
-      },
-    ],
+    edits: [unspooled],
+  },
+  {
+    name: 'spool-disk',
+    guard: 'the same where a disk may fail, though it hardly ever does',
+    focus: {
+      providers: ['strict', 'timed_overlap'],
+      faults: { store_outage: 2.5, store_after: 2.5, crash: 2.5, disk: 0.000_01 },
+    },
+    edits: [unspooled],
   },
   {
     name: 'reauthorization-fence',

@@ -1,19 +1,12 @@
 import type { WorldRequest } from '../../src/base/world.ts';
 import { type FaultEffect, type Simulator } from '../../src/simulator/index.ts';
+import { Call, type Flight } from './call.ts';
 import type { Dice } from './dice.ts';
+import { spoolDirectory } from './disk.ts';
 import { type JudgedGrant, nameOf } from './judge.ts';
 import type { KnownToken } from './known-token.ts';
 import type { Life } from './life.ts';
 import type { Simulation } from './simulation.ts';
-
-/** A request for tokens of a grant that is known to be under way: what the judge looks at for I1. */
-export interface Flight {
-  readonly grant: JudgedGrant;
-  readonly life: Life;
-  readonly refreshToken: string;
-  readonly sentAt: number;
-  state: 'on its way' | 'answered' | 'over';
-}
 
 /** What a request is about. */
 interface About {
@@ -29,6 +22,8 @@ interface About {
 const afterDeathMs = 2_000;
 /** So long after an answer came it is in the spool, or in the database, and outlives its process. */
 const keptWithinMs = 500;
+/** A lease is taken no longer than this before its request is sent. */
+const claimedBeforeMsMax = 30_000;
 /** A provider that takes longer than this to look at a request never looks at it. */
 const slowRequestMsMax = 40_000;
 
@@ -97,11 +92,19 @@ export class Network {
     const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at }) => ({
       grant,
       refreshToken,
-      mustBeKept: this.#simulation.scheduler.now - at > keptWithinMs * plan.slowness && plan.faults.disk === 0,
+      mustBeKept: this.#simulation.scheduler.now - at > keptWithinMs * plan.slowness,
       inSpool: attemptId !== null && this.#simulation.isSpooled(attemptId),
     }));
     this.carried.delete(life);
     this.#simulation.judge.died(carried);
+  }
+
+  /** The disk failed: at the file of one attempt, or at the directory, for whoever has an answer that is not stored. */
+  diskFailed(life: Life, path: string): void {
+    const { judge } = this.#simulation;
+    const [, attemptId] = path.slice(path.lastIndexOf('/') + 1).split('.');
+    const inDoubt = path === spoolDirectory ? (this.carried.get(life) ?? []) : [{ attemptId }];
+    for (const each of inDoubt) if (typeof each.attemptId === 'string') judge.diskFailed(each.attemptId);
   }
 
   #carry(call: Call, request: Request, about: About): void {
@@ -154,9 +157,8 @@ export class Network {
     if (this.#simulation.isLying()) {
       // A short lie must not kill: it is over before a refusal is confirmed. Only where an answer was lost as well, at a
       // strict provider, nobody may ask a third time.
-      const { plan, scheduler } = this.#simulation;
-      const mayKill = plan.faults.long_lie > 0 || (grant !== undefined && this.#simulation.isStrict(grant));
-      if (mayKill) excuses?.set('lied', scheduler.now);
+      const lastWord = grant !== undefined && this.#simulation.isStrict(grant) && grant.excuses.has('answer_lost');
+      if (this.#simulation.isLyingLong() || lastWord) excuses?.set('lied', this.#simulation.scheduler.now);
       return { kind: 'error', error: 'invalid_grant' };
     }
     if (this.#strikes('throttle', true, 0.06)) {
@@ -232,25 +234,24 @@ export class Network {
 
   /** A family that a replay of ours revoked must be one of which no living token had come to us. */
   #checkRevocation(grant: JudgedGrant, seen: number, kept: readonly KnownToken[]): void {
-    const { judge, plan } = this.#simulation;
+    const { judge } = this.#simulation;
     const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
     if (event?.outcome !== 'refused' || event.family === undefined) return;
     if (this.#simulator.family(event.family)?.revoked !== null) judge.familyRevoked(event.family);
-    const killed = kept.filter(({ family, value }) => family === event.family && !this.#simulator.isAlive(value));
-    const excused = plan.faults.disk > 0 || grant.excuses.has('wild') || judge.newestWasOvertaken(grant);
+    const killed = kept.filter(
+      (token) => token.family === event.family && !this.#simulator.isAlive(token.value) && !judge.isStruck(token),
+    );
+    const excused = grant.excuses.has('wild') || judge.newestWasOvertaken(grant);
     if (killed.length === 0 || excused) return;
     judge.violated(`a replay revoked ${nameOf(grant)}, of which a living token had arrived`);
   }
 
   #arrived(life: Life, tokens: { grant: JudgedGrant; refreshToken: string }): void {
     const { judge } = this.#simulation;
-    judge.arrived(tokens.grant, tokens.refreshToken);
+    const attemptId = judge.openAttempt(tokens.grant, life.owner?.id ?? '');
+    judge.arrived(tokens.grant, tokens.refreshToken, attemptId);
     const carried = this.carried.get(life) ?? [];
-    carried.push({
-      ...tokens,
-      attemptId: judge.openAttempt(tokens.grant, life.owner?.id ?? ''),
-      at: this.#simulation.scheduler.now,
-    });
+    carried.push({ ...tokens, attemptId, at: this.#simulation.scheduler.now });
     this.carried.set(life, carried);
   }
 
@@ -271,7 +272,7 @@ export class Network {
       // A new authorization does not wait for what is under way for the old one.
       if (judge.familyOf(other.refreshToken) !== judge.familyOf(refreshToken)) continue;
       if (!this.#simulation.isStrict(grant)) coverage.count('replays beside a request under way');
-      else if (!grant.excuses.has('wild') && isUnderWay(other, scheduler.now)) {
+      else if (!this.#mayOutliveLease(other) && isUnderWay(other, scheduler.now)) {
         judge.violated(
           `I1: two requests for ${grant.tenant}/${grant.provider} were under way, of ${other.life.name} and ${life.name}`,
         );
@@ -283,6 +284,11 @@ export class Network {
     return flight;
   }
 
+  /** A lease that was taken before the clock jumped wildly may be over at once, or last for an hour. */
+  #mayOutliveLease({ sentAt }: Flight): boolean {
+    return sentAt <= this.#simulation.jumpedWildlyAt + claimedBeforeMsMax;
+  }
+
   #strikes(kind: Parameters<Simulation['strikes']>[0], applies: boolean, share = 0.08): boolean {
     return applies && this.#simulation.strikes(kind, share);
   }
@@ -292,63 +298,6 @@ export class Network {
 function isUnderWay(flight: Flight, now: number): boolean {
   if (flight.state === 'on its way') return !flight.life.dead;
   return !flight.life.dead && !flight.life.paused && now - flight.sentAt < 90_000;
-}
-
-/** One request, as its sender sees it: it ends once. */
-class Call {
-  readonly life: Life;
-  readonly flight: Flight | null;
-  readonly #resolve: (response: Response) => void;
-  readonly #reject: (reason: unknown) => void;
-  ended = false;
-  /** The answer will reach nobody: the sender stopped waiting, or died. */
-  onDrop: (() => void) | null = null;
-
-  constructor(
-    life: Life,
-    resolve: (response: Response) => void,
-    reject: (reason: unknown) => void,
-    flight: Flight | null,
-  ) {
-    this.life = life;
-    this.flight = flight;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  succeed(response: Response): void {
-    if (this.ended) return;
-    this.ended = true;
-    this.over();
-    this.#resolve(response);
-  }
-
-  fail(reason: unknown): void {
-    if (this.ended) return;
-    this.ended = true;
-    if (this.flight?.state === 'answered') this.over();
-    this.onDrop?.();
-    this.#reject(reason);
-  }
-
-  /** The sender died. A request that is on its way may arrive all the same. */
-  drop(): void {
-    if (this.ended) return;
-    this.ended = true;
-    if (this.flight?.state === 'answered') this.over();
-    this.onDrop?.();
-  }
-
-  /** Nothing of it is under way any more, whatever the sender still waits for. */
-  over(): void {
-    if (this.flight !== null) this.flight.state = 'over';
-  }
-
-  arriveAfter(simulation: Simulation, ms: number, what: string, arrive: () => void): void {
-    simulation.scheduler.after(ms, this.life, `${what} comes`, () => {
-      if (!this.ended) arrive();
-    });
-  }
 }
 
 function accessTokenIn(body: Buffer): string {

@@ -24,7 +24,7 @@ export class Operator {
     this.#often('power', 150_000, () => this.#simulation.powerFails());
     this.#often('store_outage', 50_000, () => this.#storeGoesDown());
     this.#once('lie', () => this.#lie(this.#dice.between(1_000, 22_000)));
-    this.#once('long_lie', () => this.#lie(this.#dice.between(40_000, 200_000)));
+    this.#once('long_lie', () => this.#lieForLong(this.#dice.between(40_000, 200_000)));
     this.#often('clock_jump', 60_000, () => this.#jump(this.#dice.whole(-1_500, 1_500)));
     this.#once('wild_clock_jump', () => this.#jumpWildly());
     this.#often('reauthorize', 70_000, () => this.#withGrant((life, grant) => this.#reauthorize(life, grant)));
@@ -89,6 +89,12 @@ export class Operator {
 
   #lie(ms: number): void {
     this.#simulation.lyingUntil = Math.max(this.#simulation.lyingUntil, this.#simulation.scheduler.now + ms);
+  }
+
+  #lieForLong(ms: number): void {
+    this.#lie(ms);
+    // A short lie that is under way goes on as a long one.
+    this.#simulation.lyingLongUntil = this.#simulation.lyingUntil;
   }
 
   /** Small jumps of the host's clock, as time services make them; their sum stays small too. */

@@ -61,6 +61,9 @@ export class Simulation {
   chaos = true;
   /** The provider refuses everything until then. */
   lyingUntil = 0;
+  /** Until then it does so for longer than a refusal takes to be confirmed. */
+  lyingLongUntil = 0;
+  jumpedWildlyAt = Number.NEGATIVE_INFINITY;
   smallJumpsMs = 0;
   healedAt = 0;
   #jumpedMs = 0;
@@ -105,6 +108,7 @@ export class Simulation {
   jumpClock(ms: number, kind: 'small' | 'wild'): void {
     this.#jumpedMs += ms;
     if (kind === 'small') this.smallJumpsMs += ms;
+    else this.jumpedWildlyAt = this.scheduler.now;
   }
 
   /** The clock was put back: what was to happen at a certain time happens that much later. */
@@ -122,6 +126,10 @@ export class Simulation {
 
   isLying(): boolean {
     return this.lyingUntil > this.scheduler.now;
+  }
+
+  isLyingLong(): boolean {
+    return this.lyingLongUntil > this.scheduler.now;
   }
 
   /** A refresh at its provider must never meet another one. */
@@ -311,6 +319,7 @@ export class Simulation {
     this.chaos = false;
     this.healedAt = this.scheduler.now;
     this.lyingUntil = 0;
+    this.lyingLongUntil = 0;
     for (const life of this.lives) {
       if (life === undefined) continue;
       this.thaw(life);

@@ -3,6 +3,9 @@ import { constants } from 'node:fs';
 import { type DiskFile, diskError } from '../disk.ts';
 import { type PortProcess, processOf, type StepKind } from './processes.ts';
 
+/** What only looks at a file puts no answer at risk. */
+const looks = new Set(['readdir', 'readFile', 'stat']);
+
 async function on<T>(
   path: string,
   what: string,
@@ -11,7 +14,7 @@ async function on<T>(
 ): Promise<T> {
   const found = processOf(path);
   const said = `${what} ${found.path.slice(found.path.lastIndexOf('.') + 1)}`;
-  await found.process.step(kind, said);
+  await found.process.step(kind, said, looks.has(what) ? undefined : found.path);
   const result = act(found.process, found.path);
   await found.process.done(kind, said);
   return result;
@@ -99,7 +102,7 @@ export class SimulatedFile {
   }
 
   writeNow(bytes: Uint8Array, offset: number, length: number, position: number): void {
-    this.#process.instant('write');
+    this.#process.instant('write', this.#path);
     this.#write(bytes, offset, length, position);
   }
 
@@ -120,7 +123,7 @@ export class SimulatedFile {
   }
 
   truncateNow(length: number): void {
-    this.#process.instant('truncate');
+    this.#process.instant('truncate', this.#path);
     const file = present(this.#file);
     const data = Buffer.alloc(length);
     file.data.copy(data, 0, 0, length);
@@ -148,7 +151,7 @@ export class SimulatedFile {
   }
 
   async #step(kind: StepKind, what: string, act: () => void): Promise<void> {
-    await this.#process.step(kind, what);
+    await this.#process.step(kind, what, this.#path);
     act();
     await this.#process.done(kind, what);
   }

@@ -33,7 +33,7 @@ export function writeFileSync(path: string, text: string): void {
 
 export function renameSync(from: string, to: string): void {
   const { process, path: name } = processOf(from);
-  process.instant('rename');
+  process.instant('rename', name);
   if (!process.disk.rename(name, processOf(to).path)) throw diskError('ENOENT');
 }
 

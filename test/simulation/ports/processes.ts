@@ -7,11 +7,11 @@ export interface PortProcess {
   now(): number;
   /**
    * A place where a process waits for the machine: other processes go on meanwhile, and it may be paused or die. Throws
-   * what is to fail here.
+   * what is to fail here. `path` is the file that it is about.
    */
-  step(kind: StepKind, what: string): Promise<void>;
+  step(kind: StepKind, what: string, path?: string): Promise<void>;
   /** A file operation without waiting. Throws what is to fail here. */
-  instant(what: string): void;
+  instant(what: string, path: string): void;
   /** Called when a step was done and its outcome is about to reach the process. */
   done(kind: StepKind, what: string): Promise<void>;
   /** Handles that the operating system closes when the process dies. */
