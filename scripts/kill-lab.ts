@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 
 import { rotationProfiles } from '../src/simulator/index.ts';
 import { type LabOptions, runLab } from './kill-lab/lab.ts';
-import { promises, resultTable } from './kill-lab/report.ts';
+import { lossText, promises, resultTable } from './kill-lab/report.ts';
 import type { LabResult } from './kill-lab/verdict.ts';
 import { scratchServer } from './scratch-postgres.ts';
 import { requirePackages } from './steps.ts';
@@ -90,9 +90,9 @@ function optionsFor(rotation: string, name: string, database: string): LabOption
 }
 
 function summary(result: LabResult): string {
-  const { rotation, database, scale, counted, kills, seconds, lost, falseDeaths, refreshes, revived, broken, stories } =
+  const { rotation, database, scale, counted, kills, seconds, falseDeaths, refreshes, revived, broken, stories } =
     result;
-  const facts = `${counted} counted of ${kills} kills in ${seconds.toFixed(0)} s, ${refreshes} refreshes, ${lost} lost, ${falseDeaths} false deaths, ${revived} revived`;
+  const facts = `${counted} counted of ${kills} kills in ${seconds.toFixed(0)} s, ${refreshes} refreshes, lost: ${lossText(result)}, ${falseDeaths} false deaths, ${revived} revived`;
   const verdict = broken.length === 0 ? `✓ ${promises[rotation] ?? ''}` : `✗ broken: ${broken.join('; ')}`;
   return [`${rotation}, ${database}, times × ${scale}: ${facts}`, verdict, ...stories].join('\n  ');
 }

@@ -121,16 +121,25 @@ export async function spooledBy(pid: number, home: string): Promise<string[]> {
   return found;
 }
 
+/** A refresh token as it came to one of our processes. */
+export interface Arrival {
+  readonly at: number;
+  readonly pid: number;
+  /** How long the process had waited for a processor by then, in all; undefined where nobody tells. */
+  readonly waitedMs: number | undefined;
+}
+
 /** When each of these refresh tokens arrived, and in which process; from the notes that the workers took. */
 export async function arrivals(
   wireLogs: readonly string[],
   wanted: ReadonlySet<string>,
-): Promise<Map<string, { at: number; pid: number }>> {
-  const found = new Map<string, { at: number; pid: number }>();
+): Promise<Map<string, Arrival>> {
+  const found = new Map<string, Arrival>();
   for (const log of wireLogs) {
     for (const line of (await readFile(log, 'utf8').catch(() => '')).split('\n')) {
-      const [what, at, pid, token = ''] = line.split(' ');
-      if (what === 'got' && wanted.has(token)) found.set(token, { at: Number(at), pid: Number(pid) });
+      const [what, at, pid, token = '', waited = ''] = line.split(' ');
+      if (what !== 'got' || !wanted.has(token)) continue;
+      found.set(token, { at: Number(at), pid: Number(pid), waitedMs: waited === '' ? undefined : Number(waited) });
     }
   }
   return found;

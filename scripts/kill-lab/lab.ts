@@ -18,6 +18,7 @@ import type {
   WorkerCommand,
   WorkerPlan,
 } from './messages.ts';
+import { waitedForProcessorMs } from './processor.ts';
 import { type Deed, judgeRun, type LabResult, type Pause } from './verdict.ts';
 
 export interface LabOptions {
@@ -191,6 +192,7 @@ class Lab {
   async #kill(crew: Crew, slot: Slot, { clerk, evidence }: Others): Promise<void> {
     slot.state = 'starting';
     const { pid } = slot.child;
+    const waitedMs = waitedForProcessorMs(pid);
     const at = Date.now();
     await slot.child.kill();
     const goneAt = Date.now();
@@ -200,7 +202,7 @@ class Lab {
     crew.restart(slot);
     this.#kills += 1;
     if (open.length > 0) this.#counted += 1;
-    this.#deeds.push({ at, goneAt, pid, open, spooled });
+    this.#deeds.push({ at, goneAt, pid, waitedMs, open, spooled });
     for (const { grantId } of open) this.#awaited.set(grantId, { at, pid });
     // Somebody who is not killed waits for what the killed one held, so that it is the take-over that is measured.
     const want = open.map(({ tenant, generation }) => ({ tenant, generation }));

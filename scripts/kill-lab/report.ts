@@ -31,7 +31,7 @@ export function resultTable(results: readonly LabResult[]): string {
     String(result.kills),
     String(result.counted),
     String(result.pauses),
-    `${result.lost}${result.lost === 0 ? '' : ` (${lossText(result)})`}`,
+    lossText(result),
     String(result.falseDeaths),
     String(result.duplicateSpends),
     spread(result.replacement),
@@ -46,14 +46,18 @@ export function resultTable(results: readonly LabResult[]): string {
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
 
-function lossText({ losses, memoryMsMax }: LabResult): string {
+/** How many grants were lost, and how far the last answer of each had come. */
+export function lossText({ lost, losses, memoryMsMax, memoryOwnMsMax }: LabResult): string {
+  if (lost === 0) return '0';
   const parts = [
     losses.not_arrived > 0 ? `${losses.not_arrived} not arrived` : '',
     losses.came_late > 0 ? `${losses.came_late} came late` : '',
-    losses.in_memory > 0 ? `${losses.in_memory} in memory for ≤ ${memoryMsMax} ms` : '',
+    losses.in_memory > 0
+      ? `${losses.in_memory} in memory for ≤ ${memoryMsMax} ms, of its own ≤ ${memoryOwnMsMax} ms`
+      : '',
     losses.kept > 0 ? `${losses.kept} KEPT` : '',
   ];
-  return parts.filter((part) => part !== '').join(', ');
+  return `${lost} (${parts.filter((part) => part !== '').join(', ')})`;
 }
 
 function spread({ p50Ms, p95Ms, maxMs }: Spread): string {

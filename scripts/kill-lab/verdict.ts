@@ -1,4 +1,4 @@
-import type { EventFacts, GrantFacts, OpenAttempt } from './evidence.ts';
+import type { Arrival, EventFacts, GrantFacts, OpenAttempt } from './evidence.ts';
 import type { LabOptions } from './lab.ts';
 import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
 
@@ -9,6 +9,8 @@ export interface Deed {
   /** When the process was seen to be gone. */
   readonly goneAt: number;
   readonly pid: number;
+  /** How long it had waited for a processor when the signal was sent, in all; undefined where nobody tells. */
+  readonly waitedMs: number | undefined;
   readonly open: readonly OpenAttempt[];
   /** Its attempts whose answer lay in its spool. */
   readonly spooled: readonly string[];
@@ -39,6 +41,8 @@ export interface LabResult {
   readonly losses: Readonly<Record<LossKind, number>>;
   /** The longest that a lost answer had been in memory when its process was killed. */
   readonly memoryMsMax: number;
+  /** The same without the time that the process waited for a processor meanwhile. */
+  readonly memoryOwnMsMax: number;
   /** Condemned although a token that had arrived would have been honoured. */
   readonly falseDeaths: number;
   /** Condemned and then revived by an answer that came late. */
@@ -74,7 +78,8 @@ export interface Spread {
  * - `not_arrived`: the last answer never reached one of our processes.
  * - `came_late`: it reached a process that had been stopped for longer than its lease, when the provider no longer
  *   honoured it.
- * - `in_memory`: it was in the memory of the process that was killed, and not yet in its spool.
+ * - `in_memory`: it was in the memory of the process that was killed, and not yet in its spool. A broken promise where the
+ *   process had had the time.
  * - `kept`: it was ours. A loss of this kind is a broken promise.
  */
 export type LossKind = 'not_arrived' | 'came_late' | 'in_memory' | 'kept';
@@ -91,21 +96,28 @@ export interface Run {
   readonly replacedMs: readonly number[];
   readonly grants: readonly GrantFacts[];
   readonly events: readonly EventFacts[];
-  readonly arrived: ReadonlyMap<string, { readonly at: number; readonly pid: number }>;
+  readonly arrived: ReadonlyMap<string, Arrival>;
 }
 
 interface Loss {
   readonly tenant: string;
   readonly kind: LossKind;
   readonly memoryMs: number;
+  readonly ownMs: number;
   readonly falseDeath: boolean;
 }
+
+/**
+ * An answer is written down in the turn in which it came, a few milliseconds after it. The rest is for a program that
+ * compiles its first refresh, for the work of others in the same turn, and for a wait that the system has not counted yet.
+ */
+export const inMemoryMsMax = 250;
 
 export function judgeRun(run: Run): LabResult {
   const { options, judgement, healed, kills } = run;
   const eventsOf = Map.groupBy(run.events, ({ tenant }) => tenant);
   const losses = healed.flatMap((grant) => (grant.outcome === 'alive' ? [] : [lossOf(run, grant)]));
-  const kept = losses.filter(({ kind }) => kind === 'kept');
+  const kept = losses.filter(({ kind, ownMs }) => kind === 'kept' || ownMs > inMemoryMsMax);
   const over = new Set(
     healed.filter(({ outcome }) => outcome === 'reauthorization_required').map(({ tenant }) => tenant),
   );
@@ -134,6 +146,7 @@ export function judgeRun(run: Run): LabResult {
       kept: count('kept'),
     },
     memoryMsMax: Math.max(0, ...losses.map(({ memoryMs }) => memoryMs)),
+    memoryOwnMsMax: Math.max(0, ...losses.map(({ ownMs }) => ownMs)),
     // Where nothing has to be lost every verdict is false, the ones that were taken back too.
     falseDeaths: strict ? losses.filter(({ falseDeath }) => falseDeath).length : verdicts,
     revived: run.events.filter(({ type }) => type === 'grant.revived').length,
@@ -172,6 +185,7 @@ function brokenPromises(result: Omit<LabResult, 'broken' | 'stories'>, strict: b
     ['no grant is lost', strict || result.lost === 0],
     ['no grant is condemned that the provider would still honour', result.falseDeaths === 0],
     ['no answer that was kept is lost', result.losses.kept === 0],
+    ['an answer that has arrived is kept at once', result.memoryOwnMsMax <= inMemoryMsMax],
     ['each loss is reported once, as lost_rotation', result.misreported === 0],
     ['nothing is asked for without end', result.loops === 0],
     ['nothing stays in doubt', result.stuck === 0],
@@ -183,7 +197,7 @@ function lossOf(run: Run, healed: Healed): Loss {
   const { tenant } = healed;
   const facts = factsOf(run, tenant);
   const successor = facts?.lastIssued?.successor ?? null;
-  const loss = { tenant, memoryMs: 0, falseDeath: false };
+  const loss = { tenant, memoryMs: 0, ownMs: 0, falseDeath: false };
   const got = successor === null ? undefined : run.arrived.get(successor);
   if (got === undefined) {
     // Nothing was ever issued after what we hold, and it is over all the same.
@@ -195,13 +209,21 @@ function lossOf(run: Run, healed: Healed): Loss {
   const attempt = deed?.open.find((each) => each.tenant === tenant);
   const inMemory = deed !== undefined && attempt !== undefined && !deed.spooled.includes(attempt.attemptId);
   if (inMemory) {
-    const stoppedAt = run.pauses.find(({ pid, until }) => pid === got.pid && until >= got.at)?.from ?? deed.at;
-    return { ...loss, kind: 'in_memory', memoryMs: Math.max(0, Math.min(deed.at, stoppedAt) - got.at) };
+    return { ...loss, kind: 'in_memory', ...memoryOf(run, got, deed) };
   }
   const issuedAt = facts?.lastIssued?.at ?? 0;
   const slept = run.pauses.some(({ pid, from, until }) => pid === got.pid && from <= got.at && until >= issuedAt);
   if (!alive && slept) return { ...loss, kind: 'came_late' };
   return { ...loss, kind: 'kept', falseDeath: alive };
+}
+
+/** How long an answer was with the process that was killed, and how much of that was the process's own to use. */
+function memoryOf(run: Run, got: Arrival, deed: Deed): Pick<Loss, 'memoryMs' | 'ownMs'> {
+  const stoppedAt = run.pauses.find(({ pid, until }) => pid === got.pid && until >= got.at)?.from ?? deed.at;
+  const memoryMs = Math.max(0, Math.min(deed.at, stoppedAt) - got.at);
+  const known = deed.waitedMs !== undefined && got.waitedMs !== undefined;
+  const waitedMs = known ? Math.max(0, deed.waitedMs - got.waitedMs) : 0;
+  return { memoryMs, ownMs: Math.max(0, Math.round(memoryMs - waitedMs)) };
 }
 
 function isReportedOnce(events: readonly EventFacts[]): boolean {

@@ -7,6 +7,7 @@ import { isGrantryError, openVault, systemWorld, type Vault, type World } from '
 import { fingerprintOf } from '../../src/simulator/tokens.ts';
 import { Dice } from '../dice.ts';
 import type { Called, Healed, StoreGrant, WorkerCommand, WorkerPlan } from './messages.ts';
+import { waitedForProcessorMs } from './processor.ts';
 
 /** One in so many tokens is used, as the first use is what retires a predecessor at some providers. */
 const usesOneIn = 4;
@@ -174,7 +175,7 @@ function watchedWorld(plan: WorkerPlan): World {
   const world = systemWorld({ timeScale: plan.scale, allowLoopback: true });
   const log = openSync(plan.wireLog, 'a');
   const note = (what: string, token: string): void => {
-    writeSync(log, `${what} ${Date.now()} ${process.pid} ${token}\n`);
+    writeSync(log, `${what} ${Date.now()} ${process.pid} ${token} ${waitedForProcessorMs(process.pid) ?? ''}\n`);
   };
   const fetchWatched: World['fetch'] = async (url, init) => {
     if (init.beforeSend === undefined) return world.fetch(url, init);
