@@ -9,7 +9,7 @@ export type Binding = string | number | bigint | null | Uint8Array;
 
 /** Where a database lives, to notice that it was copied or restored elsewhere. */
 export interface StoreLocation {
-  /** PostgreSQL: system identifier and database oid. SQLite: the file's inode. */
+  /** PostgreSQL: system identifier and database oid. SQLite: the file's inode and its birth. */
   location: string;
   /** PostgreSQL's timeline: it grows with each promotion of a standby. */
   timeline: number | null;

@@ -3,12 +3,16 @@ import { assert } from '../base/errors.ts';
 import type { StoreKind, StoreLocation } from './engine.ts';
 import type { InstanceTable, Schema } from './schema.ts';
 
-export type InstanceRow = Selectable<InstanceTable> & { last_seq: number | null };
+export type InstanceRow = Selectable<InstanceTable> & {
+  /** Of the newest event: its number, and when it was recorded. */
+  last_seq: number | null;
+  last_at: number | null;
+};
 
 /** The table has this one row. */
 const theOne = 1;
 
-/** Reads what this database knows of itself, and the number of its newest event; undefined before the vault was made. */
+/** Reads what this database knows of itself, and which event is its newest; undefined before the vault was made. */
 export async function readInstance(db: Kysely<Schema>): Promise<InstanceRow | undefined> {
   return db
     .selectFrom('grantry_instance')
@@ -22,12 +26,13 @@ export async function readInstance(db: Kysely<Schema>): Promise<InstanceRow | un
       'quarantined_reason',
       'scrub_pending',
       'created_at',
-      // One statement for both: every start of every program asks for them.
+      // One statement for all: every start of every program asks for them.
       (from) =>
         from
           .selectFrom('grantry_events')
           .select(({ fn }) => fn.max('seq').as('seq'))
           .as('last_seq'),
+      (from) => from.selectFrom('grantry_events').select('at').orderBy('seq', 'desc').limit(1).as('last_at'),
     ])
     .where('id', '=', theOne)
     .executeTakeFirst();
@@ -45,6 +50,17 @@ export async function createInstance(
     .onConflict((conflict) => conflict.column('id').doNothing())
     .executeTakeFirstOrThrow();
   return numInsertedOrUpdatedRows === 1n;
+}
+
+/**
+ * Whether a database is still where it was noted to live. Not every file system tells when a file was made, and earlier
+ * versions did not ask: then only the rest is compared.
+ */
+export function livesAt(noted: string, found: string): boolean {
+  const [notedPlace, notedBirth] = noted.split(' ');
+  const [foundPlace, foundBirth] = found.split(' ');
+  const isReborn = notedBirth !== undefined && foundBirth !== undefined && notedBirth !== foundBirth;
+  return notedPlace === foundPlace && !isReborn;
 }
 
 /** Notes that the database lives elsewhere now and that this is in order: a failover. */

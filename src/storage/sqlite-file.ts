@@ -33,6 +33,27 @@ export function prepareSqliteFile(path: string, logger: Logger, readOnly = false
   return file;
 }
 
+/**
+ * Where a database file lives: its inode, and when that was made, since an inode that became free is soon given to another
+ * file. Both stay whatever is written into the file.
+ *
+ * @throws {GrantryError} `storage_unavailable` when there is no such file any more
+ */
+export function placeOf(file: string): string {
+  try {
+    const { ino, birthtimeMs } = statSync(file, { bigint: true });
+    return birthtimeMs > 0n && tellsBirths() ? `inode:${ino} born:${birthtimeMs}` : `inode:${ino}`;
+  } catch (cause) {
+    throw new GrantryError('storage_unavailable', 'The SQLite database file is gone.', { cause });
+  }
+}
+
+/** Where the kernel tells no birth, Node.js gives the time of the last change instead, of this program's file too. */
+function tellsBirths(): boolean {
+  const program = statSync(process.execPath, { bigint: true, throwIfNoEntry: false });
+  return program !== undefined && program.birthtimeNs !== program.ctimeNs;
+}
+
 /** The write-ahead log and the shared memory take over the mode of the file, so it must be right before SQLite sees it. */
 function create(file: string): void {
   try {

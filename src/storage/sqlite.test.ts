@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
@@ -86,6 +86,38 @@ describe('the file', () => {
     expect(ours.length).toBeGreaterThan(12);
     expect(ours.filter(({ strict }) => strict !== 1)).toEqual([]);
     await store.close();
+  });
+
+  test('lives where it did, whatever is written into it', async () => {
+    await using place = scratchSqlite();
+    const store = await openStore({ database: place.database, world });
+    const before = await store.location();
+    await migrate(store, { mode: 'auto' });
+    await world.sleep(5);
+    for (const statement of ['vacuum', 'pragma wal_checkpoint(truncate)', 'pragma user_version = 7', 'vacuum']) {
+      await sql.raw(statement).execute(store.db);
+      expect(await store.location()).toEqual(before);
+    }
+    await store.close();
+    const again = await openStore({ database: place.database, world });
+    expect(await again.location()).toEqual(before);
+    await again.close();
+  });
+
+  test('that is made anew lives elsewhere, though it may get the inode that became free', async () => {
+    await using place = scratchSqlite();
+    const location = async (): Promise<string> => {
+      const store = await openStore({ database: place.database, world });
+      const found = await store.location();
+      await store.close();
+      return found.location;
+    };
+    const before = await location();
+    // Not every file system tells.
+    if (!before.includes('born')) return;
+    await world.sleep(5);
+    rmSync(place.path);
+    expect(await location()).not.toBe(before);
   });
 
   test('that is replaced by another one lives elsewhere', async () => {

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely';
 import { assert, GrantryError } from '../base/errors.ts';
@@ -7,7 +6,7 @@ import type { Logger } from '../base/log.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import type { Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
 import { isSqliteBusy, sqliteFailure } from './failures.ts';
-import { prepareSqliteFile } from './sqlite-file.ts';
+import { placeOf, prepareSqliteFile } from './sqlite-file.ts';
 import { Turn } from './turn.ts';
 
 /** Opens the SQLite file `path` (or `:memory:`), which is made, for its owner alone, when it does not exist. */
@@ -37,7 +36,7 @@ export async function openSqlite(options: {
       const { rows } = await sql<{ data_version: number }>`pragma data_version`.execute(db);
       return rows[0]?.data_version ?? null;
     },
-    location: async () => ({ location: file === undefined ? 'memory' : `inode:${inode(file)}`, timeline: null }),
+    location: async () => ({ location: file === undefined ? 'memory' : placeOf(file), timeline: null }),
   };
 }
 
@@ -174,13 +173,5 @@ function configured(path: string): DatabaseSync {
   } catch (error) {
     database.close();
     throw error;
-  }
-}
-
-function inode(file: string): bigint {
-  try {
-    return statSync(file, { bigint: true }).ino;
-  } catch (cause) {
-    throw new GrantryError('storage_unavailable', 'The SQLite database file is gone.', { cause });
   }
 }

@@ -164,7 +164,7 @@ function describeValues(store: () => Store): void {
 
   test('says where it lives, the same each time', async () => {
     const { location, timeline } = await store().location();
-    expect(location).toMatch(store().kind === 'sqlite' ? /^(memory|inode:\d+)$/ : /^\d+:\d+$/);
+    expect(location).toMatch(store().kind === 'sqlite' ? /^(memory|inode:\d+( born:\d+)?)$/ : /^\d+:\d+$/);
     expect(timeline).toBe(store().kind === 'sqlite' ? null : 1);
     expect(await store().location()).toEqual({ location, timeline });
   });
