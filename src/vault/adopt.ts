@@ -29,9 +29,10 @@ export async function adoptDatabase(
     });
   }
   if (context.guard.reason !== null) {
-    await context.guard.adopt();
-    // Answers that this copy of the database does not know of, however old: the newest tokens may be among them.
+    // Answers that this copy of the database does not know of, however old: the newest tokens may be among them. Before the
+    // quarantine ends, since from then on any process of this database spends what is stored.
     await adoptSpooled(context, { ownToo: true, oldToo: true });
+    await context.guard.adopt();
   }
   const grants = await inProbingOrder(context);
   const reports: AdoptReport[] = [];

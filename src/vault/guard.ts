@@ -4,15 +4,18 @@ import { lastEventSeq } from '../storage/events.ts';
 import {
   adoptInstance,
   type InstanceRow,
+  livesAt,
   moveInstance,
   quarantineInstance,
   readInstance,
 } from '../storage/instance.ts';
 import type { Store, StoreLocation } from '../storage/store.ts';
-import type { SeenMark, SeenMarks } from './seen.ts';
+import type { SeenMark, SeenMarks, TrailStep } from './seen.ts';
 
 /** How often a quarantine is looked at again, and the mark is written, at most. */
 const recheckMs = 2_000;
+/** A step of the mark's trail for this part of the time for which the spool keeps answers. */
+const trailSteps = 4;
 
 export interface GuardOptions {
   store: Store;
@@ -22,6 +25,9 @@ export interface GuardOptions {
   installation: string | null;
   logger: Logger;
   monotonic: () => number;
+  now: () => number;
+  /** How long answers that were committed are kept in the spool. */
+  spoolKeptMs: number;
 }
 
 /**
@@ -30,7 +36,7 @@ export interface GuardOptions {
  * The database says where it was made and how many events it has had; the home remembers the newest it saw. A database
  * that lives elsewhere, belongs to another installation, or knows less than this home does, is quarantined: tokens that
  * are valid are read, none is refreshed, until somebody adopts it. A PostgreSQL that was promoted is none of these: it is
- * the original, perhaps without its tail.
+ * the original, perhaps without its tail; unless it lacks more than the spool still has, as a backup that was recovered.
  */
 export class Guard {
   readonly #options: GuardOptions;
@@ -39,12 +45,12 @@ export class Guard {
   #rememberedAt = 0;
   #newest: SeenMark;
   #written: SeenMark | undefined;
-  /** A promoted standby was found: what its tail lost is to be brought back from the spool. */
-  failedOver = false;
+  #place: StoreLocation = { location: '', timeline: null };
+  #failedOver = false;
 
   private constructor(options: GuardOptions) {
     this.#options = options;
-    this.#newest = { epoch: options.instance.epoch, seq: 0, timeline: null };
+    this.#newest = { epoch: options.instance.epoch, seq: 0, timeline: null, metAt: null, trail: [] };
   }
 
   static async open(options: GuardOptions): Promise<Guard> {
@@ -56,6 +62,16 @@ export class Guard {
   /** Why nothing may be refreshed, or null. */
   get reason(): string | null {
     return this.#reason;
+  }
+
+  /** A promoted standby was found: what its tail lost is to be brought back from the spool. */
+  get failedOver(): boolean {
+    return this.#failedOver;
+  }
+
+  /** To later attempts than this the database must have its rows. Null on PostgreSQL, whose failovers may lose some. */
+  get attemptsKnownSince(): number | null {
+    return this.#place.timeline === null ? (this.#newest.metAt ?? null) : null;
   }
 
   /**
@@ -79,6 +95,28 @@ export class Guard {
     if (instance !== undefined) await this.#check(instance);
   }
 
+  /**
+   * Runs what brings back the tail that a promoted standby lacks. Only when that has succeeded does the home forget the
+   * old timeline: whoever comes before, or after a crash in between, must bring it back as well.
+   */
+  async bringTailBack(bringBack: () => Promise<unknown>): Promise<void> {
+    const place = this.#place;
+    await bringBack();
+    // Promoted once more meanwhile: that one may lack another tail.
+    if (this.#place.timeline !== place.timeline) return;
+    await moveInstance(this.#options.store.db, place);
+    this.#failedOver = false;
+    // Events that the old primary took with it will never be seen again: the mark goes back with the database.
+    this.remember({ reset: true });
+  }
+
+  /** The spool holds answers to attempts that this database has never known. */
+  async quarantineBehindSpool(): Promise<void> {
+    this.#reason = await this.#quarantine(
+      'This database knows less than the spool of its home: an older copy was put back together with the home.',
+    );
+  }
+
   /** An event was committed here. The mark is written now and then, and when the vault closes. */
   note(seq: number): void {
     if (seq > this.#newest.seq) this.#newest = { ...this.#newest, seq };
@@ -91,7 +129,8 @@ export class Guard {
   /** Writes the mark if it moved. A home that cannot be written costs only the detection of older copies. */
   remember(options: { reset?: boolean } = {}): void {
     const { marks, instance, logger } = this.#options;
-    if (this.#reason !== null || this.#newest.seq === 0 || this.#newest === this.#written) return;
+    if (this.#reason !== null || this.#failedOver) return;
+    if (this.#newest.seq === 0 || this.#newest === this.#written) return;
     try {
       marks.write(instance.vault_id, this.#newest, options);
       this.#written = this.#newest;
@@ -112,7 +151,9 @@ export class Guard {
     const adopted = await adoptInstance(store.db, { ...place, from: instance.epoch, epoch, installation: name });
     if (!adopted) throw new GrantryError('invalid_request', 'Somebody else has just adopted this database.');
     const seq = await lastEventSeq(store.db);
-    marks.write(instance.vault_id, { epoch, seq, timeline: place.timeline }, { reset: true });
+    // Nobody has recorded these attempts, and nobody will: whoever adopts has read the spool.
+    const metAt = this.#options.now();
+    marks.write(instance.vault_id, { epoch, seq, timeline: place.timeline, metAt, trail: [] }, { reset: true });
     await this.recheck();
   }
 
@@ -125,37 +166,52 @@ export class Guard {
     const place = await store.location();
     this.#reason = await this.#judge(instance, place, mark);
     if (this.#reason !== null) return;
-    const promoted =
-      isNewer(place.timeline, mark === undefined ? instance.timeline : mark.timeline) ||
-      isNewer(place.timeline, this.#newest.timeline);
-    const known = promoted || instance.epoch !== this.#newest.epoch ? 0 : this.#newest.seq;
-    const seq = Math.max(instance.last_seq ?? 0, known);
-    const moved = seq !== this.#newest.seq || instance.epoch !== this.#newest.epoch || promoted;
-    if (moved || place.timeline !== this.#newest.timeline) {
-      this.#newest = { epoch: instance.epoch, seq, timeline: place.timeline };
-    }
-    if (promoted) {
-      this.failedOver = true;
-      // Events that the old primary took with it will never be seen again: the mark goes back with the database.
-      this.remember({ reset: true });
-    } else if (mark === undefined) this.remember();
+    // What this process has dealt with needs no second time, also where the home cannot be written.
+    const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
+    const promoted = this.#failedOver || isNewer(place.timeline, known);
+    this.#place = place;
+    const newest = this.#marked(instance, mark, promoted);
+    if (!isSame(newest, this.#newest)) this.#newest = newest;
+    if (promoted) this.#failedOver = true;
+    else if (mark === undefined) this.remember();
+  }
+
+  /** The mark as it is to be, from what the database knows, what the home knew, and what this process has noted since. */
+  #marked(instance: InstanceRow, mark: SeenMark | undefined, promoted: boolean): SeenMark {
+    const { now, spoolKeptMs } = this.#options;
+    const { epoch } = instance;
+    const noted = this.#newest.epoch === epoch ? this.#newest : undefined;
+    const before = mark?.epoch === epoch ? mark : undefined;
+    const seq = Math.max(instance.last_seq ?? 0, promoted ? 0 : (noted?.seq ?? 0));
+    const { timeline } = this.#place;
+    const metAt = before?.metAt ?? noted?.metAt ?? now();
+    if (timeline === null) return { epoch, seq, timeline, metAt, trail: [] };
+    const steps = noted?.trail?.length ? noted.trail : (before?.trail ?? []);
+    return { epoch, seq, timeline, metAt, trail: trailTo(instance, steps, spoolKeptMs) };
   }
 
   async #judge(instance: InstanceRow, place: StoreLocation, mark: SeenMark | undefined): Promise<string | null> {
-    const { store, installation } = this.#options;
+    const { installation, spoolKeptMs } = this.#options;
     if (instance.quarantined_reason !== null) return instance.quarantined_reason;
     if (installation !== null && instance.installation !== null && installation !== instance.installation) {
       // Not written down: a stray process must not put the real installation out of work.
       return `This process calls itself ${installation}, and the database belongs to ${instance.installation}.`;
     }
-    if (place.location !== instance.location) {
+    if (!livesAt(instance.location, place.location)) {
       return this.#quarantine('This database was made elsewhere: it was copied, restored or moved.');
     }
-    if (mark !== undefined && mark.epoch >= instance.epoch && isNewer(mark.timeline, place.timeline)) {
+    const isOldPrimary = (seen: SeenMark | undefined): boolean =>
+      seen !== undefined && seen.epoch >= instance.epoch && isNewer(seen.timeline, place.timeline);
+    if (isOldPrimary(mark) || isOldPrimary(this.#newest)) {
       return this.#quarantine('A standby was promoted in place of this PostgreSQL: it is the old primary.');
     }
-    if (isNewer(place.timeline, instance.timeline)) await moveInstance(store.db, place);
-    if (mark === undefined || isNewer(place.timeline, mark.timeline) || !isBehind(instance, mark)) return null;
+    if (mark === undefined || !isBehind(instance, mark)) return null;
+    if (isNewer(place.timeline, mark.timeline)) {
+      if (!lacksMoreThanSpool(instance, mark, spoolKeptMs)) return null;
+      return this.#quarantine(
+        'This PostgreSQL was promoted without much that its home has seen: it is an older backup, or was far behind.',
+      );
+    }
     return this.#quarantine('This database knows less than its home has seen of it: an older copy was put back.');
   }
 
@@ -174,6 +230,35 @@ export class Guard {
 function isBehind(instance: InstanceRow, mark: SeenMark | undefined): boolean {
   if (mark === undefined) return false;
   return mark.epoch > instance.epoch || (mark.epoch === instance.epoch && mark.seq > (instance.last_seq ?? 0));
+}
+
+/** It lacks an event so much older than the newest that the spool's answers from back then are gone. */
+function lacksMoreThanSpool(instance: InstanceRow, { trail = [] }: SeenMark, spoolKeptMs: number): boolean {
+  const [oldest, newest] = [trail[0], trail.at(-1)];
+  if (oldest === undefined || newest === undefined) return false;
+  return newest.at - oldest.at > spoolKeptMs && (instance.last_seq ?? 0) < oldest.seq;
+}
+
+/**
+ * The trail with the database's newest event. It reaches back to one event that is older than what the spool keeps: not the
+ * time of the newest event tells how much a database has lost, since there may be none for hours, but the first it lacks.
+ */
+function trailTo(
+  { last_seq: seq, last_at: at }: InstanceRow,
+  known: readonly TrailStep[],
+  spoolKeptMs: number,
+): readonly TrailStep[] {
+  if (seq === null || at === null) return [];
+  const kept = known.filter((step) => step.seq <= seq);
+  const last = kept.at(-1);
+  const isStep = last === undefined || at - last.at >= spoolKeptMs / trailSteps;
+  const trail = isStep ? [...kept, { seq, at }] : kept;
+  const oldest = trail.findLastIndex((step) => at - step.at > spoolKeptMs);
+  return trail.slice(Math.max(0, oldest));
+}
+
+function isSame(one: SeenMark, other: SeenMark): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** A higher timeline of the same PostgreSQL: a standby was promoted. */

@@ -14,6 +14,7 @@ import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
+import { bringBackTail } from './failover.ts';
 import { Guard } from './guard.ts';
 import { openInstance } from './instance.ts';
 import { type Owner, registerOwner } from './owner.ts';
@@ -22,6 +23,7 @@ import { SeenMarks } from './seen.ts';
 import { resolveSettings, type VaultSettings } from './settings.ts';
 import type { Spool } from './spool.ts';
 import type { Vault, VaultOptions } from './types.ts';
+import { UnwrittenEnds } from './unwritten.ts';
 import { OpenVault } from './vault.ts';
 
 /**
@@ -140,6 +142,8 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     installation: settings.installation,
     logger: options.logger ?? silentLogger,
     monotonic: () => world.monotonic(),
+    now: () => world.now(),
+    spoolKeptMs: timesOf(world).spoolKeptMs,
   });
   const context: VaultContext = {
     world,
@@ -156,6 +160,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     spoolDirectory: settings.spool,
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
+    unwritten: new UnwrittenEnds(),
     logger: options.logger ?? silentLogger,
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,
@@ -188,25 +193,33 @@ async function finishTakeOver(
 
 /** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */
 async function adoptLeftAnswers(context: VaultContext): Promise<void> {
-  const names = namesIn(context.spoolDirectory);
-  if (names.length === 0) return;
-  const spool = await context.spool();
-  const { failedOver } = context.guard;
-  // After a failover even old files are read before they go. A busy vault keeps thousands, and a start must not take long.
-  const part = { count: limits.spoolSweptAtStart, from: randomFraction(context.world) };
-  if (!failedOver) await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
-  if (!names.some((name) => name.endsWith('.answer') || (failedOver && name.endsWith('.saved')))) return;
-  const { adoptSpooled } = await import('./spool-replay.ts');
   try {
-    // What a promoted standby lacks may stand in files of processes that have not noticed yet, and in committed ones.
-    await adoptSpooled(context, { ownToo: failedOver, oldToo: failedOver, waitingOnly: !failedOver });
-    context.guard.failedOver = false;
+    if (context.guard.failedOver) await bringBackTail(context);
+    else await adoptWaiting(context);
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.
     const code = error instanceof GrantryError ? error.code : 'internal';
     if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
     context.logger.error('the spool could not be replayed', { code });
   }
+}
+
+async function adoptWaiting(context: VaultContext): Promise<void> {
+  const names = namesIn(context.spoolDirectory);
+  if (names.length === 0) return;
+  // A busy vault keeps thousands of files, and a start must not take long.
+  const part = { count: limits.spoolSweptAtStart, from: randomFraction(context.world) };
+  const since = context.guard.attemptsKnownSince;
+  if (since !== null) {
+    const { knowsMoreThanDatabase } = await import('./spool-witness.ts');
+    // Before the sweep, which takes old files away.
+    if (await knowsMoreThanDatabase(context, since, part)) return context.guard.quarantineBehindSpool();
+  }
+  const spool = await context.spool();
+  await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
+  if (!names.some((name) => name.endsWith('.answer'))) return;
+  const { adoptSpooled } = await import('./spool-replay.ts');
+  await adoptSpooled(context, { waitingOnly: true });
 }
 
 /** Synchronous: the first asynchronous file call of a process starts a pool of threads, which most starts do without. */

@@ -7,6 +7,16 @@ export interface SeenMark {
   readonly seq: number;
   /** PostgreSQL's timeline when that was. */
   readonly timeline: number | null;
+  /** When the home first met this epoch, by this host's clock: what was in the spool before is settled. */
+  readonly metAt?: number | null;
+  /** PostgreSQL: some events on the way here, oldest first. */
+  readonly trail?: readonly TrailStep[];
+}
+
+/** An event, and when it was recorded by the database's clock. */
+export interface TrailStep {
+  readonly seq: number;
+  readonly at: number;
 }
 
 /**
@@ -56,9 +66,26 @@ function readMarks(json: unknown): Record<string, SeenMark> {
   for (const vaultId of Object.keys(vaults)) {
     const mark: unknown = Reflect.get(vaults, vaultId);
     if (typeof mark !== 'object' || mark === null) continue;
-    const { epoch, seq, timeline }: { epoch?: unknown; seq?: unknown; timeline?: unknown } = mark;
+    const { epoch, seq, timeline, metAt, trail }: { [Member in keyof SeenMark]?: unknown } = mark;
     if (typeof epoch !== 'number' || typeof seq !== 'number') continue;
-    marks.push([vaultId, { epoch, seq, timeline: typeof timeline === 'number' ? timeline : null }]);
+    marks.push([
+      vaultId,
+      { epoch, seq, timeline: numberOrNull(timeline), metAt: numberOrNull(metAt), trail: readTrail(trail) },
+    ]);
   }
   return Object.fromEntries(marks);
+}
+
+function readTrail(json: unknown): TrailStep[] {
+  const trail: TrailStep[] = [];
+  for (const step of Array.isArray(json) ? json : []) {
+    if (typeof step !== 'object' || step === null) continue;
+    const { seq, at }: { seq?: unknown; at?: unknown } = step;
+    if (typeof seq === 'number' && typeof at === 'number') trail.push({ seq, at });
+  }
+  return trail;
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
 }

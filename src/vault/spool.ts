@@ -53,6 +53,13 @@ export interface SpoolSlot {
   discard(): Promise<void>;
 }
 
+/** Some files next to each other: a spool can be too long for every start to read all of it. */
+export interface SpoolPart {
+  count: number;
+  /** The fraction of all at which they begin. */
+  from: number;
+}
+
 /** An answer found in the spool. */
 export interface SpoolEntry {
   readonly head: SpoolHead;
@@ -129,6 +136,17 @@ export class Spool {
     return entries.sort((one, other) => one.writtenAt - other.writtenAt);
   }
 
+  /** Which attempts the answers belong to, of so many files that begin at a fraction of all. */
+  async heads(part: SpoolPart): Promise<SpoolHead[]> {
+    const names = partOf((await this.#names()).filter(isAnswer), part);
+    const heads: SpoolHead[] = [];
+    for (let start = 0; start < names.length; start += sweptAtOnce) {
+      const entries = await Promise.all(names.slice(start, start + sweptAtOnce).map((name) => this.#entry(name)));
+      for (const entry of entries) if (entry !== undefined) heads.push(entry.head);
+    }
+    return heads;
+  }
+
   /** How many files there are of each kind. */
   async depth(): Promise<{ waiting: number; answer: number; saved: number }> {
     const depth = { waiting: 0, answer: 0, saved: 0 };
@@ -144,10 +162,9 @@ export class Spool {
    * Removes what is older than a time: reservations that a crash left behind, which hold nothing, and answers that were
    * committed so long ago that no database has lost them. With `part`, of so many files that begin at a fraction of all.
    */
-  async sweep(olderThan: number, part?: { count: number; from: number }): Promise<void> {
+  async sweep(olderThan: number, part?: SpoolPart): Promise<void> {
     const names = (await this.#names()).filter((name) => name.endsWith('.waiting') || name.endsWith('.saved'));
-    const first = part === undefined ? 0 : Math.floor(part.from * Math.max(0, names.length - part.count + 1));
-    const looked = names.slice(first, first + (part?.count ?? names.length));
+    const looked = part === undefined ? names : partOf(names, part);
     for (let start = 0; start < looked.length; start += sweptAtOnce) {
       await Promise.all(looked.slice(start, start + sweptAtOnce).map((name) => this.#removeIfOld(name, olderThan)));
     }
@@ -262,6 +279,11 @@ export class Spool {
       return undefined;
     }
   }
+}
+
+function partOf(names: readonly string[], { count, from }: SpoolPart): readonly string[] {
+  const first = Math.floor(from * Math.max(0, names.length - count + 1));
+  return names.slice(first, first + count);
 }
 
 function isAnswer(name: string): boolean {

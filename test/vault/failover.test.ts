@@ -2,7 +2,7 @@
  * What a vault does when its PostgreSQL fails: a primary that ends and a standby that is promoted without its last
  * commits, and a server that stops and starts again under load.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
@@ -77,6 +77,33 @@ it('a vault that is opened after the failover brings back what the standby lacks
   wire.mend();
   const vault = await open(bench, wire.database, home);
   expect(vault.quarantine).toBeNull();
+  await bench.jump(4_000_000);
+  expect((await vault.getAccessToken(key)).generation).toBe(2);
+  expect(bench.simulator.family(minted.family)?.revoked).toBeNull();
+  expect(bench.simulator.history.duplicateSpends()).toEqual([]);
+});
+
+it('a start after the failover that fails leaves what the standby lacks to the next one', {
+  timeout: 120_000,
+}, async () => {
+  const { bench, pair, wire, home } = await makePair();
+  const before = await open(bench, wire.database, home);
+  const { key, minted } = await bench.connect(before, { provider: 'strict_revokes_family', expiresIn: 3_600 });
+  await pair.waitForStandby();
+  await pair.pauseReplay();
+  await before.rejectAccessToken(key, 1);
+  await before.close();
+  wire.cut();
+  await pair.promote();
+  wire.point(pair.standby);
+  wire.mend();
+  const spool = join(home, 'spool');
+  renameSync(spool, `${spool}.away`);
+  writeFileSync(spool, 'a disk that is not mounted yet');
+  expect(await codeOf(open(bench, wire.database, home))).toBe('storage_unavailable');
+  rmSync(spool);
+  renameSync(`${spool}.away`, spool);
+  const vault = await open(bench, wire.database, home);
   await bench.jump(4_000_000);
   expect((await vault.getAccessToken(key)).generation).toBe(2);
   expect(bench.simulator.family(minted.family)?.revoked).toBeNull();

@@ -1,5 +1,5 @@
 /** The guard against clones and older copies: what is quarantined, what is not, and what a quarantined vault still does. */
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { silentLogger } from '../../src/base/log.ts';
 import { readInstance } from '../../src/storage/instance.ts';
 import { openStore } from '../../src/storage/store.ts';
 import { Guard } from '../../src/vault/guard.ts';
+import { internalsOf } from '../../src/vault/internals.ts';
 import { SeenMarks } from '../../src/vault/seen.ts';
 import type { AdoptReport, Vault } from '../../src/vault/types.ts';
 import { administer, postgresUrl, scratchDatabase } from '../postgres.ts';
@@ -84,8 +85,7 @@ it('an older SQLite file that was put back into its place is quarantined, and wo
   await bench.connect(later, { tenant: 'later' });
   await later.close();
   const inode = statSync(path).ino;
-  copyFileSync(join(directory, 'backup'), path);
-  for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
+  putBack(join(directory, 'backup'), path);
   expect(statSync(path).ino).toBe(inode);
   const restored = await open('home');
   await expectQuarantined(restored, grants);
@@ -106,8 +106,7 @@ it('adopting brings back the answers that the older copy does not know, however 
   const later = await open('home');
   await later.rejectAccessToken(key, 1);
   await later.close();
-  copyFileSync(join(directory, 'backup'), path);
-  for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
+  putBack(join(directory, 'backup'), path);
   expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
   await bench.jump(3_600_000);
   const restored = await open('home');
@@ -116,6 +115,98 @@ it('adopting brings back the answers that the older copy does not know, however 
   const { generation } = await restored.getAccessToken(key);
   expect(generation).toBeGreaterThanOrEqual(2);
   expect(bench.simulator.history.duplicateSpends()).toEqual([]);
+});
+
+it('a process that serves meanwhile spends nothing before adopting has brought back what the older copy does not know', async () => {
+  const path = join(directory, 'home', 'grantry.db');
+  const vault = await open('home');
+  const { key, minted } = await bench.connect(vault, { provider: 'strict', expiresIn: 3_600 });
+  await vault.close();
+  copyFileSync(path, join(directory, 'backup'));
+  const later = await open('home');
+  await later.rejectAccessToken(key, 1);
+  await later.close();
+  putBack(join(directory, 'backup'), path);
+  const [server, operator] = [await open('home'), await open('home')];
+  expect(server.quarantine).not.toBeNull();
+  const context = internalsOf(operator).open();
+  const spool = await context.spool();
+  const list = spool.list.bind(spool);
+  const served: string[] = [];
+  spool.list = async (...wanted) => {
+    const entries = await list(...wanted);
+    await bench.jump(3_000);
+    served.push(await codeOf(server.rejectAccessToken(key, 1)));
+    return entries;
+  };
+  await operator.adopt();
+  expect(served).toEqual(['grant_quarantined']);
+  await bench.jump(3_000);
+  expect((await server.rejectAccessToken(key, 1)).generation).toBeGreaterThanOrEqual(2);
+  expect(bench.simulator.history.duplicateSpends()).toEqual([]);
+  expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
+});
+
+it('a home that was put back into its place, mark and all, is quarantined by what its spool still holds', async () => {
+  const vault = await open('home');
+  const grants = await connectTwo(vault);
+  await vault.close();
+  cpSync(join(directory, 'home'), join(directory, 'backup'), { recursive: true });
+  const later = await open('home');
+  expect((await later.rejectAccessToken(grants.strict.key, 1)).generation).toBe(2);
+  await later.close();
+  const path = join(directory, 'home', 'grantry.db');
+  const { ino, birthtimeNs } = statSync(path, { bigint: true });
+  for (const name of ['grantry.db', 'seen.json']) {
+    putBack(join(directory, 'backup', name), join(directory, 'home', name));
+  }
+  expect(statSync(path, { bigint: true })).toMatchObject({ ino, birthtimeNs });
+  const restored = await open('home');
+  expect(restored.quarantine).toContain('spool');
+  await expectQuarantined(restored, grants);
+  await restored.adopt();
+  expect((await restored.grants.get(grants.strict.key))?.state).toMatch(/active|uncertain/);
+  await restored.close();
+  // What the spool told is dealt with: the database will never know those attempts.
+  const adopted = await open('home');
+  expect(adopted.quarantine).toBeNull();
+  await bench.jump(700_000);
+  expect((await adopted.rejectAccessToken(grants.strict.key, 1)).generation).toBe(2);
+  expect(bench.simulator.history.duplicateSpends()).toEqual([]);
+});
+
+it('answers of many generations, whose attempts are forgotten, make nobody suspect an older copy', async () => {
+  let vault = await open('home');
+  const { key } = await bench.connect(vault);
+  bench.simulator.addFault({ endpoint: 'token', times: 10, effect: { kind: 'patch', set: { expires_in: 2 } } });
+  for (let generation = 2; generation <= 7; generation += 1) {
+    expect((await vault.getAccessToken(key)).generation).toBe(generation);
+    await bench.jump(3_000);
+    await vault.close();
+    vault = await open('home');
+    expect(vault.quarantine).toBeNull();
+  }
+  expect(readdirSync(join(directory, 'home', 'spool')).length).toBeGreaterThanOrEqual(5);
+});
+
+it('a SQLite file made anew in the place of the one with the same inode is quarantined', async () => {
+  const original = await open('home');
+  const grants = await connectTwo(original);
+  await original.close();
+  const store = await openStore({ database: `sqlite:${join(directory, 'home', 'grantry.db')}`, world: world() });
+  const { location } = await store.location();
+  const remembered = (await readInstance(store.db))?.location;
+  expect(remembered).toBe(location);
+  const [inode = '', birth] = location.split(' ');
+  const pretend = (place: string) => store.db.updateTable('grantry_instance').set({ location: place }).execute();
+  // Made by an earlier version, which noted the inode alone.
+  await pretend(inode);
+  expect((await open('home')).quarantine).toBeNull();
+  if (birth !== undefined) {
+    await pretend(`${inode} born:1`);
+    await expectQuarantined(await open('home'), grants);
+  }
+  await store.close();
 });
 
 it('a process with the name of another installation is quarantined, the real one is not', async () => {
@@ -176,10 +267,18 @@ it('a commit of another process between two looks is no sign of an older copy', 
     installation: null,
     logger: silentLogger,
     monotonic: () => 0,
+    now: () => 0,
+    spoolKeptMs: 0,
   });
   expect(guard.reason).toBeNull();
   await store.close();
 });
+
+/** Writes an older file into the one that is there. */
+function putBack(backup: string, path: string): void {
+  copyFileSync(backup, path);
+  for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
+}
 
 interface Two {
   readonly none: Awaited<ReturnType<Bench['connect']>>;
