@@ -211,6 +211,10 @@ export const limits = {
   workerGrantsMax: 256,
   workerDoubtsMax: 128,
   attemptsListedMax: 20,
+  /** Ends of attempts that are remembered while the database is away. */
+  unwrittenEndsMax: 10_000,
+  /** Kept tokens of one grant that are tried or revoked, newest first. */
+  candidatesListedMax: 500,
   /** Files of the spool that a start looks at, to remove what is old. */
   spoolSweptAtStart: 256,
   /**

@@ -71,11 +71,28 @@ export async function abandonAttempts(
   return Number(numUpdatedRows);
 }
 
-/** The attempts made on one generation, newest first. */
+/**
+ * The attempts made on one generation, newest first: the last ones, and of older ones the last that may have spent the
+ * token. However often a provider was out of reach since, those decide what a refusal means.
+ */
 export async function listAttempts(
   db: Kysely<Schema>,
   grant: { tenant: string; grantId: string; generation: number; limit: number },
 ): Promise<AttemptRow[]> {
+  const last = await selectAttempts(db, grant).execute();
+  const oldest = last.at(-1);
+  if (oldest === undefined || last.length < grant.limit) return last;
+  const older = await selectAttempts(db, grant)
+    .where('fence', '<', oldest.fence)
+    .where('outcome', 'in', ['open', 'unknown', 'parked'])
+    .execute();
+  return [...last, ...older];
+}
+
+function selectAttempts(
+  db: Kysely<Schema>,
+  grant: { tenant: string; grantId: string; generation: number; limit: number },
+) {
   return db
     .selectFrom('grantry_attempts')
     .select(columns)
@@ -83,8 +100,7 @@ export async function listAttempts(
     .where('grant_id', '=', grant.grantId)
     .where('generation', '=', grant.generation)
     .orderBy('fence', 'desc')
-    .limit(grant.limit)
-    .execute();
+    .limit(grant.limit);
 }
 
 /** Finds the attempt that a spooled answer belongs to. */

@@ -29,11 +29,12 @@ export async function insertCandidate(
   return numInsertedOrUpdatedRows === 1n;
 }
 
-/** The newest candidate that was not tried yet and is not older than the grant's last authorization. */
+/** The newest candidate that is not known to be dead and is not older than the grant's last authorization. */
 export async function newestCandidate(
   db: Kysely<Schema>,
-  grant: { tenant: string; grantId: string; authorizedGeneration: number },
+  grant: { tenant: string; grantId: string; authorizedGeneration: number; exceptId?: string | null },
 ): Promise<CandidateRow | undefined> {
+  const { exceptId } = grant;
   return db
     .selectFrom('grantry_candidates')
     .select(columns)
@@ -41,13 +42,32 @@ export async function newestCandidate(
     .where('grant_id', '=', grant.grantId)
     .where('state', '=', 'untested')
     .where('generation', '>=', grant.authorizedGeneration)
+    .$if(typeof exceptId === 'string', (query) => query.where('id', '!=', exceptId ?? ''))
     .orderBy('received_at', 'desc')
     .orderBy('fence', 'desc')
     .limit(1)
     .executeTakeFirst();
 }
 
-/** The provider refused this candidate: it is dead, and kept for `recover` alone. */
+/** The newest candidate that came for a generation's token and was refused for good. */
+export async function newestBuried(
+  db: Kysely<Schema>,
+  grant: { tenant: string; grantId: string; generation: number },
+): Promise<CandidateRow | undefined> {
+  return db
+    .selectFrom('grantry_candidates')
+    .select(columns)
+    .where('client_id', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('state', '=', 'dead')
+    .where('generation', '>=', grant.generation)
+    .orderBy('received_at', 'desc')
+    .orderBy('fence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+/** The provider refused this candidate, and more than once: it is dead, and kept for `recover` alone. */
 export async function buryCandidate(tx: Kysely<Schema>, candidate: { tenant: string; id: string }): Promise<void> {
   await tx
     .updateTable('grantry_candidates')

@@ -1,7 +1,6 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { Secret } from '../base/secret.ts';
 import { listCandidates } from '../storage/candidates.ts';
 import { findGrant, type GrantRow } from '../storage/grants.ts';
 import { compartmentOf } from './bulkhead.ts';
@@ -9,7 +8,7 @@ import type { VaultContext } from './context.ts';
 import { refreshGrant, refreshRound } from './refresh.ts';
 import type { KeptToken } from './refresh-plan.ts';
 import { noSuchGrant } from './refusals.ts';
-import { openCandidate, openToken } from './tokens.ts';
+import { openToken, refreshTokenOf } from './tokens.ts';
 import type { RecoverReport } from './types.ts';
 
 /**
@@ -65,15 +64,19 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
     tenant: row.client_id,
     grantId: row.id,
     authorizedGeneration: row.authorized_generation,
-    limit: limits.attemptsListedMax,
+    limit: limits.candidatesListedMax,
   });
-  const kept: KeptToken[] = candidates
-    .filter((candidate) => candidate.token_fingerprint !== row.refresh_fingerprint)
-    .map((candidate) => ({
-      refreshToken: new Secret(openCandidate(tenantKeys, candidate).refreshToken),
-      candidateId: candidate.id,
-    }));
-  const stored = openToken(tenantKeys, row, 'refresh_token');
+  const kept: KeptToken[] = [];
+  for (const candidate of candidates) {
+    if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
+    const refreshToken = refreshTokenOf(tenantKeys, candidate);
+    // One that does not open must not keep the others from being tried.
+    if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id });
+  }
+  // Where a replay revokes the family, a token whose successor arrived could only end what is left.
+  const { reuse } = (await context.providers.require(row.provider)).refreshToken;
+  const isSpent = candidates.some((each) => each.generation >= row.generation && each.state !== 'superseded');
+  const stored = isSpent && reuse === 'revokes_family' ? null : openToken(tenantKeys, row, 'refresh_token');
   return stored === null ? kept : [...kept, { refreshToken: stored, candidateId: null }];
 }
 

@@ -7,7 +7,7 @@ import type { ClientContext } from '../oauth/types.ts';
 import { grantDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
-import { type CandidateRow, newestCandidate } from '../storage/candidates.ts';
+import { type CandidateRow, newestBuried, newestCandidate, retireCandidate } from '../storage/candidates.ts';
 import { type GrantRow, metadataOf } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
 import { compartmentOf } from './bulkhead.ts';
@@ -18,7 +18,7 @@ import { isUrgent, overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
 import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
-import { openCandidate, openToken } from './tokens.ts';
+import { openToken, refreshTokenOf } from './tokens.ts';
 import { storedRefused } from './verdict.ts';
 
 /** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
@@ -31,6 +31,10 @@ export interface RefreshPlan {
   readonly tokenFingerprint: string;
   /** The candidate whose token is tried; null when it is the stored one. */
   readonly candidateId: string | null;
+  /** That candidate came for the stored token. */
+  readonly succeedsStored: boolean;
+  /** The newest candidate when the token was chosen. */
+  readonly newestCandidateId: string | null;
   /** Attempts on this generation so far, newest first. */
   readonly prior: readonly AttemptRow[];
   readonly leaseKind: LeaseKind;
@@ -90,6 +94,8 @@ export async function planRefresh(
     refreshToken: token.refreshToken,
     tokenFingerprint: fingerprint(token.refreshToken),
     candidateId: token.candidateId,
+    succeedsStored: token.succeedsStored ?? false,
+    newestCandidateId: token.newestCandidateId ?? null,
     prior,
     leaseKind: leaseKindOf(context, definition),
     recovering: kept !== undefined,
@@ -131,6 +137,8 @@ export interface KeptToken {
 interface PickedToken extends KeptToken {
   /** Of the attempt that brought a candidate. */
   readonly fence?: number;
+  readonly succeedsStored?: boolean;
+  readonly newestCandidateId?: string | null;
 }
 
 /**
@@ -148,19 +156,51 @@ async function pickToken(
   known: { tenantKeys: PinnedTenant; prior: readonly AttemptRow[]; definition: ProviderDefinition },
 ): Promise<PickedToken> {
   const { tenantKeys } = known;
-  const candidate = await newestCandidate(context.store.db, {
-    tenant: row.client_id,
-    grantId: row.id,
+  const grant = { tenant: row.client_id, grantId: row.id };
+  const newest = await newestCandidate(context.store.db, {
+    ...grant,
     authorizedGeneration: row.authorized_generation,
   });
   const leftMs = await overlapLeftMs(context, row);
-  if (candidate !== undefined && isCandidatesTurn(row, candidate, { ...known, leftMs })) {
-    const refreshToken = new Secret(openCandidate(tenantKeys, candidate).refreshToken);
-    return { refreshToken, candidateId: candidate.id, fence: candidate.fence };
+  const isItsTurn = newest !== undefined && isCandidatesTurn(row, newest, { ...known, leftMs });
+  const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition);
+  const newestCandidateId = newest?.id ?? null;
+  if (candidate !== undefined) {
+    const opened = await openOrRetire(context, tenantKeys, candidate);
+    if (opened === null) return pickToken(context, row, known);
+    const succeedsStored = candidate.generation >= row.generation;
+    const { id: candidateId, fence } = candidate;
+    return { refreshToken: opened, candidateId, fence, succeedsStored, newestCandidateId };
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
-  if (stored !== null) return { refreshToken: stored, candidateId: null };
+  if (stored !== null) return { refreshToken: stored, candidateId: null, newestCandidateId };
   throw new GrantryError('reauthorization_required', 'The provider gave no refresh token with this grant.');
+}
+
+/** Where a replay revokes the family, a stored token whose successor arrived is never sent, refused as that may have been. */
+async function lastSuccessor(
+  context: VaultContext,
+  row: GrantRow,
+  definition: ProviderDefinition,
+): Promise<CandidateRow | undefined> {
+  if (row.state === 'active' || definition.refreshToken.reuse !== 'revokes_family') return undefined;
+  const { client_id: tenant, id: grantId, generation } = row;
+  return newestBuried(context.store.db, { tenant, grantId, generation });
+}
+
+/** A candidate that does not open, with the tenant's keys as they are now, must not keep the others from their turn. */
+async function openOrRetire(
+  context: VaultContext,
+  tenantKeys: PinnedTenant,
+  candidate: CandidateRow,
+): Promise<Secret | null> {
+  const { client_id: tenant, id, grant_id: grant } = candidate;
+  const opened =
+    refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
+  if (opened !== null) return opened;
+  await retireCandidate(context.store.db, { tenant, id });
+  context.logger.error('a kept token does not open, and is no longer tried', { tenant, grant });
+  return null;
 }
 
 function isCandidatesTurn(

@@ -1,4 +1,4 @@
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import type { GrantRow } from '../storage/grants.ts';
@@ -58,6 +58,19 @@ export function openCandidate(
 ): CandidateTokens {
   // Sealed by this file alone, and a seal does not open when it was altered.
   return JSON.parse(tenant.open(candidatePlace(candidate), candidate.tokens).reveal()) as CandidateTokens;
+}
+
+/** The refresh token of a candidate; null when it does not open. */
+export function refreshTokenOf(
+  tenant: PinnedTenant,
+  candidate: { id: string; generation: number; tokens: string },
+): Secret | null {
+  try {
+    return new Secret(openCandidate(tenant, candidate).refreshToken);
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    return null;
+  }
 }
 
 function candidatePlace(candidate: { id: string; generation: number }) {

@@ -8,6 +8,8 @@ import { type RefusalEvidence, storedRefused, weighRefusal } from './verdict.ts'
 type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
 const rotations: readonly Rotation[] = ['none', 'timed_overlap', 'retire_on_use', 'strict'];
 const nowMs = 1_000_000_000;
+/** Came for the stored token, and was never refused before. */
+const candidate = { succeedsStored: true, refusals: 0, spent: false };
 
 describe('a refusal', () => {
   it.each(rotations)('is suspected first and believed second, at %s', (rotation) => {
@@ -44,14 +46,52 @@ describe('a refusal', () => {
     });
   });
 
-  it.each(rotations)('of a candidate sends the grant back to its stored token, at %s', (rotation) => {
-    for (const candidatesLeft of [true, false]) {
-      const others = [attempt('unknown', 10_000)];
-      expect(weigh({ rotation, wasCandidate: true, candidatesLeft, others })).toMatchObject({
-        state: 'uncertain',
-        reason: 'candidate',
+  it.each(rotations)(
+    'of a candidate is confirmed like any other before the stored token is tried, at %s',
+    (rotation) => {
+      for (const candidatesLeft of [true, false]) {
+        const others = [attempt('unknown', 10_000)];
+        const first = weigh({ rotation, candidate, candidatesLeft, others });
+        expect(first).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 30_000 });
+        const second = weigh({ rotation, candidate: { ...candidate, refusals: 1 }, candidatesLeft, others });
+        expect(second).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 0 });
+      }
+    },
+  );
+
+  it('of a candidate is confirmed in time where the stored token may be tried for a while alone', () => {
+    const first = weigh({ rotation: 'timed_overlap', candidate, overlapLeftMs: 20_000, overlapPauseMs: 10_000 });
+    expect(first).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 10_000 });
+  });
+
+  it('of a candidate buries nothing while the provider refuses a good part of all grants', () => {
+    const refused = { ...candidate, refusals: 1 };
+    const provider = { refused: 9, tried: 9 };
+    const verdict = weigh({ rotation: 'strict', candidate: refused, provider, row: { doubt_since: nowMs - 60_000 } });
+    expect(verdict).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 150_000 });
+  });
+
+  it('of the last successor, where a replay revokes the family, is weighed as that of a stored token', () => {
+    const weighIt = (evidence: Partial<Parameters<typeof weigh>[0]>) =>
+      weigh({
+        rotation: 'strict',
+        reuse: 'revokes_family',
+        candidate,
+        others: [attempt('parked', 60_000)],
+        ...evidence,
       });
-    }
+    expect(weighIt({})).toMatchObject({ state: 'suspect', reason: 'refused', retryInMs: 30_000 });
+    const row = { state: 'suspect', doubt_since: nowMs - 30_000 } as const;
+    expect(weighIt({ row })).toMatchObject({ state: 'reauthorization_required', reason: 'refused' });
+    expect(weighIt({ row, provider: { refused: 9, tried: 9 } })).toMatchObject({ state: 'suspect' });
+    // Its own answer was lost: then the refusal is what a spent token looks like.
+    const spent = { ...candidate, spent: true };
+    expect(weighIt({ candidate: spent })).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
+    // Whichever comes next, it is not the stored token.
+    expect(weighIt({ candidate: { ...candidate, refusals: 1 }, candidatesLeft: true })).toMatchObject({
+      state: 'uncertain',
+      reason: storedRefused,
+    });
   });
 
   it('of a spent token, whose parked successor was refused before it, is a loss and not a doubt', () => {
@@ -64,7 +104,9 @@ describe('a refusal', () => {
 
   it('of the last candidate, after the stored token was refused, is weighed like any other', () => {
     const row = { state: 'uncertain', reason: storedRefused } as const;
-    expect(weigh({ rotation: 'none', row, wasCandidate: true }).state).toBe('suspect');
+    const refused = { succeedsStored: false, refusals: 1, spent: false };
+    expect(weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } }).state).toBe('uncertain');
+    expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
   });
 
   it('decides nothing while another attempt may still bring tokens, and says how long that may be', () => {
@@ -113,18 +155,22 @@ describe('a refusal', () => {
   });
 });
 
-function weigh(evidence: { rotation: Rotation; row?: Partial<GrantRow> } & Partial<Omit<RefusalEvidence, 'row'>>) {
-  const { rotation, row, ...rest } = evidence;
+function weigh(
+  evidence: { rotation: Rotation; reuse?: 'error' | 'revokes_family'; row?: Partial<GrantRow> } & Partial<
+    Omit<RefusalEvidence, 'row'>
+  >,
+) {
+  const { rotation, reuse = 'error', row, ...rest } = evidence;
   const definition = parseProviderDefinition({
     id: 'example',
     endpoints: { token: 'https://example.com/token' },
-    refreshToken: { rotation },
+    refreshToken: { rotation, reuse },
     api: { hosts: ['https://example.com'] },
   });
   return weighRefusal({
     definition,
     row: grantRow(row),
-    wasCandidate: false,
+    candidate: null,
     candidatesLeft: false,
     others: [],
     nowMs,

@@ -15,12 +15,22 @@ export const storedRefused = 'stored_refused';
 /** A refusal inside the overlap is looked at again this often. */
 const overlapRefusalsMax = 6;
 
+/** A candidate whose token the provider has just refused. */
+export interface RefusedCandidate {
+  /** It came for the stored token, which is spent since then. */
+  readonly succeedsStored: boolean;
+  /** How often it was refused before. */
+  readonly refusals: number;
+  /** It was sent before, and the answer was lost. */
+  readonly spent: boolean;
+}
+
 /** What a refusal means, seen with everything else that is known. */
 export interface RefusalEvidence {
   readonly definition: ProviderDefinition;
   readonly row: GrantRow;
-  /** The token that was refused was a candidate's. */
-  readonly wasCandidate: boolean;
+  /** Whose token was refused; null when it was the stored one. */
+  readonly candidate: RefusedCandidate | null;
   /** Other candidates wait to be tried. */
   readonly candidatesLeft: boolean;
   /** Attempts on this generation, ours left out. */
@@ -53,10 +63,11 @@ export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly sta
  * looks like, and trying it again could do harm.
  */
 export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
-  const { row, others, definition } = evidence;
-  // A successor failed: the stored token, or another successor, is tried at once.
-  if (evidence.wasCandidate && row.reason !== storedRefused) {
-    return { state: 'uncertain', reason: 'candidate', retryInMs: 0 };
+  const { row, others, definition, candidate } = evidence;
+  const stands = standsForStored(evidence);
+  if (candidate !== null && !stands) {
+    const verdict = weighCandidate(evidence, candidate);
+    if (verdict !== null) return verdict;
   }
   // The stored token failed: what else was kept is tried before anything is concluded.
   if (evidence.candidatesLeft) return { state: 'uncertain', reason: storedRefused, retryInMs: 0 };
@@ -69,7 +80,9 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   }
   const rotates = definition.refreshToken.rotation !== 'none';
   // An answer that was parked spent the stored token, too: what it brought has been refused by now.
-  const lost = rotates && others.some((attempt) => ['unknown', 'open', 'parked'].includes(attempt.outcome));
+  const lost = stands
+    ? candidate?.spent === true
+    : rotates && others.some((attempt) => ['unknown', 'open', 'parked'].includes(attempt.outcome));
   const reason = lost ? 'lost_rotation' : 'refused';
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
@@ -80,15 +93,47 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {
     return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : evidence.confirmMs };
   }
-  // A provider that refuses a good part of all grants has an incident, or our app has: no grant dies of that.
-  const { tried, refused } = evidence.provider;
-  const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
-  const doubtedMs = evidence.nowMs - (row.doubt_since ?? evidence.nowMs);
-  if (massRefusal && doubtedMs < evidence.suspendedMsMax) {
+  if (isSuspended(evidence)) {
     // Sooner than the window ends: the others' refusals must still count when this one is tried again.
     return { state: 'suspect', reason: 'verdicts_suspended', retryInMs: evidence.windowMs / 2 };
   }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+}
+
+/** A provider that refuses a good part of all grants has an incident, or our app has: no grant dies of that. */
+function isSuspended({ row, nowMs, provider: { tried, refused }, suspendedMsMax }: RefusalEvidence): boolean {
+  const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
+  return massRefusal && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
+}
+
+/**
+ * Where a replay revokes the family, the last successor of the stored token is the only one that may be sent: then it is
+ * what the stored one is elsewhere.
+ */
+function standsForStored({ definition, candidate, candidatesLeft }: RefusalEvidence): boolean {
+  return candidate?.succeedsStored === true && definition.refreshToken.reuse === 'revokes_family' && !candidatesLeft;
+}
+
+/** A candidate is refused by mistake as easily as any token: it counts as dead when it was refused twice. */
+function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate): boolean {
+  const spent = candidate.spent && evidence.definition.refreshToken.rotation === 'strict';
+  return spent || (candidate.refusals > 0 && !isSuspended(evidence));
+}
+
+/** What the refusal of a candidate means; null when nothing else is left to try. */
+function weighCandidate(evidence: RefusalEvidence, candidate: RefusedCandidate): RefusalVerdict | null {
+  const { row, definition, candidatesLeft, confirmMs, overlapPauseMs } = evidence;
+  const inStoredsPlace = row.reason === storedRefused;
+  const reason = inStoredsPlace ? storedRefused : 'candidate';
+  if (!isBelievedDead(evidence, candidate)) {
+    const inOverlap = (evidence.overlapLeftMs ?? 0) > 0;
+    const calmMs = candidate.refusals > 0 ? evidence.windowMs / 2 : confirmMs;
+    return { state: 'uncertain', reason, retryInMs: inOverlap ? overlapPauseMs : calmMs };
+  }
+  // The next candidate has its turn, whatever generation it is of, where the stored token must not be sent any more.
+  const mustNotSend = candidate.succeedsStored && definition.refreshToken.reuse === 'revokes_family';
+  if (candidatesLeft) return { state: 'uncertain', reason: mustNotSend ? storedRefused : reason, retryInMs: 0 };
+  return inStoredsPlace ? null : { state: 'uncertain', reason, retryInMs: 0 };
 }
 
 /** Reads what else is known, weighs a refusal and writes what follows. False when the lease was no longer ours. */
@@ -102,28 +147,13 @@ export async function judgeRefusal(
   const { tx, now } = change;
   const tenant = row.client_id;
   const grant = { tenant, grantId: row.id };
-  if (plan.candidateId !== null) await buryCandidate(tx, { tenant, id: plan.candidateId });
-  const candidate = await newestCandidate(tx, { ...grant, authorizedGeneration: row.authorized_generation });
-  const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
-  const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
-  const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
-  const verdict = plan.recovering
-    ? stillCondemned(row)
-    : weighRefusal({
-        definition: plan.definition,
-        row,
-        wasCandidate: plan.candidateId !== null,
-        candidatesLeft: candidate !== undefined,
-        others: attempts.filter((attempt) => attempt.id !== plan.attemptId),
-        nowMs,
-        flightMs: context.times.answerDeadlineMs + context.times.marginMs,
-        confirmMs: context.times.suspectConfirmMs,
-        overlapLeftMs: leftMs,
-        overlapPauseMs: pauseInOverlap(context, context.times.suspectConfirmMs, leftMs),
-        provider: await countRefusals(tx, now, row.provider, context.times.verdictWindowMs),
-        windowMs: context.times.verdictWindowMs,
-        suspendedMsMax: context.times.verdictSuspendedMsMax,
-      });
+  const evidence = await gatherEvidence(context, plan, change, row);
+  const { candidate, nowMs } = evidence;
+  const id = plan.candidateId;
+  if (id !== null && candidate !== null && isBelievedDead(evidence, candidate) && !standsForStored(evidence)) {
+    await buryCandidate(tx, { tenant, id });
+  }
+  const verdict = plan.recovering ? stillCondemned(row) : weighRefusal(evidence);
   const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
   const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
   const written =
@@ -145,6 +175,51 @@ export async function judgeRefusal(
     });
   }
   return verdict.state;
+}
+
+/** Reads what else is known about a grant whose token was refused just now. */
+async function gatherEvidence(
+  context: VaultContext,
+  plan: RefreshPlan,
+  { tx, now }: ChangeTransaction,
+  row: GrantRow,
+): Promise<RefusalEvidence> {
+  const { times } = context;
+  const grant = { tenant: row.client_id, grantId: row.id };
+  const left = await newestCandidate(tx, {
+    ...grant,
+    authorizedGeneration: row.authorized_generation,
+    exceptId: plan.candidateId,
+  });
+  const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
+  const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
+  const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
+  const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
+  return {
+    definition: plan.definition,
+    row,
+    candidate: refusedCandidate(plan, others),
+    candidatesLeft: left !== undefined,
+    others,
+    nowMs,
+    flightMs: times.answerDeadlineMs + times.marginMs,
+    confirmMs: times.suspectConfirmMs,
+    overlapLeftMs: leftMs,
+    overlapPauseMs: pauseInOverlap(context, times.suspectConfirmMs, leftMs),
+    provider: await countRefusals(tx, now, row.provider, times.verdictWindowMs),
+    windowMs: times.verdictWindowMs,
+    suspendedMsMax: times.verdictSuspendedMsMax,
+  };
+}
+
+function refusedCandidate(plan: RefreshPlan, others: readonly AttemptRow[]): RefusedCandidate | null {
+  if (plan.candidateId === null) return null;
+  const own = others.filter((attempt) => attempt.candidate_id === plan.candidateId);
+  return {
+    succeedsStored: plan.succeedsStored,
+    refusals: own.filter((attempt) => attempt.outcome === 'refused').length,
+    spent: own.some((attempt) => attempt.outcome === 'unknown' || attempt.outcome === 'open'),
+  };
 }
 
 /** A grant that was given up was tried once more, and refused once more: nothing has changed. */
