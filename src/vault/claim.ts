@@ -1,6 +1,8 @@
 import { GrantryError } from '../base/errors.ts';
 import { randomFraction } from '../base/world.ts';
 import { abandonAttempts, insertAttempt } from '../storage/attempts.ts';
+import { newestCandidate } from '../storage/candidates.ts';
+import { lockGrant } from '../storage/grants.ts';
 import { claimLease, type Lease, raiseDoubt } from '../storage/leases.ts';
 import { insertTokenRequest, lockBudget, pruneTokenRequests, recentTokenRequests } from '../storage/token-requests.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
@@ -8,6 +10,7 @@ import { overlapMsOf } from './late-answer.ts';
 import { waivedLease } from './lease-kind.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 import type { SpoolHead } from './spool.ts';
+import type { UnwrittenEnd } from './unwritten.ts';
 import { condemnUnreplayable } from './verdict.ts';
 
 /** The right to send one request with one refresh token. */
@@ -37,9 +40,13 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
   const { row, attemptId } = plan;
   const claimedAt = context.world.monotonic();
   try {
-    const claimed = await changing(context, (change) => claim(context, plan, change));
+    // A commit whose answer was lost has begun an attempt that nobody will end.
+    const end = endOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
+    const claimed = await context.unwritten.orRemember(end, () =>
+      changing(context, (change) => claim(context, plan, change)),
+    );
     if (claimed === 'taken') return 'taken';
-    if (claimed === 'condemned') {
+    if (claimed === 'condemned' || claimed === 'candidate_came') {
       await plan.slot.discard();
       return 'look_again';
     }
@@ -76,13 +83,25 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
   }
 }
 
+/** How an attempt ended, for the time when the database listens again. */
+export function endOf(
+  { row, attemptId, tokenFingerprint }: RefreshPlan,
+  fence: number,
+  outcome: UnwrittenEnd['outcome'],
+  detail: string | null,
+): UnwrittenEnd {
+  const { client_id: tenant, id: grantId, generation } = row;
+  return { tenant, grantId, generation, attemptId, tokenFingerprint, fence, outcome, detail };
+}
+
 async function claim(
   context: VaultContext,
   plan: RefreshPlan,
   change: ChangeTransaction,
-): Promise<{ fence: number; state: Claim['state'] } | 'taken' | 'condemned'> {
+): Promise<{ fence: number; state: Claim['state'] } | 'taken' | 'condemned' | 'candidate_came'> {
   const { row, definition, attemptId } = plan;
   const { tx, now } = change;
+  if (await hasNewCandidate(context, plan, change)) return 'candidate_came';
   const fence = await claimLease(tx, now, {
     seen: row,
     owner: context.owner.id,
@@ -122,6 +141,23 @@ async function claim(
     reason: 'answer_lost',
   });
   return { fence, state: 'uncertain' };
+}
+
+/**
+ * Whether a token was parked since the plan was made: it may be the successor of the one that would be sent now. Only where
+ * the row is in doubt already can that have happened without a change that the claim notices.
+ */
+async function hasNewCandidate(
+  context: VaultContext,
+  { row, newestCandidateId, recovering }: RefreshPlan,
+  { tx }: ChangeTransaction,
+): Promise<boolean> {
+  if (recovering || row.state === 'active') return false;
+  const { client_id: tenant, id: grantId, authorized_generation: authorizedGeneration } = row;
+  // Under the lock of the row, since whoever parks a token takes it first.
+  await lockGrant(tx, context.store.kind, tenant, grantId);
+  const newest = await newestCandidate(tx, { tenant, grantId, authorizedGeneration });
+  return (newest?.id ?? null) !== newestCandidateId;
 }
 
 /** The provider's own limit, shared by all processes and by all rows that hold the same token. */

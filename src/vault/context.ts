@@ -15,6 +15,7 @@ import type { Owner } from './owner.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
 import type { Spool } from './spool.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
+import type { UnwrittenEnds } from './unwritten.ts';
 
 /** Everything the vault's use cases share: one per opened vault. */
 export interface VaultContext {
@@ -28,6 +29,7 @@ export interface VaultContext {
   readonly spoolDirectory: string;
   readonly owner: Owner;
   readonly bulkheads: Bulkheads;
+  readonly unwritten: UnwrittenEnds;
   readonly logger: Logger;
   readonly meter: Meter;
   readonly tracer: Tracer;

@@ -49,6 +49,8 @@ export async function refreshGrant(
   { trial, wait = {} }: { trial?: ClientTrial | undefined; wait?: LeaseWait } = {},
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
+  // What the database could not be told while it was away decides whether anything is in doubt.
+  if (!context.unwritten.isEmpty) await context.unwritten.write(context);
   let waited = false;
   for (;;) {
     const row = await findGrant(context.store.db, key);

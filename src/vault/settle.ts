@@ -6,7 +6,7 @@ import { finishAttempt } from '../storage/attempts.ts';
 import { lockGrant, readGrant } from '../storage/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../storage/leases.ts';
 import { deleteTokenRequest } from '../storage/token-requests.ts';
-import type { Claim } from './claim.ts';
+import { type Claim, endOf } from './claim.ts';
 import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
 import { condemned } from './condemned.ts';
 import { type ChangeTransaction, changing, isoNow, type VaultContext } from './context.ts';
@@ -83,14 +83,28 @@ export async function settleNotSent(
   claim: Claim,
   lapsed: boolean,
 ): Promise<boolean> {
-  const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
-  await changing(context, async ({ tx, now }) => {
-    await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', lapsed ? 'the lease ran out' : 'not reached'));
-    await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
-    if (lapsed) await releaseLease(tx, claim.lease);
-    else await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
+  const detail = lapsed ? 'the lease ran out' : 'not reached';
+  return remembering(context, { plan, claim }, 'not_sent', detail, async () => {
+    const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
+    await changing(context, async ({ tx, now }) => {
+      await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', detail));
+      await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
+      if (lapsed) await releaseLease(tx, claim.lease);
+      else await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
+    });
+    return lapsed;
   });
-  return lapsed;
+}
+
+/** An answer that says what became of the token is not forgotten because the database is away. */
+function remembering<T>(
+  context: VaultContext,
+  { plan, claim }: { plan: RefreshPlan; claim: Claim },
+  outcome: 'not_sent' | 'failed' | 'refused',
+  detail: string | null,
+  write: () => Promise<T>,
+): Promise<T> {
+  return context.unwritten.orRemember(endOf(plan, claim.lease.fence, outcome, detail), write);
 }
 
 /** What is known of an answer that told nothing about the tokens. */
@@ -164,13 +178,14 @@ async function refused(
   outcome: Extract<TokenOutcome, { kind: 'refused' }>,
 ): Promise<'again'> {
   const { tenant, grantId, fence } = claim.lease;
-  const state = await changing(context, async (change) => {
+  const judge = async (change: ChangeTransaction) => {
     await finishAttempt(change.tx, change.now, attemptEnd(claim, 'refused', outcome.error));
     const row = await lockGrant(change.tx, context.store.kind, tenant, grantId);
     // Whoever lost the lease meanwhile was refused a token that somebody else may have replaced: it decides nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
     return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
-  });
+  };
+  const state = await remembering(context, { plan, claim }, 'refused', outcome.error, () => changing(context, judge));
   if (state === undefined || state === 'uncertain') return 'again';
   if (state === 'suspect') {
     throw new GrantryError(
@@ -219,11 +234,14 @@ async function settleFailure(
   const code = failureCodes[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
-  const retryInMs =
-    outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, await overlapLeftMs(context, plan.row));
-  await changing(context, async ({ tx, now }) => {
-    await finishAttempt(tx, now, attemptEnd(claim, 'failed', outcome.error));
-    await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, code, retryInMs));
+  const retryInMs = await remembering(context, { plan, claim }, 'failed', outcome.error, async () => {
+    const leftMs = await overlapLeftMs(context, plan.row);
+    const pauseMs = outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs);
+    await changing(context, async ({ tx, now }) => {
+      await finishAttempt(tx, now, attemptEnd(claim, 'failed', outcome.error));
+      await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, code, pauseMs));
+    });
+    return pauseMs;
   });
   const said = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;
   return new GrantryError(code, `${failureTexts[outcome.class]} (${said}).`, { retryAfterMs: retryInMs });

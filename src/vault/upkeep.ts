@@ -93,6 +93,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   const { store, times, world } = context;
   const spool = await context.spool();
   const duties: readonly (() => Promise<unknown>)[] = [
+    () => context.unwritten.write(context),
     // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
     async () => (await bringBackTail(context)) || adoptSpooled(context, { waitingOnly: true }),
     () => spool.sweep(world.now() - times.spoolKeptMs),
