@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codeOf, databaseKinds, makeBench, until } from '../../test/vault/bench.ts';
+import { codeOf, databaseKinds, makeBench, settled, until } from '../../test/vault/bench.ts';
 
 describe.each(databaseKinds)('a grant that is left alive at its provider, on %s', (kind) => {
   it('is not revoked by an answer that was under way', async () => {
@@ -17,4 +17,25 @@ describe.each(databaseKinds)('a grant that is left alive at its provider, on %s'
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
     expect((await bench.row(key)).refresh_token).toBeNull();
   });
+});
+
+it('a disconnect by another process is noticed although the clock was set back', async () => {
+  await using bench = await makeBench();
+  const a = await bench.open();
+  const b = await bench.open();
+  const { key } = await bench.connect(a.vault, { expiresIn: 3_600 });
+  await a.vault.getAccessToken(key);
+  const pass = async (looks: number) => {
+    for (let look = 0; look < looks; look += 1) {
+      await bench.jump(500);
+      await settled();
+    }
+  };
+  await pass(6);
+  for (const { world } of [a, b]) world.skewMs = -60_000;
+  await pass(6);
+  await a.vault.getAccessToken(key);
+  await b.vault.disconnect(key);
+  await pass(10);
+  expect(await codeOf(a.vault.getAccessToken(key))).toBe('grant_not_found');
 });

@@ -9,6 +9,7 @@ import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultCont
 import { noSuchGrant } from './refusals.ts';
 import { leftAlive, queueRevocation, revokeOfGrant } from './revocations.ts';
 import { shredTenantIfEmpty } from './shred.ts';
+import { adoptSpooled } from './spool-replay.ts';
 import { openCandidate, openToken } from './tokens.ts';
 import type { Disconnected } from './types.ts';
 
@@ -31,6 +32,7 @@ export async function disconnect(
   // Read fresh: with keys that another process has replaced, the token would not open, and would not be revoked.
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
+  await adoptUncommitted(context, found.id);
   const grant = { tenant: checked.tenant, grantId: found.id };
   // An answer that is still under way finds the tombstone, and must learn from it what to do.
   const reason = options.revoke === false ? leftAlive : 'disconnected';
@@ -65,6 +67,17 @@ export async function disconnect(
   return { revocation };
 }
 
+/** An answer that its holder did not live to commit may hold the only token that lives: it is to be revoked, too. */
+async function adoptUncommitted(context: VaultContext, grantId: string): Promise<void> {
+  try {
+    await adoptSpooled(context, { grantId });
+  } catch (error) {
+    if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
+    // A file that nobody can make sense of must not keep the tenant from leaving.
+    context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
+  }
+}
+
 /** Every refresh token that the provider may still honour: a candidate may be the one that lives, and the stored one spent. */
 async function keptTokens(
   context: VaultContext,
@@ -76,7 +89,7 @@ async function keptTokens(
     tenant: row.client_id,
     grantId: row.id,
     authorizedGeneration: row.authorized_generation,
-    limit: limits.attemptsListedMax,
+    limit: limits.candidatesListedMax,
   });
   const stored = revocable(context, row, () => openToken(tenantKeys, row, 'refresh_token'));
   const untested = candidates

@@ -103,6 +103,8 @@ export class ChangeFeed {
   async #forgetChanged(): Promise<void> {
     const { store, times } = this.#context;
     const now = await store.nowMs();
+    // A clock that was set back gives changes times that were read already.
+    if (this.#readUntilMs !== undefined && now < this.#readUntilMs) this.#memory.forgetAll();
     this.#readUntilMs ??= now;
     const changed = await grantsChangedSince(store.db, this.#readUntilMs - times.feedOverlapMs, limits.feedRowsMax);
     if (changed.length === limits.feedRowsMax) this.#memory.forgetAll();

@@ -143,6 +143,8 @@ async function park(
   const row = await lockGrant(tx, context.store.kind, tenant, grantId);
   const finish = (outcome: 'parked' | 'saved') =>
     finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome, detail: null });
+  const key = { tenant, wrapped: attempt.tenantKeys.sealingKey };
+  const keysStand = () => tenantKeyStands(tx, context.store.kind, key);
   if (row === undefined) return 'nothing';
   if (row.state === 'disconnected') {
     if (row.reason === leftAlive) {
@@ -150,8 +152,7 @@ async function park(
       return 'orphaned';
     }
     // The tenant left while we asked. What came back must not outlive that: it is revoked, not kept.
-    const key = { tenant, wrapped: attempt.tenantKeys.sealingKey };
-    if (!(await tenantKeyStands(tx, context.store.kind, key))) return 'keys_gone';
+    if (!(await keysStand())) return 'keys_gone';
     await queueRevocation(context, change, row, { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys });
     await finish('parked');
     return 'orphaned';
@@ -164,6 +165,8 @@ async function park(
     await finish(known ? 'saved' : 'parked');
     return 'nothing';
   }
+  // The tenant may have left meanwhile and come back: nothing would ever open what the shredded keys seal.
+  if (!(await keysStand())) return 'keys_gone';
   const id = newUuid(context.world);
   const isNew = await insertCandidate(tx, now, {
     id,

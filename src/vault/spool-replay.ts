@@ -1,15 +1,18 @@
+import { isGrantryError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { readTokenAnswer, salvageTokens } from '../oauth/answer.ts';
 import type { RawAnswer } from '../oauth/types.ts';
 import { findAttempt } from '../storage/attempts.ts';
+import { listCandidates } from '../storage/candidates.ts';
 import { type GrantRow, readGrant } from '../storage/grants.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { mayBeAlive } from './owner.ts';
 import { revokeOfGrant } from './revocations.ts';
 import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save-tokens.ts';
 import type { SpoolEntry, SpoolHead } from './spool.ts';
-import { openToken } from './tokens.ts';
+import { openToken, refreshTokenOf } from './tokens.ts';
 
 /**
  * Commits answers that were spooled and whose holder did not live to commit them; of one grant, or of all.
@@ -34,9 +37,22 @@ export async function adoptSpooled(
       continue;
     }
     if (!all && isLeftAlone(context, entry)) continue;
-    if (await adopt(context, entry)) adopted += 1;
+    if (await adoptAlone(context, entry, options.grantId !== undefined)) adopted += 1;
   }
   return adopted;
+}
+
+/** An answer that cannot be committed keeps no other from it; but who is about to spend its grant's token must be told. */
+async function adoptAlone(context: VaultContext, entry: SpoolEntry, asked: boolean): Promise<boolean> {
+  try {
+    return await adopt(context, entry);
+  } catch (error) {
+    const code = isGrantryError(error) ? error.code : 'internal';
+    if (asked || code === 'storage_unavailable' || code === 'vault_sealed') throw error;
+    const { tenant, grantId } = entry.head;
+    context.logger.error('a spooled answer cannot be committed yet', { tenant, grant: grantId, code });
+    return false;
+  }
 }
 
 /** Committed files are kept a while, for a database that comes back without its last commits. */
@@ -119,7 +135,7 @@ async function commitAnswer(
     tenantKeys,
   };
   if (outcome.kind === 'tokens') {
-    const spentToken = outcome.tokens.refreshToken ?? spentTokenOf(tenantKeys, row, head.generation);
+    const spentToken = outcome.tokens.refreshToken ?? (await spentTokenOf(context, tenantKeys, row, head));
     // Without a refresh token of its own, and with the stored one replaced since, the answer has nothing to keep.
     if (spentToken === null) return 'nothing';
     const attempt: TokenAttempt = { ...base, spentToken };
@@ -131,6 +147,30 @@ async function commitAnswer(
   return parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null });
 }
 
-function spentTokenOf(tenantKeys: PinnedTenant, row: GrantRow, generation: number): Secret | null {
-  return row.generation === generation ? openToken(tenantKeys, row, 'refresh_token') : null;
+/** The token that an answer without one leaves in force: that which was sent, wherever it was kept. */
+async function spentTokenOf(
+  context: VaultContext,
+  tenantKeys: PinnedTenant,
+  row: GrantRow,
+  head: SpoolHead,
+): Promise<Secret | null> {
+  if (row.generation !== head.generation) return null;
+  const fingerprint = await fingerprinter(context);
+  const tokens = head.candidateId === null ? storedOf(tenantKeys, row) : await candidatesOf(context, tenantKeys, row);
+  return tokens.find((token) => fingerprint(token) === head.tokenFingerprint) ?? null;
+}
+
+function storedOf(tenantKeys: PinnedTenant, row: GrantRow): Secret[] {
+  const stored = openToken(tenantKeys, row, 'refresh_token');
+  return stored === null ? [] : [stored];
+}
+
+async function candidatesOf(context: VaultContext, tenantKeys: PinnedTenant, row: GrantRow): Promise<Secret[]> {
+  const candidates = await listCandidates(context.store.db, {
+    tenant: row.client_id,
+    grantId: row.id,
+    authorizedGeneration: row.authorized_generation,
+    limit: limits.candidatesListedMax,
+  });
+  return candidates.map((each) => refreshTokenOf(tenantKeys, each)).filter((token) => token !== null);
 }

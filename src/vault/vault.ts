@@ -39,6 +39,8 @@ export class OpenVault implements Vault {
   readonly #memory: Memory;
   readonly #feed: ChangeFeed;
   readonly #handOut: HandOut;
+  /** Refreshes that nobody joins. */
+  readonly #recoveries = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
   constructor(context: VaultContext, options: OpenVaultOptions) {
@@ -138,7 +140,7 @@ export class OpenVault implements Vault {
 
   async recover(key: GrantKey): Promise<RecoverReport> {
     const { recoverGrant } = await import('./recover.ts');
-    const report = await recoverGrant(this.#open(), key);
+    const report = await this.#finished(recoverGrant(this.#open(), key));
     this.#memory.forget(report);
     return report;
   }
@@ -146,7 +148,7 @@ export class OpenVault implements Vault {
   async adopt(options?: Parameters<Vault['adopt']>[0]): Promise<readonly AdoptReport[]> {
     const { adoptDatabase } = await import('./adopt.ts');
     try {
-      return await adoptDatabase(this.#open(), options);
+      return await this.#finished(adoptDatabase(this.#open(), options));
     } finally {
       this.#memory.forgetAll();
     }
@@ -161,6 +163,10 @@ export class OpenVault implements Vault {
   async #close(): Promise<void> {
     this.#options.close();
     await this.#handOut.close();
+    await Promise.allSettled(this.#recoveries);
+    await this.#context.unwritten.write(this.#context).catch(() => {
+      // The database is still away: its next reader finds these attempts open, and in doubt.
+    });
     await this.#feed.close();
     this.#context.guard.remember();
     retireOwner(this.#context.owner);
@@ -169,6 +175,16 @@ export class OpenVault implements Vault {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** What closing waits for. */
+  async #finished<T>(work: Promise<T>): Promise<T> {
+    this.#recoveries.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#recoveries.delete(work);
+    }
   }
 
   #open(): VaultContext {
