@@ -213,6 +213,7 @@ export const limits = {
   attemptsListedMax: 20,
   /** Ends of attempts that are remembered while the database is away. */
   unwrittenEndsMax: 10_000,
+  condemnedKeptDaysMax: 3_650,
   /** Kept tokens of one grant that are tried or revoked, newest first. */
   candidatesListedMax: 500,
   /** Files of the spool that a start looks at, to remove what is old. */

@@ -32,7 +32,7 @@ export function condemned(
   verdict: { reason: string | null; condemnedForMs: number },
 ): Omit<GrantVerdict, 'at'> & { readonly state: 'reauthorization_required' } {
   const chanceInMs = nextChanceInMs(context, definition, verdict.condemnedForMs);
-  const shredInMs = Math.max(0, context.times.condemnedKeptMs - verdict.condemnedForMs);
+  const shredInMs = Math.max(0, context.condemnedKeptMs - verdict.condemnedForMs);
   return {
     state: 'reauthorization_required',
     reason: verdict.reason,

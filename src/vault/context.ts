@@ -35,6 +35,7 @@ export interface VaultContext {
   readonly tracer: Tracer;
   readonly allowLoopback: boolean;
   readonly callerWaitMs: number;
+  readonly condemnedKeptMs: number;
   readonly guard: Guard;
   /** The vault is being closed: nothing new is spent, and what waits without end gives up. */
   readonly closing: () => boolean;

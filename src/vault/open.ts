@@ -166,6 +166,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,
     callerWaitMs: options.callerWaitMs ?? timesOf(world).callerWaitMs,
+    condemnedKeptMs: condemnedKeptMs(world, settings),
     guard,
     closing: () => closing.signal.aborted,
     onEvent: options.onEvent,
@@ -189,6 +190,11 @@ async function finishTakeOver(
   const takeOver = options.takeOver === true;
   if (takeOver) await sealTakenOver(context, keys, options.onTakeOver);
   await scrubTakenOver(context, { wait: takeOver });
+}
+
+function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): number {
+  if (condemnedKeptDays === null) return timesOf(world).condemnedKeptMs;
+  return condemnedKeptDays * 86_400_000 * (world.timeScale ?? 1);
 }
 
 /** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { GrantryError } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import type { VaultOptions } from './types.ts';
 
 /** Where everything is, after options, environment and defaults. */
@@ -13,6 +14,8 @@ export interface VaultSettings {
   readonly installation: string | null;
   readonly migrate: 'auto' | 'off';
   readonly allowLoopback: boolean;
+  /** Null for the usual time. */
+  readonly condemnedKeptDays: number | null;
 }
 
 /** Options win over the environment, the environment over defaults. */
@@ -29,6 +32,7 @@ export function resolveSettings(options: VaultOptions, environment: NodeJS.Proce
     allowLoopback:
       options.unsafeAllowLoopbackProviders !== undefined ||
       environment['GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS'] === '1',
+    condemnedKeptDays: checkDays(options.condemnedKeptDays ?? given(environment['GRANTRY_CONDEMNED_KEPT_DAYS'])),
   };
 }
 
@@ -41,6 +45,16 @@ function absolute(path: string): string {
   if (path.includes('\0')) throw new GrantryError('invalid_request', 'A path holds a zero character.');
   const expanded = path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path;
   return isAbsolute(expanded) ? expanded : resolve(expanded);
+}
+
+function checkDays(value: number | string | undefined): number | null {
+  if (value === undefined) return null;
+  const days = typeof value === 'string' && !/^\d+$/.test(value.trim()) ? Number.NaN : Number(value);
+  if (Number.isSafeInteger(days) && days >= 1 && days <= limits.condemnedKeptDaysMax) return days;
+  throw new GrantryError(
+    'invalid_request',
+    `GRANTRY_CONDEMNED_KEPT_DAYS is a whole number of days from 1 to ${limits.condemnedKeptDaysMax}.`,
+  );
 }
 
 function checkMigrate(value: string): 'auto' | 'off' {

@@ -41,6 +41,11 @@ export interface VaultOptions {
   callerWaitMs?: number | undefined;
   /** Hand-out from memory while the database cannot be reached, in milliseconds (default 300,000). */
   staleHandOutMs?: number | undefined;
+  /**
+   * For how many days the tokens of a grant that needs re-authorization stay sealed for a recovery: 1 to 3,650.
+   * `GRANTRY_CONDEMNED_KEPT_DAYS`, else 30.
+   */
+  condemnedKeptDays?: number | undefined;
   /** `false`: a token past its early-refresh mark is not refreshed behind the caller's back. For one-shot programs. */
   backgroundRefresh?: boolean | undefined;
   /** The most connections to PostgreSQL (default 10). */

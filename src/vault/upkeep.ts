@@ -149,8 +149,8 @@ async function putOff(context: VaultContext, grant: DueGrant): Promise<'put_off'
 async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<UpkeepOutcome> {
   const now = await context.store.nowMs();
   const condemnedForMs = now - (grant.condemned_at ?? now);
-  if (condemnedForMs >= context.times.condemnedKeptMs) return shred(context, grant);
-  const keptMs = context.times.condemnedKeptMs - condemnedForMs;
+  if (condemnedForMs >= context.condemnedKeptMs) return shred(context, grant);
+  const keptMs = context.condemnedKeptMs - condemnedForMs;
   const definition = await context.providers.require(grant.provider);
   if (!hasSecondChances(definition)) {
     await reschedule(context, grant, now + keptMs);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { GrantKey } from '../../src/base/ids.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
-import type { Vault } from '../../src/vault/types.ts';
+import type { Vault, VaultOptions } from '../../src/vault/types.ts';
 import { claimDue } from '../../src/vault/upkeep.ts';
 import { startWorkers, type Workers } from '../../src/workers/workers.ts';
 import {
@@ -191,6 +191,18 @@ describe('a condemned grant', () => {
   });
 });
 
+it('a condemned grant is kept for as many days as are asked for, and bad numbers are refused', async () => {
+  const { bench, vault, key } = await condemn('strict_revokes_family', 'revoked', { condemnedKeptDays: 2 });
+  await work(vault);
+  await later(bench, day);
+  expect((await bench.row(key)).refresh_token).not.toBeNull();
+  await later(bench, 2 * day);
+  expect((await bench.row(key)).refresh_token).toBeNull();
+  for (const condemnedKeptDays of [0, 0.5, 3_651, Number.NaN]) {
+    expect(await codeOf(bench.open({ condemnedKeptDays }))).toBe('invalid_request');
+  }
+});
+
 describe('a provider that refuses many grants at once', () => {
   it('condemns none of them, and they live again when it is over', async () => {
     const { bench, vault, keys } = await refuseAll(10);
@@ -293,10 +305,10 @@ it('spends nothing while the database is quarantined, and removes nothing', asyn
   expect((await bench.row(key)).generation).toBe(2);
 });
 
-async function make(options: BenchOptions): Promise<{ bench: Bench; vault: Vault }> {
+async function make(options: BenchOptions, opening: VaultOptions = {}): Promise<{ bench: Bench; vault: Vault }> {
   const bench = await makeBench(options);
   benches.push(bench);
-  return { bench, vault: (await bench.open()).vault };
+  return { bench, vault: (await bench.open(opening)).vault };
 }
 
 async function work(vault: Vault): Promise<Workers> {
@@ -325,8 +337,9 @@ async function later(bench: Bench, ms: number): Promise<void> {
 async function condemn(
   provider: string,
   why: 'false' | 'revoked',
+  opening: VaultOptions = {},
 ): Promise<{ bench: Bench; vault: Vault; key: GrantKey }> {
-  const { bench, vault } = await make({ profiles: [provider] });
+  const { bench, vault } = await make({ profiles: [provider] }, opening);
   const { key, minted } = await bench.connect(vault, { provider });
   if (why === 'revoked') bench.simulator.revoke(minted.refreshToken);
   else refuse(bench);

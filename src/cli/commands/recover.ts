@@ -21,7 +21,7 @@ export function define(command: Command): void {
     .addHelpText(
       'after',
       `
-Tokens of a condemned grant stay sealed for 30 days. Trying them again helps after an incident at the provider; a grant
+Tokens of a condemned grant stay sealed for 30 days (GRANTRY_CONDEMNED_KEPT_DAYS). Trying them again helps after an incident at the provider; a grant
 that its customer revoked stays refused, and the customer must connect again.
 
 The exit code is 4 if a grant stays refused.
