@@ -123,7 +123,7 @@ export const mutations: readonly Mutation[] = [
     focus: { providers: ['strict', 'strict_revokes_family'], faults: { slow_answer: 2.5, slow_request: 2.5 } },
     edits: [
       {
-        file: '/src/vault/refresh-plan.ts',
+        file: '/src/vault/lease-kind.ts',
         from: '  const { rotation, overlapSeconds } = definition.refreshToken;\n',
         to: "  if (globalThis.process !== undefined) return 'renewed';\n  const { rotation, overlapSeconds } = definition.refreshToken;\n",
       },

@@ -20,8 +20,8 @@ interface About {
 
 /** How long after its sender died a request may still arrive. Less than a renewed lease still lasts by then. */
 const afterDeathMs = 2_000;
-/** So long after an answer came it is in the spool, or in the database, and outlives its process. */
-const keptWithinMs = 500;
+/** So long after an answer came it is in the spool and outlives its process: it is written in the turn in which it came. */
+const keptWithinMs = 1;
 /** A lease is taken no longer than this before its request is sent. */
 const claimedBeforeMsMax = 30_000;
 /** A provider that takes longer than this to look at a request never looks at it. */
@@ -87,12 +87,11 @@ export class Network {
 
   /** A process is gone: nobody waits for its answers any more. */
   died(life: Life): void {
-    const { plan } = this.#simulation;
     for (const call of this.#calls) if (call.life === life) call.drop();
     const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at }) => ({
       grant,
       refreshToken,
-      mustBeKept: this.#simulation.scheduler.now - at > keptWithinMs * plan.slowness,
+      mustBeKept: this.#simulation.scheduler.now - at > keptWithinMs,
       inSpool: attemptId !== null && this.#simulation.isSpooled(attemptId),
     }));
     this.carried.delete(life);

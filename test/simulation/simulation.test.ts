@@ -3,11 +3,14 @@
  * the product is loaded.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { mutations } from './mutants.ts';
 
 const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** Seeds that once showed a defect of the vault, or of its judge, by what it was, and the narrow world where they did. */
@@ -47,6 +50,12 @@ it('finds no violation', { timeout: 150_000 }, async () => {
   const ran = Number(/^(\d+) seeds from/m.exec(output)?.[1]);
   expect(failed, output).toBe(false);
   expect(ran).toBeGreaterThan(5);
+});
+
+it.each(mutations)('takes out what is there: $name', ({ edits }) => {
+  for (const { file, from } of edits) {
+    expect(readFileSync(`${root}.${file}`, 'utf8').split(from), file).toHaveLength(2);
+  }
 });
 
 /** The last two are guards of which the judge once excused the loss. */
