@@ -1,6 +1,7 @@
 /* The refresh protocol of one grant, as far as its safety goes: N workers, a provider of one rotation class, a store, and
    faults within bounds. src/vault/refresh.ts tells the protocol, docs/reliability.md what the results mean;
-   scripts/model.ts runs every configuration and knows which must hold and which must fail.
+   scripts/model.ts runs every configuration and knows which must hold and which must fail. There is no time in here: a
+   provider's overlap never ends, so nothing is shown about deadlines.
 
    N, R         workers, and rounds each
    CLASS        0 none | 1 timed_overlap | 2 retire_on_use | 3 strict
