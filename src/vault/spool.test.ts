@@ -219,6 +219,14 @@ describe('a reservation', () => {
     expect(readFileSync(join(spool.directory, 'an-attempt.answer'), 'utf8')).toBe(left);
   });
 
+  it('finds its directory removed by somebody, and makes it anew', async () => {
+    const spool = newSpool();
+    await (await spool.reserve('grant-1.attempt-1')).discard();
+    rmSync(spool.directory, { recursive: true });
+    await (await spool.reserve('grant-1.attempt-2')).discard();
+    expect(statSync(spool.directory).mode & 0o777).toBe(0o700);
+  });
+
   it('that cannot be made stops the refresh', async () => {
     const spool = newSpool();
     writeFileSync(spool.directory, 'a file');

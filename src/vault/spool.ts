@@ -102,8 +102,7 @@ export class Spool {
     }
     const path = join(this.directory, `${name}.waiting`);
     try {
-      await this.#makeDirectory();
-      const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+      const file = await this.#create(path);
       try {
         await file.write(Buffer.alloc(reservedBytes));
         await file.datasync();
@@ -183,6 +182,20 @@ export class Spool {
     return this.#owner;
   }
 
+  /** Somebody may have removed the directory since it was made. */
+  async #create(path: string): Promise<FileHandle> {
+    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY;
+    await this.#makeDirectory();
+    try {
+      return await open(path, flags, 0o600);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      this.#made = false;
+      await this.#makeDirectory();
+      return open(path, flags, 0o600);
+    }
+  }
+
   async #makeDirectory(): Promise<void> {
     if (this.#made) return;
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
@@ -194,7 +207,7 @@ export class Spool {
     try {
       return await readdir(this.directory);
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      if (isMissing(error)) return [];
       throw new GrantryError('storage_unavailable', 'The spool directory cannot be read.', { cause: error });
     }
   }
@@ -309,4 +322,8 @@ function readSealed(head: SpoolHead, tenant: PinnedTenant, sealed: string): RawA
   const plain = tenant.open(spoolPlace(head), sealed).reveal();
   const answer = spooledAnswer.parse(JSON.parse(plain));
   return { ...answer, body: answer.body === null || answer.body === '' ? null : new Secret(answer.body) };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
