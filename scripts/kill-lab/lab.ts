@@ -145,7 +145,9 @@ class Lab {
   /** Kills, pauses and replaces, until enough kills have counted. */
   async #rage(crew: Crew, others: Others): Promise<void> {
     const { kills, minutesMax } = this.#options;
-    const enough = (): boolean => this.#counted >= kills || this.#seconds() >= minutesMax * 60;
+    // Counted from here: on a busy machine the start alone may take longer than a short run.
+    const endsAt = performance.now() + minutesMax * 60_000;
+    const enough = (): boolean => this.#counted >= kills || performance.now() >= endsAt;
     const hunts = new Map<Slot, Promise<void>>();
     let lookedAt = 0;
     while (!enough()) {
