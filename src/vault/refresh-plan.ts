@@ -1,7 +1,7 @@
 import { GrantryError } from '../base/errors.ts';
 import { newUuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { Secret } from '../base/secret.ts';
+import type { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import type { ClientContext } from '../oauth/types.ts';
 import { grantDc } from '../providers/data-centre.ts';

@@ -46,7 +46,7 @@ export class UnwrittenEnds {
 
   /** Writes what was remembered. */
   async write(context: VaultContext): Promise<void> {
-    for (const end of [...this.#ends.values()]) {
+    for (const end of this.#ends.values()) {
       await changing(context, (change) => writeEnd(context, change, end));
       this.#ends.delete(end.attemptId);
     }

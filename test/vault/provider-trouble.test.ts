@@ -126,7 +126,7 @@ it('gets a token refused for one that is newer than a refresh under way, and han
   const waited = waiting.getAccessToken(key);
   await settled(20);
   // The holder is done, and the one who waits has not looked since.
-  await bench.clock.jump(2_950);
+  bench.clock.jump(2_950);
   await held;
   const { accessToken, generation } = await waiting.getAccessToken(key, { minValidity: 1 });
   bench.simulator.killAccessToken(accessToken);

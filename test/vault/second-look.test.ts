@@ -112,7 +112,7 @@ describe('a request that was never sent', () => {
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
     const { store } = internalsOf(vault).open();
-    const { transaction } = store;
+    const transaction = store.transaction.bind(store);
     let lost = false;
     store.transaction = async (run, options) => {
       const result = await transaction(run, options);
@@ -137,7 +137,7 @@ it('a token that is parked between choosing one and claiming the grant is notice
   const context = internalsOf(vault).open();
   const row = await bench.row(key);
   const plan = await planRefresh(context, row);
-  if (plan === 'look_again') return expect.unreachable('nothing was in the spool');
+  if (plan === 'look_again') throw new Error('nothing was in the spool');
   const spentToken = new Secret(minted.refreshToken);
   const late = {
     lease: { tenant: key.tenant, grantId: row.id, generation: 1, owner: 'host:1:late', fence: 0 },
@@ -263,7 +263,7 @@ it('a vault that is closed finishes a recovery, too', async () => {
 /** The provider and the database are lost together, once a claim is committed. */
 function cutOffBoth(bench: Bench, world: ReturnType<Bench['world']>): { happened(): Promise<void>; end(): void } {
   let locked: DatabaseSync | undefined;
-  const { fetch } = world;
+  const fetch = world.fetch.bind(world);
   world.fetch = async () => {
     locked = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
     locked.exec('begin immediate');
