@@ -46,7 +46,10 @@ export async function settleAnswer(
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
   }
   await plan.slot.discard();
-  if (plan.onTrial && refusesTrial(outcome)) throw await settleRefusedTrial(context, claim, outcome);
+  if (plan.onTrial && refusesTrial(outcome)) {
+    const settle = () => settleRefusedTrial(context, claim, outcome);
+    throw await remembering(context, { plan, claim }, 'failed', outcome.error, settle);
+  }
   if (outcome.class === 'grant_refused') return refused(context, plan, claim, outcome);
   throw await settleFailure(context, plan, claim, outcome);
 }

@@ -90,13 +90,10 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   await context.guard.recheck();
   // A quarantined database is left as it is: nothing is spent, revoked or removed.
   if (context.guard.reason !== null) return;
-  const { store, times, world } = context;
-  const spool = await context.spool();
+  const { store, times } = context;
   const duties: readonly (() => Promise<unknown>)[] = [
     () => context.unwritten.write(context),
-    // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
-    async () => (await bringBackTail(context)) || adoptSpooled(context, { waitingOnly: true }),
-    () => spool.sweep(world.now() - times.spoolKeptMs),
+    () => tidySpool(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),
     () => purgeAuthorizations(store.db, store.now(), times.authorizationMs),
@@ -114,6 +111,14 @@ export async function tidyUp(context: VaultContext): Promise<void> {
     }
   }
   if (failures.length > 0) throw failures[0];
+}
+
+/** Commits what is left in the spool, and only then removes what is old: a failover may still need it. */
+async function tidySpool(context: VaultContext): Promise<void> {
+  const spool = await context.spool();
+  // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
+  if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
+  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
 }
 
 /** No limit of a provider looks further back, so that nobody asks for them any more. */
