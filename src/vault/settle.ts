@@ -21,8 +21,8 @@ import { judgeRefusal } from './verdict.ts';
 const commitPauseMsMax = 5_000;
 
 /**
- * Understands an answer and writes what follows from it. Returns `saved`, or `again` when another token is to be tried at
- * once.
+ * Understands an answer and writes what follows from it. Returns `saved`, or `again` when the row is to be read anew: it
+ * says what is to be tried or waited for.
  *
  * @throws {GrantryError} everything else that a caller must know; the grant's row says the same by then
  */
@@ -35,8 +35,10 @@ export async function settleAnswer(
   const outcome = readTokenAnswer(plan.definition, raw, 'refresh', context.world.now());
   const attempt = attemptOf(plan, claim);
   if (outcome.kind === 'tokens') {
-    await finishKept(context, plan, await untilStored(context, () => commitTokens(context, attempt, outcome.tokens)));
-    return 'saved';
+    const kept = await untilStored(context, () => commitTokens(context, attempt, outcome.tokens));
+    await finishKept(context, plan, kept);
+    // Parked, they are no generation yet: whoever has the lease now will make it one.
+    return kept === 'saved' ? 'saved' : 'again';
   }
   if (outcome.kind === 'unknown') {
     const kept = await salvage(context, attempt, raw);
