@@ -211,6 +211,8 @@ export const limits = {
   workerGrantsMax: 256,
   workerDoubtsMax: 128,
   attemptsListedMax: 20,
+  /** How often a refresh begins anew before its caller is told to come again. */
+  refreshRoundsMax: 16,
   /** Ends of attempts that are remembered while the database is away. */
   unwrittenEndsMax: 10_000,
   condemnedKeptDaysMax: 3_650,

@@ -49,8 +49,8 @@ export async function newestCandidate(
     .executeTakeFirst();
 }
 
-/** The newest candidate that came for a generation's token and was refused for good. */
-export async function newestBuried(
+/** The newest candidate that came for a generation's token, refused as it may have been. */
+export async function newestSuccessor(
   db: Kysely<Schema>,
   grant: { tenant: string; grantId: string; generation: number },
 ): Promise<CandidateRow | undefined> {
@@ -59,7 +59,7 @@ export async function newestBuried(
     .select(columns)
     .where('client_id', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
-    .where('state', '=', 'dead')
+    .where('state', 'in', ['untested', 'dead'])
     .where('generation', '>=', grant.generation)
     .orderBy('received_at', 'desc')
     .orderBy('fence', 'desc')

@@ -15,9 +15,18 @@ export async function overlapLeftMs(context: VaultContext, row: GrantRow): Promi
   return row.overlap_until === null ? null : row.overlap_until - (await context.store.nowMs());
 }
 
-/** The stored token may have been spent, and can be tried again for a while yet: whatever holds others up must not hold it. */
+/**
+ * The stored token may have been spent, and can be tried again for a short while yet: whatever holds others up must not
+ * hold it. Where the overlap lasts for hours, that is so at its end alone.
+ */
 export async function isUrgent(context: VaultContext, row: GrantRow): Promise<boolean> {
-  return ((await overlapLeftMs(context, row)) ?? 0) > 0;
+  const leftMs = (await overlapLeftMs(context, row)) ?? 0;
+  return leftMs > 0 && leftMs <= 2 * context.times.answerDeadlineMs;
+}
+
+/** Whether to send a token whose successor has arrived would end the grant: not while its overlap is running. */
+export function isReplayFatal(definition: ProviderDefinition, leftMs: number | null): boolean {
+  return definition.refreshToken.reuse === 'revokes_family' && (leftMs ?? 0) <= 0;
 }
 
 /** A back-off that does not outlast the overlap: what is left of it is halved with every try. */

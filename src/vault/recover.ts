@@ -66,17 +66,19 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
     authorizedGeneration: row.authorized_generation,
     limit: limits.candidatesListedMax,
   });
+  // Where a replay revokes the family, a token whose successor arrived could only end what is left.
+  const { reuse } = (await context.providers.require(row.provider)).refreshToken;
+  const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
+  const isFatal = reuse === 'revokes_family';
+  const worthTrying = isFatal ? (successor === undefined ? [] : [successor]) : candidates;
   const kept: KeptToken[] = [];
-  for (const candidate of candidates) {
+  for (const candidate of worthTrying) {
     if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
     const refreshToken = refreshTokenOf(tenantKeys, candidate);
     // One that does not open must not keep the others from being tried.
     if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id });
   }
-  // Where a replay revokes the family, a token whose successor arrived could only end what is left.
-  const { reuse } = (await context.providers.require(row.provider)).refreshToken;
-  const isSpent = candidates.some((each) => each.generation >= row.generation && each.state !== 'superseded');
-  const stored = isSpent && reuse === 'revokes_family' ? null : openToken(tenantKeys, row, 'refresh_token');
+  const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');
   return stored === null ? kept : [...kept, { refreshToken: stored, candidateId: null }];
 }
 

@@ -7,14 +7,14 @@ import type { ClientContext } from '../oauth/types.ts';
 import { grantDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
-import { type CandidateRow, newestBuried, newestCandidate, retireCandidate } from '../storage/candidates.ts';
+import { type CandidateRow, newestCandidate, newestSuccessor, retireCandidate } from '../storage/candidates.ts';
 import { type GrantRow, metadataOf } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
 import { compartmentOf } from './bulkhead.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { fingerprinter, type VaultContext } from './context.ts';
 import { bringBackTail } from './failover.ts';
-import { isUrgent, overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
+import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
 import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
 import type { SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
@@ -31,7 +31,9 @@ export interface RefreshPlan {
   readonly tokenFingerprint: string;
   /** The candidate whose token is tried; null when it is the stored one. */
   readonly candidateId: string | null;
-  /** That candidate came for the stored token. */
+  /** Of the attempt that brought that candidate. */
+  readonly candidateFence: number | null;
+  /** It came for the stored token. */
   readonly succeedsStored: boolean;
   /** The newest candidate when the token was chosen. */
   readonly newestCandidateId: string | null;
@@ -71,18 +73,17 @@ export async function planRefresh(
   const inDoubt = prior.some((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
   if (inDoubt && (await adoptSpooled(context, { grantId: row.id })) > 0) return 'look_again';
 
-  // What has a deadline at the provider is never held back, nor is what an operator asks for.
-  if (kept === undefined && !(await isUrgent(context, row))) {
-    const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
-    context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
-  }
-
   const definition = await context.providers.require(row.provider);
   const token: PickedToken = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
   // A candidate waits for requests that were sent after the one which brought it: they may bring a newer one.
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
   if (kept === undefined) await waitForLateAnswer(context, definition, later);
   const client = await clientFor(context, definition, row, trial);
+  // What has a deadline at the provider is never held back, nor is what an operator asks for.
+  if (kept === undefined && !(await isUrgent(context, row))) {
+    const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
+    context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
+  }
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
   const spool = await context.spool();
@@ -94,6 +95,7 @@ export async function planRefresh(
     refreshToken: token.refreshToken,
     tokenFingerprint: fingerprint(token.refreshToken),
     candidateId: token.candidateId,
+    candidateFence: token.fence ?? null,
     succeedsStored: token.succeedsStored ?? false,
     newestCandidateId: token.newestCandidateId ?? null,
     prior,
@@ -163,7 +165,7 @@ async function pickToken(
   });
   const leftMs = await overlapLeftMs(context, row);
   const isItsTurn = newest !== undefined && isCandidatesTurn(row, newest, { ...known, leftMs });
-  const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition);
+  const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition, leftMs);
   const newestCandidateId = newest?.id ?? null;
   if (candidate !== undefined) {
     const opened = await openOrRetire(context, tenantKeys, candidate);
@@ -177,15 +179,19 @@ async function pickToken(
   throw new GrantryError('reauthorization_required', 'The provider gave no refresh token with this grant.');
 }
 
-/** Where a replay revokes the family, a stored token whose successor arrived is never sent, refused as that may have been. */
+/**
+ * Where a replay revokes the family, a stored token whose successor arrived is never sent, refused as that may have been;
+ * unless its overlap is still running.
+ */
 async function lastSuccessor(
   context: VaultContext,
   row: GrantRow,
   definition: ProviderDefinition,
+  leftMs: number | null,
 ): Promise<CandidateRow | undefined> {
-  if (row.state === 'active' || definition.refreshToken.reuse !== 'revokes_family') return undefined;
+  if (row.state === 'active' || !isReplayFatal(definition, leftMs)) return undefined;
   const { client_id: tenant, id: grantId, generation } = row;
-  return newestBuried(context.store.db, { tenant, grantId, generation });
+  return newestSuccessor(context.store.db, { tenant, grantId, generation });
 }
 
 /** A candidate that does not open, with the tenant's keys as they are now, must not keep the others from their turn. */

@@ -1,5 +1,6 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import { NotSentError } from '../base/world.ts';
 import { sendRefresh } from '../oauth/requests.ts';
 import type { RawAnswer } from '../oauth/types.ts';
@@ -15,7 +16,7 @@ import { isKnownDead } from './owner.ts';
 import { planRefresh, type RefreshPlan, type RefreshWish } from './refresh-plan.ts';
 import { heldBack, noSuchGrant, stopping } from './refusals.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
-import { deadlineSignal, type LeaseWait, waitForChange } from './wait.ts';
+import { deadlineSignal, type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 
 /**
  * Replaces the tokens of one generation of a grant, once, whoever else is trying to.
@@ -52,6 +53,7 @@ export async function refreshGrant(
   // What the database could not be told while it was away decides whether anything is in doubt.
   if (!context.unwritten.isEmpty) await context.unwritten.write(context);
   let waited = false;
+  let rounds = 0;
   for (;;) {
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
@@ -81,6 +83,11 @@ export async function refreshGrant(
       await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
     }
     wait.retryAfterMs = undefined;
+    // Where each answer finds its lease gone, the provider is not asked without end.
+    rounds += 1;
+    if (rounds >= limits.refreshRoundsMax || context.world.monotonic() >= giveUpAt) {
+      throw stillUncertain(context.times.retryBackOffMs);
+    }
   }
 }
 

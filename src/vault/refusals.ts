@@ -59,9 +59,9 @@ export async function heldBack(context: VaultContext, row: GrantRow): Promise<Gr
   if (row.state === 'active' && code !== undefined) {
     return new GrantryError(code, `The last refresh failed (${code}); the next try is held back.`, { retryAfterMs });
   }
-  const what =
-    row.state === 'suspect'
-      ? 'The provider refused the refresh token once; that is being confirmed.'
-      : 'A refresh was sent and its answer was lost.';
+  const isRefused = row.state === 'suspect' || row.reason === 'candidate' || row.reason === 'stored_refused';
+  const what = isRefused
+    ? 'The provider refused the refresh token once; that is being confirmed.'
+    : 'A refresh was sent and its answer was lost.';
   return new GrantryError('refresh_uncertain', what, { retryAfterMs });
 }

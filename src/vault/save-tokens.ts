@@ -188,6 +188,8 @@ async function park(
   });
   await finish('parked');
   if (!isNew) return 'nothing';
+  // What was sent for it is spent.
+  if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
   await doubtAfterParking(context, change, row, generation);
   return 'parked';
 }

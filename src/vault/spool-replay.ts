@@ -29,6 +29,7 @@ export async function adoptSpooled(
   // stuck. Else attempts are committed by those who made them, unless the database has lost what they committed.
   const all = options.grantId !== undefined || options.ownToo === true;
   let adopted = 0;
+  const failures: unknown[] = [];
   for (const entry of await spool.list(options.grantId, options)) {
     if (options.oldToo !== true && isTooOld(context, entry)) {
       await entry.remove().catch(() => {
@@ -37,22 +38,24 @@ export async function adoptSpooled(
       continue;
     }
     if (!all && isLeftAlone(context, entry)) continue;
-    if (await adoptAlone(context, entry, options.grantId !== undefined)) adopted += 1;
+    try {
+      if (await adopt(context, entry)) adopted += 1;
+    } catch (error) {
+      if (!keepsNoOther(context, entry, error)) throw error;
+      failures.push(error);
+    }
   }
+  // Who asks for all of them is about to rely on it: to spend a token, or to end a quarantine or a failover.
+  if (all && failures.length > 0) throw failures[0];
   return adopted;
 }
 
-/** An answer that cannot be committed keeps no other from it; but who is about to spend its grant's token must be told. */
-async function adoptAlone(context: VaultContext, entry: SpoolEntry, asked: boolean): Promise<boolean> {
-  try {
-    return await adopt(context, entry);
-  } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
-    if (asked || code === 'storage_unavailable' || code === 'vault_sealed') throw error;
-    const { tenant, grantId } = entry.head;
-    context.logger.error('a spooled answer cannot be committed yet', { tenant, grant: grantId, code });
-    return false;
-  }
+/** An answer that cannot be committed yet keeps no other from it. */
+function keepsNoOther(context: VaultContext, { head }: SpoolEntry, error: unknown): boolean {
+  const code = isGrantryError(error) ? error.code : 'internal';
+  if (code === 'storage_unavailable' || code === 'vault_sealed') return false;
+  context.logger.error('a spooled answer cannot be committed yet', { tenant: head.tenant, grant: head.grantId, code });
+  return true;
 }
 
 /** Committed files are kept a while, for a database that comes back without its last commits. */

@@ -27,6 +27,7 @@ export interface UnwrittenEnd {
  */
 export class UnwrittenEnds {
   readonly #ends = new Map<string, UnwrittenEnd>();
+  #writing: Promise<void> | undefined;
 
   get isEmpty(): boolean {
     return this.#ends.size === 0;
@@ -44,8 +45,15 @@ export class UnwrittenEnds {
     }
   }
 
-  /** Writes what was remembered. */
-  async write(context: VaultContext): Promise<void> {
+  /** Writes what was remembered; whoever comes meanwhile waits for the same. */
+  write(context: VaultContext): Promise<void> {
+    this.#writing ??= this.#writeAll(context).finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #writeAll(context: VaultContext): Promise<void> {
     for (const end of this.#ends.values()) {
       await changing(context, (change) => writeEnd(context, change, end));
       this.#ends.delete(end.attemptId);

@@ -9,7 +9,7 @@ type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
 const rotations: readonly Rotation[] = ['none', 'timed_overlap', 'retire_on_use', 'strict'];
 const nowMs = 1_000_000_000;
 /** Came for the stored token, and was never refused before. */
-const candidate = { succeedsStored: true, refusals: 0, spent: false };
+const candidate = { succeedsStored: true, refusals: 0, spent: false, replayed: false };
 
 describe('a refusal', () => {
   it.each(rotations)('is suspected first and believed second, at %s', (rotation) => {
@@ -87,10 +87,14 @@ describe('a refusal', () => {
     // Its own answer was lost: then the refusal is what a spent token looks like.
     const spent = { ...candidate, spent: true };
     expect(weighIt({ candidate: spent })).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
-    // Whichever comes next, it is not the stored token.
-    expect(weighIt({ candidate: { ...candidate, refusals: 1 }, candidatesLeft: true })).toMatchObject({
+    // So it is when the stored token was sent after it had come, but then it is looked at again all the same.
+    const replayed = { ...candidate, replayed: true };
+    expect(weighIt({ candidate: replayed })).toMatchObject({ state: 'suspect', reason: 'lost_rotation' });
+    // While the overlap is running, the stored token can be sent without harm.
+    expect(weighIt({ candidate: { ...candidate, refusals: 1 }, overlapLeftMs: 5_000 })).toMatchObject({
       state: 'uncertain',
-      reason: storedRefused,
+      reason: 'candidate',
+      retryInMs: 0,
     });
   });
 
@@ -104,7 +108,7 @@ describe('a refusal', () => {
 
   it('of the last candidate, after the stored token was refused, is weighed like any other', () => {
     const row = { state: 'uncertain', reason: storedRefused } as const;
-    const refused = { succeedsStored: false, refusals: 1, spent: false };
+    const refused = { succeedsStored: false, refusals: 1, spent: false, replayed: false };
     expect(weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } }).state).toBe('uncertain');
     expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
   });

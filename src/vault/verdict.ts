@@ -6,7 +6,7 @@ import type { GrantRow } from '../storage/grants.ts';
 import { type GrantVerdict, settleLease } from '../storage/leases.ts';
 import { condemned } from './condemned.ts';
 import { type ChangeTransaction, isoNow, type VaultContext } from './context.ts';
-import { pauseInOverlap } from './late-answer.ts';
+import { isReplayFatal, pauseInOverlap } from './late-answer.ts';
 import type { RefreshPlan } from './refresh-plan.ts';
 
 /** Why a grant is uncertain whose stored token was refused while candidates are left: those have their turn. */
@@ -23,6 +23,8 @@ export interface RefusedCandidate {
   readonly refusals: number;
   /** It was sent before, and the answer was lost. */
   readonly spent: boolean;
+  /** The stored token was sent after it had come. */
+  readonly replayed: boolean;
 }
 
 /** What a refusal means, seen with everything else that is known. */
@@ -83,7 +85,7 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const lost = stands
     ? candidate?.spent === true
     : rotates && others.some((attempt) => ['unknown', 'open', 'parked'].includes(attempt.outcome));
-  const reason = lost ? 'lost_rotation' : 'refused';
+  const reason = lost || (stands && candidate?.replayed === true) ? 'lost_rotation' : 'refused';
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
   }
@@ -110,8 +112,8 @@ function isSuspended({ row, nowMs, provider: { tried, refused }, suspendedMsMax 
  * Where a replay revokes the family, the last successor of the stored token is the only one that may be sent: then it is
  * what the stored one is elsewhere.
  */
-function standsForStored({ definition, candidate, candidatesLeft }: RefusalEvidence): boolean {
-  return candidate?.succeedsStored === true && definition.refreshToken.reuse === 'revokes_family' && !candidatesLeft;
+function standsForStored({ definition, candidate, candidatesLeft, overlapLeftMs }: RefusalEvidence): boolean {
+  return candidate?.succeedsStored === true && isReplayFatal(definition, overlapLeftMs) && !candidatesLeft;
 }
 
 /** A candidate is refused by mistake as easily as any token: it counts as dead when it was refused twice. */
@@ -122,7 +124,7 @@ function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate):
 
 /** What the refusal of a candidate means; null when nothing else is left to try. */
 function weighCandidate(evidence: RefusalEvidence, candidate: RefusedCandidate): RefusalVerdict | null {
-  const { row, definition, candidatesLeft, confirmMs, overlapPauseMs } = evidence;
+  const { row, candidatesLeft, confirmMs, overlapPauseMs } = evidence;
   const inStoredsPlace = row.reason === storedRefused;
   const reason = inStoredsPlace ? storedRefused : 'candidate';
   if (!isBelievedDead(evidence, candidate)) {
@@ -130,9 +132,7 @@ function weighCandidate(evidence: RefusalEvidence, candidate: RefusedCandidate):
     const calmMs = candidate.refusals > 0 ? evidence.windowMs / 2 : confirmMs;
     return { state: 'uncertain', reason, retryInMs: inOverlap ? overlapPauseMs : calmMs };
   }
-  // The next candidate has its turn, whatever generation it is of, where the stored token must not be sent any more.
-  const mustNotSend = candidate.succeedsStored && definition.refreshToken.reuse === 'revokes_family';
-  if (candidatesLeft) return { state: 'uncertain', reason: mustNotSend ? storedRefused : reason, retryInMs: 0 };
+  if (candidatesLeft) return { state: 'uncertain', reason, retryInMs: 0 };
   return inStoredsPlace ? null : { state: 'uncertain', reason, retryInMs: 0 };
 }
 
@@ -186,19 +186,18 @@ async function gatherEvidence(
 ): Promise<RefusalEvidence> {
   const { times } = context;
   const grant = { tenant: row.client_id, grantId: row.id };
-  const left = await newestCandidate(tx, {
-    ...grant,
-    authorizedGeneration: row.authorized_generation,
-    exceptId: plan.candidateId,
-  });
   const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
   const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
   const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
   const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
+  // What came for an older token than the stored one was replaced with it.
+  const isFatal = isReplayFatal(plan.definition, leftMs);
+  const authorizedGeneration = isFatal ? row.generation : row.authorized_generation;
+  const left = await newestCandidate(tx, { ...grant, authorizedGeneration, exceptId: plan.candidateId });
   return {
     definition: plan.definition,
     row,
-    candidate: refusedCandidate(plan, others),
+    candidate: refusedCandidate(plan, others, (leftMs ?? 0) > 0 ? nowMs : nowMs - times.suspectConfirmMs),
     candidatesLeft: left !== undefined,
     others,
     nowMs,
@@ -212,13 +211,25 @@ async function gatherEvidence(
   };
 }
 
-function refusedCandidate(plan: RefreshPlan, others: readonly AttemptRow[]): RefusedCandidate | null {
+/** Refusals count that were written so long ago: an operator, or a database that was away, may have cut the pause short. */
+function refusedCandidate(
+  plan: RefreshPlan,
+  others: readonly AttemptRow[],
+  countedUntilMs: number,
+): RefusedCandidate | null {
   if (plan.candidateId === null) return null;
   const own = others.filter((attempt) => attempt.candidate_id === plan.candidateId);
   return {
     succeedsStored: plan.succeedsStored,
-    refusals: own.filter((attempt) => attempt.outcome === 'refused').length,
+    refusals: own.filter(({ outcome, finished_at: at }) => outcome === 'refused' && at !== null && at <= countedUntilMs)
+      .length,
     spent: own.some((attempt) => attempt.outcome === 'unknown' || attempt.outcome === 'open'),
+    replayed: others.some(
+      (attempt) =>
+        attempt.candidate_id === null &&
+        attempt.fence > (plan.candidateFence ?? 0) &&
+        ['unknown', 'open', 'refused'].includes(attempt.outcome),
+    ),
   };
 }
 
