@@ -1,4 +1,5 @@
 /** Opens a vault as a server does, reads so many distinct grants, and says how large the process became at most. */
+import { keepHeapSmall } from '../../src/base/heap.ts';
 import { openVault } from '../../src/index.ts';
 import { type Population, provider, sealedPlace } from './population.ts';
 
@@ -18,6 +19,9 @@ export interface ReaderReport {
 
 const callersAtOnce = 16;
 const megabyte = 1_048_576;
+
+/** As a server does when it starts. */
+keepHeapSmall();
 
 async function read(plan: ReaderPlan): Promise<ReaderReport> {
   await using vault = await openVault({

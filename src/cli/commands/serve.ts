@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
+import { keepHeapSmall } from '../../base/heap.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
@@ -43,6 +44,7 @@ Examples:
 
 async function serve(context: Context, options: ServeOptions): Promise<void> {
   refuseServer(context, 'serve');
+  keepHeapSmall();
   const { settings, world, output } = context;
   // Before anything is opened: a signal during the start must not cut it off.
   const signalled = untilSignal();
