@@ -16,7 +16,7 @@ import { fingerprinter, type VaultContext } from './context.ts';
 import { bringBackTail } from './failover.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './late-answer.ts';
 import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
-import type { SpoolSlot } from './spool.ts';
+import type { Spool, SpoolSlot } from './spool.ts';
 import { adoptSpooled } from './spool-replay.ts';
 import { openToken, refreshTokenOf } from './tokens.ts';
 import { storedRefused } from './verdict.ts';
@@ -44,6 +44,8 @@ export interface RefreshPlan {
   readonly recovering: boolean;
   readonly attemptId: string;
   readonly slot: SpoolSlot;
+  /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
+  readonly isAnswered: () => boolean;
   /** The client is on trial: a refusal decides nothing about the grant. */
   readonly onTrial: boolean;
 }
@@ -103,8 +105,18 @@ export async function planRefresh(
     recovering: kept !== undefined,
     attemptId,
     slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
+    isAnswered: laterAnswers(spool, row, prior),
     onTrial: trial !== undefined,
   };
+}
+
+/** Tells of answers that come from now on: what is there already could not be committed. */
+function laterAnswers(spool: Spool, row: GrantRow, prior: readonly AttemptRow[]): () => boolean {
+  const awaited = prior
+    .filter((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown')
+    .map((attempt) => `${row.id}.${attempt.id}`)
+    .filter((name) => !spool.hasAnswer(name));
+  return () => awaited.some((name) => spool.hasAnswer(name));
 }
 
 async function clientFor(

@@ -160,7 +160,7 @@ async function spend(
   }
 }
 
-/** Returns the raw answer, or undefined when the lease ran out before anything was sent. */
+/** Returns the raw answer, or undefined when a last look has kept it from being sent. */
 async function send(
   context: VaultContext,
   plan: RefreshPlan,
@@ -168,6 +168,7 @@ async function send(
   held: HeldLease,
 ): Promise<RawAnswer | undefined> {
   const deadline = deadlineSignal(context, context.times.answerDeadlineMs);
+  let answered = false;
   try {
     const { client, refreshToken } = plan;
     return await observeRequest(context, { provider: plan.row.provider, dc: client.dc }, () =>
@@ -175,14 +176,19 @@ async function send(
         refreshToken,
         signal: deadline.signal,
         // Point of no return. The provider may burn the token the moment it reads our request. This is looked at when the
-        // connection stands, immediately before the first byte: a pause until here may have cost us the lease.
-        beforeSend: () => held.assertTimeLeft(),
+        // connection stands, immediately before the first byte: a pause until here may have cost us the lease, and whoever
+        // had it before us may have been stopped, and have got his answer just now.
+        beforeSend: () => {
+          held.assertTimeLeft();
+          answered = plan.isAnswered();
+          if (answered) throw new NotSentError('the answer to an earlier request has come');
+        },
       }),
     );
   } catch (error) {
     if (error instanceof NotSentError) {
       await plan.slot.discard();
-      if (await settleNotSent(context, plan, claim, held.lapsed)) return undefined;
+      if (await settleNotSent(context, plan, claim, held.lapsed || answered)) return undefined;
       throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
         cause: error,
         retryAfterMs: claim.backOffMs,

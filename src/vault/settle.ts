@@ -81,23 +81,23 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
   };
 }
 
-/** Nothing was sent: the attempt is taken back. True when only our lease had run out, so that trying again is due. */
+/** Nothing was sent: the attempt is taken back. True when we kept it back ourselves, so that trying again is due. */
 export async function settleNotSent(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
-  lapsed: boolean,
+  keptBack: boolean,
 ): Promise<boolean> {
-  const detail = lapsed ? 'the lease ran out' : 'not reached';
+  const detail = keptBack ? 'kept back' : 'not reached';
   return remembering(context, { plan, claim }, 'not_sent', detail, async () => {
     const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
     await changing(context, async ({ tx, now }) => {
       await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', detail));
       await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
-      if (lapsed) await releaseLease(tx, claim.lease);
+      if (keptBack) await releaseLease(tx, claim.lease);
       else await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
     });
-    return lapsed;
+    return keptBack;
   });
 }
 

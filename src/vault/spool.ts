@@ -1,4 +1,4 @@
-import { constants, ftruncateSync, renameSync, writeSync } from 'node:fs';
+import { constants, existsSync, ftruncateSync, renameSync, writeSync } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -180,6 +180,11 @@ export class Spool {
 
   get owner(): Owner {
     return this.#owner;
+  }
+
+  /** Whether an answer under this name waits to be committed. Synchronous, for the last look before a request. */
+  hasAnswer(name: string): boolean {
+    return existsSync(join(this.directory, `${name}.answer`));
   }
 
   /** Somebody may have removed the directory since it was made. */

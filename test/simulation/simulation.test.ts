@@ -19,6 +19,10 @@ const regressions: readonly { readonly what: string; readonly args: readonly str
   { what: 'a caller waits for two rounds of a hand-out one after the other', args: ['--seed', '317'] },
   { what: 'a process that is closing is asked for the last word', args: ['--seed', '2', '--world', 'closing'] },
   { what: 'a rejected token is handed out again because its successor was parked', args: ['--seed', '23'] },
+  {
+    what: 'an answer that comes between the claim and the request is not looked for',
+    args: ['--seed', '39', '--world', 'generation'],
+  },
 ];
 
 it('repeats a run event for event', { timeout: 120_000 }, async () => {

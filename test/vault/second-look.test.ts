@@ -1,4 +1,6 @@
 /** What a first look takes for the end of a grant, and is not: mistaken refusals, unsent requests, answers that were parked. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { GrantryError } from '../../src/base/errors.ts';
@@ -156,6 +158,28 @@ it('a token that is parked between choosing one and claiming the grant is notice
   const next = await planRefresh(context, await bench.row(key));
   expect(next).toMatchObject({ succeedsStored: true });
   if (next !== 'look_again') await next.slot.discard();
+});
+
+it('an answer that comes to the spool after the claim keeps the spent token from being sent', async () => {
+  await using bench = await makeBench({ profiles: ['strict'] });
+  const { vault, world } = await bench.open();
+  const { key } = await bench.connect(vault);
+  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+  await codeOf(vault.getAccessToken(key));
+  await bench.jump(121_000);
+  const { id } = await bench.row(key);
+  const attempt = await bench.judge.db.selectFrom('grantry_attempts').select('id').executeTakeFirstOrThrow();
+  const fetch = world.fetch.bind(world);
+  let looked = 0;
+  world.fetch = async (url, init) => {
+    looked += 1;
+    if (looked === 1) writeFileSync(join(bench.home, 'spool', `${id}.${attempt.id}.answer`), 'as if it were one');
+    return fetch(url, init);
+  };
+  // It cannot be read, and so is looked at once.
+  expect((await vault.getAccessToken(key)).generation).toBe(2);
+  expect(looked).toBe(2);
+  expect(bench.requests()).toHaveLength(2);
 });
 
 it('an answer that comes when its tenant has left and come back is kept under keys that stand', async () => {

@@ -13,6 +13,11 @@ export function readdirSync(path: string): string[] {
   return process.disk.list(directory);
 }
 
+export function existsSync(path: string): boolean {
+  const { process, path: name } = processOf(path);
+  return process.disk.get(name) !== undefined;
+}
+
 export function mkdirSync(): void {
   // Directories are there when they are needed.
 }
