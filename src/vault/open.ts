@@ -14,7 +14,6 @@ import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { bringBackTail } from './failover.ts';
 import { Guard } from './guard.ts';
 import { openInstance } from './instance.ts';
 import { type Owner, registerOwner } from './owner.ts';
@@ -200,8 +199,9 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
 /** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */
 async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   try {
-    if (context.guard.failedOver) await bringBackTail(context);
-    else await adoptWaiting(context);
+    if (!context.guard.failedOver) return await adoptWaiting(context);
+    const { bringBackTail } = await import('./failover.ts');
+    await bringBackTail(context);
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.
     const code = error instanceof GrantryError ? error.code : 'internal';
