@@ -5,7 +5,7 @@ import type { Simulation } from './simulation.ts';
 const tickMs = 1_000;
 /** Lease, workers' pause, the hold of a worker that died, and the longest back-off that an overlap of a minute allows. */
 const patienceMs = 20_000;
-const throttledMs = 30_000;
+const putOffMs = 30_000;
 
 /**
  * Watches grants whose newest token was lost while the provider would still take the one before: as long as some process
@@ -33,9 +33,9 @@ export class Chances {
     tick();
   }
 
-  /** A throttle without a word on its length is obeyed for half of what is left of the overlap. */
-  throttled(grant: JudgedGrant): void {
-    this.#missedMs.set(grant, -throttledMs);
+  /** A throttle without a word on its length, and a refusal, are looked at again after half of what is left of the overlap. */
+  putOff(grant: JudgedGrant): void {
+    this.#missedMs.set(grant, -putOffMs);
   }
 
   #look(grant: JudgedGrant, able: boolean): void {

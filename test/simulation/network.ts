@@ -158,10 +158,11 @@ export class Network {
       // strict provider, nobody may ask a third time.
       const lastWord = grant !== undefined && this.#simulation.isStrict(grant) && grant.excuses.has('answer_lost');
       if (this.#simulation.isLyingLong() || lastWord) excuses?.set('lied', this.#simulation.scheduler.now);
+      if (grant !== undefined) this.#simulation.chances.putOff(grant);
       return { kind: 'error', error: 'invalid_grant' };
     }
     if (this.#strikes('throttle', true, 0.06)) {
-      if (grant !== undefined) this.#simulation.chances.throttled(grant);
+      if (grant !== undefined) this.#simulation.chances.putOff(grant);
       return { kind: 'throttle' };
     }
     if (this.#strikes('status_before', true))
