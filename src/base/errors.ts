@@ -98,6 +98,11 @@ export function isGrantryError(error: unknown, code?: GrantryErrorCode): error i
   return error instanceof GrantryError && (code === undefined || error.code === code);
 }
 
+/** The database is away, or the root key opens nothing: whatever was to be done next would fail as well. */
+export function isVaultDown(error: unknown): boolean {
+  return isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed');
+}
+
 /** Fails when something that cannot happen has happened: a defect of ours, never bad input or a sick provider. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new GrantryError('internal', `assertion failed: ${message}`);

@@ -20,6 +20,21 @@ const columns = [
 
 const unreported = 'the holder of the lease did not report';
 
+/** Nobody knows what became of the request, if it was sent at all. */
+const unresolved: readonly AttemptOutcome[] = ['open', 'unknown'];
+/** The token that was sent is spent, or may be. */
+const spending: readonly AttemptOutcome[] = [...unresolved, 'parked'];
+
+/** Nobody knows what became of an attempt: its answer may have been lost, or may still come. */
+export function isUnresolved({ outcome }: Pick<AttemptRow, 'outcome'>): boolean {
+  return unresolved.includes(outcome);
+}
+
+/** An attempt has spent its token, or may have, without a later generation. */
+export function mayHaveSpent({ outcome }: Pick<AttemptRow, 'outcome'>): boolean {
+  return spending.includes(outcome);
+}
+
 /** Its holder never said that nothing more will come: an answer may arrive at a process that was stopped, or is slow. */
 export function mayStillAnswer({ outcome, detail }: AttemptRow): boolean {
   return outcome === 'open' || (outcome === 'unknown' && detail === unreported);
@@ -48,7 +63,7 @@ export async function finishAttempt(
     .set({ outcome: attempt.outcome, detail: attempt.detail, finished_at: now })
     .where('client_id', '=', attempt.tenant)
     .where('id', '=', attempt.id)
-    .where('outcome', 'in', ['open', 'unknown'])
+    .where('outcome', 'in', unresolved)
     .executeTakeFirstOrThrow();
   return numUpdatedRows === 1n;
 }
@@ -84,7 +99,7 @@ export async function listAttempts(
   if (oldest === undefined || last.length < grant.limit) return last;
   const older = await selectAttempts(db, grant)
     .where('fence', '<', oldest.fence)
-    .where('outcome', 'in', ['open', 'unknown', 'parked'])
+    .where('outcome', 'in', spending)
     .execute();
   return [...last, ...older];
 }

@@ -1,4 +1,4 @@
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, isVaultDown } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
@@ -72,7 +72,7 @@ async function probe(context: VaultContext, grant: Grant): Promise<AdoptReport> 
     return { ...key, outcome: 'refreshed' };
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
-    if (error.code === 'storage_unavailable' || error.code === 'vault_sealed') throw error;
+    if (isVaultDown(error)) throw error;
     return { ...key, outcome: 'failed', error: error.code };
   }
 }

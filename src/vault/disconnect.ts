@@ -1,4 +1,4 @@
-import { isGrantryError } from '../base/errors.ts';
+import { isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
@@ -72,7 +72,7 @@ async function adoptUncommitted(context: VaultContext, grantId: string): Promise
   try {
     await adoptSpooled(context, { grantId });
   } catch (error) {
-    if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
+    if (isVaultDown(error)) throw error;
     // A file that nobody can make sense of must not keep the tenant from leaving.
     context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
   }

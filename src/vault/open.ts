@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { GrantryError, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
@@ -205,7 +205,7 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.
     const code = error instanceof GrantryError ? error.code : 'internal';
-    if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
+    if (isVaultDown(error)) throw error;
     context.logger.error('the spool could not be replayed', { code });
   }
 }

@@ -1,10 +1,11 @@
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { GrantryError, isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { listCandidates } from '../storage/candidates.ts';
 import { findGrant, type GrantRow } from '../storage/grants.ts';
 import { compartmentOf } from './bulkhead.ts';
 import type { VaultContext } from './context.ts';
+import { isReplayFatal } from './late-answer.ts';
 import { refreshGrant, refreshRound } from './refresh.ts';
 import type { KeptToken } from './refresh-plan.ts';
 import { noSuchGrant } from './refusals.ts';
@@ -67,9 +68,10 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
     limit: limits.candidatesListedMax,
   });
   // Where a replay revokes the family, a token whose successor arrived could only end what is left.
-  const { reuse } = (await context.providers.require(row.provider)).refreshToken;
+  const definition = await context.providers.require(row.provider);
   const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
-  const isFatal = reuse === 'revokes_family';
+  // No overlap is running any more for what was given up.
+  const isFatal = isReplayFatal(definition, null);
   const worthTrying = isFatal ? (successor === undefined ? [] : [successor]) : candidates;
   const kept: KeptToken[] = [];
   for (const candidate of worthTrying) {
@@ -84,7 +86,7 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
 
 function failure(key: CheckedKey, tried: number, error: unknown): RecoverReport {
   if (!(error instanceof GrantryError)) throw error;
-  if (error.code === 'storage_unavailable' || error.code === 'vault_sealed') throw error;
+  if (isVaultDown(error)) throw error;
   const refused = error.code === 'reauthorization_required';
   return { ...key, outcome: refused ? 'refused' : 'failed', tried, error: error.code };
 }

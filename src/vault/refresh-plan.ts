@@ -6,7 +6,7 @@ import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import type { ClientContext } from '../oauth/types.ts';
 import { grantDc } from '../providers/data-centre.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import { type AttemptRow, listAttempts } from '../storage/attempts.ts';
+import { type AttemptRow, isUnresolved, listAttempts } from '../storage/attempts.ts';
 import { type CandidateRow, newestCandidate, newestSuccessor, retireCandidate } from '../storage/candidates.ts';
 import { type GrantRow, metadataOf } from '../storage/grants.ts';
 import { appFor, clientOf } from './apps.ts';
@@ -72,7 +72,7 @@ export async function planRefresh(
     limit: limits.attemptsListedMax,
   });
   // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
-  const inDoubt = prior.some((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown');
+  const inDoubt = prior.some(isUnresolved);
   if (inDoubt && (await adoptSpooled(context, { grantId: row.id })) > 0) return 'look_again';
 
   const definition = await context.providers.require(row.provider);
@@ -113,7 +113,7 @@ export async function planRefresh(
 /** Tells of answers that come from now on: what is there already could not be committed. */
 function laterAnswers(spool: Spool, row: GrantRow, prior: readonly AttemptRow[]): () => boolean {
   const awaited = prior
-    .filter((attempt) => attempt.outcome === 'open' || attempt.outcome === 'unknown')
+    .filter(isUnresolved)
     .map((attempt) => `${row.id}.${attempt.id}`)
     .filter((name) => !spool.hasAnswer(name));
   return () => awaited.some((name) => spool.hasAnswer(name));
@@ -231,7 +231,5 @@ function isCandidatesTurn(
   const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;
   if (known.leftMs !== null && known.leftMs <= 0) return true;
-  return !known.prior.some(
-    (attempt) => attempt.fence > candidate.fence && ['open', 'unknown'].includes(attempt.outcome),
-  );
+  return !known.prior.some((attempt) => attempt.fence > candidate.fence && isUnresolved(attempt));
 }

@@ -1,6 +1,6 @@
 import { isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { finishAttempt, listAttempts } from '../storage/attempts.ts';
+import { finishAttempt, listAttempts, mayHaveSpent } from '../storage/attempts.ts';
 import { type GrantRow, lockGrant } from '../storage/grants.ts';
 import { raiseDoubt, releaseLease } from '../storage/leases.ts';
 import { deleteTokenRequest } from '../storage/token-requests.ts';
@@ -84,7 +84,7 @@ async function reviveIfNothingWasLost(
   if (row.generation !== generation) return;
   const limit = limits.attemptsListedMax;
   const attempts = await listAttempts(change.tx, { tenant, grantId, generation, limit });
-  if (attempts.some(({ outcome }) => ['open', 'unknown', 'parked'].includes(outcome))) return;
+  if (attempts.some(mayHaveSpent)) return;
   const reason = 'nothing_was_lost';
   const from = ['reauthorization_required' as const];
   await raiseDoubt(change.tx, change.now, { tenant, grantId, reason, at: isoNow(context), from });

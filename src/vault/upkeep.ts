@@ -1,4 +1,4 @@
-import { type GrantryError, isGrantryError } from '../base/errors.ts';
+import { type GrantryError, isGrantryError, isVaultDown } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { purgeAuthorizations } from '../storage/authorizations.ts';
 import { deleteCandidates } from '../storage/candidates.ts';
@@ -76,7 +76,7 @@ export async function tend(context: VaultContext, handOut: HandOut, grant: DueGr
     await handOut.refresh(key, grant.generation);
     return 'refreshed';
   } catch (error) {
-    if (!isGrantryError(error) || error.code === 'storage_unavailable' || error.code === 'vault_sealed') throw error;
+    if (!isGrantryError(error) || isVaultDown(error)) throw error;
     // Most failures wrote their own next time. The rest, such as an app that is gone, must not be tried without end.
     await postpone(context, grant, error);
     return 'failed';
@@ -105,7 +105,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
     try {
       await duty();
     } catch (error) {
-      if (isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed')) throw error;
+      if (isVaultDown(error)) throw error;
       // What stands in the way of one duty is no reason to leave the others undone.
       failures.push(error);
     }

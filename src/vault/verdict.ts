@@ -1,6 +1,6 @@
 import { limits } from '../base/limits.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import { type AttemptRow, countRefusals, listAttempts } from '../storage/attempts.ts';
+import { type AttemptRow, countRefusals, isUnresolved, listAttempts, mayHaveSpent } from '../storage/attempts.ts';
 import { buryCandidate, newestCandidate } from '../storage/candidates.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import { type GrantVerdict, settleLease } from '../storage/leases.ts';
@@ -82,9 +82,7 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   }
   const rotates = definition.refreshToken.rotation !== 'none';
   // An answer that was parked spent the stored token, too: what it brought has been refused by now.
-  const lost = stands
-    ? candidate?.spent === true
-    : rotates && others.some((attempt) => ['unknown', 'open', 'parked'].includes(attempt.outcome));
+  const lost = stands ? candidate?.spent === true : rotates && others.some(mayHaveSpent);
   const reason = lost || (stands && candidate?.replayed === true) ? 'lost_rotation' : 'refused';
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
@@ -223,12 +221,12 @@ function refusedCandidate(
     succeedsStored: plan.succeedsStored,
     refusals: own.filter(({ outcome, finished_at: at }) => outcome === 'refused' && at !== null && at <= countedUntilMs)
       .length,
-    spent: own.some((attempt) => attempt.outcome === 'unknown' || attempt.outcome === 'open'),
+    spent: own.some(isUnresolved),
     replayed: others.some(
       (attempt) =>
         attempt.candidate_id === null &&
         attempt.fence > (plan.candidateFence ?? 0) &&
-        ['unknown', 'open', 'refused'].includes(attempt.outcome),
+        (isUnresolved(attempt) || attempt.outcome === 'refused'),
     ),
   };
 }
