@@ -2,7 +2,7 @@
  * One expired grant that everybody wants: 8 processes with 1,000 callers each, on one database. The provider must see one
  * request, and nobody may wait much longer than the provider takes.
  */
-import { openScene, type Scene } from '../scripts/kill-lab/scene.ts';
+import { openScene, type Scene } from '../lab/kill-lab/scene.ts';
 import { withDatabases } from '../scripts/scratch-postgres.ts';
 import { median, percentile } from './measure.ts';
 import { type Aim, table } from './report.ts';

@@ -5,10 +5,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Dice } from '../scripts/dice.ts';
-import { bundlePrograms, labPrograms } from '../scripts/kill-lab/bundle.ts';
-import { Child } from '../scripts/kill-lab/child.ts';
-import type { Minted, ProviderCommand, ProviderJudgement, ProviderStarted } from '../scripts/kill-lab/messages.ts';
+import { Dice } from '../lab/dice.ts';
+import { bundlePrograms, labPrograms } from '../lab/kill-lab/bundle.ts';
+import { Child } from '../lab/kill-lab/child.ts';
+import type { Minted, ProviderCommand, ProviderJudgement, ProviderStarted } from '../lab/kill-lab/messages.ts';
 import { lossPeerNames, type PeerCommand } from './peers/loss/messages.ts';
 import type { LossPeer } from './peers/loss/peer.ts';
 import { PeerStore } from './peers/loss/store.ts';

@@ -4,11 +4,11 @@ import { systemWorld } from '../src/base/world.ts';
 import { loadRootKey, parseRootKeySource } from '../src/crypto/root-key.ts';
 import { type StoredTenantKey, TenantKeys } from '../src/crypto/tenant-keys.ts';
 import type { Vault } from '../src/index.ts';
-import { readInstance } from '../src/storage/instance.ts';
-import { insertTenantKeys } from '../src/storage/tenant-keys.ts';
+import { readInstance } from '../src/storage/statements/instance.ts';
+import { insertTenantKeys } from '../src/storage/statements/tenant-keys.ts';
 import type { VaultContext } from '../src/vault/context.ts';
+import { sealTokens } from '../src/vault/grant/tokens.ts';
 import { internalsOf } from '../src/vault/internals.ts';
-import { sealTokens } from '../src/vault/tokens.ts';
 
 /** A grant as a benchmark wants it stored. */
 export interface SeedGrant {

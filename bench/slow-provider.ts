@@ -2,7 +2,7 @@
  * A token endpoint that is slower than any lock: it takes 15 s, then 40 s, and several processes want the token all the
  * while. At real times. The provider must see one request, and no family may be revoked.
  */
-import { openScene } from '../scripts/kill-lab/scene.ts';
+import { openScene } from '../lab/kill-lab/scene.ts';
 import { withDatabases } from '../scripts/scratch-postgres.ts';
 import { type Aim, table } from './report.ts';
 

@@ -3,7 +3,7 @@ import { requirePackages, runStep, staticChecks, vitest } from './steps.ts';
 
 requirePackages();
 const failed: string[] = [];
-for (const step of [...staticChecks, vitest('house rules', 'test/tidy.test.ts', 'test/tidy-rules.test.ts')]) {
+for (const step of [...staticChecks, vitest('house rules', 'test/tidy/tidy.test.ts', 'test/tidy/rules.test.ts')]) {
   if (!(await runStep(step))) failed.push(step.name);
 }
 process.stdout.write(failed.length === 0 ? '\nAll checks passed.\n' : `\nFailed: ${failed.join(', ')}.\n`);

@@ -5,10 +5,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemWorld } from '../src/base/world.ts';
-import { migrate } from '../src/storage/migrations.ts';
+import { migrate } from '../src/storage/migrations/migrate.ts';
 import { openStore } from '../src/storage/store.ts';
-import { startPostgres } from '../test/postgres-server.ts';
-import { dumpSchema } from '../test/schema-dump.ts';
+import { startPostgres } from '../test/support/postgres-server.ts';
+import { dumpSchema } from '../test/support/schema-dump.ts';
 
 const server = await startPostgres();
 try {

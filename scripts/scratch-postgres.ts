@@ -9,7 +9,7 @@ export interface ScratchServer extends AsyncDisposable {
 /** Starts an embedded server; with GRANTRY_TEST_POSTGRES_URL, a superuser's URL, that one is used and left clean. */
 export async function scratchServer(): Promise<ScratchServer> {
   const given = process.env['GRANTRY_TEST_POSTGRES_URL'];
-  const { startPostgres } = await import('../test/postgres-server.ts');
+  const { startPostgres } = await import('../test/support/postgres-server.ts');
   const server = given ? { url: given, remove: async () => {} } : await startPostgres();
   const made: string[] = [];
   const administer = async (statement: string): Promise<void> => {

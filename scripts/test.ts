@@ -16,7 +16,7 @@ requirePackages();
 const total: Tally = { passed: 0, failed: 0 };
 for (const step of [...staticChecks, script('build', 'scripts/build.ts')]) add(single(await runStep(step)));
 add(await suite());
-add(single(await runStep(script('model', 'scripts/model.ts'))));
+add(single(await runStep(script('model', 'lab/model/main.ts'))));
 add(single(await runStep(script('package', 'scripts/package-test.ts'))));
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -7,8 +7,11 @@ export { Secret } from './base/secret.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
 export { NotSentError, systemWorld, type World, type WorldRequest } from './base/world.ts';
 export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
-export { type ClientToken, type ClientTokenOptions, MultiDCTokenManager } from './vault/multi-dc-token-manager.ts';
-export { openVault } from './vault/open.ts';
+export {
+  type ClientToken,
+  type ClientTokenOptions,
+  MultiDCTokenManager,
+} from './vault/drop-in/multi-dc-token-manager.ts';
 export {
   type ClientCredentials,
   type EnvironmentFallback,
@@ -16,7 +19,9 @@ export {
   type OAuthTokenServiceOptions,
   type ServiceTokens,
   type TokenRecord,
-} from './vault/token-service.ts';
+} from './vault/drop-in/token-service.ts';
+export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/drop-in/zoho-token-manager.ts';
+export { openVault } from './vault/open.ts';
 export type {
   AccessToken,
   AdoptReport,
@@ -41,5 +46,4 @@ export type {
   VaultOptions,
   VaultRequest,
 } from './vault/types.ts';
-export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/zoho-token-manager.ts';
 export { startWorkers, type WorkerCounts, type Workers } from './workers/workers.ts';

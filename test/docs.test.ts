@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 
 import { providerDefinition } from '../src/providers/definition.ts';
-import { importsOf } from './tidy-rules.ts';
+import { importsOf } from './tidy/rules.ts';
 
 /** The names that an example in a docstring may take as given. */
 const globals = `

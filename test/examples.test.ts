@@ -35,15 +35,19 @@ test('each example fits in 80 lines', () => {
 });
 
 function start(home: string, file: string, ...words: string[]): ChildProcessWithoutNullStreams {
-  const child = spawn(process.execPath, ['--import', './test/grantry-source.ts', `examples/${file}`, ...words], {
-    env: {
-      PATH: process.env['PATH'],
-      GRANTRY_HOME: home,
-      GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1',
-      ZOHO_CLIENT_ID: demoClient.clientId,
-      ZOHO_CLIENT_SECRET: demoClient.secret,
+  const child = spawn(
+    process.execPath,
+    ['--import', './test/support/grantry-source.ts', `examples/${file}`, ...words],
+    {
+      env: {
+        PATH: process.env['PATH'],
+        GRANTRY_HOME: home,
+        GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1',
+        ZOHO_CLIENT_ID: demoClient.clientId,
+        ZOHO_CLIENT_SECRET: demoClient.secret,
+      },
     },
-  });
+  );
   child.stdin.end();
   return child;
 }

@@ -7,7 +7,7 @@ const pages = [
   ...globSync('*.md'),
   ...globSync('docs/**/*.md'),
   ...globSync('bench/*.md'),
-  ...globSync('test/**/*.md'),
+  ...globSync('{test,lab}/**/*.md'),
 ];
 
 test.each(pages)('every file that %s names is there', (page) => {
@@ -20,7 +20,7 @@ test('a file that is not there is found', () => {
 });
 
 function missingFrom(page: string, text: string): string[] {
-  const named = [...text.matchAll(/`((?:src|test|docs|scripts|bench|bin|\.ci)\/[\w./-]*)`/g)].map(
+  const named = [...text.matchAll(/`((?:src|test|docs|scripts|lab|bench|bin|\.ci)\/[\w./-]*)`/g)].map(
     (match) => match[1] ?? '',
   );
   const linked = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) =>

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { systemWorld, type Vault } from '../../src/index.ts';
-import { dueAt } from '../../src/vault/due.ts';
+import { dueAt } from '../../src/vault/grant/due.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { type SeedGrant, seedGrants } from '../seed.ts';
 import { startProvider, type WatchedProvider } from './provider.ts';

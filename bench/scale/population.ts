@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 
 import type { Vault } from '../../src/index.ts';
-import type { StoreKind } from '../../src/storage/engine.ts';
+import type { StoreKind } from '../../src/storage/engine/engine.ts';
 import type { Store } from '../../src/storage/store.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { type SeedGrant, seedGrants } from '../seed.ts';

@@ -1,13 +1,13 @@
 import { newUuid } from '../../src/base/ids.ts';
 import type { Vault } from '../../src/index.ts';
-import { abandonAttempts, insertAttempt } from '../../src/storage/attempts.ts';
-import { claimDueGrants } from '../../src/storage/due.ts';
-import { findGrant, type GrantRow, grantsChangedSince, listGrants } from '../../src/storage/grants.ts';
-import { claimLease } from '../../src/storage/leases.ts';
-import { insertTokenRequest, lockBudget, recentTokenRequests } from '../../src/storage/token-requests.ts';
+import { abandonAttempts, insertAttempt } from '../../src/storage/statements/attempts.ts';
+import { claimDueGrants } from '../../src/storage/statements/due.ts';
+import { findGrant, type GrantRow, grantsChangedSince, listGrants } from '../../src/storage/statements/grants.ts';
+import { claimLease } from '../../src/storage/statements/leases.ts';
+import { insertTokenRequest, lockBudget, recentTokenRequests } from '../../src/storage/statements/token-requests.ts';
 import type { VaultContext } from '../../src/vault/context.ts';
+import { openToken } from '../../src/vault/grant/tokens.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
-import { openToken } from '../../src/vault/tokens.ts';
 import { type Place, type Population, provider, sealedPlace } from './population.ts';
 
 /** An opened vault with so many grants in it. */

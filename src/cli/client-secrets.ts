@@ -1,8 +1,8 @@
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
-import { usageError } from './errors.ts';
 import { readSmallFile } from './files.ts';
-import { decodeText, promptLine, readStdin } from './prompt.ts';
+import { usageError } from './terminal/errors.ts';
+import { decodeText, promptLine, readStdin } from './terminal/prompt.ts';
 
 /** Which data centre a secret is for, `*` for all, and the file it stands in, `-` for standard input. */
 export interface SecretSource {

@@ -1,10 +1,10 @@
 import { GrantryError } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
+import type { RemoteVault } from '../client/vault.ts';
 import type { Grant } from '../vault/types.ts';
 import { openBrowser } from './browser.ts';
 import type { Context } from './context.ts';
-import { withProgress } from './progress.ts';
-import type { RemoteVault } from './remote/vault.ts';
+import { withProgress } from './terminal/progress.ts';
 
 const pollMs = 1_000;
 

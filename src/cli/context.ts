@@ -4,11 +4,11 @@ import { GrantryError } from '../base/errors.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { openVault } from '../vault/open.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
-import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
-import { type Output, processOutput } from './output.ts';
-import { withProgress } from './progress.ts';
 import { type GlobalFlags, resolveSettings, type Settings, usualDatabase } from './settings.ts';
+import { stderrLogger } from './terminal/log.ts';
+import { type Output, processOutput } from './terminal/output.ts';
+import { withProgress } from './terminal/progress.ts';
 
 /** What every command works with. */
 export interface Context {
@@ -108,7 +108,7 @@ async function openServer(
   server: NonNullable<Settings['server']>,
   show: { light?: boolean },
 ): Promise<Vault> {
-  const { RemoteVault } = await import('./remote/vault.ts');
+  const { RemoteVault } = await import('../client/vault.ts');
   const vault = new RemoteVault(world, server);
   if (show.light !== true) await vault.look();
   return vault;

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkName } from '../base/ids.ts';
 import type { Context } from './context.ts';
-import { usageError } from './errors.ts';
 import type { Settings } from './settings.ts';
+import { usageError } from './terminal/errors.ts';
 
 /** What stands for the current tenant on the command line. */
 export const currentTenantSign = '.';

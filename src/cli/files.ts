@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { GrantryError } from '../base/errors.ts';
-import { usageError } from './errors.ts';
+import { usageError } from './terminal/errors.ts';
 
 /** Reads a regular file of limited size. @throws {GrantryError} `invalid_request`, `payload_too_large` */
 export async function readSmallFile(path: string, bytesMax: number): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import { handOutToken } from './commands/token.ts';
 import { contextFor } from './context.ts';
-import { reportError } from './errors.ts';
-import { flush, ignoreClosedPipes } from './output.ts';
+import { reportError } from './terminal/errors.ts';
+import { flush, ignoreClosedPipes } from './terminal/output.ts';
 import { recogniseToken } from './token-arguments.ts';
 
 // The entry of the program. Handing out a token is what scripts do all day: the plain forms of that call are recognised

@@ -1,4 +1,4 @@
-import { usageError } from './errors.ts';
+import { usageError } from './terminal/errors.ts';
 
 /** A whole number given as an argument. @throws {GrantryError} `invalid_request` */
 export function wholeNumber(name: string, value: string, range: { min: number; max: number }): number {

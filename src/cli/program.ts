@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
-import { usageError } from './errors.ts';
 import { globalHeading } from './options.ts';
-import { clean } from './output.ts';
+import { usageError } from './terminal/errors.ts';
+import { clean } from './terminal/output.ts';
 import { ownVersion } from './version.ts';
 
 interface Entry {

@@ -1,5 +1,5 @@
 import type { Vault } from '../vault/types.ts';
-import type { Output } from './output.ts';
+import type { Output } from './terminal/output.ts';
 
 /** Says on stderr that the database is quarantined, why, and what to do; nothing when it is not. */
 export function noteQuarantine(output: Output, vault: Vault): void {

@@ -1,8 +1,8 @@
-import type { TakeOverPlan, TakeOverRow } from '../vault/take-over-plan.ts';
+import type { TakeOverPlan, TakeOverRow } from '../vault/take-over/plan.ts';
 import { type Context, databaseExists, vaultOptions } from './context.ts';
-import { counted, minute } from './present.ts';
-import { withProgress } from './progress.ts';
-import { table } from './table.ts';
+import { counted, minute } from './terminal/present.ts';
+import { withProgress } from './terminal/progress.ts';
+import { table } from './terminal/table.ts';
 
 const oldWriters =
   'Stop the programs that write to the table before: their upserts on (client_id, provider) fail once it is taken over.';
@@ -26,7 +26,7 @@ export async function printPlan(context: Context): Promise<void> {
 }
 
 async function planOf(context: Context): Promise<TakeOverPlan> {
-  const { planTakeOver } = await import('../vault/take-over-plan.ts');
+  const { planTakeOver } = await import('../vault/take-over/plan.ts');
   if (databaseExists(context)) return planTakeOver(vaultOptions(context));
   return { table: 'absent', rows: [], refusals: [], dropped: [], unsealedColumns: [] };
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { listen, recordingServer } from '../../test/recording-server.ts';
+import { listen, recordingServer } from '../../test/support/recording-server.ts';
 import { limits } from '../base/limits.ts';
 import { systemWorld } from '../base/world.ts';
 import { discoverEndpoints } from './discovery.ts';

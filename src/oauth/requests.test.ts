@@ -5,7 +5,7 @@ import net from 'node:net';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { listen, recordingServer } from '../../test/recording-server.ts';
+import { listen, recordingServer } from '../../test/support/recording-server.ts';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';

@@ -4,9 +4,9 @@ import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import type { Access } from './access.ts';
-import type { Metrics } from './metrics.ts';
-import type { ServerLimits } from './server-limits.ts';
-import type { Traffic } from './traffic.ts';
+import type { ServerLimits } from './limits/server-limits.ts';
+import type { Traffic } from './limits/traffic.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 
 /** What every route of one server shares. */
 export interface ServerContext {

@@ -5,7 +5,6 @@ import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { mountConnect } from './connect/routes.ts';
 import type { ServerContext } from './context.ts';
-import { answerHot, hotTemplate, matchHot } from './hot-route.ts';
 import { describeRoutes } from './openapi.ts';
 import { knownError, problemHeaders, problemOf, problemResponse } from './problem.ts';
 import { isProxied, makeProxy, proxyTemplate } from './proxy/route.ts';
@@ -13,9 +12,10 @@ import { proxyShapes } from './proxy/shapes.ts';
 import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
 import { openRoutes } from './routes/open.ts';
-import { mountTokenExchange } from './routes/token-exchange.ts';
 import { mountStatus } from './status-routes.ts';
-import { everyPath, noteRoute, noteTemplate, type Watch } from './watch.ts';
+import { everyPath, noteRoute, noteTemplate, type Watch } from './telemetry/watch.ts';
+import { answerHot, hotTemplate, matchHot } from './tokens/hot-route.ts';
+import { mountTokenExchange } from './tokens/token-exchange.ts';
 
 export interface HandlerOptions {
   readonly version: string;

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { GrantryError } from '../base/errors.ts';
 import { checkName, checkProviderId } from '../base/ids.ts';
 import { type Action, assertMay, assertMayFor, type Principal } from './access.ts';
-import { onceEach, readJson } from './body.ts';
 import type { ServerContext } from './context.ts';
-import { noteCaller, outgoingOf } from './watch.ts';
+import { onceEach, readJson } from './limits/body.ts';
+import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 type Fields = z.ZodObject;
 

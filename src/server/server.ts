@@ -13,16 +13,16 @@ import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import { startWorkers, type Workers } from '../workers/workers.ts';
 import { Access } from './access.ts';
-import { limitConnections } from './connection-limits.ts';
 import type { ServerContext } from './context.ts';
 import { drain } from './drain.ts';
 import { makeHandler } from './handler.ts';
-import { Metrics } from './metrics.ts';
-import { type ServerLimits, serverLimits } from './server-limits.ts';
-import { findTracer } from './tracing.ts';
-import { Traffic } from './traffic.ts';
+import { limitConnections } from './limits/connection-limits.ts';
+import { type ServerLimits, serverLimits } from './limits/server-limits.ts';
+import { Traffic } from './limits/traffic.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { findTracer } from './telemetry/tracing.ts';
+import { Watch } from './telemetry/watch.ts';
 import { VaultHolder } from './vault-holder.ts';
-import { Watch } from './watch.ts';
 
 /** What a server counts with and traces with; to be handed on to `openVault`. */
 export interface Instruments {

@@ -1,10 +1,10 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
-import { assertReady } from '../vault/readiness.ts';
+import { assertReady } from '../vault/upkeep/readiness.ts';
 import { assertMay } from './access.ts';
 import { type ServerContext, vaultContext } from './context.ts';
 import { problemResponse } from './problem.ts';
-import { noteCaller, outgoingOf } from './watch.ts';
+import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 /** Probes come from many sides: the database is asked once a second at most. */
 const readinessHeldMs = 1_000;

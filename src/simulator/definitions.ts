@@ -1,7 +1,7 @@
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
-import type { OAuthProfile } from './profiles.ts';
-import type { Site, Sites } from './sites.ts';
+import type { OAuthProfile } from './oauth/profiles.ts';
+import type { Site, Sites } from './state/sites.ts';
 
 /**
  * The definition of a simulated server, as `grantry provider add` takes it: for a built-in provider its whole definition

@@ -3,13 +3,11 @@
  *
  * @module grantry/simulator
  */
-export type { SimulatorClock } from './clock.ts';
+
 export { rewriteOrigins } from './definitions.ts';
-export { ConnectionResetError } from './errors.ts';
-export type { RotationRule } from './families.ts';
-export type { Endpoint, Fault, FaultEffect, PendingFault } from './faults.ts';
-export { createSimulator, Simulator } from './handle.ts';
-export type { EventKind, History, HistoryEvent, Outcome } from './history.ts';
+export { type SimulatorOptions, simulatorProfiles } from './engine.ts';
+export type { Endpoint, Fault, FaultEffect, PendingFault } from './faults/faults.ts';
+export { ConnectionResetError } from './http/errors.ts';
 export {
   type BuiltInProfile,
   builtInProfile,
@@ -17,17 +15,20 @@ export {
   captureProfiles,
   type OAuthProfile,
   rotationProfiles,
-} from './profiles.ts';
-export { demoClient, type SimulatorClient, type SimulatorUser } from './registry.ts';
+} from './oauth/profiles.ts';
 export { RunningSimulator, startSimulator } from './server.ts';
-export { type SimulatorOptions, simulatorProfiles } from './simulator.ts';
-export { fingerprintOf } from './tokens.ts';
-export type { Consent, FamilyView, MintedTokens } from './views.ts';
-export type { NewDataCenter } from './zoho-data-centers.ts';
+export { createSimulator, Simulator } from './simulator.ts';
+export type { SimulatorClock } from './state/clock.ts';
+export type { RotationRule } from './state/families.ts';
+export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
+export { demoClient, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
+export { fingerprintOf } from './state/tokens.ts';
+export type { Consent, FamilyView, MintedTokens } from './state/views.ts';
+export type { NewDataCenter } from './zoho/data-centers.ts';
 export {
   type SettingsScope,
   type ThrottleSettings,
   type ZohoChange,
   type ZohoSettings,
   zohoDefaults,
-} from './zoho-settings.ts';
+} from './zoho/settings.ts';

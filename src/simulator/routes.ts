@@ -1,19 +1,19 @@
-import { type Answer, json } from './answer.ts';
-import type { Core } from './core.ts';
-import type { Endpoint } from './faults.ts';
-import type { Incoming } from './incoming.ts';
-import { oauthApi } from './oauth-api.ts';
-import { authorize } from './oauth-authorize.ts';
-import { revoke, token } from './oauth-token.ts';
-import type { OAuthProfile } from './profiles.ts';
-import { accountsOf, type Site } from './sites.ts';
-import { consentPath, zohoAuthorize } from './zoho-authorize.ts';
-import { serverInfo } from './zoho-callback.ts';
-import { deviceCode, devicePage, devicePagePath, deviceToken } from './zoho-device.ts';
-import { addExtraScope, enhancePagePath, enhanceToken } from './zoho-enhance.ts';
-import { zohoProducts } from './zoho-products.ts';
-import { zohoRevoke, zohoRevokeOld } from './zoho-revoke.ts';
-import { zohoToken } from './zoho-token.ts';
+import type { Endpoint } from './faults/faults.ts';
+import { type Answer, json } from './http/answer.ts';
+import type { Incoming } from './http/request.ts';
+import { oauthApi } from './oauth/api.ts';
+import { authorize } from './oauth/authorize.ts';
+import type { OAuthProfile } from './oauth/profiles.ts';
+import { revoke, token } from './oauth/token.ts';
+import { accountsOf, type Site } from './state/sites.ts';
+import type { Core } from './state/state.ts';
+import { consentPath, zohoAuthorize } from './zoho/authorize.ts';
+import { serverInfo } from './zoho/callback.ts';
+import { deviceCode, devicePage, devicePagePath, deviceToken } from './zoho/device.ts';
+import { addExtraScope, enhancePagePath, enhanceToken } from './zoho/enhance.ts';
+import { zohoProducts } from './zoho/products.ts';
+import { zohoRevoke, zohoRevokeOld } from './zoho/revoke.ts';
+import { zohoToken } from './zoho/token.ts';
 
 interface Route {
   readonly endpoint: Endpoint;

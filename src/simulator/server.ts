@@ -1,9 +1,9 @@
 import { createServer, type Server, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import { cutAnswers } from './effects.ts';
-import { Simulator } from './handle.ts';
-import { newEngine, type SimulatorOptions } from './simulator.ts';
+import { newEngine, type SimulatorOptions } from './engine.ts';
+import { cutAnswers } from './faults/effects.ts';
+import { Simulator } from './simulator.ts';
 
 /** A simulator that listens on loopback ports. */
 export class RunningSimulator extends Simulator {

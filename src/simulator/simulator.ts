@@ -1,172 +1,347 @@
-import { systemWorld } from '../base/world.ts';
-import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
-import { SimulatorClock } from './clock.ts';
-import { type Core, newCore } from './core.ts';
-import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './effects.ts';
-import { ConnectionResetError } from './errors.ts';
-import { Faults } from './faults.ts';
-import { History, type HistoryEvent } from './history.ts';
-import { type Incoming, readRequest } from './incoming.ts';
-import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } from './profiles.ts';
-import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from './registry.ts';
-import { routeOf } from './routes.ts';
-import { oauthSite, type Site, Sites, zohoSite } from './sites.ts';
-import type { Dice } from './tokens.ts';
-import { twinOf } from './twin.ts';
-import { type NewDataCenter, zohoDataCenters } from './zoho-data-centers.ts';
-import { type ZohoChange, ZohoSettingsBook } from './zoho-settings.ts';
+import type { WorldRequest } from '../base/world.ts';
+import type { ProviderDefinitionInput } from '../providers/definition.ts';
+import { newControl } from './control/control.ts';
+import { definitionFor, definitionIds, localised } from './definitions.ts';
+import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
+import type { Fault, PendingFault } from './faults/faults.ts';
+import type { SimulatorClock } from './state/clock.ts';
+import { type Family, revokeFamily } from './state/families.ts';
+import type { History } from './state/history.ts';
+import type { SimulatorClient, SimulatorUser } from './state/registry.ts';
+import { type Core, consentOf } from './state/state.ts';
+import { fingerprintOf, plainValue } from './state/tokens.ts';
+import { type Consent, type FamilyView, type MintedTokens, viewOf } from './state/views.ts';
+import { makeCode } from './zoho/authorize.ts';
+import type { SettingsScope, ZohoChange } from './zoho/settings.ts';
 
-/** Every name that `profiles` takes. */
-export const simulatorProfiles: readonly string[] = [
-  'zoho',
-  ...builtInProfiles,
-  ...builtInProviderIds.filter((id) => !/^zoho(_|$)/.test(id)),
-];
+/**
+ * Make-believe providers: authorization servers and APIs with a clock that can be moved, faults on request and a
+ * recorded history.
+ *
+ * Its history is the judge of a fault test: what a client believes about a grant is compared with what the provider
+ * knows.
+ */
+export class Simulator {
+  readonly #engine: Engine;
+  readonly #control: ReturnType<typeof newControl>;
 
-/** What a simulator is made of. Everything has a default. */
-export interface SimulatorOptions {
+  /** @see createSimulator */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#control = newControl(this);
+  }
+
+  get #core(): Core {
+    return this.#engine.core;
+  }
+
+  /** The time of all servers. */
+  get clock(): SimulatorClock {
+    return this.#core.clock;
+  }
+
+  /** What happened, oldest first. */
+  get history(): History {
+    return this.#core.history;
+  }
+
   /**
-   * `zoho`, names of built-in profiles, ids of built-in providers such as `xero`, or profiles of one's own; `['zoho']`
-   * when left out.
+   * Answers a request to any of the simulated hosts, without a socket.
+   *
+   * Rejects with a `ConnectionResetError` where a fault breaks the connection, and stays pending where one hangs it until
+   * the request's signal or `close` ends it.
    */
-  readonly profiles?: readonly (string | OAuthProfile)[] | undefined;
-  /** Zoho's data centres to run, unknown ones among them if need be; all eleven when left out. */
-  readonly dataCenters?: readonly (string | NewDataCenter)[] | undefined;
-  /** Registered applications besides the demo client. */
-  readonly clients?: readonly SimulatorClient[] | undefined;
-  /** People who can consent; one per data centre when left out. */
-  readonly users?: readonly SimulatorUser[] | undefined;
-  /** Consents without asking. */
-  readonly autoApprove?: boolean | undefined;
-  /** Switches of the simulated Zoho. */
-  readonly zoho?: ZohoChange | undefined;
-  /** How many events are kept; 100,000 when left out. */
-  readonly historyCap?: number | undefined;
-  /** Milliseconds since 1970. */
-  readonly now?: (() => number) | undefined;
-  readonly random?: Dice | undefined;
-  /** How slow answers wait. */
-  readonly sleep?: Sleep | undefined;
-}
+  async fetch(request: Request): Promise<Response> {
+    if (isControl(this.#core, new URL(request.url))) return this.#control.fetch(request);
+    return this.#engine.fetch(request);
+  }
 
-/** The state and the pure request handler. @see createSimulator */
-export interface Engine {
-  readonly core: Core;
-  fetch(request: Request): Promise<Response>;
-  /** Ends every request that hangs or waits. */
-  stop(): void;
-}
-
-/** Builds the state and the handler over it; no socket is opened. */
-export function newEngine(options: SimulatorOptions): Engine {
-  const world = systemWorld();
-  const sleep = options.sleep ?? ((ms, signal) => world.sleep(ms, signal));
-  const core = newCore({
-    clock: new SimulatorClock(options.now ?? (() => world.now())),
-    dice: options.random ?? ((count) => world.randomBytes(count)),
-    sites: sitesFor(options),
-    registry: registryFor(options),
-    history: new History(options.historyCap ?? 100_000),
-    faults: new Faults(),
-    zoho: new ZohoSettingsBook(options.zoho ?? {}),
-    autoApprove: options.autoApprove ?? false,
-  });
-  const stopped = new AbortController();
-  return {
-    core,
-    fetch: (request) => answer(core, request, sleep, stopped.signal),
-    stop: () => stopped.abort(new ConnectionResetError(false)),
+  /**
+   * The same as a `World`'s `fetch`: a world that has this one lives entirely among simulated providers.
+   *
+   * @example
+   * import { openVault, systemWorld } from 'grantry';
+   * import { createSimulator } from 'grantry/simulator';
+   *
+   * const simulator = createSimulator();
+   * await using vault = await openVault({ world: { ...systemWorld(), fetch: simulator.worldFetch } });
+   */
+  readonly worldFetch = async (url: string, init: WorldRequest): Promise<Response> => {
+    init.beforeSend?.();
+    const { method, headers, body, signal } = init;
+    const streamed = body instanceof ReadableStream ? { duplex: 'half' as const } : {};
+    return this.fetch(
+      new Request(url, {
+        method,
+        headers,
+        redirect: 'manual',
+        ...(body === undefined || body === null ? {} : { body: typeof body === 'string' ? body : bodyOf(body) }),
+        ...(signal === undefined ? {} : { signal }),
+        ...streamed,
+      }),
+    );
   };
+
+  /** The address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
+  origins(): Record<string, string> {
+    return Object.fromEntries(
+      this.#core.sites
+        .list()
+        .map((site) => [site.dc === null ? site.profile : `${site.profile}/${site.dc}`, site.origin]),
+    );
+  }
+
+  /**
+   * The provider definition of one of the simulated servers, ready for `grantry provider add`.
+   *
+   * @throws {RangeError} when no server here has that id
+   */
+  definition(providerId: string): ProviderDefinitionInput {
+    return definitionFor(this.#core.sites, providerId);
+  }
+
+  /** The ids that {@link definition} takes here. */
+  definitionIds(): string[] {
+    return definitionIds(this.#core.sites);
+  }
+
+  /**
+   * A definition with every real address of a simulated server replaced by the address it has here; data centres and
+   * hosts that do not run here are left out.
+   */
+  rewrite<Definition extends ProviderDefinitionInput>(definition: Definition): Definition {
+    return localised(this.#core.sites, definition);
+  }
+
+  addClient(client: SimulatorClient): void {
+    this.#core.registry.putClient(client);
+  }
+
+  /** Deletes a client; all its grants die. */
+  removeClient(clientId: string): boolean {
+    for (const family of this.#core.book.families())
+      if (family.clientId === clientId) revokeFamily(family, 'its client was deleted');
+    return this.#core.registry.removeClient(clientId);
+  }
+
+  clients(): readonly SimulatorClient[] {
+    return this.#core.registry.clients();
+  }
+
+  addUser(user: SimulatorUser): void {
+    this.#core.registry.putUser(user);
+  }
+
+  users(): readonly SimulatorUser[] {
+    return this.#core.registry.users();
+  }
+
+  /** Takes a Zoho user out of the organisation, or back in: meanwhile their tokens are refused, and none of them dies. */
+  setActive(user: string, active: boolean): void {
+    this.#core.registry.setActive(user, active);
+  }
+
+  /** Decides who sits at the browser; `null` for the first user of each data centre. */
+  signIn(user: string | null): void {
+    this.#core.registry.signIn(user);
+  }
+
+  /** Whether consent is given without asking. */
+  set autoApprove(on: boolean) {
+    this.#core.autoApprove = on;
+  }
+
+  get autoApprove(): boolean {
+    return this.#core.autoApprove;
+  }
+
+  /** Makes a code as Zoho's console does for a self client: exchanged without a redirect URI. */
+  mintCode(consent: Consent & { readonly lifeSeconds?: number | undefined }): string {
+    const { clientId, scopes } = consent;
+    const dc = this.#userOf(consent).dc;
+    const seconds = consent.lifeSeconds ?? this.#core.zoho.for(dc, clientId).selfClientCodeSeconds;
+    const parts = {
+      dc,
+      clientId,
+      user: consent.user,
+      scopes,
+      redirectUri: null,
+      challenge: null,
+      withRefreshToken: true,
+    };
+    return makeCode(this.#core, parts, seconds).value;
+  }
+
+  /** Makes a whole grant at once, past every limit. */
+  mintTokens(consent: Consent): MintedTokens {
+    const core = this.#core;
+    const profile = consent.profile ?? 'zoho';
+    const dc = profile === 'zoho' ? this.#userOf(consent).dc : null;
+    if (core.sites.find(profile, dc) === undefined)
+      throw new RangeError(`No server ${profile}${dc === null ? '' : `/${dc}`} runs here.`);
+    const { clientId, user, scopes } = consent;
+    const now = core.clock.now();
+    const pair = core.book.firstTokens(
+      core.book.open({ profile, dc, clientId, user, scopes: [...scopes] }, now),
+      now,
+      true,
+    );
+    const refreshToken = pair.refreshToken?.value ?? plainValue(core.dice, 'rt');
+    const { value: accessToken, expiresAt, family } = pair.accessToken;
+    if (profile === 'zoho') consentOf(core, profile, clientId, user).offline = true;
+    core.history.append({
+      at: now,
+      profile,
+      dc,
+      kind: 'control',
+      outcome: 'issued',
+      clientId,
+      user,
+      family: family.id,
+      successor: fingerprintOf(refreshToken),
+      accessToken: fingerprintOf(accessToken),
+      detail: 'minted',
+    });
+    return { accessToken, refreshToken, expiresAt, family: family.id };
+  }
+
+  /** Queues a fault. @returns its id */
+  addFault(fault: Fault): number {
+    return this.#core.faults.add(fault, this.#core.clock.now());
+  }
+
+  removeFault(id: number): boolean {
+    return this.#core.faults.remove(id);
+  }
+
+  clearFaults(): void {
+    this.#core.faults.clear();
+  }
+
+  faults(): readonly PendingFault[] {
+    return this.#core.faults.pending();
+  }
+
+  /** Changes switches of the simulated Zoho, for all or for one data centre or client. */
+  configureZoho(change: ZohoChange, scope: SettingsScope = {}): void {
+    this.#core.zoho.change(change, scope);
+  }
+
+  /** Revokes everything a user allowed a client, as the Connected Apps page does. @returns how many grants died */
+  disconnect(user: string, clientId?: string): number {
+    const met = this.#core.book
+      .families()
+      .filter(
+        (family) =>
+          family.user === user && family.revoked === null && (clientId === undefined || family.clientId === clientId),
+      );
+    for (const family of met) this.#kill(family, 'the user removed the application');
+    return met.length;
+  }
+
+  /** Revokes the grant that a refresh token belongs to. @returns whether there was one */
+  revoke(refreshToken: string): boolean {
+    const family = this.#core.book.findRefresh(refreshToken)?.family;
+    if (family !== undefined) this.#kill(family, 'it was revoked');
+    return family !== undefined;
+  }
+
+  /** Makes an access token invalid before its time. @returns whether it was known */
+  killAccessToken(accessToken: string): boolean {
+    const token = this.#core.book.findAccess(accessToken);
+    if (token !== undefined) token.dead ??= 'it was killed';
+    return token !== undefined;
+  }
+
+  /** Every grant there ever was, oldest first. */
+  families(): readonly FamilyView[] {
+    return this.#core.book.families().map((family) => viewOf(this.#core.book, family, this.clock.now()));
+  }
+
+  family(id: string): FamilyView | null {
+    const family = this.#core.book.family(id);
+    return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());
+  }
+
+  /** The family that a refresh token belongs to, spent ones included. */
+  familyOf(refreshToken: string): FamilyView | null {
+    const family = this.#core.book.findRefresh(refreshToken)?.family;
+    return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());
+  }
+
+  /** The newest refresh token of a family that would be granted now; `null` when the grant is lost. */
+  currentRefreshToken(familyId: string): string | null {
+    const family = this.#core.book.family(familyId);
+    return family === undefined ? null : (this.#core.book.currentOf(family, this.#core.clock.now())?.value ?? null);
+  }
+
+  /** Whether a refresh with this token would be granted now, throttles aside. */
+  isAlive(refreshToken: string): boolean {
+    return this.#core.book.isAlive(refreshToken, this.#core.clock.now());
+  }
+
+  /** Forgets grants, codes, faults, limits, changed switches and history; clients, users and the clock stay. */
+  reset(): void {
+    const core = this.#core;
+    core.book.clear();
+    core.windows.clear();
+    core.faults.clear();
+    core.zoho.clear();
+    core.history.clear();
+    for (const kept of [core.codes, core.devices, core.enhancements, core.consents]) kept.clear();
+  }
+
+  /** Ends the requests that hang. */
+  close(): Promise<void> {
+    this.#engine.stop();
+    return Promise.resolve();
+  }
+
+  #userOf(consent: Consent) {
+    const user = this.#core.registry.user(consent.user);
+    if (user === undefined) throw new RangeError(`No user ${JSON.stringify(consent.user)} is registered.`);
+    return user;
+  }
+
+  #kill(family: Family, reason: string): void {
+    revokeFamily(family, reason);
+    const { profile, dc, clientId, user, id } = family;
+    this.#core.history.append({
+      at: this.clock.now(),
+      profile,
+      dc,
+      kind: 'control',
+      outcome: 'revoked',
+      clientId,
+      user,
+      family: id,
+      detail: reason,
+    });
+  }
 }
 
 /**
- * One request: read it, let faults strike, let the server act in one synchronous step, let faults strike again, and
- * write down what happened.
+ * Makes a simulator without sockets: requests are handed to {@link Simulator.fetch}, at the real hosts' addresses.
+ *
+ * Use it in deterministic tests, with a clock and dice of their own. {@link startSimulator} listens on ports instead.
+ *
+ * @example
+ * import { createSimulator, demoClient } from 'grantry/simulator';
+ *
+ * const simulator = createSimulator({ profiles: ['strict'], now: () => 0, autoApprove: true });
+ * const { refreshToken } = simulator.mintTokens({ profile: 'strict', clientId: demoClient.clientId, user: 'user@us.example', scopes: [] });
  */
-async function answer(core: Core, request: Request, sleep: Sleep, stopped: AbortSignal): Promise<Response> {
-  const url = new URL(request.url);
-  const site = core.sites.byHost(url.host);
-  if (site === undefined) return new Response(`The simulator knows no server at ${url.host}.\n`, { status: 421 });
-  const route = routeOf(site, url);
-  const incoming = await readRequest(request, url, site, route.endpoint);
-  const effect = core.faults.take(incoming, core.clock.now());
-  if (effect === null) return responseOf(processed(core, incoming, route.handle(core, incoming)));
-  const signal = AbortSignal.any([request.signal, stopped]);
-  const fault = nameOf(effect);
-  if (effect.kind === 'reset' && effect.when === 'before') return broken(core, incoming, fault);
-  if (effect.kind === 'hang' && effect.when === 'before') {
-    record(core, incoming, unprocessed(incoming), fault);
-    return hang(signal);
-  }
-  const instead = await applyBefore(effect, incoming, core.zoho.for(site.dc, incoming.clientId), sleep, signal);
-  if (instead !== null) {
-    record(core, incoming, { ...instead.event, status: instead.status }, fault);
-    return responseOf(instead);
-  }
-  const made = processed(core, incoming, route.handle(core, incoming), fault);
-  if (effect.kind === 'reset') throw new ConnectionResetError(true);
-  if (effect.kind === 'hang') return hang(signal);
-  return applyAfter(effect, made, sleep, signal);
+export function createSimulator(options: SimulatorOptions = {}): Simulator {
+  return new Simulator(newEngine(options));
 }
 
-function processed(
-  core: Core,
-  incoming: Incoming,
-  made: ReturnType<ReturnType<typeof routeOf>['handle']>,
-  fault?: string,
-) {
-  record(core, incoming, { ...made.event, status: made.status }, fault);
-  return made;
+/** The control API and the page: on this machine's own ports, and under the name by which they were opened. */
+function isControl(core: Core, url: URL): boolean {
+  const own = url.pathname === '/' || url.pathname === '/_sim' || url.pathname.startsWith('/_sim/');
+  return own && /^(?:127\.0\.0\.1|localhost)$/.test(url.hostname) && core.sites.byHost(url.host) !== undefined;
 }
 
-function broken(core: Core, incoming: Incoming, fault: string): never {
-  record(core, incoming, unprocessed(incoming), fault);
-  throw new ConnectionResetError(false);
-}
-
-function record(
-  core: Core,
-  incoming: Incoming,
-  event: Omit<HistoryEvent, 'sequence' | 'at' | 'profile' | 'dc'>,
-  fault: string | undefined,
-): void {
-  core.history.append({ at: core.clock.now(), profile: incoming.site.profile, dc: incoming.site.dc, ...event, fault });
-}
-
-/** Never answers; ends when the caller gives up or the simulator is closed. */
-function hang(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-}
-
-function sitesFor(options: SimulatorOptions): Sites {
-  const sites = new Sites();
-  for (const site of (options.profiles ?? ['zoho']).flatMap((profile) => sitesOf(profile, options))) sites.add(site);
-  return sites;
-}
-
-function sitesOf(profile: string | OAuthProfile, options: SimulatorOptions): Site[] {
-  if (typeof profile === 'object') return [oauthSite(profile)];
-  if (profile === 'zoho') return (options.dataCenters ?? Object.keys(zohoDataCenters)).map(zohoSite);
-  if (isBuiltInProfile(profile)) return [oauthSite(builtInProfile(profile))];
-  const known = builtInProvider(profile);
-  if (known !== null && known.callback === undefined) return [oauthSite(twinOf(known))];
-  throw new RangeError(
-    `Unknown simulator profile ${JSON.stringify(profile)}: known are ${simulatorProfiles.join(', ')}.`,
-  );
-}
-
-function registryFor(options: SimulatorOptions): Registry {
-  const registry = new Registry();
-  registry.putClient(demoClient);
-  for (const client of options.clients ?? []) registry.putClient(client);
-  const zoho = (options.profiles ?? ['zoho']).includes('zoho');
-  const centers = options.dataCenters ?? (zoho ? Object.keys(zohoDataCenters) : ['us']);
-  const everybody = centers
-    .map((center) => (typeof center === 'string' ? center : center.dc))
-    .map((dc) => ({ id: `user@${dc}.example`, dc }));
-  for (const user of options.users ?? everybody) registry.putUser(user);
-  return registry;
+/** Bytes in a buffer of their own, which is what a request takes; a stream as it is. */
+function bodyOf(body: Uint8Array | ReadableStream<Uint8Array>): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
+  return body instanceof Uint8Array ? new Uint8Array(body) : body;
 }

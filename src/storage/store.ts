@@ -3,13 +3,13 @@ import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { randomFraction, type World } from '../base/world.ts';
-import type { Engine, StoreKind, StoreLocation } from './engine.ts';
+import type { Engine, StoreKind, StoreLocation } from './engine/engine.ts';
+import { Wall } from './engine/guarded-dialect.ts';
+import { openSqlite } from './engine/sqlite.ts';
 import type { Schema } from './schema.ts';
-import { openSqlite } from './sqlite.ts';
-import { Wall } from './wall.ts';
 
-export type { StoreKind, StoreLocation } from './engine.ts';
-export { isBusy, isUniqueViolation } from './failures.ts';
+export type { StoreKind, StoreLocation } from './engine/engine.ts';
+export { isBusy, isUniqueViolation } from './engine/failures.ts';
 
 export interface StoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `postgres://…`. */
@@ -90,7 +90,7 @@ async function openEngine(options: StoreOptions): Promise<Engine> {
   if (/^postgres(ql)?:\/\//.test(database)) {
     if (!URL.canParse(database)) throw notADatabase();
     // Loaded with the first PostgreSQL database: a program that uses SQLite never pays for it.
-    const { openPostgres } = await import('./postgres.ts');
+    const { openPostgres } = await import('./engine/postgres.ts');
     const { poolMax = limits.postgresConnectionsMax, unsafeAllowFsyncOff } = options;
     return openPostgres({ url: database, world, logger, poolMax, unsafeAllowFsyncOff });
   }

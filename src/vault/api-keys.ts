@@ -12,7 +12,7 @@ import {
   listApiKeys,
   noteApiKeyUses,
   revokeApiKey,
-} from '../storage/api-keys.ts';
+} from '../storage/statements/api-keys.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyRole } from './types.ts';

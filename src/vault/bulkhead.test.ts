@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TestClock } from '../../test/vault/clock.ts';
+import { TestClock } from '../../test/support/clock.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import { systemWorld, type World } from '../base/world.ts';
 import { Bulkheads } from './bulkhead.ts';

@@ -1,7 +1,7 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits, type Times } from '../base/limits.ts';
 import { randomFraction, type World } from '../base/world.ts';
-import { type GrantRow, metadataOf } from '../storage/grants.ts';
+import { type GrantRow, metadataOf } from '../storage/statements/grants.ts';
 
 /** The compartment of a grant: its provider and data centre. */
 export function compartmentOf(row: Pick<GrantRow, 'provider' | 'metadata'>): string {

@@ -6,16 +6,16 @@ import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { TenantKeys } from '../crypto/tenant-keys.ts';
-import { insertEvents } from '../storage/events.ts';
 import type { Schema } from '../storage/schema.ts';
+import { insertEvents } from '../storage/statements/events.ts';
 import type { Store } from '../storage/store.ts';
 import type { Bulkheads } from './bulkhead.ts';
-import type { Guard } from './guard.ts';
-import type { Owner } from './owner.ts';
+import type { Guard } from './guard/guard.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
-import type { Spool } from './spool.ts';
+import type { UnwrittenEnds } from './refresh/pending-outcomes.ts';
+import type { Owner } from './spool/owner.ts';
+import type { Spool } from './spool/spool.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
-import type { UnwrittenEnds } from './unwritten.ts';
 
 /** Everything the vault's use cases share: one per opened vault. */
 export interface VaultContext {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codeOf, databaseKinds, makeBench, settled, until } from '../../test/vault/bench.ts';
+import { codeOf, databaseKinds, makeBench, settled, until } from '../../test/support/bench.ts';
 
 describe.each(databaseKinds)('a grant that is left alive at its provider, on %s', (kind) => {
   it('is not revoked by an answer that was under way', async () => {

@@ -3,14 +3,14 @@ import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
-import { deleteCandidates, listCandidates } from '../storage/candidates.ts';
-import { entombGrant, findGrant, type GrantRow, lockGrant } from '../storage/grants.ts';
+import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
+import { entombGrant, findGrant, type GrantRow, lockGrant } from '../storage/statements/grants.ts';
 import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from './context.ts';
-import { noSuchGrant } from './refusals.ts';
-import { leftAlive, queueRevocation, revokeOfGrant } from './revocations.ts';
-import { shredTenantIfEmpty } from './shred.ts';
-import { adoptSpooled } from './spool-replay.ts';
-import { openCandidate, openToken } from './tokens.ts';
+import { noSuchGrant } from './grant/refusals.ts';
+import { leftAlive, queueRevocation, revokeOfGrant } from './grant/revocations.ts';
+import { shredTenantIfEmpty } from './grant/shred.ts';
+import { openCandidate, openToken } from './grant/tokens.ts';
+import { adoptSpooled } from './refresh/replay.ts';
 import type { Disconnected } from './types.ts';
 
 /**

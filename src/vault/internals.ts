@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { GrantryError } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
 import type { VaultContext } from './context.ts';
-import type { HandOut } from './hand-out.ts';
+import type { HandOut } from './hand-out/hand-out.ts';
 import type { Vault } from './types.ts';
 
 /** What the classes beside the vault need of it, and nobody outside the library. */

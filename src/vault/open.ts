@@ -8,21 +8,21 @@ import { silentTracer } from '../base/tracer.ts';
 import { randomFraction, systemWorld, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
-import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations.ts';
+import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
+import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { openStore, type Store } from '../storage/store.ts';
-import { insertTenantKey, loadTenantKeys } from '../storage/tenant-keys.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { Guard } from './guard.ts';
-import { openInstance } from './instance.ts';
-import { type Owner, registerOwner } from './owner.ts';
+import { Guard } from './guard/guard.ts';
+import { SeenMarks } from './guard/high-water-mark.ts';
+import { openInstance } from './guard/instance.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
-import { SeenMarks } from './seen.ts';
+import { UnwrittenEnds } from './refresh/pending-outcomes.ts';
 import { resolveSettings, type VaultSettings } from './settings.ts';
-import type { Spool } from './spool.ts';
+import { type Owner, registerOwner } from './spool/owner.ts';
+import type { Spool } from './spool/spool.ts';
 import type { Vault, VaultOptions } from './types.ts';
-import { UnwrittenEnds } from './unwritten.ts';
 import { OpenVault } from './vault.ts';
 
 /**
@@ -91,7 +91,7 @@ async function prepareSchema(store: Store, preparation: Preparation): Promise<Ke
   }
   const rootKey = await firstRootKey(preparation);
   if (table === 'foreign') {
-    const { takeOverSchema } = await import('./take-over.ts');
+    const { takeOverSchema } = await import('./take-over/take-over.ts');
     await takeOverSchema(store, {
       mode: settings.migrate,
       world: preparation.world,
@@ -185,7 +185,7 @@ async function finishTakeOver(
   options: VaultOptions,
   keys: { rootKey: KeyObject; vaultId: string },
 ): Promise<void> {
-  const { sealTakenOver, scrubTakenOver } = await import('./take-over.ts');
+  const { sealTakenOver, scrubTakenOver } = await import('./take-over/take-over.ts');
   const takeOver = options.takeOver === true;
   if (takeOver) await sealTakenOver(context, keys, options.onTakeOver);
   await scrubTakenOver(context, { wait: takeOver });
@@ -200,7 +200,7 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
 async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   try {
     if (!context.guard.failedOver) return await adoptWaiting(context);
-    const { bringBackTail } = await import('./failover.ts');
+    const { bringBackTail } = await import('./refresh/failover.ts');
     await bringBackTail(context);
   } catch (error) {
     // One answer that cannot be read must not keep all the other grants from being used; its file stays.
@@ -217,14 +217,14 @@ async function adoptWaiting(context: VaultContext): Promise<void> {
   const part = { count: limits.spoolSweptAtStart, from: randomFraction(context.world) };
   const since = context.guard.attemptsKnownSince;
   if (since !== null) {
-    const { knowsMoreThanDatabase } = await import('./spool-witness.ts');
+    const { knowsMoreThanDatabase } = await import('./refresh/spool-witness.ts');
     // Before the sweep, which takes old files away.
     if (await knowsMoreThanDatabase(context, since, part)) return context.guard.quarantineBehindSpool();
   }
   const spool = await context.spool();
   await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
   if (!names.some((name) => name.endsWith('.answer'))) return;
-  const { adoptSpooled } = await import('./spool-replay.ts');
+  const { adoptSpooled } = await import('./refresh/replay.ts');
   await adoptSpooled(context, { waitingOnly: true });
 }
 
@@ -240,7 +240,7 @@ function namesIn(directory: string): string[] {
 function lazySpool(directory: string, owner: Owner): () => Promise<Spool> {
   let spool: Promise<Spool> | undefined;
   return () => {
-    spool ??= import('./spool.ts').then((module) => new module.Spool(directory, owner));
+    spool ??= import('./spool/spool.ts').then((module) => new module.Spool(directory, owner));
     return spool;
   };
 }

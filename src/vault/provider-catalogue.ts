@@ -1,10 +1,10 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
-import { listAppsOfProvider } from '../storage/apps.ts';
-import { hasGrantAt } from '../storage/grants.ts';
-import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/providers.ts';
-import { hasRevocations } from '../storage/revocations.ts';
+import { listAppsOfProvider } from '../storage/statements/apps.ts';
+import { hasGrantAt } from '../storage/statements/grants.ts';
+import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
+import { hasRevocations } from '../storage/statements/revocations.ts';
 import type { Store } from '../storage/store.ts';
 
 /** How long a stored definition is used before the database is asked again. */

@@ -1,15 +1,15 @@
 import { GrantryError } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { getApp, listAllApps, putAppOf, removeApp } from './apps.ts';
+import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { ChangeFeed } from './feed.ts';
-import { getGrant, listGrants } from './grants.ts';
-import { HandOut } from './hand-out.ts';
+import { getGrant, listGrants } from './grant/grants.ts';
+import { ChangeFeed } from './hand-out/change-feed.ts';
+import { HandOut } from './hand-out/hand-out.ts';
+import { Memory } from './hand-out/token-cache.ts';
 import { registerInternals } from './internals.ts';
-import { Memory } from './memory.ts';
-import { retireOwner } from './owner.ts';
+import { retireOwner } from './spool/owner.ts';
 import type {
   AccessToken,
   AdoptReport,
@@ -94,31 +94,31 @@ export class OpenVault implements Vault {
   }
 
   async fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response> {
-    const { callApi } = await import('./api.ts');
+    const { callApi } = await import('./api/call.ts');
     return callApi(this.#open(), this.#handOut, key, pathOrUrl, init);
   }
 
   async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
-    const { authorize } = await import('./authorize.ts');
+    const { authorize } = await import('./connect/authorize.ts');
     return authorize(this.#open(), input);
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
-    const { completeAuthorization } = await import('./authorize.ts');
+    const { completeAuthorization } = await import('./connect/authorize.ts');
     const grant = await completeAuthorization(this.#open(), callbackUrl);
     this.#memory.forget(grant);
     return grant;
   }
 
   async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
-    const { redeemCode } = await import('./authorize.ts');
+    const { redeemCode } = await import('./connect/authorize.ts');
     const grant = await redeemCode(this.#open(), key, input);
     this.#memory.forget(grant);
     return grant;
   }
 
   async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
-    const { storeTokens } = await import('./store-tokens.ts');
+    const { storeTokens } = await import('./grant/store-tokens.ts');
     const stored = await storeTokens(this.#open(), key, tokens);
     this.#memory.forget(stored.grant);
     return stored;
@@ -130,7 +130,7 @@ export class OpenVault implements Vault {
   }
 
   async health(key: GrantKey): Promise<HealthReport> {
-    const { checkHealth } = await import('./health.ts');
+    const { checkHealth } = await import('./api/health.ts');
     return checkHealth(this.#open(), this.#handOut, key);
   }
 
@@ -139,14 +139,14 @@ export class OpenVault implements Vault {
   }
 
   async recover(key: GrantKey): Promise<RecoverReport> {
-    const { recoverGrant } = await import('./recover.ts');
+    const { recoverGrant } = await import('./upkeep/recover.ts');
     const report = await this.#finished(recoverGrant(this.#open(), key));
     this.#memory.forget(report);
     return report;
   }
 
   async adopt(options?: Parameters<Vault['adopt']>[0]): Promise<readonly AdoptReport[]> {
-    const { adoptDatabase } = await import('./adopt.ts');
+    const { adoptDatabase } = await import('./upkeep/adopt.ts');
     try {
       return await this.#finished(adoptDatabase(this.#open(), options));
     } finally {

@@ -3,7 +3,7 @@ import { limits } from '../base/limits.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
-import { claimDue, type DueRoom, isPressing, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep.ts';
+import { claimDue, type DueRoom, isPressing, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep/upkeep.ts';
 
 /** What workers have done since they started. */
 export type WorkerCounts = Readonly<Record<UpkeepOutcome, number>>;

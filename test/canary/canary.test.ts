@@ -13,7 +13,7 @@ import { openRecord } from '../../src/crypto/record.ts';
 import { openVault } from '../../src/index.ts';
 import { type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run, type RunOptions } from '../cli/grantry.ts';
-import { scratchDatabase } from '../postgres.ts';
+import { scratchDatabase } from '../support/postgres.ts';
 import { currentLog, postgresFiles, type Tables, tables } from './database.ts';
 import { Needles, type SecretKind } from './needles.ts';
 import { writeTelemetry } from './telemetry.ts';

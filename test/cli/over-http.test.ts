@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { demoClient } from '../../src/simulator/index.ts';
-import { makeServerBench, type ServerBench } from '../server/bench.ts';
+import { makeServerBench, type ServerBench } from '../support/server-bench.ts';
 import { Home, type Run, type RunOptions } from './grantry.ts';
 
 let server: ServerBench;

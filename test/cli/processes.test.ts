@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtInProvider } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
-import { scratchDatabase } from '../postgres.ts';
+import { scratchDatabase } from '../support/postgres.ts';
 import { Home, type Run, type RunOptions } from './grantry.ts';
 
 let simulator: RunningSimulator;

@@ -1,4 +1,4 @@
-import { scratchDatabase, scratchSqlite } from '../postgres.ts';
+import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { describeStatements } from './statements.ts';
 
 describeStatements('sqlite in memory', async () => ({ database: 'sqlite::memory:', drop: async () => {} }));

@@ -1,13 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemWorld } from '../../src/base/world.ts';
-import { deleteApp, findApp, findAppByContext, listApps, listAppsOfProvider, putApp } from '../../src/storage/apps.ts';
+import { migrate } from '../../src/storage/migrations/migrate.ts';
+import {
+  deleteApp,
+  findApp,
+  findAppByContext,
+  listApps,
+  listAppsOfProvider,
+  putApp,
+} from '../../src/storage/statements/apps.ts';
 import {
   findAuthorization,
   insertAuthorization,
   purgeAuthorizations,
   takeAuthorization,
-} from '../../src/storage/authorizations.ts';
+} from '../../src/storage/statements/authorizations.ts';
 import {
   adoptInstance,
   createInstance,
@@ -16,18 +24,17 @@ import {
   quarantineInstance,
   readInstance,
   setScrubPending,
-} from '../../src/storage/instance.ts';
-import { migrate } from '../../src/storage/migrations.ts';
-import { deleteProvider, findProvider, listProviders, putProvider } from '../../src/storage/providers.ts';
+} from '../../src/storage/statements/instance.ts';
+import { deleteProvider, findProvider, listProviders, putProvider } from '../../src/storage/statements/providers.ts';
 import {
   claimDueRevocations,
   claimRevocationsOfGrant,
   deleteRevocation,
   insertRevocation,
   rescheduleRevocation,
-} from '../../src/storage/revocations.ts';
+} from '../../src/storage/statements/revocations.ts';
+import { deleteTenantKeys, insertTenantKey, loadTenantKeys } from '../../src/storage/statements/tenant-keys.ts';
 import { openStore, type Store } from '../../src/storage/store.ts';
-import { deleteTenantKeys, insertTenantKey, loadTenantKeys } from '../../src/storage/tenant-keys.ts';
 import { insertGrantRow } from './fixtures.ts';
 import type { StorePlace } from './storage.ts';
 

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GrantryError } from '../../src/base/errors.ts';
 import { systemWorld } from '../../src/base/world.ts';
-import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations.ts';
+import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
 import { isUniqueViolation, openStore, type Store } from '../../src/storage/store.ts';
 import { grantRow, insertGrantRow } from './fixtures.ts';
 

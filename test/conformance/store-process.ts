@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { sql } from 'kysely';
 import { systemWorld } from '../../src/base/world.ts';
-import { migrate } from '../../src/storage/migrations.ts';
+import { migrate } from '../../src/storage/migrations/migrate.ts';
 import { openStore } from '../../src/storage/store.ts';
 
 const [job, times = '0'] = process.argv.slice(2);

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
 import { systemWorld } from '../../src/base/world.ts';
-import { createInstance, readInstance } from '../../src/storage/instance.ts';
-import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations.ts';
+import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
+import { createInstance, readInstance } from '../../src/storage/statements/instance.ts';
 import { openStore } from '../../src/storage/store.ts';
-import { scratchDatabase, scratchSqlite } from '../postgres.ts';
+import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { startProcess } from './processes.ts';
 
 const world = systemWorld();

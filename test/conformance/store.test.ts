@@ -1,4 +1,4 @@
-import { scratchDatabase, scratchSqlite } from '../postgres.ts';
+import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { describeStore } from './storage.ts';
 
 describeStore('sqlite in memory', async () => ({ database: 'sqlite::memory:', drop: async () => {} }));

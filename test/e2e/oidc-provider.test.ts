@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { openVault, type Vault, type VaultEvent } from '../../src/index.ts';
-import { type ScratchDatabase, scratchDatabase, scratchSqlite } from '../postgres.ts';
+import { type ScratchDatabase, scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { type OidcClient, OidcServer, redirectUri } from './oidc-server.ts';
 import { Browser } from './sign-in.ts';
 

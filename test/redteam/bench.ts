@@ -6,7 +6,7 @@ import { systemWorld, type World } from '../../src/base/world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
-import { tidyUp } from '../../src/vault/upkeep.ts';
+import { tidyUp } from '../../src/vault/upkeep/upkeep.ts';
 import { AuthorizationServer } from './authorization-server.ts';
 
 export const cookieName = '__Host-grantry_browser';

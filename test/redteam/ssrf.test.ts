@@ -16,9 +16,9 @@ import { openVault } from '../../src/index.ts';
 import { checkOrigins } from '../../src/providers/check-origins.ts';
 import { providerDefinition } from '../../src/providers/definition.ts';
 import { testTls } from '../fixtures/tls.ts';
-import { listen } from '../recording-server.ts';
-import { sendBytes } from '../server/raw.ts';
-import { makeUpstream, tokens, type Upstream } from '../server/upstream.ts';
+import { sendBytes } from '../support/raw.ts';
+import { listen } from '../support/recording-server.ts';
+import { makeUpstream, tokens, type Upstream } from '../support/upstream.ts';
 
 /** What reached the provider, as bytes would tell: one entry per request. */
 function noting(): { seen: http.IncomingMessage[]; api: http.RequestListener } {

@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { OidcServer } from '../e2e/oidc-server.ts';
 import { RedTeam } from '../redteam/bench.ts';
-import { launchBrowser } from './browser.ts';
+import { launchBrowser } from '../support/browser.ts';
 
 let browser: Browser;
 

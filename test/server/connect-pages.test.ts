@@ -13,7 +13,7 @@ import {
   startPage,
   troublePage,
 } from '../../src/server/connect/pages.ts';
-import { launchBrowser } from './browser.ts';
+import { launchBrowser } from '../support/browser.ts';
 
 const session = {
   id: '0a0b0c0d-0000-4000-8000-000000000000',

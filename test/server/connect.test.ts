@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { launchBrowser } from './browser.ts';
-import { type ConnectBench, connectThrough, cookieName, makeConnectBench } from './connect-bench.ts';
+import { launchBrowser } from '../support/browser.ts';
+import { type ConnectBench, connectThrough, cookieName, makeConnectBench } from '../support/connect-bench.ts';
 
 let browser: Browser;
 let bench: ConnectBench;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../scripts/free-port.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run } from '../cli/grantry.ts';
-import { type PostgresServer, startPostgres } from '../postgres-server.ts';
+import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 
 const adminKey = `gry_${'life-of-a-process'.repeat(3)}`;
 const patience = { timeout: 60_000, interval: 50 };

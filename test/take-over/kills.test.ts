@@ -6,10 +6,10 @@ import { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/base/log.ts';
 import { systemWorld } from '../../src/base/world.ts';
-import { scratchDatabase, scratchSqlite } from '../postgres.ts';
-import { askForeign, canary, plainRows, plainTable, runForeign } from './foreign-tables.ts';
-import { openIn, scratchHome } from './home.ts';
-import { plaintextFiles } from './raw-files.ts';
+import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';
+import { askForeign, canary, plainRows, plainTable, runForeign } from '../support/take-over/foreign-tables.ts';
+import { openIn, scratchHome } from '../support/take-over/home.ts';
+import { plaintextFiles } from '../support/take-over/raw-files.ts';
 
 const databases = [
   ['sqlite', async () => scratchSqlite()],

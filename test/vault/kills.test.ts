@@ -2,9 +2,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { codeOf, databaseKinds, makeBench, until, whileLocked } from './bench.ts';
+import { codeOf, databaseKinds, makeBench, until, whileLocked } from '../support/bench.ts';
+import { TestWorld } from '../support/world.ts';
 import { VaultProcess } from './processes.ts';
-import { TestWorld } from './world.ts';
 
 const strictWait = 121_000;
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { GrantKey } from '../../src/base/ids.ts';
-import type { Bench } from './bench.ts';
+import type { Bench } from '../support/bench.ts';
 
 /** A real process with a vault of its own over a bench's database. */
 export class VaultProcess {

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 
-import type { Minted } from '../../../scripts/kill-lab/messages.ts';
+import type { Minted } from '../../../lab/kill-lab/messages.ts';
 
 /** A row of the store that every peer is given: one SQLite file, one row per tenant. */
 export interface StoredGrant {

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { adoptItem } from '../../vault/items.ts';
+import { adoptItem } from '../../vault/json.ts';
 import type { AdoptReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { exitCodeOf, usageError } from '../errors.ts';
-import { withProgress } from '../progress.ts';
-import { canPrompt, promptLine } from '../prompt.ts';
-import { table } from '../table.ts';
+import { exitCodeOf, usageError } from '../terminal/errors.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { canPrompt, promptLine } from '../terminal/prompt.ts';
+import { table } from '../terminal/table.ts';
 
 interface AdoptOptions {
   afterRestore?: boolean;

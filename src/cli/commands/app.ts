@@ -2,16 +2,16 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
-import { appItem } from '../../vault/items.ts';
+import { appItem } from '../../vault/json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
 import { type Context, contextOf, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { usageError } from '../errors.ts';
 import { collect } from '../options.ts';
-import { canPrompt } from '../prompt.ts';
 import { redirectUriOf } from '../redirect-uri.ts';
-import { fields, table } from '../table.ts';
+import { usageError } from '../terminal/errors.ts';
+import { canPrompt } from '../terminal/prompt.ts';
+import { fields, table } from '../terminal/table.ts';
 
 interface AddOptions {
   provider: string;

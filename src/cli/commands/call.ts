@@ -3,11 +3,11 @@ import type { Command } from 'commander';
 import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { usageError } from '../errors.ts';
 import { readSmallFile } from '../files.ts';
 import { collect } from '../options.ts';
-import { withProgress } from '../progress.ts';
-import { readStdinBytes } from '../prompt.ts';
+import { usageError } from '../terminal/errors.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { readStdinBytes } from '../terminal/prompt.ts';
 
 interface CallOptions {
   data?: string;

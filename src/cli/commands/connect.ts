@@ -3,18 +3,18 @@ import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName } from '../../base/ids.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import { grantItem } from '../../vault/items.ts';
+import { grantItem } from '../../vault/json.ts';
 import type { Grant, Vault } from '../../vault/types.ts';
 import { openBrowser } from '../browser.ts';
 import { chooseApp } from '../choose-app.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { toGrantryError, usageError } from '../errors.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { collect } from '../options.ts';
-import { withProgress } from '../progress.ts';
-import { canPrompt, promptLine, readStdin, readStdinLine } from '../prompt.ts';
 import { redirectUriOf } from '../redirect-uri.ts';
+import { toGrantryError, usageError } from '../terminal/errors.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
 
 interface ConnectOptions {
   app?: string;
@@ -90,7 +90,7 @@ function checkOptions(options: ConnectOptions): void {
 async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
   if (context.settings.server !== undefined && options.paste !== true) {
-    const { RemoteVault } = await import('../remote/vault.ts');
+    const { RemoteVault } = await import('../../client/vault.ts');
     const { connectThroughServer } = await import('../connect-through-server.ts');
     if (vault instanceof RemoteVault) return connectThroughServer(context, vault, key, { ...options, scopes });
   }

@@ -3,7 +3,7 @@ import { checkKey } from '../../base/ids.ts';
 import type { Disconnected } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { withProgress } from '../progress.ts';
+import { withProgress } from '../terminal/progress.ts';
 
 const outcomes: Readonly<Record<Disconnected['revocation'], string>> = {
   revoked: 'the provider has revoked it',

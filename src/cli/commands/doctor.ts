@@ -5,9 +5,9 @@ import type { Store } from '../../storage/store.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, finding, ok } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
-import { toGrantryError } from '../errors.ts';
-import { withProgress } from '../progress.ts';
 import { quarantineAction } from '../quarantine.ts';
+import { toGrantryError } from '../terminal/errors.ts';
+import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
 
 export function define(command: Command): void {

@@ -7,10 +7,10 @@ import { limits } from '../../base/limits.ts';
 import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { usageError } from '../errors.ts';
 import { wholeNumber } from '../numbers.ts';
 import { collect } from '../options.ts';
-import { withProgress } from '../progress.ts';
+import { usageError } from '../terminal/errors.ts';
+import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
 
 interface ExecOptions {

@@ -2,15 +2,15 @@ import type { Command } from 'commander';
 import { errorCodes, type GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId, defaultAccount, type GrantKey } from '../../base/ids.ts';
 import type { Vault } from '../../vault/types.ts';
-import { type ClientFile, readClientFile } from '../client-file.ts';
-import { listClientFiles } from '../client-files.ts';
 import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { errorItem, toGrantryError, usageError } from '../errors.ts';
-import { definitionFor, Importer, type ImportTarget } from '../importer.ts';
-import { counted } from '../present.ts';
-import { withProgress } from '../progress.ts';
-import { table } from '../table.ts';
+import { type ClientFile, readClientFile } from '../import/client-file.ts';
+import { listClientFiles } from '../import/client-files.ts';
+import { definitionFor, Importer, type ImportTarget } from '../import/importer.ts';
+import { errorItem, toGrantryError, usageError } from '../terminal/errors.ts';
+import { counted } from '../terminal/present.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { table } from '../terminal/table.ts';
 
 interface ImportOptions {
   tenant?: string;
@@ -56,7 +56,7 @@ Examples:
 
 async function importFiles(context: Context, paths: readonly string[], options: ImportOptions): Promise<void> {
   if (paths.some(isLineFile)) {
-    const { importLineFile } = await import('../line-import.ts');
+    const { importLineFile } = await import('../import/line-import.ts');
     return importLineFile(context, paths, options);
   }
   if ((options.tenant === undefined) === (options.tenantFromName !== true)) {

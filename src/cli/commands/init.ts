@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { VaultOptions } from '../../vault/types.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
-import { counted } from '../present.ts';
-import { withProgress } from '../progress.ts';
-import { fields } from '../table.ts';
 import { printPlan } from '../take-over-plan.ts';
+import { counted } from '../terminal/present.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { fields } from '../terminal/table.ts';
 
 /** Whole, so that it can be copied; the client id and the file are the reader's own. */
 const nextCommand =

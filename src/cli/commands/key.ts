@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { checkName } from '../../base/ids.ts';
-import { apiKeyItem } from '../../vault/items.ts';
+import { apiKeyItem } from '../../vault/json.ts';
 import type { ApiKey, ApiKeyInput } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { usageError } from '../errors.ts';
 import { collect } from '../options.ts';
-import { minute } from '../present.ts';
-import { table } from '../table.ts';
+import { usageError } from '../terminal/errors.ts';
+import { minute } from '../terminal/present.ts';
+import { table } from '../terminal/table.ts';
 
 interface CreateOptions {
   role: string;

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { grantItem } from '../../vault/items.ts';
+import { grantItem } from '../../vault/json.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { usageError } from '../errors.ts';
-import { minute, stateText } from '../present.ts';
-import { withProgress } from '../progress.ts';
 import { noteQuarantine } from '../quarantine.ts';
-import { table } from '../table.ts';
+import { usageError } from '../terminal/errors.ts';
+import { minute, stateText } from '../terminal/present.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { table } from '../terminal/table.ts';
 
 const states = ['active', 'uncertain', 'suspect', 'reauthorization_required', 'quarantined', 'disconnected'] as const;
 

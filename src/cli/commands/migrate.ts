@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type Context, contextOf, databaseExists, makeContextVault, refuseServer } from '../context.ts';
-import { stderrLogger } from '../log.ts';
-import { withProgress } from '../progress.ts';
+import { stderrLogger } from '../terminal/log.ts';
+import { withProgress } from '../terminal/progress.ts';
 
 export function define(command: Command): void {
   command
@@ -27,7 +27,7 @@ async function migrate(context: Context): Promise<void> {
 async function versionNow(context: Context): Promise<number> {
   return withProgress(context.world, 'Asking the database', async () => {
     const { openStore } = await import('../../storage/store.ts');
-    const { schemaVersion } = await import('../../storage/migrations.ts');
+    const { schemaVersion } = await import('../../storage/migrations/migrate.ts');
     const { settings, world } = context;
     const store = await openStore({
       database: settings.database,

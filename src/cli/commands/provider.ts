@@ -5,9 +5,9 @@ import { limits } from '../../base/limits.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { readSmallFile } from '../files.ts';
-import { definitionFor } from '../importer.ts';
-import { decodeText, readStdin } from '../prompt.ts';
-import { fields, table } from '../table.ts';
+import { definitionFor } from '../import/importer.ts';
+import { decodeText, readStdin } from '../terminal/prompt.ts';
+import { fields, table } from '../terminal/table.ts';
 
 export function define(command: Command): void {
   command.description('The providers that Grantry can speak to: the built-in ones, and those you add.');

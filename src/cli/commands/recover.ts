@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
-import { recoverItem } from '../../vault/items.ts';
+import { recoverItem } from '../../vault/json.ts';
 import type { RecoverReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { exitCodeOf, toGrantryError, usageError } from '../errors.ts';
-import { withProgress } from '../progress.ts';
 import { noteQuarantine } from '../quarantine.ts';
-import { table } from '../table.ts';
+import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
+import { withProgress } from '../terminal/progress.ts';
+import { table } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
 
 export function define(command: Command): void {

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
-import { grantItem } from '../../vault/items.ts';
+import { grantItem } from '../../vault/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { minute, stateText } from '../present.ts';
 import { noteQuarantine } from '../quarantine.ts';
-import { fields } from '../table.ts';
+import { minute, stateText } from '../terminal/present.ts';
+import { fields } from '../terminal/table.ts';
 
 export function define(command: Command): void {
   command

@@ -3,11 +3,11 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { RunningSimulator } from '../../simulator/index.ts';
 import { type Context, contextOf } from '../context.ts';
-import { usageError } from '../errors.ts';
 import { wholeNumber } from '../numbers.ts';
 import { collect } from '../options.ts';
 import { untilSignal } from '../signals.ts';
-import { fields } from '../table.ts';
+import { usageError } from '../terminal/errors.ts';
+import { fields } from '../terminal/table.ts';
 
 interface SimulateOptions {
   port?: string;
@@ -36,7 +36,7 @@ async function simulate(context: Context, options: SimulateOptions): Promise<voi
   const port = options.port === undefined ? 0 : wholeNumber('--port', options.port, { min: 0, max: 65_000 });
   const profiles = [...new Set(options.profile ?? ['zoho'])];
   const { simulatorProfiles } = await import('../../simulator/index.ts');
-  const { zohoDataCenters } = await import('../../simulator/zoho-data-centers.ts');
+  const { zohoDataCenters } = await import('../../simulator/zoho/data-centers.ts');
   checkNames('--profile', profiles, simulatorProfiles);
   checkNames('--dc', options.dc ?? [], Object.keys(zohoDataCenters));
   const stopped = untilSignal();

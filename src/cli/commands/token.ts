@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { tokenItem } from '../../vault/items.ts';
+import { tokenItem } from '../../vault/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { wholeNumber } from '../numbers.ts';
-import { withProgress } from '../progress.ts';
+import { withProgress } from '../terminal/progress.ts';
 import type { TokenInput } from '../token-arguments.ts';
 
 export function define(command: Command): void {

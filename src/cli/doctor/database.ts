@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import { readInstance } from '../../storage/instance.ts';
-import { schemaVersion, schemaVersionLatest } from '../../storage/migrations.ts';
+import { schemaVersion, schemaVersionLatest } from '../../storage/migrations/migrate.ts';
+import { readInstance } from '../../storage/statements/instance.ts';
 import type { Store } from '../../storage/store.ts';
 import type { Context } from '../context.ts';
 import { quarantineAction } from '../quarantine.ts';

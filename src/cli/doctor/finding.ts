@@ -1,5 +1,5 @@
 import { type GrantryErrorCode } from '../../base/errors.ts';
-import { toGrantryError } from '../errors.ts';
+import { toGrantryError } from '../terminal/errors.ts';
 
 /** What one check of `grantry doctor` found. */
 export interface Finding {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { Client, type ServerAddress } from '../../client/http.ts';
+import { RemoteVault } from '../../client/vault.ts';
 import type { Context } from '../context.ts';
 import { quarantineAction } from '../quarantine.ts';
-import { Client, type ServerAddress } from '../remote/client.ts';
-import { RemoteVault } from '../remote/vault.ts';
 import { type Finding, fail, finding, ok } from './finding.ts';
 
 /** What a machine that only speaks to a server can find out: whether it is there, ready, and takes the key. */

@@ -1,5 +1,5 @@
 import type { GrantryError } from '../../base/errors.ts';
-import type { ConnectOffer, ConnectRefusal } from '../../vault/connect-flow.ts';
+import type { ConnectOffer, ConnectRefusal } from '../../vault/connect/flow.ts';
 import type { Page } from './page.ts';
 
 /** A page, and the status with which it is answered. */

@@ -6,10 +6,10 @@ import {
   readConnectSession,
   receiveConnectCallback,
   startConnect,
-} from '../../vault/connect-flow.ts';
+} from '../../vault/connect/flow.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import { readForm } from '../body.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
+import { readForm } from '../limits/body.ts';
 import { knownError, retryAfterSeconds } from '../problem.ts';
 import { browserCookie, formProof, isFormProof, newBrowser, readBrowser } from './browser-cookie.ts';
 import { pageResponse, seeOther } from './page.ts';

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { limits } from '../../base/limits.ts';
-import type { ProxiedAnswer } from '../../vault/proxied-call.ts';
+import type { ProxiedAnswer } from '../../vault/api/proxied-call.ts';
 import { responseHeaders } from './headers.ts';
 import type { Watched } from './watch.ts';
 

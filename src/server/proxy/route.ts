@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
+import { proxyCall } from '../../vault/api/proxied-call.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import { proxyCall } from '../../vault/proxied-call.ts';
 import { assertMayFor } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { withStatus } from '../problem.ts';
-import { noteCaller } from '../watch.ts';
+import { noteCaller } from '../telemetry/watch.ts';
 import { requestHeaders } from './headers.ts';
 import { proxyMethods } from './methods.ts';
 import { relay } from './relay.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
-import { putAppOf } from '../../vault/apps.ts';
-import { appItem } from '../../vault/items.ts';
+import { putAppOf } from '../../vault/app/apps.ts';
+import { appItem } from '../../vault/json.ts';
 import type { App } from '../../vault/types.ts';
 import { redirectUriOf, type ServerContext, vaultContext } from '../context.ts';
 import { defineRoute, type Route } from '../route.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { limits } from '../../base/limits.ts';
-import { completeConnectSessionOf } from '../../vault/connect-completion.ts';
-import { createConnectSession, getConnectSession, listConnectSessionsOf } from '../../vault/connect-sessions.ts';
+import { completeConnectSessionOf } from '../../vault/connect/completion.ts';
+import { createConnectSession, getConnectSession, listConnectSessionsOf } from '../../vault/connect/sessions.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import { connectSessionItem, grantItem } from '../../vault/items.ts';
+import { connectSessionItem, grantItem } from '../../vault/json.ts';
 import { vaultContext } from '../context.ts';
 import { defineRoute, type Route } from '../route.ts';
 import {

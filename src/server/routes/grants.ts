@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { grantItem, healthItem, recoverItem } from '../../vault/items.ts';
+import { grantItem, healthItem, recoverItem } from '../../vault/json.ts';
 import type { Grant, TokensInput } from '../../vault/types.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import { defineRoute, type Route } from '../route.ts';

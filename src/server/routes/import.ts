@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { errorCodes, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { parseJson } from '../body.ts';
 import type { ServerContext } from '../context.ts';
-import { type Line, linesOf } from '../lines.ts';
+import { parseJson } from '../limits/body.ts';
+import { type Line, linesOf } from '../limits/lines.ts';
 import { defineRoute, parse, type Route } from '../route.ts';
 import { nameSchema, providerIdSchema, storeTokensSchema } from '../schemas.ts';
 import { isNew, tokensInput } from './grants.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { adoptItem, apiKeyItem } from '../../vault/items.ts';
+import { adoptItem, apiKeyItem } from '../../vault/json.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { adoptInputSchema, adoptSchema, keyInputSchema, keySchema, nameSchema, newKeySchema } from '../schemas.ts';
 

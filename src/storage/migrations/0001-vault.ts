@@ -1,8 +1,8 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
-import { type ColumnTypes, columnTypes } from '../columns.ts';
-import type { StoreKind } from '../engine.ts';
-import { createPointedKey } from '../grant-table.ts';
+import type { StoreKind } from '../engine/engine.ts';
 import type { Schema } from '../schema.ts';
+import { type ColumnTypes, columnTypes } from './columns.ts';
+import { createPointedKey } from './grant-table.ts';
 
 /** Everything beside `oauth_tokens`, which exists when this runs: made anew, or taken over from another program. */
 export async function createVaultTables(db: Kysely<Schema>, kind: StoreKind): Promise<void> {

@@ -1,0 +1,198 @@
+import type { Focus } from './swarm.ts';
+
+/** A piece of a source file, which must be there exactly once, and what is put in its place. */
+export interface Edit {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** One guard taken out of the source, as it is loaded; the files stay as they are. */
+export interface Mutation {
+  readonly name: string;
+  /** The guard, in a few words. */
+  readonly guard: string;
+  readonly edits: readonly Edit[];
+  /** Where the guard matters: other worlds would show it too, only later. */
+  readonly focus: Focus;
+  /** Nothing is lost without it alone, for this reason; `pair` takes both away. */
+  readonly covered?: { readonly because: string; readonly pair: string };
+}
+
+const late: Focus = {
+  providers: ['overlap_newest_only', 'timed_overlap', 'retire_on_use'],
+  faults: { pause: 2.5, slow_answer: 2 },
+};
+
+const saveByFence: Edit = {
+  file: '/src/storage/statements/leases.ts',
+  from: "    .where('lease_fence', '=', lease.fence)\n    .where('generation', '=', lease.generation)\n    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+  to: "    .where('generation', '=', lease.generation)\n    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+};
+
+const saveByGeneration: Edit = {
+  ...saveByFence,
+  to: "    .where('lease_fence', '=', lease.fence)\n    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+};
+
+const blindSave: Edit = {
+  ...saveByFence,
+  to: "    .where('state', '!=', 'disconnected')\n    .executeTakeFirstOrThrow();\n  return numUpdatedRows === 1n;\n}\n\nexport interface GrantVerdict",
+};
+
+const firstRefusalCounts: Edit = {
+  file: '/src/vault/refresh/verdict.ts',
+  from: "  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {",
+  to: '  if (inOverlap && refusals < overlapRefusalsMax) {',
+};
+
+const unspooled: Edit = {
+  file: '/src/vault/refresh/refresh.ts',
+  from: '    await plan.slot.keep(claim.head, plan.tenantKeys, answer);',
+  to: '',
+};
+
+/** Narrow worlds in which something once went wrong that is no guard. */
+export const worlds: readonly { readonly name: string; readonly focus: Focus }[] = [
+  { name: 'closing', focus: { providers: ['retire_on_use'], faults: { restart: 2.5, slow_answer: 5 } } },
+];
+
+/** Every guard of the protocol, each taken out alone. */
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'fence',
+    guard: 'the save asks for the fence of the lease',
+    edits: [saveByFence],
+    // A late answer is saved over the newer one that is under way: it matters where the newest alone lives.
+    focus: { providers: ['overlap_newest_only'], faults: { pause: 2.5, slow_answer: 5 } },
+  },
+  {
+    name: 'generation',
+    guard: 'the save asks for the generation that was spent',
+    edits: [saveByGeneration],
+    focus: late,
+    covered: {
+      because:
+        'the generation changes only in a save, which only the newest claim can make, or with a new authorization: both raise the fence',
+      pair: 'blind-save',
+    },
+  },
+  { name: 'blind-save', guard: 'the save asks for fence and generation', edits: [blindSave], focus: late },
+  {
+    name: 'candidates',
+    guard: 'an answer that came too late is parked as a candidate',
+    focus: { providers: ['strict'], faults: { pause: 2.5, slow_answer: 2.5 } },
+    edits: [
+      {
+        file: '/src/vault/refresh/save.ts',
+        from: '    if (!saved || row === undefined) {\n      return park(',
+        to: "    if (!saved || row === undefined) {\n      if (globalThis.process !== undefined) return 'nothing';\n      return park(",
+      },
+    ],
+  },
+  {
+    name: 'save-before-use',
+    // Nothing stands in the way that could be taken out: a use before the save is put in.
+    guard: 'nobody uses a token before it is saved (a use is put in, since no single line keeps it out)',
+    focus: { providers: ['retire_on_use'], faults: { step_crash: 2 } },
+    edits: [
+      {
+        file: '/src/vault/refresh/refresh.ts',
+        from: '    // Point of no return, second half: the answer is here and nowhere else.\n',
+        to:
+          '    const early = /"access_token":"([^"]+)"/.exec(answer.body?.reveal() ?? \'\')?.[1];\n' +
+          "    if (early !== undefined) await context.world.fetch(`${new URL(plan.definition.endpoints.token).origin}/api/organization`, { method: 'GET', headers: { authorization: `Bearer ${early}` } }).catch(() => {});\n",
+      },
+    ],
+  },
+  {
+    name: 'intent',
+    guard: 'the intent to spend a token is written before it is spent',
+    focus: { providers: ['strict'], faults: { crash: 2.5, reset_after: 2 } },
+    edits: [
+      {
+        file: '/src/vault/refresh/claim.ts',
+        from: '  await insertAttempt(tx, now, {',
+        to: '  if (globalThis.process === undefined) await insertAttempt(tx, now, {',
+      },
+    ],
+  },
+  {
+    name: 'lease-length',
+    guard: 'where a replay kills, the lease outlives the answer deadline',
+    focus: { providers: ['strict', 'strict_revokes_family'], faults: { slow_answer: 2.5, slow_request: 2.5 } },
+    edits: [
+      {
+        file: '/src/vault/refresh/lease-kind.ts',
+        from: '  const { rotation, overlapSeconds } = definition.refreshToken;\n',
+        to: "  if (globalThis.process !== undefined) return 'renewed';\n  const { rotation, overlapSeconds } = definition.refreshToken;\n",
+      },
+      {
+        file: '/src/vault/refresh/lease.ts',
+        from: "  if (kind === 'renewed') {\n    renew()",
+        to: '  if (globalThis.process === undefined) {\n    renew()',
+      },
+    ],
+  },
+  {
+    name: 'suspect',
+    guard: 'a first refusal is confirmed before it counts',
+    focus: { providers: ['none', 'retire_on_use'], faults: { lie: 1 } },
+    edits: [firstRefusalCounts],
+  },
+  {
+    name: 'suspect-strict',
+    guard: 'the same at a strict provider, where no answer was lost',
+    focus: { providers: ['strict'], faults: { lie: 1 } },
+    edits: [firstRefusalCounts],
+  },
+  {
+    name: 'spool',
+    guard: 'the raw answer is kept in a flushed file before anything else',
+    focus: { providers: ['strict', 'timed_overlap'], faults: { store_outage: 2.5, store_after: 2.5, crash: 2.5 } },
+    edits: [unspooled],
+  },
+  {
+    name: 'spool-disk',
+    guard: 'the same where a disk may fail, though it hardly ever does',
+    focus: {
+      providers: ['strict', 'timed_overlap'],
+      faults: { store_outage: 2.5, store_after: 2.5, crash: 2.5, disk: 0.000_01 },
+    },
+    edits: [unspooled],
+  },
+  {
+    name: 'reauthorization-fence',
+    guard: 'answers to an authorization that is over are not tried again',
+    focus: { providers: ['retire_on_use', 'none', 'strict'], faults: { reauthorize: 5, slow_answer: 9 } },
+    edits: [
+      {
+        file: '/src/vault/refresh/save.ts',
+        from: '  if (known || generation < row.authorized_generation) {',
+        to: '  if (known) {',
+      },
+      {
+        file: '/src/storage/statements/candidates.ts',
+        from: "    .where('state', '=', 'untested')\n    .where('generation', '>=', grant.authorizedGeneration)",
+        to: "    .where('state', '=', 'untested')",
+      },
+    ],
+  },
+  {
+    name: 'reauthorization-lease',
+    guard: 'a new authorization takes the lease away from the refresh of the old one, as the next generation',
+    focus: { providers: ['retire_on_use', 'none', 'strict'], faults: { reauthorize: 2.5, slow_answer: 2.5 } },
+    edits: [
+      {
+        file: '/src/storage/statements/grants.ts',
+        from: '      lease_fence: seen.lease_fence + 1,\n      condemned_at',
+        to: '      condemned_at',
+      },
+      {
+        file: '/src/vault/grant/store-tokens.ts',
+        from: 'const generation = (old?.generation ?? 0) + 1;',
+        to: 'const generation = old?.generation ?? 1;',
+      },
+    ],
+  },
+];

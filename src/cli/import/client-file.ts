@@ -1,0 +1,83 @@
+import { basename } from 'node:path';
+import { checkName } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import { readSmallFile } from '../files.ts';
+import { usageError } from '../terminal/errors.ts';
+import { parseEnvFile } from './env-file.ts';
+
+/** What a per-client env file holds for us. */
+export interface ClientFile {
+  readonly file: string;
+  readonly tenant: string;
+  /** As written; a missing one is left to the provider's first data centre. */
+  readonly dc: string | undefined;
+  readonly clientId: string | undefined;
+  readonly clientSecret: Secret | undefined;
+  readonly refreshToken: Secret;
+  readonly orgId: string | undefined;
+  /** Keys of the file that mean nothing here. */
+  readonly ignored: readonly string[];
+  readonly repeated: readonly string[];
+}
+
+const charsMax = {
+  ZOHO_DC: 32,
+  ZOHO_CLIENT_ID: limits.clientIdCharsMax,
+  ZOHO_CLIENT_SECRET: limits.clientSecretCharsMax,
+  ZOHO_REFRESH_TOKEN: limits.tokenCharsMax,
+  ZOHO_ORG_ID: limits.nameCharsMax,
+} as const;
+type Known = keyof typeof charsMax;
+
+/** The end of the files that a directory is searched for. */
+export const envFileEnd = '.env';
+
+/**
+ * Reads one env file.
+ *
+ * @param tenant the tenant it is for; the file's own name when left out
+ * @throws {GrantryError} `invalid_request`, `payload_too_large`
+ */
+export async function readClientFile(file: string, tenant: string | undefined): Promise<ClientFile> {
+  const forTenant = tenant ?? tenantFromName(file);
+  const { values, repeated } = parseEnvFile(await readSmallFile(file, limits.documentBytesMax), file);
+  const value = (name: Known): string | undefined => {
+    const text = values.get(name)?.trim();
+    if (text === undefined || text === '') return undefined;
+    if (!/^[\x21-\x7e]+$/.test(text) || text.length > charsMax[name]) {
+      throw usageError(
+        `${name} in ${file} is longer than ${charsMax[name]} characters, or holds spaces or other signs that do not belong there.`,
+        'Fix the value.',
+      );
+    }
+    return text;
+  };
+  const secret = (name: Known): Secret | undefined => {
+    const text = value(name);
+    return text === undefined ? undefined : new Secret(text);
+  };
+  const refreshToken = secret('ZOHO_REFRESH_TOKEN');
+  if (refreshToken === undefined) {
+    throw usageError(`${file} has no ZOHO_REFRESH_TOKEN.`, 'Add it, or connect this tenant with grantry connect.');
+  }
+  const isKnown = (key: string): boolean => Object.hasOwn(charsMax, key);
+  return {
+    file,
+    tenant: forTenant,
+    dc: value('ZOHO_DC')?.toLowerCase(),
+    clientId: value('ZOHO_CLIENT_ID'),
+    clientSecret: secret('ZOHO_CLIENT_SECRET'),
+    refreshToken,
+    orgId: value('ZOHO_ORG_ID'),
+    ignored: [...values.keys()].filter((key) => !isKnown(key)),
+    repeated: repeated.filter(isKnown),
+  };
+}
+
+function tenantFromName(file: string): string {
+  const name = basename(file);
+  if (!name.endsWith(envFileEnd))
+    throw usageError(`${file} does not end in ${envFileEnd}, so its name gives no tenant.`);
+  return checkName('tenant', name.slice(0, -envFileEnd.length));
+}

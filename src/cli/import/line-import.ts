@@ -1,0 +1,92 @@
+import { openAsBlob, statSync } from 'node:fs';
+import { errorCodes } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { RemoteVault } from '../../client/vault.ts';
+import { linesOf } from '../../server/limits/lines.ts';
+import { type ImportResult, importLines } from '../../server/routes/import.ts';
+import type { Vault } from '../../vault/types.ts';
+import { type Context, makeContextVault } from '../context.ts';
+import { usageError } from '../terminal/errors.ts';
+import { counted } from '../terminal/present.ts';
+import { withProgress } from '../terminal/progress.ts';
+
+/** How many failures are shown one by one; the rest is counted. */
+const shownMax = 20;
+
+interface LineImportOptions {
+  readonly tenant?: string;
+  readonly tenantFromName?: boolean;
+  readonly app?: string;
+  readonly account?: string;
+  readonly dryRun?: boolean;
+}
+
+/** Brings in a file of grants, a line each, in the form that a server's bulk import takes; a bad line stops no other. */
+export async function importLineFile(
+  context: Context,
+  paths: readonly string[],
+  options: LineImportOptions,
+): Promise<void> {
+  const [path, ...others] = paths;
+  if (path === undefined || others.length > 0) throw usageError('A file of lines is imported alone.');
+  const given = [options.tenant, options.tenantFromName, options.app, options.account, options.dryRun];
+  if (given.some((option) => option !== undefined)) {
+    throw usageError(
+      'A file of lines says itself which tenant, app and account each grant has: leave the options out.',
+    );
+  }
+  const { size } = statSync(path);
+  const counts = { stored: 0, replaced: 0, failed: 0 };
+  const failures: ImportResult[] = [];
+  let read = 0;
+  const watched = (await openAsBlob(path)).stream().pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform: (chunk, controller) => {
+        read += chunk.length;
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  await using vault = await makeContextVault(context);
+  await withProgress(
+    context.world,
+    () =>
+      `Importing grants: ${counts.stored + counts.replaced} kept, ${counts.failed} failed, ${percent(read, size)} read`,
+    async () => {
+      for await (const result of resultsOf(vault, watched)) {
+        if (context.output.json) context.output.printJson(result);
+        if (result.code !== undefined) {
+          counts.failed += 1;
+          if (failures.length < shownMax) failures.push(result);
+        } else if (result.status === 201) counts.stored += 1;
+        else counts.replaced += 1;
+      }
+    },
+  );
+  report(context, counts, failures);
+  if (counts.failed > 0) process.exitCode = errorCodes.invalid_request.exit;
+}
+
+function resultsOf(vault: Vault, body: ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
+  if (vault instanceof RemoteVault) return vault.importLines(body);
+  return importLines({ vault: () => vault }, linesOf(body, limits.importLineBytesMax));
+}
+
+function report(
+  { output }: Context,
+  counts: { stored: number; replaced: number; failed: number },
+  failures: readonly ImportResult[],
+): void {
+  if (!output.json) {
+    for (const { line, detail = '', action = '' } of failures) output.print(`line ${line}: ${detail} ${action}`);
+    if (counts.failed > failures.length) output.print(`… and ${counts.failed - failures.length} more`);
+  }
+  const total = counts.stored + counts.replaced + counts.failed;
+  output.note(
+    `${counted(total, 'line')}: ${counts.stored} stored, ${counts.replaced} replaced, ${counts.failed} failed.`,
+  );
+}
+
+function percent(part: number, whole: number): string {
+  return `${whole === 0 ? 100 : Math.min(100, Math.floor((part / whole) * 100))} %`;
+}

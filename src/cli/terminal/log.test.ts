@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import { systemWorld } from '../../base/world.ts';
+import { stderrLogger } from './log.ts';
+
+function logged(settings: { json: boolean }, terminal: boolean): string[] {
+  const lines: string[] = [];
+  const world = { ...systemWorld(), now: () => 0 };
+  const logger = stderrLogger(
+    world,
+    { logLevel: 'warn', ...settings },
+    { terminal, write: (line) => lines.push(line) },
+  );
+  logger.info('not shown');
+  logger.warn('a lease could not be renewed', { grant: '\u001b[31mx', code: 'storage_unavailable', tenant: undefined });
+  return lines;
+}
+
+describe('warnings', () => {
+  test('are a sentence on a terminal, without anything that steers it', () => {
+    expect(logged({ json: false }, true)).toEqual([
+      '\r\u001b[2Kgrantry: warning: a lease could not be renewed (grant \ufffd[31mx, code storage_unavailable)\n',
+    ]);
+  });
+
+  test.each([
+    ['into a pipe', { json: false }, false],
+    ['with --json', { json: true }, true],
+  ])('are JSON %s', (_, settings, terminal) => {
+    expect(logged(settings, terminal).map((line) => JSON.parse(line) as unknown)).toEqual([
+      {
+        time: '1970-01-01T00:00:00.000Z',
+        level: 'warn',
+        message: 'a lease could not be renewed',
+        grant: '\u001b[31mx',
+        code: 'storage_unavailable',
+      },
+    ]);
+  });
+});
+
+test('what looks like a secret is taken out of a line, and counted', () => {
+  const lines: string[] = [];
+  let hits = 0;
+  const target = { terminal: false, write: (line: string) => lines.push(line), onScrubbed: () => (hits += 1) };
+  const logger = stderrLogger(systemWorld(), { logLevel: 'info', json: true }, target);
+  logger.info('all is well', { code: 'fine' });
+  logger.info('an answer', { detail: '{"access_token":"s3cr3t"}' });
+  expect(lines.join('')).toContain('[scrubbed]');
+  expect(lines.join('')).not.toContain('s3cr3t');
+  expect(hits).toBe(1);
+});

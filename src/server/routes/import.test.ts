@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { databaseKinds } from '../../../test/support/bench.ts';
+import { makeServerBench, type ServerBench } from '../../../test/support/server-bench.ts';
+import { limits } from '../../base/limits.ts';
+
+interface Result {
+  readonly line: number;
+  readonly status: number;
+  readonly tenant?: string;
+  readonly code?: string;
+  readonly shared_with?: readonly string[];
+}
+
+async function importLines(server: ServerBench, lines: readonly (string | object)[]): Promise<Result[]> {
+  const body = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n');
+  const headers = { 'content-type': 'application/x-ndjson' };
+  const { status, text } = await server.call('POST', '/v1/import', { key: 'operator', headers, body });
+  expect(status).toBe(200);
+  const results = text.trim().split('\n');
+  return results.map((each): Result => JSON.parse(each)).sort((one, other) => one.line - other.line);
+}
+
+const line = (tenant: string, more: object = {}): object => ({
+  tenant,
+  provider: 'strict',
+  app: 'strict',
+  refresh_token: `token-of-${tenant}`,
+  ...more,
+});
+
+/** A body of which one line comes, and then nothing. */
+function stalled(): ReadableStream<Uint8Array> {
+  const first = new TextEncoder().encode(`${JSON.stringify(line('acme'))}\n`);
+  return new ReadableStream({ start: (controller) => controller.enqueue(first) });
+}
+
+it('a sender that stops sending is told so, and counts as under way until then', async () => {
+  await using server = await makeServerBench();
+  await server.bench.addApp(server.vault, 'strict');
+  const headers = { authorization: `Bearer ${await server.keyOf('operator')}`, 'content-type': 'application/x-ndjson' };
+  const response = await fetch(`${server.url}/v1/import`, { method: 'POST', headers, body: stalled(), duplex: 'half' });
+  const text = response.text();
+  await expect.poll(() => server.vault.grants.get({ tenant: 'acme', provider: 'strict' })).not.toBeNull();
+  await server.bench.jump(limits.importIdleMs + 1_000);
+  const results = (await text)
+    .trim()
+    .split('\n')
+    .map((each): Result => JSON.parse(each));
+  expect(results.map(({ line: number, status, code }) => [number, status, code])).toEqual([
+    [1, 201, undefined],
+    [0, 400, 'invalid_request'],
+  ]);
+});
+
+describe.each(databaseKinds)('POST /v1/import on %s', (kind) => {
+  it('stores each line, and a bad line stops no other', async () => {
+    await using server = await makeServerBench({ kind });
+    await server.bench.addApp(server.vault, 'strict');
+    const results = await importLines(server, [
+      line('acme'),
+      line('globex', { account: 'second' }),
+      'not JSON, with a secret-token in it',
+      { tenant: 'no token' },
+      line('initech', { app: 'unknown' }),
+      '',
+      line('acme', { account: 'twin', refresh_token: 'token-of-acme' }),
+      line('hooli', { surprise: true }),
+    ]);
+    expect(results.map(({ line: number, status, code }) => [number, status, code])).toEqual([
+      [1, 201, undefined],
+      [2, 201, undefined],
+      [3, 400, 'invalid_request'],
+      [4, 400, 'invalid_request'],
+      [5, 404, 'not_found'],
+      [7, 201, undefined],
+      [8, 400, 'invalid_request'],
+    ]);
+    expect(JSON.stringify(results)).not.toContain('secret-token');
+    expect(JSON.stringify(results)).not.toContain('token-of-');
+    const again = await importLines(server, [line('acme', { refresh_token: 'newer' })]);
+    expect(again).toMatchObject([{ line: 1, status: 200, tenant: 'acme' }]);
+    const { body } = await server.call('GET', '/v1/grants');
+    expect(body.items.map(({ tenant, account }) => `${tenant}/${account}`)).toEqual([
+      'acme/default',
+      'acme/twin',
+      'globex/second',
+    ]);
+  });
+
+  it('says when another grant holds the same refresh token', async () => {
+    await using server = await makeServerBench({ kind });
+    await server.bench.addApp(server.vault, 'strict');
+    await importLines(server, [line('acme')]);
+    const [result] = await importLines(server, [line('globex', { refresh_token: 'token-of-acme' })]);
+    expect(result?.shared_with).toEqual(['acme/strict/default']);
+  });
+
+  it('takes hundreds of lines and answers while they arrive', { timeout: 120_000 }, async () => {
+    await using server = await makeServerBench({ kind });
+    await server.bench.addApp(server.vault, 'strict');
+    const results = await importLines(
+      server,
+      Array.from({ length: 300 }, (_, index) => line(`tenant-${index}`)),
+    );
+    expect(results.filter(({ status }) => status === 201).length).toBe(300);
+  });
+});
+
+it('refuses a body that is no NDJSON, and a line that is too long', async () => {
+  await using server = await makeServerBench();
+  await server.bench.addApp(server.vault, 'strict');
+  expect((await server.call('POST', '/v1/import', { body: {} })).status).toBe(400);
+  const results = await importLines(server, [line('acme'), `"${'x'.repeat(70_000)}"`, line('globex')]);
+  expect(results.map(({ line: number, status }) => [number, status])).toEqual([
+    [1, 201],
+    [2, 413],
+    [3, 201],
+  ]);
+});

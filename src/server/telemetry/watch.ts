@@ -1,0 +1,117 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Context as HonoContext, MiddlewareHandler } from 'hono';
+import { routePath } from 'hono/route';
+import type { Logger } from '../../base/log.ts';
+import type { World } from '../../base/world.ts';
+import type { Metrics } from './metrics.ts';
+import type { RequestTracer } from './tracing.ts';
+
+/** What is known of a request that is being answered; its path, its query and its headers are not among it. */
+export interface RequestNote {
+  readonly method: string;
+  readonly startedAt: number;
+  /** The template of the route, such as `/v1/apps/{app}`; `none` for a path that nothing serves. */
+  route: string;
+  /** The API key's id, once it was checked. */
+  key: string | null;
+  tenant: string | null;
+}
+
+export interface WatchOptions {
+  readonly world: World;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly tracer: RequestTracer | undefined;
+}
+
+const methods = new Set(['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Where {@link noteRoute} stands. */
+export const everyPath = '/*';
+
+const notes = new WeakMap<object, RequestNote>();
+
+/** Watches requests from the moment their head was read until their answer has left: counts, metrics, log and spans. */
+export class Watch {
+  readonly #options: WatchOptions;
+  /** Requests whose head was read, and those of them whose answer did not leave whole. */
+  accepted = 0;
+  unanswered = 0;
+  readonly #open = new Set<ServerResponse>();
+  #ending = false;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a request under watch. */
+  over(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
+    const { world, tracer } = this.#options;
+    const method = request.method ?? '';
+    const note: RequestNote = {
+      method: methods.has(method) ? method : 'other',
+      startedAt: world.monotonic(),
+      route: 'none',
+      key: null,
+      tenant: null,
+    };
+    this.accepted += 1;
+    this.#open.add(response);
+    if (this.#ending) response.shouldKeepAlive = false;
+    notes.set(response, note);
+    response.on('close', () => this.#end(note, response));
+    if (tracer === undefined) answer();
+    else tracer.request(request, response, note, answer);
+  }
+
+  /** From here on every answer says that it is the last of its connection, those that are waited for already included. */
+  endConnections(): void {
+    this.#ending = true;
+    for (const response of this.#open) if (!response.headersSent) response.shouldKeepAlive = false;
+  }
+
+  #end(note: RequestNote, response: ServerResponse): void {
+    this.#open.delete(response);
+    const { world, metrics, logger } = this.#options;
+    const { method, route, tenant, key } = note;
+    const whole = response.writableFinished;
+    if (!whole) this.unanswered += 1;
+    const status = response.statusCode;
+    const ms = world.monotonic() - note.startedAt;
+    metrics.requestAnswered({ method, route, status, tenant, ms });
+    logger.debug('answered', { method, route, status, ms: Math.round(ms), key, whole });
+  }
+}
+
+/** Notes by which route a request was served. */
+export const noteRoute: MiddlewareHandler = async (request, next) => {
+  await next();
+  noteTemplate(outgoingOf(request), templateOf(routePath(request, -1)));
+};
+
+/** Notes the route of a request by the response that it gets. */
+export function noteTemplate(response: object | undefined, template: string): void {
+  const note = response === undefined ? undefined : notes.get(response);
+  if (note !== undefined) note.route = template;
+}
+
+/** Notes who called, and for whom. */
+export function noteCaller(response: object | undefined, caller: { key: string; tenant: string | undefined }): void {
+  const note = response === undefined ? undefined : notes.get(response);
+  if (note === undefined) return;
+  note.key = caller.key;
+  note.tenant = caller.tenant ?? null;
+}
+
+/** The response that a described route answers with. */
+export function outgoingOf(request: HonoContext): object | undefined {
+  const bindings: unknown = request.env;
+  if (typeof bindings !== 'object' || bindings === null) return undefined;
+  const outgoing: unknown = Reflect.get(bindings, 'outgoing');
+  return typeof outgoing === 'object' && outgoing !== null ? outgoing : undefined;
+}
+
+/** `/v1/apps/:app` as the documentation writes it. What only this middleware matched was served by nobody. */
+function templateOf(pattern: string): string {
+  return pattern === everyPath ? 'none' : pattern.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, '{$1}');
+}

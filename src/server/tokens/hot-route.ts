@@ -1,0 +1,88 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { assertMayFor, type Principal } from '../access.ts';
+import type { ServerContext } from '../context.ts';
+import { onceEach } from '../limits/body.ts';
+import { parse } from '../route.ts';
+import { tokenQuery } from '../schemas.ts';
+import { noteCaller } from '../telemetry/watch.ts';
+import { heldBody, tokenBody } from './token-answer.ts';
+
+/** As it stands in the API's description. */
+export const hotTemplate = '/v1/tenants/{tenant}/grants/{provider}/token';
+
+const hotPath = /^\/v1\/tenants\/([A-Za-z0-9._@:-]+)\/grants\/([a-z0-9_-]+)\/token(?:\?(.*))?$/;
+
+/** A request for a token that needs no further look at its URL; anything less plain takes the described route. */
+export interface HotRequest {
+  readonly tenant: string;
+  readonly provider: string;
+  readonly search: string | undefined;
+}
+
+export function matchHot(request: IncomingMessage): HotRequest | null {
+  if (request.method !== 'GET') return null;
+  const found = hotPath.exec(request.url ?? '');
+  if (found === null) return null;
+  const [, tenant = '', provider = '', search] = found;
+  return { tenant, provider, search };
+}
+
+/**
+ * `GET …/token` on plain Node: the one route that every API call of every program waits for.
+ *
+ * It is the described route's twin: the same check of the key, the same hand-out, the same bytes. When key and token are in
+ * memory it answers at once, and returns nothing to wait for.
+ *
+ * @throws {GrantryError} at once or later
+ */
+export function answerHot(
+  context: ServerContext,
+  hot: HotRequest,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> | undefined {
+  const known = context.access.authenticate(authorizationOf(request));
+  if (!(known instanceof Promise)) return answerKnown(context, hot, known, response);
+  return known.then((principal) => answerKnown(context, hot, principal, response));
+}
+
+function answerKnown(
+  context: ServerContext,
+  hot: HotRequest,
+  principal: Principal,
+  response: ServerResponse,
+): Promise<void> | undefined {
+  const { tenant, provider, search } = hot;
+  noteCaller(response, { key: principal.id, tenant });
+  assertMayFor(principal, 'read_token', hot);
+  if (context.traffic.isPressed) context.traffic.assertFair(tenant);
+  if (search !== undefined) return answerAsked(context, hot, search, response);
+  const body = heldBody(context, hot);
+  if (body !== undefined) return send(response, body);
+  return tokenBody(context, { tenant, provider }, undefined).then((later) => send(response, later));
+}
+
+async function answerAsked(
+  context: ServerContext,
+  { tenant, provider }: HotRequest,
+  search: string,
+  response: ServerResponse,
+): Promise<void> {
+  const query = parse(tokenQuery, { ...onceEach(new URLSearchParams(search), 'query parameter') }, 'query');
+  send(response, await tokenBody(context, { tenant, provider, account: query.account }, query.min_validity));
+}
+
+function send(response: ServerResponse, body: string): undefined {
+  const length = String(Buffer.byteLength(body));
+  response.writeHead(200, ['content-type', 'application/json', 'cache-control', 'no-store', 'content-length', length]);
+  response.end(body);
+}
+
+/** The first such header, as Node takes it; without the object of all headers, which nothing else here asks for. */
+function authorizationOf({ rawHeaders }: IncomingMessage): string | undefined {
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 13 && name.toLowerCase() === 'authorization') return rawHeaders[at + 1];
+  }
+  return undefined;
+}

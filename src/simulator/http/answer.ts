@@ -1,0 +1,45 @@
+import type { NewEvent } from '../state/history.ts';
+
+/** What a handler has to say about the request for the history; the rest is known already. */
+export type AnswerEvent = Omit<NewEvent, 'at' | 'profile' | 'dc' | 'status' | 'fault'>;
+
+/** A server's answer before any fault touches it. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly event: AnswerEvent;
+}
+
+export function json(status: number, value: unknown, event: AnswerEvent): Answer {
+  return {
+    status,
+    headers: { 'content-type': 'application/json;charset=UTF-8', 'cache-control': 'no-store' },
+    body: JSON.stringify(value),
+    event,
+  };
+}
+
+export function html(status: number, markup: string, event: AnswerEvent): Answer {
+  return {
+    status,
+    headers: {
+      'content-type': 'text/html;charset=UTF-8',
+      'cache-control': 'no-store',
+      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    },
+    body: markup,
+    event,
+  };
+}
+
+export function redirect(location: string, event: AnswerEvent): Answer {
+  return { status: 302, headers: { location, 'cache-control': 'no-store' }, body: '', event };
+}
+
+/** Adds parameters to a URI that may have some already (RFC 6749 section 3.1.2 keeps them). */
+export function withQuery(uri: string, parameters: Iterable<readonly [string, string]>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of parameters) query.append(name, value);
+  return `${uri}${uri.includes('?') ? '&' : '?'}${query.toString()}`;
+}

@@ -1,0 +1,57 @@
+import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { useAccess } from '../state/families.ts';
+import type { Core } from '../state/state.ts';
+import { fingerprintOf } from '../state/tokens.ts';
+import type { OAuthProfile } from './profiles.ts';
+
+/**
+ * The API behind a usual server: checks the access token and answers with who is calling.
+ *
+ * The first use of a token counts, which is what retires its predecessor where tokens are retired on use.
+ */
+export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {
+  const value = /^\S+\s+(\S+)$/.exec(incoming.headers.get('authorization') ?? '')?.[1] ?? '';
+  const event: AnswerEvent = {
+    kind: 'api',
+    outcome: 'token_refused',
+    token: value === '' ? undefined : fingerprintOf(value),
+    detail: `${incoming.method} ${incoming.url.pathname}`,
+  };
+  const token = core.book.findAccess(value);
+  const known = token !== undefined && token.family.profile === profile.id ? token : undefined;
+  const death =
+    known === undefined ? 'unknown access token' : useAccess(known, core.book.mintOf(known.family), core.clock.now());
+  if (known === undefined || death !== null) {
+    const answer = json(
+      401,
+      { error: 'invalid_token', error_description: death },
+      { ...event, error: 'invalid_token', family: known?.family.id },
+    );
+    return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer error="invalid_token"' } };
+  }
+  const { family } = known;
+  const user = core.registry.user(family.user);
+  const named = atPointer(profile.health?.name ?? '/name', user?.orgName ?? '');
+  const body = Array.isArray(named)
+    ? named
+    : {
+        ...named,
+        user: family.user,
+        organization: user?.orgId,
+        scopes: known.scopes,
+        method: incoming.method,
+        path: incoming.url.pathname,
+      };
+  return json(200, body, { ...event, outcome: 'ok', family: family.id, clientId: family.clientId, user: family.user });
+}
+
+/** A document in which a value stands where a JSON Pointer (RFC 6901) says. */
+function atPointer(pointer: string, value: unknown): object {
+  const steps = pointer
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const built = steps.reduceRight<unknown>((inner, step) => (/^\d+$/.test(step) ? [inner] : { [step]: inner }), value);
+  return typeof built === 'object' && built !== null ? built : { data: built };
+}

@@ -1,0 +1,93 @@
+import { type Answer, redirect, withQuery } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { consentPage, errorPage } from '../state/consent.ts';
+import { isRedirectUriOf, type KnownUser } from '../state/registry.ts';
+import { type Core, consentOf, keepCode } from '../state/state.ts';
+import { plainValue } from '../state/tokens.ts';
+import type { OAuthProfile } from './profiles.ts';
+
+/** Codes of these servers live this long. */
+const codeSeconds = 60;
+
+/** `GET` and `POST` of the authorization endpoint (RFC 6749 section 4.1): `POST` is the consent page's form. */
+export function authorize(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {
+  const parameters = incoming.parameters;
+  const clientId = parameters.get('client_id');
+  const client = core.registry.client(clientId ?? '');
+  if (client === undefined)
+    return errorPage(400, 'Unknown client', 'No application with this client_id is registered.', clientId);
+  const redirectUri = parameters.get('redirect_uri') ?? '';
+  if (!isRedirectUriOf(client, redirectUri)) {
+    return errorPage(
+      400,
+      'Redirect URI mismatch',
+      'The redirect_uri is not registered for this application.',
+      clientId,
+    );
+  }
+  const back = (error: string, text: string): Answer =>
+    redirect(withQuery(redirectUri, [['error', error], ['error_description', text], ...stateOf(incoming)]), {
+      kind: 'authorize',
+      outcome: error === 'access_denied' ? 'declined' : 'invalid',
+      clientId: client.clientId,
+      error,
+    });
+  if (parameters.get('response_type') !== 'code')
+    return back('unsupported_response_type', 'response_type must be code');
+  const method = parameters.get('code_challenge_method') ?? 'plain';
+  const challenge = parameters.get('code_challenge');
+  if (challenge === null && client.requirePkce === true) return back('invalid_request', 'code_challenge is required');
+  if (challenge !== null && method !== 'S256' && method !== 'plain')
+    return back('invalid_request', 'unknown code_challenge_method');
+  const scopes = (parameters.get('scope') ?? '').split(profile.scopeSeparator).filter((scope) => scope !== '');
+  const user = core.registry.atBrowser(parameters.get('login_hint'), null);
+  if (user === undefined) return errorPage(400, 'Nobody is here', 'No user is registered.', clientId);
+
+  const decision = incoming.method === 'POST' ? incoming.form.get('decision') : core.autoApprove ? 'accept' : null;
+  if (decision === 'decline') return back('access_denied', 'The user declined');
+  if (decision !== 'accept') return consentPage(core, incoming, profile.paths.authorization, user, scopes);
+  return accepted(core, incoming, profile, { clientId: client.clientId, user, scopes, redirectUri, challenge, method });
+}
+
+function accepted(
+  core: Core,
+  incoming: Incoming,
+  profile: OAuthProfile,
+  request: {
+    clientId: string;
+    user: KnownUser;
+    scopes: string[];
+    redirectUri: string;
+    challenge: string | null;
+    method: string;
+  },
+): Answer {
+  const { clientId, user, scopes, redirectUri } = request;
+  const consent = consentOf(core, profile.id, clientId, user.id);
+  for (const scope of scopes) consent.scopes.add(scope);
+  const value = plainValue(core.dice, 'ac');
+  keepCode(core, {
+    value,
+    profile: profile.id,
+    dc: null,
+    clientId,
+    user: user.id,
+    scopes,
+    redirectUri,
+    challenge: request.challenge === null ? null : { value: request.challenge, method: request.method },
+    withRefreshToken: true,
+    expiresAt: core.clock.now() + codeSeconds * 1000,
+    overLimit: false,
+    used: false,
+  });
+  const extras = Object.entries(profile.callbackExtras).map(
+    ([name, text]) => [name, text.replace('{orgId}', user.orgId)] as const,
+  );
+  const location = withQuery(redirectUri, [['code', value], ...stateOf(incoming), ...extras]);
+  return redirect(location, { kind: 'authorize', outcome: 'code', clientId, user: user.id });
+}
+
+function stateOf(incoming: Incoming): [string, string][] {
+  const state = incoming.parameters.get('state');
+  return state === null ? [] : [['state', state]];
+}

@@ -1,0 +1,55 @@
+import { type Answer, html } from '../http/answer.ts';
+import { card, escape } from '../http/markup.ts';
+import type { Incoming } from '../http/request.ts';
+import type { KnownUser } from './registry.ts';
+import type { Core } from './state.ts';
+
+/** The page on which a person accepts or declines. Its form repeats the request and adds the decision. */
+export function consentPage(
+  core: Core,
+  incoming: Incoming,
+  action: string,
+  user: KnownUser,
+  scopes: readonly string[],
+): Answer {
+  const clientId = incoming.query.get('client_id') ?? '';
+  const hidden = [...incoming.query]
+    .filter(([name]) => name !== 'login_hint')
+    .map(([name, value]) => `<input type="hidden" name="${escape(name)}" value="${escape(value)}">`)
+    .join('');
+  const options = core.registry
+    .users()
+    .map(
+      (each) =>
+        `<option value="${escape(each.id)}"${each.id === user.id ? ' selected' : ''}>${escape(`${each.name}, ${each.orgName}`)}</option>`,
+    )
+    .join('');
+  const where = incoming.site.dc === null ? '' : `<p class="note">Data centre: ${escape(incoming.site.dc)}</p>`;
+  const body = `<p><code>${escape(clientId)}</code> would like to:</p>
+<ul>${scopes.map((scope) => `<li><code>${escape(scope)}</code></li>`).join('')}</ul>${where}
+<form method="post" action="${escape(action)}">${hidden}
+<label for="user">You are</label>
+<select id="user" name="login_hint">${options}</select>
+<div class="buttons"><button class="main" name="decision" value="accept">Accept</button><button name="decision" value="decline">Decline</button></div>
+</form>`;
+  const event = {
+    kind: 'authorize' as const,
+    outcome: 'shown' as const,
+    clientId,
+    user: user.id,
+    detail: 'consent page',
+  };
+  const answer = html(200, card('An application asks for access', body), event);
+  // The form ends in a redirect to the application, which the usual policy would not allow.
+  return { ...answer, headers: { ...answer.headers, 'referrer-policy': 'no-referrer' } };
+}
+
+/** A page instead of a redirect: something is wrong with the request itself, so nothing may be sent to its URI. */
+export function errorPage(status: number, title: string, text: string, clientId: string | null): Answer {
+  return html(status, card(title, `<p>${escape(text)}</p>`), {
+    kind: 'authorize',
+    outcome: 'invalid',
+    clientId: clientId ?? undefined,
+    error: title,
+  });
+}

@@ -1,0 +1,229 @@
+import type { RotationClass } from '../../providers/definition.ts';
+
+/** What happens to a refresh token once it was spent. */
+export interface RotationRule {
+  readonly kind: RotationClass;
+  /** `timed_overlap`: how long the spent token still works. */
+  readonly overlapSeconds: number;
+  /**
+   * What a permitted replay gives: the same pair again, one more successor beside the first, or a successor that
+   * replaces every earlier one.
+   */
+  readonly replay: 'same' | 'new' | 'newest_only';
+  /** What a replay that is not permitted does. */
+  readonly reuse: 'error' | 'revokes_family';
+  /** The access token of the spent pair stops working too. */
+  readonly oldAccessTokenDies: boolean;
+}
+
+export const noRotation: RotationRule = {
+  kind: 'none',
+  overlapSeconds: 0,
+  replay: 'new',
+  reuse: 'error',
+  oldAccessTokenDies: false,
+};
+
+/** All tokens that go back to one consent. */
+export interface Family {
+  readonly id: string;
+  readonly profile: string;
+  readonly dc: string | null;
+  readonly clientId: string;
+  readonly user: string;
+  readonly createdAt: number;
+  scopes: readonly string[];
+  lastUsedAt: number;
+  revoked: string | null;
+  /** Refresh tokens, oldest first. */
+  refreshTokens: RefreshToken[];
+  /** Access tokens that had life when last looked at, oldest first. */
+  accessTokens: AccessToken[];
+}
+
+export interface RefreshToken {
+  readonly value: string;
+  readonly family: Family;
+  readonly parent: RefreshToken | null;
+  readonly issuedAt: number;
+  spentAt: number | null;
+  /** Why it does not work any more; `null` while it may. */
+  dead: string | null;
+  successors: TokenPair[];
+}
+
+export interface AccessToken {
+  readonly value: string;
+  readonly family: Family;
+  /** The refresh token that came with it (or that made it, where tokens do not rotate). */
+  readonly refreshToken: RefreshToken | null;
+  readonly scopes: readonly string[];
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  dead: string | null;
+}
+
+export interface TokenPair {
+  readonly accessToken: AccessToken;
+  readonly refreshToken: RefreshToken | null;
+}
+
+export type Spend =
+  | { readonly kind: 'pair'; readonly pair: TokenPair; readonly rotated: boolean; readonly replay: boolean }
+  | { readonly kind: 'refused'; readonly reason: string; readonly replay: boolean };
+
+/** How values are made and how long they live: each server's own. */
+export interface Mint {
+  accessValue(): string;
+  refreshValue(): string;
+  readonly accessTokenSeconds: number;
+  readonly rule: RotationRule;
+  readonly idleSeconds: number | null;
+  readonly absoluteSeconds: number | null;
+  /** Living access tokens per refresh token; the oldest dies. */
+  readonly activeAccessTokensMax: number | null;
+}
+
+/** Old spent tokens of one family that are remembered, so that a replay is told from a value nobody ever made. */
+const spentKeptPerFamily = 2_000;
+
+const replacedByNewer = 'a newer successor replaced it';
+
+/** Spends a refresh token by the server's rule. The family's and the token's fate is decided here and nowhere else. */
+export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): Spend {
+  const replay = token.spentAt !== null;
+  const death = deathOf(token, mint, now);
+  if (death !== null) {
+    // RFC 9700 section 4.14.2: a token that was made invalid and is presented all the same ends everything.
+    const reuse = replay || token.dead === replacedByNewer;
+    if (reuse && mint.rule.kind !== 'none' && mint.rule.reuse === 'revokes_family') {
+      revokeFamily(token.family, 'refresh token was used again');
+    }
+    return { kind: 'refused', reason: death, replay };
+  }
+  const { family } = token;
+  family.lastUsedAt = now;
+  if (mint.rule.kind === 'none') {
+    return {
+      kind: 'pair',
+      pair: { accessToken: newAccess(token, mint, now, scopes), refreshToken: null },
+      rotated: false,
+      replay: false,
+    };
+  }
+  if (!replay) retireParent(token, mint.rule);
+  const last = token.successors.at(-1);
+  if (replay && mint.rule.replay === 'same' && last) return { kind: 'pair', pair: last, rotated: true, replay };
+  if (replay && mint.rule.replay === 'newest_only')
+    for (const pair of token.successors) killTree(pair, replacedByNewer);
+  if (mint.rule.oldAccessTokenDies) killAccessOf(token, 'its pair was refreshed');
+  token.spentAt ??= now;
+  if (mint.rule.kind === 'strict') token.dead = 'it was used before';
+  const successor = newRefresh(family, token, mint, now);
+  const pair: TokenPair = { accessToken: newAccess(successor, mint, now, scopes), refreshToken: successor };
+  token.successors.push(pair);
+  return { kind: 'pair', pair, rotated: true, replay };
+}
+
+/** Why a refresh with this token would be refused now; `null` if it would be granted. */
+export function deathOf(token: RefreshToken, mint: Mint, now: number): string | null {
+  const { family } = token;
+  if (family.revoked !== null) return family.revoked;
+  if (token.dead !== null) return token.dead;
+  const { rule } = mint;
+  if (rule.kind === 'timed_overlap' && token.spentAt !== null && now >= token.spentAt + rule.overlapSeconds * 1000) {
+    return 'its overlap is over';
+  }
+  if (mint.idleSeconds !== null && now - family.lastUsedAt > mint.idleSeconds * 1000)
+    return 'it was not used for too long';
+  if (mint.absoluteSeconds !== null && now - family.createdAt > mint.absoluteSeconds * 1000)
+    return 'it reached its last day';
+  return null;
+}
+
+/** Why an API call with this token would be refused now; `null` if it is good. Marks the first use of its pair. */
+export function useAccess(token: AccessToken, mint: Mint, now: number): string | null {
+  if (token.family.revoked !== null) return token.family.revoked;
+  if (token.dead !== null) return token.dead;
+  if (now >= token.expiresAt) return 'it expired';
+  if (token.refreshToken !== null) retireParent(token.refreshToken, mint.rule);
+  return null;
+}
+
+export function revokeFamily(family: Family, reason: string): void {
+  family.revoked ??= reason;
+  for (const token of family.accessTokens) token.dead ??= reason;
+}
+
+/** Makes the next refresh token of a family; `parent` is the one it replaces, `null` for the first. */
+export function newRefresh(family: Family, parent: RefreshToken | null, mint: Mint, now: number): RefreshToken {
+  const token: RefreshToken = {
+    value: mint.refreshValue(),
+    family,
+    parent,
+    issuedAt: now,
+    spentAt: null,
+    dead: null,
+    successors: [],
+  };
+  family.refreshTokens.push(token);
+  return token;
+}
+
+/** Makes an access token that belongs to a refresh token, killing the oldest where the server allows only so many. */
+export function newAccess(of: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): AccessToken {
+  const token: AccessToken = {
+    value: mint.accessValue(),
+    family: of.family,
+    refreshToken: of,
+    scopes: scopes ?? of.family.scopes,
+    issuedAt: now,
+    expiresAt: now + mint.accessTokenSeconds * 1000,
+    dead: null,
+  };
+  of.family.accessTokens.push(token);
+  const cap = mint.activeAccessTokensMax;
+  if (cap !== null && of.family.accessTokens.length > cap) {
+    const alive = of.family.accessTokens.filter((each) => each.dead === null && each.expiresAt > now);
+    for (const oldest of alive.slice(0, Math.max(0, alive.length - cap)))
+      oldest.dead = 'too many access tokens were alive';
+  }
+  return token;
+}
+
+/** Takes out what no answer depends on any more. @returns the values that may be forgotten */
+export function prune(family: Family, now: number): { access: string[]; refresh: string[] } {
+  const access: string[] = [];
+  // Tokens of one family expire in the order in which they were made, but for changes of settings in between.
+  if ((family.accessTokens[0]?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) {
+    family.accessTokens = family.accessTokens.filter((token) => {
+      if (token.expiresAt > now) return true;
+      access.push(token.value);
+      return false;
+    });
+  }
+  if (family.refreshTokens.length < spentKeptPerFamily * 2) return { access, refresh: [] };
+  const removed = family.refreshTokens.splice(0, spentKeptPerFamily);
+  for (const token of removed) token.successors = [];
+  return { access, refresh: removed.map((token) => token.value) };
+}
+
+/** The successor was used: where the rule says so, the token it came from has done its duty. */
+function retireParent(token: RefreshToken, rule: RotationRule): void {
+  if (rule.kind === 'retire_on_use' && token.parent !== null) token.parent.dead ??= 'its successor was used';
+}
+
+function killAccessOf(token: RefreshToken, reason: string): void {
+  for (const access of token.family.accessTokens) if (access.refreshToken === token) access.dead ??= reason;
+}
+
+/** Kills a pair and everything that came from it. */
+function killTree(pair: TokenPair, reason: string): void {
+  const open = [pair];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    next.accessToken.dead ??= reason;
+    if (next.refreshToken === null) continue;
+    next.refreshToken.dead ??= reason;
+    open.push(...next.refreshToken.successors);
+  }
+}

@@ -1,0 +1,132 @@
+import type { Faults } from '../faults/faults.ts';
+import type { ZohoSettingsBook } from '../zoho/settings.ts';
+import type { SimulatorClock } from './clock.ts';
+import type { Family, Mint } from './families.ts';
+import { noRotation } from './families.ts';
+import type { History } from './history.ts';
+import { Book } from './ledger.ts';
+import { Windows } from './rate-windows.ts';
+import type { Registry } from './registry.ts';
+import type { Sites } from './sites.ts';
+import { type Dice, plainValue, zohoValue } from './tokens.ts';
+
+/** An authorization code, made and not yet exchanged or forgotten. */
+export interface Code {
+  readonly value: string;
+  readonly profile: string;
+  readonly dc: string | null;
+  readonly clientId: string;
+  readonly user: string;
+  readonly scopes: readonly string[];
+  /** `null` for self clients. */
+  readonly redirectUri: string | null;
+  readonly challenge: { readonly value: string; readonly method: string } | null;
+  readonly withRefreshToken: boolean;
+  readonly expiresAt: number;
+  /** More codes were made than allowed: the exchange says so. */
+  readonly overLimit: boolean;
+  used: boolean;
+}
+
+/** A device that waits for its user. */
+export interface DeviceRequest {
+  readonly deviceCode: string;
+  readonly userCode: string;
+  readonly clientId: string;
+  readonly dc: string;
+  readonly scopes: readonly string[];
+  readonly offline: boolean;
+  readonly expiresAt: number;
+  lastPoll: number | null;
+  decision: { readonly user: string; readonly accepted: boolean } | null;
+}
+
+/** Permission to add scopes to a refresh token. */
+export interface Enhancement {
+  readonly token: string;
+  readonly refreshToken: string;
+  readonly clientId: string;
+  readonly expiresAt: number;
+}
+
+/** The whole state of a simulator. Handlers take it, change it and answer in one synchronous step. */
+export interface Core {
+  readonly clock: SimulatorClock;
+  readonly dice: Dice;
+  readonly sites: Sites;
+  readonly registry: Registry;
+  readonly book: Book;
+  readonly history: History;
+  readonly faults: Faults;
+  readonly zoho: ZohoSettingsBook;
+  readonly windows: Windows;
+  readonly codes: Map<string, Code>;
+  readonly devices: Map<string, DeviceRequest>;
+  readonly enhancements: Map<string, Enhancement>;
+  /** Scopes once consented to, by user and client; `offline` once a refresh token was given. */
+  readonly consents: Map<string, { scopes: Set<string>; offline: boolean }>;
+  /** Records of the product APIs, by organisation and module. */
+  readonly records: Map<string, Record<string, unknown>[]>;
+  autoApprove: boolean;
+}
+
+type Parts = Pick<Core, 'clock' | 'dice' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho' | 'autoApprove'>;
+
+export function newCore(parts: Parts): Core {
+  return {
+    ...parts,
+    book: new Book((family) => mintOf(parts, family)),
+    windows: new Windows(),
+    codes: new Map(),
+    devices: new Map(),
+    enhancements: new Map(),
+    consents: new Map(),
+    records: new Map(),
+  };
+}
+
+/** The consent that a user once gave a client; an empty one if there is none. */
+export function consentOf(
+  core: Core,
+  profile: string,
+  clientId: string,
+  user: string,
+): { scopes: Set<string>; offline: boolean } {
+  const key = JSON.stringify([profile, clientId, user]);
+  const found = core.consents.get(key) ?? { scopes: new Set<string>(), offline: false };
+  core.consents.set(key, found);
+  return found;
+}
+
+/** Keeps a new code and forgets those that have long expired. */
+export function keepCode(core: Core, code: Code): void {
+  core.codes.set(code.value, code);
+  if (core.codes.size < 1_000) return;
+  const now = core.clock.now();
+  for (const old of core.codes.values()) if (old.expiresAt + 600_000 < now) core.codes.delete(old.value);
+}
+
+function mintOf(parts: Parts, family: Family): Mint {
+  const profile = parts.sites.find(family.profile, family.dc)?.oauth;
+  if (profile) {
+    return {
+      accessValue: () => plainValue(parts.dice, 'at'),
+      refreshValue: () => plainValue(parts.dice, 'rt'),
+      accessTokenSeconds: profile.accessTokenSeconds,
+      rule: profile.rotation,
+      idleSeconds: profile.idleSeconds,
+      absoluteSeconds: profile.absoluteSeconds,
+      activeAccessTokensMax: null,
+    };
+  }
+  const settings = parts.zoho.for(family.dc, family.clientId);
+  return {
+    accessValue: () => zohoValue(parts.dice),
+    refreshValue: () => zohoValue(parts.dice),
+    accessTokenSeconds: settings.accessTokenSeconds,
+    rule: noRotation,
+    idleSeconds: null,
+    absoluteSeconds: null,
+    activeAccessTokensMax: settings.activeAccessTokens,
+  };
+}

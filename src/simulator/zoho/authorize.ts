@@ -1,0 +1,190 @@
+import { type Answer, redirect, withQuery } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { consentPage, errorPage } from '../state/consent.ts';
+import { isEnabledIn, isRedirectUriOf, type KnownUser, type SimulatorClient } from '../state/registry.ts';
+import { accountsOf, apiOf } from '../state/sites.ts';
+import { type Code, type Core, consentOf, keepCode } from '../state/state.ts';
+import { zohoValue } from '../state/tokens.ts';
+import { callbackUrl } from './callback.ts';
+import { isKnownScope, splitScopes } from './scopes.ts';
+import type { ZohoSettings } from './settings.ts';
+
+export const consentPath = '/oauth/v2/auth/consent';
+
+interface Request {
+  readonly client: SimulatorClient;
+  readonly redirectUri: string;
+  readonly scopes: readonly string[];
+  readonly settings: ZohoSettings;
+  readonly user: KnownUser;
+}
+
+/** `GET {accounts}/oauth/v2/auth`, and the `POST` of the consent page's form. */
+export function zohoAuthorize(core: Core, incoming: Incoming): Answer {
+  const request = check(core, incoming);
+  if ('status' in request) return request;
+  const { client, user, settings } = request;
+  if (user.dc !== incoming.site.dc) return moved(core, incoming, client, user);
+  const { parameters } = incoming;
+  const offline = parameters.get('access_type') === 'offline';
+  const prompted = parameters.get('prompt')?.toLowerCase() === 'consent';
+  const consent = consentOf(core, 'zoho', client.clientId, user.id);
+  const remembered =
+    request.scopes.every((scope) => consent.scopes.has(scope.toLowerCase())) && (consent.offline || !offline);
+  const decision =
+    incoming.method === 'POST'
+      ? incoming.form.get('decision')
+      : core.autoApprove || (remembered && !prompted)
+        ? 'accept'
+        : null;
+  if (decision === 'decline') {
+    const state = parameters.get('state');
+    const location = withQuery(request.redirectUri, [
+      ['error', 'access_denied'],
+      ...(state === null ? [] : [['state', state] as const]),
+    ]);
+    return redirect(location, {
+      kind: 'authorize',
+      outcome: 'declined',
+      clientId: client.clientId,
+      user: user.id,
+      error: 'access_denied',
+    });
+  }
+  if (decision !== 'accept') return consentPage(core, incoming, consentPath, user, request.scopes);
+  const withRefreshToken = offline && (prompted || !consent.offline || !remembered || settings.refreshTokenOnRepeat);
+  for (const scope of request.scopes) consent.scopes.add(scope.toLowerCase());
+  if (withRefreshToken) consent.offline = true;
+  return parameters.get('response_type') === 'token'
+    ? implicit(core, incoming, request)
+    : withCode(core, incoming, request, withRefreshToken);
+}
+
+/**
+ * Makes a code as the consent page would.
+ *
+ * @returns the code, marked when it was one too many
+ */
+export function makeCode(
+  core: Core,
+  parts: Pick<Code, 'dc' | 'clientId' | 'user' | 'scopes' | 'redirectUri' | 'challenge' | 'withRefreshToken'>,
+  lifeSeconds: number,
+): Code {
+  const now = core.clock.now();
+  const { codes } = core.zoho.for(parts.dc, parts.clientId);
+  const key = `codes ${parts.clientId}`;
+  const overLimit = codes !== 'off' && !core.windows.allows(key, codes, now);
+  if (codes !== 'off') core.windows.count(key, codes, now);
+  const code: Code = {
+    ...parts,
+    value: zohoValue(core.dice),
+    profile: 'zoho',
+    expiresAt: now + lifeSeconds * 1000,
+    overLimit,
+    used: false,
+  };
+  keepCode(core, code);
+  return code;
+}
+
+/** Everything that Zoho answers with a page of its own instead of a redirect. */
+function check(core: Core, incoming: Incoming): Request | Answer {
+  const { parameters, site } = incoming;
+  const clientId = parameters.get('client_id');
+  const settings = core.zoho.for(site.dc, clientId);
+  const wrong = (title: string, text: string): Answer => errorPage(settings.errorPageStatus, title, text, clientId);
+  const responseType = parameters.get('response_type');
+  if (responseType === null || clientId === null)
+    return wrong('Invalid response type', 'The response_type or the client_id is missing.');
+  const client = core.registry.client(clientId);
+  if (client === undefined || (responseType !== 'code' && responseType !== 'token')) {
+    return wrong('Invalid Client', 'The client ID passed does not exist, or the response_type is not one it may use.');
+  }
+  const scopes = splitScopes(parameters.get('scope') ?? '', settings.spaceSeparatedScopes);
+  if (scopes.length === 0 || !scopes.every(isKnownScope))
+    return wrong('Invalid OAuth scope', 'The scope is missing or does not exist.');
+  const redirectUri = parameters.get('redirect_uri') ?? '';
+  if (!isRedirectUriOf(client, redirectUri))
+    return wrong('Invalid Redirect Uri', 'The redirect URI passed does not match the one configured.');
+  if (client.requirePkce === true && !parameters.has('code_challenge'))
+    return wrong('Invalid Request', 'The code_challenge is missing.');
+  const user = core.registry.atBrowser(parameters.get('login_hint'), site.dc);
+  if (user === undefined) return wrong('Nobody is here', 'No user is registered.');
+  return { client, redirectUri, scopes, settings, user };
+}
+
+/** Sends the browser to the data centre of its user, if the client may be used there. */
+function moved(core: Core, incoming: Incoming, client: SimulatorClient, user: KnownUser): Answer {
+  const { site } = incoming;
+  const home = core.sites.find('zoho', user.dc);
+  // China is operated apart: its users are unknown elsewhere, and others are unknown there.
+  const separate = user.dc === 'cn' || site.dc === 'cn';
+  if (home === undefined || separate || !isEnabledIn(client, user.dc)) {
+    return errorPage(
+      400,
+      'Invalid Client',
+      `This application is not available to users of data centre ${user.dc}.`,
+      client.clientId,
+    );
+  }
+  const query = new URLSearchParams(incoming.parameters);
+  query.delete('decision');
+  query.set('login_hint', user.id);
+  return redirect(`${accountsOf(home)}/oauth/v2/auth?${query.toString()}`, {
+    kind: 'authorize',
+    outcome: 'shown',
+    clientId: client.clientId,
+    user: user.id,
+    detail: `moved to data centre ${user.dc}`,
+  });
+}
+
+function withCode(core: Core, incoming: Incoming, request: Request, withRefreshToken: boolean): Answer {
+  const { client, user, settings, scopes, redirectUri } = request;
+  const { parameters, site } = incoming;
+  const challenge = parameters.get('code_challenge');
+  const method = parameters.get('code_challenge_method') ?? 'plain';
+  const parts = { dc: site.dc, clientId: client.clientId, user: user.id, scopes, redirectUri, withRefreshToken };
+  const code = makeCode(
+    core,
+    { ...parts, challenge: challenge === null ? null : { value: challenge, method } },
+    settings.codeSeconds,
+  );
+  if (code.overLimit && settings.codes !== 'off' && settings.codes.answer === 'roadblock') {
+    core.codes.delete(code.value);
+    return errorPage(
+      200,
+      'Access Denied',
+      'You have reached the maximum request limit for your account. Please try again later.',
+      client.clientId,
+    );
+  }
+  const location = callbackUrl(settings, site, redirectUri, code.value, parameters.get('state'));
+  return redirect(location, { kind: 'authorize', outcome: 'code', clientId: client.clientId, user: user.id });
+}
+
+/** Browser clients get an access token in the fragment. */
+function implicit(core: Core, incoming: Incoming, request: Request): Answer {
+  const { client, user, scopes, redirectUri } = request;
+  const now = core.clock.now();
+  const family = core.book.open(
+    { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user: user.id, scopes },
+    now,
+  );
+  const token = core.book.loneAccess(family, now);
+  const fragment = new URLSearchParams({
+    access_token: token.value,
+    expires_in: String(Math.round((token.expiresAt - now) / 1000)),
+    location: incoming.site.dc ?? '',
+    api_domain: apiOf(incoming.site),
+  });
+  const state = incoming.parameters.get('state');
+  if (state !== null) fragment.set('state', state);
+  return redirect(`${redirectUri}#${fragment.toString()}`, {
+    kind: 'authorize',
+    outcome: 'issued',
+    clientId: client.clientId,
+    user: user.id,
+    family: family.id,
+  });
+}

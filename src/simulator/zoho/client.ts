@@ -1,0 +1,30 @@
+import type { Answer, AnswerEvent } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { isEnabledIn, type SimulatorClient, secretOf } from '../state/registry.ts';
+import type { Core } from '../state/state.ts';
+import { zohoError } from './answers.ts';
+import type { ZohoSettings } from './settings.ts';
+
+/** The client of a token or revocation request, or the answer that refuses it. */
+export function zohoClient(
+  core: Core,
+  incoming: Incoming,
+  settings: ZohoSettings,
+  event: AnswerEvent,
+): SimulatorClient | Answer {
+  const refused = { ...event, outcome: 'client_refused' as const };
+  const dc = incoming.site.dc ?? '';
+  const client = core.registry.client(incoming.clientId ?? '');
+  if (client === undefined || !isEnabledIn(client, dc)) return zohoError(settings, 'invalid_client', refused);
+  const secret = secretOf(client, dc);
+  const presented = secretIn(incoming, settings);
+  if (secret === null || presented === secret) return client;
+  const belongsElsewhere = Object.values(client.secrets ?? {}).includes(presented ?? '');
+  return zohoError(settings, belongsElsewhere ? settings.otherSecret : 'invalid_client_secret', refused);
+}
+
+/** The client's secret, from the places where this server looks. */
+function secretIn(incoming: Incoming, settings: ZohoSettings): string | null {
+  if (settings.secretsInQuery === 'refused' && !incoming.basic) return incoming.form.get('client_secret');
+  return incoming.clientSecret;
+}

@@ -1,0 +1,112 @@
+import { type Answer, type AnswerEvent, json, redirect, withQuery } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { consentPage, errorPage } from '../state/consent.ts';
+import { deathOf } from '../state/families.ts';
+import { isRedirectUriOf } from '../state/registry.ts';
+import type { Core } from '../state/state.ts';
+import { fingerprintOf, zohoValue } from '../state/tokens.ts';
+import { zohoError } from './answers.ts';
+import { zohoClient } from './client.ts';
+import { isKnownScope, splitScopes } from './scopes.ts';
+
+export const enhancePagePath = '/oauth/v2/token/addextrascope';
+const enhanceSeconds = 600;
+
+/** `POST {accounts}/oauth/v2/token/scopeenhance`: the first step of adding scopes to a refresh token that lives on. */
+export function enhanceToken(core: Core, incoming: Incoming): Answer {
+  const { parameters, site } = incoming;
+  const settings = core.zoho.for(site.dc, incoming.clientId);
+  const value = parameters.get('refresh_token') ?? '';
+  const event: AnswerEvent = {
+    kind: 'token',
+    outcome: 'invalid',
+    grantType: 'update_scopes_token',
+    clientId: incoming.clientId ?? undefined,
+    token: fingerprintOf(value),
+  };
+  const client = zohoClient(core, incoming, settings, event);
+  if ('status' in client) return client;
+  if (settings.scopeEnhancement === 'refused' || parameters.get('grant_type') !== 'update_scopes_token')
+    return zohoError(settings, 'invalid_request', event);
+  const found = core.book.findRefresh(value);
+  const now = core.clock.now();
+  const good =
+    found !== undefined &&
+    found.family.clientId === client.clientId &&
+    found.family.dc === site.dc &&
+    deathOf(found, core.book.mintOf(found.family), now) === null;
+  if (!good) return zohoError(settings, 'invalid_code', { ...event, outcome: 'refused' });
+  const token = zohoValue(core.dice);
+  for (const old of core.enhancements.values()) if (old.expiresAt <= now) core.enhancements.delete(old.token);
+  core.enhancements.set(token, {
+    token,
+    refreshToken: value,
+    clientId: client.clientId,
+    expiresAt: now + enhanceSeconds * 1000,
+  });
+  return json(
+    200,
+    { enhance_token: token, expires_in: enhanceSeconds },
+    { ...event, outcome: 'ok', family: found.family.id },
+  );
+}
+
+/** `GET {accounts}/oauth/v2/token/addextrascope`, and the `POST` of its consent page: the existing refresh token gains the scopes. */
+export function addExtraScope(core: Core, incoming: Incoming): Answer {
+  const { parameters, site } = incoming;
+  const clientId = parameters.get('client_id');
+  const settings = core.zoho.for(site.dc, clientId);
+  const client = core.registry.client(clientId ?? '');
+  const redirectUri = parameters.get('redirect_uri') ?? '';
+  if (client === undefined || parameters.get('response_type') !== 'update_scopes')
+    return errorPage(settings.errorPageStatus, 'Invalid Client', 'The client ID passed does not exist.', clientId);
+  if (!isRedirectUriOf(client, redirectUri))
+    return errorPage(
+      settings.errorPageStatus,
+      'Invalid Redirect Uri',
+      'The redirect URI passed does not match the one configured.',
+      clientId,
+    );
+  const scopes = splitScopes(parameters.get('scope') ?? '', settings.spaceSeparatedScopes);
+  if (scopes.length === 0 || !scopes.every(isKnownScope))
+    return errorPage(
+      settings.errorPageStatus,
+      'Invalid OAuth scope',
+      'The scope is missing or does not exist.',
+      clientId,
+    );
+  const enhancement = core.enhancements.get(parameters.get('enhance_token') ?? '');
+  const family =
+    enhancement === undefined || enhancement.expiresAt <= core.clock.now()
+      ? undefined
+      : core.book.findRefresh(enhancement.refreshToken)?.family;
+  const user = core.registry.user(family?.user ?? '');
+  if (
+    enhancement === undefined ||
+    family === undefined ||
+    user === undefined ||
+    enhancement.clientId !== client.clientId
+  ) {
+    return errorPage(settings.errorPageStatus, 'Invalid Request', 'The enhance_token is not valid.', clientId);
+  }
+  const decision = incoming.method === 'POST' ? incoming.form.get('decision') : core.autoApprove ? 'accept' : null;
+  if (decision === null) return consentPage(core, incoming, enhancePagePath, user, scopes);
+  const accepted = decision === 'accept';
+  if (accepted) {
+    core.enhancements.delete(enhancement.token);
+    family.scopes = [...new Set([...family.scopes, ...scopes])];
+  }
+  const state = parameters.get('state');
+  const back: [string, string][] = [
+    accepted ? ['status', 'success'] : ['error', 'access_denied'],
+    ...(state === null ? [] : [['state', state] satisfies [string, string]]),
+  ];
+  return redirect(withQuery(redirectUri, back), {
+    kind: 'authorize',
+    outcome: accepted ? 'ok' : 'declined',
+    clientId: client.clientId,
+    user: user.id,
+    family: family.id,
+    detail: 'scopes added',
+  });
+}

@@ -1,0 +1,181 @@
+import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { type AccessToken, useAccess } from '../state/families.ts';
+import type { Outcome } from '../state/history.ts';
+import type { KnownUser } from '../state/registry.ts';
+import type { Core } from '../state/state.ts';
+import { fingerprintOf } from '../state/tokens.ts';
+import type { ApiProblem } from './envelopes.ts';
+import { type Operation, type Product, products } from './operations.ts';
+import { covers } from './scopes.ts';
+import type { ZohoSettings } from './settings.ts';
+
+/** Records of one module and organisation that are kept; older ones go. */
+const recordsMax = 200;
+
+const outcomes: Readonly<Record<ApiProblem, Outcome>> = {
+  no_token: 'token_refused',
+  bad_token: 'token_refused',
+  scope: 'forbidden',
+  organization: 'forbidden',
+  too_many: 'throttled',
+  not_found: 'invalid',
+};
+
+/** The product APIs of a data centre: token, scope and organisation are checked in this order, each in the product's own words. */
+export function zohoProducts(core: Core, incoming: Incoming): Answer {
+  const { url, site, headers } = incoming;
+  const path = url.pathname;
+  const product = products.find((each) => isAtHost(each, url.hostname) && each.prefix.test(path));
+  const value = /^(?:Zoho-oauthtoken|Bearer)\s+(\S+)$/i.exec(headers.get('authorization') ?? '')?.[1] ?? null;
+  const event: AnswerEvent = {
+    kind: 'api',
+    outcome: 'ok',
+    token: value === null ? undefined : fingerprintOf(value),
+    detail: `${incoming.method} ${path}`,
+  };
+  if (path === '/oauth/user/info') return userInfo(core, incoming, value, event);
+  if (product === undefined)
+    return json(404, { error: 'not_found' }, { ...event, outcome: 'invalid', error: 'not_found' });
+  if (value === null) return problem(product, 'no_token', event, core.zoho.for(site.dc, null));
+  const token = living(core, incoming, value);
+  if (typeof token === 'string') {
+    const known = core.book.findAccess(value)?.family;
+    return problem(
+      product,
+      'bad_token',
+      { ...event, family: known?.id, clientId: known?.clientId, user: known?.user, error: token },
+      core.zoho.for(site.dc, null),
+    );
+  }
+  const { family } = token;
+  const told = { ...event, family: family.id, clientId: family.clientId, user: family.user };
+  const settings = core.zoho.for(site.dc, family.clientId);
+  const user = core.registry.user(family.user);
+  const operation = product.operations.find(
+    (each) => (each.method ?? 'GET') === incoming.method && each.path.test(path),
+  );
+  if (operation === undefined || user === undefined) return problem(product, 'not_found', told, settings);
+  const module = operation.path.exec(path)?.[1] ?? '';
+  if (!covers(token.scopes, operation.scope.replace('{module}', module)))
+    return problem(product, 'scope', told, settings);
+  if (!isInOrganization(product, operation, incoming, user)) return problem(product, 'organization', told, settings);
+  if (isOverLimit(core, product, user, settings)) return problem(product, 'too_many', told, settings);
+  if (operation.records === true) return records(core, incoming, product, module, user, told);
+  return json(200, operation.answer?.(user) ?? {}, told);
+}
+
+/** The token if it is good here, or why it is not. A token of another data centre is no better than an expired one. */
+function living(core: Core, incoming: Incoming, value: string): AccessToken | string {
+  const token = core.book.findAccess(value);
+  if (token === undefined || token.family.profile !== 'zoho') return 'unknown token';
+  if (token.family.dc !== incoming.site.dc) return `a token of data centre ${token.family.dc}`;
+  if (core.registry.isDeactivated(token.family.user)) return 'the user is deactivated';
+  return useAccess(token, core.book.mintOf(token.family), core.clock.now()) ?? token;
+}
+
+/** On the real hosts a product is known by its host; on a port of this machine by its path alone. */
+function isAtHost(product: Product, hostname: string): boolean {
+  if (!/zoho/i.test(hostname)) return true;
+  const label = hostname.split('.')[0] ?? '';
+  const gateway = ['www', 'sandbox', 'developer', 'content'].includes(label);
+  return product.host === label || (gateway && (product.host === 'www' || product.name === 'Creator'));
+}
+
+function problem(product: Product, kind: ApiProblem, event: AnswerEvent, settings: ZohoSettings): Answer {
+  const { status, body } = product.envelope(kind);
+  const told: AnswerEvent = { ...event, outcome: outcomes[kind], error: event.error ?? kind };
+  if (kind === 'too_many' && settings.apiThrottleBody !== 'product') {
+    return settings.apiThrottleBody === 'html'
+      ? html(429, 'Too many requests', told)
+      : { status: 429, headers: {}, body: '', event: told };
+  }
+  if (kind === 'bad_token' && product.name === 'CRM' && typeof body === 'object' && body !== null) {
+    return json(settings.crmInvalidTokenStatus, { ...body, code: settings.crmInvalidToken }, told);
+  }
+  return typeof body === 'string' ? html(status, body, told) : json(status, body, told);
+}
+
+function isInOrganization(product: Product, operation: Operation, incoming: Incoming, user: KnownUser): boolean {
+  const place = product.organization;
+  if (place === undefined || operation.withoutOrganization === true) return true;
+  const given = place.in === 'header' ? incoming.headers.get(place.name) : incoming.query.get(place.name);
+  return given === null ? !place.required : given === user.orgId;
+}
+
+function isOverLimit(core: Core, product: Product, user: KnownUser, settings: ZohoSettings): boolean {
+  if (settings.apiCallsPerMinute === 'off') return false;
+  const rule = { requests: settings.apiCallsPerMinute, windowSeconds: 60 };
+  const key = `api ${product.name} ${user.orgId}`;
+  const now = core.clock.now();
+  if (!core.windows.allows(key, rule, now)) return true;
+  core.windows.count(key, rule, now);
+  return false;
+}
+
+function records(
+  core: Core,
+  incoming: Incoming,
+  product: Product,
+  module: string,
+  user: KnownUser,
+  event: AnswerEvent,
+): Answer {
+  const key = `${product.name} ${user.orgId} ${module.toLowerCase()}`;
+  const kept = core.records.get(key) ?? [];
+  if (incoming.method === 'GET') return json(200, listOf(product, module, kept), event);
+  const added = recordsIn(incoming.bodyText).map((record, index) => ({
+    id: String(1_000_000 + kept.length + index),
+    ...record,
+  }));
+  if (added.length === 0)
+    return json(
+      400,
+      { code: 'INVALID_DATA', details: {}, message: 'body', status: 'error' },
+      { ...event, outcome: 'invalid' },
+    );
+  core.records.set(key, [...kept, ...added].slice(-recordsMax));
+  const first = added[0];
+  if (product.name === 'Desk') return json(200, first, event);
+  if (product.organization !== undefined) return json(201, { code: 0, message: 'success', contact: first }, event);
+  const data = added.map(({ id }) => ({
+    code: 'SUCCESS',
+    details: { id },
+    message: 'record added',
+    status: 'success',
+  }));
+  return json(201, { data }, event);
+}
+
+function listOf(product: Product, module: string, kept: readonly Record<string, unknown>[]): unknown {
+  if (product.name === 'Desk') return { data: kept };
+  if (product.organization !== undefined) return { code: 0, message: 'success', [module]: kept };
+  return { data: kept, info: { count: kept.length, more_records: false, page: 1, per_page: 200 } };
+}
+
+/** The records of a body: CRM's `{"data": [ … ]}`, or one record by itself. */
+function recordsIn(text: string): Record<string, unknown>[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null) return [];
+    const list: unknown[] = 'data' in value && Array.isArray(value.data) ? value.data : [value];
+    return list.flatMap((each) => (typeof each === 'object' && each !== null ? [{ ...each }] : []));
+  } catch {
+    return [];
+  }
+}
+
+/** `GET {accounts}/oauth/user/info`: who the token speaks for. */
+function userInfo(core: Core, incoming: Incoming, value: string | null, event: AnswerEvent): Answer {
+  const token = value === null ? 'no token' : living(core, incoming, value);
+  if (typeof token === 'string')
+    return json(401, { error: 'INVALID_OAUTHTOKEN' }, { ...event, outcome: 'token_refused', error: token });
+  if (!covers(token.scopes, 'AaaServer.profile.READ'))
+    return json(401, { error: 'INVALID_OAUTHSCOPE' }, { ...event, outcome: 'forbidden', error: 'scope' });
+  const user = core.registry.user(token.family.user);
+  return json(
+    200,
+    { ZUID: user?.orgId, Email: user?.id, Display_Name: user?.name },
+    { ...event, family: token.family.id, user: token.family.user },
+  );
+}

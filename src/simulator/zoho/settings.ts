@@ -1,0 +1,176 @@
+import type { WindowRule } from '../state/rate-windows.ts';
+
+/** How Zoho's token throttle behaves. */
+export interface ThrottleSettings extends WindowRule {
+  readonly status: 200 | 400 | 401;
+  /** Its three known wordings. */
+  readonly wording: 'full' | 'without_status' | 'old';
+  /** The code exchange's own access token counts as well. */
+  readonly countsExchange: boolean;
+  /** Refused requests count. */
+  readonly countsFailed: boolean;
+  /** Requests that met the throttle count. */
+  readonly countsThrottled: boolean;
+}
+
+/**
+ * Every switch of the simulated Zoho. Zoho's documentation contradicts itself and itself contradicts what is seen: where
+ * that is so, the default is the likelier behaviour and the others can be switched on, per data centre or per client.
+ */
+export interface ZohoSettings {
+  readonly accessTokenSeconds: number;
+  readonly codeSeconds: number;
+  readonly selfClientCodeSeconds: number;
+  /** Status of body errors such as `{"error":"invalid_code"}`. */
+  readonly errorStatus: number;
+  readonly errorDescription: boolean;
+  /** Errors as a page instead of JSON. */
+  readonly errorBody: 'json' | 'html';
+  readonly expiresIn: 'seconds' | 'legacy_milliseconds' | 'text' | 'missing';
+  readonly apiDomain: 'normal' | 'missing' | 'trailing_slash' | 'accounts_style' | { readonly value: string };
+  readonly scopeInAnswer: boolean;
+  /** A refresh answers with the same refresh token again. */
+  readonly echoRefreshToken: boolean;
+  /** A repeated offline consent without `prompt=consent` gives a refresh token too. */
+  readonly refreshTokenOnRepeat: boolean;
+  readonly spaceSeparatedScopes: 'accepted' | 'refused';
+  readonly pkce: 'checked' | 'ignored';
+  readonly wrongVerifier: 'invalid_request' | 'invalid_code';
+  readonly errorPageStatus: number;
+  readonly secretsInQuery: 'accepted' | 'refused';
+  readonly jsonBody: 'accepted' | 'refused';
+  /** What a secret that belongs to another data centre gets. */
+  readonly otherSecret: 'invalid_client_secret' | 'invalid_client';
+  readonly callback: CallbackSettings;
+  readonly serverInfo: { readonly extra: Readonly<Record<string, string>>; readonly missing: readonly string[] };
+  readonly throttle: ThrottleSettings | 'off';
+  /** Living access tokens per refresh token; the next kills the oldest. */
+  readonly activeAccessTokens: number;
+  readonly refreshTokens: RefreshTokenCap | 'off';
+  /** What the refresh token of a deactivated user gets; nobody has published it. */
+  readonly deactivatedUser: string;
+  readonly refreshTokenCreation: WindowRule | 'off';
+  readonly codes: (WindowRule & { readonly answer: 'access_denied' | 'roadblock' }) | 'off';
+  readonly oldRevoke: 'there' | 'gone';
+  readonly revokeErrorStatus: number;
+  readonly revokeAtOtherDataCenter: 'accepted' | 'refused';
+  readonly clientCredentials: 'granted' | 'invalid_soid' | 'invalid_org' | 'unsupported_grant_type';
+  readonly deviceTimes: 'seconds' | 'milliseconds';
+  readonly devicePollSeconds: number;
+  readonly scopeEnhancement: 'granted' | 'refused';
+  /** CRM's word for a token that one refresh cures. */
+  readonly crmInvalidToken: 'INVALID_TOKEN' | 'AUTHENTICATION_FAILURE';
+  readonly crmInvalidTokenStatus: number;
+  /** API calls per minute and organisation; the next gets the product's 429. */
+  readonly apiCallsPerMinute: number | 'off';
+  readonly apiThrottleBody: 'product' | 'none' | 'html';
+}
+
+/** How many refresh tokens may live, and what the next one does. */
+export interface RefreshTokenCap {
+  readonly max: number;
+  readonly overflow: 'evict' | 'refuse';
+  /** Counted per user and client when left out. */
+  readonly per?: 'user' | 'user_and_client' | undefined;
+}
+
+/** What the callback to the redirect URI looks like. */
+export interface CallbackSettings {
+  readonly accountsServer: 'encoded' | 'plain' | 'missing' | { readonly value: string };
+  readonly location: 'normal' | 'missing' | { readonly value: string };
+  readonly state: 'echoed' | 'missing' | { readonly value: string };
+  readonly duplicate: readonly string[];
+  readonly trailingAmpersand: boolean;
+}
+
+export const defaultThrottle: ThrottleSettings = {
+  requests: 10,
+  windowSeconds: 600,
+  window: 'fixed',
+  prolong: false,
+  status: 400,
+  wording: 'full',
+  countsExchange: true,
+  countsFailed: false,
+  countsThrottled: false,
+};
+
+export const zohoDefaults: ZohoSettings = {
+  accessTokenSeconds: 3600,
+  codeSeconds: 120,
+  selfClientCodeSeconds: 180,
+  errorStatus: 200,
+  errorDescription: false,
+  errorBody: 'json',
+  expiresIn: 'seconds',
+  apiDomain: 'normal',
+  scopeInAnswer: false,
+  echoRefreshToken: false,
+  refreshTokenOnRepeat: false,
+  spaceSeparatedScopes: 'refused',
+  pkce: 'checked',
+  wrongVerifier: 'invalid_request',
+  errorPageStatus: 400,
+  secretsInQuery: 'accepted',
+  jsonBody: 'refused',
+  otherSecret: 'invalid_client_secret',
+  callback: { accountsServer: 'encoded', location: 'normal', state: 'echoed', duplicate: [], trailingAmpersand: false },
+  serverInfo: { extra: {}, missing: [] },
+  throttle: defaultThrottle,
+  activeAccessTokens: 15,
+  refreshTokens: { max: 20, overflow: 'evict' },
+  deactivatedUser: 'invalid_code',
+  refreshTokenCreation: { requests: 10, windowSeconds: 600 },
+  codes: { requests: 10, windowSeconds: 600, answer: 'access_denied' },
+  oldRevoke: 'there',
+  revokeErrorStatus: 400,
+  revokeAtOtherDataCenter: 'refused',
+  clientCredentials: 'granted',
+  deviceTimes: 'seconds',
+  devicePollSeconds: 30,
+  scopeEnhancement: 'granted',
+  crmInvalidToken: 'INVALID_TOKEN',
+  crmInvalidTokenStatus: 401,
+  apiCallsPerMinute: 'off',
+  apiThrottleBody: 'product',
+};
+
+/** Some of the switches. */
+export type ZohoChange = { readonly [Name in keyof ZohoSettings]?: ZohoSettings[Name] | undefined };
+
+/** Which clients or data centres a change of settings is for; all when empty. */
+export interface SettingsScope {
+  readonly dc?: string | undefined;
+  readonly clientId?: string | undefined;
+}
+
+/** The settings in force, by data centre and client: the latest change that fits wins. */
+export class ZohoSettingsBook {
+  readonly #base: ZohoSettings;
+  #changes: { scope: SettingsScope; change: Partial<ZohoSettings> }[] = [];
+
+  constructor(base: ZohoChange) {
+    this.#base = { ...zohoDefaults, ...given(base) };
+  }
+
+  change(change: ZohoChange, scope: SettingsScope = {}): void {
+    this.#changes.push({ scope, change: given(change) });
+  }
+
+  for(dc: string | null, clientId: string | null): ZohoSettings {
+    if (this.#changes.length === 0) return this.#base;
+    const fitting = this.#changes.filter(
+      ({ scope }) =>
+        (scope.dc === undefined || scope.dc === dc) && (scope.clientId === undefined || scope.clientId === clientId),
+    );
+    return Object.assign({}, this.#base, ...fitting.map(({ change }) => change));
+  }
+
+  clear(): void {
+    this.#changes = [];
+  }
+}
+
+function given(change: ZohoChange): Partial<ZohoSettings> {
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
+}

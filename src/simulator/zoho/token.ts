@@ -1,0 +1,247 @@
+import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
+import type { Incoming } from '../http/request.ts';
+import { deathOf, type RefreshToken, spend } from '../state/families.ts';
+import type { SimulatorClient } from '../state/registry.ts';
+import type { Code, Core } from '../state/state.ts';
+import { fingerprintOf, s256 } from '../state/tokens.ts';
+import { throttled, zohoError, zohoTokens } from './answers.ts';
+import { zohoClient } from './client.ts';
+import { isKnownScope, splitScopes } from './scopes.ts';
+import type { ZohoSettings } from './settings.ts';
+
+/** `POST {accounts}/oauth/v2/token`, in any of the three request styles. */
+export function zohoToken(core: Core, original: Incoming): Answer {
+  const settings = core.zoho.for(original.site.dc, original.clientId);
+  const incoming = withJsonBody(original, settings);
+  const { parameters } = incoming;
+  const presented = parameters.get('refresh_token');
+  const event: AnswerEvent = {
+    kind: 'token',
+    outcome: 'invalid',
+    grantType: parameters.get('grant_type') ?? undefined,
+    clientId: incoming.clientId ?? undefined,
+    token: presented === null ? undefined : fingerprintOf(presented),
+  };
+  if (incoming.method !== 'POST') return json(400, { error: 'invalid_request' }, { ...event, error: 'wrong method' });
+  const grantType = parameters.get('grant_type');
+  if (grantType === null) return json(400, { error: 'invalid_request' }, { ...event, error: 'grant_type is missing' });
+  const client = zohoClient(core, incoming, settings, event);
+  if ('status' in client) {
+    countFailure(core, settings, presented);
+    return client;
+  }
+  if (grantType === 'authorization_code') return exchange(core, incoming, settings, client, event);
+  if (grantType === 'refresh_token') return refresh(core, incoming, settings, client, event);
+  if (grantType === 'client_credentials') return clientCredentials(core, incoming, settings, client, event);
+  return zohoError(settings, 'invalid_client', { ...event, outcome: 'invalid' });
+}
+
+function refresh(
+  core: Core,
+  incoming: Incoming,
+  settings: ZohoSettings,
+  client: SimulatorClient,
+  event: AnswerEvent,
+): Answer {
+  const now = core.clock.now();
+  const found = core.book.findRefresh(incoming.parameters.get('refresh_token') ?? '');
+  const told: AnswerEvent = { ...event, family: found?.family.id, user: found?.family.user };
+  const refused = refusalOf(core, incoming, client, found);
+  if (found === undefined || refused !== null) {
+    countFailure(core, settings, incoming.parameters.get('refresh_token'));
+    return zohoError(settings, refused?.error ?? 'invalid_code', {
+      ...told,
+      outcome: 'refused',
+      detail: refused?.detail,
+    });
+  }
+  if (core.registry.isDeactivated(found.family.user)) {
+    return zohoError(settings, settings.deactivatedUser, {
+      ...told,
+      outcome: 'refused',
+      detail: 'the user is deactivated',
+    });
+  }
+  const { throttle } = settings;
+  if (throttle !== 'off') {
+    const key = `tokens ${found.value}`;
+    const allowed = core.windows.allows(key, throttle, now);
+    if (allowed || throttle.countsThrottled || throttle.prolong === true) core.windows.count(key, throttle, now);
+    if (!allowed) return throttled(throttle, told);
+  }
+  const spent = spend(found, core.book.mintOf(found.family), now);
+  if (spent.kind === 'refused')
+    return zohoError(settings, 'invalid_code', { ...told, outcome: 'refused', detail: spent.reason });
+  core.book.remember(spent.pair);
+  return zohoTokens(
+    core,
+    settings,
+    incoming.site,
+    spent.pair.accessToken,
+    settings.echoRefreshToken ? found : null,
+    told,
+  );
+}
+
+function refusalOf(
+  core: Core,
+  incoming: Incoming,
+  client: SimulatorClient,
+  token: RefreshToken | undefined,
+): { error: string; detail: string } | null {
+  if (token === undefined || token.family.profile !== 'zoho')
+    return { error: 'invalid_code', detail: 'unknown refresh token' };
+  if (token.family.clientId !== client.clientId)
+    return { error: 'invalid_code', detail: "another client's refresh token" };
+  if (token.family.dc !== incoming.site.dc)
+    return { error: 'invalid_client', detail: `the grant lives in data centre ${token.family.dc}` };
+  const death = deathOf(token, core.book.mintOf(token.family), core.clock.now());
+  return death === null ? null : { error: 'invalid_code', detail: death };
+}
+
+function exchange(
+  core: Core,
+  incoming: Incoming,
+  settings: ZohoSettings,
+  client: SimulatorClient,
+  event: AnswerEvent,
+): Answer {
+  const now = core.clock.now();
+  const code = core.codes.get(incoming.parameters.get('code') ?? '');
+  const refused = codeRefusalOf(core, incoming, settings, client, code);
+  if (code === undefined || refused !== null) {
+    return zohoError(settings, refused?.error ?? 'invalid_code', {
+      ...event,
+      user: code?.user,
+      outcome: refused?.outcome ?? 'refused',
+      detail: refused?.detail,
+    });
+  }
+  const parts = {
+    profile: 'zoho',
+    dc: incoming.site.dc,
+    clientId: client.clientId,
+    user: code.user,
+    scopes: code.scopes,
+  };
+  const told: AnswerEvent = { ...event, user: code.user };
+  const full = code.withRefreshToken ? noRoom(core, settings, parts, told, now) : null;
+  if (full !== null) return full;
+  code.used = true;
+  const pair = core.book.firstTokens(core.book.open(parts, now), now, code.withRefreshToken);
+  if (pair.refreshToken !== null && settings.throttle !== 'off' && settings.throttle.countsExchange) {
+    core.windows.count(`tokens ${pair.refreshToken.value}`, settings.throttle, now);
+  }
+  return zohoTokens(core, settings, incoming.site, pair.accessToken, pair.refreshToken, told);
+}
+
+/** Makes room for one more refresh token of this user and client, or says why there is none. */
+function noRoom(
+  core: Core,
+  settings: ZohoSettings,
+  parts: { profile: string; clientId: string; user: string },
+  event: AnswerEvent,
+  now: number,
+): Answer | null {
+  const { refreshTokens, refreshTokenCreation: creation } = settings;
+  const owner = refreshTokens !== 'off' && refreshTokens.per === 'user' ? { ...parts, clientId: undefined } : parts;
+  if (
+    refreshTokens !== 'off' &&
+    refreshTokens.overflow === 'refuse' &&
+    core.book.livingOf(owner, now).length >= refreshTokens.max
+  ) {
+    return json(
+      400,
+      { error: 'Access Denied' },
+      { ...event, outcome: 'throttled', error: 'Access Denied', detail: 'no room for another refresh token' },
+    );
+  }
+  if (creation !== 'off') {
+    const key = `creation ${parts.clientId} ${parts.user}`;
+    if (!core.windows.allows(key, creation, now)) {
+      if (settings.throttle !== 'off') return throttled(settings.throttle, event);
+      return json(400, { error: 'Access Denied' }, { ...event, outcome: 'throttled', error: 'Access Denied' });
+    }
+    core.windows.count(key, creation, now);
+  }
+  if (refreshTokens !== 'off') core.book.makeRoom(owner, refreshTokens.max, now);
+  return null;
+}
+
+function codeRefusalOf(
+  core: Core,
+  incoming: Incoming,
+  settings: ZohoSettings,
+  client: SimulatorClient,
+  code: Code | undefined,
+): { error: string; outcome: 'refused' | 'throttled'; detail: string } | null {
+  const refused = (error: string, detail: string) => ({ error, outcome: 'refused' as const, detail });
+  if (code === undefined || code.profile !== 'zoho') return refused('invalid_code', 'unknown code');
+  if (code.dc !== incoming.site.dc) return refused('invalid_client', `the code was made in data centre ${code.dc}`);
+  if (code.clientId !== client.clientId) return refused('invalid_code', "another client's code");
+  if (code.used) return refused('invalid_code', 'the code was used before');
+  if (code.expiresAt <= core.clock.now()) return refused('invalid_code', 'the code expired');
+  if (code.overLimit) return { error: 'access_denied', outcome: 'throttled', detail: 'too many codes' };
+  if (code.redirectUri !== null && incoming.parameters.get('redirect_uri') !== code.redirectUri) {
+    return refused('invalid_redirect_uri', 'another redirect_uri');
+  }
+  if (code.challenge === null || settings.pkce === 'ignored') return null;
+  const verifier = incoming.parameters.get('code_verifier');
+  if (verifier === null) return refused('invalid_request', 'code_verifier is missing');
+  const fits = (code.challenge.method === 'plain' ? verifier : s256(verifier)) === code.challenge.value;
+  return fits ? null : refused(settings.wrongVerifier, 'code_verifier does not fit');
+}
+
+function clientCredentials(
+  core: Core,
+  incoming: Incoming,
+  settings: ZohoSettings,
+  client: SimulatorClient,
+  event: AnswerEvent,
+): Answer {
+  const { parameters, site } = incoming;
+  if (settings.clientCredentials !== 'granted') return zohoError(settings, settings.clientCredentials, event);
+  const text = parameters.get('scope') ?? '';
+  const scopes = splitScopes(text, 'refused');
+  if (scopes.length === 0 || !scopes.every(isKnownScope)) return zohoError(settings, 'invalid_scope', event);
+  const soid = parameters.get('soid');
+  if (soid === null) return zohoError(settings, 'missing_org_info', event);
+  const orgId = /^[A-Za-z]+\.(\d+)$/.exec(soid)?.[1];
+  const user = core.registry.users().find((each) => each.orgId === orgId && each.dc === site.dc);
+  if (orgId === undefined) return zohoError(settings, 'invalid_soid', event);
+  if (user === undefined) return zohoError(settings, 'invalid_org', event);
+  const now = core.clock.now();
+  const family = core.book.open(
+    { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes },
+    now,
+  );
+  return zohoTokens(core, { ...settings, scopeInAnswer: true }, site, core.book.loneAccess(family, now), null, event);
+}
+
+/** A refused request counts towards the throttle only where the settings say so. */
+function countFailure(core: Core, settings: ZohoSettings, refreshToken: string | null): void {
+  if (refreshToken === null || settings.throttle === 'off' || !settings.throttle.countsFailed) return;
+  core.windows.count(`tokens ${refreshToken}`, settings.throttle, core.clock.now());
+}
+
+/** JSON bodies are not documented; a switch takes them all the same. */
+function withJsonBody(incoming: Incoming, settings: ZohoSettings): Incoming {
+  const isJson = /^application\/json\b/i.test(incoming.headers.get('content-type') ?? '');
+  if (!isJson || settings.jsonBody === 'refused') return incoming;
+  try {
+    const value: unknown = JSON.parse(incoming.bodyText);
+    if (typeof value !== 'object' || value === null) return incoming;
+    const form = new URLSearchParams();
+    for (const [name, field] of Object.entries(value)) if (typeof field === 'string') form.set(name, field);
+    const parameters = new URLSearchParams([...incoming.parameters, ...form]);
+    return {
+      ...incoming,
+      form,
+      parameters,
+      clientId: incoming.clientId ?? parameters.get('client_id'),
+      clientSecret: incoming.clientSecret ?? parameters.get('client_secret'),
+    };
+  } catch {
+    return incoming;
+  }
+}

@@ -1,0 +1,136 @@
+import { GrantryError } from '../../base/errors.ts';
+
+/** SQLite's primary result codes that are about the file or the machine, not about the statement. */
+const sqliteTroubles: Record<number, string> = {
+  3: 'the file may not be opened (permission)',
+  5: 'another process holds it for too long (busy)',
+  6: 'another process holds it for too long (locked)',
+  7: 'there is no memory left',
+  8: 'the file or its directory is read-only',
+  10: 'reading or writing the disk failed',
+  11: 'the file is damaged',
+  13: 'the disk is full',
+  14: 'the file or its directory cannot be opened',
+  15: 'another process holds it for too long (locking protocol)',
+  22: 'the file is too large for this machine',
+};
+const sqliteNotADatabase = 26;
+const sqliteUniqueCodes = [2067, 1555, 2579];
+
+/** PostgreSQL's error classes that say "not now" or "not with this server", whatever the statement was. */
+const postgresTroubles: ReadonlyArray<readonly [prefix: string, meaning: string]> = [
+  ['08', 'the connection failed'],
+  ['28', 'it refused the login'],
+  ['3D000', 'there is no such database'],
+  ['3F000', 'there is no such schema'],
+  ['53', 'it is out of resources or connections'],
+  ['55000', 'it takes no connections to this database now'],
+  ['57', 'it is shutting down, starting or took too long'],
+  ['58', 'it reports a failure of its system'],
+  ['XX', 'it reports a failure of its own'],
+  ['40', 'it could not order concurrent transactions'],
+  ['55P03', 'a lock was not to be had in time'],
+  ['25006', 'it takes no writes (a standby?)'],
+  ['25P03', 'the transaction was idle for too long'],
+  ['25P04', 'the transaction took too long'],
+  ['42501', 'this role lacks a privilege'],
+];
+const postgresUnique = '23505';
+const postgresBusy = ['55P03', '40P01'];
+const postgresRepeatable = ['40001', '40P01'];
+
+/** What a failure of `node:sqlite` means. */
+export function sqliteFailure(error: unknown): GrantryError {
+  if (error instanceof GrantryError) return error;
+  const code = numberOf(error, 'errcode');
+  if (code === undefined) {
+    if (textOf(error, 'code') === 'ERR_INVALID_STATE') return closed(error);
+    return new GrantryError('internal', 'The SQLite driver failed.', { cause: error });
+  }
+  const primary = code & 0xff;
+  if (primary === sqliteNotADatabase) {
+    return new GrantryError('invalid_request', 'The file is not a SQLite database.', {
+      action: 'Name another file.',
+      cause: error,
+    });
+  }
+  const trouble = sqliteTroubles[primary];
+  if (trouble !== undefined) {
+    return new GrantryError('storage_unavailable', `The SQLite database does not answer: ${trouble}.`, {
+      cause: error,
+    });
+  }
+  return new GrantryError('internal', `The SQLite database refused a statement (code ${code}).`, { cause: error });
+}
+
+/** Somebody else writes just now, or recovers the write-ahead log: the same statement may go through a moment later. */
+export function isSqliteBusy(error: unknown): boolean {
+  const code = numberOf(error, 'errcode');
+  return code !== undefined && [5, 6, 15].includes(code & 0xff);
+}
+
+/** What a failure of `pg` means. Without an SQLSTATE it is the connection's. */
+export function postgresFailure(error: unknown): GrantryError {
+  if (error instanceof GrantryError) return error;
+  const state = sqlState(error);
+  if (state === undefined) {
+    const code = textOf(error, 'code');
+    const detail = code !== undefined && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? ` (${code})` : '';
+    return new GrantryError('storage_unavailable', `The PostgreSQL server does not answer${detail}.`, { cause: error });
+  }
+  const trouble = postgresTroubles.find(([prefix]) => state.startsWith(prefix));
+  if (trouble !== undefined) {
+    return new GrantryError('storage_unavailable', `PostgreSQL: ${trouble[1]} (SQLSTATE ${state}).`, { cause: error });
+  }
+  return new GrantryError('internal', `PostgreSQL refused a statement (SQLSTATE ${state}).`, { cause: error });
+}
+
+/** PostgreSQL undid the transaction because of another one; run again it may succeed. */
+export function isPostgresRepeatable(error: unknown): boolean {
+  return postgresRepeatable.includes(sqlState(origin(error)) ?? '');
+}
+
+/** PostgreSQL itself answered, so the connection is in order. */
+export function sqlState(error: unknown): string | undefined {
+  if (textOf(error, 'severity') === undefined) return undefined;
+  const code = textOf(error, 'code');
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/** True when a statement failed because a row with such a key exists. */
+export function isUniqueViolation(error: unknown): boolean {
+  const cause = origin(error);
+  return sqlState(cause) === postgresUnique || sqliteUniqueCodes.includes(numberOf(cause, 'errcode') ?? -1);
+}
+
+/** True when a statement failed because somebody else holds what it needs. */
+export function isBusy(error: unknown): boolean {
+  const cause = origin(error);
+  return isSqliteBusy(cause) || postgresBusy.includes(sqlState(cause) ?? '');
+}
+
+/** The answer of a store that was closed. */
+export function closed(cause?: unknown): GrantryError {
+  return new GrantryError('storage_unavailable', 'The database was closed.', {
+    action: 'Open the vault again.',
+    cause,
+  });
+}
+
+function origin(error: unknown): unknown {
+  return error instanceof GrantryError ? error.cause : error;
+}
+
+function textOf(error: unknown, name: string): string | undefined {
+  const value = property(error, name);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function numberOf(error: unknown, name: string): number | undefined {
+  const value = property(error, name);
+  return typeof value === 'number' ? value : undefined;
+}
+
+function property(error: unknown, name: string): unknown {
+  return typeof error === 'object' && error !== null ? Reflect.get(error, name) : undefined;
+}

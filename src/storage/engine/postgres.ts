@@ -1,0 +1,187 @@
+import { type Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely';
+import { type CustomTypesConfig, Pool, type PoolClient, type PoolConfig, type QueryResult } from 'pg';
+import { GrantryError } from '../../base/errors.ts';
+import { limits, timesOf } from '../../base/limits.ts';
+import type { Logger } from '../../base/log.ts';
+import type { World } from '../../base/world.ts';
+import type { Schema } from '../schema.ts';
+import type { Engine, EngineConnection, EngineResult, EngineStatement, StoreLocation } from './engine.ts';
+import { isPostgresRepeatable, postgresFailure, sqlState } from './failures.ts';
+import { postgresTypes } from './postgres-types.ts';
+
+export interface PostgresOptions {
+  url: string;
+  world: World;
+  logger: Logger;
+  /** Connections at most. */
+  poolMax: number;
+  /** Says why this server may lose what it confirmed: for throw-away servers of tests alone. */
+  unsafeAllowFsyncOff?: string | undefined;
+}
+
+/** Opens a pool of connections to a PostgreSQL server, after a look at whether it is fit to keep grants. */
+export async function openPostgres(options: PostgresOptions): Promise<Engine> {
+  const pool = new Pool(poolConfig(options));
+  // An idle connection that breaks is thrown away by the pool; without a listener the process would end.
+  pool.on('error', (error) => options.logger.warn('an idle database connection broke', { state: sqlState(error) }));
+  try {
+    await refuseUnfit(pool, options);
+  } catch (error) {
+    await pool.end();
+    throw postgresFailure(error);
+  }
+  return {
+    kind: 'postgres',
+    adapter: new PostgresAdapter(),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    acquire: async () => new PostgresConnection(await pool.connect()),
+    close: () => pool.end(),
+    translate: postgresFailure,
+    isRepeatable: isPostgresRepeatable,
+    now: () => sql<number>`floor(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+    changeCounter: async () => null,
+    location,
+  };
+}
+
+/**
+ * One connection out of the pool.
+ *
+ * Statements are unnamed and settings local to a transaction, so that a transaction pooler may sit in between.
+ */
+class PostgresConnection implements EngineConnection {
+  readonly #client: PoolClient;
+  #broken: Error | undefined;
+  readonly #onError = (error: Error): void => {
+    this.#broken = error;
+  };
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+    // The connection may break between two statements; the next one then says so.
+    client.on('error', this.#onError);
+  }
+
+  async execute({ sql: text, parameters, long }: EngineStatement): Promise<EngineResult> {
+    const { command, rowCount, rows } = await this.#query(text, parameters, long);
+    const writes = command === 'INSERT' || command === 'UPDATE' || command === 'DELETE' || command === 'MERGE';
+    return { rows, affected: writes ? BigInt(rowCount ?? 0) : undefined };
+  }
+
+  async begin(long: boolean): Promise<void> {
+    const limit = long ? 0 : limits.transactionMs;
+    await this.#query(
+      `begin isolation level read committed; set local statement_timeout = ${limit}; set local idle_in_transaction_session_timeout = ${limit}`,
+      [],
+      long,
+    );
+  }
+
+  async commit(): Promise<void> {
+    const { command } = await this.#query('commit', [], false);
+    if (command === 'COMMIT') return;
+    // The server answers ROLLBACK, and no error, when a statement had failed and somebody swallowed that.
+    throw new GrantryError('internal', 'PostgreSQL rolled a transaction back instead of committing it.');
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#broken) return;
+    try {
+      await this.#query('rollback', [], false);
+    } catch (error) {
+      this.#broken ??= asError(error);
+    }
+  }
+
+  release(): void {
+    this.#client.off('error', this.#onError);
+    // A pool that gets an error with a connection closes it.
+    this.#client.release(this.#broken);
+  }
+
+  async #query(text: string, parameters: readonly unknown[], long: boolean): Promise<QueryResult> {
+    if (this.#broken) throw this.#broken;
+    try {
+      const values = [...parameters];
+      // The time-out on this side is for a server that is gone without a word.
+      const timeout = long ? {} : { query_timeout: limits.transactionMs + limits.postgresGraceMs };
+      return await this.#client.query(values.length === 0 ? { text, ...timeout } : { text, values, ...timeout });
+    } catch (error) {
+      const state = sqlState(error);
+      // Without an SQLSTATE the answer to this statement may still be under way; 57P… is the server going down.
+      if (state === undefined || state.startsWith('57P') || state.startsWith('08')) this.#broken ??= asError(error);
+      throw error;
+    }
+  }
+}
+
+function poolConfig({ url, world, poolMax }: PostgresOptions): PoolConfig {
+  const types: CustomTypesConfig = postgresTypes;
+  return {
+    connectionString: url,
+    application_name: 'grantry',
+    max: poolMax,
+    connectionTimeoutMillis: Math.max(limits.postgresConnectMsMin, timesOf(world).connectMs),
+    idleTimeoutMillis: limits.postgresIdleMs,
+    keepAlive: true,
+    // A program that forgets to close its vault can still end.
+    allowExitOnIdle: true,
+    types,
+  };
+}
+
+interface ServerRow {
+  version: number;
+  fsync: string;
+  synchronous_commit: string;
+}
+
+async function refuseUnfit(pool: Pool, options: PostgresOptions): Promise<void> {
+  const { rows } = await pool.query<ServerRow>(
+    `select current_setting('server_version_num')::int as version, current_setting('fsync') as fsync,
+       current_setting('synchronous_commit') as synchronous_commit`,
+  );
+  const server = rows[0];
+  if (server === undefined)
+    throw new GrantryError('storage_unavailable', 'The PostgreSQL server says nothing of itself.');
+  if (server.version < limits.postgresVersionMin) {
+    throw unfit(
+      `it is version ${Math.floor(server.version / 10_000)}, and 15 is the oldest that is supported`,
+      'Update it.',
+    );
+  }
+  if (options.unsafeAllowFsyncOff !== undefined) return;
+  if (server.fsync !== 'on') {
+    throw unfit(
+      'it runs with fsync = off, so a crash loses tokens that were saved',
+      'Turn fsync on in its configuration.',
+    );
+  }
+  if (server.synchronous_commit === 'off') {
+    throw unfit(
+      'synchronous_commit is off, so a crash loses tokens that were saved',
+      "Turn it on for Grantry's role: alter role … set synchronous_commit = on.",
+    );
+  }
+}
+
+function unfit(why: string, action: string): GrantryError {
+  return new GrantryError('invalid_request', `This PostgreSQL server cannot keep grants: ${why}.`, { action });
+}
+
+async function location(db: Kysely<Schema>): Promise<StoreLocation> {
+  // The control file's timeline lags behind a promotion until the next checkpoint; the write position does not.
+  const { rows } = await sql<{ location: string; timeline: number | null }>`
+    select (select system_identifier from pg_control_system())::text || ':' ||
+        (select oid from pg_database where datname = current_database())::text as location,
+      case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())::bigint
+        else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end as timeline`.execute(db);
+  const row = rows[0];
+  if (row === undefined) throw new GrantryError('internal', 'PostgreSQL does not say where it lives.');
+  return row;
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('unknown failure');
+}

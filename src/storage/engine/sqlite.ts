@@ -1,0 +1,177 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely';
+import { assert, GrantryError } from '../../base/errors.ts';
+import { limits, timesOf } from '../../base/limits.ts';
+import type { Logger } from '../../base/log.ts';
+import { randomFraction, type World } from '../../base/world.ts';
+import type { Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
+import { isSqliteBusy, sqliteFailure } from './failures.ts';
+import { Turn } from './mutex.ts';
+import { placeOf, prepareSqliteFile } from './sqlite-file.ts';
+
+/** Opens the SQLite file `path` (or `:memory:`), which is made, for its owner alone, when it does not exist. */
+export async function openSqlite(options: {
+  path: string;
+  world: World;
+  logger: Logger;
+  readOnly?: boolean;
+}): Promise<Engine> {
+  const { world, readOnly = false } = options;
+  const file = options.path === ':memory:' ? undefined : prepareSqliteFile(options.path, options.logger, readOnly);
+  const database = await openDatabase(file ?? ':memory:', world, readOnly);
+  // A function, not a parameter: a statement may wait for its turn, and then a time read before would be an old one.
+  database.function('grantry_now', () => BigInt(Math.floor(world.now())));
+  const connection = new SqliteConnection(database, world);
+  return {
+    kind: 'sqlite',
+    adapter: new SqliteAdapter(),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    acquire: () => connection.acquire(),
+    close: () => connection.close(),
+    translate: sqliteFailure,
+    isRepeatable: () => false,
+    now: () => sql<number>`grantry_now()`,
+    changeCounter: async (db) => {
+      const { rows } = await sql<{ data_version: number }>`pragma data_version`.execute(db);
+      return rows[0]?.data_version ?? null;
+    },
+    location: async () => ({ location: file === undefined ? 'memory' : placeOf(file), timeline: null }),
+  };
+}
+
+/** The one connection of a store. Who holds its turn may use it; everybody else waits in line. */
+class SqliteConnection implements EngineConnection {
+  readonly #database: DatabaseSync;
+  readonly #world: World;
+  readonly #turn = new Turn();
+  /** Statements in the order of their last use. */
+  readonly #statements = new Map<string, Prepared>();
+
+  constructor(database: DatabaseSync, world: World) {
+    this.#database = database;
+    this.#world = world;
+  }
+
+  async acquire(): Promise<EngineConnection> {
+    await this.#turn.take();
+    return this;
+  }
+
+  release(): void {
+    this.#turn.pass();
+  }
+
+  async execute({ sql: text, parameters }: EngineStatement): Promise<EngineResult> {
+    const run = (): EngineResult => {
+      const { statement, reads, writes } = this.#prepare(text);
+      if (!reads) return { rows: [], affected: BigInt(statement.run(...parameters).changes) };
+      // The driver's rows have no prototype; PostgreSQL's have one, and a row should not tell where it comes from.
+      const rows = statement.all(...parameters).map((row) => ({ ...row }));
+      return { rows, affected: writes ? BigInt(rows.length) : undefined };
+    };
+    return this.#database.isTransaction ? run() : this.#patiently(run);
+  }
+
+  async begin(): Promise<void> {
+    // Immediate: a transaction that begins by reading can find at its first write that somebody else was faster.
+    await this.#patiently(() => this.#database.exec('begin immediate'));
+  }
+
+  async commit(): Promise<void> {
+    this.#database.exec('commit');
+  }
+
+  async rollback(): Promise<void> {
+    // SQLite rolls back by itself after some failures, a full disk among them.
+    if (this.#database.isTransaction) this.#database.exec('rollback');
+  }
+
+  async close(): Promise<void> {
+    await this.#turn.take();
+    this.#statements.clear();
+    if (this.#database.isOpen) this.#database.close();
+    this.#turn.pass();
+  }
+
+  /** Tries again while another process writes. Waiting inside SQLite would stop this process's event loop. */
+  async #patiently<T>(run: () => T): Promise<T> {
+    const start = this.#world.monotonic();
+    const busyMs = timesOf(this.#world).storageBusyMs;
+    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 32)) {
+      try {
+        return run();
+      } catch (error) {
+        if (!isSqliteBusy(error) || this.#world.monotonic() - start >= busyMs) throw error;
+      }
+      // Others of this process may read meanwhile: a reader is not stopped by a writer.
+      this.#turn.pass();
+      await this.#world.sleep(pauseMs * (0.5 + randomFraction(this.#world)));
+      await this.#turn.take();
+    }
+  }
+
+  #prepare(text: string): Prepared {
+    const known = this.#statements.get(text);
+    if (known) {
+      this.#statements.delete(text);
+      this.#statements.set(text, known);
+      return known;
+    }
+    const statement = this.#database.prepare(text);
+    const prepared = {
+      statement,
+      reads: statement.columns().length > 0,
+      writes: /^\s*(insert|update|delete)/i.test(text),
+    };
+    this.#statements.set(text, prepared);
+    if (this.#statements.size > limits.sqliteStatementsMax) {
+      const [oldest] = this.#statements.keys();
+      assert(oldest !== undefined, 'a full cache has an oldest entry');
+      this.#statements.delete(oldest);
+    }
+    return prepared;
+  }
+}
+
+interface Prepared {
+  statement: StatementSync;
+  /** It returns rows. */
+  reads: boolean;
+  writes: boolean;
+}
+
+async function openDatabase(path: string, world: World, readOnly: boolean): Promise<DatabaseSync> {
+  const start = world.monotonic();
+  for (;;) {
+    try {
+      return readOnly ? readOnlyDatabase(path) : configured(path);
+    } catch (error) {
+      // SQLite does not wait where it sees a deadlock, as between two processes that both switch to WAL.
+      if (!isSqliteBusy(error) || world.monotonic() - start >= timesOf(world).storageBusyMs) throw sqliteFailure(error);
+    }
+    await world.sleep(5 + 20 * randomFraction(world));
+  }
+}
+
+function readOnlyDatabase(path: string): DatabaseSync {
+  return new DatabaseSync(path, { readOnly: true, timeout: limits.sqliteOpenBusyMs });
+}
+
+function configured(path: string): DatabaseSync {
+  // The time-out comes before the switch to WAL, or processes that start together fail.
+  const database = new DatabaseSync(path, { timeout: limits.sqliteOpenBusyMs, enableForeignKeyConstraints: true });
+  try {
+    const mode = database.prepare('pragma journal_mode = wal').get()?.['journal_mode'];
+    if (path !== ':memory:' && mode !== 'wal') {
+      throw new GrantryError('invalid_request', 'The file system of the SQLite database offers no write-ahead log.', {
+        action: 'Put the database on a local disk.',
+      });
+    }
+    database.exec('pragma synchronous = full; pragma trusted_schema = off; pragma busy_timeout = 0');
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}

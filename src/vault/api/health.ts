@@ -1,0 +1,131 @@
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
+import { getGrant } from '../grant/grants.ts';
+import { noSuchGrant } from '../grant/refusals.ts';
+import type { HandOut } from '../hand-out/hand-out.ts';
+import type { HealthReport } from '../types.ts';
+import { askApi, callApi } from './call.ts';
+
+/** Codes that only a person can do something about. */
+const needsPerson = ['reauthorization_required', 'provider_misconfigured', 'grant_quarantined', 'integrity_failed'];
+
+/**
+ * Proves a grant with a real call to the provider's API.
+ *
+ * Whatever is wrong with the grant is told in the report; only a wrong request, or a vault that does not work, throws.
+ *
+ * @throws {GrantryError} `invalid_request`, `grant_not_found`, `storage_unavailable`, `vault_sealed`
+ */
+export async function checkHealth(context: VaultContext, handOut: HandOut, keyInput: GrantKey): Promise<HealthReport> {
+  const key = checkKey(keyInput);
+  const grant = await getGrant(context, key);
+  if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
+  const about = { ...key, dc: grant.dc };
+  try {
+    const definition = await context.providers.require(key.provider);
+    const proof = await prove(context, handOut, key, definition);
+    const token = await handOut.get(key);
+    const fingerprint = await fingerprinter(context);
+    return {
+      status: 'healthy',
+      ...about,
+      orgName: proof.orgName,
+      ...(proof.missingScope === undefined ? {} : { missingScope: proof.missingScope }),
+      tokenFingerprint: fingerprint(new Secret(token.accessToken)),
+    };
+  } catch (error) {
+    if (!isGrantryError(error) || ['storage_unavailable', 'vault_sealed', 'internal'].includes(error.code)) throw error;
+    const { code, message, action } = error;
+    return { status: 'unhealthy', ...about, error: code, message, action, actionRequired: needsPerson.includes(code) };
+  }
+}
+
+async function prove(
+  context: VaultContext,
+  handOut: HandOut,
+  key: GrantKey,
+  definition: ProviderDefinition,
+): Promise<{ orgName: string | null; missingScope?: string }> {
+  const call = definition.api.health;
+  if (call === undefined) {
+    // Nothing to call: a refresh is the only proof that the provider still honours the grant.
+    const token = await handOut.get(key);
+    await handOut.reject(key, token.generation);
+    return { orgName: null };
+  }
+  const response = await callApi(context, handOut, key, call.path, { method: call.method ?? 'GET' });
+  const body = await readJson(response);
+  const answer: ApiAnswer = {
+    status: response.status,
+    wwwAuthenticate: response.headers.get('www-authenticate'),
+    ...(body === undefined ? {} : { body }),
+  };
+  if (isScopeMissing(definition, answer)) return missing(call.scope);
+  // Some products say the same of a missing scope: a token that was just replaced cannot be invalid.
+  if (isInvalidToken(definition, answer)) {
+    if (call.scope !== undefined && !(await hasHealthScope(context, key, call.scope))) return missing(call.scope);
+    throw new GrantryError('provider_error', 'The API refuses a token that was just refreshed.', {
+      action: 'Check the data centre of this grant, and whether the account may use the API.',
+    });
+  }
+  if (response.status >= 500 || response.status === 429) {
+    throw new GrantryError('provider_unavailable', `The API answered with status ${response.status}.`);
+  }
+  if (!response.ok) throw new GrantryError('provider_error', `The API answered with status ${response.status}.`);
+  const name = call.name === undefined || body === undefined ? undefined : atPointer(body, call.name);
+  return { orgName: typeof name === 'string' ? name : null };
+}
+
+/** Whether the grant's own API takes a token. When that cannot be found out, it counts as not taken. */
+export async function isTokenAccepted(context: VaultContext, key: GrantKey, token: Secret): Promise<boolean> {
+  const definition = await context.providers.require(checkKey(key).provider);
+  const call = definition.api.health;
+  if (call === undefined) return false;
+  try {
+    const { answer } = await askApi(context, key, call.path, {
+      method: call.method ?? 'GET',
+      token: { accessToken: token.reveal() },
+    });
+    return answer.status < 300 && !isInvalidToken(definition, answer);
+  } catch (error) {
+    if (isGrantryError(error)) return false;
+    throw error;
+  }
+}
+
+function missing(scope: string | undefined): { orgName: null; missingScope: string } {
+  return { orgName: null, missingScope: scope ?? 'unknown' };
+}
+
+async function hasHealthScope(context: VaultContext, key: GrantKey, scope: string): Promise<boolean> {
+  const { hasScope } = await import('../../providers/scopes.ts');
+  const grant = await getGrant(context, key);
+  const definition = await context.providers.require(key.provider);
+  // Without a list of scopes nobody knows; then the token's refusal is taken at its word.
+  return grant === null || grant.scopes.length === 0 || hasScope(definition, grant.scopes, scope);
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const text = await readText(response);
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > limits.apiPeekBytesMax) break;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto';
+import type { Selectable } from 'kysely';
+import { GrantryError } from '../../base/errors.ts';
+import { checkName, checkProviderId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import type { ClientContext } from '../../oauth/types.ts';
+import { resolveDc } from '../../providers/data-centre.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { AppTable } from '../../storage/schema.ts';
+import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../../storage/statements/apps.ts';
+import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
+import { hasRevocations } from '../../storage/statements/revocations.ts';
+import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
+import { changing, type VaultContext } from '../context.ts';
+import type { App, AppInput } from '../types.ts';
+import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './secrets.ts';
+
+type AppRow = Selectable<AppTable>;
+
+/**
+ * Makes or replaces a client registration.
+ *
+ * @throws {GrantryError} `not_found` for its provider, `invalid_request`, also for an app that exists where `onlyNew` is asked,
+ * and for another client id or provider while grants of the old one are there
+ */
+export async function putAppOf(
+  context: VaultContext,
+  name: string,
+  input: AppInput,
+  options: { onlyNew?: boolean } = {},
+): Promise<{ app: App; created: boolean }> {
+  checkName('app', name);
+  checkObject('app', input);
+  const definition = await context.providers.require(checkProviderId(input.provider));
+  const checked = checkApp(definition, input);
+  const given = checkSecrets(definition, input);
+  const system = await pinSystemKeys(context);
+  const put = await changing(context, async ({ tx }) => {
+    const old = await findApp(tx, name);
+    if (old !== undefined && options.onlyNew === true) {
+      throw new GrantryError('invalid_request', `There is an app ${name} already.`);
+    }
+    const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
+    if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
+      throw new GrantryError(
+        'invalid_request',
+        `The app ${name} has grants that belong to its client ${old.client_id} at ${old.provider}: no other can use them.`,
+        { action: 'Add the other client as an app of another name, or disconnect the grants first.' },
+      );
+    }
+    const generation = (old?.generation ?? 0) + 1;
+    // A secret is sealed beside the row's generation, so the ones that stay are opened and sealed anew.
+    // A secret belongs to its client at its provider: whoever may change those must not have it sent elsewhere.
+    const kept = given ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
+    const now = context.world.now();
+    const row: AppRow = {
+      name,
+      provider: definition.id,
+      client_id: checked.clientId,
+      client_secrets: sealSecrets(system, { name, generation }, kept),
+      dc: checked.dc,
+      redirect_uri: checked.redirectUri,
+      scopes: JSON.stringify(checked.scopes),
+      tenants: checked.tenants === null ? null : JSON.stringify(checked.tenants),
+      return_to: JSON.stringify(checked.returnTo),
+      context: old?.context ?? contextOf(name, context.world.randomBytes(9)),
+      generation,
+      created_at: old?.created_at ?? now,
+      updated_at: now,
+    };
+    await putApp(tx, row);
+    // What held this app's grants back may just have been mended: nobody should wait out a back-off then.
+    await clearBackOff(tx, name);
+    return { row, created: old === undefined };
+  });
+  return { app: describeApp(put.row), created: put.created };
+}
+
+/** Reads an app, without its secrets. */
+export async function getApp(context: VaultContext, name: string): Promise<App | null> {
+  const row = await findApp(context.store.db, checkName('app', name));
+  return row === undefined ? null : describeApp(row);
+}
+
+export async function listAllApps(context: VaultContext): Promise<App[]> {
+  return (await listApps(context.store.db)).map(describeApp);
+}
+
+/** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */
+export async function removeApp(context: VaultContext, name: string): Promise<void> {
+  checkName('app', name);
+  await context.store.transaction(async (tx) => {
+    const grants = await countGrantsOfApp(tx, name);
+    if (grants > 0) {
+      throw new GrantryError(
+        'invalid_request',
+        `${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`,
+        {
+          action: 'Disconnect them first: without the app they could never be refreshed.',
+        },
+      );
+    }
+    if (await hasRevocations(tx, context.store.now(), { column: 'app', name })) {
+      throw new GrantryError('invalid_request', `Tokens of the app ${name} still wait to be revoked.`, {
+        action:
+          'Without the app nobody could revoke them. Workers try again and again; after a week they keep nobody from removing it.',
+      });
+    }
+    if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
+  });
+}
+
+/**
+ * Finds the app that serves a tenant at a provider: the one named; else the one made for that tenant; else the only one
+ * that serves all.
+ *
+ * @throws {GrantryError} `not_found`, `invalid_request` when several could be meant or the app may not serve the tenant
+ */
+export async function appFor(
+  context: VaultContext,
+  wanted: { tenant: string; provider: string; app?: string | null | undefined },
+): Promise<AppRow> {
+  const { tenant, provider, app: name } = wanted;
+  if (name !== undefined && name !== null) {
+    const row = await findApp(context.store.db, checkName('app', name));
+    if (row === undefined) throw new GrantryError('not_found', `There is no app ${name}.`);
+    if (row.provider !== provider) {
+      throw new GrantryError('invalid_request', `The app ${name} is for ${row.provider}, not for ${provider}.`);
+    }
+    if (!serves(row, tenant)) {
+      throw new GrantryError('invalid_request', `The app ${name} is kept for other tenants than ${tenant}.`);
+    }
+    return row;
+  }
+  return onlyApp(await listAppsOfProvider(context.store.db, provider), wanted);
+}
+
+/** Of all apps at a provider the one that is meant for a tenant when nobody names one; throws as {@link appFor}. */
+export function onlyApp(all: readonly AppRow[], wanted: { tenant: string; provider: string }): AppRow {
+  const { tenant, provider } = wanted;
+  const own = all.filter((row) => row.tenants !== null && serves(row, tenant));
+  const found = own.length > 0 ? own : all.filter((row) => row.tenants === null);
+  const [first, ...others] = found;
+  if (first === undefined) {
+    throw new GrantryError('not_found', `There is no app for ${provider} that serves ${tenant}.`, {
+      action: `Add one: grantry app add NAME --provider ${provider} --client-id ID --client-secret-file FILE`,
+    });
+  }
+  if (others.length > 0) {
+    const names = found.map((row) => row.name).join(', ');
+    throw new GrantryError('invalid_request', `Several apps for ${provider} could be meant: ${names}.`, {
+      action: 'Name one of them.',
+    });
+  }
+  return first;
+}
+
+/** Everything needed to speak to the provider for an app in one data centre; its secret is opened. */
+export async function clientOf(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  app: AppRow,
+  dc: string | null,
+): Promise<ClientContext> {
+  const secret = secretFor(openSecrets(await pinSystemKeys(context), app), dc);
+  if (secret === null && definition.clientAuthentication !== 'none') {
+    const where = dc === null ? '' : ` for the data centre ${dc}`;
+    throw new GrantryError('provider_misconfigured', `The app ${app.name} has no client secret${where}.`);
+  }
+  return { definition, dc, clientId: app.client_id, clientSecret: secret };
+}
+
+/** An app as everybody may see it. */
+export function describeApp(row: AppRow): App {
+  return {
+    name: row.name,
+    provider: row.provider,
+    clientId: row.client_id,
+    dc: row.dc,
+    redirectUri: row.redirect_uri,
+    scopes: parseList(row.scopes),
+    tenants: row.tenants === null ? null : parseList(row.tenants),
+    returnTo: parseList(row.return_to),
+    secrets: dcsWithSecret(row),
+    context: row.context,
+  };
+}
+
+/** Whether an app may be used for a tenant. */
+export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
+  return row.tenants === null || parseList(row.tenants).includes(tenant);
+}
+
+function checkApp(definition: ProviderDefinition, input: AppInput) {
+  const tenants = checkList('tenants', input.tenants)?.map((tenant) => checkName('tenant', tenant)) ?? null;
+  if (tenants?.length === 0) throw new GrantryError('invalid_request', 'A list of tenants names at least one.');
+  return {
+    clientId: checkText('client id', input.clientId, limits.clientIdCharsMax),
+    dc: input.dc === undefined ? null : resolveDc(definition, checkText('data centre', input.dc, limits.nameCharsMax)),
+    redirectUri: input.redirectUri === undefined ? null : checkRedirectUri(input.redirectUri),
+    scopes: checkScopes(input.scopes ?? []),
+    tenants,
+    returnTo: (checkList('addresses to return to', input.returnTo) ?? []).map((url) => checkRedirectUri(url)),
+  };
+}
+
+function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<string, Secret> | null {
+  const { clientSecret, clientSecrets } = input;
+  if (clientSecret === undefined && clientSecrets === undefined) return null;
+  if (clientSecrets !== undefined) {
+    checkObject('client secrets', clientSecrets);
+    // An empty list would leave the app without any, and every grant that needs them.
+    if (Object.keys(clientSecrets).length === 0) {
+      throw new GrantryError('invalid_request', 'The client secrets are empty; leave them out to keep what is stored.');
+    }
+  }
+  const secrets = new Map<string, Secret>();
+  if (clientSecret !== undefined) secrets.set(anyDc, checkSecret(clientSecret));
+  for (const [dc, secret] of Object.entries(clientSecrets ?? {})) {
+    secrets.set(dc === anyDc ? anyDc : resolveDc(definition, dc), checkSecret(secret));
+  }
+  return secrets;
+}
+
+function checkList(what: string, value: readonly string[] | undefined): readonly string[] | undefined {
+  if (value === undefined || Array.isArray(value)) return value;
+  throw new GrantryError('invalid_request', `The ${what} must be a list.`);
+}
+
+/** Checks a client secret from outside, and wraps it. */
+export function checkSecret(value: unknown): Secret {
+  // Measured here and never shown: the text itself stays inside the Secret.
+  const text = value instanceof Secret ? value.reveal() : value;
+  return new Secret(checkText('client secret', text, limits.clientSecretCharsMax, { multiline: true }));
+}
+
+/** Unguessable, so that nobody can aim a callback at an app by knowing its name. */
+function contextOf(name: string, random: Uint8Array): string {
+  const tail = Buffer.from(random).toString('base64url');
+  return createHash('sha256').update(`${name}\0${tail}`).digest('base64url').slice(0, 22);
+}
+
+function parseList(json: string): string[] {
+  // Written by this file alone, as an array of strings.
+  return JSON.parse(json) as string[];
+}

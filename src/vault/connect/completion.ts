@@ -1,0 +1,254 @@
+import { timingSafeEqual } from 'node:crypto';
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import type { CheckedKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { Secret } from '../../base/secret.ts';
+import {
+  type ConnectSessionRow,
+  completeConnectSession,
+  failConnectSession,
+  findConnectSession,
+  holdConnectSession,
+  listUnclaimedConnectSessions,
+} from '../../storage/statements/connect-sessions.ts';
+import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
+import { appFor } from '../app/apps.ts';
+import { checkText } from '../checks.ts';
+import { type ChangeTransaction, changing, fingerprinter, type VaultContext } from '../context.ts';
+import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocations.ts';
+import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
+import type { Grant } from '../types.ts';
+import { authorizationOf, type Exchanged, hashText, scopesOf } from './authorize.ts';
+import { failed } from './exchange.ts';
+import { checkSessionId, type GrantedScopes, noSuchSession } from './sessions.ts';
+
+/** What waits, sealed, for the completion code: the tokens as they will be stored. */
+interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {
+  readonly accessToken: string | null;
+  readonly refreshToken: string | null;
+}
+
+/** Tokens that never became a grant's, and what is needed to have them revoked. */
+interface Discarded {
+  readonly tokens: NewAuthorization;
+  readonly tenantKeys: Parameters<typeof queueRevocation>[3]['tenantKeys'];
+  readonly endsAccount: boolean;
+}
+
+/** How often a tenant's keys may be replaced under a writer before it gives up. */
+const triesMax = 3;
+
+/** Stores the tokens of a session that nobody needs to confirm. */
+export async function completeAtCallback(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  exchanged: Exchanged,
+): Promise<Grant> {
+  const { key } = exchanged;
+  const authorization = withSession(authorizationOf(exchanged), session);
+  return putAuthorization(context, key, authorization, {
+    within: (change) => end(change, session, { from: 'exchanging', granted: scopesOf(exchanged) }),
+  });
+}
+
+/**
+ * Puts the tokens of a session aside, sealed, for the code that claims them. An existing grant stays as it is.
+ *
+ * @throws {GrantryError} `authorization_failed` when the tokens could not be kept, or the session went on without them
+ */
+export async function holdForCompletion(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  exchanged: Exchanged,
+  completionCode: string,
+): Promise<void> {
+  const authorization = withSession(authorizationOf(exchanged), session);
+  await assertKeepable(context, exchanged.key, authorization);
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const tenantKeys = await context.keys.pin(session.client_id, { fresh: true });
+    const pending = tenantKeys.seal(place(session.id), pack(authorization));
+    const held = await changing(context, async ({ tx, now }) => {
+      const key = { tenant: session.client_id, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(tx, context.store.kind, key))) return 'keys_gone';
+      const done = await holdConnectSession(tx, now, {
+        ...placeOf(session),
+        pending,
+        completionHash: hashText(completionCode),
+        granted: JSON.stringify(scopesOf(exchanged)),
+        lifeMs: context.times.connectCompletionMs,
+      });
+      return done ? 'held' : 'gone_on';
+    });
+    if (held === 'held') return;
+    if (held === 'gone_on') throw goneOn();
+  }
+  throw new GrantryError('storage_unavailable', "The tenant's keys keep changing.");
+}
+
+/**
+ * Confirms who came back: the tenant's backend hands in the code that the browser brought, and the user whom it knows from
+ * its own session. Only then is the grant stored.
+ *
+ * A wrong user ends the session, and its tokens are revoked: there is no second guess.
+ *
+ * @throws {GrantryError} `not_found`, `invalid_request`, `authorization_failed`
+ */
+export async function completeConnectSessionOf(
+  context: VaultContext,
+  id: string,
+  given: { completionCode: string; user?: string | undefined },
+): Promise<Grant> {
+  const row = await findConnectSession(context.store.db, checkSessionId(id));
+  if (row === undefined) throw noSuchSession();
+  const code = checkText('completion code', given.completionCode, limits.nameCharsMax);
+  assertWaiting(row, code, await context.store.nowMs());
+  if (row.user_id === null && given.user !== undefined) {
+    throw new GrantryError('invalid_request', 'This session was made without a user, so none can be confirmed.');
+  }
+  if (row.user_id !== null && given.user === undefined) {
+    throw new GrantryError('invalid_request', 'This session was made for a user: say who came back.');
+  }
+  if (row.user_id !== null && !sameHash(hashText(row.user_id), given.user ?? '')) {
+    await discard(context, row, 'wrong_user');
+    throw failed(
+      'Somebody else came back than the user this session was made for. Its tokens are revoked or shredded.',
+    );
+  }
+  const { client_id: tenant, provider, account } = row;
+  const key: CheckedKey = { tenant, provider, account };
+  await appFor(context, { ...key, app: row.app });
+  const authorization = await openPending(context, row);
+  // Written by `holdForCompletion` alone.
+  const granted = JSON.parse(row.granted ?? 'null') as GrantedScopes;
+  return putAuthorization(context, key, authorization, {
+    within: (change) => end(change, row, { from: 'pending', granted }),
+  });
+}
+
+/** Ends sessions whose tokens nobody claimed in time; the tokens are revoked from the queue. */
+export async function discardUnclaimed(context: VaultContext): Promise<void> {
+  const { db } = context.store;
+  const unclaimed = await listUnclaimedConnectSessions(db, context.store.now(), limits.connectBatch);
+  for (const row of unclaimed) await discard(context, row, 'not_completed');
+}
+
+/** Sends tokens that never became a grant's to the queue of those to revoke. */
+export async function discardTokens(context: VaultContext, session: ConnectSessionRow, tokens: NewAuthorization) {
+  if (tokens.refreshToken === null) return;
+  await fingerprinter(context);
+  const endsAccount = await revokesAccount(context, session.provider);
+  const tenant = session.client_id;
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const tenantKeys = await context.keys.pin(tenant, { fresh: true });
+    const queued = await changing(context, async (change) => {
+      const key = { tenant, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(change.tx, context.store.kind, key))) return false;
+      await queue(context, change, session, { tokens, tenantKeys, endsAccount });
+      return true;
+    });
+    if (queued) return;
+  }
+  context.logger.warn('tokens are shredded without being revoked', { tenant, provider: session.provider });
+}
+
+function assertWaiting(row: ConnectSessionRow, code: string, nowMs: number): void {
+  // The code first: without it nobody learns how the session stands.
+  if (row.completion_hash === null || !sameHash(row.completion_hash, code)) {
+    throw failed("The completion code is not this session's, or nobody has come back yet.");
+  }
+  if (row.state === 'completed') throw failed('This session was completed already.');
+  if (row.state !== 'pending' || row.expires_at <= nowMs) {
+    throw failed('The completion code was not redeemed in time, or the session has ended.');
+  }
+}
+
+async function end(
+  { tx, now }: ChangeTransaction,
+  session: ConnectSessionRow,
+  { from, granted }: { from: 'exchanging' | 'pending'; granted: GrantedScopes },
+): Promise<void> {
+  const ended = { ...placeOf(session), from, granted: JSON.stringify(granted) };
+  if (!(await completeConnectSession(tx, now, ended))) throw goneOn();
+}
+
+async function discard(context: VaultContext, row: ConnectSessionRow, error: string): Promise<void> {
+  await fingerprinter(context);
+  const tokens = await openPending(context, row).catch((thrown: unknown) => {
+    if (!isGrantryError(thrown, 'integrity_failed')) throw thrown;
+    context.logger.warn('tokens that do not open are shredded without being revoked', { tenant: row.client_id });
+    return null;
+  });
+  const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
+  const endsAccount = await revokesAccount(context, row.provider);
+  await changing(context, async (change) => {
+    if (!(await failConnectSession(change.tx, { tenant: row.client_id, id: row.id, error }))) return;
+    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount });
+  });
+  context.logger.info('a connect session ended without a grant', { tenant: row.client_id, session: row.id, error });
+}
+
+async function queue(
+  context: VaultContext,
+  change: ChangeTransaction,
+  session: ConnectSessionRow,
+  { tokens, tenantKeys, endsAccount }: Discarded,
+): Promise<void> {
+  const { refreshToken, app, metadata } = tokens;
+  if (refreshToken === null) return;
+  const { client_id, provider, account } = session;
+  const fingerprint = (await fingerprinter(context))(refreshToken);
+  const token = { tenant: client_id, provider, app, fingerprint, endsAccount };
+  if (await wouldEndGrant(change.tx, token)) {
+    context.logger.warn('tokens are shredded without being revoked: a living grant would end with them', {
+      tenant: client_id,
+      provider,
+    });
+    return;
+  }
+  const subject = { id: null, client_id, provider, account, app, metadata: JSON.stringify(metadata) };
+  await queueRevocation(context, change, subject, { refreshToken, tenantKeys });
+}
+
+function withSession(authorization: NewAuthorization, session: ConnectSessionRow): NewAuthorization {
+  return { ...authorization, details: { ...authorization.details, connect_session: session.id } };
+}
+
+function pack(authorization: NewAuthorization): Secret {
+  const pending: PendingTokens = {
+    ...authorization,
+    accessToken: authorization.accessToken?.reveal() ?? null,
+    refreshToken: authorization.refreshToken?.reveal() ?? null,
+  };
+  return new Secret(JSON.stringify(pending));
+}
+
+async function openPending(context: VaultContext, row: ConnectSessionRow): Promise<NewAuthorization> {
+  if (row.pending === null) throw goneOn();
+  const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
+  // Sealed by `pack` alone, and a seal does not open when it was altered.
+  const pending = JSON.parse(tenantKeys.open(place(row.id), row.pending).reveal()) as PendingTokens;
+  const { accessToken, refreshToken } = pending;
+  return {
+    ...pending,
+    accessToken: accessToken === null ? null : new Secret(accessToken),
+    refreshToken: refreshToken === null ? null : new Secret(refreshToken),
+  };
+}
+
+/** Which session, as it was started that time. */
+export function placeOf({ client_id: tenant, id, starts }: ConnectSessionRow) {
+  return { tenant, id, starts };
+}
+
+/** Whether a text has that hash, in a time that does not depend on where they differ. */
+export function sameHash(hash: string, text: string): boolean {
+  return timingSafeEqual(Buffer.from(hash), Buffer.from(hashText(text)));
+}
+
+function goneOn(): GrantryError {
+  return failed('This connect session was finished or started again meanwhile.');
+}
+
+function place(id: string) {
+  return { table: 'grantry_connect_sessions', row: id, column: 'pending', generation: 0 };
+}

@@ -1,0 +1,74 @@
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import type { Secret } from '../../base/secret.ts';
+import { NotSentError } from '../../base/world.ts';
+import { readTokenAnswer } from '../../oauth/answer.ts';
+import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';
+import type { RawAnswer, TokenOutcome, TokenSet } from '../../oauth/types.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { AppRow } from '../../storage/statements/apps.ts';
+import { clientOf } from '../app/apps.ts';
+import type { VaultContext } from '../context.ts';
+import { deadlineSignal } from '../refresh/wait.ts';
+
+/**
+ * Exchanges an authorization code once, and reads the answer.
+ *
+ * @throws {GrantryError} `authorization_failed`, `provider_misconfigured`, `provider_throttled`, `insufficient_scope`,
+ * `provider_unavailable` when nothing was sent
+ */
+export async function exchangeCode(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  app: AppRow,
+  dc: string | null,
+  request: { code: Secret; redirectUri: string | null; codeVerifier: Secret | null },
+): Promise<TokenSet> {
+  const client = await clientOf(context, definition, app, dc);
+  const raw = await sendCode(context, () => {
+    const deadline = deadlineSignal(context, context.times.callerWaitMs);
+    const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
+    return sendExchange(context.world, client, options).finally(() => deadline.clear());
+  });
+  const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
+  if (outcome.kind === 'tokens') return outcome.tokens;
+  if (outcome.kind === 'unknown') throw failed('The provider gave no usable answer to the code.');
+  throw refusal(outcome);
+}
+
+/** A refused code is over: whatever the reason, the flow starts again once that is mended. */
+function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
+  const said = outcome.error === null ? `status ${outcome.status}` : outcome.error;
+  const retryAfterMs = outcome.retryAfterMs ?? undefined;
+  if (outcome.class === 'client_refused') {
+    return new GrantryError('provider_misconfigured', `The provider refuses this app (${said}).`);
+  }
+  if (outcome.class === 'throttled') {
+    return new GrantryError('provider_throttled', `The provider takes no more codes now (${said}).`, { retryAfterMs });
+  }
+  if (outcome.class === 'scope_refused') {
+    return new GrantryError('insufficient_scope', `The provider refuses the scope (${said}).`);
+  }
+  return failed(`The provider did not accept the code (${said}).`);
+}
+
+async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
+  try {
+    return await send();
+  } catch (error) {
+    if (isGrantryError(error)) throw error;
+    if (error instanceof NotSentError) {
+      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+        cause: error,
+        retryAfterMs: context.times.retryBackOffMs,
+      });
+    }
+    // A second exchange of the same code makes a good server revoke what the first one gave (RFC 6749 section 4.1.2).
+    const lost = error instanceof AnswerLostError;
+    throw failed(lost ? "The provider's answer to the code was lost." : 'The exchange of the code failed.', error);
+  }
+}
+
+/** The flow is over, and starts again. */
+export function failed(message: string, cause?: unknown): GrantryError {
+  return new GrantryError('authorization_failed', message, { cause });
+}

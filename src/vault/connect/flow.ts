@@ -1,0 +1,327 @@
+import { isGrantryError } from '../../base/errors.ts';
+import { type CheckedKey, newRandomText } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
+import { findApp } from '../../storage/statements/apps.ts';
+import {
+  type AuthorizationRow,
+  findAuthorization,
+  insertAuthorization,
+  takeAuthorization,
+} from '../../storage/statements/authorizations.ts';
+import {
+  type ConnectSessionRow,
+  claimConnectSession,
+  findConnectSession,
+  findConnectSessionByToken,
+  returnConnectSession,
+  startConnectSession,
+} from '../../storage/statements/connect-sessions.ts';
+import { appFor } from '../app/apps.ts';
+import type { VaultContext } from '../context.ts';
+import {
+  authorizationOf,
+  type Exchanged,
+  hashText,
+  prepareAuthorization,
+  redeemCallback,
+  type TrustedCallback,
+  trustCallback,
+} from './authorize.ts';
+import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './completion.ts';
+import { failed } from './exchange.ts';
+import { type ConnectSession, callbackUri, describeConnectSession, isReturnToOf } from './sessions.ts';
+
+/** Why a browser may not go on. Each has a page that says what to do. */
+export type ConnectRefusal =
+  /** Of a link. */
+  | 'unknown_link'
+  | 'expired_link'
+  | 'used_link'
+  | 'connected_already'
+  | 'link_of_another_browser'
+  | 'started_too_often'
+  /** Of a callback. */
+  | 'unreadable_callback'
+  | 'unknown_state'
+  | 'used_state'
+  | 'expired_state'
+  | 'state_of_a_terminal'
+  | 'state_of_another_browser'
+  | 'state_of_another_app'
+  | 'not_from_the_provider'
+  | 'finished_already';
+
+export interface Refused {
+  readonly kind: 'refused';
+  readonly reason: ConnectRefusal;
+}
+
+/** What a link is for, for the page that it opens. */
+export interface ConnectOffer {
+  readonly kind: 'offer';
+  readonly session: ConnectSession;
+  readonly providerName: string;
+}
+
+/** Errors of the provider that may be repeated to the tenant's backend; any other is a `provider_error`. */
+const providerErrors = new Set([
+  'access_denied',
+  'invalid_request',
+  'invalid_scope',
+  'server_error',
+  'temporarily_unavailable',
+  'unauthorized_client',
+  'unsupported_response_type',
+  'consent_required',
+  'interaction_required',
+  'login_required',
+]);
+
+/**
+ * What a link opens. Nothing changes: mail programs and chat rooms open links before people do.
+ *
+ * @param browser the secret in the browser's cookie; `null` for one that was never here
+ */
+export async function openConnectLink(
+  context: VaultContext,
+  token: string,
+  browser: string | null,
+): Promise<ConnectOffer | Refused> {
+  const row = await findConnectSessionByToken(context.store.db, hashText(token));
+  if (row === undefined) return refused('unknown_link');
+  const session = describeConnectSession(row, await context.store.nowMs());
+  const mine = isBrowserOf(row, browser);
+  if (session.state === 'completed') return refused(mine ? 'connected_already' : 'used_link');
+  if (session.state === 'expired') return refused('expired_link');
+  if (session.state === 'pending' || session.state === 'failed') return refused('used_link');
+  if (row.browser_hash !== null && !mine) return refused('link_of_another_browser');
+  const definition = await context.providers.require(row.provider);
+  return { kind: 'offer', session, providerName: definition.name ?? definition.id };
+}
+
+/** A session as the browser that is bound to it may see it; `null` for any other. */
+export async function readConnectSession(
+  context: VaultContext,
+  id: string,
+  browser: string | null,
+): Promise<ConnectOffer | null> {
+  const row = await findConnectSession(context.store.db, id);
+  if (row === undefined || !isBrowserOf(row, browser)) return null;
+  const session = describeConnectSession(row, await context.store.nowMs());
+  const definition = await context.providers.get(row.provider);
+  return { kind: 'offer', session, providerName: definition?.name ?? row.provider };
+}
+
+/**
+ * Binds a session to the browser and starts the authorization: where to send it.
+ *
+ * @throws {GrantryError} `provider_misconfigured`, and `invalid_request` or `not_found` for an app that has changed since
+ */
+export async function startConnect(
+  context: VaultContext,
+  publicUrl: string,
+  { token, browser }: { token: string; browser: string },
+): Promise<{ kind: 'go'; url: string } | Refused> {
+  const opened = await openConnectLink(context, token, browser);
+  if (opened.kind === 'refused') return opened;
+  const { session } = opened;
+  const key: CheckedKey = { tenant: session.tenant, provider: session.provider, account: session.account };
+  const app = await appFor(context, { ...key, app: session.app });
+  const redirectUri = callbackUri(publicUrl, app);
+  const { scopes } = session;
+  const { url, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: session.id });
+  const started = await context.store.transaction(async (tx) => {
+    const start = {
+      tenant: session.tenant,
+      id: session.id,
+      browserHash: hashText(browser),
+      lifeMs: context.times.authorizationMs,
+      startsMax: limits.connectStartsMax,
+    };
+    if (!(await startConnectSession(tx, context.store.now(), start))) return false;
+    await insertAuthorization(tx, context.store.now(), row);
+    return true;
+  });
+  if (started) return { kind: 'go', url };
+  const now = await openConnectLink(context, token, browser);
+  return now.kind === 'refused' ? now : refused('started_too_often');
+}
+
+/** What became of a callback. */
+export type ConnectOutcome =
+  | Refused
+  /** The provider or the exchange ended it; the link can be tried again. */
+  | { readonly kind: 'ended'; readonly session: ConnectSession; readonly error: string }
+  /** The tokens wait for the tenant's backend. */
+  | { readonly kind: 'pending'; readonly session: ConnectSession; readonly completionCode: string }
+  | { readonly kind: 'completed'; readonly session: ConnectSession };
+
+/**
+ * Takes a browser's way back from the provider: to the address of which app, with what query, and with which cookie.
+ *
+ * Before the request is taken, everything is looked at that another browser could bring about; so nobody uses up a flow that
+ * is not theirs. What is wrong after that ends the flow: something between the browser and the provider is not as it should be.
+ */
+export async function receiveConnectCallback(
+  context: VaultContext,
+  publicUrl: string,
+  came: { context: string; search: string; browser: string | null },
+): Promise<ConnectOutcome> {
+  const callback = read(came.search);
+  if (callback === null) return refused('unreadable_callback');
+  const found = await findFlow(context, callback, came.browser);
+  if (found.kind === 'refused') return found;
+  const { session, stateHash } = found;
+  const row = await takeAuthorization(context.store.db, context.store.now(), stateHash);
+  if (row === undefined) return refused('used_state');
+  const app = await findApp(context.store.db, row.app);
+  const arrived = `${publicUrl}/oauth/callback/${came.context}`;
+  if (app === undefined || app.context !== came.context || row.redirect_uri !== arrived) {
+    return refused('state_of_another_app');
+  }
+  const trusted = await trust(context, row, callback);
+  if (trusted === null) return refused('not_from_the_provider');
+  const { client_id: tenant, id, starts } = session;
+  const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
+  if (!(await claimConnectSession(context.store.db, claim))) return refused('finished_already');
+  return finish(context, session, { row, callback, trusted });
+}
+
+async function findFlow(
+  context: VaultContext,
+  callback: AuthorizationCallback,
+  browser: string | null,
+): Promise<Refused | { kind: 'flow'; stateHash: string; session: ConnectSessionRow }> {
+  const stateHash = hashText(callback.state);
+  const row = await findAuthorization(context.store.db, stateHash);
+  if (row === undefined) return refused('unknown_state');
+  if (row.connect_session_id === null) return refused('state_of_a_terminal');
+  const session = await findConnectSession(context.store.db, row.connect_session_id);
+  if (session === undefined) return refused('unknown_state');
+  if (!isBrowserOf(session, browser)) return refused('state_of_another_browser');
+  if (row.used_at !== null) return refused('used_state');
+  if (row.expires_at <= (await context.store.nowMs())) return refused('expired_state');
+  return { kind: 'flow', stateHash, session };
+}
+
+async function finish(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  flow: { row: AuthorizationRow; callback: AuthorizationCallback; trusted: TrustedCallback },
+): Promise<ConnectOutcome> {
+  const { row, callback, trusted } = flow;
+  const returnTo = await standingReturnTo(context, session);
+  const described = { ...describeConnectSession(session, await context.store.nowMs()), returnTo };
+  const completionCode = newRandomText(context.world);
+  const done: ConnectOutcome =
+    session.return_to === null
+      ? { kind: 'completed', session: described }
+      : { kind: 'pending', session: described, completionCode };
+  let exchanged: Exchanged | null = null;
+  try {
+    if (returnTo !== session.return_to) throw failed("The session's return_to is no longer on the app's list.");
+    exchanged = await redeemCallback(context, row, callback, trusted);
+    await keep(context, session, exchanged, completionCode);
+    return done;
+  } catch (thrown) {
+    if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
+    if (!isGrantryError(thrown)) throw thrown;
+    const error = callback.error === null ? thrown.code : shownError(callback.error);
+    await returnConnectSession(context.store.db, { ...placeOf(session), error });
+    context.logger.info('a connect session came back without a grant', { tenant: session.client_id, error });
+    return { kind: 'ended', session: described, error };
+  }
+}
+
+/** The code is spent and the tokens are nowhere else: a database that is away for a moment is waited for. */
+async function keep(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  exchanged: Exchanged,
+  completionCode: string,
+): Promise<void> {
+  const { world } = context;
+  const until = world.monotonic() + limits.connectKeepMs;
+  for (;;) {
+    try {
+      if (session.return_to === null) await completeAtCallback(context, session, exchanged);
+      else await holdForCompletion(context, session, exchanged, completionCode);
+      return;
+    } catch (error) {
+      if (!isGrantryError(error, 'storage_unavailable') || world.monotonic() >= until) throw error;
+      await world.sleep(limits.connectKeepPauseMs);
+    }
+  }
+}
+
+/** The database may have kept the tokens without being able to say so; if not, they are to be revoked. */
+async function isKeptOrDiscarded(
+  context: VaultContext,
+  session: ConnectSessionRow,
+  exchanged: Exchanged,
+  completionCode: string,
+): Promise<boolean> {
+  try {
+    if (await isKept(context, session, completionCode)) return true;
+    await discardTokens(context, session, authorizationOf(exchanged));
+    return false;
+  } catch (error) {
+    const { client_id: tenant, provider } = session;
+    context.logger.error('tokens of a new connection may not have been kept, and were not revoked', {
+      tenant,
+      provider,
+    });
+    throw error;
+  }
+}
+
+/** Whether a session ended as this callback wanted it to. */
+async function isKept(context: VaultContext, session: ConnectSessionRow, completionCode: string): Promise<boolean> {
+  const row = await findConnectSession(context.store.db, session.id);
+  if (row?.starts !== session.starts) return false;
+  if (session.return_to === null) return row.state === 'completed';
+  const { completion_hash: hash, state } = row;
+  return hash !== null && (state === 'pending' || state === 'completed') && sameHash(hash, completionCode);
+}
+
+/** The list may have been shortened since the link was made: nobody is sent to an address that is no longer on it. */
+async function standingReturnTo(context: VaultContext, session: ConnectSessionRow): Promise<string | null> {
+  if (session.return_to === null) return null;
+  const app = await findApp(context.store.db, session.app);
+  return app !== undefined && isReturnToOf(app, session.return_to) ? session.return_to : null;
+}
+
+function read(search: string): AuthorizationCallback | null {
+  try {
+    return readCallback(`/${search}`);
+  } catch (error) {
+    if (isGrantryError(error, 'authorization_failed')) return null;
+    throw error;
+  }
+}
+
+async function trust(
+  context: VaultContext,
+  row: AuthorizationRow,
+  callback: AuthorizationCallback,
+): Promise<TrustedCallback | null> {
+  try {
+    return await trustCallback(context, row, callback);
+  } catch (error) {
+    if (isGrantryError(error, 'authorization_failed')) return null;
+    throw error;
+  }
+}
+
+function isBrowserOf(row: Pick<ConnectSessionRow, 'browser_hash'>, browser: string | null): boolean {
+  return row.browser_hash !== null && browser !== null && sameHash(row.browser_hash, browser);
+}
+
+function shownError(error: string): string {
+  return providerErrors.has(error) ? error : 'provider_error';
+}
+
+function refused(reason: ConnectRefusal): Refused {
+  return { kind: 'refused', reason };
+}

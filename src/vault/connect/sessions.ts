@@ -1,0 +1,196 @@
+import { GrantryError } from '../../base/errors.ts';
+import { checkKey, checkName, newRandomText, newUuid } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import {
+  type ConnectSessionRow,
+  findConnectSession,
+  insertConnectSession,
+  listConnectSessions,
+} from '../../storage/statements/connect-sessions.ts';
+import { appFor } from '../app/apps.ts';
+import { checkScopes, checkText } from '../checks.ts';
+import type { VaultContext } from '../context.ts';
+import { appScopes, hashText } from './authorize.ts';
+
+/** What a connect session is made from. */
+export interface ConnectSessionInput {
+  tenant: string;
+  provider: string;
+  app?: string | undefined;
+  account?: string | undefined;
+  scopes?: readonly string[] | undefined;
+  /** Where the browser goes afterwards: one of the app's own list, letter by letter. */
+  returnTo?: string | undefined;
+  /** Who is to come back, by the name that the tenant's backend has for its user. */
+  user?: string | undefined;
+}
+
+/** A connect session as everybody with a key for it may see it: neither link nor code. */
+export interface ConnectSession {
+  readonly id: string;
+  readonly tenant: string;
+  readonly provider: string;
+  readonly account: string;
+  readonly app: string;
+  /** What is asked for. */
+  readonly scopes: readonly string[];
+  readonly returnTo: string | null;
+  readonly user: string | null;
+  readonly state: 'open' | 'started' | 'pending' | 'completed' | 'failed' | 'expired';
+  /** What went wrong last, by a code; `null` when nothing has. */
+  readonly error: string | null;
+  /** What the provider granted; `null` until it has. */
+  readonly granted: GrantedScopes | null;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  readonly completedAt: Date | null;
+}
+
+export interface GrantedScopes {
+  readonly scopes: readonly string[];
+  /** Asked for and not granted. */
+  readonly narrower: readonly string[];
+  /** Granted and not asked for. */
+  readonly wider: readonly string[];
+}
+
+export interface ConnectSessionPage {
+  readonly items: readonly ConnectSession[];
+  readonly next: string | null;
+}
+
+const pageItems = 100;
+
+/**
+ * Makes a link that a tenant's user opens to connect the tenant to a provider.
+ *
+ * @param publicUrl where the server is reached, without a slash at its end; the app's redirect URI must be there.
+ * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
+ */
+export async function createConnectSession(
+  context: VaultContext,
+  publicUrl: string,
+  input: ConnectSessionInput,
+): Promise<{ id: string; url: string; expiresAt: Date }> {
+  const key = checkKey(input);
+  await context.providers.require(key.provider);
+  const app = await appFor(context, { ...key, app: input.app });
+  const redirectUri = callbackUri(publicUrl, app);
+  if (app.redirect_uri !== null && app.redirect_uri !== redirectUri) {
+    throw new GrantryError('invalid_request', `The redirect URI of the app ${app.name} is not this server's.`, {
+      action: `Register ${redirectUri} at the provider, and put the app again with it or without a redirect URI.`,
+    });
+  }
+  const user = input.user === undefined ? null : checkText('user', input.user, limits.userCharsMax);
+  const returnTo = input.returnTo === undefined ? null : checkReturnTo(app, input.returnTo);
+  if (user !== null && returnTo === null) {
+    throw new GrantryError(
+      'invalid_request',
+      'A session with a user needs a return_to: the backend there says who came.',
+    );
+  }
+  const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
+  const id = newUuid(context.world);
+  const token = newRandomText(context.world);
+  await insertConnectSession(context.store.db, context.store.now(), {
+    id,
+    client_id: key.tenant,
+    token_hash: hashText(token),
+    provider: key.provider,
+    account: key.account,
+    app: app.name,
+    scopes: JSON.stringify(scopes),
+    return_to: returnTo,
+    user_id: user,
+    lifeMs: context.times.connectLinkMs,
+  });
+  const { expiresAt } = await getConnectSession(context, id);
+  return { id, url: `${publicUrl}/connect/${token}`, expiresAt };
+}
+
+/** @throws {GrantryError} `not_found` */
+export async function getConnectSession(context: VaultContext, id: string): Promise<ConnectSession> {
+  const row = await findConnectSession(context.store.db, checkSessionId(id));
+  if (row === undefined) throw noSuchSession();
+  return describeConnectSession(row, await context.store.nowMs());
+}
+
+/** Sessions, the newest first. */
+export async function listConnectSessionsOf(
+  context: VaultContext,
+  filter: { tenant?: string | undefined; cursor?: string | undefined; limit?: number | undefined } = {},
+): Promise<ConnectSessionPage> {
+  const limit = filter.limit ?? pageItems;
+  const rows = await listConnectSessions(context.store.db, {
+    tenant: filter.tenant === undefined ? undefined : checkName('tenant', filter.tenant),
+    after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
+    limit: limit + 1,
+  });
+  const now = await context.store.nowMs();
+  const last = rows[limit - 1];
+  return {
+    items: rows.slice(0, limit).map((row) => describeConnectSession(row, now)),
+    next: rows.length > limit && last !== undefined ? `${last.created_at}.${last.id}` : null,
+  };
+}
+
+/** Where the provider sends the browser back to: one address per app, so that no answer ends up in another's flow. */
+export function callbackUri(publicUrl: string, app: { readonly context: string }): string {
+  return `${publicUrl}/oauth/callback/${app.context}`;
+}
+
+export function describeConnectSession(row: ConnectSessionRow, nowMs: number): ConnectSession {
+  return {
+    id: row.id,
+    tenant: row.client_id,
+    provider: row.provider,
+    account: row.account,
+    app: row.app,
+    // Written by `createConnectSession` alone, as an array of strings.
+    scopes: JSON.parse(row.scopes) as string[],
+    returnTo: row.return_to,
+    user: row.user_id,
+    state: stateOf(row, nowMs),
+    error: row.error,
+    // Written by `connect-flow.ts` alone.
+    granted: row.granted === null ? null : (JSON.parse(row.granted) as GrantedScopes),
+    createdAt: new Date(row.created_at),
+    expiresAt: new Date(row.expires_at),
+    completedAt: row.completed_at === null ? null : new Date(row.completed_at),
+  };
+}
+
+/** @throws {GrantryError} `not_found` for what no session can be called */
+export function checkSessionId(id: unknown): string {
+  if (typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id)) return id;
+  throw noSuchSession();
+}
+
+export function noSuchSession(): GrantryError {
+  return new GrantryError('not_found', 'There is no such connect session.');
+}
+
+/** An entry of an app's list, letter by letter: nothing is parsed, joined or completed (RFC 9700 section 4.11). */
+export function isReturnToOf(app: { readonly return_to: string }, returnTo: string): boolean {
+  // Written by `putAppOf` alone, as an array of strings.
+  return (JSON.parse(app.return_to) as string[]).includes(returnTo);
+}
+
+function checkReturnTo(app: { readonly name: string; readonly return_to: string }, returnTo: unknown): string {
+  if (typeof returnTo === 'string' && isReturnToOf(app, returnTo)) return returnTo;
+  throw new GrantryError('invalid_request', `The return_to is not an entry of the app ${app.name}'s list.`, {
+    action: 'Put the exact URL into the return_to list of the app.',
+  });
+}
+
+function stateOf(row: ConnectSessionRow, nowMs: number): ConnectSession['state'] {
+  if (row.state === 'completed' || row.state === 'failed') return row.state;
+  if (row.expires_at <= nowMs) return 'expired';
+  return row.state === 'exchanging' ? 'started' : row.state;
+}
+
+function readCursor(cursor: string): { createdAt: number; id: string } {
+  const [, createdAt, id] = /^(\d{1,16})\.([0-9a-f-]{36})$/.exec(cursor) ?? [];
+  if (createdAt !== undefined && id !== undefined) return { createdAt: Number(createdAt), id };
+  throw new GrantryError('invalid_request', 'The cursor is not one that a list has given.');
+}

@@ -1,0 +1,141 @@
+import { GrantryError } from '../../base/errors.ts';
+import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { grantDc } from '../../providers/data-centre.ts';
+import type { GrantState } from '../../storage/schema.ts';
+import { findApp } from '../../storage/statements/apps.ts';
+import {
+  findGrant,
+  type GrantSummary,
+  metadataOf,
+  listGrants as selectGrants,
+} from '../../storage/statements/grants.ts';
+import { checkObject } from '../checks.ts';
+import type { VaultContext } from '../context.ts';
+import type { Grant, GrantFilter, GrantPage } from '../types.ts';
+
+const pageItems = 100;
+
+const states: readonly Grant['state'][] = [
+  'active',
+  'uncertain',
+  'suspect',
+  'reauthorization_required',
+  'quarantined',
+  'disconnected',
+];
+
+/** Reads one grant, a tombstone included; null when there never was one. */
+export async function getGrant(context: VaultContext, key: GrantKey): Promise<Grant | null> {
+  const checked = checkKey(key);
+  await lookWhetherAdopted(context);
+  const row = await findGrant(context.store.db, checked);
+  return row === undefined ? null : describeGrant(context, row);
+}
+
+/** Lists grants page by page, in the order of their keys. */
+export async function listGrants(context: VaultContext, filter: GrantFilter = {}): Promise<GrantPage> {
+  checkObject('filter', filter);
+  const limit = filter.limit ?? pageItems;
+  if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax) {
+    throw new GrantryError('invalid_request', `The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);
+  }
+  await lookWhetherAdopted(context);
+  const state = checkState(context, filter.state);
+  if (state === 'none') return { items: [], next: null };
+  const rows = await selectGrants(context.store.db, {
+    tenant: filter.tenant === undefined ? undefined : checkName('tenant', filter.tenant),
+    tenants: filter.tenants?.map((tenant) => checkName('tenant', tenant)),
+    provider: filter.provider === undefined ? undefined : checkProviderId(filter.provider),
+    providers: filter.providers?.map(checkProviderId),
+    state,
+    updatedSince: filter.updatedSince === undefined ? undefined : checkDate(filter.updatedSince),
+    after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
+    limit: limit + 1,
+  });
+  const items = await Promise.all(rows.slice(0, limit).map((row) => describeGrant(context, row)));
+  const last = rows[limit - 1];
+  return { items, next: rows.length > limit && last !== undefined ? writeCursor(last) : null };
+}
+
+/** A grant as everybody may see it. */
+export async function describeGrant(context: VaultContext, row: GrantSummary): Promise<Grant> {
+  const metadata = metadataOf(row);
+  const apiDomain = metadata['api_domain'];
+  const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
+  return {
+    id: row.id,
+    tenant: row.client_id,
+    provider: row.provider,
+    account: row.account,
+    app: row.app,
+    state: quarantined ? 'quarantined' : row.state,
+    reason: row.reason,
+    generation: row.generation,
+    scopes: row.scopes === '' ? [] : row.scopes.split(','),
+    dc: await dcOf(context, row, metadata),
+    apiDomain: typeof apiDomain === 'string' ? apiDomain : null,
+    metadata,
+    expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
+    lastRefreshedAt: row.last_refreshed_at === null ? null : new Date(row.last_refreshed_at),
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+  };
+}
+
+async function dcOf(
+  context: VaultContext,
+  row: GrantSummary,
+  metadata: Record<string, unknown>,
+): Promise<string | null> {
+  const definition = await context.providers.get(row.provider);
+  if (definition === null) return null;
+  try {
+    const app = row.app === null ? undefined : await findApp(context.store.db, row.app);
+    return grantDc({ definition, metadata, app: app ?? null });
+  } catch {
+    // A data centre that the definition no longer has must not keep the grant from being listed.
+    return null;
+  }
+}
+
+/** Another process may have ended the quarantine; who only lists would never hear of it. */
+async function lookWhetherAdopted({ guard }: VaultContext): Promise<void> {
+  if (guard.reason !== null && guard.isStale) await guard.recheck();
+}
+
+/** `quarantined` is the state of the database, not of a row. */
+function checkState(context: VaultContext, state: GrantFilter['state']): GrantState | undefined | 'none' {
+  if (state === undefined) return undefined;
+  if (!states.includes(state)) {
+    throw new GrantryError('invalid_request', `There is no state of that name; the states are ${states.join(', ')}.`);
+  }
+  if (state === 'quarantined') return context.guard.reason === null ? 'none' : undefined;
+  return context.guard.reason !== null && state !== 'disconnected' ? 'none' : state;
+}
+
+function checkDate(date: Date): string {
+  if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
+    throw new GrantryError('invalid_request', 'updatedSince must be a valid date.');
+  }
+  return date.toISOString();
+}
+
+function writeCursor(row: GrantSummary): string {
+  return Buffer.from(JSON.stringify([row.client_id, row.provider, row.account])).toString('base64url');
+}
+
+function readCursor(cursor: string): CheckedKey {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    if (!Array.isArray(parts) || parts.length !== 3) throw new Error('not a cursor');
+    const [tenant, provider, account]: unknown[] = parts;
+    return {
+      tenant: checkName('tenant', tenant),
+      provider: checkProviderId(provider),
+      account: checkName('account', account),
+    };
+  } catch (error) {
+    throw new GrantryError('invalid_request', 'The cursor is not one that a list has given.', { cause: error });
+  }
+}

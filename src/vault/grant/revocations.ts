@@ -1,0 +1,163 @@
+import { isGrantryError } from '../../base/errors.ts';
+import { newUuid } from '../../base/ids.ts';
+import type { Secret } from '../../base/secret.ts';
+import { NotSentError } from '../../base/world.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
+import { grantDc } from '../../providers/data-centre.ts';
+import { isConnecting } from '../../storage/statements/connect-sessions.ts';
+import { type GrantRow, grantsWithRefreshToken, hasGrantOfApp, metadataOf } from '../../storage/statements/grants.ts';
+import {
+  claimDueRevocations,
+  claimRevocationsOfGrant,
+  deleteRevocation,
+  insertRevocation,
+  type RevocationRow,
+  rescheduleRevocation,
+} from '../../storage/statements/revocations.ts';
+import { appFor, clientOf } from '../app/apps.ts';
+import { type ChangeTransaction, fingerprinter, type VaultContext } from '../context.ts';
+import { deadlineSignal } from '../refresh/wait.ts';
+import { shredTenantIfEmpty } from './shred.ts';
+
+/** A token that could not be revoked for this long is shredded without. */
+const lifeMs = 7 * 24 * 3_600_000;
+const pauseMsMax = 6 * 3_600_000;
+/** While one process tries, others leave the entry alone. */
+const holdMs = 120_000;
+
+/** Whose token is to be revoked: a grant's, or with `id` null that of a connect session that never became one. */
+export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> & {
+  readonly id: string | null;
+};
+
+/** Why a tombstone is one whose tokens are not to be revoked: another program may hold the same ones. */
+export const leftAlive = 'left_alive';
+
+/** Puts a refresh token into the queue of those to revoke, sealed; in the transaction that ends its use. */
+export async function queueRevocation(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: Revocable,
+  token: { refreshToken: Secret; tenantKeys: PinnedTenant },
+): Promise<void> {
+  const id = newUuid(context.world);
+  const fingerprint = await fingerprinter(context);
+  const metadata = metadataOf(row);
+  const dc = metadata['dc'];
+  await insertRevocation(change.tx, change.now, {
+    id,
+    client_id: row.client_id,
+    grant_id: row.id,
+    provider: row.provider,
+    account: row.account,
+    app: row.app,
+    dc: typeof dc === 'string' ? dc : null,
+    token: token.tenantKeys.seal(place(id), token.refreshToken),
+    token_fingerprint: fingerprint(token.refreshToken),
+    lifeMs,
+  });
+}
+
+/** Revokes what a grant that was disconnected has in the queue, now. */
+export async function revokeOfGrant(
+  context: VaultContext,
+  grant: { tenant: string; grantId: string },
+): Promise<'revoked' | 'queued' | 'not_supported' | 'nothing'> {
+  const entries = await claimRevocationsOfGrant(context.store.db, context.store.now(), { ...grant, holdMs });
+  let result: 'revoked' | 'queued' | 'not_supported' | 'nothing' = 'nothing';
+  for (const entry of entries) result = await revokeQueued(context, entry);
+  return result;
+}
+
+/** Revokes what is due, a few at a time, of all tenants. Returns how many were looked at. */
+export async function revokeDue(context: VaultContext, limit = 10): Promise<number> {
+  const { db, kind } = context.store;
+  const due = await claimDueRevocations(db, kind, context.store.now(), { limit, holdMs });
+  for (const entry of due) {
+    if (!(await isLeftAlone(context, entry))) await revokeQueued(context, entry);
+  }
+  return due.length;
+}
+
+/** Whether revoking one token of a provider ends whatever else the same account gave to the app. In doubt it does. */
+export async function revokesAccount(context: VaultContext, provider: string): Promise<boolean> {
+  try {
+    return (await context.providers.get(provider))?.refreshToken.revocationEnds === 'account';
+  } catch (error) {
+    if (isGrantryError(error, 'storage_unavailable')) throw error;
+    return true;
+  }
+}
+
+/**
+ * Whether to revoke a token would end a living grant of the same tenant: some providers give the same token again, and some
+ * end with one token whatever its account gave to the app.
+ */
+export async function wouldEndGrant(
+  db: VaultContext['store']['db'],
+  token: { tenant: string; provider: string; app: string | null; fingerprint: string; endsAccount: boolean },
+): Promise<boolean> {
+  if ((await grantsWithRefreshToken(db, token.fingerprint)).length > 0) return true;
+  return token.endsAccount && (await hasGrantOfApp(db, token));
+}
+
+/**
+ * A token that waited here may have become a grant again meanwhile, or there is another one that would end with it: then it
+ * is dropped. While somebody is connecting who may get such a grant, it waits.
+ */
+async function isLeftAlone(context: VaultContext, entry: RevocationRow): Promise<boolean> {
+  const { client_id: tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
+  const endsAccount = await revokesAccount(context, provider);
+  const { db } = context.store;
+  if (!(await wouldEndGrant(db, { tenant, provider, app, fingerprint, endsAccount }))) {
+    return endsAccount && (await isConnecting(db, context.store.now(), { tenant, provider, app }));
+  }
+  await deleteRevocation(context.store.db, { tenant, id });
+  context.logger.warn('a token was not revoked: a living grant would have ended with it', { tenant, provider });
+  return true;
+}
+
+/** Tries to revoke a queued token at the provider, and takes it out of the queue, or puts the next try off. */
+async function revokeQueued(
+  context: VaultContext,
+  entry: RevocationRow,
+): Promise<'revoked' | 'queued' | 'not_supported'> {
+  const { client_id: tenant, id, provider, attempts } = entry;
+  const outcome = await tryToRevoke(context, entry);
+  if (outcome.kind === 'later' && (await context.store.nowMs()) < entry.deadline_at) {
+    const pauseMs = Math.min(pauseMsMax, 60_000 * 2 ** Math.min(10, attempts - 1));
+    const delayMs = Math.max(outcome.retryAfterMs ?? 0, pauseMs);
+    await rescheduleRevocation(context.store.db, context.store.now(), { tenant, id, attempts, delayMs });
+    return 'queued';
+  }
+  await deleteRevocation(context.store.db, { tenant, id });
+  await shredTenantIfEmpty(context, tenant);
+  if (outcome.kind === 'revoked') return 'revoked';
+  context.logger.warn('a token was shredded without being revoked', { tenant, provider, outcome: outcome.kind });
+  return 'not_supported';
+}
+
+async function tryToRevoke(context: VaultContext, entry: RevocationRow): Promise<RevokeOutcome> {
+  const { client_id: tenant, provider } = entry;
+  const deadline = deadlineSignal(context, context.times.callerWaitMs);
+  try {
+    const definition = await context.providers.require(provider);
+    const app = await appFor(context, { tenant, provider, app: entry.app });
+    const dc = grantDc({ definition, metadata: entry.dc === null ? {} : { dc: entry.dc }, app });
+    const client = await clientOf(context, definition, app, dc);
+    const token = (await context.keys.pin(tenant)).open(place(entry.id), entry.token);
+    return await sendRevoke(context.world, client, { token, tokenType: 'refresh_token', signal: deadline.signal });
+  } catch (error) {
+    // Neither a provider that is away nor an app that is broken today is a reason to forget a living token.
+    const known = isGrantryError(error) || error instanceof NotSentError;
+    context.logger.warn('a token could not be revoked yet', { tenant, provider, known });
+    return { kind: 'later', retryAfterMs: null };
+  } finally {
+    deadline.clear();
+  }
+}
+
+function place(id: string) {
+  return { table: 'grantry_revocations', row: id, column: 'token', generation: 0 };
+}

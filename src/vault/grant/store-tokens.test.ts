@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { databaseKinds, makeBench, settled, until } from '../../../test/support/bench.ts';
+
+const provider = 'strict_revokes_family';
+
+describe.each(databaseKinds)('the same authorization stored once more, on %s', (kind) => {
+  it('while its token is being spent keeps the successor', async () => {
+    await using bench = await makeBench({ kind, profiles: [provider] });
+    const { vault: one } = await bench.open();
+    const { vault: other } = await bench.open();
+    const { key, minted } = await bench.connect(one, { provider });
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    const refreshing = one.getAccessToken(key);
+    await until(() => bench.requests().length === 1, 'the request');
+    const { refreshToken, accessToken } = minted;
+    await other.storeTokens(key, { refreshToken, accessToken, expiresIn: 3_600, scopes: ['read', 'write'] });
+    await bench.jump(1_100);
+    expect((await refreshing).generation).toBe(2);
+    await bench.jump(7_200_000);
+    expect((await other.getAccessToken(key)).generation).toBe(3);
+    expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
+    expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+  });
+
+  it('after the lease of a paused holder has ended keeps the answer that comes late', async () => {
+    await using bench = await makeBench({ kind, profiles: [provider] });
+    const slow = await bench.open();
+    const { vault: other } = await bench.open();
+    const { key, minted } = await bench.connect(slow.vault, { provider });
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    const refreshing = slow.vault.getAccessToken(key).catch(() => null);
+    await until(() => bench.requests().length === 1, 'the request');
+    slow.world.freeze();
+    await bench.jump(121_000);
+    const { refreshToken, accessToken } = minted;
+    await other.storeTokens(key, { refreshToken, accessToken, expiresIn: 3_600 });
+    slow.world.thaw();
+    await refreshing;
+    await settled(20);
+    await bench.jump(7_200_000);
+    expect((await other.getAccessToken(key)).generation).toBe(3);
+    expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
+    expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+  });
+
+  it('does not put a spent token in its successor’s place, whatever comes with it', async () => {
+    await using bench = await makeBench({ kind, profiles: [provider] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { provider });
+    await vault.getAccessToken(key);
+    const { refreshToken, accessToken } = minted;
+    await vault.storeTokens(key, { refreshToken, accessToken, expiresIn: 60 });
+    await bench.jump(7_200_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(3);
+    expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+  });
+
+  it('takes what is said beside it, the same on both databases, and tells the other processes', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault: one } = await bench.open();
+    const { vault: other } = await bench.open();
+    const { key, minted } = await bench.connect(one, { expiresIn: 3_600 });
+    const { refreshToken } = minted;
+    await one.storeTokens(key, { refreshToken, metadata: { plan: { seats: 1 }, note: 'old', same: true } });
+    for (let call = 0; call < 3; call += 1) {
+      await other.getAccessToken(key);
+      await settled(10);
+    }
+    const before = await bench.row(key);
+    await bench.jump(20_000);
+    await one.storeTokens(key, {
+      refreshToken,
+      scopes: ['read', 'write'],
+      metadata: { plan: { tier: 'gold' }, note: null },
+    });
+    const row = await bench.row(key);
+    expect(JSON.parse(row.metadata)).toEqual({ plan: { tier: 'gold' }, note: null, same: true });
+    expect([row.scopes, row.generation]).toEqual(['read,write', 1]);
+    expect(row.changed_at).toBeGreaterThan(before.changed_at);
+    expect(Date.parse(row.updated_at)).toBeGreaterThan(Date.parse(before.updated_at));
+    for (let passedMs = 0; passedMs < 4_500; passedMs += 500) await bench.jump(500);
+    await settled(10);
+    expect((await other.getAccessToken(key)).scopes).toEqual(['read', 'write']);
+  });
+});

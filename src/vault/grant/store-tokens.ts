@@ -1,0 +1,321 @@
+import { GrantryError } from '../../base/errors.ts';
+import { type CheckedKey, checkKey, type GrantKey, newUuid } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { Secret } from '../../base/secret.ts';
+import { resolveDc } from '../../providers/data-centre.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { apiOrigin } from '../../providers/hosts.ts';
+import { deleteCandidates } from '../../storage/statements/candidates.ts';
+import { findEvent } from '../../storage/statements/events.ts';
+import {
+  describeAnew,
+  findGrant,
+  type GrantRow,
+  grantsWithRefreshToken,
+  insertGrant,
+  lockGrant,
+  metadataOf,
+  replaceAuthorization,
+} from '../../storage/statements/grants.ts';
+import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
+import { appFor } from '../app/apps.ts';
+import { checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
+import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import type { Grant, StoredTokens, TokensInput, VaultEventType } from '../types.ts';
+import { dueAt } from './due.ts';
+import { describeGrant } from './grants.ts';
+import { openToken, sealTokens } from './tokens.ts';
+
+/** Tokens of a new authorization, checked. */
+export interface NewAuthorization {
+  /** `null`: the app is found when it is needed. */
+  readonly app: string | null;
+  readonly accessToken: Secret | null;
+  /** `null`: the provider gave none this time, and the stored one goes on. */
+  readonly refreshToken: Secret | null;
+  readonly tokenType: string | null;
+  readonly expiresAtMs: number | null;
+  readonly scopes: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly event: VaultEventType;
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** How often a row may change under a writer before it gives up. */
+const triesMax = 5;
+
+export interface StoreOptions {
+  /** Without a named app, an existing grant keeps its own, and a new one finds it when it is first refreshed. */
+  readonly appLater?: boolean;
+  /** Leaves whatever is stored under the key as it is, a tombstone too. */
+  readonly onlyNew?: boolean;
+  /** Runs in the transaction that stores the tokens; what it throws undoes all of it. */
+  readonly within?: (change: ChangeTransaction) => Promise<void>;
+}
+
+interface PutOptions extends Pick<StoreOptions, 'onlyNew' | 'within'> {
+  /** Tells that what is stored stays, and only what is said beside the tokens is new. */
+  readonly goesOn?: (row: GrantRow) => Promise<boolean>;
+}
+
+/** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
+export async function storeTokens(
+  context: VaultContext,
+  key: GrantKey,
+  input: TokensInput,
+  options: StoreOptions = {},
+): Promise<StoredTokens> {
+  const checked = checkKey(key);
+  const definition = await context.providers.require(checked.provider);
+  const authorization = await checkTokens(context, checked, definition, input, options);
+  const grant = await putAuthorization(context, checked, authorization, {
+    ...options,
+    goesOn: (row) => goesOn(context, definition, row, authorization),
+  });
+  return { grant, sharedWith: await holdersOf(context, grant, authorization.refreshToken) };
+}
+
+/**
+ * Makes a grant of a new authorization, or gives an existing one its tokens, as its next generation.
+ *
+ * A refresh that is in flight for the old authorization loses its lease and cannot overwrite the new one.
+ *
+ * @throws {GrantryError} `storage_unavailable` when the row keeps changing
+ */
+export async function putAuthorization(
+  context: VaultContext,
+  key: CheckedKey,
+  authorization: NewAuthorization,
+  options: PutOptions = {},
+): Promise<Grant> {
+  await fingerprinter(context);
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    // Read fresh: another process may have shredded the tenant's keys since, and what the old ones seal nobody opens.
+    const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
+    const old = await findGrant(context.store.db, key);
+    if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
+    if (old !== undefined && (await options.goesOn?.(old)) === true) {
+      const kept = await keepWithNews(context, old, authorization);
+      if (kept === undefined) continue;
+      return describeGrant(context, kept);
+    }
+    // A stored refresh token belongs to the app it was given to, and to no other.
+    const sameApp = old !== undefined && old.app === authorization.app;
+    const refreshToken = authorization.refreshToken ?? (sameApp ? openToken(tenantKeys, old, 'refresh_token') : null);
+    if (refreshToken === null) throw noRefreshToken(key);
+    const id = old?.id ?? newUuid(context.world);
+    const generation = (old?.generation ?? 0) + 1;
+    const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
+    const columns = await columnsOf(context, key.provider, authorization, refreshToken, old);
+    const stored = await changing(context, async (change) => {
+      const { tx, now } = change;
+      const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(tx, context.store.kind, standing))) return false;
+      const written =
+        old === undefined
+          ? await insertGrant(tx, now, {
+              id,
+              client_id: key.tenant,
+              provider: key.provider,
+              account: key.account,
+              ...columns,
+              ...sealed,
+              generation,
+            })
+          : await replaceAuthorization(tx, now, old, { ...columns, ...sealed, generation });
+      if (!written) return false;
+      await options.within?.(change);
+      await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+      const fingerprint = columns.refresh_fingerprint;
+      await recordStored(change, key, { id, generation, from: old?.state ?? null, fingerprint }, authorization);
+      return true;
+    });
+    if (!stored) continue;
+    const row = await findGrant(context.store.db, key);
+    if (row !== undefined) return describeGrant(context, row);
+  }
+  throw new GrantryError('storage_unavailable', 'The grant keeps changing while its tokens are stored.');
+}
+
+async function columnsOf(
+  context: VaultContext,
+  provider: string,
+  authorization: NewAuthorization,
+  refreshToken: Secret,
+  old: GrantRow | undefined,
+) {
+  const fingerprint = await fingerprinter(context);
+  const { expiresAtMs } = authorization;
+  // What a tombstone still says belongs to a grant that is over.
+  const kept = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
+  return {
+    token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
+    scopes: authorization.scopes.join(','),
+    metadata: JSON.stringify({ ...kept, ...authorization.metadata }),
+    app: authorization.app,
+    token_type: authorization.tokenType,
+    obtained_at: expiresAtMs === null ? null : context.world.now(),
+    refresh_fingerprint: fingerprint(refreshToken),
+    due_at: await dueAt(context, provider, expiresAtMs),
+    at: isoNow(context),
+  };
+}
+
+/**
+ * Whether tokens are the same authorization once more, so that what is stored goes on. The stored token may be the given
+ * one's successor: where tokens rotate, the given one is spent, and putting it in the successor's place would end the
+ * grant. While a refresh is under way, or its outcome is unknown, the given one is being spent, and its access token is
+ * the older one.
+ */
+async function goesOn(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  row: GrantRow,
+  authorization: NewAuthorization,
+): Promise<boolean> {
+  const { refreshToken, accessToken, app } = authorization;
+  if (refreshToken === null) return false;
+  if (!['active', 'uncertain', 'suspect'].includes(row.state) || row.app !== app) return false;
+  const given = (await fingerprinter(context))(refreshToken);
+  if (row.refresh_fingerprint !== given) return (await firstFingerprint(context, row)) === given;
+  if (accessToken === null) return true;
+  if (definition.refreshToken.rotation === 'none') return false;
+  return row.state !== 'active' || (row.lease_until ?? 0) > (await context.store.nowMs());
+}
+
+/** Leaves the tokens as they are, and writes what was said beside them. */
+async function keepWithNews(
+  context: VaultContext,
+  { client_id: tenant, id, generation }: GrantRow,
+  { metadata, scopes }: NewAuthorization,
+): Promise<GrantRow | undefined> {
+  return changing(context, async ({ tx, now }) => {
+    const row = await lockGrant(tx, context.store.kind, tenant, id);
+    if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
+    const merged = { ...metadataOf(row), ...metadata };
+    const given = scopes.length === 0 ? row.scopes : scopes.join(',');
+    if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && given === row.scopes) return row;
+    await describeAnew(tx, now, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: given });
+    return { ...row, metadata: JSON.stringify(merged), scopes: given };
+  });
+}
+
+/** The refresh token with which a grant's authorization began, by its fingerprint. */
+async function firstFingerprint(context: VaultContext, row: GrantRow): Promise<unknown> {
+  const stored = await findEvent(context.store.db, {
+    tenant: row.client_id,
+    grantId: row.id,
+    generation: row.authorized_generation,
+    types: ['grant.stored', 'grant.connected'],
+  });
+  // Written by `recordStored` alone, as an object.
+  const details = stored === undefined ? {} : (JSON.parse(stored.details) as Record<string, unknown>);
+  return details['fingerprint'];
+}
+
+async function checkTokens(
+  context: VaultContext,
+  key: CheckedKey,
+  definition: ProviderDefinition,
+  input: TokensInput,
+  options: StoreOptions,
+): Promise<NewAuthorization> {
+  if (input === null || typeof input !== 'object') throw new GrantryError('invalid_request', 'The tokens are missing.');
+  const refreshToken = checkToken('refresh token', input.refreshToken);
+  const accessToken = input.accessToken === undefined ? null : checkToken('access token', input.accessToken);
+  const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
+  const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
+  const metadata = checkMetadata(input.metadata);
+  if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
+  if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  return {
+    app: await appNameFor(context, key, input.app, options),
+    refreshToken,
+    // An access token without a known end is not worth keeping: the first hand-out refreshes.
+    accessToken: expiresIn === null ? null : accessToken,
+    tokenType: null,
+    expiresAtMs: accessToken === null || expiresIn === null ? null : context.world.now() + expiresIn * 1_000,
+    scopes: checkScopes(input.scopes ?? []),
+    metadata,
+    event: 'grant.stored',
+  };
+}
+
+async function appNameFor(
+  context: VaultContext,
+  key: CheckedKey,
+  named: string | undefined,
+  options: StoreOptions,
+): Promise<string | null> {
+  if (options.appLater !== true || named !== undefined) {
+    return (await appFor(context, { tenant: key.tenant, provider: key.provider, app: named })).name;
+  }
+  const row = await findGrant(context.store.db, key);
+  return row === undefined || row.state === 'disconnected' ? null : row.app;
+}
+
+function checkDc(definition: ProviderDefinition, dc: unknown): string {
+  if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a text.');
+  return resolveDc(definition, dc);
+}
+
+function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): string {
+  const accepted = apiOrigin(definition, apiDomain);
+  if (accepted !== null) return accepted;
+  throw new GrantryError('invalid_request', `metadata.api_domain is not a host of ${definition.id}.`);
+}
+
+async function recordStored(
+  change: ChangeTransaction,
+  key: CheckedKey,
+  grant: { id: string; generation: number; from: string | null; fingerprint: string },
+  authorization: NewAuthorization,
+): Promise<void> {
+  await change.record({
+    type: authorization.event,
+    tenant: key.tenant,
+    provider: key.provider,
+    account: key.account,
+    grantId: grant.id,
+    from: grant.from,
+    to: 'active',
+    generation: grant.generation,
+    reason: null,
+    details: { ...authorization.details, fingerprint: grant.fingerprint },
+  });
+}
+
+/** Other grants with the same refresh token share the provider's limits with this one, and die with it. */
+async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secret | null): Promise<GrantKey[]> {
+  if (refreshToken === null) return [];
+  const fingerprint = (await fingerprinter(context))(refreshToken);
+  const holders = await grantsWithRefreshToken(context.store.db, fingerprint);
+  return holders
+    .filter((row) => row.id !== grant.id)
+    .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }));
+}
+
+/**
+ * Makes sure that a new authorization can be kept: it brings a refresh token, or goes on with the one that its grant has.
+ *
+ * @throws {GrantryError} `authorization_failed`
+ */
+export async function assertKeepable(
+  context: VaultContext,
+  key: CheckedKey,
+  authorization: Pick<NewAuthorization, 'app' | 'refreshToken'>,
+): Promise<void> {
+  if (authorization.refreshToken !== null) return;
+  const old = await findGrant(context.store.db, key);
+  if (old === undefined || old.app !== authorization.app || old.refresh_token === null) throw noRefreshToken(key);
+}
+
+function noRefreshToken(key: CheckedKey): GrantryError {
+  return new GrantryError(
+    'authorization_failed',
+    `${key.provider} gave no refresh token, so the grant could not be kept.`,
+    {
+      action: 'Remove the app under the connected apps of the account at the provider, then connect again.',
+    },
+  );
+}

@@ -1,0 +1,78 @@
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { Secret } from '../../base/secret.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { GrantRow } from '../../storage/statements/grants.ts';
+
+type Column = 'access_token' | 'refresh_token';
+
+/** Seals the tokens of one generation of a grant; none of them opens in another row, column or generation. */
+export function sealTokens(
+  tenant: PinnedTenant,
+  grant: { id: string; generation: number },
+  tokens: { accessToken: Secret | null; refreshToken: Secret | null },
+): Record<Column, string | null> {
+  const seal = (column: Column, secret: Secret | null) =>
+    secret === null
+      ? null
+      : tenant.seal({ table: 'oauth_tokens', row: grant.id, column, generation: grant.generation }, secret);
+  return {
+    access_token: seal('access_token', tokens.accessToken),
+    refresh_token: seal('refresh_token', tokens.refreshToken),
+  };
+}
+
+/** Opens a stored token. @throws {GrantryError} `integrity_failed` when it was moved, altered, or is not sealed at all */
+export function openToken(
+  tenant: PinnedTenant,
+  row: Pick<GrantRow, 'id' | 'generation' | Column>,
+  column: Column,
+): Secret | null {
+  const sealed = row[column];
+  if (sealed === null) return null;
+  if (row.generation === 0) {
+    throw new GrantryError('integrity_failed', 'This row was taken over and is not sealed yet.', {
+      action: 'Let the take-over go on: grantry init',
+    });
+  }
+  return tenant.open({ table: 'oauth_tokens', row: row.id, column, generation: row.generation }, sealed);
+}
+
+/** What is kept of a token set that could not be saved, as JSON inside one seal. */
+export interface CandidateTokens {
+  readonly refreshToken: string;
+  readonly accessToken: string | null;
+  readonly expiresAt: number | null;
+}
+
+export function sealCandidate(
+  tenant: PinnedTenant,
+  candidate: { id: string; generation: number },
+  tokens: CandidateTokens,
+): string {
+  return tenant.seal(candidatePlace(candidate), new Secret(JSON.stringify(tokens)));
+}
+
+export function openCandidate(
+  tenant: PinnedTenant,
+  candidate: { id: string; generation: number; tokens: string },
+): CandidateTokens {
+  // Sealed by this file alone, and a seal does not open when it was altered.
+  return JSON.parse(tenant.open(candidatePlace(candidate), candidate.tokens).reveal()) as CandidateTokens;
+}
+
+/** The refresh token of a candidate; null when it does not open. */
+export function refreshTokenOf(
+  tenant: PinnedTenant,
+  candidate: { id: string; generation: number; tokens: string },
+): Secret | null {
+  try {
+    return new Secret(openCandidate(tenant, candidate).refreshToken);
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    return null;
+  }
+}
+
+function candidatePlace(candidate: { id: string; generation: number }) {
+  return { table: 'grantry_candidates', row: candidate.id, column: 'tokens', generation: candidate.generation };
+}

@@ -1,0 +1,190 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { afterEach, expect, it } from 'vitest';
+import { silentLogger } from '../../base/log.ts';
+import { systemWorld } from '../../base/world.ts';
+import { migrate } from '../../storage/migrations/migrate.ts';
+import { insertEvent } from '../../storage/statements/events.ts';
+import { livesAt, readInstance } from '../../storage/statements/instance.ts';
+import { openStore, type Store, type StoreLocation } from '../../storage/store.ts';
+import { Guard } from './guard.ts';
+import { SeenMarks } from './high-water-mark.ts';
+import { openInstance } from './instance.ts';
+
+const cleanUps: (() => Promise<void> | void)[] = [];
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+it('does not take a database for an older copy because another process noted an event between the two looks', async () => {
+  const { store, home } = await newStore();
+  const instance = await openInstance(store, systemWorld(), { installation: null, scrubPending: false });
+  const marks = new SeenMarks(home);
+  const options = { store, marks, instance, ...parts };
+  const seq = await insertEvent(store.db, store.now(), event);
+  marks.write(instance.vault_id, { epoch: instance.epoch, seq, timeline: null });
+  expect((await Guard.open(options)).reason).toBeNull();
+  marks.write(instance.vault_id, { epoch: instance.epoch, seq: seq + 1, timeline: null });
+  expect((await Guard.open(options)).reason).toContain('an older copy was put back');
+});
+
+it('takes a promotion for news until what it lost is back, whoever looked before and whatever came of it', async () => {
+  const { promote, open, event, mark } = await newPostgres();
+  await event(0);
+  expect((await open()).failedOver).toBe(false);
+  promote();
+  // This one dies, and that one commits something of its own first.
+  expect((await open()).failedOver).toBe(true);
+  const slow = await open();
+  slow.note(await event(1));
+  slow.remember();
+  expect(mark()?.timeline).toBe(1);
+  const failing = slow.bringTailBack(() => Promise.reject(new Error('the database is away')));
+  await expect(failing).rejects.toThrow('away');
+  expect([slow.failedOver, mark()?.timeline, (await open()).failedOver]).toEqual([true, 1, true]);
+  await slow.bringTailBack(async () => {
+    expect((await open()).failedOver).toBe(true);
+  });
+  expect([slow.failedOver, mark()?.timeline, (await open()).failedOver]).toEqual([false, 2, false]);
+});
+
+it('takes a promotion for news in a home without a mark, too, until what it lost is back', async () => {
+  const { promote, open, forget } = await newPostgres();
+  await open();
+  forget();
+  promote();
+  expect((await open()).failedOver).toBe(true);
+  const next = await open();
+  expect(next.failedOver).toBe(true);
+  await next.bringTailBack(() => Promise.resolve());
+  expect((await open()).failedOver).toBe(false);
+});
+
+it('does not end a failover that came while the one before was dealt with', async () => {
+  const { promote, open, event } = await newPostgres();
+  await event(0);
+  await open();
+  promote();
+  const guard = await open();
+  await guard.bringTailBack(async () => {
+    promote();
+    await guard.recheck();
+  });
+  expect(guard.failedOver).toBe(true);
+  await guard.bringTailBack(() => Promise.resolve());
+  expect([guard.failedOver, guard.reason]).toEqual([false, null]);
+});
+
+it('knows the old primary before its home does', async () => {
+  const { promote, open, event } = await newPostgres();
+  await event(0);
+  await open();
+  promote();
+  const guard = await open();
+  expect(guard.failedOver).toBe(true);
+  promote(-1);
+  await guard.recheck();
+  expect(guard.reason).toContain('old primary');
+});
+
+it('takes a promoted PostgreSQL for a backup when it lacks what the spool cannot bring back', async () => {
+  const { promote, open, event, lose } = await newPostgres();
+  for (let minute = 0; minute <= 60; minute += 1) {
+    await event(minute);
+    (await open()).remember();
+  }
+  await lose(30);
+  promote();
+  const guard = await open();
+  expect(guard.failedOver).toBe(false);
+  expect(guard.reason).toContain('older backup');
+});
+
+it.each([
+  ['the last minutes of a busy day', Array.from({ length: 61 }, (_, minute) => minute), 52],
+  ['the one event of the last hour', [0, 60, 120, 180], 120],
+  ['what came at once after a quiet day', [0, 1, 1_440, 1_440.1, 1_440.2], 1],
+])('takes a promoted PostgreSQL that lacks %s for a failover', async (_, minutes, kept) => {
+  const { promote, open, event, lose } = await newPostgres();
+  for (const minute of minutes) {
+    const seq = await event(minute);
+    const guard = await open();
+    guard.note(seq);
+    guard.remember();
+  }
+  await lose(kept);
+  promote();
+  const guard = await open();
+  expect([guard.failedOver, guard.reason]).toEqual([true, null]);
+});
+
+it('compares births of a file only where both are known', () => {
+  expect(livesAt('inode:7', 'inode:7 born:5')).toBe(true);
+  expect(livesAt('inode:7 born:5', 'inode:7')).toBe(true);
+  expect(livesAt('inode:7 born:5', 'inode:7 born:5')).toBe(true);
+  expect(livesAt('inode:7 born:5', 'inode:7 born:6')).toBe(false);
+  expect(livesAt('inode:7', 'inode:77 born:5')).toBe(false);
+  expect(livesAt('12:5', '12:6')).toBe(false);
+});
+
+const parts = {
+  installation: null,
+  logger: silentLogger,
+  monotonic: () => 0,
+  now: () => 0,
+  spoolKeptMs: 600_000,
+} as const;
+
+const event = {
+  client_id: 'acme',
+  grant_id: null,
+  provider: null,
+  account: null,
+  type: 'grant.refreshed',
+  from_state: null,
+  to_state: null,
+  generation: null,
+  reason: null,
+  details: '{}',
+} as const;
+
+async function newStore(): Promise<{ store: Store; home: string }> {
+  const home = mkdtempSync(join(tmpdir(), 'grantry-guard-'));
+  cleanUps.push(() => rmSync(home, { recursive: true, force: true }));
+  const store = await openStore({ database: `sqlite:${join(home, 'grantry.db')}`, world: systemWorld() });
+  cleanUps.push(() => store.close());
+  await migrate(store, { mode: 'auto' });
+  return { store, home };
+}
+
+/** A database that says it is a PostgreSQL, which can be promoted, and lose its events from some minute on. */
+async function newPostgres() {
+  const { store: sqlite, home } = await newStore();
+  let place: StoreLocation = { location: '12:5', timeline: 1 };
+  const store: Store = { ...sqlite, location: () => Promise.resolve(place) };
+  const { vault_id: vaultId } = await openInstance(store, systemWorld(), { installation: null, scrubPending: false });
+  const marks = new SeenMarks(home);
+  return {
+    promote: (by = 1): void => {
+      place = { ...place, timeline: (place.timeline ?? 0) + by };
+    },
+    open: async (): Promise<Guard> => {
+      const instance = await readInstance(store.db);
+      if (instance === undefined) throw new Error('there is no instance');
+      return Guard.open({ store, marks, instance, ...parts });
+    },
+    event: (minute: number): Promise<number> => insertEvent(store.db, sql<number>`${atMinute(minute)}`, event),
+    lose: async (afterMinute: number): Promise<void> => {
+      await store.db.deleteFrom('grantry_events').where('at', '>', atMinute(afterMinute)).execute();
+    },
+    mark: () => marks.read(vaultId),
+    forget: (): void => rmSync(join(home, 'seen.json'), { force: true }),
+  };
+}
+
+function atMinute(minute: number): number {
+  return 1_000_000 + minute * 60_000;
+}

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { codeOf, databaseKinds, makeBench, settled, until } from '../../../test/support/bench.ts';
+import { isGrantryError } from '../../base/errors.ts';
+
+const minute = 60_000;
+
+describe('a token in memory', () => {
+  it('is refreshed behind the caller once it is past its early mark', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
+    await bench.jump(54 * minute);
+    expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
+    await settled(10);
+    expect(bench.requests()).toHaveLength(0);
+    await bench.jump(2 * minute);
+    expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
+    await until(async () => (await bench.row(key)).generation === 2, 'the refresh');
+    await settled(10);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
+    expect(bench.requests()).toHaveLength(1);
+  });
+
+  it('that is too short for the caller is not refreshed again when another process just did', async () => {
+    await using bench = await makeBench();
+    const { vault: one } = await bench.open();
+    const { vault: other } = await bench.open();
+    const { key } = await bench.connect(one, { expiresIn: 3_600 });
+    for (let call = 0; call < 3; call += 1) {
+      await Promise.all([one.getAccessToken(key), other.getAccessToken(key)]);
+      await settled(10);
+    }
+    await bench.jump(5 * minute);
+    await settled(100);
+    const wish = { minValidity: 3_500 };
+    expect((await one.getAccessToken(key, wish)).generation).toBe(2);
+    expect((await other.getAccessToken(key, wish)).generation).toBe(2);
+    expect(bench.requests()).toHaveLength(1);
+  });
+
+  it('of a rejected generation is not handed out again after another process replaced it', async () => {
+    await using bench = await makeBench();
+    const { vault: one } = await bench.open();
+    const { vault: other } = await bench.open();
+    const { key } = await bench.connect(one, { expiresIn: 3_600 });
+    for (let call = 0; call < 3; call += 1) {
+      await other.getAccessToken(key);
+      await settled(10);
+    }
+    await one.rejectAccessToken(key, 1);
+    expect((await other.rejectAccessToken(key, 1)).generation).toBe(2);
+    expect(bench.requests()).toHaveLength(1);
+  });
+
+  it.each(databaseKinds)('is gone within 5 s of a disconnect in another process, on %s', async (kind) => {
+    await using bench = await makeBench({ kind });
+    const { vault: one } = await bench.open();
+    const { vault: other } = await bench.open();
+    const { key } = await bench.connect(one, { expiresIn: 3_600 });
+    const { key: kept } = await bench.connect(one, { tenant: 'kept', expiresIn: 3_600 });
+    for (let call = 0; call < 5; call += 1) {
+      await Promise.all([other.getAccessToken(key), other.getAccessToken(kept)]);
+      await settled(10);
+    }
+    await one.disconnect(key);
+    for (let passedMs = 0; passedMs < 4_500; passedMs += 500) await bench.jump(500);
+    await settled(10);
+    expect(await codeOf(other.getAccessToken(key))).toBe('grant_not_found');
+    expect((await other.getAccessToken(kept)).generation).toBe(1);
+  });
+
+  it('is gone at once after a disconnect in this process, whatever was being read meanwhile', async () => {
+    await using bench = await makeBench({ profiles: ['none'] });
+    const { vault } = await bench.open();
+    for (let turns = 0; turns < 12; turns += 1) {
+      const { key } = await bench.connect(vault, { provider: 'none', tenant: `tenant-${turns}`, expiresIn: 3_600 });
+      const gone = vault.disconnect(key, { revoke: false });
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      await Promise.allSettled([gone, vault.getAccessToken(key)]);
+      expect(await codeOf(vault.getAccessToken(key))).toBe('grant_not_found');
+    }
+  });
+});
+
+describe('a minimum validity', () => {
+  it('beyond what tokens last is met by one that was just refreshed', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault);
+    for (let call = 0; call < 10; call += 1) {
+      expect((await vault.getAccessToken(key, { minValidity: 86_400 })).generation).toBe(2);
+    }
+    expect(bench.requests()).toHaveLength(1);
+  });
+
+  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '60', null])('of %j is refused', async (minValidity) => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { expiresIn: 3_600 });
+    const options = JSON.parse('{}');
+    options.minValidity = minValidity;
+    expect(await codeOf(vault.getAccessToken(key, options))).toBe('invalid_request');
+  });
+});
+
+describe('a rejected generation', () => {
+  it('is replaced by one refresh, however many say so', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { expiresIn: 3_600 });
+    const { generation } = await vault.getAccessToken(key);
+    const fresh = await Promise.all(Array.from({ length: 20 }, () => vault.rejectAccessToken(key, generation)));
+    expect(new Set(fresh.map((token) => token.generation))).toEqual(new Set([2]));
+    expect((await vault.rejectAccessToken(key, generation)).generation).toBe(2);
+    expect(bench.requests()).toHaveLength(1);
+  });
+
+  it.each([2, 0, -1, 1.5, Number.NaN])('of %d, which was never handed out, is refused', async (generation) => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { expiresIn: 3_600 });
+    expect(await codeOf(vault.rejectAccessToken(key, generation))).toBe('invalid_request');
+    expect(bench.requests()).toHaveLength(0);
+  });
+});
+
+it('whoever waits out the strict lease of another process is told when that ends', async () => {
+  await using bench = await makeBench();
+  const { vault: one } = await bench.open();
+  const { vault: other } = await bench.open();
+  const { key } = await bench.connect(one);
+  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+  const hanging = one.getAccessToken(key).catch((error: unknown) => error);
+  await until(() => bench.requests().length === 1, 'the request');
+  const waiting = other.getAccessToken(key).catch((error: unknown) => error);
+  await bench.pass(31_000);
+  const said = await waiting;
+  expect(said).toMatchObject({ code: 'refresh_uncertain' });
+  // The lease of 120 s began 30 s ago.
+  expect(isGrantryError(said) ? said.retryAfterMs : 0).toBeGreaterThan(80_000);
+  expect(await hanging).toMatchObject({ code: 'provider_unavailable' });
+});
+
+it('tokens that have expired when they arrive end in an error, not in a loop', async () => {
+  await using bench = await makeBench();
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault);
+  bench.simulator.addFault({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
+  expect(await codeOf(vault.getAccessToken(key))).toBe('provider_error');
+  expect(bench.requests().length).toBeLessThanOrEqual(2);
+});
+
+it('a closed vault says so, and finishes the refresh that was under way', async () => {
+  await using bench = await makeBench();
+  const { vault } = await bench.open();
+  const { key, minted } = await bench.connect(vault);
+  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
+  const token = vault.getAccessToken(key).catch(() => null);
+  await until(() => bench.requests().length === 1, 'the request');
+  const closed = vault.close();
+  expect(await codeOf(vault.getAccessToken(key))).toBe('invalid_request');
+  await bench.jump(600);
+  await closed;
+  await token;
+  expect((await bench.row(key)).generation).toBe(2);
+  expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+});

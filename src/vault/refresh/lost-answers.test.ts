@@ -1,0 +1,174 @@
+/** Answers that never arrive, arrive in half or arrive wrong, at providers of every rotation class. */
+import { describe, expect, it } from 'vitest';
+import { codeOf, databaseKinds, makeBench, until } from '../../../test/support/bench.ts';
+import type { FaultEffect } from '../../simulator/index.ts';
+
+const losses: [string, FaultEffect][] = [
+  ['reset after processing', { kind: 'reset', when: 'after' }],
+  ['reset before processing', { kind: 'reset', when: 'before' }],
+  ['half an answer', { kind: 'cut' }],
+  ['a 500 after processing', { kind: 'status', status: 500, when: 'after' }],
+  ['an HTML page after processing', { kind: 'html', when: 'after' }],
+];
+
+/** What a spent token brings: how long to wait until it may be tried again, and how that ends. */
+const classes = [
+  { id: 'none', doubt: false, waitMs: 3_000, survives: true },
+  { id: 'timed_overlap', doubt: true, waitMs: 3_000, survives: true },
+  { id: 'overlap_newest_only', doubt: true, waitMs: 3_000, survives: true },
+  { id: 'retire_on_use', doubt: true, waitMs: 3_000, survives: true },
+  { id: 'strict', doubt: true, waitMs: 121_000, survives: false },
+  { id: 'strict_revokes_family', doubt: true, waitMs: 121_000, survives: false },
+] as const;
+
+const cases = classes.flatMap((each) => losses.map(([name, effect]) => ({ ...each, name, effect })));
+
+describe.each(databaseKinds)('on %s', (kind) => {
+  // PostgreSQL decides nothing of this by itself: one loss per class shows that the statements do the same there.
+  const tried = kind === 'sqlite' ? cases : cases.filter((each) => each.name === 'reset after processing');
+  it.each(tried)('$name at $id', async ({ id, effect, doubt, waitMs, survives }) => {
+    await using bench = await makeBench({ kind, profiles: [id] });
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { provider: id });
+    bench.simulator.addFault({ endpoint: 'token', effect });
+    const code = await codeOf(vault.getAccessToken(key));
+    expect(code).toMatch(doubt ? /^refresh_uncertain$/ : /^provider_(unavailable|error)$/);
+    expect((await bench.row(key)).state).toBe(doubt ? 'uncertain' : 'active');
+    // Before its time nothing is sent again.
+    expect(await codeOf(vault.getAccessToken(key))).toBe(code);
+    expect(bench.requests()).toHaveLength(1);
+    await bench.jump(waitMs);
+    const processed = bench.requests()[0]?.outcome === 'issued';
+    if (survives || !processed) {
+      expect((await vault.getAccessToken(key)).generation).toBe(2);
+      expect((await bench.row(key)).state).toBe('active');
+    } else {
+      expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
+      expect((await bench.row(key)).reason).toBe('lost_rotation');
+      await bench.jump(waitMs);
+      expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
+      expect(await bench.events(key)).toEqual(['stored', 'uncertain', 'reauthorization_required']);
+    }
+    expect(bench.requests()).toHaveLength(2);
+  });
+});
+
+describe('on SQLite', () => {
+  it('where the definition forbids a replay, no second request is sent', async () => {
+    await using bench = await makeBench({
+      profiles: ['strict_revokes_family'],
+      change: (each) => ({ ...each, refreshToken: { ...each.refreshToken, replayAfterLoss: false } }),
+    });
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await bench.jump(121_000);
+    for (let tries = 0; tries < 3; tries += 1) {
+      expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
+      await bench.jump(121_000);
+    }
+    expect(bench.requests()).toHaveLength(1);
+    expect((await bench.row(key)).reason).toBe('lost_rotation');
+    expect(await bench.events(key)).toEqual(['stored', 'uncertain', 'reauthorization_required']);
+  });
+
+  it('after the overlap has closed, the grant is given up with its reason', async () => {
+    await using bench = await makeBench({ profiles: ['timed_overlap'] });
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await bench.jump(90_000);
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await bench.jump(31_000);
+    expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
+    expect((await bench.row(key)).reason).toBe('lost_rotation');
+    expect(bench.requests()).toHaveLength(3);
+  });
+
+  it.each(['strict_revokes_family', 'strict', 'timed_overlap', 'retire_on_use'])(
+    'complete tokens in an answer that is odd are kept and tried at once, at %s',
+    async (id) => {
+      await using bench = await makeBench({ profiles: [id] });
+      const { vault } = await bench.open();
+      const { key, minted } = await bench.connect(vault, { provider: id });
+      bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
+      expect((await vault.getAccessToken(key)).generation).toBe(2);
+      expect(bench.requests()).toHaveLength(2);
+      expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
+      expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+      await bench.jump(3_600_000);
+      expect((await vault.getAccessToken(key)).generation).toBe(3);
+    },
+  );
+
+  it('a provider whose every answer is odd is asked at the pace of the back-off', async () => {
+    await using bench = await makeBench({ profiles: ['retire_on_use'] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { provider: 'retire_on_use' });
+    bench.simulator.addFault({ endpoint: 'token', times: 1_000, effect: { kind: 'patch', set: { error: 'odd' } } });
+    for (let tries = 0; tries < 5; tries += 1) {
+      expect(await codeOf(vault.getAccessToken(key))).toMatch(/refresh_uncertain|provider_/);
+      await bench.jump(1_000);
+    }
+    expect(bench.requests().length).toBeLessThan(8);
+    bench.simulator.clearFaults();
+    await bench.jump(600_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
+    expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+  });
+
+  it('a disconnect revokes the candidate that lives, not the spent token alone', async () => {
+    await using bench = await makeBench({ profiles: ['strict'] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { provider: 'strict' });
+    // The successor is salvaged as a candidate, and the provider stays away: what is stored is spent.
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
+    bench.simulator.addFault({ endpoint: 'token', times: 9, effect: { kind: 'reset', when: 'before' } });
+    await codeOf(vault.getAccessToken(key));
+    expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
+    const living = bench.simulator.family(minted.family)?.current;
+    await vault.disconnect(key);
+    const revoked = bench.simulator.history.events().filter((event) => event.kind === 'revoke');
+    expect(revoked.map((event) => event.token)).toContain(living);
+  });
+
+  it('a late answer revives a grant that was given up without it', async () => {
+    await using bench = await makeBench({ profiles: ['overlap_newest_only'] });
+    const slow = await bench.open();
+    const other = await bench.open();
+    const { key } = await bench.connect(slow.vault, { provider: 'overlap_newest_only' });
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    const late = codeOf(slow.vault.getAccessToken(key));
+    await until(() => bench.requests().length === 1, 'the request');
+    slow.world.freeze();
+    // The provider refuses what the others send, again and again: they must believe that the grant is over.
+    bench.simulator.addFault({ endpoint: 'token', times: 9, effect: { kind: 'error', error: 'invalid_grant' } });
+    await bench.jump(5_000);
+    expect(await codeOf(other.vault.getAccessToken(key))).toBe('refresh_uncertain');
+    for (let tries = 0; (await bench.row(key)).state !== 'reauthorization_required' && tries < 8; tries += 1) {
+      await bench.jump(31_000);
+      await codeOf(other.vault.getAccessToken(key));
+    }
+    expect((await bench.row(key)).state).toBe('reauthorization_required');
+    bench.simulator.clearFaults();
+    slow.world.thaw();
+    await late;
+    await until(async () => (await bench.row(key)).state !== 'reauthorization_required', 'the revival');
+    expect((await other.vault.getAccessToken(key)).generation).toBe(2);
+    expect(await bench.events(key)).toContain('revived');
+    expect((await bench.row(key)).state).toBe('active');
+  });
+
+  it('one refusal by mistake changes nothing', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault);
+    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'error', error: 'invalid_grant' } });
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await bench.jump(31_000);
+    expect((await vault.getAccessToken(key)).generation).toBe(2);
+    expect(await bench.events(key)).toEqual(['stored', 'suspect', 'refreshed']);
+  });
+});

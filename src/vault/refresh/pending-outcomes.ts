@@ -1,0 +1,102 @@
+import { isGrantryError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { finishAttempt, listAttempts, mayHaveSpent } from '../../storage/statements/attempts.ts';
+import { type GrantRow, lockGrant } from '../../storage/statements/grants.ts';
+import { raiseDoubt, releaseLease } from '../../storage/statements/leases.ts';
+import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
+import { type ChangeTransaction, changing, isoNow, type VaultContext } from '../context.ts';
+
+/** How an attempt ended without tokens, when the database was away and could not be told. */
+export interface UnwrittenEnd {
+  readonly tenant: string;
+  readonly grantId: string;
+  readonly attemptId: string;
+  readonly generation: number;
+  readonly fence: number;
+  readonly tokenFingerprint: string;
+  readonly outcome: 'not_sent' | 'failed' | 'refused';
+  readonly detail: string | null;
+}
+
+/**
+ * What became of attempts that the database does not know yet.
+ *
+ * An attempt that stays open looks like a lost answer, and at a strict provider a lost answer ends the grant. So who knows
+ * that nothing was lost says so as soon as the database listens, however long that takes. It dies with the process: then
+ * the attempt is in doubt, as it should be.
+ */
+export class UnwrittenEnds {
+  readonly #ends = new Map<string, UnwrittenEnd>();
+  #writing: Promise<void> | undefined;
+
+  get isEmpty(): boolean {
+    return this.#ends.size === 0;
+  }
+
+  /** Runs what writes an attempt's end, and remembers the end if the database is away. */
+  async orRemember<T>(end: UnwrittenEnd, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      if (isGrantryError(error, 'storage_unavailable') && this.#ends.size < limits.unwrittenEndsMax) {
+        this.#ends.set(end.attemptId, end);
+      }
+      throw error;
+    }
+  }
+
+  /** Writes what was remembered; whoever comes meanwhile waits for the same. */
+  write(context: VaultContext): Promise<void> {
+    this.#writing ??= this.#writeAll(context).finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #writeAll(context: VaultContext): Promise<void> {
+    for (const end of this.#ends.values()) {
+      await changing(context, (change) => writeEnd(context, change, end));
+      this.#ends.delete(end.attemptId);
+    }
+  }
+}
+
+async function writeEnd(context: VaultContext, change: ChangeTransaction, end: UnwrittenEnd): Promise<void> {
+  const { tx, now } = change;
+  const { tenant, grantId, attemptId: id, fence, outcome, detail } = end;
+  const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+  // Without an open attempt the claim itself was undone, or the end was written after all.
+  if (row === undefined || !(await finishAttempt(tx, now, { tenant, id, outcome, detail }))) return;
+  if (outcome === 'not_sent') await deleteTokenRequest(tx, { fingerprint: end.tokenFingerprint, attemptId: id });
+  await releaseLease(tx, { ...end, owner: context.owner.id, fence });
+  await reviveIfNothingWasLost(context, change, row, end);
+}
+
+/** Others could only take the open attempt for a lost answer, and may have given the grant up for it. */
+async function reviveIfNothingWasLost(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: GrantRow,
+  end: UnwrittenEnd,
+): Promise<void> {
+  const { tenant, grantId, generation } = end;
+  if (row.state !== 'reauthorization_required' || row.reason !== 'lost_rotation') return;
+  if (row.generation !== generation) return;
+  const limit = limits.attemptsListedMax;
+  const attempts = await listAttempts(change.tx, { tenant, grantId, generation, limit });
+  if (attempts.some(mayHaveSpent)) return;
+  const reason = 'nothing_was_lost';
+  const from = ['reauthorization_required' as const];
+  await raiseDoubt(change.tx, change.now, { tenant, grantId, reason, at: isoNow(context), from });
+  await change.record({
+    type: 'grant.revived',
+    tenant,
+    grantId,
+    provider: row.provider,
+    account: row.account,
+    from: row.state,
+    to: 'uncertain',
+    generation,
+    reason,
+  });
+}

@@ -1,0 +1,240 @@
+import { GrantryError } from '../../base/errors.ts';
+import { newUuid } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { Secret } from '../../base/secret.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { ClientContext } from '../../oauth/types.ts';
+import { grantDc } from '../../providers/data-centre.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { type AttemptRow, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
+import {
+  type CandidateRow,
+  newestCandidate,
+  newestSuccessor,
+  retireCandidate,
+} from '../../storage/statements/candidates.ts';
+import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import { appFor, clientOf } from '../app/apps.ts';
+import { compartmentOf } from '../bulkhead.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
+import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import type { Spool, SpoolSlot } from '../spool/spool.ts';
+import type { ClientTrial } from './client-trial.ts';
+import { bringBackTail } from './failover.ts';
+import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
+import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
+import { adoptSpooled } from './replay.ts';
+import { storedRefused } from './verdict.ts';
+
+/** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
+export interface RefreshPlan {
+  readonly row: GrantRow;
+  readonly definition: ProviderDefinition;
+  readonly client: ClientContext;
+  readonly tenantKeys: PinnedTenant;
+  readonly refreshToken: Secret;
+  readonly tokenFingerprint: string;
+  /** The candidate whose token is tried; null when it is the stored one. */
+  readonly candidateId: string | null;
+  /** Of the attempt that brought that candidate. */
+  readonly candidateFence: number | null;
+  /** It came for the stored token. */
+  readonly succeedsStored: boolean;
+  /** The newest candidate when the token was chosen. */
+  readonly newestCandidateId: string | null;
+  /** Attempts on this generation so far, newest first. */
+  readonly prior: readonly AttemptRow[];
+  readonly leaseKind: LeaseKind;
+  /** The grant was condemned, and a token that was kept is tried again. */
+  readonly recovering: boolean;
+  readonly attemptId: string;
+  readonly slot: SpoolSlot;
+  /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
+  readonly isAnswered: () => boolean;
+  /** The client is on trial: a refusal decides nothing about the grant. */
+  readonly onTrial: boolean;
+}
+
+/**
+ * Prepares a refresh. `look_again` when an answer of an earlier attempt was found in the spool and committed.
+ *
+ * @throws {GrantryError} for everything that stands in the way; nothing was spent
+ */
+export async function planRefresh(
+  context: VaultContext,
+  row: GrantRow,
+  { trial, kept }: RefreshWish = {},
+): Promise<RefreshPlan | 'look_again'> {
+  await context.guard.assertMayRefresh();
+  if (await bringBackTail(context)) return 'look_again';
+  const tenant = row.client_id;
+  // Read fresh: another process may have shredded and remade the tenant's keys.
+  const tenantKeys = await context.keys.pin(tenant, { fresh: true });
+  const prior = await listAttempts(context.store.db, {
+    tenant,
+    grantId: row.id,
+    generation: row.generation,
+    limit: limits.attemptsListedMax,
+  });
+  // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
+  const inDoubt = prior.some(isUnresolved);
+  if (inDoubt && (await adoptSpooled(context, { grantId: row.id })) > 0) return 'look_again';
+
+  const definition = await context.providers.require(row.provider);
+  const token: PickedToken = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
+  // A candidate waits for requests that were sent after the one which brought it: they may bring a newer one.
+  const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
+  if (kept === undefined) await waitForLateAnswer(context, definition, later);
+  const client = await clientFor(context, definition, row, trial);
+  // What has a deadline at the provider is never held back, nor is what an operator asks for.
+  if (kept === undefined && !(await isUrgent(context, row))) {
+    const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
+    context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
+  }
+  const fingerprint = await fingerprinter(context);
+  const attemptId = newUuid(context.world);
+  const spool = await context.spool();
+  return {
+    row,
+    definition,
+    client,
+    tenantKeys,
+    refreshToken: token.refreshToken,
+    tokenFingerprint: fingerprint(token.refreshToken),
+    candidateId: token.candidateId,
+    candidateFence: token.fence ?? null,
+    succeedsStored: token.succeedsStored ?? false,
+    newestCandidateId: token.newestCandidateId ?? null,
+    prior,
+    leaseKind: leaseKindOf(context, definition),
+    recovering: kept !== undefined,
+    attemptId,
+    slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
+    isAnswered: laterAnswers(spool, row, prior),
+    onTrial: trial !== undefined,
+  };
+}
+
+/** Tells of answers that come from now on: what is there already could not be committed. */
+function laterAnswers(spool: Spool, row: GrantRow, prior: readonly AttemptRow[]): () => boolean {
+  const awaited = prior
+    .filter(isUnresolved)
+    .map((attempt) => `${row.id}.${attempt.id}`)
+    .filter((name) => !spool.hasAnswer(name));
+  return () => awaited.some((name) => spool.hasAnswer(name));
+}
+
+async function clientFor(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  row: GrantRow,
+  trial: ClientTrial | undefined,
+): Promise<ClientContext> {
+  const metadata = metadataOf(row);
+  if (trial !== undefined) {
+    const { clientId, clientSecret, app } = trial;
+    return { definition, dc: grantDc({ definition, metadata, app }), clientId, clientSecret };
+  }
+  const app = await appFor(context, { tenant: row.client_id, provider: row.provider, app: row.app });
+  return clientOf(context, definition, app, grantDc({ definition, metadata, app }));
+}
+
+/** What makes a refresh other than the usual. */
+export interface RefreshWish {
+  /** A client that came with the call. */
+  readonly trial?: ClientTrial | undefined;
+  /** A token that was kept of a condemned grant, to be tried once more. */
+  readonly kept?: KeptToken | undefined;
+}
+
+/** A refresh token that may be spent, and where it was kept; null stands for the row itself. */
+export interface KeptToken {
+  readonly refreshToken: Secret;
+  readonly candidateId: string | null;
+}
+
+interface PickedToken extends KeptToken {
+  /** Of the attempt that brought a candidate. */
+  readonly fence?: number;
+  readonly succeedsStored?: boolean;
+  readonly newestCandidateId?: string | null;
+}
+
+/**
+ * The token to spend: the stored one, unless a candidate is newer.
+ *
+ * A candidate that came for the very token which is still stored is its successor. One that came for an older generation
+ * may long be spent, and trying it could revoke the whole family: its turn comes only when the stored one was refused. So
+ * it is with a successor when a later request was lost, while the provider still takes the stored token: that request may
+ * have made a newer successor, and the stored token brings the newest of all. Once its overlap is over it brings nothing,
+ * and sending it could revoke the family.
+ */
+async function pickToken(
+  context: VaultContext,
+  row: GrantRow,
+  known: { tenantKeys: PinnedTenant; prior: readonly AttemptRow[]; definition: ProviderDefinition },
+): Promise<PickedToken> {
+  const { tenantKeys } = known;
+  const grant = { tenant: row.client_id, grantId: row.id };
+  const newest = await newestCandidate(context.store.db, {
+    ...grant,
+    authorizedGeneration: row.authorized_generation,
+  });
+  const leftMs = await overlapLeftMs(context, row);
+  const isItsTurn = newest !== undefined && isCandidatesTurn(row, newest, { ...known, leftMs });
+  const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition, leftMs);
+  const newestCandidateId = newest?.id ?? null;
+  if (candidate !== undefined) {
+    const opened = await openOrRetire(context, tenantKeys, candidate);
+    if (opened === null) return pickToken(context, row, known);
+    const succeedsStored = candidate.generation >= row.generation;
+    const { id: candidateId, fence } = candidate;
+    return { refreshToken: opened, candidateId, fence, succeedsStored, newestCandidateId };
+  }
+  const stored = openToken(tenantKeys, row, 'refresh_token');
+  if (stored !== null) return { refreshToken: stored, candidateId: null, newestCandidateId };
+  throw new GrantryError('reauthorization_required', 'The provider gave no refresh token with this grant.');
+}
+
+/**
+ * Where a replay revokes the family, a stored token whose successor arrived is never sent, refused as that may have been;
+ * unless its overlap is still running.
+ */
+async function lastSuccessor(
+  context: VaultContext,
+  row: GrantRow,
+  definition: ProviderDefinition,
+  leftMs: number | null,
+): Promise<CandidateRow | undefined> {
+  if (row.state === 'active' || !isReplayFatal(definition, leftMs)) return undefined;
+  const { client_id: tenant, id: grantId, generation } = row;
+  return newestSuccessor(context.store.db, { tenant, grantId, generation });
+}
+
+/** A candidate that does not open, with the tenant's keys as they are now, must not keep the others from their turn. */
+async function openOrRetire(
+  context: VaultContext,
+  tenantKeys: PinnedTenant,
+  candidate: CandidateRow,
+): Promise<Secret | null> {
+  const { client_id: tenant, id, grant_id: grant } = candidate;
+  const opened =
+    refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
+  if (opened !== null) return opened;
+  await retireCandidate(context.store.db, { tenant, id });
+  context.logger.error('a kept token does not open, and is no longer tried', { tenant, grant });
+  return null;
+}
+
+function isCandidatesTurn(
+  row: GrantRow,
+  candidate: CandidateRow,
+  known: { prior: readonly AttemptRow[]; definition: ProviderDefinition; leftMs: number | null },
+): boolean {
+  if (row.state === 'uncertain' && row.reason === storedRefused) return true;
+  if (candidate.generation < row.generation) return false;
+  const { rotation } = known.definition.refreshToken;
+  if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;
+  if (known.leftMs !== null && known.leftMs <= 0) return true;
+  return !known.prior.some((attempt) => attempt.fence > candidate.fence && isUnresolved(attempt));
+}

@@ -1,0 +1,243 @@
+import { newUuid } from '../../base/ids.ts';
+import type { Secret } from '../../base/secret.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { TokenSet } from '../../oauth/types.ts';
+import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
+import { insertCandidate, retireCandidate, supersedeCandidates } from '../../storage/statements/candidates.ts';
+import { describeAnew, type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
+import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
+import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
+import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import { dueAt } from '../grant/due.ts';
+import { leftAlive, queueRevocation } from '../grant/revocations.ts';
+import { sealCandidate, sealTokens } from '../grant/tokens.ts';
+import { storedRefused } from './verdict.ts';
+
+/** The attempt that brought tokens: just now, or in a life before a crash. */
+export interface TokenAttempt {
+  readonly lease: Lease;
+  readonly attemptId: string;
+  /** The candidate whose token was spent; null when it was the stored one. */
+  readonly candidateId: string | null;
+  readonly provider: string;
+  /** What goes on when the answer has no refresh token (RFC 6749 section 6). */
+  readonly spentToken: Secret;
+  /** The fingerprint of the token that was spent. */
+  readonly spentFingerprint: string;
+  readonly tenantKeys: PinnedTenant;
+}
+
+/** Attempts on older generations than this many back are forgotten. */
+const generationsRemembered = 2;
+
+/**
+ * What became of tokens that arrived. `saved`: they are the next generation. `parked`: a candidate. `nothing`: they are
+ * known already, belong to an authorization that is over, or hold nothing that could be spent. `orphaned`: the grant was
+ * disconnected meanwhile: they wait in the queue to be revoked, unless it was to be left alive.
+ */
+export type Kept = 'saved' | 'parked' | 'nothing' | 'orphaned';
+
+/**
+ * Saves tokens as the next generation, or parks them when the lease is no longer ours. Either way they are durable when
+ * this returns.
+ */
+export async function commitTokens(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept> {
+  return underStandingKeys(context, attempt, (standing) => commitOnce(context, standing, tokens));
+}
+
+async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept | 'keys_gone'> {
+  const fingerprint = await fingerprinter(context);
+  const { lease } = attempt;
+  const { tenant, grantId } = lease;
+  const refreshToken = tokens.refreshToken ?? attempt.spentToken;
+  const generation = lease.generation + 1;
+  const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
+  const sealed = sealTokens(attempt.tenantKeys, { id: grantId, generation }, { ...tokens, refreshToken });
+  return changing(context, async (change) => {
+    const { tx, now } = change;
+    const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+    const saved = await saveTokens(tx, now, lease, {
+      ...sealed,
+      token_expiry: new Date(tokens.expiresAt).toISOString(),
+      token_type: tokens.tokenType,
+      obtained_at: context.world.now(),
+      refresh_fingerprint: fingerprint(refreshToken),
+      due_at,
+      at: isoNow(context),
+      atMs: context.world.now(),
+      ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
+    });
+    if (!saved || row === undefined) {
+      return park(context, change, attempt, {
+        refreshToken,
+        accessToken: tokens.accessToken,
+        expiresAt: tokens.expiresAt,
+      });
+    }
+    await finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
+    await keepMetadata(context, change, row, tokens.metadata);
+    // Candidates of this same generation stay: which successor the provider honours is known only when one is refused.
+    await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
+    if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
+    await pruneAttempts(tx, { tenant, grantId, belowGeneration: lease.generation - generationsRemembered });
+    await change.record({
+      type: row.state === 'reauthorization_required' ? 'grant.revived' : 'grant.refreshed',
+      tenant,
+      grantId,
+      provider: row.provider,
+      account: row.account,
+      from: row.state,
+      to: 'active',
+      generation,
+      reason: null,
+      details: { fingerprint: fingerprint(refreshToken) },
+    });
+    return 'saved';
+  });
+}
+
+/** Tokens that are kept beside the row. */
+interface ParkedTokens {
+  refreshToken: Secret;
+  accessToken: Secret | null;
+  expiresAt: number | null;
+}
+
+/**
+ * Keeps what is left of an answer that cannot be saved as it is, and ends its lease: what was kept is to be tried next.
+ * They are never dropped, since the provider may honour them alone. A condemned grant is revived by them.
+ */
+export async function parkTokens(context: VaultContext, attempt: TokenAttempt, tokens: ParkedTokens): Promise<Kept> {
+  return underStandingKeys(context, attempt, (standing) =>
+    changing(context, async (change) => {
+      const kept = await park(context, change, standing, tokens);
+      if (kept === 'parked') await releaseLease(change.tx, attempt.lease);
+      return kept;
+    }),
+  );
+}
+
+/** The keys of a tenant who has left may be shredded while we asked: then what came back is sealed with new ones. */
+async function underStandingKeys(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  keep: (attempt: TokenAttempt) => Promise<Kept | 'keys_gone'>,
+): Promise<Kept> {
+  let standing = attempt;
+  for (;;) {
+    const kept = await keep(standing);
+    if (kept !== 'keys_gone') return kept;
+    standing = { ...attempt, tenantKeys: await context.keys.pin(attempt.lease.tenant, { fresh: true }) };
+  }
+}
+
+async function park(
+  context: VaultContext,
+  change: ChangeTransaction,
+  attempt: TokenAttempt,
+  tokens: ParkedTokens,
+): Promise<Kept | 'keys_gone'> {
+  const { tx, now } = change;
+  const { tenant, grantId, fence } = attempt.lease;
+  const fingerprint = (await fingerprinter(context))(tokens.refreshToken);
+  const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+  const finish = (outcome: 'parked' | 'saved') =>
+    finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome, detail: null });
+  const key = { tenant, wrapped: attempt.tenantKeys.sealingKey };
+  const keysStand = () => tenantKeyStands(tx, context.store.kind, key);
+  if (row === undefined) return 'nothing';
+  if (row.state === 'disconnected') {
+    if (row.reason === leftAlive) {
+      await finish('parked');
+      return 'orphaned';
+    }
+    // The tenant left while we asked. What came back must not outlive that: it is revoked, not kept.
+    if (!(await keysStand())) return 'keys_gone';
+    await queueRevocation(context, change, row, { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys });
+    await finish('parked');
+    return 'orphaned';
+  }
+  const known = row.refresh_fingerprint === fingerprint;
+  // The same authorization was stored once more meanwhile: its token is the one we spent, and this is its successor.
+  const succeedsStored = row.refresh_fingerprint === attempt.spentFingerprint;
+  const generation = succeedsStored ? row.generation : attempt.lease.generation;
+  if (known || generation < row.authorized_generation) {
+    await finish(known ? 'saved' : 'parked');
+    return 'nothing';
+  }
+  // The tenant may have left meanwhile and come back: nothing would ever open what the shredded keys seal.
+  if (!(await keysStand())) return 'keys_gone';
+  const id = newUuid(context.world);
+  const isNew = await insertCandidate(tx, now, {
+    id,
+    client_id: tenant,
+    grant_id: grantId,
+    fence,
+    generation,
+    token_fingerprint: fingerprint,
+    state: 'untested',
+    tokens: sealCandidate(
+      attempt.tenantKeys,
+      { id, generation },
+      {
+        refreshToken: tokens.refreshToken.reveal(),
+        accessToken: tokens.accessToken?.reveal() ?? null,
+        expiresAt: tokens.expiresAt,
+      },
+    ),
+  });
+  await finish('parked');
+  if (!isNew) return 'nothing';
+  // What was sent for it is spent.
+  if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
+  await doubtAfterParking(context, change, row, generation);
+  return 'parked';
+}
+
+/**
+ * While the row still has the generation that was spent, its stored token is older than the candidate, so the candidate
+ * is due at once. A condemned grant has been given up without this token: it lives again.
+ */
+async function doubtAfterParking(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: GrantRow,
+  generation: number,
+): Promise<void> {
+  const condemned = row.state === 'reauthorization_required';
+  const stale = row.generation === generation;
+  if (!condemned && !stale) return;
+  const grant = { tenant: row.client_id, grantId: row.id };
+  // Whoever was condemned had the stored token refused already: a candidate of any age has its turn now.
+  const reason = condemned ? storedRefused : 'candidate';
+  await raiseDoubt(change.tx, change.now, {
+    ...grant,
+    reason,
+    at: isoNow(context),
+    from: ['active', 'uncertain', 'suspect', 'reauthorization_required'],
+  });
+  await change.record({
+    type: condemned ? 'grant.revived' : 'grant.parked',
+    ...grant,
+    provider: row.provider,
+    account: row.account,
+    from: row.state,
+    to: 'uncertain',
+    generation: row.generation,
+    reason,
+  });
+}
+
+/** Writes what the answer said beside the tokens, if it says something new; what others keep there stays. */
+async function keepMetadata(
+  context: VaultContext,
+  change: ChangeTransaction,
+  row: GrantRow,
+  members: Readonly<Record<string, string>>,
+): Promise<void> {
+  const known = metadataOf(row);
+  const isNews = Object.entries(members).some(([name, value]) => known[name] !== value);
+  if (!isNews) return;
+  const grant = { tenant: row.client_id, id: row.id, at: isoNow(context) };
+  await describeAnew(change.tx, change.now, grant, { metadata: { ...known, ...members } });
+}

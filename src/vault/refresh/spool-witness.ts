@@ -1,0 +1,26 @@
+import { knownAttempts, lacksAttempt } from '../../storage/statements/lost-attempts.ts';
+import type { VaultContext } from '../context.ts';
+import type { SpoolPart } from '../spool/spool.ts';
+
+/** A database that lost something has lost the newest attempts: a few of those tell. */
+const askedMax = 64;
+
+/**
+ * Whether the spool holds answers to attempts that the database has no trace of. Each attempt is written there before its
+ * file, so the database is an older copy of itself, which was put back together with its home: the home's mark is as old.
+ *
+ * @param since attempts before this time say nothing
+ */
+export async function knowsMoreThanDatabase(context: VaultContext, since: number, part: SpoolPart): Promise<boolean> {
+  const { db } = context.store;
+  const heads = (await (await context.spool()).heads(part)).filter((head) => head.at > since);
+  const newest = heads.sort((one, other) => other.at - one.at).slice(0, askedMax);
+  if (newest.length === 0) return false;
+  const ids = newest.map((head) => head.attemptId);
+  const known = await knownAttempts(db, ids);
+  for (const { tenant, grantId, attemptId, generation } of newest) {
+    if (known.has(attemptId)) continue;
+    if (await lacksAttempt(db, { tenant, grantId, id: attemptId, generation })) return true;
+  }
+  return false;
+}

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { grantRow } from '../../../test/conformance/fixtures.ts';
+import { parseProviderDefinition } from '../../providers/parse.ts';
+import type { AttemptRow } from '../../storage/statements/attempts.ts';
+import type { GrantRow } from '../../storage/statements/grants.ts';
+import { type RefusalEvidence, storedRefused, weighRefusal } from './verdict.ts';
+
+type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
+const rotations: readonly Rotation[] = ['none', 'timed_overlap', 'retire_on_use', 'strict'];
+const nowMs = 1_000_000_000;
+/** Came for the stored token, and was never refused before. */
+const candidate = { succeedsStored: true, refusals: 0, spent: false, replayed: false };
+
+describe('a refusal', () => {
+  it.each(rotations)('is suspected first and believed second, at %s', (rotation) => {
+    expect(weigh({ rotation })).toMatchObject({ state: 'suspect', reason: 'refused', retryInMs: 30_000 });
+    const second = weigh({ rotation, row: { state: 'suspect', doubt_since: nowMs - 30_000 } });
+    expect(second).toMatchObject({ state: 'reauthorization_required', reason: 'refused', condemned: true });
+  });
+
+  it.each([
+    ['none', 'suspect', 'refused'],
+    ['timed_overlap', 'suspect', 'lost_rotation'],
+    ['retire_on_use', 'suspect', 'lost_rotation'],
+    ['strict', 'reauthorization_required', 'lost_rotation'],
+  ] as const)('after a lost answer, at %s, means %s: %s', (rotation, state, reason) => {
+    expect(weigh({ rotation, others: [attempt('unknown', 200_000)] })).toMatchObject({ state, reason });
+  });
+
+  it.each(['failed', 'not_sent', 'refused', 'saved'] as const)(
+    'after an attempt that was %s is no sign of a lost answer',
+    (outcome) => {
+      expect(weigh({ rotation: 'strict', others: [attempt(outcome, 10_000)] })).toMatchObject({
+        state: 'suspect',
+        reason: 'refused',
+      });
+    },
+  );
+
+  it.each(rotations)('decides nothing while a candidate is left, at %s', (rotation) => {
+    const row = { state: 'suspect' } as const;
+    expect(weigh({ rotation, row, candidatesLeft: true })).toMatchObject({
+      state: 'uncertain',
+      reason: storedRefused,
+      retryInMs: 0,
+    });
+  });
+
+  it.each(rotations)(
+    'of a candidate is confirmed like any other before the stored token is tried, at %s',
+    (rotation) => {
+      for (const candidatesLeft of [true, false]) {
+        const others = [attempt('unknown', 10_000)];
+        const first = weigh({ rotation, candidate, candidatesLeft, others });
+        expect(first).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 30_000 });
+        const second = weigh({ rotation, candidate: { ...candidate, refusals: 1 }, candidatesLeft, others });
+        expect(second).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 0 });
+      }
+    },
+  );
+
+  it('of a candidate is confirmed in time where the stored token may be tried for a while alone', () => {
+    const first = weigh({ rotation: 'timed_overlap', candidate, overlapLeftMs: 20_000, overlapPauseMs: 10_000 });
+    expect(first).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 10_000 });
+  });
+
+  it('of a candidate buries nothing while the provider refuses a good part of all grants', () => {
+    const refused = { ...candidate, refusals: 1 };
+    const provider = { refused: 9, tried: 9 };
+    const verdict = weigh({ rotation: 'strict', candidate: refused, provider, row: { doubt_since: nowMs - 60_000 } });
+    expect(verdict).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 150_000 });
+  });
+
+  it('of the last successor, where a replay revokes the family, is weighed as that of a stored token', () => {
+    const weighIt = (evidence: Partial<Parameters<typeof weigh>[0]>) =>
+      weigh({
+        rotation: 'strict',
+        reuse: 'revokes_family',
+        candidate,
+        others: [attempt('parked', 60_000)],
+        ...evidence,
+      });
+    expect(weighIt({})).toMatchObject({ state: 'suspect', reason: 'refused', retryInMs: 30_000 });
+    const row = { state: 'suspect', doubt_since: nowMs - 30_000 } as const;
+    expect(weighIt({ row })).toMatchObject({ state: 'reauthorization_required', reason: 'refused' });
+    expect(weighIt({ row, provider: { refused: 9, tried: 9 } })).toMatchObject({ state: 'suspect' });
+    // Its own answer was lost: then the refusal is what a spent token looks like.
+    const spent = { ...candidate, spent: true };
+    expect(weighIt({ candidate: spent })).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
+    // So it is when the stored token was sent after it had come, but then it is looked at again all the same.
+    const replayed = { ...candidate, replayed: true };
+    expect(weighIt({ candidate: replayed })).toMatchObject({ state: 'suspect', reason: 'lost_rotation' });
+    // While the overlap is running, the stored token can be sent without harm.
+    expect(weighIt({ candidate: { ...candidate, refusals: 1 }, overlapLeftMs: 5_000 })).toMatchObject({
+      state: 'uncertain',
+      reason: 'candidate',
+      retryInMs: 0,
+    });
+  });
+
+  it('of a spent token, whose parked successor was refused before it, is a loss and not a doubt', () => {
+    const row = { state: 'uncertain', reason: storedRefused } as const;
+    expect(weigh({ rotation: 'strict', row, others: [attempt('parked', 60_000)] })).toMatchObject({
+      state: 'reauthorization_required',
+      reason: 'lost_rotation',
+    });
+  });
+
+  it('of the last candidate, after the stored token was refused, is weighed like any other', () => {
+    const row = { state: 'uncertain', reason: storedRefused } as const;
+    const refused = { succeedsStored: false, refusals: 1, spent: false, replayed: false };
+    expect(weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } }).state).toBe('uncertain');
+    expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
+  });
+
+  it('decides nothing while another attempt may still bring tokens, and says how long that may be', () => {
+    const row = { state: 'suspect' } as const;
+    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 60_000)] })).toEqual({
+      state: 'uncertain',
+      reason: 'other_attempt_open',
+      retryInMs: 40_000,
+    });
+    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 100_001)] }).reason).toBe('lost_rotation');
+  });
+
+  it.each([
+    [4, 4, 'reauthorization_required'],
+    [5, 5, 'suspect'],
+    [5, 24, 'suspect'],
+    [5, 25, 'reauthorization_required'],
+    [200, 1_000, 'reauthorization_required'],
+    [201, 1_000, 'suspect'],
+  ])('together with those of %d grants of %d leaves it %s', (refused, tried, state) => {
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    expect(weigh({ rotation: 'strict', row, provider: { refused, tried } }).state).toBe(state);
+  });
+
+  it('is believed at last, however many others are refused', () => {
+    const row = { state: 'suspect', doubt_since: nowMs - 3_600_000 } as const;
+    expect(weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } }).state).toBe('reauthorization_required');
+  });
+
+  it('inside the overlap of a spent token is looked at again while that lasts, and not without end', () => {
+    const lost = { rotation: 'timed_overlap', overlapLeftMs: 20_000, overlapPauseMs: 10_000 } as const;
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    const others = [attempt('unknown', 40_000), attempt('refused', 10_000)];
+    expect(weigh({ ...lost, row, others })).toMatchObject({ state: 'suspect', retryInMs: 10_000 });
+    expect(weigh({ ...lost, row, others, overlapLeftMs: 0 }).state).toBe('reauthorization_required');
+    const often = [...others, ...Array.from({ length: 5 }, () => attempt('refused', 5_000))];
+    expect(weigh({ ...lost, row, others: often }).state).toBe('reauthorization_required');
+    // Nothing was lost: the token is not a spent one.
+    expect(weigh({ ...lost, row }).state).toBe('reauthorization_required');
+  });
+
+  it('that is not believed because of the others is tried again before those are forgotten', () => {
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    const verdict = weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } });
+    expect(verdict.retryInMs).toBeLessThan(300_000);
+  });
+});
+
+function weigh(
+  evidence: { rotation: Rotation; reuse?: 'error' | 'revokes_family'; row?: Partial<GrantRow> } & Partial<
+    Omit<RefusalEvidence, 'row'>
+  >,
+) {
+  const { rotation, reuse = 'error', row, ...rest } = evidence;
+  const definition = parseProviderDefinition({
+    id: 'example',
+    endpoints: { token: 'https://example.com/token' },
+    refreshToken: { rotation, reuse },
+    api: { hosts: ['https://example.com'] },
+  });
+  return weighRefusal({
+    definition,
+    row: grantRow(row),
+    candidate: null,
+    candidatesLeft: false,
+    others: [],
+    nowMs,
+    flightMs: 100_000,
+    confirmMs: 30_000,
+    overlapLeftMs: null,
+    overlapPauseMs: 30_000,
+    provider: { tried: 1, refused: 1 },
+    windowMs: 300_000,
+    suspendedMsMax: 3_600_000,
+    ...rest,
+  });
+}
+
+function attempt(outcome: AttemptRow['outcome'], agoMs: number): AttemptRow {
+  return {
+    id: 'an-attempt',
+    client_id: 'acme',
+    grant_id: 'a-grant',
+    fence: 1,
+    generation: 1,
+    token_fingerprint: 'fingerprint',
+    candidate_id: null,
+    owner: 'host:1:a',
+    started_at: nowMs - agoMs,
+    finished_at: null,
+    outcome,
+    detail: null,
+  };
+}

@@ -1,0 +1,276 @@
+import { limits } from '../../base/limits.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import {
+  type AttemptRow,
+  countRefusals,
+  isUnresolved,
+  listAttempts,
+  mayHaveSpent,
+} from '../../storage/statements/attempts.ts';
+import { buryCandidate, newestCandidate } from '../../storage/statements/candidates.ts';
+import type { GrantRow } from '../../storage/statements/grants.ts';
+import { type GrantVerdict, settleLease } from '../../storage/statements/leases.ts';
+import { type ChangeTransaction, isoNow, type VaultContext } from '../context.ts';
+import { isReplayFatal, pauseInOverlap } from './overlap.ts';
+import type { RefreshPlan } from './plan.ts';
+import { condemned } from './second-chance.ts';
+
+/** Why a grant is uncertain whose stored token was refused while candidates are left: those have their turn. */
+export const storedRefused = 'stored_refused';
+
+/** A refusal inside the overlap is looked at again this often. */
+const overlapRefusalsMax = 6;
+
+/** A candidate whose token the provider has just refused. */
+export interface RefusedCandidate {
+  /** It came for the stored token, which is spent since then. */
+  readonly succeedsStored: boolean;
+  /** How often it was refused before. */
+  readonly refusals: number;
+  /** It was sent before, and the answer was lost. */
+  readonly spent: boolean;
+  /** The stored token was sent after it had come. */
+  readonly replayed: boolean;
+}
+
+/** What a refusal means, seen with everything else that is known. */
+export interface RefusalEvidence {
+  readonly definition: ProviderDefinition;
+  readonly row: GrantRow;
+  /** Whose token was refused; null when it was the stored one. */
+  readonly candidate: RefusedCandidate | null;
+  /** Other candidates wait to be tried. */
+  readonly candidatesLeft: boolean;
+  /** Attempts on this generation, ours left out. */
+  readonly others: readonly AttemptRow[];
+  /** By the database's clock. */
+  readonly nowMs: number;
+  /** How long an open attempt may still bring an answer. */
+  readonly flightMs: number;
+  readonly confirmMs: number;
+  /** When a refusal inside that time is looked at again. */
+  readonly overlapPauseMs: number;
+  /** How long the provider should still take the stored token, although it was spent; null where no overlap was begun. */
+  readonly overlapLeftMs: number | null;
+  /** How many grants of this provider were tried of late, and how many of them were refused. */
+  readonly provider: { readonly tried: number; readonly refused: number };
+  readonly windowMs: number;
+  readonly suspendedMsMax: number;
+}
+
+type RefusedState = 'uncertain' | 'suspect' | 'reauthorization_required';
+
+export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly state: RefusedState };
+
+/**
+ * Decides what a provider's refusal says about a grant (invariant I4: no false death).
+ *
+ * A refusal is evidence, not a verdict. The newest known token must have been refused, with no other attempt that may
+ * still bring tokens and no candidate left, and it must have been refused twice with time in between: providers refuse by
+ * mistake, too. Only a lost answer at a strict provider needs no second look: there the refusal is what a spent token
+ * looks like, and trying it again could do harm.
+ */
+export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
+  const { row, others, definition, candidate } = evidence;
+  const stands = standsForStored(evidence);
+  if (candidate !== null && !stands) {
+    const verdict = weighCandidate(evidence, candidate);
+    if (verdict !== null) return verdict;
+  }
+  // The stored token failed: what else was kept is tried before anything is concluded.
+  if (evidence.candidatesLeft) return { state: 'uncertain', reason: storedRefused, retryInMs: 0 };
+  const flying = others.find(
+    (attempt) => attempt.outcome === 'open' && attempt.started_at + evidence.flightMs > evidence.nowMs,
+  );
+  if (flying !== undefined) {
+    const retryInMs = flying.started_at + evidence.flightMs - evidence.nowMs;
+    return { state: 'uncertain', reason: 'other_attempt_open', retryInMs };
+  }
+  const rotates = definition.refreshToken.rotation !== 'none';
+  // An answer that was parked spent the stored token, too: what it brought has been refused by now.
+  const lost = stands ? candidate?.spent === true : rotates && others.some(mayHaveSpent);
+  const reason = lost || (stands && candidate?.replayed === true) ? 'lost_rotation' : 'refused';
+  if (lost && definition.refreshToken.rotation === 'strict') {
+    return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+  }
+  // Inside the overlap a refusal contradicts what the provider promises: it is believed only when it is said often.
+  const inOverlap = lost && (evidence.overlapLeftMs ?? 0) > 0;
+  const refusals = others.filter((attempt) => attempt.outcome === 'refused').length;
+  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {
+    return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : evidence.confirmMs };
+  }
+  if (isSuspended(evidence)) {
+    // Sooner than the window ends: the others' refusals must still count when this one is tried again.
+    return { state: 'suspect', reason: 'verdicts_suspended', retryInMs: evidence.windowMs / 2 };
+  }
+  return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+}
+
+/** A provider that refuses a good part of all grants has an incident, or our app has: no grant dies of that. */
+function isSuspended({ row, nowMs, provider: { tried, refused }, suspendedMsMax }: RefusalEvidence): boolean {
+  const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
+  return massRefusal && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
+}
+
+/**
+ * Where a replay revokes the family, the last successor of the stored token is the only one that may be sent: then it is
+ * what the stored one is elsewhere.
+ */
+function standsForStored({ definition, candidate, candidatesLeft, overlapLeftMs }: RefusalEvidence): boolean {
+  return candidate?.succeedsStored === true && isReplayFatal(definition, overlapLeftMs) && !candidatesLeft;
+}
+
+/** A candidate is refused by mistake as easily as any token: it counts as dead when it was refused twice. */
+function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate): boolean {
+  const spent = candidate.spent && evidence.definition.refreshToken.rotation === 'strict';
+  return spent || (candidate.refusals > 0 && !isSuspended(evidence));
+}
+
+/** What the refusal of a candidate means; null when nothing else is left to try. */
+function weighCandidate(evidence: RefusalEvidence, candidate: RefusedCandidate): RefusalVerdict | null {
+  const { row, candidatesLeft, confirmMs, overlapPauseMs } = evidence;
+  const inStoredsPlace = row.reason === storedRefused;
+  const reason = inStoredsPlace ? storedRefused : 'candidate';
+  if (!isBelievedDead(evidence, candidate)) {
+    const inOverlap = (evidence.overlapLeftMs ?? 0) > 0;
+    const calmMs = candidate.refusals > 0 ? evidence.windowMs / 2 : confirmMs;
+    return { state: 'uncertain', reason, retryInMs: inOverlap ? overlapPauseMs : calmMs };
+  }
+  if (candidatesLeft) return { state: 'uncertain', reason, retryInMs: 0 };
+  return inStoredsPlace ? null : { state: 'uncertain', reason, retryInMs: 0 };
+}
+
+/** Reads what else is known, weighs a refusal and writes what follows. False when the lease was no longer ours. */
+export async function judgeRefusal(
+  context: VaultContext,
+  plan: RefreshPlan,
+  change: ChangeTransaction,
+  row: GrantRow,
+  refused: { fence: number; error: string | null },
+): Promise<RefusedState | undefined> {
+  const { tx, now } = change;
+  const tenant = row.client_id;
+  const grant = { tenant, grantId: row.id };
+  const evidence = await gatherEvidence(context, plan, change, row);
+  const { candidate, nowMs } = evidence;
+  const id = plan.candidateId;
+  if (id !== null && candidate !== null && isBelievedDead(evidence, candidate) && !standsForStored(evidence)) {
+    await buryCandidate(tx, { tenant, id });
+  }
+  const verdict = plan.recovering ? stillCondemned(row) : weighRefusal(evidence);
+  const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
+  const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
+  const written =
+    verdict.state === 'reauthorization_required'
+      ? condemned(context, plan.definition, { reason: verdict.reason, condemnedForMs })
+      : verdict;
+  if (!(await settleLease(tx, now, lease, { ...written, at: isoNow(context) }))) return undefined;
+  if (verdict.state !== row.state) {
+    await change.record({
+      type: `grant.${verdict.state}`,
+      ...grant,
+      provider: row.provider,
+      account: row.account,
+      from: row.state,
+      to: verdict.state,
+      generation: row.generation,
+      reason: verdict.reason,
+      details: { error: refused.error },
+    });
+  }
+  return verdict.state;
+}
+
+/** Reads what else is known about a grant whose token was refused just now. */
+async function gatherEvidence(
+  context: VaultContext,
+  plan: RefreshPlan,
+  { tx, now }: ChangeTransaction,
+  row: GrantRow,
+): Promise<RefusalEvidence> {
+  const { times } = context;
+  const grant = { tenant: row.client_id, grantId: row.id };
+  const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
+  const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
+  const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
+  const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
+  // What came for an older token than the stored one was replaced with it.
+  const isFatal = isReplayFatal(plan.definition, leftMs);
+  const authorizedGeneration = isFatal ? row.generation : row.authorized_generation;
+  const left = await newestCandidate(tx, { ...grant, authorizedGeneration, exceptId: plan.candidateId });
+  return {
+    definition: plan.definition,
+    row,
+    candidate: refusedCandidate(plan, others, (leftMs ?? 0) > 0 ? nowMs : nowMs - times.suspectConfirmMs),
+    candidatesLeft: left !== undefined,
+    others,
+    nowMs,
+    flightMs: times.answerDeadlineMs + times.marginMs,
+    confirmMs: times.suspectConfirmMs,
+    overlapLeftMs: leftMs,
+    overlapPauseMs: pauseInOverlap(context, times.suspectConfirmMs, leftMs),
+    provider: await countRefusals(tx, now, row.provider, times.verdictWindowMs),
+    windowMs: times.verdictWindowMs,
+    suspendedMsMax: times.verdictSuspendedMsMax,
+  };
+}
+
+/** Refusals count that were written so long ago: an operator, or a database that was away, may have cut the pause short. */
+function refusedCandidate(
+  plan: RefreshPlan,
+  others: readonly AttemptRow[],
+  countedUntilMs: number,
+): RefusedCandidate | null {
+  if (plan.candidateId === null) return null;
+  const own = others.filter((attempt) => attempt.candidate_id === plan.candidateId);
+  return {
+    succeedsStored: plan.succeedsStored,
+    refusals: own.filter(({ outcome, finished_at: at }) => outcome === 'refused' && at !== null && at <= countedUntilMs)
+      .length,
+    spent: own.some(isUnresolved),
+    replayed: others.some(
+      (attempt) =>
+        attempt.candidate_id === null &&
+        attempt.fence > (plan.candidateFence ?? 0) &&
+        (isUnresolved(attempt) || attempt.outcome === 'refused'),
+    ),
+  };
+}
+
+/** A grant that was given up was tried once more, and refused once more: nothing has changed. */
+function stillCondemned(row: GrantRow): RefusalVerdict {
+  return { state: 'reauthorization_required', reason: row.reason, retryInMs: null };
+}
+
+/**
+ * Where the provider punishes every replay so hard that its definition forbids it, a grant whose answer was lost is given
+ * up without another request. Its tokens stay sealed. True when that was done.
+ */
+export async function condemnUnreplayable(
+  context: VaultContext,
+  plan: RefreshPlan,
+  change: ChangeTransaction,
+  claim: { fence: number; abandoned: number },
+): Promise<boolean> {
+  const { row, definition } = plan;
+  if (definition.refreshToken.rotation !== 'strict' || definition.refreshToken.replayAfterLoss) return false;
+  const lost = claim.abandoned > 0 || plan.prior.some((attempt) => attempt.outcome === 'unknown');
+  if (!lost || plan.candidateId !== null || plan.recovering) return false;
+  const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
+  await settleLease(
+    change.tx,
+    change.now,
+    { ...grant, owner: context.owner.id, fence: claim.fence },
+    { ...condemned(context, definition, { reason: 'lost_rotation', condemnedForMs: 0 }), at: isoNow(context) },
+  );
+  await change.record({
+    type: 'grant.reauthorization_required',
+    ...grant,
+    provider: row.provider,
+    account: row.account,
+    from: row.state,
+    to: 'reauthorization_required',
+    reason: 'lost_rotation',
+  });
+  return true;
+}

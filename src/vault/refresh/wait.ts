@@ -1,0 +1,91 @@
+import { GrantryError } from '../../base/errors.ts';
+import { randomFraction, type World } from '../../base/world.ts';
+import { type GrantRow, peekGrant } from '../../storage/statements/grants.ts';
+import type { VaultContext } from '../context.ts';
+import { stopping } from '../grant/refusals.ts';
+import { waivedLease } from './lease-kind.ts';
+
+/** Looks while the time waited so far doubles: whoever waits finds out at most about a sixteenth of it too late. */
+const pollsPerDoubling = 16;
+
+/** Tells whoever waits for a refresh that the refresh itself waits: for what another process sent. */
+export interface LeaseWait {
+  /** When to ask again; undefined while nothing of others is waited for. */
+  retryAfterMs?: number | undefined;
+}
+
+/** What a caller is told whose time is over before another process has finished. */
+export function stillUncertain(retryAfterMs: number): GrantryError {
+  return new GrantryError('refresh_uncertain', 'Another process is refreshing this grant and has not finished.', {
+    retryAfterMs,
+  });
+}
+
+/**
+ * Waits until somebody else's refresh has changed a grant's row, or its lease has ended or is waived.
+ *
+ * One poller per grant and process asks often at first and less often the longer it takes: a provider that answers in
+ * 100 ms costs its callers a few more, and one that hangs costs the database little.
+ *
+ * @throws {GrantryError} `refresh_uncertain` at `giveUpAt` (by `World.monotonic`)
+ */
+export async function waitForChange(
+  context: VaultContext,
+  seen: GrantRow,
+  giveUpAt: number,
+  wait: LeaseWait = {},
+): Promise<void> {
+  const { world, times, store } = context;
+  const startedAt = world.monotonic();
+  const definition = await context.providers.require(seen.provider);
+  let retryAfterMs: number = times.renewedLeaseMs;
+  for (;;) {
+    wait.retryAfterMs = retryAfterMs;
+    const elapsedMs = world.monotonic() - startedAt;
+    if (world.monotonic() >= giveUpAt) throw stillUncertain(retryAfterMs);
+    const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / pollsPerDoubling));
+    if (context.closing()) throw stopping(context);
+    await world.sleep(pauseMs * (0.75 + randomFraction(world) / 2));
+    const row = await peekGrant(store.db, store.now(), seen.client_id, seen.id);
+    if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;
+    if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
+    const waived = waivedLease(context, definition, row.lease_owner);
+    if (row.lease_until < row.now + (waived?.ms ?? 0)) return;
+    // A strict lease outlives its holder: until it ends there is nothing to be had.
+    retryAfterMs = Math.max(times.renewedLeaseMs, row.lease_until - row.now);
+  }
+}
+
+/** A signal that aborts after a while, by the world's clock. */
+export function deadlineSignal(context: VaultContext, ms: number): { signal: AbortSignal; clear(): void } {
+  const deadline = new AbortController();
+  const stop = new AbortController();
+  context.world.sleep(ms, stop.signal).then(
+    () => deadline.abort(new Error('the deadline has passed')),
+    () => {
+      // Cleared: the call ended in time.
+    },
+  );
+  return { signal: deadline.signal, clear: () => stop.abort(new Error('cleared')) };
+}
+
+/**
+ * Waits for a promise no longer than a caller may: the work itself goes on.
+ *
+ * @throws {GrantryError} what `late` makes
+ */
+export async function withinTime<T>(world: World, work: Promise<T>, ms: number, late: () => GrantryError): Promise<T> {
+  const stop = new AbortController();
+  const timer = world.sleep(ms, stop.signal).then(
+    () => {
+      throw late();
+    },
+    () => work,
+  );
+  try {
+    return await Promise.race([work, timer]);
+  } finally {
+    stop.abort(new Error('no longer waiting'));
+    timer.catch(() => {});
+  }
+}

@@ -1,0 +1,255 @@
+import { generateKeySync } from 'node:crypto';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../base/secret.ts';
+import { systemWorld } from '../../base/world.ts';
+import { type StoredTenantKey, TenantKeys } from '../../crypto/tenant-keys.ts';
+import type { RawAnswer } from '../../oauth/types.ts';
+import { Spool, type SpoolHead } from './spool.ts';
+
+const owner = { id: 'host:1:a', host: 'host', pid: 1 };
+const directories: string[] = [];
+
+afterEach(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
+function newSpool(): Spool {
+  const directory = mkdtempSync(join(tmpdir(), 'grantry-spool-'));
+  directories.push(directory);
+  return new Spool(join(directory, 'spool'), owner);
+}
+
+function newKeys(): TenantKeys {
+  const rows: StoredTenantKey[] = [];
+  return new TenantKeys({
+    rootKey: generateKeySync('aes', { length: 256 }),
+    vaultId: 'vault',
+    world: systemWorld(),
+    store: {
+      load: async (tenant) => rows.filter((row) => row.tenant === tenant),
+      insert: async (key) => void rows.push(key),
+    },
+  });
+}
+
+const tenantKeys = newKeys();
+
+function head(change: Partial<SpoolHead> = {}): SpoolHead {
+  return {
+    version: 1,
+    tenant: 'acme',
+    grantId: 'a-grant',
+    attemptId: 'an-attempt',
+    generation: 4,
+    fence: 9,
+    tokenFingerprint: 'fingerprint',
+    candidateId: null,
+    owner,
+    at: 1_000,
+    ...change,
+  };
+}
+
+function answer(text: string): RawAnswer {
+  return {
+    status: 200,
+    contentType: 'application/json',
+    retryAfter: null,
+    body: text === '' ? null : new Secret(text),
+    incomplete: false,
+    requestedAt: 5,
+  };
+}
+
+async function keep(spool: Spool, text: string, about = head()): Promise<string> {
+  const slot = await spool.reserve(about.attemptId);
+  await slot.keep(about, await tenantKeys.pin('acme'), answer(text));
+  return join(spool.directory, `${about.attemptId}.answer`);
+}
+
+describe('a spooled answer', () => {
+  it.each(['{"access_token":"FAKE"}', '', '"\\ud800 \u2028 <>', `{"pad":"${'x'.repeat(1_000_000)}"}`])(
+    'is read back as it came (%#)',
+    async (text) => {
+      const spool = newSpool();
+      await keep(spool, text);
+      const [entry] = await spool.list('a-grant');
+      const read = entry?.read(await tenantKeys.pin('acme'));
+      expect(read?.body?.reveal() ?? '').toBe(text);
+      expect(read).toMatchObject({ status: 200, incomplete: false, requestedAt: 5 });
+      expect(entry?.committed).toBe(false);
+    },
+  );
+
+  it('is for its owner alone and shows no token', async () => {
+    const spool = newSpool();
+    const path = await keep(spool, '{"access_token":"FAKE-access-token"}');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(statSync(spool.directory).mode & 0o777).toBe(0o700);
+    expect(readFileSync(path, 'utf8')).not.toContain('FAKE-access');
+  });
+
+  it.each([
+    ['tenant', { tenant: 'other' }],
+    ['grant', { grantId: 'other' }],
+    ['attempt', { attemptId: 'other' }],
+    ['generation', { generation: 5 }],
+    ['fence', { fence: 10 }],
+  ])('does not open under another %s', async (_, change) => {
+    const spool = newSpool();
+    const path = await keep(spool, '{}');
+    const [, sealed] = readFileSync(path, 'utf8').split('\n');
+    writeFileSync(path, `${JSON.stringify(head(change))}\n${sealed}\n`);
+    const [entry] = await spool.list();
+    const keys = await tenantKeys.pin(entry?.head.tenant ?? '');
+    expect(() => entry?.read(keys)).toThrow(expect.objectContaining({ code: 'integrity_failed' }));
+  });
+
+  it.each([
+    ['empty', ''],
+    ['no JSON', 'x\ny\n'],
+    ['of another version', `${JSON.stringify({ ...head(), version: 2 })}\nx\n`],
+    ['half a head', JSON.stringify(head()).slice(0, 40)],
+  ])('that is %s is left where it is, and hides no other', async (_, text) => {
+    const spool = newSpool();
+    await keep(spool, '{}');
+    const odd = join(spool.directory, 'odd.answer');
+    writeFileSync(odd, text);
+    expect((await spool.list()).map((entry) => entry.head.attemptId)).toEqual(['an-attempt']);
+    expect(readdirSync(spool.directory)).toContain('odd.answer');
+  });
+
+  it('is listed oldest first, and by grant', async () => {
+    const spool = newSpool();
+    const first = await keep(spool, '{}', head({ attemptId: 'a' }));
+    await keep(spool, '{}', head({ attemptId: 'b', grantId: 'another' }));
+    await keep(spool, '{}', head({ attemptId: 'c' }));
+    utimesSync(first, 1, 1);
+    expect((await spool.list('a-grant')).map((entry) => entry.head.attemptId)).toEqual(['a', 'c']);
+  });
+});
+
+describe('a reservation', () => {
+  it('takes its room before anything is spent, and holds nothing that counts as an answer', async () => {
+    const spool = newSpool();
+    const slot = await spool.reserve('an-attempt');
+    const [name] = readdirSync(spool.directory);
+    expect(name).toBe('an-attempt.waiting');
+    expect(statSync(join(spool.directory, name ?? '')).size).toBeGreaterThanOrEqual(16_384);
+    // A process that is killed here, or between writing and renaming, leaves just this.
+    expect(await spool.list()).toEqual([]);
+    await slot.discard();
+    expect(readdirSync(spool.directory)).toEqual([]);
+  });
+
+  it('that a crash left behind is swept, but not a young one and no answer', async () => {
+    const spool = newSpool();
+    await keep(spool, '{}');
+    const old = await spool.reserve('old');
+    const young = await spool.reserve('young');
+    for (const name of ['old.waiting', 'an-attempt.answer']) utimesSync(join(spool.directory, name), 1, 1);
+    await spool.sweep(60_000);
+    expect(readdirSync(spool.directory).sort()).toEqual(['an-attempt.answer', 'young.waiting']);
+    await old.discard();
+    await young.discard();
+  });
+
+  it('that cannot be removed keeps nobody from starting', async () => {
+    const spool = newSpool();
+    await keep(spool, '{}');
+    const stuck = join(spool.directory, 'stuck.waiting');
+    mkdirSync(stuck);
+    utimesSync(stuck, 1, 1);
+    await spool.sweep(60_000);
+    expect(readdirSync(spool.directory)).toContain('stuck.waiting');
+  });
+
+  it('is swept in parts where a start must not take long', async () => {
+    const spool = newSpool();
+    const slots = await Promise.all(['a', 'b', 'c', 'd'].map((name) => spool.reserve(name)));
+    for (const name of ['a', 'b', 'c', 'd']) utimesSync(join(spool.directory, `${name}.waiting`), 1, 1);
+    await spool.sweep(60_000, { count: 3, from: 0.99 });
+    expect(readdirSync(spool.directory)).toHaveLength(1);
+    await spool.sweep(60_000, { count: 3, from: 0 });
+    expect(readdirSync(spool.directory)).toEqual([]);
+    for (const slot of slots) await slot.discard();
+  });
+
+  it('is swept a part at a time by those who refresh, and does not pile up', async () => {
+    const spool = newSpool();
+    await keep(spool, '{}');
+    for (let index = 0; index < 1_000; index += 1) {
+      const path = join(spool.directory, `old-${index}.saved`);
+      writeFileSync(path, '');
+      utimesSync(path, 1, 1);
+    }
+    const left = (): number => readdirSync(spool.directory).filter((name) => name.startsWith('old-')).length;
+    const seen: number[] = [];
+    for (let index = 0; index < 64 * 24; index += 1) {
+      const before = left();
+      const slot = await spool.reserve(`attempt-${index}`, 60_000);
+      seen.push(before - left());
+      await slot.discard();
+    }
+    // Nobody who waits for a token waits until a whole directory has been looked through.
+    expect(Math.max(...seen)).toBeLessThanOrEqual(128);
+    expect(left()).toBe(0);
+  });
+
+  it('counts as an answer in the turn that keeps it, flushed or not: its process may be killed while it waits', async () => {
+    const spool = newSpool();
+    const slot = await spool.reserve('an-attempt');
+    const tenant = await tenantKeys.pin('acme');
+    const keeping = slot.keep(head(), tenant, answer('tokens'));
+    const left = readFileSync(join(spool.directory, 'an-attempt.answer'), 'utf8');
+    await keeping;
+    expect(left.split('\n')).toHaveLength(3);
+    expect(readFileSync(join(spool.directory, 'an-attempt.answer'), 'utf8')).toBe(left);
+  });
+
+  it('finds its directory removed by somebody, and makes it anew', async () => {
+    const spool = newSpool();
+    await (await spool.reserve('grant-1.attempt-1')).discard();
+    rmSync(spool.directory, { recursive: true });
+    await (await spool.reserve('grant-1.attempt-2')).discard();
+    expect(statSync(spool.directory).mode & 0o777).toBe(0o700);
+  });
+
+  it('that cannot be made stops the refresh', async () => {
+    const spool = newSpool();
+    writeFileSync(spool.directory, 'a file');
+    await expect(spool.reserve('an-attempt')).rejects.toMatchObject({ code: 'storage_unavailable' });
+  });
+
+  it('is given up when the answer cannot be written', async () => {
+    const spool = newSpool();
+    const slot = await spool.reserve('an-attempt');
+    rmSync(spool.directory, { recursive: true });
+    await expect(slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'))).rejects.toThrow('ENOENT');
+    await slot.committed();
+  });
+});
+
+it('a committed answer is kept under another name until it is removed', async () => {
+  const spool = newSpool();
+  const slot = await spool.reserve('an-attempt');
+  await slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'));
+  await slot.committed();
+  const [entry] = await spool.list();
+  expect(entry?.committed).toBe(true);
+  await entry?.committedNow();
+  await entry?.remove();
+  expect(await spool.list()).toEqual([]);
+});

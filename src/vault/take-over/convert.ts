@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import { checkName, checkProviderId, newUuid } from '../../base/ids.ts';
+import type { World } from '../../base/world.ts';
+import type { ConvertedRow, ForeignRow } from '../../storage/take-over/take-over.ts';
+
+/** What is wrong with a row; each is a sentence's middle, for a list. */
+export interface Conversion {
+  readonly row: ConvertedRow;
+  readonly problems: readonly string[];
+}
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const secretName = /secret|password|(access|refresh|id)_?token/i;
+/** Longer names than this are no names, and too long for an index. */
+const nameCharsKept = 1_024;
+
+/** Makes a converter for the rows of one table; it remembers which ids it has given out. */
+export function converter(world: World): (foreign: ForeignRow) => Conversion {
+  const ids = new Set<string>();
+  const now = new Date(world.now()).toISOString();
+  return (foreign) => {
+    const problems: string[] = [];
+    const names = namesOf(foreign, problems);
+    const metadata = metadataOf(foreign, problems);
+    const expiry = timeOf(foreign.token_expiry);
+    if (expiry === undefined) problems.push('its expiry cannot be read, so its access token counts as expired');
+    const hasRefreshToken = filled(foreign.refresh_token);
+    if (!hasRefreshToken) problems.push('it has no refresh token, so the tenant must connect again');
+    const reason = names.valid ? (hasRefreshToken ? null : 'no_refresh_token') : 'invalid_name';
+    return {
+      problems,
+      row: {
+        row: foreign.row,
+        id: idOf(foreign.id, ids, world),
+        client_id: names.tenant,
+        provider: names.provider,
+        token_expiry: expiry ?? null,
+        scopes: scopesOf(foreign.scopes).join(','),
+        metadata: JSON.stringify(metadata),
+        created_at: timeOf(foreign.created_at) ?? now,
+        updated_at: timeOf(foreign.updated_at) ?? now,
+        state: reason === null ? 'active' : 'reauthorization_required',
+        reason,
+      },
+    };
+  };
+}
+
+/**
+ * A time as programs write it: ISO 8601, `YYYY-MM-DD HH:MM:SS`, seconds or milliseconds since 1970. One without a zone is
+ * UTC; numbers below 1e11 are seconds. Undefined when nobody can read it.
+ */
+export function timeOf(value: string | null): string | null | undefined {
+  const text = value?.trim() ?? '';
+  if (text === '') return null;
+  const ms = /^-?\d+(\.\d+)?$/.test(text) ? numberTime(Number(text)) : Date.parse(zoned(text));
+  // What lies outside of four-digit years no database and no program understands alike.
+  return ms >= 0 && ms < Date.UTC(9999, 0) ? new Date(ms).toISOString() : undefined;
+}
+
+/** Scopes as programs write them: separated by commas or white space, as a JSON array or as PostgreSQL's. */
+export function scopesOf(value: string | null): string[] {
+  const text = value?.trim() ?? '';
+  const list = text.startsWith('[') || text.startsWith('"') ? parse(text) : undefined;
+  if (typeof list === 'string') return scopesOf(list);
+  const inner = /^\{.*\}$/s.test(text) ? text.slice(1, -1) : text;
+  const parts: unknown[] = Array.isArray(list) ? list : inner.split(/[\s,]+/).map((part) => part.replace(/^"|"$/g, ''));
+  const names = parts.flatMap((part) => (typeof part === 'string' ? part.split(/[\s,]+/) : []));
+  return [...new Set(names.filter((name) => name !== '' && name !== 'NULL'))];
+}
+
+/** A JSON object, whatever the column held; JSON that was written as a JSON text is read twice. */
+export function objectOf(value: string | null): Record<string, unknown> | 'unreadable' {
+  if (!filled(value) || value.trim() === 'null') return {};
+  const first = parse(value);
+  const found = typeof first === 'string' ? parse(first) : first;
+  // Checked to be a plain object, whose members may be anything.
+  if (typeof found === 'object' && found !== null && !Array.isArray(found)) return found as Record<string, unknown>;
+  return 'unreadable';
+}
+
+function numberTime(value: number): number {
+  return Math.abs(value) < 1e11 ? value * 1_000 : value;
+}
+
+/** Gives a time without a zone UTC, and writes PostgreSQL's short zones out: without that a parser takes local time. */
+function zoned(text: string): string {
+  const [, date, time, zone = ''] =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?\s*(.*)$/.exec(text) ?? [];
+  if (date === undefined) return /(GMT|UTC|Z|[+-]\d\d:?\d\d)\b/.test(text) ? text : 'unreadable';
+  const offset = /^([+-]\d\d):?(\d\d)?(:\d\d)?$/.exec(zone);
+  if (offset) return `${date}T${time ?? '00:00'}${offset[1]}:${offset[2] ?? '00'}`;
+  return zone === '' || /^(Z|UTC|GMT)$/i.test(zone) ? `${date}T${time ?? '00:00'}Z` : 'unreadable';
+}
+
+function idOf(value: string | null, ids: Set<string>, world: World): string {
+  const own = value !== null && uuidPattern.test(value) && !ids.has(value.toLowerCase());
+  const id = own ? value : newUuid(world);
+  ids.add(id.toLowerCase());
+  return id;
+}
+
+/** Names as they are: a better one would be a guess. A row whose names nobody can ask for is sealed all the same. */
+function namesOf(foreign: ForeignRow, problems: string[]): { tenant: string; provider: string; valid: boolean } {
+  const tenant = storable(foreign.client_id);
+  const provider = storable(foreign.provider);
+  const before = problems.length;
+  if (fails(() => checkName('tenant', tenant))) problems.push('its client_id is not a valid tenant name');
+  if (fails(() => checkProviderId(provider))) problems.push('its provider is not a valid provider id');
+  return { tenant, provider, valid: problems.length === before };
+}
+
+/** Too long for an index, or a character that PostgreSQL cannot keep: a digest tells such names apart. */
+function storable(value: string | null): string {
+  const text = value ?? '';
+  if (text.length <= nameCharsKept && !text.includes('\0') && text.isWellFormed()) return text;
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
+
+/** Metadata is not sealed, so nothing secret may stay in it. */
+function metadataOf(foreign: ForeignRow, problems: string[]): Record<string, unknown> {
+  const found = objectOf(foreign.metadata);
+  if (found === 'unreadable') {
+    problems.push('its metadata is no JSON object and is left out');
+    return {};
+  }
+  const secrets = [foreign.access_token, foreign.refresh_token].filter(filled);
+  const cleaned = cleanedObject(found, secrets);
+  if (cleaned.removed > 0) problems.push('its metadata holds secrets, which are left out');
+  return cleaned.value;
+}
+
+function cleanedObject(
+  object: Record<string, unknown>,
+  secrets: readonly string[],
+): { value: Record<string, unknown>; removed: number } {
+  let removed = 0;
+  const text = JSON.stringify(object, (name, value: unknown) => {
+    const leaks = typeof value === 'string' && secrets.some((secret) => value.includes(secret));
+    if (!leaks && !secretName.test(name)) return typeof value === 'string' ? value.replaceAll('\0', '') : value;
+    removed += 1;
+    return undefined;
+  });
+  // The same object without some of its members.
+  return { value: JSON.parse(text) as Record<string, unknown>, removed };
+}
+
+function filled(value: string | null): value is string {
+  return value !== null && value !== '';
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function fails(check: () => unknown): boolean {
+  try {
+    check();
+    return false;
+  } catch {
+    return true;
+  }
+}

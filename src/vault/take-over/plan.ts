@@ -1,0 +1,204 @@
+import { GrantryError } from '../../base/errors.ts';
+import { defaultAccount } from '../../base/ids.ts';
+import { silentLogger } from '../../base/log.ts';
+import { systemWorld } from '../../base/world.ts';
+import { grantDc } from '../../providers/data-centre.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
+import { type AppRow, listApps } from '../../storage/statements/apps.ts';
+import { openStore, type Store } from '../../storage/store.ts';
+import { listUnsealed } from '../../storage/take-over/rows.ts';
+import {
+  type DroppedPart,
+  eachForeignPage,
+  type ForeignTable,
+  inspectForeignTable,
+} from '../../storage/take-over/take-over.ts';
+import { onlyApp } from '../app/apps.ts';
+import { ProviderCatalogue } from '../provider-catalogue.ts';
+import { resolveSettings } from '../settings.ts';
+import type { VaultOptions } from '../types.ts';
+import { converter } from './convert.ts';
+
+/** What would become of one row; never a token. */
+export interface TakeOverRow {
+  readonly tenant: string;
+  readonly provider: string;
+  /** `default`, or `duplicate-2` and so on where a tenant has several rows for one provider. */
+  readonly account: string;
+  readonly dc: string | null;
+  /** The app that would refresh it; null when none or several could be meant, which `problems` says. */
+  readonly app: string | null;
+  readonly state: 'active' | 'reauthorization_required';
+  readonly reason: string | null;
+  readonly expiresAt: Date | null;
+  readonly problems: readonly string[];
+}
+
+/** What a take-over would find and do. */
+export interface TakeOverPlan {
+  /** `absent`: no table; `foreign`: all of it is to be taken over; `unfinished`: some rows are; `ours`: none. */
+  readonly table: 'absent' | 'foreign' | 'unfinished' | 'ours';
+  readonly rows: readonly TakeOverRow[];
+  /** Why the table cannot be taken over as it is; each is the end of a sentence about it. */
+  readonly refusals: readonly string[];
+  /** Triggers, keys and indexes of the table that would not survive. */
+  readonly dropped: readonly DroppedPart[];
+  /** Columns that stay as they are, by their names, although these look like secrets. */
+  readonly unsealedColumns: readonly string[];
+}
+
+/**
+ * Lists the rows that a take-over would take, each with the data centre and the app that it would get. Changes nothing in
+ * the database and makes no key.
+ *
+ * @param options As for `openVault`.
+ * @throws {GrantryError} `invalid_request` for settings or a file that is not there, `storage_unavailable`
+ */
+export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan> {
+  const { database } = resolveSettings(options);
+  const world = options.world ?? systemWorld();
+  const store = await openStore({ database, world, logger: options.logger ?? silentLogger, readOnly: true });
+  try {
+    const state = await inspectGrantTable(store);
+    if (state === 'absent') return nothing('absent');
+    return state === 'foreign' ? await planForeign(store, options) : await planUnfinished(store, options);
+  } finally {
+    await store.close();
+  }
+}
+
+/** A row on its way: what decides its account is known when all rows are. */
+type Draft = Omit<TakeOverRow, 'account' | 'dc' | 'app'> & {
+  metadata: Record<string, unknown>;
+  /** Sorts the rows of one tenant and provider, newest last. */
+  age: string;
+};
+
+async function planForeign(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
+  const table = await inspectForeignTable(store.db, store.kind);
+  const plan = { ...nothing('foreign'), ...tableNotes(table) };
+  // Without these columns there are no rows that could be told.
+  if (table.refusals.some((refusal) => refusal.startsWith('it '))) return plan;
+  const convert = converter(options.world ?? systemWorld());
+  const drafts: Draft[] = [];
+  await eachForeignPage(store, table, (rows) => {
+    for (const { row, problems } of rows.map(convert)) {
+      drafts.push({
+        tenant: row.client_id,
+        provider: row.provider,
+        state: row.state,
+        reason: row.reason,
+        expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
+        problems,
+        metadata: parsed(row.metadata),
+        age: `${row.updated_at} ${row.created_at} ${String(row.row).padStart(12, '0')}`,
+      });
+    }
+  });
+  const definitions = new Map<string, ProviderDefinition | null>();
+  for (const { provider } of drafts) {
+    if (!definitions.has(provider)) definitions.set(provider, await knownDefinition(provider, options));
+  }
+  return { ...plan, rows: withAccounts(drafts).map((draft) => placed(draft, definitions, [])) };
+}
+
+/** A run that was killed has left rows; Grantry's schema, with apps perhaps, is there already. */
+async function planUnfinished(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
+  const { allowLoopback } = resolveSettings(options);
+  const world = options.world ?? systemWorld();
+  const providers = await ProviderCatalogue.open({ store, world, allowLoopback, given: options.providers ?? [] });
+  const apps = await listApps(store.db);
+  const definitions = new Map<string, ProviderDefinition | null>();
+  const rows: TakeOverRow[] = [];
+  for (let afterId: string | null = null; ; ) {
+    const page = await listUnsealed(store.db, { afterId, limit: 500 });
+    for (const row of page) {
+      if (!definitions.has(row.provider)) definitions.set(row.provider, await providers.get(row.provider));
+      const draft = {
+        tenant: row.client_id,
+        provider: row.provider,
+        account: row.account,
+        state: row.state === 'active' ? ('active' as const) : ('reauthorization_required' as const),
+        reason: row.reason,
+        expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
+        problems: [],
+        metadata: parsed(row.metadata),
+        age: '',
+      };
+      rows.push(placed(draft, definitions, apps));
+    }
+    afterId = page.at(-1)?.id ?? null;
+    if (afterId === null) break;
+  }
+  return { ...nothing(rows.length === 0 ? 'ours' : 'unfinished'), rows };
+}
+
+function nothing(table: TakeOverPlan['table']): TakeOverPlan {
+  return { table, rows: [], refusals: [], dropped: [], unsealedColumns: [] };
+}
+
+function tableNotes(table: ForeignTable) {
+  const unsealedColumns = table.extra
+    .map((column) => column.name)
+    .filter((name) => /secret|password|token|api_?key/i.test(name));
+  return { refusals: table.refusals, dropped: table.dropped, unsealedColumns };
+}
+
+/** Of several rows for one tenant and provider the newest is the grant, as the take-over itself has it. */
+function withAccounts(drafts: readonly Draft[]): (Draft & { account: string })[] {
+  const places = new Map<string, number>();
+  const newestFirst = drafts.toSorted((a, b) => (a.age < b.age ? 1 : -1));
+  const placedDrafts = newestFirst.map((draft) => {
+    const key = JSON.stringify([draft.tenant, draft.provider]);
+    const place = (places.get(key) ?? 0) + 1;
+    places.set(key, place);
+    if (place === 1) return { ...draft, account: defaultAccount };
+    const problems = [
+      ...draft.problems,
+      'an older row for the same tenant and provider, kept as an account of its own',
+    ];
+    return { ...draft, account: `duplicate-${place}`, problems };
+  });
+  const keyOf = (row: Draft & { account: string }): string => `${row.tenant}\0${row.provider}\0${row.account}`;
+  return placedDrafts.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+}
+
+function placed(
+  draft: Draft & { account: string },
+  definitions: ReadonlyMap<string, ProviderDefinition | null>,
+  apps: readonly AppRow[],
+): TakeOverRow {
+  const { metadata, age: _, ...row } = draft;
+  const problems = [...draft.problems];
+  const attempt = <T>(find: () => T): T | null => {
+    try {
+      return find();
+    } catch (error) {
+      if (!(error instanceof GrantryError)) throw error;
+      problems.push(error.message);
+      return null;
+    }
+  };
+  const definition = definitions.get(draft.provider) ?? null;
+  const own = apps.filter((app) => app.provider === draft.provider);
+  const app = attempt(() => onlyApp(own, draft));
+  if (definition === null) problems.push('its provider is not known: grantry provider add FILE.json');
+  const dc = definition === null ? null : attempt(() => grantDc({ definition, metadata, app }));
+  return { ...row, dc, app: app?.name ?? null, problems };
+}
+
+async function knownDefinition(id: string, options: VaultOptions): Promise<ProviderDefinition | null> {
+  const given = options.providers?.find((each) => each.id === id);
+  if (given !== undefined) {
+    const { parseProviderDefinition } = await import('../../providers/parse.ts');
+    return parseProviderDefinition(given);
+  }
+  const { builtInProvider } = await import('../../providers/catalogue.ts');
+  return builtInProvider(id);
+}
+
+function parsed(json: string): Record<string, unknown> {
+  // The metadata column holds a JSON object; it was converted before it was stored.
+  return JSON.parse(json) as Record<string, unknown>;
+}

@@ -1,0 +1,178 @@
+import type { KeyObject } from 'node:crypto';
+import { isGrantryError } from '../../base/errors.ts';
+import { Secret } from '../../base/secret.ts';
+import type { Fingerprint } from '../../crypto/fingerprint.ts';
+import { type StoredTenantKey, TenantKeys } from '../../crypto/tenant-keys.ts';
+import { dcNames, resolveDc } from '../../providers/data-centre.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { insertTenantKeys, loadKeysOfTenants } from '../../storage/statements/tenant-keys.ts';
+import {
+  lockUnsealed,
+  providersOfUnsealed,
+  type SealedRow,
+  sealRows,
+  type UnsealedRow,
+} from '../../storage/take-over/rows.ts';
+import { type Change, type ChangeTransaction, changing, fingerprinter, type VaultContext } from '../context.ts';
+import { dueAtOf } from '../grant/due.ts';
+import { sealTokens } from '../grant/tokens.ts';
+
+/** Rows that one transaction seals: few enough that readers and other writers hardly wait. */
+const batchRows = 200;
+const firstGeneration = 1;
+
+/** What makes the keys of tenants who had none. */
+export interface SealingKeys {
+  rootKey: KeyObject;
+  vaultId: string;
+}
+
+export interface Batch {
+  afterId: string | null;
+  definitions: ReadonlyMap<string, ProviderDefinition>;
+}
+
+export interface SealedBatch {
+  /** Null when no row is left behind `afterId`. */
+  lastId: string | null;
+  sealed: number;
+  /** Rows whose tenant's keys are damaged. */
+  refused: number;
+}
+
+/** Seals some rows in one transaction, with the keys that their tenants did not have yet: a handful of statements. */
+export async function sealBatch(context: VaultContext, keys: SealingKeys, batch: Batch): Promise<SealedBatch> {
+  const { store } = context;
+  const fingerprint = await fingerprinter(context);
+  return changing(context, async (change) => {
+    const rows = await lockUnsealed(change.tx, store.kind, { afterId: batch.afterId, limit: batchRows });
+    const tenants = await keysOf(context, keys, change, rows);
+    const sealed: SealedRow[] = [];
+    const changes: Change[] = [];
+    for (const row of rows) {
+      const one = await sealOne(context, row, {
+        tenants,
+        fingerprint,
+        definition: batch.definitions.get(row.provider),
+      });
+      if (one === undefined) continue;
+      sealed.push(one);
+      changes.push(changeOf(row));
+    }
+    if (sealed.length > 0) await sealRows(change.tx, store.kind, change.now, sealed);
+    await change.record(...changes);
+    return { lastId: rows.at(-1)?.id ?? null, sealed: sealed.length, refused: rows.length - sealed.length };
+  });
+}
+
+/** The definitions of the providers whose rows are not sealed yet: what is read here, no transaction has to read. */
+export async function definitionsOf(context: VaultContext): Promise<ReadonlyMap<string, ProviderDefinition>> {
+  const found = new Map<string, ProviderDefinition>();
+  for (const provider of await providersOfUnsealed(context.store.db)) {
+    const definition = await context.providers.get(provider);
+    if (definition !== null) found.set(provider, definition);
+  }
+  return found;
+}
+
+/**
+ * The keys of these rows' tenants, read and made within the transaction. They are nobody else's until it commits, so they
+ * are not the context's own.
+ */
+async function keysOf(
+  context: VaultContext,
+  keys: SealingKeys,
+  { tx, now }: ChangeTransaction,
+  rows: readonly UnsealedRow[],
+): Promise<TenantKeys> {
+  // Sorted: two processes that make keys for the same tenants must not wait for each other.
+  const names = [...new Set(rows.map((row) => row.client_id))].sort();
+  const known = byTenant(await loadKeysOfTenants(tx, names));
+  const made: StoredTenantKey[] = [];
+  const maker = tenantKeys(context, keys, known, made);
+  for (const name of names) if (!known.has(name)) await maker.pin(name);
+  await insertTenantKeys(tx, now, made);
+  // Only what is read back counts: another process may have been faster.
+  return tenantKeys(context, keys, byTenant(await loadKeysOfTenants(tx, names)), []);
+}
+
+function tenantKeys(
+  context: VaultContext,
+  keys: SealingKeys,
+  known: Map<string, StoredTenantKey[]>,
+  made: StoredTenantKey[],
+): TenantKeys {
+  return new TenantKeys({
+    ...keys,
+    world: context.world,
+    store: {
+      load: async (tenant) => known.get(tenant) ?? [],
+      insert: async (key) => {
+        made.push(key);
+        known.set(key.tenant, [key]);
+      },
+    },
+  });
+}
+
+function byTenant(rows: readonly StoredTenantKey[]): Map<string, StoredTenantKey[]> {
+  return Map.groupBy(rows, (row) => row.tenant);
+}
+
+async function sealOne(
+  context: VaultContext,
+  row: UnsealedRow,
+  work: { tenants: TenantKeys; fingerprint: Fingerprint; definition: ProviderDefinition | undefined },
+): Promise<SealedRow | undefined> {
+  const { tenants, fingerprint, definition } = work;
+  const accessToken = secretOf(row.access_token);
+  const refreshToken = secretOf(row.refresh_token);
+  const expiresAtMs = accessToken === null || row.token_expiry === null ? null : Date.parse(row.token_expiry);
+  try {
+    const pinned = await tenants.pin(row.client_id);
+    return {
+      id: row.id,
+      client_id: row.client_id,
+      ...sealTokens(pinned, { id: row.id, generation: firstGeneration }, { accessToken, refreshToken }),
+      refresh_fingerprint: refreshToken === null ? null : fingerprint(refreshToken),
+      metadata: definition === undefined ? row.metadata : withKnownDc(definition, row.metadata),
+      due_at: definition === undefined || row.state !== 'active' ? null : dueAtOf(context, definition, expiresAtMs),
+    };
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    // Another row's tokens must not stay plaintext because this one's keys are damaged.
+    context.logger.error('a row that was taken over cannot be sealed', { id: row.id, code: error.code });
+    return undefined;
+  }
+}
+
+function changeOf(row: UnsealedRow): Change {
+  return {
+    type: 'grant.taken_over',
+    tenant: row.client_id,
+    grantId: row.id,
+    provider: row.provider,
+    account: row.account,
+    from: null,
+    to: row.state,
+    generation: firstGeneration,
+    reason: row.reason,
+  };
+}
+
+/** Writes the data centre as we name it, `com` as `us`; one that nobody knows stays as it is. */
+function withKnownDc(definition: ProviderDefinition, json: string): string {
+  // The metadata column holds a JSON object; it was converted before it was stored.
+  const metadata = JSON.parse(json) as Record<string, unknown>;
+  const { dc } = metadata;
+  if (typeof dc !== 'string' || dc === '' || dcNames(definition).length === 0) return json;
+  try {
+    return JSON.stringify({ ...metadata, dc: resolveDc(definition, dc) });
+  } catch {
+    return json;
+  }
+}
+
+function secretOf(plaintext: string | null): Secret | null {
+  return plaintext === null || plaintext === '' ? null : new Secret(plaintext);
+}

@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest';
+import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
+import { askForeign, plainRows, plainTable, runForeign } from '../../../test/support/take-over/foreign-tables.ts';
+import { openIn, scratchHome } from '../../../test/support/take-over/home.ts';
+
+const databases = [
+  ['sqlite', async () => scratchSqlite()],
+  ['postgres', scratchDatabase],
+] as const;
+
+describe.each(databases)('%s', (kind, scratch) => {
+  test('a plain table is refused unless it may be taken over, and then its grants work', async () => {
+    await using place = await scratch();
+    using home = scratchHome();
+    await runForeign(place.database, [plainTable[kind], plainRows(kind, 450)]);
+    await expect(openIn(place.database, home)).rejects.toMatchObject({
+      code: 'invalid_request',
+      action: expect.stringContaining('grantry init'),
+    });
+    const progress: { sealed: number; total: number }[] = [];
+    await using vault = await openIn(place.database, home, { takeOver: true, onTakeOver: (at) => progress.push(at) });
+    expect(await vault.getAccessToken({ tenant: 'tenant-7', provider: 'zoho_crm' })).toMatchObject({
+      accessToken: '1000.CANARYplaintextaccess7',
+      scopes: ['a.READ', 'b.ALL'],
+      apiDomain: 'https://www.zohoapis.com',
+      generation: 1,
+      expiresAt: new Date('2099-01-01T00:00:00Z'),
+    });
+    expect(await vault.grants.get({ tenant: 'tenant-8', provider: 'zoho_crm' })).toMatchObject({
+      id: '00000000-0000-4000-8000-000000000008',
+      state: 'active',
+      dc: 'us',
+      app: null,
+      createdAt: new Date('2024-01-01T00:00:00Z'),
+      updatedAt: new Date('2024-01-02T00:00:00Z'),
+    });
+    expect(progress.at(-1)).toEqual({ sealed: 450, total: 450 });
+    const [row] = await askForeign(place.database, 'select scrub_pending from grantry_instance');
+    expect(Number(row?.['scrub_pending'])).toBe(0);
+    const left = `select count(*) as n from oauth_tokens where access_token not like 'gry1.%' or refresh_token not like 'gry1.%'
+      or generation <> 1`;
+    expect(Number((await askForeign(place.database, left))[0]?.['n'])).toBe(0);
+  });
+});

@@ -1,0 +1,78 @@
+import { GrantryError, isVaultDown } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { checkObject } from '../checks.ts';
+import type { VaultContext } from '../context.ts';
+import { listGrants } from '../grant/grants.ts';
+import { refreshGrant } from '../refresh/refresh.ts';
+import { adoptSpooled } from '../refresh/replay.ts';
+import type { AdoptReport, Grant } from '../types.ts';
+
+/**
+ * Ends the quarantine of a restored or cloned database: from here on this one refreshes, and every copy that is older is
+ * quarantined when it meets this home.
+ *
+ * Then grants are probed with a real refresh, those first whose tokens do not rotate: probing them harms nothing, and if
+ * even they are refused, something else is wrong. Tokens that rotate are spent only when `afterRestore` asks for it: the
+ * stored one may be older than what the provider has given since, and at some providers a spent one ends the grant.
+ *
+ * @param options.onReport called with each grant's outcome as it is known
+ * @throws {GrantryError} `invalid_request` when nothing is quarantined, `storage_unavailable`
+ */
+export async function adoptDatabase(
+  context: VaultContext,
+  options: { afterRestore?: boolean; onReport?: (report: AdoptReport) => void } = {},
+): Promise<readonly AdoptReport[]> {
+  checkObject('options', options);
+  if (context.guard.reason === null && options.afterRestore !== true) {
+    throw new GrantryError('invalid_request', 'This database is not quarantined.', {
+      action: 'Nothing is to be done; to probe every grant all the same: grantry adopt --after-restore',
+    });
+  }
+  if (context.guard.reason !== null) {
+    // Answers that this copy of the database does not know of, however old: the newest tokens may be among them. Before the
+    // quarantine ends, since from then on any process of this database spends what is stored.
+    await adoptSpooled(context, { ownToo: true, oldToo: true });
+    await context.guard.adopt();
+  }
+  const grants = await inProbingOrder(context);
+  const reports: AdoptReport[] = [];
+  for (const { grant, rotates } of grants) {
+    const report = rotates && options.afterRestore !== true ? untouched(grant) : await probe(context, grant);
+    reports.push(report);
+    options.onReport?.(report);
+  }
+  return reports;
+}
+
+async function inProbingOrder(context: VaultContext): Promise<{ grant: Grant; rotates: boolean }[]> {
+  const grants: { grant: Grant; rotates: boolean }[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await listGrants(context, { cursor, limit: limits.pageItemsMax });
+    for (const grant of page.items) {
+      if (grant.state === 'disconnected' || grant.state === 'reauthorization_required') continue;
+      const definition = await context.providers.get(grant.provider);
+      grants.push({ grant, rotates: definition === null || definition.refreshToken.rotation !== 'none' });
+    }
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+  return grants.sort((one, other) => Number(one.rotates) - Number(other.rotates));
+}
+
+function untouched(grant: Grant): AdoptReport {
+  const { tenant, provider, account } = grant;
+  return { tenant, provider, account, outcome: 'not_probed' };
+}
+
+async function probe(context: VaultContext, grant: Grant): Promise<AdoptReport> {
+  const { tenant, provider, account } = grant;
+  const key = { tenant, provider, account };
+  try {
+    await refreshGrant(context, key, grant.generation);
+    return { ...key, outcome: 'refreshed' };
+  } catch (error) {
+    if (!(error instanceof GrantryError)) throw error;
+    if (isVaultDown(error)) throw error;
+    return { ...key, outcome: 'failed', error: error.code };
+  }
+}

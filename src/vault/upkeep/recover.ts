@@ -1,0 +1,92 @@
+import { GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
+import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import { listCandidates } from '../../storage/statements/candidates.ts';
+import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
+import { compartmentOf } from '../bulkhead.ts';
+import type { VaultContext } from '../context.ts';
+import { noSuchGrant } from '../grant/refusals.ts';
+import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { isReplayFatal } from '../refresh/overlap.ts';
+import type { KeptToken } from '../refresh/plan.ts';
+import { refreshGrant, refreshRound } from '../refresh/refresh.ts';
+import type { RecoverReport } from '../types.ts';
+
+/**
+ * Tries a condemned grant again, with every token that was kept of it: candidates, dead ones included, and the stored one,
+ * newest first. A grant that is not condemned is refreshed in the usual way, if anything is in doubt about it.
+ *
+ * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable`, `vault_sealed`
+ */
+export async function recoverGrant(context: VaultContext, keyInput: GrantKey): Promise<RecoverReport> {
+  const key = checkKey(keyInput);
+  await context.guard.assertMayRefresh();
+  const row = await findGrant(context.store.db, key);
+  if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
+  if (row.state === 'active') return { ...key, outcome: 'not_needed', tried: 0 };
+  if (row.state !== 'reauthorization_required') return resolveDoubt(context, key, row);
+  return tryKept(context, key, row);
+}
+
+async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<RecoverReport> {
+  try {
+    await refreshGrant(context, key, row.generation);
+    return { ...key, outcome: 'recovered', tried: 1 };
+  } catch (error) {
+    return failure(key, 1, error);
+  }
+}
+
+async function tryKept(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
+  let tried = 0;
+  for (const kept of await keptTokens(context, found)) {
+    // Read anew for each: the claim takes a row only as it was read, and a refusal changes it.
+    const row = tried === 0 ? found : await findGrant(context.store.db, key);
+    if (row?.state !== 'reauthorization_required') return { ...key, outcome: 'under_way', tried };
+    tried += 1;
+    try {
+      const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>
+        refreshRound(context, row, report, { kept }),
+      );
+      if (outcome === 'saved') return { ...key, outcome: 'recovered', tried };
+      // Somebody else is at it, or an answer was found in the spool: that is a better hope than a second request.
+      return { ...key, outcome: 'under_way', tried };
+    } catch (error) {
+      if (!isGrantryError(error, 'reauthorization_required')) return failure(key, tried, error);
+    }
+  }
+  return { ...key, outcome: 'refused', tried };
+}
+
+/** Newest first, each token once. */
+async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptToken[]> {
+  const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
+  const candidates = await listCandidates(context.store.db, {
+    tenant: row.client_id,
+    grantId: row.id,
+    authorizedGeneration: row.authorized_generation,
+    limit: limits.candidatesListedMax,
+  });
+  // Where a replay revokes the family, a token whose successor arrived could only end what is left.
+  const definition = await context.providers.require(row.provider);
+  const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
+  // No overlap is running any more for what was given up.
+  const isFatal = isReplayFatal(definition, null);
+  const worthTrying = isFatal ? (successor === undefined ? [] : [successor]) : candidates;
+  const kept: KeptToken[] = [];
+  for (const candidate of worthTrying) {
+    if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
+    const refreshToken = refreshTokenOf(tenantKeys, candidate);
+    // One that does not open must not keep the others from being tried.
+    if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id });
+  }
+  const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');
+  return stored === null ? kept : [...kept, { refreshToken: stored, candidateId: null }];
+}
+
+function failure(key: CheckedKey, tried: number, error: unknown): RecoverReport {
+  if (!(error instanceof GrantryError)) throw error;
+  if (isVaultDown(error)) throw error;
+  const refused = error.code === 'reauthorization_required';
+  return { ...key, outcome: refused ? 'refused' : 'failed', tried, error: error.code };
+}

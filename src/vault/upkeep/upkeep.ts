@@ -1,0 +1,209 @@
+import { type GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { GrantState } from '../../storage/schema.ts';
+import { purgeAuthorizations } from '../../storage/statements/authorizations.ts';
+import { deleteCandidates } from '../../storage/statements/candidates.ts';
+import { purgeConnectSessions } from '../../storage/statements/connect-sessions.ts';
+import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../../storage/statements/due.ts';
+import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
+import { discardUnclaimed } from '../connect/completion.ts';
+import { changing, isoNow, type VaultContext } from '../context.ts';
+import { idleDueAt } from '../grant/due.ts';
+import { revokeDue } from '../grant/revocations.ts';
+import type { HandOut } from '../hand-out/hand-out.ts';
+import { bringBackTail } from '../refresh/failover.ts';
+import { adoptSpooled } from '../refresh/replay.ts';
+import { hasSecondChances, nextChanceInMs } from '../refresh/second-chance.ts';
+import { recoverGrant } from './recover.ts';
+
+/** How many grants may be claimed, and of which providers enough are looked after already. */
+export interface DueRoom {
+  readonly limit: number;
+  readonly exceptProviders: readonly string[];
+}
+
+/** May have a deadline at its provider: in doubt, or left by a holder who died and may have spent its token. */
+export function isPressing(grant: Pick<DueGrant, 'state' | 'lease_owner'>): boolean {
+  return isDoubt(grant.state) || grant.lease_owner !== null;
+}
+
+/** Claims grants that are due: the pressing ones first, within room of their own, whatever else is waiting. */
+export async function claimDue(
+  context: VaultContext,
+  room: { pressing: DueRoom; usual: DueRoom },
+): Promise<DueGrant[]> {
+  const { workerHoldMs, doubtHoldMs } = context.times;
+  const pressing = await claimInOrder(context, room.pressing, [
+    { state: 'uncertain', holdMs: doubtHoldMs },
+    { state: 'active', holdMs: doubtHoldMs, leftForMs: workerHoldMs },
+    { state: 'suspect', holdMs: doubtHoldMs },
+  ]);
+  const usual = await claimInOrder(context, room.usual, [
+    { state: 'active', holdMs: workerHoldMs },
+    { state: 'reauthorization_required', holdMs: workerHoldMs },
+  ]);
+  return [...pressing, ...usual];
+}
+
+async function claimInOrder(
+  context: VaultContext,
+  { limit, exceptProviders }: DueRoom,
+  wanted: readonly { state: GrantState; holdMs: number; leftForMs?: number }[],
+): Promise<DueGrant[]> {
+  const { db, kind } = context.store;
+  const { doubtHoldMs } = context.times;
+  const claimed: DueGrant[] = [];
+  for (const each of wanted) {
+    const left = limit - claimed.length;
+    if (left <= 0) break;
+    const claim = { ...each, limit: left, doubtHoldMs, exceptProviders };
+    claimed.push(...(await claimDueGrants(db, kind, context.store.now(), claim)));
+  }
+  return claimed;
+}
+
+/**
+ * Does what is due for a grant: a refresh ahead of need, a refresh that keeps an idle token alive, the end of a doubt, a
+ * second chance, or the shredding of what was kept long enough. Returns what was done.
+ *
+ * Nothing here throws for what a provider does: the row says it, and when it is due again.
+ */
+export async function tend(context: VaultContext, handOut: HandOut, grant: DueGrant): Promise<UpkeepOutcome> {
+  const key = { tenant: grant.client_id, provider: grant.provider, account: grant.account };
+  try {
+    if (grant.state === 'reauthorization_required') return await tendCondemned(context, grant);
+    if (grant.state === 'active' && !(await isWanted(context, grant))) return await putOff(context, grant);
+    await handOut.refresh(key, grant.generation);
+    return 'refreshed';
+  } catch (error) {
+    if (!isGrantryError(error) || isVaultDown(error)) throw error;
+    // Most failures wrote their own next time. The rest, such as an app that is gone, must not be tried without end.
+    await postpone(context, grant, error);
+    return 'failed';
+  }
+}
+
+export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
+
+/** Takes care of what is not about one grant's refresh: answers in the spool, tokens to revoke, requests gone stale. */
+export async function tidyUp(context: VaultContext): Promise<void> {
+  await context.guard.recheck();
+  // A quarantined database is left as it is: nothing is spent, revoked or removed.
+  if (context.guard.reason !== null) return;
+  const { store, times } = context;
+  const duties: readonly (() => Promise<unknown>)[] = [
+    () => context.unwritten.write(context),
+    () => tidySpool(context),
+    () => discardUnclaimed(context),
+    () => revokeDue(context),
+    () => purgeAuthorizations(store.db, store.now(), times.authorizationMs),
+    () => purgeConnectSessions(store.db, store.now(), times.connectKeptMs),
+    () => forgetTokenRequests(context),
+  ];
+  const failures: unknown[] = [];
+  for (const duty of duties) {
+    try {
+      await duty();
+    } catch (error) {
+      if (isVaultDown(error)) throw error;
+      // What stands in the way of one duty is no reason to leave the others undone.
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Commits what is left in the spool, and only then removes what is old: a failover may still need it. */
+async function tidySpool(context: VaultContext): Promise<void> {
+  const spool = await context.spool();
+  // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
+  if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
+  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+}
+
+/** No limit of a provider looks further back, so that nobody asks for them any more. */
+async function forgetTokenRequests(context: VaultContext): Promise<void> {
+  const keptMs = limits.tokenWindowSecondsMax * 1_000;
+  const limit = limits.tokenRequestsPurged;
+  while ((await purgeTokenRequests(context.store.db, context.store.now(), { keptMs, limit })) === limit);
+}
+
+function isDoubt(state: GrantState): boolean {
+  return state === 'uncertain' || state === 'suspect';
+}
+
+/**
+ * In use of late, about to die of idleness, or left by a holder who died and may have spent its token. Everything else
+ * waits for somebody to ask for a token.
+ */
+async function isWanted(context: VaultContext, grant: DueGrant): Promise<boolean> {
+  if (grant.lease_owner !== null) return true;
+  const now = await context.store.nowMs();
+  if (grant.used_at !== null && now - grant.used_at < context.times.inUseMs) return true;
+  const definition = await context.providers.require(grant.provider);
+  const idle = idleDueAt(context, definition, lastSpentMs(grant));
+  return idle !== null && idle <= now;
+}
+
+async function putOff(context: VaultContext, grant: DueGrant): Promise<'put_off'> {
+  const definition = await context.providers.require(grant.provider);
+  await reschedule(context, grant, idleDueAt(context, definition, lastSpentMs(grant)));
+  return 'put_off';
+}
+
+async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<UpkeepOutcome> {
+  const now = await context.store.nowMs();
+  const condemnedForMs = now - (grant.condemned_at ?? now);
+  if (condemnedForMs >= context.condemnedKeptMs) return shred(context, grant);
+  const keptMs = context.condemnedKeptMs - condemnedForMs;
+  const definition = await context.providers.require(grant.provider);
+  if (!hasSecondChances(definition)) {
+    await reschedule(context, grant, now + keptMs);
+    return 'put_off';
+  }
+  const report = await recoverGrant(context, {
+    tenant: grant.client_id,
+    provider: grant.provider,
+    account: grant.account,
+  });
+  if (report.outcome === 'recovered') return 'second_chance';
+  await reschedule(context, grant, now + (nextChanceInMs(context, definition, condemnedForMs) ?? keptMs));
+  return 'second_chance';
+}
+
+async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'> {
+  await changing(context, async (change) => {
+    const { tx, now } = change;
+    const row = { tenant: grant.client_id, id: grant.id, generation: grant.generation };
+    if (!(await shredCondemned(tx, now, { ...row, at: isoNow(context) }))) return;
+    await deleteCandidates(tx, { tenant: grant.client_id, grantId: grant.id });
+    await change.record({
+      type: 'grant.shredded',
+      tenant: grant.client_id,
+      grantId: grant.id,
+      provider: grant.provider,
+      account: grant.account,
+      from: grant.state,
+      to: grant.state,
+      generation: grant.generation,
+      reason: grant.reason,
+    });
+  });
+  return 'shredded';
+}
+
+async function postpone(context: VaultContext, grant: DueGrant, error: GrantryError): Promise<void> {
+  const { workerHoldMs, doubtHoldMs } = context.times;
+  const holdMs = isPressing(grant) ? doubtHoldMs : workerHoldMs;
+  const pauseMs = Math.max(error.retryAfterMs ?? 0, holdMs);
+  await reschedule(context, grant, (await context.store.nowMs()) + pauseMs);
+}
+
+async function reschedule(context: VaultContext, grant: DueGrant, dueAt: number | null): Promise<void> {
+  const { client_id: tenant, id, generation, due_at: claimedDueAt } = grant;
+  await rescheduleGrant(context.store.db, { tenant, id, generation, claimedDueAt, dueAt });
+}
+
+function lastSpentMs(grant: DueGrant): number {
+  return grant.last_refreshed_at ?? Date.parse(grant.created_at);
+}

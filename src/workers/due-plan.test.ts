@@ -1,0 +1,120 @@
+/** What it costs workers to look for due grants among 100,000: the index on state and due time is used for it. */
+import { DatabaseSync } from 'node:sqlite';
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresQueryCompiler,
+  SqliteAdapter,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely';
+import { Client } from 'pg';
+import { expect, it } from 'vitest';
+import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
+import { systemWorld } from '../base/world.ts';
+import type { StoreKind } from '../storage/engine/engine.ts';
+import { migrate } from '../storage/migrations/migrate.ts';
+import type { Schema } from '../storage/schema.ts';
+import { claimDueGrants } from '../storage/statements/due.ts';
+import { openStore, type Store } from '../storage/store.ts';
+
+const rows = 100_000;
+it('on sqlite', async () => {
+  await using scratch = scratchSqlite();
+  const store = await openStore({ database: scratch.database, world: systemWorld() });
+  await migrate(store, { mode: 'auto' });
+  const database = new DatabaseSync(scratch.path);
+  await fill(store);
+  database.exec('analyze');
+  database.function('grantry_now', () => Date.now());
+  const { text, parameters } = await statement('sqlite', store);
+  const bound = parameters.filter((value) => typeof value === 'string' || typeof value === 'number');
+  const plan = database.prepare(`explain query plan ${text}`).all(...bound);
+  const said = plan.map((step) => String(step['detail'])).join('\n');
+  expect(said).toMatch(/SEARCH oauth_tokens USING (COVERING )?INDEX \w*due\w* \(state=\? AND due_at<\?\)/);
+  expect(said).not.toMatch(/SCAN oauth_tokens/);
+  database.close();
+  await expectQuick(store, 'sqlite');
+  await store.close();
+}, 90_000);
+
+it('on postgres', async () => {
+  await using scratch = await scratchDatabase();
+  const store = await openStore({ database: scratch.database, world: systemWorld() });
+  await migrate(store, { mode: 'auto' });
+  await fill(store);
+  const client = new Client({ connectionString: scratch.database });
+  await client.connect();
+  await client.query('analyze oauth_tokens');
+  const { text, parameters } = await statement('postgres', store);
+  const { rows: plan } = await client.query<{ 'QUERY PLAN': string }>({
+    text: `explain ${text}`,
+    values: [...parameters],
+  });
+  const said = plan.map((line) => line['QUERY PLAN']).join('\n');
+  expect(said).toMatch(/Index Scan using \w*due\w* on oauth_tokens/);
+  expect(said).toMatch(/Index Cond: .*state = .*due_at <= /);
+  expect(said).not.toContain('Seq Scan on oauth_tokens');
+  await client.end();
+  await expectQuick(store, 'postgres');
+  await store.close();
+}, 90_000);
+
+const columns = `provider, account, scopes, metadata, state, generation, authorized_generation, lease_fence, created_at,
+  updated_at, changed_at`;
+
+/** Grants of which none is due before the year 2286, and one that is. */
+async function fill(store: Store): Promise<void> {
+  const now = Date.now();
+  const at = new Date(now).toISOString();
+  const due = {
+    id: '00000000-0000-4000-8000-000000000000',
+    client_id: 'due',
+    provider: 'none',
+    account: 'default',
+    scopes: '',
+    metadata: '{}',
+    state: 'active' as const,
+    generation: 1,
+    authorized_generation: 1,
+    lease_fence: 0,
+    created_at: at,
+    updated_at: at,
+    changed_at: now,
+    due_at: now - 1_000,
+  };
+  await store.db.insertInto('oauth_tokens').values(due).execute();
+  const id = store.kind === 'postgres' ? 'gen_random_uuid()' : 'lower(hex(randomblob(16)))';
+  const copy = sql.raw(`insert into oauth_tokens (id, client_id, due_at, ${columns})
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < ${rows})
+    select ${id}, 't' || n.i, 9999999999999 - n.i, ${columns} from oauth_tokens, n where client_id = 'due'`);
+  await store.unhurried(() => copy.execute(store.db));
+}
+
+/** The very statement that workers send. */
+async function statement(kind: StoreKind, store: Store): Promise<{ text: string; parameters: readonly unknown[] }> {
+  const seen: { text: string; parameters: readonly unknown[] }[] = [];
+  const db = new Kysely<Schema>({
+    dialect: {
+      createAdapter: () => (kind === 'postgres' ? new PostgresAdapter() : new SqliteAdapter()),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: () => expect.unreachable('nothing is introspected'),
+      createQueryCompiler: () => (kind === 'postgres' ? new PostgresQueryCompiler() : new SqliteQueryCompiler()),
+    },
+    log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
+  });
+  await claimDueGrants(db, kind, store.now(), claim);
+  return seen[0] ?? expect.unreachable('nothing was sent');
+}
+
+const claim = { state: 'active', limit: 32, holdMs: 120_000, doubtHoldMs: 10_000, exceptProviders: ['full'] } as const;
+
+async function expectQuick(store: Store, kind: StoreKind): Promise<void> {
+  const started = performance.now();
+  const claimed = await claimDueGrants(store.db, kind, store.now(), claim);
+  expect(claimed.map((grant) => grant.client_id)).toEqual(['due']);
+  expect(await claimDueGrants(store.db, kind, store.now(), claim)).toEqual([]);
+  // Reading every row takes longer than this on any machine.
+  expect(performance.now() - started).toBeLessThan(1_000);
+}

@@ -1,0 +1,28 @@
+/**
+ * Every file of the product from which plaintext can leave a `Secret`, each with its reason. A call of `reveal()` in any
+ * other file fails the house rules; so does a file listed here that no longer calls it.
+ */
+export const revealDoors: Readonly<Record<string, string>> = {
+  'src/cli/import/importer.ts': 'compares the refresh tokens of the files of one run, in memory',
+  'src/cli/commands/key.ts': 'prints an API key, the one time that it is shown',
+  'src/client/http.ts': 'sends the API key to the server it is for',
+  'src/client/vault.ts': 'sends client secrets and tokens to the server that keeps them',
+  'src/server/routes/keys.ts': 'answers with an API key, the one time that it is shown',
+  'src/server/server.ts': 'takes the administrator’s key from its file',
+  'src/crypto/fingerprint.ts': 'names a secret by a keyed hash',
+  'src/crypto/pinned-tenant.ts': 'seals a secret',
+  'src/oauth/answer.ts': 'reads a token endpoint’s answer, which holds tokens',
+  'src/oauth/authorization-url.ts': 'hashes the PKCE verifier into its challenge',
+  'src/oauth/client-authentication.ts': 'puts the client secret where the provider expects it, or signs with it',
+  'src/oauth/discovery.ts': 'reads a metadata document, which arrives as carefully as an answer with tokens',
+  'src/oauth/requests.ts': 'puts code, verifier and refresh token into the form body',
+  'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
+  'src/vault/app/apps.ts': 'checks and seals the client secrets of an app',
+  'src/vault/connect/completion.ts': 'packs tokens that wait for a completion code to be sealed, and unpacks them',
+  'src/vault/hand-out/hand-out.ts': 'hands the access token to the caller',
+  'src/vault/checks.ts': 'checks a token that was handed in',
+  'src/vault/api/health.ts': 'asks the grant’s own API whether it takes a token',
+  'src/vault/refresh/save.ts': 'packs a token set to be sealed',
+  'src/vault/spool/spool.ts': 'packs an answer to be sealed into the spool, and unpacks it',
+  'src/vault/grant/tokens.ts': 'unpacks a candidate’s token set',
+};

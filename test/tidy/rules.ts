@@ -1,0 +1,261 @@
+/**
+ * The rules of the house that no linter knows, as functions of one file's path and text. `tidy.test.ts` applies them to
+ * the repository, `tidy-rules.test.ts` plants a violation of each.
+ */
+import path from 'node:path';
+
+import { parseAst } from 'rolldown/parseAst';
+
+import { revealDoors } from './reveal-doors.ts';
+
+/** Which rooms of `src/` a room may import. Arrows point down, never up or sideways. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  crypto: ['base'],
+  storage: ['base'],
+  providers: ['base'],
+  audit: ['base'],
+  notify: ['base'],
+  oauth: ['base', 'providers'],
+  vault: ['base', 'crypto', 'storage', 'providers', 'oauth', 'audit', 'notify'],
+  workers: ['base', 'vault'],
+  server: ['base', 'vault', 'workers', 'providers'],
+  cli: [
+    'base',
+    'crypto',
+    'storage',
+    'providers',
+    'oauth',
+    'audit',
+    'notify',
+    'vault',
+    'workers',
+    'server',
+    'simulator',
+  ],
+  simulator: ['base', 'providers'],
+  adapters: [],
+};
+
+/** Packages and built-in modules that only these rooms or files may touch. */
+const guardedModules: Readonly<Record<string, readonly string[]>> = {
+  'node:sqlite': ['src/storage/'],
+  pg: ['src/storage/'],
+  oauth4webapi: ['src/oauth/'],
+  undici: ['src/base/outbound.ts', 'src/base/guarded-connector.ts', 'src/simulator/'],
+  commander: ['src/cli/'],
+  'node:timers': ['src/base/world.ts'],
+  'node:timers/promises': ['src/base/world.ts'],
+};
+
+/** What only the world may do: a function call, or a member of a global. */
+const worldCalls = new Set([
+  'Date.now',
+  'performance.now',
+  'Math.random',
+  'process.hrtime',
+  'process.hrtime.bigint',
+  'crypto.getRandomValues',
+  'crypto.randomUUID',
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'fetch',
+  'globalThis.fetch',
+  'randomBytes',
+  'randomUUID',
+  'randomFillSync',
+  'randomInt',
+]);
+
+/** The world itself, its network, and the make-believe world's default clock. */
+const worldFiles: Readonly<Record<string, string>> = {
+  'src/base/world.ts': 'the world',
+  'src/base/outbound.ts': 'the world’s network',
+  'src/simulator/state/clock.ts': 'the simulator’s default clock and dice',
+};
+
+const linesMax = 400;
+const testLinesMax = 600;
+const functionLinesMax = 70;
+
+// Spelled so that this file does not find itself.
+const leftovers = /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/;
+const foreignPaths = /(?:^|[\s"'`(=:])\/(?:home|root|Users|work|workspace|mnt)\/\w/m;
+
+export interface Import {
+  specifier: string;
+  typeOnly: boolean;
+  /** Loaded by `import()` when a call needs it. */
+  later: boolean;
+}
+
+/** Everything that is wrong with one file, each as a sentence. */
+export function violations(file: string, text: string): string[] {
+  const found = [...textViolations(file, text)];
+  if (!file.endsWith('.ts') || file.endsWith('.d.ts')) return found;
+  const tree = parse(file, text);
+  const shipped = file.startsWith('src/') && !isTest(file);
+  found.push(...wallViolations(file, importsIn(tree)));
+  visit(tree, (node, parents) => {
+    if (node.type === 'TSAnyKeyword') found.push(`line ${lineOf(text, node)}: any`);
+    if (!isTest(file)) found.push(...lengthViolations(text, node));
+    if (!shipped) return;
+    if (node.type === 'ExportDefaultDeclaration') found.push(`line ${lineOf(text, node)}: a default export`);
+    if (node.type === 'TSNonNullExpression') found.push(`line ${lineOf(text, node)}: a non-null assertion`);
+    found.push(...worldViolations(file, text, node), ...revealViolations(file, text, node));
+    if (node.type === 'TSAsExpression') found.push(...castViolations(text, node, parents));
+  });
+  return found;
+}
+
+function textViolations(file: string, text: string): string[] {
+  const found: string[] = [];
+  const name = path.posix.basename(file);
+  const lines = text.split('\n').length - 1;
+  const most = isTest(file) ? testLinesMax : linesMax;
+  if (/\.(?:ts|js)$/.test(file)) {
+    if (lines > most) found.push(`${lines} lines, more than ${most}`);
+    if (!/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z]+)*$/.test(name)) found.push('the file name is not kebab-case');
+  }
+  const leftover = leftovers.exec(text);
+  if (leftover) found.push(`a left-over ${leftover[0]}`);
+  const foreign = foreignPaths.exec(text);
+  if (foreign) found.push(`a path outside the project: ${foreign[0].trim()}…`);
+  return found;
+}
+
+/** The modules a file imports, exports from, or loads later. */
+export function importsOf(file: string, text: string): Import[] {
+  return importsIn(parse(file, text));
+}
+
+function importsIn(tree: Node): Import[] {
+  const found: Import[] = [];
+  visit(tree, (node) => {
+    const typeOnly = node['importKind'] === 'type' || node['exportKind'] === 'type' || node.type === 'TSImportType';
+    const source = node['source'];
+    if (!isNode(source) || typeof source['value'] !== 'string') return;
+    found.push({ specifier: source['value'], typeOnly, later: node.type === 'ImportExpression' });
+  });
+  return found;
+}
+
+function wallViolations(file: string, imports: Import[]): string[] {
+  if (!file.startsWith('src/')) return [];
+  const room = roomOf(file);
+  const found: string[] = [];
+  for (const { specifier } of imports) {
+    const guards = guardedModules[specifier];
+    if (guards && !isTest(file) && !guards.some((guard) => file.startsWith(guard))) {
+      found.push(`imports ${specifier}, which belongs to ${guards.join(', ')}`);
+    }
+    if (!specifier.startsWith('.')) continue;
+    if (!/\.(?:ts|json)$/.test(specifier)) found.push(`imports ${specifier} without its ending`);
+    const target = path.posix.join(path.posix.dirname(file), specifier);
+    // Tests stand beside their subject and may use what is shared by tests.
+    if (isTest(file) && !target.startsWith('src/')) continue;
+    if (!target.startsWith('src/')) found.push(`imports ${specifier}, outside src/`);
+    else if (!doorIsOpen(room, target, isTest(file))) found.push(`imports ${specifier}: no door from ${room} there`);
+  }
+  return found;
+}
+
+function doorIsOpen(room: string, target: string, test: boolean): boolean {
+  const other = roomOf(target);
+  if (other === room) return true;
+  // The front door names what the house offers; only the porch uses it from inside.
+  if (room === '') return true;
+  if (other === '') return room === 'adapters' || room === 'cli';
+  if (mayImport[room]?.includes(other)) return true;
+  // A test may call on the twin of the real world, from any room.
+  return test && other === 'simulator';
+}
+
+/** The folder of `src/` a file is in; empty for `src/index.ts` and its neighbours. */
+function roomOf(file: string): string {
+  const parts = file.split('/');
+  return parts.length > 2 ? (parts[1] ?? '') : '';
+}
+
+function lengthViolations(text: string, node: Node): string[] {
+  if (!/^(?:FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type)) return [];
+  const first = lineOf(text, node);
+  const lines = text.slice(0, node.end).split('\n').length - first + 1;
+  return lines > functionLinesMax ? [`line ${first}: a function of ${lines} lines, more than ${functionLinesMax}`] : [];
+}
+
+function worldViolations(file: string, text: string, node: Node): string[] {
+  if (worldFiles[file] !== undefined) return [];
+  if (node.type === 'NewExpression' && nameOf(node['callee']) === 'Date' && isEmpty(node['arguments'])) {
+    return [`line ${lineOf(text, node)}: new Date() reads the clock, which belongs to the world`];
+  }
+  const called = node.type === 'CallExpression' && isNode(node['callee']) && node['callee'].type === 'Identifier';
+  // A member counts wherever it stands: `const now = Date.now` is a clock as well.
+  const name = called ? nameOf(node['callee']) : node.type === 'MemberExpression' ? nameOf(node) : '';
+  return worldCalls.has(name) ? [`line ${lineOf(text, node)}: ${name}() belongs to the world`] : [];
+}
+
+function revealViolations(file: string, text: string, node: Node): string[] {
+  if (node.type !== 'CallExpression' || revealDoors[file] !== undefined) return [];
+  const callee = node['callee'];
+  if (!isNode(callee) || callee.type !== 'MemberExpression' || nameOf(callee['property']) !== 'reveal') return [];
+  return [`line ${lineOf(text, node)}: reveal() outside the doors listed in test/tidy/reveal-doors.ts`];
+}
+
+/** `as` wants its reason beside it: a comment on its line or up to three lines above. `as const` asserts nothing. */
+function castViolations(text: string, node: Node, parents: readonly Node[]): string[] {
+  if (text.slice(node.start, node.end).endsWith('as const')) return [];
+  // `x as unknown as T` is one assertion.
+  if (parents.at(-1)?.type === 'TSAsExpression') return [];
+  const line = lineOf(text, node);
+  const last = text.slice(0, node.end).split('\n').length;
+  const near = text.split('\n').slice(Math.max(0, line - 4), last);
+  return near.some((each) => /\/\/|^\s*\/?\*/.test(each)) ? [] : [`line ${line}: "as" without its reason in a comment`];
+}
+
+export function isTest(file: string): boolean {
+  return file.endsWith('.test.ts') || file.startsWith('test/');
+}
+
+interface Node {
+  type: string;
+  start: number;
+  end: number;
+  [field: string]: unknown;
+}
+
+function parse(file: string, text: string): Node {
+  const tree: unknown = parseAst(text, { lang: 'ts', sourceType: 'module' }, file);
+  if (!isNode(tree)) throw new TypeError(`${file} does not parse`);
+  return tree;
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+}
+
+function visit(node: Node, look: (node: Node, parents: readonly Node[]) => void, parents: readonly Node[] = []): void {
+  look(node, parents);
+  const inside = [...parents, node];
+  for (const field of Object.values(node)) {
+    for (const child of Array.isArray(field) ? field : [field]) if (isNode(child)) visit(child, look, inside);
+  }
+}
+
+/** `a.b.c` of a chain of names; empty for anything else. */
+function nameOf(node: unknown): string {
+  if (!isNode(node)) return '';
+  if (node.type === 'Identifier' && typeof node['name'] === 'string') return node['name'];
+  if (node.type !== 'MemberExpression' || node['computed'] === true) return '';
+  const object = nameOf(node['object']);
+  return object === '' ? '' : `${object}.${nameOf(node['property'])}`;
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function lineOf(text: string, node: Node): number {
+  return text.slice(0, node.start).split('\n').length;
+}
