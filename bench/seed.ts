@@ -1,6 +1,6 @@
 import { newUuid } from '../src/base/ids.ts';
 import { Secret } from '../src/base/secret.ts';
-import { systemWorld } from '../src/base/world.ts';
+import { systemWorld } from '../src/base/system-world.ts';
 import { loadRootKey, parseRootKeySource } from '../src/crypto/root-key.ts';
 import { type StoredTenantKey, TenantKeys } from '../src/crypto/tenant-keys.ts';
 import type { Vault } from '../src/index.ts';

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemWorld } from '../src/base/world.ts';
+import { systemWorld } from '../src/base/system-world.ts';
 import { migrate } from '../src/storage/migrations/migrate.ts';
 import { openStore } from '../src/storage/store.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';

@@ -3,9 +3,11 @@ export { errorCodes, GrantryError, type GrantryErrorCode, isGrantryError } from 
 export type { GrantKey } from './base/ids.ts';
 export type { LogFields, Logger } from './base/log.ts';
 export type { Meter } from './base/meter.ts';
+export { NotSentError } from './base/outbound-errors.ts';
 export { Secret } from './base/secret.ts';
+export { systemWorld } from './base/system-world.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
-export { NotSentError, systemWorld, type World, type WorldRequest } from './base/world.ts';
+export { type World, type WorldRequest } from './base/world.ts';
 export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
 export {
   type ClientToken,

@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { scratchServer } from '../../scripts/scratch-postgres.ts';
 import { requirePackages } from '../../scripts/steps.ts';
 import { rotationProfiles } from '../../src/simulator/index.ts';
-import { type LabOptions, runLab } from './lab.ts';
+import { runLab } from './lab.ts';
+import { type LabOptions } from './options.ts';
 import { lossText, promises, resultTable } from './report.ts';
 import type { LabResult } from './verdict.ts';
 

@@ -1,6 +1,6 @@
 import type { Arrival, EventFacts, GrantFacts, OpenAttempt } from './evidence.ts';
-import type { LabOptions } from './lab.ts';
 import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
+import type { LabOptions } from './options.ts';
 
 /** A process that was killed, and what it left behind. */
 export interface Deed {

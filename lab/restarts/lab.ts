@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { freePort } from '../../scripts/free-port.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { Child } from '../kill-lab/child.ts';
 import type { Minted, ProviderCommand, ProviderJudgement, ProviderStarted } from '../kill-lab/messages.ts';
 import { bundleRestarts, type Programs } from './bundle.ts';

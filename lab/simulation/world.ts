@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { migrate } from '../../src/storage/migrations/migrate.ts';
 import { openStore } from '../../src/storage/store.ts';
 import { type RunOptions, type RunResult, Simulation } from './simulation.ts';

@@ -7,7 +7,7 @@ import { CheckBuilder, getTableConfig, SQLiteSyncDialect, type SQLiteTable } fro
 import { Pool } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { migrate } from '../storage/migrations/migrate.ts';
 import { openStore } from '../storage/store.ts';
 import { postgres, sqlite } from './drizzle.ts';

@@ -2,7 +2,7 @@ import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { isAllowedAddress } from './addresses.ts';
-import { RefusedAddressError } from './world.ts';
+import { RefusedAddressError } from './outbound-errors.ts';
 
 /** Where connections may go, and how long one may take to stand. */
 export interface ConnectorOptions {

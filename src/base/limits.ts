@@ -1,5 +1,4 @@
 import { assert } from './errors.ts';
-import type { World } from './world.ts';
 
 /**
  * How long things may take, in milliseconds. The numbers depend on each other (see {@link assertTimingRule}), so a test
@@ -82,9 +81,8 @@ const baseTimes = {
 
 export type Times = { readonly [name in keyof typeof baseTimes]: number };
 
-/** The times of this world. */
-export function timesOf(world: World): Times {
-  const scale = world.timeScale ?? 1;
+/** Scales the table of times by a world's `timeScale`; 1 when absent. */
+export function timesOf({ timeScale: scale = 1 }: { readonly timeScale?: number }): Times {
   if (scale === 1) return baseTimes;
   const scaled = Object.entries(baseTimes).map(([name, ms]) => [name, Math.max(1, Math.round(ms * scale))] as const);
   // Every name of the table is mapped, so the result has exactly its shape.
@@ -214,7 +212,7 @@ export const limits = {
   /** How often a refresh begins anew before its caller is told to come again. */
   refreshRoundsMax: 16,
   /** Ends of attempts that are remembered while the database is away. */
-  unwrittenEndsMax: 10_000,
+  pendingOutcomesMax: 10_000,
   condemnedKeptDaysMax: 3_650,
   /** Kept tokens of one grant that are tried or revoked, newest first. */
   candidatesListedMax: 500,

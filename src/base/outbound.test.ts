@@ -5,9 +5,11 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
-import { testTls } from '../../test/fixtures/tls.ts';
+import { testTls } from '../../test/support/tls.ts';
 import { LostConnectionError, send } from './outbound.ts';
-import { NotSentError, systemWorld, type WorldRequest } from './world.ts';
+import { NotSentError } from './outbound-errors.ts';
+import { systemWorld } from './system-world.ts';
+import { type WorldRequest } from './world.ts';
 
 const canary = 'canary-7f3a';
 const local = { connectMs: 400, allowLoopback: true };

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { GrantryError } from '../base/errors.ts';
-import { systemWorld, type World } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
+import { type World } from '../base/world.ts';
 import { openVault } from '../vault/open.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
 import { globalHeading } from './options.ts';

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '../base/secret.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { sealRecord } from './record.ts';
 import { type SealPlace, type StoredTenantKey, systemTenant, type TenantKeyStore, TenantKeys } from './tenant-keys.ts';
 

@@ -3,7 +3,7 @@ import http from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { listen, recordingServer } from '../../test/support/recording-server.ts';
 import { limits } from '../base/limits.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { discoverEndpoints } from './discovery.ts';
 
 const world = systemWorld({ allowLoopback: true });

@@ -3,7 +3,7 @@ import http from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { listen, recordingServer } from '../../test/support/recording-server.ts';
 import { Secret } from '../base/secret.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';
 import { sendRevoke } from './revoke.ts';
 import type { ClientContext } from './types.ts';

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { limits } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { hashApiKey } from '../vault/api-keys.ts';
 import type { ApiKey } from '../vault/types.ts';
 import { Access } from './access.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { GrantryError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { openVault } from '../index.ts';
 import type { Vault } from '../vault/types.ts';
 import { VaultHolder } from './vault-holder.ts';

@@ -1,4 +1,4 @@
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
 import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './faults/effects.ts';
 import { Faults } from './faults/faults.ts';

@@ -6,7 +6,7 @@
 
 export { rewriteOrigins } from './definitions.ts';
 export { type SimulatorOptions, simulatorProfiles } from './engine.ts';
-export type { Endpoint, Fault, FaultEffect, PendingFault } from './faults/faults.ts';
+export type { Fault, FaultEffect, PendingFault } from './faults/faults.ts';
 export { ConnectionResetError } from './http/errors.ts';
 export {
   type BuiltInProfile,
@@ -19,6 +19,7 @@ export {
 export { RunningSimulator, startSimulator } from './server.ts';
 export { createSimulator, Simulator } from './simulator.ts';
 export type { SimulatorClock } from './state/clock.ts';
+export type { Endpoint } from './state/endpoints.ts';
 export type { RotationRule } from './state/families.ts';
 export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
 export { demoClient, type SimulatorClient, type SimulatorUser } from './state/registry.ts';

@@ -1,13 +1,33 @@
 import { createServer, type Server, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import { newEngine, type SimulatorOptions } from './engine.ts';
+import { newControl } from './control/control.ts';
+import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
 import { cutAnswers } from './faults/effects.ts';
 import { Simulator } from './simulator.ts';
+import type { Sites } from './state/sites.ts';
 
 /** A simulator that listens on loopback ports. */
 export class RunningSimulator extends Simulator {
   readonly #listeners: Server[] = [];
+  readonly #sites: Sites;
+  readonly #control = newControl(this);
+
+  constructor(engine: Engine) {
+    super(engine);
+    this.#sites = engine.core.sites;
+  }
+
+  /** Answers the control API and the status page besides what the simulated providers answer. */
+  override async fetch(request: Request): Promise<Response> {
+    return this.#isControl(new URL(request.url)) ? this.#control.fetch(request) : super.fetch(request);
+  }
+
+  /** The control API answers only on this machine's own ports, under the name by which they were opened. */
+  #isControl(url: URL): boolean {
+    const own = url.pathname === '/' || url.pathname === '/_sim' || url.pathname.startsWith('/_sim/');
+    return own && /^(?:127\.0\.0\.1|localhost)$/.test(url.hostname) && this.#sites.byHost(url.host) !== undefined;
+  }
 
   /** Opens a port for one more server. */
   async listen(port: number): Promise<string> {

@@ -1,6 +1,5 @@
 import type { WorldRequest } from '../base/world.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
-import { newControl } from './control/control.ts';
 import { definitionFor, definitionIds, localised } from './definitions.ts';
 import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
 import type { Fault, PendingFault } from './faults/faults.ts';
@@ -23,12 +22,10 @@ import type { SettingsScope, ZohoChange } from './zoho/settings.ts';
  */
 export class Simulator {
   readonly #engine: Engine;
-  readonly #control: ReturnType<typeof newControl>;
 
   /** @see createSimulator */
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#control = newControl(this);
   }
 
   get #core(): Core {
@@ -52,7 +49,6 @@ export class Simulator {
    * the request's signal or `close` ends it.
    */
   async fetch(request: Request): Promise<Response> {
-    if (isControl(this.#core, new URL(request.url))) return this.#control.fetch(request);
     return this.#engine.fetch(request);
   }
 
@@ -333,12 +329,6 @@ export class Simulator {
  */
 export function createSimulator(options: SimulatorOptions = {}): Simulator {
   return new Simulator(newEngine(options));
-}
-
-/** The control API and the page: on this machine's own ports, and under the name by which they were opened. */
-function isControl(core: Core, url: URL): boolean {
-  const own = url.pathname === '/' || url.pathname === '/_sim' || url.pathname.startsWith('/_sim/');
-  return own && /^(?:127\.0\.0\.1|localhost)$/.test(url.hostname) && core.sites.byHost(url.host) !== undefined;
 }
 
 /** Bytes in a buffer of their own, which is what a request takes; a stream as it is. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
 import { dumpSchema } from '../../test/support/schema-dump.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { migrate } from './migrations/migrate.ts';
 import { openStore } from './store.ts';
 

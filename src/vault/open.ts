@@ -4,8 +4,9 @@ import { GrantryError, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { silentTracer } from '../base/tracer.ts';
-import { randomFraction, systemWorld, type World } from '../base/world.ts';
+import { randomFraction, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
 import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
@@ -18,7 +19,7 @@ import { Guard } from './guard/guard.ts';
 import { SeenMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
-import { UnwrittenEnds } from './refresh/pending-outcomes.ts';
+import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveSettings, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
@@ -159,7 +160,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     spoolDirectory: settings.spool,
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
-    unwritten: new UnwrittenEnds(),
+    pendingOutcomes: new PendingOutcomes(),
     logger: options.logger ?? silentLogger,
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,

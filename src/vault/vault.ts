@@ -49,7 +49,13 @@ export class OpenVault implements Vault {
     // Without refreshes in the background it is a program that ends soon, and its start is what counts.
     this.#memory = new Memory(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
     this.#feed = new ChangeFeed(context, this.#memory);
-    this.#handOut = new HandOut({ context, memory: this.#memory, feed: this.#feed, ...options });
+    this.#handOut = new HandOut({
+      ...options,
+      context,
+      memory: this.#memory,
+      feed: this.#feed,
+      isTokenAccepted: async (key, token) => (await import('./api/health.ts')).isTokenAccepted(context, key, token),
+    });
     registerInternals(this, {
       open: () => this.#open(),
       handOut: this.#handOut,
@@ -164,7 +170,7 @@ export class OpenVault implements Vault {
     this.#options.close();
     await this.#handOut.close();
     await Promise.allSettled(this.#recoveries);
-    await this.#context.unwritten.write(this.#context).catch(() => {
+    await this.#context.pendingOutcomes.write(this.#context).catch(() => {
       // The database is still away: its next reader finds these attempts open, and in doubt.
     });
     await this.#feed.close();

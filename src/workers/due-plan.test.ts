@@ -12,7 +12,7 @@ import {
 import { Client } from 'pg';
 import { expect, it } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
-import { systemWorld } from '../base/world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import type { StoreKind } from '../storage/engine/engine.ts';
 import { migrate } from '../storage/migrations/migrate.ts';
 import type { Schema } from '../storage/schema.ts';

@@ -8,11 +8,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '../../scripts/free-port.ts';
 import { openRecord } from '../../src/crypto/record.ts';
 import { openVault } from '../../src/index.ts';
 import { type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run, type RunOptions } from '../cli/grantry.ts';
+import { freePort } from '../support/free-port.ts';
 import { scratchDatabase } from '../support/postgres.ts';
 import { currentLog, postgresFiles, type Tables, tables } from './database.ts';
 import { Needles, type SecretKind } from './needles.ts';

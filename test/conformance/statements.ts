@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { migrate } from '../../src/storage/migrations/migrate.ts';
 import {
   deleteApp,
@@ -35,7 +35,7 @@ import {
 } from '../../src/storage/statements/revocations.ts';
 import { deleteTenantKeys, insertTenantKey, loadTenantKeys } from '../../src/storage/statements/tenant-keys.ts';
 import { openStore, type Store } from '../../src/storage/store.ts';
-import { insertGrantRow } from './fixtures.ts';
+import { insertGrantRow } from '../support/grant-fixtures.ts';
 import type { StorePlace } from './storage.ts';
 
 const world = systemWorld();

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GrantryError } from '../../src/base/errors.ts';
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
 import { isUniqueViolation, openStore, type Store } from '../../src/storage/store.ts';
-import { grantRow, insertGrantRow } from './fixtures.ts';
+import { grantRow, insertGrantRow } from '../support/grant-fixtures.ts';
 
 const world = systemWorld();
 

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { sql } from 'kysely';
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { migrate } from '../../src/storage/migrations/migrate.ts';
 import { openStore } from '../../src/storage/store.ts';
 

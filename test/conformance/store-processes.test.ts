@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
 import { createInstance, readInstance } from '../../src/storage/statements/instance.ts';
 import { openStore } from '../../src/storage/store.ts';

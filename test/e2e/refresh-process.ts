@@ -1,5 +1,5 @@
 /** A process that reports one access token as rejected; its environment says which. The test kills it on the way. */
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { openVault } from '../../src/index.ts';
 
 const {

@@ -2,7 +2,8 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { systemWorld, type World } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
+import { type World } from '../../src/base/world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
 import { internalsOf } from '../../src/vault/internals.ts';

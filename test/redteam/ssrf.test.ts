@@ -11,13 +11,15 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { isAllowedAddress } from '../../src/base/addresses.ts';
 import { exchange } from '../../src/base/exchange.ts';
 import type { LookupAll } from '../../src/base/guarded-connector.ts';
-import { RefusedAddressError, systemWorld, type World } from '../../src/base/world.ts';
+import { RefusedAddressError } from '../../src/base/outbound-errors.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
+import { type World } from '../../src/base/world.ts';
 import { openVault } from '../../src/index.ts';
 import { checkOrigins } from '../../src/providers/check-origins.ts';
 import { providerDefinition } from '../../src/providers/definition.ts';
-import { testTls } from '../fixtures/tls.ts';
 import { sendBytes } from '../support/raw.ts';
 import { listen } from '../support/recording-server.ts';
+import { testTls } from '../support/tls.ts';
 import { makeUpstream, tokens, type Upstream } from '../support/upstream.ts';
 
 /** What reached the provider, as bytes would tell: one entry per request. */

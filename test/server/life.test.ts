@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '../../scripts/free-port.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run } from '../cli/grantry.ts';
+import { freePort } from '../support/free-port.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 
 const adminKey = `gry_${'life-of-a-process'.repeat(3)}`;

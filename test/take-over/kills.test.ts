@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/base/log.ts';
-import { systemWorld } from '../../src/base/world.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { askForeign, canary, plainRows, plainTable, runForeign } from '../support/take-over/foreign-tables.ts';
 import { openIn, scratchHome } from '../support/take-over/home.ts';

@@ -6,7 +6,7 @@ import { until } from '../../../test/support/bench.ts';
 import { sendBytes } from '../../../test/support/raw.ts';
 import { makeServerBench, type ServerBench } from '../../../test/support/server-bench.ts';
 import { makeUpstream } from '../../../test/support/upstream.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { serverLimits } from './server-limits.ts';
 import { Traffic } from './traffic.ts';
 

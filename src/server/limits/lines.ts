@@ -1,6 +1,6 @@
 import { GrantryError } from '../../base/errors.ts';
 import type { World } from '../../base/world.ts';
-import { withinTime } from '../../vault/refresh/wait.ts';
+import { withinTime } from '../../vault/deadline.ts';
 
 /** One line of a body: its text, or too long to be read. */
 export type Line =

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type * as Api from '@opentelemetry/api';
 import type { SpanFacts, SpanName, Tracer } from '../../base/tracer.ts';
-import type { RequestNote } from './watch.ts';
+import type { RequestNote } from './request-note.ts';
 
 /** A tracer that also has spans for the requests of a server. */
 export interface RequestTracer extends Tracer {

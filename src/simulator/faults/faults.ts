@@ -1,7 +1,5 @@
 import type { Incoming } from '../http/request.ts';
-
-/** The kinds of request that a fault can be aimed at. */
-export type Endpoint = 'authorize' | 'token' | 'revoke' | 'api' | 'device' | 'discovery';
+import { type Endpoint } from '../state/endpoints.ts';
 
 /** What goes wrong. `before` means that the server never acted on the request, `after` that it did. */
 export type FaultEffect =

@@ -1,4 +1,4 @@
-import type { Endpoint } from '../faults/faults.ts';
+import type { Endpoint } from '../state/endpoints.ts';
 import type { Site } from '../state/sites.ts';
 
 /** A request whose body has been read: from here on a server's answer is one synchronous step. */

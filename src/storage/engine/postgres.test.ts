@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { administer, postgresUrl, scratchDatabase } from '../../../test/support/postgres.ts';
 import { type PostgresServer, startPostgres } from '../../../test/support/postgres-server.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { insertTenantKey, loadTenantKeys } from '../statements/tenant-keys.ts';
 import { openStore } from '../store.ts';

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
 import { scratchSqlite } from '../../../test/support/postgres.ts';
 import { type LogFields, silentLogger } from '../../base/log.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { openStore } from '../store.ts';
 

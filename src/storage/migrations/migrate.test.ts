@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { openStore } from '../store.ts';
 import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from './migrate.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { openStore } from '../store.ts';
 import { insertTokenRequest, purgeTokenRequests } from './token-requests.ts';

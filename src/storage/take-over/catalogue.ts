@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Schema } from '../schema.ts';
-import type { DroppedPart } from './take-over.ts';
+import type { DroppedPart } from './table.ts';
 
 /*
  * What PostgreSQL's catalogue says of a table that another program made, and of an empty one of ours beside it.

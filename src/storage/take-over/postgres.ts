@@ -15,7 +15,7 @@ import {
   viewsOver,
 } from './catalogue.ts';
 import { indexSurvives, keptName } from './names.ts';
-import type { DroppedPart, ForeignTable, PlainColumn, RawColumns } from './take-over.ts';
+import type { DroppedPart, ForeignTable, PlainColumn, RawColumns } from './table.ts';
 
 /** An empty table of ours, to read from it what the foreign one must become. */
 const template = 'grantry_oauth_tokens';

@@ -3,7 +3,7 @@ import { createGrantTable } from '../migrations/grant-table.ts';
 import type { Schema } from '../schema.ts';
 import type { Store } from '../store.ts';
 import { indexSurvives, keptName } from './names.ts';
-import type { DroppedPart, ForeignColumn, ForeignTable, PlainColumn, RawColumns } from './take-over.ts';
+import type { DroppedPart, ForeignColumn, ForeignTable, PlainColumn, RawColumns } from './table.ts';
 
 const rebuiltName = 'grantry_oauth_tokens';
 const uuidGlob = ['????????-????-????-????-????????????', '*[^0-9a-fA-F-]*'] as const;

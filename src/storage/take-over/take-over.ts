@@ -5,65 +5,9 @@ import type { Schema } from '../schema.ts';
 import type { Store } from '../store.ts';
 import { alterForeignTable, finishForeignTable, inspectPostgresTable } from './postgres.ts';
 import { inspectSqliteTable, rebuildForeignTable, restoreSqliteTable } from './sqlite.ts';
+import { type ConvertedRow, type ForeignRow, type ForeignTable, plainColumns, type RawColumns } from './table.ts';
 
-/** The columns that existing installations have; only the first five make a table of tokens. */
-export const plainColumns = [
-  'id',
-  'client_id',
-  'provider',
-  'access_token',
-  'refresh_token',
-  'token_expiry',
-  'scopes',
-  'metadata',
-  'created_at',
-  'updated_at',
-] as const;
 const neededColumns: readonly string[] = plainColumns.slice(0, 5);
-
-export type PlainColumn = (typeof plainColumns)[number];
-
-/** A row as another program wrote it: every value as the text that its database makes of it. */
-export type ForeignRow = { readonly row: number } & { readonly [column in PlainColumn]: string | null };
-
-/** What a foreign row becomes; its tokens stay where they are, as plaintext, until the row is sealed. */
-export interface ConvertedRow {
-  row: number;
-  id: string;
-  client_id: string;
-  provider: string;
-  token_expiry: string | null;
-  scopes: string;
-  /** JSON object. */
-  metadata: string;
-  created_at: string;
-  updated_at: string;
-  state: 'active' | 'reauthorization_required';
-  reason: string | null;
-}
-
-export interface ForeignColumn {
-  name: string;
-  /** As its database writes it. */
-  type: string;
-}
-
-/** A table that another program made, as its database describes it. */
-export interface ForeignTable {
-  columns: readonly ForeignColumn[];
-  /** Columns we do not know: they stay, with their data. */
-  extra: readonly ForeignColumn[];
-  /** Why it cannot be taken over as it is. */
-  refusals: readonly string[];
-  /** What does not survive, each with its definition. */
-  dropped: readonly DroppedPart[];
-}
-
-export interface DroppedPart {
-  kind: 'trigger' | 'rule' | 'constraint' | 'index' | 'foreign key';
-  name: string;
-  definition: string;
-}
 
 /** A page of rows is converted at a time; also what one statement writes. */
 const pageRows = 500;
@@ -111,9 +55,6 @@ export async function convertForeignTable(
   }
   return table;
 }
-
-/** Where a raw value stands while the rows are converted, by the name of its column; absent ones are NULL. */
-export type RawColumns = ReadonlyMap<PlainColumn, string>;
 
 async function convertRows(
   tx: Kysely<Schema>,

@@ -1,7 +1,7 @@
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { RefusedAddressError } from '../../base/world.ts';
+import { RefusedAddressError } from '../../base/outbound-errors.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';

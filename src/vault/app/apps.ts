@@ -11,8 +11,9 @@ import type { AppTable } from '../../storage/schema.ts';
 import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
 import { hasRevocations } from '../../storage/statements/revocations.ts';
+import { changing } from '../changing.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
-import { changing, type VaultContext } from '../context.ts';
+import { type VaultContext } from '../context.ts';
 import type { App, AppInput } from '../types.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './secrets.ts';
 

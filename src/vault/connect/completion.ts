@@ -13,8 +13,9 @@ import {
 } from '../../storage/statements/connect-sessions.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { appFor } from '../app/apps.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
-import { type ChangeTransaction, changing, fingerprinter, type VaultContext } from '../context.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
 import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocations.ts';
 import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
 import type { Grant } from '../types.ts';

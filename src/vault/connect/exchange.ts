@@ -1,6 +1,6 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { NotSentError } from '../../base/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
-import { NotSentError } from '../../base/world.ts';
 import { readTokenAnswer } from '../../oauth/answer.ts';
 import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from '../../oauth/types.ts';
@@ -8,7 +8,7 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
 import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
-import { deadlineSignal } from '../refresh/wait.ts';
+import { deadlineSignal } from '../deadline.ts';
 
 /**
  * Exchanges an authorization code once, and reads the answer.

@@ -8,8 +8,9 @@ import { type AppRow, findApp, listAppsOfProvider, putApp } from '../../storage/
 import { bindApp, clearBackOff, countGrantsOfApp, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { checkSecret, putAppOf, serves } from '../app/apps.ts';
 import { anyDc, openSecrets, pinSystemKeys, sealSecrets, secretFor } from '../app/secrets.ts';
+import { changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
-import { changing, fingerprinter, type VaultContext } from '../context.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
 import type { ClientTrial } from '../refresh/client-trial.ts';
 
 /** Client credentials as a caller hands them in. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { GrantryError } from '../../base/errors.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { createSimulator, demoClient } from '../../simulator/index.ts';
 import { openVault } from '../open.ts';
 import { MultiDCTokenManager } from './multi-dc-token-manager.ts';

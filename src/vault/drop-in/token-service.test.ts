@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type ScratchDatabase, scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { createSimulator, demoClient, type Simulator } from '../../simulator/index.ts';
 import { openVault } from '../open.ts';
 import type { Vault, VaultEvent, VaultOptions } from '../types.ts';

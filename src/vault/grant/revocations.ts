@@ -1,7 +1,7 @@
 import { isGrantryError } from '../../base/errors.ts';
 import { newUuid } from '../../base/ids.ts';
+import { NotSentError } from '../../base/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
-import { NotSentError } from '../../base/world.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
 import { grantDc } from '../../providers/data-centre.ts';
@@ -16,8 +16,9 @@ import {
   rescheduleRevocation,
 } from '../../storage/statements/revocations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
-import { type ChangeTransaction, fingerprinter, type VaultContext } from '../context.ts';
-import { deadlineSignal } from '../refresh/wait.ts';
+import { type ChangeTransaction } from '../changing.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
+import { deadlineSignal } from '../deadline.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 
 /** A token that could not be revoked for this long is shredded without. */

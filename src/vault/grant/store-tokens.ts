@@ -19,8 +19,9 @@ import {
 } from '../../storage/statements/grants.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { appFor } from '../app/apps.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
-import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, StoredTokens, TokensInput, VaultEventType } from '../types.ts';
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';

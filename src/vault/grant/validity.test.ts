@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { timesOf } from '../../base/limits.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { builtInProvider } from '../../providers/catalogue.ts';
 import { earlyMs, requiredMs, validityRules } from './validity.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, expect, it } from 'vitest';
 import { silentLogger } from '../../base/log.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../../storage/migrations/migrate.ts';
 import { insertEvent } from '../../storage/statements/events.ts';
 import { livesAt, readInstance } from '../../storage/statements/instance.ts';

@@ -5,11 +5,12 @@ import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
+import { withinTime } from '../deadline.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
 import type { ClientTrial } from '../refresh/client-trial.ts';
-import { type LeaseWait, stillUncertain, withinTime } from '../refresh/wait.ts';
+import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import { shared, sharedList } from './shared-text.ts';
@@ -36,6 +37,8 @@ export interface HandOutOptions {
   feed: ChangeFeed;
   backgroundRefresh: boolean;
   staleHandOutMs: number;
+  /** Asks the grant's own API whether it accepts a token. */
+  isTokenAccepted: (key: CheckedKey, token: Secret) => Promise<boolean>;
 }
 
 /**
@@ -49,6 +52,7 @@ export class HandOut {
   readonly #feed: ChangeFeed;
   readonly #backgroundRefresh: boolean;
   readonly #staleHandOutMs: number;
+  readonly #isTokenAccepted: HandOutOptions['isTokenAccepted'];
   /** One refresh per grant and process; whoever comes later joins. */
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<Promise<void>>();
@@ -65,6 +69,7 @@ export class HandOut {
     this.#feed = options.feed;
     this.#backgroundRefresh = options.backgroundRefresh;
     this.#staleHandOutMs = options.staleHandOutMs;
+    this.#isTokenAccepted = options.isTokenAccepted;
   }
 
   /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
@@ -116,8 +121,7 @@ export class HandOut {
     if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
     const secret = await this.#openAccessToken(row);
     if (secret === null) return;
-    const { isTokenAccepted } = await import('../api/health.ts');
-    if (!(await isTokenAccepted(this.#context, key, secret))) return;
+    if (!(await this.#isTokenAccepted(key, secret))) return;
     throw new GrantryError(
       'provider_misconfigured',
       "The grant's own data centre accepts the token that was reported.",

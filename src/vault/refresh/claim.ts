@@ -10,12 +10,12 @@ import {
   pruneTokenRequests,
   recentTokenRequests,
 } from '../../storage/statements/token-requests.ts';
-import { type ChangeTransaction, changing, isoNow, type VaultContext } from '../context.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
+import { isoNow, type PendingOutcome, type VaultContext } from '../context.ts';
 import type { SpoolHead } from '../spool/spool.ts';
 import { waivedLease } from './lease-kind.ts';
 import { overlapMsOf } from './overlap.ts';
-import type { UnwrittenEnd } from './pending-outcomes.ts';
-import type { RefreshPlan } from './plan.ts';
+import type { RefreshPlan } from './plan-type.ts';
 import { condemnUnreplayable } from './verdict.ts';
 
 /** The right to send one request with one refresh token. */
@@ -47,7 +47,7 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
   try {
     // A commit whose answer was lost has begun an attempt that nobody will end.
     const end = endOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
-    const claimed = await context.unwritten.orRemember(end, () =>
+    const claimed = await context.pendingOutcomes.orRemember(end, () =>
       changing(context, (change) => claim(context, plan, change)),
     );
     if (claimed === 'taken') return 'taken';
@@ -92,9 +92,9 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
 export function endOf(
   { row, attemptId, tokenFingerprint }: RefreshPlan,
   fence: number,
-  outcome: UnwrittenEnd['outcome'],
+  outcome: PendingOutcome['outcome'],
   detail: string | null,
-): UnwrittenEnd {
+): PendingOutcome {
   const { client_id: tenant, id: grantId, generation } = row;
   return { tenant, grantId, generation, attemptId, tokenFingerprint, fence, outcome, detail };
 }

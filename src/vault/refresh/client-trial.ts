@@ -3,7 +3,8 @@ import type { Secret } from '../../base/secret.ts';
 import type { TokenOutcome } from '../../oauth/types.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { releaseLease } from '../../storage/statements/leases.ts';
-import { changing, type VaultContext } from '../context.ts';
+import { changing } from '../changing.ts';
+import { type VaultContext } from '../context.ts';
 import type { Claim } from './claim.ts';
 
 /**

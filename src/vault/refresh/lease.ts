@@ -1,5 +1,5 @@
 import { GrantryError } from '../../base/errors.ts';
-import { NotSentError } from '../../base/world.ts';
+import { NotSentError } from '../../base/outbound-errors.ts';
 import { type Lease, renewLease } from '../../storage/statements/leases.ts';
 import type { VaultContext } from '../context.ts';
 import type { LeaseKind } from './lease-kind.ts';

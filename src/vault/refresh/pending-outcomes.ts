@@ -4,19 +4,8 @@ import { finishAttempt, listAttempts, mayHaveSpent } from '../../storage/stateme
 import { type GrantRow, lockGrant } from '../../storage/statements/grants.ts';
 import { raiseDoubt, releaseLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
-import { type ChangeTransaction, changing, isoNow, type VaultContext } from '../context.ts';
-
-/** How an attempt ended without tokens, when the database was away and could not be told. */
-export interface UnwrittenEnd {
-  readonly tenant: string;
-  readonly grantId: string;
-  readonly attemptId: string;
-  readonly generation: number;
-  readonly fence: number;
-  readonly tokenFingerprint: string;
-  readonly outcome: 'not_sent' | 'failed' | 'refused';
-  readonly detail: string | null;
-}
+import { type ChangeTransaction, changing } from '../changing.ts';
+import { isoNow, type OutcomeJournal, type PendingOutcome, type VaultContext } from '../context.ts';
 
 /**
  * What became of attempts that the database does not know yet.
@@ -25,8 +14,8 @@ export interface UnwrittenEnd {
  * that nothing was lost says so as soon as the database listens, however long that takes. It dies with the process: then
  * the attempt is in doubt, as it should be.
  */
-export class UnwrittenEnds {
-  readonly #ends = new Map<string, UnwrittenEnd>();
+export class PendingOutcomes implements OutcomeJournal {
+  readonly #ends = new Map<string, PendingOutcome>();
   #writing: Promise<void> | undefined;
 
   get isEmpty(): boolean {
@@ -34,11 +23,11 @@ export class UnwrittenEnds {
   }
 
   /** Runs what writes an attempt's end, and remembers the end if the database is away. */
-  async orRemember<T>(end: UnwrittenEnd, write: () => Promise<T>): Promise<T> {
+  async orRemember<T>(end: PendingOutcome, write: () => Promise<T>): Promise<T> {
     try {
       return await write();
     } catch (error) {
-      if (isGrantryError(error, 'storage_unavailable') && this.#ends.size < limits.unwrittenEndsMax) {
+      if (isGrantryError(error, 'storage_unavailable') && this.#ends.size < limits.pendingOutcomesMax) {
         this.#ends.set(end.attemptId, end);
       }
       throw error;
@@ -61,7 +50,7 @@ export class UnwrittenEnds {
   }
 }
 
-async function writeEnd(context: VaultContext, change: ChangeTransaction, end: UnwrittenEnd): Promise<void> {
+async function writeEnd(context: VaultContext, change: ChangeTransaction, end: PendingOutcome): Promise<void> {
   const { tx, now } = change;
   const { tenant, grantId, attemptId: id, fence, outcome, detail } = end;
   const row = await lockGrant(tx, context.store.kind, tenant, grantId);
@@ -77,7 +66,7 @@ async function reviveIfNothingWasLost(
   context: VaultContext,
   change: ChangeTransaction,
   row: GrantRow,
-  end: UnwrittenEnd,
+  end: PendingOutcome,
 ): Promise<void> {
   const { tenant, grantId, generation } = end;
   if (row.state !== 'reauthorization_required' || row.reason !== 'lost_rotation') return;

@@ -18,42 +18,14 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
-import type { Spool, SpoolSlot } from '../spool/spool.ts';
+import { storedRefused } from '../reasons.ts';
+import type { Spool } from '../spool/spool.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { bringBackTail } from './failover.ts';
-import { type LeaseKind, leaseKindOf } from './lease-kind.ts';
+import { leaseKindOf } from './lease-kind.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
+import { type RefreshPlan } from './plan-type.ts';
 import { adoptSpooled } from './replay.ts';
-import { storedRefused } from './verdict.ts';
-
-/** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
-export interface RefreshPlan {
-  readonly row: GrantRow;
-  readonly definition: ProviderDefinition;
-  readonly client: ClientContext;
-  readonly tenantKeys: PinnedTenant;
-  readonly refreshToken: Secret;
-  readonly tokenFingerprint: string;
-  /** The candidate whose token is tried; null when it is the stored one. */
-  readonly candidateId: string | null;
-  /** Of the attempt that brought that candidate. */
-  readonly candidateFence: number | null;
-  /** It came for the stored token. */
-  readonly succeedsStored: boolean;
-  /** The newest candidate when the token was chosen. */
-  readonly newestCandidateId: string | null;
-  /** Attempts on this generation so far, newest first. */
-  readonly prior: readonly AttemptRow[];
-  readonly leaseKind: LeaseKind;
-  /** The grant was condemned, and a token that was kept is tried again. */
-  readonly recovering: boolean;
-  readonly attemptId: string;
-  readonly slot: SpoolSlot;
-  /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
-  readonly isAnswered: () => boolean;
-  /** The client is on trial: a refusal decides nothing about the grant. */
-  readonly onTrial: boolean;
-}
 
 /**
  * Prepares a refresh. `look_again` when an answer of an earlier attempt was found in the spool and committed.

@@ -1,12 +1,13 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { NotSentError } from '../../base/world.ts';
+import { NotSentError } from '../../base/outbound-errors.ts';
 import { sendRefresh } from '../../oauth/requests.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { type CallHealth, compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
+import { deadlineSignal } from '../deadline.ts';
 import { heldBack, noSuchGrant, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
 import { type Claim, claimRefresh } from './claim.ts';
@@ -14,9 +15,10 @@ import type { ClientTrial } from './client-trial.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
-import { planRefresh, type RefreshPlan, type RefreshWish } from './plan.ts';
+import { planRefresh, type RefreshWish } from './plan.ts';
+import { type RefreshPlan } from './plan-type.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
-import { deadlineSignal, type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
+import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 
 /**
  * Replaces the tokens of one generation of a grant, once, whoever else is trying to.
@@ -51,7 +53,7 @@ export async function refreshGrant(
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
   // What the database could not be told while it was away decides whether anything is in doubt.
-  if (!context.unwritten.isEmpty) await context.unwritten.write(context);
+  if (!context.pendingOutcomes.isEmpty) await context.pendingOutcomes.write(context);
   let waited = false;
   let rounds = 0;
   for (;;) {

@@ -7,11 +7,12 @@ import { insertCandidate, retireCandidate, supersedeCandidates } from '../../sto
 import { describeAnew, type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
-import { type ChangeTransaction, changing, fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
+import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { dueAt } from '../grant/due.ts';
 import { leftAlive, queueRevocation } from '../grant/revocations.ts';
 import { sealCandidate, sealTokens } from '../grant/tokens.ts';
-import { storedRefused } from './verdict.ts';
+import { storedRefused } from '../reasons.ts';
 
 /** The attempt that brought tokens: just now, or in a life before a crash. */
 export interface TokenAttempt {

@@ -6,13 +6,14 @@ import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
-import { type ChangeTransaction, changing, isoNow, type VaultContext } from '../context.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
+import { isoNow, type VaultContext } from '../context.ts';
 import { mustReauthorize } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { type Claim, endOf } from './claim.ts';
 import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
-import type { RefreshPlan } from './plan.ts';
+import type { RefreshPlan } from './plan-type.ts';
 import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
 import { condemned } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
@@ -109,7 +110,7 @@ function remembering<T>(
   detail: string | null,
   write: () => Promise<T>,
 ): Promise<T> {
-  return context.unwritten.orRemember(endOf(plan, claim.lease.fence, outcome, detail), write);
+  return context.pendingOutcomes.orRemember(endOf(plan, claim.lease.fence, outcome, detail), write);
 }
 
 /** What is known of an answer that told nothing about the tokens. */

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { grantRow } from '../../../test/conformance/fixtures.ts';
+import { grantRow } from '../../../test/support/grant-fixtures.ts';
 import { parseProviderDefinition } from '../../providers/parse.ts';
 import type { AttemptRow } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
-import { type RefusalEvidence, storedRefused, weighRefusal } from './verdict.ts';
+import { storedRefused } from '../reasons.ts';
+import { type RefusalEvidence, weighRefusal } from './verdict.ts';
 
 type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
 const rotations: readonly Rotation[] = ['none', 'timed_overlap', 'retire_on_use', 'strict'];

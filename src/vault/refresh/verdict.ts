@@ -10,13 +10,12 @@ import {
 import { buryCandidate, newestCandidate } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, settleLease } from '../../storage/statements/leases.ts';
-import { type ChangeTransaction, isoNow, type VaultContext } from '../context.ts';
+import { type ChangeTransaction } from '../changing.ts';
+import { isoNow, type VaultContext } from '../context.ts';
+import { storedRefused } from '../reasons.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
-import type { RefreshPlan } from './plan.ts';
+import type { RefreshPlan } from './plan-type.ts';
 import { condemned } from './second-chance.ts';
-
-/** Why a grant is uncertain whose stored token was refused while candidates are left: those have their turn. */
-export const storedRefused = 'stored_refused';
 
 /** A refusal inside the overlap is looked at again this often. */
 const overlapRefusalsMax = 6;

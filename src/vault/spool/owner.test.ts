@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { isKnownDead, type Owner, registerOwner, retireOwner } from './owner.ts';
 
 const children: ReturnType<typeof spawn>[] = [];

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../base/secret.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { type StoredTenantKey, TenantKeys } from '../../crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { Spool, type SpoolHead } from './spool.ts';

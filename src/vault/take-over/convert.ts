@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { checkName, checkProviderId, newUuid } from '../../base/ids.ts';
 import type { World } from '../../base/world.ts';
-import type { ConvertedRow, ForeignRow } from '../../storage/take-over/take-over.ts';
+import type { ConvertedRow, ForeignRow } from '../../storage/take-over/table.ts';
 
 /** What is wrong with a row; each is a sentence's middle, for a list. */
 export interface Conversion {

@@ -1,19 +1,15 @@
 import { GrantryError } from '../../base/errors.ts';
 import { defaultAccount } from '../../base/ids.ts';
 import { silentLogger } from '../../base/log.ts';
-import { systemWorld } from '../../base/world.ts';
+import { systemWorld } from '../../base/system-world.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
 import { openStore, type Store } from '../../storage/store.ts';
 import { listUnsealed } from '../../storage/take-over/rows.ts';
-import {
-  type DroppedPart,
-  eachForeignPage,
-  type ForeignTable,
-  inspectForeignTable,
-} from '../../storage/take-over/take-over.ts';
+import { type DroppedPart, type ForeignTable } from '../../storage/take-over/table.ts';
+import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
 import { onlyApp } from '../app/apps.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
 import { resolveSettings } from '../settings.ts';

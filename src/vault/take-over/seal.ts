@@ -13,7 +13,8 @@ import {
   sealRows,
   type UnsealedRow,
 } from '../../storage/take-over/rows.ts';
-import { type Change, type ChangeTransaction, changing, fingerprinter, type VaultContext } from '../context.ts';
+import { type Change, type ChangeTransaction, changing } from '../changing.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
 import { dueAtOf } from '../grant/due.ts';
 import { sealTokens } from '../grant/tokens.ts';
 

@@ -6,8 +6,9 @@ import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import { purgeConnectSessions } from '../../storage/statements/connect-sessions.ts';
 import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../../storage/statements/due.ts';
 import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
+import { changing } from '../changing.ts';
 import { discardUnclaimed } from '../connect/completion.ts';
-import { changing, isoNow, type VaultContext } from '../context.ts';
+import { isoNow, type VaultContext } from '../context.ts';
 import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
@@ -92,7 +93,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   if (context.guard.reason !== null) return;
   const { store, times } = context;
   const duties: readonly (() => Promise<unknown>)[] = [
-    () => context.unwritten.write(context),
+    () => context.pendingOutcomes.write(context),
     () => tidySpool(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),

@@ -1,0 +1,68 @@
+import { randomFillSync } from 'node:crypto';
+import { registerExchange } from './exchange.ts';
+import type { ConnectorOptions, LookupAll } from './guarded-connector.ts';
+import { timesOf } from './limits.ts';
+import { type World } from './world.ts';
+
+/** What the real world may be told. */
+export interface SystemWorldOptions {
+  timeScale?: number | undefined;
+  /** Lets requests go to this machine itself, and by `http:`; for tests and local simulators. */
+  allowLoopback?: boolean | undefined;
+  /** Lets requests go wherever the caller says: for a client of one server. Never for a vault. */
+  anywhere?: boolean | undefined;
+  /** Looks names up; the system's resolver when left out. */
+  lookup?: LookupAll | undefined;
+}
+
+/** The real world: the machine's clock, random source and network. */
+export function systemWorld(options: SystemWorldOptions = {}): World {
+  const connection = (): ConnectorOptions => ({
+    connectMs: timesOf(world).connectMs,
+    allowLoopback: options.allowLoopback === true,
+    anywhere: options.anywhere,
+    lookup: options.lookup,
+  });
+  const world: World = {
+    timeScale: options.timeScale ?? 1,
+    now: () => Date.now(),
+    monotonic,
+    randomBytes: (count) => randomFillSync(new Uint8Array(count)),
+    sleep,
+    fetch: async (url, init) => {
+      // The HTTP client is loaded with the first request: a program that only reads a stored token never pays for it.
+      const { send } = await import('./outbound.ts');
+      return send(url, init, connection());
+    },
+  };
+  registerExchange(world, async (url, request) => {
+    const { sendRaw } = await import('./outbound.ts');
+    return sendRaw(url, request, connection());
+  });
+  return world;
+}
+
+/** The same clock as `performance.now()`, without the modules that come with it: a start has to load them. */
+export function monotonic(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1_000 + nanoseconds / 1e6;
+}
+
+export function sleep(ms: number, signal?: AbortSignal, options?: { background?: boolean }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    }, ms);
+    if (options?.background === true) timer.unref();
+    function abort(): void {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    }
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,37 @@
+import type { Secret } from '../../base/secret.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { ClientContext } from '../../oauth/types.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { type AttemptRow } from '../../storage/statements/attempts.ts';
+import { type GrantRow } from '../../storage/statements/grants.ts';
+import type { SpoolSlot } from '../spool/spool.ts';
+import { type LeaseKind } from './lease-kind.ts';
+
+/** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
+export interface RefreshPlan {
+  readonly row: GrantRow;
+  readonly definition: ProviderDefinition;
+  readonly client: ClientContext;
+  readonly tenantKeys: PinnedTenant;
+  readonly refreshToken: Secret;
+  readonly tokenFingerprint: string;
+  /** The candidate whose token is tried; null when it is the stored one. */
+  readonly candidateId: string | null;
+  /** Of the attempt that brought that candidate. */
+  readonly candidateFence: number | null;
+  /** It came for the stored token. */
+  readonly succeedsStored: boolean;
+  /** The newest candidate when the token was chosen. */
+  readonly newestCandidateId: string | null;
+  /** Attempts on this generation so far, newest first. */
+  readonly prior: readonly AttemptRow[];
+  readonly leaseKind: LeaseKind;
+  /** The grant was condemned, and a token that was kept is tried again. */
+  readonly recovering: boolean;
+  readonly attemptId: string;
+  readonly slot: SpoolSlot;
+  /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
+  readonly isAnswered: () => boolean;
+  /** The client is on trial: a refusal decides nothing about the grant. */
+  readonly onTrial: boolean;
+}
