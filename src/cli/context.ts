@@ -7,7 +7,7 @@ import { openVault } from '../vault/open.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
 import { globalHeading } from './options.ts';
 import { type GlobalFlags, resolveSettings, type Settings, usualDatabase } from './settings.ts';
-import { stderrLogger } from './terminal/log.ts';
+import { stderrLogger } from './log.ts';
 import { type Output, processOutput } from './terminal/output.ts';
 import { withProgress } from './terminal/progress.ts';
 

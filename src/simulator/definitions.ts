@@ -1,6 +1,6 @@
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
-import type { OAuthProfile } from './oauth/profiles.ts';
+import type { OAuthProfile } from './state/profiles.ts';
 import type { Site, Sites } from './state/sites.ts';
 
 /**

@@ -1,10 +1,10 @@
 import { systemWorld } from '../base/system-world.ts';
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
-import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './faults/effects.ts';
-import { Faults } from './faults/faults.ts';
+import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './fault-effects.ts';
+import { Faults } from './state/faults.ts';
 import { ConnectionResetError } from './http/errors.ts';
-import { type Incoming, readRequest } from './http/request.ts';
-import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } from './oauth/profiles.ts';
+import { type Incoming, readRequest } from './state/request.ts';
+import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } from './state/profiles.ts';
 import { twinOf } from './oauth/twin.ts';
 import { routeOf } from './routes.ts';
 import { SimulatorClock } from './state/clock.ts';
@@ -13,8 +13,8 @@ import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from '
 import { oauthSite, type Site, Sites, zohoSite } from './state/sites.ts';
 import { type Core, newCore } from './state/state.ts';
 import type { Dice } from './state/tokens.ts';
-import { type NewDataCenter, zohoDataCenters } from './zoho/data-centers.ts';
-import { type ZohoChange, ZohoSettingsBook } from './zoho/settings.ts';
+import { type NewDataCenter, zohoDataCenters } from './state/data-centers.ts';
+import { type ZohoChange, ZohoSettingsBook } from './state/zoho-settings.ts';
 
 /** Every name that `profiles` takes. */
 export const simulatorProfiles: readonly string[] = [

@@ -6,7 +6,7 @@
 
 export { rewriteOrigins } from './definitions.ts';
 export { type SimulatorOptions, simulatorProfiles } from './engine.ts';
-export type { Fault, FaultEffect, PendingFault } from './faults/faults.ts';
+export type { Fault, FaultEffect, PendingFault } from './state/faults.ts';
 export { ConnectionResetError } from './http/errors.ts';
 export {
   type BuiltInProfile,
@@ -15,7 +15,7 @@ export {
   captureProfiles,
   type OAuthProfile,
   rotationProfiles,
-} from './oauth/profiles.ts';
+} from './state/profiles.ts';
 export { RunningSimulator, startSimulator } from './server.ts';
 export { createSimulator, Simulator } from './simulator.ts';
 export type { SimulatorClock } from './state/clock.ts';
@@ -25,11 +25,11 @@ export type { EventKind, History, HistoryEvent, Outcome } from './state/history.
 export { demoClient, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
 export { fingerprintOf } from './state/tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './state/views.ts';
-export type { NewDataCenter } from './zoho/data-centers.ts';
+export type { NewDataCenter } from './state/data-centers.ts';
 export {
   type SettingsScope,
   type ThrottleSettings,
   type ZohoChange,
   type ZohoSettings,
   zohoDefaults,
-} from './zoho/settings.ts';
+} from './state/zoho-settings.ts';

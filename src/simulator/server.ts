@@ -3,7 +3,7 @@ import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { newControl } from './control/control.ts';
 import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
-import { cutAnswers } from './faults/effects.ts';
+import { cutAnswers } from './fault-effects.ts';
 import { Simulator } from './simulator.ts';
 import type { Sites } from './state/sites.ts';
 

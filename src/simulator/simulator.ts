@@ -2,7 +2,7 @@ import type { WorldRequest } from '../base/world.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import { definitionFor, definitionIds, localised } from './definitions.ts';
 import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
-import type { Fault, PendingFault } from './faults/faults.ts';
+import type { Fault, PendingFault } from './state/faults.ts';
 import type { SimulatorClock } from './state/clock.ts';
 import { type Family, revokeFamily } from './state/families.ts';
 import type { History } from './state/history.ts';
@@ -11,7 +11,7 @@ import { type Core, consentOf } from './state/state.ts';
 import { fingerprintOf, plainValue } from './state/tokens.ts';
 import { type Consent, type FamilyView, type MintedTokens, viewOf } from './state/views.ts';
 import { makeCode } from './zoho/authorize.ts';
-import type { SettingsScope, ZohoChange } from './zoho/settings.ts';
+import type { SettingsScope, ZohoChange } from './state/zoho-settings.ts';
 
 /**
  * Make-believe providers: authorization servers and APIs with a clock that can be moved, faults on request and a

@@ -8,44 +8,68 @@ import { parseAst } from 'rolldown/parseAst';
 
 import { revealDoors } from './reveal-doors.ts';
 
-/** Which rooms of `src/` a room may import. Arrows point down, never up or sideways. */
+/** The rooms of `src/` that each room may import. Arrows point down, never up or sideways. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   crypto: ['base'],
   storage: ['base'],
   providers: ['base'],
-  audit: ['base'],
-  notify: ['base'],
+  schemas: ['base', 'providers'],
   oauth: ['base', 'providers'],
-  vault: ['base', 'crypto', 'storage', 'providers', 'oauth', 'audit', 'notify'],
+  vault: ['base', 'crypto', 'storage', 'providers', 'oauth', 'schemas'],
   workers: ['base', 'vault'],
-  server: ['base', 'vault', 'workers', 'providers'],
-  cli: [
-    'base',
-    'crypto',
-    'storage',
-    'providers',
-    'oauth',
-    'audit',
-    'notify',
-    'vault',
-    'workers',
-    'server',
-    'simulator',
-  ],
+  server: ['base', 'vault', 'workers', 'providers', 'schemas'],
+  cli: ['base', 'crypto', 'storage', 'providers', 'oauth', 'vault', 'workers', 'server', 'simulator', 'client'],
+  client: ['base', 'providers', 'schemas', 'vault'],
   simulator: ['base', 'providers'],
   adapters: [],
 };
+
+/**
+ * The inner walls: the floors of a room, lowest first. A file may import from its own folder and from lower floors. The
+ * names are folders, or files of the room's own folder; a file that no floor names stands on the floor `.`.
+ */
+const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  vault: [
+    ['guard', 'spool'],
+    ['.'],
+    ['app'],
+    ['grant'],
+    ['refresh', 'connect', 'take-over'],
+    ['hand-out'],
+    ['api'],
+    ['internals.ts'],
+    ['upkeep', 'drop-in'],
+    ['open.ts', 'vault.ts', 'disconnect.ts', 'api-keys.ts', 'json.ts'],
+  ],
+  storage: [['.'], ['engine'], ['store.ts'], ['statements'], ['migrations'], ['take-over']],
+  providers: [['.'], ['built-in'], ['catalogue.ts']],
+  server: [
+    ['telemetry', 'problem.ts'],
+    ['limits'],
+    ['.'],
+    ['connect', 'proxy', 'tokens'],
+    ['openapi.ts'],
+    ['routes'],
+    ['handler.ts', 'index.ts', 'server.ts', 'status-routes.ts', 'vault-holder.ts'],
+  ],
+  simulator: [['state'], ['http'], ['zoho', 'oauth'], ['.'], ['control'], ['server.ts', 'index.ts']],
+  adapters: [['drizzle'], ['.']],
+  cli: [['terminal'], ['.'], ['import', 'doctor'], ['commands'], ['main.ts', 'program.ts']],
+};
+
+/** The houses around `src/`, lowest first: each may import what stands before it. */
+const houses = ['src', 'test/support', 'scripts', 'lab', 'bench', 'test'] as const;
 
 /** Packages and built-in modules that only these rooms or files may touch. */
 const guardedModules: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['src/storage/'],
   pg: ['src/storage/'],
   oauth4webapi: ['src/oauth/'],
-  undici: ['src/base/outbound.ts', 'src/base/guarded-connector.ts', 'src/simulator/'],
+  undici: ['src/base/outbound.ts', 'src/base/guarded-connector.ts'],
   commander: ['src/cli/'],
-  'node:timers': ['src/base/world.ts'],
-  'node:timers/promises': ['src/base/world.ts'],
+  'node:timers': ['src/base/system-world.ts'],
+  'node:timers/promises': ['src/base/system-world.ts'],
 };
 
 /** What only the world may do: a function call, or a member of a global. */
@@ -70,7 +94,7 @@ const worldCalls = new Set([
 
 /** The world itself, its network, and the make-believe world's default clock. */
 const worldFiles: Readonly<Record<string, string>> = {
-  'src/base/world.ts': 'the world',
+  'src/base/system-world.ts': 'the world',
   'src/base/outbound.ts': 'the world’s network',
   'src/simulator/state/clock.ts': 'the simulator’s default clock and dice',
 };
@@ -142,7 +166,7 @@ function importsIn(tree: Node): Import[] {
 }
 
 function wallViolations(file: string, imports: Import[]): string[] {
-  if (!file.startsWith('src/')) return [];
+  if (!file.startsWith('src/')) return houseViolations(file, imports);
   const room = roomOf(file);
   const found: string[] = [];
   for (const { specifier } of imports) {
@@ -154,11 +178,43 @@ function wallViolations(file: string, imports: Import[]): string[] {
     if (!/\.(?:ts|json)$/.test(specifier)) found.push(`imports ${specifier} without its ending`);
     const target = path.posix.join(path.posix.dirname(file), specifier);
     // Tests stand beside their subject and may use what is shared by tests.
-    if (isTest(file) && !target.startsWith('src/')) continue;
+    if (isTest(file) && target.startsWith('test/support/')) continue;
     if (!target.startsWith('src/')) found.push(`imports ${specifier}, outside src/`);
     else if (!doorIsOpen(room, target, isTest(file))) found.push(`imports ${specifier}: no door from ${room} there`);
+    else if (!isTest(file) && !stairsLeadDown(file, target))
+      found.push(`imports ${specifier}: a higher floor of ${room}`);
   }
   return found;
+}
+
+/** Within one room, imports lead to the same folder or to a lower floor. */
+function stairsLeadDown(file: string, target: string): boolean {
+  const room = roomOf(file);
+  if (room !== roomOf(target) || path.posix.dirname(file) === path.posix.dirname(target)) return true;
+  return floorOf(room, target) < floorOf(room, file);
+}
+
+function floorOf(room: string, file: string): number {
+  const [name = ''] = file.slice(`src/${room}/`.length).split('/');
+  const plan = floors[room] ?? [];
+  const floor = plan.findIndex((names) => names.includes(name));
+  return floor >= 0 ? floor : plan.findIndex((names) => names.includes('.'));
+}
+
+/** Around `src/`: a laboratory may use the scripts, a script may not use a laboratory. */
+function houseViolations(file: string, imports: Import[]): string[] {
+  const from = houseOf(file);
+  if (from < 0) return [];
+  return imports
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .filter(({ specifier }) => houseOf(path.posix.join(path.posix.dirname(file), specifier)) > from)
+    .map(({ specifier }) => `imports ${specifier}: ${houses[from]} stands below it`);
+}
+
+function houseOf(file: string): number {
+  return houses.findLastIndex(
+    (house) => file.startsWith(`${house}/`) && (house !== 'test' || !file.startsWith('test/support/')),
+  );
 }
 
 function doorIsOpen(room: string, target: string, test: boolean): boolean {
@@ -166,10 +222,18 @@ function doorIsOpen(room: string, target: string, test: boolean): boolean {
   if (other === room) return true;
   // The front door names what the house offers; only the porch uses it from inside.
   if (room === '') return true;
-  if (other === '') return room === 'adapters' || room === 'cli';
+  if (other === '' && (room === 'adapters' || room === 'cli')) return true;
   if (mayImport[room]?.includes(other)) return true;
-  // A test may call on the twin of the real world, from any room.
-  return test && other === 'simulator';
+  // A test sees everything below its room, the front door, and the simulated providers.
+  return test && (other === 'simulator' || other === '' || room === 'adapters' || below(room).has(other));
+}
+
+/** Every room that a room reaches through others. */
+function below(room: string, reached = new Set<string>()): ReadonlySet<string> {
+  for (const next of mayImport[room] ?? []) {
+    if (!reached.has(next)) below(next, reached.add(next));
+  }
+  return reached;
 }
 
 /** The folder of `src/` a file is in; empty for `src/index.ts` and its neighbours. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type Context, contextOf, databaseExists, makeContextVault, refuseServer } from '../context.ts';
-import { stderrLogger } from '../terminal/log.ts';
+import { stderrLogger } from '../log.ts';
 import { withProgress } from '../terminal/progress.ts';
 
 export function define(command: Command): void {

@@ -8,7 +8,7 @@ import { readSmallFile } from '../files.ts';
 import { wholeNumber } from '../numbers.ts';
 import { limitsFrom } from '../server-limits.ts';
 import { untilSignal } from '../signals.ts';
-import { stderrLogger } from '../terminal/log.ts';
+import { stderrLogger } from '../log.ts';
 import { catchDefects } from '../uncaught.ts';
 import { ownVersion } from '../version.ts';
 

@@ -36,7 +36,7 @@ async function simulate(context: Context, options: SimulateOptions): Promise<voi
   const port = options.port === undefined ? 0 : wholeNumber('--port', options.port, { min: 0, max: 65_000 });
   const profiles = [...new Set(options.profile ?? ['zoho'])];
   const { simulatorProfiles } = await import('../../simulator/index.ts');
-  const { zohoDataCenters } = await import('../../simulator/zoho/data-centers.ts');
+  const { zohoDataCenters } = await import('../../simulator/state/data-centers.ts');
   checkNames('--profile', profiles, simulatorProfiles);
   checkNames('--dc', options.dc ?? [], Object.keys(zohoDataCenters));
   const stopped = untilSignal();

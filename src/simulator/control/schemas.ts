@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Fault } from '../faults/faults.ts';
+import type { Fault } from '../state/faults.ts';
 import type { SimulatorClient, SimulatorUser } from '../state/registry.ts';
-import type { ZohoSettings } from '../zoho/settings.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 const text = z.string().min(1).max(2_048);
 const count = z.number().int().nonnegative().max(1e12);

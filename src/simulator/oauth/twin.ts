@@ -1,6 +1,6 @@
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { noRotation, type RotationRule } from '../state/families.ts';
-import type { OAuthProfile } from './profiles.ts';
+import type { OAuthProfile } from '../state/profiles.ts';
 
 /**
  * The simulated twin of a provider, made from its definition: same paths, same rotation, same lives, and the parameters

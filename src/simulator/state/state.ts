@@ -1,5 +1,5 @@
-import type { Faults } from '../faults/faults.ts';
-import type { ZohoSettingsBook } from '../zoho/settings.ts';
+import type { Faults } from './faults.ts';
+import type { ZohoSettingsBook } from './zoho-settings.ts';
 import type { SimulatorClock } from './clock.ts';
 import type { Family, Mint } from './families.ts';
 import { noRotation } from './families.ts';

@@ -5,7 +5,7 @@ import type { Site } from '../state/sites.ts';
 import type { Core } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 import { apiDomain } from './callback.ts';
-import type { ThrottleSettings, ZohoSettings } from './settings.ts';
+import type { ThrottleSettings, ZohoSettings } from '../state/zoho-settings.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
   invalid_code: 'The code or the refresh token is not valid.',

@@ -1,6 +1,6 @@
 import { accountsOf, apiOf, type Site } from '../state/sites.ts';
 import type { Core } from '../state/state.ts';
-import type { ZohoSettings } from './settings.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 /** The success callback: code, location, accounts-server and state, with whatever the settings do to them. */
 export function callbackUrl(

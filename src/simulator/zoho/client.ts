@@ -1,9 +1,9 @@
 import type { Answer, AnswerEvent } from '../http/answer.ts';
-import type { Incoming } from '../http/request.ts';
+import type { Incoming } from '../state/request.ts';
 import { isEnabledIn, type SimulatorClient, secretOf } from '../state/registry.ts';
 import type { Core } from '../state/state.ts';
 import { zohoError } from './answers.ts';
-import type { ZohoSettings } from './settings.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 /** The client of a token or revocation request, or the answer that refuses it. */
 export function zohoClient(

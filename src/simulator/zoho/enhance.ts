@@ -1,6 +1,6 @@
 import { type Answer, type AnswerEvent, json, redirect, withQuery } from '../http/answer.ts';
-import type { Incoming } from '../http/request.ts';
-import { consentPage, errorPage } from '../state/consent.ts';
+import type { Incoming } from '../state/request.ts';
+import { consentPage, errorPage } from '../http/consent.ts';
 import { deathOf } from '../state/families.ts';
 import { isRedirectUriOf } from '../state/registry.ts';
 import type { Core } from '../state/state.ts';

@@ -1,5 +1,5 @@
 import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
-import type { Incoming } from '../http/request.ts';
+import type { Incoming } from '../state/request.ts';
 import { type AccessToken, useAccess } from '../state/families.ts';
 import type { Outcome } from '../state/history.ts';
 import type { KnownUser } from '../state/registry.ts';
@@ -8,7 +8,7 @@ import { fingerprintOf } from '../state/tokens.ts';
 import type { ApiProblem } from './envelopes.ts';
 import { type Operation, type Product, products } from './operations.ts';
 import { covers } from './scopes.ts';
-import type { ZohoSettings } from './settings.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 /** Records of one module and organisation that are kept; older ones go. */
 const recordsMax = 200;

@@ -1,5 +1,5 @@
 import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
-import type { Incoming } from '../http/request.ts';
+import type { Incoming } from '../state/request.ts';
 import { type Family, revokeFamily } from '../state/families.ts';
 import { secretOf } from '../state/registry.ts';
 import type { Core } from '../state/state.ts';

@@ -1,4 +1,4 @@
-import { noRotation, type RotationRule } from '../state/families.ts';
+import { noRotation, type RotationRule } from './families.ts';
 
 /** An authorization server of the usual kind, and the API behind it. */
 export interface OAuthProfile {

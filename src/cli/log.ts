@@ -1,8 +1,8 @@
-import type { LogFields, Logger } from '../../base/log.ts';
-import { scrub } from '../../base/scrub.ts';
-import type { World } from '../../base/world.ts';
-import { type LogLevel, logLevels, type Settings } from '../settings.ts';
-import { clean } from './output.ts';
+import type { LogFields, Logger } from '../base/log.ts';
+import { scrub } from '../base/scrub.ts';
+import type { World } from '../base/world.ts';
+import { type LogLevel, logLevels, type Settings } from './settings.ts';
+import { clean } from './terminal/output.ts';
 
 export interface LogTarget {
   /** Whether a person reads; what stderr is, when left out. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { systemWorld } from '../../base/system-world.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { stderrLogger } from './log.ts';
 
 function logged(settings: { json: boolean }, terminal: boolean): string[] {

@@ -1,5 +1,5 @@
-import type { Endpoint } from '../state/endpoints.ts';
-import type { Site } from '../state/sites.ts';
+import type { Endpoint } from './endpoints.ts';
+import type { Site } from './sites.ts';
 
 /** A request whose body has been read: from here on a server's answer is one synchronous step. */
 export interface Incoming {

@@ -1,4 +1,4 @@
-import type { WindowRule } from '../state/rate-windows.ts';
+import type { WindowRule } from './rate-windows.ts';
 
 /** How Zoho's token throttle behaves. */
 export interface ThrottleSettings extends WindowRule {
