@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { rotationProfiles } from '../../src/simulator/index.ts';
 import { scratchDatabase } from '../../test/support/postgres.ts';
 import { runLab } from './lab.ts';
-import { type LabOptions } from './options.ts';
+import type { LabOptions } from './options.ts';
 import { resultTable } from './report.ts';
 import { inMemoryMsMax, judgeRun, type LabResult, type Run } from './verdict.ts';
 

@@ -17,7 +17,7 @@ import type {
   WorkerCommand,
   WorkerPlan,
 } from './messages.ts';
-import { type LabOptions } from './options.ts';
+import type { LabOptions } from './options.ts';
 import { waitedForProcessorMs } from './processor.ts';
 import { type Deed, judgeRun, type LabResult, type Pause } from './verdict.ts';
 

@@ -7,7 +7,7 @@ import { scratchServer } from '../../scripts/scratch-postgres.ts';
 import { requirePackages } from '../../scripts/steps.ts';
 import { rotationProfiles } from '../../src/simulator/index.ts';
 import { runLab } from './lab.ts';
-import { type LabOptions } from './options.ts';
+import type { LabOptions } from './options.ts';
 import { lossText, promises, resultTable } from './report.ts';
 import type { LabResult } from './verdict.ts';
 

@@ -1,5 +1,5 @@
 import { NotSentError } from '../../src/base/outbound-errors.ts';
-import { type World, type WorldRequest } from '../../src/base/world.ts';
+import type { World, WorldRequest } from '../../src/base/world.ts';
 import type { Owner } from '../../src/vault/spool/owner.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
 import type { Vault } from '../../src/vault/types.ts';

@@ -1,5 +1,5 @@
 import type { WorldRequest } from '../../src/base/world.ts';
-import { type FaultEffect, type Simulator } from '../../src/simulator/index.ts';
+import type { FaultEffect, Simulator } from '../../src/simulator/index.ts';
 import { Call, type Flight } from './call.ts';
 import type { Dice } from './dice.ts';
 import { spoolDirectory } from './disk.ts';

@@ -9,7 +9,7 @@ import { testTls } from '../../test/support/tls.ts';
 import { LostConnectionError, send } from './outbound.ts';
 import { NotSentError } from './outbound-errors.ts';
 import { systemWorld } from './system-world.ts';
-import { type WorldRequest } from './world.ts';
+import type { WorldRequest } from './world.ts';
 
 const canary = 'canary-7f3a';
 const local = { connectMs: 400, allowLoopback: true };

@@ -2,7 +2,7 @@ import { Agent, Client, Dispatcher, fetch, Request } from 'undici';
 import type { ExchangeAnswer, ExchangeRequest } from './exchange.ts';
 import { type ConnectorOptions, guardedConnector } from './guarded-connector.ts';
 import { NotSentError, RefusedAddressError } from './outbound-errors.ts';
-import { type WorldRequest } from './world.ts';
+import type { WorldRequest } from './world.ts';
 
 /**
  * Sends one HTTP request over the machine's network: the system world's `fetch`.

@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { registerExchange } from './exchange.ts';
 import type { ConnectorOptions, LookupAll } from './guarded-connector.ts';
 import { timesOf } from './limits.ts';
-import { type World } from './world.ts';
+import type { World } from './world.ts';
 
 /** What the real world may be told. */
 export interface SystemWorldOptions {

@@ -2,12 +2,12 @@ import { existsSync, mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { GrantryError } from '../base/errors.ts';
 import { systemWorld } from '../base/system-world.ts';
-import { type World } from '../base/world.ts';
+import type { World } from '../base/world.ts';
 import { openVault } from '../vault/open.ts';
 import type { Vault, VaultOptions } from '../vault/types.ts';
+import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
 import { type GlobalFlags, resolveSettings, type Settings, usualDatabase } from './settings.ts';
-import { stderrLogger } from './log.ts';
 import { type Output, processOutput } from './terminal/output.ts';
 import { withProgress } from './terminal/progress.ts';
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { isGrantryError } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
-import { type World } from '../base/world.ts';
+import type { World } from '../base/world.ts';
 import { createFingerprint } from './fingerprint.ts';
 import { Pinned } from './pinned-tenant.ts';
 import { type StoredTenantKey, TenantKeys } from './tenant-keys.ts';

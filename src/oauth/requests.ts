@@ -7,7 +7,7 @@ import {
 import { GrantryError } from '../base/errors.ts';
 import { NotSentError } from '../base/outbound-errors.ts';
 import type { Secret } from '../base/secret.ts';
-import { type World, type WorldRequest } from '../base/world.ts';
+import type { World, WorldRequest } from '../base/world.ts';
 import { joinScopes } from '../providers/scopes.ts';
 import { clientAuthentication } from './client-authentication.ts';
 import { endpointOf } from './endpoints.ts';

@@ -7,7 +7,7 @@ import type { Meter } from '../base/meter.ts';
 import type { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { Tracer } from '../base/tracer.ts';
-import { type World } from '../base/world.ts';
+import type { World } from '../base/world.ts';
 import { adoptAdminKey, findApiKey, noteUses } from '../vault/api-keys.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';

@@ -1,19 +1,19 @@
 import { systemWorld } from '../base/system-world.ts';
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
 import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './fault-effects.ts';
-import { Faults } from './state/faults.ts';
 import { ConnectionResetError } from './http/errors.ts';
-import { type Incoming, readRequest } from './state/request.ts';
-import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } from './state/profiles.ts';
 import { twinOf } from './oauth/twin.ts';
 import { routeOf } from './routes.ts';
 import { SimulatorClock } from './state/clock.ts';
+import { type NewDataCenter, zohoDataCenters } from './state/data-centers.ts';
+import { Faults } from './state/faults.ts';
 import { History, type HistoryEvent } from './state/history.ts';
+import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } from './state/profiles.ts';
 import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
+import { type Incoming, readRequest } from './state/request.ts';
 import { oauthSite, type Site, Sites, zohoSite } from './state/sites.ts';
 import { type Core, newCore } from './state/state.ts';
 import type { Dice } from './state/tokens.ts';
-import { type NewDataCenter, zohoDataCenters } from './state/data-centers.ts';
 import { type ZohoChange, ZohoSettingsBook } from './state/zoho-settings.ts';
 
 /** Every name that `profiles` takes. */

@@ -2,11 +2,11 @@ import { gzipSync } from 'node:zlib';
 import { type Answer, type AnswerEvent, html, json } from './http/answer.ts';
 import { ConnectionResetError } from './http/errors.ts';
 import { card } from './http/markup.ts';
+import type { FaultEffect } from './state/faults.ts';
 import type { Incoming } from './state/request.ts';
 import { fingerprintOf } from './state/tokens.ts';
-import { throttled } from './zoho/answers.ts';
 import { defaultThrottle, type ZohoSettings } from './state/zoho-settings.ts';
-import type { FaultEffect } from './state/faults.ts';
+import { throttled } from './zoho/answers.ts';
 
 /** Answers that break off: what the listener writes before it destroys the socket. */
 export const cutAnswers = new WeakMap<Response, CutAnswer>();

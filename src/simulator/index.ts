@@ -6,8 +6,15 @@
 
 export { rewriteOrigins } from './definitions.ts';
 export { type SimulatorOptions, simulatorProfiles } from './engine.ts';
-export type { Fault, FaultEffect, PendingFault } from './state/faults.ts';
 export { ConnectionResetError } from './http/errors.ts';
+export { RunningSimulator, startSimulator } from './server.ts';
+export { createSimulator, Simulator } from './simulator.ts';
+export type { SimulatorClock } from './state/clock.ts';
+export type { NewDataCenter } from './state/data-centers.ts';
+export type { Endpoint } from './state/endpoints.ts';
+export type { RotationRule } from './state/families.ts';
+export type { Fault, FaultEffect, PendingFault } from './state/faults.ts';
+export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
 export {
   type BuiltInProfile,
   builtInProfile,
@@ -16,16 +23,9 @@ export {
   type OAuthProfile,
   rotationProfiles,
 } from './state/profiles.ts';
-export { RunningSimulator, startSimulator } from './server.ts';
-export { createSimulator, Simulator } from './simulator.ts';
-export type { SimulatorClock } from './state/clock.ts';
-export type { Endpoint } from './state/endpoints.ts';
-export type { RotationRule } from './state/families.ts';
-export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
 export { demoClient, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
 export { fingerprintOf } from './state/tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './state/views.ts';
-export type { NewDataCenter } from './state/data-centers.ts';
 export {
   type SettingsScope,
   type ThrottleSettings,

@@ -1,10 +1,10 @@
 import { type Answer, json } from './http/answer.ts';
-import type { Incoming } from './state/request.ts';
 import { oauthApi } from './oauth/api.ts';
 import { authorize } from './oauth/authorize.ts';
-import type { OAuthProfile } from './state/profiles.ts';
 import { revoke, token } from './oauth/token.ts';
 import type { Endpoint } from './state/endpoints.ts';
+import type { OAuthProfile } from './state/profiles.ts';
+import type { Incoming } from './state/request.ts';
 import { accountsOf, type Site } from './state/sites.ts';
 import type { Core } from './state/state.ts';
 import { consentPath, zohoAuthorize } from './zoho/authorize.ts';

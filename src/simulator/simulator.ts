@@ -2,16 +2,16 @@ import type { WorldRequest } from '../base/world.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import { definitionFor, definitionIds, localised } from './definitions.ts';
 import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
-import type { Fault, PendingFault } from './state/faults.ts';
 import type { SimulatorClock } from './state/clock.ts';
 import { type Family, revokeFamily } from './state/families.ts';
+import type { Fault, PendingFault } from './state/faults.ts';
 import type { History } from './state/history.ts';
 import type { SimulatorClient, SimulatorUser } from './state/registry.ts';
 import { type Core, consentOf } from './state/state.ts';
 import { fingerprintOf, plainValue } from './state/tokens.ts';
 import { type Consent, type FamilyView, type MintedTokens, viewOf } from './state/views.ts';
-import { makeCode } from './zoho/authorize.ts';
 import type { SettingsScope, ZohoChange } from './state/zoho-settings.ts';
+import { makeCode } from './zoho/authorize.ts';
 
 /**
  * Make-believe providers: authorization servers and APIs with a clock that can be moved, faults on request and a

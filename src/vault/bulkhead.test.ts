@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TestClock } from '../../test/support/clock.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import { systemWorld } from '../base/system-world.ts';
-import { type World } from '../base/world.ts';
+import type { World } from '../base/world.ts';
 import { Bulkheads } from './bulkhead.ts';
 
 const times = timesOf(systemWorld());

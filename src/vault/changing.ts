@@ -1,7 +1,7 @@
 import type { Kysely, RawBuilder } from 'kysely';
 import type { Schema } from '../storage/schema.ts';
 import { insertEvents } from '../storage/statements/events.ts';
-import { type VaultContext } from './context.ts';
+import type { VaultContext } from './context.ts';
 import type { VaultEventType } from './types.ts';
 
 /** What a state change says of itself. */

@@ -1,5 +1,5 @@
-import { GrantryError } from '../base/errors.ts';
-import { type World } from '../base/world.ts';
+import type { GrantryError } from '../base/errors.ts';
+import type { World } from '../base/world.ts';
 import type { VaultContext } from './context.ts';
 
 /** A signal that aborts after a while, by the world's clock. */

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { type World } from '../../src/base/world.ts';
+import type { World } from '../../src/base/world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
 import { internalsOf } from '../../src/vault/internals.ts';

@@ -13,7 +13,7 @@ import { exchange } from '../../src/base/exchange.ts';
 import type { LookupAll } from '../../src/base/guarded-connector.ts';
 import { RefusedAddressError } from '../../src/base/outbound-errors.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { type World } from '../../src/base/world.ts';
+import type { World } from '../../src/base/world.ts';
 import { openVault } from '../../src/index.ts';
 import { checkOrigins } from '../../src/providers/check-origins.ts';
 import { providerDefinition } from '../../src/providers/definition.ts';

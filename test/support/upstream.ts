@@ -9,7 +9,7 @@ import type net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { type World } from '../../src/base/world.ts';
+import type { World } from '../../src/base/world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import type { ProviderDefinitionInput } from '../../src/providers/definition.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';

@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline';
 import { isGrantryError } from '../../src/base/errors.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { type World } from '../../src/base/world.ts';
+import type { World } from '../../src/base/world.ts';
 import { openVault } from '../../src/vault/open.ts';
 
 interface Job {

@@ -5,10 +5,10 @@ import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { readSmallFile } from '../files.ts';
+import { stderrLogger } from '../log.ts';
 import { wholeNumber } from '../numbers.ts';
 import { limitsFrom } from '../server-limits.ts';
 import { untilSignal } from '../signals.ts';
-import { stderrLogger } from '../log.ts';
 import { catchDefects } from '../uncaught.ts';
 import { ownVersion } from '../version.ts';
 

@@ -1,4 +1,4 @@
-import { type GrantryErrorCode } from '../../base/errors.ts';
+import type { GrantryErrorCode } from '../../base/errors.ts';
 import { toGrantryError } from '../terminal/errors.ts';
 
 /** What one check of `grantry doctor` found. */

@@ -1,8 +1,8 @@
+import type { KnownUser } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
+import type { Core } from '../state/state.ts';
 import { type Answer, html } from './answer.ts';
 import { card, escape } from './markup.ts';
-import type { Incoming } from '../state/request.ts';
-import type { KnownUser } from '../state/registry.ts';
-import type { Core } from '../state/state.ts';
 
 /** The page on which a person accepts or declines. Its form repeats the request and adds the decision. */
 export function consentPage(

@@ -1,9 +1,9 @@
 import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { useAccess } from '../state/families.ts';
+import type { OAuthProfile } from '../state/profiles.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Core } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
-import type { OAuthProfile } from '../state/profiles.ts';
 
 /**
  * The API behind a usual server: checks the access token and answers with who is calling.

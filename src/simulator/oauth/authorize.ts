@@ -1,10 +1,10 @@
 import { type Answer, redirect, withQuery } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { consentPage, errorPage } from '../http/consent.ts';
+import type { OAuthProfile } from '../state/profiles.ts';
 import { isRedirectUriOf, type KnownUser } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import { type Core, consentOf, keepCode } from '../state/state.ts';
 import { plainValue } from '../state/tokens.ts';
-import type { OAuthProfile } from '../state/profiles.ts';
 
 /** Codes of these servers live this long. */
 const codeSeconds = 60;

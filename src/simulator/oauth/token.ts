@@ -1,11 +1,11 @@
 import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { revokeFamily, spend, type TokenPair } from '../state/families.ts';
+import type { OAuthProfile } from '../state/profiles.ts';
 import { type SimulatorClient, secretOf } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Site } from '../state/sites.ts';
 import type { Code, Core } from '../state/state.ts';
 import { fingerprintOf, s256 } from '../state/tokens.ts';
-import type { OAuthProfile } from '../state/profiles.ts';
 
 /** The token endpoint of a usual server: RFC 6749 sections 4.1.3, 5 and 6. */
 export function token(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {

@@ -1,5 +1,5 @@
+import type { Endpoint } from './endpoints.ts';
 import type { Incoming } from './request.ts';
-import { type Endpoint } from './endpoints.ts';
 
 /** What goes wrong. `before` means that the server never acted on the request, `after` that it did. */
 export type FaultEffect =

@@ -1,5 +1,5 @@
-import type { OAuthProfile } from './profiles.ts';
 import { type NewDataCenter, type ZohoDataCenter, zohoDataCenters } from './data-centers.ts';
+import type { OAuthProfile } from './profiles.ts';
 
 /** One server: a data centre of Zoho with its API gateway and products, or a whole provider of another kind. */
 export interface Site {

@@ -1,14 +1,14 @@
-import type { Faults } from './faults.ts';
-import type { ZohoSettingsBook } from './zoho-settings.ts';
 import type { SimulatorClock } from './clock.ts';
 import type { Family, Mint } from './families.ts';
 import { noRotation } from './families.ts';
+import type { Faults } from './faults.ts';
 import type { History } from './history.ts';
 import { Book } from './ledger.ts';
 import { Windows } from './rate-windows.ts';
 import type { Registry } from './registry.ts';
 import type { Sites } from './sites.ts';
 import { type Dice, plainValue, zohoValue } from './tokens.ts';
+import type { ZohoSettingsBook } from './zoho-settings.ts';
 
 /** An authorization code, made and not yet exchanged or forgotten. */
 export interface Code {

@@ -4,8 +4,8 @@ import type { AccessToken, RefreshToken } from '../state/families.ts';
 import type { Site } from '../state/sites.ts';
 import type { Core } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
-import { apiDomain } from './callback.ts';
 import type { ThrottleSettings, ZohoSettings } from '../state/zoho-settings.ts';
+import { apiDomain } from './callback.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
   invalid_code: 'The code or the refresh token is not valid.',

@@ -1,13 +1,13 @@
 import { type Answer, redirect, withQuery } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { consentPage, errorPage } from '../http/consent.ts';
 import { isEnabledIn, isRedirectUriOf, type KnownUser, type SimulatorClient } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import { accountsOf, apiOf } from '../state/sites.ts';
 import { type Code, type Core, consentOf, keepCode } from '../state/state.ts';
 import { zohoValue } from '../state/tokens.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 import { callbackUrl } from './callback.ts';
 import { isKnownScope, splitScopes } from './scopes.ts';
-import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 export const consentPath = '/oauth/v2/auth/consent';
 

@@ -1,9 +1,9 @@
 import type { Answer, AnswerEvent } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { isEnabledIn, type SimulatorClient, secretOf } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Core } from '../state/state.ts';
-import { zohoError } from './answers.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
+import { zohoError } from './answers.ts';
 
 /** The client of a token or revocation request, or the answer that refuses it. */
 export function zohoClient(

@@ -1,7 +1,7 @@
 import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
+import { errorPage } from '../http/consent.ts';
 import { card, escape } from '../http/markup.ts';
 import type { Incoming } from '../state/request.ts';
-import { errorPage } from '../http/consent.ts';
 import { accountsOf } from '../state/sites.ts';
 import type { Core, DeviceRequest } from '../state/state.ts';
 import { hex, zohoValue } from '../state/tokens.ts';

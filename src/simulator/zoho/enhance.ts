@@ -1,8 +1,8 @@
 import { type Answer, type AnswerEvent, json, redirect, withQuery } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { consentPage, errorPage } from '../http/consent.ts';
 import { deathOf } from '../state/families.ts';
 import { isRedirectUriOf } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Core } from '../state/state.ts';
 import { fingerprintOf, zohoValue } from '../state/tokens.ts';
 import { zohoError } from './answers.ts';

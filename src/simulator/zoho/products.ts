@@ -1,14 +1,14 @@
 import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { type AccessToken, useAccess } from '../state/families.ts';
 import type { Outcome } from '../state/history.ts';
 import type { KnownUser } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Core } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 import type { ApiProblem } from './envelopes.ts';
 import { type Operation, type Product, products } from './operations.ts';
 import { covers } from './scopes.ts';
-import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 /** Records of one module and organisation that are kept; older ones go. */
 const recordsMax = 200;

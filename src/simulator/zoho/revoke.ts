@@ -1,7 +1,7 @@
 import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { type Family, revokeFamily } from '../state/families.ts';
 import { secretOf } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Core } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 

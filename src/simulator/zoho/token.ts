@@ -1,13 +1,13 @@
 import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
-import type { Incoming } from '../state/request.ts';
 import { deathOf, type RefreshToken, spend } from '../state/families.ts';
 import type { SimulatorClient } from '../state/registry.ts';
+import type { Incoming } from '../state/request.ts';
 import type { Code, Core } from '../state/state.ts';
 import { fingerprintOf, s256 } from '../state/tokens.ts';
+import type { ZohoSettings } from '../state/zoho-settings.ts';
 import { throttled, zohoError, zohoTokens } from './answers.ts';
 import { zohoClient } from './client.ts';
 import { isKnownScope, splitScopes } from './scopes.ts';
-import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 /** `POST {accounts}/oauth/v2/token`, in any of the three request styles. */
 export function zohoToken(core: Core, original: Incoming): Answer {

@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, type Selectable } from 'kysely';
+import type { Kysely, RawBuilder, Selectable } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
 import type { GrantState, GrantTable, Schema } from '../schema.ts';
 

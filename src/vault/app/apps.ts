@@ -13,7 +13,7 @@ import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.
 import { hasRevocations } from '../../storage/statements/revocations.ts';
 import { changing } from '../changing.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
-import { type VaultContext } from '../context.ts';
+import type { VaultContext } from '../context.ts';
 import type { App, AppInput } from '../types.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './secrets.ts';
 

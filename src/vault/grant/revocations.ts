@@ -16,7 +16,7 @@ import {
   rescheduleRevocation,
 } from '../../storage/statements/revocations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
-import { type ChangeTransaction } from '../changing.ts';
+import type { ChangeTransaction } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { shredTenantIfEmpty } from './shred.ts';

@@ -4,7 +4,7 @@ import type { TokenOutcome } from '../../oauth/types.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { releaseLease } from '../../storage/statements/leases.ts';
 import { changing } from '../changing.ts';
-import { type VaultContext } from '../context.ts';
+import type { VaultContext } from '../context.ts';
 import type { Claim } from './claim.ts';
 
 /**

@@ -2,10 +2,10 @@ import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { ClientContext } from '../../oauth/types.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { type AttemptRow } from '../../storage/statements/attempts.ts';
-import { type GrantRow } from '../../storage/statements/grants.ts';
+import type { AttemptRow } from '../../storage/statements/attempts.ts';
+import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { SpoolSlot } from '../spool/spool.ts';
-import { type LeaseKind } from './lease-kind.ts';
+import type { LeaseKind } from './lease-kind.ts';
 
 /** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
 export interface RefreshPlan {

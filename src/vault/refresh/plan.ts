@@ -24,7 +24,7 @@ import type { ClientTrial } from './client-trial.ts';
 import { bringBackTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
-import { type RefreshPlan } from './plan-type.ts';
+import type { RefreshPlan } from './plan-type.ts';
 import { adoptSpooled } from './replay.ts';
 
 /**

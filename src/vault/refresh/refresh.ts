@@ -16,7 +16,7 @@ import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
 import { planRefresh, type RefreshWish } from './plan.ts';
-import { type RefreshPlan } from './plan-type.ts';
+import type { RefreshPlan } from './plan-type.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 

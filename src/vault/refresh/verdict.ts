@@ -10,7 +10,7 @@ import {
 import { buryCandidate, newestCandidate } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, settleLease } from '../../storage/statements/leases.ts';
-import { type ChangeTransaction } from '../changing.ts';
+import type { ChangeTransaction } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { storedRefused } from '../reasons.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';

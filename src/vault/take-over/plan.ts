@@ -8,7 +8,7 @@ import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
 import { openStore, type Store } from '../../storage/store.ts';
 import { listUnsealed } from '../../storage/take-over/rows.ts';
-import { type DroppedPart, type ForeignTable } from '../../storage/take-over/table.ts';
+import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts';
 import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
 import { onlyApp } from '../app/apps.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';

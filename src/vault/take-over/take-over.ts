@@ -13,7 +13,7 @@ import { isBusy, type Store } from '../../storage/store.ts';
 import { countRows, countUnsealed } from '../../storage/take-over/rows.ts';
 import { overwriteDeleted, scrubPlaintext } from '../../storage/take-over/scrub.ts';
 import { withoutForeignKeys } from '../../storage/take-over/sqlite.ts';
-import { type ForeignTable } from '../../storage/take-over/table.ts';
+import type { ForeignTable } from '../../storage/take-over/table.ts';
 import { convertForeignTable } from '../../storage/take-over/take-over.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { converter } from './convert.ts';
