@@ -20,7 +20,7 @@ export function deadlineSignal(context: VaultContext, ms: number): { signal: Abo
  *
  * @throws {GrantryError} what `late` makes
  */
-export async function withinTime<T>(world: World, work: Promise<T>, ms: number, late: () => GrantryError): Promise<T> {
+export async function withTimeout<T>(world: World, work: Promise<T>, ms: number, late: () => GrantryError): Promise<T> {
   const stop = new AbortController();
   const timer = world.sleep(ms, stop.signal).then(
     () => {

@@ -1,6 +1,6 @@
 import { GrantryError } from '../../base/errors.ts';
 import type { World } from '../../base/world.ts';
-import { withinTime } from '../../vault/deadline.ts';
+import { withTimeout } from '../../vault/deadline.ts';
 
 /** One line of a body: its text, or too long to be read. */
 export type Line =
@@ -50,7 +50,7 @@ async function* chunksOf(body: ReadableStream<Uint8Array>, patience: Patience | 
     for (;;) {
       const { done, value } = await (patience === undefined
         ? reader.read()
-        : withinTime(patience.world, reader.read(), patience.idleMs, tooLate));
+        : withTimeout(patience.world, reader.read(), patience.idleMs, tooLate));
       if (done) return;
       yield value;
     }

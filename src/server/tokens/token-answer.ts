@@ -1,5 +1,5 @@
 import type { GrantKey } from '../../base/ids.ts';
-import { type HeldToken, tokenOf } from '../../vault/hand-out/token-cache.ts';
+import { accessTokenOf, type HeldToken } from '../../vault/hand-out/token-cache.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { tokenItem } from '../../vault/json.ts';
 import type { AccessToken } from '../../vault/types.ts';
@@ -26,7 +26,7 @@ export function heldBody(context: ServerContext, key: GrantKey): string | undefi
   if (held === undefined) return undefined;
   let parts = written.get(held);
   if (parts === undefined) {
-    const { expires_in: _left, ...item } = tokenItem(tokenOf(held), 0);
+    const { expires_in: _left, ...item } = tokenItem(accessTokenOf(held), 0);
     const { access_token, token_type, expires_at, ...rest } = item;
     const before = JSON.stringify({ access_token, token_type, expires_at });
     parts = [`${before.slice(0, -1)},"expires_in":`, `,${JSON.stringify(rest).slice(1)}`];

@@ -7,8 +7,8 @@ import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/inv
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { AccessToken, VaultRequest } from '../types.ts';
-import { callTwiceAtMost } from './retry.ts';
-import { type ApiPlace, callUrl, placeAndToken, readPlace } from './target.ts';
+import { callWithTokenRetry } from './retry.ts';
+import { type ApiTarget, callUrl, readTarget, targetAndToken } from './target.ts';
 
 /** Headers that the caller may not set: the first two are ours, the rest belong to one connection (RFC 9110 7.6.1). */
 const refusedHeaders = [
@@ -42,16 +42,16 @@ export async function callApi(
   const checked = checkKey(key);
   const rough = checkRequest(request);
   let url = '';
-  const { place, token } = await placeAndToken(context, handOut, checked, (found) => {
+  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
     url = callUrl(context, found, pathOrUrl);
   });
   const call = { ...rough, url };
-  const { definition } = place;
-  const { answer } = await callTwiceAtMost<Response>(
+  const { definition } = target;
+  const { answer } = await callWithTokenRetry<Response>(
     { context, handOut, key: checked },
     { token, definition },
     {
-      send: (current) => send(context, place, call, current),
+      send: (current) => send(context, target, call, current),
       look: async (response) => {
         const seen = await peek(definition, response);
         return { isRefused: isInvalidToken(definition, seen.answer), answer: seen.response };
@@ -78,10 +78,10 @@ export async function askApi(
   pathOrUrl: string,
   options: { method: string; token: { accessToken: string } },
 ): Promise<{ definition: ProviderDefinition; answer: ApiAnswer }> {
-  const place = await readPlace(context, checkKey(key));
-  const { definition } = place;
-  const call = { ...checkRequest({ method: options.method }), url: callUrl(context, place, pathOrUrl) };
-  const { answer, response } = await peek(definition, await send(context, place, call, options.token));
+  const target = await readTarget(context, checkKey(key));
+  const { definition } = target;
+  const call = { ...checkRequest({ method: options.method }), url: callUrl(context, target, pathOrUrl) };
+  const { answer, response } = await peek(definition, await send(context, target, call, options.token));
   await response.body?.cancel();
   return { definition, answer };
 }
@@ -101,7 +101,7 @@ function checkRequest(request: VaultRequest): Omit<PreparedCall, 'url'> {
 
 async function send(
   context: VaultContext,
-  { definition, headers: own, organization }: ApiPlace,
+  { definition, headers: own, organization }: ApiTarget,
   call: PreparedCall,
   token: Pick<AccessToken, 'accessToken'>,
 ): Promise<Response> {

@@ -8,8 +8,8 @@ import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
-import { callTwiceAtMost } from './retry.ts';
-import { type ApiPlace, type CallToken, callUrl, placeAndToken } from './target.ts';
+import { callWithTokenRetry } from './retry.ts';
+import { type ApiTarget, type CallToken, callUrl, targetAndToken } from './target.ts';
 
 /** A call as somebody else made it, to be made with the grant's token. */
 export interface ProxiedCall {
@@ -54,16 +54,16 @@ export async function proxyCall(
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
   let url = '';
-  const { place, token } = await placeAndToken(context, handOut, checked, (found) => {
+  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
     url = callUrl(context, found, call.path, call.host);
   });
-  const { definition } = place;
-  const { answer, generation } = await callTwiceAtMost<Seen>(
+  const { definition } = target;
+  const { answer, generation } = await callWithTokenRetry<Seen>(
     { context, handOut, key: checked },
     { token, definition },
     {
-      send: async (current) => whole(await send(context, place, { call, url }, current)),
-      look: (seen) => look(place, seen),
+      send: async (current) => whole(await send(context, target, { call, url }, current)),
+      look: (seen) => look(target, seen),
       canRepeat: call.canRepeat,
       drop: async ({ rest }) => void rest?.on('error', () => {}).destroy(),
     },
@@ -77,7 +77,7 @@ function whole({ status, headers, body }: ExchangeAnswer): Seen {
 
 async function send(
   context: VaultContext,
-  place: ApiPlace,
+  target: ApiTarget,
   { call, url }: { call: ProxiedCall; url: string },
   token: CallToken,
 ): Promise<ExchangeAnswer> {
@@ -85,7 +85,7 @@ async function send(
   try {
     return await exchange(context.world, url, {
       method,
-      headers: headersOf(place, call, token),
+      headers: headersOf(target, call, token),
       body: call.body(),
       signal,
     });
@@ -97,7 +97,7 @@ async function send(
 
 /** The provider's own headers win over the caller's; the organisation that the caller names wins over the grant's. */
 function headersOf(
-  { definition, headers: own, organization }: ApiPlace,
+  { definition, headers: own, organization }: ApiTarget,
   call: ProxiedCall,
   token: CallToken,
 ): string[] {
@@ -121,7 +121,7 @@ function headersOf(
 }
 
 /** Looks at an answer as far as this provider's rules need it, and puts back what was read of it. */
-async function look({ definition }: ApiPlace, seen: Seen): Promise<{ isRefused: boolean; answer: Seen }> {
+async function look({ definition }: ApiTarget, seen: Seen): Promise<{ isRefused: boolean; answer: Seen }> {
   const { status, headers, rest } = seen;
   const wwwAuthenticate = headerOf(headers, 'www-authenticate');
   const isJson = /\bjson\b/i.test(headerOf(headers, 'content-type') ?? '');

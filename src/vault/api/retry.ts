@@ -5,7 +5,7 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { VaultContext } from '../context.ts';
 import { validityRules } from '../grant/validity.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
-import { memoryKey } from '../hand-out/token-cache.ts';
+import { cacheKey } from '../hand-out/token-cache.ts';
 import type { CallToken } from './target.ts';
 
 /** When a vault last replaced a grant's token because an API had refused it, by `World.monotonic`. */
@@ -26,7 +26,7 @@ export interface Attempt<Answer> {
  * Makes a call, and makes it once more with a new token when the API refused the first one. It is the refusal that allows
  * this, whatever the method: nothing was done.
  */
-export async function callTwiceAtMost<Answer>(
+export async function callWithTokenRetry<Answer>(
   { context, handOut, key }: { context: VaultContext; handOut: HandOut; key: GrantKey },
   { token, definition }: { token: CallToken; definition: ProviderDefinition },
   attempt: Attempt<Answer>,
@@ -58,7 +58,7 @@ async function replaced(
 ): Promise<CallToken | undefined> {
   const done = replacements.get(handOut) ?? new LRUCache<string, number>({ max: replacementsMax });
   replacements.set(handOut, done);
-  const name = memoryKey(key);
+  const name = cacheKey(key);
   const { justRefreshedMs } = validityRules(refused.definition, context.times);
   const now = context.world.monotonic();
   const lately = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;

@@ -10,7 +10,7 @@ import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { AccessToken, Grant } from '../types.ts';
 
 /** What the API calls of one grant have in common: where they go, and what is put into them besides the token. */
-export interface ApiPlace {
+export interface ApiTarget {
   readonly definition: ProviderDefinition;
   readonly grant: Pick<Grant, 'dc' | 'metadata'>;
   /** The provider's own headers, such as the organisation's of its definition; they win over the caller's. */
@@ -25,7 +25,7 @@ const knownMs = 2_000;
 export type CallToken = Pick<AccessToken, 'accessToken' | 'generation'>;
 
 /** By the token as it is held in memory: whatever makes the vault forget that makes this forgotten, too. */
-const places = new WeakMap<HeldToken, { readonly place: ApiPlace; readonly readAt: number }>();
+const targets = new WeakMap<HeldToken, { readonly target: ApiTarget; readonly readAt: number }>();
 
 /**
  * Where a grant's calls go, and its token: from memory when both were there a moment ago. `check` may turn the call down
@@ -33,29 +33,29 @@ const places = new WeakMap<HeldToken, { readonly place: ApiPlace; readonly readA
  *
  * @throws {GrantryError} `grant_not_found`, `not_found`, and whatever `HandOut.get` throws
  */
-export async function placeAndToken(
+export async function targetAndToken(
   context: VaultContext,
   handOut: HandOut,
   key: CheckedKey,
-  check: (place: ApiPlace) => void,
-): Promise<{ place: ApiPlace; token: CallToken }> {
+  check: (target: ApiTarget) => void,
+): Promise<{ target: ApiTarget; token: CallToken }> {
   const held = handOut.held(key);
-  const known = held === undefined ? undefined : places.get(held);
+  const known = held === undefined ? undefined : targets.get(held);
   if (held !== undefined && known !== undefined && context.world.monotonic() - known.readAt < knownMs) {
-    check(known.place);
-    return { place: known.place, token: held };
+    check(known.target);
+    return { target: known.target, token: held };
   }
   const readAt = context.world.monotonic();
-  const place = await readPlace(context, key);
-  check(place);
+  const target = await readTarget(context, key);
+  check(target);
   const token = await handOut.get(key);
   const heldNow = handOut.held(key);
-  if (heldNow !== undefined) places.set(heldNow, { place, readAt });
-  return { place, token };
+  if (heldNow !== undefined) targets.set(heldNow, { target, readAt });
+  return { target, token };
 }
 
 /** @throws {GrantryError} `grant_not_found`, `not_found` */
-export async function readPlace(context: VaultContext, key: CheckedKey): Promise<ApiPlace> {
+export async function readTarget(context: VaultContext, key: CheckedKey): Promise<ApiTarget> {
   const grant = await getGrant(context, key);
   if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
   const definition = await context.providers.require(key.provider);
@@ -75,8 +75,8 @@ export async function readPlace(context: VaultContext, key: CheckedKey): Promise
  * @param host the name of the provider's host to call instead of the usual one
  * @throws {GrantryError} `invalid_request`
  */
-export function callUrl(context: VaultContext, place: ApiPlace, pathOrUrl: string, host?: string): string {
-  const { definition, grant, organization } = place;
+export function callUrl(context: VaultContext, target: ApiTarget, pathOrUrl: string, host?: string): string {
+  const { definition, grant, organization } = target;
   const url = resolveApiUrl(definition, pathOrUrl, { ...grant, host, allowLoopback: context.allowLoopback });
   if (organization?.in !== 'query') return url;
   const parsed = new URL(url);

@@ -11,7 +11,7 @@ import { anyDc, openSecrets, pinSystemKeys, sealSecrets, secretFor } from '../ap
 import { changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import type { ClientTrial } from '../refresh/client-trial.ts';
+import type { CandidateClient } from '../refresh/candidate-client.ts';
 
 /** Client credentials as a caller hands them in. */
 export interface ClientCredentials {
@@ -21,7 +21,7 @@ export interface ClientCredentials {
 }
 
 /** Checked {@link ClientCredentials}. */
-export interface GivenClient {
+export interface CheckedClient {
   readonly clientId: string;
   readonly clientSecret: Secret | null;
 }
@@ -38,7 +38,7 @@ const triesMax = 3;
 export async function checkCredentials(
   input: ClientCredentials,
   definition: () => Promise<ProviderDefinition>,
-): Promise<GivenClient> {
+): Promise<CheckedClient> {
   if (input === null || typeof input !== 'object') {
     throw new GrantryError('invalid_request', 'The credentials must be an object { clientId, clientSecret }.');
   }
@@ -54,7 +54,7 @@ export async function checkCredentials(
  * of that name with another client id stays: what was never tried replaces nothing. A failure is logged: the caller has a
  * token that is good, and the next refresh will need the app and say so.
  */
-export async function makeMissingApp(context: VaultContext, key: CheckedKey, given: GivenClient): Promise<void> {
+export async function makeMissingApp(context: VaultContext, key: CheckedKey, given: CheckedClient): Promise<void> {
   try {
     if ((await appWith(context, key, given, null)) !== null) return;
     if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, given);
@@ -70,11 +70,11 @@ export async function makeMissingApp(context: VaultContext, key: CheckedKey, giv
  *
  * @throws {GrantryError} `invalid_request` when the client id is new and the name of its app is taken
  */
-export async function trialOf(
+export async function candidateClientOf(
   context: VaultContext,
   row: GrantRow,
-  given: GivenClient,
-): Promise<(ClientTrial & { readonly sameApp: boolean }) | undefined> {
+  given: CheckedClient,
+): Promise<(CandidateClient & { readonly sameApp: boolean }) | undefined> {
   const key = { tenant: row.client_id, provider: row.provider, account: row.account };
   const fingerprint = await fingerprinter(context);
   const nameOf = (secret: Secret | null): string => (secret === null ? '' : fingerprint(secret));
@@ -98,7 +98,7 @@ export async function trialOf(
 async function appWith(
   context: VaultContext,
   key: CheckedKey,
-  given: GivenClient,
+  given: CheckedClient,
   named: string | null,
 ): Promise<AppRow | null> {
   const all = await listAppsOfProvider(context.store.db, key.provider);
@@ -114,7 +114,7 @@ async function dcOf(context: VaultContext, row: GrantRow, app: AppRow): Promise<
 interface Accepted {
   readonly key: CheckedKey;
   readonly row: GrantRow;
-  readonly given: GivenClient;
+  readonly given: CheckedClient;
   readonly app: AppRow | null;
 }
 
@@ -137,7 +137,7 @@ async function keepAccepted(
   }
 }
 
-async function makeApp(context: VaultContext, key: CheckedKey, given: GivenClient): Promise<void> {
+async function makeApp(context: VaultContext, key: CheckedKey, given: CheckedClient): Promise<void> {
   const { clientId, clientSecret } = given;
   const app = {
     provider: key.provider,

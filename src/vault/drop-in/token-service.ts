@@ -5,7 +5,13 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { internalsOf, type VaultInternals } from '../internals.ts';
 import type { Grant, Vault } from '../types.ts';
-import { type ClientCredentials, checkCredentials, type GivenClient, makeMissingApp, trialOf } from './credentials.ts';
+import {
+  type CheckedClient,
+  type ClientCredentials,
+  candidateClientOf,
+  checkCredentials,
+  makeMissingApp,
+} from './credentials.ts';
 import {
   type CheckedFallback,
   checkFallback,
@@ -225,7 +231,7 @@ export class OAuthTokenService {
     return (await this.#vault.getAccessToken(key, options)).accessToken;
   }
 
-  async #refreshed(key: CheckedKey, row: GrantRow, given: GivenClient): Promise<string> {
+  async #refreshed(key: CheckedKey, row: GrantRow, given: CheckedClient): Promise<string> {
     try {
       return await this.#refresh(key, row, given);
     } catch (error) {
@@ -237,24 +243,24 @@ export class OAuthTokenService {
     }
   }
 
-  async #refresh(key: CheckedKey, row: GrantRow, given: GivenClient): Promise<string> {
-    const { open, handOut, refusedTrials } = this.#internals;
+  async #refresh(key: CheckedKey, row: GrantRow, given: CheckedClient): Promise<string> {
+    const { open, handOut, refusedClients } = this.#internals;
     const context = open();
     const minValidity = refreshAheadMs / 1_000;
-    const trial = await trialOf(context, row, given);
-    if (trial === undefined) return this.#handOut(key, { minValidity });
-    const name = `${row.id}\0${row.generation}\0${trial.name}`;
-    const refused = refusedTrials.get(name);
+    const candidateClient = await candidateClientOf(context, row, given);
+    if (candidateClient === undefined) return this.#handOut(key, { minValidity });
+    const name = `${row.id}\0${row.generation}\0${candidateClient.name}`;
+    const refused = refusedClients.get(name);
     if (refused !== undefined && context.world.monotonic() < refused.untilMs) throw refused.error;
     try {
-      return (await handOut.get(key, { minValidity, trial })).accessToken;
+      return (await handOut.get(key, { minValidity, candidateClient })).accessToken;
     } catch (error) {
-      if (isGrantryError(error, 'reauthorization_required') && trial.sameApp) {
+      if (isGrantryError(error, 'reauthorization_required') && candidateClient.sameApp) {
         // The secret is not what was refused. What the stored one is told decides about the grant.
         return this.#handOut(key, { minValidity });
       }
       if (isGrantryError(error, 'reauthorization_required') || isGrantryError(error, 'provider_misconfigured')) {
-        refusedTrials.set(name, { error, untilMs: context.world.monotonic() + refusedForMs });
+        refusedClients.set(name, { error, untilMs: context.world.monotonic() + refusedForMs });
       }
       throw error;
     }

@@ -3,7 +3,7 @@ import { limits } from '../../base/limits.ts';
 import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
-import type { Memory } from './token-cache.ts';
+import type { TokenCache } from './token-cache.ts';
 
 /** A grant in steady use is noted again after this many times the pause between two notes. */
 const usageNotesApart = 15;
@@ -16,7 +16,7 @@ const usageNotesApart = 15;
  */
 export class ChangeFeed {
   readonly #context: VaultContext;
-  readonly #memory: Memory;
+  readonly #cache: TokenCache;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #counter: number | null = null;
@@ -24,9 +24,9 @@ export class ChangeFeed {
   #wasAway = false;
   #notedUseAt = 0;
 
-  constructor(context: VaultContext, memory: Memory) {
+  constructor(context: VaultContext, cache: TokenCache) {
     this.#context = context;
-    this.#memory = memory;
+    this.#cache = cache;
   }
 
   /** Starts watching; called before the first token is held. Does nothing when it runs already. */
@@ -61,9 +61,9 @@ export class ChangeFeed {
       const counter = await store.changeCounter();
       if (counter === null || counter !== this.#counter) await this.#forgetChanged();
       this.#counter = counter;
-      this.#memory.looks += 1;
-      this.#memory.trustedUntilMs = lookedAt + times.feedTrustMs;
-      this.#memory.lastSeenMs = lookedAt;
+      this.#cache.epoch += 1;
+      this.#cache.trustedUntilMs = lookedAt + times.feedTrustMs;
+      this.#cache.lastSeenMs = lookedAt;
       await this.#noteUse(lookedAt);
       await this.#lookAtPlace();
       this.#wasAway = false;
@@ -81,7 +81,7 @@ export class ChangeFeed {
     const { guard } = this.#context;
     if (!this.#wasAway && !guard.isStale) return;
     await guard.recheck();
-    if (this.#wasAway || guard.failedOver) this.#memory.forgetAll();
+    if (this.#wasAway || guard.failedOver) this.#cache.forgetAll();
     if (guard.failedOver) {
       const { bringBackTail } = await import('../refresh/failover.ts');
       await bringBackTail(this.#context);
@@ -94,7 +94,7 @@ export class ChangeFeed {
     if (now - this.#notedUseAt < times.usageNoteMs) return;
     this.#notedUseAt = now;
     for (;;) {
-      const used = this.#memory.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
+      const used = this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
       if (used.length > 0) await noteUse(store.db, store.now(), used);
       if (used.length < limits.usageBatch) return;
     }
@@ -104,14 +104,14 @@ export class ChangeFeed {
     const { store, times } = this.#context;
     const now = await store.nowMs();
     // A clock that was set back gives changes times that were read already.
-    if (this.#readUntilMs !== undefined && now < this.#readUntilMs) this.#memory.forgetAll();
+    if (this.#readUntilMs !== undefined && now < this.#readUntilMs) this.#cache.forgetAll();
     this.#readUntilMs ??= now;
     const changed = await grantsChangedSince(store.db, this.#readUntilMs - times.feedOverlapMs, limits.feedRowsMax);
-    if (changed.length === limits.feedRowsMax) this.#memory.forgetAll();
+    if (changed.length === limits.feedRowsMax) this.#cache.forgetAll();
     for (const row of changed) {
       const key = { tenant: row.client_id, provider: row.provider, account: row.account };
       const generation = row.state === 'disconnected' ? Number.POSITIVE_INFINITY : row.generation;
-      this.#memory.forgetOlder(key, generation, row.changed_at);
+      this.#cache.forgetOlder(key, generation, row.changed_at);
     }
     this.#readUntilMs = now;
   }

@@ -5,17 +5,17 @@ import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { withinTime } from '../deadline.ts';
+import { withTimeout } from '../deadline.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
-import type { ClientTrial } from '../refresh/client-trial.ts';
+import type { CandidateClient } from '../refresh/candidate-client.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
-import { shared, sharedList } from './shared-text.ts';
-import { Joined } from './single-flight.ts';
-import { type HeldToken, type Memory, memoryKey, tokenOf } from './token-cache.ts';
+import { interned, internedList } from './interned-text.ts';
+import { SingleFlight } from './single-flight.ts';
+import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
 
 const defaultMinValidityMs = 60_000;
 
@@ -28,12 +28,12 @@ const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
 /** What a caller inside the library may ask for besides. */
 export interface HandOutRequest extends GetAccessTokenOptions {
   /** Refreshes, where that is due, with this client. */
-  trial?: ClientTrial | undefined;
+  candidateClient?: CandidateClient | undefined;
 }
 
 export interface HandOutOptions {
   context: VaultContext;
-  memory: Memory;
+  cache: TokenCache;
   feed: ChangeFeed;
   backgroundRefresh: boolean;
   staleHandOutMs: number;
@@ -48,7 +48,7 @@ export interface HandOutOptions {
  */
 export class HandOut {
   readonly #context: VaultContext;
-  readonly #memory: Memory;
+  readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #backgroundRefresh: boolean;
   readonly #staleHandOutMs: number;
@@ -57,15 +57,15 @@ export class HandOut {
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<Promise<void>>();
   /** A thousand callers who come at once ask once, read the row once, and open its token once. */
-  readonly #answers = new Joined<HeldToken>();
-  readonly #rows = new Joined<GrantRow | undefined>();
-  readonly #openings = new Joined<Seen>();
+  readonly #answers = new SingleFlight<HeldToken>();
+  readonly #rows = new SingleFlight<GrantRow | undefined>();
+  readonly #openings = new SingleFlight<Seen>();
   /** Answers by where the token came from; callers who share one count once. */
   readonly answers = { memory: 0, row: 0, refresh: 0 };
 
   constructor(options: HandOutOptions) {
     this.#context = options.context;
-    this.#memory = options.memory;
+    this.#cache = options.cache;
     this.#feed = options.feed;
     this.#backgroundRefresh = options.backgroundRefresh;
     this.#staleHandOutMs = options.staleHandOutMs;
@@ -75,10 +75,10 @@ export class HandOut {
   /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
   held(key: GrantKey): HeldToken | undefined {
     if (!isNamed(key)) return undefined;
-    const held = this.#memory.get(memoryKey(key));
+    const held = this.#cache.get(cacheKey(key));
     if (held === undefined) return undefined;
     const now = this.#context.world.now();
-    if (now >= held.freshUntilMs || now >= this.#memory.trustedUntilMs) return undefined;
+    if (now >= held.freshUntilMs || now >= this.#cache.trustedUntilMs) return undefined;
     held.usedAtMs = now;
     this.answers.memory += 1;
     return held;
@@ -86,12 +86,13 @@ export class HandOut {
 
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
     const held = options?.minValidity === undefined ? this.held(key) : undefined;
-    if (held !== undefined) return tokenOf(held);
+    if (held !== undefined) return accessTokenOf(held);
     const checked = checkKey(key);
     const demandMs = minValidityMs(options);
-    if (options?.trial !== undefined) return tokenOf(await this.#get(checked, demandMs, { trial: options.trial }));
-    const wish = `${memoryKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
-    return tokenOf(await this.#answers.join(wish, this.#memory.looks, () => this.#get(checked, demandMs, {})));
+    if (options?.candidateClient !== undefined)
+      return accessTokenOf(await this.#get(checked, demandMs, { candidateClient: options.candidateClient }));
+    const wish = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
+    return accessTokenOf(await this.#answers.run(wish, this.#cache.epoch, () => this.#get(checked, demandMs, {})));
   }
 
   /** See `Vault.rejectAccessToken`. */
@@ -104,11 +105,11 @@ export class HandOut {
     if (rejected > row.generation) {
       throw new GrantryError('invalid_request', `The generation ${rejected} of this grant was never handed out.`);
     }
-    this.#memory.forgetOlder(checked, row.generation);
+    this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
       await this.#refreshInTime(checked, rejected, giveUpAt, { before: () => this.#checkUseful(checked, row) });
     }
-    return tokenOf(await this.#get(checked, demandMs, { giveUpAt }));
+    return accessTokenOf(await this.#get(checked, demandMs, { giveUpAt }));
   }
 
   /**
@@ -145,7 +146,10 @@ export class HandOut {
   async #get(
     key: CheckedKey,
     demandMs: number,
-    { trial, giveUpAt = this.#giveUpAt() }: { trial?: ClientTrial | undefined; giveUpAt?: number },
+    {
+      candidateClient,
+      giveUpAt = this.#giveUpAt(),
+    }: { candidateClient?: CandidateClient | undefined; giveUpAt?: number },
   ): Promise<HeldToken> {
     for (let round = 0; ; ) {
       const seen = await this.#read(key);
@@ -168,10 +172,10 @@ export class HandOut {
       const generation = seen.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
         // Somebody else has refreshed, and this process had not heard of it.
-        this.#memory.forgetOlder(key, generation);
+        this.#cache.forgetOlder(key, generation);
         continue;
       }
-      await this.#refreshInTime(key, generation, giveUpAt, { trial });
+      await this.#refreshInTime(key, generation, giveUpAt, { candidateClient });
       round += 1;
     }
   }
@@ -179,29 +183,29 @@ export class HandOut {
   /** From memory while that is trusted, else from the row; from memory alone while the database is away. */
   async #read(key: CheckedKey): Promise<Seen> {
     const now = this.#context.world.now();
-    const held = this.#memory.get(memoryKey(key));
-    if (held !== undefined && now < this.#memory.trustedUntilMs && now < held.expiresAtMs) return { held };
+    const held = this.#cache.get(cacheKey(key));
+    if (held !== undefined && now < this.#cache.trustedUntilMs && now < held.expiresAtMs) return { held };
     // The feed watches from before the row is read: a change in between is seen, or the token is not held.
     if (this.#backgroundRefresh) this.#feed.start();
-    const looks = this.#memory.looks;
+    const epoch = this.#cache.epoch;
     try {
-      return await this.#openings.join(memoryKey(key), looks, async () => {
+      return await this.#openings.run(cacheKey(key), epoch, async () => {
         const row = await this.#row(key);
         const opened = await this.#open(key, row);
-        const isCurrent = this.#backgroundRefresh && looks === this.#memory.looks;
-        if (opened !== undefined && isCurrent) this.#memory.hold(key, opened);
+        const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
+        if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
         return { held: opened, generation: row.generation };
       });
     } catch (error) {
-      const trusted = now < this.#memory.lastSeenMs + this.#staleHandOutMs;
+      const trusted = now < this.#cache.lastSeenMs + this.#staleHandOutMs;
       if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return { held };
-      if (isGrantryError(error, 'grant_not_found')) this.#memory.forget(key);
+      if (isGrantryError(error, 'grant_not_found')) this.#cache.forget(key);
       throw error;
     }
   }
 
   async #row(key: CheckedKey): Promise<GrantRow> {
-    const row = await this.#rows.join(memoryKey(key), this.#memory.looks, () => findGrant(this.#context.store.db, key));
+    const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
     if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
     return row;
   }
@@ -237,7 +241,7 @@ export class HandOut {
   }
 
   #refreshBehind(key: CheckedKey, held: HeldToken): void {
-    if (this.#flights.has(memoryKey(key))) return;
+    if (this.#flights.has(cacheKey(key))) return;
     this.#refresh(key, held.generation).done.catch((error: unknown) => {
       // The caller has a good token; the row says what happened, and the next one who needs it will be told.
       // Until then the next callers get it without asking in vain once more.
@@ -257,7 +261,7 @@ export class HandOut {
     const { world, callerWaitMs, times } = this.#context;
     const leftMs = Math.max(0, giveUpAt - world.monotonic());
     const { done, wait } = this.#refresh(key, generation, how);
-    await withinTime(world, done, leftMs, () => {
+    await withTimeout(world, done, leftMs, () => {
       if (wait.retryAfterMs !== undefined) return stillUncertain(wait.retryAfterMs);
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
@@ -270,18 +274,18 @@ export class HandOut {
     });
   }
 
-  #refresh(key: CheckedKey, generation: number, { trial, before }: RefreshHow = {}): Flight {
+  #refresh(key: CheckedKey, generation: number, { candidateClient, before }: RefreshHow = {}): Flight {
     // Nobody is told what another caller's credentials were told. One lease holds for all of them all the same.
-    const name = trial === undefined ? memoryKey(key) : `${memoryKey(key)}\0${trial.name}`;
+    const name = candidateClient === undefined ? cacheKey(key) : `${cacheKey(key)}\0${candidateClient.name}`;
     const flying = this.#flights.get(name);
     // One for an older generation ends with the tokens that are refused now.
     if (flying !== undefined && flying.generation >= generation) return flying;
     const wait: LeaseWait = {};
     const done: Promise<void> = Promise.resolve(before?.())
       .then(loadRefresh)
-      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { trial, wait }))
+      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { candidateClient, wait }))
       // What failed leaves the token that is held as good as it was: it may be all there is while the database is away.
-      .then(() => this.#memory.forget(key))
+      .then(() => this.#cache.forget(key))
       .finally(() => {
         this.#underWay.delete(done);
         if (this.#flights.get(name)?.done === done) this.#flights.delete(name);
@@ -308,7 +312,7 @@ interface Flight {
 }
 
 interface RefreshHow {
-  trial?: ClientTrial | undefined;
+  candidateClient?: CandidateClient | undefined;
   /** Must succeed before anything is spent. */
   before?: () => Promise<void>;
 }
@@ -329,9 +333,9 @@ function holdable(
   const apiDomain = metadataOf(row)['api_domain'];
   return {
     accessToken: secret.reveal(),
-    tokenType: shared(row.token_type ?? 'Bearer'),
-    scopes: sharedList(row.scopes),
-    apiDomain: typeof apiDomain === 'string' ? shared(apiDomain) : undefined,
+    tokenType: interned(row.token_type ?? 'Bearer'),
+    scopes: internedList(row.scopes),
+    apiDomain: typeof apiDomain === 'string' ? interned(apiDomain) : undefined,
     generation: row.generation,
     changedAtMs: row.changed_at,
     expiresAtMs,

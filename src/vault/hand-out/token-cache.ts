@@ -30,7 +30,7 @@ export interface HeldToken {
 }
 
 /** The token as a caller gets it: a thing of his own, which he may change without harm to others. */
-export function tokenOf(held: HeldToken): AccessToken {
+export function accessTokenOf(held: HeldToken): AccessToken {
   const { accessToken, tokenType, scopes, apiDomain, generation } = held;
   const expiresAt = new Date(held.expiresAtMs);
   if (apiDomain === undefined) return { accessToken, tokenType, expiresAt, scopes, generation };
@@ -44,11 +44,11 @@ const entryBytes = 300;
 const separator = '\0';
 
 /** The name under which a grant is held in memory. */
-export function memoryKey(key: GrantKey): string {
+export function cacheKey(key: GrantKey): string {
   return key.tenant + separator + key.provider + separator + (key.account ?? defaultAccount);
 }
 
-/** The reverse of {@link memoryKey}. */
+/** The reverse of {@link cacheKey}. */
 function keyOf(name: string): CheckedKey {
   const [tenant = '', provider = '', account = ''] = name.split(separator);
   return { tenant, provider, account };
@@ -60,12 +60,12 @@ function keyOf(name: string): CheckedKey {
  * They may be handed out again without a look at the database while `trustedUntilMs` lies ahead: the change feed has
  * looked a moment ago, and a grant that was disconnected elsewhere would be gone from here.
  */
-export class Memory {
+export class TokenCache {
   trustedUntilMs = 0;
   /** When the feed last saw the database, by the wall clock; hand-out without the database ends a while after that. */
   lastSeenMs = 0;
   /** Counts the feed's looks and all that was forgotten: a row read before one and held after it may be stale already. */
-  looks = 0;
+  epoch = 0;
   readonly #held: LRUCache<string, HeldToken>;
 
   /** @param entriesMax Room for these is taken at once: a program that ends after one token asks for little. */
@@ -82,24 +82,24 @@ export class Memory {
   }
 
   hold(key: CheckedKey, held: HeldToken): void {
-    this.#held.set(memoryKey(key), held);
+    this.#held.set(cacheKey(key), held);
   }
 
   forget(key: CheckedKey): void {
-    this.looks += 1;
-    this.#held.delete(memoryKey(key));
+    this.epoch += 1;
+    this.#held.delete(cacheKey(key));
   }
 
   /** Forgets what is older than a generation, or than the last change of its row. */
   forgetOlder(key: CheckedKey, generation: number, changedAtMs = 0): void {
-    this.looks += 1;
-    const name = memoryKey(key);
+    this.epoch += 1;
+    const name = cacheKey(key);
     const held = this.#held.peek(name);
     if (held !== undefined && (held.generation < generation || held.changedAtMs < changedAtMs)) this.#held.delete(name);
   }
 
   forgetAll(): void {
-    this.looks += 1;
+    this.epoch += 1;
     this.#held.clear();
   }
 

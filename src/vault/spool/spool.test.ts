@@ -238,7 +238,7 @@ describe('a reservation', () => {
     const slot = await spool.reserve('an-attempt');
     rmSync(spool.directory, { recursive: true });
     await expect(slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'))).rejects.toThrow('ENOENT');
-    await slot.committed();
+    await slot.markCommitted();
   });
 });
 
@@ -246,10 +246,10 @@ it('a committed answer is kept under another name until it is removed', async ()
   const spool = newSpool();
   const slot = await spool.reserve('an-attempt');
   await slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'));
-  await slot.committed();
+  await slot.markCommitted();
   const [entry] = await spool.list();
   expect(entry?.committed).toBe(true);
-  await entry?.committedNow();
+  await entry?.markCommitted();
   await entry?.remove();
   expect(await spool.list()).toEqual([]);
 });

@@ -48,7 +48,7 @@ export interface SpoolSlot {
   /** Seals the answer into the file and flushes it. */
   keep(head: SpoolHead, tenant: PinnedTenant, answer: RawAnswer): Promise<void>;
   /** The answer is committed: the file is kept a while for a database that loses its tail. */
-  committed(): Promise<void>;
+  markCommitted(): Promise<void>;
   /** No answer worth keeping came. */
   discard(): Promise<void>;
 }
@@ -67,7 +67,7 @@ export interface SpoolEntry {
   /** When the file was written, in milliseconds since 1970. */
   readonly writtenAt: number;
   read(tenant: PinnedTenant): RawAnswer;
-  committedNow(): Promise<void>;
+  markCommitted(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -241,7 +241,7 @@ export class Spool {
         }
         await this.#flushDirectory();
       },
-      committed: async () => {
+      markCommitted: async () => {
         if (kept) await rename(answer, saved);
         else await dropReservation();
       },
@@ -278,7 +278,7 @@ export class Spool {
         committed: name.endsWith('.saved'),
         writtenAt: mtimeMs,
         read: (tenant) => readSealed(head, tenant, sealed),
-        committedNow: async () => {
+        markCommitted: async () => {
           if (!name.endsWith('.answer')) return;
           await rename(path, path.replace(/\.answer$/, '.saved')).catch(() => {
             // It keeps its first name and is replayed again, which changes nothing.

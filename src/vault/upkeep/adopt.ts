@@ -4,7 +4,7 @@ import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { listGrants } from '../grant/grants.ts';
 import { refreshGrant } from '../refresh/refresh.ts';
-import { adoptSpooled } from '../refresh/replay.ts';
+import { replaySpool } from '../refresh/replay.ts';
 import type { AdoptReport, Grant } from '../types.ts';
 
 /**
@@ -31,7 +31,7 @@ export async function adoptDatabase(
   if (context.guard.reason !== null) {
     // Answers that this copy of the database does not know of, however old: the newest tokens may be among them. Before the
     // quarantine ends, since from then on any process of this database spends what is stored.
-    await adoptSpooled(context, { ownToo: true, oldToo: true });
+    await replaySpool(context, { ownToo: true, oldToo: true });
     await context.guard.adopt();
   }
   const grants = await inProbingOrder(context);

@@ -13,7 +13,7 @@ import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { bringBackTail } from '../refresh/failover.ts';
-import { adoptSpooled } from '../refresh/replay.ts';
+import { replaySpool } from '../refresh/replay.ts';
 import { hasSecondChances, nextChanceInMs } from '../refresh/second-chance.ts';
 import { recoverGrant } from './recover.ts';
 
@@ -118,7 +118,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
 async function tidySpool(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
-  if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
+  if (!(await bringBackTail(context))) await replaySpool(context, { waitingOnly: true });
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
 }
 

@@ -6,12 +6,12 @@ const lists = new Map<string, readonly string[]>();
 const keptMax = 1_000;
 
 /** The same text, as it was first seen. */
-export function shared(text: string): string {
+export function interned(text: string): string {
   return seenFirst(texts, text, () => text);
 }
 
 /** The parts of a text that separates them by commas; nobody can change the list. */
-export function sharedList(text: string): readonly string[] {
+export function internedList(text: string): readonly string[] {
   return seenFirst(lists, text, () => Object.freeze(text === '' ? [] : text.split(',')));
 }
 
