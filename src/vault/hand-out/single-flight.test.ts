@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { SingleFlight } from './single-flight.ts';
 
-it('shares one answer among all who ask at once, and begins anew for whoever comes later', async () => {
+it('shares one answer among concurrent callers and starts again for later ones', async () => {
   const flight = new SingleFlight<number>();
   let begun = 0;
   const ask = () => flight.run('a', 1, async () => (begun += 1));
@@ -9,7 +9,7 @@ it('shares one answer among all who ask at once, and begins anew for whoever com
   expect(await ask()).toBe(2);
 });
 
-it('joins nothing that was begun before a change, nor what belongs to somebody else', async () => {
+it('shares neither answers begun before a change nor answers under another name', async () => {
   const flight = new SingleFlight<string>();
   const before = flight.run('a', 1, async () => 'before');
   const after = flight.run('a', 2, async () => 'after');
@@ -17,7 +17,7 @@ it('joins nothing that was begun before a change, nor what belongs to somebody e
   expect(await Promise.all([before, after, other])).toEqual(['before', 'after', 'other']);
 });
 
-it('shares a failure with those who asked for it, and with nobody after them', async () => {
+it('shares a failure among concurrent callers, but not with later ones', async () => {
   const flight = new SingleFlight<string>();
   const failing = flight.run('a', 1, () => Promise.reject(new Error('away')));
   const joining = flight.run('a', 1, async () => 'never begun');

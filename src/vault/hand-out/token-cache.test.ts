@@ -22,13 +22,13 @@ function held(generation: number, accessToken = 'a'): HeldToken {
   };
 }
 
-it('names with the same letters in other places are other keys', () => {
+it('gives different grants different keys, even where the joined letters are the same', () => {
   const one = cacheKey({ tenant: 'a', provider: 'bc' });
   expect(one).not.toBe(cacheKey({ tenant: 'ab', provider: 'c' }));
   expect(one).toBe(cacheKey({ tenant: 'a', provider: 'bc', account: 'default' }));
 });
 
-it('forgets older generations alone', () => {
+it('forgets only older generations', () => {
   const cache = new TokenCache(10);
   cache.hold(key, held(3));
   cache.forgetOlder(key, 3);
@@ -37,7 +37,7 @@ it('forgets older generations alone', () => {
   expect(cache.get(cacheKey(key))).toBeUndefined();
 });
 
-it('forgets what was read before the last change', () => {
+it('forgets a token read before the last change of its row', () => {
   const cache = new TokenCache(10);
   cache.hold(key, held(3));
   cache.forgetOlder(key, 3, 7);
@@ -50,21 +50,21 @@ it.each([
   ['forget', (cache: TokenCache) => cache.forget(key)],
   ['forgetOlder', (cache: TokenCache) => cache.forgetOlder(key, 1)],
   ['forgetAll', (cache: TokenCache) => cache.forgetAll()],
-])('%s tells whoever is reading a row that it may be stale', (_, forget) => {
+])('%s advances the epoch, so that rows being read are not cached', (_, forget) => {
   const cache = new TokenCache(10);
   const before = cache.epoch;
   forget(cache);
   expect(cache.epoch).toBeGreaterThan(before);
 });
 
-it('holds so many and no more', () => {
+it('holds at most the given number of tokens', () => {
   const cache = new TokenCache(2);
   for (const tenant of ['a', 'b', 'c']) cache.hold(checkKey({ tenant, provider: 'zoho' }), held(1));
   expect(cache.get(cacheKey({ tenant: 'a', provider: 'zoho' }))).toBeUndefined();
   expect(cache.get(cacheKey({ tenant: 'c', provider: 'zoho' }))).toBeDefined();
 });
 
-it('holds fewer where tokens are long', () => {
+it('holds fewer tokens when they are long', () => {
   const cache = new TokenCache();
   const long = 'x'.repeat(limits.cacheBytesMax / 4);
   const tenants = ['a', 'b', 'c', 'd', 'e'];
@@ -73,7 +73,7 @@ it('holds fewer where tokens are long', () => {
   expect(kept).toEqual(['c', 'd', 'e']);
 });
 
-it('names what is in use, once', () => {
+it('lists each grant in use once', () => {
   const cache = new TokenCache(10);
   cache.hold(checkKey({ tenant: 'a', provider: 'zoho', account: 'x' }), { ...held(1), usedAtMs: 50 });
   cache.hold(key, { ...held(1), usedAtMs: 5 });
@@ -81,7 +81,7 @@ it('names what is in use, once', () => {
   expect(cache.takeUsed(10, 10)).toEqual([]);
 });
 
-it('gives each caller a token that is his own', () => {
+it('gives each caller its own copy of the token', () => {
   const mine = accessTokenOf(held(1));
   mine.expiresAt.setTime(0);
   expect(accessTokenOf(held(1))).toEqual({
