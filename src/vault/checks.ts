@@ -1,6 +1,7 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import type { Vault } from './types.ts';
 
 /** Checks a text from outside: its type, its length, and that all of it is printable. */
 export function checkText(
@@ -106,6 +107,12 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** Checks that a value from outside is an object and not an array. */
 export function checkObject(what: string, value: unknown): void {
   if (!isObject(value)) throw new GrantryError('invalid_request', `The ${what} must be an object.`);
+}
+
+/** Checks the vault that a caller passes to a drop-in class. */
+export function checkVault(vault: Vault): Vault {
+  if (typeof vault?.getAccessToken === 'function') return vault;
+  throw new GrantryError('invalid_request', 'Expected a vault from openVault.');
 }
 
 /** Checks a caller's number of seconds. */

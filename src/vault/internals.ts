@@ -38,5 +38,5 @@ export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'ref
 export function internalsOf(vault: Vault): VaultInternals {
   const found = internals.get(vault);
   if (found !== undefined) return found;
-  throw new GrantryError('invalid_request', 'A vault is needed here, as openVault returns it.');
+  throw new GrantryError('invalid_request', 'Expected a vault from openVault.');
 }
