@@ -7,14 +7,14 @@ import { deleteProvider, findProvider, listProviders, putProvider } from '../sto
 import { hasRevocations } from '../storage/statements/revocations.ts';
 import type { Store } from '../storage/store.ts';
 
-/** How long a stored definition is used before the database is asked again. */
+/** Time for which a stored definition is cached. */
 const cachedMs = 2_000;
 
 /**
  * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
  *
- * A definition may have a built-in id only while loopback providers are allowed, and only if it differs from the built-in
- * one in nothing but its origins. A simulator uses this to replace a real provider.
+ * A definition may have a built-in id only while loopback providers are allowed. It may then change only the origins of the
+ * built-in definition. A simulator uses this to replace a real provider.
  */
 export class ProviderCatalogue {
   readonly #store: Store;

@@ -25,8 +25,8 @@ const refusedHeaders = [
 /**
  * Calls the provider's API with the grant's access token.
  *
- * If the API rejects the token, in the form that this product uses, the token is replaced once and the call is repeated
- * once, provided that its body can be sent again. Redirects are returned, never followed, so that a token goes only to the
+ * If the API rejects the token, in this product's own way of saying so, the token is replaced once. The call is then
+ * repeated once, if its body can be sent again. Redirects are returned, never followed, so that a token goes only to the
  * provider's own hosts.
  *
  * @throws {GrantryError} `invalid_request` for a URL on another host, `provider_unavailable` when no answer arrives, and

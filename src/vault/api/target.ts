@@ -18,7 +18,7 @@ export interface ApiTarget {
   readonly organization: ReturnType<typeof organizationOf>;
 }
 
-/** How long a target is cached: a grant's metadata can change without a new token. */
+/** Time for which a target is cached, since a grant's metadata can change without a new token. */
 const knownMs = 2_000;
 
 /** The parts of a token that a call needs. */

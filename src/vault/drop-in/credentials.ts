@@ -26,7 +26,7 @@ export interface CheckedClient {
   readonly clientSecret: Secret | null;
 }
 
-/** How often a writer retries when another process changes the app at the same time. */
+/** Maximum number of attempts to write an app that other processes change at the same time. */
 const triesMax = 3;
 
 /**

@@ -59,7 +59,7 @@ export interface TokenRecord {
 /** Remaining life below which a token is refreshed, if possible, before it is handed out. */
 const refreshAheadMs = 300_000;
 
-/** How long refused credentials are not tried again, since each attempt counts against the provider's rate limit. */
+/** Pause before refused credentials are tried again, since each attempt counts against the provider's rate limit. */
 const refusedForMs = 300_000;
 
 /**
