@@ -42,8 +42,8 @@ export async function callApi(
   const checked = checkKey(key);
   const prepared = checkRequest(request);
   let url = '';
-  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
-    url = callUrl(context, found, pathOrUrl);
+  const { target, token } = await targetAndToken(context, handOut, checked, (callTarget) => {
+    url = callUrl(context, callTarget, pathOrUrl);
   });
   const call = { ...prepared, url };
   const { definition } = target;
@@ -53,8 +53,8 @@ export async function callApi(
     {
       send: (current) => send(context, target, call, current),
       inspect: async (response) => {
-        const seen = await peek(definition, response);
-        return { isRefused: isInvalidToken(definition, seen.answer), answer: seen.response };
+        const peeked = await peek(definition, response);
+        return { isRefused: isInvalidToken(definition, peeked.answer), answer: peeked.response };
       },
       // The first call has consumed a stream.
       canRepeat: () => !(call.body instanceof ReadableStream),
@@ -101,12 +101,12 @@ function checkRequest(request: VaultRequest): Omit<PreparedCall, 'url'> {
 
 async function send(
   context: VaultContext,
-  { definition, headers: own, organization }: ApiTarget,
+  { definition, headers: providerHeaders, organization }: ApiTarget,
   call: PreparedCall,
   token: Pick<AccessToken, 'accessToken'>,
 ): Promise<Response> {
   const headers = new Headers(call.headers);
-  for (const [name, value] of Object.entries(own)) headers.set(name, value);
+  for (const [name, value] of Object.entries(providerHeaders)) headers.set(name, value);
   if (organization?.in === 'header' && !headers.has(organization.name)) {
     headers.set(organization.name, organization.value);
   }
