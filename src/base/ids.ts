@@ -68,6 +68,21 @@ export function newUuid(world: World): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** Makes UUIDs of version 7: each sorts behind the one before, also within a millisecond or when the clock is set back. */
+export function uuidSequence(world: World): () => string {
+  let ms = 0;
+  let count = 0;
+  return () => {
+    const now = Math.floor(world.now());
+    count = now > ms ? 0 : count + 1;
+    ms = Math.max(now, count > 0xfff ? ms + 1 : ms);
+    if (count > 0xfff) count = 0;
+    const head = `${ms.toString(16).padStart(12, '0')}7${count.toString(16).padStart(3, '0')}`;
+    const hex = head + newUuid(world).replaceAll('-', '').slice(16);
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  };
+}
+
 /** 256 random bits as base64url: for states, verifiers, completion codes. */
 export function newRandomText(world: World): string {
   return Buffer.from(world.randomBytes(32)).toString('base64url');

@@ -18,6 +18,7 @@ import {
   startConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import {
   authorizationOf,
@@ -131,7 +132,7 @@ export async function startConnect(
   const redirectUri = callbackUri(publicUrl, app);
   const { scopes } = session;
   const { url, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: session.id });
-  const started = await context.store.transaction(async (tx) => {
+  const started = await changing(context, async ({ tx }) => {
     const start = {
       tenant: session.tenant,
       id: session.id,
@@ -139,8 +140,8 @@ export async function startConnect(
       lifeMs: context.times.authorizationMs,
       startsMax: limits.connectStartsMax,
     };
-    if (!(await startConnectSession(tx, context.store.now(), start))) return false;
-    await insertAuthorization(tx, context.store.now(), row);
+    if (!(await startConnectSession(tx, start))) return false;
+    await insertAuthorization(tx, row);
     return true;
   });
   if (started) return { kind: 'go', url };
@@ -173,7 +174,7 @@ export async function receiveConnectCallback(
   const found = await findFlow(context, callback, came.browser);
   if (found.kind === 'refused') return found;
   const { session, stateHash } = found;
-  const row = await takeAuthorization(context.store.db, context.store.now(), stateHash);
+  const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
   if (row === undefined) return refused('used_state');
   const app = await findApp(context.store.db, row.app);
   const arrived = `${publicUrl}/oauth/callback/${came.context}`;
@@ -182,9 +183,9 @@ export async function receiveConnectCallback(
   }
   const trusted = await trust(context, row, callback);
   if (trusted === null) return refused('not_from_the_provider');
-  const { client_id: tenant, id, starts } = session;
+  const { tenant, id, starts } = session;
   const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
-  if (!(await claimConnectSession(context.store.db, claim))) return refused('finished_already');
+  if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
   return finish(context, session, { row, callback, trusted });
 }
 
@@ -228,8 +229,8 @@ async function finish(
     if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
     const error = callback.error === null ? thrown.code : shownError(callback.error);
-    await returnConnectSession(context.store.db, { ...placeOf(session), error });
-    context.logger.info('a connect session came back without a grant', { tenant: session.client_id, error });
+    await changing(context, ({ tx }) => returnConnectSession(tx, { ...placeOf(session), error }));
+    context.logger.info('a connect session came back without a grant', { tenant: session.tenant, error });
     return { kind: 'ended', session: described, error };
   }
 }
@@ -267,7 +268,7 @@ async function isKeptOrDiscarded(
     await discardTokens(context, session, authorizationOf(exchanged));
     return false;
   } catch (error) {
-    const { client_id: tenant, provider } = session;
+    const { tenant, provider } = session;
     context.logger.error('tokens of a new connection may not have been kept, and were not revoked', {
       tenant,
       provider,

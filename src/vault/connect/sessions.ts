@@ -8,6 +8,7 @@ import {
   listConnectSessions,
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
+import { changing } from '../changing.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { appScopes, hashText } from './authorize.ts';
@@ -92,17 +93,18 @@ export async function createConnectSession(
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
   const id = newUuid(context.world);
   const token = newRandomText(context.world);
-  await insertConnectSession(context.store.db, context.store.now(), {
-    id,
-    client_id: key.tenant,
-    token_hash: hashText(token),
-    provider: key.provider,
-    account: key.account,
-    app: app.name,
-    scopes: JSON.stringify(scopes),
-    return_to: returnTo,
-    user_id: user,
-    lifeMs: context.times.connectLinkMs,
+  await changing(context, async ({ tx, recordOther }) => {
+    await insertConnectSession(tx, {
+      ...key,
+      id,
+      token_hash: hashText(token),
+      app: app.name,
+      scopes: JSON.stringify(scopes),
+      return_to: returnTo,
+      user_id: user,
+      lifeMs: context.times.connectLinkMs,
+    });
+    recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
   });
   const { expiresAt } = await getConnectSession(context, id);
   return { id, url: `${publicUrl}/connect/${token}`, expiresAt };
@@ -142,7 +144,7 @@ export function callbackUri(publicUrl: string, app: { readonly context: string }
 export function describeConnectSession(row: ConnectSessionRow, nowMs: number): ConnectSession {
   return {
     id: row.id,
-    tenant: row.client_id,
+    tenant: row.tenant,
     provider: row.provider,
     account: row.account,
     app: row.app,
