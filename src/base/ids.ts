@@ -2,8 +2,8 @@ import { GrantryError } from './errors.ts';
 import { limits } from './limits.ts';
 import type { World } from './world.ts';
 
-const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._@:-]{0,127}$/;
-const providerPattern = /^[a-z0-9_-]{1,64}$/;
+export const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._@:-]{0,127}$/;
+export const providerPattern = /^[a-z0-9_-]{1,64}$/;
 
 export const defaultAccount = 'default';
 

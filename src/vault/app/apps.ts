@@ -186,7 +186,7 @@ export function describeApp(row: AppRow): App {
     tenants: row.tenants === null ? null : parseList(row.tenants),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
-    context: row.context,
+    callbackId: row.context,
   };
 }
 
