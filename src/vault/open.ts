@@ -231,8 +231,8 @@ async function adoptWaiting(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
   if (!names.some((name) => name.endsWith('.answer'))) return;
-  const { adoptSpooled } = await import('./refresh/replay.ts');
-  await adoptSpooled(context, { waitingOnly: true });
+  const { replaySpool } = await import('./refresh/replay.ts');
+  await replaySpool(context, { waitingOnly: true });
 }
 
 /** Synchronous: the first asynchronous file call of a process starts a pool of threads, which most starts do without. */

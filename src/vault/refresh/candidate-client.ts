@@ -13,7 +13,7 @@ import type { Claim } from './claim.ts';
  * It is tried with one real refresh, and kept only when the provider took it. What the provider says against it is said
  * about the client alone: whoever hands in a wrong secret, or another tenant's, cannot harm the grant.
  */
-export interface ClientTrial {
+export interface CandidateClient {
   /** Tells the trials of a grant apart; no secret can be read from it. */
   readonly name: string;
   readonly clientId: string;
@@ -27,12 +27,16 @@ export interface ClientTrial {
 type Refusal = Extract<TokenOutcome, { kind: 'refused' }>;
 
 /** True when an answer speaks against the client, or against this token in the hands of this client. */
-export function refusesTrial(outcome: Refusal): boolean {
+export function refusesCandidateClient(outcome: Refusal): boolean {
   return outcome.class === 'client_refused' || outcome.class === 'grant_refused';
 }
 
 /** Ends a trial that was refused: the grant stays as it is, and nobody else is held back. Returns the error to throw. */
-export async function settleRefusedTrial(context: VaultContext, claim: Claim, outcome: Refusal): Promise<GrantryError> {
+export async function settleRefusedCandidateClient(
+  context: VaultContext,
+  claim: Claim,
+  outcome: Refusal,
+): Promise<GrantryError> {
   await changing(context, async ({ tx }) => {
     const { tenant } = claim.lease;
     await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });

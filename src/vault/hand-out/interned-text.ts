@@ -1,17 +1,17 @@
-/** What many rows have in common is held once: token types, scopes, the domains of APIs. */
+/** Pools of strings that many rows share: token types, scopes and API domains. */
 const texts = new Map<string, string>();
 const lists = new Map<string, readonly string[]>();
 
-/** Where it is not common after all, it is not kept for ever. */
+/** Size at which a pool is emptied, in case the strings are not shared after all. */
 const keptMax = 1_000;
 
-/** The same text, as it was first seen. */
-export function shared(text: string): string {
+/** Returns the pooled copy of a text. */
+export function interned(text: string): string {
   return seenFirst(texts, text, () => text);
 }
 
-/** The parts of a text that separates them by commas; nobody can change the list. */
-export function sharedList(text: string): readonly string[] {
+/** Returns the comma-separated parts of a text as a pooled, frozen list. */
+export function internedList(text: string): readonly string[] {
   return seenFirst(lists, text, () => Object.freeze(text === '' ? [] : text.split(',')));
 }
 
