@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
+import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./ladder-process.ts', import.meta.url));
