@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { expect, test } from 'vitest';
 
 import { Browser } from './e2e/sign-in.ts';
+import { freePort } from './support/free-port.ts';
 
 const readme = readFileSync('README.md', 'utf8');
 const mark = '<<<the next one>>>';
@@ -19,7 +19,7 @@ test('the session and the program in the README do what they show', async () => 
   mkdirSync(path.dirname(program), { recursive: true });
   writeFileSync(program, block('ts'));
   try {
-    const [simulator, callback] = [await freePort(), await freePort()];
+    const [simulator, callback] = [String(await freePort()), String(await freePort())];
     const steps = parseSession(block('console').replaceAll('4100', simulator).replaceAll('8484', callback));
     expect(steps.length).toBeGreaterThan(8);
     const all = [...steps, { command: `"${process.execPath}" "${program}"`, expected: '' }];
@@ -109,16 +109,4 @@ function endGroup(shell: ChildProcess): void {
   } catch {
     // Nobody of the group is left.
   }
-}
-
-function freePort(): Promise<string> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(String(port)));
-    });
-  });
 }

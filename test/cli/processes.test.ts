@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtInProvider } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { scratchDatabase } from '../support/postgres.ts';
 import { Home, type Run, type RunOptions } from './grantry.ts';
 
@@ -283,11 +284,4 @@ function listening(at: number): Promise<Server> {
   return new Promise((resolve) => {
     const server = createServer().listen(at, '127.0.0.1', () => resolve(server));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = await listening(0);
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === 'object' ? address.port : 0;
 }
