@@ -30,7 +30,7 @@ test('the session and the program in the README do what they show', async () => 
     rmSync(folder, { recursive: true, force: true });
     rmSync(program, { force: true });
   }
-}, 180_000);
+});
 
 interface Step {
   readonly command: string;

@@ -22,11 +22,11 @@ afterAll(() => {
 });
 
 describe.each(rotationProfiles)('where refresh tokens are %s', (rotation) => {
-  test('no killed process loses what had arrived, on SQLite', { timeout: 120_000 }, async () => {
+  test('no killed process loses what had arrived, on SQLite', async () => {
     judge(await runLab(options(rotation, 'sqlite')));
   });
 
-  test('no killed process loses what had arrived, on PostgreSQL', { timeout: 120_000 }, async () => {
+  test('no killed process loses what had arrived, on PostgreSQL', async () => {
     await using scratch = await scratchDatabase();
     judge(await runLab(options(rotation, scratch.database)));
   });

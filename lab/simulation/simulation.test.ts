@@ -25,13 +25,13 @@ const regressions: readonly { readonly what: string; readonly args: readonly str
   },
 ];
 
-it('repeats a run event for event', { timeout: 120_000 }, async () => {
+it('repeats a run event for event', async () => {
   const { output, failed } = await simulate(['--seed', '3']);
   expect(output).toMatch(/^digest [0-9a-f]{64}$/m);
   expect(failed).toBe(false);
 });
 
-it.each(regressions)('stays cured of: $what', { timeout: 120_000 }, async ({ args }) => {
+it.each(regressions)('stays cured of: $what', async ({ args }) => {
   const { output } = await simulate(args);
   expect(output).not.toMatch(/VIOLATION.*/);
 });
@@ -39,7 +39,7 @@ it.each(regressions)('stays cured of: $what', { timeout: 120_000 }, async ({ arg
 /** The same worlds each time, so that a change is what a failure shows. New ones: npm run simulate-world. */
 const firstSeed = Number(process.env['GRANTRY_SIMULATION_SEED'] ?? 1);
 
-it('finds no violation', { timeout: 150_000 }, async () => {
+it('finds no violation', async () => {
   const from = firstSeed;
   process.stdout.write(`simulated worlds from seed ${from}\n`);
   const { output, failed } = await simulate([
@@ -70,7 +70,7 @@ const missing: readonly { readonly mutation: string; readonly from: string; read
   { mutation: 'spool-disk', from: '14', seen: /I2: an answer for .* died with its process/ },
 ];
 
-it.each(missing)('sees a guard that is missing: $mutation', { timeout: 150_000 }, async ({ mutation, from, seen }) => {
+it.each(missing)('sees a guard that is missing: $mutation', async ({ mutation, from, seen }) => {
   const args = ['--mutate', '--mutation', mutation, '--from', from, '--seeds', '60', '--jobs', '1'];
   const { output, failed } = await simulate(args);
   expect(output).toMatch(seen);

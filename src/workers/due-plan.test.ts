@@ -37,7 +37,7 @@ it('on sqlite', async () => {
   database.close();
   await expectQuick(store, 'sqlite');
   await store.close();
-}, 90_000);
+});
 
 it('on postgres', async () => {
   await using scratch = await scratchDatabase();
@@ -59,7 +59,7 @@ it('on postgres', async () => {
   await client.end();
   await expectQuick(store, 'postgres');
   await store.close();
-}, 90_000);
+});
 
 const columns = `provider, account, scopes, metadata, state, generation, authorized_generation, lease_fence, created_at,
   updated_at, changed_at`;

@@ -125,7 +125,7 @@ class CanaryRun implements AsyncDisposable {
         run.#pid = pid;
       },
     });
-    await expect.poll(() => log, { timeout: 60_000 }).toContain('"message":"listening"');
+    await expect.poll(() => log).toContain('"message":"listening"');
     needles.add('client secret', clientSecret);
     needles.add('API key', adminKey);
     return run;

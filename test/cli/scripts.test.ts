@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => simulator.close());
 
 describe('sessions', () => {
-  test.each(scripts)('%s', { timeout: 120_000 }, async (name) => {
+  test.each(scripts)('%s', async (name) => {
     await using home = await Home.make();
     const SIM = join(home.path, 'simulator');
     await mkdir(SIM);

@@ -35,8 +35,6 @@ const operations = [
 describe.each(['sqlite', 'postgres'] as const)('on %s', (kind) => {
   it.each(operations)(
     '%s survives the failure of each of its calls',
-    // Real leases and a real server: a machine that stalls for seconds is no fault of the vault's, twice in a row it is.
-    { timeout: 300_000, retry: 1 },
     async (operation, atLeast) => {
       await using scratch = kind === 'sqlite' ? scratchSqlite() : await scratchDatabase();
       const providers = kind === 'sqlite' ? ['strict', 'retire_on_use'] : ['strict'];
