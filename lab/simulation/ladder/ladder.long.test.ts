@@ -33,22 +33,19 @@ const operations = [
 ] as const;
 
 describe.each(['sqlite', 'postgres'] as const)('on %s', (kind) => {
-  it.each(operations)(
-    '%s survives the failure of each of its calls',
-    async (operation, atLeast) => {
-      await using scratch = kind === 'sqlite' ? scratchSqlite() : await scratchDatabase();
-      const providers = kind === 'sqlite' ? ['strict', 'retire_on_use'] : ['strict'];
-      const args = [program, scratch.database, operation, ...providers];
-      const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26 });
-      const rungs = stdout
-        .trim()
-        .split('\n')
-        .map((line) => rungSchema.parse(JSON.parse(line)));
-      expect(rungs.filter(({ violations }) => violations.length > 0)).toEqual([]);
-      const last = rungs.filter(({ failed }) => failed === null);
-      // Each provider, failing before and after: each of these ladders was climbed to its end.
-      expect(last).toHaveLength(providers.length * 2);
-      expect(Math.max(...last.map(({ n }) => n))).toBeGreaterThan(atLeast);
-    },
-  );
+  it.each(operations)('%s survives the failure of each of its calls', async (operation, atLeast) => {
+    await using scratch = kind === 'sqlite' ? scratchSqlite() : await scratchDatabase();
+    const providers = kind === 'sqlite' ? ['strict', 'retire_on_use'] : ['strict'];
+    const args = [program, scratch.database, operation, ...providers];
+    const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26 });
+    const rungs = stdout
+      .trim()
+      .split('\n')
+      .map((line) => rungSchema.parse(JSON.parse(line)));
+    expect(rungs.filter(({ violations }) => violations.length > 0)).toEqual([]);
+    const last = rungs.filter(({ failed }) => failed === null);
+    // Each provider, failing before and after: each of these ladders was climbed to its end.
+    expect(last).toHaveLength(providers.length * 2);
+    expect(Math.max(...last.map(({ n }) => n))).toBeGreaterThan(atLeast);
+  });
 });
