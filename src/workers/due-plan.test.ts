@@ -111,10 +111,14 @@ async function statement(kind: StoreKind, store: Store): Promise<{ text: string;
 const claim = { state: 'active', limit: 32, holdMs: 120_000, doubtHoldMs: 10_000, exceptProviders: ['full'] } as const;
 
 async function expectQuick(store: Store, kind: StoreKind): Promise<void> {
-  const started = performance.now();
   const claimed = await claimDueGrants(store.db, kind, store.now(), claim);
   expect(claimed.map((grant) => grant.client_id)).toEqual(['due']);
-  expect(await claimDueGrants(store.db, kind, store.now(), claim)).toEqual([]);
-  // Reading every row takes longer than this on any machine.
-  expect(performance.now() - started).toBeLessThan(1_000);
+  const times: number[] = [];
+  for (let look = 0; look < 5; look += 1) {
+    const started = performance.now();
+    expect(await claimDueGrants(store.db, kind, store.now(), claim)).toEqual([]);
+    times.push(performance.now() - started);
+  }
+  // Reading every row takes longer than this each time, on any machine; a busy one may be slow once.
+  expect(Math.min(...times)).toBeLessThan(200);
 }

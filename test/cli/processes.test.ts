@@ -181,9 +181,7 @@ test('simulate runs until it is told to end', async () => {
   const ran = await fresh.run(['simulate', '--profile', 'strict', '--json'], {
     onStarted: (kill) => {
       void (async () => {
-        await expect
-          .poll(() => existsSync(join(fresh.path, 'home/simulator/client-secret.txt')))
-          .toBe(true);
+        await expect.poll(() => existsSync(join(fresh.path, 'home/simulator/client-secret.txt'))).toBe(true);
         kill('SIGINT');
       })();
     },

@@ -46,6 +46,8 @@ async function listening() {
   return { simulator, ...strict(simulator) };
 }
 
+const patience = { timeout: 120_000 };
+
 /** Collects in two turns: what one finds unreachable is finalized before the next. */
 async function collectGarbage(): Promise<void> {
   setFlagsFromString('--expose-gc');
@@ -91,7 +93,7 @@ describe('faults without a socket', () => {
     simulator.addFault({ effect: { kind: 'hang', when: 'after' } });
     const controller = new AbortController();
     const waiting = simulator.fetch(request(controller.signal)).catch(() => 'given up');
-    await vi.waitUntil(() => simulator.history.total === 1);
+    await vi.waitUntil(() => simulator.history.total === 1, patience);
     await collectGarbage();
     controller.abort();
     expect(await waiting).toBe('given up');
@@ -260,11 +262,11 @@ describe('faults on a socket', () => {
     simulator.addFault({ endpoint: 'token', times: 2, effect: { kind: 'hang', when: 'before' } });
     const caller = new AbortController();
     const given = fetch(request(caller.signal));
-    await vi.waitUntil(() => simulator.history.total === 1);
+    await vi.waitUntil(() => simulator.history.total === 1, patience);
     caller.abort(new Error('given up'));
     await expect(given).rejects.toThrow('given up');
     const waiting = fetch(request()).catch(() => 'closed');
-    await vi.waitUntil(() => simulator.history.total === 2);
+    await vi.waitUntil(() => simulator.history.total === 2, patience);
     await simulator.close();
     expect(await waiting).toBe('closed');
   });
