@@ -65,13 +65,13 @@ async function runSession(steps: readonly Step[], folder: string, redirectUri: s
     lines.push(command, `echo; echo '${mark}'`);
     // The simulator needs a moment, which a person takes to read.
     if (command.includes('sim.log'))
-      lines.push('for _ in {1..100}; do grep -q Ctrl-C sim.log 2>/dev/null && break; sleep 0.1; done');
+      lines.push('for _ in {1..3000}; do grep -q Ctrl-C sim.log 2>/dev/null && break; sleep 0.1; done');
   }
   const shell = spawn('bash', ['-c', [...lines, 'kill %1'].join('\n')], {
     detached: true,
     env: { HOME: folder, PATH: process.env['PATH'] ?? '' },
   });
-  const timer = setTimeout(() => endGroup(shell), 150_000);
+  const timer = setTimeout(() => endGroup(shell), 9 * 60_000);
   try {
     const text = await everythingSaid(shell, redirectUri);
     // On a terminal progress turns, and is gone afterwards; a busy machine makes anything take over a second.
