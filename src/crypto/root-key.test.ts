@@ -212,7 +212,7 @@ describe('a new root key file', () => {
     // All begin each round at the same moment; what one found is told by its hash.
     const script = `import { createHash } from 'node:crypto';
       import { createRootKeyFile } from ${module('./root-key-file.ts')};
-      import { systemWorld } from ${module('../base/world.ts')};
+      import { systemWorld } from ${module('../base/system-world.ts')};
       const paths = ${JSON.stringify(paths)};
       process.stdout.write('ready ');
       const [start] = await Array.fromAsync(process.stdin);

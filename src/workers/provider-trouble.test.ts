@@ -25,7 +25,7 @@ it('that was out of reach for hours is asked again as soon as it is back', async
   world.offline = false;
   await bench.jump(5 * minute);
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
-}, 60_000);
+});
 
 it('that throttled everybody for minutes serves them all afterwards', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
@@ -40,7 +40,7 @@ it('that throttled everybody for minutes serves them all afterwards', async () =
   }
   await bench.jump(hour);
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
-}, 60_000);
+});
 
 it.each(['none', 'timed_overlap'])(
   '%s: that says when to come again is not asked before, once no overlap is at stake',
@@ -83,7 +83,7 @@ it('does not keep a killed holder’s grant from being asked for inside its over
   for (let passed = 0; passed < 30; passed += 1) await bench.jump(1_000);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
-}, 60_000);
+});
 
 it('that is slower than an overlap allows is asked for the killed holder’s grant before all others', async () => {
   await using bench = await makeBench({ profiles: [briefOverlap] });
@@ -113,7 +113,7 @@ it('that is slower than an overlap allows is asked for the killed holder’s gra
   for (let passed = 0; passed < 60; passed += 1) await bench.jump(1_000);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
-}, 60_000);
+});
 
 it('gets a token refused for one that is newer than a refresh under way, and hands out a newer one still', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });

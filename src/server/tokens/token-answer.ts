@@ -1,7 +1,7 @@
 import type { GrantKey } from '../../base/ids.ts';
 import type { AccessToken } from '../../schemas/token.ts';
 import { secondsUntil, tokenToJson } from '../../schemas/token-json.ts';
-import { type HeldToken, accessTokenOf } from '../../vault/hand-out/token-cache.ts';
+import { accessTokenOf, type HeldToken } from '../../vault/hand-out/token-cache.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import type { ServerContext } from '../context.ts';
 

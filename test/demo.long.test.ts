@@ -28,7 +28,7 @@ test('the demo proves every step and leaves nothing behind', async () => {
   );
   expect(text).toMatch(/^14 steps proven in \d+\.\d s\.$/m);
   expectNothingLeft(text);
-}, 120_000);
+});
 
 test('a step that does not hold is said, and ends it with exit code 1', async () => {
   const { code, text } = await demo((seen) => {
@@ -41,7 +41,7 @@ test('a step that does not hold is said, and ends it with exit code 1', async ()
   expect(text).toMatch(/^✗ connect +where the browser stayed\n +expected: .*callback"\n +seen: +.*\/oauth\/v2/m);
   expect(text).not.toContain('steps proven');
   expectNothingLeft(text);
-}, 120_000);
+});
 
 test('Ctrl-C ends it, and everything that it started', async () => {
   const { code, text } = await demo((seen, child) => {
@@ -50,7 +50,7 @@ test('Ctrl-C ends it, and everything that it started', async () => {
   expect(code).toBe(130);
   expect(text).not.toContain('✗');
   expectNothingLeft(text);
-}, 120_000);
+});
 
 /** Runs the demo; `act` looks at what it has printed so far, and is asked no more once it has done something. */
 function demo(act: (seen: string, child: ChildProcess) => boolean): Promise<{ code: number | null; text: string }> {

@@ -1,12 +1,13 @@
-import type { WorldRequest } from '../../src/base/world.ts';
-import type { FaultEffect, Simulator } from '../../src/simulator/index.ts';
-import { Call, type Flight } from './call.ts';
-import type { Dice } from './dice.ts';
-import { spoolDirectory } from './disk.ts';
-import { type JudgedGrant, nameOf } from './judge.ts';
-import type { KnownToken } from './known-token.ts';
+import type { WorldRequest } from '../../../src/base/world.ts';
+import type { FaultEffect, Simulator } from '../../../src/simulator/index.ts';
+import type { Dice } from '../host/dice.ts';
+import { spoolDirectory } from '../host/disk.ts';
+import { type JudgedGrant, nameOf } from '../judge/judge.ts';
+import type { KnownToken } from '../judge/known-token.ts';
+import { Call, type Flight, type Traffic } from './call.ts';
+import type { Chances } from './chances.ts';
 import type { Life } from './life.ts';
-import type { Simulation } from './simulation.ts';
+import type { WorldState } from './state.ts';
 
 /** What a request is about. */
 interface About {
@@ -32,23 +33,24 @@ const slowRequestMsMax = 40_000;
  * late. The provider acts in one step when a request arrives.
  */
 export class Network {
-  readonly flights = new Set<Flight>();
-  /** When somebody last began to ask for new tokens of a grant, whatever became of it. */
-  readonly askedAt = new Map<JudgedGrant, number>();
   readonly #calls = new Set<Call>();
   /** Answers that arrived and are not known to be stored, by the life that has them. */
   readonly carried = new Map<
     Life,
     { grant: JudgedGrant; refreshToken: string; attemptId: string | null; at: number }[]
   >();
-  readonly #simulation: Simulation;
+  readonly #state: WorldState;
+  readonly #traffic: Traffic;
+  readonly #chances: Chances;
   readonly #simulator: Simulator;
   readonly #dice: Dice;
 
-  constructor(simulation: Simulation, simulator: Simulator, dice: Dice) {
-    this.#simulation = simulation;
-    this.#simulator = simulator;
-    this.#dice = dice;
+  constructor(state: WorldState, parts: { traffic: Traffic; chances: Chances; dice: Dice }) {
+    this.#state = state;
+    this.#simulator = state.simulator;
+    this.#traffic = parts.traffic;
+    this.#chances = parts.chances;
+    this.#dice = parts.dice;
   }
 
   connectMs(): number {
@@ -59,7 +61,7 @@ export class Network {
   asks(init: WorldRequest): void {
     if (typeof init.body !== 'string') return;
     const grant = this.#grantOf(new URLSearchParams(init.body));
-    if (grant !== undefined) this.askedAt.set(grant, this.#simulation.scheduler.now);
+    if (grant !== undefined) this.#traffic.askedAt.set(grant, this.#state.scheduler.now);
   }
 
   async send(life: Life, url: string, init: WorldRequest): Promise<Response> {
@@ -68,7 +70,7 @@ export class Network {
     const isRefresh = parameters.get('grant_type') === 'refresh_token';
     const flight = isRefresh && grant !== undefined ? this.#takeOff(grant, life, parameters) : null;
     const authorization = new Headers(init.headers).get('authorization');
-    if (authorization?.startsWith('Bearer ') === true) this.#simulation.judge.used(authorization.slice(7));
+    if (authorization?.startsWith('Bearer ') === true) this.#state.judge.used(authorization.slice(7));
     return new Promise<Response>((resolve, reject) => {
       const call = new Call(life, resolve, reject, flight);
       this.#calls.add(call);
@@ -80,7 +82,7 @@ export class Network {
         redirect: 'manual',
       });
       const spent = parameters.get('refresh_token');
-      const sentAt = this.#simulation.scheduler.now;
+      const sentAt = this.#state.scheduler.now;
       this.#carry(call, request, { grant, isToken: parameters.has('grant_type'), spent, sentAt });
     });
   }
@@ -91,26 +93,26 @@ export class Network {
     const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at }) => ({
       grant,
       refreshToken,
-      mustBeKept: this.#simulation.scheduler.now - at > keptWithinMs,
-      inSpool: attemptId !== null && this.#simulation.isSpooled(attemptId),
+      mustBeKept: this.#state.scheduler.now - at > keptWithinMs,
+      inSpool: attemptId !== null && this.#state.isSpooled(attemptId),
     }));
     this.carried.delete(life);
-    this.#simulation.judge.died(carried);
+    this.#state.judge.died(carried);
   }
 
   /** The disk failed: at the file of one attempt, or at the directory, for whoever has an answer that is not stored. */
   diskFailed(life: Life, path: string): void {
-    const { judge } = this.#simulation;
+    const { judge } = this.#state;
     const [, attemptId] = path.slice(path.lastIndexOf('/') + 1).split('.');
     const inDoubt = path === spoolDirectory ? (this.carried.get(life) ?? []) : [{ attemptId }];
     for (const each of inDoubt) if (typeof each.attemptId === 'string') judge.diskFailed(each.attemptId);
   }
 
   #carry(call: Call, request: Request, about: About): void {
-    const { scheduler } = this.#simulation;
+    const { scheduler } = this.#state;
     const { life } = call;
     if (this.#strikes('reset_before', about.isToken)) {
-      call.arriveAfter(this.#simulation, this.#dice.between(1, 3_000), 'reset', () => call.fail(lostConnection()));
+      call.arriveAfter(this.#state, this.#dice.between(1, 3_000), 'reset', () => call.fail(lostConnection()));
       call.over();
       return;
     }
@@ -127,7 +129,7 @@ export class Network {
 
   /** The provider acts; what it says goes back, or gets lost. */
   #process(call: Call, request: Request, about: About): void {
-    const { scheduler, judge, coverage } = this.#simulation;
+    const { scheduler, judge, coverage } = this.#state;
     const effect = about.isToken ? this.#effectFor(about.grant) : null;
     const fault = effect === null ? null : this.#simulator.addFault({ endpoint: 'token', effect });
     let answered = false;
@@ -153,16 +155,16 @@ export class Network {
   /** Which fault the provider itself has with this request. */
   #effectFor(grant: JudgedGrant | undefined): FaultEffect | null {
     const { excuses } = grant ?? { excuses: undefined };
-    if (this.#simulation.isLying()) {
+    if (this.#state.isLying()) {
       // A short lie must not kill: it is over before a refusal is confirmed. Only where an answer was lost as well, at a
       // strict provider, nobody may ask a third time.
-      const lastWord = grant !== undefined && this.#simulation.isStrict(grant) && grant.excuses.has('answer_lost');
-      if (this.#simulation.isLyingLong() || lastWord) excuses?.set('lied', this.#simulation.scheduler.now);
-      if (grant !== undefined) this.#simulation.chances.putOff(grant);
+      const lastWord = grant !== undefined && this.#state.isStrict(grant) && grant.excuses.has('answer_lost');
+      if (this.#state.isLyingLong() || lastWord) excuses?.set('lied', this.#state.scheduler.now);
+      if (grant !== undefined) this.#chances.putOff(grant);
       return { kind: 'error', error: 'invalid_grant' };
     }
     if (this.#strikes('throttle', true, 0.06)) {
-      if (grant !== undefined) this.#simulation.chances.putOff(grant);
+      if (grant !== undefined) this.#chances.putOff(grant);
       return { kind: 'throttle' };
     }
     if (this.#strikes('status_before', true))
@@ -181,7 +183,7 @@ export class Network {
       tokens: { grant: JudgedGrant; refreshToken: string } | null;
     },
   ): void {
-    const { judge } = this.#simulation;
+    const { judge } = this.#state;
     const { tokens } = answer;
     const isToken = call.flight !== null || tokens !== null;
     const lost = (): void => {
@@ -199,14 +201,14 @@ export class Network {
     }
     if (this.#strikes('reset_after', isToken)) {
       lost();
-      call.arriveAfter(this.#simulation, this.#dice.between(1, 5_000), 'reset', () => call.fail(lostConnection()));
+      call.arriveAfter(this.#state, this.#dice.between(1, 5_000), 'reset', () => call.fail(lostConnection()));
       return;
     }
     const slow = this.#strikes('slow_answer', isToken);
     const ms = slow ? this.#dice.between(2_000, 95_000) : this.#dice.between(2, 150);
     const cut = this.#strikes('cut', isToken);
     call.onDrop = lost;
-    call.arriveAfter(this.#simulation, ms, `answer ${answer.status}`, () => {
+    call.arriveAfter(this.#state, ms, `answer ${answer.status}`, () => {
       if (tokens !== null && !cut && answer.status < 500) this.#arrived(call.life, tokens);
       if (tokens !== null && cut) lost();
       call.succeed(responseOf(answer, cut));
@@ -221,7 +223,7 @@ export class Network {
     if (event?.outcome !== 'issued' || event.family === undefined) return null;
     const current = this.#simulator.currentRefreshToken(event.family);
     if (current === null) return null;
-    const { judge } = this.#simulation;
+    const { judge } = this.#state;
     judge.issued(about.grant, {
       refreshToken: current,
       accessToken: accessTokenIn(body),
@@ -234,7 +236,7 @@ export class Network {
 
   /** A family that a replay of ours revoked must be one of which no living token had come to us. */
   #checkRevocation(grant: JudgedGrant, seen: number, kept: readonly KnownToken[]): void {
-    const { judge } = this.#simulation;
+    const { judge } = this.#state;
     const event = this.#simulator.history.events(seen).findLast((each) => each.kind === 'token');
     if (event?.outcome !== 'refused' || event.family === undefined) return;
     if (this.#simulator.family(event.family)?.revoked !== null) judge.familyRevoked(event.family);
@@ -247,31 +249,31 @@ export class Network {
   }
 
   #arrived(life: Life, tokens: { grant: JudgedGrant; refreshToken: string }): void {
-    const { judge } = this.#simulation;
+    const { judge } = this.#state;
     const attemptId = judge.openAttempt(tokens.grant, life.owner?.id ?? '');
     judge.arrived(tokens.grant, tokens.refreshToken, attemptId);
     const carried = this.carried.get(life) ?? [];
-    carried.push({ ...tokens, attemptId, at: this.#simulation.scheduler.now });
+    carried.push({ ...tokens, attemptId, at: this.#state.scheduler.now });
     this.carried.set(life, carried);
   }
 
   #grantOf(parameters: URLSearchParams): JudgedGrant | undefined {
     const refreshToken = parameters.get('refresh_token');
-    if (refreshToken !== null) return this.#simulation.judge.ownerOf(refreshToken);
+    if (refreshToken !== null) return this.#state.judge.ownerOf(refreshToken);
     const code = parameters.get('code');
-    return code === null ? undefined : this.#simulation.codes.get(code);
+    return code === null ? undefined : this.#state.codes.get(code);
   }
 
   /** I1: where a second request could kill the grant, there is never one while the first is under way. */
   #takeOff(grant: JudgedGrant, life: Life, parameters: URLSearchParams): Flight {
-    const { judge, scheduler, coverage } = this.#simulation;
+    const { judge, scheduler, coverage } = this.#state;
     const refreshToken = parameters.get('refresh_token') ?? '';
     const flight: Flight = { grant, life, refreshToken, sentAt: scheduler.now, state: 'on its way' };
-    for (const other of this.flights) {
+    for (const other of this.#traffic.flights) {
       if (other.grant !== grant || other.state === 'over') continue;
       // A new authorization does not wait for what is under way for the old one.
       if (judge.familyOf(other.refreshToken) !== judge.familyOf(refreshToken)) continue;
-      if (!this.#simulation.isStrict(grant)) coverage.count('replays beside a request under way');
+      if (!this.#state.isStrict(grant)) coverage.count('replays beside a request under way');
       else if (!this.#mayOutliveLease(other) && isUnderWay(other, scheduler.now)) {
         judge.violated(
           `I1: two requests for ${grant.tenant}/${grant.provider} were under way, of ${other.life.name} and ${life.name}`,
@@ -280,17 +282,17 @@ export class Network {
     }
     if (grant.row?.state === 'reauthorization_required') grant.requestsWhileCondemned += 1;
     scheduler.note(life, `sends a refresh for ${grant.tenant}/${grant.provider}`);
-    this.flights.add(flight);
+    this.#traffic.flights.add(flight);
     return flight;
   }
 
   /** A lease that was taken before the clock jumped wildly may be over at once, or last for an hour. */
   #mayOutliveLease({ sentAt }: Flight): boolean {
-    return sentAt <= this.#simulation.jumpedWildlyAt + claimedBeforeMsMax;
+    return sentAt <= this.#state.jumpedWildlyAt + claimedBeforeMsMax;
   }
 
-  #strikes(kind: Parameters<Simulation['strikes']>[0], applies: boolean, share = 0.08): boolean {
-    return applies && this.#simulation.strikes(kind, share);
+  #strikes(kind: Parameters<WorldState['strikes']>[0], applies: boolean, share = 0.08): boolean {
+    return applies && this.#state.strikes(kind, share);
   }
 }
 

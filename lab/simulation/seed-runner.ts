@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemWorld } from '../../src/base/system-world.ts';
 import { migrate } from '../../src/storage/migrations/migrate.ts';
 import { openStore } from '../../src/storage/store.ts';
-import { type RunOptions, type RunResult, Simulation } from './simulation.ts';
+import { type RunOptions, type RunResult, runSeed } from './run.ts';
 
 export class SeedRunner implements AsyncDisposable {
   readonly #directory: string;
@@ -45,8 +45,7 @@ export class SeedRunner implements AsyncDisposable {
 
   async run(seed: number, how: Pick<RunOptions, 'trace' | 'focus'> = {}): Promise<RunResult> {
     process.env['GRANTRY_SIMULATION_KEY'] = createHash('sha256').update('grantry simulation').digest('base64');
-    const simulation = new Simulation({ seed, directory: this.#directory, template: this.#template, ...how });
-    return simulation.run(seed);
+    return runSeed({ seed, directory: this.#directory, template: this.#template, ...how });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

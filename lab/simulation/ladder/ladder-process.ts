@@ -1,6 +1,6 @@
 /** Climbs the fault ladder of one operation on the database that is named, at the providers that are, and says each rung in a line of JSON. */
 import { createHash } from 'node:crypto';
-import { installHooks } from './hooks.ts';
+import { installHooks } from '../hooks.ts';
 
 const [database = '', operation = '', ...providers] = process.argv.slice(2);
 installHooks(null);

@@ -1,14 +1,14 @@
-import { NotSentError } from '../../src/base/outbound-errors.ts';
-import type { World, WorldRequest } from '../../src/base/world.ts';
-import type { Owner } from '../../src/vault/spool/owner.ts';
-import { retireOwner } from '../../src/vault/spool/owner.ts';
-import type { Vault } from '../../src/vault/types.ts';
-import type { Workers } from '../../src/workers/workers.ts';
-import type { Dice } from './dice.ts';
-import { type Disk, diskError } from './disk.ts';
-import { type PortProcess, registerProcess, type StepKind } from './ports/processes.ts';
-import { type Actor, never, type Scheduled } from './scheduler.ts';
-import type { Simulation } from './simulation.ts';
+import { NotSentError } from '../../../src/base/outbound-errors.ts';
+import type { World, WorldRequest } from '../../../src/base/world.ts';
+import type { Owner } from '../../../src/vault/spool/owner.ts';
+import { retireOwner } from '../../../src/vault/spool/owner.ts';
+import type { Vault } from '../../../src/vault/types.ts';
+import type { Workers } from '../../../src/workers/workers.ts';
+import type { Dice } from '../host/dice.ts';
+import { type Disk, diskError } from '../host/disk.ts';
+import { type Actor, never, type Scheduled } from '../host/scheduler.ts';
+import { type PortProcess, registerProcess, type StepKind } from '../ports/processes.ts';
+import type { WorldState } from './state.ts';
 
 /** Typical times of a step on this machine, in milliseconds. */
 const stepMs: Readonly<Record<StepKind, readonly [number, number]>> = {
@@ -20,6 +20,18 @@ const stepMs: Readonly<Record<StepKind, readonly [number, number]>> = {
   disk: [0.02, 0.2],
   flush: [0.3, 4],
 };
+
+/** The parts of a world that a process meets: the network it calls, and the operator that kills it. */
+export interface Surroundings {
+  readonly state: WorldState;
+  readonly network: {
+    asks(init: WorldRequest): void;
+    connectMs(): number;
+    send(life: Life, url: string, init: WorldRequest): Promise<Response>;
+    diskFailed(life: Life, path: string): void;
+  };
+  kill(life: Life, how: string): void;
+}
 
 /**
  * One life of a process, from its start to its end or death: a world of its own, and the machine's side of its database
@@ -46,20 +58,22 @@ export class Life implements Actor, PortProcess {
   diedAt = Number.POSITIVE_INFINITY;
   /** Its database does not answer until then. */
   storeDownUntil = 0;
-  readonly #simulation: Simulation;
+  readonly #surroundings: Surroundings;
+  readonly #state: WorldState;
   readonly #dice: Dice;
 
-  constructor(simulation: Simulation, parts: { name: string; slot: number; dice: Dice; skewMs: number }) {
-    this.#simulation = simulation;
+  constructor(surroundings: Surroundings, parts: { name: string; slot: number; dice: Dice; skewMs: number }) {
+    this.#surroundings = surroundings;
+    this.#state = surroundings.state;
     this.#dice = parts.dice;
     this.name = parts.name;
     this.slot = parts.slot;
     this.skewMs = parts.skewMs;
-    this.disk = simulation.disk;
+    this.disk = this.#state.disk;
     this.home = `/${parts.name}/home`;
     this.world = {
       now: () => this.now(),
-      monotonic: () => simulation.scheduler.now,
+      monotonic: () => this.#state.scheduler.now,
       sleep: (ms, signal) => this.sleep(ms, signal),
       randomBytes: (count) => this.#dice.bytes(count),
       fetch: (url, init) => this.#fetch(url, init),
@@ -68,7 +82,7 @@ export class Life implements Actor, PortProcess {
   }
 
   now(): number {
-    return Math.floor(this.#simulation.wallClock() + this.skewMs);
+    return Math.floor(this.#state.wallClock() + this.skewMs);
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -82,7 +96,7 @@ export class Life implements Actor, PortProcess {
         timer.cancel();
         reject(signal?.reason);
       };
-      const timer: Scheduled = this.#simulation.scheduler.after(ms, this, 'wakes', () => {
+      const timer: Scheduled = this.#state.scheduler.after(ms, this, 'wakes', () => {
         signal?.removeEventListener('abort', abort);
         resolve();
       });
@@ -94,58 +108,58 @@ export class Life implements Actor, PortProcess {
     await this.#pass(kind, what);
     // A rollback that fails cannot be told from one that the database makes by itself.
     if (kind === 'rollback') return;
-    if (isStore(kind) && this.#simulation.strikes('store_before', 0.002)) throw storeFailure(10);
-    if (isStore(kind) && this.storeDownUntil > this.#simulation.scheduler.now) throw storeFailure(14);
+    if (isStore(kind) && this.#state.strikes('store_before', 0.002)) throw storeFailure(10);
+    if (isStore(kind) && this.storeDownUntil > this.#state.scheduler.now) throw storeFailure(14);
     if (!isStore(kind)) this.#useDisk(kind === 'flush' ? 'EIO' : 'ENOSPC', path);
   }
 
   instant(what: string, path: string): void {
-    this.#simulation.scheduler.note(this, `${what} now`);
+    this.#state.scheduler.note(this, `${what} now`);
     this.#useDisk('ENOSPC', path);
   }
 
   /** The judge must know which answer a failure may have cost: no other is excused by it. */
   #useDisk(code: 'EIO' | 'ENOSPC', path: string | undefined): void {
-    if (!this.#simulation.strikes('disk', 0.01)) return;
-    this.#simulation.network.diskFailed(this, path ?? '');
+    if (!this.#state.strikes('disk', 0.01)) return;
+    this.#surroundings.network.diskFailed(this, path ?? '');
     throw diskError(code);
   }
 
   async done(kind: StepKind, what: string): Promise<void> {
-    if (kind === 'commit' && this.#simulation.strikes('store_after', 0.02)) throw storeFailure(10);
-    if (!this.#simulation.strikes('step_crash', 0.0008)) return;
+    if (kind === 'commit' && this.#state.strikes('store_after', 0.02)) throw storeFailure(10);
+    if (!this.#state.strikes('step_crash', 0.0008)) return;
     await this.#die(`after ${what}`);
   }
 
   committed(): void {
-    this.#simulation.judge.look();
+    this.#state.judge.look();
   }
 
   /** Time goes by; others have their turn. */
   async #pass(kind: StepKind, what: string): Promise<void> {
     if (this.dead) return never();
-    if (this.#simulation.strikes('step_crash', 0.0008)) return this.#die(`before ${what}`);
+    if (this.#state.strikes('step_crash', 0.0008)) return this.#die(`before ${what}`);
     const [low, high] = stepMs[kind];
-    const ms = this.#dice.between(low, high) * this.#simulation.plan.slowness;
+    const ms = this.#dice.between(low, high) * this.#state.plan.slowness;
     await new Promise<void>((resolve) => {
-      this.#simulation.scheduler.after(ms, this, what, resolve);
+      this.#state.scheduler.after(ms, this, what, resolve);
     });
   }
 
   #die(where: string): Promise<never> {
-    this.#simulation.scheduler.after(0, null, `${this.name} dies ${where}`, () =>
-      this.#simulation.kill(this, 'step_crash'),
+    this.#state.scheduler.after(0, null, `${this.name} dies ${where}`, () =>
+      this.#surroundings.kill(this, 'step_crash'),
     );
     return never();
   }
 
   async #fetch(url: string, init: WorldRequest): Promise<Response> {
     if (this.dead) return never();
-    const { network } = this.#simulation;
+    const { network } = this.#surroundings;
     network.asks(init);
     await this.sleep(network.connectMs());
     if (init.signal?.aborted === true) throw new NotSentError('aborted before the first byte');
-    if (this.#simulation.strikes('refused_connection', 0.15)) throw new NotSentError('connection refused');
+    if (this.#state.strikes('refused_connection', 0.15)) throw new NotSentError('connection refused');
     try {
       init.beforeSend?.();
     } catch (error) {

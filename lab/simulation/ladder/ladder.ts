@@ -6,15 +6,15 @@
 
 import { randomFillSync, randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isGrantryError } from '../../src/base/errors.ts';
-import type { GrantKey } from '../../src/base/ids.ts';
-import { NotSentError } from '../../src/base/outbound-errors.ts';
-import type { World, WorldRequest } from '../../src/base/world.ts';
-import { createSimulator, demoClient, type MintedTokens, type Simulator } from '../../src/simulator/index.ts';
-import { openVault } from '../../src/vault/open.ts';
-import type { Vault } from '../../src/vault/types.ts';
-import { Disk, diskError, spoolDirectory } from './disk.ts';
-import { type PortProcess, registerProcess, type StepKind } from './ports/processes.ts';
+import { isGrantryError } from '../../../src/base/errors.ts';
+import type { GrantKey } from '../../../src/base/ids.ts';
+import { NotSentError } from '../../../src/base/outbound-errors.ts';
+import type { World, WorldRequest } from '../../../src/base/world.ts';
+import { createSimulator, demoClient, type MintedTokens, type Simulator } from '../../../src/simulator/index.ts';
+import { openVault } from '../../../src/vault/open.ts';
+import type { Vault } from '../../../src/vault/types.ts';
+import { Disk, diskError, spoolDirectory } from '../host/disk.ts';
+import { type PortProcess, registerProcess, type StepKind } from '../ports/processes.ts';
 
 export type When = 'before' | 'after';
 

@@ -29,9 +29,7 @@ const kills: readonly Kill[] = [
 ];
 
 describe.each(databases)('%s', (kind, scratch) => {
-  test('a take-over that is killed again and again goes on where it was, and loses nothing', {
-    timeout: 120_000,
-  }, async () => {
+  test('a take-over that is killed again and again goes on where it was, and loses nothing', async () => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, [plainTable[kind], plainRows(kind, rows)]);
@@ -54,7 +52,7 @@ describe.each(databases)('%s', (kind, scratch) => {
     expect(await plaintextFiles(place.database, canary)).toEqual([]);
   });
 
-  test('four processes at once share the work', { timeout: 120_000 }, async () => {
+  test('four processes at once share the work', async () => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, [plainTable[kind], plainRows(kind, 1_000)]);

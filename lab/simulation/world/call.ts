@@ -1,6 +1,6 @@
-import type { JudgedGrant } from './judge.ts';
+import type { JudgedGrant } from '../judge/judge.ts';
 import type { Life } from './life.ts';
-import type { Simulation } from './simulation.ts';
+import type { WorldState } from './state.ts';
 
 /** A request for tokens of a grant that is known to be under way: what the judge looks at for I1. */
 export interface Flight {
@@ -9,6 +9,13 @@ export interface Flight {
   readonly refreshToken: string;
   readonly sentAt: number;
   state: 'on its way' | 'answered' | 'over';
+}
+
+/** The refreshes of all processes, for the judge. */
+export class Traffic {
+  readonly flights = new Set<Flight>();
+  /** When a process last began to ask for new tokens of a grant, with or without success. */
+  readonly askedAt = new Map<JudgedGrant, number>();
 }
 
 /** One request, as its sender sees it: it ends once. */
@@ -61,8 +68,8 @@ export class Call {
     if (this.flight !== null) this.flight.state = 'over';
   }
 
-  arriveAfter(simulation: Simulation, ms: number, what: string, arrive: () => void): void {
-    simulation.scheduler.after(ms, this.life, `${what} comes`, () => {
+  arriveAfter(state: WorldState, ms: number, what: string, arrive: () => void): void {
+    state.scheduler.after(ms, this.life, `${what} comes`, () => {
       if (!this.ended) arrive();
     });
   }

@@ -1,4 +1,4 @@
-import { type BuiltInProfile, builtInProfile, type OAuthProfile } from '../../src/simulator/index.ts';
+import { type BuiltInProfile, builtInProfile, type OAuthProfile } from '../../../src/simulator/index.ts';
 import type { Dice } from './dice.ts';
 
 /** Everything that can go wrong. Each run switches some kinds off and weighs the others. */

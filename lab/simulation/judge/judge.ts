@@ -1,8 +1,8 @@
-import type { Simulator } from '../../src/simulator/index.ts';
-import type { Coverage } from './coverage.ts';
+import type { Simulator } from '../../../src/simulator/index.ts';
+import type { Coverage } from '../host/coverage.ts';
+import type { GrantPlan } from '../host/swarm.ts';
 import { type KnownToken, newestUnspent, wasOvertaken } from './known-token.ts';
 import { Rows } from './rows.ts';
-import type { GrantPlan } from './swarm.ts';
 
 /** What a row says, as far as it is judged. */
 export interface SeenRow {

@@ -1,6 +1,7 @@
-import { type JudgedGrant, nameOf } from './judge.ts';
+import { type JudgedGrant, nameOf } from '../judge/judge.ts';
+import type { Traffic } from './call.ts';
 import type { Life } from './life.ts';
-import type { Simulation } from './simulation.ts';
+import type { WorldState } from './state.ts';
 
 const tickMs = 1_000;
 /** Lease, workers' pause, the hold of a worker that died, and the longest back-off that an overlap of a minute allows. */
@@ -12,21 +13,25 @@ const putOffMs = 30_000;
  * can ask, and the provider answers, somebody must ask again. What is lost in the end was lost in spite of that.
  */
 export class Chances {
-  readonly #simulation: Simulation;
+  readonly #state: WorldState;
+  readonly #traffic: Traffic;
+  readonly #lives: readonly (Life | undefined)[];
   readonly #missedMs = new Map<JudgedGrant, number>();
 
-  constructor(simulation: Simulation) {
-    this.#simulation = simulation;
+  constructor(state: WorldState, traffic: Traffic, lives: readonly (Life | undefined)[]) {
+    this.#state = state;
+    this.#traffic = traffic;
+    this.#lives = lives;
   }
 
   watch(): void {
-    const { plan, judge, scheduler } = this.#simulation;
+    const { plan, judge, scheduler } = this.#state;
     const overlapping = judge.grants.filter((grant) => this.#overlaps(grant));
     // Slow machines keep no times, and clocks that have jumped wildly keep none any more.
     if (overlapping.length === 0 || plan.slowness > 1) return;
     const tick = (): void => {
-      if (Number.isFinite(this.#simulation.jumpedWildlyAt)) return;
-      const able = !this.#simulation.isLying() && this.#simulation.lives.some((life) => this.#isAble(life));
+      if (Number.isFinite(this.#state.jumpedWildlyAt)) return;
+      const able = !this.#state.isLying() && this.#lives.some((life) => this.#isAble(life));
       for (const grant of overlapping) this.#look(grant, able);
       scheduler.after(tickMs, null, 'the judge looks', tick);
     };
@@ -39,7 +44,7 @@ export class Chances {
   }
 
   #look(grant: JudgedGrant, able: boolean): void {
-    const { judge } = this.#simulation;
+    const { judge } = this.#state;
     const missedMs = this.#missedMs.get(grant) ?? 0;
     if (!able || !judge.isInOverlap(grant) || this.#isAsked(grant)) {
       this.#missedMs.set(grant, Math.min(0, missedMs));
@@ -53,20 +58,20 @@ export class Chances {
   /** Its workers run, and its database answers. */
   #isAble(life: Life | undefined): boolean {
     if (life === undefined || life.dead || life.paused || life.closing) return false;
-    return life.workers !== undefined && life.storeDownUntil <= this.#simulation.scheduler.now;
+    return life.workers !== undefined && life.storeDownUntil <= this.#state.scheduler.now;
   }
 
   /** Somebody asked since the last look, or waits for an answer. */
   #isAsked(grant: JudgedGrant): boolean {
-    const { network, scheduler } = this.#simulation;
-    if (scheduler.now - (network.askedAt.get(grant) ?? Number.NEGATIVE_INFINITY) <= tickMs) return true;
-    return [...network.flights].some(
+    const { scheduler } = this.#state;
+    if (scheduler.now - (this.#traffic.askedAt.get(grant) ?? Number.NEGATIVE_INFINITY) <= tickMs) return true;
+    return [...this.#traffic.flights].some(
       (flight) => flight.grant === grant && flight.state !== 'over' && !flight.life.dead && !flight.life.paused,
     );
   }
 
   #overlaps(grant: JudgedGrant): boolean {
-    const { rotation } = this.#simulation.plan.profiles.find(({ id }) => id === grant.provider) ?? {};
+    const { rotation } = this.#state.plan.profiles.find(({ id }) => id === grant.provider) ?? {};
     return rotation?.kind === 'timed_overlap' && rotation.overlapSeconds <= 60;
   }
 }
