@@ -3,7 +3,7 @@ import { GrantryError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
 import { joinScopes } from '../providers/scopes.ts';
 import { endpointOf } from './endpoints.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 export interface AuthorizationRequest {
   readonly redirectUri: string;
@@ -22,11 +22,11 @@ export interface AuthorizationRequest {
  *
  * @throws {GrantryError} `provider_misconfigured` when the provider has no authorization endpoint.
  * @example
- * const url = authorizationUrl(context, { redirectUri, state, codeVerifier, scopes: ['ZohoCRM.modules.READ'] });
+ * const url = authorizationUrl(client, { redirectUri, state, codeVerifier, scopes: ['ZohoCRM.modules.READ'] });
  */
-export function authorizationUrl(context: ClientContext, request: AuthorizationRequest): string {
-  const { definition } = context;
-  const endpoint = endpointOf(context, 'authorization');
+export function authorizationUrl(client: OAuthClient, request: AuthorizationRequest): string {
+  const { definition } = client;
+  const endpoint = endpointOf(client, 'authorization');
   if (endpoint === null) {
     throw new GrantryError('provider_misconfigured', `The provider ${definition.id} has no authorization endpoint.`);
   }
@@ -34,7 +34,7 @@ export function authorizationUrl(context: ClientContext, request: AuthorizationR
   for (const [name, value] of Object.entries(definition.authorizationParameters)) url.searchParams.set(name, value);
   const parameters: Record<string, string> = {
     response_type: 'code',
-    client_id: context.clientId,
+    client_id: client.clientId,
     redirect_uri: request.redirectUri,
     state: request.state,
   };

@@ -10,7 +10,7 @@ import {
 import { z } from 'zod';
 import { GrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 /** How long a client assertion may be used; the answer deadline is longer, but servers read it on arrival. */
 const assertionSeconds = 60;
@@ -21,17 +21,17 @@ const assertionSeconds = 60;
  * @param audience The token endpoint, for signed assertions of a provider without an issuer.
  * @throws {GrantryError} `provider_misconfigured` when the app has no secret or its private key cannot be read.
  */
-export function clientAuthentication(world: World, context: ClientContext, audience: string): ClientAuth {
-  const method = context.definition.clientAuthentication;
+export function clientAuthentication(world: World, client: OAuthClient, audience: string): ClientAuth {
+  const method = client.definition.clientAuthentication;
   if (method === 'none') return None();
-  const secret = context.clientSecret;
+  const secret = client.clientSecret;
   if (secret === null) {
-    const dc = context.dc === null ? '' : ` for data centre ${context.dc}`;
+    const dc = client.dc === null ? '' : ` for data centre ${client.dc}`;
     throw new GrantryError('provider_misconfigured', `The app has no client secret${dc}.`);
   }
   if (method === 'client_secret_post') return ClientSecretPost(secret.reveal());
   if (method === 'client_secret_basic') return ClientSecretBasic(secret.reveal());
-  return signedAssertion(world, secret.reveal(), context.definition.issuer ?? audience);
+  return signedAssertion(world, secret.reveal(), client.definition.issuer ?? audience);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expand } from '../providers/expand.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 export type EndpointName = 'authorization' | 'token' | 'revocation' | 'revocationLegacy';
 
@@ -11,7 +11,7 @@ export type EndpointName = 'authorization' | 'token' | 'revocation' | 'revocatio
  *
  * @throws {GrantryError} `provider_misconfigured` when the data centre lacks the host.
  */
-export function endpointOf(context: ClientContext, name: EndpointName): string | null {
-  const template = context.definition.endpoints?.[name];
-  return template === undefined ? null : expand(context.definition, template, { dc: context.dc, metadata: {} });
+export function endpointOf(client: OAuthClient, name: EndpointName): string | null {
+  const template = client.definition.endpoints?.[name];
+  return template === undefined ? null : expand(client.definition, template, { dc: client.dc, metadata: {} });
 }

@@ -12,7 +12,7 @@ import { joinScopes } from '../providers/scopes.ts';
 import { clientAuthentication } from './client-authentication.ts';
 import { endpointOf } from './endpoints.ts';
 import { readRawAnswer } from './raw-answer.ts';
-import type { ClientContext, RawAnswer } from './types.ts';
+import type { OAuthClient, RawAnswer } from './types.ts';
 
 /**
  * The request was sent and no answer came: the provider may have acted on it. For a refresh that means the refresh
@@ -53,12 +53,12 @@ export interface RefreshRequest extends SendOptions {
  * @throws {AnswerLostError} when the request was sent and its answer did not come.
  * @throws {GrantryError} `provider_misconfigured` when the app or endpoint cannot be used; nothing was sent.
  */
-export async function sendExchange(world: World, context: ClientContext, request: ExchangeRequest): Promise<RawAnswer> {
+export async function sendExchange(world: World, client: OAuthClient, request: ExchangeRequest): Promise<RawAnswer> {
   const parameters = new URLSearchParams();
   parameters.set('code', request.code.reveal());
   if (request.redirectUri !== null) parameters.set('redirect_uri', request.redirectUri);
   if (request.codeVerifier !== null) parameters.set('code_verifier', request.codeVerifier.reveal());
-  return sendTokenRequest(world, context, 'authorization_code', parameters, request);
+  return sendTokenRequest(world, client, 'authorization_code', parameters, request);
 }
 
 /**
@@ -69,30 +69,30 @@ export async function sendExchange(world: World, context: ClientContext, request
  * @throws {AnswerLostError} when the request was sent and its answer did not come: the refresh token may be spent.
  * @throws {GrantryError} `provider_misconfigured` when the app or endpoint cannot be used; nothing was sent.
  */
-export async function sendRefresh(world: World, context: ClientContext, request: RefreshRequest): Promise<RawAnswer> {
-  const parameters = new URLSearchParams(context.definition.refreshParameters);
+export async function sendRefresh(world: World, client: OAuthClient, request: RefreshRequest): Promise<RawAnswer> {
+  const parameters = new URLSearchParams(client.definition.refreshParameters);
   parameters.set('refresh_token', request.refreshToken.reveal());
   if (request.scopes !== undefined && request.scopes.length > 0) {
-    parameters.set('scope', joinScopes(context.definition, request.scopes));
+    parameters.set('scope', joinScopes(client.definition, request.scopes));
   }
-  return sendTokenRequest(world, context, 'refresh_token', parameters, request);
+  return sendTokenRequest(world, client, 'refresh_token', parameters, request);
 }
 
 async function sendTokenRequest(
   world: World,
-  context: ClientContext,
+  client: OAuthClient,
   grantType: string,
   parameters: URLSearchParams,
   options: SendOptions,
 ): Promise<RawAnswer> {
-  const endpoint = endpointOf(context, 'token');
+  const endpoint = endpointOf(client, 'token');
   if (endpoint === null) throw new GrantryError('provider_misconfigured', 'The provider has no token endpoint.');
-  const authentication = clientAuthentication(world, context, endpoint);
+  const authentication = clientAuthentication(world, client, endpoint);
   const exchange = new OneExchange(world, options);
-  const server = { issuer: context.definition.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint };
-  const client = { client_id: context.clientId };
+  const server = { issuer: client.definition.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint };
+  const libraryClient = { client_id: client.clientId };
   const response = await exchange.run((fetchOptions) =>
-    genericTokenEndpointRequest(server, client, authentication, grantType, parameters, fetchOptions),
+    genericTokenEndpointRequest(server, libraryClient, authentication, grantType, parameters, fetchOptions),
   );
   return readRawAnswer(response, exchange.requestedAt);
 }

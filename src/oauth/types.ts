@@ -2,7 +2,7 @@ import type { Secret } from '../base/secret.ts';
 import type { ErrorClass, ProviderDefinition } from '../providers/definition.ts';
 
 /** Everything needed to speak to one provider, for one app, in one data centre. */
-export interface ClientContext {
+export interface OAuthClient {
   readonly definition: ProviderDefinition;
   /** The data centre; `null` where the provider has none. */
   readonly dc: string | null;
