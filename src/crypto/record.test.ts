@@ -41,7 +41,7 @@ describe('a record', () => {
 
   test('never looks the same twice', () => {
     const records = Array.from({ length: 100 }, () => bytesOf(seal()));
-    // From the salt on: header and, with one key for all, nothing else may be equal.
+    // Only the header is equal: the salt and everything after it differ, even with one key.
     for (const start of [10, 42, 74]) {
       expect(new Set(records.map((record) => record.toString('hex', start, start + 16))).size).toBe(100);
     }

@@ -8,19 +8,19 @@ import { loadRootKey } from './root-key.ts';
 import { encodeKeyText, rootKeyBytes, weaknessOf } from './root-key-text.ts';
 
 /**
- * Makes a file with a new random root key, readable by its owner alone, and gives the key that stands there.
+ * Creates a file with a new random root key that only its owner can read, and returns the key in that file.
  *
- * Any number of processes may call this for one path at once: all get the same key, and none ever sees half a file. A
- * file that exists is never changed. When this resolves, the key survives a power failure.
+ * Any number of processes may call this for one path at once: all get the same key, and none reads half a file. An
+ * existing file is never changed. Once this resolves, the key survives a power failure.
  *
- * @throws {GrantryError} `vault_sealed` when the file cannot be made, or what stands there is no usable key.
+ * @throws {GrantryError} `vault_sealed` when the file cannot be made, or holds no usable key.
  */
 export async function createRootKeyFile(path: string, world: World): Promise<KeyObject> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    // A key that was put there beforehand may stand on a file system that nobody can write to.
+    // An existing key may lie on a read-only file system.
     if (!existsSync(path)) await writeOnce(path, world);
-    // The file of a faster process needs it as well: that process may die before its own call.
+    // Sync even when another process made the file: that process may die before its own sync.
     await syncDirectory(dirname(path));
   } catch (error) {
     if (error instanceof GrantryError) throw error;
@@ -30,7 +30,7 @@ export async function createRootKeyFile(path: string, world: World): Promise<Key
   return loadRootKey({ kind: 'file', path });
 }
 
-/** Writes beside the path, then links: a link appears whole or not at all, and never replaces what is there. */
+/** Writes a temporary file, then links it: a link appears whole or not at all, and never replaces a file. */
 async function writeOnce(path: string, world: World): Promise<void> {
   const temporary = `${path}.${Buffer.from(world.randomBytes(8)).toString('hex')}.new`;
   const file = await open(temporary, 'wx', 0o600);

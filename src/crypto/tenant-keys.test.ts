@@ -50,7 +50,7 @@ function makeProcess(
   return { keys, clock };
 }
 
-/** A second key as a rotation writes it. */
+/** Creates a second key as a rotation writes it. */
 function version2(rootKey: KeyObject, tenant: string): StoredTenantKey {
   const world = systemWorld();
   const wrapped = sealRecord({
@@ -102,7 +102,7 @@ describe('sealing', () => {
         return inspect(error).split('\n')[0];
       }
     });
-    // One opaque error: nobody learns which of the reasons it was.
+    // All errors are equal, so none reveals its reason.
     expect(new Set(failures).size).toBe(1);
     expect(failures[0]).toContain('does not open');
   });
@@ -197,7 +197,7 @@ describe('the cache', () => {
     const table = new Table();
     const { keys, clock } = makeProcess(table);
     await Promise.all(Array.from({ length: 50 }, () => keys.pin('acme')));
-    expect(table.loads).toBe(2); // nothing there, then what was made
+    expect(table.loads).toBe(2); // nothing stored yet, then the key that was made
     clock.ms = tenMinutesMs - 1;
     await keys.pin('acme');
     expect(table.loads).toBe(2);

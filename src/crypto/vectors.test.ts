@@ -34,7 +34,7 @@ const schema = z.object({
 const file = new URL('../../test/vectors/record-v1.json', import.meta.url);
 const vectors = schema.parse(JSON.parse(readFileSync(file, 'utf8')));
 
-/** A world whose dice give exactly these bytes, in this order. */
+/** Creates a world whose random source returns exactly these bytes, in this order. */
 function rolling(...rolls: readonly Uint8Array[]): World {
   const left = [...rolls];
   const randomBytes = (count: number): Uint8Array => {

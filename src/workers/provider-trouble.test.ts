@@ -1,4 +1,4 @@
-/** A provider that is away, throttles or hangs, and what that must not do to its grants once it is back, or meanwhile. */
+/** Tests that a provider that is down, throttles or hangs does no lasting harm to its grants. */
 import { expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, nameOfToken, settled, until } from '../../test/support/bench.ts';
 import type { GrantKey } from '../base/ids.ts';
@@ -13,7 +13,7 @@ const briefOverlap = builtInProfile('timed_overlap', { rotation: { overlapSecond
 
 type Vault = Awaited<ReturnType<Bench['open']>>['vault'];
 
-it('that was out of reach for hours is asked again as soon as it is back', async () => {
+it('a provider that was down for hours is asked again as soon as it is back', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
   const { vault, world } = await bench.open();
   const keys = await connectMany(bench, vault, 'none', 3);
@@ -27,7 +27,7 @@ it('that was out of reach for hours is asked again as soon as it is back', async
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
 }, 60_000);
 
-it('that throttled everybody for minutes serves them all afterwards', async () => {
+it('a provider that throttled all grants for minutes serves them all afterwards', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
   const { vault } = await bench.open();
   const keys = await connectMany(bench, vault, 'none', 60);
@@ -64,7 +64,7 @@ it.each(['none', 'timed_overlap'])(
   60_000,
 );
 
-it('does not keep a killed holder’s grant from being asked for inside its overlap, however many others failed', async () => {
+it('a killed holder’s grant is refreshed inside its overlap, however many other requests failed', async () => {
   await using bench = await makeBench({ profiles: [briefOverlap] });
   const holder = await bench.open();
   const other = await bench.open();
@@ -85,7 +85,7 @@ it('does not keep a killed holder’s grant from being asked for inside its over
   await workers.stop();
 }, 60_000);
 
-it('that is slower than an overlap allows is asked for the killed holder’s grant before all others', async () => {
+it('a slow provider is asked for the killed holder’s grant before all others', async () => {
   await using bench = await makeBench({ profiles: [briefOverlap] });
   const holder = await bench.open();
   const other = await bench.open();
@@ -115,7 +115,7 @@ it('that is slower than an overlap allows is asked for the killed holder’s gra
   await workers.stop();
 }, 60_000);
 
-it('gets a token refused for one that is newer than a refresh under way, and hands out a newer one still', async () => {
+it('a token rejected by the API during a later refresh is replaced by a newer one', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault: waiting } = await bench.open();
   const { vault: holder } = await bench.open();
@@ -125,7 +125,7 @@ it('gets a token refused for one that is newer than a refresh under way, and han
   await until(() => bench.requests().length === 1, 'the request');
   const waited = waiting.getAccessToken(key);
   await settled(20);
-  // The holder is done, and the one who waits has not looked since.
+  // The lease holder has finished, and the waiting process has not looked since.
   bench.clock.jump(2_950);
   await held;
   const { accessToken, generation } = await waiting.getAccessToken(key, { minValidity: 1 });

@@ -5,22 +5,24 @@ import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import { claimDue, type DueRoom, isPressing, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep/upkeep.ts';
 
-/** What workers have done since they started. */
+/** Outcomes of the workers' tasks since they started. */
 export type WorkerCounts = Readonly<Record<UpkeepOutcome, number>>;
 
 /** Workers that run in this process. */
 export interface Workers extends AsyncDisposable {
-  /** Stops claiming, and waits for what is under way. */
+  /** Stops claiming, and waits for the tasks that have begun. */
   stop(): Promise<void>;
   readonly counts: WorkerCounts;
 }
 
 /**
- * Starts the workers of a vault: they refresh grants in use before anybody waits for it, keep idle refresh tokens alive,
- * end doubts, give condemned grants their second chances, and empty the queues.
+ * Starts the workers of a vault.
  *
- * Any number of processes may run them on one database: each due grant is claimed by one. Run them in a process that
- * stays; programs that come and go need none, since every caller refreshes what it needs.
+ * They refresh grants in use before a caller needs it and keep idle refresh tokens alive. They resolve uncertain
+ * refreshes, retry given-up grants and empty the queues.
+ *
+ * Any number of processes may run workers on one database: each due grant is claimed by one. Run them in a long-running
+ * process. Short-lived programs need none, because every caller refreshes the tokens it needs.
  *
  * @example
  * await using workers = startWorkers(vault);
@@ -43,7 +45,7 @@ export function startWorkers(vault: Vault): Workers {
 
 type Due = Awaited<ReturnType<typeof claimDue>>[number];
 
-/** What is looked after now, and of which provider. */
+/** Tasks under way, counted per provider. */
 class Load {
   readonly #max: number;
   readonly #perProvider = new Map<string, number>();
@@ -58,7 +60,7 @@ class Load {
     this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 0) + by);
   }
 
-  /** A provider that is slow now keeps its own grants waiting, and those of no other. */
+  /** Room for further tasks: a slow provider delays its own grants and those of no other provider. */
   room(): DueRoom {
     const full = [...this.#perProvider].filter(([, calls]) => calls >= limits.providerCallsMax * 2);
     return {
@@ -68,7 +70,7 @@ class Load {
   }
 }
 
-/** Looks after due grants, many at a time, of one provider only about as many as its bulkhead lets through. */
+/** Maintains due grants, many at a time; for one provider about as many as its bulkhead admits. */
 class Crew {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
@@ -88,7 +90,7 @@ class Crew {
       const claimed = await this.#claim();
       for (const grant of claimed) this.#start(grant);
       if (claimed.length > 0 && this.#usual.count < limits.workerGrantsMax) continue;
-      // What is finished may make room for more of its provider.
+      // A finished task may make room for more of its provider.
       if (this.#busy.size > 0)
         await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#context.times.workerPauseMs)]);
       else await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
@@ -143,6 +145,6 @@ async function pause(context: VaultContext, signal: AbortSignal, ms: number): Pr
   try {
     await context.world.sleep(ms, signal, { background: true });
   } catch {
-    // Stopped: the loop looks at the signal next.
+    // Stopped: the loop checks the signal next.
   }
 }
