@@ -114,6 +114,6 @@ export class Pinned implements PinnedTenant {
 export function integrityFailed(): GrantryError {
   return new GrantryError(
     'integrity_failed',
-    'A stored value does not open: it was moved, altered, or sealed otherwise.',
+    'A stored value cannot be decrypted: it was moved, altered or sealed with another key.',
   );
 }

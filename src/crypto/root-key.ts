@@ -80,7 +80,7 @@ async function readFileSource(source: RootKeySource & { kind: 'file' }): Promise
     const stats = fstatSync(opened);
     if (!stats.isFile()) throw sealed(source, 'is not a regular file');
     if (!windows && (stats.mode & othersMayAccess) !== 0) {
-      throw sealed(source, 'may be accessed by others', undefined, `Run: chmod 600 ${quoted(source.path)}`);
+      throw sealed(source, 'is accessible to other users', undefined, `Run: chmod 600 ${quoted(source.path)}`);
     }
     return await readUpToLimit(async (into, offset) => ({
       bytesRead: readSync(opened, into, offset, into.length - offset, null),
@@ -149,7 +149,7 @@ function accept(text: Buffer, source: RootKeySource): KeyObject {
   const key = text.length > limits.rootKeyTextBytesMax ? undefined : decodeKeyText(text);
   const isEmpty = text.length === 0;
   text.fill(0);
-  if (isEmpty) throw sealed(source, 'is empty: it holds no key');
+  if (isEmpty) throw sealed(source, 'is empty');
   if (key === undefined) throw sealed(source, 'does not hold 32 bytes in base64');
   try {
     const weakness = weaknessOf(key);

@@ -159,7 +159,10 @@ export class TenantKeys {
       // Several processes may be here at once. Only the key that is read back counts, never the one made here.
       await this.#store.insert({ tenant, version: firstVersion, wrapped: this.#wrapNewKey(tenant) });
     }
-    throw new GrantryError('storage_unavailable', "A tenant's key vanishes as soon as it is made.");
+    throw new GrantryError(
+      'storage_unavailable',
+      "The database does not keep a new tenant's key: it disappears after each insert.",
+    );
   }
 
   #wrapNewKey(tenant: string): string {
@@ -191,7 +194,10 @@ export class TenantKeys {
       text: stored.wrapped,
     });
     if (opened.outcome === 'wrong_key') {
-      throw new GrantryError('vault_sealed', 'The root key is not the one this database was made with.');
+      throw new GrantryError(
+        'vault_sealed',
+        'The root key does not match: this database was created with another one.',
+      );
     }
     if (opened.outcome === 'damaged' || opened.plaintext.length !== keyBytes) throw integrityFailed();
     const key = createSecretKey(opened.plaintext);

@@ -7,18 +7,18 @@ import type { OAuthClient } from './types.ts';
 
 export interface AuthorizationRequest {
   readonly redirectUri: string;
-  /** 256 random bits; the provider gives it back with the answer. */
+  /** Holds 256 random bits; the provider returns it in the callback. */
   readonly state: string;
-  /** The PKCE verifier; `null` only where the definition switches PKCE off. */
+  /** The PKCE verifier; `null` only when the definition switches PKCE off. */
   readonly codeVerifier: Secret | null;
   readonly scopes: readonly string[];
 }
 
 /**
- * Where to send the user's browser (RFC 6749 section 4.1.1, with the challenge of RFC 7636 section 4.3).
+ * Builds the URL for the user's browser (RFC 6749 section 4.1.1, with the challenge of RFC 7636 section 4.3).
  *
- * The verifier itself never leaves: the URL holds its SHA-256. The definition's own parameters come first and cannot
- * replace one that the protocol sets.
+ * The verifier itself is never sent: the URL contains its SHA-256. The definition's own parameters come first and
+ * cannot replace a parameter of the protocol.
  *
  * @throws {GrantryError} `provider_misconfigured` when the provider has no authorization endpoint.
  * @example

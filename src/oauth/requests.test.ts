@@ -100,7 +100,7 @@ describe('what goes over the wire', () => {
     expect(seen[0]?.form.has('client_id')).toBe(false);
   });
 
-  it('a public client sends its id alone', async () => {
+  it('a public client only sends its id', async () => {
     const { origin, seen } = await recordingServer(ok);
     const client = clientFor(origin, { clientAuthentication: 'none' }, { clientSecret: null });
     await sendRefresh(world, client, { refreshToken });

@@ -15,39 +15,42 @@ import { readRawAnswer } from './raw-answer.ts';
 import type { OAuthClient, RawAnswer } from './types.ts';
 
 /**
- * The request was sent and no answer came: the provider may have acted on it. For a refresh that means the refresh
- * token may be spent.
+ * A request was sent and no answer came: the provider may have acted on it. After a refresh, the refresh token may be
+ * spent.
  */
 export class AnswerLostError extends Error {
   override readonly name = 'AnswerLostError';
 }
 
-/** What every token request may be given. */
+/** Options of every token request. */
 export interface SendOptions {
-  /** Ends the request; after the first byte this makes the outcome unknown. */
+  /** Ends the request; after the first byte the outcome is then unknown. */
   signal?: AbortSignal | undefined;
-  /** Called immediately before the first byte is written; throwing there ends the request with nothing sent. */
+  /** Runs immediately before the first byte is written; an error thrown here ends the request with nothing sent. */
   beforeSend?: (() => void) | undefined;
 }
 
 export interface ExchangeRequest extends SendOptions {
   readonly code: Secret;
-  /** Byte for byte as in the authorization request; `null` for codes made without one (Zoho's self clients). */
+  /**
+   * Must equal the URI of the authorization request byte for byte; `null` for codes made without one (Zoho's self
+   * clients).
+   */
   readonly redirectUri: string | null;
-  /** The PKCE verifier; `null` where the authorization request had no challenge. */
+  /** The PKCE verifier; `null` when the authorization request had no challenge. */
   readonly codeVerifier: Secret | null;
 }
 
 export interface RefreshRequest extends SendOptions {
   readonly refreshToken: Secret;
-  /** Asks for fewer scopes than were granted; leave out to keep all. */
+  /** Requests fewer scopes than were granted; leave out to keep all. */
   readonly scopes?: readonly string[] | undefined;
 }
 
 /**
- * Exchanges an authorization code (RFC 6749 section 4.1.3) and hands back the answer unread.
+ * Exchanges an authorization code (RFC 6749 section 4.1.3) and returns the answer unread.
  *
- * A code is good for one request: after an `AnswerLostError` the flow starts again.
+ * A code works for one request: after an `AnswerLostError` the flow starts again.
  *
  * @throws {NotSentError} when nothing was sent.
  * @throws {AnswerLostError} when the request was sent and its answer did not come.
@@ -62,10 +65,9 @@ export async function sendExchange(world: World, client: OAuthClient, request: E
 }
 
 /**
- * Spends a refresh token (RFC 6749 section 6) and hands back the answer unread, so that it can be kept before anybody
- * tries to understand it.
+ * Spends a refresh token (RFC 6749 section 6) and returns the answer unread, so that the caller can store it first.
  *
- * @throws {NotSentError} when nothing was sent: the refresh token is untouched.
+ * @throws {NotSentError} when nothing was sent: the refresh token is unspent.
  * @throws {AnswerLostError} when the request was sent and its answer did not come: the refresh token may be spent.
  * @throws {GrantryError} `provider_misconfigured` when the app or endpoint cannot be used; nothing was sent.
  */
@@ -97,7 +99,10 @@ async function sendTokenRequest(
   return readRawAnswer(response, exchange.requestedAt);
 }
 
-/** Lends the world's network to the protocol library for one request, and keeps what the library does not tell. */
+/**
+ * Sends one request of the protocol library over the world's network, and records facts that the library does not
+ * report.
+ */
 export class OneExchange {
   readonly #world: World;
   readonly #options: SendOptions;
@@ -115,13 +120,12 @@ export class OneExchange {
     try {
       return await request({
         [customFetch]: (url, init) => this.#fetch(url, init),
-        // Plain http is a matter of the stored definition, which names it only where the installation allows it.
+        // Plain http is allowed here: the stored definition only contains it where the installation allows it.
         [allowInsecureRequests]: true,
       });
     } catch (error) {
       if (error instanceof NotSentError || error instanceof GrantryError) throw error;
-      if (this.#handedOver)
-        throw new AnswerLostError('the answer to a request that was sent did not come', { cause: error });
+      if (this.#handedOver) throw new AnswerLostError('no response came to a request that was sent', { cause: error });
       throw new NotSentError('the request could not be built');
     }
   }
@@ -134,7 +138,7 @@ export class OneExchange {
       method: init.method,
       headers: init.headers,
       body: String(init.body),
-      // Always a connection of its own: a code or a refresh token is spent by the first byte that arrives.
+      // Always a new connection: the first byte that arrives spends the code or refresh token.
       beforeSend: () => {
         this.#options.beforeSend?.();
         this.requestedAt = this.#world.now();

@@ -52,7 +52,7 @@ describe('C-30 RFC 7009', () => {
     expect(await sendRevoke(world, clientFor({}), request)).toEqual({ kind: 'unsupported' });
   });
 
-  it('nobody answers, or the answer is lost: later', async () => {
+  it('no answer, or a lost answer: later', async () => {
     const gone = http.createServer();
     const origin = await listen(gone);
     gone.close();
@@ -76,18 +76,21 @@ describe('C-30 Zoho', () => {
     expect(seen[0]?.form.has('client_secret')).toBe(false);
   });
 
-  it.each([404, 405])('%i at the current form: the older one, with the token alone in the body', async (status) => {
-    const { origin, seen } = await recordingServer((response, { url }) =>
-      url === '/older' ? response.end('{"status":"success"}') : response.writeHead(status).end(),
-    );
-    const client = clientFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
-    expect(await sendRevoke(world, client, request)).toEqual({ kind: 'revoked' });
-    expect(seen.map(({ url }) => url)).toEqual(['/current', '/older']);
-    expect(Object.fromEntries(seen[1]?.form ?? [])).toEqual({ token: 'rt' });
-    expect(seen[1]?.headers.authorization).toBeUndefined();
-  });
+  it.each([404, 405])(
+    '%i at the current form: tries the older one, with only the token in the body',
+    async (status) => {
+      const { origin, seen } = await recordingServer((response, { url }) =>
+        url === '/older' ? response.end('{"status":"success"}') : response.writeHead(status).end(),
+      );
+      const client = clientFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
+      expect(await sendRevoke(world, client, request)).toEqual({ kind: 'revoked' });
+      expect(seen.map(({ url }) => url)).toEqual(['/current', '/older']);
+      expect(Object.fromEntries(seen[1]?.form ?? [])).toEqual({ token: 'rt' });
+      expect(seen[1]?.headers.authorization).toBeUndefined();
+    },
+  );
 
-  it('a bare 400 means a token that is dead already', async () => {
+  it('a bare 400 means that the token is already dead', async () => {
     const { origin } = await recordingServer((response) => response.writeHead(400).end('{}'));
     const client = clientFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
     expect(await sendRevoke(world, client, request)).toEqual({ kind: 'revoked' });

@@ -16,22 +16,22 @@ export interface RevokeRequest extends SendOptions {
   readonly tokenType: 'refresh_token' | 'access_token';
 }
 
-/** How an attempt to revoke ended. */
+/** Outcome of an attempt to revoke a token. */
 export type RevokeOutcome =
-  /** The token is dead at the provider, or was already. */
+  /** The token is dead at the provider, now or since earlier. */
   | { readonly kind: 'revoked' }
-  /** Try again: no answer, a busy provider, an answer nobody understands. `null`: the provider names no time. */
+  /** No answer, an unknown answer, or a busy provider: try again. `null` when the provider names no time. */
   | { readonly kind: 'later'; readonly retryAfterMs: number | null }
-  /** The provider will not revoke for this app, now or later; `detail` names the status and error. */
+  /** The provider never revokes for this app; `detail` names the status and error. */
   | { readonly kind: 'refused'; readonly detail: string }
   /** The provider has no revocation endpoint. */
   | { readonly kind: 'unsupported' };
 
 /**
- * Revokes a token at the provider (RFC 7009). Safe to repeat; never rejects for what the network or the provider does.
+ * Revokes a token at the provider (RFC 7009). Safe to repeat; never rejects because of the network or the provider.
  *
- * Where the definition has an older form of the endpoint and the current one is gone (404, 405), the older one is tried:
- * it takes the token alone, in the form body.
+ * When the current endpoint is gone (404, 405) and the definition has an older form, the older form is tried. It takes
+ * only the token, in the form body.
  *
  * @throws {GrantryError} `provider_misconfigured` when the app or an endpoint cannot be used.
  */
@@ -50,12 +50,12 @@ export async function sendRevoke(world: World, client: OAuthClient, request: Rev
 
 const nothing: ClientAuth = () => {};
 
-/** True of Zoho, whose current form deviates from RFC 7009 as well. */
+/** Recognises Zoho, whose current form deviates from RFC 7009 too. */
 function hasLegacyForm(client: OAuthClient): boolean {
   return client.definition.endpoints?.revocationLegacy !== undefined;
 }
 
-/** Zoho wants HTTP Basic here, however the app proves itself at the token endpoint. */
+/** Zoho requires HTTP Basic here, whichever method its token endpoint uses. */
 function authenticationFor(world: World, client: OAuthClient, endpoint: string): ClientAuth {
   if (client.definition.clientAuthentication === 'client_secret_post' && hasLegacyForm(client)) {
     return client.clientSecret === null ? None() : ClientSecretBasic(client.clientSecret.reveal());
@@ -63,7 +63,7 @@ function authenticationFor(world: World, client: OAuthClient, endpoint: string):
   return clientAuthentication(world, client, endpoint);
 }
 
-/** The answer; `null` when none came, whether or not the request was sent. */
+/** Sends one request; returns `null` when no answer came, whether or not the request was sent. */
 async function attempt(
   world: World,
   client: OAuthClient,
@@ -103,7 +103,7 @@ function read(client: OAuthClient, raw: RawAnswer | null, now: number): RevokeOu
   if (errorClass === 'throttled' || errorClass === 'unavailable' || status === 429 || status >= 500) {
     return { kind: 'later', retryAfterMs: retryAfterMs(raw.retryAfter, now) };
   }
-  // Zoho's bare 400 means: no such token, or not of this kind, or not this app's.
+  // Zoho's bare 400 means that the token is unknown, of another kind, or another app's.
   if (status === 400 && error === null && hasLegacyForm(client)) {
     return { kind: 'revoked' };
   }

@@ -85,7 +85,7 @@ test.each([
   expect(classify(known(id), answer)).toBe(expected);
 });
 
-test('an error that nobody knows never condemns a grant, at no provider', () => {
+test('an unknown error never ends a grant, at any provider', () => {
   const condemning = new Set(['invalid_grant']);
   for (const id of builtInProviderIds) {
     for (const rule of known(id).errors)
