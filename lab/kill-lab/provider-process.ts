@@ -71,7 +71,7 @@ class Provider {
 
   calm(): void {
     this.#calm = true;
-    this.#simulator.clearFaults();
+    this.#simulator.faults.clear();
   }
 
   judge(): ProviderJudgement {
@@ -93,10 +93,10 @@ class Provider {
   #slowDown(): void {
     if (this.#calm) return;
     const [least, most] = this.#plan.delayMs;
-    for (let left = faultsKept - this.#simulator.faults().length; left > 0; left -= 1) {
+    for (let left = faultsKept - this.#simulator.faults.pending().length; left > 0; left -= 1) {
       const when = this.#dice.fraction() < 2 / 3 ? 'after' : 'before';
       const effect = { kind: 'delay', ms: Math.round(this.#dice.between(least, most)), when } as const;
-      this.#simulator.addFault({ endpoint: 'token', effect });
+      this.#simulator.faults.add({ endpoint: 'token', effect });
     }
   }
 

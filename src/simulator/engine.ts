@@ -12,9 +12,9 @@ import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } 
 import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
 import { type Incoming, readRequest } from './state/request.ts';
 import { oauthSite, type Site, Sites, zohoSite } from './state/sites.ts';
-import { type Core, newCore } from './state/state.ts';
+import { newState, type SimulatorState } from './state/state.ts';
 import type { Dice } from './state/tokens.ts';
-import { type ZohoChange, ZohoSettingsBook } from './state/zoho-settings.ts';
+import { type ZohoChange, ZohoSettingsScopes } from './state/zoho-settings.ts';
 
 /** Every name that `profiles` takes. */
 export const simulatorProfiles: readonly string[] = [
@@ -50,31 +50,31 @@ export interface SimulatorOptions {
 }
 
 /** The state and the pure request handler. @see createSimulator */
-export interface Engine {
-  readonly core: Core;
+export interface SimulatorEngine {
+  readonly state: SimulatorState;
   fetch(request: Request): Promise<Response>;
   /** Ends every request that hangs or waits. */
   stop(): void;
 }
 
 /** Builds the state and the handler over it; no socket is opened. */
-export function newEngine(options: SimulatorOptions): Engine {
+export function newEngine(options: SimulatorOptions): SimulatorEngine {
   const world = systemWorld();
   const sleep = options.sleep ?? ((ms, signal) => world.sleep(ms, signal));
-  const core = newCore({
-    clock: new SimulatorClock(options.now ?? (() => world.now())),
+  const clock = new SimulatorClock(options.now ?? (() => world.now()));
+  const state = newState({
+    clock,
     dice: options.random ?? ((count) => world.randomBytes(count)),
     sites: sitesFor(options),
     registry: registryFor(options),
     history: new History(options.historyCap ?? 100_000),
-    faults: new Faults(),
-    zoho: new ZohoSettingsBook(options.zoho ?? {}),
-    autoApprove: options.autoApprove ?? false,
+    faults: new Faults(clock),
+    zoho: new ZohoSettingsScopes(options.zoho ?? {}),
   });
   const stopped = new AbortController();
   return {
-    core,
-    fetch: (request) => answer(core, request, sleep, stopped.signal),
+    state,
+    fetch: (request) => answer(state, request, sleep, stopped.signal),
     stop: () => stopped.abort(new ConnectionResetError(false)),
   };
 }
@@ -83,54 +83,60 @@ export function newEngine(options: SimulatorOptions): Engine {
  * One request: read it, let faults strike, let the server act in one synchronous step, let faults strike again, and
  * write down what happened.
  */
-async function answer(core: Core, request: Request, sleep: Sleep, stopped: AbortSignal): Promise<Response> {
+async function answer(state: SimulatorState, request: Request, sleep: Sleep, stopped: AbortSignal): Promise<Response> {
   const url = new URL(request.url);
-  const site = core.sites.byHost(url.host);
+  const site = state.sites.byHost(url.host);
   if (site === undefined) return new Response(`The simulator knows no server at ${url.host}.\n`, { status: 421 });
   const route = routeOf(site, url);
   const incoming = await readRequest(request, url, site, route.endpoint);
-  const effect = core.faults.take(incoming, core.clock.now());
-  if (effect === null) return responseOf(processed(core, incoming, route.handle(core, incoming)));
+  const effect = state.faults.take(incoming);
+  if (effect === null) return responseOf(processed(state, incoming, route.handle(state, incoming)));
   const signal = AbortSignal.any([request.signal, stopped]);
   const fault = nameOf(effect);
-  if (effect.kind === 'reset' && effect.when === 'before') return broken(core, incoming, fault);
+  if (effect.kind === 'reset' && effect.when === 'before') return broken(state, incoming, fault);
   if (effect.kind === 'hang' && effect.when === 'before') {
-    record(core, incoming, unprocessed(incoming), fault);
+    record(state, incoming, unprocessed(incoming), fault);
     return hang(signal);
   }
-  const instead = await applyBefore(effect, incoming, core.zoho.for(site.dc, incoming.clientId), sleep, signal);
+  const instead = await applyBefore(effect, incoming, state.zoho.for(site.dc, incoming.clientId), sleep, signal);
   if (instead !== null) {
-    record(core, incoming, { ...instead.event, status: instead.status }, fault);
+    record(state, incoming, { ...instead.event, status: instead.status }, fault);
     return responseOf(instead);
   }
-  const made = processed(core, incoming, route.handle(core, incoming), fault);
+  const made = processed(state, incoming, route.handle(state, incoming), fault);
   if (effect.kind === 'reset') throw new ConnectionResetError(true);
   if (effect.kind === 'hang') return hang(signal);
   return applyAfter(effect, made, sleep, signal);
 }
 
 function processed(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   made: ReturnType<ReturnType<typeof routeOf>['handle']>,
   fault?: string,
 ) {
-  record(core, incoming, { ...made.event, status: made.status }, fault);
+  record(state, incoming, { ...made.event, status: made.status }, fault);
   return made;
 }
 
-function broken(core: Core, incoming: Incoming, fault: string): never {
-  record(core, incoming, unprocessed(incoming), fault);
+function broken(state: SimulatorState, incoming: Incoming, fault: string): never {
+  record(state, incoming, unprocessed(incoming), fault);
   throw new ConnectionResetError(false);
 }
 
 function record(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   event: Omit<HistoryEvent, 'sequence' | 'at' | 'profile' | 'dc'>,
   fault: string | undefined,
 ): void {
-  core.history.append({ at: core.clock.now(), profile: incoming.site.profile, dc: incoming.site.dc, ...event, fault });
+  state.history.append({
+    at: state.clock.now(),
+    profile: incoming.site.profile,
+    dc: incoming.site.dc,
+    ...event,
+    fault,
+  });
 }
 
 /** Never answers; ends when the caller gives up or the simulator is closed. */
@@ -160,13 +166,14 @@ function sitesOf(profile: string | OAuthProfile, options: SimulatorOptions): Sit
 
 function registryFor(options: SimulatorOptions): Registry {
   const registry = new Registry();
-  registry.putClient(demoClient);
-  for (const client of options.clients ?? []) registry.putClient(client);
+  registry.autoApprove = options.autoApprove ?? false;
+  registry.addClient(demoClient);
+  for (const client of options.clients ?? []) registry.addClient(client);
   const zoho = (options.profiles ?? ['zoho']).includes('zoho');
   const centers = options.dataCenters ?? (zoho ? Object.keys(zohoDataCenters) : ['us']);
-  const everybody = centers
+  const defaultUsers = centers
     .map((center) => (typeof center === 'string' ? center : center.dc))
     .map((dc) => ({ id: `user@${dc}.example`, dc }));
-  for (const user of options.users ?? everybody) registry.putUser(user);
+  for (const user of options.users ?? defaultUsers) registry.addUser(user);
   return registry;
 }

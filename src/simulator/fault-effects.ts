@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { type Answer, type AnswerEvent, html, json } from './http/answer.ts';
+import { type AnswerEvent, html, json, type SimulatorAnswer } from './http/answer.ts';
 import { ConnectionResetError } from './http/errors.ts';
 import { card } from './http/markup.ts';
 import type { FaultEffect } from './state/faults.ts';
@@ -27,7 +27,7 @@ export async function applyBefore(
   settings: ZohoSettings,
   sleep: Sleep,
   signal: AbortSignal,
-): Promise<Answer | null> {
+): Promise<SimulatorAnswer | null> {
   const event = unprocessed(incoming);
   switch (effect.kind) {
     case 'delay':
@@ -60,7 +60,7 @@ export async function applyBefore(
 /** What goes wrong once the server has acted. Waits for a slow answer. */
 export async function applyAfter(
   effect: FaultEffect,
-  answer: Answer,
+  answer: SimulatorAnswer,
   sleep: Sleep,
   signal: AbortSignal,
 ): Promise<Response> {
@@ -90,7 +90,7 @@ export async function applyAfter(
   }
 }
 
-export function responseOf(answer: Answer): Response {
+export function responseOf(answer: SimulatorAnswer): Response {
   const bodyless = answer.status === 204 || answer.status === 304;
   return new Response(bodyless ? null : answer.body, { status: answer.status, headers: answer.headers });
 }
@@ -124,13 +124,13 @@ export function nameOf(effect: FaultEffect): string {
 
 const outage = card('Service unavailable', '<p>We are doing some maintenance. Please come back in a few minutes.</p>');
 
-function statusAnswer(effect: Extract<FaultEffect, { kind: 'status' }>, event: AnswerEvent): Answer {
+function statusAnswer(effect: Extract<FaultEffect, { kind: 'status' }>, event: AnswerEvent): SimulatorAnswer {
   const headers = { 'content-type': effect.contentType ?? 'text/plain', ...effect.headers };
   return { status: effect.status, headers, body: effect.body ?? '', event };
 }
 
 /** Half of the body, then a broken stream. */
-function cut(answer: Answer): Response {
+function cut(answer: SimulatorAnswer): Response {
   const bytes = new TextEncoder().encode(answer.body);
   const half = bytes.subarray(0, Math.ceil(bytes.length / 2));
   let sent = false;

@@ -2,7 +2,7 @@ import { createServer, type Server, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { newControl } from './control/control.ts';
-import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
+import { newEngine, type SimulatorEngine, type SimulatorOptions } from './engine.ts';
 import { cutAnswers } from './fault-effects.ts';
 import { Simulator } from './simulator.ts';
 import type { Sites } from './state/sites.ts';
@@ -13,9 +13,9 @@ export class RunningSimulator extends Simulator {
   readonly #sites: Sites;
   readonly #control = newControl(this);
 
-  constructor(engine: Engine) {
+  constructor(engine: SimulatorEngine) {
     super(engine);
-    this.#sites = engine.core.sites;
+    this.#sites = engine.state.sites;
   }
 
   /** Answers the control API and the status page besides what the simulated providers answer. */
@@ -64,8 +64,8 @@ export async function startSimulator(
   const simulator = new RunningSimulator(engine);
   const first = options.port ?? 0;
   try {
-    for (const [index, site] of engine.core.sites.list().entries()) {
-      engine.core.sites.listen(site, await simulator.listen(first === 0 ? 0 : first + index));
+    for (const [index, site] of engine.state.sites.list().entries()) {
+      engine.state.sites.listen(site, await simulator.listen(first === 0 ? 0 : first + index));
     }
   } catch (error) {
     await simulator.close();

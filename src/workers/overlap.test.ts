@@ -14,7 +14,7 @@ it.each(databaseKinds)('another process replaces a killed holder without a calle
   const other = await bench.open();
   // The token is fresh for an hour, so without the lost answer no worker would touch it earlier.
   const { key } = await bench.connect(holder.vault, { provider: 'timed_overlap', expiresIn: 3_600 });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   codeOf(holder.vault.rejectAccessToken(key, 1)).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   await bench.crash(holder);
@@ -29,7 +29,7 @@ it('a worker that dies while it holds an uncertain grant delays it by seconds on
   await using bench = await makeBench({ profiles: ['timed_overlap'] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
   await bench.jump(3_000);
   // Claims as a worker does that is killed right afterwards.
@@ -46,7 +46,7 @@ it('the back-off after repeated losses ends before the overlap does', async () =
   await using bench = await makeBench({ profiles: [profile] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault({ endpoint: 'token', times: 4, effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 4, effect: { kind: 'reset', when: 'after' } });
   const endsAt = bench.clock.now() + 19_000;
   while (bench.clock.now() < endsAt && (await bench.row(key)).generation === 1) {
     await vault.getAccessToken(key).catch(() => {});
@@ -61,8 +61,8 @@ it('the first request that arrives begins a new overlap, however long others fai
   await using bench = await makeBench({ profiles: [profile] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault({ endpoint: 'token', times: 7, effect: { kind: 'reset', when: 'before' } });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 7, effect: { kind: 'reset', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   for (let seconds = 0; seconds < 300 && (await bench.row(key)).generation === 1; seconds += 1) {
     await vault.getAccessToken(key).catch(() => {});
     await bench.jump(1_000);
@@ -75,9 +75,9 @@ it('a throttle without Retry-After does not outlast the overlap', async () => {
   await using bench = await makeBench({ profiles: ['timed_overlap'] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'throttle' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'throttle' } });
   await bench.jump(3_000);
   expect(await codeOf(vault.getAccessToken(key))).toBe('provider_throttled');
   await bench.jump(30_000);
@@ -88,17 +88,21 @@ it('an open breaker does not delay a request with a deadline', async () => {
   await using bench = await makeBench({ profiles: ['timed_overlap'] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
   await bench.jump(2_600);
-  bench.simulator.addFault({ endpoint: 'token', times: 100, effect: { kind: 'status', status: 503, when: 'before' } });
+  bench.simulator.faults.add({
+    endpoint: 'token',
+    times: 100,
+    effect: { kind: 'status', status: 503, when: 'before' },
+  });
   const codes: string[] = [];
   for (let each = 0; each < 9; each += 1) {
     const other = await bench.connect(vault, { tenant: `t${each}`, provider: 'timed_overlap' });
     codes.push(await codeOf(vault.getAccessToken(other.key)));
   }
   expect(codes.at(-1)).toBe('provider_unavailable');
-  bench.simulator.clearFaults();
+  bench.simulator.faults.clear();
   expect((await vault.getAccessToken(key)).generation).toBe(2);
 });
 
@@ -107,13 +111,13 @@ it('after the overlap the vault tries the stored successor, not the spent token'
   const slow = await bench.open();
   const other = await bench.open();
   const { key, minted } = await bench.connect(slow.vault, { provider: 'overlap_newest_only' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   const late = codeOf(slow.vault.getAccessToken(key));
   await until(() => bench.requests().length === 1, 'the request');
   slow.world.freeze();
   await bench.jump(5_000);
   // The second request never reaches the provider.
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
   expect(await codeOf(other.vault.getAccessToken(key))).toBe('refresh_uncertain');
   slow.world.offline = true;
   slow.world.thaw();
@@ -129,7 +133,7 @@ it.each(databaseKinds)('a process that read the row before a suspicion does not 
   const one = await bench.open();
   const other = await bench.open();
   const { key } = await bench.connect(one.vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault({ endpoint: 'token', times: 2, effect: { kind: 'error', error: 'invalid_grant' } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 2, effect: { kind: 'error', error: 'invalid_grant' } });
   const { planRefresh } = await import('../vault/refresh/plan.ts');
   const { claimRefresh } = await import('../vault/refresh/claim.ts');
   const context = internalsOf(other.vault).open();

@@ -33,7 +33,7 @@ it('a provider that throttled all grants for minutes serves them all afterwards'
   const keys = await connectMany(bench, vault, 'none', 60);
   const headers = { 'retry-after': '60' };
   const effect = { kind: 'status', status: 429, when: 'before', headers } as const;
-  bench.simulator.addFault({ endpoint: 'token', forMs: 5 * minute, effect });
+  bench.simulator.faults.add({ endpoint: 'token', forMs: 5 * minute, effect });
   for (let passed = 0; passed < 5; passed += 1) {
     for (const key of keys) await codeOf(vault.getAccessToken(key));
     await bench.jump(61_000);
@@ -50,7 +50,7 @@ it.each(['none', 'timed_overlap'])(
     const keys = await connectMany(bench, vault, profile, 3);
     const headers = { 'retry-after': '3600' };
     const effect = { kind: 'status', status: 503, when: 'before', headers } as const;
-    bench.simulator.addFault({ endpoint: 'token', forMs: 10 * hour, effect });
+    bench.simulator.faults.add({ endpoint: 'token', forMs: 10 * hour, effect });
     const askFor = async (ms: number) => {
       const before = bench.requests().length;
       for (const end = bench.clock.now() + ms; bench.clock.now() < end; await bench.jump(60_000)) {
@@ -75,7 +75,7 @@ it('a killed holder’s grant is refreshed inside its overlap, however many othe
   const { bulkheads } = internalsOf(other.vault).open();
   for (let used = 0; used < limits.retryBudgetMax; used += 1) bulkheads.countTry('timed_overlap', 'retry');
   holder.world.offline = false;
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   holder.vault.getAccessToken(key).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   await bench.crash(holder);
@@ -91,11 +91,15 @@ it('a slow provider is asked for the killed holder’s grant before all others',
   const other = await bench.open();
   const { key, minted } = await bench.connect(holder.vault, { tenant: 'x', provider: 'timed_overlap' });
   const many = await connectMany(bench, other.vault, 'timed_overlap', 60);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   holder.vault.getAccessToken(key).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   const lostAt = bench.clock.now();
-  bench.simulator.addFault({ endpoint: 'token', times: 1_000, effect: { kind: 'delay', ms: 40_000, when: 'before' } });
+  bench.simulator.faults.add({
+    endpoint: 'token',
+    times: 1_000,
+    effect: { kind: 'delay', ms: 40_000, when: 'before' },
+  });
   const workers = startWorkers(other.vault);
   const ask = (each: GrantKey) => other.vault.getAccessToken(each).catch(() => {});
   for (const each of many) void ask(each);
@@ -120,7 +124,7 @@ it('a token rejected by the API during a later refresh is replaced by a newer on
   const { vault: waiting } = await bench.open();
   const { vault: holder } = await bench.open();
   const { key } = await bench.connect(waiting, { provider: 'strict' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 3_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 3_000, when: 'after' } });
   const held = holder.getAccessToken(key);
   await until(() => bench.requests().length === 1, 'the request');
   const waited = waiting.getAccessToken(key);

@@ -97,7 +97,7 @@ it('resolves its own uncertain refresh inside the overlap in which the spent tok
   const { key } = await bench.connect(vault, { provider: 'timed_overlap', expiresIn: 3_600 });
   await vault.getAccessToken(key);
   await pass(bench, 70_000);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   await work(vault);
   await bench.jump(54 * minute);
   await until(() => bench.requests().length === 1, 'the lost request');
@@ -147,7 +147,7 @@ describe('a condemned grant', () => {
     await work(vault);
     await later(bench, 9 * minute);
     const before = bench.requests().length;
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     await later(bench, 2 * minute);
     expect(bench.requests()).toHaveLength(before + 1);
     expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
@@ -209,7 +209,7 @@ describe('a provider that refuses many grants at once', () => {
     await pass(bench, 20 * minute, 10_000);
     for (const key of keys)
       expect(await bench.row(key)).toMatchObject({ state: 'suspect', reason: 'verdicts_suspended' });
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     await pass(bench, 4 * minute, 10_000);
     for (const key of keys) expect((await bench.row(key)).state).toBe('active');
     expect(vault.quarantine).toBeNull();
@@ -227,7 +227,7 @@ describe('a provider that refuses many grants at once', () => {
 it('revokes what was disconnected while the provider was down for an hour', async () => {
   const { bench, vault } = await make({ profiles: ['none'] });
   const { key, minted } = await bench.connect(vault, { provider: 'none' });
-  bench.simulator.addFault({
+  bench.simulator.faults.add({
     endpoint: 'revoke',
     forMs: hour,
     effect: { kind: 'status', status: 503, when: 'before' },
@@ -248,7 +248,7 @@ it('commits an answer that a process left in the spool when it died', async () =
   const { bench, vault } = await make({ profiles: ['strict'] });
   const dying = await bench.open();
   const { key } = await bench.connect(dying.vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 200, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 200, when: 'after' } });
   dying.vault.getAccessToken(key).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   await whileLocked(bench, async () => {
@@ -350,7 +350,7 @@ async function condemn(
 }
 
 function refuse(bench: Bench): void {
-  bench.simulator.addFault({
+  bench.simulator.faults.add({
     endpoint: 'token',
     times: 10_000,
     effect: { kind: 'error', error: 'invalid_grant' },

@@ -24,7 +24,7 @@ export interface ConnectBench extends AsyncDisposable {
 /** A server and providers on ports, with a consent page that waits for a person. */
 export async function makeConnectBench(options: BenchOptions = {}): Promise<ConnectBench> {
   const bench = await makeBench({ listen: true, profiles: ['zoho', 'strict'], ...options });
-  bench.simulator.autoApprove = false;
+  bench.simulator.registry.autoApprove = false;
   const zoho = bench.simulator.definitionIds().includes('zoho_crm') ? [bench.simulator.definition('zoho_crm')] : [];
   const server = new ServerBench(bench, { vault: { providers: [...bench.providers, ...zoho] } });
   await server.start();

@@ -4,14 +4,14 @@ import type { NewEvent } from '../state/history.ts';
 export type AnswerEvent = Omit<NewEvent, 'at' | 'profile' | 'dc' | 'status' | 'fault'>;
 
 /** A server's answer before any fault touches it. */
-export interface Answer {
+export interface SimulatorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly event: AnswerEvent;
 }
 
-export function json(status: number, value: unknown, event: AnswerEvent): Answer {
+export function json(status: number, value: unknown, event: AnswerEvent): SimulatorAnswer {
   return {
     status,
     headers: { 'content-type': 'application/json;charset=UTF-8', 'cache-control': 'no-store' },
@@ -20,7 +20,7 @@ export function json(status: number, value: unknown, event: AnswerEvent): Answer
   };
 }
 
-export function html(status: number, markup: string, event: AnswerEvent): Answer {
+export function html(status: number, markup: string, event: AnswerEvent): SimulatorAnswer {
   return {
     status,
     headers: {
@@ -33,7 +33,7 @@ export function html(status: number, markup: string, event: AnswerEvent): Answer
   };
 }
 
-export function redirect(location: string, event: AnswerEvent): Answer {
+export function redirect(location: string, event: AnswerEvent): SimulatorAnswer {
   return { status: 302, headers: { location, 'cache-control': 'no-store' }, body: '', event };
 }
 

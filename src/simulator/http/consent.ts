@@ -1,23 +1,23 @@
 import type { KnownUser } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
-import { type Answer, html } from './answer.ts';
+import type { SimulatorState } from '../state/state.ts';
+import { html, type SimulatorAnswer } from './answer.ts';
 import { card, escape } from './markup.ts';
 
 /** The page on which a person accepts or declines. Its form repeats the request and adds the decision. */
 export function consentPage(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   action: string,
   user: KnownUser,
   scopes: readonly string[],
-): Answer {
+): SimulatorAnswer {
   const clientId = incoming.query.get('client_id') ?? '';
   const hidden = [...incoming.query]
     .filter(([name]) => name !== 'login_hint')
     .map(([name, value]) => `<input type="hidden" name="${escape(name)}" value="${escape(value)}">`)
     .join('');
-  const options = core.registry
+  const options = state.registry
     .users()
     .map(
       (each) =>
@@ -45,7 +45,7 @@ export function consentPage(
 }
 
 /** A page instead of a redirect: something is wrong with the request itself, so nothing may be sent to its URI. */
-export function errorPage(status: number, title: string, text: string, clientId: string | null): Answer {
+export function errorPage(status: number, title: string, text: string, clientId: string | null): SimulatorAnswer {
   return html(status, card(title, `<p>${escape(text)}</p>`), {
     kind: 'authorize',
     outcome: 'invalid',

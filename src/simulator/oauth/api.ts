@@ -1,8 +1,8 @@
-import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
+import { type AnswerEvent, json, type SimulatorAnswer } from '../http/answer.ts';
 import { useAccess } from '../state/families.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 
 /**
@@ -10,7 +10,7 @@ import { fingerprintOf } from '../state/tokens.ts';
  *
  * The first use of a token counts, which is what retires its predecessor where tokens are retired on use.
  */
-export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {
+export function oauthApi(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const value = /^\S+\s+(\S+)$/.exec(incoming.headers.get('authorization') ?? '')?.[1] ?? '';
   const event: AnswerEvent = {
     kind: 'api',
@@ -18,10 +18,12 @@ export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile):
     token: value === '' ? undefined : fingerprintOf(value),
     detail: `${incoming.method} ${incoming.url.pathname}`,
   };
-  const token = core.book.findAccess(value);
+  const token = state.ledger.findAccess(value);
   const known = token !== undefined && token.family.profile === profile.id ? token : undefined;
   const death =
-    known === undefined ? 'unknown access token' : useAccess(known, core.book.mintOf(known.family), core.clock.now());
+    known === undefined
+      ? 'unknown access token'
+      : useAccess(known, state.ledger.mintOf(known.family), state.clock.now());
   if (known === undefined || death !== null) {
     const answer = json(
       401,
@@ -31,7 +33,7 @@ export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile):
     return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer error="invalid_token"' } };
   }
   const { family } = known;
-  const user = core.registry.user(family.user);
+  const user = state.registry.user(family.user);
   const named = atPointer(profile.health?.name ?? '/name', user?.orgName ?? '');
   const body = Array.isArray(named)
     ? named

@@ -10,7 +10,7 @@ import {
   type Simulator,
 } from '../index.ts';
 
-interface Answer {
+interface SimulatorAnswer {
   readonly status: number;
   readonly access?: string | undefined;
   readonly refresh?: string | undefined;
@@ -25,7 +25,7 @@ function grantAt(profile: string | OAuthProfile) {
   return { simulator, id, tokens: simulator.mintTokens(consent), consent };
 }
 
-async function refresh(simulator: Simulator, id: string, refreshToken: string): Promise<Answer> {
+async function refresh(simulator: Simulator, id: string, refreshToken: string): Promise<SimulatorAnswer> {
   const origin = simulator.origins()[id];
   const fields = {
     grant_type: 'refresh_token',

@@ -36,15 +36,15 @@ export interface Family {
   lastUsedAt: number;
   revoked: string | null;
   /** Refresh tokens, oldest first. */
-  refreshTokens: RefreshToken[];
+  refreshTokens: IssuedRefreshToken[];
   /** Access tokens that had life when last looked at, oldest first. */
-  accessTokens: AccessToken[];
+  accessTokens: IssuedAccessToken[];
 }
 
-export interface RefreshToken {
+export interface IssuedRefreshToken {
   readonly value: string;
   readonly family: Family;
-  readonly parent: RefreshToken | null;
+  readonly parent: IssuedRefreshToken | null;
   readonly issuedAt: number;
   spentAt: number | null;
   /** Why it does not work any more; `null` while it may. */
@@ -52,11 +52,11 @@ export interface RefreshToken {
   successors: TokenPair[];
 }
 
-export interface AccessToken {
+export interface IssuedAccessToken {
   readonly value: string;
   readonly family: Family;
   /** The refresh token that came with it (or that made it, where tokens do not rotate). */
-  readonly refreshToken: RefreshToken | null;
+  readonly refreshToken: IssuedRefreshToken | null;
   readonly scopes: readonly string[];
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -64,8 +64,8 @@ export interface AccessToken {
 }
 
 export interface TokenPair {
-  readonly accessToken: AccessToken;
-  readonly refreshToken: RefreshToken | null;
+  readonly accessToken: IssuedAccessToken;
+  readonly refreshToken: IssuedRefreshToken | null;
 }
 
 export type Spend =
@@ -90,7 +90,7 @@ const spentKeptPerFamily = 2_000;
 const replacedByNewer = 'a newer successor replaced it';
 
 /** Spends a refresh token by the server's rule. The family's and the token's fate is decided here and nowhere else. */
-export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): Spend {
+export function spend(token: IssuedRefreshToken, mint: Mint, now: number, scopes?: readonly string[]): Spend {
   const replay = token.spentAt !== null;
   const death = deathOf(token, mint, now);
   if (death !== null) {
@@ -126,7 +126,7 @@ export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: rea
 }
 
 /** Why a refresh with this token would be refused now; `null` if it would be granted. */
-export function deathOf(token: RefreshToken, mint: Mint, now: number): string | null {
+export function deathOf(token: IssuedRefreshToken, mint: Mint, now: number): string | null {
   const { family } = token;
   if (family.revoked !== null) return family.revoked;
   if (token.dead !== null) return token.dead;
@@ -142,7 +142,7 @@ export function deathOf(token: RefreshToken, mint: Mint, now: number): string | 
 }
 
 /** Why an API call with this token would be refused now; `null` if it is good. Marks the first use of its pair. */
-export function useAccess(token: AccessToken, mint: Mint, now: number): string | null {
+export function useAccess(token: IssuedAccessToken, mint: Mint, now: number): string | null {
   if (token.family.revoked !== null) return token.family.revoked;
   if (token.dead !== null) return token.dead;
   if (now >= token.expiresAt) return 'it expired';
@@ -156,8 +156,13 @@ export function revokeFamily(family: Family, reason: string): void {
 }
 
 /** Makes the next refresh token of a family; `parent` is the one it replaces, `null` for the first. */
-export function newRefresh(family: Family, parent: RefreshToken | null, mint: Mint, now: number): RefreshToken {
-  const token: RefreshToken = {
+export function newRefresh(
+  family: Family,
+  parent: IssuedRefreshToken | null,
+  mint: Mint,
+  now: number,
+): IssuedRefreshToken {
+  const token: IssuedRefreshToken = {
     value: mint.refreshValue(),
     family,
     parent,
@@ -171,8 +176,13 @@ export function newRefresh(family: Family, parent: RefreshToken | null, mint: Mi
 }
 
 /** Makes an access token that belongs to a refresh token, killing the oldest where the server allows only so many. */
-export function newAccess(of: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): AccessToken {
-  const token: AccessToken = {
+export function newAccess(
+  of: IssuedRefreshToken,
+  mint: Mint,
+  now: number,
+  scopes?: readonly string[],
+): IssuedAccessToken {
+  const token: IssuedAccessToken = {
     value: mint.accessValue(),
     family: of.family,
     refreshToken: of,
@@ -209,11 +219,11 @@ export function prune(family: Family, now: number): { access: string[]; refresh:
 }
 
 /** The successor was used: where the rule says so, the token it came from has done its duty. */
-function retireParent(token: RefreshToken, rule: RotationRule): void {
+function retireParent(token: IssuedRefreshToken, rule: RotationRule): void {
   if (rule.kind === 'retire_on_use' && token.parent !== null) token.parent.dead ??= 'its successor was used';
 }
 
-function killAccessOf(token: RefreshToken, reason: string): void {
+function killAccessOf(token: IssuedRefreshToken, reason: string): void {
   for (const access of token.family.accessTokens) if (access.refreshToken === token) access.dead ??= reason;
 }
 

@@ -1,3 +1,4 @@
+import type { SimulatorClock } from './clock.ts';
 import type { Endpoint } from './endpoints.ts';
 import type { Incoming } from './request.ts';
 
@@ -69,18 +70,23 @@ export interface PendingFault {
 
 /** The queue of faults. The first that matches a request is applied to it. */
 export class Faults {
+  readonly #clock: SimulatorClock;
   #pending: { id: number; fault: Fault; left: number; skip: number; until: number | null }[] = [];
   #count = 0;
 
-  /** @returns its id, for {@link remove} */
-  add(fault: Fault, now: number): number {
+  constructor(clock: SimulatorClock) {
+    this.#clock = clock;
+  }
+
+  /** Queues a fault. @returns its id, for {@link remove} */
+  add(fault: Fault): number {
     this.#count += 1;
     this.#pending.push({
       id: this.#count,
       fault,
       left: fault.times ?? (fault.forMs === undefined ? 1 : Number.POSITIVE_INFINITY),
       skip: fault.skip ?? 0,
-      until: fault.forMs === undefined ? null : now + fault.forMs,
+      until: fault.forMs === undefined ? null : this.#clock.now() + fault.forMs,
     });
     return this.#count;
   }
@@ -100,8 +106,9 @@ export class Faults {
   }
 
   /** The effect for this request, if any; counts it as used. */
-  take(incoming: Incoming, now: number): FaultEffect | null {
+  take(incoming: Incoming): FaultEffect | null {
     if (this.#pending.length === 0) return null;
+    const now = this.#clock.now();
     this.#pending = this.#pending.filter((each) => each.until === null || each.until > now);
     for (const each of this.#pending) {
       if (!matches(each.fault, incoming)) continue;

@@ -1,12 +1,12 @@
 import {
-  type AccessToken,
   deathOf,
   type Family,
+  type IssuedAccessToken,
+  type IssuedRefreshToken,
   type Mint,
   newAccess,
   newRefresh,
   prune,
-  type RefreshToken,
   revokeFamily,
   type TokenPair,
 } from './families.ts';
@@ -21,17 +21,17 @@ export interface NewFamily {
 }
 
 /** Whose refresh tokens are counted together: a user's at one client, or at all of them. */
-export interface Owner {
+export interface TokenOwner {
   readonly profile: string;
   readonly user: string;
   readonly clientId?: string | undefined;
 }
 
 /** Every family and every token of the simulated providers. */
-export class Book {
+export class Ledger {
   readonly #families = new Map<string, Family>();
-  readonly #refresh = new Map<string, RefreshToken>();
-  readonly #access = new Map<string, AccessToken>();
+  readonly #refresh = new Map<string, IssuedRefreshToken>();
+  readonly #access = new Map<string, IssuedAccessToken>();
   readonly #byOwner = new Map<string, Family[]>();
   readonly #mintOf: (family: Family) => Mint;
   #count = 0;
@@ -75,9 +75,9 @@ export class Book {
   }
 
   /** An access token that no refresh token stands behind. */
-  loneAccess(family: Family, now: number): AccessToken {
+  loneAccess(family: Family, now: number): IssuedAccessToken {
     const mint = this.#mintOf(family);
-    const token: AccessToken = {
+    const token: IssuedAccessToken = {
       value: mint.accessValue(),
       family,
       refreshToken: null,
@@ -92,7 +92,7 @@ export class Book {
   }
 
   /** Adds a family's refresh token whose value was decided elsewhere. */
-  adopt(family: Family, value: string, now: number): RefreshToken {
+  adopt(family: Family, value: string, now: number): IssuedRefreshToken {
     const token = newRefresh(family, null, { ...this.#mintOf(family), refreshValue: () => value }, now);
     this.#refresh.set(value, token);
     return token;
@@ -107,11 +107,11 @@ export class Book {
     for (const value of gone.refresh) this.#refresh.delete(value);
   }
 
-  findRefresh(value: string): RefreshToken | undefined {
+  findRefresh(value: string): IssuedRefreshToken | undefined {
     return this.#refresh.get(value);
   }
 
-  findAccess(value: string): AccessToken | undefined {
+  findAccess(value: string): IssuedAccessToken | undefined {
     return this.#access.get(value);
   }
 
@@ -124,7 +124,7 @@ export class Book {
   }
 
   /** The families of one user, and of one client if it is named, that hold a living refresh token, oldest first. */
-  livingOf(owner: Owner, now: number): readonly Family[] {
+  livingOf(owner: TokenOwner, now: number): readonly Family[] {
     const { profile, clientId, user } = owner;
     const all =
       clientId === undefined
@@ -134,7 +134,7 @@ export class Book {
   }
 
   /** The newest refresh token of a family that would be granted now; `null` when the family is lost. */
-  currentOf(family: Family, now: number): RefreshToken | null {
+  currentOf(family: Family, now: number): IssuedRefreshToken | null {
     if (family.revoked !== null) return null;
     const mint = this.#mintOf(family);
     return family.refreshTokens.findLast((token) => deathOf(token, mint, now) === null) ?? null;
@@ -151,7 +151,7 @@ export class Book {
    *
    * @returns those that were killed
    */
-  makeRoom(owner: Owner, cap: number, now: number): readonly Family[] {
+  makeRoom(owner: TokenOwner, cap: number, now: number): readonly Family[] {
     const living = this.livingOf(owner, now);
     const evicted = living.slice(0, Math.max(0, living.length - cap + 1));
     for (const family of evicted) revokeFamily(family, 'too many refresh tokens of this user and client');

@@ -9,7 +9,7 @@ export interface WindowRule {
 }
 
 /** Counts requests by key. */
-export class Windows {
+export class RateWindows {
   readonly #times = new Map<string, number[]>();
 
   /** Whether one more is allowed now. */

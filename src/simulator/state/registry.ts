@@ -47,8 +47,10 @@ export class Registry {
   readonly #users = new Map<string, KnownUser>();
   readonly #deactivated = new Set<string>();
   #signedIn: string | null = null;
+  /** Gives consent without asking. */
+  autoApprove = false;
 
-  putClient(client: SimulatorClient): void {
+  addClient(client: SimulatorClient): void {
     this.#clients.set(client.clientId, client);
   }
 
@@ -64,7 +66,7 @@ export class Registry {
     return [...this.#clients.values()];
   }
 
-  putUser(user: SimulatorUser): KnownUser {
+  addUser(user: SimulatorUser): KnownUser {
     const dc = user.dc ?? 'us';
     const known: KnownUser = {
       id: user.id,

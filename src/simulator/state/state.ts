@@ -3,12 +3,12 @@ import type { Family, Mint } from './families.ts';
 import { noRotation } from './families.ts';
 import type { Faults } from './faults.ts';
 import type { History } from './history.ts';
-import { Book } from './ledger.ts';
-import { Windows } from './rate-windows.ts';
+import { Ledger } from './ledger.ts';
+import { RateWindows } from './rate-windows.ts';
 import type { Registry } from './registry.ts';
 import type { Sites } from './sites.ts';
 import { type Dice, plainValue, zohoValue } from './tokens.ts';
-import type { ZohoSettingsBook } from './zoho-settings.ts';
+import type { ZohoSettingsScopes } from './zoho-settings.ts';
 
 /** An authorization code, made and not yet exchanged or forgotten. */
 export interface Code {
@@ -50,16 +50,16 @@ export interface Enhancement {
 }
 
 /** The whole state of a simulator. Handlers take it, change it and answer in one synchronous step. */
-export interface Core {
+export interface SimulatorState {
   readonly clock: SimulatorClock;
   readonly dice: Dice;
   readonly sites: Sites;
   readonly registry: Registry;
-  readonly book: Book;
+  readonly ledger: Ledger;
   readonly history: History;
   readonly faults: Faults;
-  readonly zoho: ZohoSettingsBook;
-  readonly windows: Windows;
+  readonly zoho: ZohoSettingsScopes;
+  readonly rateWindows: RateWindows;
   readonly codes: Map<string, Code>;
   readonly devices: Map<string, DeviceRequest>;
   readonly enhancements: Map<string, Enhancement>;
@@ -67,16 +67,15 @@ export interface Core {
   readonly consents: Map<string, { scopes: Set<string>; offline: boolean }>;
   /** Records of the product APIs, by organisation and module. */
   readonly records: Map<string, Record<string, unknown>[]>;
-  autoApprove: boolean;
 }
 
-type Parts = Pick<Core, 'clock' | 'dice' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho' | 'autoApprove'>;
+type Parts = Pick<SimulatorState, 'clock' | 'dice' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho'>;
 
-export function newCore(parts: Parts): Core {
+export function newState(parts: Parts): SimulatorState {
   return {
     ...parts,
-    book: new Book((family) => mintOf(parts, family)),
-    windows: new Windows(),
+    ledger: new Ledger((family) => mintOf(parts, family)),
+    rateWindows: new RateWindows(),
     codes: new Map(),
     devices: new Map(),
     enhancements: new Map(),
@@ -87,23 +86,23 @@ export function newCore(parts: Parts): Core {
 
 /** The consent that a user once gave a client; an empty one if there is none. */
 export function consentOf(
-  core: Core,
+  state: SimulatorState,
   profile: string,
   clientId: string,
   user: string,
 ): { scopes: Set<string>; offline: boolean } {
   const key = JSON.stringify([profile, clientId, user]);
-  const found = core.consents.get(key) ?? { scopes: new Set<string>(), offline: false };
-  core.consents.set(key, found);
+  const found = state.consents.get(key) ?? { scopes: new Set<string>(), offline: false };
+  state.consents.set(key, found);
   return found;
 }
 
 /** Keeps a new code and forgets those that have long expired. */
-export function keepCode(core: Core, code: Code): void {
-  core.codes.set(code.value, code);
-  if (core.codes.size < 1_000) return;
-  const now = core.clock.now();
-  for (const old of core.codes.values()) if (old.expiresAt + 600_000 < now) core.codes.delete(old.value);
+export function keepCode(state: SimulatorState, code: Code): void {
+  state.codes.set(code.value, code);
+  if (state.codes.size < 1_000) return;
+  const now = state.clock.now();
+  for (const old of state.codes.values()) if (old.expiresAt + 600_000 < now) state.codes.delete(old.value);
 }
 
 function mintOf(parts: Parts, family: Family): Mint {

@@ -1,5 +1,5 @@
 import type { Family } from './families.ts';
-import type { Book } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { fingerprintOf } from './tokens.ts';
 
 /** Whose consent to make without a browser. */
@@ -42,8 +42,8 @@ export interface FamilyView {
 }
 
 /** What a judge may know of a family. */
-export function viewOf(book: Book, family: Family, now: number): FamilyView {
-  const current = book.currentOf(family, now);
+export function viewOf(ledger: Ledger, family: Family, now: number): FamilyView {
+  const current = ledger.currentOf(family, now);
   const { id, profile, dc, clientId, user, scopes, createdAt, lastUsedAt, revoked } = family;
   return {
     id,
@@ -57,7 +57,7 @@ export function viewOf(book: Book, family: Family, now: number): FamilyView {
     revoked,
     alive: current !== null,
     current: current === null ? null : fingerprintOf(current.value),
-    living: family.refreshTokens.filter((token) => book.isAlive(token.value, now)).length,
+    living: family.refreshTokens.filter((token) => ledger.isAlive(token.value, now)).length,
     refreshTokensMade: family.refreshTokens.length,
   };
 }

@@ -145,7 +145,7 @@ export interface SettingsScope {
 }
 
 /** The settings in force, by data centre and client: the latest change that fits wins. */
-export class ZohoSettingsBook {
+export class ZohoSettingsScopes {
   readonly #base: ZohoSettings;
   #changes: { scope: SettingsScope; change: Partial<ZohoSettings> }[] = [];
 

@@ -1,5 +1,5 @@
 import { accountsOf, apiOf, type Site } from '../state/sites.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 
 /** The success callback: code, location, accounts-server and state, with whatever the settings do to them. */
@@ -41,8 +41,11 @@ export function apiDomain(settings: ZohoSettings, site: Site): string | null {
 }
 
 /** `GET /oauth/serverinfo`: every data centre's accounts server. */
-export function serverInfo(core: Core, settings: ZohoSettings): { result: string; locations: Record<string, string> } {
-  const known = core.sites
+export function serverInfo(
+  state: SimulatorState,
+  settings: ZohoSettings,
+): { result: string; locations: Record<string, string> } {
+  const known = state.sites
     .list()
     .flatMap((site) => (site.zoho === null || site.dc === null ? [] : [[site.dc, accountsOf(site)] as const]));
   const locations: Record<string, string> = { ...Object.fromEntries(known), ...settings.serverInfo.extra };

@@ -114,7 +114,7 @@ describe('the product APIs', () => {
 
   it('has words of its own for a used-up quota, and an HTML page from Bookings for everything', async () => {
     const simulator = simulatorFor();
-    simulator.configureZoho({ apiCallsPerMinute: 1 });
+    simulator.zoho.change({ apiCallsPerMinute: 1 });
     const token = tokenWith(simulator, ['ZohoCreator.meta.application.READ', 'ZohoBooks.settings.READ']);
     const creator = 'https://www.zohoapis.eu/creator/v2.1/meta/applications';
     await call(simulator, creator, token);

@@ -200,8 +200,8 @@ describe("Zoho's token endpoint", () => {
 
   it('has the legacy form of expires_in, and an api_domain that is missing or ends in a slash', async () => {
     const simulator = zoho();
-    simulator.configureZoho({ expiresIn: 'legacy_milliseconds', apiDomain: 'missing' }, { dc: 'eu' });
-    simulator.configureZoho({ apiDomain: 'trailing_slash' }, { dc: 'us' });
+    simulator.zoho.change({ expiresIn: 'legacy_milliseconds', apiDomain: 'missing' }, { dc: 'eu' });
+    simulator.zoho.change({ apiDomain: 'trailing_slash' }, { dc: 'us' });
     const eu = await refresh(
       simulator,
       mint(simulator, 'user@eu.example').refreshToken,

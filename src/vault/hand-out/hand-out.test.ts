@@ -129,7 +129,7 @@ it('whoever waits out the strict lease of another process is told when that ends
   const { vault: one } = await bench.open();
   const { vault: other } = await bench.open();
   const { key } = await bench.connect(one);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
   const hanging = one.getAccessToken(key).catch((error: unknown) => error);
   await until(() => bench.requests().length === 1, 'the request');
   const waiting = other.getAccessToken(key).catch((error: unknown) => error);
@@ -145,7 +145,7 @@ it('tokens that have expired when they arrive end in an error, not in a loop', a
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
   expect(await codeOf(vault.getAccessToken(key))).toBe('provider_error');
   expect(bench.requests().length).toBeLessThanOrEqual(2);
 });
@@ -154,7 +154,7 @@ it('a closed vault says so, and finishes the refresh that was under way', async 
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
   const token = vault.getAccessToken(key).catch(() => null);
   await until(() => bench.requests().length === 1, 'the request');
   const closed = vault.close();
