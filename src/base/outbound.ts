@@ -19,8 +19,8 @@ import type { WorldRequest } from './world.ts';
  */
 export async function send(url: string, init: WorldRequest, options: ConnectorOptions): Promise<Response> {
   const request = buildRequest(url, init);
-  const alone = init.beforeSend !== undefined;
-  const connection = alone ? connectOnce(new URL(url).origin, options) : poolFor(options);
+  const ownConnection = init.beforeSend !== undefined;
+  const connection = ownConnection ? connectOnce(new URL(url).origin, options) : poolFor(options);
   const watched = new WatchedDispatcher(connection, init.beforeSend);
   try {
     return await fetch(request, { dispatcher: watched });
@@ -33,7 +33,7 @@ export async function send(url: string, init: WorldRequest, options: ConnectorOp
     throw failureOf(error, watched, init.signal);
   } finally {
     // `close` resolves once the answer's body was read or cancelled; until then the body keeps the connection open.
-    if (alone) void connection.close().catch(() => {});
+    if (ownConnection) void connection.close().catch(() => {});
   }
 }
 

@@ -51,7 +51,7 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
  * Tells whether `other` only differs in its origins and in missing data centres: a simulator may replace a built-in
  * provider this way.
  */
-export function differsInOriginsAlone(original: ProviderDefinition, other: ProviderDefinition): boolean {
+export function differsInOriginsOnly(original: ProviderDefinition, other: ProviderDefinition): boolean {
   const dcs = Object.keys(other.dataCenters ?? {});
   return isDeepStrictEqual(withoutOrigins(original, dcs), withoutOrigins(other, dcs));
 }

@@ -53,7 +53,7 @@ describe('Zoho', () => {
   });
 });
 
-describe('by RFC 6749 alone', () => {
+describe('by RFC 6749 without rules', () => {
   test.each([
     [refresh(400, 'invalid_grant'), 'grant_refused'],
     [refresh(500, 'invalid_grant'), 'unavailable'],

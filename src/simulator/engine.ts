@@ -16,40 +16,40 @@ import { newState, type SimulatorState } from './state/state.ts';
 import type { Dice } from './state/tokens.ts';
 import { type ZohoChange, ZohoSettingsScopes } from './state/zoho-settings.ts';
 
-/** Every name that `profiles` takes. */
+/** All names that `profiles` accepts. */
 export const simulatorProfiles: readonly string[] = [
   'zoho',
   ...builtInProfiles,
   ...builtInProviderIds.filter((id) => !/^zoho(_|$)/.test(id)),
 ];
 
-/** What a simulator is made of. Everything has a default. */
+/** Options of a simulator; all are optional. */
 export interface SimulatorOptions {
   /**
-   * `zoho`, names of built-in profiles, ids of built-in providers such as `xero`, or profiles of one's own; `['zoho']`
-   * when left out.
+   * Servers to run: `zoho`, names of built-in profiles, ids of built-in providers such as `xero`, or your own profiles;
+   * defaults to `['zoho']`.
    */
   readonly profiles?: readonly (string | OAuthProfile)[] | undefined;
-  /** Zoho's data centres to run, unknown ones among them if need be; all eleven when left out. */
+  /** Zoho's data centres to run, invented ones included; defaults to all eleven. */
   readonly dataCenters?: readonly (string | NewDataCenter)[] | undefined;
   /** Registered applications besides the demo client. */
   readonly clients?: readonly SimulatorClient[] | undefined;
-  /** People who can consent; one per data centre when left out. */
+  /** Users who can consent; defaults to one per data centre. */
   readonly users?: readonly SimulatorUser[] | undefined;
-  /** Consents without asking. */
+  /** Gives consent without asking. */
   readonly autoApprove?: boolean | undefined;
   /** Switches of the simulated Zoho. */
   readonly zoho?: ZohoChange | undefined;
-  /** How many events are kept; 100,000 when left out. */
+  /** Number of events to keep; defaults to 100,000. */
   readonly historyCap?: number | undefined;
-  /** Milliseconds since 1970. */
+  /** Returns milliseconds since 1970; defaults to the system clock. */
   readonly now?: (() => number) | undefined;
   readonly random?: Dice | undefined;
-  /** How slow answers wait. */
+  /** Waits for a slow answer. */
   readonly sleep?: Sleep | undefined;
 }
 
-/** The state and the pure request handler. @see createSimulator */
+/** State and request handler of a simulator. @see createSimulator */
 export interface SimulatorEngine {
   readonly state: SimulatorState;
   fetch(request: Request): Promise<Response>;
@@ -57,7 +57,7 @@ export interface SimulatorEngine {
   stop(): void;
 }
 
-/** Builds the state and the handler over it; no socket is opened. */
+/** Creates the state and its request handler; opens no socket. */
 export function newEngine(options: SimulatorOptions): SimulatorEngine {
   const world = systemWorld();
   const sleep = options.sleep ?? ((ms, signal) => world.sleep(ms, signal));
@@ -79,10 +79,7 @@ export function newEngine(options: SimulatorOptions): SimulatorEngine {
   };
 }
 
-/**
- * One request: read it, let faults strike, let the server act in one synchronous step, let faults strike again, and
- * write down what happened.
- */
+/** Handles one request. A fault may strike before and after the server's one synchronous step. Both are recorded. */
 async function answer(state: SimulatorState, request: Request, sleep: Sleep, stopped: AbortSignal): Promise<Response> {
   const url = new URL(request.url);
   const site = state.sites.byHost(url.host);

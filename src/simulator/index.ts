@@ -1,5 +1,5 @@
 /**
- * Make-believe providers for trying Grantry without an account and for testing what happens when providers fail.
+ * Simulated providers, for trying Grantry without an account and for testing how it handles failing providers.
  *
  * @module grantry/simulator
  */

@@ -44,7 +44,7 @@ const zohoRoutes: Readonly<Record<string, Route>> = {
 
 const zohoApi: Route = { endpoint: 'api', handle: zohoProducts };
 
-/** The server's handler for a path, and what kind of endpoint it is. */
+/** Finds the server's handler for a path and its kind of endpoint. */
 export function routeOf(site: Site, url: URL): Route {
   if (site.oauth !== null) return oauthRoute(site.oauth, url.pathname);
   return zohoRoutes[url.pathname] ?? zohoApi;
@@ -62,7 +62,7 @@ function oauthRoute(profile: OAuthProfile, path: string): Route {
   return { endpoint: 'api', handle: (state, incoming) => oauthApi(state, incoming, profile) };
 }
 
-/** Authorization server metadata (RFC 8414), for providers that are added by their issuer. */
+/** Returns authorization server metadata (RFC 8414), for providers that are added by their issuer. */
 function metadata(incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const at = incoming.site.origin;
   const body = {
@@ -78,7 +78,7 @@ function metadata(incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   return json(200, body, { kind: 'api', outcome: 'ok', detail: 'metadata' });
 }
 
-/** Zoho's discovery document lists its identity scopes alone. */
+/** Returns Zoho's discovery document, which only lists its identity scopes. */
 function openidConfiguration(incoming: Incoming): SimulatorAnswer {
   const at = accountsOf(incoming.site);
   const body = {

@@ -14,11 +14,9 @@ import type { ZohoSettingsScopes } from './state/zoho-settings.ts';
 import { makeCode } from './zoho/authorize.ts';
 
 /**
- * Make-believe providers: authorization servers and APIs with a clock that can be moved, faults on request and a
- * recorded history.
+ * Simulated providers: authorization servers and APIs with a movable clock, faults on request and a recorded history.
  *
- * Its history is the judge of a fault test: what a client believes about a grant is compared with what the provider
- * knows.
+ * A fault test compares a client's view of a grant with the provider's history.
  */
 export class Simulator {
   /** The time of all servers. */
@@ -49,15 +47,15 @@ export class Simulator {
   /**
    * Answers a request to any of the simulated hosts, without a socket.
    *
-   * Rejects with a `ConnectionResetError` where a fault breaks the connection, and stays pending where one hangs it until
-   * the request's signal or `close` ends it.
+   * Rejects with a `ConnectionResetError` when a fault breaks the connection. A hanging request stays pending until its
+   * signal or `close` ends it.
    */
   async fetch(request: Request): Promise<Response> {
     return this.#engine.fetch(request);
   }
 
   /**
-   * The same as a `World`'s `fetch`: a world that has this one lives entirely among simulated providers.
+   * The simulator's `fetch` for a `World`: every request of that world goes to the simulated providers.
    *
    * @example
    * import { openVault, systemWorld } from 'grantry';
@@ -82,7 +80,7 @@ export class Simulator {
     );
   };
 
-  /** The address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
+  /** Returns the address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
   origins(): Record<string, string> {
     return Object.fromEntries(
       this.#state.sites
@@ -92,35 +90,35 @@ export class Simulator {
   }
 
   /**
-   * The provider definition of one of the simulated servers, ready for `grantry provider add`.
+   * Returns the provider definition of one simulated server, ready for `grantry provider add`.
    *
-   * @throws {RangeError} when no server here has that id
+   * @throws {RangeError} when no server has that id
    */
   definition(providerId: string): ProviderDefinitionInput {
     return definitionFor(this.#state.sites, providerId);
   }
 
-  /** The ids that {@link definition} takes here. */
+  /** Lists the ids that {@link definition} accepts. */
   definitionIds(): string[] {
     return definitionIds(this.#state.sites);
   }
 
   /**
-   * A definition with every real address of a simulated server replaced by the address it has here; data centres and
-   * hosts that do not run here are left out.
+   * Replaces every real address of a simulated server in a definition. Data centres and hosts that do not run here are
+   * left out.
    */
   rewrite<Definition extends ProviderDefinitionInput>(definition: Definition): Definition {
     return localised(this.#state.sites, definition);
   }
 
-  /** Deletes a client; all its grants die. */
+  /** Deletes a client and revokes all its grants. @returns whether it existed */
   removeClient(clientId: string): boolean {
     for (const family of this.#state.ledger.families())
       if (family.clientId === clientId) revokeFamily(family, 'its client was deleted');
     return this.#state.registry.removeClient(clientId);
   }
 
-  /** Makes a code as Zoho's console does for a self client: exchanged without a redirect URI. */
+  /** Creates a code as Zoho's console does for a self client: it is exchanged without a redirect URI. */
   mintCode(consent: Consent & { readonly lifeSeconds?: number | undefined }): string {
     const { clientId, scopes } = consent;
     const dc = this.#userOf(consent).dc;
@@ -137,7 +135,7 @@ export class Simulator {
     return makeCode(this.#state, parts, seconds).value;
   }
 
-  /** Makes a whole grant at once, past every limit. */
+  /** Creates a grant with its tokens at once; no limit applies. */
   mintTokens(consent: Consent): MintedTokens {
     const state = this.#state;
     const profile = consent.profile ?? 'zoho';
@@ -170,7 +168,10 @@ export class Simulator {
     return { accessToken, refreshToken, expiresAt, family: family.id };
   }
 
-  /** Revokes everything a user allowed a client, as the Connected Apps page does. @returns how many grants died */
+  /**
+   * Revokes every grant of a user, or of a user and a client, as the Connected Apps page does. @returns the number of
+   * grants revoked
+   */
   disconnect(user: string, clientId?: string): number {
     const met = this.#state.ledger
       .families()
@@ -189,7 +190,7 @@ export class Simulator {
     return family !== undefined;
   }
 
-  /** Makes an access token invalid before its time. @returns whether it was known */
+  /** Makes an access token invalid before it expires. @returns whether it was known */
   killAccessToken(accessToken: string): boolean {
     const token = this.#state.ledger.findAccess(accessToken);
     if (token !== undefined) token.dead ??= 'it was killed';
@@ -225,7 +226,7 @@ export class Simulator {
     return this.#state.ledger.isAlive(refreshToken, this.clock.now());
   }
 
-  /** Forgets grants, codes, faults, limits, changed switches and history; clients, users and the clock stay. */
+  /** Clears grants, codes, faults, limits, changed switches and history; clients, users and the clock stay. */
   reset(): void {
     const state = this.#state;
     state.ledger.clear();
@@ -236,7 +237,7 @@ export class Simulator {
     for (const kept of [state.codes, state.devices, state.enhancements, state.consents]) kept.clear();
   }
 
-  /** Ends the requests that hang. */
+  /** Ends all hanging requests. */
   close(): Promise<void> {
     this.#engine.stop();
     return Promise.resolve();
@@ -270,9 +271,10 @@ export class Simulator {
 }
 
 /**
- * Makes a simulator without sockets: requests are handed to {@link Simulator.fetch}, at the real hosts' addresses.
+ * Creates a simulator without sockets: pass requests to {@link Simulator.fetch}, at the real hosts' addresses.
  *
- * Use it in deterministic tests, with a clock and dice of their own. {@link startSimulator} listens on ports instead.
+ * Use it in deterministic tests, with your own clock and random source. {@link startSimulator} listens on ports
+ * instead.
  *
  * @example
  * import { createSimulator, demoClient } from 'grantry/simulator';
@@ -284,7 +286,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
   return new Simulator(newEngine(options));
 }
 
-/** Bytes in a buffer of their own, which is what a request takes; a stream as it is. */
+/** Copies bytes into a new buffer, as a request requires; returns a stream unchanged. */
 function bodyOf(body: Uint8Array | ReadableStream<Uint8Array>): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
   return body instanceof Uint8Array ? new Uint8Array(body) : body;
 }

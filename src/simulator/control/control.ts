@@ -16,9 +16,9 @@ const activeSchema = z.strictObject({ user: z.string(), active: z.boolean() });
 const ok = { ok: true };
 
 /**
- * The control API under `/_sim/`, and the page at `/`: for tests and scripts in other processes and other languages.
+ * Creates the control API under `/_sim/` and the page at `/`, for tests and scripts in other processes and languages.
  *
- * It answers on loopback alone and takes JSON alone, so that no page in a browser can use it behind the user's back.
+ * It only answers on loopback and only accepts JSON, so that no web page can use it behind the user's back.
  */
 export function newControl(simulator: Simulator): Hono {
   const app = new Hono();

@@ -24,7 +24,7 @@ const tones: Readonly<Record<Outcome, 'good' | 'bad' | 'warn' | 'soft'>> = {
 
 const names: Readonly<Record<string, string>> = { refresh_token: 'refresh', authorization_code: 'code exchange' };
 
-/** What the simulator is and what happened in it, for a person. `?family=` and `?token=` narrow the history. */
+/** Renders the simulator's state and history for a person. `?family=` and `?token=` filter the history. */
 export function statusPage(simulator: Simulator, query: Readonly<Record<string, string>>): string {
   const { family, token } = query;
   const events = simulator.history
@@ -119,7 +119,7 @@ function whatOf(event: HistoryEvent): string {
   return names[grantType] ?? `token: ${grantType.replaceAll('_', ' ')}`;
 }
 
-/** The token that came in, and the refresh token that went out. */
+/** Renders the presented token and the refresh token that was issued. */
 function tokens(event: HistoryEvent): string {
   const link = (fingerprint: string) =>
     `<a class="mono" href="/?token=${fingerprint}#history">${fingerprint.slice(0, 8)}</a>`;

@@ -4,7 +4,7 @@ import type { SimulatorState } from '../state/state.ts';
 import { html, type SimulatorAnswer } from './answer.ts';
 import { card, escape } from './markup.ts';
 
-/** The page on which a person accepts or declines. Its form repeats the request and adds the decision. */
+/** Renders the page on which a user accepts or declines. Its form repeats the request and adds the decision. */
 export function consentPage(
   state: SimulatorState,
   incoming: Incoming,
@@ -40,11 +40,11 @@ export function consentPage(
     detail: 'consent page',
   };
   const answer = html(200, card('An application asks for access', body), event);
-  // The form ends in a redirect to the application, which the usual policy would not allow.
+  // The form ends in a redirect to the application, which the usual policy would block.
   return { ...answer, headers: { ...answer.headers, 'referrer-policy': 'no-referrer' } };
 }
 
-/** A page instead of a redirect: something is wrong with the request itself, so nothing may be sent to its URI. */
+/** Renders an error page. An invalid request must not be redirected to its URI. */
 export function errorPage(status: number, title: string, text: string, clientId: string | null): SimulatorAnswer {
   return html(status, card(title, `<p>${escape(text)}</p>`), {
     kind: 'authorize',

@@ -6,9 +6,9 @@ import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 
 /**
- * The API behind a usual server: checks the access token and answers with who is calling.
+ * Answers an API call: checks the access token and returns its user.
  *
- * The first use of a token counts, which is what retires its predecessor where tokens are retired on use.
+ * The first use of a token counts: under `retire_on_use` it ends the previous token.
  */
 export function oauthApi(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const value = /^\S+\s+(\S+)$/.exec(incoming.headers.get('authorization') ?? '')?.[1] ?? '';
@@ -48,7 +48,7 @@ export function oauthApi(state: SimulatorState, incoming: Incoming, profile: OAu
   return json(200, body, { ...event, outcome: 'ok', family: family.id, clientId: family.clientId, user: family.user });
 }
 
-/** A document in which a value stands where a JSON Pointer (RFC 6901) says. */
+/** Builds a document with a value at a JSON Pointer (RFC 6901). */
 function atPointer(pointer: string, value: unknown): object {
   const steps = pointer
     .split('/')

@@ -6,10 +6,13 @@ import type { Incoming } from '../state/request.ts';
 import { consentOf, keepCode, type SimulatorState } from '../state/state.ts';
 import { plainValue } from '../state/tokens.ts';
 
-/** Codes of these servers live this long. */
+/** Lifetime of these servers' codes. */
 const codeSeconds = 60;
 
-/** `GET` and `POST` of the authorization endpoint (RFC 6749 section 4.1): `POST` is the consent page's form. */
+/**
+ * Handles `GET` and `POST` of the authorization endpoint (RFC 6749 section 4.1); the consent page's form sends the
+ * `POST`.
+ */
 export function oauthAuthorize(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const parameters = incoming.parameters;
   const clientId = parameters.get('client_id');
@@ -41,7 +44,7 @@ export function oauthAuthorize(state: SimulatorState, incoming: Incoming, profil
     return back('invalid_request', 'unknown code_challenge_method');
   const scopes = (parameters.get('scope') ?? '').split(profile.scopeSeparator).filter((scope) => scope !== '');
   const user = state.registry.atBrowser(parameters.get('login_hint'), null);
-  if (user === undefined) return errorPage(400, 'Nobody is here', 'No user is registered.', clientId);
+  if (user === undefined) return errorPage(400, 'No user', 'No user is registered.', clientId);
 
   const decision =
     incoming.method === 'POST' ? incoming.form.get('decision') : state.registry.autoApprove ? 'accept' : null;

@@ -7,7 +7,7 @@ import type { Site } from '../state/sites.ts';
 import type { Code, SimulatorState } from '../state/state.ts';
 import { fingerprintOf, s256 } from '../state/tokens.ts';
 
-/** The token endpoint of a usual server: RFC 6749 sections 4.1.3, 5 and 6. */
+/** Handles the token endpoint: RFC 6749 sections 4.1.3, 5 and 6. */
 export function oauthToken(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const grantType = incoming.form.get('grant_type') ?? '';
   const presented = incoming.form.get('refresh_token');
@@ -27,7 +27,7 @@ export function oauthToken(state: SimulatorState, incoming: Incoming, profile: O
   return refuse(400, grantType === '' ? 'invalid_request' : 'unsupported_grant_type', 'grant_type', event);
 }
 
-/** The revocation endpoint (RFC 7009): an unknown token is no error. */
+/** Handles the revocation endpoint (RFC 7009): an unknown token is no error. */
 export function oauthRevoke(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const value = incoming.form.get('token') ?? '';
   const event: AnswerEvent = {
@@ -140,7 +140,7 @@ function refuse(status: number, error: string, description: string, event: Answe
   return json(status, { error, error_description: description }, { ...event, error, detail: description });
 }
 
-/** The client, if it exists and proved itself: by form or by Basic, either is taken. */
+/** Returns the client if it exists and its secret is right, sent in the form or by Basic. */
 function authenticated(state: SimulatorState, incoming: Incoming): SimulatorClient | null {
   const client = state.registry.client(incoming.clientId ?? '');
   if (client === undefined) return null;

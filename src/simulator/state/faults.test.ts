@@ -163,7 +163,7 @@ describe('faults without a socket', () => {
     expect(gunzipSync(packed)).toHaveLength(10_000_000);
   });
 
-  it('meets only the requests it is aimed at, after those it lets pass, as often as told', async () => {
+  it('affects only matching requests, after the skipped ones, as often as set', async () => {
     const { simulator, request } = pure();
     simulator.faults.add({ endpoint: 'api', effect: { kind: 'throttle' } });
     simulator.faults.add({ clientId: 'another', effect: { kind: 'throttle' } });
@@ -180,7 +180,7 @@ describe('faults without a socket', () => {
     expect(simulator.faults.pending()).toHaveLength(2);
   });
 
-  it('lies for a while, then tells the truth again', async () => {
+  it('answers wrongly for a while, then correctly again', async () => {
     const { simulator, request } = pure();
     simulator.faults.add({ endpoint: 'token', forMs: 1_000, effect: { kind: 'error', error: 'invalid_grant' } });
     expect((await simulator.fetch(request())).status).toBe(400);
@@ -243,7 +243,7 @@ describe('faults on a socket', () => {
     expect(await waiting).toBe('closed');
   });
 
-  it('answers the next request on the same address as if nothing had been', async () => {
+  it('answers the next request on the same address normally', async () => {
     const { simulator, request } = await listening();
     simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
     await expect(fetch(request())).rejects.toThrow();

@@ -11,7 +11,7 @@ import {
   type TokenPair,
 } from './families.ts';
 
-/** What a new family is made of. */
+/** Facts of a new family. */
 export interface NewFamily {
   readonly profile: string;
   readonly dc: string | null;
@@ -20,14 +20,14 @@ export interface NewFamily {
   readonly scopes: readonly string[];
 }
 
-/** Whose refresh tokens are counted together: a user's at one client, or at all of them. */
+/** Owner of refresh tokens that are counted together: a user at one client, or at all clients. */
 export interface TokenOwner {
   readonly profile: string;
   readonly user: string;
   readonly clientId?: string | undefined;
 }
 
-/** Every family and every token of the simulated providers. */
+/** All families and tokens of the simulated providers. */
 export class Ledger {
   readonly #families = new Map<string, Family>();
   readonly #refresh = new Map<string, IssuedRefreshToken>();
@@ -44,7 +44,7 @@ export class Ledger {
     return this.#mintOf(family);
   }
 
-  /** Starts a family without tokens. */
+  /** Creates a family without tokens. */
   open(parts: NewFamily, now: number): Family {
     this.#count += 1;
     const family: Family = {
@@ -64,7 +64,7 @@ export class Ledger {
     return family;
   }
 
-  /** The first tokens of a family: a pair, or an access token alone. */
+  /** Issues the first tokens of a family: a pair, or only an access token. */
   firstTokens(family: Family, now: number, withRefresh: boolean): TokenPair {
     const mint = this.#mintOf(family);
     const refreshToken = withRefresh ? newRefresh(family, null, mint, now) : null;
@@ -74,7 +74,7 @@ export class Ledger {
     return pair;
   }
 
-  /** An access token that no refresh token stands behind. */
+  /** Issues an access token without a refresh token. */
   loneAccess(family: Family, now: number): IssuedAccessToken {
     const mint = this.#mintOf(family);
     const token: IssuedAccessToken = {
@@ -91,14 +91,14 @@ export class Ledger {
     return token;
   }
 
-  /** Adds a family's refresh token whose value was decided elsewhere. */
+  /** Adds a refresh token with a given value to a family. */
   adopt(family: Family, value: string, now: number): IssuedRefreshToken {
     const token = newRefresh(family, null, { ...this.#mintOf(family), refreshValue: () => value }, now);
     this.#refresh.set(value, token);
     return token;
   }
 
-  /** Makes a pair findable, and forgets what has expired in its family. */
+  /** Indexes a pair, and forgets the expired tokens of its family. */
   remember(pair: TokenPair): void {
     this.#access.set(pair.accessToken.value, pair.accessToken);
     if (pair.refreshToken !== null) this.#refresh.set(pair.refreshToken.value, pair.refreshToken);
@@ -123,7 +123,7 @@ export class Ledger {
     return [...this.#families.values()];
   }
 
-  /** The families of one user, and of one client if it is named, that hold a living refresh token, oldest first. */
+  /** Returns an owner's families with a living refresh token, oldest first. */
   livingOf(owner: TokenOwner, now: number): readonly Family[] {
     const { profile, clientId, user } = owner;
     const all =
@@ -133,23 +133,23 @@ export class Ledger {
     return all.filter((family) => this.currentOf(family, now) !== null);
   }
 
-  /** The newest refresh token of a family that would be granted now; `null` when the family is lost. */
+  /** Returns the newest refresh token of a family that would be accepted now; `null` when the family is lost. */
   currentOf(family: Family, now: number): IssuedRefreshToken | null {
     if (family.revoked !== null) return null;
     const mint = this.#mintOf(family);
     return family.refreshTokens.findLast((token) => deathOf(token, mint, now) === null) ?? null;
   }
 
-  /** The same for a refresh token's value: would it be granted now? Throttling aside. */
+  /** Tells whether this refresh token would be accepted now, apart from throttles. */
   isAlive(value: string, now: number): boolean {
     const token = this.#refresh.get(value);
     return token !== undefined && deathOf(token, this.#mintOf(token.family), now) === null;
   }
 
   /**
-   * Kills the oldest families of an owner until there is room for one more.
+   * Revokes the oldest families of an owner until there is room for one more.
    *
-   * @returns those that were killed
+   * @returns the revoked families
    */
   makeRoom(owner: TokenOwner, cap: number, now: number): readonly Family[] {
     const living = this.livingOf(owner, now);

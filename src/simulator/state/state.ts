@@ -10,7 +10,7 @@ import type { Sites } from './sites.ts';
 import { type Dice, plainValue, zohoValue } from './tokens.ts';
 import type { ZohoSettingsScopes } from './zoho-settings.ts';
 
-/** An authorization code, made and not yet exchanged or forgotten. */
+/** An authorization code that was issued and not yet forgotten. */
 export interface Code {
   readonly value: string;
   readonly profile: string;
@@ -23,7 +23,7 @@ export interface Code {
   readonly challenge: { readonly value: string; readonly method: string } | null;
   readonly withRefreshToken: boolean;
   readonly expiresAt: number;
-  /** More codes were made than allowed: the exchange says so. */
+  /** Set when the client made more codes than allowed; the exchange then refuses it. */
   readonly overLimit: boolean;
   used: boolean;
 }
@@ -49,7 +49,7 @@ export interface Enhancement {
   readonly expiresAt: number;
 }
 
-/** The whole state of a simulator. Handlers take it, change it and answer in one synchronous step. */
+/** The whole state of a simulator. Handlers read it, change it and answer in one synchronous step. */
 export interface SimulatorState {
   readonly clock: SimulatorClock;
   readonly dice: Dice;
@@ -63,7 +63,7 @@ export interface SimulatorState {
   readonly codes: Map<string, Code>;
   readonly devices: Map<string, DeviceRequest>;
   readonly enhancements: Map<string, Enhancement>;
-  /** Scopes once consented to, by user and client; `offline` once a refresh token was given. */
+  /** Scopes that a user has consented to, by user and client; `offline` is set once a refresh token was issued. */
   readonly consents: Map<string, { scopes: Set<string>; offline: boolean }>;
   /** Records of the product APIs, by organisation and module. */
   readonly records: Map<string, Record<string, unknown>[]>;
@@ -84,7 +84,7 @@ export function newState(parts: Parts): SimulatorState {
   };
 }
 
-/** The consent that a user once gave a client; an empty one if there is none. */
+/** Returns the consent that a user gave a client; an empty one if there is none. */
 export function consentOf(
   state: SimulatorState,
   profile: string,
@@ -97,7 +97,7 @@ export function consentOf(
   return found;
 }
 
-/** Keeps a new code and forgets those that have long expired. */
+/** Stores a new code and forgets long expired ones. */
 export function keepCode(state: SimulatorState, code: Code): void {
   state.codes.set(code.value, code);
   if (state.codes.size < 1_000) return;

@@ -2,16 +2,16 @@ import type { Family } from './families.ts';
 import type { Ledger } from './ledger.ts';
 import { fingerprintOf } from './tokens.ts';
 
-/** Whose consent to make without a browser. */
+/** Consent to create without a browser. */
 export interface Consent {
-  /** `zoho` when left out. */
+  /** Server to use; defaults to `zoho`. */
   readonly profile?: string | undefined;
   readonly clientId: string;
   readonly user: string;
   readonly scopes: readonly string[];
 }
 
-/** Tokens that were made without a browser. */
+/** Tokens that were created without a browser. */
 export interface MintedTokens {
   readonly accessToken: string;
   readonly refreshToken: string;
@@ -20,7 +20,7 @@ export interface MintedTokens {
   readonly family: string;
 }
 
-/** A family as a judge sees it. */
+/** A grant's state at the provider: one consent and the tokens derived from it. */
 export interface FamilyView {
   readonly id: string;
   readonly profile: string;
@@ -30,18 +30,18 @@ export interface FamilyView {
   readonly scopes: readonly string[];
   readonly createdAt: number;
   readonly lastUsedAt: number;
-  /** A refresh token of it would be granted now. */
+  /** Set when the provider would accept one of its refresh tokens now. */
   readonly alive: boolean;
-  /** Why all of it is dead; `null` while it is not revoked as a whole. */
+  /** Reason why the whole family is dead; `null` while it is not revoked. */
   readonly revoked: string | null;
-  /** Fingerprint of the newest refresh token that would be granted. */
+  /** Fingerprint of the newest refresh token that would be accepted. */
   readonly current: string | null;
-  /** How many refresh tokens would be granted. */
+  /** Number of refresh tokens that would be accepted. */
   readonly living: number;
   readonly refreshTokensMade: number;
 }
 
-/** What a judge may know of a family. */
+/** Creates the view of a family. */
 export function viewOf(ledger: Ledger, family: Family, now: number): FamilyView {
   const current = ledger.currentOf(family, now);
   const { id, profile, dc, clientId, user, scopes, createdAt, lastUsedAt, revoked } = family;

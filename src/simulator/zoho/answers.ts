@@ -13,7 +13,7 @@ const descriptions: Readonly<Record<string, string>> = {
   invalid_client_secret: 'The client secret is not valid.',
 };
 
-/** An error in the body, which Zoho mostly sends with status 200. */
+/** Creates an error body, which Zoho mostly sends with status 200. */
 export function zohoError(
   settings: ZohoSettings,
   error: string,
@@ -26,7 +26,7 @@ export function zohoError(
   return json(status, { error, ...description }, told);
 }
 
-/** The throttle's answer, in one of its three wordings. It never says when to come back. */
+/** Creates the throttle's answer in one of its three wordings. It never names a time to wait. */
 export function throttled(settings: ThrottleSettings, event: AnswerEvent): SimulatorAnswer {
   const description =
     settings.wording === 'old'
@@ -40,7 +40,7 @@ export function throttled(settings: ThrottleSettings, event: AnswerEvent): Simul
   );
 }
 
-/** The success body of the token endpoint. */
+/** Creates the success body of the token endpoint. */
 export function zohoTokens(
   state: SimulatorState,
   settings: ZohoSettings,

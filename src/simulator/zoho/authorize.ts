@@ -19,7 +19,7 @@ interface Request {
   readonly user: KnownUser;
 }
 
-/** `GET {accounts}/oauth/v2/auth`, and the `POST` of the consent page's form. */
+/** Handles `GET {accounts}/oauth/v2/auth` and the `POST` of the consent page's form. */
 export function zohoAuthorize(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const request = check(state, incoming);
   if ('status' in request) return request;
@@ -61,9 +61,9 @@ export function zohoAuthorize(state: SimulatorState, incoming: Incoming): Simula
 }
 
 /**
- * Makes a code as the consent page would.
+ * Creates a code as the consent page does.
  *
- * @returns the code, marked when it was one too many
+ * @returns the code, marked when it exceeds the limit
  */
 export function makeCode(
   state: SimulatorState,
@@ -87,7 +87,7 @@ export function makeCode(
   return code;
 }
 
-/** Everything that Zoho answers with a page of its own instead of a redirect. */
+/** Checks the request; returns Zoho's own error page for every error that must not be redirected. */
 function check(state: SimulatorState, incoming: Incoming): Request | SimulatorAnswer {
   const { parameters, site } = incoming;
   const clientId = parameters.get('client_id');
@@ -110,15 +110,15 @@ function check(state: SimulatorState, incoming: Incoming): Request | SimulatorAn
   if (client.requirePkce === true && !parameters.has('code_challenge'))
     return wrong('Invalid Request', 'The code_challenge is missing.');
   const user = state.registry.atBrowser(parameters.get('login_hint'), site.dc);
-  if (user === undefined) return wrong('Nobody is here', 'No user is registered.');
+  if (user === undefined) return wrong('No user', 'No user is registered.');
   return { client, redirectUri, scopes, settings, user };
 }
 
-/** Sends the browser to the data centre of its user, if the client may be used there. */
+/** Sends the browser to the user's data centre, if the client is enabled there. */
 function moved(state: SimulatorState, incoming: Incoming, client: SimulatorClient, user: KnownUser): SimulatorAnswer {
   const { site } = incoming;
   const home = state.sites.find('zoho', user.dc);
-  // China is operated apart: its users are unknown elsewhere, and others are unknown there.
+  // China is operated separately: its users are unknown elsewhere, and others are unknown there.
   const separate = user.dc === 'cn' || site.dc === 'cn';
   if (home === undefined || separate || !isEnabledIn(client, user.dc)) {
     return errorPage(
@@ -169,7 +169,7 @@ function withCode(
   return redirect(location, { kind: 'authorize', outcome: 'code', clientId: client.clientId, user: user.id });
 }
 
-/** Browser clients get an access token in the fragment. */
+/** Sends browser clients an access token in the fragment. */
 function implicit(state: SimulatorState, incoming: Incoming, request: Request): SimulatorAnswer {
   const { client, user, scopes, redirectUri } = request;
   const now = state.clock.now();

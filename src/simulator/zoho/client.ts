@@ -5,7 +5,7 @@ import type { SimulatorState } from '../state/state.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 import { zohoError } from './answers.ts';
 
-/** The client of a token or revocation request, or the answer that refuses it. */
+/** Returns the client of a token or revocation request, or the answer that refuses it. */
 export function zohoClient(
   state: SimulatorState,
   incoming: Incoming,
@@ -23,7 +23,7 @@ export function zohoClient(
   return zohoError(settings, belongsElsewhere ? settings.otherSecret : 'invalid_client_secret', refused);
 }
 
-/** The client's secret, from the places where this server looks. */
+/** Returns the client's secret from the places that this server reads. */
 function secretIn(incoming: Incoming, settings: ZohoSettings): string | null {
   if (settings.secretsInQuery === 'refused' && !incoming.basic) return incoming.form.get('client_secret');
   return incoming.clientSecret;

@@ -12,7 +12,7 @@ import { isKnownScope, splitScopes } from './scopes.ts';
 export const devicePagePath = '/oauth/v3/device';
 const deviceSeconds = 300;
 
-/** `POST {accounts}/oauth/v3/device/code`: a device asks for a code that its user will type in elsewhere. */
+/** Handles `POST {accounts}/oauth/v3/device/code`: a device requests a code that its user types in elsewhere. */
 export function deviceCode(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
   const settings = state.zoho.for(site.dc, incoming.clientId);
@@ -48,7 +48,7 @@ export function deviceCode(state: SimulatorState, incoming: Incoming): Simulator
   return json(200, body, { ...event, outcome: 'shown' });
 }
 
-/** `POST {accounts}/oauth/v3/device/token`: the device asks whether its user has decided. */
+/** Handles `POST {accounts}/oauth/v3/device/token`: the device polls for the user's decision. */
 export function deviceToken(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { site } = incoming;
   const settings = state.zoho.for(site.dc, incoming.clientId);
@@ -84,7 +84,7 @@ export function deviceToken(state: SimulatorState, incoming: Incoming): Simulato
   return zohoTokens(state, settings, site, pair.accessToken, pair.refreshToken, event);
 }
 
-/** The page on which the user types the code in and decides. */
+/** Handles the page on which the user types the code in and decides. */
 export function devicePage(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
   const typed = (parameters.get('user_code') ?? '').trim().toUpperCase();

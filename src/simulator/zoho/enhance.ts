@@ -12,7 +12,7 @@ import { isKnownScope, splitScopes } from './scopes.ts';
 export const enhancePagePath = '/oauth/v2/token/addextrascope';
 const enhanceSeconds = 600;
 
-/** `POST {accounts}/oauth/v2/token/scopeenhance`: the first step of adding scopes to a refresh token that lives on. */
+/** Handles `POST {accounts}/oauth/v2/token/scopeenhance`: the first step to add scopes to an existing refresh token. */
 export function enhanceToken(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
   const settings = state.zoho.for(site.dc, incoming.clientId);
@@ -51,7 +51,10 @@ export function enhanceToken(state: SimulatorState, incoming: Incoming): Simulat
   );
 }
 
-/** `GET {accounts}/oauth/v2/token/addextrascope`, and the `POST` of its consent page: the existing refresh token gains the scopes. */
+/**
+ * Handles `GET {accounts}/oauth/v2/token/addextrascope` and the `POST` of its consent page: the existing refresh token
+ * gains the scopes.
+ */
 export function addExtraScope(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
   const clientId = parameters.get('client_id');

@@ -72,7 +72,7 @@ describe("Zoho's limits", () => {
     expect((await refresh(simulator, made[0])).body).toEqual({ error: 'invalid_code' });
   });
 
-  it('can count refresh tokens per user alone, and refuse the next instead of killing the oldest', async () => {
+  it('can count refresh tokens per user, and refuse the next instead of killing the oldest', async () => {
     const clients = [{ clientId: 'second', secret: 's' }];
     const refreshTokens = { max: 2, overflow: 'refuse', per: 'user' } as const;
     const simulator = zoho({ clients, zoho: { refreshTokens, codes: 'off', refreshTokenCreation: 'off' } });

@@ -10,7 +10,7 @@ import type { ApiProblem } from './envelopes.ts';
 import { type Operation, type Product, products } from './operations.ts';
 import { covers } from './scopes.ts';
 
-/** Records of one module and organisation that are kept; older ones go. */
+/** Number of records to keep per module and organisation; older ones are dropped. */
 const recordsMax = 200;
 
 const outcomes: Readonly<Record<ApiProblem, Outcome>> = {
@@ -22,7 +22,10 @@ const outcomes: Readonly<Record<ApiProblem, Outcome>> = {
   not_found: 'invalid',
 };
 
-/** The product APIs of a data centre: token, scope and organisation are checked in this order, each in the product's own words. */
+/**
+ * Handles the product APIs of a data centre. Token, scope and organisation are checked in this order, and each product
+ * uses its own envelope.
+ */
 export function zohoProducts(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { url, site, headers } = incoming;
   const path = url.pathname;
@@ -65,7 +68,7 @@ export function zohoProducts(state: SimulatorState, incoming: Incoming): Simulat
   return json(200, operation.answer?.(user) ?? {}, told);
 }
 
-/** The token if it is good here, or why it is not. A token of another data centre is no better than an expired one. */
+/** Returns the token if it is valid here, else the reason. A token of another data centre counts as expired. */
 function living(state: SimulatorState, incoming: Incoming, value: string): IssuedAccessToken | string {
   const token = state.ledger.findAccess(value);
   if (token === undefined || token.family.profile !== 'zoho') return 'unknown token';
@@ -74,7 +77,7 @@ function living(state: SimulatorState, incoming: Incoming, value: string): Issue
   return useAccess(token, state.ledger.mintOf(token.family), state.clock.now()) ?? token;
 }
 
-/** On the real hosts a product is known by its host; on a port of this machine by its path alone. */
+/** On the real hosts a product is identified by its host; on a local port only by its path. */
 function isAtHost(product: Product, hostname: string): boolean {
   if (!/zoho/i.test(hostname)) return true;
   const label = hostname.split('.')[0] ?? '';
@@ -153,7 +156,7 @@ function listOf(product: Product, module: string, kept: readonly Record<string, 
   return { data: kept, info: { count: kept.length, more_records: false, page: 1, per_page: 200 } };
 }
 
-/** The records of a body: CRM's `{"data": [ … ]}`, or one record by itself. */
+/** Extracts the records of a body: CRM's `{"data": [ … ]}`, or one record. */
 function recordsIn(text: string): Record<string, unknown>[] {
   try {
     const value: unknown = JSON.parse(text);
@@ -165,7 +168,7 @@ function recordsIn(text: string): Record<string, unknown>[] {
   }
 }
 
-/** `GET {accounts}/oauth/user/info`: who the token speaks for. */
+/** Handles `GET {accounts}/oauth/user/info`: the user of the token. */
 function userInfo(
   state: SimulatorState,
   incoming: Incoming,

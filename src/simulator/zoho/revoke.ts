@@ -5,7 +5,9 @@ import type { Incoming } from '../state/request.ts';
 import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 
-/** `POST {accounts}/oauth/v2/revoke/token`: today's form. Wants HTTP Basic, and the client's own token. */
+/**
+ * Handles `POST {accounts}/oauth/v2/revoke/token`, the current form. It requires HTTP Basic and the client's own token.
+ */
 export function zohoRevoke(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const settings = state.zoho.for(incoming.site.dc, incoming.clientId);
   const value = incoming.parameters.get('token') ?? '';
@@ -27,7 +29,7 @@ export function zohoRevoke(state: SimulatorState, incoming: Incoming): Simulator
   return json(200, { status: 'success' }, { ...event, outcome: 'revoked', family: family.id, user: family.user });
 }
 
-/** `POST {accounts}/oauth/v2/token/revoke?token=…`: the older form, without any authentication. */
+/** Handles `POST {accounts}/oauth/v2/token/revoke?token=…`, the older form without authentication. */
 export function zohoRevokeOld(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const settings = state.zoho.for(incoming.site.dc, incoming.clientId);
   const value = incoming.parameters.get('token') ?? '';

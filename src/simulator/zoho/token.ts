@@ -9,7 +9,7 @@ import { throttled, zohoError, zohoTokens } from './answers.ts';
 import { zohoClient } from './client.ts';
 import { isKnownScope, splitScopes } from './scopes.ts';
 
-/** `POST {accounts}/oauth/v2/token`, in any of the three request styles. */
+/** Handles `POST {accounts}/oauth/v2/token` in any of its three request styles. */
 export function zohoToken(state: SimulatorState, original: Incoming): SimulatorAnswer {
   const settings = state.zoho.for(original.site.dc, original.clientId);
   const incoming = withJsonBody(original, settings);
@@ -135,7 +135,7 @@ function exchange(
   return zohoTokens(state, settings, incoming.site, pair.accessToken, pair.refreshToken, told);
 }
 
-/** Makes room for one more refresh token of this user and client, or says why there is none. */
+/** Makes room for one more refresh token of this user and client, or returns the reason why there is none. */
 function noRoom(
   state: SimulatorState,
   settings: ZohoSettings,
@@ -225,13 +225,13 @@ function clientCredentials(
   );
 }
 
-/** A refused request counts towards the throttle only where the settings say so. */
+/** Counts a refused request towards the throttle if the settings say so. */
 function countFailure(state: SimulatorState, settings: ZohoSettings, refreshToken: string | null): void {
   if (refreshToken === null || settings.throttle === 'off' || !settings.throttle.countsFailed) return;
   state.rateWindows.count(`tokens ${refreshToken}`, settings.throttle, state.clock.now());
 }
 
-/** JSON bodies are not documented; a switch takes them all the same. */
+/** Accepts JSON bodies, which are undocumented, if the settings say so. */
 function withJsonBody(incoming: Incoming, settings: ZohoSettings): Incoming {
   const isJson = /^application\/json\b/i.test(incoming.headers.get('content-type') ?? '');
   if (!isJson || settings.jsonBody === 'refused') return incoming;
