@@ -1,6 +1,6 @@
 /**
- * Writes the schema of both databases to test/snapshots, where a test compares it: a migration that is released is never
- * edited, and a change of the schema is seen in review.
+ * Writes the schema of both databases to test/snapshots, where a test compares it. A released migration is never
+ * edited, and a review shows each change of the schema.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
