@@ -1,6 +1,6 @@
 /**
- * The kill lab, briefly: every class of rotation on both databases, with a few dozen kills. `npm run kill-lab` does the
- * same for as long as one likes.
+ * A short kill lab: every rotation class on both databases, with a few dozen kills. `npm run kill-lab` runs longer
+ * ones.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { rotationProfiles } from '../../src/simulator/index.ts';
@@ -50,7 +50,7 @@ describe('an answer that was in the memory of a killed process', () => {
   });
 });
 
-/** One strict grant, whose only holder was killed so long after its answer had come. */
+/** Builds a run with one strict grant whose only holder was killed some time after its answer arrived. */
 function diedWith({ memoryMs, waitedMs = 0 }: { memoryMs: number; waitedMs?: number }): Run {
   const tenant = 'tenant-0';
   const open = [{ tenant, grantId: 'g', generation: 1, attemptId: 'a' }];
@@ -72,7 +72,7 @@ function diedWith({ memoryMs, waitedMs = 0 }: { memoryMs: number; waitedMs?: num
   };
 }
 
-/** A run that killed nobody in the act has shown nothing. */
+/** A run whose kills met no request proves nothing. */
 function judge(result: LabResult): void {
   results.push(result);
   expect(result.counted).toBeGreaterThan(0);
@@ -87,7 +87,7 @@ function options(rotation: string, database: string): LabOptions {
     database,
     seed,
     kills: 20,
-    // Strict leases last two minutes; the overlap of the others must outlast a slow machine.
+    // Strict leases last two minutes; the other classes' overlap must outlast a slow machine.
     scale: strict ? 0.04 : 0.5,
     workers: 3,
     grants: 60,
