@@ -9,7 +9,7 @@ export interface Contender {
   name: string;
   /** Number of grants that it holds. */
   grants: number;
-  /** How its model was adapted to the same work. */
+  /** Adaptation of its model to the same work. */
   note: string;
   /** Returns the valid access token of one grant. */
   token: (key: BenchKey) => Promise<string>;

@@ -5,7 +5,7 @@ import { openVault, type Vault } from '../src/index.ts';
 import { accessTokenOf, type BenchKey, benchKey, type Contender, lifetimeSeconds } from './contender.ts';
 import { type SeedGrant, seedGrants } from './seed.ts';
 
-/** How long stored grants may be reused: their tokens must far outlive the run. */
+/** Time for which stored grants may be reused: their tokens must far outlive the run. */
 const reusableMs = (lifetimeSeconds * 1000) / 2;
 
 /**

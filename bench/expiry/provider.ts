@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 /** A token endpoint with strict rotation that records its requests. */
 export interface WatchedProvider extends AsyncDisposable {
   readonly origin: string;
-  /** How often each refresh token was sent. */
+  /** Number of requests for each refresh token. */
   readonly spent: ReadonlyMap<string, number>;
   /** Arrival of each request, in milliseconds since 1970. */
   readonly arrivals: readonly number[];

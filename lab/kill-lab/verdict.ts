@@ -77,11 +77,13 @@ export interface Spread {
 }
 
 /**
+ * Stage that the last answer of a lost grant reached.
+ *
  * - `not_arrived`: the last answer never reached a worker.
  * - `came_late`: it reached a process that had been paused for longer than its lease, when the provider no longer
- * accepted it.
+ *   accepted it.
  * - `in_memory`: it was in the memory of the killed process and not yet in its spool. This breaks a promise if the
- * process had enough time.
+ *   process had enough time.
  * - `kept`: the answer was stored. A loss of this kind breaks a promise.
  */
 export type LossKind = 'not_arrived' | 'came_late' | 'in_memory' | 'kept';

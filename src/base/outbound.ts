@@ -2,6 +2,7 @@ import { Agent, Client, Dispatcher, fetch, Request } from 'undici';
 import type { ExchangeAnswer, RawExchangeRequest } from './exchange.ts';
 import { type ConnectorOptions, guardedConnector } from './guarded-connector.ts';
 import { NotSentError, RefusedAddressError } from './outbound-errors.ts';
+import { systemCodeOf } from './system-error.ts';
 import type { WorldRequest } from './world.ts';
 
 /**
@@ -98,7 +99,7 @@ export async function sendRaw(
     if (error instanceof RefusedAddressError) throw error;
     if (signal.aborted) throw signal.reason;
     // The client's message may quote a header or the peer's bytes, so only its code is passed on.
-    throw new LostConnectionError(codeOf(error));
+    throw new LostConnectionError(systemCodeOf(error));
   }
 }
 
@@ -194,18 +195,12 @@ function failureOf(error: unknown, watched: WatchedDispatcher, signal: AbortSign
   }
   const cause = signal?.aborted === true ? signal.reason : connectionError(error);
   if (cause instanceof RefusedAddressError) return cause;
-  if (!watched.started) return new NotSentError(`no connection (${codeOf(cause) ?? 'no code'})`, { cause });
+  if (!watched.started) return new NotSentError(`no connection (${systemCodeOf(cause) ?? 'no code'})`, { cause });
   // Parse errors carry the peer's bytes, so only the code of a later failure is passed on.
-  return signal?.aborted === true ? signal.reason : new LostConnectionError(codeOf(cause));
+  return signal?.aborted === true ? signal.reason : new LostConnectionError(systemCodeOf(cause));
 }
 
 /** Unwraps fetch's own "fetch failed". */
 function connectionError(error: unknown): unknown {
   return error instanceof Error && error.cause !== undefined ? error.cause : error;
-}
-
-function codeOf(error: unknown): string | null {
-  if (!(error instanceof Error)) return null;
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return null;
 }

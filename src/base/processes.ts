@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { systemCodeOf } from './system-error.ts';
 
 /** Tells whether a process with this number exists, as far as this process can see others. */
 export function isRunning(pid: number): boolean {
@@ -9,7 +10,7 @@ export function isRunning(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: the process lives and belongs to another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return systemCodeOf(error) === 'EPERM';
   }
 }
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { link, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { assert, GrantryError } from '../base/errors.ts';
+import { systemCodeOf } from '../base/system-error.ts';
 import type { World } from '../base/world.ts';
 import { loadRootKey } from './root-key.ts';
 import { encodeKeyText, rootKeyBytes, weaknessOf } from './root-key-text.ts';
@@ -24,7 +25,7 @@ export async function createRootKeyFile(path: string, world: World): Promise<Key
     await syncDirectory(dirname(path));
   } catch (error) {
     if (error instanceof GrantryError) throw error;
-    const code = codeOf(error) ?? 'unknown error';
+    const code = systemCodeOf(error) ?? 'unknown error';
     throw new GrantryError('vault_sealed', `The root key file ${path} cannot be made (${code}).`, { cause: error });
   }
   return loadRootKey({ kind: 'file', path });
@@ -42,7 +43,7 @@ async function writeOnce(path: string, world: World): Promise<void> {
     }
     await link(temporary, path);
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
   } finally {
     await unlink(temporary);
   }
@@ -66,9 +67,4 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : undefined;
 }

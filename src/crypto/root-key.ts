@@ -3,6 +3,7 @@ import { close, closeSync, constants, fstatSync, openSync, read, readSync } from
 import { promisify } from 'node:util';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { systemCodeOf } from '../base/system-error.ts';
 import { describeRootKeySource, type RootKeySource } from './root-key-source.ts';
 import { decodeKeyText, weaknessOf } from './root-key-text.ts';
 
@@ -25,8 +26,8 @@ const remembered = new Map<string, Promise<KeyObject>>();
  * is accepted: child processes and diagnostic reports do not get it. It is read again when it is set again. A
  * descriptor is read up to the first line end or its end, then closed.
  *
- * @throws {GrantryError} `vault_sealed`, naming the source, when there is no key, it is weak, the file may be read by
- * others, or the command fails or takes longer than 30 seconds.
+ * @throws {GrantryError} `vault_sealed`, naming the source, when the key is missing or weak, or other users may read
+ * the file. Also when the command fails or takes longer than 30 seconds.
  */
 export async function loadRootKey(source: RootKeySource): Promise<KeyObject> {
   if (source.kind === 'env') return readVariable(source);
@@ -66,7 +67,7 @@ async function readFd(source: RootKeySource & { kind: 'fd' }): Promise<Buffer> {
     await closeDescriptor(source.fd);
     return text;
   } catch (error) {
-    throw sealed(source, `cannot be read (${codeOf(error)})`, error);
+    throw sealed(source, `cannot be read (${reasonOf(error)})`, error);
   }
 }
 
@@ -87,7 +88,8 @@ async function readFileSource(source: RootKeySource & { kind: 'file' }): Promise
     }));
   } catch (error) {
     if (error instanceof GrantryError) throw error;
-    throw sealed(source, codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`, error);
+    const reason = reasonOf(error);
+    throw sealed(source, reason === 'ENOENT' ? 'does not exist' : `cannot be read (${reason})`, error);
   } finally {
     if (file !== undefined) closeSync(file);
   }
@@ -141,7 +143,7 @@ function failureOf(error: { code?: unknown; killed?: boolean | undefined }): str
   if (error.code === 'ENOENT') return 'was not found';
   if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return 'printed more than a key';
   if (error.killed === true) return `gave no key within ${limits.rootKeyCommandMs / 1_000} seconds`;
-  return typeof error.code === 'number' ? `failed with exit code ${error.code}` : `failed (${codeOf(error)})`;
+  return typeof error.code === 'number' ? `failed with exit code ${error.code}` : `failed (${reasonOf(error)})`;
 }
 
 /** Decodes and checks a key's text, and overwrites it. */
@@ -167,9 +169,8 @@ function sealed(source: RootKeySource, what: string, cause?: unknown, action?: s
   return new GrantryError('vault_sealed', `There is no usable root key: ${name} ${what}.`, { cause, action });
 }
 
-function codeOf(error: unknown): string {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : 'unknown error';
+function reasonOf(error: unknown): string {
+  return systemCodeOf(error) ?? 'unknown error';
 }
 
 /** Quotes a path for a POSIX shell. */

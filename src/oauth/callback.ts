@@ -29,21 +29,22 @@ const stateCharsMax = 512;
  */
 export function readCallback(url: string): AuthorizationCallback {
   if (url.length > limits.tokenCharsMax || !URL.canParse(url, 'http://callback.invalid')) {
-    throw refused('The callback is not a URL, or is too long.');
+    throw authorizationFailed('The callback is not a URL, or is too long.');
   }
   const parameters = new URL(url, 'http://callback.invalid').searchParams;
   const names = [...parameters.keys()];
-  if (new Set(names).size !== names.length) throw refused('The callback repeats a parameter.');
+  if (new Set(names).size !== names.length) throw authorizationFailed('The callback repeats a parameter.');
   const state = take(parameters, 'state', stateCharsMax);
-  if (state === null) throw refused('The callback has no state.');
+  if (state === null) throw authorizationFailed('The callback has no state.');
   const code = take(parameters, 'code', limits.tokenCharsMax);
   const error = take(parameters, 'error', limits.urlCharsMax);
   take(parameters, 'error_description', limits.tokenCharsMax);
   const iss = take(parameters, 'iss', limits.urlCharsMax);
   for (const value of parameters.values()) {
-    if (value.length > limits.urlCharsMax) throw refused('The callback has a parameter that is too long.');
+    if (value.length > limits.urlCharsMax) throw authorizationFailed('The callback has a parameter that is too long.');
   }
-  if ((code === null) === (error === null)) throw refused('The callback has neither a code nor an error, or both.');
+  if ((code === null) === (error === null))
+    throw authorizationFailed('The callback has neither a code nor an error, or both.');
   return { state, code: code === null ? null : new Secret(code), error: shown(error), iss, parameters };
 }
 
@@ -61,7 +62,7 @@ export function checkIssuer(
   if (expected.issuer === null) return;
   if (callback.iss === null && !expected.issParameterSupported) return;
   if (callback.iss === expected.issuer) return;
-  throw refused('The callback does not come from the provider that was asked.');
+  throw authorizationFailed('The callback does not come from the provider that was asked.');
 }
 
 /** Captures the callback parameters that the definition wants in the grant's metadata. */
@@ -74,7 +75,7 @@ function take(parameters: URLSearchParams, name: string, charsMax: number): stri
   const value = parameters.get(name);
   parameters.delete(name);
   if (value === null || value === '') return null;
-  if (value.length > charsMax) throw refused('The callback has a parameter that is too long.');
+  if (value.length > charsMax) throw authorizationFailed('The callback has a parameter that is too long.');
   return value;
 }
 
@@ -82,6 +83,6 @@ function shown(error: string | null): string | null {
   return error === null || /^[A-Za-z][A-Za-z _.-]{0,63}$/.test(error) ? error : 'other';
 }
 
-function refused(message: string): GrantryError {
+function authorizationFailed(message: string): GrantryError {
   return new GrantryError('authorization_failed', message);
 }

@@ -107,7 +107,7 @@ export class OneExchange {
   readonly #world: World;
   readonly #options: SendOptions;
   #handedOver = false;
-  /** When the request was about to be sent, in milliseconds since 1970. */
+  /** Time immediately before the request was sent, in milliseconds since 1970. */
   requestedAt: number;
 
   constructor(world: World, options: SendOptions) {

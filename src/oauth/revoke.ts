@@ -30,8 +30,8 @@ export type RevokeOutcome =
 /**
  * Revokes a token at the provider (RFC 7009). Safe to repeat; never rejects because of the network or the provider.
  *
- * When the current endpoint is gone (404, 405) and the definition has an older form, the older form is tried. It takes
- * only the token, in the form body.
+ * It tries the definition's older form when the current endpoint is gone (404, 405). That form takes only the token, in
+ * the form body.
  *
  * @throws {GrantryError} `provider_misconfigured` when the app or an endpoint cannot be used.
  */

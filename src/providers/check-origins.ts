@@ -83,8 +83,8 @@ function checkTemplate(
     const without = centers.find(([, hosts]) => !Object.hasOwn(hosts, name));
     if (without !== undefined) throw problem(place, `refers to {dc.${name}}, which data centre ${without[0]} lacks`);
   }
-  // A template that starts with a reference takes its origin from the data centres, checked above, or from metadata,
-  // which is checked against api.hosts at each call.
+  // A template may start with a reference. Its origin then comes from the data centres, checked above, or from
+  // metadata, checked against api.hosts at each call.
   if (/^\{(dc|metadata)\./.test(template)) {
     if (!/^\{[^}]+\}(\/[^\\\s]*)?$/.test(template))
       throw problem(place, 'must continue with a path after the reference');

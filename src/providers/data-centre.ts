@@ -52,10 +52,10 @@ export function dcOfCallback(definition: ProviderDefinition, parameters: URLSear
   const byLocation = location === null ? null : centers.find(([dc]) => dc === aliasOf(location))?.[0];
   const byServer = server === null ? null : centers.find(([, hosts]) => hosts['accounts'] === server)?.[0];
   if (byLocation === undefined || byServer === undefined) {
-    throw refused(`The callback names a data centre that ${definition.id} does not have.`);
+    throw authorizationFailed(`The callback names a data centre that ${definition.id} does not have.`);
   }
   if (byLocation !== null && byServer !== null && byLocation !== byServer) {
-    throw refused('The callback names two different data centres.');
+    throw authorizationFailed('The callback names two different data centres.');
   }
   return byServer ?? byLocation;
 }
@@ -106,11 +106,11 @@ function aliasOf(location: string): string {
 function single(parameters: URLSearchParams, name: string | undefined): string | null {
   if (name === undefined) return null;
   const values = parameters.getAll(name);
-  if (values.length > 1) throw refused('The callback repeats the parameter that names the data centre.');
+  if (values.length > 1) throw authorizationFailed('The callback repeats the parameter that names the data centre.');
   return values[0] ?? null;
 }
 
-function refused(message: string): GrantryError {
+function authorizationFailed(message: string): GrantryError {
   return new GrantryError('authorization_failed', message);
 }
 

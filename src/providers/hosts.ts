@@ -16,8 +16,8 @@ export function isProviderHost(definition: ProviderDefinition, url: string | URL
 }
 
 /**
- * Returns the origin of a host that a token answer or a callback names, if it is one of the provider's API or data
- * centre hosts; otherwise `null`.
+ * Returns the origin of a host in a token answer or callback. The host must be one of the provider's API or data centre
+ * hosts; otherwise the result is `null`.
  */
 export function apiOrigin(definition: ProviderDefinition, value: unknown): string | null {
   const parsed = typeof value === 'string' ? parseUrl(value) : null;

@@ -4,7 +4,7 @@ import { lossPeerNames, type PeerCommand, type PeerPlan } from './messages.ts';
 import { type Refresh, RefusedError } from './peer.ts';
 import { PeerStore } from './store.ts';
 
-/** How long an access token is used before the next one is needed. */
+/** Time for which an access token is used before the next one is needed. */
 const wantedAfterMs = 1_500;
 /** Attempts after failures that are no refusals, before a grant counts as lost. */
 const triesInCalm = 3;
