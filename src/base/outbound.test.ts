@@ -75,7 +75,7 @@ async function refusedPort(): Promise<number> {
 }
 
 describe.each([
-  { mode: 'alone', extra: () => ({ beforeSend: () => {} }) },
+  { mode: 'unpooled', extra: () => ({ beforeSend: () => {} }) },
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure before the first byte, $mode, is a NotSentError', ({ extra }) => {
   it('refused port', async () => {
@@ -159,7 +159,7 @@ describe.each([
 });
 
 describe.each([
-  { mode: 'alone', extra: () => ({ beforeSend: () => {} }) },
+  { mode: 'unpooled', extra: () => ({ beforeSend: () => {} }) },
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure after the first byte, $mode, is never a NotSentError', ({ extra }) => {
   it.each([

@@ -197,7 +197,7 @@ describe('a new root key file', () => {
     expect(readdirSync(join(folder, 'home', 'grantry'))).toEqual(['root.key']);
   });
 
-  test('is not made from bad dice, and a file that holds no key is refused, not replaced', async () => {
+  test('is not made from weak random bytes, and a file without a key is refused, not replaced', async () => {
     const zeros = { ...systemWorld(), randomBytes: (bytes: number) => new Uint8Array(bytes) };
     await expect(createRootKeyFile(newPath(), zeros)).rejects.toMatchObject({ code: 'internal' });
     const path = writeKey('FAKE');

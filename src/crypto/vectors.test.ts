@@ -39,7 +39,7 @@ function rolling(...rolls: readonly Uint8Array[]): World {
   const left = [...rolls];
   const randomBytes = (count: number): Uint8Array => {
     const roll = left.shift();
-    if (roll?.length !== count) throw new Error('the dice were thrown otherwise than expected');
+    if (roll?.length !== count) throw new Error('the random source was read in an unexpected way');
     return Uint8Array.from(roll);
   };
   return { ...systemWorld(), randomBytes };

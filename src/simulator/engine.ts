@@ -13,7 +13,7 @@ import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from '
 import { type Incoming, readRequest } from './state/request.ts';
 import { oauthSite, type Site, Sites, zohoSite } from './state/sites.ts';
 import { newState, type SimulatorState } from './state/state.ts';
-import type { Dice } from './state/tokens.ts';
+import type { RandomSource } from './state/tokens.ts';
 import { type ZohoChange, ZohoSettingsScopes } from './state/zoho-settings.ts';
 
 /** All names that `profiles` accepts. */
@@ -44,7 +44,7 @@ export interface SimulatorOptions {
   readonly historyCap?: number | undefined;
   /** Returns milliseconds since 1970; defaults to the system clock. */
   readonly now?: (() => number) | undefined;
-  readonly random?: Dice | undefined;
+  readonly random?: RandomSource | undefined;
   /** Waits for a slow answer. */
   readonly sleep?: Sleep | undefined;
 }
@@ -64,7 +64,7 @@ export function newEngine(options: SimulatorOptions): SimulatorEngine {
   const clock = new SimulatorClock(options.now ?? (() => world.now()));
   const state = newState({
     clock,
-    dice: options.random ?? ((count) => world.randomBytes(count)),
+    random: options.random ?? ((count) => world.randomBytes(count)),
     sites: sitesFor(options),
     registry: registryFor(options),
     history: new History(options.historyCap ?? 100_000),

@@ -149,7 +149,7 @@ export class Simulator {
       now,
       true,
     );
-    const refreshToken = pair.refreshToken?.value ?? plainValue(state.dice, 'rt');
+    const refreshToken = pair.refreshToken?.value ?? plainValue(state.random, 'rt');
     const { value: accessToken, expiresAt, family } = pair.accessToken;
     if (profile === 'zoho') consentOf(state, profile, clientId, user).offline = true;
     state.history.append({

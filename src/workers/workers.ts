@@ -32,10 +32,10 @@ export function startWorkers(vault: Vault): Workers {
   const context = open();
   const stop = new AbortController();
   const counts: Record<UpkeepOutcome, number> = { refreshed: 0, failed: 0, put_off: 0, second_chance: 0, shredded: 0 };
-  const crew = new Crew(context, stop.signal, async (grant) => {
+  const dueGrants = new DueGrantLoop(context, stop.signal, async (grant) => {
     counts[await tend(context, handOut, grant)] += 1;
   });
-  const running = Promise.all([crew.run(), keepTidy(context, stop.signal)]);
+  const running = Promise.all([dueGrants.run(), maintainQueues(context, stop.signal)]);
   async function stopAll(): Promise<void> {
     stop.abort(new Error('the workers were stopped'));
     await running;
@@ -46,7 +46,7 @@ export function startWorkers(vault: Vault): Workers {
 type Due = Awaited<ReturnType<typeof claimDue>>[number];
 
 /** Tasks under way, counted per provider. */
-class Load {
+class RunningTasks {
   readonly #max: number;
   readonly #perProvider = new Map<string, number>();
   count = 0;
@@ -71,13 +71,13 @@ class Load {
 }
 
 /** Maintains due grants, many at a time; for one provider about as many as its bulkhead admits. */
-class Crew {
+class DueGrantLoop {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
   readonly #tend: (grant: Due) => Promise<void>;
   readonly #busy = new Set<Promise<void>>();
-  readonly #usual = new Load(limits.workerGrantsMax);
-  readonly #pressing = new Load(limits.workerDoubtsMax);
+  readonly #usual = new RunningTasks(limits.workerGrantsMax);
+  readonly #pressing = new RunningTasks(limits.workerDoubtsMax);
 
   constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
     this.#context = context;
@@ -105,7 +105,7 @@ class Crew {
       if (guard.reason !== null) return [];
       return await claimDue(this.#context, { pressing: this.#pressing.room(), usual: this.#usual.room() });
     } catch (error) {
-      logger.warn('workers cannot claim what is due', { code: isGrantryError(error) ? error.code : 'internal' });
+      logger.warn('workers cannot claim due grants', { code: isGrantryError(error) ? error.code : 'internal' });
       await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
       return [];
     }
@@ -113,27 +113,27 @@ class Crew {
 
   #start(grant: Due): void {
     const { provider } = grant;
-    const load = isPressing(grant) ? this.#pressing : this.#usual;
-    load.change(provider, 1);
+    const tasks = isPressing(grant) ? this.#pressing : this.#usual;
+    tasks.change(provider, 1);
     const work = this.#tend(grant)
       .catch((error: unknown) => {
         const code = isGrantryError(error) ? error.code : 'internal';
-        this.#context.logger.warn('a due grant could not be looked after', { grant: grant.id, code });
+        this.#context.logger.warn('the maintenance of a due grant failed', { grant: grant.id, code });
       })
       .finally(() => {
         this.#busy.delete(work);
-        load.change(provider, -1);
+        tasks.change(provider, -1);
       });
     this.#busy.add(work);
   }
 }
 
-async function keepTidy(context: VaultContext, signal: AbortSignal): Promise<void> {
+async function maintainQueues(context: VaultContext, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       await tidyUp(context);
     } catch (error) {
-      context.logger.warn('the queues could not be looked after', {
+      context.logger.warn('the maintenance of the queues failed', {
         code: isGrantryError(error) ? error.code : 'internal',
       });
     }

@@ -76,7 +76,7 @@ function accepted(
   const { clientId, user, scopes, redirectUri } = request;
   const consent = consentOf(state, profile.id, clientId, user.id);
   for (const scope of scopes) consent.scopes.add(scope);
-  const value = plainValue(state.dice, 'ac');
+  const value = plainValue(state.random, 'ac');
   keepCode(state, {
     value,
     profile: profile.id,

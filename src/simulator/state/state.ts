@@ -7,7 +7,7 @@ import { Ledger } from './ledger.ts';
 import { RateWindows } from './rate-windows.ts';
 import type { Registry } from './registry.ts';
 import type { Sites } from './sites.ts';
-import { type Dice, plainValue, zohoValue } from './tokens.ts';
+import { plainValue, type RandomSource, zohoValue } from './tokens.ts';
 import type { ZohoSettingsScopes } from './zoho-settings.ts';
 
 /** An authorization code that was issued and not yet forgotten. */
@@ -52,7 +52,7 @@ export interface Enhancement {
 /** The whole state of a simulator. Handlers read it, change it and answer in one synchronous step. */
 export interface SimulatorState {
   readonly clock: SimulatorClock;
-  readonly dice: Dice;
+  readonly random: RandomSource;
   readonly sites: Sites;
   readonly registry: Registry;
   readonly ledger: Ledger;
@@ -69,7 +69,7 @@ export interface SimulatorState {
   readonly records: Map<string, Record<string, unknown>[]>;
 }
 
-type Parts = Pick<SimulatorState, 'clock' | 'dice' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho'>;
+type Parts = Pick<SimulatorState, 'clock' | 'random' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho'>;
 
 export function newState(parts: Parts): SimulatorState {
   return {
@@ -109,8 +109,8 @@ function mintOf(parts: Parts, family: Family): Mint {
   const profile = parts.sites.find(family.profile, family.dc)?.oauth;
   if (profile) {
     return {
-      accessValue: () => plainValue(parts.dice, 'at'),
-      refreshValue: () => plainValue(parts.dice, 'rt'),
+      accessValue: () => plainValue(parts.random, 'at'),
+      refreshValue: () => plainValue(parts.random, 'rt'),
       accessTokenSeconds: profile.accessTokenSeconds,
       rule: profile.rotation,
       idleSeconds: profile.idleSeconds,
@@ -120,8 +120,8 @@ function mintOf(parts: Parts, family: Family): Mint {
   }
   const settings = parts.zoho.for(family.dc, family.clientId);
   return {
-    accessValue: () => zohoValue(parts.dice),
-    refreshValue: () => zohoValue(parts.dice),
+    accessValue: () => zohoValue(parts.random),
+    refreshValue: () => zohoValue(parts.random),
     accessTokenSeconds: settings.accessTokenSeconds,
     rule: noRotation,
     idleSeconds: null,

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 
 /** Returns random bytes; a simulation passes a seeded source. */
-export type Dice = (count: number) => Uint8Array;
+export type RandomSource = (count: number) => Uint8Array;
 
 /** Creates a value in Zoho's form: `1000.` and twice 32 hexadecimal digits. */
-export function zohoValue(dice: Dice, prefix = '1000'): string {
-  return `${prefix}.${hex(dice, 16)}.${hex(dice, 16)}`;
+export function zohoValue(random: RandomSource, prefix = '1000'): string {
+  return `${prefix}.${hex(random, 16)}.${hex(random, 16)}`;
 }
 
 /** Creates a value in the usual form, with a short prefix that tells a reader its kind. */
-export function plainValue(dice: Dice, prefix: 'at' | 'rt' | 'ac' | 'sx'): string {
-  return `${prefix}-${Buffer.from(dice(24)).toString('base64url')}`;
+export function plainValue(random: RandomSource, prefix: 'at' | 'rt' | 'ac' | 'sx'): string {
+  return `${prefix}-${Buffer.from(random(24)).toString('base64url')}`;
 }
 
-export function hex(dice: Dice, bytes: number): string {
-  return Buffer.from(dice(bytes)).toString('hex');
+export function hex(random: RandomSource, bytes: number): string {
+  return Buffer.from(random(bytes)).toString('hex');
 }
 
 /**

@@ -77,7 +77,7 @@ export function makeCode(
   if (codes !== 'off') state.rateWindows.count(key, codes, now);
   const code: Code = {
     ...parts,
-    value: zohoValue(state.dice),
+    value: zohoValue(state.random),
     profile: 'zoho',
     expiresAt: now + lifeSeconds * 1000,
     overLimit,

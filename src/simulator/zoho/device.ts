@@ -24,8 +24,8 @@ export function deviceCode(state: SimulatorState, incoming: Incoming): Simulator
   const now = state.clock.now();
   for (const old of state.devices.values()) if (old.expiresAt <= now) state.devices.delete(old.deviceCode);
   const request: DeviceRequest = {
-    deviceCode: zohoValue(state.dice, '1004'),
-    userCode: `${hex(state.dice, 2)}-${hex(state.dice, 2)}`.toUpperCase(),
+    deviceCode: zohoValue(state.random, '1004'),
+    userCode: `${hex(state.random, 2)}-${hex(state.random, 2)}`.toUpperCase(),
     clientId: client.clientId,
     dc: site.dc ?? '',
     scopes,

@@ -36,7 +36,7 @@ export function enhanceToken(state: SimulatorState, incoming: Incoming): Simulat
     found.family.dc === site.dc &&
     deathOf(found, state.ledger.mintOf(found.family), now) === null;
   if (!good) return zohoError(settings, 'invalid_code', { ...event, outcome: 'refused' });
-  const token = zohoValue(state.dice);
+  const token = zohoValue(state.random);
   for (const old of state.enhancements.values()) if (old.expiresAt <= now) state.enhancements.delete(old.token);
   state.enhancements.set(token, {
     token,
