@@ -58,7 +58,7 @@ export async function seedGrants(
   };
   const write = async (rows: NewRow[]): Promise<void> => {
     await context.store.transaction(async (tx) => {
-      await insertTenantKeys(tx, context.store.now(), [...made.values()]);
+      await insertTenantKeys(tx, [...made.values()]);
       await tx.insertInto('oauth_tokens').values(rows).execute();
     });
     stored += rows.length;

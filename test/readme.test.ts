@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,15 +22,29 @@ test('the session and the program in the README do what they show', async () => 
     const [simulator, callback] = [await freePort(), await freePort()];
     const steps = parseSession(block('console').replaceAll('4100', simulator).replaceAll('8484', callback));
     expect(steps.length).toBeGreaterThan(8);
-    const all = [...steps, { command: `"${process.execPath}" "${program}"`, expected: '' }];
+    // The two settings of the README's `sim` are gone when its command ends, so the program gets them once more.
+    const settings = /sim\(\) \{ (.*) grantry "\$@"; \}/.exec(readme)?.[1] ?? '';
+    expect(settings).toContain('GRANTRY_HOME=$PWD/home');
+    const all = [
+      ...steps,
+      { command: `${settings} "${process.execPath}" "${program}"`, expected: '' },
+      { command: "env | grep '^GRANTRY_'", expected: '' },
+    ];
     const outputs = await runSession(all, folder, `http://127.0.0.1:${callback}/callback`);
     for (const [index, step] of steps.entries()) expect(outputs[index], step.command).toMatch(pattern(step.expected));
     expect(outputs[steps.length]).toMatch(/^a token of \d+ characters, good until \d{4}-.*\n\{"org":/);
+    expect(outputs[steps.length + 1], 'settings that outlive the session').toBe('');
   } finally {
     rmSync(folder, { recursive: true, force: true });
     rmSync(program, { force: true });
   }
 }, 180_000);
+
+test('no page exports a setting that weakens Grantry', () => {
+  for (const page of [...globSync('*.md'), ...globSync('docs/**/*.md')]) {
+    expect(readFileSync(page, 'utf8'), page).not.toMatch(/export .*GRANTRY_UNSAFE_/);
+  }
+});
 
 interface Step {
   readonly command: string;

@@ -4,7 +4,7 @@ import { abandonAttempts, insertAttempt } from '../../src/storage/statements/att
 import { claimDueGrants } from '../../src/storage/statements/due.ts';
 import { findGrant, type GrantRow, grantsChangedSince, listGrants } from '../../src/storage/statements/grants.ts';
 import { claimLease } from '../../src/storage/statements/leases.ts';
-import { insertTokenRequest, lockBudget, recentTokenRequests } from '../../src/storage/statements/token-requests.ts';
+import { countTokenRequest } from '../../src/storage/statements/token-requests.ts';
 import type { VaultContext } from '../../src/vault/context.ts';
 import { openToken } from '../../src/vault/grant/tokens.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
@@ -62,7 +62,7 @@ export const works: readonly Work[] = [
     once: async ({ context }) => {
       // Held only for a moment, so that as many grants stay due.
       const wish = { state: 'active' as const, limit: 32, holdMs: 1, doubtHoldMs: 1, exceptProviders: [] };
-      const claimed = await claimDueGrants(context.store.db, context.store.kind, context.store.now(), wish);
+      const claimed = await context.store.transaction((tx) => claimDueGrants(tx, wish));
       if (claimed.length === 0) throw new Error('nothing is due');
     },
   },
@@ -132,16 +132,13 @@ async function claim({ context }: Subject, row: GrantRow): Promise<void> {
   const { client_id: tenant, id: grantId, generation } = row;
   const attemptId = newUuid(context.world);
   const fingerprint = row.refresh_fingerprint ?? 'none';
-  const now = store.now();
   await store.transaction(async (tx) => {
-    const fence = await claimLease(tx, now, { seen: row, owner: 'bench', leaseMs: -1, overlapMs: null });
+    const fence = await claimLease(tx, { seen: row, owner: 'bench', leaseMs: -1, overlapMs: null });
     if (fence === undefined) throw new Error('the lease is taken');
-    await lockBudget(tx, store.kind, fingerprint);
-    await recentTokenRequests(tx, now, fingerprint, windowMs);
-    await abandonAttempts(tx, now, { tenant, grantId, generation, exceptId: attemptId });
-    await insertAttempt(tx, now, {
+    await abandonAttempts(tx, { tenant, grantId, generation, exceptId: attemptId });
+    await insertAttempt(tx, {
       id: attemptId,
-      client_id: tenant,
+      tenant,
       grant_id: grantId,
       fence,
       generation,
@@ -149,7 +146,7 @@ async function claim({ context }: Subject, row: GrantRow): Promise<void> {
       candidate_id: null,
       owner: 'bench',
     });
-    await insertTokenRequest(tx, now, { fingerprint, attemptId });
+    await countTokenRequest(tx, { fingerprint, attemptId }, { requests: 1_000, windowMs });
   });
 }
 

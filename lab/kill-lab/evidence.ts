@@ -37,14 +37,14 @@ export interface Evidence {
   close(): Promise<void>;
 }
 
-const openAttempts = `select a.client_id as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
-  from grantry_attempts a join oauth_tokens t on t.client_id = a.client_id and t.id = a.grant_id
+const openAttempts = `select a.tenant as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
+  from grantry_attempts a join oauth_tokens t on t.client_id = a.tenant and t.id = a.grant_id
   where a.outcome = 'open' and a.owner like `;
 const underWay = `select grant_id as "grantId", owner as "owner" from grantry_attempts where outcome = 'open'`;
 const grants =
   'select client_id as "tenant", id as "grantId", state as "state", reason as "reason", generation as "generation" from oauth_tokens';
-const events = `select client_id as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
-  where type in ('grant.refreshed', 'grant.reauthorization_required', 'grant.revived') order by seq`;
+const events = `select tenant as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
+  where type in ('grant.refreshed', 'grant.reauthorization_required', 'grant.revived') order by at, id`;
 
 export async function gatherEvidence(database: string): Promise<Evidence> {
   const ask = database.startsWith('sqlite:')

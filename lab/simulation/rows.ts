@@ -18,7 +18,7 @@ export class Rows {
     this.#candidates = this.#database.prepare(
       "select token_fingerprint, state from grantry_candidates where grant_id = ? and state = 'untested'",
     );
-    this.#events = this.#database.prepare('select type, reason from grantry_events where grant_id = ? order by seq');
+    this.#events = this.#database.prepare('select type, reason from grantry_events where grant_id = ? order by id');
     this.#attempts = this.#database.prepare(
       "select id from grantry_attempts where grant_id = ? and owner = ? and outcome in ('open', 'unknown') order by fence desc limit 1",
     );

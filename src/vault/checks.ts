@@ -75,12 +75,7 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   } catch (error) {
     throw new GrantryError('invalid_request', 'The metadata cannot be written as JSON.', { cause: error });
   }
-  if (Buffer.byteLength(json) > limits.metadataBytesMax || Object.keys(value).length > limits.metadataKeysMax) {
-    throw new GrantryError(
-      'invalid_request',
-      `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
-    );
-  }
+  checkMetadataSize(value, json);
   if (json.includes('\\u0000')) throw new GrantryError('invalid_request', 'The metadata holds a zero character.');
   const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
   if (secretKey !== undefined) {
@@ -93,6 +88,17 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   const kept: unknown = JSON.parse(json);
   if (!isObject(kept)) throw new GrantryError('invalid_request', 'The metadata must be a plain object.');
   return kept;
+}
+
+/** Checks that metadata is within its limits. */
+export function checkMetadataSize(metadata: object, json = JSON.stringify(metadata)): void {
+  if (Buffer.byteLength(json) <= limits.metadataBytesMax && Object.keys(metadata).length <= limits.metadataKeysMax) {
+    return;
+  }
+  throw new GrantryError(
+    'invalid_request',
+    `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
+  );
 }
 
 /** Whether a value from outside is an object with members, and no list. */

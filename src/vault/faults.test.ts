@@ -258,8 +258,8 @@ describe.each(databaseKinds)('on %s', (kind) => {
     // Nothing is left that could open, and no key to open it with.
     expect(await candidates(bench)).toBe(0);
     expect(spooled(bench, '')).toEqual([]);
-    const keysLeft = await bench.judge.db.selectFrom('grantry_tenant_keys').select('client_id').execute();
-    expect(keysLeft.map((each) => each.client_id)).not.toContain('acme');
+    const keysLeft = await bench.judge.db.selectFrom('grantry_tenant_keys').select('tenant').execute();
+    expect(keysLeft.map((each) => each.tenant)).not.toContain('acme');
   });
 });
 

@@ -5,6 +5,20 @@ import type { Secret } from '../base/secret.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { App, AppInput } from '../schemas/app.ts';
+import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+import type { ImportResult } from '../schemas/import-line.ts';
+import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+import type { AccessToken } from '../schemas/token.ts';
+import type { revocations } from '../schemas/words.ts';
+
+export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { App, AppInput } from '../schemas/app.ts';
+export type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+export type { ImportResult } from '../schemas/import-line.ts';
+export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+export type { AccessToken } from '../schemas/token.ts';
 
 /** What {@link openVault} needs to know. */
 export interface VaultOptions {
@@ -52,41 +66,13 @@ export interface VaultOptions {
   poolMax?: number | undefined;
 }
 
-/** An access token as handed out. */
-export interface AccessToken {
-  readonly accessToken: string;
-  readonly tokenType: string;
-  readonly expiresAt: Date;
-  readonly scopes: readonly string[];
-  readonly apiDomain?: string;
-  readonly generation: number;
-}
-
+/** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {
   /** Seconds for which the token must still be good; 60 when left out. */
   minValidity?: number | undefined;
 }
 
-/** A grant without its secrets. */
-export interface Grant {
-  readonly id: string;
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly app: string | null;
-  readonly state: 'active' | 'uncertain' | 'suspect' | 'reauthorization_required' | 'quarantined' | 'disconnected';
-  readonly reason: string | null;
-  readonly generation: number;
-  readonly scopes: readonly string[];
-  readonly dc: string | null;
-  readonly apiDomain: string | null;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly expiresAt: Date | null;
-  readonly lastRefreshedAt: Date | null;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
-}
-
+/** Selects grants for `grants.list`; every member narrows the selection. */
 export interface GrantFilter {
   tenant?: string | undefined;
   /** Only grants of these tenants; of none when empty. */
@@ -102,82 +88,11 @@ export interface GrantFilter {
   limit?: number | undefined;
 }
 
-export interface GrantPage {
-  readonly items: readonly Grant[];
-  /** Hand in as `cursor` for the next page; `null` on the last one. */
-  readonly next: string | null;
-}
-
-/** A client registration at a provider, as stored; the secrets are write-only. */
-export interface App {
-  readonly name: string;
-  readonly provider: string;
-  readonly clientId: string;
-  readonly dc: string | null;
-  readonly redirectUri: string | null;
-  readonly scopes: readonly string[];
-  /** `null` serves all tenants. */
-  readonly tenants: readonly string[] | null;
-  readonly returnTo: readonly string[];
-  /** The data centres that have a secret; `*` is the one for all others. */
-  readonly secrets: readonly string[];
-  /** The last path segment of this app's own redirect URI on a server. */
-  readonly context: string;
-}
-
-export interface AppInput {
-  provider: string;
-  clientId: string;
-  /** One secret for all data centres. Without any secret, a replaced app keeps those it has. */
-  clientSecret?: string | Secret | undefined;
-  /** A secret per data centre, where they differ. */
-  clientSecrets?: Readonly<Record<string, string | Secret>> | undefined;
-  dc?: string | undefined;
-  redirectUri?: string | undefined;
-  scopes?: readonly string[] | undefined;
-  tenants?: readonly string[] | undefined;
-  returnTo?: readonly string[] | undefined;
-}
-
-/** Tokens obtained elsewhere. */
-export interface TokensInput {
-  app?: string | undefined;
-  refreshToken: string | Secret;
-  accessToken?: string | Secret | undefined;
-  /** Seconds from now. Without it, or without an access token, the first hand-out refreshes. */
-  expiresIn?: number | undefined;
-  scopes?: readonly string[] | undefined;
-  metadata?: Readonly<Record<string, unknown>> | undefined;
-}
-
 export interface AuthorizeInput extends GrantKey {
   app?: string | undefined;
   scopes?: readonly string[] | undefined;
   redirectUri: string;
 }
-
-/** What a real provider call showed. */
-export type HealthReport = {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly dc: string | null;
-} & (
-  | {
-      readonly status: 'healthy';
-      readonly orgName: string | null;
-      /** Which scope is missing for the organisation's name. */
-      readonly missingScope?: string;
-      readonly tokenFingerprint: string;
-    }
-  | {
-      readonly status: 'unhealthy';
-      readonly error: string;
-      readonly message: string;
-      readonly action: string;
-      readonly actionRequired: boolean;
-    }
-);
 
 /** One committed state change. */
 export interface VaultEvent {
@@ -192,6 +107,7 @@ export interface VaultEvent {
   readonly reason: string | null;
 }
 
+/** The kind of a vault event. */
 export type VaultEventType =
   | 'grant.connected'
   | 'grant.stored'
@@ -205,111 +121,96 @@ export type VaultEventType =
   | 'grant.taken_over'
   | 'grant.shredded';
 
-/** What became of a disconnect: local use has ended in every case. */
+/** The result of a disconnect. Local use has ended in every case. */
 export interface Disconnected {
-  /** `revoked`, `queued` (the provider did not answer: tried again later), `not_supported`, or `nothing` to revoke. */
-  readonly revocation: 'revoked' | 'queued' | 'not_supported' | 'nothing' | 'skipped';
+  /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
+  readonly revocation: (typeof revocations)[number];
 }
 
-/** Who else holds a refresh token that was just stored. */
+/** A grant whose tokens were just stored, and the other holders of its refresh token. */
 export interface StoredTokens {
   readonly grant: Grant;
-  /** Other grants that hold the same refresh token: they share the provider's limits and die together. */
+  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
   readonly sharedWith: readonly GrantKey[];
 }
 
-/** What became of trying a condemned grant again. */
-export interface RecoverReport {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  /**
-   * `recovered`: it has new tokens. `refused`: every token that was kept was refused again. `under_way`: somebody else is
-   * trying. `failed`: the provider or the app stood in the way, see `error`. `not_needed`: it is active.
-   */
-  readonly outcome: 'recovered' | 'refused' | 'under_way' | 'failed' | 'not_needed';
-  /** Tokens that were tried. */
-  readonly tried: number;
-  readonly error?: string;
-}
-
-/** What became of one grant after an adoption. */
-export interface AdoptReport {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  /** `not_probed`: its tokens rotate, and only `afterRestore` spends one to find out. */
-  readonly outcome: 'refreshed' | 'failed' | 'not_probed';
-  readonly error?: string;
-}
-
-/**
- * What an API key may do at a server. `admin`: everything. `operator`: everything but tokens, the proxy, keys, adopting, and
- * changing where a provider with apps is. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy. The last
- * two act for the tenants they name.
- */
-export type ApiKeyRole = 'admin' | 'operator' | 'reader' | 'caller';
-
-/** An API key, without the key. */
-export interface ApiKey {
-  readonly id: string;
-  readonly name: string;
-  readonly role: ApiKeyRole;
-  /** The tenants that a reader or caller acts for; none when empty. */
-  readonly tenants: readonly string[];
-  /** The providers that a reader or caller acts at; `null` is all. */
-  readonly providers: readonly string[] | null;
-  readonly createdAt: Date;
-  readonly expiresAt: Date | null;
-  /** To the minute: uses are noted in batches. */
-  readonly lastUsedAt: Date | null;
-}
-
-export interface ApiKeyInput {
-  role: ApiKeyRole;
-  tenants?: readonly string[] | undefined;
-  providers?: readonly string[] | undefined;
-  expiresAt?: Date | undefined;
-}
-
-/** The vault: see `openVault`. */
+/** The vault: see {@link openVault}. */
 export interface Vault extends AsyncDisposable {
   readonly apps: {
     /** Makes or replaces a client registration. */
     put(name: string, app: AppInput): Promise<App>;
+    /** Returns the app of that name, or null. */
     get(name: string): Promise<App | null>;
+    /** Lists every app. */
     list(): Promise<readonly App[]>;
-    /** @throws {GrantryError} `invalid_request` while grants use it, `not_found` */
+    /** Deletes an app. @throws {GrantryError} `invalid_request` while grants use it, `not_found` */
     remove(name: string): Promise<void>;
   };
   readonly grants: {
+    /** Returns the grant without its secrets, or null. */
     get(key: GrantKey): Promise<Grant | null>;
+    /** Returns one page of grants; pass its `next` as `cursor` to get the following page. */
     list(filter?: GrantFilter): Promise<GrantPage>;
   };
   readonly providers: {
     /** Adds or replaces a custom provider; an `issuer` is asked once for its endpoints, which are then pinned. */
     put(definition: unknown): Promise<ProviderDefinition>;
+    /** Returns a built-in or custom provider, or null. */
     get(id: string): Promise<ProviderDefinition | null>;
+    /** Lists the built-in and custom providers. */
     list(): Promise<readonly { readonly id: string; readonly name: string; readonly builtIn: boolean }[]>;
+    /** Deletes a custom provider. @throws {GrantryError} `invalid_request` while apps or grants use it, `not_found` */
     remove(id: string): Promise<void>;
   };
   /** API keys of the servers on this database. */
   readonly keys: {
     /** The key itself is returned this once. @throws {GrantryError} `invalid_request` for a name that is taken */
     create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
+    /** Lists the keys without their secrets. */
     list(): Promise<readonly ApiKey[]>;
     /** Ends a key by its id or name. @throws {GrantryError} `not_found` */
     revoke(idOrName: string): Promise<void>;
   };
+  /**
+   * Returns an access token that is valid for at least `minValidity` seconds, and refreshes the grant first if necessary.
+   *
+   * @throws {GrantryError}
+   */
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /**
+   * Reports that the API refused the access token of that generation, and returns a newer one. However many callers
+   * report a generation, the vault refreshes the grant once.
+   */
   rejectAccessToken(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /**
+   * Calls the provider's API with the grant's access token. A refused token is refreshed and the call repeated once.
+   * Addresses outside the provider's API hosts are refused.
+   */
   fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response>;
+  /** Starts an authorization: send the tenant's browser to `url`, and keep `state` in its session. */
   authorize(input: AuthorizeInput): Promise<{ readonly url: string; readonly state: string }>;
+  /** Redeems the code in the URL to which the provider sent the browser back, and stores the grant. */
   completeAuthorization(callbackUrl: string | URL): Promise<Grant>;
   /** Redeems a code that was made without a redirect, such as a Zoho self client's. */
   redeemCode(key: GrantKey, input: { code: Secret; app?: string | undefined; dc?: string | undefined }): Promise<Grant>;
+  /** Stores tokens that another program obtained. */
   storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens>;
+  /**
+   * Stores the grants of a text of lines: JSON, one grant per line, each in the form of `POST /v1/import`. Yields one
+   * result per line as soon as it is known; a bad line stops no other.
+   */
+  importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
+  /**
+   * Sets members of a grant's metadata, and removes those that are `null`; all others stay.
+   *
+   * @throws {GrantryError} `grant_not_found`, `invalid_request`
+   */
+  updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant>;
+  /** Returns the tokens of one grant as a source, for code that needs a token and nothing else of the vault. */
+  tokenSource(key: GrantKey): TokenSource;
+  /** Deletes the tokens of a grant, and revokes them at the provider unless `revoke` is false. */
   disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected>;
+  /** Makes one real call to the provider and reports whether the grant works. */
   health(key: GrantKey): Promise<HealthReport>;
   /** Why this database may not refresh, or null; see `adopt`. */
   readonly quarantine: string | null;
@@ -320,7 +221,18 @@ export interface Vault extends AsyncDisposable {
     afterRestore?: boolean;
     onReport?: (report: AdoptReport) => void;
   }): Promise<readonly AdoptReport[]>;
+  /** Waits for refreshes whose request was sent, then closes the vault. */
   close(): Promise<void>;
+}
+
+/** The tokens of one grant; every adapter is made of one. */
+export interface TokenSource {
+  /** Returns an access token; see {@link Vault.getAccessToken}. */
+  get(options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /** Reports that the API rejected a generation; see {@link Vault.rejectAccessToken}. */
+  reject(generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /** Calls the provider's API; see {@link Vault.fetch}. */
+  fetch(pathOrUrl: string, init?: VaultRequest): Promise<Response>;
 }
 
 /** A request for {@link Vault.fetch}: the plain parts of `RequestInit`. */

@@ -13,11 +13,12 @@ import { Client } from 'pg';
 import { expect, it } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
 import { systemWorld } from '../base/system-world.ts';
+import { writes } from '../storage/database.ts';
 import type { StoreKind } from '../storage/engine/engine.ts';
 import { migrate } from '../storage/migrations/migrate.ts';
 import type { Schema } from '../storage/schema.ts';
 import { claimDueGrants } from '../storage/statements/due.ts';
-import { openStore, type Store } from '../storage/store.ts';
+import { type OpenedStore, openStore } from '../storage/store.ts';
 
 const rows = 100_000;
 it('on sqlite', async () => {
@@ -35,7 +36,7 @@ it('on sqlite', async () => {
   expect(said).toMatch(/SEARCH oauth_tokens USING (COVERING )?INDEX \w*due\w* \(state=\? AND due_at<\?\)/);
   expect(said).not.toMatch(/SCAN oauth_tokens/);
   database.close();
-  await expectQuick(store, 'sqlite');
+  await expectQuick(store);
   await store.close();
 }, 90_000);
 
@@ -57,7 +58,7 @@ it('on postgres', async () => {
   expect(said).toMatch(/Index Cond: .*state = .*due_at <= /);
   expect(said).not.toContain('Seq Scan on oauth_tokens');
   await client.end();
-  await expectQuick(store, 'postgres');
+  await expectQuick(store);
   await store.close();
 }, 90_000);
 
@@ -65,7 +66,7 @@ const columns = `provider, account, scopes, metadata, state, generation, authori
   updated_at, changed_at`;
 
 /** Inserts one due grant among grants that are not due before the year 2286. */
-async function fill(store: Store): Promise<void> {
+async function fill(store: OpenedStore): Promise<void> {
   const now = Date.now();
   const at = new Date(now).toISOString();
   const due = {
@@ -93,7 +94,10 @@ async function fill(store: Store): Promise<void> {
 }
 
 /** Returns the exact statement that workers send. */
-async function statement(kind: StoreKind, store: Store): Promise<{ text: string; parameters: readonly unknown[] }> {
+async function statement(
+  kind: StoreKind,
+  store: OpenedStore,
+): Promise<{ text: string; parameters: readonly unknown[] }> {
   const seen: { text: string; parameters: readonly unknown[] }[] = [];
   const db = new Kysely<Schema>({
     dialect: {
@@ -104,17 +108,19 @@ async function statement(kind: StoreKind, store: Store): Promise<{ text: string;
     },
     log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
   });
-  await claimDueGrants(db, kind, store.now(), claim);
+  await store.transaction(({ now, locked }) =>
+    claimDueGrants(Object.assign(db, { now, locked, [writes]: true } as const), claim),
+  );
   return seen[0] ?? expect.unreachable('nothing was sent');
 }
 
 const claim = { state: 'active', limit: 32, holdMs: 120_000, doubtHoldMs: 10_000, exceptProviders: ['full'] } as const;
 
-async function expectQuick(store: Store, kind: StoreKind): Promise<void> {
+async function expectQuick(store: OpenedStore): Promise<void> {
   const started = performance.now();
-  const claimed = await claimDueGrants(store.db, kind, store.now(), claim);
+  const claimed = await store.transaction((tx) => claimDueGrants(tx, claim));
   expect(claimed.map((grant) => grant.client_id)).toEqual(['due']);
-  expect(await claimDueGrants(store.db, kind, store.now(), claim)).toEqual([]);
+  expect(await store.transaction((tx) => claimDueGrants(tx, claim))).toEqual([]);
   // Reading every row takes longer than this on any machine.
   expect(performance.now() - started).toBeLessThan(1_000);
 }

@@ -240,7 +240,7 @@ it('revokes what was disconnected while the provider was down for an hour', asyn
   expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
   expect(await bench.judge.db.selectFrom('grantry_revocations').select('id').execute()).toEqual([]);
   expect(
-    await bench.judge.db.selectFrom('grantry_tenant_keys').selectAll().where('client_id', '=', 'acme').execute(),
+    await bench.judge.db.selectFrom('grantry_tenant_keys').selectAll().where('tenant', '=', 'acme').execute(),
   ).toEqual([]);
 });
 

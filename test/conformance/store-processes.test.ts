@@ -52,13 +52,8 @@ for (const [name, scratch] of [
       const store = await openStore({ database: place.database, world });
       await migrate(store, { mode: 'auto' });
       const { location, timeline } = await store.location();
-      await createInstance(store.db, store.now(), {
-        vault_id: 'v',
-        installation: null,
-        location,
-        timeline,
-        scrub_pending: 0,
-      });
+      const instance = { vault_id: 'v', installation: null, location, timeline, scrub_pending: 0 };
+      await store.transaction((tx) => createInstance(tx, instance));
       const processes = await Promise.all(
         Array.from({ length: 4 }, () => startProcess(place.database, ['count', '100'])),
       );
@@ -66,7 +61,7 @@ for (const [name, scratch] of [
       const ends = await Promise.all(processes.map((process) => process.ended));
       expect(ends).toEqual(ends.map(() => ({ code: 0, errors: '' })));
       expect((await readInstance(store.db))?.epoch).toBe(401);
-      const rows = await store.db.selectFrom('grantry_token_requests').select('at').distinct().execute();
+      const rows = await store.db.selectFrom('grantry_token_requests').select('last_at').distinct().execute();
       expect(rows).toHaveLength(400);
       await store.close();
     });

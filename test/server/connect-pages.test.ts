@@ -26,19 +26,21 @@ const session = {
   user: 'alice',
   state: 'open' as const,
   error: null,
-  granted: null,
+  grantedScopes: null,
+  narrower: null,
+  wider: null,
   createdAt: new Date(0),
   expiresAt: new Date(0),
   completedAt: null,
 };
 const offer = { kind: 'offer' as const, session, providerName: 'Zoho CRM' };
-const granted = { scopes: [], narrower: ['ZohoCRM.org.READ'], wider: [] };
+const granted = { grantedScopes: [], narrower: ['ZohoCRM.org.READ'], wider: [] };
 const long = { ...offer, session: { ...session, tenant: 'a'.repeat(128) }, providerName: 'W'.repeat(60) };
 
 const pages: Record<string, Page> = {
   start: startPage(offer, 'proof'),
   'start with long names': startPage(long, 'proof'),
-  connected: sessionPage({ ...offer, session: { ...session, state: 'completed', granted } }).page,
+  connected: sessionPage({ ...offer, session: { ...session, state: 'completed', ...granted } }).page,
   'almost connected': sessionPage({ ...offer, session: { ...session, state: 'pending' } }).page,
   'an old form': stalePage('/connect/link').page,
   declined: endedPage('access_denied', 'Zoho CRM').page,

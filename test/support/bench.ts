@@ -23,7 +23,7 @@ import {
 } from '../../src/simulator/index.ts';
 import { listEvents } from '../../src/storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../src/storage/statements/grants.ts';
-import { openStore, type Store } from '../../src/storage/store.ts';
+import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { openVault } from '../../src/vault/open.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
 import type { Vault, VaultOptions } from '../../src/vault/types.ts';
@@ -83,7 +83,7 @@ interface Parts {
   scratch: { database: string; drop(): Promise<void> };
   directory: string;
   providers: readonly ProviderDefinitionInput[];
-  judge: Store;
+  judge: OpenedStore;
   mover: Client | null;
 }
 
@@ -96,7 +96,7 @@ export class Bench implements AsyncDisposable {
   readonly home: string;
   readonly providers: readonly ProviderDefinitionInput[];
   /** A second connection to the database, for assertions on stored rows. */
-  readonly judge: Store;
+  readonly judge: OpenedStore;
   readonly #parts: Parts;
   readonly #vaults: { vault: Vault; world: TestWorld }[] = [];
 

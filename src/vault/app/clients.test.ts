@@ -296,8 +296,8 @@ it('C-30: a disconnect ends local use at once, and remote use when the provider 
   expect(bench.simulator.family(minted.family)?.alive).toBe(false);
   expect(await bench.judge.db.selectFrom('grantry_revocations').select('id').execute()).toEqual([]);
   // The tenant's last secret is gone, and with it its key.
-  const kept = await bench.judge.db.selectFrom('grantry_tenant_keys').select('client_id').execute();
-  expect(kept.map((each) => each.client_id)).toEqual(['$system']);
+  const kept = await bench.judge.db.selectFrom('grantry_tenant_keys').select('tenant').execute();
+  expect(kept.map((each) => each.tenant)).toEqual(['$system']);
 });
 
 it('C-37: a hundred callers share one access token', async () => {

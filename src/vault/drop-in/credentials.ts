@@ -130,7 +130,9 @@ async function keepAccepted(
     const made = accepted.app === null && (await findApp(context.store.db, name)) === undefined;
     if (made) await makeApp(context, key, given);
     else await keepClient(context, name, accepted, grant.dc);
-    if (row.app !== name) await bindApp(context.store.db, { tenant: key.tenant, id: grant.id, app: name });
+    if (row.app !== name) {
+      await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: grant.id, app: name }));
+    }
   } catch (error) {
     const code = isGrantryError(error) ? error.code : 'internal';
     context.logger.error('a client that the provider took could not be kept', { tenant: key.tenant, code });
@@ -157,7 +159,7 @@ async function keepClient(context: VaultContext, name: string, accepted: Accepte
   const system = await pinSystemKeys(context);
   for (let tries = 1; ; tries += 1) {
     try {
-      await changing(context, async ({ tx }) => {
+      await changing(context, async ({ tx, recordOther }) => {
         const old = await findApp(tx, name);
         if (old === undefined) return;
         const generation = old.generation + 1;
@@ -170,6 +172,7 @@ async function keepClient(context: VaultContext, name: string, accepted: Accepte
           updated_at: context.world.now(),
         });
         await clearBackOff(tx, name);
+        recordOther({ type: 'app.put', provider: old.provider, details: { app: name, generation } });
       });
       return;
     } catch (error) {

@@ -14,6 +14,7 @@ export interface HeldToken {
   readonly tokenType: string;
   readonly scopes: readonly string[];
   readonly apiDomain: string | undefined;
+  readonly dc: string | undefined;
   readonly generation: number;
   /** When the row had last changed, by the database's clock. */
   readonly changedAtMs: number;
@@ -29,12 +30,16 @@ export interface HeldToken {
   quietUntilMs: number | undefined;
 }
 
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** The token as a caller gets it: a thing of his own, which he may change without harm to others. */
 export function tokenOf(held: HeldToken): AccessToken {
-  const { accessToken, tokenType, scopes, apiDomain, generation } = held;
+  const { accessToken, tokenType, scopes, apiDomain, generation, dc } = held;
   const expiresAt = new Date(held.expiresAtMs);
-  if (apiDomain === undefined) return { accessToken, tokenType, expiresAt, scopes, generation };
-  return { accessToken, tokenType, expiresAt, scopes, apiDomain, generation };
+  const token: Writable<AccessToken> = { accessToken, tokenType, expiresAt, scopes, generation };
+  if (apiDomain !== undefined) token.apiDomain = apiDomain;
+  if (dc !== undefined) token.dc = dc;
+  return token;
 }
 
 /** What a held token takes besides its text: itself, its key, its place in the cache. */

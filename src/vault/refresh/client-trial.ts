@@ -33,9 +33,9 @@ export function refusesTrial(outcome: Refusal): boolean {
 
 /** Ends a trial that was refused: the grant stays as it is, and nobody else is held back. Returns the error to throw. */
 export async function settleRefusedTrial(context: VaultContext, claim: Claim, outcome: Refusal): Promise<GrantryError> {
-  await changing(context, async ({ tx, now }) => {
+  await changing(context, async ({ tx }) => {
     const { tenant } = claim.lease;
-    await finishAttempt(tx, now, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
+    await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
     await releaseLease(tx, claim.lease);
   });
   const said = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;

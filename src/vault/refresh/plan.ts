@@ -16,9 +16,10 @@ import {
 import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { compartmentOf } from '../bulkhead.ts';
+import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
-import { storedRefused } from '../reasons.ts';
+import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { ClientTrial } from './client-trial.ts';
 import { bringBackTail } from './failover.ts';
@@ -189,11 +190,11 @@ async function openOrRetire(
   tenantKeys: PinnedTenant,
   candidate: CandidateRow,
 ): Promise<Secret | null> {
-  const { client_id: tenant, id, grant_id: grant } = candidate;
+  const { tenant, id, grant_id: grant } = candidate;
   const opened =
     refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
   if (opened !== null) return opened;
-  await retireCandidate(context.store.db, { tenant, id });
+  await changing(context, ({ tx }) => retireCandidate(tx, { tenant, id }));
   context.logger.error('a kept token does not open, and is no longer tried', { tenant, grant });
   return null;
 }
@@ -203,7 +204,7 @@ function isCandidatesTurn(
   candidate: CandidateRow,
   known: { prior: readonly AttemptRow[]; definition: ProviderDefinition; leftMs: number | null },
 ): boolean {
-  if (row.state === 'uncertain' && row.reason === storedRefused) return true;
+  if (row.state === 'uncertain' && row.reason === reasons.storedRefused) return true;
   if (candidate.generation < row.generation) return false;
   const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;

@@ -1,31 +1,30 @@
-import { GrantryError } from '../../base/errors.ts';
-import type { World } from '../../base/world.ts';
-import { withinTime } from '../../vault/deadline.ts';
+import { GrantryError } from './errors.ts';
 
-/** One line of a body: its text, or too long to be read. */
+/** One line of a body: its text, or the fact that it is too long to be read. */
 export type Line =
   | { readonly number: number; readonly text: string }
   | { readonly number: number; readonly tooLong: true };
 
-/** Left out, the sender may take any time. */
-interface Patience {
-  /** How long nothing may come while something is wanted, in milliseconds. */
-  readonly idleMs: number;
-  readonly world: World;
-}
+/** Limits how long one read of a body may take. */
+export type ReadLimit = <T>(read: Promise<T>) => Promise<T>;
 
-/** Splits a body into its lines as it arrives; no line is held that is longer than the limit. Empty lines are left out. */
+/**
+ * Splits a body into its lines as it arrives. A line longer than the limit is skipped, never held. Empty lines are left
+ * out.
+ *
+ * @param limit left out, the sender may take any time
+ */
 export async function* linesOf(
   body: ReadableStream<Uint8Array> | null,
   bytesMax: number,
-  patience?: Patience,
+  limit: ReadLimit = (read) => read,
 ): AsyncGenerator<Line> {
   if (body === null) return;
   const decoder = new TextDecoder();
   let rest = '';
   let skipping = false;
   let number = 1;
-  for await (const chunk of chunksOf(body, patience)) {
+  for await (const chunk of chunksOf(body, limit)) {
     const pieces = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = pieces.pop() ?? '';
     for (const piece of pieces) {
@@ -44,25 +43,19 @@ export async function* linesOf(
   else if (rest.trim() !== '') yield { number, text: rest };
 }
 
-async function* chunksOf(body: ReadableStream<Uint8Array>, patience: Patience | undefined): AsyncGenerator<Uint8Array> {
+async function* chunksOf(body: ReadableStream<Uint8Array>, limit: ReadLimit): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   try {
     for (;;) {
-      const { done, value } = await (patience === undefined
-        ? reader.read()
-        : withinTime(patience.world, reader.read(), patience.idleMs, tooLate));
+      const { done, value } = await limit(reader.read());
       if (done) return;
       yield value;
     }
   } catch (error) {
     if (error instanceof GrantryError) throw error;
-    throw new GrantryError('invalid_request', 'The body did not arrive whole.', { cause: error });
+    throw new GrantryError('invalid_request', 'The body is incomplete.', { cause: error });
   } finally {
-    // Nobody reads on: the client is told by the connection.
+    // The sender learns from the connection that the rest is not read.
     await reader.cancel().catch(() => {});
   }
-}
-
-function tooLate(): GrantryError {
-  return new GrantryError('invalid_request', 'The body took too long to arrive.');
 }
