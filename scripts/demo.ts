@@ -48,9 +48,7 @@ try {
 }
 
 async function demo(): Promise<void> {
-  await report.step('program', async () =>
-    (await buildIfNeeded()) ? 'built' : 'already built and up to date',
-  );
+  await report.step('program', async () => ((await buildIfNeeded()) ? 'built' : 'already built and up to date'));
   const zoho = await startZoho();
   await makeHome(zoho);
   const redirectUri = `http://127.0.0.1:${await freePort()}/callback`;
