@@ -20,8 +20,8 @@ const loopback = { ipv4: blocks('ipv4', '127.0.0.0/8'), ipv6: blocks('ipv6', '::
 /**
  * Tells whether a provider's host may have this address: only global unicast may.
  *
- * Forms that carry an IPv4 address inside (mapped, compatible, NAT64, 6to4, Teredo) are refused whatever the inner
- * address is. So are forms that parsers read differently (`010.0.0.1`, `1`) and addresses with a zone.
+ * Forms that carry an IPv4 address inside (mapped, compatible, NAT64, 6to4, Teredo) are refused for any inner
+ * address. So are forms that parsers read differently (`010.0.0.1`, `1`) and addresses with a zone.
  *
  * @param allowLoopback also allows `127.0.0.0/8` and `::1`, for tests and local simulators
  */

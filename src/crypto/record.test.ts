@@ -104,7 +104,7 @@ describe('a record', () => {
 describe('properties', () => {
   const contexts = fc.array(fc.string({ unit: 'grapheme', maxLength: 12 }), { minLength: 1, maxLength: 6 });
 
-  test('what was sealed opens, whatever the bytes and the context', () => {
+  test('a record opens again, for any bytes and any context', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 5_000 }), contexts, (bytes, parts) => {
         const opened = openRecord({

@@ -323,7 +323,7 @@ describe('any answer', () => {
     );
   });
 
-  it('C-24 computed expiry never exceeds the true one, whatever the latency', () => {
+  it('C-24 computed expiry never exceeds the true one, at any latency', () => {
     fc.assert(
       fc.property(
         fc.nat(limits.accessTokenLifetimeMsMax / 1000),

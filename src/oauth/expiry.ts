@@ -21,7 +21,7 @@ function lifetimeMs(definition: ProviderDefinition, members: JsonObject): number
   // Zoho's older answers carry seconds in `expires_in_sec`, and milliseconds under the usual name.
   if (seconds !== null) return Math.min(seconds * 1000, given ?? Infinity);
   if (given === null) return lifetimeSeconds * 1000;
-  // A value of 1000 times the nominal lifetime is in milliseconds, whatever unit the definition names.
+  // A value of 1000 times the nominal lifetime is in milliseconds, in spite of the unit in the definition.
   if (expiresInUnit === 'ms' || given === lifetimeSeconds * 1000) return given;
   return given * 1000;
 }

@@ -1,4 +1,4 @@
-/** Tests that a lost answer is requested again while the provider's overlap lasts, whatever else fails. */
+/** Tests that a lost answer is requested again while the provider's overlap lasts, in spite of other failures. */
 import { expect, it } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench, settled, until } from '../../test/support/bench.ts';
 import { checkKey } from '../base/ids.ts';

@@ -29,7 +29,7 @@ export const crmInvalidToken: readonly AnswerRule[] = [
 export const crmScopeMissing: readonly AnswerRule[] = [{ pointer: '/code', equals: 'OAUTH_SCOPE_MISMATCH' }];
 
 /**
- * The finance products' envelope `{code, message}`: 0 means success, any other code an error, whatever the status is.
+ * The finance products' envelope `{code, message}`: 0 means success, any other code an error, at any status.
  */
 export const financeInvalidToken: readonly AnswerRule[] = [
   { status: 401, pointer: '/code', equals: 57 },

@@ -98,7 +98,7 @@ export class History {
     );
   }
 
-  /** Returns the requests that spent an already spent refresh token, whatever their outcome. */
+  /** Returns the requests that spent an already spent refresh token, with any outcome. */
   duplicateSpends(): readonly HistoryEvent[] {
     return this.events().filter((event) => event.kind === 'token' && event.replay === true);
   }
