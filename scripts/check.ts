@@ -1,4 +1,4 @@
-/** `npm run check`: format, lint, types, unused code, and the rules of the house. */
+/** `npm run check`: format, lint, types, unused code, and the repository's own rules. */
 import { requirePackages, runStep, staticChecks, vitest, whenStopped } from './steps.ts';
 
 requirePackages();

@@ -1,6 +1,6 @@
 /**
- * `npm run floor`: the tests on the oldest Node.js that is supported. Development runs on a newer one, where a function
- * that came later would go unnoticed.
+ * `npm run floor`: runs the tests on the oldest supported Node.js. Development uses a newer one, where a newer function
+ * would go unnoticed.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,4 @@
-/**
- * Grants that expire in the same moment, briefly: `npm run herd` does the same with ten thousand, on both databases.
- */
+/** A short run of grants that expire at the same moment. `npm run herd` runs ten thousand on both databases. */
 import { expect, test } from 'vitest';
 import { limits } from '../../src/base/limits.ts';
 import { runHerd } from './herd.ts';
@@ -18,6 +16,6 @@ test('workers of several processes renew grants with one expiry by one request e
   });
   expect(result).toMatchObject({ requests: grants, sentTwice: 0, neverSent: 0, renewed: grants, inTime: grants });
   expect(result.mostAtOncePerProcess).toBeLessThanOrEqual(limits.providerCallsMax);
-  // Ten equal parts would be the ideal; a busy machine is late with some of them.
+  // Ten equal parts would be ideal; a busy machine misses some of them.
   expect(result.tenths.filter((requests) => requests > 0).length).toBeGreaterThanOrEqual(4);
 });

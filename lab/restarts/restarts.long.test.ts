@@ -1,4 +1,4 @@
-/** Restarts under load, briefly; `npm run restarts` does the same for two minutes. */
+/** A short run of restarts under load; `npm run restarts` runs for two minutes. */
 import { expect, test } from 'vitest';
 import { scratchDatabase } from '../../test/support/postgres.ts';
 import { type RestartsOptions, runRestarts } from './lab.ts';

@@ -20,7 +20,7 @@ afterEach(() => {
   for (const close of opened.splice(0)) close();
 });
 
-/** Starts a raw server; hands back its port and the bytes of every connection. */
+/** Starts a raw server; returns its port and the bytes of every connection. */
 async function listen(
   server: net.Server,
 ): Promise<{ port: number; received: () => string; connections: () => number }> {
@@ -76,7 +76,7 @@ async function refusedPort(): Promise<number> {
 }
 
 describe.each([
-  { mode: 'alone', extra: () => ({ beforeSend: () => {} }) },
+  { mode: 'unpooled', extra: () => ({ beforeSend: () => {} }) },
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure before the first byte, $mode, is a NotSentError', ({ extra }) => {
   it('refused port', async () => {
@@ -90,14 +90,14 @@ describe.each([
     expect(error).toBeInstanceOf(NotSentError);
   });
 
-  it('certificate of somebody unknown', async () => {
+  it('certificate of an unknown issuer', async () => {
     const server = await listen(tls.createServer({ cert: testTls.cert, key: testTls.key }));
     const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(server.received()).toBe('');
   });
 
-  it('reset before TLS stands', async () => {
+  it('reset before the TLS handshake ends', async () => {
     const server = await listen(net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy())));
     const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
@@ -133,7 +133,7 @@ describe.each([
     expect(server.received()).not.toContain(canary);
   });
 
-  it('an abort that the standing connection finds', async () => {
+  it('an abort that the open connection notices', async () => {
     const server = await listen(net.createServer());
     const abort = new AbortController();
     let asked = 0;
@@ -162,7 +162,7 @@ describe.each([
 });
 
 describe.each([
-  { mode: 'alone', extra: () => ({ beforeSend: () => {} }) },
+  { mode: 'unpooled', extra: () => ({ beforeSend: () => {} }) },
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure after the first byte, $mode, is never a NotSentError', ({ extra }) => {
   it.each([
@@ -193,7 +193,7 @@ describe.each([
 });
 
 describe('beforeSend', () => {
-  it('is called once, when the connection stands and no byte is written', async () => {
+  it('is called once, when the connection is open and no byte is written', async () => {
     const server = await listen(net.createServer());
     const seen: string[] = [];
     const abort = new AbortController();
@@ -236,7 +236,7 @@ describe('beforeSend', () => {
 });
 
 describe('an answer', () => {
-  it.each([301, 302, 303, 307, 308, 401, 407, 421, 503])('%i is handed back, and asked for once', async (status) => {
+  it.each([301, 302, 303, 307, 308, 401, 407, 421, 503])('%i is returned, and requested once', async (status) => {
     let requests = 0;
     const server = http.createServer((_request, response) => {
       requests += 1;

@@ -33,7 +33,7 @@ test('a request that waits for a provider is answered, and the others are turned
   await using server = await makeServerBench();
   const { simulator } = server.bench;
   const { key } = await server.bench.connect(server.vault);
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 800, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 800, when: 'after' } });
   const asked = server.call('GET', tokenPath);
   await expect.poll(() => server.bench.requests().length).toBe(1);
   const stopped = server.stop();

@@ -171,8 +171,8 @@ export class ProviderCatalogue {
         action: 'Give your definition another id.',
       });
     }
-    const { differsInOriginsAlone } = await import('../providers/check-origins.ts');
-    if (differsInOriginsAlone(original, definition)) return;
+    const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
+    if (differsInOriginsOnly(original, definition)) return;
     throw new GrantryError(
       'invalid_request',
       `A definition of the built-in provider ${definition.id} may change only the origins.`,

@@ -1,4 +1,4 @@
-/** What it costs workers to look for due grants among 100,000: the index on state and due time is used for it. */
+/** Tests the cost of a worker's search for due grants among 100,000: it uses the index on state and due time. */
 import { DatabaseSync } from 'node:sqlite';
 import {
   DummyDriver,
@@ -65,7 +65,7 @@ it('on postgres', async () => {
 const columns = `provider, account, scopes, metadata, state, generation, authorized_generation, lease_fence, created_at,
   updated_at, changed_at`;
 
-/** Grants of which none is due before the year 2286, and one that is. */
+/** Inserts one due grant among grants that are not due before the year 2286. */
 async function fill(store: OpenedStore): Promise<void> {
   const now = Date.now();
   const at = new Date(now).toISOString();
@@ -93,7 +93,7 @@ async function fill(store: OpenedStore): Promise<void> {
   await store.unhurried(() => copy.execute(store.db));
 }
 
-/** The very statement that workers send. */
+/** Returns the exact statement that workers send. */
 async function statement(
   kind: StoreKind,
   store: OpenedStore,

@@ -223,10 +223,10 @@ class CanaryRun implements AsyncDisposable {
     ] as const;
     for (const effect of effects) {
       await this.#store('globex');
-      simulator.addFault({ endpoint: 'token', profile: 'strict', effect });
+      simulator.faults.add({ endpoint: 'token', profile: 'strict', effect });
       await this.#ask('GET', `${path}/token?min_validity=3000`);
     }
-    simulator.clearFaults();
+    simulator.faults.clear();
     const stray = { app: 'strict', refresh_token: refreshToken, access_token: accessToken };
     await this.#ask('PUT', path, { ...stray, expires_in: refreshToken });
     await this.#ask('PUT', path, { ...stray, [refreshToken]: 1 });
@@ -268,12 +268,12 @@ class CanaryRun implements AsyncDisposable {
     ] as const;
     for (const effect of effects) {
       const { refreshToken } = await this.#store('acme');
-      simulator.addFault({ endpoint: 'token', effect });
+      simulator.faults.add({ endpoint: 'token', effect });
       await this.#throws(vault.getAccessToken(key, { minValidity: 3_000 }));
       await this.#throws(vault.storeTokens(key, { refreshToken, expiresIn: -1 }));
       await this.#throws(vault.completeAuthorization(`http://127.0.0.1:9/?code=${refreshToken}&state=${refreshToken}`));
     }
-    simulator.clearFaults();
+    simulator.faults.clear();
     this.#sinks.push({ sink: 'an inspected vault', content: inspect(vault, { depth: 10, showHidden: true }) });
   }
 

@@ -121,7 +121,7 @@ test('SIGTERM while a provider answers: the caller gets the token, and the end i
   await using place = await Place.make();
   await place.start();
   await place.connect();
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
   const before = tokenRequests();
   const asked = place.call('GET', tokenPath);
   await expect.poll(tokenRequests).toBe(before + 1);
@@ -136,7 +136,7 @@ test('a second signal ends it at once, and what had arrived is committed at the 
   await using place = await Place.make();
   await place.start();
   await place.connect();
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
   const before = tokenRequests();
   const asked = place.call('GET', tokenPath).catch(() => 'cut off');
   await expect.poll(tokenRequests).toBe(before + 1);
@@ -205,7 +205,7 @@ test('a stop while the database is away does not wait for it', async () => {
   await using place = await Place.make();
   await place.start({ GRANTRY_DATABASE: postgres.it.url });
   await place.connect();
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   const before = tokenRequests();
   const asked = place.call('GET', tokenPath);
   await expect.poll(tokenRequests).toBe(before + 1);

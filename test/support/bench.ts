@@ -1,6 +1,6 @@
 /**
- * A bench for the vault: one or several vaults over one scratch database, each in a world of its own, and simulated
- * providers whose history is the judge. Time is moved, not waited for, and PostgreSQL's clock moves with it.
+ * A bench for the vault: vaults over one scratch database, each in its own world, and simulated providers whose history
+ * judges them. Tests move the time and do not wait for it; PostgreSQL's clock moves too.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,7 +35,7 @@ import { TestWorld } from './world.ts';
 export const databaseKinds = ['sqlite', 'postgres'] as const;
 export type DatabaseKind = (typeof databaseKinds)[number];
 
-/** Kept until the end: what a dead process left open must not be noticed by the garbage collector of this one. */
+/** Kept until the end, so that the garbage collector does not close what a dead process left open. */
 const dead: TestWorld[] = [];
 
 /** Long enough for any machine: what does not hold by then never will. */
@@ -47,11 +47,11 @@ export const user = 'user@us.example';
 
 export interface BenchOptions {
   kind?: DatabaseKind;
-  /** Simulated providers; `strict` alone when left out. */
+  /** Simulated providers; defaults to `strict`. */
   profiles?: readonly (string | OAuthProfile)[];
-  /** The simulator listens on ports, for processes of their own. */
+  /** Makes the simulator listen on ports, for other processes. */
   listen?: boolean;
-  /** Changes of the providers' definitions. */
+  /** Changes the providers' definitions. */
   change?: (definition: ProviderDefinitionInput) => ProviderDefinitionInput;
 }
 
@@ -60,7 +60,7 @@ export interface Connected {
   readonly minted: MintedTokens;
 }
 
-/** Makes a bench; `await using` closes its vaults and drops its database. */
+/** Creates a bench; `await using` closes its vaults and drops its database. */
 export async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const clock = new TestClock();
   const profiles = options.profiles ?? ['strict'];
@@ -98,10 +98,10 @@ export class Bench implements AsyncDisposable {
   readonly clock: TestClock;
   readonly simulator: Simulator;
   readonly database: string;
-  /** The home of all vaults, with the root key and the spool. */
+  /** Home of all vaults, with the root key and the spool. */
   readonly home: string;
   readonly providers: readonly ProviderDefinitionInput[];
-  /** Another connection to the database, for looking at what is stored. */
+  /** A second connection to the database, for assertions on stored rows. */
   readonly judge: OpenedStore;
   readonly #parts: Parts;
   readonly #vaults: { vault: Vault; world: TestWorld }[] = [];
@@ -117,12 +117,12 @@ export class Bench implements AsyncDisposable {
     this.judge = parts.judge;
   }
 
-  /** A world on the bench's clock and network, of one process. */
+  /** Creates the world of one process on the bench's clock and network. */
   world(): TestWorld {
     return new TestWorld(this.simulator, this.clock);
   }
 
-  /** Opens one more vault, as one more process would. */
+  /** Opens one more vault, as another process would. */
   async open(options: VaultOptions = {}): Promise<{ vault: Vault; world: TestWorld }> {
     const world = options.world instanceof TestWorld ? options.world : this.world();
     const vault = await openVault({
@@ -140,7 +140,7 @@ export class Bench implements AsyncDisposable {
     return opened;
   }
 
-  /** Ends a process as `kill -9` does: whatever it waits for never comes, and it is known to be dead. */
+  /** Ends a process as `kill -9` does: its pending work never returns, and other processes see it as dead. */
   async crash(opened: { vault: Vault; world: TestWorld }): Promise<void> {
     opened.world.freeze();
     dead.push(opened.world);
@@ -183,23 +183,23 @@ export class Bench implements AsyncDisposable {
 
   async row(key: GrantKey): Promise<GrantRow> {
     const row = await findGrant(this.judge.db, checkKey(key));
-    if (row === undefined) throw new Error('there is no such row');
+    if (row === undefined) throw new Error('no such row');
     return row;
   }
 
-  /** The types of a grant's recorded state changes, oldest first. */
+  /** Returns the types of a grant's recorded state changes, oldest first. */
   async events(key: GrantKey): Promise<string[]> {
     const row = await this.row(key);
     const events = await listEvents(this.judge.db, { tenant: key.tenant, grantId: row.id, limit: 500 });
     return events.map((event) => event.type.replace('grant.', ''));
   }
 
-  /** The token requests that reached the provider. */
+  /** Returns the token requests that reached the provider. */
   requests(): HistoryEvent[] {
     return this.simulator.history.events().filter((event) => event.kind === 'token');
   }
 
-  /** Moves everybody's clock at once. */
+  /** Moves the clock of all processes at once. */
   async jump(ms: number): Promise<void> {
     if (this.#parts.mover !== null) {
       await this.#parts.mover.query('update test_clock.moved set ms = ms + $1', [ms]);
@@ -208,7 +208,7 @@ export class Bench implements AsyncDisposable {
     await settled();
   }
 
-  /** Lets time pass in steps short enough that leases are renewed, until `done` or until that long has passed. */
+  /** Advances the clock in steps short enough that leases are renewed, until `done` or until the time has passed. */
   async pass(ms: number, done: () => boolean = () => false): Promise<void> {
     const stepMs = 500;
     for (let passed = 0; passed < ms && !done(); passed += stepMs) await this.jump(Math.min(stepMs, ms - passed));
@@ -225,7 +225,7 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** Lets everything run that was woken: returns after so many rounds in which neither disk nor database had work for us. */
+/** Lets woken tasks run: returns after so many rounds in which neither disk nor database had work. */
 export async function settled(rounds = 4): Promise<void> {
   const givenUpAt = performance.now() + settledMsMax;
   for (let calm = 0; calm < rounds && performance.now() < givenUpAt; ) {
@@ -234,16 +234,16 @@ export async function settled(rounds = 4): Promise<void> {
   }
 }
 
-/** Waits until something holds. */
+/** Waits in real time until a condition holds. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const endsAt = performance.now() + patienceMs;
   while (!(await holds())) {
-    if (performance.now() > endsAt) throw new Error(`waited in vain: ${what}`);
+    if (performance.now() > endsAt) throw new Error(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** Keeps every other process from writing grants, as a long transaction does. */
+/** Blocks other processes from writing grants, as a long transaction does. */
 export async function whileLocked(bench: Bench, run: () => Promise<void>): Promise<void> {
   if (bench.kind === 'sqlite') {
     const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
@@ -265,7 +265,7 @@ export async function whileLocked(bench: Bench, run: () => Promise<void>): Promi
   }
 }
 
-/** The code with which a promise is rejected; fails when it is fulfilled, or rejected with anything else. */
+/** Returns the code of a promise's rejection; fails when it is fulfilled or rejected with another error. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;
@@ -276,10 +276,10 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
   return expect.unreachable('it was not refused');
 }
 
-/** The provider's own name for a token, as its history has it. */
+/** Returns the name of a token in the provider's history. */
 export const nameOfToken = fingerprintOf;
 
-/** Puts a clock of the test's own before PostgreSQL's, in this database alone. */
+/** Puts a clock of the test before PostgreSQL's, in this database only. */
 async function makeMovable(database: string): Promise<Client> {
   const client = new Client({ connectionString: database });
   await client.connect();

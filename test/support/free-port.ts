@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 const firstPort = 12_000;
 const lastPort = 32_000;
 
-/** A port of this machine on which no program listens at the moment. */
+/** Returns a port of this machine on which no process listens now. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries += 1) {
     const port = randomInt(firstPort, lastPort);

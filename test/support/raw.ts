@@ -1,18 +1,18 @@
-/** Bytes over a socket of their own: for requests that no HTTP client sends. */
+/** Sends bytes over its own socket: for requests that no HTTP client sends. */
 import net from 'node:net';
 
 /** A server that has done nothing by then does nothing at all. */
 const patienceMs = 120_000;
 
 export interface RawAnswer {
-  /** 0 when the connection was closed without an answer. */
+  /** The status; 0 when the server closed the connection without an answer. */
   readonly status: number;
   readonly text: string;
   /** The server answered or closed the connection. */
   readonly ended: boolean;
 }
 
-/** Sends bytes and reads until the server closes, or answers and then says nothing for a moment. */
+/** Sends bytes and reads until the server closes, or answers and then pauses. */
 export async function sendBytes(url: string, bytes: string | readonly string[]): Promise<RawAnswer> {
   const { hostname, port } = new URL(url);
   const socket = net.connect(Number(port), hostname);

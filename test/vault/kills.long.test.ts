@@ -13,7 +13,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind, listen: true, profiles: ['strict_revokes_family'] });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 150, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 150, when: 'after' } });
     const processes = await Promise.all([1, 2, 3, 4].map(() => VaultProcess.start(bench, key)));
     const results = await Promise.all(processes.map((each) => each.call(50)));
     await Promise.all(processes.map((each) => each.end()));
@@ -110,7 +110,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind, listen: true, profiles: ['strict_revokes_family'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 300, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 300, when: 'after' } });
     const killed = await VaultProcess.start(bench, key);
     killed.ask(1);
     await until(() => bench.requests().length === 1, 'the request');

@@ -351,7 +351,7 @@ async function condemn(scenes: readonly Scene[]): Promise<void> {
   await oneByOne(store)(scenes);
   const [first] = scenes;
   const effect = { kind: 'error', error: 'invalid_grant' } as const;
-  const fault = first?.simulator.addFault({ endpoint: 'token', times: 10_000, effect });
+  const fault = first?.simulator.faults.add({ endpoint: 'token', times: 10_000, effect });
   let left = scenes;
   for (let rounds = 0; left.length > 0; rounds += 1) {
     if (rounds > 60) throw new Error('a grant was not condemned');
@@ -359,7 +359,7 @@ async function condemn(scenes: readonly Scene[]): Promise<void> {
     const ends = await Promise.all(left.map(isCondemned));
     left = left.filter((_, index) => ends[index] !== true);
   }
-  if (fault !== undefined) first?.simulator.removeFault(fault);
+  if (fault !== undefined) first?.simulator.faults.remove(fault);
 }
 
 async function isCondemned({ vault, key }: Scene): Promise<boolean> {

@@ -131,7 +131,7 @@ export class Network {
   #process(call: Call, request: Request, about: About): void {
     const { scheduler, judge, coverage } = this.#state;
     const effect = about.isToken ? this.#effectFor(about.grant) : null;
-    const fault = effect === null ? null : this.#simulator.addFault({ endpoint: 'token', effect });
+    const fault = effect === null ? null : this.#simulator.faults.add({ endpoint: 'token', effect });
     let answered = false;
     const seen = this.#simulator.history.total;
     const kept = about.grant === undefined ? [] : judge.livingTokens(about.grant);
@@ -139,7 +139,7 @@ export class Network {
       const response = await this.#simulator.fetch(request);
       const body = Buffer.from(await response.arrayBuffer());
       answered = true;
-      if (fault !== null) this.#simulator.removeFault(fault);
+      if (fault !== null) this.#simulator.faults.remove(fault);
       const tokens = this.#learn(about, body, seen);
       if (about.grant !== undefined) this.#checkRevocation(about.grant, seen, kept);
       if (call.flight?.state === 'on its way') call.flight.state = 'answered';

@@ -117,14 +117,14 @@ it('a PostgreSQL that stops and starts under load costs no grant', async () => {
       grants.push(await bench.connect(vault, { tenant: `t${each}`, provider, expiresIn: 3_600 }));
     }
   }
-  bench.simulator.addFault({ endpoint: 'token', times: 1_000, effect: { kind: 'delay', ms: 300, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 1_000, effect: { kind: 'delay', ms: 300, when: 'after' } });
   const calls = grants.map(({ key }) => vault.rejectAccessToken(key, 1).catch(() => null));
   await until(() => bench.requests().length >= 10, 'requests under way');
   await server.stop();
   await new Promise((resolve) => setTimeout(resolve, 500));
   await server.start();
   await Promise.all(calls);
-  bench.simulator.clearFaults();
+  bench.simulator.faults.clear();
   for (const { key, minted } of grants) {
     await until(() => isRefreshed(bench, vault, key), `${key.tenant} at ${key.provider}`);
     expect(bench.simulator.family(minted.family)?.revoked).toBeNull();

@@ -3,7 +3,7 @@ import { newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
-import type { ClientContext } from '../../oauth/types.ts';
+import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type AttemptRow, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
@@ -102,7 +102,7 @@ async function clientFor(
   definition: ProviderDefinition,
   row: GrantRow,
   candidateClient: CandidateClient | undefined,
-): Promise<ClientContext> {
+): Promise<OAuthClient> {
   const metadata = metadataOf(row);
   if (candidateClient !== undefined) {
     const { clientId, clientSecret, app } = candidateClient;

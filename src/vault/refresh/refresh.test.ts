@@ -151,7 +151,7 @@ function refresh(vault: Vault, key: GrantKey): Promise<void> {
 
 /** The provider acts on the next token request at once and answers later. */
 function delayTheAnswer(bench: Bench, ms = answerMs): void {
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms, when: 'after' } });
 }
 
 /** Ends the lease and raises its fence, as a claim by another process does. */

@@ -13,7 +13,7 @@ export function scratchHome(): Home {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Opens a vault whose home, key and spool are a test's own. */
+/** Opens a vault with the test's own home, key and spool. */
 export function openIn(database: string, home: Home, options: VaultOptions = {}): Promise<Vault> {
   return openVault({ database, home: home.path, rootKey: `file:${join(home.path, 'root.key')}`, ...options });
 }
