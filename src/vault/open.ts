@@ -19,12 +19,13 @@ import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
 import { SeenMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
+import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveSettings, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
-import type { Vault, VaultOptions } from './types.ts';
+import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
 /**

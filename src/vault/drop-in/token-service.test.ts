@@ -8,7 +8,8 @@ import { silentLogger } from '../../base/log.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import { createSimulator, demoClient, type Simulator } from '../../simulator/index.ts';
 import { openVault } from '../open.ts';
-import type { Vault, VaultEvent, VaultOptions } from '../types.ts';
+import type { VaultOptions } from '../options.ts';
+import type { Vault, VaultEvent } from '../types.ts';
 import { OAuthTokenService } from './token-service.ts';
 
 const provider = 'zoho_crm';

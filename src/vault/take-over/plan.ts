@@ -12,9 +12,9 @@ import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts
 import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
 import { onlyApp } from '../app/apps.ts';
 import { changeContext } from '../changing.ts';
+import type { VaultOptions } from '../options.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
 import { resolveSettings } from '../settings.ts';
-import type { VaultOptions } from '../types.ts';
 import { converter } from './convert.ts';
 
 /** The grant that one row would become, without its tokens. */
