@@ -1,6 +1,6 @@
 /**
- * Packs the package and looks at it as somebody who installs it: which files it has, that it installs with scripts off
- * into an empty folder, that every export loads and type-checks, that the command runs.
+ * Packs the package and checks it as its user gets it: its files, an install without scripts into an empty folder, the
+ * exports with their types, and the command.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -48,7 +48,7 @@ function pack(): string {
   });
   // The build may print before it; npm's answer is the JSON list at the end.
   const [packed]: Packed[] = JSON.parse(answer.slice(answer.search(/^\[/m)));
-  if (packed === undefined) throw new Error('npm pack made nothing');
+  if (packed === undefined) throw new Error('npm pack created no package');
   const names = packed.files.map((file) => file.path);
   const strangers = names.filter((name) => !allowedFiles.test(name) || /\.test\./.test(name));
   if (strangers.length > 0) throw new Error(`not meant to be published: ${strangers.join(', ')}`);
@@ -93,8 +93,8 @@ function loadExports(consumer: string): void {
 }
 
 /**
- * With the strictest settings a consumer may have, the libraries' own declarations included. Drizzle's do not hold by
- * themselves, so what is built on them is checked without.
+ * Checks with the strictest settings of a consumer, the libraries' own declarations included. Drizzle's own
+ * declarations fail that check, so the exports built on them are checked without it.
  */
 function checkTypes(consumer: string): void {
   const onDrizzle = (name: string): boolean => name.endsWith('/drizzle');

@@ -24,6 +24,7 @@ export {
 } from './vault/drop-in/token-service.ts';
 export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/drop-in/zoho-token-manager.ts';
 export { openVault } from './vault/open.ts';
+export type { VaultOptions } from './vault/options.ts';
 export type {
   AccessToken,
   AdoptReport,
@@ -45,7 +46,6 @@ export type {
   Vault,
   VaultEvent,
   VaultEventType,
-  VaultOptions,
   VaultRequest,
 } from './vault/types.ts';
 export { startWorkers, type WorkerCounts, type Workers } from './workers/workers.ts';

@@ -6,7 +6,7 @@ import type { Edit, Mutation } from './mutants.ts';
  * vaults for four grants; half of all events were looks of waiters and of the change feed, which now look as seldom as
  * they do on PostgreSQL.
  */
-const economies: readonly Edit[] = [
+export const economies: readonly Edit[] = [
   { file: '/src/base/limits.ts', from: 'cacheEntriesMax: 100_000', to: 'cacheEntriesMax: 100' },
   { file: '/src/base/limits.ts', from: 'tenantKeysMax: 5_000', to: 'tenantKeysMax: 100' },
   { file: '/src/vault/internals.ts', from: 'refusedClientsMax = 10_000', to: 'refusedClientsMax = 100' },

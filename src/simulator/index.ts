@@ -1,5 +1,5 @@
 /**
- * Make-believe providers for trying Grantry without an account and for testing what happens when providers fail.
+ * Simulated providers, for trying Grantry without an account and for testing how it handles failing providers.
  *
  * @module grantry/simulator
  */
@@ -13,7 +13,7 @@ export type { SimulatorClock } from './state/clock.ts';
 export type { NewDataCenter } from './state/data-centers.ts';
 export type { Endpoint } from './state/endpoints.ts';
 export type { RotationRule } from './state/families.ts';
-export type { Fault, FaultEffect, PendingFault } from './state/faults.ts';
+export type { Fault, FaultEffect, Faults, PendingFault } from './state/faults.ts';
 export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
 export {
   type BuiltInProfile,
@@ -23,7 +23,13 @@ export {
   type OAuthProfile,
   rotationProfiles,
 } from './state/profiles.ts';
-export { demoClient, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
+export {
+  demoClient,
+  type KnownUser,
+  type Registry,
+  type SimulatorClient,
+  type SimulatorUser,
+} from './state/registry.ts';
 export { fingerprintOf } from './state/tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './state/views.ts';
 export {
@@ -31,5 +37,6 @@ export {
   type ThrottleSettings,
   type ZohoChange,
   type ZohoSettings,
+  type ZohoSettingsScopes,
   zohoDefaults,
 } from './state/zoho-settings.ts';

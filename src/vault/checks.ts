@@ -79,12 +79,7 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   } catch (error) {
     throw new GrantryError('invalid_request', 'The metadata cannot be written as JSON.', { cause: error });
   }
-  if (Buffer.byteLength(json) > limits.metadataBytesMax || Object.keys(value).length > limits.metadataKeysMax) {
-    throw new GrantryError(
-      'invalid_request',
-      `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
-    );
-  }
+  checkMetadataSize(value, json);
   if (json.includes('\\u0000')) throw new GrantryError('invalid_request', 'The metadata contains a NUL character.');
   const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
   if (secretKey !== undefined) {
@@ -97,6 +92,17 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   const parsed: unknown = JSON.parse(json);
   if (!isObject(parsed)) throw new GrantryError('invalid_request', 'The metadata must be a plain object.');
   return parsed;
+}
+
+/** Checks that metadata is within its limits. */
+export function checkMetadataSize(metadata: object, json = JSON.stringify(metadata)): void {
+  if (Buffer.byteLength(json) <= limits.metadataBytesMax && Object.keys(metadata).length <= limits.metadataKeysMax) {
+    return;
+  }
+  throw new GrantryError(
+    'invalid_request',
+    `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
+  );
 }
 
 /** Tells whether a value from outside is an object and not an array. */

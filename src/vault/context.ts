@@ -5,6 +5,7 @@ import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { TenantKeys } from '../crypto/tenant-keys.ts';
+import type { EventMark } from '../storage/statements/events.ts';
 import type { Store } from '../storage/store.ts';
 import type { Bulkheads } from './bulkhead.ts';
 import type { Guard } from './guard/guard.ts';
@@ -13,11 +14,20 @@ import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { VaultEvent } from './types.ts';
 
-/** Dependencies shared by the vault's use cases; each opened vault has one. */
-export interface VaultContext {
+/** The parts that `changing` needs. They exist before the rest of the vault is open. */
+export interface ChangeContext {
   readonly world: World;
-  readonly times: Times;
   readonly store: Store;
+  readonly logger: Logger;
+  readonly onEvent: ((event: VaultEvent) => void) | undefined;
+  readonly newEventId: () => string;
+  /** Tells the guard of an event that was committed. */
+  readonly noteEvent: (event: EventMark) => void;
+}
+
+/** Dependencies shared by the vault's use cases; each opened vault has one. */
+export interface VaultContext extends ChangeContext {
+  readonly times: Times;
   readonly keys: TenantKeys;
   readonly providers: ProviderCatalogue;
   /** Loads the spool on demand: a program that only reads tokens does not need it. */
@@ -26,7 +36,6 @@ export interface VaultContext {
   readonly owner: Owner;
   readonly bulkheads: Bulkheads;
   readonly pendingOutcomes: OutcomeJournal;
-  readonly logger: Logger;
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly allowLoopback: boolean;
@@ -35,7 +44,6 @@ export interface VaultContext {
   readonly guard: Guard;
   /** True while the vault is being closed: no new token is spent, and unlimited waits end. */
   readonly closing: () => boolean;
-  readonly onEvent: ((event: VaultEvent) => void) | undefined;
 }
 
 /** Outcome of an attempt without tokens that could not be recorded because the database was unavailable. */

@@ -1,11 +1,11 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
-import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
-import type { Store } from '../storage/store.ts';
+import { changing } from './changing.ts';
+import type { ChangeContext } from './context.ts';
 
 /** Time for which a stored definition is cached. */
 const cachedMs = 2_000;
@@ -17,25 +17,22 @@ const cachedMs = 2_000;
  * built-in definition. A simulator uses this to replace a real provider.
  */
 export class ProviderCatalogue {
-  readonly #store: Store;
-  readonly #world: World;
+  readonly #changes: ChangeContext;
   readonly #allowLoopback: boolean;
   readonly #given = new Map<string, ProviderDefinition>();
   readonly #cache = new Map<string, { definition: ProviderDefinition | null; unsafe: boolean; readAt: number }>();
 
-  private constructor(store: Store, world: World, allowLoopback: boolean) {
-    this.#store = store;
-    this.#world = world;
+  private constructor(changes: ChangeContext, allowLoopback: boolean) {
+    this.#changes = changes;
     this.#allowLoopback = allowLoopback;
   }
 
   static async open(options: {
-    store: Store;
-    world: World;
+    changes: ChangeContext;
     allowLoopback: boolean;
     given: readonly ProviderDefinitionInput[];
   }): Promise<ProviderCatalogue> {
-    const catalogue = new ProviderCatalogue(options.store, options.world, options.allowLoopback);
+    const catalogue = new ProviderCatalogue(options.changes, options.allowLoopback);
     for (const input of options.given) {
       const definition = await catalogue.#check(input);
       catalogue.#given.set(definition.id, await catalogue.#discover(definition));
@@ -66,7 +63,7 @@ export class ProviderCatalogue {
     const given = this.#given.get(id);
     if (given !== undefined) return given;
     const cached = this.#cache.get(id);
-    const now = this.#world.monotonic();
+    const now = this.#changes.world.monotonic();
     if (cached !== undefined && now - cached.readAt < cachedMs) return cached.definition;
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
@@ -81,7 +78,7 @@ export class ProviderCatalogue {
 
   async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
     const { builtInProviderIds } = await import('../providers/catalogue.ts');
-    const stored = await listProviders(this.#store.db);
+    const stored = await listProviders(this.#changes.store.db);
     const ids = new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
     const names = await Promise.all(
       [...ids].sort().map(async (id) => {
@@ -104,16 +101,20 @@ export class ProviderCatalogue {
     const definition = await this.#discover(await this.#check(input));
     await approve?.(definition);
     const json = JSON.stringify(definition);
-    const created = await putProvider(this.#store.db, { id: definition.id, definition: json, at: this.#world.now() });
+    const { id } = definition;
+    const created = await changing(this.#changes, async ({ tx, recordOther }) => {
+      recordOther({ type: 'provider.put', provider: id });
+      return putProvider(tx, { id, definition: json, at: this.#changes.world.now() });
+    });
     this.#cache.delete(definition.id);
     return { definition, created };
   }
 
   /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
-    const { db } = this.#store;
+    const { db } = this.#changes.store;
     if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
-    return hasRevocations(db, this.#store.now(), { column: 'provider', name: id });
+    return hasRevocations(db, { column: 'provider', name: id });
   }
 
   /**
@@ -122,8 +123,8 @@ export class ProviderCatalogue {
    * @throws {GrantryError} `not_found`; `invalid_request` for a built-in provider, and while it has an app or a grant
    */
   async remove(id: string): Promise<void> {
-    const apps = await listAppsOfProvider(this.#store.db, id);
-    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#store.db, id)) !== undefined;
+    const apps = await listAppsOfProvider(this.#changes.store.db, id);
+    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
     if (apps.length > 0 && isOnly) {
       const names = apps.map((app) => app.name).join(', ');
       throw new GrantryError('invalid_request', `The provider ${id} has apps: ${names}.`, {
@@ -136,7 +137,11 @@ export class ProviderCatalogue {
           'Disconnect the grants first. Workers retry pending revocations for a week; after that they do not block the removal.',
       });
     }
-    const removed = await deleteProvider(this.#store.db, id);
+    const removed = await changing(this.#changes, async ({ tx, recordOther }) => {
+      const isDeleted = await deleteProvider(tx, id);
+      if (isDeleted) recordOther({ type: 'provider.removed', provider: id });
+      return isDeleted;
+    });
     this.#cache.delete(id);
     if (removed) return;
     if ((await builtIn(id)) !== null) throw new GrantryError('invalid_request', `The provider ${id} is built in.`);
@@ -144,7 +149,7 @@ export class ProviderCatalogue {
   }
 
   async #stored(id: string): Promise<ProviderDefinition | null> {
-    const row = await findProvider(this.#store.db, id);
+    const row = await findProvider(this.#changes.store.db, id);
     if (row === undefined) return null;
     const { parseProviderDefinition } = await import('../providers/parse.ts');
     return parseProviderDefinition(JSON.parse(row.definition));
@@ -166,8 +171,8 @@ export class ProviderCatalogue {
         action: 'Give your definition another id.',
       });
     }
-    const { differsInOriginsAlone } = await import('../providers/check-origins.ts');
-    if (differsInOriginsAlone(original, definition)) return;
+    const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
+    if (differsInOriginsOnly(original, definition)) return;
     throw new GrantryError(
       'invalid_request',
       `A definition of the built-in provider ${definition.id} may change only the origins.`,
@@ -179,7 +184,9 @@ export class ProviderCatalogue {
   async #discover(definition: ProviderDefinition): Promise<ProviderDefinition> {
     if (definition.issuer === undefined || definition.endpoints?.token !== undefined) return definition;
     const { discoverEndpoints } = await import('../oauth/discovery.ts');
-    const found = await discoverEndpoints(this.#world, definition.issuer, { allowLoopback: this.#allowLoopback });
+    const found = await discoverEndpoints(this.#changes.world, definition.issuer, {
+      allowLoopback: this.#allowLoopback,
+    });
     const { token, authorization, revocation } = found;
     return {
       ...definition,

@@ -10,6 +10,7 @@ import { HandOut } from './hand-out/hand-out.ts';
 import { TokenCache } from './hand-out/token-cache.ts';
 import { registerInternals } from './internals.ts';
 import { retireOwner } from './spool/owner.ts';
+import { tokenSourceOf } from './token-source.ts';
 import type {
   AccessToken,
   AdoptReport,
@@ -18,8 +19,10 @@ import type {
   GetAccessTokenOptions,
   Grant,
   HealthReport,
+  ImportResult,
   RecoverReport,
   StoredTokens,
+  TokenSource,
   TokensInput,
   Vault,
   VaultRequest,
@@ -128,6 +131,24 @@ export class OpenVault implements Vault {
     const stored = await storeTokens(this.#open(), key, tokens);
     this.#cache.forget(stored.grant);
     return stored;
+  }
+
+  async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
+    this.#open();
+    const { importLines } = await import('./import/import.ts');
+    yield* importLines(() => this, lines);
+  }
+
+  async updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant> {
+    const { updateMetadata } = await import('./grant/update-metadata.ts');
+    const grant = await updateMetadata(this.#open(), key, changes);
+    // The data centre and API host of the token in memory may have changed.
+    this.#cache.forget(grant);
+    return grant;
+  }
+
+  tokenSource(key: GrantKey): TokenSource {
+    return tokenSourceOf(this, key);
   }
 
   async disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected> {

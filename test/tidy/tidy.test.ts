@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { isPlain, languageViolations } from './language.ts';
 import { revealDoors } from './reveal-doors.ts';
 import { importsOf, violations } from './rules.ts';
 
@@ -18,6 +19,10 @@ describe('the house', () => {
 
   test.each(files)('%s is tidy', (file) => {
     expect(violations(file, readFileSync(file, 'utf8'))).toEqual([]);
+  });
+
+  test.each(files.filter(isPlain))('%s is plain English', (file) => {
+    expect(languageViolations(file, readFileSync(file, 'utf8'))).toEqual([]);
   });
 
   test('has no circle of imports', () => {

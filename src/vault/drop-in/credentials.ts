@@ -135,7 +135,9 @@ async function storeAccepted(
     const made = accepted.app === null && (await findApp(context.store.db, name)) === undefined;
     if (made) await makeApp(context, key, client);
     else await storeClient(context, name, accepted, grant.dc);
-    if (row.app !== name) await bindApp(context.store.db, { tenant: key.tenant, id: grant.id, app: name });
+    if (row.app !== name) {
+      await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: grant.id, app: name }));
+    }
   } catch (error) {
     const code = isGrantryError(error) ? error.code : 'internal';
     context.logger.error('an accepted client could not be stored', { tenant: key.tenant, code });
@@ -162,7 +164,7 @@ async function storeClient(context: VaultContext, name: string, accepted: Accept
   const system = await pinSystemKeys(context);
   for (let tries = 1; ; tries += 1) {
     try {
-      await changing(context, async ({ tx }) => {
+      await changing(context, async ({ tx, recordOther }) => {
         const old = await findApp(tx, name);
         if (old === undefined) return;
         const generation = old.generation + 1;
@@ -175,6 +177,7 @@ async function storeClient(context: VaultContext, name: string, accepted: Accept
           updated_at: context.world.now(),
         });
         await clearBackOff(tx, name);
+        recordOther({ type: 'app.put', provider: old.provider, details: { app: name, generation } });
       });
       return;
     } catch (error) {

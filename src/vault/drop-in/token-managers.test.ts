@@ -70,7 +70,7 @@ describe('MultiDCTokenManager', () => {
 
   it('returns the host of the definition when the answers contain none', async () => {
     await using set = await stage(['jp']);
-    set.simulator.configureZoho({ apiDomain: 'missing' });
+    set.simulator.zoho.change({ apiDomain: 'missing' });
     const token = await new MultiDCTokenManager(set.vault).getClientToken('tenant-jp', 'zoho_crm');
     expect(token).toMatchObject({ apiDomain: 'https://www.zohoapis.jp', dc: 'jp' });
   });
@@ -130,7 +130,7 @@ describe('ZohoTokenManager', () => {
     const headers = status === 429 ? { 'retry-after': '7' } : {};
     const body = '{"code":"SOME_CODE","message":"a detail for the cause"}';
     const contentType = 'application/json';
-    set.simulator.addFault({
+    set.simulator.faults.add({
       endpoint: 'api',
       effect: { kind: 'status', status, body, contentType, headers, when: 'before' },
     });
@@ -144,9 +144,9 @@ describe('ZohoTokenManager', () => {
   it('returns null for an empty answer and rejects one that is not JSON', async () => {
     await using set = await stage(['us']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-us', provider: 'zoho_crm' });
-    set.simulator.addFault({ endpoint: 'api', effect: { kind: 'status', status: 204, when: 'before' } });
+    set.simulator.faults.add({ endpoint: 'api', effect: { kind: 'status', status: 204, when: 'before' } });
     expect(await manager.apiCall('/crm/v8/Leads')).toBeNull();
-    set.simulator.addFault({ endpoint: 'api', effect: { kind: 'html', status: 200, when: 'before' } });
+    set.simulator.faults.add({ endpoint: 'api', effect: { kind: 'html', status: 200, when: 'before' } });
     expect((await failure(manager.apiCall('/crm/v8/Leads'))).code).toBe('provider_error');
   });
 

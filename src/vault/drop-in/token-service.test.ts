@@ -8,7 +8,8 @@ import { silentLogger } from '../../base/log.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import { createSimulator, demoClient, type Simulator } from '../../simulator/index.ts';
 import { openVault } from '../open.ts';
-import type { Vault, VaultEvent, VaultOptions } from '../types.ts';
+import type { VaultOptions } from '../options.ts';
+import type { Vault, VaultEvent } from '../types.ts';
 import { OAuthTokenService } from './token-service.ts';
 
 const provider = 'zoho_crm';
@@ -122,7 +123,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
       const { accessToken, refreshToken } = stage.mint();
       await service.storeTokens('acme', provider, { accessToken, refreshToken, expiresIn: 3_600 });
       await service.getAccessToken('acme', provider, good);
-      stage.simulator.addFault({
+      stage.simulator.faults.add({
         endpoint: 'token',
         times: 9,
         effect: { kind: 'status', status: 500, when: 'before' },
@@ -131,7 +132,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
       expect(await service.getAccessToken('acme', provider, good)).toBe(accessToken);
       stage.pass(4);
       expect(await code(service.getAccessToken('acme', provider, good))).toBe('provider_unavailable');
-      stage.simulator.clearFaults();
+      stage.simulator.faults.clear();
       stage.pass(2);
       expect(await service.getAccessToken('acme', provider, good)).not.toBe(accessToken);
     },
@@ -197,7 +198,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     await using stage = await setTheStage();
     const definition = { ...stage.simulator.definition('strict'), id: 'open', clientAuthentication: 'none' as const };
     const { vault, service } = await stage.open({ providers: [definition] });
-    stage.simulator.addClient({ clientId: 'public-client', type: 'browser' });
+    stage.simulator.registry.addClient({ clientId: 'public-client', type: 'browser' });
     const consent = { profile: 'strict', clientId: 'public-client', user: 'user@us.example', scopes: ['read'] };
     const { accessToken, refreshToken } = stage.simulator.mintTokens(consent);
     await service.storeTokens('acme', 'open', { accessToken, refreshToken, expiresIn: 3_600 });
@@ -211,7 +212,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const other = { clientId: '1000.ANOTHER', clientSecret: 'its-own' };
-    stage.simulator.addClient({ clientId: other.clientId, secret: other.clientSecret });
+    stage.simulator.registry.addClient({ clientId: other.clientId, secret: other.clientSecret });
     const { refreshToken } = stage.mint();
     await vault.apps.put('shared', { provider, ...good });
     await vault.storeTokens({ tenant: 'acme', provider }, { refreshToken });

@@ -175,9 +175,11 @@ export class OAuthTokenService {
   async getTokenRecord(clientId: string, provider: string): Promise<TokenRecord | null> {
     const grant = await this.#vault.grants.get({ tenant: clientId, provider });
     if (grant === null || grant.state === 'disconnected') return null;
-    const { id, account, scopes, metadata, state, generation, createdAt, updatedAt } = grant;
+    const { account, scopes, metadata, state, generation, createdAt, updatedAt } = grant;
+    const row = await findGrant(this.#internals.open().store.db, grant);
+    if (row === undefined) return null;
     return {
-      id,
+      id: row.id,
       clientId: grant.tenant,
       provider: grant.provider,
       account,

@@ -2,6 +2,7 @@ import { isGrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import type { TokenCache } from './token-cache.ts';
 
@@ -41,12 +42,11 @@ export class ChangeFeed {
   }
 
   async #run(): Promise<void> {
-    const { world, times, store } = this.#context;
-    const pauseMs = store.kind === 'sqlite' ? times.feedSqliteMs : times.feedPostgresMs;
+    const { world, store } = this.#context;
     while (!this.#stop.signal.aborted) {
       await this.#poll();
       try {
-        await world.sleep(pauseMs, this.#stop.signal, { background: true });
+        await world.sleep(store.feedPauseMs, this.#stop.signal, { background: true });
       } catch {
         return;
       }
@@ -90,12 +90,12 @@ export class ChangeFeed {
 
   /** Records from time to time which grants are in use; workers refresh those ahead of need. */
   async #noteUse(now: number): Promise<void> {
-    const { store, times } = this.#context;
+    const { times } = this.#context;
     if (now - this.#notedUseAt < times.usageNoteMs) return;
     this.#notedUseAt = now;
     for (;;) {
       const used = this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
-      if (used.length > 0) await noteUse(store.db, store.now(), used);
+      if (used.length > 0) await changing(this.#context, ({ tx }) => noteUse(tx, used));
       if (used.length < limits.usageBatch) return;
     }
   }

@@ -132,7 +132,7 @@ it('tells a caller that waits for the strict lease of another process when the l
   const { vault: one } = await bench.open();
   const { vault: other } = await bench.open();
   const { key } = await bench.connect(one);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
   const hanging = one.getAccessToken(key).catch((error: unknown) => error);
   await until(() => bench.requests().length === 1, 'the request');
   const waiting = other.getAccessToken(key).catch((error: unknown) => error);
@@ -148,7 +148,7 @@ it('reports an error, without a loop, when the provider issues expired tokens', 
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
   expect(await codeOf(vault.getAccessToken(key))).toBe('provider_error');
   expect(bench.requests().length).toBeLessThanOrEqual(2);
 });
@@ -157,7 +157,7 @@ it('finishes a running refresh and refuses new calls after close', async () => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
   const token = vault.getAccessToken(key).catch(() => null);
   await until(() => bench.requests().length === 1, 'the request');
   const closed = vault.close();

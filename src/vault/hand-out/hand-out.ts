@@ -6,6 +6,7 @@ import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/g
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
+import { dcOf } from '../grant/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -216,7 +217,9 @@ export class HandOut {
     if (secret === null) return undefined;
     this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
-    return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now() }, rules);
+    const metadata = metadataOf(row);
+    const dc = await dcOf(this.#context, row, metadata);
+    return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), metadata, dc }, rules);
   }
 
   async #openAccessToken(row: GrantRow): Promise<Secret | null> {
@@ -326,20 +329,28 @@ function loadRefresh() {
   return import('../refresh/refresh.ts');
 }
 
+interface HoldFacts {
+  readonly expiresAtMs: number;
+  readonly nowMs: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly dc: string | null;
+}
+
 function heldTokenOf(
   row: GrantRow,
   secret: Secret,
-  { expiresAtMs, nowMs }: { expiresAtMs: number; nowMs: number },
+  { expiresAtMs, nowMs, metadata, dc }: HoldFacts,
   rules: ValidityRules,
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
-  const apiDomain = metadataOf(row)['api_domain'];
+  const apiDomain = metadata['api_domain'];
   return {
     accessToken: secret.reveal(),
     tokenType: interned(row.token_type ?? 'Bearer'),
     scopes: internedList(row.scopes),
     apiDomain: typeof apiDomain === 'string' ? interned(apiDomain) : undefined,
+    dc: dc === null ? undefined : interned(dc),
     generation: row.generation,
     changedAtMs: row.changed_at,
     expiresAtMs,

@@ -11,6 +11,7 @@ function held(generation: number, accessToken = 'a'): HeldToken {
     tokenType: 'Bearer',
     scopes: [],
     apiDomain: undefined,
+    dc: undefined,
     generation,
     changedAtMs: 7,
     expiresAtMs: 1,

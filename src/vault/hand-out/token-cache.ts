@@ -14,6 +14,7 @@ export interface HeldToken {
   readonly tokenType: string;
   readonly scopes: readonly string[];
   readonly apiDomain: string | undefined;
+  readonly dc: string | undefined;
   readonly generation: number;
   /** Time of the row's last change, by the database's clock. */
   readonly changedAtMs: number;
@@ -29,12 +30,16 @@ export interface HeldToken {
   quietUntilMs: number | undefined;
 }
 
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** Copies a token for one caller, which may change its copy without affecting others. */
 export function accessTokenOf(held: HeldToken): AccessToken {
-  const { accessToken, tokenType, scopes, apiDomain, generation } = held;
+  const { accessToken, tokenType, scopes, apiDomain, generation, dc } = held;
   const expiresAt = new Date(held.expiresAtMs);
-  if (apiDomain === undefined) return { accessToken, tokenType, expiresAt, scopes, generation };
-  return { accessToken, tokenType, expiresAt, scopes, apiDomain, generation };
+  const token: Writable<AccessToken> = { accessToken, tokenType, expiresAt, scopes, generation };
+  if (apiDomain !== undefined) token.apiDomain = apiDomain;
+  if (dc !== undefined) token.dc = dc;
+  return token;
 }
 
 /** Estimated bytes of an entry without its token text: the object, its key and the cache's own records. */

@@ -37,9 +37,9 @@ export async function settleRefusedCandidateClient(
   claim: Claim,
   outcome: Refusal,
 ): Promise<GrantryError> {
-  await changing(context, async ({ tx, now }) => {
+  await changing(context, async ({ tx }) => {
     const { tenant } = claim.lease;
-    await finishAttempt(tx, now, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
+    await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
     await releaseLease(tx, claim.lease);
   });
   const reason = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;

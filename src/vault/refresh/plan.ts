@@ -3,7 +3,7 @@ import { newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
-import type { ClientContext } from '../../oauth/types.ts';
+import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type AttemptRow, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
@@ -16,9 +16,10 @@ import {
 import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { compartmentOf } from '../bulkhead.ts';
+import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
-import { storedRefused } from '../reasons.ts';
+import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { bringBackTail } from './failover.ts';
@@ -101,7 +102,7 @@ async function clientFor(
   definition: ProviderDefinition,
   row: GrantRow,
   candidateClient: CandidateClient | undefined,
-): Promise<ClientContext> {
+): Promise<OAuthClient> {
   const metadata = metadataOf(row);
   if (candidateClient !== undefined) {
     const { clientId, clientSecret, app } = candidateClient;
@@ -189,11 +190,11 @@ async function openOrRetire(
   tenantKeys: PinnedTenant,
   candidate: CandidateRow,
 ): Promise<Secret | null> {
-  const { client_id: tenant, id, grant_id: grant } = candidate;
+  const { tenant, id, grant_id: grant } = candidate;
   const opened =
     refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
   if (opened !== null) return opened;
-  await retireCandidate(context.store.db, { tenant, id });
+  await changing(context, ({ tx }) => retireCandidate(tx, { tenant, id }));
   context.logger.error('a kept token does not open, and is no longer tried', { tenant, grant });
   return null;
 }
@@ -203,7 +204,7 @@ function isCandidatesTurn(
   candidate: CandidateRow,
   known: { prior: readonly AttemptRow[]; definition: ProviderDefinition; leftMs: number | null },
 ): boolean {
-  if (row.state === 'uncertain' && row.reason === storedRefused) return true;
+  if (row.state === 'uncertain' && row.reason === reasons.storedRefused) return true;
   if (candidate.generation < row.generation) return false;
   const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;

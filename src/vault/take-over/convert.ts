@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { checkName, checkProviderId, newUuid } from '../../base/ids.ts';
 import type { World } from '../../base/world.ts';
 import type { ConvertedRow, ForeignRow } from '../../storage/take-over/table.ts';
+import { reasons } from '../reasons.ts';
 
 /** A converted row and its problems; each problem is a sentence about the row, without a full stop. */
 export interface Conversion {
@@ -26,7 +27,7 @@ export function converter(world: World): (foreign: ForeignRow) => Conversion {
     if (expiry === undefined) problems.push('its expiry is unreadable, so its access token counts as expired');
     const hasRefreshToken = filled(foreign.refresh_token);
     if (!hasRefreshToken) problems.push('it has no refresh token, so the tenant must connect again');
-    const reason = names.valid ? (hasRefreshToken ? null : 'no_refresh_token') : 'invalid_name';
+    const reason = names.valid ? (hasRefreshToken ? null : reasons.noRefreshToken) : reasons.invalidName;
     return {
       problems,
       row: {

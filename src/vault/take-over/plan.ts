@@ -11,9 +11,10 @@ import { listUnsealed } from '../../storage/take-over/rows.ts';
 import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts';
 import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
 import { onlyApp } from '../app/apps.ts';
+import { changeContext } from '../changing.ts';
+import type { VaultOptions } from '../options.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
 import { resolveSettings } from '../settings.ts';
-import type { VaultOptions } from '../types.ts';
 import { converter } from './convert.ts';
 
 /** The grant that one row would become, without its tokens. */
@@ -103,7 +104,8 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
 async function planUnfinished(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
   const { allowLoopback } = resolveSettings(options);
   const world = options.world ?? systemWorld();
-  const providers = await ProviderCatalogue.open({ store, world, allowLoopback, given: options.providers ?? [] });
+  const changes = changeContext(store, world);
+  const providers = await ProviderCatalogue.open({ changes, allowLoopback, given: options.providers ?? [] });
   const apps = await listApps(store.db);
   const definitions = new Map<string, ProviderDefinition | null>();
   const rows: TakeOverRow[] = [];

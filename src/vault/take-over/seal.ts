@@ -13,7 +13,7 @@ import {
   sealRows,
   type UnsealedRow,
 } from '../../storage/take-over/rows.ts';
-import { type Change, type ChangeTransaction, changing } from '../changing.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { dueAtOf } from '../grant/due.ts';
 import { sealTokens } from '../grant/tokens.ts';
@@ -46,10 +46,9 @@ export async function sealBatch(context: VaultContext, keys: SealingKeys, batch:
   const { store } = context;
   const fingerprint = await fingerprinter(context);
   return changing(context, async (change) => {
-    const rows = await lockUnsealed(change.tx, store.kind, { afterId: batch.afterId, limit: batchRows });
+    const rows = await lockUnsealed(change.tx, { afterId: batch.afterId, limit: batchRows });
     const tenants = await keysOf(context, keys, change, rows);
     const sealed: SealedRow[] = [];
-    const changes: Change[] = [];
     for (const row of rows) {
       const one = await sealOne(context, row, {
         tenants,
@@ -58,10 +57,10 @@ export async function sealBatch(context: VaultContext, keys: SealingKeys, batch:
       });
       if (one === undefined) continue;
       sealed.push(one);
-      changes.push(changeOf(row));
+      const taken = { ...row, state: null, generation: firstGeneration };
+      change.record(taken, { type: 'grant.taken_over', to: row.state, reason: row.reason });
     }
-    if (sealed.length > 0) await sealRows(change.tx, store.kind, change.now, sealed);
-    await change.record(...changes);
+    if (sealed.length > 0) await sealRows(change.tx, store.kind, sealed);
     return { lastId: rows.at(-1)?.id ?? null, sealed: sealed.length, refused: rows.length - sealed.length };
   });
 }
@@ -83,7 +82,7 @@ export async function definitionsOf(context: VaultContext): Promise<ReadonlyMap<
 async function keysOf(
   context: VaultContext,
   keys: SealingKeys,
-  { tx, now }: ChangeTransaction,
+  { tx }: ChangeTransaction,
   rows: readonly UnsealedRow[],
 ): Promise<TenantKeys> {
   // Sorted, so that two processes that create keys for the same tenants cannot deadlock.
@@ -92,7 +91,7 @@ async function keysOf(
   const made: StoredTenantKey[] = [];
   const maker = tenantKeys(context, keys, known, made);
   for (const name of names) if (!known.has(name)) await maker.pin(name);
-  await insertTenantKeys(tx, now, made);
+  await insertTenantKeys(tx, made);
   // Use only the keys that are read back, because another process may have inserted its own first.
   return tenantKeys(context, keys, byTenant(await loadKeysOfTenants(tx, names)), []);
 }
@@ -145,20 +144,6 @@ async function sealOne(
     context.logger.error('a taken-over row cannot be sealed', { id: row.id, code: error.code });
     return undefined;
   }
-}
-
-function changeOf(row: UnsealedRow): Change {
-  return {
-    type: 'grant.taken_over',
-    tenant: row.client_id,
-    grantId: row.id,
-    provider: row.provider,
-    account: row.account,
-    from: null,
-    to: row.state,
-    generation: firstGeneration,
-    reason: row.reason,
-  };
 }
 
 /** Normalises the name of the data centre, such as `com` to `us`; an unknown name stays unchanged. */

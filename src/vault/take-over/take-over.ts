@@ -1,20 +1,20 @@
-import type { Transaction } from 'kysely';
 import { GrantryError } from '../../base/errors.ts';
-import { newUuid } from '../../base/ids.ts';
+import { newUuid, uuidSequence } from '../../base/ids.ts';
 import { timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { World } from '../../base/world.ts';
 import { systemTenant } from '../../crypto/tenant-keys.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import { migrate } from '../../storage/migrations/migrate.ts';
-import type { Schema } from '../../storage/schema.ts';
-import { insertEvent } from '../../storage/statements/events.ts';
+import { insertEvents } from '../../storage/statements/events.ts';
 import { createInstance, readInstance, setScrubPending } from '../../storage/statements/instance.ts';
-import { isBusy, type Store } from '../../storage/store.ts';
+import { isBusy, type OpenedStore } from '../../storage/store.ts';
 import { countRows, countUnsealed } from '../../storage/take-over/rows.ts';
 import { overwriteDeleted, scrubPlaintext } from '../../storage/take-over/scrub.ts';
 import { withoutForeignKeys } from '../../storage/take-over/sqlite.ts';
 import type { ForeignTable } from '../../storage/take-over/table.ts';
 import { convertForeignTable } from '../../storage/take-over/take-over.ts';
+import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { converter } from './convert.ts';
 import { definitionsOf, type SealedBatch, type SealingKeys, sealBatch } from './seal.ts';
@@ -34,18 +34,19 @@ export interface SchemaTakeOver {
  *
  * @throws {GrantryError} `invalid_request` for a table that cannot be taken over
  */
-export async function takeOverSchema(store: Store, options: SchemaTakeOver): Promise<void> {
+export async function takeOverSchema(store: OpenedStore, options: SchemaTakeOver): Promise<void> {
   const { world } = options;
   const location = await store.location();
   let table: ForeignTable | undefined;
-  const takeOver = async (tx: Transaction<Schema>): Promise<void> => {
+  const takeOver = async (tx: WriteTx): Promise<void> => {
     const convert = converter(world);
     table = await convertForeignTable(tx, store.kind, (row) => convert(row).row);
   };
-  const afterTakeOver = async (tx: Transaction<Schema>): Promise<void> => {
+  const afterTakeOver = async (tx: WriteTx): Promise<void> => {
     const identity = { vault_id: newUuid(world), installation: options.installation, ...location, scrub_pending: 1 };
-    await createInstance(tx, store.now(), identity);
-    await insertEvent(tx, store.now(), { ...tableEvent, details: JSON.stringify({ dropped: table?.dropped ?? [] }) });
+    await createInstance(tx, identity);
+    const details = JSON.stringify({ dropped: table?.dropped ?? [] });
+    await insertEvents(tx, [{ ...tableEvent, id: uuidSequence(world)(), details }]);
   };
   await overwriteDeleted(store, true);
   await withoutForeignKeys(store, () =>
@@ -57,7 +58,7 @@ export async function takeOverSchema(store: Store, options: SchemaTakeOver): Pro
 }
 
 const tableEvent = {
-  client_id: systemTenant,
+  tenant: systemTenant,
   grant_id: null,
   provider: null,
   account: null,
@@ -108,8 +109,12 @@ export async function sealTakenOver(
  * Scrubs the remains of deleted plaintext and clears the mark. While other connections use the database, it waits if
  * `wait` is set, and otherwise leaves the mark for the next start.
  */
-export async function scrubTakenOver(context: VaultContext, options: { wait: boolean }): Promise<void> {
-  const { store, world, logger } = context;
+export async function scrubTakenOver(
+  context: VaultContext,
+  store: OpenedStore,
+  options: { wait: boolean },
+): Promise<void> {
+  const { world, logger } = context;
   if ((await countUnsealed(store.db)) > 0) {
     logger.warn('some taken-over rows are not sealed yet: run grantry init');
     return;
@@ -123,7 +128,7 @@ export async function scrubTakenOver(context: VaultContext, options: { wait: boo
           statement: scrubbed.statement,
         });
       }
-      await setScrubPending(store.db, false);
+      await changing(context, ({ tx }) => setScrubPending(tx, false));
       await overwriteDeleted(store, false);
       return;
     }

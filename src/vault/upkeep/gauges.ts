@@ -24,7 +24,7 @@ export async function readGauges(vault: Vault): Promise<Gauges> {
   const { open, handOut } = internalsOf(vault);
   const context = open();
   const [queues, spool] = await Promise.all([
-    readQueues(context.store.db, context.store.now(), limits.queueCountMax).catch(() => null),
+    readQueues(context.store.db, limits.queueCountMax).catch(() => null),
     depthOf(context).catch(() => null),
   ]);
   return {

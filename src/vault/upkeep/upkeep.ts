@@ -51,14 +51,13 @@ async function claimInOrder(
   { limit, exceptProviders }: DueRoom,
   wanted: readonly { state: GrantState; holdMs: number; leftForMs?: number }[],
 ): Promise<DueGrant[]> {
-  const { db, kind } = context.store;
   const { doubtHoldMs } = context.times;
   const claimed: DueGrant[] = [];
   for (const each of wanted) {
     const left = limit - claimed.length;
     if (left <= 0) break;
     const claim = { ...each, limit: left, doubtHoldMs, exceptProviders };
-    claimed.push(...(await claimDueGrants(db, kind, context.store.now(), claim)));
+    claimed.push(...(await changing(context, ({ tx }) => claimDueGrants(tx, claim))));
   }
   return claimed;
 }
@@ -91,14 +90,14 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   await context.guard.recheck();
   // A quarantined database stays unchanged: nothing is spent, revoked or removed.
   if (context.guard.reason !== null) return;
-  const { store, times } = context;
+  const { times } = context;
   const duties: readonly (() => Promise<unknown>)[] = [
     () => context.pendingOutcomes.write(context),
     () => tidySpool(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),
-    () => purgeAuthorizations(store.db, store.now(), times.authorizationMs),
-    () => purgeConnectSessions(store.db, store.now(), times.connectKeptMs),
+    () => changing(context, ({ tx }) => purgeAuthorizations(tx, times.authorizationMs)),
+    () => changing(context, ({ tx }) => purgeConnectSessions(tx, times.connectKeptMs)),
     () => forgetTokenRequests(context),
   ];
   const failures: unknown[] = [];
@@ -126,7 +125,7 @@ async function tidySpool(context: VaultContext): Promise<void> {
 async function forgetTokenRequests(context: VaultContext): Promise<void> {
   const keptMs = limits.tokenWindowSecondsMax * 1_000;
   const limit = limits.tokenRequestsPurged;
-  while ((await purgeTokenRequests(context.store.db, context.store.now(), { keptMs, limit })) === limit);
+  while ((await changing(context, ({ tx }) => purgeTokenRequests(tx, { keptMs, limit }))) === limit);
 }
 
 function isDoubt(state: GrantState): boolean {
@@ -174,21 +173,11 @@ async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<Up
 
 async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'> {
   await changing(context, async (change) => {
-    const { tx, now } = change;
+    const { tx } = change;
     const row = { tenant: grant.client_id, id: grant.id, generation: grant.generation };
-    if (!(await shredCondemned(tx, now, { ...row, at: isoNow(context) }))) return;
+    if (!(await shredCondemned(tx, { ...row, at: isoNow(context) }))) return;
     await deleteCandidates(tx, { tenant: grant.client_id, grantId: grant.id });
-    await change.record({
-      type: 'grant.shredded',
-      tenant: grant.client_id,
-      grantId: grant.id,
-      provider: grant.provider,
-      account: grant.account,
-      from: grant.state,
-      to: grant.state,
-      generation: grant.generation,
-      reason: grant.reason,
-    });
+    change.record(grant, { type: 'grant.shredded', to: grant.state, reason: grant.reason });
   });
   return 'shredded';
 }
@@ -202,7 +191,7 @@ async function postpone(context: VaultContext, grant: DueGrant, error: GrantryEr
 
 async function reschedule(context: VaultContext, grant: DueGrant, dueAt: number | null): Promise<void> {
   const { client_id: tenant, id, generation, due_at: claimedDueAt } = grant;
-  await rescheduleGrant(context.store.db, { tenant, id, generation, claimedDueAt, dueAt });
+  await changing(context, ({ tx }) => rescheduleGrant(tx, { tenant, id, generation, claimedDueAt, dueAt }));
 }
 
 function lastSpentMs(grant: DueGrant): number {
