@@ -18,7 +18,7 @@ export interface ConnectorOptions {
   readonly maxCachedSessions?: number | undefined;
 }
 
-/** All addresses of a name, as `dns.lookup` gives them. */
+/** A resolver that returns all addresses of a name, as `dns.lookup` does. */
 export type LookupAll = (
   hostname: string,
   options: { all: true; family?: number | 'IPv4' | 'IPv6' },

@@ -5,9 +5,13 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 
 /** Where Grantry's log lines go; hand in your own to `openVault`. */
 export interface Logger {
+  /** Reports a step that only a developer needs. */
   debug(message: string, fields?: LogFields): void;
+  /** Reports normal operation. */
   info(message: string, fields?: LogFields): void;
+  /** Reports a condition that an operator should look at. */
   warn(message: string, fields?: LogFields): void;
+  /** Reports a failure. */
   error(message: string, fields?: LogFields): void;
 }
 

@@ -167,9 +167,17 @@ export const providerDefinition = z
     }
   });
 
-/** A definition as parsed: every default filled in. */
+/**
+ * A provider definition as parsed: every default is filled in.
+ *
+ * @useDeclaredType
+ */
 export type ProviderDefinition = z.output<typeof providerDefinition>;
-/** A definition as written in a file. */
+/**
+ * A provider definition as written in a file.
+ *
+ * @useDeclaredType
+ */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
 /** One rule of `errors`. */
 export type ErrorRule = ProviderDefinition['errors'][number];

@@ -23,7 +23,7 @@ import { makeCode } from './zoho/authorize.ts';
 export class Simulator {
   readonly #engine: Engine;
 
-  /** @see createSimulator */
+  /** @internal Call {@link createSimulator} instead. */
   constructor(engine: Engine) {
     this.#engine = engine;
   }
@@ -109,6 +109,7 @@ export class Simulator {
     return localised(this.#core.sites, definition);
   }
 
+  /** Registers a client. */
   addClient(client: SimulatorClient): void {
     this.#core.registry.putClient(client);
   }
@@ -120,14 +121,17 @@ export class Simulator {
     return this.#core.registry.removeClient(clientId);
   }
 
+  /** Lists the clients. */
   clients(): readonly SimulatorClient[] {
     return this.#core.registry.clients();
   }
 
+  /** Adds a user. */
   addUser(user: SimulatorUser): void {
     this.#core.registry.putUser(user);
   }
 
+  /** Lists the users. */
   users(): readonly SimulatorUser[] {
     return this.#core.registry.users();
   }
@@ -206,14 +210,17 @@ export class Simulator {
     return this.#core.faults.add(fault, this.#core.clock.now());
   }
 
+  /** Removes a fault. @returns whether it was still queued */
   removeFault(id: number): boolean {
     return this.#core.faults.remove(id);
   }
 
+  /** Removes every queued fault. */
   clearFaults(): void {
     this.#core.faults.clear();
   }
 
+  /** Lists the queued faults. */
   faults(): readonly PendingFault[] {
     return this.#core.faults.pending();
   }
@@ -254,6 +261,7 @@ export class Simulator {
     return this.#core.book.families().map((family) => viewOf(this.#core.book, family, this.clock.now()));
   }
 
+  /** Returns the family with this id, or null. */
   family(id: string): FamilyView | null {
     const family = this.#core.book.family(id);
     return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());

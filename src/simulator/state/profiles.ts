@@ -43,6 +43,7 @@ export const rotationProfiles = [
 /** Servers that give something away which has to be kept: QuickBooks' realm, Salesforce's instance. */
 export const captureProfiles = ['callback_capture', 'token_capture'] as const;
 
+/** The name of a built-in OAuth profile. */
 export type BuiltInProfile = (typeof rotationProfiles)[number] | (typeof captureProfiles)[number];
 
 /** The names that `startSimulator` takes, `zoho` apart. */

@@ -83,6 +83,7 @@ export async function tend(context: VaultContext, handOut: HandOut, grant: DueGr
   }
 }
 
+/** The result of one grant's turn with the workers. */
 export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
 
 /** Takes care of what is not about one grant's refresh: answers in the spool, tokens to revoke, requests gone stale. */
