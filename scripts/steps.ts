@@ -27,12 +27,13 @@ export function vitest(name: string, ...args: string[]): Step {
   return script(name, 'node_modules/vitest/vitest.mjs', 'run', ...args);
 }
 
-/** The checks that run nothing of ours, quickest first. */
+/** The checks that run no tests, quickest first. */
 export const staticChecks: readonly Step[] = [
   tool('format', 'biome', 'check', '--linter-enabled=false', '.'),
   tool('lint', 'oxlint', '--type-aware', '--deny-warnings'),
   tool('types', 'tsc', '--noEmit', '-p', 'tsconfig.json'),
   tool('unused files, exports and dependencies', 'knip'),
+  script('api reference', 'scripts/docs.ts'),
 ];
 
 /** Runs one step with its output shown; resolves to whether it succeeded. */

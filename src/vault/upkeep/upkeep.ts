@@ -83,6 +83,7 @@ export async function tend(context: VaultContext, handOut: HandOut, grant: DueGr
   }
 }
 
+/** The result of one grant's turn with the workers. */
 export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
 
 /** Does the upkeep that is not specific to one grant: spooled answers, pending revocations and stale requests. */
