@@ -18,7 +18,7 @@ import { root } from './steps.ts';
 const made = `${root}.tmp/dist-${process.pid}`;
 const dist = `${root}dist`;
 
-/** lru-cache reads `performance` when it is loaded, and Node then loads all performance modules: 3 ms of a start. */
+/** lru-cache reads `performance` when it loads, and Node then loads its performance modules: 4 ms of a 40 ms start. */
 const quietLruCache: Plugin = {
   name: 'quiet-lru-cache',
   transform: (code, id) => (id.includes('/lru-cache/') ? code.replaceAll(/\bperformance\b/g, 'undefined') : null),
@@ -59,6 +59,8 @@ async function bundleCommandLine(): Promise<void> {
   const { output } = await bundle.write({
     dir: `${made}/cli`,
     format: 'cjs',
+    // bin/grantry.js runs the main file in a way that has no `import()`.
+    dynamicImportInCjs: false,
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
     comments: false,
@@ -100,22 +102,30 @@ function licencesOf(modules: string[]): string {
     if (found?.[1] !== undefined) packages.add(found[1]);
   }
   const texts = [...packages].toSorted().map((folder) => {
-    const { name, version, license } = readManifest(path.join(folder, 'package.json'));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    const text = file === undefined ? `Licence: ${license}` : readFileSync(path.join(folder, file), 'utf8').trim();
-    return `${name} ${version}\n\n${text}\n`;
+    const { name, version } = readManifest(path.join(folder, 'package.json'));
+    return `${name} ${version}\n\n${licenceIn(folder)}\n`;
   });
   return `The command line contains code of these packages.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`;
 }
 
-function readManifest(file: string): { name: string; version: string; license: string } {
+/** The licence and notice files of a package, or the last section of its README: some have their licence only there. */
+function licenceIn(folder: string): string {
+  const read = (name: string): string => readFileSync(path.join(folder, name), 'utf8').trim();
+  const files = readdirSync(folder).filter((name) => /^(?:licen[cs]e|notice)/i.test(name));
+  if (files.length > 0) return files.map(read).join('\n\n');
+  const section = /^#+ licen[cs]e\n+([\s\S]*\bcopyright\b[\s\S]+)/im.exec(read('README.md'));
+  if (section?.[1] === undefined) throw new Error(`${folder} has no licence text`);
+  return section[1];
+}
+
+function readManifest(file: string): { name: string; version: string } {
   const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'));
   const field = (name: string): string => {
     const value: unknown = typeof manifest === 'object' && manifest !== null ? Reflect.get(manifest, name) : undefined;
     if (typeof value !== 'string') throw new TypeError(`${file} has no ${name}`);
     return value;
   };
-  return { name: field('name'), version: field('version'), license: field('license') };
+  return { name: field('name'), version: field('version') };
 }
 
 function replaceDist(): void {

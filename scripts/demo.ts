@@ -4,11 +4,10 @@
  * ends the demo with exit code 1.
  */
 import { globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 
 import { z } from 'zod';
-
+import { freePort } from '../test/support/free-port.ts';
 import { browse } from './demo/browser.ts';
 import { buildIfNeeded } from './demo/program.ts';
 import { isSo, NotProven, Report, same, seconds } from './demo/report.ts';
@@ -274,18 +273,4 @@ async function until(what: string, isTrue: () => Promise<boolean>): Promise<void
     if (performance.now() > end) throw new NotProven(what, 'within 15 s', 'not yet');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address === null || typeof address === 'string') reject(new Error('the listener has no port'));
-        else resolve(address.port);
-      });
-    });
-  });
 }

@@ -8,6 +8,8 @@ import path from 'node:path';
 
 import { root } from './steps.ts';
 
+/** The one package that the bundle leaves outside: spans go to the copy that the program's SDK uses. */
+const notBundled = new Set(['@opentelemetry/api']);
 const packedBytesMax = 2_000_000;
 const allowedFiles =
   /^(?:package\.json|LICENSE|README\.md|CHANGELOG\.md|SECURITY\.md|bin\/(?:grantry\.js|package\.json)|dist\/.+\.(?:js|d\.ts)|dist\/cli\/[\w-]+\.cjs|dist\/cli\/THIRD-PARTY-LICENSES\.txt)$/;
@@ -32,6 +34,7 @@ try {
   run('publint', 'publint', ['run', tarball, '--strict']);
   run('are the types wrong?', 'attw', [tarball, '--profile', 'esm-only', '--quiet']);
   const consumer = install(tarball);
+  checkLicences(consumer);
   loadExports(consumer);
   checkTypes(consumer);
   runCommand(consumer);
@@ -82,6 +85,35 @@ function install(tarball: string): string {
   execFileSync('npm', ['install', ...options, tarball, ...companions], { cwd: consumer, stdio: 'inherit' });
   say('installed into an empty folder with scripts off');
   return consumer;
+}
+
+/** The command line contains the code of all dependencies: the licence of each must go with it. */
+function checkLicences(consumer: string): void {
+  const text = readFileSync(path.join(consumer, 'node_modules/grantry/dist/cli/THIRD-PARTY-LICENSES.txt'), 'utf8');
+  const sections = text.split(/^-{80}$/m);
+  const bundled = dependenciesOf(consumer, 'grantry').filter((name) => !notBundled.has(name));
+  const missing = bundled.filter(
+    (name) => !sections.some((section) => section.includes(`\n${name} `) && /copyright/i.test(section)),
+  );
+  if (missing.length > 0) throw new Error(`the licence is missing: ${missing.join(', ')}`);
+  say(`the licences of ${bundled.length} bundled packages are there`);
+}
+
+/** The packages that npm installs with a package, at any depth. */
+function dependenciesOf(consumer: string, top: string): string[] {
+  const found = new Set<string>();
+  const follow = (name: string): void => {
+    const { dependencies = {} }: { dependencies?: Record<string, string> } = JSON.parse(
+      readFileSync(path.join(consumer, 'node_modules', name, 'package.json'), 'utf8'),
+    );
+    for (const next of Object.keys(dependencies)) {
+      if (found.has(next)) continue;
+      found.add(next);
+      follow(next);
+    }
+  };
+  follow(top);
+  return [...found];
 }
 
 function loadExports(consumer: string): void {

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 /** Words of docs/language.md that hide the actor of a sentence. */
 const banned = /\b(?:whoever|whomever|nobody|somebody|whatever|wherever|he|his|him)\b/i;
 
-const pages = ['README.md', 'SECURITY.md', ...globSync('docs/*.md')].filter((page) => page !== 'docs/language.md');
+const pages = [...globSync('*.md'), ...globSync('docs/**/*.md')].filter((page) => page !== 'docs/language.md');
 
 test.each(pages)('%s names the actor of its sentences', (page) => {
   expect(linesThatHideTheActor(prose(readFileSync(page, 'utf8')))).toEqual([]);

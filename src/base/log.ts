@@ -3,9 +3,13 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 
 /** Receiver of Grantry's log lines; pass your own to `openVault`. */
 export interface Logger {
+  /** Reports a step that only a developer needs. */
   debug(message: string, fields?: LogFields): void;
+  /** Reports normal operation. */
   info(message: string, fields?: LogFields): void;
+  /** Reports a condition that an operator should look at. */
   warn(message: string, fields?: LogFields): void;
+  /** Reports a failure. */
   error(message: string, fields?: LogFields): void;
 }
 

@@ -4,7 +4,7 @@ import https from 'node:https';
 import net from 'node:net';
 import tls from 'node:tls';
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { testTls } from '../../test/support/tls.ts';
 import { LostConnectionError, send } from './outbound.ts';
 import { NotSentError } from './outbound-errors.ts';
@@ -12,7 +12,8 @@ import { systemWorld } from './system-world.ts';
 import type { WorldRequest } from './world.ts';
 
 const canary = 'canary-7f3a';
-const local = { connectMs: 400, allowLoopback: true };
+const local = { connectMs: 10_000, allowLoopback: true };
+const patience = { timeout: 120_000 };
 const opened: (() => void)[] = [];
 
 afterEach(() => {
@@ -106,7 +107,8 @@ describe.each([
 
   it('TLS that never answers: connect time-out', async () => {
     const server = await listen(net.createServer());
-    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
+    const hasty = { ...local, connectMs: 400 };
+    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), hasty));
     expect(error).toBeInstanceOf(NotSentError);
   });
 
@@ -122,7 +124,8 @@ describe.each([
         connectMs: 5_000,
       }),
     );
-    setTimeout(() => abort.abort(new Error('changed my mind')), 50);
+    await vi.waitUntil(() => held.length === 1, patience);
+    abort.abort(new Error('changed my mind'));
     const error = await pending;
     for (const socket of held) socket.resume();
     expect(error).toBeInstanceOf(NotSentError);
@@ -179,11 +182,12 @@ describe.each([
     const server = await listen(net.createServer());
     const reason = new Error('deadline');
     const abort = new AbortController();
-    setTimeout(() => abort.abort(reason), 100);
-    const error = await failure(
+    const pending = failure(
       send(`http://127.0.0.1:${server.port}/`, post({ ...extra(), signal: abort.signal }), local),
     );
-    expect(error).toBe(reason);
+    await vi.waitUntil(() => server.received().includes(canary), patience);
+    abort.abort(reason);
+    expect(await pending).toBe(reason);
     expect(server.received()).toContain(canary);
   });
 });
@@ -199,7 +203,8 @@ describe('beforeSend', () => {
     const pending = failure(
       send(`http://127.0.0.1:${server.port}/`, post({ signal: abort.signal, beforeSend }), local),
     );
-    setTimeout(() => abort.abort(), 100);
+    await vi.waitUntil(() => server.received().includes(canary), patience);
+    abort.abort();
     await pending;
     expect(seen).toEqual(['']);
     expect(server.received()).toContain(`refresh_token=${canary}`);
@@ -224,8 +229,7 @@ describe('beforeSend', () => {
     const url = `http://127.0.0.1:${port}/`;
     for (let i = 0; i < 3; i += 1) await (await send(url, post({ beforeSend: () => {} }), local)).text();
     expect(connections()).toBe(3);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(await openConnections(server)).toBe(0);
+    await expect.poll(() => openConnections(server)).toBe(0);
     for (let i = 0; i < 10; i += 1) await (await send(url, post(), local)).text();
     expect(connections()).toBeLessThanOrEqual(3 + 3);
   });

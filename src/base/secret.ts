@@ -20,18 +20,22 @@ export class Secret {
     return this.#value;
   }
 
+  /** Returns `[secret]`. */
   toString(): string {
     return '[secret]';
   }
 
+  /** Returns `[secret]`. */
   toJSON(): string {
     return '[secret]';
   }
 
+  /** Returns `[secret]`. */
   [Symbol.toPrimitive](): string {
     return '[secret]';
   }
 
+  /** Returns `[secret]`. */
   [inspectCustom](): string {
     return '[secret]';
   }

@@ -12,6 +12,7 @@ export interface SpanFacts {
 
 /** A span that has not ended. */
 export interface Span {
+  /** Adds facts to the span. */
   set(facts: SpanFacts): void;
 }
 

@@ -27,6 +27,7 @@ export interface World {
   readonly timeScale?: number;
 }
 
+/** A request as the World sends it. */
 export interface WorldRequest {
   method: string;
   headers: Record<string, string> | Headers;

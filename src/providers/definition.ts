@@ -172,9 +172,17 @@ export const providerDefinition = z
     }
   });
 
-/** A parsed definition with every default filled in. */
+/**
+ * A parsed definition with every default filled in.
+ *
+ * @useDeclaredType
+ */
 export type ProviderDefinition = z.output<typeof providerDefinition>;
-/** A definition as written in a file. */
+/**
+ * A provider definition as written in a file.
+ *
+ * @useDeclaredType
+ */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
 /** One rule of `errors`. */
 export type ErrorRule = ProviderDefinition['errors'][number];

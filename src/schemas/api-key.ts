@@ -15,6 +15,8 @@ const role = z.enum(apiKeyRoles).meta({
  * The permissions of an API key at a server. `admin`: everything. `operator`: everything but tokens, the proxy, keys,
  * adopting, and moving a provider that has apps. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy.
  * The last two act only for the tenants that the key names.
+ *
+ * @useDeclaredType
  */
 export type ApiKeyRole = z.output<typeof role>;
 

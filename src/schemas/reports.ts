@@ -55,7 +55,11 @@ export const healthSchema = z.union([healthy, unhealthy]).meta({
   examples: [{ status: 'healthy', ...key, dc: 'eu', org_name: 'Acme Ltd', token_fingerprint: 'q2Jx0cW1h7Yb' }],
 });
 
-/** The result of a real call to the provider. */
+/**
+ * The result of a real call to the provider.
+ *
+ * @useDeclaredType
+ */
 export type HealthReport = Readonly<z.output<typeof healthy>> | Readonly<z.output<typeof unhealthy>>;
 
 export const recoverySchema = thing(

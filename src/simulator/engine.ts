@@ -72,9 +72,18 @@ export function newEngine(options: SimulatorOptions): SimulatorEngine {
     zoho: new ZohoSettingsScopes(options.zoho ?? {}),
   });
   const stopped = new AbortController();
+  // A request that is garbage-collected no longer passes its caller's abort on, and a hanging one has no other reference.
+  const underWay = new Set<Request>();
   return {
     state,
-    fetch: (request) => answer(state, request, sleep, stopped.signal),
+    fetch: async (request) => {
+      underWay.add(request);
+      try {
+        return await answer(state, request, sleep, stopped.signal);
+      } finally {
+        underWay.delete(request);
+      }
+    },
     stop: () => stopped.abort(new ConnectionResetError(false)),
   };
 }

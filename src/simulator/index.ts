@@ -6,6 +6,7 @@
 
 export { rewriteOrigins } from './definitions.ts';
 export { type SimulatorOptions, simulatorProfiles } from './engine.ts';
+export type { Sleep } from './fault-effects.ts';
 export { ConnectionResetError } from './http/errors.ts';
 export { RunningSimulator, startSimulator } from './server.ts';
 export { createSimulator, Simulator } from './simulator.ts';
@@ -23,6 +24,7 @@ export {
   type OAuthProfile,
   rotationProfiles,
 } from './state/profiles.ts';
+export type { WindowRule } from './state/rate-windows.ts';
 export {
   demoClient,
   type KnownUser,
@@ -30,8 +32,10 @@ export {
   type SimulatorClient,
   type SimulatorUser,
 } from './state/registry.ts';
+export type { Dice } from './state/tokens.ts';
 export { fingerprintOf } from './state/tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './state/views.ts';
+export type { CallbackSettings, RefreshTokenCap } from './state/zoho-settings.ts';
 export {
   type SettingsScope,
   type ThrottleSettings,

@@ -13,6 +13,7 @@ export class RunningSimulator extends Simulator {
   readonly #sites: Sites;
   readonly #control = newControl(this);
 
+  /** @internal Call {@link startSimulator} instead. */
   constructor(engine: SimulatorEngine) {
     super(engine);
     this.#sites = engine.state.sites;
@@ -42,6 +43,7 @@ export class RunningSimulator extends Simulator {
     await Promise.all(this.#listeners.map(closed));
   }
 
+  /** Closes the servers. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -32,7 +32,7 @@ export class Simulator {
   readonly #engine: SimulatorEngine;
   readonly #state: SimulatorState;
 
-  /** @see createSimulator */
+  /** @internal Call {@link createSimulator} instead. */
   constructor(engine: SimulatorEngine) {
     const { state } = engine;
     this.#engine = engine;

@@ -195,11 +195,13 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const opened = await bench.open();
     const { key, minted } = await bench.connect(opened.vault, { expiresIn: 3_600 });
     opened.world.offline = true;
-    const startedAt = performance.now();
+    const before = process.cpuUsage();
     for (let call = 0; call < 1_000; call += 1) {
       expect((await opened.vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
     }
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    // Processor time: the load of other programs lengthens only the time by the clock.
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(2_000);
   });
 
   it('T9: a new authorization during a refresh wins, and the late answer does not overwrite it', async () => {

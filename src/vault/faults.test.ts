@@ -1,4 +1,4 @@
-/** The fault model of a vault, one test per fault, judged by what the provider saw. Deaths of processes are in `kills.test.ts`. */
+/** The fault model of a vault, one test per fault, judged by what the provider saw. Deaths of processes are in `kills.long.test.ts`. */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -228,7 +228,7 @@ const commands = [
 
 const classes = ['none', 'timed_overlap', 'retire_on_use', 'strict', 'strict_revokes_family', 'overlap_newest_only'];
 
-it.each(classes)('a random life of a grant at %s', { timeout: 120_000 }, async (id) => {
+it.each(classes)('a random life of a grant at %s', async (id) => {
   const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 12 }), async (steps) => {
     await using bench = await makeBench({ profiles: [id] });
     const vaults = [await bench.open(), await bench.open()];

@@ -25,7 +25,7 @@ it('a provider that was down for hours is asked again as soon as it is back', as
   world.offline = false;
   await bench.jump(5 * minute);
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
-}, 60_000);
+});
 
 it('a provider that throttled all grants for minutes serves them all afterwards', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
@@ -40,7 +40,7 @@ it('a provider that throttled all grants for minutes serves them all afterwards'
   }
   await bench.jump(hour);
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
-}, 60_000);
+});
 
 it.each(['none', 'timed_overlap'])(
   '%s: that says when to come again is not asked before, once no overlap is at stake',
@@ -83,7 +83,7 @@ it('a killed holder’s grant is refreshed inside its overlap, however many othe
   for (let passed = 0; passed < 30; passed += 1) await bench.jump(1_000);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
-}, 60_000);
+});
 
 it('a slow provider is asked for the killed holder’s grant before all others', async () => {
   await using bench = await makeBench({ profiles: [briefOverlap] });
@@ -117,7 +117,7 @@ it('a slow provider is asked for the killed holder’s grant before all others',
   for (let passed = 0; passed < 60; passed += 1) await bench.jump(1_000);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
-}, 60_000);
+});
 
 it('a token rejected by the API during a later refresh is replaced by a newer one', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });

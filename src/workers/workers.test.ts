@@ -14,7 +14,8 @@ import {
 } from '../../test/support/bench.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { internalsOf } from '../vault/internals.ts';
-import type { Vault, VaultOptions } from '../vault/types.ts';
+import type { VaultOptions } from '../vault/options.ts';
+import type { Vault } from '../vault/types.ts';
 import { claimDue } from '../vault/upkeep/upkeep.ts';
 import { startWorkers, type Workers } from './workers.ts';
 

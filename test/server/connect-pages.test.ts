@@ -63,7 +63,7 @@ beforeAll(async () => {
   if (address === null || typeof address === 'string') throw new Error('the listener has no port');
   origin = `http://127.0.0.1:${address.port}`;
   browser = await launchBrowser();
-}, 180_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -105,4 +105,4 @@ it('the page works by keyboard, and without scripts', async () => {
   expect(await tab.getByText('ZohoCRM.modules.ALL').isVisible()).toBe(true);
   await tab.keyboard.press('Tab');
   expect(await tab.locator('button:focus').textContent()).toBe('Continue to Zoho CRM');
-}, 60_000);
+});

@@ -25,9 +25,11 @@ import { listEvents } from '../../src/storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../src/storage/statements/grants.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { openVault } from '../../src/vault/open.ts';
+import type { VaultOptions } from '../../src/vault/options.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
-import type { Vault, VaultOptions } from '../../src/vault/types.ts';
+import type { Vault } from '../../src/vault/types.ts';
 import { TestClock } from './clock.ts';
+import { isBusy } from './in-flight.ts';
 import { scratchDatabase, scratchSqlite } from './postgres.ts';
 import { TestWorld } from './world.ts';
 
@@ -36,6 +38,11 @@ export type DatabaseKind = (typeof databaseKinds)[number];
 
 /** Kept until the end, so that the garbage collector does not close what a dead process left open. */
 const dead: TestWorld[] = [];
+
+/** Long enough for any machine: what does not hold by then never will. */
+const patienceMs = 120_000;
+/** Where workers look all the time, there is no calm. */
+const settledMsMax = 5_000;
 
 export const user = 'user@us.example';
 
@@ -219,14 +226,18 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** Lets woken tasks run and the database answer. */
+/** Lets woken tasks run: returns after so many rounds in which neither disk nor database had work. */
 export async function settled(rounds = 4): Promise<void> {
-  for (let round = 0; round < rounds; round += 1) await new Promise((resolve) => setTimeout(resolve, 2));
+  const givenUpAt = performance.now() + settledMsMax;
+  for (let calm = 0; calm < rounds && performance.now() < givenUpAt; ) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    calm = isBusy() ? 0 : calm + 1;
+  }
 }
 
 /** Waits in real time until a condition holds. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, withinMs = 10_000): Promise<void> {
-  const endsAt = performance.now() + withinMs;
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const endsAt = performance.now() + patienceMs;
   while (!(await holds())) {
     if (performance.now() > endsAt) throw new Error(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -236,7 +247,7 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
 /** Blocks other processes from writing grants, as a long transaction does. */
 export async function whileLocked(bench: Bench, run: () => Promise<void>): Promise<void> {
   if (bench.kind === 'sqlite') {
-    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
     try {
       database.exec('begin immediate');
       await run();

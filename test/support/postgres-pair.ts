@@ -102,7 +102,7 @@ export async function startPair(): Promise<PostgresPair> {
     standby,
     waitForStandby: async () => {
       const { at } = await ask(primary, 'select pg_current_wal_lsn()::text as at');
-      for (let tries = 0; tries < 500; tries += 1) {
+      for (let tries = 0; tries < 6_000; tries += 1) {
         const { there } = await ask(standby, `select pg_last_wal_replay_lsn() >= '${String(at)}'::pg_lsn as there`);
         if (there === true) return;
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -113,7 +113,7 @@ export async function startPair(): Promise<PostgresPair> {
       // Without its connection the standby receives nothing that it could replay before a promotion.
       await ask(standby, "alter system set primary_conninfo = ''");
       await ask(standby, 'select pg_reload_conf()');
-      for (let tries = 0; tries < 500; tries += 1) {
+      for (let tries = 0; tries < 6_000; tries += 1) {
         const { receivers } = await ask(primary, 'select count(*)::int as receivers from pg_stat_replication');
         if (receivers === 0) return;
         await new Promise((resolve) => setTimeout(resolve, 20));

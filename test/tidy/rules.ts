@@ -1,6 +1,6 @@
 /**
  * The rules of the house that no linter knows, as functions of one file's path and text. `tidy.test.ts` applies them to
- * the repository, `tidy-rules.test.ts` plants a violation of each.
+ * the repository, `rules.test.ts` plants a violation of each.
  */
 import path from 'node:path';
 
@@ -294,14 +294,14 @@ export function isTest(file: string): boolean {
   return file.endsWith('.test.ts') || file.startsWith('test/');
 }
 
-interface Node {
+export interface Node {
   type: string;
   start: number;
   end: number;
   [field: string]: unknown;
 }
 
-function parse(file: string, text: string): Node {
+export function parse(file: string, text: string): Node {
   const tree: unknown = parseAst(text, { lang: 'ts', sourceType: 'module' }, file);
   if (!isNode(tree)) throw new TypeError(`${file} does not parse`);
   return tree;
@@ -311,7 +311,11 @@ function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 }
 
-function visit(node: Node, look: (node: Node, parents: readonly Node[]) => void, parents: readonly Node[] = []): void {
+export function visit(
+  node: Node,
+  look: (node: Node, parents: readonly Node[]) => void,
+  parents: readonly Node[] = [],
+): void {
   look(node, parents);
   const inside = [...parents, node];
   for (const field of Object.values(node)) {

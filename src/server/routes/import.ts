@@ -4,7 +4,7 @@ import type { ReadLimit } from '../../base/lines.ts';
 import type { World } from '../../base/world.ts';
 import { type ImportResult, importLineSchema, importResultSchema } from '../../schemas/import-line.ts';
 import { importResultToJson } from '../../schemas/import-result-json.ts';
-import { withinTime } from '../../vault/deadline.ts';
+import { withTimeout } from '../../vault/deadline.ts';
 import { importLines } from '../../vault/import/import.ts';
 import { defineRoute, type Route } from '../route.ts';
 
@@ -41,7 +41,7 @@ export const importRoutes: readonly Route[] = [
 
 function limitIdle(world: World): ReadLimit {
   const late = () => new GrantryError('invalid_request', 'The body took too long to arrive.');
-  return (read) => withinTime(world, read, limits.importIdleMs, late);
+  return (read) => withTimeout(world, read, limits.importIdleMs, late);
 }
 
 function streamOf(results: AsyncGenerator<ImportResult>): ReadableStream<Uint8Array> {

@@ -1,7 +1,7 @@
 import type { GrantKey } from '../../base/ids.ts';
 import type { AccessToken } from '../../schemas/token.ts';
 import { secondsUntil, tokenToJson } from '../../schemas/token-json.ts';
-import { type HeldToken, tokenOf } from '../../vault/hand-out/token-cache.ts';
+import { accessTokenOf, type HeldToken } from '../../vault/hand-out/token-cache.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import type { ServerContext } from '../context.ts';
 
@@ -26,7 +26,7 @@ export function heldBody(context: ServerContext, key: GrantKey): string | undefi
   if (held === undefined) return undefined;
   let parts = written.get(held);
   if (parts === undefined) {
-    const { access_token, token_type, expires_at, expires_in: _left, ...rest } = tokenToJson(tokenOf(held), 0);
+    const { access_token, token_type, expires_at, expires_in: _left, ...rest } = tokenToJson(accessTokenOf(held), 0);
     const before = JSON.stringify({ access_token, token_type, expires_at });
     parts = [`${before.slice(0, -1)},"expires_in":`, `,${JSON.stringify(rest).slice(1)}`];
     written.set(held, parts);

@@ -1,5 +1,7 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { gunzipSync } from 'node:zlib';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   ConnectionResetError,
   createSimulator,
@@ -44,6 +46,19 @@ async function listening() {
   return { simulator, ...strict(simulator) };
 }
 
+const patience = { timeout: 120_000 };
+
+/** Collects in two turns: what one finds unreachable is finalized before the next. */
+async function collectGarbage(): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect !== 'function') throw new Error('this Node.js does not let a test collect garbage');
+  for (let turn = 0; turn < 2; turn += 1) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 describe('faults without a socket', () => {
   it.each(['before', 'after'] as const)(
     'breaks the connection %s processing, and the history says so',
@@ -69,6 +84,17 @@ describe('faults without a socket', () => {
       'still waiting',
     );
     expect(simulator.isAlive(refreshToken)).toBe(when === 'before');
+    controller.abort();
+    expect(await waiting).toBe('given up');
+  });
+
+  it('hangs until the caller gives up, however often the garbage is collected meanwhile', async () => {
+    const { simulator, request } = pure();
+    simulator.faults.add({ effect: { kind: 'hang', when: 'after' } });
+    const controller = new AbortController();
+    const waiting = simulator.fetch(request(controller.signal)).catch(() => 'given up');
+    await vi.waitUntil(() => simulator.history.total === 1, patience);
+    await collectGarbage();
     controller.abort();
     expect(await waiting).toBe('given up');
   });
@@ -227,18 +253,20 @@ describe('faults on a socket', () => {
   ])('%o', async (effect, alive) => {
     const { simulator, refreshToken, request } = await listening();
     simulator.faults.add({ endpoint: 'token', effect });
-    const begun = performance.now();
     await expect(fetch(request()).then((response) => response.text())).rejects.toThrow();
-    expect(performance.now() - begun).toBeLessThan(5_000);
     expect(simulator.isAlive(refreshToken)).toBe(alive);
   });
 
   it('hangs until the caller or the simulator ends it', async () => {
     const { simulator, request } = await listening();
     simulator.faults.add({ endpoint: 'token', times: 2, effect: { kind: 'hang', when: 'before' } });
-    await expect(fetch(request(AbortSignal.timeout(100)))).rejects.toMatchObject({ name: 'TimeoutError' });
+    const caller = new AbortController();
+    const given = fetch(request(caller.signal));
+    await vi.waitUntil(() => simulator.history.total === 1, patience);
+    caller.abort(new Error('given up'));
+    await expect(given).rejects.toThrow('given up');
     const waiting = fetch(request()).catch(() => 'closed');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await vi.waitUntil(() => simulator.history.total === 2, patience);
     await simulator.close();
     expect(await waiting).toBe('closed');
   });

@@ -1,5 +1,6 @@
 import { fingerprintOf } from './tokens.ts';
 
+/** The endpoint of the simulator that a request reached. */
 export type EventKind = 'authorize' | 'token' | 'revoke' | 'api' | 'device' | 'control';
 
 /** Outcome of a request. */
@@ -70,6 +71,7 @@ export class History {
     this.#cap = cap;
   }
 
+  /** @internal */
   append(event: NewEvent): HistoryEvent {
     this.#sequence += 1;
     const kept: HistoryEvent = { sequence: this.#sequence, ...event };
@@ -103,6 +105,7 @@ export class History {
     return this.events().filter((event) => event.kind === 'token' && event.replay === true);
   }
 
+  /** Deletes every event. */
   clear(): void {
     this.#events = [];
   }

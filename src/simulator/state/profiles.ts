@@ -43,6 +43,7 @@ export const rotationProfiles = [
 /** Servers whose callback or token answer contains a value to capture: QuickBooks' realm, Salesforce's instance. */
 export const captureProfiles = ['callback_capture', 'token_capture'] as const;
 
+/** The name of a built-in OAuth profile. */
 export type BuiltInProfile = (typeof rotationProfiles)[number] | (typeof captureProfiles)[number];
 
 /** The profile names that `startSimulator` accepts, except `zoho`. */

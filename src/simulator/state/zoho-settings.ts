@@ -95,6 +95,7 @@ export const defaultThrottle: ThrottleSettings = {
   countsThrottled: false,
 };
 
+/** The settings of a Zoho simulator that nothing has changed. */
 export const zohoDefaults: ZohoSettings = {
   accessTokenSeconds: 3600,
   codeSeconds: 120,

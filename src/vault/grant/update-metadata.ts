@@ -1,6 +1,6 @@
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
-import { describeAnew, findGrant, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
+import { findGrant, lockGrant, metadataOf, updateMetadata as writeMetadata } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import { checkMetadataSize, checkObject } from '../checks.ts';
 import { isoNow, type VaultContext } from '../context.ts';
@@ -26,14 +26,14 @@ export async function updateMetadata(
   const found = await findGrant(context.store.db, checked);
   if (found === undefined) throw noSuchGrant(checked);
   const { id } = found;
-  const row = await changing(context, async ({ tx, now }) => {
-    const locked = await lockGrant(tx, context.store.kind, checked.tenant, id);
+  const row = await changing(context, async ({ tx }) => {
+    const locked = await lockGrant(tx, checked.tenant, id);
     if (locked === undefined || locked.state === 'disconnected') throw noSuchGrant(checked);
     const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
     const metadata = { ...Object.fromEntries(kept), ...set };
     checkMetadataSize(metadata);
     const at = isoNow(context);
-    if (!(await describeAnew(tx, now, { tenant: checked.tenant, id, at }, { metadata }))) {
+    if (!(await writeMetadata(tx, { tenant: checked.tenant, id, at }, { metadata }))) {
       throw new GrantryError('internal', 'A grant changed under its lock.');
     }
     return { ...locked, metadata: JSON.stringify(metadata), updated_at: at };

@@ -72,7 +72,7 @@ it.each(['none', 'retire_on_use'])(
     const fetch = world.fetch.bind(world);
     world.fetch = async (url, init) => {
       const response = await fetch(url, init);
-      const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+      const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
       database.exec('update oauth_tokens set lease_fence = lease_fence + 1, lease_owner = null, lease_until = null');
       database.close();
       return response;

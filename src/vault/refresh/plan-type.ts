@@ -33,5 +33,5 @@ export interface RefreshPlan {
   /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
   readonly isAnswered: () => boolean;
   /** The client is on trial: a refusal decides nothing about the grant. */
-  readonly onTrial: boolean;
+  readonly isCandidateClient: boolean;
 }

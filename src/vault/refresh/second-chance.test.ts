@@ -289,7 +289,7 @@ function cutOffBoth(bench: Bench, world: ReturnType<Bench['world']>): { happened
   let locked: DatabaseSync | undefined;
   const fetch = world.fetch.bind(world);
   world.fetch = async () => {
-    locked = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+    locked = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
     locked.exec('begin immediate');
     throw new NotSentError('there is no network');
   };

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openVault } from '../../../src/vault/open.ts';
-import type { Vault, VaultOptions } from '../../../src/vault/types.ts';
+import type { VaultOptions } from '../../../src/vault/options.ts';
+import type { Vault } from '../../../src/vault/types.ts';
 
 export interface Home extends Disposable {
   readonly path: string;
