@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 'use strict';
-// This file alone must parse on any Node.js since 12: it is what an old one gets to see.
+// Only this file must parse on every Node.js since 12: an old one reads it before it can say what it lacks.
 var oldestMajor = 24;
 
 if (Number(process.versions.node.split('.')[0]) < oldestMajor) {
@@ -15,8 +15,9 @@ function start(fs, path) {
     fail('grantry is not built yet: run "npm run build" in ' + path.resolve(__dirname, '..') + '.');
     return;
   }
-  keepCompiledCode(fs, path);
-  require(program);
+  var cache = cacheDirectory(fs, path);
+  if (cache === null) require(program);
+  else runWithCache(program, cache, fs, path);
 }
 
 function fail(message) {
@@ -25,82 +26,74 @@ function fail(message) {
 }
 
 /**
- * Compiled code is kept in the home, so that the next start is quicker. It runs with our rights when it is read back:
- * a home that others may write is left alone, and one that is not there yet is not made by this.
+ * Returns the directory for compiled code in the home, or null. Compiled code runs with the rights of this user, so the
+ * home and the directory must belong to this user and be writable by no other. A missing home is not created here.
  */
-function keepCompiledCode(fs, path) {
+function cacheDirectory(fs, path) {
   try {
     var home = homeDirectory(path);
-    var state = fs.statSync(home);
-    var ours = typeof process.getuid !== 'function' || state.uid === process.getuid();
-    if (!state.isDirectory() || !ours || (state.mode & 0o022) !== 0) return;
-    fs.accessSync(home, fs.constants.W_OK);
+    if (!isPrivate(fs.statSync(home))) return null;
     var cache = path.join(home, 'cache');
-    fs.mkdirSync(cache, { recursive: true, mode: 0o700 });
-    loadThrough(cache, fs, path);
-  } catch {
-    // No home, or none that can be written: everything works without the cache.
+    if (!fs.existsSync(cache)) fs.mkdirSync(cache, { mode: 0o700 });
+    return isPrivate(fs.lstatSync(cache)) ? cache : null;
+  } catch (_) {
+    return null; // No home, or a read-only one: the program works without the cache.
   }
 }
 
-/**
- * Loads the program's own files with their compiled code. Node's compile cache keeps what was compiled before a file ran,
- * this one what had been compiled by the end: a start runs through functions that need not be compiled again.
- */
-function loadThrough(cache, fs, path) {
-  var vm = require('vm');
-  var Module = require('module');
-  var made = [];
-  // oxlint-disable-next-line no-underscore-dangle -- the hook has no other name
-  Module._extensions['.cjs'] = function (module, file) {
-    var kept = path.join(cache, path.basename(file) + '-' + process.versions.v8 + '.bin');
-    var script = new vm.Script(Module.wrap(fs.readFileSync(file, 'utf8')), {
-      filename: file,
-      cachedData: readKept(fs, kept),
-      importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    });
-    // Code that V8 turns down, or never had, is kept anew: of this version of the program and of V8 alone.
-    if (script.cachedDataRejected !== false) made.push([script, kept]);
-    script
-      .runInThisContext()
-      .call(module.exports, module.exports, module.require.bind(module), module, file, path.dirname(file));
-  };
-  process.on('exit', function () {
-    if (made.length > 0) forgetOld(cache, fs, path);
-    made.forEach(function (each) {
-      keep(fs, each[1], each[0].createCachedData());
-    });
-  });
+function isPrivate(state) {
+  var ours = typeof process.getuid !== 'function' || state.uid === process.getuid();
+  return state.isDirectory() && ours && (state.mode & 0o022) === 0;
 }
 
-function readKept(fs, kept) {
+/**
+ * Runs the main file with its compiled code. Node's own compile cache stores the code as it is before the file runs; this
+ * one stores it at exit, with every function that a start needs. The name of the cache file is a hash of the main file.
+ */
+function runWithCache(program, cache, fs, path) {
+  var Module = require('module');
+  var vm = require('vm');
+  var source = fs.readFileSync(program);
+  var hash = require('crypto').createHash('sha256').update(source).digest('hex').slice(0, 32);
+  var file = path.join(cache, 'main-' + hash + '-' + process.versions.v8 + '.bin');
+  var script = new vm.Script(Module.wrap(source.toString()), {
+    filename: program,
+    cachedData: read(file, fs),
+  });
+  if (script.cachedDataRejected !== false) {
+    process.on('exit', function () {
+      replaceCache(file, script.createCachedData(), fs, path);
+    });
+  }
+  // The other files of the bundle find the main file under its name.
+  var main = (require.cache[program] = new Module(program));
+  main.filename = program;
+  script
+    .runInThisContext()
+    .call(main.exports, main.exports, Module.createRequire(program), main, program, path.dirname(program));
+}
+
+function read(file, fs) {
   try {
-    return fs.readFileSync(kept);
-  } catch {
+    return fs.readFileSync(file);
+  } catch (_) {
     return undefined;
   }
 }
 
-/** Each version of the program leaves its files behind. */
-function forgetOld(cache, fs, path) {
+/** Stores the code of this version and removes files of old ones. The rename protects a process that is reading. */
+function replaceCache(file, code, fs, path) {
   try {
-    var before = Date.now() - 30 * 24 * 3600 * 1000;
+    var cache = path.dirname(file);
+    var monthAgo = Date.now() - 30 * 24 * 3600 * 1000;
     fs.readdirSync(cache).forEach(function (name) {
-      var file = path.join(cache, name);
-      if (fs.statSync(file).mtimeMs < before) fs.rmSync(file, { recursive: true, force: true });
+      var old = path.join(cache, name);
+      if (fs.statSync(old).mtimeMs < monthAgo) fs.rmSync(old, { force: true });
     });
-  } catch {
-    // Somebody else is tidying up as well.
-  }
-}
-
-/** Another process may be reading: the file is put in place whole. */
-function keep(fs, kept, code) {
-  try {
-    fs.writeFileSync(kept + '.' + process.pid, code, { mode: 0o600 });
-    fs.renameSync(kept + '.' + process.pid, kept);
-  } catch {
-    // A full disk costs the next start its speed, and nothing else.
+    fs.writeFileSync(file + '.' + process.pid, code, { mode: 0o600, flag: 'wx' });
+    fs.renameSync(file + '.' + process.pid, file);
+  } catch (_) {
+    // A full disk or a second process: the next start is slower, and nothing else happens.
   }
 }
 

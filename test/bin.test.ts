@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,7 +53,7 @@ test('a clone that is not built says so', () => {
 });
 
 describe('compiled code', () => {
-  beforeEach(build);
+  beforeEach(() => build());
 
   test('is kept in the home', () => {
     mkdirSync(home, { mode: 0o700 });
@@ -82,15 +83,46 @@ describe('compiled code', () => {
     expect(readdirSync(home)).toEqual([]);
   });
 
+  test('stays out of a directory that others may write', () => {
+    mkdirSync(path.join(home, 'cache'), { recursive: true, mode: 0o700 });
+    chmodSync(home, 0o700);
+    chmodSync(path.join(home, 'cache'), 0o777);
+    expect(run([]).stdout).toBe('ran\n');
+    expect(readdirSync(path.join(home, 'cache'))).toEqual([]);
+  });
+
+  test('stays out of a directory that is a link to another', () => {
+    mkdirSync(home, { mode: 0o700 });
+    mkdirSync(path.join(folder, 'elsewhere'), { mode: 0o700 });
+    symlinkSync(path.join(folder, 'elsewhere'), path.join(home, 'cache'));
+    expect(run([]).stdout).toBe('ran\n');
+    expect(readdirSync(path.join(folder, 'elsewhere'))).toEqual([]);
+  });
+
+  test('of another program with the same name and length is not run', () => {
+    mkdirSync(home, { mode: 0o700 });
+    expect(run([]).stdout).toBe('ran\n');
+    build('new');
+    expect(run([]).stdout).toBe('new\n');
+    expect(run([]).stdout).toBe('new\n');
+  });
+
+  test('lets the main file be required by the other files, once', () => {
+    mkdirSync(home, { mode: 0o700 });
+    build('ran', "exports.word = 'main'; require('./other.cjs');");
+    writeFileSync(path.join(folder, 'dist/cli/other.cjs'), "process.stdout.write(require('./main.cjs').word);\n");
+    for (const _ of [1, 2]) expect(run([])).toMatchObject({ stdout: 'ran\nmain', stderr: '' });
+  });
+
   test('does without a home that is a file', () => {
     writeFileSync(home, '');
     expect(run([])).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
   });
 });
 
-function build(): void {
+function build(word = 'ran', more = ''): void {
   mkdirSync(path.join(folder, 'dist', 'cli'), { recursive: true });
-  writeFileSync(path.join(folder, 'dist', 'cli', 'main.cjs'), "process.stdout.write('ran\\n');\n");
+  writeFileSync(path.join(folder, 'dist', 'cli', 'main.cjs'), `process.stdout.write('${word}\\n');\n${more}`);
 }
 
 function run(args: string[], options: { node?: string | undefined } = {}) {

@@ -8,11 +8,11 @@ export interface Plan {
   readonly work: string;
   readonly statement: string;
   readonly lines: readonly string[];
-  /** A table is read from end to end. */
+  /** Tells whether a table is read from end to end. */
   readonly scans: boolean;
 }
 
-/** How the database goes about each statement of a work. */
+/** Returns the database's plan for each statement of a work. */
 export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
   const { store } = subject.context;
   const seen: RootOperationNode[] = [];
@@ -32,7 +32,7 @@ export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
         options,
       ),
   };
-  // A transaction of any result is passed on as it is, which a spread object cannot say.
+  // The transaction has a generic result, which a spread object cannot express.
   const context = { ...subject.context, store: watched as typeof store };
   await work.once({ ...subject, context }, 1);
   const plans = new Map<string, Plan>();

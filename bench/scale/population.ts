@@ -11,15 +11,15 @@ const accountsPerTenant = 10;
 const day = 86_400_000;
 const rowsPerStatement = 100_000;
 
-/** What is stored: so many grants, ten to a tenant, of which the tenants at regular distances have tokens that open. */
+/** Stored grants, ten per tenant; tenants at regular distances have tokens that open. */
 export interface Population {
   readonly grants: number;
   readonly sealed: number;
-  /** Of the sealed ones: those with a refresh token too. */
+  /** Number of sealed grants that have a refresh token too. */
   readonly refreshable: number;
-  /** How many are due now, whatever is stored. */
+  /** Number of grants that are due now, at any population. */
   readonly due: number;
-  /** How many changed a moment ago. */
+  /** Number of grants that changed a moment ago. */
   readonly changed: number;
 }
 
@@ -28,7 +28,7 @@ export interface Place {
   readonly account: string;
 }
 
-/** The place of the n-th sealed grant. */
+/** Returns the place of the n-th sealed grant. */
 export function sealedPlace(population: Population, index: number): Place {
   const every = Math.floor(population.grants / population.sealed);
   const tenant = Math.floor(index / accountsPerTenant) * every;
@@ -45,7 +45,7 @@ export async function populate(vault: Vault, rootKey: string, population: Popula
   await insertPlaceholders(store, population);
   await insertHistory(store);
   await markChanged(store, population);
-  // What a database gathers about its tables by itself in the course of a day.
+  // Statistics that a database gathers by itself in the course of a day.
   if (store.kind === 'postgres') await store.unhurried(() => sql`vacuum analyze`.execute(store.db));
   else await sql`pragma wal_checkpoint(truncate)`.execute(store.db);
 }
@@ -68,7 +68,7 @@ function* sealedGrants(population: Population): Generator<SeedGrant> {
   }
 }
 
-/** The other rows, made by the database: what stands in their sealed columns only looks like it. */
+/** Inserts the other rows with one statement; their sealed columns hold fillers. */
 async function insertPlaceholders(store: OpenedStore, population: Population): Promise<void> {
   const every = Math.floor(population.grants / population.sealed);
   if (every === 1) return;
@@ -96,7 +96,7 @@ async function insertPlaceholders(store: OpenedStore, population: Population): P
   process.stderr.write('\r                                        \r');
 }
 
-/** An attempt, an event and a counted request for each grant, as they are left behind by a refresh. */
+/** Inserts an attempt, an event and a counted request for each grant, as a refresh leaves them. */
 async function insertHistory(store: OpenedStore): Promise<void> {
   const { uuid } = dialect(store.kind);
   const now = sql.lit(Date.now() - day);

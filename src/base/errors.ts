@@ -51,8 +51,10 @@ export const errorCodes = {
   internal: { status: 500, exit: 1, retryable: false, action: 'This is a defect in Grantry: please report it.' },
 } as const satisfies Record<string, { status: number; exit: number; retryable: boolean; action: string }>;
 
+/** A code of the error list, such as `grant_not_found`. */
 export type GrantryErrorCode = keyof typeof errorCodes;
 
+/** Facts about a failure beyond its code and message. */
 export interface GrantryErrorOptions {
   /** What the person must do; the code's own action when left out. */
   action?: string | undefined;

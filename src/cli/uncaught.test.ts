@@ -4,7 +4,7 @@ import { defectOf } from './uncaught.ts';
 test('a defect is told by its kind and its place, not by its message', () => {
   const { kind, at } = defectOf(new TypeError('the token s3cr3t\n    at s3cr3t (s3cr3t:1:1)\nis not a function'));
   expect(kind).toBe('TypeError');
-  expect(at).toMatch(/^at .*last-resort\.test\.ts/);
+  expect(at).toMatch(/^at .*uncaught\.test\.ts/);
   expect(at).not.toContain('s3cr3t');
 });
 

@@ -8,7 +8,7 @@ import type { ServerLimits } from './limits/server-limits.ts';
 import type { Traffic } from './limits/traffic.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** What every route of one server shares. */
+/** Everything that the routes of one server share. */
 export interface ServerContext {
   readonly world: World;
   readonly logger: Logger;
@@ -22,12 +22,7 @@ export interface ServerContext {
   readonly traffic: Traffic;
 }
 
-/** The vault's own parts, for what its public face does not tell, such as whether something is new. */
+/** The vault's own parts, for facts that its interface does not give, such as whether an item is new. */
 export function vaultContext(context: ServerContext): VaultContext {
   return internalsOf(context.vault()).open();
-}
-
-/** The redirect URI of an app that has none of its own: fixed per app, so that no answer ends up in another's flow. */
-export function redirectUriOf(publicUrl: string, app: { context: string; redirectUri: string | null }): string {
-  return app.redirectUri ?? `${publicUrl}/oauth/callback/${app.context}`;
 }

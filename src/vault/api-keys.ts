@@ -4,6 +4,7 @@ import { GrantryError } from '../base/errors.ts';
 import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import { apiKeyRoles } from '../schemas/words.ts';
 import {
   type ApiKeyRow,
   findApiKeyByHash,
@@ -16,9 +17,7 @@ import {
 import { changing } from './changing.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import type { ApiKey, ApiKeyInput, ApiKeyRole } from './types.ts';
-
-export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller'] as const satisfies readonly ApiKeyRole[];
+import type { ApiKey, ApiKeyInput } from './types.ts';
 
 /** What every key starts with, so that scanners find one that leaked: `gry_`, 43 characters, 8 of checksum. */
 const keyPattern = /^gry_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;

@@ -10,12 +10,12 @@ import type { ProviderCatalogue } from './provider-catalogue.ts';
 import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 
-/** The parts that the vault's use cases share: one for each opened vault. */
+/** Dependencies shared by the vault's use cases; each opened vault has one. */
 export interface VaultContext extends ChangeContext {
   readonly times: Times;
   readonly keys: TenantKeys;
   readonly providers: ProviderCatalogue;
-  /** Loaded with the first refresh: a program that only reads tokens never needs it. */
+  /** Loads the spool on demand: a program that only reads tokens does not need it. */
   readonly spool: () => Promise<Spool>;
   readonly spoolDirectory: string;
   readonly owner: Owner;
@@ -27,11 +27,11 @@ export interface VaultContext extends ChangeContext {
   readonly callerWaitMs: number;
   readonly condemnedKeptMs: number;
   readonly guard: Guard;
-  /** True while the vault closes: it spends nothing more, and waits without end give up. */
+  /** True while the vault is being closed: no new token is spent, and unlimited waits end. */
   readonly closing: () => boolean;
 }
 
-/** The end of an attempt without tokens that the database was not available to record. */
+/** Outcome of an attempt without tokens that could not be recorded because the database was unavailable. */
 export interface PendingOutcome {
   readonly tenant: string;
   readonly grantId: string;
@@ -52,12 +52,12 @@ export interface OutcomeJournal {
   write(context: VaultContext): Promise<void>;
 }
 
-/** Names secrets without revealing them; see `crypto/fingerprint.ts`. */
+/** Returns the function that identifies secrets without revealing them; see `crypto/fingerprint.ts`. */
 export function fingerprinter(context: VaultContext): Promise<Fingerprint> {
   return context.keys.fingerprinter();
 }
 
-/** The time now as the text columns hold it. */
+/** Returns the current time in the format of the text columns. */
 export function isoNow(context: VaultContext): string {
   return new Date(context.world.now()).toISOString();
 }

@@ -12,7 +12,7 @@ import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
 import { openCandidate, openToken } from './grant/tokens.ts';
 import { reasons } from './reasons.ts';
-import { adoptSpooled } from './refresh/replay.ts';
+import { replaySpool } from './refresh/replay.ts';
 import type { Disconnected } from './types.ts';
 
 /**
@@ -60,7 +60,7 @@ export async function disconnect(
 /** An answer that its holder did not live to commit may hold the only token that lives: it is to be revoked, too. */
 async function adoptUncommitted(context: VaultContext, grantId: string): Promise<void> {
   try {
-    await adoptSpooled(context, { grantId });
+    await replaySpool(context, { grantId });
   } catch (error) {
     if (isVaultDown(error)) throw error;
     // A file that nobody can make sense of must not keep the tenant from leaving.

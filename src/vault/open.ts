@@ -19,12 +19,13 @@ import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
 import { SeenMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
+import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveSettings, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
-import type { Vault, VaultOptions } from './types.ts';
+import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
 /**
@@ -231,8 +232,8 @@ async function adoptWaiting(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
   if (!names.some((name) => name.endsWith('.answer'))) return;
-  const { adoptSpooled } = await import('./refresh/replay.ts');
-  await adoptSpooled(context, { waitingOnly: true });
+  const { replaySpool } = await import('./refresh/replay.ts');
+  await replaySpool(context, { waitingOnly: true });
 }
 
 /** Synchronous: the first asynchronous file call of a process starts a pool of threads, which most starts do without. */

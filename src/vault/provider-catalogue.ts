@@ -10,10 +10,10 @@ import { type ChangeContext, changing } from './changing.ts';
 const cachedMs = 2_000;
 
 /**
- * All provider definitions a vault knows: built-in ones, those stored in the database, and those handed to `openVault`.
+ * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
  *
- * Built-in ids cannot be taken, except by the same provider's whole definition with other origins while loopback
- * providers are allowed: that is how a simulator stands in for a real provider.
+ * A definition may have a built-in id only while loopback providers are allowed, and only if it differs from the built-in
+ * one in nothing but its origins. A simulator uses this to replace a real provider.
  */
 export class ProviderCatalogue {
   readonly #changes: ChangeContext;
@@ -40,21 +40,21 @@ export class ProviderCatalogue {
   }
 
   /**
-   * The definition of a provider that is to be spoken to.
+   * Returns the definition of a provider for a request to it.
    *
-   * @throws {GrantryError} `not_found`; `provider_misconfigured` for one that was stored while loopback providers were
-   * allowed, and they no longer are: a simulator's address must not get real secrets
+   * @throws {GrantryError} `not_found`; `provider_misconfigured` for a definition that was stored while loopback providers
+   * were allowed, if they no longer are: a simulator's address must not get real secrets
    */
   async require(id: string): Promise<ProviderDefinition> {
     const definition = await this.get(id);
     if (definition !== null && this.#isUnsafe(id)) {
-      throw new GrantryError('provider_misconfigured', `The definition of ${id} stands for a simulator.`, {
-        action: `Set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1 in a test, or run: grantry provider remove ${id}`,
+      throw new GrantryError('provider_misconfigured', `The definition of the provider ${id} points to a simulator.`, {
+        action: `Run: grantry provider remove ${id}. In a test, set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1.`,
       });
     }
     if (definition !== null) return definition;
     throw new GrantryError('not_found', `There is no provider ${id}.`, {
-      action: 'See grantry provider list, or add a definition: grantry provider add FILE.json',
+      action: 'List the providers with grantry provider list, or add a definition: grantry provider add FILE.json',
     });
   }
 
@@ -91,7 +91,7 @@ export class ProviderCatalogue {
   /**
    * Adds or replaces a stored definition; returns whether it is new.
    *
-   * @param approve is asked before anything is stored, with the definition as it would be
+   * @param approve Called with the definition before it is stored; it rejects the definition by throwing.
    */
   async put(
     input: unknown,
@@ -109,27 +109,31 @@ export class ProviderCatalogue {
     return { definition, created };
   }
 
-  /** Whether secrets or tokens are kept that would be sent to this provider. */
+  /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
     const { db } = this.#changes.store;
     if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
     return hasRevocations(db, { column: 'provider', name: id });
   }
 
-  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app or a grant is there */
+  /**
+   * Removes a stored definition.
+   *
+   * @throws {GrantryError} `not_found`; `invalid_request` for a built-in provider, and while it has an app or a grant
+   */
   async remove(id: string): Promise<void> {
     const apps = await listAppsOfProvider(this.#changes.store.db, id);
     const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
     if (apps.length > 0 && isOnly) {
       const names = apps.map((app) => app.name).join(', ');
-      throw new GrantryError('invalid_request', `Apps are registered at ${id}: ${names}.`, {
-        action: 'Remove them first: without the definition none of their grants could be refreshed.',
+      throw new GrantryError('invalid_request', `The provider ${id} has apps: ${names}.`, {
+        action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
       });
     }
     if (isOnly && (await this.isInUse(id))) {
-      throw new GrantryError('invalid_request', `There are grants at ${id}, or tokens that wait to be revoked there.`, {
+      throw new GrantryError('invalid_request', `The provider ${id} has grants, or tokens waiting to be revoked.`, {
         action:
-          'Disconnect the grants first. Tokens that wait are tried again by workers, and after a week keep nobody from removing it.',
+          'Disconnect the grants first. Workers retry pending revocations for a week; after that they do not block the removal.',
       });
     }
     const removed = await changing(this.#changes, async ({ tx, recordOther }) => {
@@ -166,16 +170,16 @@ export class ProviderCatalogue {
         action: 'Give your definition another id.',
       });
     }
-    const { differsInOriginsAlone } = await import('../providers/check-origins.ts');
-    if (differsInOriginsAlone(original, definition)) return;
+    const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
+    if (differsInOriginsOnly(original, definition)) return;
     throw new GrantryError(
       'invalid_request',
-      `A definition of the built-in provider ${definition.id} may differ in its origins alone.`,
+      `A definition of the built-in provider ${definition.id} may change only the origins.`,
       { action: `Start from the output of: grantry provider show ${definition.id} --json` },
     );
   }
 
-  /** Asks an issuer for its endpoints, once: what it says now is pinned by being stored. */
+  /** Asks an issuer for its endpoints once; the stored definition pins them. */
   async #discover(definition: ProviderDefinition): Promise<ProviderDefinition> {
     if (definition.issuer === undefined || definition.endpoints?.token !== undefined) return definition;
     const { discoverEndpoints } = await import('../oauth/discovery.ts');
@@ -196,7 +200,7 @@ export class ProviderCatalogue {
   }
 }
 
-/** Only while loopback providers are allowed can a definition take a built-in id, or name an address that is not https. */
+/** Recognises a simulator's definition: only loopback mode permits a built-in id or an address without https. */
 async function standsForSimulator(definition: ProviderDefinition): Promise<boolean> {
   if ((await builtIn(definition.id)) !== null) return true;
   const { checkOrigins } = await import('../providers/check-origins.ts');
@@ -209,7 +213,7 @@ async function standsForSimulator(definition: ProviderDefinition): Promise<boole
   }
 }
 
-/** Loaded with the first look-up: a program that reads one token needs one definition at most. */
+/** Loads the built-in definitions on demand: a program that reads one token needs at most one of them. */
 async function builtIn(id: string): Promise<ProviderDefinition | null> {
   const { builtInProvider } = await import('../providers/catalogue.ts');
   return builtInProvider(id);

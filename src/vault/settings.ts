@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { GrantryError } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import type { VaultOptions } from './types.ts';
+import type { VaultOptions } from './options.ts';
 
 /** Where everything is, after options, environment and defaults. */
 export interface VaultSettings {

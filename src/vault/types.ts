@@ -1,92 +1,28 @@
 import type { GrantKey } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
-import type { Meter } from '../base/meter.ts';
 import type { Secret } from '../base/secret.ts';
-import type { Tracer } from '../base/tracer.ts';
-import type { World } from '../base/world.ts';
-import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { App, AppInput } from '../schemas/app.ts';
+import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+import type { ImportResult } from '../schemas/import-line.ts';
+import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+import type { AccessToken } from '../schemas/token.ts';
+import type { revocations } from '../schemas/words.ts';
 
-/** What {@link openVault} needs to know. */
-export interface VaultOptions {
-  /** `sqlite:PATH` or `postgres://…`; `GRANTRY_DATABASE`, else `grantry.db` in the home, when left out. */
-  database?: string | undefined;
-  /** `file:PATH`, `env:NAME`, `fd:N` or `command:PROGRAM ARGS`; `GRANTRY_ROOT_KEY`, else `root.key` in the home. */
-  rootKey?: string | undefined;
-  /** Holds the spool and this installation's identity; `GRANTRY_HOME`, else `~/.grantry`. */
-  home?: string | undefined;
-  /** Where answers are kept until they are committed; must survive a restart. `GRANTRY_SPOOL`, else `spool` in the home. */
-  spool?: string | undefined;
-  /** Takes over an `oauth_tokens` table that another program made; any other opening refuses such a table. */
-  takeOver?: boolean | undefined;
-  /** Called while a table is taken over, after each batch of rows that was sealed. */
-  onTakeOver?: ((progress: { readonly sealed: number; readonly total: number }) => void) | undefined;
-  /** Provider definitions besides the built-in and the stored ones. */
-  providers?: readonly ProviderDefinitionInput[] | undefined;
-  logger?: Logger | undefined;
-  /** Counts refreshes, waits and provider calls; nobody does when left out. */
-  meter?: Meter | undefined;
-  /** Gets a span for each refresh and provider call; nobody does when left out. */
-  tracer?: Tracer | undefined;
-  /** Called after each committed state change, in this process alone. What it throws is logged and changes nothing. */
-  onEvent?: ((event: VaultEvent) => void) | undefined;
-  /** Clock, dice, sleep and network; the real ones when left out. */
-  world?: World | undefined;
-  /** `off` refuses a database whose schema is behind, for runtime roles without DDL. `GRANTRY_MIGRATE`, else `auto`. */
-  migrate?: 'auto' | 'off' | undefined;
-  /** A name such as `production`, recorded at first start. `GRANTRY_INSTALLATION`. */
-  installation?: string | undefined;
-  /** Why `http://` and loopback providers are allowed; for tests and local simulators only. */
-  unsafeAllowLoopbackProviders?: string | undefined;
-  /** No caller waits longer than this many milliseconds (default 30,000). */
-  callerWaitMs?: number | undefined;
-  /** Hand-out from memory while the database cannot be reached, in milliseconds (default 300,000). */
-  staleHandOutMs?: number | undefined;
-  /**
-   * For how many days the tokens of a grant that needs re-authorization stay sealed for a recovery: 1 to 3,650.
-   * `GRANTRY_CONDEMNED_KEPT_DAYS`, else 30.
-   */
-  condemnedKeptDays?: number | undefined;
-  /** `false`: a token past its early-refresh mark is not refreshed behind the caller's back. For one-shot programs. */
-  backgroundRefresh?: boolean | undefined;
-  /** The most connections to PostgreSQL (default 10). */
-  poolMax?: number | undefined;
-}
+export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { App, AppInput } from '../schemas/app.ts';
+export type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+export type { ImportResult } from '../schemas/import-line.ts';
+export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+export type { AccessToken } from '../schemas/token.ts';
 
-/** An access token as handed out. */
-export interface AccessToken {
-  readonly accessToken: string;
-  readonly tokenType: string;
-  readonly expiresAt: Date;
-  readonly scopes: readonly string[];
-  readonly apiDomain?: string;
-  readonly generation: number;
-}
-
+/** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {
   /** Seconds for which the token must still be good; 60 when left out. */
   minValidity?: number | undefined;
 }
 
-/** A grant without its secrets. */
-export interface Grant {
-  readonly id: string;
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly app: string | null;
-  readonly state: 'active' | 'uncertain' | 'suspect' | 'reauthorization_required' | 'quarantined' | 'disconnected';
-  readonly reason: string | null;
-  readonly generation: number;
-  readonly scopes: readonly string[];
-  readonly dc: string | null;
-  readonly apiDomain: string | null;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly expiresAt: Date | null;
-  readonly lastRefreshedAt: Date | null;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
-}
-
+/** Selects grants for `grants.list`; every member narrows the selection. */
 export interface GrantFilter {
   tenant?: string | undefined;
   /** Only grants of these tenants; of none when empty. */
@@ -102,82 +38,11 @@ export interface GrantFilter {
   limit?: number | undefined;
 }
 
-export interface GrantPage {
-  readonly items: readonly Grant[];
-  /** Hand in as `cursor` for the next page; `null` on the last one. */
-  readonly next: string | null;
-}
-
-/** A client registration at a provider, as stored; the secrets are write-only. */
-export interface App {
-  readonly name: string;
-  readonly provider: string;
-  readonly clientId: string;
-  readonly dc: string | null;
-  readonly redirectUri: string | null;
-  readonly scopes: readonly string[];
-  /** `null` serves all tenants. */
-  readonly tenants: readonly string[] | null;
-  readonly returnTo: readonly string[];
-  /** The data centres that have a secret; `*` is the one for all others. */
-  readonly secrets: readonly string[];
-  /** The last path segment of this app's own redirect URI on a server. */
-  readonly context: string;
-}
-
-export interface AppInput {
-  provider: string;
-  clientId: string;
-  /** One secret for all data centres. Without any secret, a replaced app keeps those it has. */
-  clientSecret?: string | Secret | undefined;
-  /** A secret per data centre, where they differ. */
-  clientSecrets?: Readonly<Record<string, string | Secret>> | undefined;
-  dc?: string | undefined;
-  redirectUri?: string | undefined;
-  scopes?: readonly string[] | undefined;
-  tenants?: readonly string[] | undefined;
-  returnTo?: readonly string[] | undefined;
-}
-
-/** Tokens obtained elsewhere. */
-export interface TokensInput {
-  app?: string | undefined;
-  refreshToken: string | Secret;
-  accessToken?: string | Secret | undefined;
-  /** Seconds from now. Without it, or without an access token, the first hand-out refreshes. */
-  expiresIn?: number | undefined;
-  scopes?: readonly string[] | undefined;
-  metadata?: Readonly<Record<string, unknown>> | undefined;
-}
-
 export interface AuthorizeInput extends GrantKey {
   app?: string | undefined;
   scopes?: readonly string[] | undefined;
   redirectUri: string;
 }
-
-/** What a real provider call showed. */
-export type HealthReport = {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly dc: string | null;
-} & (
-  | {
-      readonly status: 'healthy';
-      readonly orgName: string | null;
-      /** Which scope is missing for the organisation's name. */
-      readonly missingScope?: string;
-      readonly tokenFingerprint: string;
-    }
-  | {
-      readonly status: 'unhealthy';
-      readonly error: string;
-      readonly message: string;
-      readonly action: string;
-      readonly actionRequired: boolean;
-    }
-);
 
 /** One committed state change. */
 export interface VaultEvent {
@@ -192,6 +57,7 @@ export interface VaultEvent {
   readonly reason: string | null;
 }
 
+/** The kind of a vault event. */
 export type VaultEventType =
   | 'grant.connected'
   | 'grant.stored'
@@ -205,122 +71,326 @@ export type VaultEventType =
   | 'grant.taken_over'
   | 'grant.shredded';
 
-/** What became of a disconnect: local use has ended in every case. */
+/** The result of a disconnect. Local use has ended in every case. */
 export interface Disconnected {
-  /** `revoked`, `queued` (the provider did not answer: tried again later), `not_supported`, or `nothing` to revoke. */
-  readonly revocation: 'revoked' | 'queued' | 'not_supported' | 'nothing' | 'skipped';
+  /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
+  readonly revocation: (typeof revocations)[number];
 }
 
-/** Who else holds a refresh token that was just stored. */
+/** A grant whose tokens were just stored, and the other holders of its refresh token. */
 export interface StoredTokens {
   readonly grant: Grant;
-  /** Other grants that hold the same refresh token: they share the provider's limits and die together. */
+  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
   readonly sharedWith: readonly GrantKey[];
 }
 
-/** What became of trying a condemned grant again. */
-export interface RecoverReport {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  /**
-   * `recovered`: it has new tokens. `refused`: every token that was kept was refused again. `under_way`: somebody else is
-   * trying. `failed`: the provider or the app stood in the way, see `error`. `not_needed`: it is active.
-   */
-  readonly outcome: 'recovered' | 'refused' | 'under_way' | 'failed' | 'not_needed';
-  /** Tokens that were tried. */
-  readonly tried: number;
-  readonly error?: string;
-}
-
-/** What became of one grant after an adoption. */
-export interface AdoptReport {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  /** `not_probed`: its tokens rotate, and only `afterRestore` spends one to find out. */
-  readonly outcome: 'refreshed' | 'failed' | 'not_probed';
-  readonly error?: string;
-}
-
 /**
- * What an API key may do at a server. `admin`: everything. `operator`: everything but tokens, the proxy, keys, adopting, and
- * changing where a provider with apps is. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy. The last
- * two act for the tenants they name.
+ * A vault, as `openVault` returns it. Every method throws {@link GrantryError}; decide by its `code`.
+ *
+ * `storage_unavailable`, `vault_sealed` and, after {@link Vault.close}, `invalid_request` are possible in every call.
  */
-export type ApiKeyRole = 'admin' | 'operator' | 'reader' | 'caller';
-
-/** An API key, without the key. */
-export interface ApiKey {
-  readonly id: string;
-  readonly name: string;
-  readonly role: ApiKeyRole;
-  /** The tenants that a reader or caller acts for; none when empty. */
-  readonly tenants: readonly string[];
-  /** The providers that a reader or caller acts at; `null` is all. */
-  readonly providers: readonly string[] | null;
-  readonly createdAt: Date;
-  readonly expiresAt: Date | null;
-  /** To the minute: uses are noted in batches. */
-  readonly lastUsedAt: Date | null;
-}
-
-export interface ApiKeyInput {
-  role: ApiKeyRole;
-  tenants?: readonly string[] | undefined;
-  providers?: readonly string[] | undefined;
-  expiresAt?: Date | undefined;
-}
-
-/** The vault: see `openVault`. */
 export interface Vault extends AsyncDisposable {
+  /** The client registrations that providers gave to your program. Secrets go in and never come out. */
   readonly apps: {
-    /** Makes or replaces a client registration. */
+    /**
+     * Makes an app or replaces it. Call it at set-up, and when a secret changes; without a secret, the stored ones stay.
+     *
+     * @param name 1 to 128 of `a-z A-Z 0-9 . _ @ : -`
+     * @throws {GrantryError} `invalid_request` for input that is not valid, `not_found` for an unknown provider
+     *
+     * @example
+     * await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.ABC', clientSecret: 'secret', dc: 'eu' });
+     */
     put(name: string, app: AppInput): Promise<App>;
+    /**
+     * Returns one app without its secrets, or null.
+     *
+     * @example
+     * const scopes = (await vault.apps.get('crm'))?.scopes;
+     */
     get(name: string): Promise<App | null>;
+    /**
+     * Returns all apps without their secrets.
+     *
+     * @example
+     * const names = (await vault.apps.list()).map((app) => app.name);
+     */
     list(): Promise<readonly App[]>;
-    /** @throws {GrantryError} `invalid_request` while grants use it, `not_found` */
+    /**
+     * Removes an app that no grant uses.
+     *
+     * @throws {GrantryError} `invalid_request` while grants use it, `not_found`
+     *
+     * @example
+     * await vault.apps.remove('old-crm');
+     */
     remove(name: string): Promise<void>;
   };
+  /** Grants without their tokens: for lists, dashboards and checks. */
   readonly grants: {
+    /**
+     * Returns one grant, or null for a tenant that never connected. A disconnected grant is still returned.
+     *
+     * @example
+     * const connected = (await vault.grants.get(key))?.state === 'active';
+     */
     get(key: GrantKey): Promise<Grant | null>;
+    /**
+     * Returns one page of grants, ordered by tenant, provider and account.
+     *
+     * @param filter `limit` is the size of a page, 1 to 500 (default 100); `cursor` is `next` of the page before
+     * @throws {GrantryError} `invalid_request` for a filter that is not valid
+     *
+     * @example
+     * const { items, next } = await vault.grants.list({ state: 'reauthorization_required' });
+     */
     list(filter?: GrantFilter): Promise<GrantPage>;
   };
+  /** The catalogue of providers: the built-in ones and your own. */
   readonly providers: {
-    /** Adds or replaces a custom provider; an `issuer` is asked once for its endpoints, which are then pinned. */
+    /**
+     * Adds or replaces a custom provider. An `issuer` is asked once for its endpoints, which are then stored.
+     *
+     * @param definition A JSON object in the form of docs/providers.md
+     * @throws {GrantryError} `invalid_request` for a definition that is not valid or takes a built-in id
+     *
+     * @example
+     * await vault.providers.put({
+     *   id: 'example',
+     *   endpoints: { token: 'https://as.example/token' },
+     *   api: { hosts: ['https://api.example'] },
+     * });
+     */
     put(definition: unknown): Promise<ProviderDefinition>;
+    /**
+     * Returns the definition of one provider, or null.
+     *
+     * @example
+     * const rotation = (await vault.providers.get('xero'))?.refreshToken.rotation;
+     */
     get(id: string): Promise<ProviderDefinition | null>;
+    /**
+     * Returns id, name and origin of every provider.
+     *
+     * @example
+     * const own = (await vault.providers.list()).filter((provider) => !provider.builtIn);
+     */
     list(): Promise<readonly { readonly id: string; readonly name: string; readonly builtIn: boolean }[]>;
+    /**
+     * Removes a custom provider that no app uses.
+     *
+     * @throws {GrantryError} `invalid_request` for a built-in provider or one in use, `not_found`
+     *
+     * @example
+     * await vault.providers.remove('example');
+     */
     remove(id: string): Promise<void>;
   };
   /** API keys of the servers on this database. */
   readonly keys: {
-    /** The key itself is returned this once. @throws {GrantryError} `invalid_request` for a name that is taken */
+    /**
+     * Makes an API key. The key itself is returned only here.
+     *
+     * @throws {GrantryError} `invalid_request` for a name that is taken or input that is not valid
+     *
+     * @example
+     * const { key: apiKey } = await vault.keys.create('billing', { role: 'reader', tenants: ['acme'] });
+     */
     create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
+    /**
+     * Returns the keys that are not revoked, without the keys themselves.
+     *
+     * @example
+     * const unused = (await vault.keys.list()).filter((apiKey) => apiKey.lastUsedAt === null);
+     */
     list(): Promise<readonly ApiKey[]>;
-    /** Ends a key by its id or name. @throws {GrantryError} `not_found` */
+    /**
+     * Ends a key by its id or name. Servers refuse it within five seconds.
+     *
+     * @throws {GrantryError} `not_found`
+     *
+     * @example
+     * await vault.keys.revoke('billing');
+     */
     revoke(idOrName: string): Promise<void>;
   };
+  /**
+   * Returns an access token that is valid long enough, and refreshes it first where needed. Call it before each use and do
+   * not store the result.
+   *
+   * A stored token that is still valid is returned while the provider is slow or down.
+   *
+   * @param options `minValidity`: seconds for which the token must still be good, 0 to 31,536,000 (default 60)
+   * @throws {GrantryError} `grant_not_found`, `reauthorization_required`, `grant_quarantined`,
+   * `provider_misconfigured`, `provider_error`, `integrity_failed`; retry after `provider_throttled`,
+   * `provider_unavailable` and `refresh_uncertain`. A caller waits 30 s at most.
+   *
+   * @example
+   * const { accessToken } = await vault.getAccessToken({ tenant: 'acme', provider: 'zoho_crm' }, { minValidity: 300 });
+   */
   getAccessToken(key: GrantKey, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /**
+   * Reports that an API refused a token, and returns its replacement. Call it after a 401; {@link Vault.fetch} does so
+   * itself. However many callers report one generation, one refresh is made.
+   *
+   * @param generation `generation` of the refused token
+   * @throws {GrantryError} As {@link Vault.getAccessToken}; the stored token is not returned instead
+   *
+   * @example
+   * const refused = await vault.getAccessToken(key);
+   * const fresh = await vault.rejectAccessToken(key, refused.generation);
+   */
   rejectAccessToken(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /**
+   * Calls the provider's API with the grant's token, and returns its answer. A refused token is replaced once and the call
+   * repeated, if the body can be sent again.
+   *
+   * @param pathOrUrl A path on the grant's API host, or a URL on one of the provider's hosts
+   * @throws {GrantryError} `invalid_request` for another host; else as {@link Vault.getAccessToken}. An error status of
+   * the API is no error.
+   *
+   * @example
+   * const response = await vault.fetch(key, '/crm/v8/Leads?fields=Last_Name');
+   */
   fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response>;
+  /**
+   * Starts the connection of a tenant: returns the URL for the browser, and its state. The URL works for 10 minutes. Keep
+   * the state in the browser's session, to recognise that browser when it comes back.
+   *
+   * @throws {GrantryError} `invalid_request`, `not_found` for an unknown provider or app
+   *
+   * @example
+   * const redirectUri = 'https://app.example/oauth/callback';
+   * const { url, state } = await vault.authorize({ tenant: 'acme', provider: 'zoho_crm', redirectUri });
+   */
   authorize(input: AuthorizeInput): Promise<{ readonly url: string; readonly state: string }>;
+  /**
+   * Completes a connection: redeems the code of the callback and stores the grant. Call it once, for a browser whose session
+   * has the same state.
+   *
+   * @param callbackUrl The whole URL at which the browser came back
+   * @throws {GrantryError} `authorization_failed` when the user declined, or the code was used or is too old;
+   * `invalid_request` for a URL that is no callback; `provider_misconfigured`, `provider_error`, `provider_unavailable`
+   *
+   * @example
+   * const grant = await vault.completeAuthorization('https://app.example/oauth/callback?code=…&state=…');
+   */
   completeAuthorization(callbackUrl: string | URL): Promise<Grant>;
-  /** Redeems a code that was made without a redirect, such as a Zoho self client's. */
+  /**
+   * Redeems a code that was made without a redirect, such as one of a Zoho self client, and stores the grant.
+   *
+   * @param input `dc`: the data centre of the user; the app's when left out
+   * @throws {GrantryError} As {@link Vault.completeAuthorization}
+   *
+   * @example
+   * import { Secret } from 'grantry';
+   *
+   * await vault.redeemCode(key, { code: new Secret('1000.…'), dc: 'eu' });
+   */
   redeemCode(key: GrantKey, input: { code: Secret; app?: string | undefined; dc?: string | undefined }): Promise<Grant>;
+  /**
+   * Stores tokens that were obtained elsewhere, for an import or a move. Other grants with the same refresh token are named
+   * in `sharedWith`.
+   *
+   * @param tokens `expiresIn`: seconds from now
+   * @throws {GrantryError} `invalid_request`, `not_found` for an unknown provider or app
+   *
+   * @example
+   * await vault.storeTokens(key, { app: 'crm', refreshToken: '1000.…', metadata: { dc: 'eu' } });
+   */
   storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens>;
+  /**
+   * Stores the grants of a text of lines: one JSON object per line, in the form of `POST /v1/import`. Each result is
+   * yielded as soon as it is known, and a bad line stops no other.
+   *
+   * @throws {GrantryError} `payload_too_large` for too many lines
+   *
+   * @example
+   * for await (const result of vault.importLines(text)) console.log(result);
+   */
+  importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
+  /**
+   * Sets members of a grant's metadata and removes those that are `null`. All others stay.
+   *
+   * @throws {GrantryError} `grant_not_found`, `invalid_request`
+   *
+   * @example
+   * await vault.updateMetadata(key, { org_id: '60000000001', note: null });
+   */
+  updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant>;
+  /**
+   * Returns a source of one grant's tokens, for code that needs tokens and nothing else of the vault.
+   *
+   * @example
+   * const { accessToken } = await vault.tokenSource(key).get({ minValidity: 300 });
+   */
+  tokenSource(key: GrantKey): TokenSource;
+  /**
+   * Ends a grant: local use stops at once, and the provider is asked to revoke it. Later calls get `grant_not_found`.
+   *
+   * @param options `revoke: false` leaves the tokens alive at the provider, where another program may hold them
+   * @throws {GrantryError} `grant_not_found`, `grant_quarantined`
+   *
+   * @example
+   * const { revocation } = await vault.disconnect(key);
+   */
   disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected>;
+  /**
+   * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown.
+   *
+   * @throws {GrantryError} `grant_not_found`
+   *
+   * @example
+   * const healthy = (await vault.health(key)).status === 'healthy';
+   */
   health(key: GrantKey): Promise<HealthReport>;
-  /** Why this database may not refresh, or null; see `adopt`. */
+  /**
+   * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
+   *
+   * @example
+   * if (vault.quarantine !== null) console.warn(vault.quarantine);
+   */
   readonly quarantine: string | null;
-  /** Tries a condemned grant again with every token that was kept of it. */
+  /**
+   * Tries a grant that needs re-authorization once more, with every token that was kept. It helps after an incident at the
+   * provider, not after a revocation.
+   *
+   * @throws {GrantryError} `grant_not_found`, `grant_quarantined`
+   *
+   * @example
+   * const { outcome } = await vault.recover(key);
+   */
   recover(key: GrantKey): Promise<RecoverReport>;
-  /** Ends the quarantine of a restored or cloned database. */
+  /**
+   * Ends the quarantine of a restored or cloned database, and refreshes grants whose tokens do not rotate. Make sure first
+   * that no other copy refreshes the same grants.
+   *
+   * @param options `afterRestore`: refresh grants with rotating tokens too; `onReport` is called after each grant
+   *
+   * @example
+   * const reports = await vault.adopt({ afterRestore: true });
+   */
   adopt(options?: {
     afterRestore?: boolean;
     onReport?: (report: AdoptReport) => void;
   }): Promise<readonly AdoptReport[]>;
+  /**
+   * Closes the vault after every refresh that was sent is stored. `await using` calls it at the end of the block.
+   *
+   * @example
+   * process.once('SIGTERM', () => void vault.close());
+   */
   close(): Promise<void>;
+}
+
+/** The tokens of one grant; every adapter is made of one. */
+export interface TokenSource {
+  /** Returns an access token; see {@link Vault.getAccessToken}. */
+  get(options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /** Reports that the API rejected a generation; see {@link Vault.rejectAccessToken}. */
+  reject(generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /** Calls the provider's API; see {@link Vault.fetch}. */
+  fetch(pathOrUrl: string, init?: VaultRequest): Promise<Response>;
 }
 
 /** A request for {@link Vault.fetch}: the plain parts of `RequestInit`. */

@@ -14,7 +14,7 @@ for (const [name, scratch] of [
   ['postgres', scratchDatabase],
 ] as const) {
   describe(name, () => {
-    test('eight processes that start at once on an empty database all succeed', { timeout: 60_000 }, async () => {
+    test('eight processes that start at once on an empty database all succeed', async () => {
       await using place = await scratch();
       const processes = await Promise.all(Array.from({ length: 8 }, () => startProcess(place.database, ['migrate'])));
       for (const process of processes) process.go();
@@ -26,7 +26,7 @@ for (const [name, scratch] of [
       await store.close();
     });
 
-    test('a process killed in the middle of a migration leaves nothing of it', { timeout: 60_000 }, async () => {
+    test('a process killed in the middle of a migration leaves nothing of it', async () => {
       await using place = await scratch();
       const store = await openStore({ database: place.database, world });
       await sql`create table oauth_tokens (id text primary key, client_id text not null)`.execute(store.db);
@@ -47,7 +47,7 @@ for (const [name, scratch] of [
       await store.close();
     });
 
-    test('four processes count together without losing one', { timeout: 60_000 }, async () => {
+    test('four processes count together without losing one', async () => {
       await using place = await scratch();
       const store = await openStore({ database: place.database, world });
       await migrate(store, { mode: 'auto' });

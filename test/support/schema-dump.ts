@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Store } from '../../src/storage/store.ts';
 
-/** Writes a database's schema, as far as a migration can change it, as text that is the same on every machine. */
+/** Dumps everything in a database's schema that a migration can change, as text that is equal on every machine. */
 export async function dumpSchema(store: Store): Promise<string> {
   const lines = store.kind === 'sqlite' ? await sqliteLines(store) : await postgresLines(store);
   return `${lines.join('\n')}\n`;

@@ -2,20 +2,24 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
-import { appItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
-import { type Context, contextOf, makeContextVault, openContextVault } from '../context.ts';
+import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { definitionFor } from '../import/importer.ts';
 import { collect } from '../options.ts';
 import { redirectUriOf } from '../redirect-uri.ts';
 import { usageError } from '../terminal/errors.ts';
 import { canPrompt } from '../terminal/prompt.ts';
 import { fields, table } from '../terminal/table.ts';
 
+/** Where `grantry connect` listens when no other redirect URI is chosen. */
+const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
+
 interface AddOptions {
   provider: string;
-  clientId: string;
+  clientId?: string;
   clientSecretFile?: string[];
   dc?: string;
   redirectUri?: string;
@@ -30,12 +34,13 @@ export function define(command: Command): void {
     .command('add')
     .summary('keep a client registration, or change one')
     .description(
-      'Keeps a client registration and prints the redirect URI to register at the provider. An app of that name is ' +
-        'changed: what is not named stays as it is, secrets too. The secret is asked for at the prompt, or read from a file.',
+      'Stores a client registration and prints the redirect URI to register at the provider. An app of that name is ' +
+        'changed: options that are not given keep their values, and secrets stay. The secret comes from a prompt or a file. ' +
+        'A new app without --client-id is not stored: the command prints the redirect URI that the provider asks for first.',
     )
     .argument('<name>', 'your name for it, such as zoho-eu')
     .requiredOption('--provider <provider>', 'such as zoho_crm; grantry provider list shows them')
-    .requiredOption('--client-id <id>', 'the client id as the provider shows it')
+    .option('--client-id <id>', 'the client id as the provider shows it')
     .option(
       '--client-secret-file <[dc=]file>',
       'a file with the client secret, - for stdin; with dc= for one data centre',
@@ -50,6 +55,7 @@ export function define(command: Command): void {
       'after',
       `
 Examples:
+  grantry app add zoho-eu --provider zoho_crm
   grantry app add zoho-eu --provider zoho_crm --client-id 1000.ABC --client-secret-file secret.txt --dc eu \\
     --redirect-uri http://127.0.0.1:8484/callback --scope ZohoCRM.modules.ALL
   grantry app add zoho --provider zoho_crm --client-id 1000.ABC --client-secret-file eu=eu.txt --client-secret-file us=us.txt`,
@@ -83,6 +89,10 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const sources = parseSecretSources(options.clientSecretFile ?? []);
   const tenants: string[] = [];
   for (const tenant of options.tenant ?? []) tenants.push(await resolveTenant(context, tenant, { changes: true }));
+  if (options.clientId === undefined && (await isNew(context, name, provider))) {
+    printRedirectUri(context, name, { provider, redirectUri: options.redirectUri });
+    return;
+  }
   const given = await readSecrets(sources);
   await using vault = await makeContextVault(context);
   const old = await vault.apps.get(name);
@@ -92,7 +102,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
   const redirectUri = redirectUriOf(app, context.settings);
   if (context.output.json) {
-    context.output.printJson({ ...appItem(app), redirect_uri: redirectUri });
+    context.output.printJson({ ...toJson(app), redirect_uri: redirectUri });
     return;
   }
   const changed = `App ${app.name} was there and is changed; what was not named stays as it was.`;
@@ -108,7 +118,7 @@ function appInput(
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter((part) => part !== ''));
   return {
     provider,
-    clientId: options.clientId,
+    clientId: options.clientId ?? kept?.clientId ?? '',
     ...(Object.keys(secrets).length === 0 ? {} : { clientSecrets: secrets }),
     dc: options.dc ?? kept?.dc ?? undefined,
     redirectUri: options.redirectUri ?? kept?.redirectUri ?? undefined,
@@ -118,12 +128,46 @@ function appInput(
   };
 }
 
+/** Answers without making a home or a database. @throws {GrantryError} `not_found` when there is no such provider */
+async function isNew(context: Context, name: string, provider: string): Promise<boolean> {
+  const isThere = context.settings.server !== undefined || databaseExists(context);
+  await using vault = isThere ? await openContextVault(context) : null;
+  await definitionFor(vault, provider);
+  return vault === null || (await vault.apps.get(name))?.provider !== provider;
+}
+
+/**
+ * Providers ask for the redirect URI before they issue a client id. On this machine any loopback address will do; at a
+ * server the address belongs to the stored app, so it cannot be known before.
+ */
+function printRedirectUri(
+  context: Context,
+  name: string,
+  { provider, redirectUri }: { provider: string; redirectUri: string | undefined },
+): void {
+  const { settings, output } = context;
+  if (redirectUri === undefined && (settings.server !== undefined || settings.isPublicUrlGiven)) {
+    throw usageError(
+      'A server makes the redirect URI of an app when it stores the app.',
+      'Give --client-id with any text, register the redirect URI that is printed, then run app add again with the real id.',
+    );
+  }
+  const uri = redirectUri ?? loopbackRedirectUri;
+  if (!URL.canParse(uri)) throw usageError('The redirect URI is not a URL.', `Use one such as ${loopbackRedirectUri}.`);
+  if (output.json) {
+    output.printJson({ name, provider, client_id: null, redirect_uri: uri, stored: false });
+    return;
+  }
+  output.print(`Register this redirect URI at the provider: ${uri}`);
+  output.note(
+    `App ${name} is not stored yet: it has no client id. When the provider has issued one, run this again with`,
+  );
+  output.note(`  --redirect-uri '${uri}' --client-id ID --client-secret-file FILE`);
+}
+
 /** A new app of a provider that wants a secret needs one from somewhere. */
 async function missingSecret(vault: Vault, name: string, provider: string): Promise<Record<string, Secret>> {
-  const definition = await vault.providers.get(provider);
-  if (definition === null) {
-    throw new GrantryError('not_found', `There is no provider ${provider}.`, { action: 'See grantry provider list.' });
-  }
+  const definition = await definitionFor(vault, provider);
   if (definition.clientAuthentication === 'none') return {};
   if (canPrompt()) return promptSecret(`app ${name}`);
   throw usageError(
@@ -136,7 +180,7 @@ async function list(context: Context): Promise<void> {
   await using vault = await openContextVault(context);
   const apps = await vault.apps.list();
   if (context.output.json) {
-    context.output.printJson(apps.map(appItem));
+    context.output.printJson(apps.map((each) => toJson(each)));
     return;
   }
   if (apps.length === 0) {
@@ -160,7 +204,7 @@ async function show(context: Context, name: string): Promise<void> {
   await using vault = await openContextVault(context);
   const app = await existing(vault, name);
   if (context.output.json) {
-    context.output.printJson(appItem(app));
+    context.output.printJson(toJson(app));
     return;
   }
   const lines = fields([

@@ -3,11 +3,11 @@ import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName } from '../../base/ids.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import { grantItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { Grant, Vault } from '../../vault/types.ts';
 import { openBrowser } from '../browser.ts';
 import { chooseApp } from '../choose-app.ts';
-import { type Context, contextOf, openContextVault } from '../context.ts';
+import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { collect } from '../options.ts';
@@ -68,7 +68,7 @@ async function connect(context: Context, given: string, provider: string, option
           vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
         );
   if (context.output.json) {
-    context.output.printJson(grantItem(grant));
+    context.output.printJson(toJson(grant));
     return;
   }
   const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
@@ -89,10 +89,11 @@ function checkOptions(options: ConnectOptions): void {
 /** The way through the browser; a server has its own. */
 async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
-  if (context.settings.server !== undefined && options.paste !== true) {
-    const { RemoteVault } = await import('../../client/vault.ts');
+  const { server } = context.settings;
+  if (server !== undefined && options.paste !== true) {
     const { connectThroughServer } = await import('../connect-through-server.ts');
-    if (vault instanceof RemoteVault) return connectThroughServer(context, vault, key, { ...options, scopes });
+    await using client = await openServer(context, server, { light: true });
+    return await connectThroughServer(context, client, key, { ...options, scopes });
   }
   const app = await chooseApp(vault, key, options.app);
   const redirectUri = redirectUriOf(app, context.settings);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { VaultOptions } from '../../vault/types.ts';
+import type { VaultOptions } from '../../vault/options.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { printPlan } from '../take-over-plan.ts';
 import { counted } from '../terminal/present.ts';

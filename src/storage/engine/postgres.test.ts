@@ -48,7 +48,7 @@ describe('a server of its own', () => {
     await administer(server.url, `alter system set ${setting} = off`);
     await administer(server.url, 'select pg_reload_conf()');
     await expect
-      .poll(() => openStore({ database: server.url, world }).then((store) => store.close(), String), { timeout: 5_000 })
+      .poll(() => openStore({ database: server.url, world }).then((store) => store.close(), String))
       .toContain(words);
     const store = await openStore({ database: server.url, world, unsafeAllowFsyncOff: 'a test' });
     expect(await store.nowMs()).toBeGreaterThan(0);

@@ -3,7 +3,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import type { ClientContext } from '../../oauth/types.ts';
+import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import {
@@ -168,7 +168,7 @@ export async function clientOf(
   definition: ProviderDefinition,
   app: AppRow,
   dc: string | null,
-): Promise<ClientContext> {
+): Promise<OAuthClient> {
   const secret = secretFor(openSecrets(await pinSystemKeys(context), app), dc);
   if (secret === null && definition.clientAuthentication !== 'none') {
     const where = dc === null ? '' : ` for the data centre ${dc}`;
@@ -189,7 +189,7 @@ export function describeApp(row: AppRow): App {
     tenants: row.tenants === null ? null : parseList(row.tenants),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
-    context: row.context,
+    callbackId: row.context,
   };
 }
 

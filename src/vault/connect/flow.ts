@@ -1,7 +1,9 @@
+import { callbackUri } from '../../base/callback-uri.ts';
 import { isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, newRandomText } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
+import type { ConnectSession } from '../../schemas/connect-session.ts';
 import { findApp } from '../../storage/statements/apps.ts';
 import {
   type AuthorizationRow,
@@ -31,7 +33,7 @@ import {
 } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './completion.ts';
 import { failed } from './exchange.ts';
-import { type ConnectSession, callbackUri, describeConnectSession, isReturnToOf } from './sessions.ts';
+import { describeConnectSession, isReturnToOf } from './sessions.ts';
 
 /** Why a browser may not go on. Each has a page that says what to do. */
 export type ConnectRefusal =
@@ -129,7 +131,7 @@ export async function startConnect(
   const { session } = opened;
   const key: CheckedKey = { tenant: session.tenant, provider: session.provider, account: session.account };
   const app = await appFor(context, { ...key, app: session.app });
-  const redirectUri = callbackUri(publicUrl, app);
+  const redirectUri = callbackUri(publicUrl, app.context);
   const { scopes } = session;
   const { url, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: session.id });
   const started = await changing(context, async ({ tx }) => {
@@ -177,7 +179,7 @@ export async function receiveConnectCallback(
   const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
   if (row === undefined) return refused('used_state');
   const app = await findApp(context.store.db, row.app);
-  const arrived = `${publicUrl}/oauth/callback/${came.context}`;
+  const arrived = callbackUri(publicUrl, came.context);
   if (app === undefined || app.context !== came.context || row.redirect_uri !== arrived) {
     return refused('state_of_another_app');
   }

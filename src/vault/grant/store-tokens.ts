@@ -227,9 +227,7 @@ async function checkTokens(
   const accessToken = input.accessToken === undefined ? null : checkToken('access token', input.accessToken);
   const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
   const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
-  const metadata = checkMetadata(input.metadata);
-  if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
-  if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  const metadata = checkGrantMetadata(definition, input.metadata);
   return {
     app: await appNameFor(context, key, input.app, options),
     refreshToken,
@@ -256,6 +254,14 @@ async function appNameFor(
   return row === undefined || row.state === 'disconnected' ? null : row.app;
 }
 
+/** Checks a grant's metadata, and writes its data centre and API host as the provider's definition does. */
+export function checkGrantMetadata(definition: ProviderDefinition, value: unknown): Record<string, unknown> {
+  const metadata = checkMetadata(value);
+  if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
+  if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  return metadata;
+}
+
 function checkDc(definition: ProviderDefinition, dc: unknown): string {
   if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a text.');
   return resolveDc(definition, dc);
@@ -273,8 +279,8 @@ async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secr
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const holders = await grantsWithRefreshToken(context.store.db, fingerprint);
   return holders
-    .filter((row) => row.id !== grant.id)
-    .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }));
+    .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }))
+    .filter((key) => key.tenant !== grant.tenant || key.provider !== grant.provider || key.account !== grant.account);
 }
 
 /**

@@ -178,7 +178,7 @@ it('a home that was put back into its place, mark and all, is quarantined by wha
 it('answers of many generations, whose attempts are forgotten, make nobody suspect an older copy', async () => {
   let vault = await open('home');
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', times: 10, effect: { kind: 'patch', set: { expires_in: 2 } } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 10, effect: { kind: 'patch', set: { expires_in: 2 } } });
   for (let generation = 2; generation <= 7; generation += 1) {
     expect((await vault.getAccessToken(key)).generation).toBe(generation);
     await bench.jump(3_000);

@@ -11,8 +11,8 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { mustReauthorize } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
+import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
 import { type Claim, endOf } from './claim.ts';
-import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
@@ -50,8 +50,8 @@ export async function settleAnswer(
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
   }
   await plan.slot.discard();
-  if (plan.onTrial && refusesTrial(outcome)) {
-    const settle = () => settleRefusedTrial(context, claim, outcome);
+  if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
+    const settle = () => settleRefusedCandidateClient(context, claim, outcome);
     throw await remembering(context, { plan, claim }, 'failed', outcome.error, settle);
   }
   if (outcome.class === 'grant_refused') return refused(context, plan, claim, outcome);
@@ -61,7 +61,7 @@ export async function settleAnswer(
 /** The answer is in the database, one way or another: what becomes of its file, and of tokens that nobody may keep. */
 async function finishKept(context: VaultContext, plan: RefreshPlan, kept: Kept | 'unusable'): Promise<void> {
   if (kept !== 'orphaned' && kept !== 'unusable') {
-    await plan.slot.committed().catch(() => {
+    await plan.slot.markCommitted().catch(() => {
       // The file stays under its first name and is replayed later, which changes nothing.
     });
     return;

@@ -29,8 +29,8 @@ export interface SchemaTakeOver {
 }
 
 /**
- * Makes Grantry's schema around a table that another program made, in one transaction: that table gets our columns, and
- * the database remembers that it holds plaintext. Killed before the commit, nothing has happened.
+ * Creates Grantry's schema around a table of another program, in one transaction. The table gets Grantry's columns, and the
+ * database records that it contains plaintext. A kill before the commit changes nothing.
  *
  * @throws {GrantryError} `invalid_request` for a table that cannot be taken over
  */
@@ -50,10 +50,10 @@ export async function takeOverSchema(store: OpenedStore, options: SchemaTakeOver
   };
   await overwriteDeleted(store, true);
   await withoutForeignKeys(store, () =>
-    patiently(world, () => migrate(store, { mode: options.mode, takeOver, afterTakeOver })),
+    retryWhileBusy(world, () => migrate(store, { mode: options.mode, takeOver, afterTakeOver })),
   );
   for (const { kind, name } of table?.dropped ?? []) {
-    options.logger.warn('a part of the old table does not survive the take-over', { kind, name });
+    options.logger.warn('the take-over dropped a part of the old table', { kind, name });
   }
 }
 
@@ -69,7 +69,7 @@ const tableEvent = {
   reason: null,
 };
 
-/** Seals every row that still holds plaintext. Killed, it goes on where it was; several processes share the work. */
+/** Seals every row that still holds plaintext. A killed run can be resumed, and several processes share the work. */
 export async function sealTakenOver(
   context: VaultContext,
   keys: SealingKeys,
@@ -77,7 +77,7 @@ export async function sealTakenOver(
 ): Promise<void> {
   const { store, world } = context;
   await overwriteDeleted(store, true);
-  // Made before any row is locked: whoever makes it writes it outside of our transactions.
+  // Created before any row is locked, because the fingerprinter writes its key outside of the transactions below.
   await fingerprinter(context);
   const total = await countRows(store.db);
   let sealed = total - (await countUnsealed(store.db));
@@ -94,24 +94,20 @@ export async function sealTakenOver(
     }
     const left = await countUnsealed(store.db);
     if (left <= refused) break;
-    // Another process holds the rest; if it dies, its rows are free again.
+    // Another process has locked the remaining rows; if it dies, they are unlocked.
     await world.sleep(pauseMs);
     afterId = null;
     refused = 0;
   }
   if (refused === 0) return;
-  throw new GrantryError(
-    'integrity_failed',
-    `${refused} rows that were taken over cannot be sealed; the log names them.`,
-    {
-      action: 'Delete their tokens, then run grantry init again.',
-    },
-  );
+  throw new GrantryError('integrity_failed', `${refused} taken-over rows cannot be sealed; the log lists their ids.`, {
+    action: 'Delete their tokens, then run grantry init again.',
+  });
 }
 
 /**
- * Scrubs what deleted plaintext left behind and clears the mark. While others use the database it waits, if it may, and
- * else leaves the mark for the next start.
+ * Scrubs the remains of deleted plaintext and clears the mark. While other connections use the database, it waits if
+ * `wait` is set, and otherwise leaves the mark for the next start.
  */
 export async function scrubTakenOver(
   context: VaultContext,
@@ -120,7 +116,7 @@ export async function scrubTakenOver(
 ): Promise<void> {
   const { world, logger } = context;
   if ((await countUnsealed(store.db)) > 0) {
-    logger.warn('rows that were taken over are not sealed yet: run grantry init');
+    logger.warn('some taken-over rows are not sealed yet: run grantry init');
     return;
   }
   const giveUpAt = world.monotonic() + (options.wait ? context.times.scrubWaitMs : 0);
@@ -128,7 +124,7 @@ export async function scrubTakenOver(
     const scrubbed = await scrubPlaintext(store);
     if (scrubbed.outcome !== 'busy') {
       if (scrubbed.outcome === 'partly') {
-        logger.warn("the planner's statistics may hold samples of plaintext, and this role may not rewrite them", {
+        logger.warn("the planner's statistics may contain samples of plaintext, and this role may not rewrite them", {
           statement: scrubbed.statement,
         });
       }
@@ -137,15 +133,17 @@ export async function scrubTakenOver(
       return;
     }
     if (world.monotonic() >= giveUpAt) {
-      logger.warn('others use the database: what deleted plaintext left behind is scrubbed at the next start');
+      logger.warn(
+        'other connections use the database: the remains of deleted plaintext are scrubbed at the next start',
+      );
       return;
     }
     await world.sleep(pauseMs);
   }
 }
 
-/** Waits while another process holds the database: it may be taking over the same table. */
-async function patiently(world: World, run: () => Promise<unknown>): Promise<void> {
+/** Retries while another process locks the database, since it may be taking over the same table. */
+async function retryWhileBusy(world: World, run: () => Promise<unknown>): Promise<void> {
   const giveUpAt = world.monotonic() + timesOf(world).takeOverWaitMs;
   for (;;) {
     try {

@@ -4,7 +4,7 @@ import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 
 /**
- * Whether this vault can do its work: the database takes writes and nothing is quarantined. No provider is asked.
+ * Checks that the vault is ready: the database accepts writes and is not quarantined. No provider is contacted.
  *
  * @throws {GrantryError} `storage_unavailable`, `grant_quarantined`
  */
