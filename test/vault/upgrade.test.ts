@@ -168,7 +168,11 @@ async function readEachKind(
     'saved',
     'unknown',
   ]);
-  const { id: grantId } = (await vault.grants.get(keyOf('active'))) ?? { id: '' };
+  const { id: grantId } = await db
+    .selectFrom('oauth_tokens')
+    .select('id')
+    .where('account', '=', 'active')
+    .executeTakeFirstOrThrow();
   const events = await listEvents(db, { tenant: 'acme', grantId, limit: 10 });
   expect(events.map(({ type }) => type)).toEqual(['grant.stored', 'grant.refreshed', 'grant.refreshed']);
 
