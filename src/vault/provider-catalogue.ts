@@ -4,8 +4,7 @@ import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
-import { changing } from './changing.ts';
-import type { ChangeContext } from './context.ts';
+import { type ChangeContext, changing } from './changing.ts';
 
 /** Time for which a stored definition is cached. */
 const cachedMs = 2_000;
