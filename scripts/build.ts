@@ -70,7 +70,7 @@ async function bundleCommandLine(): Promise<void> {
   writeFileSync(`${made}/cli/THIRD-PARTY-LICENSES.txt`, licencesOf(modules));
 }
 
-/** A module and whatever it imports, without what they load later. */
+/** A module and every module that it imports at once, without those that it loads later. */
 async function closureOf(file: string, settings: RolldownOptions): Promise<Set<string>> {
   const imports = new Map<string, readonly string[]>();
   const graph: Plugin = {

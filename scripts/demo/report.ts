@@ -31,7 +31,7 @@ export class Report {
   #proven = 0;
   #silent = false;
 
-  /** Runs one step and prints its line. @throws whatever the step throws */
+  /** Runs one step and prints its line. @throws every error of the step */
   async step(name: string, run: () => Promise<string | readonly string[]>): Promise<void> {
     try {
       const [line = '', ...more] = [await run()].flat();

@@ -88,7 +88,7 @@ export class SimulatedZoho {
     return events.map(({ kind, grantType, outcome }) => [kind, grantType, outcome].filter(Boolean).join(' '));
   }
 
-  /** Asks the CRM for the organisation, as whoever holds that token. `null` when it is refused. */
+  /** Asks the CRM for the organisation with that token. Returns `null` when the CRM refuses it. */
   async organization(dc: string, accessToken: string): Promise<string | null> {
     const headers = { authorization: `Zoho-oauthtoken ${accessToken}` };
     const response = await fetch(`${this.origin(dc)}/crm/v8/org`, { headers });

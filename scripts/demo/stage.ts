@@ -35,7 +35,7 @@ export class Stage {
       cwd: this.folder,
       env: this.#environment(),
       stdio: 'pipe',
-      // A Ctrl-C is for the demo alone, which then ends its children itself.
+      // Only the demo receives a Ctrl-C; it then ends its children itself.
       detached: true,
     });
     const running = watch(child);
