@@ -275,7 +275,7 @@ function worldViolations(file: string, text: string, node: Node): string[] {
     return [`line ${lineOf(text, node)}: new Date() reads the clock, which belongs to the world`];
   }
   const called = node.type === 'CallExpression' && isNode(node['callee']) && node['callee'].type === 'Identifier';
-  // A member counts wherever it stands: `const now = Date.now` is a clock as well.
+  // A member counts in every place: `const now = Date.now` is a clock as well.
   const name = called ? nameOf(node['callee']) : node.type === 'MemberExpression' ? nameOf(node) : '';
   return worldCalls.has(name) ? [`line ${lineOf(text, node)}: ${name}() belongs to the world`] : [];
 }
