@@ -1,5 +1,6 @@
 import { GrantryError } from './errors.ts';
 import { limits } from './limits.ts';
+import type { ProviderId } from './provider-ids.ts';
 import type { World } from './world.ts';
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._@:-]{0,127}$/;
@@ -10,7 +11,7 @@ export const defaultAccount = 'default';
 /** Names one grant: which tenant, at which provider, and which of the tenant's accounts there. */
 export interface GrantKey {
   tenant: string;
-  provider: string;
+  provider: ProviderId;
   /** Tells several grants of one tenant at one provider apart; `default` when left out. */
   account?: string | undefined;
 }
@@ -52,14 +53,14 @@ export function checkKey(key: GrantKey): CheckedKey {
   };
 }
 
-/** Says what was given without repeating something long or unprintable: it may be a secret in the wrong place. */
+/** Describes a value. Long or unprintable text is not repeated: it may be a misplaced secret. */
 function describe(value: unknown): string {
   if (typeof value !== 'string') return `(${value === null ? 'null' : typeof value})`;
   if (value === '') return '(empty)';
   return /^[\x20-\x7e]{1,32}$/.test(value) ? `"${value}"` : `(${value.length} characters)`;
 }
 
-/** A random UUID (version 4) from the world's dice. For row ids only: 122 bits and a fixed form are no secret. */
+/** A random UUID (version 4) from the world. Only for row ids, never as a secret. */
 export function newUuid(world: World): string {
   const bytes = world.randomBytes(16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;

@@ -24,8 +24,7 @@ const makers: ReadonlyMap<string, () => ProviderDefinition> = new Map<string, ()
 
 const made = new Map<string, ProviderDefinition>();
 
-/** The ids of the providers that Grantry knows by itself. */
-export const builtInProviderIds: readonly string[] = [...makers.keys()];
+export { builtInProviderIds } from '../base/provider-ids.ts';
 
 /** True for an id of {@link builtInProviderIds}: no custom provider may take it. */
 export function isBuiltInProvider(id: string): boolean {

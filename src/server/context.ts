@@ -26,8 +26,3 @@ export interface ServerContext {
 export function vaultContext(context: ServerContext): VaultContext {
   return internalsOf(context.vault()).open();
 }
-
-/** The redirect URI of an app that has none of its own: fixed per app, so that no answer ends up in another's flow. */
-export function redirectUriOf(publicUrl: string, app: { context: string; redirectUri: string | null }): string {
-  return app.redirectUri ?? `${publicUrl}/oauth/callback/${app.context}`;
-}

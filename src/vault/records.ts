@@ -1,4 +1,5 @@
 import type { GrantKey } from '../base/ids.ts';
+import type { ProviderId } from '../base/provider-ids.ts';
 import type { Secret } from '../base/secret.ts';
 
 /** An access token as handed out. */
@@ -75,7 +76,7 @@ export interface App {
 }
 
 export interface AppInput {
-  provider: string;
+  provider: ProviderId;
   clientId: string;
   /** One secret for all data centres. Without any secret, a replaced app keeps those it has. */
   clientSecret?: string | Secret | undefined;

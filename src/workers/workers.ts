@@ -1,4 +1,4 @@
-import { isGrantryError } from '../base/errors.ts';
+import { codeOf } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
@@ -103,7 +103,7 @@ class Crew {
       if (guard.reason !== null) return [];
       return await claimDue(this.#context, { pressing: this.#pressing.room(), usual: this.#usual.room() });
     } catch (error) {
-      logger.warn('workers cannot claim what is due', { code: isGrantryError(error) ? error.code : 'internal' });
+      logger.warn('workers cannot claim what is due', { code: codeOf(error) });
       await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
       return [];
     }
@@ -115,7 +115,7 @@ class Crew {
     load.change(provider, 1);
     const work = this.#tend(grant)
       .catch((error: unknown) => {
-        const code = isGrantryError(error) ? error.code : 'internal';
+        const code = codeOf(error);
         this.#context.logger.warn('a due grant could not be looked after', { grant: grant.id, code });
       })
       .finally(() => {
@@ -132,7 +132,7 @@ async function keepTidy(context: VaultContext, signal: AbortSignal): Promise<voi
       await tidyUp(context);
     } catch (error) {
       context.logger.warn('the queues could not be looked after', {
-        code: isGrantryError(error) ? error.code : 'internal',
+        code: codeOf(error),
       });
     }
     await pause(context, signal, context.times.workerPauseMs);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { putAppOf } from '../../vault/app/apps.ts';
+import { redirectUriOf } from '../../vault/app/redirect-uri.ts';
 import { appItem } from '../../vault/json.ts';
 import type { App } from '../../vault/types.ts';
-import { redirectUriOf, type ServerContext, vaultContext } from '../context.ts';
+import { type ServerContext, vaultContext } from '../context.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { appInputSchema, appSchema, nameSchema } from '../schemas.ts';
 

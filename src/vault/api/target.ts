@@ -18,9 +18,6 @@ export interface ApiPlace {
   readonly organization: ReturnType<typeof organizationOf>;
 }
 
-/** A grant's metadata may change with its token unchanged: after so many milliseconds it is read again. */
-const knownMs = 2_000;
-
 /** What a call needs of a token. */
 export type CallToken = Pick<AccessToken, 'accessToken' | 'generation'>;
 
@@ -41,7 +38,8 @@ export async function placeAndToken(
 ): Promise<{ place: ApiPlace; token: CallToken }> {
   const held = handOut.held(key);
   const known = held === undefined ? undefined : places.get(held);
-  if (held !== undefined && known !== undefined && context.world.monotonic() - known.readAt < knownMs) {
+  const { apiPlaceKnownMs } = context.times;
+  if (held !== undefined && known !== undefined && context.world.monotonic() - known.readAt < apiPlaceKnownMs) {
     check(known.place);
     return { place: known.place, token: held };
   }

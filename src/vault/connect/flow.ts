@@ -18,6 +18,7 @@ import {
   startConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
+import { callbackUri } from '../app/redirect-uri.ts';
 import type { VaultContext } from '../context.ts';
 import {
   authorizationOf,
@@ -30,7 +31,7 @@ import {
 } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './completion.ts';
 import { failed } from './exchange.ts';
-import { type ConnectSession, callbackUri, describeConnectSession, isReturnToOf } from './sessions.ts';
+import { type ConnectSession, describeConnectSession, isReturnToOf } from './sessions.ts';
 
 /** Why a browser may not go on. Each has a page that says what to do. */
 export type ConnectRefusal =

@@ -8,6 +8,7 @@ import {
   listConnectSessions,
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
+import { callbackUri } from '../app/redirect-uri.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { appScopes, hashText } from './authorize.ts';
@@ -132,11 +133,6 @@ export async function listConnectSessionsOf(
     items: rows.slice(0, limit).map((row) => describeConnectSession(row, now)),
     next: rows.length > limit && last !== undefined ? `${last.created_at}.${last.id}` : null,
   };
-}
-
-/** Where the provider sends the browser back to: one address per app, so that no answer ends up in another's flow. */
-export function callbackUri(publicUrl: string, app: { readonly context: string }): string {
-  return `${publicUrl}/oauth/callback/${app.context}`;
 }
 
 export function describeConnectSession(row: ConnectSessionRow, nowMs: number): ConnectSession {

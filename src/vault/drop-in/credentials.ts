@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkName } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -59,7 +59,7 @@ export async function makeMissingApp(context: VaultContext, key: CheckedKey, giv
     if ((await appWith(context, key, given, null)) !== null) return;
     if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, given);
   } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
+    const code = codeOf(error);
     context.logger.warn('no app could be made for a client', { tenant: key.tenant, provider: key.provider, code });
   }
 }
@@ -132,7 +132,7 @@ async function keepAccepted(
     else await keepClient(context, name, accepted, grant.dc);
     if (row.app !== name) await bindApp(context.store.db, { tenant: key.tenant, id: grant.id, app: name });
   } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
+    const code = codeOf(error);
     context.logger.error('a client that the provider took could not be kept', { tenant: key.tenant, code });
   }
 }

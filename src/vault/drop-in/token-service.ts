@@ -50,12 +50,6 @@ export interface TokenRecord {
   readonly updatedAt: Date;
 }
 
-/** A token with less life than this is refreshed before it is handed out, if that can be done. */
-const refreshAheadMs = 300_000;
-
-/** How long refused credentials are not tried again: each try costs a request of the provider's budget. */
-const refusedForMs = 300_000;
-
 /**
  * The five calls of a token service that applications carry with them, over a vault.
  *
@@ -108,7 +102,7 @@ export class OAuthTokenService {
     const row = await this.#read(key);
     // The database is away: what is still trusted in memory can be handed out, and credentials cannot be looked at.
     if (row === undefined) return this.#handOut(key);
-    if (lifeMs(row, context.world.now()) < refreshAheadMs) return this.#refreshed(key, row, given);
+    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs) return this.#refreshed(key, row, given);
     if (row.app === null) await makeMissingApp(context, key, given);
     return this.#handOut(key);
   }
@@ -240,7 +234,7 @@ export class OAuthTokenService {
   async #refresh(key: CheckedKey, row: GrantRow, given: GivenClient): Promise<string> {
     const { open, handOut, refusedTrials } = this.#internals;
     const context = open();
-    const minValidity = refreshAheadMs / 1_000;
+    const minValidity = context.times.serviceRefreshAheadMs / 1_000;
     const trial = await trialOf(context, row, given);
     if (trial === undefined) return this.#handOut(key, { minValidity });
     const name = `${row.id}\0${row.generation}\0${trial.name}`;
@@ -254,7 +248,7 @@ export class OAuthTokenService {
         return this.#handOut(key, { minValidity });
       }
       if (isGrantryError(error, 'reauthorization_required') || isGrantryError(error, 'provider_misconfigured')) {
-        refusedTrials.set(name, { error, untilMs: context.world.monotonic() + refusedForMs });
+        refusedTrials.set(name, { error, untilMs: context.world.monotonic() + context.times.refusedTrialMs });
       }
       throw error;
     }

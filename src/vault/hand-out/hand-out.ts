@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -16,11 +16,6 @@ import type { ChangeFeed } from './change-feed.ts';
 import { shared, sharedList } from './shared-text.ts';
 import { Joined } from './single-flight.ts';
 import { type HeldToken, type Memory, memoryKey, tokenOf } from './token-cache.ts';
-
-const defaultMinValidityMs = 60_000;
-
-/** Callers who come within so many milliseconds of each other share one answer, and the deadline of the first of them. */
-const sharedForMs = 100;
 
 /** For a token whose remaining life is compared with the caller's wish and nothing else. */
 const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
@@ -90,7 +85,7 @@ export class HandOut {
     const checked = checkKey(key);
     const demandMs = minValidityMs(options);
     if (options?.trial !== undefined) return tokenOf(await this.#get(checked, demandMs, { trial: options.trial }));
-    const wish = `${memoryKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
+    const wish = `${memoryKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / this.#context.times.sharedAnswerMs)}`;
     return tokenOf(await this.#answers.join(wish, this.#memory.looks, () => this.#get(checked, demandMs, {})));
   }
 
@@ -243,7 +238,7 @@ export class HandOut {
       // Until then the next callers get it without asking in vain once more.
       const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
       held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
-      const code = isGrantryError(error) ? error.code : 'internal';
+      const code = codeOf(error);
       this.#context.logger.warn('a refresh ahead of need failed', { tenant: key.tenant, provider: key.provider, code });
     });
   }
@@ -325,7 +320,7 @@ function holdable(
   rules: ValidityRules,
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
-  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
+  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
   const apiDomain = metadataOf(row)['api_domain'];
   return {
     accessToken: secret.reveal(),
@@ -355,6 +350,6 @@ function isNamed(key: GrantKey): boolean {
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {
   const seconds = options?.minValidity;
-  if (seconds === undefined) return defaultMinValidityMs;
+  if (seconds === undefined) return limits.minValidityMsDefault;
   return checkSeconds('minimum validity', seconds, limits.minValiditySecondsMax) * 1_000;
 }

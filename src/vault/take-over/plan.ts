@@ -10,7 +10,8 @@ import { openStore, type Store } from '../../storage/store.ts';
 import { listUnsealed } from '../../storage/take-over/rows.ts';
 import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts';
 import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
-import { onlyApp } from '../app/apps.ts';
+import { tenantsOf } from '../app/apps.ts';
+import { onlyApp } from '../app/only-app.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
 import { resolveSettings } from '../settings.ts';
 import type { VaultOptions } from '../types.ts';
@@ -178,7 +179,7 @@ function placed(
   };
   const definition = definitions.get(draft.provider) ?? null;
   const own = apps.filter((app) => app.provider === draft.provider);
-  const app = attempt(() => onlyApp(own, draft));
+  const app = attempt(() => onlyApp(own, tenantsOf, draft));
   if (definition === null) problems.push('its provider is not known: grantry provider add FILE.json');
   const dc = definition === null ? null : attempt(() => grantDc({ definition, metadata, app }));
   return { ...row, dc, app: app?.name ?? null, problems };

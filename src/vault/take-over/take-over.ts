@@ -19,8 +19,6 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { converter } from './convert.ts';
 import { definitionsOf, type SealedBatch, type SealingKeys, sealBatch } from './seal.ts';
 
-const pauseMs = 250;
-
 export interface SchemaTakeOver {
   mode: 'auto' | 'off';
   world: World;
@@ -94,7 +92,7 @@ export async function sealTakenOver(
     const left = await countUnsealed(store.db);
     if (left <= refused) break;
     // Another process holds the rest; if it dies, its rows are free again.
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
     afterId = null;
     refused = 0;
   }
@@ -135,7 +133,7 @@ export async function scrubTakenOver(context: VaultContext, options: { wait: boo
       logger.warn('others use the database: what deleted plaintext left behind is scrubbed at the next start');
       return;
     }
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }
 
@@ -149,6 +147,6 @@ async function patiently(world: World, run: () => Promise<unknown>): Promise<voi
     } catch (error) {
       if (!isBusy(error) || world.monotonic() >= giveUpAt) throw error;
     }
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }
