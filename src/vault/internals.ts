@@ -5,7 +5,7 @@ import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';
 import type { Vault } from './types.ts';
 
-/** What the classes beside the vault need of it, and nobody outside the library. */
+/** The parts of a vault that only other classes of the library use. */
 export interface VaultInternals {
   /** @throws {GrantryError} `invalid_request` when the vault was closed */
   readonly open: () => VaultContext;

@@ -131,7 +131,7 @@ describe('connect', { timeout: 60_000 }, () => {
   });
 
   test('Ctrl-C', async () => {
-    const ran = await connect(killedWhen('Open this address', 'SIGINT'));
+    const ran = await connect(killedWhen('Open this URL', 'SIGINT'));
     expect([ran.code, ran.signal, ran.stdout]).toEqual([1, null, '']);
     expect(ran.stderr).toContain('nothing has changed');
   });

@@ -2,13 +2,13 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
+import { redirectUriOf } from '../../vault/app/redirect-uri.ts';
 import { appItem } from '../../vault/json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
 import { type Context, contextOf, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { collect } from '../options.ts';
-import { redirectUriOf } from '../redirect-uri.ts';
+import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { canPrompt } from '../terminal/prompt.ts';
 import { fields, table } from '../terminal/table.ts';
@@ -25,55 +25,61 @@ interface AddOptions {
 }
 
 export function define(command: Command): void {
-  command.description('Client registrations: what a provider gave you for your own program.');
+  command.description('Client registrations (apps): the client id and secret that a provider gave you.');
   command
     .command('add')
-    .summary('keep a client registration, or change one')
+    .summary('add a client registration, or change one')
     .description(
-      'Keeps a client registration and prints the redirect URI to register at the provider. An app of that name is ' +
-        'changed: what is not named stays as it is, secrets too. The secret is asked for at the prompt, or read from a file.',
+      'Stores a client registration and prints the redirect URI to register at the provider. An existing app of that ' +
+        'name is changed, and options that are left out stay as they were, including secrets. The client secret comes from ' +
+        'a file, from standard input or from the prompt.',
     )
-    .argument('<name>', 'your name for it, such as zoho-eu')
-    .requiredOption('--provider <provider>', 'such as zoho_crm; grantry provider list shows them')
-    .requiredOption('--client-id <id>', 'the client id as the provider shows it')
+    .argument('<name>', 'your name for the app, such as zoho-eu')
+    .requiredOption('--provider <provider>', 'the provider, such as zoho_crm (see grantry provider list)')
+    .requiredOption('--client-id <id>', 'the client id from the console of the provider')
     .option(
       '--client-secret-file <[dc=]file>',
-      'a file with the client secret, - for stdin; with dc= for one data centre',
+      'the file with the client secret, or - for stdin; dc=FILE for one data centre',
       collect,
     )
-    .option('--dc <dc>', 'the data centre in which the client was registered, such as eu')
-    .option('--redirect-uri <uri>', 'the redirect URI that is registered; for grantry connect a loopback one')
-    .option('--scope <scope>', 'what to ask for; may be given several times', collect)
-    .option('--tenant <tenant>', 'keep the app for this tenant; may be given several times', collect)
-    .option('--return-to <url>', 'where connect sessions may send the browser; may be given several times', collect)
+    .option('--dc <dc>', 'the data centre of the client registration, such as eu')
+    .option('--redirect-uri <uri>', 'the registered redirect URI; grantry connect needs one on this machine')
+    .option('--scope <scope>', 'a scope to request; may be given several times', collect)
+    .option('--tenant <tenant>', 'serve only this tenant; may be given several times', collect)
+    .option(
+      '--return-to <url>',
+      'a URL to which a connect session may send the browser; may be given several times',
+      collect,
+    )
     .addHelpText(
       'after',
-      `
-Examples:
-  grantry app add zoho-eu --provider zoho_crm --client-id 1000.ABC --client-secret-file secret.txt --dc eu \\
-    --redirect-uri http://127.0.0.1:8484/callback --scope ZohoCRM.modules.ALL
-  grantry app add zoho --provider zoho_crm --client-id 1000.ABC --client-secret-file eu=eu.txt --client-secret-file us=us.txt`,
+      epilogue(`Examples:
+  grantry app add zoho-eu --provider zoho_crm --dc eu --client-id 1000.ABC \\
+    --client-secret-file secret.txt --scope ZohoCRM.modules.ALL \\
+    --redirect-uri http://127.0.0.1:8484/callback
+  grantry app add zoho --provider zoho_crm --client-id 1000.ABC \\
+    --client-secret-file eu=eu.txt --client-secret-file us=us.txt`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
   command
     .command('list')
     .summary('list client registrations')
-    .description('Lists client registrations, never their secrets.')
-    .addHelpText('after', '\nExample:\n  grantry app list --json')
+    .description('Lists client registrations without their secrets.')
+    .addHelpText('after', epilogue('Example:\n  grantry app list --json'))
     .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
   command
     .command('show')
-    .summary('show one')
-    .description('Shows one client registration, never its secrets.')
+    .summary('show one client registration')
+    .description('Shows one client registration without its secrets.')
     .argument('<name>', 'the app')
-    .addHelpText('after', '\nExample:\n  grantry app show zoho-eu')
+    .addHelpText('after', epilogue('Example:\n  grantry app show zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => show(contextOf(leaf), name));
   command
     .command('remove')
-    .summary('remove one that no grant uses')
-    .description('Removes a client registration. One that grants use is refused: disconnect them first.')
+    .summary('remove a client registration that no grant uses')
+    .description('Removes a client registration. While grants use it, it stays: disconnect them first.')
     .argument('<name>', 'the app')
-    .addHelpText('after', '\nExample:\n  grantry app remove zoho-eu')
+    .addHelpText('after', epilogue('Example:\n  grantry app remove zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), name));
 }
 
@@ -86,17 +92,17 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const given = await readSecrets(sources);
   await using vault = await makeContextVault(context);
   const old = await vault.apps.get(name);
-  // What was set for one provider means nothing at another.
+  // The settings for one provider have no meaning at another.
   const kept = old?.provider === provider ? old : null;
   const secrets = sources.length > 0 || kept !== null ? given : await missingSecret(vault, name, provider);
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
-  const redirectUri = redirectUriOf(app, context.settings);
+  const redirectUri = redirectUriOf(context.settings.publicUrl, app);
   if (context.output.json) {
     context.output.printJson({ ...appItem(app), redirect_uri: redirectUri });
     return;
   }
-  const changed = `App ${app.name} was there and is changed; what was not named stays as it was.`;
-  context.output.print(old === null ? `App ${app.name} is kept.` : changed);
+  const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
+  context.output.print(old === null ? `Added the app ${app.name}.` : changed);
   context.output.print(`Register this redirect URI at the provider: ${redirectUri}`);
 }
 
@@ -118,17 +124,19 @@ function appInput(
   };
 }
 
-/** A new app of a provider that wants a secret needs one from somewhere. */
+/** Gets the secret of a new app, where the provider needs one. */
 async function missingSecret(vault: Vault, name: string, provider: string): Promise<Record<string, Secret>> {
   const definition = await vault.providers.get(provider);
   if (definition === null) {
-    throw new GrantryError('not_found', `There is no provider ${provider}.`, { action: 'See grantry provider list.' });
+    throw new GrantryError('not_found', `There is no provider ${provider}.`, {
+      action: 'Run grantry provider list to see the ids.',
+    });
   }
   if (definition.clientAuthentication === 'none') return {};
   if (canPrompt()) return promptSecret(`app ${name}`);
   throw usageError(
-    'A new app needs its client secret.',
-    'Add --client-secret-file FILE, or - to read it from standard input.',
+    `The new app ${name} needs its client secret.`,
+    'Add --client-secret-file FILE, or --client-secret-file - for standard input.',
   );
 }
 
@@ -140,7 +148,7 @@ async function list(context: Context): Promise<void> {
     return;
   }
   if (apps.length === 0) {
-    context.output.note('No apps yet. grantry app add --help shows how to add one.');
+    context.output.note('There are no apps yet. Run grantry app add --help to see how to add one.');
     return;
   }
   const rows = apps.map((app) => [
@@ -168,7 +176,7 @@ async function show(context: Context, name: string): Promise<void> {
     ['provider', app.provider],
     ['client id', app.clientId],
     ['data centre', app.dc ?? '-'],
-    ['redirect URI', redirectUriOf(app, context.settings)],
+    ['redirect URI', redirectUriOf(context.settings.publicUrl, app)],
     ['scopes', app.scopes.join(' ') || '-'],
     ['tenants', app.tenants?.join(', ') ?? 'all'],
     ['return to', app.returnTo.join(' ') || '-'],
@@ -182,11 +190,11 @@ async function remove(context: Context, name: string): Promise<void> {
   await using vault = await openContextVault(context);
   await vault.apps.remove(name);
   if (context.output.json) context.output.printJson({ name, removed: true });
-  else context.output.print(`App ${name} is removed.`);
+  else context.output.print(`Removed the app ${name}.`);
 }
 
 async function existing(vault: Vault, name: string): Promise<App> {
   const app = await vault.apps.get(name);
   if (app !== null) return app;
-  throw new GrantryError('not_found', `There is no app ${name}.`, { action: 'See grantry app list.' });
+  throw new GrantryError('not_found', `There is no app ${name}.`, { action: 'Run grantry app list to see the names.' });
 }

@@ -6,11 +6,11 @@ import type { Context } from '../context.ts';
 import { quarantineAction } from '../quarantine.ts';
 import { type Finding, fail, finding, ok, warn } from './finding.ts';
 
-/** The clocks of two machines may differ so much without harm. */
+/** The clocks of two machines may differ by this much. */
 const clockWarnMs = 2_000;
 const clockFailMs = 30_000;
 
-/** All that is asked of an open database. */
+/** Checks an open database. */
 export async function databaseFindings(context: Context, store: Store): Promise<readonly Finding[]> {
   const findings = [
     await finding('durability', () => (store.kind === 'sqlite' ? sqliteDurability(store) : postgresDurability(store))),
@@ -31,7 +31,7 @@ async function sqliteDurability(store: Store): Promise<Finding> {
   return fail(
     'durability',
     `SQLite, journal_mode=${journal}, synchronous=${synchronous}`,
-    'A confirmed refresh could be lost in a power failure: the database must be in WAL mode with synchronous=FULL.',
+    'Set WAL mode with synchronous=FULL: a power failure could lose a confirmed refresh.',
     'storage_unavailable',
   );
 }
@@ -49,7 +49,7 @@ async function postgresDurability(store: Store): Promise<Finding> {
   return fail(
     'durability',
     `PostgreSQL ${version}, ${off.map(([name]) => `${name}=off`).join(', ')}`,
-    'A confirmed refresh could be lost in a crash: turn it on in the server.',
+    'Turn it on in the server: a crash could lose a confirmed refresh.',
     'storage_unavailable',
   );
 }
@@ -57,7 +57,7 @@ async function postgresDurability(store: Store): Promise<Finding> {
 async function clock(context: Context, store: Store): Promise<Finding> {
   const { world } = context;
   if (store.kind === 'sqlite') {
-    // One machine, one clock: only a jump back can be seen, by what was written in its future.
+    // One machine has one clock: only a jump back can be seen, by events with a future time.
     if ((await schemaVersion(store)) === 0) return ok('clock', 'the database has no times yet');
     const row = await store.db
       .selectFrom('grantry_events')
@@ -77,7 +77,7 @@ async function clock(context: Context, store: Store): Promise<Finding> {
   const before = world.now();
   const database = await store.nowMs();
   const after = world.now();
-  // The answer was given somewhere between the two.
+  // The database answered between the two readings.
   const apartMs = Math.max(0, before - database, database - after);
   const detail =
     apartMs < 1_000 ? 'agrees with the database' : `${Math.round(apartMs / 1000)} s apart from the database's`;
@@ -88,12 +88,12 @@ async function clock(context: Context, store: Store): Promise<Finding> {
 async function schema(store: Store): Promise<Finding> {
   const version = await schemaVersion(store);
   if (version === schemaVersionLatest) return ok('schema', `version ${version}`);
-  if (version === 0) return fail('schema', 'there is none', 'Make it: grantry init', 'not_found');
+  if (version === 0) return fail('schema', 'there is none', 'Run: grantry init', 'not_found');
   if (version < schemaVersionLatest)
     return warn('schema', `version ${version} of ${schemaVersionLatest}`, 'Run: grantry migrate');
   return fail(
     'schema',
-    `version ${version}, and this program knows ${schemaVersionLatest}`,
+    `version ${version}, and this program knows only ${schemaVersionLatest}`,
     'Run a newer Grantry.',
     'invalid_request',
   );
@@ -102,19 +102,19 @@ async function schema(store: Store): Promise<Finding> {
 async function identity(context: Context, store: Store): Promise<Finding> {
   const instance = await readInstance(store.db);
   if (instance === undefined)
-    return fail('identity', 'the database does not know who it is', 'Run: grantry init', 'not_found');
+    return fail('identity', 'the database has no identity yet', 'Run: grantry init', 'not_found');
   if (instance.quarantined_reason !== null) {
     return fail('identity', `quarantined: ${instance.quarantined_reason}`, quarantineAction, 'grant_quarantined');
   }
   if (instance.scrub_pending !== 0) {
-    return warn('identity', 'a take-over left plaintext that is not scrubbed yet', 'Run: grantry init');
+    return warn('identity', 'plaintext of a take-over is not scrubbed yet', 'Run: grantry init');
   }
   const { installation } = context.settings;
-  if (installation !== undefined && instance.installation !== null && installation !== instance.installation) {
+  if (installation !== null && instance.installation !== null && installation !== instance.installation) {
     return fail(
       'identity',
       `the database belongs to the installation ${instance.installation}`,
-      'Name that one, or another database.',
+      'Set GRANTRY_INSTALLATION to that name, or use another database.',
       'grant_quarantined',
     );
   }

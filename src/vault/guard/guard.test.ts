@@ -136,6 +136,7 @@ const parts = {
   monotonic: () => 0,
   now: () => 0,
   spoolKeptMs: 600_000,
+  recheckMs: 2_000,
 } as const;
 
 const event = {

@@ -12,8 +12,6 @@ import {
 import type { Store, StoreLocation } from '../../storage/store.ts';
 import type { SeenMark, SeenMarks, TrailStep } from './high-water-mark.ts';
 
-/** How often a quarantine is looked at again, and the mark is written, at most. */
-const recheckMs = 2_000;
 /** A step of the mark's trail for this part of the time for which the spool keeps answers. */
 const trailSteps = 4;
 
@@ -28,6 +26,8 @@ export interface GuardOptions {
   now: () => number;
   /** How long answers that were committed are kept in the spool. */
   spoolKeptMs: number;
+  /** How often the identity is read again, and the mark written, at most. */
+  recheckMs: number;
 }
 
 /**
@@ -86,7 +86,7 @@ export class Guard {
 
   /** The last look is some seconds old. */
   get isStale(): boolean {
-    return this.#options.monotonic() - this.#checkedAt >= recheckMs;
+    return this.#options.monotonic() - this.#checkedAt >= this.#options.recheckMs;
   }
 
   /** Looks again: after an outage the database may be another one, and a quarantine may have ended. */
@@ -121,7 +121,7 @@ export class Guard {
   note(seq: number): void {
     if (seq > this.#newest.seq) this.#newest = { ...this.#newest, seq };
     const now = this.#options.monotonic();
-    if (now - this.#rememberedAt < recheckMs) return;
+    if (now - this.#rememberedAt < this.#options.recheckMs) return;
     this.#rememberedAt = now;
     this.remember();
   }

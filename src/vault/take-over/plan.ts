@@ -13,7 +13,7 @@ import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/ta
 import { tenantsOf } from '../app/apps.ts';
 import { onlyApp } from '../app/only-app.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
-import { resolveSettings } from '../settings.ts';
+import { resolveVaultSettings } from '../settings.ts';
 import type { VaultOptions } from '../types.ts';
 import { converter } from './convert.ts';
 
@@ -53,7 +53,7 @@ export interface TakeOverPlan {
  * @throws {GrantryError} `invalid_request` for settings or a file that is not there, `storage_unavailable`
  */
 export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan> {
-  const { database } = resolveSettings(options);
+  const { database } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
   const store = await openStore({ database, world, logger: options.logger ?? silentLogger, readOnly: true });
   try {
@@ -102,7 +102,7 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
 
 /** A run that was killed has left rows; Grantry's schema, with apps perhaps, is there already. */
 async function planUnfinished(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
-  const { allowLoopback } = resolveSettings(options);
+  const { allowLoopback } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
   const providers = await ProviderCatalogue.open({ store, world, allowLoopback, given: options.providers ?? [] });
   const apps = await listApps(store.db);
