@@ -1,4 +1,4 @@
-/** What every contender is asked for: one grant of many, named as the vault names it. */
+/** Key of one grant among many, with the vault's names. */
 export interface BenchKey {
   readonly tenant: string;
   readonly provider: string;
@@ -7,22 +7,22 @@ export interface BenchKey {
 
 export interface Contender {
   name: string;
-  /** How many grants it holds. */
+  /** Number of grants that it holds. */
   grants: number;
-  /** How its model was fitted to the same work. */
+  /** Adaptation of its model to the same work. */
   note: string;
-  /** Hands out the valid access token of one grant. */
+  /** Returns the valid access token of one grant. */
   token: (key: BenchKey) => Promise<string>;
 }
 
-/** Enough life that no contender's margin matters. */
+/** Long enough that no contender's early refresh begins. */
 export const lifetimeSeconds = 86_400;
 
 export function benchKey(index: number): BenchKey {
   return { tenant: `tenant-${index}`, provider: 'zoho_crm', account: 'default' };
 }
 
-/** The key of a plain `Map`, composed for each call, as a caller that has the three names must. */
+/** Composes the key of a plain `Map` for each call, as a caller with the three names must. */
 export function composeKey(key: BenchKey): string {
   return `${key.tenant}\0${key.provider}\0${key.account}`;
 }
@@ -31,7 +31,7 @@ export function accessTokenOf(key: BenchKey): string {
   return `access-${key.tenant}-0123456789abcdef0123456789abcdef`;
 }
 
-/** One object per grant behind a `Map`: how a library that knows a single user is used for many. */
+/** Puts one object per grant into a `Map`, as users of a library for a single user do. */
 export async function perGrant<Client>(
   grants: number,
   make: (key: BenchKey) => Client | Promise<Client>,
@@ -39,7 +39,7 @@ export async function perGrant<Client>(
   const clients = new Map<string, Client>();
   for (let index = 0; index < grants; index += 1) {
     const key = benchKey(index);
-    // One after the other on purpose: the order of making is the same for everybody.
+    // One after the other on purpose, so that the order of creation is equal for all contenders.
     clients.set(composeKey(key), await make(key));
   }
   return (key) => {

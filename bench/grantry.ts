@@ -5,12 +5,12 @@ import { openVault, type Vault } from '../src/index.ts';
 import { accessTokenOf, type BenchKey, benchKey, type Contender, lifetimeSeconds } from './contender.ts';
 import { type SeedGrant, seedGrants } from './seed.ts';
 
-/** How long stored grants may be used again: their tokens must outlive the run by far. */
+/** Time for which stored grants may be reused: their tokens must far outlive the run. */
 const reusableMs = (lifetimeSeconds * 1000) / 2;
 
 /**
- * A vault on SQLite that holds that many grants, none of them in memory yet. Storing them takes a minute, so they are
- * kept for the next runs.
+ * Opens a vault on SQLite with this many grants, none of them in memory. Storing them takes a minute, so they are kept
+ * for later runs.
  */
 export async function openedVault(grants: number): Promise<Vault> {
   const home = `${root}.tmp/bench-${grants}-grants`;
@@ -23,7 +23,7 @@ export async function openedVault(grants: number): Promise<Vault> {
     await fill(vault, options.rootKey, grants);
     writeFileSync(`${home}/complete`, '');
   }
-  // A new process would find the same: everything on disk, nothing in memory.
+  // A new process finds the same: everything on disk, nothing in memory.
   return openVault(options);
 }
 
@@ -48,12 +48,12 @@ function* grantsToStore(count: number): Generator<SeedGrant> {
   }
 }
 
-/** The first hand-out of each grant, in microseconds. */
+/** Measures the first read of each grant, in microseconds. */
 export async function coldReads(vault: Vault, keys: readonly BenchKey[]): Promise<number[]> {
   const times: number[] = [];
   for (const key of keys) {
     const started = performance.now();
-    // One after the other: the time of one read is wanted.
+    // One after the other, because the time of a single read counts.
     const { accessToken } = await vault.getAccessToken(key);
     times.push((performance.now() - started) * 1000);
     if (accessToken !== accessTokenOf(key)) throw new Error('the vault handed out another token than was stored');

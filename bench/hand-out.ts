@@ -1,7 +1,7 @@
 /**
- * Handing out a valid token that is held in memory, among 100,000 grants: Grantry, the libraries people use today, and
- * an awaited function that composes the same key and looks into a `Map`. Beside it the first read of each grant, from
- * SQLite and sealed.
+ * Measures reads of a valid token from memory among 100,000 grants: Grantry, the libraries in use today, and an awaited
+ * function that composes the same key and looks into a `Map`. It also measures the first read of each grant from
+ * SQLite, sealed.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 
@@ -14,7 +14,7 @@ const grants = Number(process.env['BENCH_GRANTS'] ?? 100_000);
 const callsPerTurn = 500;
 const msalGrants = Math.min(grants, 1_000);
 
-/** Measures, prints the table, and returns what was aimed at. */
+/** Measures, prints the table, and returns the aims. */
 export async function benchHandOut(): Promise<Aim[]> {
   await using vault = await openedVault(grants);
   const cold = await coldReads(vault, keysInAnyOrder(grants));
@@ -32,7 +32,7 @@ export async function benchHandOut(): Promise<Aim[]> {
   return [{ what: 'hand-out against a bare Map', value: measured[1]?.ratio ?? Number.NaN, least: 0.5 }];
 }
 
-/** The yardstick: what nobody who keeps tokens by tenant, provider and account can do without. */
+/** The yardstick: the work that every store of tokens by tenant, provider and account has to do. */
 function baseline(): Contender {
   const held = new Map<string, { accessToken: string; expiresAt: number }>();
   for (let index = 0; index < grants; index += 1) {
@@ -60,7 +60,7 @@ async function peers(): Promise<Contender[]> {
   ];
 }
 
-/** Not among the imports above: the peers are installed with the first run, and their types are checked by themselves. */
+/** Not imported above: the first run installs the peers, and their types are checked separately. */
 async function peer(file: string, make: string, held: number): Promise<Contender> {
   process.stderr.write(`  preparing ${file}\n`);
   const module: Record<string, (grants: number) => Promise<Contender>> = await import(`./peers/${file}.ts`);
@@ -79,7 +79,7 @@ function candidate({ name, grants: held, token }: Contender): Candidate {
       for (let done = 0; done < count; done += 1) {
         const key = keys[next];
         next = (next + 1) % keys.length;
-        // A loop of promises that are already settled would never let a timer or a socket have its turn, as no server does.
+        // A loop over settled promises would starve timers and sockets, which no server does.
         if (done % callsPerTurn === 0) await turn();
         if (key !== undefined) length += (await token(key)).length;
       }
@@ -88,12 +88,12 @@ function candidate({ name, grants: held, token }: Contender): Candidate {
   };
 }
 
-/** All keys in an order that is the same in each run and has nothing to do with the order of making. */
+/** Lists all keys in an order that is equal in each run and independent of their creation. */
 function keysInAnyOrder(count: number): BenchKey[] {
   const keys = Array.from({ length: count }, (_, index) => benchKey(index));
   let state = 0x2545f491;
   for (let last = keys.length - 1; last > 0; last -= 1) {
-    // Xorshift: 32 bits are plenty for a shuffle.
+    // Xorshift: 32 bits are enough for a shuffle.
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;

@@ -1,6 +1,6 @@
 /**
- * One expired grant that everybody wants: 8 processes with 1,000 callers each, on one database. The provider must see one
- * request, and nobody may wait much longer than the provider takes.
+ * One expired grant and many callers: 8 processes with 1,000 callers each, on one database. The provider must see one
+ * request, and no caller may wait much longer than the provider takes.
  */
 import { openScene, type Scene } from '../lab/kill-lab/scene.ts';
 import { withDatabases } from '../scripts/scratch-postgres.ts';
@@ -19,7 +19,7 @@ export async function benchHerd(): Promise<Aim[]> {
     const provider = { profile: 'strict_revokes_family', delayMs: [answerMs, answerMs] } as const;
     await using scene = await openScene({ database: await fresh(), processes, provider });
     await scene.warmUp();
-    // Not counted: what thousands of callers use is compiled with the first thousands.
+    // Not counted: the first thousands of callers compile the code.
     await stampede(scene, 'warm');
     const bareMs = median(await bareRequests(scene.started.origin));
     const medians: number[] = [];
@@ -54,7 +54,7 @@ async function stampede(scene: Scene, tenant: string): Promise<{ waits: number[]
   return { waits: called.flatMap((each) => [...each.waitsMs]), asked: facts?.requests ?? 0 };
 }
 
-/** The same server, asked directly; it takes as long to refuse as to answer. */
+/** Measures the same server directly; a refusal takes as long as an answer. */
 async function bareRequests(origin: string): Promise<number[]> {
   const times: number[] = [];
   for (let index = 0; index < 5; index += 1) {

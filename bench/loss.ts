@@ -1,6 +1,6 @@
 /**
- * The kill lab with other libraries in Grantry's place: the same provider, the same delays, the same `kill -9`. How many
- * grants can be refreshed no more when all is calm again?
+ * The kill lab with other libraries in Grantry's place: the same provider, the same delays, the same `kill -9`. It
+ * counts the grants that cannot be refreshed once all is calm again.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ const workers = 3;
 const grants = 150;
 const minutesMax = 4;
 
-/** Named at run time: the benchmark's own packages need not be there for the rest to be checked. */
+/** Named at run time, so that the other files type-check without the benchmark's own packages. */
 const adapters: string = './peers/loss/adapters.ts';
 
 async function loadPeers(): Promise<Readonly<Record<string, () => Promise<LossPeer>>>> {
@@ -90,7 +90,7 @@ async function lossesOf(
   }
 }
 
-/** Each place is filled, left to work for a random while, and killed, again and again until enough kills have counted. */
+/** Fills each place with a process, lets it work for a random time and kills it, until enough kills have counted. */
 async function rage({ db }: PeerStore, join: () => Promise<Child<PeerCommand>>): Promise<number> {
   const until = performance.now() + minutesMax * 60_000;
   let counted = 0;

@@ -1,15 +1,15 @@
-/** Milliseconds from any start. */
+/** Returns milliseconds from any start. */
 export type Clock = () => number;
 
 const wallClock: Clock = () => performance.now();
 
-/** The processor time that this process has had: for work that waits for nothing, on a machine that does other things too. */
+/** Reads the processor time of this process: for work that never waits, on a machine with other load. */
 export const processorClock: Clock = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 };
 
-/** One thing to measure: does its work `count` times. */
+/** A candidate to measure: it does its work `count` times. */
 export interface Candidate {
   name: string;
   run(count: number): Promise<void>;
@@ -24,8 +24,8 @@ export interface Measured {
 }
 
 /**
- * Measures candidates in turns: round after round each of them once, in changing order, so that what else the machine
- * does falls on all alike. The first candidate is the yardstick.
+ * Measures candidates in turns, each once per round in changing order, so that other load affects all alike. The first
+ * candidate is the yardstick.
  */
 export async function measureInTurns(
   candidates: readonly Candidate[],
@@ -56,7 +56,7 @@ export async function measureInTurns(
   });
 }
 
-/** Warms up, and finds how often the work fits into a round. One slow try says only that the machine was busy elsewhere. */
+/** Warms up, and finds how often the work fits into a round. A single slow try only shows that the machine was busy. */
 async function countFor(candidate: Candidate, roundMs: number, clock: Clock): Promise<number> {
   let count = 16;
   for (;;) {

@@ -1,6 +1,6 @@
 /**
  * A durable refresh: the caller waits for the provider's answer, the spool's flush and the database's. The provider is
- * a token endpoint on this machine that takes a fixed time to answer, as a provider across the network does.
+ * a token endpoint on this machine with a fixed delay, like a provider across the network.
  */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';

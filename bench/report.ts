@@ -1,4 +1,4 @@
-/** An aim that was set before anything was measured. */
+/** An aim that was set before the first measurement. */
 export interface Aim {
   what: string;
   value: number;
@@ -6,7 +6,7 @@ export interface Aim {
   most?: number;
 }
 
-/** A table in plain text; numbers stand right. */
+/** Formats a table as plain text; numbers are aligned right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
@@ -20,7 +20,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
 
-/** Says of each aim whether it was reached; true when all were. */
+/** Prints for each aim whether it was reached; returns true when all were. */
 export function judge(aims: readonly Aim[]): boolean {
   let good = true;
   for (const { what, value, least, most } of aims) {

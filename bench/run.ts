@@ -32,13 +32,13 @@ if (wanted.includes('hand-out') || wanted.includes('loss')) installPeers();
 const aims: Aim[] = [];
 for (const name of wanted) {
   process.stderr.write(`▶ ${name}\n`);
-  // One after the other: they would measure each other.
+  // One after the other: benchmarks at the same time would measure each other.
   aims.push(...((await parts[name]?.()) ?? []));
 }
 process.stdout.write(`\nNode.js ${process.version}, ${process.platform} ${process.arch}\n`);
 process.exitCode = judge(aims) ? 0 : 1;
 
-/** The other libraries are installed with the first run, and again when their list has changed. */
+/** Installs the other libraries with the first run, and again when their list has changed. */
 function installPeers(): void {
   const { devDependencies }: { devDependencies: Record<string, string> } = readJson(`${root}bench/package.json`);
   const missing = Object.entries(devDependencies).filter(([name, version]) => {
@@ -52,7 +52,7 @@ function installPeers(): void {
   execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: `${root}bench`, stdio: 'inherit' });
 }
 
-// What JSON.parse gives: each caller names the shape of a file of ours.
+// Parses a file of this repository; each caller names its shape.
 function readJson(file: string): ReturnType<typeof JSON.parse> {
   return JSON.parse(readFileSync(file, 'utf8'));
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run scale [-- --grants 1000000] [--small 10000] [--database sqlite|postgres]`: does the vault's daily work take
- * longer with a million grants than with ten thousand? Both are measured in turns, in one process.
+ * `npm run scale [-- --grants 1000000] [--small 10000] [--database sqlite|postgres]`: compares the vault's daily work
+ * with a million grants and with ten thousand. Both are measured in turns, in one process.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -60,7 +60,7 @@ async function compare(kind: string, databaseFor: (name: string) => Promise<stri
   const many = Number(values.grants);
   const few = Number(values.small);
   const reads = Math.min(Number(values.reads), many);
-  // Every n-th tenant has tokens that open: as many as are read, or a few more.
+  // Every n-th tenant has tokens that open: at least as many as are read.
   const sealed = many / Math.max(1, Math.floor(many / Math.max(reads, few)));
   await using small = await open(`${kind}-small`, databaseFor, populationOf(few, few));
   await using large = await open(`${kind}-large`, databaseFor, populationOf(many, sealed));
@@ -97,7 +97,7 @@ async function open(
   await filled.close();
   const seconds = ((performance.now() - started) / 1_000).toFixed(0);
   process.stderr.write(`  ${name}: ${population.grants.toLocaleString('en')} grants stored in ${seconds} s\n`);
-  // Opened anew: what was set for the filling is not what a vault works with.
+  // Opened again, because the settings for filling are not those of a normal vault.
   const vault = await openVault({ home, database, rootKey });
   return {
     vault,
@@ -148,14 +148,14 @@ async function memory(kind: string, { home, database, subject }: Opened, reads: 
   return [{ what: `${kind}: memory of a process that reads ${reads} grants, MB`, value: peakMb, most: 300 }];
 }
 
-/** In one file, as it is built for users: what strips types from a source takes memory of its own. */
+/** Bundles the reader as it is built for users: stripping types from sources takes extra memory. */
 async function bundledReader(): Promise<string> {
   const file = `${directory}/reader.mjs`;
   const bundle = await rolldown({
     cwd: root,
     input: './bench/scale/reader-process.ts',
     platform: 'node',
-    // pg looks for its native twin at run time, and does without.
+    // pg looks for its native variant at run time, and works without it.
     external: (id) => isBuiltin(id) || id === 'pg-native',
     logLevel: 'silent',
   });

@@ -10,25 +10,25 @@ import type { VaultContext } from '../src/vault/context.ts';
 import { sealTokens } from '../src/vault/grant/tokens.ts';
 import { internalsOf } from '../src/vault/internals.ts';
 
-/** A grant as a benchmark wants it stored. */
+/** A grant to store for a benchmark. */
 export interface SeedGrant {
   readonly tenant: string;
   readonly provider: string;
   readonly account: string;
   readonly accessToken: string;
-  /** Null for a grant that is only read. */
+  /** The refresh token; null for a grant that is only read. */
   readonly refreshToken: string | null;
   readonly expiresAtMs: number;
   readonly dueAtMs: number | null;
-  /** A grant that was used of late is refreshed ahead of need. */
+  /** Time of the last use: a recently used grant is refreshed early. */
   readonly usedAtMs?: number;
 }
 
 const rowsAtOnce = 200;
 
 /**
- * Stores grants of new tenants in bulk: sealed as the vault seals them, under keys of their own, but hundreds in a
- * statement, and with no event each. `storeTokens` takes a flushed transaction for every one.
+ * Stores grants of new tenants in bulk: sealed as usual under their own keys, but hundreds per statement and without
+ * events. `storeTokens` takes one flushed transaction per grant.
  */
 export async function seedGrants(
   vault: Vault,
@@ -58,7 +58,7 @@ export async function seedGrants(
   };
   const write = async (rows: NewRow[]): Promise<void> => {
     await context.store.transaction(async (tx) => {
-      await insertTenantKeys(tx, context.store.now(), [...made.values()]);
+      await insertTenantKeys(tx, [...made.values()]);
       await tx.insertInto('oauth_tokens').values(rows).execute();
     });
     stored += rows.length;
@@ -69,7 +69,7 @@ export async function seedGrants(
     if (batch.length < rowsAtOnce) continue;
     await write(batch);
     batch = [];
-    // A tenant's grants follow each other: what was written is needed for the last tenant alone.
+    // A tenant's grants are adjacent, so only the last tenant's keys are needed.
     const last = made.get(grant.tenant);
     made.clear();
     if (last !== undefined) made.set(grant.tenant, last);
@@ -107,7 +107,7 @@ function rowOf(context: VaultContext, grant: SeedGrant, app: string) {
     token_type: 'Bearer',
     obtained_at: nowMs,
     last_refreshed_at: null,
-    // Long enough ago that it is no news.
+    // Long enough ago that the change feed ignores it.
     changed_at: nowMs - 86_400_000,
     doubt_since: null,
     retry_at: null,

@@ -1,5 +1,5 @@
 /**
- * The server beside something bare, in one run: tokens beside a `node:http` server that sends the same bytes, the proxy
+ * The server beside a bare baseline in one run: tokens beside a `node:http` server that sends the same bytes, the proxy
  * beside a pass-through on undici. `npm run bench:server`; exits 1 when an aim is missed.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -22,7 +22,7 @@ const gibibyte = 1_024;
 const here = import.meta.dirname;
 const children: ChildProcess[] = [];
 
-/** A server that is measured: where it listens, and the request it gets. */
+/** A server to measure: its port and the request it gets. */
 interface Candidate {
   readonly name: string;
   readonly child: ChildProcess;
@@ -78,7 +78,7 @@ interface Compared {
   readonly queries: number;
 }
 
-/** Round after round each of the two once, in changing order; ratios are taken within a round, and the median counts. */
+/** Measures the two once per round, in changing order; ratios are taken within a round, and the median counts. */
 async function compare(load: ChildProcess, yardstick: Candidate, candidate: Candidate): Promise<Compared> {
   for (const each of [yardstick, candidate]) await measure(load, each, roundMs);
   const pairs: { yard: Round; own: Round }[] = [];
@@ -142,7 +142,7 @@ async function benchTokens(
   return [
     { what: `tokens, ${database}: rate beside bare node:http`, value: seen.rate, least: 0.7 },
     { what: `tokens, ${database}: p99 beside bare node:http`, value: seen.p99, most: 3 },
-    // What the change feed and the notes of use ask in the background falls on many reads.
+    // The change feed and the use records run in the background; their statements are spread over many reads.
     { what: `tokens, ${database}: statements per read`, value: seen.queries, most: 0.01 },
   ];
 }
@@ -167,7 +167,7 @@ async function benchProxy(
   return [{ what: 'proxy: rate beside a bare undici pass-through', value: seen.rate, least: 0.6 }];
 }
 
-/** A body of a gibibyte each way; memory is looked at all the while. */
+/** Sends a body of a gibibyte each way and watches the memory. */
 async function benchStreams({ child, started }: { child: ChildProcess; started: Started }): Promise<Aim[]> {
   const before = (await ask<Usage>(child, 'usage')).rssMb;
   let most = before;

@@ -1,6 +1,6 @@
 /**
- * A token endpoint that is slower than any lock: it takes 15 s, then 40 s, and several processes want the token all the
- * while. At real times. The provider must see one request, and no family may be revoked.
+ * A token endpoint that is slower than any lock: it takes 15 s, then 40 s, while several processes need the token. It
+ * runs in real time. The provider must see one request, and no family may be revoked.
  */
 import { openScene } from '../lab/kill-lab/scene.ts';
 import { withDatabases } from '../scripts/scratch-postgres.ts';
@@ -15,7 +15,7 @@ export async function benchSlowProvider(): Promise<Aim[]> {
   const rows: string[][] = [];
   await withDatabases(async (name, fresh) => {
     for (const answerMs of answersMs) {
-      // They wait side by side: waiting is all that they do.
+      // They run side by side, because they only wait.
       const waits = profiles.map(async (profile) => wait(await fresh(), profile, answerMs));
       for (const [index, row] of (await Promise.all(waits)).entries())
         rows.push([name, profiles[index] ?? '', `${answerMs / 1_000} s`, ...row]);
@@ -40,7 +40,7 @@ async function wait(database: string, profile: string, answerMs: number): Promis
   const until = performance.now() + answerMs + 15_000;
   let told = 0;
   let served = 0;
-  // Callers have a deadline of their own: those who were sent away come again, in every process.
+  // Callers have their own deadline: those that time out come again, in every process.
   while (served < processes * callers && performance.now() < until) {
     const called = await scene.callAll(tenant, callers);
     served = called.flatMap(({ generations }) => [...generations]).length;

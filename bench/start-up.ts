@@ -1,4 +1,4 @@
-/** What a shell pays for `grantry token`: the whole process, beside a Node.js that runs an empty program. */
+/** Measures the cost of `grantry token` for a shell: the whole process, beside Node.js with an empty program. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ export async function benchStartUp(): Promise<Aim[]> {
     const tokens: number[] = [];
     const nothings: number[] = [];
     for (let run = 0; run < runs; run += 1) {
-      // In changing order, so that neither always follows the other.
+      // In changing order, so that neither always runs second.
       if (run % 2 === 0) tokens.push(token());
       nothings.push(nothing());
       if (run % 2 === 1) tokens.push(token());
@@ -56,7 +56,7 @@ async function keepOneGrant(home: string): Promise<void> {
   );
 }
 
-/** The caller's own settings must not reach the program that is measured. */
+/** Keeps the caller's own settings from the measured program. */
 function environment(home: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^(?:GRANTRY_|NODE_|npm_)/.test(name));
   return { ...Object.fromEntries(kept), GRANTRY_HOME: home };

@@ -1,9 +1,9 @@
 /**
- * `npm run build`: the library compiled file by file into dist/, the command line bundled into dist/cli/.
+ * `npm run build`: compiles the library file by file into dist/ and bundles the command line into dist/cli/.
  *
- * The command line is bundled because each file that a start has to find, read and compile costs time; what is loaded
- * by `await import()` stays a file of its own, read only when it is needed. It is CommonJS: finding and linking a module
- * takes several times as long, and importing a built-in one evaluates everything that it exports.
+ * The command line is bundled because a start has to find, read and compile each file. A module loaded by `await
+ * import()` stays a separate file, read only when needed. The bundle is CommonJS: finding and linking an ES module
+ * takes several times as long, and importing a built-in one evaluates all its exports.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { type Plugin, type RolldownOptions, rolldown } from 'rolldown';
 
 import { root } from './steps.ts';
 
-// Built beside the old one and put in its place at the end: a program that runs meanwhile finds one of the two whole.
+// Builds beside the old directory and swaps at the end, so that a running program finds one of the two complete.
 const made = `${root}.tmp/dist-${process.pid}`;
 const dist = `${root}dist`;
 
@@ -46,14 +46,14 @@ async function bundleCommandLine(): Promise<void> {
     cwd: root,
     input: { main: './src/cli/main.ts' },
     platform: 'node',
-    // pg looks for its native twin at run time, and does without. Spans go to the copy that the program's SDK uses.
+    // pg looks for its native variant at run time, and works without it. Spans use the program's own copy of the SDK.
     external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
     plugins: [quietLruCache],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`the bundle is not clean: ${log.message}`);
     },
   };
-  // What every start runs through is one file: each more is a look-up and a read.
+  // All modules of every start are in one file: each further file is a look-up and a read.
   const hot = await closureOf(`${root}src/cli/main.ts`, settings);
   const bundle = await rolldown(settings);
   const { output } = await bundle.write({
@@ -72,7 +72,7 @@ async function bundleCommandLine(): Promise<void> {
   writeFileSync(`${made}/cli/THIRD-PARTY-LICENSES.txt`, licencesOf(modules));
 }
 
-/** A module and whatever it imports, without what they load later. */
+/** Finds a module and its static imports, without later `import()` calls. */
 async function closureOf(file: string, settings: RolldownOptions): Promise<Set<string>> {
   const imports = new Map<string, readonly string[]>();
   const graph: Plugin = {
@@ -94,7 +94,7 @@ async function closureOf(file: string, settings: RolldownOptions): Promise<Set<s
   return reached;
 }
 
-/** The bundle contains other people's code: their licences go with it. */
+/** The bundle contains other packages' code, so their licences are added. */
 function licencesOf(modules: string[]): string {
   const packages = new Set<string>();
   for (const id of modules) {
@@ -102,22 +102,30 @@ function licencesOf(modules: string[]): string {
     if (found?.[1] !== undefined) packages.add(found[1]);
   }
   const texts = [...packages].toSorted().map((folder) => {
-    const { name, version, license } = readManifest(path.join(folder, 'package.json'));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    const text = file === undefined ? `Licence: ${license}` : readFileSync(path.join(folder, file), 'utf8').trim();
-    return `${name} ${version}\n\n${text}\n`;
+    const { name, version } = readManifest(path.join(folder, 'package.json'));
+    return `${name} ${version}\n\n${licenceIn(folder)}\n`;
   });
   return `The command line contains code of these packages.\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`;
 }
 
-function readManifest(file: string): { name: string; version: string; license: string } {
+/** The licence and notice files of a package, or the last section of its README: some have their licence only there. */
+function licenceIn(folder: string): string {
+  const read = (name: string): string => readFileSync(path.join(folder, name), 'utf8').trim();
+  const files = readdirSync(folder).filter((name) => /^(?:licen[cs]e|notice)/i.test(name));
+  if (files.length > 0) return files.map(read).join('\n\n');
+  const section = /^#+ licen[cs]e\n+([\s\S]*\bcopyright\b[\s\S]+)/im.exec(read('README.md'));
+  if (section?.[1] === undefined) throw new Error(`${folder} has no licence text`);
+  return section[1];
+}
+
+function readManifest(file: string): { name: string; version: string } {
   const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'));
   const field = (name: string): string => {
     const value: unknown = typeof manifest === 'object' && manifest !== null ? Reflect.get(manifest, name) : undefined;
     if (typeof value !== 'string') throw new TypeError(`${file} has no ${name}`);
     return value;
   };
-  return { name: field('name'), version: field('version'), license: field('license') };
+  return { name: field('name'), version: field('version') };
 }
 
 function replaceDist(): void {

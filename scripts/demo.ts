@@ -1,14 +1,13 @@
 /**
- * `npm run demo`: the main job from end to end. The built program as processes of its own, the embedded database in a
- * temporary home, and Zoho played by the simulator, a process as well. Every step checks what it claims; one that is not
- * so ends the demo with exit code 1.
+ * `npm run demo`: the main job from end to end. The built program runs as separate processes, with the embedded
+ * database in a temporary home. The simulator plays Zoho, in a process too. Every step checks its claim; a failed check
+ * ends the demo with exit code 1.
  */
 import { globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 
 import { z } from 'zod';
-
+import { freePort } from '../test/support/free-port.ts';
 import { browse } from './demo/browser.ts';
 import { buildIfNeeded } from './demo/program.ts';
 import { isSo, NotProven, Report, same, seconds } from './demo/report.ts';
@@ -16,7 +15,7 @@ import { SimulatedZoho } from './demo/simulator.ts';
 import { Stage } from './demo/stage.ts';
 import { requirePackages } from './steps.ts';
 
-/** The three customers of the demo; the token of the third was obtained by another program. */
+/** The three customers of the demo; another program obtained the token of the third. */
 const acme = { tenant: 'acme', provider: 'zoho_crm', app: 'zoho-eu', dc: 'eu' };
 const globex = { tenant: 'globex', provider: 'zoho_crm', app: 'zoho-us', dc: 'us' };
 const initech = { tenant: 'initech', provider: 'zoho', app: 'initech-zoho', dc: 'au' };
@@ -27,7 +26,7 @@ type Customer = typeof acme;
 requirePackages();
 const report = new Report();
 const stage = new Stage();
-/** Every token and secret that came by: none of them may stand in a file in the clear. */
+/** Every token and secret of the demo: no file may contain one in the clear. */
 const secrets: string[] = [];
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
@@ -48,9 +47,7 @@ try {
 }
 
 async function demo(): Promise<void> {
-  await report.step('program', async () =>
-    (await buildIfNeeded()) ? 'built' : 'built already, and nothing has changed since',
-  );
+  await report.step('program', async () => ((await buildIfNeeded()) ? 'built' : 'already built and up to date'));
   const zoho = await startZoho();
   await makeHome(zoho);
   const redirectUri = `http://127.0.0.1:${await freePort()}/callback`;
@@ -89,7 +86,7 @@ async function makeHome(zoho: SimulatedZoho): Promise<void> {
     const shown = await stage.grantry(['provider', 'show', 'zoho_crm', '--json']);
     const { dataCenters } = z.object({ dataCenters: z.record(z.string(), z.unknown()) }).parse(JSON.parse(shown));
     same('the data centres of zoho_crm', Object.keys(dataCenters).toSorted(), ['au', 'eu', 'us']);
-    return 'zoho_crm and zoho lead to the simulator, and to nothing else';
+    return 'zoho_crm and zoho only refer to the simulator';
   });
 }
 
@@ -226,9 +223,9 @@ async function readTheDisk(): Promise<void> {
   await report.step('at rest', async () => {
     const files = globSync('**/*', { cwd: stage.home }).map((name) => path.join(stage.home, name));
     const contents = files.filter((file) => statSync(file).isFile()).map((file) => readFileSync(file));
-    // What may stand there in the clear is found, so the search looks at the right files.
+    // Finds a name that may be in the clear, as proof that the search reads the right files.
     isSo(
-      'the search finds a name that stands there',
+      'the search finds a name that is stored in the clear',
       contents.some((content) => content.includes(globex.tenant)),
     );
     const known = [...new Set(secrets)];
@@ -276,18 +273,4 @@ async function until(what: string, isTrue: () => Promise<boolean>): Promise<void
     if (performance.now() > end) throw new NotProven(what, 'within 15 s', 'not yet');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address === null || typeof address === 'string') reject(new Error('the listener has no port'));
-        else resolve(address.port);
-      });
-    });
-  });
 }

@@ -1,6 +1,6 @@
 /**
- * Packs the package and looks at it as somebody who installs it: which files it has, that it installs with scripts off
- * into an empty folder, that every export loads and type-checks, that the command runs.
+ * Packs the package and checks it as its user gets it: its files, an install without scripts into an empty folder, the
+ * exports with their types, and the command.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,8 @@ import path from 'node:path';
 
 import { root } from './steps.ts';
 
+/** The one package that the bundle leaves outside: spans go to the copy that the program's SDK uses. */
+const notBundled = new Set(['@opentelemetry/api']);
 const packedBytesMax = 2_000_000;
 const allowedFiles =
   /^(?:package\.json|LICENSE|README\.md|CHANGELOG\.md|SECURITY\.md|bin\/(?:grantry\.js|package\.json)|dist\/.+\.(?:js|d\.ts)|dist\/cli\/[\w-]+\.cjs|dist\/cli\/THIRD-PARTY-LICENSES\.txt)$/;
@@ -32,6 +34,7 @@ try {
   run('publint', 'publint', ['run', tarball, '--strict']);
   run('are the types wrong?', 'attw', [tarball, '--profile', 'esm-only', '--quiet']);
   const consumer = install(tarball);
+  checkLicences(consumer);
   loadExports(consumer);
   checkTypes(consumer);
   runCommand(consumer);
@@ -48,7 +51,7 @@ function pack(): string {
   });
   // The build may print before it; npm's answer is the JSON list at the end.
   const [packed]: Packed[] = JSON.parse(answer.slice(answer.search(/^\[/m)));
-  if (packed === undefined) throw new Error('npm pack made nothing');
+  if (packed === undefined) throw new Error('npm pack created no package');
   const names = packed.files.map((file) => file.path);
   const strangers = names.filter((name) => !allowedFiles.test(name) || /\.test\./.test(name));
   if (strangers.length > 0) throw new Error(`not meant to be published: ${strangers.join(', ')}`);
@@ -84,6 +87,35 @@ function install(tarball: string): string {
   return consumer;
 }
 
+/** The command line contains the code of all dependencies: the licence of each must go with it. */
+function checkLicences(consumer: string): void {
+  const text = readFileSync(path.join(consumer, 'node_modules/grantry/dist/cli/THIRD-PARTY-LICENSES.txt'), 'utf8');
+  const sections = text.split(/^-{80}$/m);
+  const bundled = dependenciesOf(consumer, 'grantry').filter((name) => !notBundled.has(name));
+  const missing = bundled.filter(
+    (name) => !sections.some((section) => section.includes(`\n${name} `) && /copyright/i.test(section)),
+  );
+  if (missing.length > 0) throw new Error(`the licence is missing: ${missing.join(', ')}`);
+  say(`the licences of ${bundled.length} bundled packages are there`);
+}
+
+/** The packages that npm installs with a package, at any depth. */
+function dependenciesOf(consumer: string, top: string): string[] {
+  const found = new Set<string>();
+  const follow = (name: string): void => {
+    const { dependencies = {} }: { dependencies?: Record<string, string> } = JSON.parse(
+      readFileSync(path.join(consumer, 'node_modules', name, 'package.json'), 'utf8'),
+    );
+    for (const next of Object.keys(dependencies)) {
+      if (found.has(next)) continue;
+      found.add(next);
+      follow(next);
+    }
+  };
+  follow(top);
+  return [...found];
+}
+
 function loadExports(consumer: string): void {
   for (const name of exportNames()) {
     const program = `const names = Object.keys(await import('${name}')); if (!names.length) process.exit(1);`;
@@ -93,8 +125,8 @@ function loadExports(consumer: string): void {
 }
 
 /**
- * With the strictest settings a consumer may have, the libraries' own declarations included. Drizzle's do not hold by
- * themselves, so what is built on them is checked without.
+ * Checks with the strictest settings of a consumer, the libraries' own declarations included. Drizzle's own
+ * declarations fail that check, so the exports built on them are checked without it.
  */
 function checkTypes(consumer: string): void {
   const onDrizzle = (name: string): boolean => name.endsWith('/drizzle');

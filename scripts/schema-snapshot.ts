@@ -1,28 +1,37 @@
 /**
- * Writes the schema of both databases to test/snapshots, where a test compares it: a migration that is released is never
- * edited, and a change of the schema is seen in review.
+ * Writes what follows from the schema of a migrated database: its text for both databases into test/snapshots, and the
+ * Drizzle schemas. Tests compare the files, so that a review sees every change of the schema.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemWorld } from '../src/base/system-world.ts';
 import { migrate } from '../src/storage/migrations/migrate.ts';
 import { openStore } from '../src/storage/store.ts';
+import { drizzleSchemas } from '../test/support/drizzle-schema.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { dumpSchema } from '../test/support/schema-dump.ts';
 
 const server = await startPostgres();
 try {
-  await write('sqlite', 'sqlite::memory:');
-  await write('postgres', server.url);
+  const sqlite = await migrated('sqlite::memory:');
+  const postgres = await migrated(server.url);
+  for (const store of [sqlite, postgres]) write(`test/snapshots/schema.${store.kind}.sql`, await dumpSchema(store));
+  const drizzle = await drizzleSchemas(sqlite, postgres);
+  for (const store of [sqlite, postgres]) {
+    write(`src/adapters/drizzle/${store.kind}.ts`, drizzle[store.kind]);
+    await store.close();
+  }
 } finally {
   await server.remove();
 }
 
-async function write(kind: 'sqlite' | 'postgres', database: string): Promise<void> {
+async function migrated(database: string) {
   const store = await openStore({ database, world: systemWorld() });
   await migrate(store, { mode: 'auto' });
-  const file = join(import.meta.dirname, '..', 'test', 'snapshots', `schema.${kind}.sql`);
-  writeFileSync(file, await dumpSchema(store));
-  await store.close();
-  console.log(`wrote ${file}`);
+  return store;
+}
+
+function write(name: string, text: string): void {
+  writeFileSync(join(import.meta.dirname, '..', name), text);
+  console.log(`wrote ${name}`);
 }

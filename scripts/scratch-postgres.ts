@@ -2,11 +2,11 @@ import { Client } from 'pg';
 
 /** A PostgreSQL for one run, and empty databases on it. */
 export interface ScratchServer extends AsyncDisposable {
-  /** The URL of a database with nothing in it. */
+  /** Creates an empty database and returns its URL. */
   scratch(): Promise<string>;
 }
 
-/** Starts an embedded server; with GRANTRY_TEST_POSTGRES_URL, a superuser's URL, that one is used and left clean. */
+/** Starts an embedded server, or uses the one of GRANTRY_TEST_POSTGRES_URL, a superuser's URL, and cleans up. */
 export async function scratchServer(): Promise<ScratchServer> {
   const given = process.env['GRANTRY_TEST_POSTGRES_URL'];
   const { startPostgres } = await import('../test/support/postgres-server.ts');
@@ -24,7 +24,7 @@ export async function scratchServer(): Promise<ScratchServer> {
   return {
     scratch: async () => {
       const name = `grantry_scratch_${process.pid}_${made.length}`;
-      // Noted before it is made: the next one may be asked for meanwhile.
+      // Recorded before it is created: the next one may be requested meanwhile.
       made.push(name);
       await administer(`create database ${name}`);
       const url = new URL(server.url);
@@ -38,7 +38,7 @@ export async function scratchServer(): Promise<ScratchServer> {
   };
 }
 
-/** Does the same on both databases, one after the other. `fresh` gives an empty one: `sqlite`, or a URL. */
+/** Runs the same on both databases in turn. `fresh` creates an empty one: `sqlite`, or a URL. */
 export async function withDatabases(
   work: (name: string, fresh: () => Promise<string>) => Promise<void>,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -8,9 +8,10 @@ export interface Step {
   name: string;
   command: string;
   args: string[];
-  /** A step that takes longer is killed and has failed. */
-  minutesMax?: number;
 }
+
+/** A step that takes longer hangs: it is killed and has failed. */
+const stepMsMax = 90 * 60_000;
 
 /** A script of ours, on the Node.js that runs this one. */
 export function script(name: string, file: string, ...args: string[]): Step {
@@ -26,12 +27,13 @@ export function vitest(name: string, ...args: string[]): Step {
   return script(name, 'node_modules/vitest/vitest.mjs', 'run', ...args);
 }
 
-/** The checks that run nothing of ours, quickest first. */
+/** The checks that run no tests, quickest first. */
 export const staticChecks: readonly Step[] = [
   tool('format', 'biome', 'check', '--linter-enabled=false', '.'),
   tool('lint', 'oxlint', '--type-aware', '--deny-warnings'),
   tool('types', 'tsc', '--noEmit', '-p', 'tsconfig.json'),
   tool('unused files, exports and dependencies', 'knip'),
+  script('api reference', 'scripts/docs.ts'),
 ];
 
 /** Runs one step with its output shown; resolves to whether it succeeded. */
@@ -45,36 +47,43 @@ export async function runStep(step: Step): Promise<boolean> {
   return code === 0;
 }
 
-function exitCode({ command, args, minutesMax = 10 }: Step): Promise<number | null> {
+let child: ChildProcess | undefined;
+
+/** Ends the step that runs when this process is told to end, then calls `then`. */
+export function whenStopped(then: (signal: string) => void): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      stopStep();
+      then(signal);
+    });
+  }
+}
+
+/** Ends the step that runs, with everything that it started. */
+function stopStep(): void {
+  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  process.kill(-child.pid, 'SIGKILL');
+}
+
+function exitCode({ command, args }: Step): Promise<number | null> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, {
+    child = spawn(command, args, {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
       // Its own group, so that what it started ends with it.
       detached: true,
       env: { ...process.env, PATH: `${root}node_modules/.bin:${process.env['PATH'] ?? ''}` },
     });
-    const stop = (): void => {
-      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
-    };
-    const timer = setTimeout(stop, minutesMax * 60_000);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => {
-        stop();
-        process.exit(1);
-      });
-    }
-    child.once('error', (error) => {
+    const timer = setTimeout(stopStep, stepMsMax);
+    const end = (code: number | null): void => {
       clearTimeout(timer);
-      process.stderr.write(`${error.message}\n`);
-      resolve(1);
-    });
-    child.once('exit', (code) => {
-      clearTimeout(timer);
-      process.removeAllListeners('SIGINT');
-      process.removeAllListeners('SIGTERM');
       resolve(code);
+    };
+    child.once('error', (error) => {
+      process.stderr.write(`${error.message}\n`);
+      end(1);
     });
+    child.once('exit', end);
   });
 }
 

@@ -1,59 +1,61 @@
 /**
- * `npm test`: everything. Each step of its own counts as one, each test of the suite as one; the last line is the sum.
+ * `npm test` and `npm run test:long`: every step counts as one, every test counts as one. A failure is printed when it
+ * happens and again at the end, also when the run is stopped; the last line is the sum.
+ *
+ *     node scripts/test.ts [fast] [long]
  */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { requirePackages, runStep, type Step, script, staticChecks, vitest, whenStopped } from './steps.ts';
+import { clearResults, type Result, readResults, summary } from './tally.ts';
 
-import { requirePackages, root, runStep, script, staticChecks, vitest } from './steps.ts';
-
-const suiteReport = `${root}.tmp/vitest.json`;
-
-interface Tally {
-  passed: number;
-  failed: number;
-}
+const rings: Readonly<Record<string, readonly Step[]>> = {
+  fast: [
+    ...staticChecks,
+    script('build', 'scripts/build.ts'),
+    suite('fast'),
+    script('package', 'scripts/package-test.ts'),
+  ],
+  long: [suite('long'), script('model', 'lab/model/main.ts')],
+};
 
 requirePackages();
-const total: Tally = { passed: 0, failed: 0 };
-for (const step of [...staticChecks, script('build', 'scripts/build.ts')]) add(single(await runStep(step)));
-add(await suite());
-add(single(await runStep(script('model', 'lab/model/main.ts'))));
-add(single(await runStep(script('package', 'scripts/package-test.ts'))));
-process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
-process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['fast'];
+const results: Result[] = [];
+let running: Step | undefined;
 
-async function suite(): Promise<Tally> {
-  mkdirSync(`${root}.tmp`, { recursive: true });
-  rmSync(suiteReport, { force: true });
-  const ok = await runStep({
-    ...vitest('tests', '--reporter=default', '--reporter=json', `--outputFile.json=${suiteReport}`),
-    minutesMax: 20,
-  });
-  const counted = readReport();
-  // A file that does not load, or an error outside any test, fails the run without failing a test.
-  if (!ok && counted.failed === 0) counted.failed = 1;
-  return counted;
+whenStopped((signal) => {
+  if (running !== undefined) settle(running, false, `stopped by ${signal}`);
+  finish();
+  process.exit(1);
+});
+
+for (const step of wanted.flatMap((ring) => stepsOf(ring))) {
+  running = step;
+  clearResults();
+  settle(step, await runStep(step), 'failed');
+}
+running = undefined;
+finish();
+
+function suite(ring: string): Step {
+  return vitest(`tests (${ring})`, '--project', ring, '--reporter=./scripts/test-reporter.ts');
 }
 
-function readReport(): Tally {
-  try {
-    const report: unknown = JSON.parse(readFileSync(suiteReport, 'utf8'));
-    return { passed: numberIn(report, 'numPassedTests'), failed: numberIn(report, 'numFailedTests') };
-  } catch {
-    return { passed: 0, failed: 1 };
-  }
+function stepsOf(ring: string): readonly Step[] {
+  const steps = rings[ring];
+  if (steps === undefined) throw new Error(`There is no ring ${ring}: name fast, long or both.`);
+  return steps;
 }
 
-function numberIn(report: unknown, name: string): number {
-  const value: unknown = typeof report === 'object' && report !== null ? Reflect.get(report, name) : undefined;
-  if (typeof value !== 'number') throw new TypeError(`the test report has no ${name}`);
-  return value;
+/** Counts the tests of a step, or the step itself when it has none or fails without a failed test. */
+function settle(step: Step, passed: boolean, how: string): void {
+  const tests = readResults();
+  results.push(...tests);
+  if (passed && tests.length > 0) return;
+  if (how === 'failed' && tests.some((test) => !test.passed)) return;
+  results.push({ name: passed ? step.name : `${step.name} (${how})`, passed });
 }
 
-function single(ok: boolean): Tally {
-  return ok ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
-}
-
-function add(tally: Tally): void {
-  total.passed += tally.passed;
-  total.failed += tally.failed;
+function finish(): void {
+  process.stdout.write(summary(results));
+  process.exitCode = results.length > 0 && results.every(({ passed }) => passed) ? 0 : 1;
 }

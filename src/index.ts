@@ -1,15 +1,23 @@
 /** The library: an OAuth grant vault over SQLite or PostgreSQL. Start at {@link openVault}. */
-export { errorCodes, GrantryError, type GrantryErrorCode, isGrantryError } from './base/errors.ts';
+export {
+  errorCodes,
+  GrantryError,
+  type GrantryErrorCode,
+  type GrantryErrorOptions,
+  isGrantryError,
+} from './base/errors.ts';
+export type { LookupAll } from './base/guarded-connector.ts';
 export type { GrantKey } from './base/ids.ts';
 export type { LogFields, Logger } from './base/log.ts';
 export type { Meter } from './base/meter.ts';
 export { NotSentError } from './base/outbound-errors.ts';
 export type { BuiltInProviderId, ProviderId } from './base/provider-ids.ts';
 export { Secret } from './base/secret.ts';
-export { systemWorld } from './base/system-world.ts';
+export { type SystemWorldOptions, systemWorld } from './base/system-world.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
 export { type World, type WorldRequest } from './base/world.ts';
 export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
+export type { ImportResult } from './schemas/import-line.ts';
 export {
   type ClientToken,
   type ClientTokenOptions,
@@ -25,6 +33,7 @@ export {
 } from './vault/drop-in/token-service.ts';
 export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/drop-in/zoho-token-manager.ts';
 export { openVault } from './vault/open.ts';
+export type { VaultOptions } from './vault/options.ts';
 export type {
   AccessToken,
   AdoptReport,
@@ -42,11 +51,12 @@ export type {
   HealthReport,
   RecoverReport,
   StoredTokens,
+  TokenSource,
   TokensInput,
   Vault,
   VaultEvent,
   VaultEventType,
-  VaultOptions,
   VaultRequest,
 } from './vault/types.ts';
+export type { UpkeepOutcome } from './vault/upkeep/upkeep.ts';
 export { startWorkers, type WorkerCounts, type Workers } from './workers/workers.ts';

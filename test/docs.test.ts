@@ -31,7 +31,7 @@ test('every code block of the documents and every example in a public docstring 
   ];
   expect(blocks.length).toBeGreaterThan(0);
   expect(compile(blocks)).toEqual([]);
-}, 60_000);
+});
 
 test('every definition in docs/providers.md is one, and every list of error rules', () => {
   const blocks = [...readFileSync('docs/providers.md', 'utf8').matchAll(/^```json\n([\s\S]*?)^```/gm)];
@@ -51,7 +51,7 @@ test('every definition in docs/providers.md is one, and every list of error rule
 test('a block that does not compile is found, at its place', () => {
   const blocks = pageBlocks('a.md', "text\n\n```ts\nimport { openVaults } from 'grantry';\n```\n");
   expect(compile(blocks).join('\n')).toMatch(/^a\.md:3: .*openVaults/);
-}, 60_000);
+});
 
 test('an example in a docstring is found, with the code around it left out', () => {
   const text =

@@ -26,7 +26,7 @@ test('the examples connect a tenant, use the grant, and move from a token servic
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
-}, 90_000);
+});
 
 test('each example fits in 80 lines', () => {
   const examples = globSync('examples/*.ts');

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { expect, test } from 'vitest';
 
 import { Browser } from './e2e/sign-in.ts';
+import { freePort } from './support/free-port.ts';
 
 const readme = readFileSync('README.md', 'utf8');
 const mark = '<<<the next one>>>';
@@ -19,18 +19,32 @@ test('the session and the program in the README do what they show', async () => 
   mkdirSync(path.dirname(program), { recursive: true });
   writeFileSync(program, block('ts'));
   try {
-    const [simulator, callback] = [await freePort(), await freePort()];
+    const [simulator, callback] = [String(await freePort()), String(await freePort())];
     const steps = parseSession(block('console').replaceAll('4100', simulator).replaceAll('8484', callback));
     expect(steps.length).toBeGreaterThan(8);
-    const all = [...steps, { command: `"${process.execPath}" "${program}"`, expected: '' }];
+    // The two settings of the README's `sim` are gone when its command ends, so the program gets them once more.
+    const settings = /sim\(\) \{ (.*) grantry "\$@"; \}/.exec(readme)?.[1] ?? '';
+    expect(settings).toContain('GRANTRY_HOME=$PWD/home');
+    const all = [
+      ...steps,
+      { command: `${settings} "${process.execPath}" "${program}"`, expected: '' },
+      { command: "env | grep '^GRANTRY_'", expected: '' },
+    ];
     const outputs = await runSession(all, folder, `http://127.0.0.1:${callback}/callback`);
     for (const [index, step] of steps.entries()) expect(outputs[index], step.command).toMatch(pattern(step.expected));
     expect(outputs[steps.length]).toMatch(/^a token of \d+ characters, good until \d{4}-.*\n\{"org":/);
+    expect(outputs[steps.length + 1], 'settings that outlive the session').toBe('');
   } finally {
     rmSync(folder, { recursive: true, force: true });
     rmSync(program, { force: true });
   }
-}, 180_000);
+});
+
+test('no page exports a setting that weakens Grantry', () => {
+  for (const page of [...globSync('*.md'), ...globSync('docs/**/*.md')]) {
+    expect(readFileSync(page, 'utf8'), page).not.toMatch(/export .*GRANTRY_UNSAFE_/);
+  }
+});
 
 interface Step {
   readonly command: string;
@@ -65,13 +79,13 @@ async function runSession(steps: readonly Step[], folder: string, redirectUri: s
     lines.push(command, `echo; echo '${mark}'`);
     // The simulator needs a moment, which a person takes to read.
     if (command.includes('sim.log'))
-      lines.push('for _ in {1..100}; do grep -q Ctrl-C sim.log 2>/dev/null && break; sleep 0.1; done');
+      lines.push('for _ in {1..3000}; do grep -q Ctrl-C sim.log 2>/dev/null && break; sleep 0.1; done');
   }
   const shell = spawn('bash', ['-c', [...lines, 'kill %1'].join('\n')], {
     detached: true,
     env: { HOME: folder, PATH: process.env['PATH'] ?? '' },
   });
-  const timer = setTimeout(() => endGroup(shell), 150_000);
+  const timer = setTimeout(() => endGroup(shell), 9 * 60_000);
   try {
     const text = await everythingSaid(shell, redirectUri);
     // On a terminal progress turns, and is gone afterwards; a busy machine makes anything take over a second.
@@ -109,16 +123,4 @@ function endGroup(shell: ChildProcess): void {
   } catch {
     // Nobody of the group is left.
   }
-}
-
-function freePort(): Promise<string> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(String(port)));
-    });
-  });
 }

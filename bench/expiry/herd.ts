@@ -16,9 +16,9 @@ import type { WorkerReport } from './worker-process.ts';
 export interface HerdOptions {
   readonly grants: number;
   readonly processes: number;
-  /** `sqlite`, or the URL of an empty PostgreSQL database. */
+  /** Database: `sqlite`, or the URL of an empty PostgreSQL database. */
   readonly database: string;
-  /** All refreshes are due within this time; they begin when the processes stand. */
+  /** All refreshes are due within this time; it begins when the processes have started. */
   readonly spreadSeconds: number;
   readonly answerMs: number;
   readonly timeScale: number;
@@ -27,24 +27,27 @@ export interface HerdOptions {
 
 export interface HerdResult {
   readonly requests: number;
-  /** Refresh tokens that were sent more than once. */
+  /** Number of refresh tokens that were sent more than once. */
   readonly sentTwice: number;
-  /** Grants whose own token was never sent. */
+  /** Number of grants whose own token was never sent. */
   readonly neverSent: number;
-  /** Grants that are active with new tokens in the end. */
+  /** Number of grants that are active with new tokens at the end. */
   readonly renewed: number;
-  /** Of those that came before the old token had ended. */
+  /** Number of those renewed before the old token ended. */
   readonly inTime: number;
   readonly mostAtOncePerProcess: number;
   readonly mostAtOnce: number;
-  /** Requests in each tenth of the time in which they were due, and those that came later. */
+  /** Requests in each tenth of the time in which they were due, then the later ones. */
   readonly tenths: readonly number[];
   readonly workers: readonly WorkerReport[];
 }
 
 const lifetimeMs = 3_600_000;
 
-/** Grants that all expire in the same moment, workers in several processes, and a provider that counts. */
+/**
+ * Runs workers in several processes over grants that all expire at the same moment, with a provider that counts
+ * requests.
+ */
 export async function runHerd(options: HerdOptions): Promise<HerdResult> {
   const directory = mkdtempSync(path.join(tmpdir(), 'grantry-herd-'));
   await using watched = await startProvider(options.answerMs);
@@ -61,7 +64,7 @@ export async function runHerd(options: HerdOptions): Promise<HerdResult> {
   try {
     const world = systemWorld({ timeScale: options.timeScale, allowLoopback: true });
     await using vault = await openHerdVault(place, world);
-    // They stand before there is anything to do: none of them gets a start on the others.
+    // All processes start before the first grant is due, so that none has a head start.
     for (let index = 0; index < options.processes; index += 1) children.push(await startWorker(place, index));
     const expiresAtMs = await storeGrants(vault, place, options);
     await renewedBy(expiresAtMs + 120_000, watched, options);
@@ -73,12 +76,12 @@ export async function runHerd(options: HerdOptions): Promise<HerdResult> {
   }
 }
 
-/** They were refreshed together most of an hour ago, and their next refresh was set as every refresh sets it. */
+/** Stores grants as if they were refreshed together most of an hour ago, each with its next refresh set as usual. */
 async function storeGrants(vault: Vault, place: HerdPlace, options: HerdOptions): Promise<number> {
   const context = internalsOf(vault).open();
   await vault.apps.put('bench', { provider, clientId: 'bench', clientSecret: 'bench-secret' });
   const started = Date.now();
-  // The first is not due before the last is stored, even where that takes a few milliseconds each.
+  // The first grant must not be due before the last is stored, even at a few milliseconds each.
   const storeMs = 2_000 + options.grants * 3;
   const expiresAtMs = started + storeMs + 2 * options.spreadSeconds * 1_000;
   const earlier = { ...context, world: { ...context.world, now: () => expiresAtMs - lifetimeMs } };
@@ -96,7 +99,7 @@ async function storeGrants(vault: Vault, place: HerdPlace, options: HerdOptions)
     });
   }
   await seedGrants(vault, { rootKey: place.rootKey, app: 'bench', grants });
-  if (Date.now() > started + storeMs) throw new Error('storing took longer than it may on this machine today');
+  if (Date.now() > started + storeMs) throw new Error('storing took too long on this machine');
   return expiresAtMs;
 }
 
@@ -116,7 +119,7 @@ async function stopWorker(child: ChildProcess): Promise<WorkerReport> {
   const answered = once(child, 'message');
   child.send('stop');
   const [report]: unknown[] = await answered;
-  // Only our own program writes here, in this one form.
+  // Only this benchmark's own program writes here, in this one form.
   return report as WorkerReport;
 }
 
@@ -125,7 +128,7 @@ async function renewedBy(untilMs: number, watched: WatchedProvider, options: Her
     options.onProgress?.(watched.arrivals.length);
     await pause(250);
   }
-  // A second request for the same token, if there ever is one, has the time to come.
+  // Leaves time for a second request with the same token to arrive.
   await pause(3_000);
 }
 

@@ -1,7 +1,7 @@
 /**
- * `npm run herd [-- --grants 10000] [--processes 4] [--database sqlite|postgres] [--seconds 300]`: grants that expire in
- * the same moment. Workers must renew each with one request, spread over the time before, and never send more calls at
- * once than a process may.
+ * `npm run herd [-- --grants 10000] [--processes 4] [--database sqlite|postgres] [--seconds 300]`: grants that expire
+ * at the same moment. Workers must renew each with one request, spread over the time before, within the process's limit
+ * of calls.
  */
 import { parseArgs } from 'node:util';
 

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** A token endpoint that rotates strictly, and remembers when it was asked for what. */
+/** A token endpoint with strict rotation that records its requests. */
 export interface WatchedProvider extends AsyncDisposable {
   readonly origin: string;
-  /** By refresh token: how often it was sent. */
+  /** Number of requests for each refresh token. */
   readonly spent: ReadonlyMap<string, number>;
-  /** When each request arrived, in milliseconds since 1970. */
+  /** Arrival of each request, in milliseconds since 1970. */
   readonly arrivals: readonly number[];
   readonly mostAtOnce: number;
 }

@@ -2,13 +2,13 @@ import { openVault, systemWorld, type Vault, type World } from '../../src/index.
 
 export const provider = 'herd';
 
-/** What every process of the herd opens. */
+/** Settings that every process of the herd opens its vault with. */
 export interface HerdPlace {
   readonly home: string;
   readonly database: string;
   readonly rootKey: string;
   readonly origin: string;
-  /** How long before its end a token is replaced; workers begin twice as long before it. */
+  /** Seconds before its expiry at which a token is replaced; workers begin twice as early. */
   readonly earlySeconds: number;
   readonly timeScale: number;
 }
@@ -32,7 +32,7 @@ export function openHerdVault(place: HerdPlace, world: World): Promise<Vault> {
   });
 }
 
-/** The real world, in which the calls to the provider that run at the same time are counted. */
+/** Creates the real world and counts its concurrent calls to the provider. */
 export function countingWorld(timeScale: number): { world: World; mostAtOnce: () => number } {
   const world = systemWorld({ timeScale, allowLoopback: true });
   let atOnce = 0;

@@ -1,4 +1,4 @@
-/** A process that runs workers until it is told to stop, and then says what they have done. */
+/** Runs workers until it is told to stop, then reports what they did. */
 import { startWorkers } from '../../src/index.ts';
 import { countingWorld, type HerdPlace, openHerdVault } from './vault.ts';
 

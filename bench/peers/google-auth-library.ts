@@ -2,7 +2,7 @@ import { OAuth2Client } from 'google-auth-library';
 
 import { accessTokenOf, type Contender, lifetimeSeconds, perGrant } from '../contender.ts';
 
-/** A client object holds one user's credentials: one object per grant. */
+/** Creates one client object per grant, because a client holds one user's credentials. */
 export async function googleAuthLibrary(grants: number): Promise<Contender> {
   const clientFor = await perGrant(grants, (key) => {
     const client = new OAuth2Client({ clientId: 'bench', clientSecret: 'bench-secret' });

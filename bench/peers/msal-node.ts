@@ -5,8 +5,8 @@ import { accessTokenOf, type Contender, lifetimeSeconds, perGrant } from '../con
 const authority = 'https://login.microsoftonline.com/';
 
 /**
- * One cache for all grants costs time in proportion to the tokens in it, so the maker's own advice is followed: a cache
- * of its own for each. An application object weighs some tens of kilobytes; the number of grants is therefore smaller.
+ * One cache for all grants takes time in proportion to its tokens. So, as the vendor advises, each grant has its own
+ * cache. An application object takes some tens of kilobytes, so there are fewer grants.
  */
 export async function msalNode(grants: number): Promise<Contender> {
   const clientFor = await perGrant(grants, async (key) => {
@@ -45,7 +45,7 @@ function metadata(tenant: string): object {
   };
 }
 
-/** The one token request that fills the cache is answered here; nothing leaves the machine. */
+/** Answers the one token request that fills the cache; no request leaves the machine. */
 function answering(accessToken: string): INetworkModule {
   const body = {
     token_type: 'Bearer',
@@ -57,7 +57,7 @@ function answering(accessToken: string): INetworkModule {
     sendGetRequestAsync: async () => {
       throw new Error('a cached token needs no request');
     },
-    // The caller names the body's type, which nobody here can know; the library parses what it gets.
+    // The caller names the body's type, which is unknown here; the library parses the body.
     // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
     sendPostRequestAsync: async <T>() => ({ status: 200, headers: {}, body: body as T }),
   };

@@ -2,7 +2,7 @@ import { Connector, RemoteStorageStrategy, ZohoOAuth } from 'oauth-connector';
 
 import { accessTokenOf, type Contender, lifetimeSeconds, perGrant } from '../contender.ts';
 
-/** A connector serves one grant and keeps its token in memory after the first read from its storage strategy. */
+/** Creates one connector per grant; it keeps its token in memory after the first read from its storage strategy. */
 export async function oauthConnector(grants: number): Promise<Contender> {
   const service = new ZohoOAuth({
     clientId: 'bench',

@@ -2,7 +2,7 @@ import { AuthorizationCode } from 'simple-oauth2';
 
 import { accessTokenOf, type Contender, lifetimeSeconds, perGrant } from '../contender.ts';
 
-/** The library keeps nothing: the caller holds a token object per grant, and asks it whether it has expired. */
+/** Keeps one token object per grant, because the library stores nothing, and asks it for its expiry. */
 export async function simpleOauth2(grants: number): Promise<Contender> {
   const client = new AuthorizationCode({
     client: { id: 'bench', secret: 'bench-secret' },

@@ -1,5 +1,6 @@
 import { CompiledQuery, type Kysely, type KyselyPlugin, type RootOperationNode } from 'kysely';
 
+import { type Reader, writes } from '../../src/storage/database.ts';
 import type { Schema } from '../../src/storage/schema.ts';
 import type { Subject, Work } from './work.ts';
 
@@ -7,11 +8,11 @@ export interface Plan {
   readonly work: string;
   readonly statement: string;
   readonly lines: readonly string[];
-  /** A table is read from end to end. */
+  /** Tells whether a table is read from end to end. */
   readonly scans: boolean;
 }
 
-/** How the database goes about each statement of a work. */
+/** Returns the database's plan for each statement of a work. */
 export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
   const { store } = subject.context;
   const seen: RootOperationNode[] = [];
@@ -24,19 +25,31 @@ export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
   };
   const watched = {
     ...store,
-    db: store.db.withPlugin(plugin),
+    db: watch(store.db, plugin),
     transaction: (fn: Parameters<typeof store.transaction>[0], options?: { long?: boolean }) =>
-      store.transaction((tx) => fn(tx.withPlugin(plugin)), options),
+      store.transaction(
+        (tx) => fn(Object.assign(watch(tx, plugin), { locked: tx.locked, [writes]: true } as const)),
+        options,
+      ),
   };
-  // A transaction of any result is passed on as it is, which a spread object cannot say.
+  // The transaction has a generic result, which a spread object cannot express.
   const context = { ...subject.context, store: watched as typeof store };
   await work.once({ ...subject, context }, 1);
   const plans = new Map<string, Plan>();
   for (const node of seen) {
-    const plan = await explain(store.db, store.kind, work, node);
+    const plan = await explain(wholeOf(store.db), store.kind, work, node);
     if (plan !== undefined) plans.set(plan.statement, plan);
   }
   return [...plans.values()];
+}
+
+/** The handles of the vault are whole ones, of which it shows only what it needs. */
+function wholeOf(handle: Reader): Kysely<Schema> {
+  return handle as unknown as Kysely<Schema>;
+}
+
+function watch(handle: Reader, plugin: KyselyPlugin) {
+  return Object.assign(wholeOf(handle).withPlugin(plugin), { now: handle.now });
 }
 
 async function explain(

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 
 import type { Vault } from '../../src/index.ts';
 import type { StoreKind } from '../../src/storage/engine/engine.ts';
-import type { Store } from '../../src/storage/store.ts';
+import type { OpenedStore } from '../../src/storage/store.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { type SeedGrant, seedGrants } from '../seed.ts';
 
@@ -11,15 +11,15 @@ const accountsPerTenant = 10;
 const day = 86_400_000;
 const rowsPerStatement = 100_000;
 
-/** What is stored: so many grants, ten to a tenant, of which the tenants at regular distances have tokens that open. */
+/** Stored grants, ten per tenant; tenants at regular distances have tokens that open. */
 export interface Population {
   readonly grants: number;
   readonly sealed: number;
-  /** Of the sealed ones: those with a refresh token too. */
+  /** Number of sealed grants that have a refresh token too. */
   readonly refreshable: number;
-  /** How many are due now, whatever is stored. */
+  /** Number of grants that are due now, at any population. */
   readonly due: number;
-  /** How many changed a moment ago. */
+  /** Number of grants that changed a moment ago. */
   readonly changed: number;
 }
 
@@ -28,7 +28,7 @@ export interface Place {
   readonly account: string;
 }
 
-/** The place of the n-th sealed grant. */
+/** Returns the place of the n-th sealed grant. */
 export function sealedPlace(population: Population, index: number): Place {
   const every = Math.floor(population.grants / population.sealed);
   const tenant = Math.floor(index / accountsPerTenant) * every;
@@ -37,14 +37,15 @@ export function sealedPlace(population: Population, index: number): Place {
 
 /** Fills an empty vault; `rootKey` names the key it was opened with. */
 export async function populate(vault: Vault, rootKey: string, population: Population): Promise<void> {
-  const { store } = internalsOf(vault).open();
+  // The vault hands its store out as one that only reads.
+  const store = internalsOf(vault).open().store as OpenedStore;
   await vault.apps.put('bench', { provider, clientId: 'bench', clientSecret: 'bench-secret', dc: 'eu' });
   if (store.kind === 'sqlite') await sql`pragma cache_size = -400000`.execute(store.db);
   await seedGrants(vault, { rootKey, app: 'bench', grants: sealedGrants(population) });
   await insertPlaceholders(store, population);
   await insertHistory(store);
   await markChanged(store, population);
-  // What a database gathers about its tables by itself in the course of a day.
+  // Statistics that a database gathers by itself in the course of a day.
   if (store.kind === 'postgres') await store.unhurried(() => sql`vacuum analyze`.execute(store.db));
   else await sql`pragma wal_checkpoint(truncate)`.execute(store.db);
 }
@@ -67,8 +68,8 @@ function* sealedGrants(population: Population): Generator<SeedGrant> {
   }
 }
 
-/** The other rows, made by the database: what stands in their sealed columns only looks like it. */
-async function insertPlaceholders(store: Store, population: Population): Promise<void> {
+/** Inserts the other rows with one statement; their sealed columns hold fillers. */
+async function insertPlaceholders(store: OpenedStore, population: Population): Promise<void> {
   const every = Math.floor(population.grants / population.sealed);
   if (every === 1) return;
   const { uuid, time } = dialect(store.kind);
@@ -95,27 +96,28 @@ async function insertPlaceholders(store: Store, population: Population): Promise
   process.stderr.write('\r                                        \r');
 }
 
-/** An attempt, an event and a counted request for each grant, as they are left behind by a refresh. */
-async function insertHistory(store: Store): Promise<void> {
+/** Inserts an attempt, an event and a counted request for each grant, as a refresh leaves them. */
+async function insertHistory(store: OpenedStore): Promise<void> {
   const { uuid } = dialect(store.kind);
   const now = sql.lit(Date.now() - day);
+  const requests = store.kind === 'postgres' ? sql`'[]'::jsonb` : sql`'[]'`;
   await store.unhurried(async () => {
     await sql`
-      insert into grantry_attempts (id, client_id, grant_id, fence, generation, token_fingerprint, owner, started_at,
+      insert into grantry_attempts (id, tenant, grant_id, fence, generation, token_fingerprint, owner, started_at,
         finished_at, outcome)
       select ${uuid}, client_id, id, 1, generation - 1, coalesce(refresh_fingerprint, client_id), 'owner', ${now}, ${now}, 'saved' from oauth_tokens
     `.execute(store.db);
     await sql`
-      insert into grantry_events (at, client_id, grant_id, provider, account, type, from_state, to_state, generation, details)
-      select ${now}, client_id, id, provider, account, 'grant.refreshed', 'active', 'active', generation, '{}' from oauth_tokens
+      insert into grantry_events (id, at, tenant, grant_id, provider, account, type, from_state, to_state, generation, details)
+      select ${uuid}, ${now}, client_id, id, provider, account, 'grant.refreshed', 'active', 'active', generation, '{}' from oauth_tokens
     `.execute(store.db);
     await sql`
-      insert into grantry_token_requests (fingerprint, attempt_id, at)
-      select token_fingerprint, id, started_at from grantry_attempts`.execute(store.db);
+      insert into grantry_token_requests (fingerprint, requests, last_at)
+      select distinct token_fingerprint, ${requests}, started_at from grantry_attempts`.execute(store.db);
   });
 }
 
-async function markChanged(store: Store, population: Population): Promise<void> {
+async function markChanged(store: OpenedStore, population: Population): Promise<void> {
   const { sealed, changed } = population;
   const places = Array.from({ length: changed }, (_, index) =>
     sealedPlace(population, Math.floor((index * sealed) / changed)),
@@ -124,7 +126,7 @@ async function markChanged(store: Store, population: Population): Promise<void> 
     for (const { tenant, account } of places) {
       await tx
         .updateTable('oauth_tokens')
-        .set({ changed_at: store.now() })
+        .set({ changed_at: tx.now })
         .where('client_id', '=', tenant)
         .where('provider', '=', provider)
         .where('account', '=', account)

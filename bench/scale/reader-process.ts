@@ -1,4 +1,4 @@
-/** Opens a vault as a server does, reads so many distinct grants, and says how large the process became at most. */
+/** Opens a vault as a server does, reads distinct grants, and reports the process's largest size. */
 import { keepHeapSmall } from '../../src/base/heap.ts';
 import { openVault } from '../../src/index.ts';
 import { type Population, provider, sealedPlace } from './population.ts';
@@ -20,7 +20,7 @@ export interface ReaderReport {
 const callersAtOnce = 16;
 const megabyte = 1_048_576;
 
-/** As a server does when it starts. */
+/** A server does the same at its start. */
 keepHeapSmall();
 
 async function read(plan: ReaderPlan): Promise<ReaderReport> {
@@ -38,7 +38,7 @@ async function read(plan: ReaderPlan): Promise<ReaderReport> {
       const place = sealedPlace(plan.population, next);
       next += 1;
       await vault.getAccessToken({ ...place, provider });
-      // The kernel's own count would begin with the size of the process that started this one.
+      // The kernel's own maximum would begin with the size of the parent process.
       if (next % 500 === 0) peakMb = Math.max(peakMb, process.memoryUsage.rss() / megabyte);
     }
   };

@@ -4,38 +4,38 @@ import { abandonAttempts, insertAttempt } from '../../src/storage/statements/att
 import { claimDueGrants } from '../../src/storage/statements/due.ts';
 import { findGrant, type GrantRow, grantsChangedSince, listGrants } from '../../src/storage/statements/grants.ts';
 import { claimLease } from '../../src/storage/statements/leases.ts';
-import { insertTokenRequest, lockBudget, recentTokenRequests } from '../../src/storage/statements/token-requests.ts';
+import { countTokenRequest } from '../../src/storage/statements/token-requests.ts';
 import type { VaultContext } from '../../src/vault/context.ts';
 import { openToken } from '../../src/vault/grant/tokens.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { type Place, type Population, provider, sealedPlace } from './population.ts';
 
-/** An opened vault with so many grants in it. */
+/** An opened vault with a population of grants. */
 export interface Subject {
   readonly context: VaultContext;
   readonly population: Population;
-  /** When the last grants changed. */
+  /** Time of the last grants' change. */
   readonly changedAtMs: number;
 }
 
 export interface Work {
   readonly name: string;
-  /** The longest that one round may take, in milliseconds. */
+  /** Longest time of one round, in milliseconds. */
   readonly roundMs: number;
-  /** Reading whole ranges in order is what it is for. */
+  /** Set when reading whole ranges of an index in order is intended. */
   readonly mayScanIndex?: boolean;
   once(subject: Subject, index: number): Promise<void>;
 }
 
 const windowMs = 600_000;
 
-/** What a vault with many grants does all day; each names the statements of the library itself. */
+/** Daily work of a vault with many grants; each entry runs the library's own statements. */
 export const works: readonly Work[] = [
   {
     name: 'read and open, tenant key at hand',
     roundMs: 150,
     once: async (subject, index) => {
-      // Of few tenants, whose keys are held after the first round.
+      // Reads grants of few tenants, whose keys are cached after the first round.
       const row = await rowAt(
         subject,
         sealedPlace(subject.population, spread(index, Math.min(4_000, subject.population.sealed))),
@@ -60,9 +60,9 @@ export const works: readonly Work[] = [
     name: 'claim what is due (32)',
     roundMs: 300,
     once: async ({ context }) => {
-      // Held for a moment alone, so that there is always as much due.
+      // Held only for a moment, so that as many grants stay due.
       const wish = { state: 'active' as const, limit: 32, holdMs: 1, doubtHoldMs: 1, exceptProviders: [] };
-      const claimed = await claimDueGrants(context.store.db, context.store.kind, context.store.now(), wish);
+      const claimed = await context.store.transaction((tx) => claimDueGrants(tx, wish));
       if (claimed.length === 0) throw new Error('nothing is due');
     },
   },
@@ -126,22 +126,19 @@ async function open({ context }: Subject, row: GrantRow, how: { fresh?: boolean 
   if (secret === null) throw new Error('the grant has no token');
 }
 
-/** The transaction that precedes every token request; the lease lapses at once. */
+/** Runs the transaction that precedes every token request; its lease ends at once. */
 async function claim({ context }: Subject, row: GrantRow): Promise<void> {
   const { store } = context;
   const { client_id: tenant, id: grantId, generation } = row;
   const attemptId = newUuid(context.world);
   const fingerprint = row.refresh_fingerprint ?? 'none';
-  const now = store.now();
   await store.transaction(async (tx) => {
-    const fence = await claimLease(tx, now, { seen: row, owner: 'bench', leaseMs: -1, overlapMs: null });
+    const fence = await claimLease(tx, { seen: row, owner: 'bench', leaseMs: -1, overlapMs: null });
     if (fence === undefined) throw new Error('the lease is taken');
-    await lockBudget(tx, store.kind, fingerprint);
-    await recentTokenRequests(tx, now, fingerprint, windowMs);
-    await abandonAttempts(tx, now, { tenant, grantId, generation, exceptId: attemptId });
-    await insertAttempt(tx, now, {
+    await abandonAttempts(tx, { tenant, grantId, generation, exceptId: attemptId });
+    await insertAttempt(tx, {
       id: attemptId,
-      client_id: tenant,
+      tenant,
       grant_id: grantId,
       fence,
       generation,
@@ -149,17 +146,17 @@ async function claim({ context }: Subject, row: GrantRow): Promise<void> {
       candidate_id: null,
       owner: 'bench',
     });
-    await insertTokenRequest(tx, now, { fingerprint, attemptId });
+    await countTokenRequest(tx, { fingerprint, attemptId }, { requests: 1_000, windowMs });
   });
 }
 
-/** All over the table, in no order. */
+/** Chooses places all over the table, in no order. */
 function anyPlace({ population }: Subject, index: number): Place {
   const place = spread(index, population.grants);
   return { tenant: `tenant-${Math.floor(place / 10)}`, account: `account-${place % 10}` };
 }
 
-/** Visits all numbers below `count` in an order that has nothing to do with theirs. */
+/** Visits all numbers below `count` in an order independent of their values. */
 function spread(index: number, count: number): number {
   return (index * 7_919 + 13) % count;
 }

@@ -1,2 +1,2 @@
-/** Grants at the provider that hangs, and grants at the quick one that are refreshed once each. */
+/** Number of grants at the hanging provider, and at the quick one, where each is refreshed once. */
 export const crowd = { hanging: 100, fresh: 800 } as const;

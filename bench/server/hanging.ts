@@ -1,4 +1,7 @@
-/** One provider hangs; another one's tokens must not feel it, and whoever waits for the first is told by their deadline. */
+/**
+ * Measures a hanging provider's effect on another provider's tokens: there must be none. Callers of the hanging
+ * provider must get an error by their deadline.
+ */
 import { median, percentile } from '../measure.ts';
 import { type Aim, table } from '../report.ts';
 import { crowd } from './crowd.ts';
@@ -7,17 +10,21 @@ import type { Started } from './server-process.ts';
 const rounds = 5;
 const roundMs = 2_000;
 const freshAtOnce = 8;
-/** A caller waits 30 s at most; what follows is the way back. */
+/** A caller waits 30 s at most; the rest is for the way back. */
 const deadlineMs = 31_000;
 
 interface Seen {
-  /** Of good tokens, with 32 connections. */
+  /** p99 of reads of good tokens, with 32 connections. */
   readonly readP99Ms: number;
-  /** Of tokens that have to be refreshed first. */
+  /** p99 of tokens that must be refreshed first. */
   readonly freshP99Ms: number;
 }
 
-/** @param reads measures reads of a good token for so many milliseconds */
+/**
+ * Measures reads and refreshes while one provider hangs.
+ *
+ * @param reads measures reads of a good token for so many milliseconds
+ */
 export async function benchHanging(
   { port, key }: Started,
   reads: (ms: number) => Promise<{ p99Ms: number; others: number }>,
@@ -51,7 +58,7 @@ export async function benchHanging(
     await Promise.all(Array.from({ length: freshAtOnce }, one));
     return { readP99Ms: median(readings), freshP99Ms: percentile(waits, 0.99) };
   };
-  // Not counted: the first refreshes compile what all of them use.
+  // Not counted: the first refreshes compile the code that all of them use.
   await phase();
   const before = await phase();
   const hung = Array.from({ length: crowd.hanging }, (_, index) => get(`hanging-${index}`, 'hanging'));

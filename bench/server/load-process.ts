@@ -1,6 +1,6 @@
 /**
- * Sends one request over and over on a number of connections, the next one when the answer is there. On bare sockets: beside
- * two processors' worth of servers, what sends must cost as little as it can.
+ * Sends one request repeatedly on a number of connections, the next one after each answer. It uses bare sockets,
+ * because the sender must cost little beside the servers on two processors.
  */
 import net from 'node:net';
 
@@ -14,7 +14,7 @@ export interface LoadOrder {
 
 export interface LoadReport {
   readonly answers: number;
-  /** Answers that were not 200. */
+  /** Number of answers that were not 200. */
   readonly others: number;
   readonly seconds: number;
   readonly p50Ms: number;

@@ -1,4 +1,4 @@
-/** One server of the bench in a process of its own: Grantry, or something bare to compare it with. */
+/** One server of the benchmark in its own process: Grantry, or a bare one for comparison. */
 import { once } from 'node:events';
 import http from 'node:http';
 import { pipeline } from 'node:stream';
@@ -14,29 +14,29 @@ export type ServerOrder =
   | { readonly role: 'pass'; readonly api: string }
   | { readonly role: 'api' };
 
-/** How long the provider that hangs takes. */
+/** Delay of the hanging provider. */
 const hangMs = 40_000;
 
 export interface Started {
   readonly port: number;
-  /** Of a key that reads tokens and uses the proxy. */
+  /** A key that reads tokens and uses the proxy. */
   readonly key: string;
 }
 
 export interface Usage {
   readonly cpuMs: number;
   readonly rssMb: number;
-  /** Statements that were sent to PostgreSQL. */
+  /** Number of statements sent to PostgreSQL. */
   readonly queries: number;
 }
 
-// Ends as a program does, so that a profile of it is written.
+// Ends as a program does, so that its profile is written.
 process.on('SIGTERM', () => process.exit(0));
 
 let queries = 0;
 const query: unknown = Reflect.get(Client.prototype, 'query');
 if (typeof query !== 'function') throw new Error('the driver has no query to count');
-// Counts what passes and changes nothing.
+// Counts the statements and changes nothing.
 Reflect.set(
   Client.prototype,
   'query',
@@ -129,7 +129,7 @@ async function startGrantry({
   return { port: Number(new URL(server.url).port), key: key.reveal() };
 }
 
-/** What anybody would write who wants to pass requests on with undici: nothing is checked, nothing is put in. */
+/** Starts a minimal pass-through on undici: it checks nothing and inserts nothing. */
 function passThrough(origin: string): http.Server {
   const dispatcher = new Agent();
   return http.createServer((incoming, response) => {
@@ -153,8 +153,8 @@ function passThrough(origin: string): http.Server {
 }
 
 /**
- * `/small` answers as an API does; `/large?N` sends N MiB; `/token` and, after a long while, `/hang` give tokens; anything
- * else that is posted is swallowed.
+ * Starts an API: `/small` answers as an API does; `/large?N` sends N MiB; `/token` and, after a long delay, `/hang`
+ * return tokens. Any other POST body is discarded.
  */
 function api(): http.Server {
   const small = JSON.stringify({ data: [{ id: '1', Last_Name: 'x'.repeat(900) }] });

@@ -14,15 +14,15 @@ export interface FuzzOptions {
 }
 
 export interface FuzzReport {
-  /** How often each status was answered; 0 is a connection that was closed without an answer. */
+  /** Count of answers per status; 0 is a connection that was closed without an answer. */
   readonly statuses: ReadonlyMap<number, number>;
   readonly findings: readonly string[];
 }
 
-/** What may never come back, whatever is sent. */
+/** Secrets that no answer may ever contain. */
 const canaries = { refresh: 'canary-refresh-5e1f', client: 'canary-client-secret-77aa', access: 'canary-access-31bd' };
 
-/** 5xx that stand in the contract: a provider that cannot be reached, or was set up wrongly by the very requests sent here. */
+/** Documented 5xx codes: a provider that cannot be reached, or that the fuzzed requests themselves set up wrongly. */
 const documented = new Set([
   'provider_unavailable',
   'provider_misconfigured',
@@ -32,7 +32,7 @@ const documented = new Set([
   'rate_limited',
 ]);
 
-/** Sends so many mutated requests, all of them made from the seed. */
+/** Sends mutated requests that all derive from the seed. */
 export async function fuzz({ count, seed, onProgress }: FuzzOptions): Promise<FuzzReport> {
   const home = mkdtempSync(join(tmpdir(), 'grantry-fuzz-'));
   const defects: string[] = [];
@@ -74,7 +74,7 @@ export async function fuzz({ count, seed, onProgress }: FuzzOptions): Promise<Fu
 }
 
 async function prepare(vault: Vault): Promise<{ admin: string; others: string[] }> {
-  // A name that nobody can look up: what is sent to it ends before it has begun.
+  // A name that never resolves: a request to it fails before it is sent.
   const host = 'https://nobody.invalid';
   await vault.providers.put({
     id: 'plain',
@@ -101,7 +101,7 @@ async function prepare(vault: Vault): Promise<{ admin: string; others: string[] 
 
 async function describedRoutes(url: string): Promise<readonly [DescribedRoute, ...DescribedRoute[]]> {
   const document: unknown = await (await fetch(`${url}/openapi.json`)).json();
-  // The server's own description, whose form another test keeps.
+  // The server's own description; another test checks its form.
   const { paths } = document as { paths: Record<string, Record<string, unknown>> };
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => ({ method, path })),
@@ -129,7 +129,7 @@ function holds(answer: string, canary: string): boolean {
   );
 }
 
-/** One connection for each: what a broken request does to the next one on it is not looked for here. */
+/** One connection for each request: effects of a broken request on the next one are not tested here. */
 function send(url: string, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
     const socket = net.connect(Number(new URL(url).port), '127.0.0.1');

@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz [COUNT] [SEED]`: mutated requests against a running server, 100,000 unless told otherwise. Every described
- * route and raw bytes; no answer may be an undocumented 5xx or hold a planted secret, and the server must live on.
+ * `npm run fuzz [COUNT] [SEED]`: sends mutated requests to a running server, 100,000 by default. They cover every
+ * described route and raw bytes. No answer may be an undocumented 5xx or contain a planted secret, and the server must
+ * survive.
  */
 import { fuzz } from './fuzz.ts';
 

@@ -1,6 +1,6 @@
 import type { Dice } from '../dice.ts';
 
-/** A route as the API's description has it. */
+/** A route of the API's description. */
 export interface DescribedRoute {
   readonly method: string;
   readonly path: string;
@@ -148,7 +148,7 @@ const oddHeaders: readonly [string, ...string[]] = [
   `X-Long: ${'z'.repeat(2_000)}`,
 ];
 
-/** The bytes of one request: mostly HTTP that is nearly right, now and then no HTTP at all. */
+/** Creates the bytes of one request: mostly nearly valid HTTP, sometimes no HTTP at all. */
 export function makeRequest(dice: Dice, { routes, keys }: RequestParts): Buffer {
   if (dice.chance(0.05)) return Buffer.from(Array.from({ length: dice.below(300) }, () => dice.below(256)));
   const route = dice.pick(routes);

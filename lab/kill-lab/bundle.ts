@@ -4,15 +4,15 @@ import { rolldown } from 'rolldown';
 
 import { root } from '../../scripts/steps.ts';
 
-/** The programs of the lab, from the repository's root. */
+/** Programs of the lab, relative to the repository's root. */
 export const labPrograms = {
   worker: './lab/kill-lab/worker-process.ts',
   provider: './lab/kill-lab/provider-process.ts',
 } as const;
 
 /**
- * Bundles the programs of the lab: a killed process is restarted thousands of times, and finding, reading and stripping
- * a hundred files each time would be most of a run.
+ * Bundles the programs of the lab: a killed process is restarted thousands of times, and reading and stripping a
+ * hundred files each time would take most of a run.
  */
 export async function bundlePrograms<Name extends string>(
   directory: string,
@@ -22,7 +22,7 @@ export async function bundlePrograms<Name extends string>(
     cwd: root,
     input: programs,
     platform: 'node',
-    // pg looks for its native twin at run time, and a server for a tracer; both do without.
+    // pg looks for its native variant at run time, and the server for a tracer; both work without.
     external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
     logLevel: 'silent',
   });
@@ -35,6 +35,6 @@ export async function bundlePrograms<Name extends string>(
   });
   await bundle.close();
   const bundled = Object.keys(programs).map((name) => [name, `${directory}/${name}.mjs`] as const);
-  // Every name is mapped, so the result has exactly these.
+  // Every name is mapped, so the result has exactly these members.
   return Object.fromEntries(bundled) as Record<Name, string>;
 }

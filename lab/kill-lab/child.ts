@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
 
-/** The process was gone before it answered. */
+/** A process ended before it answered. */
 export class ChildGoneError extends Error {
   override readonly name = 'ChildGoneError';
 }
@@ -12,7 +12,7 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** A process of the lab that is asked things, and may be killed at any moment. */
+/** A process of the lab that answers commands and may be killed at any moment. */
 export class Child<Command> {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
@@ -24,13 +24,13 @@ export class Child<Command> {
     this.#process = fork(program, [], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [],
-      // Starting is most of what a run costs.
+      // Process starts take most of a run.
       env: { ...process.env, NODE_COMPILE_CACHE: `${dirname(program)}/compiled` },
     });
-    // A write to a process that was just killed fails; its exit tells what matters.
+    // A write to a killed process fails; its exit event is what counts.
     this.#process.on('error', () => {});
     this.#process.on('message', (message) => {
-      // Only our own programs write here, in this one form.
+      // Only the lab's own programs write here, in this one form.
       const { id, value, error } = message as { id: number; value?: unknown; error?: string };
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
@@ -62,18 +62,18 @@ export class Child<Command> {
     return this.#gone;
   }
 
-  /** Each command names the shape of its own answer. */
+  /** Sends a command; each command names the type of its answer. */
   async ask<Answer>(command: Command): Promise<Answer> {
     if (this.#gone) throw new ChildGoneError('the process is gone');
     this.#count += 1;
     const id = this.#count;
     const answered = new Promise<unknown>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     this.#process.send({ id, command }, () => {});
-    // Both sides are of one tree: what a command is answered with stands in messages.ts.
+    // Both sides come from one source tree; messages.ts defines the answer of each command.
     return (await answered) as Answer;
   }
 
-  /** `kill -9`, and nothing left of it when this resolves. */
+  /** Kills the process as `kill -9` does; resolves when it is gone. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');
     await this.ended;

@@ -12,7 +12,7 @@ export interface Slot {
   workingSince: number;
 }
 
-/** The workers: each place is filled again at once when its process was killed. */
+/** The workers: a place whose process was killed gets a new process at once. */
 export class Crew {
   readonly slots: Slot[] = [];
   readonly #program: string;
@@ -40,7 +40,7 @@ export class Crew {
     await this.#open(slot);
   }
 
-  /** A new process in the same place: the same home, the same spool. */
+  /** Starts a new process in the same place, with the same home and spool. */
   restart(slot: Slot): void {
     slot.state = 'starting';
     const started = this.#startAgain(slot).catch((error: unknown) => {
@@ -55,12 +55,12 @@ export class Crew {
       if (slot.state !== 'starting') this.tell(slot, { ask: 'work', tenants: this.#tenants() });
   }
 
-  /** Said without waiting; a process that is gone by then is told when it starts again. */
+  /** Sends a command without waiting; a process that is gone by then receives it at its next start. */
   tell(slot: Slot, command: WorkerCommand): void {
     slot.child.ask(command).catch(() => {});
   }
 
-  /** Lets everybody finish what must not be cut off. */
+  /** Lets all processes finish their work. */
   async close(): Promise<void> {
     this.#ending = true;
     await Promise.allSettled(this.#starting);
@@ -72,7 +72,7 @@ export class Crew {
     await Promise.allSettled(closing);
   }
 
-  /** For the way out after an error. */
+  /** Kills all processes after an error. */
   async killAll(): Promise<void> {
     this.#ending = true;
     await Promise.allSettled(this.slots.map(({ child }) => child.kill()));

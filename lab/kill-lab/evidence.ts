@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 
 import { Client } from 'pg';
 
-/** An attempt of a killed process that nobody reported on. */
+/** An attempt of a killed process whose end was never recorded. */
 export interface OpenAttempt {
   readonly tenant: string;
   readonly grantId: string;
@@ -26,25 +26,25 @@ export interface EventFacts {
   readonly at: number;
 }
 
-/** The database as a bystander sees it; it never writes. */
+/** Read-only access to the database. */
 export interface Evidence {
   openAttempts(pid: number): Promise<OpenAttempt[]>;
-  /** Which process has an open attempt on which grant. */
+  /** Returns the open attempts: which process holds which grant. */
   underWay(): Promise<{ readonly grantId: string; readonly pid: number }[]>;
   grants(): Promise<GrantFacts[]>;
-  /** Every refresh, verdict and revival, oldest first. */
+  /** Returns every refresh, verdict and revival, oldest first. */
   events(): Promise<EventFacts[]>;
   close(): Promise<void>;
 }
 
-const openAttempts = `select a.client_id as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
-  from grantry_attempts a join oauth_tokens t on t.client_id = a.client_id and t.id = a.grant_id
+const openAttempts = `select a.tenant as "tenant", a.grant_id as "grantId", t.generation as "generation", a.id as "attemptId"
+  from grantry_attempts a join oauth_tokens t on t.client_id = a.tenant and t.id = a.grant_id
   where a.outcome = 'open' and a.owner like `;
 const underWay = `select grant_id as "grantId", owner as "owner" from grantry_attempts where outcome = 'open'`;
 const grants =
   'select client_id as "tenant", id as "grantId", state as "state", reason as "reason", generation as "generation" from oauth_tokens';
-const events = `select client_id as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
-  where type in ('grant.refreshed', 'grant.reauthorization_required', 'grant.revived') order by seq`;
+const events = `select tenant as "tenant", type as "type", reason as "reason", at as "at" from grantry_events
+  where type in ('grant.refreshed', 'grant.reauthorization_required', 'grant.revived') order by at, id`;
 
 export async function gatherEvidence(database: string): Promise<Evidence> {
   const ask = database.startsWith('sqlite:')
@@ -56,7 +56,7 @@ export async function gatherEvidence(database: string): Promise<Evidence> {
     underWay: async () =>
       (await ask.rows(underWay)).map(({ grantId, owner }) => ({
         grantId: String(grantId),
-        // The second part of an owner's name is its process.
+        // The second part of an owner's name is its process number.
         pid: Number(String(owner).split(':')[1]),
       })),
     grants: async () => numbered(await ask.rows(grants)) as GrantFacts[],
@@ -106,30 +106,30 @@ function numbered(rows: Record<string, unknown>[]): unknown[] {
   }));
 }
 
-/** Attempts whose answer a killed process had on its disk, under the name by which it is replayed. */
+/** Returns the attempts whose answer a killed process had on its disk, by the name used for the replay. */
 export async function spooledBy(pid: number, home: string): Promise<string[]> {
   const names = await readdir(`${home}/spool`).catch(() => []);
   const found: string[] = [];
   for (const name of names.filter((each) => each.endsWith('.answer'))) {
-    // Somebody else may adopt it while we look.
+    // Another process may replay the file meanwhile.
     const text = await readFile(`${home}/spool/${name}`, 'utf8').catch(() => '');
     const head: unknown = text === '' ? undefined : JSON.parse(text.slice(0, text.indexOf('\n')));
-    // The head is our own library's: see its spool.
+    // The library itself writes the head; see its spool.
     const { owner, attemptId } = head === undefined ? {} : (head as { owner?: { pid: number }; attemptId?: string });
     if (owner?.pid === pid && attemptId !== undefined) found.push(attemptId);
   }
   return found;
 }
 
-/** A refresh token as it came to one of our processes. */
+/** A refresh token's arrival in one of the workers. */
 export interface Arrival {
   readonly at: number;
   readonly pid: number;
-  /** How long the process had waited for a processor by then, in all; undefined where nobody tells. */
+  /** Total time that the process had waited for a processor by then; undefined where the system does not tell. */
   readonly waitedMs: number | undefined;
 }
 
-/** When each of these refresh tokens arrived, and in which process; from the notes that the workers took. */
+/** Reads from the workers' logs when and where each of these refresh tokens arrived. */
 export async function arrivals(
   wireLogs: readonly string[],
   wanted: ReadonlySet<string>,

@@ -21,7 +21,7 @@ import type { LabOptions } from './options.ts';
 import { waitedForProcessorMs } from './processor.ts';
 import { type Deed, judgeRun, type LabResult, type Pause } from './verdict.ts';
 
-/** What 60 s, the overlap of the simulated providers, becomes. */
+/** The simulated providers' overlap of 60 s, before scaling. */
 const overlapSeconds = 60;
 
 export async function runLab(options: LabOptions): Promise<LabResult> {
@@ -40,10 +40,10 @@ class Lab {
   readonly #times: Times;
   readonly #deeds: Deed[] = [];
   readonly #sleeps: Pause[] = [];
-  /** Tenant → the provider's family. */
+  /** Maps a tenant to the provider's family. */
   readonly #families = new Map<string, string>();
   readonly #replaced = new Set<string>();
-  /** Grants whose holder was killed and whom nobody has followed yet. */
+  /** Grants whose holder was killed and that no process has taken over yet. */
   readonly #awaited = new Map<string, { readonly at: number; readonly pid: number }>();
   readonly #replacedMs: number[] = [];
   readonly #startedAt = performance.now();
@@ -88,7 +88,8 @@ class Lab {
     const { rotation, scale, delayMs, seed } = this.#options;
     const plan = {
       profile: rotation,
-      // The shortest life that answers can state; reports of refused tokens ask for more refreshes than this.
+      // The shortest lifetime that an answer can state; reports of rejected tokens cause more refreshes than expiry
+      // does.
       accessTokenSeconds: 2,
       overlapSeconds: overlapSeconds * scale,
       delayMs,
@@ -96,7 +97,7 @@ class Lab {
     };
     const started = await provider.ask<ProviderStarted>({ ask: 'start', plan });
     const { refreshToken, ...definition } = started.definition;
-    // The library scales what the definition says, as it scales all else.
+    // The library scales the definition's times as it scales all others.
     const overlaps = refreshToken?.rotation === 'timed_overlap' ? { overlapSeconds } : {};
     return { ...started, definition: { ...definition, refreshToken: { ...refreshToken, ...overlaps } } };
   }
@@ -112,10 +113,10 @@ class Lab {
     await clerk.ask({ ask: 'app', clientId, clientSecret });
   }
 
-  /** Kills, pauses and replaces, until enough kills have counted. */
+  /** Kills, pauses and replaces processes until enough kills have counted. */
   async #rage(crew: Crew, others: Others): Promise<void> {
     const { kills, minutesMax } = this.#options;
-    // Counted from here: on a busy machine the start alone may take longer than a short run.
+    // The time counts from here: on a busy machine the start may take longer than a short run.
     const endsAt = performance.now() + minutesMax * 60_000;
     const enough = (): boolean => this.#counted >= kills || performance.now() >= endsAt;
     const hunts = new Map<Slot, Promise<void>>();
@@ -139,7 +140,7 @@ class Lab {
     await Promise.all(hunts.values());
   }
 
-  /** Whoever has an attempt of his own on a grant whose holder was killed has taken over. */
+  /** A process with its own attempt on a killed holder's grant has taken over. */
   #noteReplacements(underWay: readonly { grantId: string; pid: number }[]): void {
     for (const { grantId, pid } of underWay) {
       const killed = this.#awaited.get(grantId);
@@ -150,8 +151,8 @@ class Lab {
   }
 
   /**
-   * Most processes are killed in one of their first refreshes, some much later: starting is what a kill costs. The moment
-   * itself is left to the dice: what was under way may have ended by then, and then the kill does not count.
+   * Kills most processes in one of their first refreshes and some much later, because each kill costs a start. The
+   * moment is random: a request may have ended by then, and such a kill does not count.
    */
   async #hunt(crew: Crew, slot: Slot, others: Others): Promise<void> {
     const { pauseShare } = this.#options;
@@ -169,20 +170,23 @@ class Lab {
     await slot.child.kill();
     const goneAt = Date.now();
     const spooled = await spooledBy(pid, slot.home);
-    // An open attempt in the database, made by this process: its intent was written and its end was not.
+    // An open attempt of this process in the database: its start was recorded and its end was not.
     const open = await evidence.openAttempts(pid);
     crew.restart(slot);
     this.#kills += 1;
     if (open.length > 0) this.#counted += 1;
     this.#deeds.push({ at, goneAt, pid, waitedMs, open, spooled });
     for (const { grantId } of open) this.#awaited.set(grantId, { at, pid });
-    // Somebody who is not killed waits for what the killed one held, so that it is the take-over that is measured.
+    // Another process waits for the killed process's grants, so that the measured time is that of the take-over.
     const want = open.map(({ tenant, generation }) => ({ tenant, generation }));
     if (want.length > 0) void clerk.ask({ ask: 'want', grants: want });
     this.#tellProgress();
   }
 
-  /** Longer than the lease: somebody else takes over, and then the sleeper wakes and finds its answer. */
+  /**
+   * Pauses a process for longer than its lease: another process takes over, then the paused one wakes and finds its
+   * answer.
+   */
   #pause(crew: Crew, slot: Slot, others: Others): void {
     const strict = this.#options.rotation.startsWith('strict');
     const leaseMs = strict ? this.#times.strictLeaseMs : this.#times.renewedLeaseMs;
@@ -215,7 +219,7 @@ class Lab {
     crew.tell(slot, { ask: 'work', tenants: this.#living() });
   }
 
-  /** A tenant whose grant is over connects again, as a new one: so what became of the old one stays to be judged. */
+  /** Connects a lost tenant again as a new one, so that the old grant can still be judged. */
   async #replaceLost(crew: Crew, { provider, clerk, evidence }: Others): Promise<void> {
     const over = (await evidence.grants()).filter(
       ({ state, tenant }) => state === 'reauthorization_required' && !this.#replaced.has(tenant),
@@ -273,7 +277,7 @@ class Lab {
       database: this.#database(),
       rootKey: `file:${this.#directory}/root.key`,
       home: slot.home,
-      // Nobody can see from one host whether a process of another one lives.
+      // From one host it is unknown whether a process of another host lives.
       ...(this.#options.database === 'sqlite' ? {} : { host: `host-${slot.index}` }),
       wireLog: slot.wireLog,
       scale: this.#options.scale,
@@ -284,7 +288,7 @@ class Lab {
     };
   }
 
-  /** Processes of one host share a home; on PostgreSQL each stands for a host of its own. */
+  /** Processes of one host share a home; on PostgreSQL each process stands for its own host. */
   #place(index: number): { index: number; home: string; wireLog: string } {
     const home = this.#options.database === 'sqlite' ? 'shared' : `host-${index}`;
     return { index, home: `${this.#directory}/${home}`, wireLog: `${this.#directory}/worker-${index}.wire` };

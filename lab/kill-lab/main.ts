@@ -1,6 +1,7 @@
 /**
- * `npm run kill-lab -- --kills 1000 --database postgres --rotation timed_overlap [--seed N]`: real processes are killed
- * while they refresh, and the simulated provider's own history says what was lost. Exit code 1 when a promise is broken.
+ * `npm run kill-lab -- --kills 1000 --database postgres --rotation timed_overlap [--seed N]`: kills real processes
+ * while they refresh, and compares their grants with the simulated provider's history. Exits 1 when a promise is
+ * broken.
  */
 import { parseArgs } from 'node:util';
 import { scratchServer } from '../../scripts/scratch-postgres.ts';
@@ -53,7 +54,7 @@ try {
   for (const rotation of rotations) {
     for (const database of databases) {
       const place = database === 'sqlite' ? 'sqlite' : ((await postgres?.scratch()) ?? '');
-      // One after the other: they would take each other's processor.
+      // One after the other: runs at the same time would compete for the processor.
       results.push(await runLab(optionsFor(rotation, database, place)));
       clearLine();
       const latest = results.at(-1);

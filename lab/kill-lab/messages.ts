@@ -1,12 +1,15 @@
 import type { ProviderDefinitionInput } from '../../src/index.ts';
 
-/** What the processes of the lab tell each other. They are started together from one tree, so nothing is checked twice. */
+/**
+ * Messages between the processes of the lab. All start together from one source tree, so the receiver does not check
+ * them.
+ */
 
-/** How the provider is to behave. */
+/** Settings of the provider. */
 export interface ProviderPlan {
   readonly profile: string;
   readonly accessTokenSeconds: number;
-  /** What the world's scale makes of the overlap. */
+  /** The overlap after scaling. */
   readonly overlapSeconds: number;
   readonly delayMs: readonly [number, number];
   readonly seed: number;
@@ -15,7 +18,7 @@ export interface ProviderPlan {
 export type ProviderCommand =
   | { readonly ask: 'start'; readonly plan: ProviderPlan }
   | { readonly ask: 'mint'; readonly count: number }
-  /** Answers come at once from here on. */
+  /** Makes all later answers immediate. */
   | { readonly ask: 'calm' }
   | { readonly ask: 'judge' };
 
@@ -32,18 +35,18 @@ export interface Minted {
   readonly accessToken: string;
 }
 
-/** What the provider knows of a grant. Tokens appear by fingerprint. */
+/** The provider's facts about a grant. Tokens appear as fingerprints. */
 export interface FamilyFacts {
   readonly family: string;
-  /** The newest refresh token that would be honoured now. */
+  /** The newest refresh token that would be accepted now. */
   readonly alive: string | null;
   readonly requests: number;
-  /** Requests that spent a token which was spent before. */
+  /** Number of requests that spent an already spent token. */
   readonly replays: number;
-  /** The most requests that carried one refresh token. */
+  /** The largest number of requests with one refresh token. */
   readonly worst: number;
   readonly lastRequestAt: number;
-  /** The newest answer with tokens: what it was given for, and its refresh token. */
+  /** The newest answer with tokens: the spent token and the new refresh token. */
   readonly lastIssued: { readonly at: number; readonly token: string; readonly successor: string | null } | null;
 }
 
@@ -53,19 +56,19 @@ export interface ProviderJudgement {
   readonly replays: number;
 }
 
-/** How a worker opens its vault. */
+/** Settings of a worker's vault. */
 export interface WorkerPlan {
   readonly database: string;
   readonly rootKey: string;
   readonly home: string;
-  /** The host that the process believes to run on; left out, its own. */
+  /** Host name that the process believes to run on; defaults to its real one. */
   readonly host?: string | undefined;
   readonly scale: number;
-  /** Whether everything that a request needs is loaded before the process says that it is open. */
+  /** Loads everything that a request needs before the process reports that it is open. */
   readonly warm?: boolean | undefined;
   readonly definition: ProviderDefinitionInput;
   readonly origin: string;
-  /** Where each request and each answer is noted as it goes over the wire. */
+  /** Log of requests and answers as they cross the wire. */
   readonly wireLog: string;
   readonly tasks: number;
   readonly seed: number;
@@ -74,7 +77,7 @@ export interface WorkerPlan {
 export interface StoreGrant {
   readonly tenant: string;
   readonly refreshToken: string;
-  /** Without one the first caller has to refresh. */
+  /** The access token; without one the first caller has to refresh. */
   readonly accessToken?: string | undefined;
 }
 
@@ -82,25 +85,25 @@ export type WorkerCommand =
   | { readonly ask: 'open'; readonly plan: WorkerPlan }
   | { readonly ask: 'app'; readonly clientId: string; readonly clientSecret: string }
   | { readonly ask: 'store'; readonly grants: readonly StoreGrant[] }
-  /** Goes on until the process ends; said again with a longer list when there are more. */
+  /** Works until the process ends; sent again with a longer list when grants are added. */
   | { readonly ask: 'work'; readonly tenants: readonly string[] }
-  /** Somebody waits for the next generation of these. */
+  /** Waits for the next generation of these grants. */
   | { readonly ask: 'want'; readonly grants: readonly { readonly tenant: string; readonly generation: number }[] }
-  /** Refreshes every one of these until it is known what became of it. */
+  /** Refreshes each of these grants until its outcome is known. */
   | { readonly ask: 'heal'; readonly tenants: readonly string[]; readonly patienceMs: number }
-  /** So many callers at once, from that moment of the wall clock on. */
+  /** Starts this many callers at once, at a moment of the wall clock. */
   | { readonly ask: 'call'; readonly tenant: string; readonly callers: number; readonly at: number }
   | { readonly ask: 'close' };
 
-/** What the callers of one process were given, and how long each waited. */
+/** Results of one process's callers, and how long each waited. */
 export interface Called {
   readonly waitsMs: readonly number[];
   readonly generations: readonly number[];
-  /** Codes of the errors that some were given instead. */
+  /** Codes of the errors that callers got. */
   readonly errors: readonly string[];
 }
 
-/** What became of a grant once all faults had ended. */
+/** Outcome of a grant after all faults have ended. */
 export interface Healed {
   readonly tenant: string;
   readonly outcome: 'alive' | 'reauthorization_required' | 'stuck';

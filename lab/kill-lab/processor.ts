@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * For how long a process, by its main thread, has been ready to go on and waited for a processor, in milliseconds since
- * it began. Undefined where the system does not tell.
+ * Returns how long a process's main thread has waited for a processor since its start, in milliseconds; undefined where
+ * the system does not tell.
  */
 export function waitedForProcessorMs(pid: number): number | undefined {
   try {

@@ -1,4 +1,4 @@
-/** The provider as a process of its own: the simulator with slow answers, and a digest of its history. */
+/** Runs the provider as a separate process: the simulator with slow answers, and a digest of its history. */
 import {
   builtInProfile,
   demoClient,
@@ -18,9 +18,9 @@ import type {
   ProviderStarted,
 } from './messages.ts';
 
-/** Slow answers that wait for their requests at any time. */
+/** Number of slow answers that wait for their requests. */
 const faultsKept = 200;
-/** Many times as many events as there can be between two looks at them. */
+/** Many times the number of events between two looks. */
 const historyKept = 5_000;
 const user = 'user@us.example';
 
@@ -30,7 +30,7 @@ interface Digest {
   worst: number;
   lastRequestAt: number;
   lastIssued: FamilyFacts['lastIssued'];
-  /** Of the last few refresh tokens: how many requests carried each. */
+  /** Number of requests for each of the last few refresh tokens. */
   recent: Map<string, number>;
 }
 
@@ -71,7 +71,7 @@ class Provider {
 
   calm(): void {
     this.#calm = true;
-    this.#simulator.clearFaults();
+    this.#simulator.faults.clear();
   }
 
   judge(): ProviderJudgement {
@@ -89,14 +89,14 @@ class Provider {
     };
   }
 
-  /** Two answers in three are slow, one request in three is slow to be looked at. */
+  /** Delays two answers in three after processing and one request in three before it. */
   #slowDown(): void {
     if (this.#calm) return;
     const [least, most] = this.#plan.delayMs;
-    for (let left = faultsKept - this.#simulator.faults().length; left > 0; left -= 1) {
+    for (let left = faultsKept - this.#simulator.faults.pending().length; left > 0; left -= 1) {
       const when = this.#dice.fraction() < 2 / 3 ? 'after' : 'before';
       const effect = { kind: 'delay', ms: Math.round(this.#dice.between(least, most)), when } as const;
-      this.#simulator.addFault({ endpoint: 'token', effect });
+      this.#simulator.faults.add({ endpoint: 'token', effect });
     }
   }
 
@@ -145,7 +145,7 @@ async function answer(command: ProviderCommand): Promise<unknown> {
     if (known === undefined) throw new Error(`there is no rotation profile ${plan.profile}`);
     const profile = builtInProfile(known, {
       accessTokenSeconds: plan.accessTokenSeconds,
-      // Nothing to ask whether a token is good: a report that it is not is taken at its word.
+      // No health call: the vault then believes every report of a rejected token.
       health: null,
       ...(known.includes('overlap') ? { rotation: { overlapSeconds: plan.overlapSeconds } } : {}),
     });

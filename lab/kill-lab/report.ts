@@ -1,6 +1,6 @@
 import type { LabResult, Spread } from './verdict.ts';
 
-/** What is promised of each class, in one line. */
+/** The promise of each rotation class, in one line. */
 export const promises: Readonly<Record<string, string>> = {
   none: '0 lost, 0 false deaths',
   timed_overlap: '0 lost, 0 false deaths',
@@ -46,7 +46,7 @@ export function resultTable(results: readonly LabResult[]): string {
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
 
-/** How many grants were lost, and how far the last answer of each had come. */
+/** Describes the lost grants, and how far the last answer of each had come. */
 export function lossText({ lost, losses, memoryMsMax, memoryOwnMsMax }: LabResult): string {
   if (lost === 0) return '0';
   const parts = [

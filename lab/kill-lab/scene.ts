@@ -15,21 +15,21 @@ import type {
   WorkerCommand,
 } from './messages.ts';
 
-/** A provider and a few processes that share one database, none of which is killed. */
+/** A provider and a few processes that share one database; none is killed. */
 export interface Scene extends AsyncDisposable {
   readonly started: ProviderStarted;
   /** Stores a grant that has no access token yet. */
   connect(tenant: string): Promise<void>;
-  /** Has every process refresh a grant of its own: the first refresh of a process loads and compiles what it needs. */
+  /** Makes every process refresh its own grant: the first refresh loads and compiles code. */
   warmUp(): Promise<void>;
-  /** So many callers in each process ask for one tenant's token at the same moment. */
+  /** Starts callers in each process that request one tenant's token at the same moment. */
   callAll(tenant: string, callers: number): Promise<Called[]>;
-  /** What the provider knows of a tenant's grant. */
+  /** Returns the provider's facts about a tenant's grant. */
   facts(tenant: string): Promise<FamilyFacts | undefined>;
 }
 
 export async function openScene(options: {
-  /** `sqlite`, or the URL of an empty PostgreSQL database. */
+  /** Database: `sqlite`, or the URL of an empty PostgreSQL database. */
   database: string;
   processes: number;
   provider: Pick<ProviderPlan, 'profile' | 'delayMs'>;

@@ -2,21 +2,23 @@ import type { Arrival, EventFacts, GrantFacts, OpenAttempt } from './evidence.ts
 import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
 import type { LabOptions } from './options.ts';
 
-/** A process that was killed, and what it left behind. */
+/** A killed process and what it left. */
 export interface Deed {
-  /** When the signal was sent. */
+  /** Time of the signal. */
   readonly at: number;
-  /** When the process was seen to be gone. */
+  /** Time at which the process was gone. */
   readonly goneAt: number;
   readonly pid: number;
-  /** How long it had waited for a processor when the signal was sent, in all; undefined where nobody tells. */
+  /**
+   * Total time that it had waited for a processor when the signal was sent; undefined where the system does not tell.
+   */
   readonly waitedMs: number | undefined;
   readonly open: readonly OpenAttempt[];
-  /** Its attempts whose answer lay in its spool. */
+  /** Its attempts whose answer was in its spool. */
   readonly spooled: readonly string[];
 }
 
-/** A process that was stopped for a while. */
+/** A process that was paused. */
 export interface Pause {
   readonly pid: number;
   readonly from: number;
@@ -29,41 +31,41 @@ export interface LabResult {
   readonly seed: number;
   readonly scale: number;
   readonly kills: number;
-  /** Kills that met an open attempt. */
+  /** Number of kills that met an open attempt. */
   readonly counted: number;
   readonly pauses: number;
   readonly seconds: number;
   readonly grants: number;
   readonly refreshes: number;
-  /** Grants that no token of ours can refresh any more. */
+  /** Number of grants that no stored token can refresh any more. */
   readonly lost: number;
-  /** Of those, by how far the last answer had come. */
+  /** Lost grants by how far the last answer had come. */
   readonly losses: Readonly<Record<LossKind, number>>;
-  /** The longest that a lost answer had been in memory when its process was killed. */
+  /** The longest time that a lost answer was in memory before its process was killed. */
   readonly memoryMsMax: number;
-  /** The same without the time that the process waited for a processor meanwhile. */
+  /** The same time without the process's waits for a processor. */
   readonly memoryOwnMsMax: number;
-  /** Condemned although a token that had arrived would have been honoured. */
+  /** Number of grants given up although an arrived token would have been accepted. */
   readonly falseDeaths: number;
-  /** Condemned and then revived by an answer that came late. */
+  /** Number of grants given up and then revived by a late answer. */
   readonly revived: number;
-  /** Requests that spent a spent token. */
+  /** Number of requests that spent a spent token. */
   readonly duplicateSpends: number;
-  /** Losses that were reported other than once, as `reauthorization_required` for `lost_rotation`. */
+  /** Number of losses that were not reported exactly once, as `reauthorization_required` for `lost_rotation`. */
   readonly misreported: number;
-  /** Grants that were asked for again after their end, or more than twice with one token of a strict provider. */
+  /** Number of grants that were refreshed after their end, or more than twice with one token of a strict provider. */
   readonly loops: number;
-  /** Neither alive nor over when healing ended. */
+  /** Number of grants that were neither alive nor over when healing ended. */
   readonly stuck: number;
   /**
-   * From a kill until the next generation, or the verdict, of a grant that the killed process held, unless the next holder
-   * was killed too.
+   * Time from a kill to the next generation or the verdict of a grant that the process held, unless the next holder was
+   * killed too.
    */
   readonly recovery: Spread;
-  /** From a kill until another process has an attempt of its own on the grant. */
+  /** Time from a kill until another process has its own attempt on the grant. */
   readonly replacement: Spread;
   readonly broken: readonly string[];
-  /** The whole story of each grant that a promise was broken for. */
+  /** History of each grant for which a promise was broken. */
   readonly stories: readonly string[];
 }
 
@@ -75,12 +77,14 @@ export interface Spread {
 }
 
 /**
- * - `not_arrived`: the last answer never reached one of our processes.
- * - `came_late`: it reached a process that had been stopped for longer than its lease, when the provider no longer
- *   honoured it.
- * - `in_memory`: it was in the memory of the process that was killed, and not yet in its spool. A broken promise where the
- *   process had had the time.
- * - `kept`: it was ours. A loss of this kind is a broken promise.
+ * Stage that the last answer of a lost grant reached.
+ *
+ * - `not_arrived`: the last answer never reached a worker.
+ * - `came_late`: it reached a process that had been paused for longer than its lease, when the provider no longer
+ *   accepted it.
+ * - `in_memory`: it was in the memory of the killed process and not yet in its spool. This breaks a promise if the
+ *   process had enough time.
+ * - `kept`: the answer was stored. A loss of this kind breaks a promise.
  */
 export type LossKind = 'not_arrived' | 'came_late' | 'in_memory' | 'kept';
 
@@ -108,8 +112,8 @@ interface Loss {
 }
 
 /**
- * An answer is written down in the turn in which it came, a few milliseconds after it. The rest is for a program that
- * compiles its first refresh, for the work of others in the same turn, and for a wait that the system has not counted yet.
+ * A process stores an answer in the turn in which it arrives, a few milliseconds later. The rest allows for compiling
+ * the first refresh, for other work in the same turn, and for waits that the system has not counted yet.
  */
 export const inMemoryMsMax = 250;
 
@@ -147,7 +151,7 @@ export function judgeRun(run: Run): LabResult {
     },
     memoryMsMax: Math.max(0, ...losses.map(({ memoryMs }) => memoryMs)),
     memoryOwnMsMax: Math.max(0, ...losses.map(({ ownMs }) => ownMs)),
-    // Where nothing has to be lost every verdict is false, the ones that were taken back too.
+    // Where no loss is necessary every verdict is false, including those that were reverted.
     falseDeaths: strict ? losses.filter(({ falseDeath }) => falseDeath).length : verdicts,
     revived: run.events.filter(({ type }) => type === 'grant.revived').length,
     duplicateSpends: judgement.replays,
@@ -200,7 +204,7 @@ function lossOf(run: Run, healed: Healed): Loss {
   const loss = { tenant, memoryMs: 0, ownMs: 0, falseDeath: false };
   const got = successor === null ? undefined : run.arrived.get(successor);
   if (got === undefined) {
-    // Nothing was ever issued after what we hold, and it is over all the same.
+    // The provider issued nothing after the stored token, and still the grant is over.
     const honoured = facts !== undefined && facts.alive !== null && facts.lastIssued === null;
     return { ...loss, kind: honoured ? 'kept' : 'not_arrived', falseDeath: honoured };
   }
@@ -217,7 +221,7 @@ function lossOf(run: Run, healed: Healed): Loss {
   return { ...loss, kind: 'kept', falseDeath: alive };
 }
 
-/** How long an answer was with the process that was killed, and how much of that was the process's own to use. */
+/** Returns how long an answer was in the killed process, and how much of that time the process could use. */
 function memoryOf(run: Run, got: Arrival, deed: Deed): Pick<Loss, 'memoryMs' | 'ownMs'> {
   const stoppedAt = run.pauses.find(({ pid, until }) => pid === got.pid && until >= got.at)?.from ?? deed.at;
   const memoryMs = Math.max(0, Math.min(deed.at, stoppedAt) - got.at);
@@ -229,7 +233,7 @@ function memoryOf(run: Run, got: Arrival, deed: Deed): Pick<Loss, 'memoryMs' | '
 function isReportedOnce(events: readonly EventFacts[]): boolean {
   const verdicts = events.filter(({ type }) => type === 'grant.reauthorization_required');
   const revivals = events.filter(({ type }) => type === 'grant.revived');
-  // A late answer that the provider does not honour any more ends in a second verdict, which closes its revival.
+  // A late answer that the provider no longer accepts ends in a second verdict, which closes its revival.
   return verdicts.length === revivals.length + 1 && verdicts[0]?.reason === 'lost_rotation';
 }
 
@@ -243,8 +247,8 @@ function loopsOf(
     const facts = factsOf(run, tenant);
     if (facts === undefined) return false;
     const events = eventsOf.get(tenant) ?? [];
-    // Once, and once more for each holder that was killed before it could say what it was told; a late answer may begin
-    // that anew.
+    // Counts one request, and one more for each holder that was killed before it could record its answer. A late answer
+    // may start the count anew.
     const revivals = events.filter(({ type }) => type === 'grant.revived').length;
     const held = run.deeds.filter(({ open }) => open.some((attempt) => attempt.tenant === tenant)).length;
     if (strict && facts.worst > 1 + Math.max(1, held) + 2 * revivals) return true;
@@ -261,7 +265,7 @@ function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[
   const waits = [...holders].flatMap(([tenant, kills]) =>
     kills.flatMap(({ at }, index) => {
       const next = eventsOf.get(tenant)?.find((event) => event.at >= at);
-      // Whoever took over may have been killed too: that is his own replacement.
+      // The process that took over may have been killed too; that kill has its own replacement.
       const again = kills[index + 1]?.at ?? Number.POSITIVE_INFINITY;
       return next === undefined || next.at > again ? [] : [next.at - at];
     }),

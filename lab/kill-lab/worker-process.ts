@@ -1,4 +1,4 @@
-/** A program that uses the library as any other would, and is killed for it. */
+/** A program that uses the library as any other, and is killed. */
 import { openSync, writeSync } from 'node:fs';
 import { flushCompileCache, syncBuiltinESMExports } from 'node:module';
 import os from 'node:os';
@@ -9,9 +9,9 @@ import { Dice } from '../dice.ts';
 import type { Called, Healed, StoreGrant, WorkerCommand, WorkerPlan } from './messages.ts';
 import { waitedForProcessorMs } from './processor.ts';
 
-/** One in so many tokens is used, as the first use is what retires a predecessor at some providers. */
+/** Uses one token in this many: at some providers the first use ends the previous token. */
 const usesOneIn = 4;
-/** One in so many tokens is reported as refused, which asks for the next generation at once. */
+/** Reports one token in this many as rejected, which requests the next generation at once. */
 const rejectsOneIn = 3;
 
 class Worker {
@@ -31,7 +31,7 @@ class Worker {
 
   async putApp(clientId: string, clientSecret: string): Promise<void> {
     await this.vault.apps.put('lab', { provider: this.#plan.definition.id, clientId, clientSecret });
-    // Those who will be killed never come to write it.
+    // A process that is killed later would never write it.
     flushCompileCache();
   }
 
@@ -80,12 +80,12 @@ class Worker {
         healed.push(await this.#healOne(tenant, patienceMs));
       }
     };
-    // Whoever waits for a doubt to end keeps nobody else from being looked at.
+    // A grant that waits for an uncertain refresh must not delay the others.
     await Promise.all(Array.from({ length: Math.min(64, tenants.length) }, one));
     return healed;
   }
 
-  /** Until a refresh with what is stored has worked, or the grant is known to be over. */
+  /** Retries until a refresh with the stored token succeeds or the grant is known to be over. */
   async #healOne(tenant: string, patienceMs: number): Promise<Healed> {
     const until = performance.now() + patienceMs;
     let seen: number | undefined;
@@ -138,7 +138,7 @@ class Worker {
         return;
       } catch (error) {
         this.#noteFailure(tenant, error);
-        // A doubt that has to wait for its deadline is somebody else's by then.
+        // A doubt that waits for its deadline belongs to another process by then.
         if (!isGrantryError(error) || (error.retryAfterMs ?? 0) > 10_000) return;
         if (error.code === 'reauthorization_required' || error.code === 'grant_not_found') return;
         await pause(Math.max(5, error.retryAfterMs ?? 20));
@@ -158,10 +158,10 @@ class Worker {
   async #callApi(accessToken: string): Promise<void> {
     try {
       const headers = { authorization: `Bearer ${accessToken}` };
-      // What sends the library's own requests is loaded anyway; the global one would be most of what a start costs.
+      // The library's own HTTP client is loaded anyway; loading the global one would take most of a start.
       await (await this.#world.fetch(`${this.#plan.origin}/api/me`, { method: 'GET', headers })).arrayBuffer();
     } catch {
-      // What the provider saw stands in its history.
+      // The provider's history records the request.
     }
   }
 
@@ -170,7 +170,7 @@ class Worker {
   }
 }
 
-/** The real world, with a note of each token request as it is sent and of each refresh token as it has arrived. */
+/** Creates the real world with a log of each token request as it is sent and of each refresh token as it arrives. */
 function watchedWorld(plan: WorkerPlan): World {
   const world = systemWorld({ timeScale: plan.scale, allowLoopback: true });
   const log = openSync(plan.wireLog, 'a');
@@ -207,7 +207,9 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A process that was stopped in the midst of a SQLite transaction keeps all others out until it goes on. */
+/**
+ * Retries storage errors: a process that was paused inside a SQLite transaction blocks all others until it continues.
+ */
 async function patiently<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -244,7 +246,7 @@ async function answer(command: WorkerCommand): Promise<unknown> {
     const { plan } = command;
     worker = await patiently(() => open(plan));
     if (plan.warm === true) {
-      // What is loaded with the first request is loaded here: a process that works, works.
+      // Loads everything that the first request loads, so that later time is spent on work.
       await systemWorld({ allowLoopback: true }).fetch(`${plan.origin}/api/me`, { method: 'GET', headers: {} });
       await import('../../src/vault/refresh/refresh.ts');
     }

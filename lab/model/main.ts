@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * Checks the model of the refresh protocol with Spin, exhaustively within its bounds: what must hold holds, and each guard
- * that is taken out is missed. Says so and ends well where Spin or a C compiler is not installed.
+ * Checks the model of the refresh protocol with Spin, exhaustively within its bounds: the properties hold, and without
+ * any one guard a property fails. Skips, and says so, where Spin or a C compiler is not installed.
  */
 const guards = {
   FENCE: 1,
@@ -81,7 +81,7 @@ function isInstalled(program: string): boolean {
   return spawnSync(program, [program === 'spin' ? '-V' : '--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** Returns whether the properties hold, and how many states were looked at. */
+/** Returns whether the properties hold, and the number of states visited. */
 function check(directory: string, { settings, properties }: Configuration): { holds: boolean; states: number } {
   const all = { N: 2, R: 2, ...guards, ...faults, ...settings };
   const defines = [

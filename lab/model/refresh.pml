@@ -1,23 +1,23 @@
-/* The refresh protocol of one grant, as far as its safety goes: N workers, a provider of one rotation class, a store, and
-   faults within bounds. src/vault/refresh/refresh.ts tells the protocol, docs/reliability.md what the results mean;
-   lab/model/main.ts runs every configuration and knows which must hold and which must fail. There is no time in here: a
-   provider's overlap never ends, so nothing is shown about deadlines.
+/* Safety of the refresh protocol of one grant: N workers, a provider of one rotation class, a store, and faults within
+   bounds. src/vault/refresh/refresh.ts describes the protocol, docs/reliability.md the results. lab/model/main.ts runs
+   every configuration and knows which must hold and which must fail. The model has no time: a provider's overlap never
+   ends, so it proves nothing about deadlines.
 
    N, R         workers, and rounds each
    CLASS        0 none | 1 timed_overlap | 2 retire_on_use | 3 strict
    FAMILY       1: a refused replay revokes the whole family
    LEASE        0 renewed: lapses when its holder is dead or paused, even while its call is under way
                 1 strict: never lapses while its holder may still be calling
-   CRASH LOSS PAUSE FALSE_NO RESTORE DISCONNECT   how often each fault may happen
-   Guards, 1 in the product; 0 takes one out to see what it is for:
+   CRASH LOSS PAUSE FALSE_NO RESTORE DISCONNECT   bound of each fault
+   Guards, 1 in the product; 0 removes one to show that it is needed:
    FENCE        a save must name the current fence and generation
-   PARK         what cannot be saved is parked as a candidate, and can revive a condemned grant
+   PARK         an answer that cannot be saved is parked as a candidate, and can revive a given-up grant
    SPOOL        an answer survives the crash of its holder
-   SUSPECT      a first refusal is confirmed before it condemns
+   SUSPECT      a first refusal is confirmed before it ends the grant
    SAVE_FIRST   tokens are used only after they were saved
    OLDER_LAST   a candidate for an older generation waits until the stored token was refused
    QUARANTINE   a restored store spends nothing
-   LOOK_AGAIN   the lease is looked at again immediately before the request is written
+   LOOK_AGAIN   the lease is checked again immediately before the request is written
    TOMBSTONE    a disconnect advances the fence and refuses late answers                                              */
 #ifndef N
 #define N 2
@@ -30,33 +30,33 @@
 byte cur = 1, prev = 0, made = 1;
 bool revoked = false;
 bool retired = false;            /* retire_on_use: the successor was used, the token before it is dead */
-bool left = false;               /* the tenant disconnected: whatever the provider gives now must not be kept */
+bool left = false;               /* the tenant disconnected: later answers must not be stored */
 
 /* The store. */
 byte stored = 1, gen = 1, fence = 0, holder = 0;
 byte cand = 0, cand_gen = 0, cand_fence = 0;
-byte unknown_fence = 0;          /* the newest attempt of which nobody knows what became */
+byte unknown_fence = 0;          /* the newest attempt with an unknown outcome */
 bool dead = false, suspect = false, refused_stored = false, unknown = false, tomb = false, quarantined = false;
 
-/* What happens to whom. */
+/* Faults of each worker. */
 bool busy[N + 1];                /* its request may be under way */
 bool paused[N + 1];
 byte crashes = 0, losses = 0, pauses = 0, false_nos = 0, restores = 0, disconnects = 0, running = 0;
 
-/* Ghosts, for the properties alone. */
-bool answer_vanished = false;    /* a successor was made and nobody has it */
+/* Ghost variables; only the properties read them. */
+bool answer_vanished = false;    /* a successor was issued and no process has it */
 bool spent_in_quarantine = false;
 bool kept_after_leaving = false;
-bool received_and_lost = false;  /* an answer that had reached us was lost */
+bool received_and_lost = false;  /* an answer that had arrived was lost */
 byte calls = 0, calls_max = 0;
 
-/* Whether the provider would honour a token now. */
+/* Tells whether the provider would accept a token now. */
 #define HONOURS(t) (t != 0 && !revoked && (t == cur || (t == prev && (CLASS == 1 || (CLASS == 2 && !retired)))))
 /* A candidate is tried first when it came for the stored token, and no later request may have made a newer successor while
    the provider still takes the stored token. */
 #define PICK_CANDIDATE (refused_stored || OLDER_LAST == 0 || \
   (cand_gen >= gen && !((CLASS == 1 || CLASS == 2) && unknown_fence > cand_fence)))
-/* What is left to try: the stored token and the candidate. */
+/* The tokens left to try: the stored one and the candidate. */
 #define WE_HOLD_A_LIVING_TOKEN (HONOURS(stored) || HONOURS(cand))
 
 inline use_token(t) {
@@ -69,7 +69,7 @@ inline use_token(t) {
 
 inline ask_provider(t, answer) {
     if
-    :: HONOURS(t) && false_nos < FALSE_NO -> false_nos++; answer = 0        /* refuses by mistake */
+    :: HONOURS(t) && false_nos < FALSE_NO -> false_nos++; answer = 0        /* refuses a valid token */
     :: CLASS == 0 && HONOURS(t) -> answer = t
     :: CLASS != 0 && HONOURS(t) ->
        if
@@ -117,7 +117,7 @@ inline save(me, t, f, g) {
 
 byte spent[N + 1];
 
-/* Weighs a refusal; only the holder of the current lease may. */
+/* Judges a refusal; only the holder of the current lease may. */
 inline refuse(me, t, f, g) {
   other = 1; flying = false;
   if
@@ -151,7 +151,7 @@ again:
        :: dead || tomb || (quarantined && QUARANTINE == 1) || holder != 0 -> goto next
        :: else ->
           other = 1;
-          do                                               /* who was replaced may still have been answered */
+          do                                               /* a replaced worker may still get an answer */
           :: other > N -> break
           :: other <= N -> if :: other != me && busy[other] -> unknown_fence = fence :: else -> skip fi; other++
           od;
@@ -189,7 +189,7 @@ again:
         atomic {
           crashes++;
           if
-          :: SPOOL == 1 -> save(me, answer, f, g)          /* adopted by whoever comes next */
+          :: SPOOL == 1 -> save(me, answer, f, g)          /* replayed by the next process */
           :: else -> unknown = true; if :: answer != t -> answer_vanished = true; received_and_lost = true :: else -> skip fi
           fi;
           if :: holder == me && fence == f -> holder = 0 :: else -> skip fi
@@ -225,7 +225,7 @@ active proctype Clock() {
   od
 }
 
-/* What an operator or a tenant may do in between. */
+/* Actions of an operator or a tenant in between. */
 active proctype Outside() {
   byte old_stored = 1, old_gen = 1;
   do
@@ -244,10 +244,10 @@ init {
     do :: i <= N -> run Worker(i); i++ :: else -> break od
   };
   running == 0;
-#ifdef P1 /* No false death: what we gave up was over, or its successor had vanished. */
+#ifdef P1 /* No false death: a given-up grant was over, or its successor had vanished. */
   assert(!(dead && !answer_vanished && WE_HOLD_A_LIVING_TOKEN));
 #endif
-#ifdef P2 /* We never make the provider revoke a family of which no answer vanished. */
+#ifdef P2 /* The vault never makes the provider revoke a family of which no answer vanished. */
   assert(!(revoked && !answer_vanished));
 #endif
 #ifdef P3 /* A living grant's newest token is in the row or kept aside. */
@@ -256,13 +256,13 @@ init {
 #ifdef P4 /* The grant survives even vanished answers. */
   assert(!revoked && !dead && (tomb || left || WE_HOLD_A_LIVING_TOKEN));
 #endif
-#ifdef P5 /* Nothing is kept for a tenant who has left. */
+#ifdef P5 /* Nothing is stored for a tenant that has left. */
   assert(!kept_after_leaving);
 #endif
 #ifdef P6 /* A restored or cloned store spends nothing. */
   assert(!spent_in_quarantine);
 #endif
-#ifdef P8 /* What has reached us is not lost. */
+#ifdef P8 /* An answer that arrived is not lost. */
   assert(!received_and_lost);
 #endif
 #ifdef P7 /* One request at a time. */

@@ -9,9 +9,9 @@ export interface Programs extends Disposable {
   readonly provider: string;
 }
 
-/** Bundles what is started again and again: reading a hundred files each time would be most of a restart. */
+/** Bundles the programs that are started repeatedly: reading a hundred files each time would take most of a restart. */
 export async function bundleRestarts(): Promise<Programs> {
-  // As far below the root as the real one: from there the program finds the package's own manifest.
+  // As deep below the root as the real one: the program looks for the package's manifest from there.
   const directory = `${root}.tmp/restarts-${process.pid}`;
   const programs = { grantry: './src/cli/main.ts', provider: labPrograms.provider };
   const bundled = await bundlePrograms(directory, programs);

@@ -1,31 +1,31 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 
-/** What a caller was told in the end. */
+/** The final answer to a caller. */
 export interface Answer {
   readonly status: number;
   readonly body: string;
 }
 
-/** What the client saw on the wire. */
+/** Counts of what the client saw on the wire. */
 export interface Seen {
-  /** Answers that came whole. */
+  /** Complete answers. */
   answers: number;
-  /** Tries that were repeated: nobody listened, or the connection ended before one byte of an answer. */
+  /** Repeated attempts: no server listened, or the connection ended before the first byte of an answer. */
   refused: number;
   resets: number;
-  /** Answers of a busy server that asked to come again (429), which the client did. */
+  /** Answers of a busy server that asked the client to come again (429), which it did. */
   shed: number;
-  /** Answers that broke off, or that were anything else than a success. Nothing of that is repeated. */
+  /** Answers that broke off or were no success. None of these requests is repeated. */
   readonly failures: string[];
   readonly waitsMs: number[];
 }
 
-/** How long one request may take, with all its repetitions. */
+/** Longest time of one request with all its repetitions. */
 const patienceMs = 60_000;
 
 /**
- * Asks one of several equal servers, as a load balancer does: a request that nobody accepted goes to the next one. What was
- * accepted is never asked again: once the first byte of an answer is there, whatever follows is the answer.
+ * Sends requests to several equal servers, as a load balancer does: a request that no server accepted goes to the next.
+ * An accepted request is never repeated: after the first byte of an answer, the rest is the answer.
  */
 export class RetryingClient {
   readonly seen: Seen = { answers: 0, refused: 0, resets: 0, shed: 0, failures: [], waitsMs: [] };
@@ -46,7 +46,7 @@ export class RetryingClient {
       const port = this.#ports[this.#turn % this.#ports.length] ?? 0;
       const answer = await this.#try(port, { method, path, body });
       if (answer === undefined) {
-        // Both may be starting.
+        // Both servers may be starting.
         await pause(Math.min(100, 5 * tries));
         continue;
       }
@@ -60,7 +60,7 @@ export class RetryingClient {
       if (answer.status >= 300) this.seen.failures.push(`${method} ${path}: ${answer.status} ${answer.body}`);
       return answer;
     }
-    this.seen.failures.push(`${method} ${path}: nobody answered`);
+    this.seen.failures.push(`${method} ${path}: no server answered`);
     return { status: 0, body: '' };
   }
 
@@ -68,7 +68,7 @@ export class RetryingClient {
     this.#agent.destroy();
   }
 
-  /** Undefined when the request was not accepted, as far as a client can know. */
+  /** Returns undefined when the request was not accepted, as far as a client can know. */
   #try(port: number, asked: { method: string; path: string; body: unknown }): Promise<Answer | undefined> {
     return new Promise((resolve) => {
       const body = asked.body === undefined ? undefined : JSON.stringify(asked.body);

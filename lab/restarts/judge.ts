@@ -5,12 +5,12 @@ import type { Ended } from './server-place.ts';
 export interface RestartsResult {
   readonly restarts: number;
   readonly requests: number;
-  /** Tries that were repeated since nobody had accepted them. */
+  /** Number of attempts that were repeated because no server had accepted them. */
   readonly refused: number;
   readonly resets: number;
-  /** Answers of a busy server that asked to come again. */
+  /** Number of answers of a busy server that asked the client to come again. */
   readonly shed: number;
-  /** Token requests that the providers served, and those among them that carried a spent token. */
+  /** Number of token requests at the providers, and of those with a spent token. */
   readonly refreshes: number;
   readonly replays: number;
   readonly stopMs: { readonly p50: number; readonly max: number };
@@ -27,7 +27,7 @@ interface Run {
   readonly judgements: ReadonlyMap<string, ProviderJudgement>;
 }
 
-/** The client's notes, the servers' own count and the providers' history must tell the same story. */
+/** Compares the client's counts, the servers' own counts and the providers' history: they must agree. */
 export function judge(run: Run): RestartsResult {
   const { ended, seen, judgements } = run;
   const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);

@@ -9,21 +9,21 @@ import { judge, type RestartsResult } from './judge.ts';
 import { type Ended, ServerPlace } from './server-place.ts';
 
 export interface RestartsOptions {
-  /** `sqlite`, or the URL of an empty PostgreSQL database. */
+  /** Database: `sqlite`, or the URL of an empty PostgreSQL database. */
   readonly database: string;
   readonly seconds: number;
-  /** Between two SIGTERM. */
+  /** Time between two SIGTERM. */
   readonly everyMs: number;
-  /** Callers at once, and grants of each provider. */
+  /** Number of concurrent callers, and of grants per provider. */
   readonly callers: number;
   readonly grants: number;
-  /** How long the providers' answers take, in milliseconds. */
+  /** Range of the providers' answer times, in milliseconds. */
   readonly delayMs: readonly [number, number];
 }
 
 const profiles = ['timed_overlap', 'strict'] as const;
 
-/** Two servers on one database are restarted in turn while callers ask for tokens that do not last. */
+/** Restarts two servers on one database in turn while callers request short-lived tokens. */
 export async function runRestarts(options: RestartsOptions): Promise<RestartsResult> {
   const directory = mkdtempSync(`${tmpdir()}/grantry-restarts-`);
   using programs = await bundleRestarts();
@@ -61,7 +61,7 @@ class Lab {
     const key = `gry_${'restarts'.repeat(5)}`;
     writeFileSync(`${this.#directory}/admin.key`, key, { mode: 0o600 });
     for (let index = 0; index < 2; index += 1) this.#places.push(await this.#place(index));
-    // The first makes the schema and the root key.
+    // The first server creates the schema and the root key.
     for (const place of this.#places) await place.start();
     const client = new RetryingClient(
       this.#places.map(({ port }) => port),
@@ -93,7 +93,7 @@ class Lab {
 
   async #place(index: number): Promise<ServerPlace> {
     const shared = this.#options.database === 'sqlite';
-    // Processes of one host share a home; on PostgreSQL each stands for a host of its own.
+    // Processes of one host share a home; on PostgreSQL each process stands for its own host.
     const home = `${this.#directory}/${shared ? 'home' : `host-${index}`}`;
     mkdirSync(home, { recursive: true, mode: 0o700 });
     return new ServerPlace(this.#programs.grantry, await freePort(), {
@@ -106,7 +106,7 @@ class Lab {
     });
   }
 
-  /** A provider whose tokens last twenty seconds, and grants at it. */
+  /** Adds a provider whose tokens last twenty seconds, and grants at it. */
   async #connect(client: RetryingClient, profile: string): Promise<void> {
     const provider = await Child.start<ProviderCommand>(this.#programs.provider);
     this.#providers.set(profile, provider);
@@ -128,13 +128,13 @@ class Lab {
       const tenant = this.#tenants[turn % this.#tenants.length];
       const path = `${tenant?.path}/token`;
       const generation = generationIn(await client.ask('GET', path));
-      // Every third caller finds that the API refuses the token, which asks for a refresh.
+      // Every third caller reports that the API rejected the token, which requests a refresh.
       if (turn % 3 === 0) await client.ask('POST', path, { rejected_generation: generation });
       await pause(5);
     }
   }
 
-  /** SIGTERM by the beat, to each place in turn. */
+  /** Sends SIGTERM at regular intervals, to each place in turn. */
   async #restart(): Promise<void> {
     const { seconds, everyMs } = this.#options;
     const startedAt = performance.now();
@@ -142,7 +142,7 @@ class Lab {
     for (let beat = 1; beat * everyMs < seconds * 1_000; beat += 1) {
       await pause(Math.max(0, startedAt + beat * everyMs - performance.now()));
       const place = this.#places[beat % this.#places.length];
-      // On a slow machine it may not be back yet.
+      // On a slow machine the server may not be back yet.
       if (place?.isUp !== true) continue;
       restarting.push(this.#restartOne(place));
     }
@@ -154,7 +154,7 @@ class Lab {
     await place.start();
   }
 
-  /** Each grant is refreshed once more: only the newest refresh token of its family can do that. */
+  /** Refreshes each grant once more: only the newest refresh token of its family can do that. */
   async #refreshAll(client: RetryingClient): Promise<void> {
     for (const { path } of this.#tenants) {
       const generation = generationIn(await client.ask('GET', `${path}/token`));
@@ -164,7 +164,7 @@ class Lab {
 }
 
 function generationIn({ body }: Answer): number {
-  // The route's own answer.
+  // The answer comes from the route itself.
   const { generation = 0 } = JSON.parse(body === '' ? '{}' : body) as { generation?: number };
   return generation;
 }

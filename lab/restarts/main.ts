@@ -1,6 +1,6 @@
 /**
- * `npm run restarts -- --minutes 2 --database sqlite`: two servers on one database are restarted in turn, one SIGTERM every
- * two seconds, while callers ask for tokens. Exit code 1 when a request that was accepted failed, or a rotation was lost.
+ * `npm run restarts -- --minutes 2 --database sqlite`: restarts two servers on one database in turn, one SIGTERM every
+ * two seconds, while callers request tokens. Exits 1 when an accepted request failed or a rotation was lost.
  */
 import { parseArgs } from 'node:util';
 import { scratchServer } from '../../scripts/scratch-postgres.ts';

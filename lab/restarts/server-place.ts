@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** What a server said of itself when it had ended. */
+/** A server's own report after its end. */
 export interface Ended {
   readonly code: number | null;
   readonly stopMs: number;
-  /** Requests whose head it had read, and those of them whose answer did not leave whole. */
+  /** Number of requests whose head it had read, and of those whose answer was not sent completely. */
   readonly requests: number;
   readonly unanswered: number;
   /** Lines of its log above `info`. */
@@ -20,7 +20,7 @@ interface LogLine {
   readonly unanswered?: number;
 }
 
-/** A place in which one `grantry serve` after the other runs, on one port. */
+/** A place in which `grantry serve` processes run one after the other, on one port. */
 export class ServerPlace {
   readonly port: number;
   readonly #program: string;
@@ -39,7 +39,7 @@ export class ServerPlace {
     return this.#isUp;
   }
 
-  /** Resolves when it takes requests. */
+  /** Resolves when the server accepts requests. */
   async start(): Promise<void> {
     this.#log = [];
     const child = spawn(process.execPath, [this.#program, 'serve', '--json', '--port', String(this.port)], {
@@ -54,12 +54,12 @@ export class ServerPlace {
       throw new Error(`a server did not start: ${JSON.stringify(this.#log.slice(-3))}`);
     });
     await Promise.race([up, gone]);
-    // From here on its end is waited for by whoever ends it.
+    // The caller that ends the server waits for its exit.
     gone.catch(() => {});
     this.#isUp = true;
   }
 
-  /** SIGTERM, and what became of it. */
+  /** Sends SIGTERM and returns the outcome. */
   async stop(): Promise<Ended> {
     const child = this.#child;
     if (child === undefined) throw new Error('no server runs here');
@@ -79,7 +79,7 @@ export class ServerPlace {
     };
   }
 
-  /** For the way out after an error. */
+  /** Kills the server after an error. */
   kill(): void {
     this.#child?.kill('SIGKILL');
   }
@@ -87,7 +87,7 @@ export class ServerPlace {
 
 function lineOf(line: string): LogLine {
   try {
-    // Our own program writes these.
+    // Grantry itself writes these lines.
     return JSON.parse(line) as LogLine;
   } catch {
     return { level: 'error', message: line };

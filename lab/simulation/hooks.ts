@@ -6,10 +6,10 @@ import type { Edit, Mutation } from './mutants.ts';
  * vaults for four grants; half of all events were looks of waiters and of the change feed, which now look as seldom as
  * they do on PostgreSQL.
  */
-const economies: readonly Edit[] = [
+export const economies: readonly Edit[] = [
   { file: '/src/base/limits.ts', from: 'cacheEntriesMax: 100_000', to: 'cacheEntriesMax: 100' },
   { file: '/src/base/limits.ts', from: 'tenantKeysMax: 5_000', to: 'tenantKeysMax: 100' },
-  { file: '/src/vault/internals.ts', from: 'refusedTrialsMax = 10_000', to: 'refusedTrialsMax = 100' },
+  { file: '/src/vault/internals.ts', from: 'refusedClientsMax = 10_000', to: 'refusedClientsMax = 100' },
   { file: '/src/base/limits.ts', from: 'waiterPollMaxMs: 100', to: 'waiterPollMaxMs: 1_000' },
   { file: '/src/base/limits.ts', from: 'feedSqliteMs: 500', to: 'feedSqliteMs: 2_000' },
 ];

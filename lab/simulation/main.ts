@@ -4,8 +4,8 @@
  * other out of the source and looks for a seed that shows what it is for; `--write` puts the table into the docs.
  */
 import { parseArgs } from 'node:util';
-import { byName } from './coverage.ts';
 import { installHooks } from './hooks.ts';
+import { byName } from './host/coverage.ts';
 import { mutations, worlds } from './mutants.ts';
 import { huntMutants } from './mutate.ts';
 import { runParallel } from './parallel.ts';
@@ -58,7 +58,7 @@ async function makeRunner() {
   const mutation = mutations.find(({ name }) => name === values.mutation) ?? null;
   if (values.mutation !== undefined && mutation === null) throw new Error(`No mutation is called ${values.mutation}.`);
   installHooks(mutation);
-  const { SeedRunner } = await import('./world.ts');
+  const { SeedRunner } = await import('./seed-runner.ts');
   return SeedRunner.make();
 }
 

@@ -1,4 +1,4 @@
-import type { Focus } from './swarm.ts';
+import type { Focus } from './host/swarm.ts';
 
 /** A piece of a source file, which must be there exactly once, and what is put in its place. */
 export interface Edit {

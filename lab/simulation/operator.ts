@@ -1,19 +1,25 @@
 import { isGrantryError } from '../../src/base/errors.ts';
 import type { Vault } from '../../src/vault/types.ts';
-import { describe } from './callers.ts';
-import type { Dice } from './dice.ts';
-import type { JudgedGrant } from './judge.ts';
-import type { Life } from './life.ts';
-import { redirectUri, type Simulation } from './simulation.ts';
-import type { FaultKind } from './swarm.ts';
+import { describe } from './calls.ts';
+import type { Dice } from './host/dice.ts';
+import type { FaultKind } from './host/swarm.ts';
+import type { JudgedGrant } from './judge/judge.ts';
+import type { Simulation } from './simulation.ts';
+import type { Life } from './world/life.ts';
+import type { WorldState } from './world/state.ts';
+
+/** Where users come back to. */
+export const redirectUri = 'https://app.example/callback';
 
 /** What happens to processes, clocks and grants from outside, at times that the seed decides. */
 export class Operator {
   readonly #simulation: Simulation;
+  readonly #state: WorldState;
   readonly #dice: Dice;
 
   constructor(simulation: Simulation, dice: Dice) {
     this.#simulation = simulation;
+    this.#state = simulation.state;
     this.#dice = dice;
   }
 
@@ -29,16 +35,16 @@ export class Operator {
     this.#once('wild_clock_jump', () => this.#jumpWildly());
     this.#often('reauthorize', 70_000, () => this.#withGrant((life, grant) => this.#reauthorize(life, grant)));
     this.#often('disconnect', 120_000, () => this.#withGrant((life, grant) => this.#disconnect(life, grant)));
-    this.#often('revoked_by_user', 150_000, () => this.#revoke(this.#dice.pick(this.#simulation.judge.grants)));
+    this.#often('revoked_by_user', 150_000, () => this.#revoke(this.#dice.pick(this.#state.judge.grants)));
   }
 
   #often(kind: FaultKind, meanMs: number, happen: () => void): void {
-    const weight = this.#simulation.plan.faults[kind];
+    const weight = this.#state.plan.faults[kind];
     if (weight === 0) return;
     const next = (): void => {
-      this.#simulation.scheduler.after(this.#dice.exponential(meanMs / weight), null, kind, () => {
-        if (!this.#simulation.chaos) return;
-        this.#simulation.coverage.count(`fault: ${kind}`);
+      this.#state.scheduler.after(this.#dice.exponential(meanMs / weight), null, kind, () => {
+        if (!this.#state.chaos) return;
+        this.#state.coverage.count(`fault: ${kind}`);
         happen();
         next();
       });
@@ -47,7 +53,7 @@ export class Operator {
   }
 
   #once(kind: FaultKind, happen: () => void): void {
-    const { plan, scheduler, coverage } = this.#simulation;
+    const { plan, scheduler, coverage } = this.#state;
     if (plan.faults[kind] === 0) return;
     scheduler.after(this.#dice.between(2_000, plan.chaosMs * 0.8), null, kind, () => {
       coverage.count(`fault: ${kind}`);
@@ -64,12 +70,11 @@ export class Operator {
   #withGrant(act: (life: Life, grant: JudgedGrant) => Promise<void>): void {
     this.#withLife((life) => {
       if (life.vault === undefined || life.paused) return;
-      act(life, this.#dice.pick(this.#simulation.judge.grants)).catch((error: unknown) => {
-        if (!isGrantryError(error))
-          this.#simulation.judge.violated(`an administrator's call failed: ${describe(error)}`);
+      act(life, this.#dice.pick(this.#state.judge.grants)).catch((error: unknown) => {
+        if (!isGrantryError(error)) this.#state.judge.violated(`an administrator's call failed: ${describe(error)}`);
         else if (error.code === 'internal' || error.code === 'integrity_failed') {
-          this.#simulation.judge.violated(`an administrator's call failed with ${error.code}: ${error.message}`);
-        } else this.#simulation.coverage.count(`administrator got ${error.code}`);
+          this.#state.judge.violated(`an administrator's call failed with ${error.code}: ${error.message}`);
+        } else this.#state.coverage.count(`administrator got ${error.code}`);
       });
     });
   }
@@ -80,7 +85,7 @@ export class Operator {
   }
 
   #storeGoesDown(): void {
-    const until = this.#simulation.scheduler.now + this.#dice.exponential(9_000);
+    const until = this.#state.scheduler.now + this.#dice.exponential(9_000);
     const all = this.#dice.chance(0.4);
     for (const life of this.#simulation.lives) {
       if (life !== undefined && (all || this.#dice.chance(0.4))) life.storeDownUntil = until;
@@ -88,23 +93,23 @@ export class Operator {
   }
 
   #lie(ms: number): void {
-    this.#simulation.lyingUntil = Math.max(this.#simulation.lyingUntil, this.#simulation.scheduler.now + ms);
+    this.#state.lyingUntil = Math.max(this.#state.lyingUntil, this.#state.scheduler.now + ms);
   }
 
   #lieForLong(ms: number): void {
     this.#lie(ms);
     // A short lie that is under way goes on as a long one.
-    this.#simulation.lyingLongUntil = this.#simulation.lyingUntil;
+    this.#state.lyingLongUntil = this.#state.lyingUntil;
   }
 
   /** Small jumps of the host's clock, as time services make them; their sum stays small too. */
   #jump(ms: number): void {
-    if (Math.abs(this.#simulation.smallJumpsMs + ms) <= 3_000) this.#simulation.jumpClock(ms, 'small');
+    if (Math.abs(this.#state.smallJumpsMs + ms) <= 3_000) this.#state.jumpClock(ms, 'small');
   }
 
   #jumpWildly(): void {
-    this.#simulation.jumpClock(this.#dice.between(-3_600_000, 3_600_000), 'wild');
-    for (const grant of this.#simulation.judge.grants) grant.excuses.set('wild', this.#simulation.scheduler.now);
+    this.#state.jumpClock(this.#dice.between(-3_600_000, 3_600_000), 'wild');
+    for (const grant of this.#state.judge.grants) grant.excuses.set('wild', this.#state.scheduler.now);
   }
 
   /** An orderly end, and a new start. */
@@ -113,14 +118,14 @@ export class Operator {
     if (vault === undefined || life.closing) return;
     life.closing = true;
     this.#close(life, vault).catch((error: unknown) =>
-      this.#simulation.judge.violated(`${life.name} could not close: ${describe(error)}`),
+      this.#state.judge.violated(`${life.name} could not close: ${describe(error)}`),
     );
   }
 
   async #close(life: Life, vault: Vault): Promise<void> {
     await life.workers?.stop();
     await vault.close();
-    this.#simulation.coverage.count('orderly restarts');
+    this.#state.coverage.count('orderly restarts');
     this.#simulation.finish(life);
   }
 
@@ -129,33 +134,33 @@ export class Operator {
     const key = { tenant: grant.tenant, provider: grant.provider };
     if (vault === undefined || life.closing) return;
     if (this.#dice.chance(0.5)) {
-      await vault.storeTokens(key, this.#simulation.consent(grant));
-      this.#simulation.coverage.count('re-authorized by storeTokens');
+      await vault.storeTokens(key, this.#state.consent(grant));
+      this.#state.coverage.count('re-authorized by storeTokens');
       return;
     }
     const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
-    const location = (await this.#simulation.simulator.fetch(new Request(url, { redirect: 'manual' }))).headers.get(
+    const location = (await this.#state.simulator.fetch(new Request(url, { redirect: 'manual' }))).headers.get(
       'location',
     );
     const code = location === null ? null : new URL(location).searchParams.get('code');
     if (location === null || code === null) throw new Error(`the provider gave no code: ${location ?? 'nothing'}`);
-    this.#simulation.codes.set(code, grant);
+    this.#state.codes.set(code, grant);
     await life.sleep(this.#dice.between(100, 4_000));
     await vault.completeAuthorization(location);
-    this.#simulation.coverage.count('re-authorized by completeAuthorization');
+    this.#state.coverage.count('re-authorized by completeAuthorization');
   }
 
   async #disconnect(life: Life, grant: JudgedGrant): Promise<void> {
     if (life.vault === undefined || life.closing) return;
     const { revocation } = await life.vault.disconnect({ tenant: grant.tenant, provider: grant.provider });
-    this.#simulation.coverage.count(`disconnected: ${revocation}`);
+    this.#state.coverage.count(`disconnected: ${revocation}`);
   }
 
   /** The tenant's user removes the application at the provider. */
   #revoke(grant: JudgedGrant): void {
-    const living = this.#simulation.judge.livingTokens(grant)[0];
+    const living = this.#state.judge.livingTokens(grant)[0];
     if (living === undefined) return;
-    this.#simulation.simulator.revoke(living.value);
-    grant.excuses.set('revoked_by_user', this.#simulation.scheduler.now);
+    this.#state.simulator.revoke(living.value);
+    grant.excuses.set('revoked_by_user', this.#state.scheduler.now);
   }
 }

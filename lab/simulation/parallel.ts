@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { byName, Coverage } from './coverage.ts';
+import { byName, Coverage } from './host/coverage.ts';
 
 const resultSchema = z.object({
   seed: z.number(),

@@ -1,7 +1,13 @@
 import { GrantryError } from '../../src/base/errors.ts';
-import { type JudgedGrant, nameOf } from './judge.ts';
-import type { Life } from './life.ts';
-import type { Simulation } from './simulation.ts';
+import type { Calls } from './calls.ts';
+import { type JudgedGrant, nameOf } from './judge/judge.ts';
+import type { Life } from './world/life.ts';
+import type { WorldState } from './world/state.ts';
+
+interface Scene {
+  readonly state: WorldState;
+  readonly calls: Calls;
+}
 
 /** Replies of a grant that may yet change, as is any that says when to come again: worth another try. */
 const passing = new Set(['refresh_uncertain', 'provider_throttled', 'provider_unavailable', 'storage_unavailable']);
@@ -15,14 +21,14 @@ const requestsWhileCondemnedMax = 8;
  * The last word on a grant, once the faults have ended: it works, proven by a refresh and a call with the new token, or
  * it is lost and says so, and the loss is one that nobody could have prevented.
  */
-export async function finalVerdict(simulation: Simulation, life: Life, grant: JudgedGrant): Promise<void> {
-  const { judge, coverage } = simulation;
+export async function finalVerdict(scene: Scene, life: Life, grant: JudgedGrant): Promise<void> {
+  const { judge, coverage } = scene.state;
   const condemned = grant.row?.state === 'reauthorization_required';
-  checkReports(simulation, grant);
+  checkReports(scene.state, grant);
   if (grant.requestsWhileCondemned > requestsWhileCondemnedMax) {
     judge.violated(`${nameOf(grant)} was asked for ${grant.requestsWhileCondemned} times after it was given up`);
   }
-  const outcome = await probe(simulation, life, grant);
+  const outcome = await probe(scene, life, grant);
   if (outcome === 'works') {
     coverage.count('grants alive at the end');
     return;
@@ -35,23 +41,24 @@ export async function finalVerdict(simulation: Simulation, life: Life, grant: Ju
     judge.violated(`I6: ${nameOf(grant)} ended with ${outcome}`);
     return;
   }
-  checkReports(simulation, grant);
-  if (judge.livingTokens(grant).some((token) => token.stored)) await expectRecovery(simulation, life, grant, condemned);
-  else checkLoss(simulation, grant);
+  checkReports(scene.state, grant);
+  if (judge.livingTokens(grant).some((token) => token.stored))
+    await expectRecovery(scene.state, life, grant, condemned);
+  else checkLoss(scene.state, grant);
 }
 
 /** Tries until the grant works or has a settled reason why not. */
-async function probe(simulation: Simulation, life: Life, grant: JudgedGrant): Promise<string> {
+async function probe(scene: Scene, life: Life, grant: JudgedGrant): Promise<string> {
   const key = { tenant: grant.tenant, provider: grant.provider };
   const { vault } = life;
   if (vault === undefined) return 'no vault';
   let last = 'nothing';
   for (let tries = 0; tries < triesMax; tries += 1) {
     try {
-      const token = await simulation.callers.call(life, grant, 'getAccessToken', () => vault.getAccessToken(key));
-      simulation.simulator.killAccessToken(token.accessToken);
-      const fresh = await simulation.callers.reject(life, grant, token.generation);
-      if ((await simulation.callers.use(life, grant, fresh)) === true) return 'works';
+      const token = await scene.calls.call(life, grant, 'getAccessToken', () => vault.getAccessToken(key));
+      scene.state.simulator.killAccessToken(token.accessToken);
+      const fresh = await scene.calls.reject(life, grant, token.generation);
+      if ((await scene.calls.use(life, grant, fresh)) === true) return 'works';
       last = 'a fresh token that does not work';
     } catch (error) {
       if (!(error instanceof GrantryError)) throw error;
@@ -64,27 +71,22 @@ async function probe(simulation: Simulation, life: Life, grant: JudgedGrant): Pr
 }
 
 /** Each loss is told once: never again and again, and never by two names. */
-function checkReports(simulation: Simulation, grant: JudgedGrant): void {
+function checkReports(state: WorldState, grant: JudgedGrant): void {
   let told = 0;
-  for (const { type } of simulation.judge.events(grant)) {
+  for (const { type } of state.judge.events(grant)) {
     if (type === 'grant.reauthorization_required') told += 1;
     if (['grant.stored', 'grant.connected', 'grant.revived', 'grant.refreshed', 'grant.disconnected'].includes(type))
       told = 0;
     if (told > 1) {
-      simulation.judge.violated(`${nameOf(grant)} was reported lost twice`);
+      state.judge.violated(`${nameOf(grant)} was reported lost twice`);
       return;
     }
   }
 }
 
 /** It was given up though the provider would honour a token that we have: only lies may have done that, and not for good. */
-async function expectRecovery(
-  simulation: Simulation,
-  life: Life,
-  grant: JudgedGrant,
-  condemned: boolean,
-): Promise<void> {
-  const { judge, coverage } = simulation;
+async function expectRecovery(state: WorldState, life: Life, grant: JudgedGrant, condemned: boolean): Promise<void> {
+  const { judge, coverage } = state;
   if (!grant.excuses.has('lied') && !grant.excuses.has('wild')) {
     judge.violated(
       `I4: ${nameOf(grant)} is given up with a living token in the database (${condemned ? 'before' : 'after'} the last look)`,
@@ -98,8 +100,8 @@ async function expectRecovery(
 }
 
 /** The provider knows no living token that we have: was there a way to prevent that? */
-function checkLoss(simulation: Simulation, grant: JudgedGrant): void {
-  const { judge, coverage } = simulation;
+function checkLoss(state: WorldState, grant: JudgedGrant): void {
+  const { judge, coverage } = state;
   const { excuses } = grant;
   if (excuses.has('revoked_by_user')) {
     coverage.count('grants that a user revoked');
@@ -108,7 +110,7 @@ function checkLoss(simulation: Simulation, grant: JudgedGrant): void {
   if (judge.livingTokens(grant).some((token) => !judge.isStruck(token)))
     judge.violated(`I2: a living token of ${nameOf(grant)} had arrived, and is kept nowhere`);
   const reason = grant.row?.reason ?? '-';
-  if (!isExcused(simulation, grant)) {
+  if (!isExcused(state, grant)) {
     judge.violated(`grant lost: ${nameOf(grant)} (${reason}); excuses: ${[...excuses.keys()].join(', ') || 'none'}`);
     return;
   }
@@ -118,13 +120,13 @@ function checkLoss(simulation: Simulation, grant: JudgedGrant): void {
 }
 
 /** What the provider's rotation class cannot promise (see docs/reliability.md). */
-function isExcused(simulation: Simulation, grant: JudgedGrant): boolean {
-  const profile = simulation.plan.profiles.find(({ id }) => id === grant.provider);
+function isExcused(state: WorldState, grant: JudgedGrant): boolean {
+  const profile = state.plan.profiles.find(({ id }) => id === grant.provider);
   if (profile === undefined) return false;
   const { kind, overlapSeconds } = profile.rotation;
   if (kind === 'none' || kind === 'retire_on_use') return false;
   if (grant.excuses.has('wild')) return true;
-  if (!simulation.judge.newestWasLost(grant)) return false;
-  if (kind === 'strict' || simulation.judge.newestWasOvertaken(grant)) return true;
-  return simulation.judge.storedSpentAt(grant) + overlapSeconds * 1_000 < simulation.healedAt + recoveryMs;
+  if (!state.judge.newestWasLost(grant)) return false;
+  if (kind === 'strict' || state.judge.newestWasOvertaken(grant)) return true;
+  return state.judge.storedSpentAt(grant) + overlapSeconds * 1_000 < state.healedAt + recoveryMs;
 }

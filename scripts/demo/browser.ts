@@ -1,8 +1,8 @@
 import { NotProven } from './report.ts';
 
-/** Where a browser came by. */
+/** Addresses that a browser visited. */
 export interface Visit {
-  /** Every address, in order, the last one being where it stayed. */
+  /** Every address in order; the last one is where it stayed. */
   readonly addresses: readonly URL[];
   readonly status: number;
 }

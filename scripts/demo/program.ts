@@ -5,7 +5,7 @@ import path from 'node:path';
 import { root } from '../steps.ts';
 import { NotProven } from './report.ts';
 
-/** Builds the program unless what is built is newer than all that it is built from. @returns whether it was needed */
+/** Builds the program unless the build is newer than all its sources. @returns whether it was built */
 export async function buildIfNeeded(): Promise<boolean> {
   if (isBuilt()) return false;
   const child = spawn(process.execPath, ['scripts/build.ts'], {

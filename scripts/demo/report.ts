@@ -1,9 +1,9 @@
-/** The steps of the demo, one line each: what was proven, or what was expected and what was seen instead. */
+/** Prints the steps of the demo, one line each: the proof, or the expected and the seen value. */
 
 const nameWidth = 13;
 const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 
-/** A step that did not show what it has to show. */
+/** A step did not prove its claim. */
 export class NotProven extends Error {
   readonly expected: string;
   readonly seen: string;
@@ -15,15 +15,15 @@ export class NotProven extends Error {
   }
 }
 
-/** Goes on when the two are the same. The values are printed otherwise: never a token or a secret. */
+/** Continues when the two values are equal; otherwise it prints them, so never pass a token or a secret. */
 export function same(what: string, seen: unknown, expected: unknown): void {
   const [left, right] = [JSON.stringify(seen), JSON.stringify(expected)];
   if (left !== right) throw new NotProven(what, right ?? 'nothing', left ?? 'nothing');
 }
 
-/** Goes on when something is so; for what cannot be printed. */
+/** Continues when a condition holds; for values that must not be printed. */
 export function isSo(what: string, condition: boolean): void {
-  if (!condition) throw new NotProven(what, 'that it is so', 'that it is not');
+  if (!condition) throw new NotProven(what, 'true', 'false');
 }
 
 export class Report {
@@ -31,7 +31,7 @@ export class Report {
   #proven = 0;
   #silent = false;
 
-  /** Runs one step and prints its line. @throws whatever the step throws */
+  /** Runs one step and prints its line. @throws errors of the step */
   async step(name: string, run: () => Promise<string | readonly string[]>): Promise<void> {
     try {
       const [line = '', ...more] = [await run()].flat();
@@ -49,7 +49,7 @@ export class Report {
     }
   }
 
-  /** Says nothing more: the demo is being ended, and what fails now shows nothing. */
+  /** Stops printing: the demo is ending, and later failures mean nothing. */
   silence(): void {
     this.#silent = true;
   }
@@ -58,7 +58,7 @@ export class Report {
     return this.#silent;
   }
 
-  /** The last line of a demo that went well. */
+  /** Returns the last line of a successful demo. */
   summary(): string {
     return `${paint('1', `${this.#proven} steps proven`)} in ${seconds(performance.now() - this.#started)}.`;
   }

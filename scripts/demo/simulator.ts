@@ -21,10 +21,10 @@ const history = z.object({
 
 type Event = z.infer<typeof history>['events'][number];
 
-/** The simulated Zoho, a process of its own: what it was asked, as it saw it, and what the demo makes it do. */
+/** The simulated Zoho in its own process: its record of requests, and its faults. */
 export class SimulatedZoho {
   readonly process: Running;
-  /** The files that `provider add` takes. */
+  /** Files for `provider add`. */
   readonly definitions: Readonly<Record<string, string>>;
   readonly #origins: Readonly<Record<string, string>>;
 
@@ -42,37 +42,37 @@ export class SimulatedZoho {
     return new SimulatedZoho(running, announcement.parse(JSON.parse(line)));
   }
 
-  /** The address of a data centre. */
+  /** Returns the address of a data centre. */
   origin(dc: string): string {
     const origin = this.#origins[`zoho/${dc}`];
     if (origin === undefined) throw new RangeError(`no data centre ${dc} runs here`);
     return origin;
   }
 
-  /** A program that Zoho knows: it must use PKCE, and its code goes to one redirect URI only. */
+  /** Registers a program at Zoho: it must use PKCE, and its code only goes to one redirect URI. */
   async register(clientId: string, secret: string, dc: string, redirectUri: string): Promise<void> {
     const redirectUris = [redirectUri];
     await this.#post('clients', { clientId, secret, dataCenters: [dc], redirectUris, requirePkce: true });
   }
 
-  /** A refresh token that was obtained long ago by another program. */
+  /** Returns a refresh token that another program obtained long ago. */
   async oldRefreshToken(clientId: string, user: string, scopes: readonly string[]): Promise<string> {
     const made = await this.#post('tokens', { clientId, user, scopes });
     return z.object({ refreshToken: z.string() }).parse(made).refreshToken;
   }
 
-  /** Makes an access token invalid before its time. */
+  /** Makes an access token invalid before it expires. */
   async kill(accessToken: string): Promise<boolean> {
     return z.object({ ok: z.boolean() }).parse(await this.#post('kill', { accessToken })).ok;
   }
 
-  /** The next refresh in a data centre is granted, and the answer is on its way for so long. */
+  /** Delays the answer to the next refresh in a data centre; the refresh itself succeeds. */
   async delayNextRefresh(dc: string, ms: number): Promise<void> {
     const effect = { kind: 'delay', ms, when: 'after' };
     await this.#post('faults', { endpoint: 'token', dc, grantType: 'refresh_token', effect });
   }
 
-  /** A number that {@link since} takes: everything that happens from now on. */
+  /** Returns a number for {@link since}: it selects everything that happens afterwards. */
   async now(): Promise<number> {
     return (await this.since(0)).at(-1)?.sequence ?? 0;
   }
@@ -82,13 +82,13 @@ export class SimulatedZoho {
     return history.parse(await response.json()).events;
   }
 
-  /** What happened since then, in words: `token refresh_token issued`. */
+  /** Describes later events in words: `token refresh_token issued`. */
   async wordsSince(sequence: number): Promise<readonly string[]> {
     const events = (await this.since(sequence)).filter(({ kind }) => kind !== 'control');
     return events.map(({ kind, grantType, outcome }) => [kind, grantType, outcome].filter(Boolean).join(' '));
   }
 
-  /** Asks the CRM for the organisation, as whoever holds that token. `null` when it is refused. */
+  /** Requests the organisation from the CRM with a token; `null` when the CRM refuses it. */
   async organization(dc: string, accessToken: string): Promise<string | null> {
     const headers = { authorization: `Zoho-oauthtoken ${accessToken}` };
     const response = await fetch(`${this.origin(dc)}/crm/v8/org`, { headers });

@@ -6,22 +6,22 @@ import path from 'node:path';
 import { root } from '../steps.ts';
 import { NotProven } from './report.ts';
 
-/** What a program left behind when it ended. */
+/** Exit code and output of an ended program. */
 export interface Ended {
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** A program that runs. */
+/** A running program. */
 export interface Running {
   readonly process: ChildProcess;
   readonly ended: Promise<Ended>;
-  /** Resolves to the first match in what it has written to that stream; rejects when it ends without one. */
+  /** Resolves to the first match in the stream's output; rejects when the program ends without one. */
   written(stream: 'stdout' | 'stderr', pattern: RegExp): Promise<RegExpExecArray>;
 }
 
-/** A temporary folder and the processes of the demo; nothing of either is left when it is closed. */
+/** A temporary folder and the processes of the demo; closing removes all of them. */
 export class Stage {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'grantry-demo-'));
   readonly home = path.join(this.folder, 'home');
@@ -35,7 +35,7 @@ export class Stage {
       cwd: this.folder,
       env: this.#environment(),
       stdio: 'pipe',
-      // A Ctrl-C is for the demo alone, which then ends its children itself.
+      // A Ctrl-C only reaches the demo, which then ends its children itself.
       detached: true,
     });
     const running = watch(child);
@@ -46,7 +46,7 @@ export class Stage {
     return running;
   }
 
-  /** Runs the built program to its end and resolves to its standard output. @throws {NotProven} when it fails */
+  /** Runs the built program to its end and returns its standard output. @throws {NotProven} when it fails */
   async grantry(args: readonly string[], stdin?: string): Promise<string> {
     const { code, stdout, stderr } = await this.start(args, stdin).ended;
     if (code !== 0) throw new NotProven(`grantry ${args[0]}`, 'exit code 0', `${code}: ${stderr.trim()}`);
@@ -67,7 +67,7 @@ export class Stage {
     return {
       ...Object.fromEntries(own),
       GRANTRY_HOME: this.home,
-      // The simulator stands on this machine; a real provider never does.
+      // The simulator runs on this machine; a real provider never does.
       GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1',
     };
   }
@@ -101,7 +101,7 @@ function watch(child: ChildProcess): Running {
           if (match === null && !over) return;
           look.delete(check);
           if (match !== null) resolve(match);
-          else reject(new NotProven('a program that goes on', 'a line of it', `its end: ${text.stderr.trim()}`));
+          else reject(new NotProven('a running program', 'a line of output', `its end: ${text.stderr.trim()}`));
         };
         look.add(check);
         check();

@@ -51,8 +51,10 @@ export const errorCodes = {
   internal: { status: 500, exit: 1, retryable: false, action: 'Report this defect of Grantry.' },
 } as const satisfies Record<string, { status: number; exit: number; retryable: boolean; action: string }>;
 
+/** A code of the error list, such as `grant_not_found`. */
 export type GrantryErrorCode = keyof typeof errorCodes;
 
+/** Facts about a failure beyond its code and message. */
 export interface GrantryErrorOptions {
   /** What the person must do; without it, the action of the code. */
   action?: string | undefined;

@@ -2,8 +2,8 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { World } from './world.ts';
 
-/** A request that is passed on as it is: names and values in turn, as they go over the wire. */
-export interface ExchangeRequest {
+/** A request that is forwarded unchanged; its headers are names and values in turn, as on the wire. */
+export interface RawExchangeRequest {
   readonly method: string;
   readonly headers: string[];
   readonly body: Uint8Array | Readable | null;
@@ -11,35 +11,39 @@ export interface ExchangeRequest {
   readonly signal: AbortSignal;
 }
 
-/** An answer as it came: nothing decoded, nothing joined. Its body must be read or destroyed. */
+/** An answer as it came: nothing is decoded or joined. Its body must be read or destroyed. */
 export interface ExchangeAnswer {
   readonly status: number;
   readonly headers: readonly string[];
   readonly body: Readable;
 }
 
-export type Exchange = (url: string, request: ExchangeRequest) => Promise<ExchangeAnswer>;
+export type Exchange = (url: string, request: RawExchangeRequest) => Promise<ExchangeAnswer>;
 
 const exchanges = new WeakMap<World, Exchange>();
 
-/** Names a world's quick way. A world made from it, with a `fetch` of its own perhaps, has none, as it must be. */
-export function registerExchange(world: World, way: Exchange): void {
-  exchanges.set(world, way);
+/**
+ * Registers the raw exchange of a world.
+ *
+ * It is no member of `World`: `{ ...systemWorld(), fetch }` would copy it, and its requests would bypass that `fetch`.
+ */
+export function registerExchange(world: World, raw: Exchange): void {
+  exchanges.set(world, raw);
 }
 
 /**
- * Sends one request and hands back the answer's bytes as they come, without what `fetch` does to them: for a proxy.
+ * Sends one request and returns the bytes of the answer as they come, for a proxy: `fetch` would decode them.
  *
- * A world without a quick way is asked through its `fetch`.
+ * A world without a raw exchange uses its `fetch`.
  *
- * @throws what the world's `fetch` throws
+ * @throws errors of the world's `fetch`
  */
-export function exchange(world: World, url: string, request: ExchangeRequest): Promise<ExchangeAnswer> {
-  const way = exchanges.get(world);
-  return way === undefined ? throughFetch(world, url, request) : way(url, request);
+export function exchange(world: World, url: string, request: RawExchangeRequest): Promise<ExchangeAnswer> {
+  const raw = exchanges.get(world);
+  return raw === undefined ? throughFetch(world, url, request) : raw(url, request);
 }
 
-async function throughFetch(world: World, url: string, request: ExchangeRequest): Promise<ExchangeAnswer> {
+async function throughFetch(world: World, url: string, request: RawExchangeRequest): Promise<ExchangeAnswer> {
   const { method, signal, body } = request;
   const headers = new Headers();
   for (let at = 0; at < request.headers.length; at += 2) {

@@ -4,21 +4,21 @@ import { buildConnector } from 'undici';
 import { isAllowedAddress } from './addresses.ts';
 import { RefusedAddressError } from './outbound-errors.ts';
 
-/** Where connections may go, and how long one may take to stand. */
+/** Restrictions on outgoing connections, and the time that one may take to open. */
 export interface ConnectorOptions {
-  /** Name look-up, TCP and TLS together. */
+  /** Covers name look-up, TCP and TLS together. */
   readonly connectMs: number;
-  /** For tests and local simulators: loopback addresses, `http:`, and any port. */
+  /** Allows loopback addresses, `http:` and any port; for tests and local simulators. */
   readonly allowLoopback: boolean;
-  /** Whatever its caller names: for a client that speaks to one server, which somebody chose, and to no provider. */
+  /** Allows any address. Only for a client of one server that its user chose, never for calls to providers. */
   readonly anywhere?: boolean | undefined;
-  /** Looks names up; the system's resolver when left out. */
+  /** Looks names up; defaults to the system's resolver. */
   readonly lookup?: LookupAll | undefined;
-  /** TLS sessions kept for the next connection. */
+  /** Number of TLS sessions kept for later connections. */
   readonly maxCachedSessions?: number | undefined;
 }
 
-/** All addresses of a name, as `dns.lookup` gives them. */
+/** Returns all addresses of a name, as `dns.lookup` does. */
 export type LookupAll = (
   hostname: string,
   options: { all: true; family?: number | 'IPv4' | 'IPv6' },
@@ -26,11 +26,11 @@ export type LookupAll = (
 ) => void;
 
 /**
- * Makes connections to public addresses alone.
+ * Creates a connector that only connects to public addresses.
  *
- * The look-up that is checked is the one that is connected to, so that a name which answers differently the next time
- * changes nothing; one bad address among several spoils the name. Addresses written out in a URL are never looked up, and
- * are checked here; so is what the connection stands to in the end.
+ * The connector connects to the very addresses that it checked, so a name that resolves differently the next time
+ * changes nothing. One forbidden address among several makes the name forbidden. An address written in a URL is never
+ * looked up, so it is checked here. The peer address of the open connection is checked as well.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
   const { connectMs, allowLoopback, maxCachedSessions } = options;

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 
-it('keeps what is garbage from becoming several times what is alive', () => {
+it('keeps the peak of the heap lower than without the flag', () => {
   const program = `
     import { keepHeapSmall } from ${JSON.stringify(new URL('./heap.ts', import.meta.url).href)};
     if (process.argv[1] === 'small') keepHeapSmall();

@@ -4,7 +4,7 @@ import https from 'node:https';
 import net from 'node:net';
 import tls from 'node:tls';
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { testTls } from '../../test/support/tls.ts';
 import { LostConnectionError, send } from './outbound.ts';
 import { NotSentError } from './outbound-errors.ts';
@@ -12,14 +12,15 @@ import { systemWorld } from './system-world.ts';
 import type { WorldRequest } from './world.ts';
 
 const canary = 'canary-7f3a';
-const local = { connectMs: 400, allowLoopback: true };
+const local = { connectMs: 10_000, allowLoopback: true };
+const patience = { timeout: 120_000 };
 const opened: (() => void)[] = [];
 
 afterEach(() => {
   for (const close of opened.splice(0)) close();
 });
 
-/** Starts a raw server; hands back its port and the bytes of every connection. */
+/** Starts a raw server; returns its port and the bytes of every connection. */
 async function listen(
   server: net.Server,
 ): Promise<{ port: number; received: () => string; connections: () => number }> {
@@ -75,7 +76,7 @@ async function refusedPort(): Promise<number> {
 }
 
 describe.each([
-  { mode: 'alone', extra: () => ({ beforeSend: () => {} }) },
+  { mode: 'unpooled', extra: () => ({ beforeSend: () => {} }) },
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure before the first byte, $mode, is a NotSentError', ({ extra }) => {
   it('refused port', async () => {
@@ -89,14 +90,14 @@ describe.each([
     expect(error).toBeInstanceOf(NotSentError);
   });
 
-  it('certificate of somebody unknown', async () => {
+  it('certificate of an unknown issuer', async () => {
     const server = await listen(tls.createServer({ cert: testTls.cert, key: testTls.key }));
     const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
     expect(server.received()).toBe('');
   });
 
-  it('reset before TLS stands', async () => {
+  it('reset before the TLS handshake ends', async () => {
     const server = await listen(net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy())));
     const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
     expect(error).toBeInstanceOf(NotSentError);
@@ -106,7 +107,8 @@ describe.each([
 
   it('TLS that never answers: connect time-out', async () => {
     const server = await listen(net.createServer());
-    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), local));
+    const hasty = { ...local, connectMs: 400 };
+    const error = await failure(send(`https://127.0.0.1:${server.port}/`, post(extra()), hasty));
     expect(error).toBeInstanceOf(NotSentError);
   });
 
@@ -122,7 +124,8 @@ describe.each([
         connectMs: 5_000,
       }),
     );
-    setTimeout(() => abort.abort(new Error('changed my mind')), 50);
+    await vi.waitUntil(() => held.length === 1, patience);
+    abort.abort(new Error('changed my mind'));
     const error = await pending;
     for (const socket of held) socket.resume();
     expect(error).toBeInstanceOf(NotSentError);
@@ -130,7 +133,7 @@ describe.each([
     expect(server.received()).not.toContain(canary);
   });
 
-  it('an abort that the standing connection finds', async () => {
+  it('an abort that the open connection notices', async () => {
     const server = await listen(net.createServer());
     const abort = new AbortController();
     let asked = 0;
@@ -159,7 +162,7 @@ describe.each([
 });
 
 describe.each([
-  { mode: 'alone', extra: () => ({ beforeSend: () => {} }) },
+  { mode: 'unpooled', extra: () => ({ beforeSend: () => {} }) },
   { mode: 'pooled', extra: () => ({}) },
 ])('a failure after the first byte, $mode, is never a NotSentError', ({ extra }) => {
   it.each([
@@ -179,17 +182,18 @@ describe.each([
     const server = await listen(net.createServer());
     const reason = new Error('deadline');
     const abort = new AbortController();
-    setTimeout(() => abort.abort(reason), 100);
-    const error = await failure(
+    const pending = failure(
       send(`http://127.0.0.1:${server.port}/`, post({ ...extra(), signal: abort.signal }), local),
     );
-    expect(error).toBe(reason);
+    await vi.waitUntil(() => server.received().includes(canary), patience);
+    abort.abort(reason);
+    expect(await pending).toBe(reason);
     expect(server.received()).toContain(canary);
   });
 });
 
 describe('beforeSend', () => {
-  it('is called once, when the connection stands and no byte is written', async () => {
+  it('is called once, when the connection is open and no byte is written', async () => {
     const server = await listen(net.createServer());
     const seen: string[] = [];
     const abort = new AbortController();
@@ -199,7 +203,8 @@ describe('beforeSend', () => {
     const pending = failure(
       send(`http://127.0.0.1:${server.port}/`, post({ signal: abort.signal, beforeSend }), local),
     );
-    setTimeout(() => abort.abort(), 100);
+    await vi.waitUntil(() => server.received().includes(canary), patience);
+    abort.abort();
     await pending;
     expect(seen).toEqual(['']);
     expect(server.received()).toContain(`refresh_token=${canary}`);
@@ -224,15 +229,14 @@ describe('beforeSend', () => {
     const url = `http://127.0.0.1:${port}/`;
     for (let i = 0; i < 3; i += 1) await (await send(url, post({ beforeSend: () => {} }), local)).text();
     expect(connections()).toBe(3);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(await openConnections(server)).toBe(0);
+    await expect.poll(() => openConnections(server)).toBe(0);
     for (let i = 0; i < 10; i += 1) await (await send(url, post(), local)).text();
     expect(connections()).toBeLessThanOrEqual(3 + 3);
   });
 });
 
 describe('an answer', () => {
-  it.each([301, 302, 303, 307, 308, 401, 407, 421, 503])('%i is handed back, and asked for once', async (status) => {
+  it.each([301, 302, 303, 307, 308, 401, 407, 421, 503])('%i is returned, and requested once', async (status) => {
     let requests = 0;
     const server = http.createServer((_request, response) => {
       requests += 1;

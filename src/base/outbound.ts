@@ -1,45 +1,47 @@
 import { Agent, Client, Dispatcher, fetch, Request } from 'undici';
-import type { ExchangeAnswer, ExchangeRequest } from './exchange.ts';
+import type { ExchangeAnswer, RawExchangeRequest } from './exchange.ts';
 import { type ConnectorOptions, guardedConnector } from './guarded-connector.ts';
 import { NotSentError, RefusedAddressError } from './outbound-errors.ts';
+import { systemCodeOf } from './system-error.ts';
 import type { WorldRequest } from './world.ts';
 
 /**
  * Sends one HTTP request over the machine's network: the system world's `fetch`.
  *
- * Redirects are handed back, never followed; nothing is ever sent twice; proxies named in the environment are ignored;
- * certificates are always checked. With `beforeSend` the request gets a connection of its own (see
- * {@link WorldRequest.beforeSend}), which is closed after the answer. Connections go to public addresses alone, by https on
- * the usual port, unless `allowLoopback` is set.
+ * Redirects are returned, never followed. No request is sent twice. Proxies named in the environment are ignored.
+ * Certificates are always checked. With `beforeSend` the request gets its own connection (see {@link
+ * WorldRequest.beforeSend}), which is closed after the answer. Unless `allowLoopback` is set, connections only go to
+ * public addresses, by https on port 443.
  *
- * @throws {NotSentError} when not one byte of the request was written: bad URL or header, name look-up, refusal, TLS,
- * connect time-out, an abort before the first byte. What `beforeSend` throws is its `cause` (a NotSentError passes as
- * it is).
+ * @throws {NotSentError} when no byte of the request was written: bad URL or header, name look-up, refusal, TLS,
+ * connect time-out, an abort before the first byte. An error of `beforeSend` becomes its `cause`; a NotSentError passes
+ * unchanged.
  * @throws the signal's reason when aborted later, and `LostConnectionError` for all else: the peer may have acted.
  */
 export async function send(url: string, init: WorldRequest, options: ConnectorOptions): Promise<Response> {
   const request = buildRequest(url, init);
-  const alone = init.beforeSend !== undefined;
-  const connection = alone ? connectOnce(new URL(url).origin, options) : poolFor(options);
+  const ownConnection = init.beforeSend !== undefined;
+  const connection = ownConnection ? connectOnce(new URL(url).origin, options) : poolFor(options);
   const watched = new WatchedDispatcher(connection, init.beforeSend);
   try {
     return await fetch(request, { dispatcher: watched });
   } catch (error) {
     if (watched.answeredWith === 421 || watched.answeredWith === 407) {
-      // Fetch wants to ask again after these two. We never send twice, so the bare status is the answer.
+      // undici's fetch would send the request again after these two statuses. Grantry never does, so it returns the
+      // bare status.
       return new Response(null, { status: watched.answeredWith });
     }
     throw failureOf(error, watched, init.signal);
   } finally {
-    // Resolves when the answer's body has been read or given up; until then it keeps the connection.
-    if (alone) void connection.close().catch(() => {});
+    // `close` resolves once the answer's body was read or cancelled; until then the body keeps the connection open.
+    if (ownConnection) void connection.close().catch(() => {});
   }
 }
 
-/** The connection failed after the first byte of the request was written: the peer may have acted on it. */
+/** A connection failed after the first byte of the request was written: the peer may have acted on it. */
 export class LostConnectionError extends Error {
   override readonly name = 'LostConnectionError';
-  /** The system's or the HTTP client's code, such as `ECONNRESET`. */
+  /** Code of the system or of the HTTP client, such as `ECONNRESET`. */
   readonly code: string | null;
 
   constructor(code: string | null) {
@@ -50,11 +52,11 @@ export class LostConnectionError extends Error {
 
 const pools = new Map<string, Agent>();
 
-/** Connections kept between requests, shared by the whole process. */
+/** Returns the connections that are kept between requests; the whole process shares them. */
 function poolFor(options: ConnectorOptions): Agent {
-  // Who may speak to the machine itself has connections of its own: nobody else is handed one of them.
+  // A caller that may reach loopback has its own connections: no other caller may get one of them.
   const name = `${options.connectMs} ${options.allowLoopback} ${options.anywhere === true}`;
-  // A look-up of somebody's own is for tests, which have few requests and many look-ups.
+  // Only tests pass their own look-up; they make few requests with many look-ups, so those agents are not kept.
   const known = options.lookup === undefined ? pools.get(name) : undefined;
   if (known !== undefined) return known;
   const agent = new Agent({ allowH2: false, connect: guardedConnector(options) });
@@ -62,19 +64,19 @@ function poolFor(options: ConnectorOptions): Agent {
   return agent;
 }
 
-/** A client for one request: no session is resumed and no connection kept. */
+/** Creates a client for one request: it resumes no session and keeps no connection. */
 function connectOnce(origin: string, options: ConnectorOptions): Client {
   return new Client(origin, { allowH2: false, connect: guardedConnector({ ...options, maxCachedSessions: 0 }) });
 }
 
 /**
- * Sends one request as it is and hands back the bytes of the answer as they come; else as {@link send}.
+ * Sends one request unchanged and returns the bytes of the answer as they come; otherwise like {@link send}.
  *
- * Time is the caller's affair, who ends it by the signal.
+ * There is no time limit: the caller ends the request through its signal.
  */
 export async function sendRaw(
   url: string,
-  request: ExchangeRequest,
+  request: RawExchangeRequest,
   options: ConnectorOptions,
 ): Promise<ExchangeAnswer> {
   const target = readUrl(url);
@@ -91,27 +93,27 @@ export async function sendRaw(
       bodyTimeout: 0,
       responseHeaders: 'raw',
     });
-    // Asked for raw, headers come as a list of names and values; the type tells of the usual record.
+    // A raw answer has its headers as a list of names and values; undici's type declares the usual record.
     return { status: answer.statusCode, headers: answer.headers as unknown as string[], body: answer.body };
   } catch (error) {
     if (error instanceof RefusedAddressError) throw error;
     if (signal.aborted) throw signal.reason;
-    // The client's own words may quote a header or the peer's bytes: the code alone is told.
-    throw new LostConnectionError(codeOf(error));
+    // The client's message may quote a header or the peer's bytes, so only its code is passed on.
+    throw new LostConnectionError(systemCodeOf(error));
   }
 }
 
 /**
- * Passes one request on and learns what nobody else can tell: whether its first byte was about to be written.
+ * Forwards one request and records whether its first byte was about to be written; fetch does not report this.
  *
- * The client calls `onRequestStart` in the same turn and immediately before it writes the header.
+ * The client calls `onRequestStart` in the same turn, immediately before it writes the header.
  */
 class WatchedDispatcher extends Dispatcher {
   readonly #inner: Dispatcher;
   readonly #beforeSend: (() => void) | undefined;
   started = false;
   answeredWith: number | null = null;
-  /** What `beforeSend` threw. */
+  /** The error that `beforeSend` threw. */
   refusal: { readonly error: unknown } | null = null;
   #dispatched = false;
 
@@ -173,7 +175,7 @@ function buildRequest(url: string, init: WorldRequest): Request {
     if (init.body instanceof ReadableStream) options.duplex = 'half';
     return new Request(url, options);
   } catch {
-    // The client's own words quote the header or the URL, and with them perhaps a secret: they stay here.
+    // The client's message quotes the header or the URL, which may hold a secret, so it is dropped.
     throw new NotSentError('the URL, the method or a header is not valid');
   }
 }
@@ -193,18 +195,12 @@ function failureOf(error: unknown, watched: WatchedDispatcher, signal: AbortSign
   }
   const cause = signal?.aborted === true ? signal.reason : connectionError(error);
   if (cause instanceof RefusedAddressError) return cause;
-  if (!watched.started) return new NotSentError(`no connection (${codeOf(cause) ?? 'no code'})`, { cause });
-  // Parse errors carry the peer's bytes, so what happened later is told by its code alone.
-  return signal?.aborted === true ? signal.reason : new LostConnectionError(codeOf(cause));
+  if (!watched.started) return new NotSentError(`no connection (${systemCodeOf(cause) ?? 'no code'})`, { cause });
+  // Parse errors carry the peer's bytes, so only the code of a later failure is passed on.
+  return signal?.aborted === true ? signal.reason : new LostConnectionError(systemCodeOf(cause));
 }
 
-/** What is inside fetch's own "fetch failed". */
+/** Unwraps fetch's own "fetch failed". */
 function connectionError(error: unknown): unknown {
   return error instanceof Error && error.cause !== undefined ? error.cause : error;
-}
-
-function codeOf(error: unknown): string | null {
-  if (!(error instanceof Error)) return null;
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return null;
 }

@@ -1,24 +1,25 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { systemCodeOf } from './system-error.ts';
 
-/** Whether a process of this number exists, as far as this process can see others. */
+/** Tells whether a process with this number exists, as far as this process can see others. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: it lives and belongs to somebody else.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    // EPERM: the process lives and belongs to another user.
+    return systemCodeOf(error) === 'EPERM';
   }
 }
 
 let known: { readonly place: string; readonly start: string } | undefined;
 
 /**
- * Where this process runs and when it began; both empty where the system does not tell.
+ * Identifies this process: the place it runs in and its start; both empty where the system does not tell.
  *
- * Processes of one place share their numbers and see each other's ends.
+ * Processes in one place share their process numbers and see each other end.
  */
 export function thisProcess(): { readonly place: string; readonly start: string } {
   if (known === undefined) {
@@ -29,7 +30,7 @@ export function thisProcess(): { readonly place: string; readonly start: string 
   return known;
 }
 
-/** Names the boot and the process namespace; empty where Linux does not tell, or `/proc` shows another namespace. */
+/** Identifies the boot and the process namespace; empty without Linux, or when `/proc` shows another namespace. */
 function placeHere(): string {
   try {
     if (readlinkSync('/proc/self') !== String(process.pid)) return '';
@@ -41,11 +42,11 @@ function placeHere(): string {
   }
 }
 
-/** A process as `/proc` shows it: its state, and when it began, in ticks since the boot. */
+/** Reads a process from `/proc`: its state, and its start in ticks since the boot. */
 export function processSeen(pid: number): { state: string; start: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The program's name stands in parentheses and may hold any character.
+    // The program's name stands in parentheses and may contain any character.
     const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const start = fields[18];
     return state === undefined || start === undefined ? undefined : { state, start };

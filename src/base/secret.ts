@@ -1,11 +1,11 @@
-/** What `util.inspect` looks for; its name is public, so that nothing needs to be loaded for it. */
+/** The symbol that `util.inspect` looks for. Its name is public, so `node:util` need not be loaded. */
 const inspectCustom = Symbol.for('nodejs.util.inspect.custom');
 
 /**
- * A value that must not be seen: a token, a client secret, a code, a key in text form.
+ * A value that must not be shown: a token, a client secret, a code, a key in text form.
  *
- * It prints, inspects and serialises as `[secret]`. `reveal()` is the only door, so that a search for `reveal(` lists
- * every place from which plaintext can leave.
+ * It prints, inspects and serialises as `[secret]`. Only `reveal()` returns the plaintext, so a search for `reveal(`
+ * lists every place from which plaintext can leave.
  */
 export class Secret {
   readonly #value: string;
@@ -15,23 +15,27 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The plaintext. Each call needs a reason that a reviewer can see. */
+  /** Returns the plaintext. Each call needs a reason that a reviewer can see. */
   reveal(): string {
     return this.#value;
   }
 
+  /** Returns `[secret]`. */
   toString(): string {
     return '[secret]';
   }
 
+  /** Returns `[secret]`. */
   toJSON(): string {
     return '[secret]';
   }
 
+  /** Returns `[secret]`. */
   [Symbol.toPrimitive](): string {
     return '[secret]';
   }
 
+  /** Returns `[secret]`. */
   [inspectCustom](): string {
     return '[secret]';
   }

@@ -4,18 +4,18 @@ import type { ConnectorOptions, LookupAll } from './guarded-connector.ts';
 import { timesOf } from './limits.ts';
 import type { World } from './world.ts';
 
-/** What the real world may be told. */
+/** Options of {@link systemWorld}. */
 export interface SystemWorldOptions {
   timeScale?: number | undefined;
-  /** Lets requests go to this machine itself, and by `http:`; for tests and local simulators. */
+  /** Allows requests to loopback addresses, and by `http:`; for tests and local simulators. */
   allowLoopback?: boolean | undefined;
-  /** Lets requests go wherever the caller says: for a client of one server. Never for a vault. */
+  /** Allows requests to any address; for a client of one server, never for a vault. */
   anywhere?: boolean | undefined;
-  /** Looks names up; the system's resolver when left out. */
+  /** Looks names up; defaults to the system's resolver. */
   lookup?: LookupAll | undefined;
 }
 
-/** The real world: the machine's clock, random source and network. */
+/** Creates the real world: the machine's clock, random source and network. */
 export function systemWorld(options: SystemWorldOptions = {}): World {
   const connection = (): ConnectorOptions => ({
     connectMs: timesOf(world).connectMs,
@@ -30,7 +30,7 @@ export function systemWorld(options: SystemWorldOptions = {}): World {
     randomBytes: (count) => randomFillSync(new Uint8Array(count)),
     sleep,
     fetch: async (url, init) => {
-      // The HTTP client is loaded with the first request: a program that only reads a stored token never pays for it.
+      // The HTTP client is loaded by the first request: a program that only reads a stored token never pays for it.
       const { send } = await import('./outbound.ts');
       return send(url, init, connection());
     },
@@ -42,7 +42,7 @@ export function systemWorld(options: SystemWorldOptions = {}): World {
   return world;
 }
 
-/** The same clock as `performance.now()`, without the modules that come with it: a start has to load them. */
+/** Returns the time of `performance.now()` without loading its module, which would slow a start down. */
 export function monotonic(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000 + nanoseconds / 1e6;

@@ -1,7 +1,7 @@
-/** The spans there are. */
+/** Names of all spans. */
 export type SpanName = 'grantry.refresh' | 'grantry.provider_request';
 
-/** All that a span may say: names, numbers and codes. Nothing that a tenant or a provider sent is among them. */
+/** Attributes of a span: names, numbers and codes. Data from a tenant or a provider is never among them. */
 export interface SpanFacts {
   readonly 'grantry.provider'?: string;
   readonly 'grantry.outcome'?: string;
@@ -10,14 +10,15 @@ export interface SpanFacts {
   readonly 'error.type'?: string;
 }
 
-/** A span that is open. */
+/** A span that has not ended. */
 export interface Span {
+  /** Adds facts to the span. */
   set(facts: SpanFacts): void;
 }
 
-/** Where spans go; hand in your own to `openVault`. A server speaks to an OpenTelemetry SDK when one is there. */
+/** Receiver of spans; pass your own to `openVault`. The server uses an OpenTelemetry SDK when one is installed. */
 export interface Tracer {
-  /** Runs something inside a span, which ends with it. */
+  /** Runs a function inside a span; the span ends with it. */
   span<T>(name: SpanName, facts: SpanFacts, run: (span: Span) => Promise<T>): Promise<T>;
 }
 

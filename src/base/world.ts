@@ -1,48 +1,49 @@
 /**
- * Time, dice, sleep and the network, as everything in Grantry sees them.
+ * The clock, the random source, sleep and the network as Grantry sees them.
  *
- * Nothing else reads a clock, throws dice, waits or fetches. A test or a simulation hands in a world of its own and
- * decides all four.
+ * No other code in Grantry reads a clock, draws random numbers, waits or fetches. A test or a simulation passes its own
+ * world and controls all four.
  */
 export interface World {
-  /** Wall-clock time in milliseconds since 1970. */
+  /** Returns the wall-clock time in milliseconds since 1970. */
   now(): number;
-  /** Milliseconds from an arbitrary start; never goes back, whatever happens to the wall clock. */
+  /** Returns milliseconds from an arbitrary start; never goes back, even when the wall clock does. */
   monotonic(): number;
   /**
-   * Resolves after that many milliseconds; rejects with the signal's reason when it is aborted. A sleep in the background
-   * does not keep the process alive.
+   * Resolves after that many milliseconds; rejects with the signal's reason when it is aborted. With `background` the
+   * sleep does not keep the process alive.
    */
   sleep(ms: number, signal?: AbortSignal, options?: { background?: boolean }): Promise<void>;
-  /** Cryptographically strong random bytes. */
+  /** Returns cryptographically strong random bytes. */
   randomBytes(count: number): Uint8Array;
   /**
    * Sends one HTTP request; redirects are never followed.
    *
-   * @throws {NotSentError} when it is certain that not one byte of the request reached the peer. Any other failure
-   * leaves open whether the peer acted on it.
+   * @throws {NotSentError} when certainly no byte of the request reached the peer. After any other failure the peer may
+   * have acted on the request.
    */
   fetch(url: string, init: WorldRequest): Promise<Response>;
   /** Multiplies every time in `limits.ts`; 1 outside tests. */
   readonly timeScale?: number;
 }
 
+/** A request as the World sends it. */
 export interface WorldRequest {
   method: string;
   headers: Record<string, string> | Headers;
   body?: string | Uint8Array | ReadableStream<Uint8Array> | null;
   signal?: AbortSignal;
   /**
-   * Asks for a connection of its own, opened for this request alone, and is called when it stands, immediately before
-   * the first byte is written. What it throws ends the request with nothing sent.
+   * Requests a new connection for this request and runs when it is open, immediately before the first byte is written.
+   * An error thrown here ends the request with nothing sent.
    *
-   * A connection kept from an earlier request may be half closed, and then nobody can tell whether the peer read the
-   * request. Where that question decides over a grant, the connection must be new.
+   * A connection kept from an earlier request may be half closed; then it is unknown whether the peer read the request.
+   * A request whose loss decides over a grant needs a new connection.
    */
   beforeSend?: () => void;
 }
 
-/** A number from 0 up to but not including 1, from the world's dice. */
+/** Returns a random number from 0 up to but not including 1. */
 export function randomFraction(world: World): number {
   const bytes = world.randomBytes(4);
   return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 2 ** 32;

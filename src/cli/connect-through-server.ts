@@ -1,6 +1,6 @@
 import { GrantryError } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
-import type { RemoteVault } from '../client/vault.ts';
+import type { GrantryClient } from '../client/index.ts';
 import type { Grant } from '../vault/types.ts';
 import { openBrowser } from './browser.ts';
 import type { Context } from './context.ts';
@@ -11,11 +11,15 @@ const pollMs = 1_000;
 /** Makes a connect link at the server, prints it, and waits for the browser. Ctrl-C leaves the link valid. */
 export async function connectThroughServer(
   { output, world }: Context,
-  vault: RemoteVault,
+  vault: GrantryClient,
   key: CheckedKey,
   options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
 ): Promise<Grant> {
-  const { id, url, expiresAt } = await vault.createConnectSession(key, options);
+  const { id, url, expiresAt } = await vault.connectSessions.create({
+    ...key,
+    app: options.app,
+    scopes: options.scopes,
+  });
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(url);
   const until = expiresAt.toISOString().slice(11, 16);
@@ -24,7 +28,8 @@ export async function connectThroughServer(
     `Waiting for the browser (the link works until ${until}Z; Ctrl-C leaves it valid)`,
     async () => {
       for (;;) {
-        const { state, error } = await vault.connectSession(id);
+        const session = await vault.connectSessions.get(id);
+        const { state, error } = session ?? { state: 'expired' as const, error: null };
         if (state === 'completed') return;
         if (state === 'failed' || state === 'expired') {
           const why = error === null ? '' : ` (${error})`;

@@ -3,9 +3,11 @@ import type { Command } from 'commander';
 import { GrantryError } from '../base/errors.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { World } from '../base/world.ts';
+import type { GrantryClient } from '../client/index.ts';
 import { openAnnouncing, openVault } from '../vault/open.ts';
+import type { VaultOptions } from '../vault/options.ts';
 import { settings as table, usualDatabase } from '../vault/settings.ts';
-import type { Vault, VaultOptions } from '../vault/types.ts';
+import type { Vault } from '../vault/types.ts';
 import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
 import { type GlobalFlags, resolveSettings, type Settings } from './settings.ts';
@@ -111,14 +113,25 @@ export async function makeContextVault(
   );
 }
 
-async function openServer(
+/**
+ * Opens the vault behind a server.
+ *
+ * @param show `light` does not ask the server for its quarantine
+ * @throws {GrantryError} `unauthorized` without an API key
+ */
+export async function openServer(
   { world }: Context,
-  server: NonNullable<Settings['server']>,
-  show: { light?: boolean },
-): Promise<Vault> {
-  const { RemoteVault } = await import('../client/vault.ts');
-  const vault = new RemoteVault(world, server);
-  if (show.light !== true) await vault.look();
+  { url, apiKey }: NonNullable<Settings['server']>,
+  show: { light?: boolean } = {},
+): Promise<GrantryClient> {
+  const { createClient } = await import('../client/index.ts');
+  if (apiKey === undefined) {
+    throw new GrantryError('unauthorized', 'GRANTRY_URL names a server, and GRANTRY_API_KEY is not set.', {
+      action: 'Set GRANTRY_API_KEY to a key of that server, or unset GRANTRY_URL.',
+    });
+  }
+  const vault = createClient({ url, apiKey, world });
+  if (show.light !== true) await vault.checkQuarantine();
   return vault;
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../test/support/free-port.ts';
 import { listenForCallback } from './loopback-listener.ts';
 
 const open: AsyncDisposable[] = [];
@@ -139,16 +139,5 @@ function rawStatus(port: number, path: string, host: string): Promise<number | u
     })
       .on('error', reject)
       .end();
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      server.close(() => resolve(port));
-    });
   });
 }

@@ -5,14 +5,15 @@ const info = Buffer.from('grantry1/fingerprint');
 const keyBytes = 32;
 const fingerprintBytes = 16;
 
-/** Names a secret without revealing it: 32 hexadecimal characters, the same for the same secret in one vault. */
+/** Identifies a secret without revealing it: 32 hexadecimal characters, equal for equal secrets of one vault. */
 export type Fingerprint = (secret: Secret) => string;
 
 /**
- * Makes the vault's fingerprint function from a key.
+ * Creates the vault's fingerprint function from a key.
  *
- * Equal tokens must keep equal fingerprints for the vault's whole life, so the key is always version 1 of the reserved
- * tenant's, whatever is rotated later. Keyed, because a bare hash of a short or guessable secret could be searched.
+ * Equal tokens must keep equal fingerprints for the vault's whole life. So the key is always version 1 of the system
+ * tenant's key, even after a rotation. The function is keyed because a bare hash of a guessable secret could be
+ * searched.
  */
 export function createFingerprint(key: KeyObject): Fingerprint {
   const derived = new Uint8Array(hkdfSync('sha512', key, '', info, keyBytes));

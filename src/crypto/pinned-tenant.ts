@@ -5,34 +5,40 @@ import type { World } from '../base/world.ts';
 import { createFingerprint, type Fingerprint } from './fingerprint.ts';
 import { openRecord, saltBytes, sealRecord } from './record.ts';
 
-/** Fingerprints stay the same over every rotation, so their key comes from the first version for ever. */
+/** Fingerprints must survive every rotation, so their key always comes from the first version. */
 const fingerprintVersion = 1;
 
-/** Where a sealed value stands. It opens nowhere else, and not beside another generation. */
+/** Location of a sealed value. The value opens at no other place and with no other generation. */
 export interface SealPlace {
   table: string;
   row: string;
   column: string;
-  /** 0 or more; counts the values this row has had. */
+  /** Counts the values this row has had; 0 or more. */
   generation: number;
 }
 
-/** One tenant's unwrapped keys, for as long as the caller holds this object: no database is needed any more. */
+/** One tenant's unwrapped keys, for as long as the caller holds this object; it needs no database. */
 export interface PinnedTenant {
   readonly tenant: string;
-  /** The key that seals, as the store holds it: whoever stores a first grant makes sure that it still stands there. */
+  /** The wrapped form of the sealing key. A caller that stores a first grant checks that the store still holds it. */
   readonly sealingKey: string;
-  /** @throws {GrantryError} `invalid_request` when the plaintext is not well-formed Unicode: it would come back altered. */
+  /**
+   * Seals a secret for one place.
+   * @throws {GrantryError} `invalid_request` when the plaintext is not well-formed Unicode: UTF-8 would alter it.
+   */
   seal(place: SealPlace, plaintext: Secret): string;
-  /** @throws {GrantryError} `integrity_failed` for every reason a value does not open; none is told apart. */
+  /**
+   * Opens a sealed value.
+   * @throws {GrantryError} `integrity_failed`, with the same text for every reason why a value does not open.
+   */
   open(place: SealPlace, sealed: string): Secret;
 }
 
-/** @internal The one implementation of {@link PinnedTenant}; made by `TenantKeys` alone. */
+/** @internal Implements {@link PinnedTenant}; only `TenantKeys` creates it. */
 export class Pinned implements PinnedTenant {
   readonly tenant: string;
   readonly sealingKey: string;
-  /** A value did not open: perhaps these keys are no longer the tenant's, so the next pin reads them again. */
+  /** A value did not open. These keys may be outdated, so the next pin reads them again. */
   failed = false;
   readonly #keys: ReadonlyMap<number, KeyObject>;
   readonly #newestVersion: number;
@@ -78,7 +84,7 @@ export class Pinned implements PinnedTenant {
       context: this.#context(place),
       text: sealed,
     });
-    // Nothing here seals an empty text, and a Secret is never one.
+    // An empty text is never sealed, and a Secret is never empty.
     if (opened.outcome !== 'opened' || opened.plaintext.length === 0) {
       this.failed = true;
       throw integrityFailed();
@@ -104,10 +110,10 @@ export class Pinned implements PinnedTenant {
   }
 }
 
-/** The one error for everything that does not open. */
+/** Creates the one error for every value that does not open. */
 export function integrityFailed(): GrantryError {
   return new GrantryError(
     'integrity_failed',
-    'A stored value does not open: it was moved, altered, or sealed otherwise.',
+    'A stored value cannot be decrypted: it was moved, altered or sealed with another key.',
   );
 }

@@ -41,7 +41,7 @@ describe('a record', () => {
 
   test('never looks the same twice', () => {
     const records = Array.from({ length: 100 }, () => bytesOf(seal()));
-    // From the salt on: header and, with one key for all, nothing else may be equal.
+    // Only the header is equal: the salt and everything after it differ, even with one key.
     for (const start of [10, 42, 74]) {
       expect(new Set(records.map((record) => record.toString('hex', start, start + 16))).size).toBe(100);
     }
@@ -104,7 +104,7 @@ describe('a record', () => {
 describe('properties', () => {
   const contexts = fc.array(fc.string({ unit: 'grapheme', maxLength: 12 }), { minLength: 1, maxLength: 6 });
 
-  test('what was sealed opens, whatever the bytes and the context', () => {
+  test('a record opens again, for any bytes and any context', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 5_000 }), contexts, (bytes, parts) => {
         const opened = openRecord({

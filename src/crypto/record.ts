@@ -2,13 +2,14 @@ import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject, timingSafeE
 import { assert } from '../base/errors.ts';
 
 /*
- * A record, format 1 (frozen; test/vectors/ holds what any implementation must reproduce):
+ * A record, format 1. The format is frozen; test/vectors/ holds records that any implementation must reproduce.
  *
  *   0      3        4       6             10         42           74            n-16   n
  *   | GRY  | format | suite | key version | salt(32) | commit(32) | ciphertext  | tag  |
  *
- * Salt and key give, by HKDF-SHA-512, one AES-256-GCM key and nonce for this record alone, and a commitment to the
- * key: GCM by itself can be made to open under two keys. The header and the context are authenticated with it.
+ * HKDF-SHA-512 derives an AES-256-GCM key, a nonce and a commitment to the key from the salt and the tenant's key. Each
+ * record has its own. The commitment is needed because a GCM ciphertext can be made to open under two keys. The header
+ * and the context are authenticated with the record.
  */
 const magicAndFormat = Buffer.from('GRY\u0001', 'latin1');
 const suite = 1;
@@ -22,7 +23,7 @@ const derived = { keyEnd: 32, commitmentEnd: 64, bytes: 76 } as const;
 export const saltBytes = 32;
 export const keyVersionMax = 0xffff_ffff;
 
-/** What a record holds; each purpose derives keys of its own, so a record of one never opens as the other. */
+/** Kind of content. Each purpose derives its own keys, so a record of one purpose never opens as the other. */
 export type Purpose = 'record' | 'wrap';
 
 const info: Record<Purpose, Buffer> = { record: infoOf('grantry1/record'), wrap: infoOf('grantry1/wrap') };
@@ -30,26 +31,26 @@ const info: Record<Purpose, Buffer> = { record: infoOf('grantry1/record'), wrap:
 export interface SealInput {
   purpose: Purpose;
   key: KeyObject;
-  /** 1 to 2^32 − 1; stands in the record, so that its key can be found again. */
+  /** A number from 1 to 2^32 − 1; stored in the record, so that its key can be found again. */
   keyVersion: number;
-  /** Where the value belongs. A record opens only with exactly these texts, in this order. */
+  /** Location of the value. A record only opens with exactly these texts, in this order. */
   context: readonly string[];
-  /** 32 random bytes, never used before: they make the record's key a single-use key. */
+  /** Holds 32 random bytes, never used before: they make the record's key a single-use key. */
   salt: Uint8Array;
   plaintext: Uint8Array;
 }
 
 export interface OpenInput {
   purpose: Purpose;
-  /** The one key to try, by the version in the record; undefined refuses it. */
+  /** Returns the one key to try for the version in the record; undefined refuses the record. */
   findKey: (version: number) => KeyObject | undefined;
   context: readonly string[];
   text: string;
 }
 
 /**
- * `wrong_key`: well-formed, but not made with this key (or its salt or commitment was altered, which looks the same).
- * `damaged`: everything else. Only the unwrapping of tenant keys may tell the two apart to anybody.
+ * `wrong_key`: well-formed, but made with another key. An altered salt or commitment looks the same. `damaged`:
+ * everything else. Only the unwrapping of tenant keys may report the difference.
  */
 export type Opened = { outcome: 'opened'; plaintext: Buffer } | { outcome: 'wrong_key' } | { outcome: 'damaged' };
 
@@ -76,7 +77,7 @@ export function sealRecord(input: SealInput): string {
   return textPrefix + record.toString('base64url');
 }
 
-/** Opens a sealed text. The caller overwrites the plaintext after use. Never throws for anything a record may hold. */
+/** Opens a sealed text. The caller overwrites the plaintext after use. No content of a record makes it throw. */
 export function openRecord(input: OpenInput): Opened {
   const record = decodeText(input.text);
   if (record === undefined || !hasKnownHeader(record)) return { outcome: 'damaged' };
@@ -93,7 +94,7 @@ export function openRecord(input: OpenInput): Opened {
   }
 }
 
-/** True for the numbers a record's header can carry as its key's version. */
+/** Tells whether a record's header can carry this number as a key version. */
 export function isKeyVersion(version: number): boolean {
   return Number.isInteger(version) && version >= 1 && version <= keyVersionMax;
 }
@@ -102,7 +103,7 @@ function decrypt(record: Buffer, keys: DerivedKeys, additional: Buffer): Opened 
   const decipher = createDecipheriv(cipherName, keys.key, keys.nonce, { authTagLength: tagBytes });
   decipher.setAAD(additional);
   decipher.setAuthTag(record.subarray(record.length - tagBytes));
-  // update() already gives plaintext, whoever wrote it: nothing may look at it until final() has checked the tag.
+  // update() returns unverified plaintext: no code may read it until final() has checked the tag.
   const plaintext = decipher.update(record.subarray(at.ciphertext, record.length - tagBytes));
   try {
     decipher.final();
@@ -113,7 +114,10 @@ function decrypt(record: Buffer, keys: DerivedKeys, additional: Buffer): Opened 
   return { outcome: 'opened', plaintext };
 }
 
-/** One text for one record: Node decodes base64url leniently, and what does not encode back to itself is refused. */
+/**
+ * Decodes the only accepted spelling of a record. Node decodes base64url leniently, so a text that does not encode back
+ * to itself is refused.
+ */
 function decodeText(text: string): Buffer | undefined {
   if (!text.startsWith(textPrefix)) return undefined;
   const body = text.slice(textPrefix.length);
@@ -133,7 +137,7 @@ interface DerivedKeys {
   key: Buffer;
   commitment: Buffer;
   nonce: Buffer;
-  /** The memory of all three, to be overwritten. */
+  /** The memory behind all three; overwritten after use. */
   all: Buffer;
 }
 
@@ -147,7 +151,7 @@ function deriveKeys(key: KeyObject, salt: Uint8Array, purpose: Purpose): Derived
   };
 }
 
-/** Header and context; each text carries its length, so that "ab" + "c" and "a" + "bc" differ. */
+/** Encodes the header and the context. Each text carries its length, so that "ab" + "c" and "a" + "bc" differ. */
 function additionalData(record: Buffer, context: readonly string[]): Buffer {
   let size: number = at.ciphertext;
   for (const part of context) size += 4 + Buffer.byteLength(part);
@@ -155,7 +159,7 @@ function additionalData(record: Buffer, context: readonly string[]): Buffer {
   record.copy(data, 0, 0, at.ciphertext);
   let offset: number = at.ciphertext;
   for (const part of context) {
-    // Lone surrogates all become the same replacement character: two contexts would share one form.
+    // UTF-8 turns every lone surrogate into the same replacement character, so two contexts would share one form.
     assert(part.isWellFormed(), 'a context is well-formed Unicode');
     const written = data.write(part, offset + 4);
     data.writeUInt32BE(written, offset);

@@ -3,34 +3,35 @@ import { existsSync } from 'node:fs';
 import { link, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { assert, GrantryError } from '../base/errors.ts';
+import { systemCodeOf } from '../base/system-error.ts';
 import type { World } from '../base/world.ts';
 import { loadRootKey } from './root-key.ts';
 import { encodeKeyText, rootKeyBytes, weaknessOf } from './root-key-text.ts';
 
 /**
- * Makes a file with a new random root key, readable by its owner alone, and gives the key that stands there.
+ * Creates a file with a new random root key that only its owner can read, and returns the key in that file.
  *
- * Any number of processes may call this for one path at once: all get the same key, and none ever sees half a file. A
- * file that exists is never changed. When this resolves, the key survives a power failure.
+ * Any number of processes may call this for one path at once: all get the same key, and none reads half a file. An
+ * existing file is never changed. Once this resolves, the key survives a power failure.
  *
- * @throws {GrantryError} `vault_sealed` when the file cannot be made, or what stands there is no usable key.
+ * @throws {GrantryError} `vault_sealed` when the file cannot be made, or holds no usable key.
  */
 export async function createRootKeyFile(path: string, world: World): Promise<KeyObject> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    // A key that was put there beforehand may stand on a file system that nobody can write to.
+    // An existing key may lie on a read-only file system.
     if (!existsSync(path)) await writeOnce(path, world);
-    // The file of a faster process needs it as well: that process may die before its own call.
+    // Sync even when another process made the file: that process may die before its own sync.
     await syncDirectory(dirname(path));
   } catch (error) {
     if (error instanceof GrantryError) throw error;
-    const code = codeOf(error) ?? 'unknown error';
+    const code = systemCodeOf(error) ?? 'unknown error';
     throw new GrantryError('vault_sealed', `The root key file ${path} cannot be made (${code}).`, { cause: error });
   }
   return loadRootKey({ kind: 'file', path });
 }
 
-/** Writes beside the path, then links: a link appears whole or not at all, and never replaces what is there. */
+/** Writes a temporary file, then links it: a link appears whole or not at all, and never replaces a file. */
 async function writeOnce(path: string, world: World): Promise<void> {
   const temporary = `${path}.${Buffer.from(world.randomBytes(8)).toString('hex')}.new`;
   const file = await open(temporary, 'wx', 0o600);
@@ -42,7 +43,7 @@ async function writeOnce(path: string, world: World): Promise<void> {
     }
     await link(temporary, path);
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
   } finally {
     await unlink(temporary);
   }
@@ -66,9 +67,4 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : undefined;
 }

@@ -1,7 +1,7 @@
 import { GrantryError } from '../base/errors.ts';
 import { decodeKeyText, rootKeyBytes } from './root-key-text.ts';
 
-/** Where the root key comes from. */
+/** Source of the root key. */
 export type RootKeySource =
   | { kind: 'file'; path: string }
   | { kind: 'env'; name: string }
@@ -15,10 +15,10 @@ const forms = 'file:PATH, env:NAME, fd:N (not 1 or 2) or command:PROGRAM ARGS';
 /**
  * Parses `file:PATH`, `env:NAME`, `fd:N` and `command:PROGRAM ARGS`.
  *
- * A command is split at spaces; single or double quotes keep a part with spaces together, and nothing else is special:
- * no shell sees it.
+ * A command is split at spaces. Single or double quotes keep a part with spaces together. No other character is
+ * special, because no shell runs the command.
  *
- * @throws {GrantryError} `invalid_request`; the text is not repeated, for it may be the key itself.
+ * @throws {GrantryError} `invalid_request`; the message does not repeat the text, which may be the key itself.
  */
 export function parseRootKeySource(text: string): RootKeySource {
   const colon = text.indexOf(':');
@@ -28,7 +28,7 @@ export function parseRootKeySource(text: string): RootKeySource {
   return source;
 }
 
-/** Names a source without saying what it holds: a command's arguments may be secret. */
+/** Describes a source without its contents: a command's arguments may be secret. */
 export function describeRootKeySource(source: RootKeySource): string {
   if (source.kind === 'file') return `the file ${source.path}`;
   if (source.kind === 'env') return `the environment variable ${source.name}`;
@@ -52,7 +52,7 @@ function parseRest(scheme: string, rest: string): RootKeySource | undefined {
   }
 }
 
-/** `env:$KEY` for `env:KEY` is a mistake easily made, and names are printed. */
+/** A shell that expands `env:$KEY` puts the key where its name belongs, and names are printed. */
 function looksLikeKey(name: string): boolean {
   return decodeKeyText(Buffer.from(name))?.length === rootKeyBytes;
 }

@@ -1,8 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-/*
- * The root key's text form, byte by byte: what becomes a JavaScript string cannot be overwritten any more.
- */
+/* The root key's text form is handled as bytes, because a JavaScript string cannot be overwritten. */
 export const rootKeyBytes = 32;
 
 const alphabet = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', 'latin1');
@@ -14,7 +12,7 @@ const lineEnds: ReadonlySet<number> = new Set([0x0a, 0x0d]);
 /**
  * Decodes base64 or base64url, with or without padding, followed by line ends only.
  *
- * Undefined for anything else, bits left over included. The caller overwrites the result.
+ * Returns undefined for anything else, left-over bits included. The caller overwrites the result.
  */
 export function decodeKeyText(text: Uint8Array): Buffer | undefined {
   const characters = text.subarray(0, payloadEnd(text));
@@ -50,9 +48,9 @@ export function encodeKeyText(key: Uint8Array): Buffer {
 }
 
 /**
- * Why a key of 32 bytes must not be used; undefined when nothing speaks against it.
+ * Returns the reason why a key of 32 bytes must not be used; undefined when there is none.
  *
- * This finds mistakes, such as passphrases, counters and filler. It cannot measure randomness. A random key is refused
+ * It detects mistakes such as passphrases, counters and filler. It cannot measure randomness. A random key is refused
  * with a probability below 2^-33.
  */
 export function weaknessOf(key: Uint8Array): string | undefined {
@@ -69,7 +67,7 @@ function payloadEnd(text: Uint8Array): number {
   while (end > 0 && lineEnds.has(text[end - 1] ?? 0)) end -= 1;
   let padding = 0;
   while (padding < 2 && text[end - 1 - padding] === equalsSign) padding += 1;
-  // Padding that does not fill the last group of four stays, and is refused as a character.
+  // Padding that does not complete a group of four stays, and is then refused as a character.
   return end % 4 === 0 ? end - padding : end;
 }
 

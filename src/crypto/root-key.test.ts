@@ -45,7 +45,7 @@ function load(source: string): Promise<KeyObject> {
   return loadRootKey(parseRootKeySource(source));
 }
 
-/** The refusal's message and advice, after a check that none of it shows the key or what a program printed. */
+/** Returns the error's message and action, after a check that neither shows the key or a program's output. */
 async function refusal(source: string, ...never: string[]): Promise<string> {
   const error = await load(source).then(
     () => new Error('it was accepted'),
@@ -185,7 +185,7 @@ describe('command:', () => {
 });
 
 describe('a new root key file', () => {
-  test('is for its owner alone, lies in a folder for its owner alone, and is never changed', async () => {
+  test('can be read by its owner only, in a folder of its owner only, and is never changed', async () => {
     const path = join(folder, 'home', 'grantry', 'root.key');
     const made = await createRootKeyFile(path, systemWorld());
     expect(statSync(path).mode & 0o7777).toBe(0o600);
@@ -197,7 +197,7 @@ describe('a new root key file', () => {
     expect(readdirSync(join(folder, 'home', 'grantry'))).toEqual(['root.key']);
   });
 
-  test('is not made from bad dice, and a file that holds no key is refused, not replaced', async () => {
+  test('is not made from weak random bytes, and a file without a key is refused, not replaced', async () => {
     const zeros = { ...systemWorld(), randomBytes: (bytes: number) => new Uint8Array(bytes) };
     await expect(createRootKeyFile(newPath(), zeros)).rejects.toMatchObject({ code: 'internal' });
     const path = writeKey('FAKE');
@@ -209,10 +209,10 @@ describe('a new root key file', () => {
 
   test('is the same for eight processes that race to make it', async () => {
     const paths = Array.from({ length: 10 }, (_, round) => join(folder, `race-${round}`, 'root.key'));
-    // All begin each round at the same moment; what one found is told by its hash.
+    // All processes begin each round at the same moment; each reports its key as a hash.
     const script = `import { createHash } from 'node:crypto';
       import { createRootKeyFile } from ${module('./root-key-file.ts')};
-      import { systemWorld } from ${module('../base/world.ts')};
+      import { systemWorld } from ${module('../base/system-world.ts')};
       const paths = ${JSON.stringify(paths)};
       process.stdout.write('ready ');
       const [start] = await Array.fromAsync(process.stdin);

@@ -3,6 +3,7 @@ import { close, closeSync, constants, fstatSync, openSync, read, readSync } from
 import { promisify } from 'node:util';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { systemCodeOf } from '../base/system-error.ts';
 import { describeRootKeySource, type RootKeySource } from './root-key-source.ts';
 import { decodeKeyText, weaknessOf } from './root-key-text.ts';
 
@@ -14,19 +15,19 @@ const windows = process.platform === 'win32';
 const readDescriptor = promisify(read);
 const closeDescriptor = promisify(close);
 
-/** Keys from sources that give them once; see {@link loadRootKey}. */
+/** Keys from sources that can be read only once; see {@link loadRootKey}. */
 const remembered = new Map<string, Promise<KeyObject>>();
 
 /**
  * Reads the root key: 32 bytes in base64 or base64url.
  *
- * A variable (`env:`) is deleted from `process.env` as soon as its key was accepted, so that neither child processes nor
- * diagnostic reports get it; a descriptor (`fd:`) is read up to the first line end, or its end, and closed. Both give
- * their key once, so the process remembers it, and opening a second vault from the same source works. A variable that
- * is set again is read again. Files and commands are read each time.
+ * Files and commands are read each time. A variable (`env:`) and a descriptor (`fd:`) are read once, and the process
+ * remembers their key, so a second vault can use the same source. A variable is deleted from `process.env` once its key
+ * is accepted: child processes and diagnostic reports do not get it. It is read again when it is set again. A
+ * descriptor is read up to the first line end or its end, then closed.
  *
- * @throws {GrantryError} `vault_sealed`, naming the source, when there is no key, it is weak, the file may be read by
- * others, or the command fails or takes longer than 30 seconds.
+ * @throws {GrantryError} `vault_sealed`, naming the source, when the key is missing or weak, or other users may read
+ * the file. Also when the command fails or takes longer than 30 seconds.
  */
 export async function loadRootKey(source: RootKeySource): Promise<KeyObject> {
   if (source.kind === 'env') return readVariable(source);
@@ -34,7 +35,7 @@ export async function loadRootKey(source: RootKeySource): Promise<KeyObject> {
   return accept(await (source.kind === 'file' ? readFileSource(source) : runCommand(source)), source);
 }
 
-/** A failure is remembered as well: the number of a closed descriptor may name another file by now. */
+/** Remembers failures too: the number of a closed descriptor may already belong to another file. */
 function once(source: RootKeySource, readText: () => Promise<Buffer>): Promise<KeyObject> {
   const name = describeRootKeySource(source);
   const known = remembered.get(name);
@@ -66,34 +67,35 @@ async function readFd(source: RootKeySource & { kind: 'fd' }): Promise<Buffer> {
     await closeDescriptor(source.fd);
     return text;
   } catch (error) {
-    throw sealed(source, `cannot be read (${codeOf(error)})`, error);
+    throw sealed(source, `cannot be read (${reasonOf(error)})`, error);
   }
 }
 
 async function readFileSource(source: RootKeySource & { kind: 'file' }): Promise<Buffer> {
   let file: number | undefined;
   try {
-    // Synchronous: this small file takes microseconds, and the first asynchronous one of a process starts a pool of
-    // threads. Without O_NONBLOCK a named pipe that nobody writes to would hang the start.
+    // Synchronous: this small file takes microseconds, while the first asynchronous read of a process starts a pool of
+    // threads. Without O_NONBLOCK a named pipe without a writer would hang the start.
     file = openSync(source.path, constants.O_RDONLY | (windows ? 0 : constants.O_NONBLOCK));
     const opened = file;
     const stats = fstatSync(opened);
     if (!stats.isFile()) throw sealed(source, 'is not a regular file');
     if (!windows && (stats.mode & othersMayAccess) !== 0) {
-      throw sealed(source, 'may be accessed by others', undefined, `Run: chmod 600 ${quoted(source.path)}`);
+      throw sealed(source, 'is accessible to other users', undefined, `Run: chmod 600 ${quoted(source.path)}`);
     }
     return await readUpToLimit(async (into, offset) => ({
       bytesRead: readSync(opened, into, offset, into.length - offset, null),
     }));
   } catch (error) {
     if (error instanceof GrantryError) throw error;
-    throw sealed(source, codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be read (${codeOf(error)})`, error);
+    const reason = reasonOf(error);
+    throw sealed(source, reason === 'ENOENT' ? 'does not exist' : `cannot be read (${reason})`, error);
   } finally {
     if (file !== undefined) closeSync(file);
   }
 }
 
-/** Reads to the first line end, the end or one byte too many. */
+/** Reads to the first line end, to the end, or one byte beyond the limit. */
 async function readUpToLimit(
   readInto: (into: Buffer, offset: number) => Promise<{ bytesRead: number }>,
 ): Promise<Buffer> {
@@ -108,7 +110,7 @@ async function readUpToLimit(
 }
 
 async function runCommand(source: RootKeySource & { kind: 'command' }): Promise<Buffer> {
-  // Loaded for this source alone: every other one would pay for it at each start.
+  // Imported here so that only this source pays for it at a start.
   const { execFile } = await import('node:child_process');
   return new Promise((resolve, reject) => {
     const child = execFile(
@@ -128,7 +130,7 @@ async function runCommand(source: RootKeySource & { kind: 'command' }): Promise<
           return;
         }
         stdout.fill(0);
-        // The error's own message repeats the arguments and what the program wrote: it goes no further.
+        // The error's message repeats the arguments and the program's output, so it is dropped.
         reject(sealed(source, failureOf(error)));
       },
     );
@@ -141,15 +143,15 @@ function failureOf(error: { code?: unknown; killed?: boolean | undefined }): str
   if (error.code === 'ENOENT') return 'was not found';
   if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return 'printed more than a key';
   if (error.killed === true) return `gave no key within ${limits.rootKeyCommandMs / 1_000} seconds`;
-  return typeof error.code === 'number' ? `failed with exit code ${error.code}` : `failed (${codeOf(error)})`;
+  return typeof error.code === 'number' ? `failed with exit code ${error.code}` : `failed (${reasonOf(error)})`;
 }
 
-/** Decodes and judges a key's text, and overwrites it. */
+/** Decodes and checks a key's text, and overwrites it. */
 function accept(text: Buffer, source: RootKeySource): KeyObject {
   const key = text.length > limits.rootKeyTextBytesMax ? undefined : decodeKeyText(text);
   const isEmpty = text.length === 0;
   text.fill(0);
-  if (isEmpty) throw sealed(source, 'is empty: it holds no key');
+  if (isEmpty) throw sealed(source, 'is empty');
   if (key === undefined) throw sealed(source, 'does not hold 32 bytes in base64');
   try {
     const weakness = weaknessOf(key);
@@ -167,12 +169,11 @@ function sealed(source: RootKeySource, what: string, cause?: unknown, action?: s
   return new GrantryError('vault_sealed', `There is no usable root key: ${name} ${what}.`, { cause, action });
 }
 
-function codeOf(error: unknown): string {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : 'unknown error';
+function reasonOf(error: unknown): string {
+  return systemCodeOf(error) ?? 'unknown error';
 }
 
-/** Fit for pasting into a POSIX shell. */
+/** Quotes a path for a POSIX shell. */
 function quoted(path: string): string {
   return /^[\w./@%+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

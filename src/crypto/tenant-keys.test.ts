@@ -50,7 +50,7 @@ function makeProcess(
   return { keys, clock };
 }
 
-/** A second key as a rotation writes it. */
+/** Creates a second key as a rotation writes it. */
 function version2(rootKey: KeyObject, tenant: string): StoredTenantKey {
   const world = systemWorld();
   const wrapped = sealRecord({
@@ -80,7 +80,7 @@ describe('sealing', () => {
       { row: 'row-1r', column: 'efresh_token' },
     ];
     for (const change of elsewhere) {
-      expect(() => acme.open({ ...place, ...change }, sealed)).toThrow(/does not open/);
+      expect(() => acme.open({ ...place, ...change }, sealed)).toThrow(/cannot be decrypted/);
     }
     expect(() => acme.open({ ...place, generation: 0.5 }, sealed)).toThrow('assertion');
   });
@@ -102,9 +102,9 @@ describe('sealing', () => {
         return inspect(error).split('\n')[0];
       }
     });
-    // One opaque error: nobody learns which of the reasons it was.
+    // All errors are equal, so none reveals its reason.
     expect(new Set(failures).size).toBe(1);
-    expect(failures[0]).toContain('does not open');
+    expect(failures[0]).toContain('cannot be decrypted');
   });
 
   test('keeps any well-formed text, and refuses what UTF-8 would alter', async () => {
@@ -136,7 +136,7 @@ describe('sealing', () => {
 });
 
 describe('a tenant’s first key', () => {
-  test('is the one that was read back, when many processes make it at once', async () => {
+  test('is the one that is read back when many processes create it at once', async () => {
     const table = new Table();
     const rootKey = aesKey();
     const tenants = await Promise.all(
@@ -163,7 +163,7 @@ describe('unwrapping', () => {
     await makeProcess(table, { rootKey }).keys.pin('acme');
     await expect(makeProcess(table).keys.pin('acme')).rejects.toMatchObject({
       code: 'vault_sealed',
-      message: 'The root key is not the one this database was made with.',
+      message: 'The root key does not match: this database was created with another one.',
     });
     const [row] = table.rows;
     table.rows = [{ tenant: 'mallory', version: 1, wrapped: row?.wrapped ?? '' }];
@@ -188,7 +188,7 @@ describe('unwrapping', () => {
     const sealedAfter = rotated.seal(place, secret);
     expect(rotated.open(place, sealedBefore).reveal()).toBe('FAKE-refresh-token');
     expect(rotated.open(place, sealedAfter).reveal()).toBe('FAKE-refresh-token');
-    expect(() => old.open(place, sealedAfter)).toThrow(/does not open/);
+    expect(() => old.open(place, sealedAfter)).toThrow(/cannot be decrypted/);
   });
 });
 
@@ -197,7 +197,7 @@ describe('the cache', () => {
     const table = new Table();
     const { keys, clock } = makeProcess(table);
     await Promise.all(Array.from({ length: 50 }, () => keys.pin('acme')));
-    expect(table.loads).toBe(2); // nothing there, then what was made
+    expect(table.loads).toBe(2); // nothing stored yet, then the key that was made
     clock.ms = tenMinutesMs - 1;
     await keys.pin('acme');
     expect(table.loads).toBe(2);
@@ -227,7 +227,7 @@ describe('the cache', () => {
     expect(table.loads).toBe(before + 1);
   });
 
-  test('forgets on demand, also what is still being loaded, and pinned keys live on', async () => {
+  test('forgets loaded and loading keys on demand, while pinned keys keep working', async () => {
     const table = new Table();
     const { keys } = makeProcess(table);
     const before = await keys.pin('acme');
@@ -239,11 +239,11 @@ describe('the cache', () => {
     const after = await keys.pin('acme');
     expect((await loading).open(place, sealed).reveal()).toBe('FAKE-refresh-token');
     expect(before.open(place, sealed).reveal()).toBe('FAKE-refresh-token');
-    expect(() => after.open(place, sealed)).toThrow(/does not open/);
+    expect(() => after.open(place, sealed)).toThrow(/cannot be decrypted/);
     expect(await keys.pin('acme')).not.toBe(await loading);
   });
 
-  test('never keeps what was read before forgetting, even when it arrives last', async () => {
+  test('never caches a load that began before forget, even when it ends last', async () => {
     const table = new Table();
     const rootKey = aesKey();
     await makeProcess(table, { rootKey }).keys.pin('acme');
@@ -268,7 +268,7 @@ describe('the cache', () => {
     expect(await keys.pin('acme')).toBe(expected);
   });
 
-  test('notices keys that another process shredded and made anew: at once when asked, else by the first failure', async () => {
+  test('notices keys that another process replaced: at once when fresh is set, else after the first failure', async () => {
     const table = new Table();
     const rootKey = aesKey();
     const [here, there] = [makeProcess(table, { rootKey }).keys, makeProcess(table, { rootKey }).keys];
@@ -277,7 +277,7 @@ describe('the cache', () => {
     const remade = await there.pin('acme');
     const sealed = remade.seal(place, secret);
     const stale = await here.pin('acme');
-    expect(() => stale.open(place, sealed)).toThrow(/does not open/);
+    expect(() => stale.open(place, sealed)).toThrow(/cannot be decrypted/);
     expect((await here.pin('acme')).open(place, sealed).reveal()).toBe('FAKE-refresh-token');
 
     table.shred('acme');

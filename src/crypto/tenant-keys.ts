@@ -10,44 +10,44 @@ import { isKeyVersion, openRecord, saltBytes, sealRecord } from './record.ts';
 export type { Fingerprint } from './fingerprint.ts';
 export type { PinnedTenant, SealPlace } from './pinned-tenant.ts';
 
-/** Owns what belongs to no customer: app secrets, the fingerprint key. Its name cannot be given to a tenant. */
+/** Tenant of everything that belongs to no customer: app secrets, the fingerprint key. No tenant can have this name. */
 export const systemTenant = '$system';
 
 const firstVersion = 1;
 const keyBytes = 32;
 const makeTriesMax = 3;
 
-/** A tenant's key as the database holds it: sealed with the root key. */
+/** A tenant's key as stored in the database: sealed with the root key. */
 export interface StoredTenantKey {
   tenant: string;
   version: number;
   wrapped: string;
 }
 
-/** Where wrapped keys are kept. */
+/** Store of wrapped keys. */
 export interface TenantKeyStore {
-  /** Every version of that tenant's key. */
+  /** Returns every version of a tenant's key. */
   load(tenant: string): Promise<readonly StoredTenantKey[]>;
-  /** Inserts, and does nothing when that version exists: another process was faster. */
+  /** Inserts a key; does nothing when that version exists, because another process was faster. */
   insert(key: StoredTenantKey): Promise<void>;
 }
 
 export interface TenantKeysOptions {
   rootKey: KeyObject;
-  /** Bound into every seal; never changes. */
+  /** Part of the context of every seal; never changes. */
   vaultId: string;
   world: World;
   store: TenantKeyStore;
-  /** Tenants whose unwrapped keys are held; {@link limits}.tenantKeysMax when left out. */
+  /** Number of tenants whose unwrapped keys are cached; defaults to {@link limits}.tenantKeysMax. */
   cacheMax?: number;
-  /** How long an unwrapped key is used before the store is asked again; 10 minutes when left out. */
+  /** Milliseconds after which cached keys are read again; defaults to 10 minutes. */
   cacheMs?: number;
 }
 
 export interface PinOptions {
   /**
-   * Asks the store although the keys are cached. Needed before the first value of a grant is sealed: another process may
-   * have shredded the tenant's keys since, and what the old key seals nobody opens.
+   * Reads the store even when the keys are cached. Needed before the first value of a grant is sealed. Another process
+   * may have shredded the tenant's keys meanwhile; a value sealed with the old key would never open.
    */
   fresh?: boolean;
 }
@@ -58,7 +58,7 @@ interface Cached {
 }
 
 /**
- * The keys of all tenants, unwrapped when needed and cached.
+ * Keys of all tenants, unwrapped when needed and cached.
  *
  * @example
  * const keys = new TenantKeys({ rootKey, vaultId, world, store });
@@ -71,7 +71,7 @@ export class TenantKeys {
   readonly #world: World;
   readonly #store: TenantKeyStore;
   readonly #cacheMs: number;
-  // The cache's own expiry would read a clock that is not the world's.
+  // The cache's own expiry is not used: it would read a clock that is not the world's.
   readonly #cache: LRUCache<string, Cached>;
   readonly #loading = new Map<string, Promise<Pinned>>();
   #fingerprint: Fingerprint | undefined;
@@ -86,24 +86,26 @@ export class TenantKeys {
   }
 
   /**
-   * Unwraps the tenant's keys, or makes the first one, and holds them in the object that is returned.
+   * Unwraps the tenant's keys and returns an object that holds them; creates the first key when there is none.
    *
    * @throws {GrantryError} `vault_sealed` when another root key wrapped them; `integrity_failed` when they were altered
-   * or moved; whatever the store throws.
+   * or moved.
+   * @throws errors of the store.
    */
   pin(tenant: string, options: PinOptions = {}): Promise<PinnedTenant> {
     return this.#pin(tenant, options);
   }
 
-  /** Drops the tenant's cached keys: after they were shredded. Objects that were pinned before keep working. */
+  /** Drops the tenant's cached keys, after they were shredded. Pinned objects keep working. */
   forget(tenant: string): void {
     this.#cache.delete(tenant);
-    // Whoever asks from now on gets an answer that was read from now on.
+    // A later caller must not share a load that began before this call.
     this.#loading.delete(tenant);
   }
 
   /**
-   * Gives the function that names secrets; see {@link Fingerprint}. Stable over every rotation of keys.
+   * Returns the function that fingerprints secrets; see {@link Fingerprint}. Its results survive every rotation of
+   * keys.
    *
    * @throws {GrantryError} as {@link TenantKeys.pin}
    */
@@ -134,7 +136,7 @@ export class TenantKeys {
     return !cached.pinned.failed && this.#world.monotonic() - cached.loadedAt < this.#cacheMs;
   }
 
-  /** Starts one load; its result is cached unless `forget` was called, or a fresher load began, in the meantime. */
+  /** Starts a load. Its result is cached unless `forget` was called or a fresher load began meanwhile. */
   #load(tenant: string): Promise<Pinned> {
     const loadedAt = this.#world.monotonic();
     const loading: Promise<Pinned> = this.#readOrMake(tenant).then((stored) => {
@@ -154,10 +156,13 @@ export class TenantKeys {
     for (let tries = 0; tries < makeTriesMax; tries += 1) {
       const stored = await this.#store.load(tenant);
       if (stored.length > 0) return stored;
-      // Several processes may be here at once. Only what is read back counts, never the key made here.
+      // Several processes may be here at once. Only the key that is read back counts, never the one made here.
       await this.#store.insert({ tenant, version: firstVersion, wrapped: this.#wrapNewKey(tenant) });
     }
-    throw new GrantryError('storage_unavailable', "A tenant's key vanishes as soon as it is made.");
+    throw new GrantryError(
+      'storage_unavailable',
+      "The database does not keep a new tenant's key: it disappears after each insert.",
+    );
   }
 
   #wrapNewKey(tenant: string): string {
@@ -189,7 +194,10 @@ export class TenantKeys {
       text: stored.wrapped,
     });
     if (opened.outcome === 'wrong_key') {
-      throw new GrantryError('vault_sealed', 'The root key is not the one this database was made with.');
+      throw new GrantryError(
+        'vault_sealed',
+        'The root key does not match: this database was created with another one.',
+      );
     }
     if (opened.outcome === 'damaged' || opened.plaintext.length !== keyBytes) throw integrityFailed();
     const key = createSecretKey(opened.plaintext);

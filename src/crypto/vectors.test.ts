@@ -34,12 +34,12 @@ const schema = z.object({
 const file = new URL('../../test/vectors/record-v1.json', import.meta.url);
 const vectors = schema.parse(JSON.parse(readFileSync(file, 'utf8')));
 
-/** A world whose dice give exactly these bytes, in this order. */
+/** Creates a world whose random source returns exactly these bytes, in this order. */
 function rolling(...rolls: readonly Uint8Array[]): World {
   const left = [...rolls];
   const randomBytes = (count: number): Uint8Array => {
     const roll = left.shift();
-    if (roll?.length !== count) throw new Error('the dice were thrown otherwise than expected');
+    if (roll?.length !== count) throw new Error('the random source was read in an unexpected way');
     return Uint8Array.from(roll);
   };
   return { ...systemWorld(), randomBytes };

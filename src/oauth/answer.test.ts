@@ -40,7 +40,7 @@ function rawOf(body: unknown, more: Partial<RawAnswer> = {}): RawAnswer {
   };
 }
 
-/** The outcome with its secrets readable, for comparison in tests. */
+/** Converts an outcome with its secrets readable, for comparison. */
 function shown(outcome: TokenOutcome): unknown {
   if (outcome.kind !== 'tokens') return outcome;
   const { accessToken, refreshToken, ...rest } = outcome.tokens;
@@ -66,7 +66,7 @@ describe('tokens', () => {
     });
   });
 
-  it('C-25 what is missing is null, so that the stored value stays', () => {
+  it('C-25 missing members are null, so that the stored value stays', () => {
     expect(read({ access_token: 'at' })).toMatchObject({ refreshToken: null, scopes: null, metadata: {} });
     expect(read({ access_token: 'at', refresh_token: null, scope: '' })).toMatchObject({
       refreshToken: null,
@@ -297,7 +297,7 @@ describe('any answer', () => {
     requestedAt: fc.constant(requestedAt),
   });
 
-  it('never throws, is never condemned without a rule, never expires late', () => {
+  it('never throws, never ends a grant without a rule, never expires late', () => {
     fc.assert(
       fc.property(
         anyRaw,
@@ -323,7 +323,7 @@ describe('any answer', () => {
     );
   });
 
-  it('C-24 computed expiry never exceeds the true one, whatever the latency', () => {
+  it('C-24 computed expiry never exceeds the true one, at any latency', () => {
     fc.assert(
       fc.property(
         fc.nat(limits.accessTokenLifetimeMsMax / 1000),
@@ -339,7 +339,7 @@ describe('any answer', () => {
     );
   });
 
-  it('a prefix of an answer gives up each token only when it is whole', () => {
+  it('salvages a token from a prefix only when the token is complete', () => {
     const token = fc.stringMatching(/^[\x21-\x7e]{1,40}$/);
     fc.assert(
       fc.property(token, token, fc.double({ min: 0, max: 1 }), (accessToken, refreshToken, share) => {

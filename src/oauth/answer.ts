@@ -8,17 +8,17 @@ import { type JsonObject, parseJsonObject, textMembersOfPrefix, toMembers } from
 import { retryAfterMs } from './retry-after.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from './types.ts';
 
-/** Which request of the token endpoint was answered. */
+/** Kind of request that the token endpoint answered. */
 export type TokenRequestKind = 'exchange' | 'refresh';
 
 /**
- * Understands a token endpoint's answer (RFC 6749 sections 5.1 and 5.2). Pure: the same answer always reads the same.
+ * Interprets a token endpoint's answer (RFC 6749 sections 5.1 and 5.2). Pure: equal answers give equal outcomes.
  *
- * Tokens are never thrown away because something else in the answer is odd, and `grant_refused` comes only from an
- * answer that a rule recognises. Whatever cannot be placed is `unknown` when the request may have been acted on, or
- * `refused` with a class that harms no grant.
+ * Tokens are never discarded because another part of the answer is odd. `grant_refused` only comes from an answer that
+ * a rule recognises. Any other answer is `unknown` when the request may have been processed, else `refused` with a
+ * class that harms no grant.
  *
- * @param now When `Retry-After` counts from, if it is a date; the time of the request when left out.
+ * @param now Start of a relative `Retry-After`; defaults to the time of the request.
  */
 export function readTokenAnswer(
   definition: ProviderDefinition,
@@ -35,23 +35,23 @@ export function readTokenAnswer(
   const ok = status >= 200 && status < 300;
   if (accessToken !== null && error === null && ok) return readTokens(definition, raw, holder, accessToken);
   if (holder.has('access_token') || holder.has('refresh_token')) {
-    return { kind: 'unknown', reason: 'tokens in an answer that is none of success', status };
+    return { kind: 'unknown', reason: 'tokens in an unsuccessful response', status };
   }
-  if (ok && error === null) return { kind: 'unknown', reason: 'neither a token nor an error', status };
+  if (ok && error === null) return { kind: 'unknown', reason: 'the response has neither a token nor an error', status };
   return refusal(definition, raw, now, { on, status, error, description: descriptionOf(members) });
 }
 
-/** What {@link salvageTokens} found. */
+/** Tokens that {@link salvageTokens} found. */
 export interface SalvagedTokens {
   readonly accessToken: Secret | null;
   readonly refreshToken: Secret | null;
 }
 
 /**
- * Takes the complete tokens out of an answer that {@link readTokenAnswer} calls `unknown`: one that was cut, or that has
- * tokens where none belong. Where refresh tokens rotate this may be the only copy of the living one.
+ * Extracts the complete tokens from an answer that {@link readTokenAnswer} calls `unknown`: a cut one, or an
+ * unsuccessful one that contains tokens. With a rotating provider this may be the only copy of the valid refresh token.
  *
- * Only members whose closing quote arrived count; `null` when there is none.
+ * Only members whose closing quote arrived count. Returns `null` when there are none.
  */
 export function salvageTokens(raw: RawAnswer): SalvagedTokens | null {
   const text = raw.body?.reveal().trimStart() ?? '';
@@ -71,11 +71,11 @@ function readTokens(
 ): TokenOutcome {
   const tokenType = tokenTypeOf(definition, holder.get('token_type'));
   if (tokenType === null) {
-    return { kind: 'unknown', reason: 'a token type that this provider does not use', status: raw.status };
+    return { kind: 'unknown', reason: 'an unknown token type', status: raw.status };
   }
   const refreshToken = tokenOf(holder.get('refresh_token'));
   if (refreshToken === null && isGiven(holder.get('refresh_token'))) {
-    return { kind: 'unknown', reason: 'a refresh token that is not a token', status: raw.status };
+    return { kind: 'unknown', reason: 'an invalid refresh token', status: raw.status };
   }
   const captured = capture(definition, definition.capture?.token, holder);
   const tokens: TokenSet = {
@@ -89,13 +89,17 @@ function readTokens(
   return { kind: 'tokens', tokens, notes: captured.notes };
 }
 
-/** Cut, too large, HTML, plain text or nothing at all. */
+/** Handles an answer that is cut, too large, empty, HTML or plain text. */
 function readUnparsed(definition: ProviderDefinition, raw: RawAnswer, on: TokenRequestKind, now: number): TokenOutcome {
   const { status } = raw;
   if (status >= 200 && status < 300) {
-    return { kind: 'unknown', reason: raw.incomplete ? 'the answer was cut' : 'the answer is not readable', status };
+    return {
+      kind: 'unknown',
+      reason: raw.incomplete ? 'the response was cut' : 'the response is not readable',
+      status,
+    };
   }
-  if (raw.incomplete && salvageTokens(raw) !== null) return { kind: 'unknown', reason: 'the answer was cut', status };
+  if (raw.incomplete && salvageTokens(raw) !== null) return { kind: 'unknown', reason: 'the response was cut', status };
   return refusal(definition, raw, now, { on, status, error: null, readable: false });
 }
 
@@ -104,7 +108,7 @@ function refusal(definition: ProviderDefinition, raw: RawAnswer, now: number, an
   const redirect = status >= 300 && status < 400;
   return {
     kind: 'refused',
-    // A redirect is never followed: the secrets in the request are for the endpoint that is stored.
+    // A redirect is never followed: the secrets in the request are only for the stored endpoint.
     class: redirect ? 'not_understood' : classify(definition, answer),
     error: answer.error === null ? null : forDisplay(answer.error),
     status,
@@ -117,7 +121,7 @@ function membersOf(raw: RawAnswer): JsonObject | null {
   const json = parseJsonObject(text);
   if (json !== null) return json;
   const form = /^application\/x-www-form-urlencoded\b|^text\/plain\b/i.test(raw.contentType ?? '');
-  // Some older servers answer in the form encoding, which only its first parameter's name gives away under text/plain.
+  // Some older servers answer in the form encoding; under text/plain only the first parameter's name shows it.
   return form && /^[a-z_]{1,32}=[^\s<>{}]*$/.test(text) ? parseForm(text) : null;
 }
 
@@ -130,14 +134,14 @@ function parseForm(text: string): JsonObject | null {
   return members;
 }
 
-/** Slack puts the tokens of a user one level down. */
+/** Slack nests a user's tokens one level down. */
 function tokenHolder(members: JsonObject): JsonObject {
   if (members.has('access_token')) return members;
   const nested = toMembers(members.get('authed_user'));
   return nested?.has('access_token') === true ? nested : members;
 }
 
-/** RFC 6749 appendix A: tokens are printable ASCII; their length is the provider's affair up to our limit. */
+/** RFC 6749 appendix A: tokens are printable ASCII; the provider chooses their length, up to Grantry's limit. */
 function tokenOf(value: unknown): Secret | null {
   if (typeof value !== 'string' || value.length > limits.tokenCharsMax) return null;
   return /^[\x21-\x7e]+$/.test(value) ? new Secret(value) : null;
@@ -150,7 +154,7 @@ function isGiven(value: unknown): boolean {
 function errorOf(members: JsonObject): string | null {
   const error = members.get('error');
   if (typeof error === 'string' && error !== '') return error;
-  // Present but no text (an object, a number): an error all the same, only not one that anybody knows.
+  // A value that is not a text, such as an object or a number, is still an error, but no rule knows it.
   return isGiven(error) && error !== false ? '' : null;
 }
 
@@ -159,7 +163,7 @@ function descriptionOf(members: JsonObject): string | null {
   return typeof description === 'string' ? description : null;
 }
 
-/** Names that mean "send it in the Authorization header": some providers say what the token is instead. */
+/** Token types that mean "send it in the Authorization header": some providers name the kind of token instead. */
 const bearerNames: ReadonlySet<string> = new Set(['bearer', 'bearertoken', 'bot', 'user']);
 
 function tokenTypeOf(definition: ProviderDefinition, value: unknown): string | null {
@@ -170,7 +174,9 @@ function tokenTypeOf(definition: ProviderDefinition, value: unknown): string | n
   return name === definition.accessToken.scheme.toLowerCase() ? definition.accessToken.scheme : null;
 }
 
-/** Scopes of an answer, whichever separator it uses; no scope contains a blank or, as Grantry keeps them, a comma. */
+/**
+ * Parses the scopes of an answer, with any separator: no scope contains a space or, as Grantry stores them, a comma.
+ */
 function scopesOf(value: unknown): readonly string[] | null {
   const parts: unknown[] = typeof value === 'string' ? value.split(/[\s,]+/) : Array.isArray(value) ? value : [];
   const scopes = new Set(
@@ -182,8 +188,8 @@ function scopesOf(value: unknown): readonly string[] | null {
 }
 
 /**
- * An error code is a provider's text. Only what looks like a code is shown: words without digits, since one that echoes
- * what was sent could hold a token.
+ * Filters an error code, which is text from the provider. Only words without digits are shown, because an error that
+ * echoes its input could contain a token.
  */
 function forDisplay(error: string): string | null {
   return /^[A-Za-z][A-Za-z _.-]{0,63}$/.test(error) ? error : null;

@@ -3,13 +3,13 @@ import { Secret } from '../base/secret.ts';
 import { builtInProvider } from '../providers/catalogue.ts';
 import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';
 import { authorizationUrl } from './authorization-url.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 // RFC 7636 appendix B.
 const codeVerifier = new Secret('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk');
 const request = { redirectUri: 'https://app.example/cb?x=1&y=2', state: 'state', codeVerifier, scopes: ['a.b', 'c d'] };
 
-function contextFor(more: Partial<ProviderDefinitionInput> = {}): ClientContext {
+function clientFor(more: Partial<ProviderDefinitionInput> = {}): OAuthClient {
   const definition = providerDefinition.parse({
     id: 'example',
     endpoints: { authorization: 'https://as.example/auth?fixed=1', token: 'https://as.example/token' },
@@ -21,7 +21,7 @@ function contextFor(more: Partial<ProviderDefinitionInput> = {}): ClientContext 
 
 describe('the authorization URL', () => {
   it('C-01, C-02 asks for a code, with a challenge and never the verifier', () => {
-    const url = new URL(authorizationUrl(contextFor(), request));
+    const url = new URL(authorizationUrl(clientFor(), request));
     expect(url.origin + url.pathname).toBe('https://as.example/auth');
     expect(Object.fromEntries(url.searchParams)).toEqual({
       fixed: '1',
@@ -44,7 +44,7 @@ describe('the authorization URL', () => {
       redirect_uri: 'https://evil.example',
       p: '1',
     };
-    const url = new URL(authorizationUrl(contextFor({ authorizationParameters }), request));
+    const url = new URL(authorizationUrl(clientFor({ authorizationParameters }), request));
     expect(Object.fromEntries(url.searchParams)).toMatchObject({
       response_type: 'code',
       state: 'state',
@@ -56,8 +56,8 @@ describe('the authorization URL', () => {
   it('Zoho: commas, offline, consent, the data centre of the app', () => {
     const definition = builtInProvider('zoho_crm');
     if (definition === null) throw new Error('no zoho_crm');
-    const context = { ...contextFor(), definition, dc: 'ca' };
-    const url = new URL(authorizationUrl(context, { ...request, scopes: ['ZohoCRM.a.READ', 'ZohoCRM.b.READ'] }));
+    const client = { ...clientFor(), definition, dc: 'ca' };
+    const url = new URL(authorizationUrl(client, { ...request, scopes: ['ZohoCRM.a.READ', 'ZohoCRM.b.READ'] }));
     expect(url.origin + url.pathname).toBe('https://accounts.zohocloud.ca/oauth/v2/auth');
     expect(Object.fromEntries(url.searchParams)).toMatchObject({
       scope: 'ZohoCRM.a.READ,ZohoCRM.b.READ',
@@ -68,14 +68,14 @@ describe('the authorization URL', () => {
 
   it('C-02 goes without PKCE only where the definition says so', () => {
     const without = { ...request, codeVerifier: null };
-    expect(() => authorizationUrl(contextFor(), without)).toThrow(expect.objectContaining({ code: 'internal' }));
-    const off = contextFor({ pkce: 'off', pkceReason: 'the server refuses it' });
+    expect(() => authorizationUrl(clientFor(), without)).toThrow(expect.objectContaining({ code: 'internal' }));
+    const off = clientFor({ pkce: 'off', pkceReason: 'the server refuses it' });
     expect(new URL(authorizationUrl(off, without)).searchParams.has('code_challenge')).toBe(false);
   });
 
   it('needs an endpoint', () => {
-    const context = contextFor({ endpoints: { token: 'https://as.example/token' } });
-    expect(() => authorizationUrl(context, request)).toThrow(
+    const client = clientFor({ endpoints: { token: 'https://as.example/token' } });
+    expect(() => authorizationUrl(client, request)).toThrow(
       expect.objectContaining({ code: 'provider_misconfigured' }),
     );
   });

@@ -3,30 +3,30 @@ import { GrantryError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
 import { joinScopes } from '../providers/scopes.ts';
 import { endpointOf } from './endpoints.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 export interface AuthorizationRequest {
   readonly redirectUri: string;
-  /** 256 random bits; the provider gives it back with the answer. */
+  /** Holds 256 random bits; the provider returns it in the callback. */
   readonly state: string;
-  /** The PKCE verifier; `null` only where the definition switches PKCE off. */
+  /** The PKCE verifier; `null` only when the definition switches PKCE off. */
   readonly codeVerifier: Secret | null;
   readonly scopes: readonly string[];
 }
 
 /**
- * Where to send the user's browser (RFC 6749 section 4.1.1, with the challenge of RFC 7636 section 4.3).
+ * Builds the URL for the user's browser (RFC 6749 section 4.1.1, with the challenge of RFC 7636 section 4.3).
  *
- * The verifier itself never leaves: the URL holds its SHA-256. The definition's own parameters come first and cannot
- * replace one that the protocol sets.
+ * The verifier itself is never sent: the URL contains its SHA-256. The definition's own parameters come first and
+ * cannot replace a parameter of the protocol.
  *
  * @throws {GrantryError} `provider_misconfigured` when the provider has no authorization endpoint.
  * @example
- * const url = authorizationUrl(context, { redirectUri, state, codeVerifier, scopes: ['ZohoCRM.modules.READ'] });
+ * const url = authorizationUrl(client, { redirectUri, state, codeVerifier, scopes: ['ZohoCRM.modules.READ'] });
  */
-export function authorizationUrl(context: ClientContext, request: AuthorizationRequest): string {
-  const { definition } = context;
-  const endpoint = endpointOf(context, 'authorization');
+export function authorizationUrl(client: OAuthClient, request: AuthorizationRequest): string {
+  const { definition } = client;
+  const endpoint = endpointOf(client, 'authorization');
   if (endpoint === null) {
     throw new GrantryError('provider_misconfigured', `The provider ${definition.id} has no authorization endpoint.`);
   }
@@ -34,7 +34,7 @@ export function authorizationUrl(context: ClientContext, request: AuthorizationR
   for (const [name, value] of Object.entries(definition.authorizationParameters)) url.searchParams.set(name, value);
   const parameters: Record<string, string> = {
     response_type: 'code',
-    client_id: context.clientId,
+    client_id: client.clientId,
     redirect_uri: request.redirectUri,
     state: request.state,
   };

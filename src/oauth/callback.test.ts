@@ -22,7 +22,7 @@ describe('a callback', () => {
     expect(readCallback('/cb?code=c&state=s').code?.reveal()).toBe('c');
   });
 
-  it('C-13 with an error, which is text of an attacker', () => {
+  it('C-13 with an error, whose text an attacker may have written', () => {
     expect(readCallback('/cb?error=access_denied&error_description=%3Cb%3E&state=s')).toMatchObject({
       code: null,
       error: 'access_denied',

@@ -4,14 +4,14 @@ import { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { type Captured, capture } from './captured.ts';
 
-/** What the browser brought back from the provider, before anybody trusts it. */
+/** Parameters that the browser brought back from the provider; not yet trusted. */
 export interface AuthorizationCallback {
   readonly state: string;
-  /** `null` when the provider refused; `error` says why then. */
+  /** The authorization code; `null` when the provider refused, as `error` then says. */
   readonly code: Secret | null;
-  /** The provider's error code, `other` when it is none that can be shown; `null` when there is a code. */
+  /** The provider's error code, or `other` when that cannot be shown; `null` when there is a code. */
   readonly error: string | null;
-  /** RFC 9207: who claims to have sent the browser back. */
+  /** The issuer that claims to have sent the browser back (RFC 9207). */
   readonly iss: string | null;
   /** All other parameters, for the look-up of the data centre and for capture. */
   readonly parameters: URLSearchParams;
@@ -20,38 +20,39 @@ export interface AuthorizationCallback {
 const stateCharsMax = 512;
 
 /**
- * Reads a callback (RFC 6749 sections 4.1.2 and 4.1.2.1), given as a full URL or as a path with its query.
+ * Parses a callback (RFC 6749 sections 4.1.2 and 4.1.2.1), given as a full URL or as a path with its query.
  *
- * Everything in it is text from a browser, which an attacker may have written: no parameter may come twice or be
- * oversized, and there is either a code or an error.
+ * A callback comes from a browser, so an attacker may have written it. No parameter may be repeated or oversized, and
+ * it contains either a code or an error.
  *
- * @throws {GrantryError} `authorization_failed` for anything else, without repeating any of it.
+ * @throws {GrantryError} `authorization_failed` for anything else; the message repeats none of it.
  */
 export function readCallback(url: string): AuthorizationCallback {
   if (url.length > limits.tokenCharsMax || !URL.canParse(url, 'http://callback.invalid')) {
-    throw refused('The callback is not a URL, or is too long.');
+    throw authorizationFailed('The callback is not a URL, or is too long.');
   }
   const parameters = new URL(url, 'http://callback.invalid').searchParams;
   const names = [...parameters.keys()];
-  if (new Set(names).size !== names.length) throw refused('The callback has a parameter twice.');
+  if (new Set(names).size !== names.length) throw authorizationFailed('The callback repeats a parameter.');
   const state = take(parameters, 'state', stateCharsMax);
-  if (state === null) throw refused('The callback has no state.');
+  if (state === null) throw authorizationFailed('The callback has no state.');
   const code = take(parameters, 'code', limits.tokenCharsMax);
   const error = take(parameters, 'error', limits.urlCharsMax);
   take(parameters, 'error_description', limits.tokenCharsMax);
   const iss = take(parameters, 'iss', limits.urlCharsMax);
   for (const value of parameters.values()) {
-    if (value.length > limits.urlCharsMax) throw refused('The callback has a parameter that is too long.');
+    if (value.length > limits.urlCharsMax) throw authorizationFailed('The callback has a parameter that is too long.');
   }
-  if ((code === null) === (error === null)) throw refused('The callback has neither a code nor an error, or both.');
+  if ((code === null) === (error === null))
+    throw authorizationFailed('The callback has neither a code nor an error, or both.');
   return { state, code: code === null ? null : new Secret(code), error: shown(error), iss, parameters };
 }
 
 /**
- * The mix-up defence of RFC 9207 section 2.4, for answers with a code and with an error alike: an `iss` is the expected
- * issuer letter by letter, and is there when the provider has promised it.
+ * Defends against mix-up (RFC 9207 section 2.4), for callbacks with a code and with an error. An `iss` must equal the
+ * expected issuer letter by letter. It must be present when the provider has promised it.
  *
- * @param expected.issuer `null` when the provider's issuer is not known: then an `iss` says nothing.
+ * @param expected.issuer `null` when the provider's issuer is unknown; an `iss` is then ignored.
  * @throws {GrantryError} `authorization_failed`
  */
 export function checkIssuer(
@@ -61,20 +62,20 @@ export function checkIssuer(
   if (expected.issuer === null) return;
   if (callback.iss === null && !expected.issParameterSupported) return;
   if (callback.iss === expected.issuer) return;
-  throw refused('The callback does not come from the provider that was asked.');
+  throw authorizationFailed('The callback does not come from the provider that was asked.');
 }
 
-/** What the definition wants kept of a callback for the grant's metadata. */
+/** Captures the callback parameters that the definition wants in the grant's metadata. */
 export function captureCallback(definition: ProviderDefinition, callback: AuthorizationCallback): Captured {
   return capture(definition, definition.capture?.callback, new Map(callback.parameters));
 }
 
-/** Takes a parameter out; an empty one counts as absent. */
+/** Removes a parameter and returns its value; an empty value counts as absent. */
 function take(parameters: URLSearchParams, name: string, charsMax: number): string | null {
   const value = parameters.get(name);
   parameters.delete(name);
   if (value === null || value === '') return null;
-  if (value.length > charsMax) throw refused('The callback has a parameter that is too long.');
+  if (value.length > charsMax) throw authorizationFailed('The callback has a parameter that is too long.');
   return value;
 }
 
@@ -82,6 +83,6 @@ function shown(error: string | null): string | null {
   return error === null || /^[A-Za-z][A-Za-z _.-]{0,63}$/.test(error) ? error : 'other';
 }
 
-function refused(message: string): GrantryError {
+function authorizationFailed(message: string): GrantryError {
   return new GrantryError('authorization_failed', message);
 }

@@ -3,18 +3,18 @@ import type { ProviderDefinition } from '../providers/definition.ts';
 import { apiOrigin } from '../providers/hosts.ts';
 import type { JsonObject } from './json.ts';
 
-/** What was kept of an answer or a callback for the grant's metadata, and what was not. */
+/** Members of an answer or a callback that were captured for the grant's metadata, and those that were dropped. */
 export interface Captured {
   readonly metadata: Readonly<Record<string, string>>;
-  /** One line per member that was dropped, naming it and not its value. */
+  /** One line for each dropped member: its name, never its value. */
   readonly notes: readonly string[];
 }
 
 /**
- * Keeps the members that the definition names, under the names it gives them.
+ * Captures the members that the definition names, under the names it gives them.
  *
- * A URL is kept only when its origin is one of the provider's hosts, and `api_domain` is always a URL: whatever
- * becomes a host must be pinned, or an answer could send the tenant's token elsewhere.
+ * A URL is kept only when its origin is one of the provider's hosts, and `api_domain` is always a URL. Otherwise an
+ * answer could send the tenant's token to another host.
  */
 export function capture(
   definition: ProviderDefinition,
@@ -43,7 +43,7 @@ function looksLikeUrl(value: string): boolean {
   return /^\s*[a-z][a-z0-9+.-]*:|^\s*[\\/]{2}/i.test(value);
 }
 
-/** No control characters: captured values become parts of requests. */
+/** Control characters are refused: captured values become parts of requests. */
 function isPlainText(value: string): boolean {
   return value.length <= limits.urlCharsMax && !/[\p{Cc}\u2028\u2029]/u.test(value);
 }

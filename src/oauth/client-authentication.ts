@@ -10,33 +10,33 @@ import {
 import { z } from 'zod';
 import { GrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
-/** How long a client assertion may be used; the answer deadline is longer, but servers read it on arrival. */
+/** Lifetime of a client assertion. The answer deadline is longer, but servers read the assertion on arrival. */
 const assertionSeconds = 60;
 
 /**
- * How this app proves itself at the token and revocation endpoints: one method per provider, never two.
+ * Creates the client authentication for the token and revocation endpoints: one method per provider, never two.
  *
  * @param audience The token endpoint, for signed assertions of a provider without an issuer.
  * @throws {GrantryError} `provider_misconfigured` when the app has no secret or its private key cannot be read.
  */
-export function clientAuthentication(world: World, context: ClientContext, audience: string): ClientAuth {
-  const method = context.definition.clientAuthentication;
+export function clientAuthentication(world: World, client: OAuthClient, audience: string): ClientAuth {
+  const method = client.definition.clientAuthentication;
   if (method === 'none') return None();
-  const secret = context.clientSecret;
+  const secret = client.clientSecret;
   if (secret === null) {
-    const dc = context.dc === null ? '' : ` for data centre ${context.dc}`;
+    const dc = client.dc === null ? '' : ` for data centre ${client.dc}`;
     throw new GrantryError('provider_misconfigured', `The app has no client secret${dc}.`);
   }
   if (method === 'client_secret_post') return ClientSecretPost(secret.reveal());
   if (method === 'client_secret_basic') return ClientSecretBasic(secret.reveal());
-  return signedAssertion(world, secret.reveal(), context.definition.issuer ?? audience);
+  return signedAssertion(world, secret.reveal(), client.definition.issuer ?? audience);
 }
 
 /**
- * RFC 7523 section 2.2. The issuer is the assertion's only audience: with a token endpoint there, an attacker's server
- * that names somebody else's endpoint as its own could replay what it was sent.
+ * Signs assertions (RFC 7523 section 2.2). The issuer is the only audience. With a token endpoint as audience, an
+ * attacker's server that names another server's endpoint as its own could replay an assertion.
  */
 function signedAssertion(world: World, privateKey: string, audience: string): ClientAuth {
   const { key, kid } = importPrivateKey(privateKey);
@@ -54,7 +54,7 @@ function signedAssertion(world: World, privateKey: string, audience: string): Cl
 
 const signingKey = z.looseObject({ kty: z.string(), kid: z.string().max(256).optional(), alg: z.string().optional() });
 
-/** Takes PEM, or a JWK where the server wants to be told the key's id. */
+/** Imports PEM, or a JWK for servers that need the key's id. */
 function importPrivateKey(text: string): { key: webcrypto.CryptoKey; kid: string | undefined } {
   try {
     if (!text.trimStart().startsWith('{')) {
@@ -64,7 +64,7 @@ function importPrivateKey(text: string): { key: webcrypto.CryptoKey; kid: string
     const { kid, alg, ...jwk } = signingKey.parse(JSON.parse(text));
     return { key: toCryptoKey(createPrivateKey({ key: jwk, format: 'jwk' }), alg), kid };
   } catch {
-    // What went wrong may quote the key.
+    // The original error may quote the key, so it is dropped.
     throw new GrantryError('provider_misconfigured', 'The client secret is not a private key in PEM or JWK form.');
   }
 }
@@ -83,6 +83,6 @@ function toCryptoKey(key: KeyObject, alg: string | undefined): webcrypto.CryptoK
     return key.toCryptoKey({ name, hash: `SHA-${alg?.slice(2) ?? '256'}` }, false, ['sign']);
   }
   const namedCurve = curves.get(key.asymmetricKeyDetails?.namedCurve ?? '');
-  if (type !== 'ec' || namedCurve === undefined) throw new Error('a kind of key that JWS does not know');
+  if (type !== 'ec' || namedCurve === undefined) throw new Error('unsupported key type');
   return key.toCryptoKey({ name: 'ECDSA', namedCurve }, false, ['sign']);
 }

@@ -10,7 +10,7 @@ const world = systemWorld({ allowLoopback: true });
 const local = { allowLoopback: true };
 const oidcPath = '/.well-known/openid-configuration';
 
-/** An issuer that publishes what `document` makes of its own origin, at one path. */
+/** Starts an issuer that publishes the document made from its own origin, at one path. */
 async function issuerWith(document: (origin: string) => unknown, path = oidcPath, status = 200): Promise<string> {
   let own = '';
   const { origin } = await recordingServer((response, { url }) => {
@@ -87,7 +87,7 @@ describe('C-32 discovery', () => {
     await expect(discoverEndpoints(world, origin, local)).rejects.toMatchObject({ code });
   });
 
-  it('wants https unless told otherwise', async () => {
+  it('requires https unless loopback is allowed', async () => {
     const origin = await issuerWith(full);
     await expect(discoverEndpoints(world, origin)).rejects.toMatchObject({ code: 'provider_misconfigured' });
   });
@@ -101,7 +101,7 @@ describe('C-32 discovery', () => {
     });
   });
 
-  it('says so when nobody answers', async () => {
+  it('reports an issuer that does not answer', async () => {
     const gone = http.createServer();
     const origin = await listen(gone);
     gone.close();

@@ -10,13 +10,13 @@ import { limits, timesOf } from '../base/limits.ts';
 import type { World } from '../base/world.ts';
 import { readRawAnswer } from './raw-answer.ts';
 
-/** What a provider says of itself; to be kept ("pinned") on first use and never followed blindly afterwards. */
+/** Endpoints that a provider publishes; stored ("pinned") on first use, never followed blindly afterwards. */
 export interface DiscoveredEndpoints {
   readonly issuer: string;
   readonly authorization: string | null;
   readonly token: string;
   readonly revocation: string | null;
-  /** The provider promises an `iss` in every callback (RFC 9207). */
+  /** Tells whether the provider promises an `iss` in every callback (RFC 9207). */
   readonly issParameterSupported: boolean;
 }
 
@@ -27,12 +27,11 @@ export interface DiscoveryOptions {
 }
 
 /**
- * Asks an issuer for its endpoints: OpenID Connect discovery, then RFC 8414.
+ * Requests an issuer's endpoints: OpenID Connect discovery first, then RFC 8414.
  *
- * The document must name the very issuer that was asked, letter by letter (RFC 8414 section 3.3), and its endpoints must
- * be https.
+ * The document must name the requested issuer letter by letter (RFC 8414 section 3.3), and its endpoints must be https.
  *
- * @throws {GrantryError} `provider_unavailable` when no answer comes, `provider_error` for one that is no metadata,
+ * @throws {GrantryError} `provider_unavailable` without an answer; `provider_error` when the answer is no metadata;
  * `provider_misconfigured` when its issuer or endpoints may not be used.
  */
 export async function discoverEndpoints(
@@ -61,7 +60,7 @@ export async function discoverEndpoints(
   };
 }
 
-/** Runs `work` with a signal that falls when the caller's does, or when nobody would wait any longer. */
+/** Runs `work` with a signal that aborts with the caller's signal, or after the longest time that a caller waits. */
 async function withinCallerWait<T>(
   world: World,
   given: AbortSignal | undefined,
@@ -78,7 +77,7 @@ async function withinCallerWait<T>(
   }
 }
 
-/** The document; `null` where the issuer has none at this place. */
+/** Requests the document; `null` when the issuer has none at this path. */
 async function ask(
   world: World,
   issuer: string,
@@ -104,10 +103,10 @@ async function ask(
     throw new GrantryError('provider_error', "The issuer's metadata is cut or too large.");
   }
   const headers = { 'content-type': 'application/json' };
-  // Anything but 200 is refused by the library; a redirect among them.
+  // The library refuses every status but 200, redirects included.
   const status = raw.status === 200 ? 200 : 400;
   return processDiscoveryResponse(url, new Response(text, { status, headers })).catch((cause: unknown) => {
-    throw new GrantryError('provider_error', "The issuer's answer is no metadata of it.", { cause });
+    throw new GrantryError('provider_error', "The issuer's response is not its metadata.", { cause });
   });
 }
 
@@ -119,5 +118,5 @@ function checkUrl(name: string, text: string | undefined, options: DiscoveryOpti
     typeof text === 'string' && text.length <= limits.urlCharsMax && URL.canParse(text) ? new URL(text) : null;
   const scheme = url?.protocol === 'https:' || (options.allowLoopback === true && url?.protocol === 'http:');
   if (url !== null && scheme && url.username === '' && url.password === '' && url.hash === '') return text;
-  throw new GrantryError('provider_misconfigured', `The ${name} is not an https URL that may be used.`);
+  throw new GrantryError('provider_misconfigured', `The ${name} is not a usable https URL.`);
 }

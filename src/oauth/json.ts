@@ -1,13 +1,13 @@
-/** A JSON value as parsed: plain data, nothing inherited from the peer. */
+/** A parsed JSON object: plain data with nothing inherited. */
 export type JsonObject = ReadonlyMap<string, unknown>;
 
 const depthMax = 16;
 
 /**
- * Parses a JSON object from a peer who may be broken or hostile; `null` for everything else.
+ * Parses a JSON object from a peer that may be broken or hostile; returns `null` for anything else.
  *
- * A key that appears twice is refused: two readers would see two different answers (RFC 8259 section 4). Members come
- * in a Map, so that `__proto__` is a name like any other.
+ * A repeated key is refused, because two readers would see different values (RFC 8259 section 4). The members are a
+ * Map, so `__proto__` is a name like any other.
  */
 export function parseJsonObject(text: string): JsonObject | null {
   const cleaned = text.startsWith('\uFEFF') ? text.slice(1) : text;
@@ -15,18 +15,18 @@ export function parseJsonObject(text: string): JsonObject | null {
   try {
     return toMembers(JSON.parse(cleaned));
   } catch {
-    // The parser's message quotes the text, and with it perhaps a token.
+    // The parser's message quotes the text, which may contain a token.
     return null;
   }
 }
 
-/** The members of an object inside a parsed one; `null` when it is something else. */
+/** Returns the members of an object inside a parsed one; `null` for any other value. */
 export function toMembers(value: unknown): JsonObject | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
   return new Map(Object.entries(value));
 }
 
-/** Looks for repeated keys and deep nesting; whether the rest is JSON is for the parser to say. */
+/** Detects repeated keys and deep nesting; the parser checks the rest. */
 function isUnambiguous(text: string): boolean {
   const open: (Set<string> | null)[] = [];
   for (let at = 0; at < text.length; at += 1) {
@@ -51,7 +51,7 @@ function isUnambiguous(text: string): boolean {
   return true;
 }
 
-/** The complete text members at the top of a JSON object whose end may be missing. */
+/** Returns the complete text members at the top level of a JSON object whose end may be missing. */
 export function textMembersOfPrefix(text: string): JsonObject | null {
   const members = new Map<string, string>();
   const seen = new Set<string>();
@@ -79,7 +79,7 @@ export function textMembersOfPrefix(text: string): JsonObject | null {
   return members;
 }
 
-/** The index behind the closing quote, or -1 when there is none. */
+/** Returns the index behind the closing quote, or -1 when there is none. */
 function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
     const character = text[at];

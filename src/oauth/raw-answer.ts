@@ -4,10 +4,10 @@ import { Secret } from '../base/secret.ts';
 import type { RawAnswer } from './types.ts';
 
 /**
- * Reads a response to its end, or to `limits.answerBytesMax`, and understands nothing of it.
+ * Reads a response to its end, or to `limits.answerBytesMax`, without interpreting it.
  *
- * Never rejects: a body that breaks off, exceeds the limit or does not decompress gives what was read so far, marked
- * `incomplete`. The limit counts decompressed bytes, so a small body cannot unfold into a large one.
+ * Never rejects: a body that breaks off, exceeds the limit or does not decompress is returned as far as it was read,
+ * marked `incomplete`. The limit counts decompressed bytes, so a small body cannot expand into a large one.
  */
 export async function readRawAnswer(response: Response, requestedAt: number): Promise<RawAnswer> {
   const contentType = headerOf(response, 'content-type');
@@ -27,7 +27,7 @@ function headerOf(response: Response, name: string): string | null {
   return response.headers.get(name)?.slice(0, 256) ?? null;
 }
 
-/** UTF-8 as RFC 8259 demands, unless a byte order mark or the content type says UTF-16. */
+/** Decodes UTF-8, as RFC 8259 demands, unless a byte order mark or the content type says UTF-16. */
 function decode(bytes: Uint8Array, contentType: string | null): string {
   const mark = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0);
   if (mark === 0xfffe) return new TextDecoder('utf-16le').decode(bytes);

@@ -14,15 +14,15 @@ import { systemWorld } from '../base/system-world.ts';
 import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';
 import { readTokenAnswer, salvageTokens } from './answer.ts';
 import { AnswerLostError, sendExchange, sendRefresh } from './requests.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 const world = systemWorld({ allowLoopback: true });
 const canary = 'canary-91c2';
-function contextFor(
+function clientFor(
   origin: string,
   more: Partial<ProviderDefinitionInput> = {},
-  client: Partial<ClientContext> = {},
-): ClientContext {
+  client: Partial<OAuthClient> = {},
+): OAuthClient {
   const definition = providerDefinition.parse({
     id: 'example',
     endpoints: { token: `${origin}/token` },
@@ -50,12 +50,12 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 describe('what goes over the wire', () => {
   it('a refresh: everything in the form body, nothing in the query', async () => {
     const { origin, seen } = await recordingServer(ok);
-    const context = contextFor(origin, { refreshParameters: { audience: 'a' }, scopeSeparator: ',' });
+    const client = clientFor(origin, { refreshParameters: { audience: 'a' }, scopeSeparator: ',' });
     const order: string[] = [];
     const beforeSend = (): void => {
       order.push(`asked after ${seen.length} requests`);
     };
-    const raw = await sendRefresh(world, context, { refreshToken, scopes: ['a', 'b'], beforeSend });
+    const raw = await sendRefresh(world, client, { refreshToken, scopes: ['a', 'b'], beforeSend });
     expect(order).toEqual(['asked after 0 requests']);
     expect(seen).toHaveLength(1);
     expect(seen[0]).toMatchObject({ url: '/token', method: 'POST' });
@@ -67,19 +67,19 @@ describe('what goes over the wire', () => {
       scope: 'a,b',
       audience: 'a',
     });
-    const outcome = readTokenAnswer(context.definition, raw, 'refresh');
+    const outcome = readTokenAnswer(client.definition, raw, 'refresh');
     expect(outcome).toMatchObject({ kind: 'tokens', tokens: { expiresAt: raw.requestedAt + 60_000, scopes: null } });
   });
 
   it('an exchange, with and without redirect URI and verifier', async () => {
     const { origin, seen } = await recordingServer(ok);
     const code = new Secret('code');
-    await sendExchange(world, contextFor(origin), {
+    await sendExchange(world, clientFor(origin), {
       code,
       redirectUri: 'http://l/cb?x=1',
       codeVerifier: new Secret('v'),
     });
-    await sendExchange(world, contextFor(origin), { code, redirectUri: null, codeVerifier: null });
+    await sendExchange(world, clientFor(origin), { code, redirectUri: null, codeVerifier: null });
     const client = { grant_type: 'authorization_code', code: 'code', client_id: 'client', client_secret: 'secret' };
     expect(seen.map((entry) => Object.fromEntries(entry.form))).toEqual([
       { ...client, redirect_uri: 'http://l/cb?x=1', code_verifier: 'v' },
@@ -90,8 +90,8 @@ describe('what goes over the wire', () => {
   it('C-20 HTTP Basic form-encodes both parts and sends no second proof', async () => {
     const { origin, seen } = await recordingServer(ok);
     const more = { clientAuthentication: 'client_secret_basic' } as const;
-    const context = contextFor(origin, more, { clientId: 'a:b+c%', clientSecret: new Secret('p:w +%é') });
-    await sendRefresh(world, context, { refreshToken });
+    const client = clientFor(origin, more, { clientId: 'a:b+c%', clientSecret: new Secret('p:w +%é') });
+    await sendRefresh(world, client, { refreshToken });
     const basic = Buffer.from(seen[0]?.headers.authorization?.slice('Basic '.length) ?? '', 'base64').toString(
       'latin1',
     );
@@ -100,10 +100,10 @@ describe('what goes over the wire', () => {
     expect(seen[0]?.form.has('client_id')).toBe(false);
   });
 
-  it('a public client sends its id alone', async () => {
+  it('a public client only sends its id', async () => {
     const { origin, seen } = await recordingServer(ok);
-    const context = contextFor(origin, { clientAuthentication: 'none' }, { clientSecret: null });
-    await sendRefresh(world, context, { refreshToken });
+    const client = clientFor(origin, { clientAuthentication: 'none' }, { clientSecret: null });
+    await sendRefresh(world, client, { refreshToken });
     expect(Object.fromEntries(seen[0]?.form ?? [])).toEqual({
       grant_type: 'refresh_token',
       refresh_token: canary,
@@ -121,10 +121,10 @@ describe('what goes over the wire', () => {
     const { privateKey, publicKey } = keyPair(kind);
     const more: Partial<ProviderDefinitionInput> = { clientAuthentication: 'private_key_jwt' };
     if (issuer !== undefined) more.issuer = issuer;
-    const context = contextFor(origin, more, { clientSecret: new Secret(privateKey) });
+    const client = clientFor(origin, more, { clientSecret: new Secret(privateKey) });
     const scripted = { ...world, now: () => 1_700_000_000_500 };
-    await sendRefresh(scripted, context, { refreshToken });
-    await sendRefresh(scripted, context, { refreshToken });
+    await sendRefresh(scripted, client, { refreshToken });
+    await sendRefresh(scripted, client, { refreshToken });
     const [head = '', claims = '', signature = ''] = seen[0]?.form.get('client_assertion')?.split('.') ?? [];
     expect(decode(head)).toEqual({ alg });
     expect(decode(claims)).toMatchObject({
@@ -149,10 +149,10 @@ describe('what comes back', () => {
       response.write(`{"access_token":"at2","refresh_token":"rt2","scope":"a b`);
       setTimeout(() => response.destroy(), 20);
     });
-    const context = contextFor(origin);
-    const raw = await sendRefresh(world, context, { refreshToken });
+    const client = clientFor(origin);
+    const raw = await sendRefresh(world, client, { refreshToken });
     expect(raw).toMatchObject({ status: 200, incomplete: true });
-    expect(readTokenAnswer(context.definition, raw, 'refresh')).toMatchObject({ kind: 'unknown' });
+    expect(readTokenAnswer(client.definition, raw, 'refresh')).toMatchObject({ kind: 'unknown' });
     expect(salvageTokens(raw)?.refreshToken?.reveal()).toBe('rt2');
   });
 
@@ -161,7 +161,7 @@ describe('what comes back', () => {
     const { origin } = await recordingServer((response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(bomb);
     });
-    const raw = await sendRefresh(world, contextFor(origin), { refreshToken });
+    const raw = await sendRefresh(world, clientFor(origin), { refreshToken });
     expect(raw.incomplete).toBe(true);
     expect(raw.body?.reveal()).toHaveLength(limits.answerBytesMax);
   });
@@ -170,7 +170,7 @@ describe('what comes back', () => {
     const { origin } = await recordingServer((response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end('not gzip at all');
     });
-    const raw = await sendRefresh(world, contextFor(origin), { refreshToken });
+    const raw = await sendRefresh(world, clientFor(origin), { refreshToken });
     expect(raw).toMatchObject({ incomplete: true, status: 200 });
   });
 
@@ -182,9 +182,9 @@ describe('what comes back', () => {
         .writeHead(200, { 'content-type': 'application/json' })
         .end(encoding === 'utf16be' ? bytes.swap16() : bytes);
     });
-    const context = contextFor(origin);
-    const raw = await sendRefresh(world, context, { refreshToken });
-    expect(readTokenAnswer(context.definition, raw, 'refresh').kind).toBe('tokens');
+    const client = clientFor(origin);
+    const raw = await sendRefresh(world, client, { refreshToken });
+    expect(readTokenAnswer(client.definition, raw, 'refresh').kind).toBe('tokens');
   });
 
   it.each([301, 302, 303, 307, 308])('C-22 a redirect (%i) is not followed and not understood', async (status) => {
@@ -192,9 +192,9 @@ describe('what comes back', () => {
     const { origin, seen } = await recordingServer((response) => {
       response.writeHead(status, { location: `${other.origin}/token` }).end();
     });
-    const context = contextFor(origin);
-    const raw = await sendRefresh(world, context, { refreshToken });
-    expect(readTokenAnswer(context.definition, raw, 'refresh')).toMatchObject({
+    const client = clientFor(origin);
+    const raw = await sendRefresh(world, client, { refreshToken });
+    expect(readTokenAnswer(client.definition, raw, 'refresh')).toMatchObject({
       kind: 'refused',
       class: 'not_understood',
     });
@@ -209,13 +209,13 @@ describe('what fails', () => {
     const origin = await listen(gone);
     gone.close();
     await once(gone, 'close');
-    expect(await failure(sendRefresh(world, contextFor(origin), { refreshToken }))).toBeInstanceOf(NotSentError);
+    expect(await failure(sendRefresh(world, clientFor(origin), { refreshToken }))).toBeInstanceOf(NotSentError);
   });
 
   it('no answer within the signal: lost', async () => {
     const { origin, seen } = await recordingServer(() => {});
     const error = await failure(
-      sendRefresh(world, contextFor(origin), { refreshToken, signal: AbortSignal.timeout(150) }),
+      sendRefresh(world, clientFor(origin), { refreshToken, signal: AbortSignal.timeout(150) }),
     );
     expect(error).toBeInstanceOf(AnswerLostError);
     expect(seen).toHaveLength(1);
@@ -224,7 +224,7 @@ describe('what fails', () => {
 
   it('reset after reading: lost', async () => {
     const origin = await listen(net.createServer((socket) => socket.once('data', () => socket.resetAndDestroy())));
-    const error = await failure(sendRefresh(world, contextFor(origin), { refreshToken }));
+    const error = await failure(sendRefresh(world, clientFor(origin), { refreshToken }));
     expect(error).toBeInstanceOf(AnswerLostError);
     expect(inspect(error, { depth: 9 })).not.toContain(canary);
   });
@@ -235,7 +235,7 @@ describe('what fails', () => {
     const beforeSend = (): void => {
       throw late;
     };
-    const error = await failure(sendRefresh(world, contextFor(origin), { refreshToken, beforeSend }));
+    const error = await failure(sendRefresh(world, clientFor(origin), { refreshToken, beforeSend }));
     expect(error).toMatchObject({ name: 'NotSentError', cause: late });
     expect(seen).toHaveLength(0);
   });
@@ -246,7 +246,7 @@ describe('what fails', () => {
     ['no host for the data centre', { endpoints: { token: '{dc.accounts}/t' }, dataCenters: { eu: {} } }, { dc: 'eu' }],
   ] as const)('%s: the app is misconfigured and nothing is sent', async (_name, more, client) => {
     const { origin, seen } = await recordingServer(ok);
-    const error = await failure(sendRefresh(world, contextFor(origin, more, client), { refreshToken }));
+    const error = await failure(sendRefresh(world, clientFor(origin, more, client), { refreshToken }));
     expect(error).toMatchObject({ code: 'provider_misconfigured' });
     expect(inspect(error, { depth: 9 })).not.toContain(canary);
     expect(seen).toHaveLength(0);

@@ -12,97 +12,102 @@ import { joinScopes } from '../providers/scopes.ts';
 import { clientAuthentication } from './client-authentication.ts';
 import { endpointOf } from './endpoints.ts';
 import { readRawAnswer } from './raw-answer.ts';
-import type { ClientContext, RawAnswer } from './types.ts';
+import type { OAuthClient, RawAnswer } from './types.ts';
 
 /**
- * The request was sent and no answer came: the provider may have acted on it. For a refresh that means the refresh
- * token may be spent.
+ * A request was sent and no answer came: the provider may have acted on it. After a refresh, the refresh token may be
+ * spent.
  */
 export class AnswerLostError extends Error {
   override readonly name = 'AnswerLostError';
 }
 
-/** What every token request may be given. */
+/** Options of every token request. */
 export interface SendOptions {
-  /** Ends the request; after the first byte this makes the outcome unknown. */
+  /** Ends the request; after the first byte the outcome is then unknown. */
   signal?: AbortSignal | undefined;
-  /** Called immediately before the first byte is written; throwing there ends the request with nothing sent. */
+  /** Runs immediately before the first byte is written; an error thrown here ends the request with nothing sent. */
   beforeSend?: (() => void) | undefined;
 }
 
 export interface ExchangeRequest extends SendOptions {
   readonly code: Secret;
-  /** Byte for byte as in the authorization request; `null` for codes made without one (Zoho's self clients). */
+  /**
+   * Must equal the URI of the authorization request byte for byte; `null` for codes made without one (Zoho's self
+   * clients).
+   */
   readonly redirectUri: string | null;
-  /** The PKCE verifier; `null` where the authorization request had no challenge. */
+  /** The PKCE verifier; `null` when the authorization request had no challenge. */
   readonly codeVerifier: Secret | null;
 }
 
 export interface RefreshRequest extends SendOptions {
   readonly refreshToken: Secret;
-  /** Asks for fewer scopes than were granted; leave out to keep all. */
+  /** Requests fewer scopes than were granted; leave out to keep all. */
   readonly scopes?: readonly string[] | undefined;
 }
 
 /**
- * Exchanges an authorization code (RFC 6749 section 4.1.3) and hands back the answer unread.
+ * Exchanges an authorization code (RFC 6749 section 4.1.3) and returns the answer unread.
  *
- * A code is good for one request: after an `AnswerLostError` the flow starts again.
+ * A code works for one request: after an `AnswerLostError` the flow starts again.
  *
  * @throws {NotSentError} when nothing was sent.
  * @throws {AnswerLostError} when the request was sent and its answer did not come.
  * @throws {GrantryError} `provider_misconfigured` when the app or endpoint cannot be used; nothing was sent.
  */
-export async function sendExchange(world: World, context: ClientContext, request: ExchangeRequest): Promise<RawAnswer> {
+export async function sendExchange(world: World, client: OAuthClient, request: ExchangeRequest): Promise<RawAnswer> {
   const parameters = new URLSearchParams();
   parameters.set('code', request.code.reveal());
   if (request.redirectUri !== null) parameters.set('redirect_uri', request.redirectUri);
   if (request.codeVerifier !== null) parameters.set('code_verifier', request.codeVerifier.reveal());
-  return sendTokenRequest(world, context, 'authorization_code', parameters, request);
+  return sendTokenRequest(world, client, 'authorization_code', parameters, request);
 }
 
 /**
- * Spends a refresh token (RFC 6749 section 6) and hands back the answer unread, so that it can be kept before anybody
- * tries to understand it.
+ * Spends a refresh token (RFC 6749 section 6) and returns the answer unread, so that the caller can store it first.
  *
- * @throws {NotSentError} when nothing was sent: the refresh token is untouched.
+ * @throws {NotSentError} when nothing was sent: the refresh token is unspent.
  * @throws {AnswerLostError} when the request was sent and its answer did not come: the refresh token may be spent.
  * @throws {GrantryError} `provider_misconfigured` when the app or endpoint cannot be used; nothing was sent.
  */
-export async function sendRefresh(world: World, context: ClientContext, request: RefreshRequest): Promise<RawAnswer> {
-  const parameters = new URLSearchParams(context.definition.refreshParameters);
+export async function sendRefresh(world: World, client: OAuthClient, request: RefreshRequest): Promise<RawAnswer> {
+  const parameters = new URLSearchParams(client.definition.refreshParameters);
   parameters.set('refresh_token', request.refreshToken.reveal());
   if (request.scopes !== undefined && request.scopes.length > 0) {
-    parameters.set('scope', joinScopes(context.definition, request.scopes));
+    parameters.set('scope', joinScopes(client.definition, request.scopes));
   }
-  return sendTokenRequest(world, context, 'refresh_token', parameters, request);
+  return sendTokenRequest(world, client, 'refresh_token', parameters, request);
 }
 
 async function sendTokenRequest(
   world: World,
-  context: ClientContext,
+  client: OAuthClient,
   grantType: string,
   parameters: URLSearchParams,
   options: SendOptions,
 ): Promise<RawAnswer> {
-  const endpoint = endpointOf(context, 'token');
+  const endpoint = endpointOf(client, 'token');
   if (endpoint === null) throw new GrantryError('provider_misconfigured', 'The provider has no token endpoint.');
-  const authentication = clientAuthentication(world, context, endpoint);
+  const authentication = clientAuthentication(world, client, endpoint);
   const exchange = new OneExchange(world, options);
-  const server = { issuer: context.definition.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint };
-  const client = { client_id: context.clientId };
+  const server = { issuer: client.definition.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint };
+  const libraryClient = { client_id: client.clientId };
   const response = await exchange.run((fetchOptions) =>
-    genericTokenEndpointRequest(server, client, authentication, grantType, parameters, fetchOptions),
+    genericTokenEndpointRequest(server, libraryClient, authentication, grantType, parameters, fetchOptions),
   );
   return readRawAnswer(response, exchange.requestedAt);
 }
 
-/** Lends the world's network to the protocol library for one request, and keeps what the library does not tell. */
+/**
+ * Sends one request of the protocol library over the world's network, and records facts that the library does not
+ * report.
+ */
 export class OneExchange {
   readonly #world: World;
   readonly #options: SendOptions;
   #handedOver = false;
-  /** When the request was about to be sent, in milliseconds since 1970. */
+  /** Time immediately before the request was sent, in milliseconds since 1970. */
   requestedAt: number;
 
   constructor(world: World, options: SendOptions) {
@@ -115,13 +120,12 @@ export class OneExchange {
     try {
       return await request({
         [customFetch]: (url, init) => this.#fetch(url, init),
-        // Plain http is a matter of the stored definition, which names it only where the installation allows it.
+        // Plain http is allowed here: the stored definition only contains it where the installation allows it.
         [allowInsecureRequests]: true,
       });
     } catch (error) {
       if (error instanceof NotSentError || error instanceof GrantryError) throw error;
-      if (this.#handedOver)
-        throw new AnswerLostError('the answer to a request that was sent did not come', { cause: error });
+      if (this.#handedOver) throw new AnswerLostError('no response came to a request that was sent', { cause: error });
       throw new NotSentError('the request could not be built');
     }
   }
@@ -134,7 +138,7 @@ export class OneExchange {
       method: init.method,
       headers: init.headers,
       body: String(init.body),
-      // Always a connection of its own: a code or a refresh token is spent by the first byte that arrives.
+      // Always a new connection: the first byte that arrives spends the code or refresh token.
       beforeSend: () => {
         this.#options.beforeSend?.();
         this.requestedAt = this.#world.now();

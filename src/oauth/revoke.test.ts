@@ -6,12 +6,12 @@ import { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';
 import { sendRevoke } from './revoke.ts';
-import type { ClientContext } from './types.ts';
+import type { OAuthClient } from './types.ts';
 
 const world = systemWorld({ allowLoopback: true });
 const request = { token: new Secret('rt'), tokenType: 'refresh_token' } as const;
 
-function contextFor(endpoints: Record<string, string>, more: Partial<ProviderDefinitionInput> = {}): ClientContext {
+function clientFor(endpoints: Record<string, string>, more: Partial<ProviderDefinitionInput> = {}): OAuthClient {
   const definition = providerDefinition.parse({
     id: 'example',
     endpoints: { token: 'https://as.example/token', ...endpoints },
@@ -37,7 +37,7 @@ describe('C-30 RFC 7009', () => {
     ['redirect', 302, { location: '/x' }, '{}', { kind: 'refused', detail: 'not_understood (HTTP 302)' }],
   ])('%s', async (_name, status, headers, body, expected) => {
     const { origin, seen } = await recordingServer((response) => response.writeHead(status, headers).end(body));
-    expect(await sendRevoke(world, contextFor({ revocation: `${origin}/revoke` }), request)).toEqual(expected);
+    expect(await sendRevoke(world, clientFor({ revocation: `${origin}/revoke` }), request)).toEqual(expected);
     expect(seen).toHaveLength(1);
     expect(seen[0]?.url).toBe('/revoke');
     expect(Object.fromEntries(seen[0]?.form ?? [])).toEqual({
@@ -49,47 +49,50 @@ describe('C-30 RFC 7009', () => {
   });
 
   it('a provider without the endpoint', async () => {
-    expect(await sendRevoke(world, contextFor({}), request)).toEqual({ kind: 'unsupported' });
+    expect(await sendRevoke(world, clientFor({}), request)).toEqual({ kind: 'unsupported' });
   });
 
-  it('nobody answers, or the answer is lost: later', async () => {
+  it('no answer, or a lost answer: later', async () => {
     const gone = http.createServer();
     const origin = await listen(gone);
     gone.close();
     await once(gone, 'close');
-    expect(await sendRevoke(world, contextFor({ revocation: origin }), request)).toMatchObject({ kind: 'later' });
+    expect(await sendRevoke(world, clientFor({ revocation: origin }), request)).toMatchObject({ kind: 'later' });
     const silent = await recordingServer(() => {});
     const signal = AbortSignal.timeout(100);
-    const context = contextFor({ revocation: silent.origin });
-    expect(await sendRevoke(world, context, { ...request, signal })).toMatchObject({ kind: 'later' });
+    const client = clientFor({ revocation: silent.origin });
+    expect(await sendRevoke(world, client, { ...request, signal })).toMatchObject({ kind: 'later' });
   });
 });
 
 describe('C-30 Zoho', () => {
   it('the current form: Basic, token and token_type', async () => {
     const { origin, seen } = await recordingServer((response) => response.end('{"status":"success"}'));
-    const context = contextFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
-    expect(await sendRevoke(world, context, request)).toEqual({ kind: 'revoked' });
+    const client = clientFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
+    expect(await sendRevoke(world, client, request)).toEqual({ kind: 'revoked' });
     expect(seen).toHaveLength(1);
     expect(seen[0]?.headers.authorization).toBe(`Basic ${Buffer.from('client:secret').toString('base64')}`);
     expect(Object.fromEntries(seen[0]?.form ?? [])).toMatchObject({ token: 'rt', token_type: 'refresh_token' });
     expect(seen[0]?.form.has('client_secret')).toBe(false);
   });
 
-  it.each([404, 405])('%i at the current form: the older one, with the token alone in the body', async (status) => {
-    const { origin, seen } = await recordingServer((response, { url }) =>
-      url === '/older' ? response.end('{"status":"success"}') : response.writeHead(status).end(),
-    );
-    const context = contextFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
-    expect(await sendRevoke(world, context, request)).toEqual({ kind: 'revoked' });
-    expect(seen.map(({ url }) => url)).toEqual(['/current', '/older']);
-    expect(Object.fromEntries(seen[1]?.form ?? [])).toEqual({ token: 'rt' });
-    expect(seen[1]?.headers.authorization).toBeUndefined();
-  });
+  it.each([404, 405])(
+    '%i at the current form: tries the older one, with only the token in the body',
+    async (status) => {
+      const { origin, seen } = await recordingServer((response, { url }) =>
+        url === '/older' ? response.end('{"status":"success"}') : response.writeHead(status).end(),
+      );
+      const client = clientFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
+      expect(await sendRevoke(world, client, request)).toEqual({ kind: 'revoked' });
+      expect(seen.map(({ url }) => url)).toEqual(['/current', '/older']);
+      expect(Object.fromEntries(seen[1]?.form ?? [])).toEqual({ token: 'rt' });
+      expect(seen[1]?.headers.authorization).toBeUndefined();
+    },
+  );
 
-  it('a bare 400 means a token that is dead already', async () => {
+  it('a bare 400 means that the token is already dead', async () => {
     const { origin } = await recordingServer((response) => response.writeHead(400).end('{}'));
-    const context = contextFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
-    expect(await sendRevoke(world, context, request)).toEqual({ kind: 'revoked' });
+    const client = clientFor({ revocation: `${origin}/current`, revocationLegacy: `${origin}/older` });
+    expect(await sendRevoke(world, client, request)).toEqual({ kind: 'revoked' });
   });
 });

@@ -9,75 +9,75 @@ import { parseJsonObject } from './json.ts';
 import { readRawAnswer } from './raw-answer.ts';
 import { OneExchange, type SendOptions } from './requests.ts';
 import { retryAfterMs } from './retry-after.ts';
-import type { ClientContext, RawAnswer } from './types.ts';
+import type { OAuthClient, RawAnswer } from './types.ts';
 
 export interface RevokeRequest extends SendOptions {
   readonly token: Secret;
   readonly tokenType: 'refresh_token' | 'access_token';
 }
 
-/** How an attempt to revoke ended. */
+/** Outcome of an attempt to revoke a token. */
 export type RevokeOutcome =
-  /** The token is dead at the provider, or was already. */
+  /** The token is dead at the provider, now or since earlier. */
   | { readonly kind: 'revoked' }
-  /** Try again: no answer, a busy provider, an answer nobody understands. `null`: the provider names no time. */
+  /** No answer, an unknown answer, or a busy provider: try again. `null` when the provider names no time. */
   | { readonly kind: 'later'; readonly retryAfterMs: number | null }
-  /** The provider will not revoke for this app, now or later; `detail` names the status and error. */
+  /** The provider never revokes for this app; `detail` names the status and error. */
   | { readonly kind: 'refused'; readonly detail: string }
   /** The provider has no revocation endpoint. */
   | { readonly kind: 'unsupported' };
 
 /**
- * Revokes a token at the provider (RFC 7009). Safe to repeat; never rejects for what the network or the provider does.
+ * Revokes a token at the provider (RFC 7009). Safe to repeat; never rejects because of the network or the provider.
  *
- * Where the definition has an older form of the endpoint and the current one is gone (404, 405), the older one is tried:
- * it takes the token alone, in the form body.
+ * It tries the definition's older form when the current endpoint is gone (404, 405). That form takes only the token, in
+ * the form body.
  *
  * @throws {GrantryError} `provider_misconfigured` when the app or an endpoint cannot be used.
  */
-export async function sendRevoke(world: World, context: ClientContext, request: RevokeRequest): Promise<RevokeOutcome> {
-  const current = endpointOf(context, 'revocation');
-  const legacy = endpointOf(context, 'revocationLegacy');
+export async function sendRevoke(world: World, client: OAuthClient, request: RevokeRequest): Promise<RevokeOutcome> {
+  const current = endpointOf(client, 'revocation');
+  const legacy = endpointOf(client, 'revocationLegacy');
   const endpoint = current ?? legacy;
   if (endpoint === null) return { kind: 'unsupported' };
-  const authentication = current === null ? nothing : authenticationFor(world, context, current);
-  const first = await attempt(world, context, request, endpoint, authentication);
+  const authentication = current === null ? nothing : authenticationFor(world, client, current);
+  const first = await attempt(world, client, request, endpoint, authentication);
   if (first !== null && legacy !== null && legacy !== endpoint && (first.status === 404 || first.status === 405)) {
-    return read(context, await attempt(world, context, request, legacy, nothing), world.now());
+    return read(client, await attempt(world, client, request, legacy, nothing), world.now());
   }
-  return read(context, first, world.now());
+  return read(client, first, world.now());
 }
 
 const nothing: ClientAuth = () => {};
 
-/** True of Zoho, whose current form deviates from RFC 7009 as well. */
-function hasLegacyForm(context: ClientContext): boolean {
-  return context.definition.endpoints?.revocationLegacy !== undefined;
+/** Recognises Zoho, whose current form deviates from RFC 7009 too. */
+function hasLegacyForm(client: OAuthClient): boolean {
+  return client.definition.endpoints?.revocationLegacy !== undefined;
 }
 
-/** Zoho wants HTTP Basic here, however the app proves itself at the token endpoint. */
-function authenticationFor(world: World, context: ClientContext, endpoint: string): ClientAuth {
-  if (context.definition.clientAuthentication === 'client_secret_post' && hasLegacyForm(context)) {
-    return context.clientSecret === null ? None() : ClientSecretBasic(context.clientSecret.reveal());
+/** Zoho requires HTTP Basic here, whichever method its token endpoint uses. */
+function authenticationFor(world: World, client: OAuthClient, endpoint: string): ClientAuth {
+  if (client.definition.clientAuthentication === 'client_secret_post' && hasLegacyForm(client)) {
+    return client.clientSecret === null ? None() : ClientSecretBasic(client.clientSecret.reveal());
   }
-  return clientAuthentication(world, context, endpoint);
+  return clientAuthentication(world, client, endpoint);
 }
 
-/** The answer; `null` when none came, whether or not the request was sent. */
+/** Sends one request; returns `null` when no answer came, whether or not the request was sent. */
 async function attempt(
   world: World,
-  context: ClientContext,
+  client: OAuthClient,
   request: RevokeRequest,
   endpoint: string,
   authentication: ClientAuth,
 ): Promise<RawAnswer | null> {
-  const server = { issuer: context.definition.issuer ?? new URL(endpoint).origin, revocation_endpoint: endpoint };
+  const server = { issuer: client.definition.issuer ?? new URL(endpoint).origin, revocation_endpoint: endpoint };
   const exchange = new OneExchange(world, request);
-  const hint = hasLegacyForm(context) ? 'token_type' : 'token_type_hint';
+  const hint = hasLegacyForm(client) ? 'token_type' : 'token_type_hint';
   const additionalParameters = authentication === nothing ? {} : { [hint]: request.tokenType };
   try {
     const response = await exchange.run((options) =>
-      revocationRequest(server, { client_id: context.clientId }, authentication, request.token.reveal(), {
+      revocationRequest(server, { client_id: client.clientId }, authentication, request.token.reveal(), {
         ...options,
         additionalParameters,
       }),
@@ -89,7 +89,7 @@ async function attempt(
   }
 }
 
-function read(context: ClientContext, raw: RawAnswer | null, now: number): RevokeOutcome {
+function read(client: OAuthClient, raw: RawAnswer | null, now: number): RevokeOutcome {
   if (raw === null) return { kind: 'later', retryAfterMs: null };
   const { status } = raw;
   const members = parseJsonObject(raw.body?.reveal() ?? '');
@@ -98,13 +98,13 @@ function read(context: ClientContext, raw: RawAnswer | null, now: number): Revok
   if (error === 'invalid_token') return { kind: 'revoked' };
   if (error === 'unsupported_token_type') return { kind: 'unsupported' };
   const description = textOf(members?.get('error_description'));
-  const errorClass = classify(context.definition, { on: 'revoke', status, error, description });
+  const errorClass = classify(client.definition, { on: 'revoke', status, error, description });
   if (errorClass === 'grant_refused') return { kind: 'revoked' };
   if (errorClass === 'throttled' || errorClass === 'unavailable' || status === 429 || status >= 500) {
     return { kind: 'later', retryAfterMs: retryAfterMs(raw.retryAfter, now) };
   }
-  // Zoho's bare 400 means: no such token, or not of this kind, or not this app's.
-  if (status === 400 && error === null && hasLegacyForm(context)) {
+  // Zoho's bare 400 means that the token is unknown, of another kind, or another app's.
+  if (status === 400 && error === null && hasLegacyForm(client)) {
     return { kind: 'revoked' };
   }
   return { kind: 'refused', detail: `${errorClass} (HTTP ${status})` };

@@ -1,8 +1,8 @@
 import type { Secret } from '../base/secret.ts';
 import type { ErrorClass, ProviderDefinition } from '../providers/definition.ts';
 
-/** Everything needed to speak to one provider, for one app, in one data centre. */
-export interface ClientContext {
+/** A client of one provider: one app in one data centre, with its opened secret. */
+export interface OAuthClient {
   readonly definition: ProviderDefinition;
   /** The data centre; `null` where the provider has none. */
   readonly dc: string | null;
@@ -11,39 +11,41 @@ export interface ClientContext {
   readonly clientSecret: Secret | null;
 }
 
-/** The token endpoint's answer before anybody tried to understand it; this is what the spool keeps. */
+/** The token endpoint's answer before it is interpreted; the spool stores this. */
 export interface RawAnswer {
   readonly status: number;
   readonly contentType: string | null;
   readonly retryAfter: string | null;
   /** The body as text, decompressed, cut at `limits.answerBytesMax`. */
   readonly body: Secret | null;
-  /** The body ended too early, was longer than allowed, or could not be decompressed. */
+  /** Set when the body ended too early, was longer than allowed, or could not be decompressed. */
   readonly incomplete: boolean;
-  /** When the request was about to be sent, in milliseconds since 1970: lifetimes count from here. */
+  /** Time immediately before the request was sent, in milliseconds since 1970: lifetimes count from here. */
   readonly requestedAt: number;
 }
 
-/** Tokens as a provider gave them. */
+/** Tokens as a provider returned them. */
 export interface TokenSet {
   readonly accessToken: Secret;
-  /** `null` when the answer has none: the stored one stays (RFC 6749 section 6). */
+  /** The refresh token; `null` when the answer has none and the stored one stays valid (RFC 6749 section 6). */
   readonly refreshToken: Secret | null;
   readonly tokenType: string;
   /** Milliseconds since 1970; never later than the true expiry. */
   readonly expiresAt: number;
-  /** `null` when the answer does not say: what was asked for was granted (RFC 6749 section 5.1). */
+  /**
+   * The granted scopes; `null` when the answer names none: all requested scopes were granted (RFC 6749 section 5.1).
+   */
   readonly scopes: readonly string[] | null;
-  /** Captured members that passed their checks, `api_domain` among them; names as in the grant's metadata. */
+  /** Captured members that passed their checks, such as `api_domain`; named as in the grant's metadata. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** What an answer means. */
+/** Meaning of a token endpoint's answer. */
 export type TokenOutcome =
   | {
       readonly kind: 'tokens';
       readonly tokens: TokenSet;
-      /** One line for each captured member that was dropped because it failed its check. */
+      /** One line for each captured member that failed its check and was dropped. */
       readonly notes: readonly string[];
     }
   | {
@@ -54,5 +56,5 @@ export type TokenOutcome =
       readonly status: number;
       readonly retryAfterMs: number | null;
     }
-  /** The request was processed or not, nobody can tell: the answer is cut, too large or not readable. */
+  /** The answer is cut, too large or unreadable, so the request may or may not have been processed. */
   | { readonly kind: 'unknown'; readonly reason: string; readonly status: number | null };

@@ -24,7 +24,7 @@ test('every product of Zoho and the other providers are there', () => {
 });
 
 describe.each(all)('$id', (definition) => {
-  test('is what the schema makes of it, so its defaults are the documented ones', () => {
+  test('equals the output of the schema, so its defaults are the documented ones', () => {
     expect(providerDefinition.parse(definition)).toEqual(definition);
   });
 

@@ -9,7 +9,7 @@ import { xero } from './built-in/xero.ts';
 import { zoho, zohoIds } from './built-in/zoho.ts';
 import type { ProviderDefinition } from './definition.ts';
 
-/** Makes each definition when it is first asked for: most programs use one or two of them. */
+/** Creates each definition on its first use: most programs use one or two of them. */
 const makers: ReadonlyMap<string, () => ProviderDefinition> = new Map<string, () => ProviderDefinition>([
   ...zohoIds.map((id) => [id, () => zoho(id)] as const),
   ['google', google],
@@ -26,15 +26,12 @@ const made = new Map<string, ProviderDefinition>();
 
 export { builtInProviderIds } from '../base/provider-ids.ts';
 
-/** True for an id of {@link builtInProviderIds}: no custom provider may take it. */
+/** Tells whether an id is one of {@link builtInProviderIds}; no custom provider may take it. */
 export function isBuiltInProvider(id: string): boolean {
   return makers.has(id);
 }
 
-/**
- * The built-in definition with that id, `null` when there is none. Every call gives the same object: do not change
- * it.
- */
+/** Returns the built-in definition with that id, or `null`. Every call returns the same object: do not change it. */
 export function builtInProvider(id: string): ProviderDefinition | null {
   const known = made.get(id);
   if (known !== undefined) return known;

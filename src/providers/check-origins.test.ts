@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { builtInProvider } from './catalogue.ts';
-import { checkOrigins, differsInOriginsAlone } from './check-origins.ts';
+import { checkOrigins, differsInOriginsOnly } from './check-origins.ts';
 import { parseProviderDefinition } from './parse.ts';
 
 const token = 'https://as.example.com/token';
@@ -114,12 +114,12 @@ test('a simulator may stand in for a built-in with other origins and nothing els
   );
   const moved = parseProviderDefinition(text);
   expect(moved.api.hosts[0]).toBe('http://127.0.0.1:9000');
-  expect(differsInOriginsAlone(original, moved)).toBe(true);
+  expect(differsInOriginsOnly(original, moved)).toBe(true);
   const fewer = { ...moved, dataCenters: { eu: moved.dataCenters?.['eu'] ?? {} } };
-  expect(differsInOriginsAlone(original, fewer)).toBe(true);
-  expect(differsInOriginsAlone(original, { ...moved, pkce: 'off' })).toBe(false);
-  expect(differsInOriginsAlone(original, { ...moved, errors: [] })).toBe(false);
-  expect(differsInOriginsAlone(original, { ...moved, dataCenters: { zz: {} } })).toBe(false);
+  expect(differsInOriginsOnly(original, fewer)).toBe(true);
+  expect(differsInOriginsOnly(original, { ...moved, pkce: 'off' })).toBe(false);
+  expect(differsInOriginsOnly(original, { ...moved, errors: [] })).toBe(false);
+  expect(differsInOriginsOnly(original, { ...moved, dataCenters: { zz: {} } })).toBe(false);
   const endpoints = { ...moved.endpoints, token: '{dc.api}/oauth/v2/token' };
-  expect(differsInOriginsAlone(original, { ...moved, endpoints })).toBe(false);
+  expect(differsInOriginsOnly(original, { ...moved, endpoints })).toBe(false);
 });

@@ -6,12 +6,12 @@ import { referencesIn } from './expand.ts';
 import { wildcardSuffix } from './hosts.ts';
 
 /**
- * Checks every URL of a definition, and that every `{dc.NAME}` in it leads somewhere.
+ * Checks every URL of a definition, and that every `{dc.NAME}` in it refers to an existing host.
  *
- * Tokens and client secrets go to these places: they must be https on port 443, with a public host, and without user name, query or
- * fragment. `allowLoopback` lifts the first two, for tests and local simulators.
+ * Tokens and client secrets are sent to these URLs. They must be https on port 443, with a public host, and without
+ * user name, query or fragment. `allowLoopback` lifts the first two, for tests and local simulators.
  *
- * @throws {GrantryError} `invalid_request` that names the place in the definition.
+ * @throws {GrantryError} `invalid_request`; the message names the member of the definition.
  */
 export function checkOrigins(definition: ProviderDefinition, options: { allowLoopback?: boolean } = {}): void {
   const allowLoopback = options.allowLoopback === true;
@@ -48,10 +48,10 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
 }
 
 /**
- * True when `other` is the same definition with other origins, and with some of its data centres perhaps left out: how a
- * simulator stands in for a built-in provider.
+ * Tells whether `other` only differs in its origins and in missing data centres: a simulator may replace a built-in
+ * provider this way.
  */
-export function differsInOriginsAlone(original: ProviderDefinition, other: ProviderDefinition): boolean {
+export function differsInOriginsOnly(original: ProviderDefinition, other: ProviderDefinition): boolean {
   const dcs = Object.keys(other.dataCenters ?? {});
   return isDeepStrictEqual(withoutOrigins(original, dcs), withoutOrigins(other, dcs));
 }
@@ -59,7 +59,7 @@ export function differsInOriginsAlone(original: ProviderDefinition, other: Provi
 function withoutOrigins(definition: ProviderDefinition, dcs: readonly string[]): unknown {
   const { dataCenters, ...rest } = definition;
   const centers = dcs.map((dc) => [dc, dataCenters?.[dc] ?? null]);
-  // Hosts are origins and nothing else.
+  // A host must be a bare origin.
   const plain = { ...rest, centers, hasCenters: dataCenters !== undefined, api: { ...rest.api, hosts: null } };
   const text = JSON.stringify(plain, (_, value: unknown) =>
     typeof value === 'string' ? value.replace(/^https?:\/\/[^/?#]*/, 'https://host') : value,
@@ -83,10 +83,11 @@ function checkTemplate(
     const without = centers.find(([, hosts]) => !Object.hasOwn(hosts, name));
     if (without !== undefined) throw problem(place, `refers to {dc.${name}}, which data centre ${without[0]} lacks`);
   }
-  // A template that starts with a reference takes its origin from the data centres, checked above, or from metadata,
-  // checked against api.hosts at each call.
+  // A template may start with a reference. Its origin then comes from the data centres, checked above, or from
+  // metadata, checked against api.hosts at each call.
   if (/^\{(dc|metadata)\./.test(template)) {
-    if (!/^\{[^}]+\}(\/[^\\\s]*)?$/.test(template)) throw problem(place, 'must go on with a path after the reference');
+    if (!/^\{[^}]+\}(\/[^\\\s]*)?$/.test(template))
+      throw problem(place, 'must continue with a path after the reference');
     return;
   }
   checkUrl(place, template.replace(/\{[^}]*\}/g, 'x'), allowLoopback, true);
@@ -101,14 +102,14 @@ function checkOrigin(place: string, text: string, allowLoopback: boolean): void 
 function checkUrl(place: string, text: string | undefined, allowLoopback: boolean, queryAllowed = false): void {
   if (text === undefined) return;
   if (/[\p{Cc} \\]/u.test(text) || text.includes('*') || !URL.canParse(text)) {
-    throw problem(place, 'is not a URL that is allowed here');
+    throw problem(place, 'is not a valid URL');
   }
   const url = new URL(text);
   if (url.protocol !== 'https:' && !(allowLoopback && url.protocol === 'http:')) throw problem(place, 'must be https');
   if (url.username !== '' || url.password !== '') throw problem(place, 'must not have a user name or password');
   if (url.hash !== '' || (url.search !== '' && !queryAllowed))
     throw problem(place, 'must not have a query or fragment');
-  if (!allowLoopback && url.port !== '') throw problem(place, 'must be on the usual port, 443');
+  if (!allowLoopback && url.port !== '') throw problem(place, 'must use port 443');
   if (!allowLoopback && !isPublicHost(url.hostname)) {
     throw problem(place, 'must not be a loopback or private host');
   }
@@ -116,7 +117,7 @@ function checkUrl(place: string, text: string | undefined, allowLoopback: boolea
 
 let privateNets: BlockList | undefined;
 
-/** False for hosts that by their very name lead back into the machine or its network. */
+/** Refuses hosts whose name already refers to the machine or its network. */
 function isPublicHost(hostname: string): boolean {
   const host = hostname
     .replace(/^\[|\]$/g, '')
@@ -134,7 +135,7 @@ function makePrivateNets(): BlockList {
   const nets = new BlockList();
   const v4 = ['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12'];
   v4.push('192.0.0.0/24', '192.168.0.0/16', '198.18.0.0/15', '224.0.0.0/3');
-  // Also the ranges that carry an IPv4 address inside: mapped, translated and 6to4.
+  // Includes the ranges that carry an IPv4 address inside: mapped, translated and 6to4.
   const v6 = [
     '::/96',
     '::ffff:0:0/96',

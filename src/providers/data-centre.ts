@@ -1,25 +1,25 @@
 import { GrantryError } from '../base/errors.ts';
 import type { ProviderDefinition } from './definition.ts';
 
-/** A grant's metadata: a JSON object, never a secret. */
+/** Metadata of a grant: a JSON object, never a secret. */
 export type Metadata = Readonly<Record<string, unknown>>;
 
-/** Other names under which data centres are known; taken wherever a person or a file names one. */
+/** Aliases of data centres, accepted wherever a person or a file names one. */
 export const dcAliases: ReadonlyMap<string, string> = new Map([
   ['com', 'us'],
   ['com.au', 'au'],
   ['com.cn', 'cn'],
 ]);
 
-/** The provider's data centres, its first one first; empty where it has none. */
+/** Returns the provider's data centres, the default one first; empty when it has none. */
 export function dcNames(definition: ProviderDefinition): string[] {
   return Object.keys(definition.dataCenters ?? {});
 }
 
 /**
- * The data centre that a person or a file means by `name`: `EU`, `com.au`, `us`.
+ * Resolves the name that a person or a file gives to a data centre: `EU`, `com.au`, `us`.
  *
- * @throws {GrantryError} `invalid_request`, with the valid names, for any other.
+ * @throws {GrantryError} `invalid_request`, with the valid names, for any other name.
  */
 export function resolveDc(definition: ProviderDefinition, name: string): string {
   const wanted = name.trim().toLowerCase();
@@ -37,12 +37,13 @@ export function resolveDc(definition: ProviderDefinition, name: string): string 
 }
 
 /**
- * The data centre that a callback names, `null` when it names none.
+ * Returns the data centre that a callback names; `null` when it names none.
  *
- * Both parameters pass through the user's browser, and the client secret goes where they point. So they are keys into
- * the definition's own list and nothing else: compared as text, never parsed, and they must agree with each other.
+ * Both parameters pass through the user's browser, and they select the host that gets the client secret. So they are
+ * only compared with the definition's own list as text, never parsed. They must agree with each other.
  *
- * @throws {GrantryError} `authorization_failed` when a parameter is repeated, is not in the list, or contradicts the other.
+ * @throws {GrantryError} `authorization_failed` when a parameter is repeated, is not in the list, or contradicts the
+ * other.
  */
 export function dcOfCallback(definition: ProviderDefinition, parameters: URLSearchParams): string | null {
   const location = single(parameters, definition.callback?.dataCenter);
@@ -51,15 +52,17 @@ export function dcOfCallback(definition: ProviderDefinition, parameters: URLSear
   const byLocation = location === null ? null : centers.find(([dc]) => dc === aliasOf(location))?.[0];
   const byServer = server === null ? null : centers.find(([, hosts]) => hosts['accounts'] === server)?.[0];
   if (byLocation === undefined || byServer === undefined) {
-    throw refused(`The callback names a data centre that ${definition.id} does not have.`);
+    throw authorizationFailed(`The callback names a data centre that ${definition.id} does not have.`);
   }
   if (byLocation !== null && byServer !== null && byLocation !== byServer) {
-    throw refused('The callback names two different data centres.');
+    throw authorizationFailed('The callback names two different data centres.');
   }
   return byServer ?? byLocation;
 }
 
-/** The data centre one of whose hosts is `apiDomain`, its API host first; `null` when none or more than one has it. */
+/**
+ * Returns the data centre that has `apiDomain` among its hosts, its API host first; `null` for none or more than one.
+ */
 export function dcOfApiDomain(definition: ProviderDefinition, apiDomain: unknown): string | null {
   const origin = originOf(apiDomain);
   if (origin === null) return null;
@@ -73,10 +76,12 @@ export function dcOfApiDomain(definition: ProviderDefinition, apiDomain: unknown
 }
 
 /**
- * A grant's data centre: `metadata.dc`, else the one of `metadata.api_domain`, else the app's, else the provider's first;
- * `null` where the provider has none.
+ * Returns a grant's data centre; `null` when the provider has none.
  *
- * @throws {GrantryError} `invalid_request` when the metadata or the app name a data centre that does not exist.
+ * The first of these counts: `metadata.dc`, the data centre of `metadata.api_domain`, the app's, the provider's
+ * default.
+ *
+ * @throws {GrantryError} `invalid_request` when the metadata or the app names an unknown data centre.
  */
 export function grantDc(grant: {
   definition: ProviderDefinition;
@@ -101,15 +106,15 @@ function aliasOf(location: string): string {
 function single(parameters: URLSearchParams, name: string | undefined): string | null {
   if (name === undefined) return null;
   const values = parameters.getAll(name);
-  if (values.length > 1) throw refused('The callback repeats the parameter that names the data centre.');
+  if (values.length > 1) throw authorizationFailed('The callback repeats the parameter that names the data centre.');
   return values[0] ?? null;
 }
 
-function refused(message: string): GrantryError {
+function authorizationFailed(message: string): GrantryError {
   return new GrantryError('authorization_failed', message);
 }
 
-/** Stored rows have the host with and without a scheme, and with a trailing slash. */
+/** Stored rows contain the host with and without a scheme, and with a trailing slash. */
 function originOf(value: unknown): string | null {
   if (typeof value !== 'string' || value === '') return null;
   const text = value.includes('://') ? value : `https://${value}`;

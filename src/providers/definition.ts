@@ -6,7 +6,7 @@ const text = z.string().max(512);
 const seconds = z.number().int().nonnegative().max(1_000_000_000);
 const textMap = z.record(z.string().max(128), text);
 
-/** What a provider's answer means for the grant; only `grant_refused` may ever condemn one. */
+/** Meaning of a provider's error for the grant; only `grant_refused` may end one. */
 export const errorClasses = [
   'grant_refused',
   'client_refused',
@@ -21,26 +21,26 @@ export const rotationClasses = ['none', 'timed_overlap', 'retire_on_use', 'stric
 export type RotationClass = (typeof rotationClasses)[number];
 
 /**
- * Recognises an answer of the token or revocation endpoint. Every field that is given must match; `error` and
- * `description` are compared without regard to case, `description` as a part of the provider's text.
+ * Recognises an answer of the token or revocation endpoint. Every given field must match. `error` and `description` are
+ * compared without regard to case, `description` as a part of the provider's text.
  */
 const errorRule = z.strictObject({
   error: text.optional(),
   status: z.number().int().min(100).max(599).optional(),
   description: text.optional(),
-  /** The request that was answered; any when left out. */
+  /** The request that was answered; defaults to any. */
   on: z.enum(['exchange', 'refresh', 'revoke']).optional(),
   class: z.enum(errorClasses),
 });
 
-/** Recognises an API answer that says "this access token is no good". Every field that is given must match. */
+/** Recognises an API answer to an invalid access token. Every given field must match. */
 const invalidTokenRule = z.strictObject({
   status: z.number().int().min(100).max(599).optional(),
   /** A JSON Pointer (RFC 6901) into the body. */
   pointer: z.string().max(256).optional(),
-  /** What stands at the pointer; anything when left out. */
+  /** The value at the pointer; defaults to any. */
   equals: z.union([z.string().max(256), z.number(), z.boolean(), z.null()]).optional(),
-  /** Matches when nothing stands at the pointer: a body that does not say why. */
+  /** Matches when there is no value at the pointer, such as in a body that names no cause. */
   absent: z.literal(true).optional(),
 });
 
@@ -48,7 +48,7 @@ const endpoints = z.strictObject({
   authorization: url.optional(),
   token: url.optional(),
   revocation: url.optional(),
-  /** An older form that takes `token` alone, without client authentication; tried when the current one is gone. */
+  /** An older form that takes only `token`, without client authentication; tried when the current one is gone. */
   revocationLegacy: url.optional(),
 });
 
@@ -59,22 +59,22 @@ const health = z.strictObject({
   name: z.string().max(256).optional(),
   /** The scope that the call needs. */
   scope: text.optional(),
-  /** Sends no organisation id with this call, although the product's other calls want one. */
+  /** Omits the organisation id from this call, although the product's other calls need it. */
   withoutOrganization: z.boolean().optional(),
 });
 
 /**
- * A provider as data: contract of `grantry provider add` and of `PUT /v1/providers/{provider}`.
+ * Schema of a provider definition, as `grantry provider add` and `PUT /v1/providers/{provider}` accept it.
  *
- * Endpoints, `api.base` and `health` may contain `{dc.NAME}`, which is looked up in `dataCenters`, and
- * `{metadata.NAME}` in headers.
+ * Endpoints, `api.base` and `health` may contain `{dc.NAME}`, a look-up in `dataCenters`. Headers may contain
+ * `{metadata.NAME}`.
  */
 export const providerDefinition = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
     name: text.optional(),
     documentation: url.optional(),
-    /** Where the facts of this definition were read, and when (a year, month or day): providers change them. */
+    /** Sources of this definition's facts with their dates (a year, month or day), because providers change them. */
     sources: z
       .array(z.strictObject({ url, read: z.string().regex(/^\d{4}(-\d{2}){0,2}$/), note: text.optional() }))
       .max(32)
@@ -88,8 +88,8 @@ export const providerDefinition = z
     pkce: z.enum(['S256', 'off']).default('S256'),
     pkceReason: text.optional(),
     /**
-     * Names of callback parameters; what they carry is a look-up key into `dataCenters` and nothing else.
-     * `issuerAlwaysSent`: the provider promises an `iss` in every callback (RFC 9207), so one without is refused.
+     * Names of callback parameters, whose values are only look-up keys into `dataCenters`. `issuerAlwaysSent`: the
+     * provider promises an `iss` in every callback (RFC 9207), so a callback without one is refused.
      */
     callback: z
       .strictObject({
@@ -98,7 +98,7 @@ export const providerDefinition = z
         issuerAlwaysSent: z.boolean().optional(),
       })
       .optional(),
-    /** Which callback parameters and token answer members are kept in the grant's metadata, and under which name. */
+    /** Callback parameters and token answer members to keep in the grant's metadata, with their names there. */
     capture: z.strictObject({ callback: textMap.optional(), token: textMap.optional() }).optional(),
     scopePrefix: text.optional(),
     scopeSeparator: z.string().min(1).max(3).default(' '),
@@ -122,12 +122,14 @@ export const providerDefinition = z
         rotation: z.enum(rotationClasses).default('strict'),
         overlapSeconds: seconds.default(0),
         reuse: z.enum(['error', 'revokes_family']).default('error'),
-        /** `false` where a replay is punished so hard that even a lost answer is not asked for again. */
+        /**
+         * Set to `false` when the provider punishes a replay so hard that not even a lost answer is requested again.
+         */
         replayAfterLoss: z.boolean().default(true),
         idleSeconds: seconds.nullable().default(null),
         absoluteSeconds: seconds.nullable().default(null),
         livePerUserAndClient: z.number().int().positive().nullable().default(null),
-        /** `account` where revoking one token ends everything that the same account gave to the app. */
+        /** Set to `account` when revoking one token ends every grant of the same account and app. */
         revocationEnds: z.enum(['token', 'account']).default('token'),
       })
       .prefault({}),
@@ -139,7 +141,7 @@ export const providerDefinition = z
       .optional(),
     errors: z.array(errorRule).max(64).default([]),
     api: z.strictObject({
-      /** Origins that may get an access token; `https://*.example.com` stands for every host below that name. */
+      /** Origins that may receive an access token; `https://*.example.com` means every host below that name. */
       hosts: z.array(url).min(1).max(512),
       base: url.optional(),
       basePath: z.string().max(256).default(''),
@@ -149,7 +151,10 @@ export const providerDefinition = z
         .array(invalidTokenRule)
         .max(32)
         .default([{ status: 401 }]),
-      /** Recognises "the token is good, but lacks a scope"; wins over an `invalidToken` rule that has a status alone. */
+      /**
+       * Recognises an answer to a valid token that lacks a scope; takes precedence over an `invalidToken` rule with
+       * only a status.
+       */
       scopeMissing: z.array(invalidTokenRule).max(32).default([]),
       health: health.optional(),
     }),
@@ -167,9 +172,17 @@ export const providerDefinition = z
     }
   });
 
-/** A definition as parsed: every default filled in. */
+/**
+ * A parsed definition with every default filled in.
+ *
+ * @useDeclaredType
+ */
 export type ProviderDefinition = z.output<typeof providerDefinition>;
-/** A definition as written in a file. */
+/**
+ * A provider definition as written in a file.
+ *
+ * @useDeclaredType
+ */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
 /** One rule of `errors`. */
 export type ErrorRule = ProviderDefinition['errors'][number];

@@ -53,7 +53,7 @@ describe('Zoho', () => {
   });
 });
 
-describe('by RFC 6749 alone', () => {
+describe('by RFC 6749 without rules', () => {
   test.each([
     [refresh(400, 'invalid_grant'), 'grant_refused'],
     [refresh(500, 'invalid_grant'), 'unavailable'],
@@ -85,7 +85,7 @@ test.each([
   expect(classify(known(id), answer)).toBe(expected);
 });
 
-test('an error that nobody knows never condemns a grant, at no provider', () => {
+test('an unknown error never ends a grant, at any provider', () => {
   const condemning = new Set(['invalid_grant']);
   for (const id of builtInProviderIds) {
     for (const rule of known(id).errors)

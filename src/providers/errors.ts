@@ -1,6 +1,6 @@
 import type { ErrorClass, ErrorRule, ProviderDefinition } from './definition.ts';
 
-/** A refusing answer of the token or revocation endpoint, as far as it could be read. */
+/** An error answer of the token or revocation endpoint, as far as it could be read. */
 export interface EndpointAnswer {
   /** The request that was answered. */
   readonly on: 'exchange' | 'refresh' | 'revoke';
@@ -9,16 +9,16 @@ export interface EndpointAnswer {
   readonly error: string | null;
   /** The body's `error_description`. */
   readonly description?: string | null | undefined;
-  /** `false` when the body is not what the endpoint sends: an HTML page, nothing, or cut. */
+  /** Set to `false` for a body that the endpoint does not send itself: an HTML page, an empty or a cut one. */
   readonly readable?: boolean | undefined;
 }
 
 /**
- * What a refusing answer means: the definition's rules in their order, then RFC 6749 section 5.2 and the status.
+ * Classifies an error answer: by the definition's rules in their order, then by RFC 6749 section 5.2 and the status.
  *
- * `grant_refused` speaks of what was sent: the code on `exchange`, the refresh token on `refresh`, and on `revoke` a token
- * that is dead already. It takes a recognised error and a server that is well: never a 5xx or a 429, never a page that
- * nobody can read. What is not recognised is `not_understood`.
+ * `grant_refused` refers to the sent value: the code on `exchange`, the refresh token on `refresh`, a token that is
+ * already dead on `revoke`. It requires a recognised error and a healthy server: never a 5xx, a 429 or an unreadable
+ * page. An unrecognised answer is `not_understood`.
  */
 export function classify(definition: ProviderDefinition, answer: EndpointAnswer): ErrorClass {
   const found = definition.errors.find((rule) => ruleMatches(rule, answer))?.class ?? standard(answer);

@@ -2,7 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import type { Metadata } from './data-centre.ts';
 import type { ProviderDefinition } from './definition.ts';
 
-/** Where a grant lives: what `{dc.NAME}` and `{metadata.NAME}` stand for. */
+/** Values of `{dc.NAME}` and `{metadata.NAME}` for one grant. */
 export interface Place {
   /** The data centre; `null` where the provider has none. */
   readonly dc: string | null;
@@ -11,7 +11,7 @@ export interface Place {
 
 const reference = /\{(dc|metadata)\.([A-Za-z0-9_.-]{1,128})\}/g;
 
-/** The `{dc.NAME}` and `{metadata.NAME}` references in a template. */
+/** Finds the `{dc.NAME}` and `{metadata.NAME}` references in a template. */
 export function referencesIn(template: string): { kind: 'dc' | 'metadata'; name: string }[] {
   return [...template.matchAll(reference)].map((match) => ({
     kind: match[1] === 'dc' ? ('dc' as const) : ('metadata' as const),
@@ -20,12 +20,12 @@ export function referencesIn(template: string): { kind: 'dc' | 'metadata'; name:
 }
 
 /**
- * Puts the values into a URL template of a definition.
+ * Fills the values into a URL template of a definition.
  *
- * A metadata value is percent-encoded, so that it stays the one path segment or query value it stands for. Only at the
- * very start it is taken as it is, as a whole origin: whoever uses the result checks it against the provider's hosts.
+ * A metadata value is percent-encoded, so that it stays one path segment or query value. Only at the very start it is
+ * used unchanged, as a whole origin: the caller checks the result against the provider's hosts.
  *
- * @throws {GrantryError} `invalid_request` when the grant has no such value, `provider_misconfigured` when the data
+ * @throws {GrantryError} `invalid_request` when the grant has no such value; `provider_misconfigured` when the data
  * centre has none.
  */
 export function expand(definition: ProviderDefinition, template: string, place: Place): string {
@@ -40,8 +40,8 @@ export function expand(definition: ProviderDefinition, template: string, place: 
 }
 
 /**
- * The headers that every API call of this provider carries, without the token. A header whose metadata is missing is
- * left out: the call that finds out the value needs to work without it.
+ * Returns the headers of every API call of this provider, without the token. A header whose metadata is missing is left
+ * out: the call that discovers the value must work without it.
  */
 export function apiHeaders(definition: ProviderDefinition, place: Place): Record<string, string> {
   const headers: Record<string, string> = {};
@@ -59,8 +59,8 @@ export function apiHeaders(definition: ProviderDefinition, place: Place): Record
 }
 
 /**
- * Where the organisation's id (`metadata.org_id`) goes in this provider's calls, and its value; `null` when the provider
- * wants none or the grant has none.
+ * Returns the organisation's id (`metadata.org_id`) and its place in this provider's calls; `null` when the provider
+ * needs none or the grant has none.
  */
 export function organizationOf(
   definition: ProviderDefinition,
@@ -93,8 +93,5 @@ function metadataValue(metadata: Metadata, name: string): string | null {
 
 function headerValue(definition: ProviderDefinition, name: string, value: string): string {
   if (/^[\x20-\x7e]{1,2048}$/.test(value)) return value;
-  throw new GrantryError(
-    'invalid_request',
-    `The grant's metadata does not fit into ${definition.id}'s header ${name}.`,
-  );
+  throw new GrantryError('invalid_request', `The grant's metadata is not valid in ${definition.id}'s header ${name}.`);
 }

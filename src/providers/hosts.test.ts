@@ -45,7 +45,7 @@ describe('a wildcard host', () => {
   });
 });
 
-test('a base that no host of the provider backs is an error, not a guess', () => {
+test('a base outside the hosts of the provider is an error, not a guess', () => {
   expect(() => apiBase(salesforce, { dc: 'production', metadata: {} })).toThrow(
     expect.objectContaining({ code: 'provider_misconfigured' }),
   );

@@ -4,10 +4,10 @@ import type { ProviderDefinition } from './definition.ts';
 import { expand, type Place } from './expand.ts';
 
 /**
- * True when the URL is on one of the provider's hosts: the only places that may get one of its access tokens.
+ * Tells whether the URL is on one of the provider's hosts, the only ones that may receive its access tokens.
  *
  * An entry means exactly that origin. `https://*.example.com` means every host with one or more labels before
- * `.example.com`, by https, on the usual port.
+ * `.example.com`, by https, on port 443.
  */
 export function isProviderHost(definition: ProviderDefinition, url: string | URL): boolean {
   const parsed = typeof url === 'string' ? parseUrl(url) : url;
@@ -16,8 +16,8 @@ export function isProviderHost(definition: ProviderDefinition, url: string | URL
 }
 
 /**
- * What a token answer or a callback says about hosts, if it may be kept: the origin, when it is one of the provider's
- * API hosts or data centre hosts; `null` otherwise.
+ * Returns the origin of a host in a token answer or callback. The host must be one of the provider's API or data centre
+ * hosts; otherwise the result is `null`.
  */
 export function apiOrigin(definition: ProviderDefinition, value: unknown): string | null {
   const parsed = typeof value === 'string' ? parseUrl(value) : null;
@@ -29,10 +29,10 @@ export function apiOrigin(definition: ProviderDefinition, value: unknown): strin
 }
 
 /**
- * Where this grant's API calls go: an origin, perhaps with a path, without a trailing slash.
+ * Returns the base of this grant's API calls: an origin, perhaps with a path, without a trailing slash.
  *
- * `metadata.api_domain` when it is one of the provider's hosts, else `api.base`, else the data centre's `api`, else the
- * first host.
+ * The first of these counts: `metadata.api_domain` when it is one of the provider's hosts, `api.base`, the data
+ * centre's `api`, the first host.
  *
  * @throws {GrantryError} `provider_misconfigured` when none of them is one of the provider's hosts.
  */
@@ -47,12 +47,12 @@ export function apiBase(definition: ProviderDefinition, place: Place): string {
   if (base !== null && isProviderHost(definition, base)) return base.origin + base.pathname.replace(/\/+$/, '');
   throw new GrantryError(
     'provider_misconfigured',
-    `No API host of ${definition.id} is known for this grant: its metadata has no api_domain that is one.`,
+    `No API host of ${definition.id} is known for this grant: metadata.api_domain is missing or not one of them.`,
   );
 }
 
 /**
- * The origin of the provider's host with that name (`www.zohoapis.eu`, with its port if it is not the usual one).
+ * Returns the origin of the provider's host with that name (`www.zohoapis.eu`; with its port unless it is 443).
  *
  * @throws {GrantryError} `invalid_request` when it is not one of the provider's hosts.
  */
@@ -63,22 +63,24 @@ export function hostOrigin(definition: ProviderDefinition, name: string): string
       if (url !== null && url.pathname === '/' && isProviderHost(definition, url)) return url.origin;
     }
   }
-  throw new GrantryError('invalid_request', `That host is not one of ${definition.id}'s.`);
+  throw new GrantryError('invalid_request', `The host does not belong to ${definition.id}.`);
 }
 
 export interface ApiUrlOptions extends Place {
-  /** The name of the provider's host to call instead of the usual one; for paths only. */
+  /** Name of the provider's host to call instead of the default; only for paths. */
   readonly host?: string | undefined;
   /** Allows hosts by `http:`; for tests and local simulators. */
   readonly allowLoopback?: boolean | undefined;
 }
 
 /**
- * The full URL of an API call, checked to be on one of the provider's hosts.
+ * Builds the full URL of an API call and checks that it is on one of the provider's hosts.
  *
- * `pathOrUrl` is a path that starts with one slash, put behind {@link apiBase} and `api.basePath`, or an absolute URL.
+ * `pathOrUrl` is an absolute URL, or a path that starts with one slash and is appended to {@link apiBase} and
+ * `api.basePath`.
  *
- * @throws {GrantryError} `invalid_request` for anything that is neither, leaves the base path, or names another host.
+ * @throws {GrantryError} `invalid_request` for any other text, and for a URL that leaves the base path or names another
+ * host.
  */
 export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string, options: ApiUrlOptions): string {
   checkText(pathOrUrl);
@@ -86,20 +88,21 @@ export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string,
   const base = options.host === undefined ? apiBase(definition, options) : hostOrigin(definition, options.host);
   const prefix = base + definition.api.basePath.replace(/\/+$/, '');
   const url = parseUrl(isPath ? prefix + pathOrUrl : pathOrUrl);
-  if (url === null) throw invalid('The URL cannot be read.');
+  if (url === null) throw invalid('The URL is not valid.');
   url.hash = '';
-  if (isPath && !staysBelow(prefix, url)) throw invalid('The path leaves the API.');
+  if (isPath && !staysBelow(prefix, url)) throw invalid('The path leads outside the API.');
   if (!isProviderHost(definition, url)) throw invalid(`The URL is not on one of ${definition.id}'s hosts.`);
   if (url.protocol !== 'https:' && options.allowLoopback !== true) throw invalid('The URL must be https.');
-  // What is sent is text: it must mean the same host to the next program that reads it.
+  // The URL is sent as text: the next program that parses it must find the same host.
   const again = parseUrl(url.href);
-  if (again === null || again.origin !== url.origin) throw invalid('The URL cannot be read in one way only.');
+  if (again === null || again.origin !== url.origin)
+    throw invalid('The URL is ambiguous: parsers read it differently.');
   return url.href;
 }
 
-/** Refuses what URL parsers repair silently and differently: such text is never an honest path. */
+/** Refuses text that URL parsers repair silently and differently; it is never an honest path. */
 function checkText(text: string): void {
-  if (typeof text !== 'string') throw invalid('The path or URL is missing, or not a text.');
+  if (typeof text !== 'string') throw invalid('The path or URL is missing or not a string.');
   if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalid('The URL is empty or too long.');
   if (/[\p{Cc} \\]/u.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
   if (!text.startsWith('/') && !/^https?:\/\/[^/]/i.test(text)) {
@@ -128,7 +131,7 @@ function matches(host: string, url: URL): boolean {
   return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(labels);
 }
 
-/** `.example.com` for `https://*.example.com`, else `null`. The part behind the star has two labels or more. */
+/** Returns `.example.com` for `https://*.example.com`, else `null`. The part behind the star has two labels or more. */
 export function wildcardSuffix(host: string): string | null {
   return /^https:\/\/\*((?:\.[a-z0-9]+(?:-+[a-z0-9]+)*){2,})\/?$/.exec(host)?.[1] ?? null;
 }

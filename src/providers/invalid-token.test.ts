@@ -11,7 +11,7 @@ function known(id: string): ProviderDefinition {
 
 describe('an API answer', () => {
   test.each([
-    // provider, status, body, invalid token, scope missing
+    // provider, status, body, isInvalidToken, isScopeMissing
     ['zoho_crm', 401, { code: 'INVALID_TOKEN' }, true, false],
     ['zoho_crm', 401, { code: 'AUTHENTICATION_FAILURE' }, true, false],
     ['zoho_crm', 401, { code: 'OAUTH_SCOPE_MISMATCH' }, false, true],
@@ -74,7 +74,7 @@ test.each([
   expect(bodyMatters(known(id), status)).toBe(expected);
 });
 
-/** The examples of RFC 6901 section 5, and what must lead nowhere. */
+/** The examples of RFC 6901 section 5, and pointers to no value. */
 const document = { foo: ['bar', 'baz'], '': 0, 'a/b': 1, 'c%d': 2, 'm~n': 8, ' ': 7, nothing: null };
 test.each([
   ['', document],

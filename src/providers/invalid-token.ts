@@ -1,6 +1,6 @@
 import type { AnswerRule, ProviderDefinition } from './definition.ts';
 
-/** An API's answer, as far as it was looked at. */
+/** An API's answer, as far as it was read. */
 export interface ApiAnswer {
   readonly status: number;
   /** The body as parsed JSON; left out when it is not JSON or was not read. */
@@ -10,9 +10,9 @@ export interface ApiAnswer {
 }
 
 /**
- * True when the answer says that the access token is no good, so that one refresh and one replay may help.
+ * Tells whether the API rejected the access token, so that one refresh and one replay may help.
  *
- * A rule that has a status alone yields to {@link isScopeMissing}: no refresh brings a scope.
+ * A rule with only a status yields to {@link isScopeMissing}: a refresh adds no scope.
  */
 export function isInvalidToken(definition: ProviderDefinition, answer: ApiAnswer): boolean {
   const found = definition.api.invalidToken.filter((rule) => ruleMatches(rule, answer));
@@ -23,15 +23,15 @@ export function isInvalidToken(definition: ProviderDefinition, answer: ApiAnswer
 }
 
 /**
- * True when the answer says that the token lacks a scope. Some APIs say the same of a bad token: when
- * {@link isInvalidToken} is true as well, refresh first, and take it for a missing scope when a fresh token gets it again.
+ * Tells whether the token lacks a scope. Some APIs answer a bad token the same way. When {@link isInvalidToken} is true
+ * too, refresh first; if a fresh token gets the same answer, the scope is missing.
  */
 export function isScopeMissing(definition: ProviderDefinition, answer: ApiAnswer): boolean {
   if (/\berror\s*=\s*"?insufficient_scope\b/i.test(answer.wwwAuthenticate ?? '')) return true;
   return definition.api.scopeMissing.some((rule) => ruleMatches(rule, answer));
 }
 
-/** True when the body of an answer with this status must be read before {@link isInvalidToken} can tell. */
+/** Tells whether {@link isInvalidToken} needs the body of an answer with this status. */
 export function bodyMatters(definition: ProviderDefinition, status: number): boolean {
   const open = (rule: AnswerRule) =>
     rule.pointer !== undefined && (rule.status === undefined || rule.status === status);
@@ -40,7 +40,7 @@ export function bodyMatters(definition: ProviderDefinition, status: number): boo
   return invalidToken.some((rule) => rule.status === undefined || rule.status === status) && scopeMissing.some(open);
 }
 
-/** The value that a JSON Pointer (RFC 6901) leads to; `undefined` when there is nothing. */
+/** Returns the value at a JSON Pointer (RFC 6901); `undefined` when there is none. */
 export function atPointer(document: unknown, pointer: string): unknown {
   if (pointer === '') return document;
   if (!pointer.startsWith('/')) return undefined;

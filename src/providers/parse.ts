@@ -3,10 +3,12 @@ import { limits } from '../base/limits.ts';
 import { type ProviderDefinition, providerDefinition } from './definition.ts';
 
 /**
- * Reads a custom provider's definition: JSON text, or the value it stands for. Import this file only where a definition
- * is read: it brings the validator with it. Where its tokens would go is judged by `checkOrigins`.
+ * Parses a custom provider's definition: JSON text or its value.
  *
- * @throws {GrantryError} `invalid_request` that names the place and the problem; `payload_too_large`.
+ * Import this file only where a definition is read, because it loads the validator. `checkOrigins` checks the hosts
+ * that would receive its tokens.
+ *
+ * @throws {GrantryError} `invalid_request`, naming the member and the problem; `payload_too_large`.
  *
  * @example
  * const definition = parseProviderDefinition({

@@ -44,12 +44,12 @@ test.each([
   expect(hasScope(crm, [held], wanted)).toBe(expected);
 });
 
-test('elsewhere a scope covers itself alone, and case counts', () => {
+test('elsewhere a scope only covers itself, and case counts', () => {
   expect(hasScope(google, ['a.ALL'], 'a.READ')).toBe(false);
   expect(hasScope(google, ['openid'], 'OpenID')).toBe(false);
 });
 
-test('narrower and wider answers are told apart', () => {
+test('missing and extra scopes are reported', () => {
   expect(compareScopes(google, ['a', 'b'], ['b', 'c'])).toEqual({ missing: ['a'], extra: ['c'] });
   expect(compareScopes(crm, ['ZohoCRM.org.READ'], ['ZohoCRM.org.ALL'])).toEqual({
     missing: [],

@@ -3,9 +3,10 @@ import { limits } from '../base/limits.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 /**
- * The scopes in a text or list, each once, in the order given. Texts are split at the provider's separator and at spaces.
+ * Splits a text or list into scopes, each once, in the given order. Text is split at the provider's separator and at
+ * spaces.
  *
- * @throws {GrantryError} `invalid_request` for one that no scope can be (RFC 6749 section 3.3), or for too many.
+ * @throws {GrantryError} `invalid_request` for an invalid scope (RFC 6749 section 3.3), or for too many.
  */
 export function splitScopes(definition: ProviderDefinition, scopes: string | readonly string[]): string[] {
   const given = typeof scopes === 'string' ? [scopes] : scopes;
@@ -15,31 +16,31 @@ export function splitScopes(definition: ProviderDefinition, scopes: string | rea
   for (const word of words) {
     if (word === '') continue;
     if (word.length > limits.scopeCharsMax || !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(word)) {
-      throw new GrantryError('invalid_request', 'A scope is too long or has characters that no scope has.');
+      throw new GrantryError('invalid_request', 'A scope is too long or contains an invalid character.');
     }
     const key = comparable(definition, word);
     if (!seen.has(key)) seen.set(key, word);
   }
   if (seen.size > limits.scopesMax) {
-    throw new GrantryError('invalid_request', `More than ${limits.scopesMax} scopes.`);
+    throw new GrantryError('invalid_request', `Too many scopes: at most ${limits.scopesMax} are allowed.`);
   }
   return [...seen.values()];
 }
 
-/** The scopes as this provider wants them in an authorization request. */
+/** Joins scopes as this provider expects them in an authorization request. */
 export function joinScopes(definition: ProviderDefinition, scopes: readonly string[]): string {
   return scopes.join(definition.scopeSeparator);
 }
 
-/** How what was granted differs from what was asked for. */
+/** Difference between the granted and the requested scopes. */
 export interface ScopeDifference {
-  /** Asked for and not granted. */
+  /** Requested but not granted. */
   readonly missing: string[];
-  /** Granted and not asked for. */
+  /** Granted but not requested. */
   readonly extra: string[];
 }
 
-/** Compares granted scopes with those asked for, by the provider's rules. */
+/** Compares the granted scopes with the requested ones, by the provider's rules. */
 export function compareScopes(
   definition: ProviderDefinition,
   asked: readonly string[],
@@ -51,7 +52,7 @@ export function compareScopes(
   };
 }
 
-/** True when `granted` includes the scope, or one that covers it where the provider has such. */
+/** Tells whether `granted` includes the scope, or a scope that covers it under the provider's rules. */
 export function hasScope(definition: ProviderDefinition, granted: readonly string[], scope: string): boolean {
   const wanted = comparable(definition, scope);
   return granted.some((one) => {

@@ -8,7 +8,7 @@ import type { ServerLimits } from './limits/server-limits.ts';
 import type { Traffic } from './limits/traffic.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-/** What every route of one server shares. */
+/** Everything that the routes of one server share. */
 export interface ServerContext {
   readonly world: World;
   readonly logger: Logger;
@@ -22,7 +22,7 @@ export interface ServerContext {
   readonly traffic: Traffic;
 }
 
-/** The vault's own parts, for what its public face does not tell, such as whether something is new. */
+/** The vault's own parts, for facts that its interface does not give, such as whether an item is new. */
 export function vaultContext(context: ServerContext): VaultContext {
   return internalsOf(context.vault()).open();
 }

@@ -16,7 +16,7 @@ test.each(databaseKinds)('a lease under which nothing was sent is given back at 
     () => 'a token',
     (error: unknown) => Reflect.get(Object(error), 'code'),
   );
-  await expect.poll(async () => (await bench.row(key)).lease_owner, { timeout: 20_000 }).not.toBeNull();
+  await expect.poll(async () => (await bench.row(key)).lease_owner).not.toBeNull();
   const leaseUntil = (await bench.row(key)).lease_until ?? 0;
   internalsOf(stopping.vault).windDown();
   stopping.world.thaw();
@@ -33,9 +33,9 @@ test('a request that waits for a provider is answered, and the others are turned
   await using server = await makeServerBench();
   const { simulator } = server.bench;
   const { key } = await server.bench.connect(server.vault);
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 800, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 800, when: 'after' } });
   const asked = server.call('GET', tokenPath);
-  await expect.poll(() => server.bench.requests().length, { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => server.bench.requests().length).toBe(1);
   const stopped = server.stop();
   const answer = await asked;
   expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close']);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { problemSchema } from '../schemas/problem.ts';
 import type { AnswerShape, RouteShape } from './route.ts';
-import { problemSchema } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
@@ -9,13 +9,13 @@ export type DescribedRoute = Omit<RouteShape, 'action'> & {
   readonly action: RouteShape['action'] | 'open';
 };
 
-/** What the description of a server is made of besides the routes. */
+/** The parts of a server's description besides its routes. */
 export interface DescriptionOptions {
   readonly version: string;
   readonly publicUrl: string;
 }
 
-/** The routes as an OpenAPI 3.1 document; it is made of the shapes that the routes parse with. */
+/** Describes the routes as an OpenAPI 3.1 document, from the schemas that the routes parse with. */
 export function describeRoutes(routes: readonly DescribedRoute[], options: DescriptionOptions): Json {
   const schemas = new Map<string, Json>();
   const paths: Record<string, Json> = {};
@@ -25,25 +25,30 @@ export function describeRoutes(routes: readonly DescribedRoute[], options: Descr
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Grantry', version: options.version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+    info: {
+      title: 'Grantry',
+      version: options.version,
+      description: 'An OAuth grant vault. Errors are `application/problem+json` (RFC 9457); decide by their `code`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
     servers: [{ url: options.publicUrl }],
     security: [{ apiKey: [] }],
     paths,
     components: {
-      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'An API key: gry_…' } },
+      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'An API key: `gry_…`.' } },
       responses: {
         Problem: {
-          description: 'An error (RFC 9457)',
-          content: { 'application/problem+json': { schema: refer(problemSchema, schemas) } },
+          description: 'An error (RFC 9457).',
+          content: { 'application/problem+json': { schema: describe(problemSchema, schemas) } },
         },
       },
-      schemas: Object.fromEntries([...schemas].sort(([a], [b]) => (a < b ? -1 : 1))),
+      schemas: Object.fromEntries([...schemas].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     },
   };
 }
 
 function operation(route: DescribedRoute, schemas: Map<string, Json>): Json {
-  const body = route.streamed ?? { contentType: 'application/json', schema: route.body };
+  const body = route.ownBody ?? { contentType: 'application/json', schema: route.body };
   const parameters = [
     ...parametersOf(route.params, 'path'),
     ...parametersOf(route.query, 'query'),
@@ -53,62 +58,75 @@ function operation(route: DescribedRoute, schemas: Map<string, Json>): Json {
   return {
     operationId: operationId(route),
     summary: route.summary,
+    description: route.description,
     tags: [route.tag],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body.schema === undefined
       ? {}
-      : { requestBody: { required: true, content: { [body.contentType]: { schema: refer(body.schema, schemas) } } } }),
+      : { requestBody: { required: true, content: contentOf(body.schema, body.contentType, schemas) } }),
     responses: { ...Object.fromEntries(answers), default: { $ref: '#/components/responses/Problem' } },
     ...(route.action === 'open' ? { security: [] } : { 'x-grantry-action': route.action }),
   };
 }
 
-function answerOf({ description, schema, contentType }: AnswerShape, schemas: Map<string, Json>): Json {
-  if (schema === undefined) return { description };
-  return { description, content: { [contentType ?? 'application/json']: { schema: refer(schema, schemas) } } };
+function answerOf({ description, schema, contentType, headers = {} }: AnswerShape, schemas: Map<string, Json>): Json {
+  const described = Object.entries(headers).map(([name, text]) => [
+    name,
+    { description: text, schema: { type: 'string' } },
+  ]);
+  return {
+    description,
+    ...(described.length === 0 ? {} : { headers: Object.fromEntries(described) }),
+    ...(schema === undefined ? {} : { content: contentOf(schema, contentType ?? 'application/json', schemas) }),
+  };
+}
+
+/** A body with the example of its schema, where one is given. */
+function contentOf(schema: z.ZodType, contentType: string, schemas: Map<string, Json>): Json {
+  const [example] = examplesOf(schema);
+  return {
+    [contentType]: { schema: describe(schema, schemas), ...(example === undefined ? {} : { example }) },
+  };
 }
 
 function parametersOf(shape: z.ZodObject | undefined, place: 'path' | 'query' | 'header'): Json[] {
   if (shape === undefined) return [];
   return Object.entries(shape.shape).map(([name, field]) => {
-    const schema = toJson(field);
-    const { description } = schema;
-    delete schema['description'];
-    const required = place === 'path' || !isOptional(field);
-    return { name, in: place, required, ...(description === undefined ? {} : { description }), schema };
+    const { description, examples, ...schema } = describe(z.custom<z.ZodType>().parse(field), new Map());
+    const example = Array.isArray(examples) ? { example: examples[0] } : {};
+    const required = place === 'path' || !(field instanceof z.ZodOptional);
+    return { name, in: place, required, description, schema, ...example };
   });
 }
 
-function isOptional(field: unknown): boolean {
-  return field instanceof z.ZodOptional;
+/** The JSON Schema of a body or a parameter. Schemas with a name are added to the components and referred to. */
+function describe(schema: z.ZodType, schemas: Map<string, Json>): Json {
+  const {
+    $defs = {},
+    $schema: _dialect,
+    ...json
+  } = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      // zod drops the examples of what it transforms: they could be of either side. These are of the JSON side.
+      const examples = examplesOf(zodSchema);
+      if (examples.length > 0) jsonSchema.examples = examples;
+      delete jsonSchema.id;
+    },
+  });
+  for (const [name, definition] of Object.entries($defs)) schemas.set(name, withinDocument(definition));
+  return withinDocument(json);
 }
 
-/** A schema with a name stands among the components; everything it is made of does, too. */
-function refer(schema: z.ZodType, schemas: Map<string, Json>): Json {
-  const json = toJson(schema);
-  const definitions = json['$defs'];
-  delete json['$defs'];
-  if (typeof definitions === 'object' && definitions !== null) {
-    for (const [name, definition] of Object.entries(definitions)) schemas.set(name, moved(definition));
-  }
-  const { id } = schema.meta() ?? {};
-  if (typeof id !== 'string') return moved(json);
-  schemas.set(id, moved(json));
-  return { $ref: `#/components/schemas/${id}` };
+function examplesOf(schema: z.core.$ZodType): unknown[] {
+  const examples = z.globalRegistry.get(schema)?.['examples'];
+  return Array.isArray(examples) ? examples : [];
 }
 
-function toJson(schema: unknown): Json {
-  if (!(schema instanceof z.ZodType)) throw new TypeError('A route is described by zod schemas.');
-  const json: Json = { ...z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) };
-  delete json['$schema'];
-  return json;
-}
-
-/** References within one schema, as references within the document. */
-function moved(json: unknown): Json {
-  const text = JSON.stringify(json).replaceAll('"#/$defs/', '"#/components/schemas/');
-  const parsed: Json = JSON.parse(text);
-  delete parsed['id'];
+/** Turns references within one schema into references within the document. */
+function withinDocument(json: unknown): Json {
+  const parsed: Json = JSON.parse(JSON.stringify(json).replaceAll('"#/$defs/', '"#/components/schemas/'));
   return parsed;
 }
 

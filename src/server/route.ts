@@ -1,7 +1,7 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { z } from 'zod';
-import { GrantryError } from '../base/errors.ts';
 import { checkName, checkProviderId } from '../base/ids.ts';
+import { parse } from '../schemas/parse.ts';
 import { type Action, assertMay, assertMayFor, type Principal } from './access.ts';
 import type { ServerContext } from './context.ts';
 import { onceEach, readJson } from './limits/body.ts';
@@ -9,13 +9,13 @@ import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 type Fields = z.ZodObject;
 
-/** What a handler is called with: everything was checked. */
+/** The input of a handler; every part is checked. */
 export interface RouteInput<Params extends Fields, Query extends Fields, Body extends z.ZodType> {
   readonly context: ServerContext;
   readonly principal: Principal;
-  readonly params: z.infer<Params>;
-  readonly query: z.infer<Query>;
-  readonly body: z.infer<Body>;
+  readonly params: z.output<Params>;
+  readonly query: z.output<Query>;
+  readonly body: z.output<Body>;
   readonly request: Request;
 }
 
@@ -30,26 +30,31 @@ export interface AnswerShape {
   readonly description: string;
   readonly schema?: z.ZodType;
   readonly contentType?: string;
+  /** Headers of the answer and their descriptions. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface RouteShape {
   readonly method: 'get' | 'put' | 'post' | 'delete' | 'patch' | 'head' | 'options';
-  /** With `{names}`; tenant and provider among them are what the key is checked for. */
+  /** With `{names}`. The key must act for the tenant and provider among them. */
   readonly path: string;
+  /** A few words. */
   readonly summary: string;
+  /** Whole sentences. */
+  readonly description: string;
   readonly tag: string;
   readonly action: Action;
   readonly params?: Fields | undefined;
   readonly query?: Fields | undefined;
   readonly body?: z.ZodType | undefined;
-  /** Headers that the route reads; for the description alone. */
+  /** Headers that the route reads; only for the description. */
   readonly headers?: Fields | undefined;
-  /** A body that the handler reads itself, as it arrives. */
-  readonly streamed?: { readonly contentType: string; readonly schema: z.ZodType };
+  /** A body that the handler reads itself. */
+  readonly ownBody?: { readonly contentType: string; readonly schema: z.ZodType };
   readonly answers: Readonly<Record<number, AnswerShape>>;
 }
 
-/** A route whose input types are no longer of interest. */
+/** A route without the types of its input. */
 export interface Route extends RouteShape {
   readonly handle: (context: ServerContext, principal: Principal, request: HonoContext) => Promise<Answer | Response>;
 }
@@ -57,7 +62,7 @@ export interface Route extends RouteShape {
 const nothing = z.strictObject({});
 
 /**
- * Describes a route once, for the server and for its description: who may call it, what it takes, what it answers.
+ * Describes a route once, for the server and for the API's description: its callers, its input and its answers.
  *
  * The key is checked before anything else of the request is read, and everything is parsed before the handler runs.
  */
@@ -73,31 +78,31 @@ export function defineRoute<
     ...shape,
     handle: async (context, principal, request) => {
       const raw = request.req.param();
-      // The defaults stand for shapes that were left out, which is what their type parameters then are.
+      // A shape that is left out has the default type parameter.
       const params = parse(shape.params ?? (nothing as unknown as Params), raw, 'path');
       const search = onceEach(new URL(request.req.url).searchParams, 'query parameter');
       const query = parse(shape.query ?? (nothing as unknown as Query), { ...search }, 'query');
       const given = shape.body === undefined ? undefined : await readJson(request.req.raw, context.world);
-      // As above: without a body's shape the body is undefined.
-      const body = shape.body === undefined ? (undefined as z.infer<Body>) : parse(shape.body, given, 'body');
+      // As above: without a shape the body is undefined.
+      const body = shape.body === undefined ? (undefined as z.output<Body>) : parse(shape.body, given, 'body');
       return run({ context, principal, params, query, body, request: request.req.raw });
     },
   };
 }
 
-/** Puts routes into the application. */
+/** Adds routes to the application. */
 export function mount(app: Hono, context: ServerContext, routes: readonly Route[]): void {
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
     app.on(route.method, path, async (request) => {
       const principal = await context.access.authenticate(request.req.header('authorization'));
       noteCaller(outgoingOf(request), { key: principal.id, tenant: request.req.param('tenant') });
-      // Before it counts: nobody uses up the share of a tenant for whom the key does not act.
+      // Checked before the request counts: a key must not use up the share of a tenant for which it does not act.
       authorize(principal, route.action, request.req.param());
       const leave = admit(context.traffic, route.action, request.req.param('tenant') ?? `key ${principal.id}`);
       try {
         const response = responseOf(await route.handle(context, principal, request));
-        if (route.streamed !== undefined && response.body !== null) return whenRead(response, response.body, leave);
+        if (route.ownBody !== undefined && response.body !== null) return whenRead(response, response.body, leave);
         leave();
         return response;
       } catch (error) {
@@ -108,14 +113,14 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
   }
 }
 
-/** Reads of tokens pass freely while the server is well: programs wait for them. */
+/** Reads of tokens pass freely unless the server is overloaded: programs wait for them. */
 function admit(traffic: ServerContext['traffic'], action: Action, tenant: string): () => void {
   if (action !== 'read_token') return traffic.enter(tenant);
   if (traffic.isPressed) traffic.assertFair(tenant);
   return () => {};
 }
 
-/** A request whose answer is still being made is under way until the last of it was taken, or nobody wants it. */
+/** A request whose answer is streamed ends when the last of it was read, or when the caller stops reading. */
 function whenRead(response: Response, body: ReadableStream<Uint8Array>, leave: () => void): Response {
   const reader = body.getReader();
   const watched = new ReadableStream<Uint8Array>({
@@ -144,29 +149,6 @@ export function responseOf(answer: Answer | Response): Response {
   if (answer.body === undefined) return new Response(null, { status: answer.status, headers });
   headers.set('content-type', 'application/json');
   return new Response(JSON.stringify(answer.body), { status: answer.status, headers });
-}
-
-/** Parses a value from outside and says where it is wrong, never what was there: it may be a secret. */
-export function parse<Shape extends z.ZodType>(shape: Shape, value: unknown, where: string): z.infer<Shape> {
-  const parsed = shape.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const place = issue === undefined || issue.path.length === 0 ? where : `${where} at ${issue.path.join('.')}`;
-  throw new GrantryError('invalid_request', `The ${place} is not valid: ${describeIssue(issue)}.`);
-}
-
-function describeIssue(issue: z.core.$ZodIssue | undefined): string {
-  if (issue === undefined) return 'it does not have the right form';
-  if (issue.code === 'unrecognized_keys') {
-    // A mistyped member is a few words. Anything else may be a value that slipped into the wrong place.
-    const names = issue.keys.filter((key) => key.length <= 40 && /^[a-z]+(?:_[a-z]+)*$/.test(key));
-    return names.length === 0 ? 'it has members nobody knows' : `nobody knows ${names.join(', ')}`;
-  }
-  if (issue.code === 'invalid_type') return `it must be ${issue.expected}`;
-  if (issue.code === 'invalid_value') return `it must be one of ${issue.values.map(String).join(', ')}`;
-  if (issue.code === 'too_big') return `it is larger than ${String(issue.maximum)}`;
-  if (issue.code === 'too_small') return `it is smaller than ${String(issue.minimum)}`;
-  return 'it does not have the right form';
 }
 
 function authorize(principal: Principal, action: Action, params: Record<string, string | undefined>): void {

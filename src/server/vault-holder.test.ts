@@ -23,7 +23,7 @@ test('a database that is lost between opening and the first use is waited for', 
   });
   try {
     expect(() => holder.get()).toThrow('The database went away.');
-    await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => seen.length).toBe(2);
     await expect.poll(() => holder.get()).toBe(seen[1]);
     // The first one was given back.
     await expect(seen[0]?.apps.list()).rejects.toThrow('closed');

@@ -4,10 +4,12 @@ import type { OAuthProfile } from './state/profiles.ts';
 import type { Site, Sites } from './state/sites.ts';
 
 /**
- * The definition of a simulated server, as `grantry provider add` takes it: for a built-in provider its whole definition
- * with other origins, for every other server one of its own.
+ * Returns the definition of a simulated server, ready for `grantry provider add`.
  *
- * @throws {RangeError} when no server here has that id
+ * For a built-in provider it is the whole definition with other origins; for any other server it is built from its
+ * profile.
+ *
+ * @throws {RangeError} when no server has that id
  */
 export function definitionFor(sites: Sites, providerId: string): ProviderDefinitionInput {
   const known = builtInProvider(providerId);
@@ -22,7 +24,7 @@ export function definitionFor(sites: Sites, providerId: string): ProviderDefinit
   return known === null ? definitionOf(site, site.oauth) : localised(sites, known);
 }
 
-/** The ids that {@link definitionFor} knows here. */
+/** Lists the ids that {@link definitionFor} accepts. */
 export function definitionIds(sites: Sites): string[] {
   const zoho = sites.list().some((site) => site.zoho !== null)
     ? builtInProviderIds.filter((id) => /^zoho(_|$)/.test(id))
@@ -31,8 +33,8 @@ export function definitionIds(sites: Sites): string[] {
 }
 
 /**
- * A definition moved to the simulated addresses, without the data centres and hosts that do not run here: nothing in it
- * leads to the real provider. A definition that has nothing to do with the simulated servers stays as it is.
+ * Moves a definition to the simulated addresses, without data centres and hosts that do not run here. No part of the
+ * result refers to the real provider. A definition without simulated servers stays unchanged.
  */
 export function localised<Definition extends ProviderDefinitionInput>(
   sites: Sites,
@@ -52,7 +54,7 @@ export function localised<Definition extends ProviderDefinitionInput>(
   );
 }
 
-/** Real address → simulated address, for every host of every server. */
+/** Maps the real address to the simulated address, for every host of every server. */
 function originMap(sites: Sites): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
   for (const site of sites.list()) for (const host of site.realHosts) map.set(`https://${host}`, site.origin);
@@ -60,8 +62,8 @@ function originMap(sites: Sites): ReadonlyMap<string, string> {
 }
 
 /**
- * A provider definition with other origins: every text in it that is an address on a mapped origin, or begins with one,
- * moves; all else stays.
+ * Replaces the origins in a provider definition: every text that is or begins with a mapped origin moves; the rest
+ * stays.
  *
  * @example
  * const definition = { id: 'mine', endpoints: { token: 'https://as.example/token' }, api: { hosts: ['https://as.example'] } };
@@ -72,7 +74,7 @@ export function rewriteOrigins<Definition extends ProviderDefinitionInput>(
   origins: ReadonlyMap<string, string>,
 ): Definition {
   const moved = rewrite(definition, origins);
-  // Only texts were replaced by texts: the shape is that of the definition that came in.
+  // The rewrite only replaces texts by texts, so the shape is that of the given definition.
   const typed = moved as Definition;
   return { ...typed, api: { ...typed.api, hosts: [...new Set(typed.api.hosts)] } };
 }

@@ -12,125 +12,137 @@ import { builtInProfile, builtInProfiles, isBuiltInProfile, type OAuthProfile } 
 import { demoClient, Registry, type SimulatorClient, type SimulatorUser } from './state/registry.ts';
 import { type Incoming, readRequest } from './state/request.ts';
 import { oauthSite, type Site, Sites, zohoSite } from './state/sites.ts';
-import { type Core, newCore } from './state/state.ts';
-import type { Dice } from './state/tokens.ts';
-import { type ZohoChange, ZohoSettingsBook } from './state/zoho-settings.ts';
+import { newState, type SimulatorState } from './state/state.ts';
+import type { RandomSource } from './state/tokens.ts';
+import { type ZohoChange, ZohoSettingsScopes } from './state/zoho-settings.ts';
 
-/** Every name that `profiles` takes. */
+/** All names that `profiles` accepts. */
 export const simulatorProfiles: readonly string[] = [
   'zoho',
   ...builtInProfiles,
   ...builtInProviderIds.filter((id) => !/^zoho(_|$)/.test(id)),
 ];
 
-/** What a simulator is made of. Everything has a default. */
+/** Options of a simulator; all are optional. */
 export interface SimulatorOptions {
   /**
-   * `zoho`, names of built-in profiles, ids of built-in providers such as `xero`, or profiles of one's own; `['zoho']`
-   * when left out.
+   * Servers to run: `zoho`, names of built-in profiles, ids of built-in providers such as `xero`, or your own profiles;
+   * defaults to `['zoho']`.
    */
   readonly profiles?: readonly (string | OAuthProfile)[] | undefined;
-  /** Zoho's data centres to run, unknown ones among them if need be; all eleven when left out. */
+  /** Zoho's data centres to run, invented ones included; defaults to all eleven. */
   readonly dataCenters?: readonly (string | NewDataCenter)[] | undefined;
   /** Registered applications besides the demo client. */
   readonly clients?: readonly SimulatorClient[] | undefined;
-  /** People who can consent; one per data centre when left out. */
+  /** Users who can consent; defaults to one per data centre. */
   readonly users?: readonly SimulatorUser[] | undefined;
-  /** Consents without asking. */
+  /** Gives consent without asking. */
   readonly autoApprove?: boolean | undefined;
   /** Switches of the simulated Zoho. */
   readonly zoho?: ZohoChange | undefined;
-  /** How many events are kept; 100,000 when left out. */
+  /** Number of events to keep; defaults to 100,000. */
   readonly historyCap?: number | undefined;
-  /** Milliseconds since 1970. */
+  /** Returns milliseconds since 1970; defaults to the system clock. */
   readonly now?: (() => number) | undefined;
-  readonly random?: Dice | undefined;
-  /** How slow answers wait. */
+  readonly random?: RandomSource | undefined;
+  /** Waits for a slow answer. */
   readonly sleep?: Sleep | undefined;
 }
 
-/** The state and the pure request handler. @see createSimulator */
-export interface Engine {
-  readonly core: Core;
+/** State and request handler of a simulator. @see createSimulator */
+export interface SimulatorEngine {
+  readonly state: SimulatorState;
   fetch(request: Request): Promise<Response>;
   /** Ends every request that hangs or waits. */
   stop(): void;
 }
 
-/** Builds the state and the handler over it; no socket is opened. */
-export function newEngine(options: SimulatorOptions): Engine {
+/** Creates the state and its request handler; opens no socket. */
+export function newEngine(options: SimulatorOptions): SimulatorEngine {
   const world = systemWorld();
   const sleep = options.sleep ?? ((ms, signal) => world.sleep(ms, signal));
-  const core = newCore({
-    clock: new SimulatorClock(options.now ?? (() => world.now())),
-    dice: options.random ?? ((count) => world.randomBytes(count)),
+  const clock = new SimulatorClock(options.now ?? (() => world.now()));
+  const state = newState({
+    clock,
+    random: options.random ?? ((count) => world.randomBytes(count)),
     sites: sitesFor(options),
     registry: registryFor(options),
     history: new History(options.historyCap ?? 100_000),
-    faults: new Faults(),
-    zoho: new ZohoSettingsBook(options.zoho ?? {}),
-    autoApprove: options.autoApprove ?? false,
+    faults: new Faults(clock),
+    zoho: new ZohoSettingsScopes(options.zoho ?? {}),
   });
   const stopped = new AbortController();
+  // A request that is garbage-collected no longer passes its caller's abort on, and a hanging one has no other reference.
+  const underWay = new Set<Request>();
   return {
-    core,
-    fetch: (request) => answer(core, request, sleep, stopped.signal),
+    state,
+    fetch: async (request) => {
+      underWay.add(request);
+      try {
+        return await answer(state, request, sleep, stopped.signal);
+      } finally {
+        underWay.delete(request);
+      }
+    },
     stop: () => stopped.abort(new ConnectionResetError(false)),
   };
 }
 
-/**
- * One request: read it, let faults strike, let the server act in one synchronous step, let faults strike again, and
- * write down what happened.
- */
-async function answer(core: Core, request: Request, sleep: Sleep, stopped: AbortSignal): Promise<Response> {
+/** Handles one request. A fault may strike before and after the server's one synchronous step. Both are recorded. */
+async function answer(state: SimulatorState, request: Request, sleep: Sleep, stopped: AbortSignal): Promise<Response> {
   const url = new URL(request.url);
-  const site = core.sites.byHost(url.host);
+  const site = state.sites.byHost(url.host);
   if (site === undefined) return new Response(`The simulator knows no server at ${url.host}.\n`, { status: 421 });
   const route = routeOf(site, url);
   const incoming = await readRequest(request, url, site, route.endpoint);
-  const effect = core.faults.take(incoming, core.clock.now());
-  if (effect === null) return responseOf(processed(core, incoming, route.handle(core, incoming)));
+  const effect = state.faults.take(incoming);
+  if (effect === null) return responseOf(processed(state, incoming, route.handle(state, incoming)));
   const signal = AbortSignal.any([request.signal, stopped]);
   const fault = nameOf(effect);
-  if (effect.kind === 'reset' && effect.when === 'before') return broken(core, incoming, fault);
+  if (effect.kind === 'reset' && effect.when === 'before') return broken(state, incoming, fault);
   if (effect.kind === 'hang' && effect.when === 'before') {
-    record(core, incoming, unprocessed(incoming), fault);
+    record(state, incoming, unprocessed(incoming), fault);
     return hang(signal);
   }
-  const instead = await applyBefore(effect, incoming, core.zoho.for(site.dc, incoming.clientId), sleep, signal);
+  const instead = await applyBefore(effect, incoming, state.zoho.for(site.dc, incoming.clientId), sleep, signal);
   if (instead !== null) {
-    record(core, incoming, { ...instead.event, status: instead.status }, fault);
+    record(state, incoming, { ...instead.event, status: instead.status }, fault);
     return responseOf(instead);
   }
-  const made = processed(core, incoming, route.handle(core, incoming), fault);
+  const made = processed(state, incoming, route.handle(state, incoming), fault);
   if (effect.kind === 'reset') throw new ConnectionResetError(true);
   if (effect.kind === 'hang') return hang(signal);
   return applyAfter(effect, made, sleep, signal);
 }
 
 function processed(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   made: ReturnType<ReturnType<typeof routeOf>['handle']>,
   fault?: string,
 ) {
-  record(core, incoming, { ...made.event, status: made.status }, fault);
+  record(state, incoming, { ...made.event, status: made.status }, fault);
   return made;
 }
 
-function broken(core: Core, incoming: Incoming, fault: string): never {
-  record(core, incoming, unprocessed(incoming), fault);
+function broken(state: SimulatorState, incoming: Incoming, fault: string): never {
+  record(state, incoming, unprocessed(incoming), fault);
   throw new ConnectionResetError(false);
 }
 
 function record(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   event: Omit<HistoryEvent, 'sequence' | 'at' | 'profile' | 'dc'>,
   fault: string | undefined,
 ): void {
-  core.history.append({ at: core.clock.now(), profile: incoming.site.profile, dc: incoming.site.dc, ...event, fault });
+  state.history.append({
+    at: state.clock.now(),
+    profile: incoming.site.profile,
+    dc: incoming.site.dc,
+    ...event,
+    fault,
+  });
 }
 
 /** Never answers; ends when the caller gives up or the simulator is closed. */
@@ -160,13 +172,14 @@ function sitesOf(profile: string | OAuthProfile, options: SimulatorOptions): Sit
 
 function registryFor(options: SimulatorOptions): Registry {
   const registry = new Registry();
-  registry.putClient(demoClient);
-  for (const client of options.clients ?? []) registry.putClient(client);
+  registry.autoApprove = options.autoApprove ?? false;
+  registry.addClient(demoClient);
+  for (const client of options.clients ?? []) registry.addClient(client);
   const zoho = (options.profiles ?? ['zoho']).includes('zoho');
   const centers = options.dataCenters ?? (zoho ? Object.keys(zohoDataCenters) : ['us']);
-  const everybody = centers
+  const defaultUsers = centers
     .map((center) => (typeof center === 'string' ? center : center.dc))
     .map((dc) => ({ id: `user@${dc}.example`, dc }));
-  for (const user of options.users ?? everybody) registry.putUser(user);
+  for (const user of options.users ?? defaultUsers) registry.addUser(user);
   return registry;
 }

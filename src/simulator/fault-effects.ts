@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { type Answer, type AnswerEvent, html, json } from './http/answer.ts';
+import { type AnswerEvent, html, json, type SimulatorAnswer } from './http/answer.ts';
 import { ConnectionResetError } from './http/errors.ts';
 import { card } from './http/markup.ts';
 import type { FaultEffect } from './state/faults.ts';
@@ -8,7 +8,7 @@ import { fingerprintOf } from './state/tokens.ts';
 import { defaultThrottle, type ZohoSettings } from './state/zoho-settings.ts';
 import { throttled } from './zoho/answers.ts';
 
-/** Answers that break off: what the listener writes before it destroys the socket. */
+/** Cut answers: the listener writes this part before it destroys the socket. */
 export const cutAnswers = new WeakMap<Response, CutAnswer>();
 
 export interface CutAnswer {
@@ -17,17 +17,17 @@ export interface CutAnswer {
   readonly half: Uint8Array;
 }
 
-/** How a simulator waits; a simulation hands in its own. */
+/** Waits for some milliseconds; a simulation passes its own. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
-/** What goes wrong before the server looks at the request: an answer in its place, or `null` to go on. */
+/** Applies a fault before the server reads the request: returns an answer in its place, or `null` to go on. */
 export async function applyBefore(
   effect: FaultEffect,
   incoming: Incoming,
   settings: ZohoSettings,
   sleep: Sleep,
   signal: AbortSignal,
-): Promise<Answer | null> {
+): Promise<SimulatorAnswer | null> {
   const event = unprocessed(incoming);
   switch (effect.kind) {
     case 'delay':
@@ -57,10 +57,10 @@ export async function applyBefore(
   }
 }
 
-/** What goes wrong once the server has acted. Waits for a slow answer. */
+/** Applies a fault after the server has acted, and waits when it is a slow answer. */
 export async function applyAfter(
   effect: FaultEffect,
-  answer: Answer,
+  answer: SimulatorAnswer,
   sleep: Sleep,
   signal: AbortSignal,
 ): Promise<Response> {
@@ -90,12 +90,12 @@ export async function applyAfter(
   }
 }
 
-export function responseOf(answer: Answer): Response {
+export function responseOf(answer: SimulatorAnswer): Response {
   const bodyless = answer.status === 204 || answer.status === 304;
   return new Response(bodyless ? null : answer.body, { status: answer.status, headers: answer.headers });
 }
 
-/** The event of a request that never reached the server's logic; it still says which token was in it. */
+/** Creates the event of a request that the server never processed; it still names the presented token. */
 export function unprocessed(incoming: Incoming): AnswerEvent {
   const token = incoming.parameters.get('refresh_token') ?? incoming.parameters.get('token');
   const kinds = {
@@ -116,7 +116,7 @@ export function unprocessed(incoming: Incoming): AnswerEvent {
   };
 }
 
-/** One word for the history: `reset after`, `delay before`, `cut`. */
+/** Names an effect for the history: `reset after`, `delay before`, `cut`. */
 export function nameOf(effect: FaultEffect): string {
   const detail = 'status' in effect && effect.kind === 'status' ? ` ${effect.status}` : '';
   return `${effect.kind}${detail}${'when' in effect ? ` ${effect.when}` : ''}`;
@@ -124,13 +124,13 @@ export function nameOf(effect: FaultEffect): string {
 
 const outage = card('Service unavailable', '<p>We are doing some maintenance. Please come back in a few minutes.</p>');
 
-function statusAnswer(effect: Extract<FaultEffect, { kind: 'status' }>, event: AnswerEvent): Answer {
+function statusAnswer(effect: Extract<FaultEffect, { kind: 'status' }>, event: AnswerEvent): SimulatorAnswer {
   const headers = { 'content-type': effect.contentType ?? 'text/plain', ...effect.headers };
   return { status: effect.status, headers, body: effect.body ?? '', event };
 }
 
-/** Half of the body, then a broken stream. */
-function cut(answer: Answer): Response {
+/** Returns half of the body, then an error. */
+function cut(answer: SimulatorAnswer): Response {
   const bytes = new TextEncoder().encode(answer.body);
   const half = bytes.subarray(0, Math.ceil(bytes.length / 2));
   let sent = false;
@@ -147,7 +147,10 @@ function cut(answer: Answer): Response {
   return response;
 }
 
-/** Spaces between the first brace and the rest: still the same JSON, only enormous. Made while it is read. */
+/**
+ * Inserts spaces after the first brace: the JSON stays equal but becomes enormous. The spaces are generated while the
+ * body is read.
+ */
 function padded(body: string, bytes: number): ReadableStream<Uint8Array> {
   const block = new Uint8Array(65_536).fill(0x20);
   const encoder = new TextEncoder();

@@ -1,12 +1,12 @@
-import { type Answer, json } from './http/answer.ts';
+import { json, type SimulatorAnswer } from './http/answer.ts';
 import { oauthApi } from './oauth/api.ts';
-import { authorize } from './oauth/authorize.ts';
-import { revoke, token } from './oauth/token.ts';
+import { oauthAuthorize } from './oauth/authorize.ts';
+import { oauthRevoke, oauthToken } from './oauth/token.ts';
 import type { Endpoint } from './state/endpoints.ts';
 import type { OAuthProfile } from './state/profiles.ts';
 import type { Incoming } from './state/request.ts';
 import { accountsOf, type Site } from './state/sites.ts';
-import type { Core } from './state/state.ts';
+import type { SimulatorState } from './state/state.ts';
 import { consentPath, zohoAuthorize } from './zoho/authorize.ts';
 import { serverInfo } from './zoho/callback.ts';
 import { deviceCode, devicePage, devicePagePath, deviceToken } from './zoho/device.ts';
@@ -17,7 +17,7 @@ import { zohoToken } from './zoho/token.ts';
 
 interface Route {
   readonly endpoint: Endpoint;
-  readonly handle: (core: Core, incoming: Incoming) => Answer;
+  readonly handle: (state: SimulatorState, incoming: Incoming) => SimulatorAnswer;
 }
 
 const zohoRoutes: Readonly<Record<string, Route>> = {
@@ -33,18 +33,18 @@ const zohoRoutes: Readonly<Record<string, Route>> = {
   [enhancePagePath]: { endpoint: 'authorize', handle: addExtraScope },
   '/.well-known/openid-configuration': {
     endpoint: 'discovery',
-    handle: (_core, incoming) => openidConfiguration(incoming),
+    handle: (_state, incoming) => openidConfiguration(incoming),
   },
   '/oauth/serverinfo': {
     endpoint: 'discovery',
-    handle: (core, { site }) =>
-      json(200, serverInfo(core, core.zoho.for(site.dc, null)), { kind: 'api', outcome: 'ok', detail: 'serverinfo' }),
+    handle: (state, { site }) =>
+      json(200, serverInfo(state, state.zoho.for(site.dc, null)), { kind: 'api', outcome: 'ok', detail: 'serverinfo' }),
   },
 };
 
 const zohoApi: Route = { endpoint: 'api', handle: zohoProducts };
 
-/** The server's handler for a path, and what kind of endpoint it is. */
+/** Finds the server's handler for a path and its kind of endpoint. */
 export function routeOf(site: Site, url: URL): Route {
   if (site.oauth !== null) return oauthRoute(site.oauth, url.pathname);
   return zohoRoutes[url.pathname] ?? zohoApi;
@@ -53,16 +53,17 @@ export function routeOf(site: Site, url: URL): Route {
 function oauthRoute(profile: OAuthProfile, path: string): Route {
   const { paths } = profile;
   if (path === paths.authorization)
-    return { endpoint: 'authorize', handle: (core, incoming) => authorize(core, incoming, profile) };
-  if (path === paths.token) return { endpoint: 'token', handle: (core, incoming) => token(core, incoming, profile) };
-  if (path === paths.revocation) return { endpoint: 'revoke', handle: revoke };
+    return { endpoint: 'authorize', handle: (state, incoming) => oauthAuthorize(state, incoming, profile) };
+  if (path === paths.token)
+    return { endpoint: 'token', handle: (state, incoming) => oauthToken(state, incoming, profile) };
+  if (path === paths.revocation) return { endpoint: 'revoke', handle: oauthRevoke };
   if (path.startsWith('/.well-known/'))
-    return { endpoint: 'discovery', handle: (_core, incoming) => metadata(incoming, profile) };
-  return { endpoint: 'api', handle: (core, incoming) => oauthApi(core, incoming, profile) };
+    return { endpoint: 'discovery', handle: (_state, incoming) => metadata(incoming, profile) };
+  return { endpoint: 'api', handle: (state, incoming) => oauthApi(state, incoming, profile) };
 }
 
-/** Authorization server metadata (RFC 8414), for providers that are added by their issuer. */
-function metadata(incoming: Incoming, profile: OAuthProfile): Answer {
+/** Returns authorization server metadata (RFC 8414), for providers that are added by their issuer. */
+function metadata(incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const at = incoming.site.origin;
   const body = {
     issuer: at,
@@ -77,8 +78,8 @@ function metadata(incoming: Incoming, profile: OAuthProfile): Answer {
   return json(200, body, { kind: 'api', outcome: 'ok', detail: 'metadata' });
 }
 
-/** Zoho's discovery document lists its identity scopes alone. */
-function openidConfiguration(incoming: Incoming): Answer {
+/** Returns Zoho's discovery document, which only lists its identity scopes. */
+function openidConfiguration(incoming: Incoming): SimulatorAnswer {
   const at = accountsOf(incoming.site);
   const body = {
     issuer: at,

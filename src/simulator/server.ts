@@ -2,7 +2,7 @@ import { createServer, type Server, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { newControl } from './control/control.ts';
-import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
+import { newEngine, type SimulatorEngine, type SimulatorOptions } from './engine.ts';
 import { cutAnswers } from './fault-effects.ts';
 import { Simulator } from './simulator.ts';
 import type { Sites } from './state/sites.ts';
@@ -13,17 +13,18 @@ export class RunningSimulator extends Simulator {
   readonly #sites: Sites;
   readonly #control = newControl(this);
 
-  constructor(engine: Engine) {
+  /** @internal Call {@link startSimulator} instead. */
+  constructor(engine: SimulatorEngine) {
     super(engine);
-    this.#sites = engine.core.sites;
+    this.#sites = engine.state.sites;
   }
 
-  /** Answers the control API and the status page besides what the simulated providers answer. */
+  /** Answers the control API and the status page as well as the simulated providers. */
   override async fetch(request: Request): Promise<Response> {
     return this.#isControl(new URL(request.url)) ? this.#control.fetch(request) : super.fetch(request);
   }
 
-  /** The control API answers only on this machine's own ports, under the name by which they were opened. */
+  /** The control API only answers on the simulator's own ports, under the name by which they were opened. */
   #isControl(url: URL): boolean {
     const own = url.pathname === '/' || url.pathname === '/_sim' || url.pathname.startsWith('/_sim/');
     return own && /^(?:127\.0\.0\.1|localhost)$/.test(url.hostname) && this.#sites.byHost(url.host) !== undefined;
@@ -42,18 +43,19 @@ export class RunningSimulator extends Simulator {
     await Promise.all(this.#listeners.map(closed));
   }
 
+  /** Closes the servers. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 }
 
 /**
- * Starts simulated providers on 127.0.0.1: one port per server, which for Zoho is one per data centre.
+ * Starts simulated providers on 127.0.0.1: one port per server; Zoho has one server per data centre.
  *
- * The first server gets `port`, the next one the following number, and so on; `port: 0`, the default, takes free ones.
- * {@link Simulator.origins} tells the addresses; `/` on each of them is a page that shows what happened.
+ * The first server gets `port`, the next one the following number, and so on; `port: 0`, the default, chooses free
+ * ports. {@link Simulator.origins} returns the addresses. `/` on each port shows the history as a page.
  *
- * @throws {Error} with code `EADDRINUSE` when a port is taken; nothing stays open then
+ * @throws {Error} with code `EADDRINUSE` when a port is taken; no port stays open then
  * @example
  * await using simulator = await startSimulator({ port: 4100, dataCenters: ['eu', 'us'], autoApprove: true });
  */
@@ -64,8 +66,8 @@ export async function startSimulator(
   const simulator = new RunningSimulator(engine);
   const first = options.port ?? 0;
   try {
-    for (const [index, site] of engine.core.sites.list().entries()) {
-      engine.core.sites.listen(site, await simulator.listen(first === 0 ? 0 : first + index));
+    for (const [index, site] of engine.state.sites.list().entries()) {
+      engine.state.sites.listen(site, await simulator.listen(first === 0 ? 0 : first + index));
     }
   } catch (error) {
     await simulator.close();
@@ -74,7 +76,7 @@ export async function startSimulator(
   return simulator;
 }
 
-/** A server whose broken answers become broken sockets. */
+/** Creates a server that turns broken answers into broken sockets. */
 function serverFor(simulator: Simulator): Server {
   const listener = getRequestListener(
     async (request, { outgoing }) => {
@@ -86,7 +88,7 @@ function serverFor(simulator: Simulator): Server {
         outgoing.write(broken.half, () => outgoing.socket?.destroy());
         return RESPONSE_ALREADY_SENT;
       } catch {
-        // Whatever was thrown, a fault or a caller who has gone: the other side sees a connection that breaks.
+        // A fault or a vanished caller ends here; either way the connection breaks.
         outgoing.socket?.resetAndDestroy();
         return RESPONSE_ALREADY_SENT;
       }

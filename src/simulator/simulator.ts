@@ -1,59 +1,61 @@
 import type { WorldRequest } from '../base/world.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
 import { definitionFor, definitionIds, localised } from './definitions.ts';
-import { type Engine, newEngine, type SimulatorOptions } from './engine.ts';
+import { newEngine, type SimulatorEngine, type SimulatorOptions } from './engine.ts';
 import type { SimulatorClock } from './state/clock.ts';
 import { type Family, revokeFamily } from './state/families.ts';
-import type { Fault, PendingFault } from './state/faults.ts';
+import type { Faults } from './state/faults.ts';
 import type { History } from './state/history.ts';
-import type { SimulatorClient, SimulatorUser } from './state/registry.ts';
-import { type Core, consentOf } from './state/state.ts';
+import type { Registry } from './state/registry.ts';
+import { consentOf, type SimulatorState } from './state/state.ts';
 import { fingerprintOf, plainValue } from './state/tokens.ts';
 import { type Consent, type FamilyView, type MintedTokens, viewOf } from './state/views.ts';
-import type { SettingsScope, ZohoChange } from './state/zoho-settings.ts';
+import type { ZohoSettingsScopes } from './state/zoho-settings.ts';
 import { makeCode } from './zoho/authorize.ts';
 
 /**
- * Make-believe providers: authorization servers and APIs with a clock that can be moved, faults on request and a
- * recorded history.
+ * Simulated providers: authorization servers and APIs with a movable clock, faults on request and a recorded history.
  *
- * Its history is the judge of a fault test: what a client believes about a grant is compared with what the provider
- * knows.
+ * A fault test compares a client's view of a grant with the provider's history.
  */
 export class Simulator {
-  readonly #engine: Engine;
-
-  /** @see createSimulator */
-  constructor(engine: Engine) {
-    this.#engine = engine;
-  }
-
-  get #core(): Core {
-    return this.#engine.core;
-  }
-
   /** The time of all servers. */
-  get clock(): SimulatorClock {
-    return this.#core.clock;
-  }
+  readonly clock: SimulatorClock;
+  /** Recorded events, oldest first. */
+  readonly history: History;
+  /** Queue of the faults that wait for a request. */
+  readonly faults: Faults;
+  /** Clients and users, the user at the browser, and whether consent is given without asking. */
+  readonly registry: Registry;
+  /** Switches of the simulated Zoho: `change` sets some, for all or for one data centre or client. */
+  readonly zoho: ZohoSettingsScopes;
+  readonly #engine: SimulatorEngine;
+  readonly #state: SimulatorState;
 
-  /** What happened, oldest first. */
-  get history(): History {
-    return this.#core.history;
+  /** @internal Call {@link createSimulator} instead. */
+  constructor(engine: SimulatorEngine) {
+    const { state } = engine;
+    this.#engine = engine;
+    this.#state = state;
+    this.clock = state.clock;
+    this.history = state.history;
+    this.faults = state.faults;
+    this.registry = state.registry;
+    this.zoho = state.zoho;
   }
 
   /**
    * Answers a request to any of the simulated hosts, without a socket.
    *
-   * Rejects with a `ConnectionResetError` where a fault breaks the connection, and stays pending where one hangs it until
-   * the request's signal or `close` ends it.
+   * Rejects with a `ConnectionResetError` when a fault breaks the connection. A hanging request stays pending until its
+   * signal or `close` ends it.
    */
   async fetch(request: Request): Promise<Response> {
     return this.#engine.fetch(request);
   }
 
   /**
-   * The same as a `World`'s `fetch`: a world that has this one lives entirely among simulated providers.
+   * The simulator's `fetch` for a `World`: every request of that world goes to the simulated providers.
    *
    * @example
    * import { openVault, systemWorld } from 'grantry';
@@ -78,84 +80,49 @@ export class Simulator {
     );
   };
 
-  /** The address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
+  /** Returns the address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
   origins(): Record<string, string> {
     return Object.fromEntries(
-      this.#core.sites
+      this.#state.sites
         .list()
         .map((site) => [site.dc === null ? site.profile : `${site.profile}/${site.dc}`, site.origin]),
     );
   }
 
   /**
-   * The provider definition of one of the simulated servers, ready for `grantry provider add`.
+   * Returns the provider definition of one simulated server, ready for `grantry provider add`.
    *
-   * @throws {RangeError} when no server here has that id
+   * @throws {RangeError} when no server has that id
    */
   definition(providerId: string): ProviderDefinitionInput {
-    return definitionFor(this.#core.sites, providerId);
+    return definitionFor(this.#state.sites, providerId);
   }
 
-  /** The ids that {@link definition} takes here. */
+  /** Lists the ids that {@link definition} accepts. */
   definitionIds(): string[] {
-    return definitionIds(this.#core.sites);
+    return definitionIds(this.#state.sites);
   }
 
   /**
-   * A definition with every real address of a simulated server replaced by the address it has here; data centres and
-   * hosts that do not run here are left out.
+   * Replaces every real address of a simulated server in a definition. Data centres and hosts that do not run here are
+   * left out.
    */
   rewrite<Definition extends ProviderDefinitionInput>(definition: Definition): Definition {
-    return localised(this.#core.sites, definition);
+    return localised(this.#state.sites, definition);
   }
 
-  addClient(client: SimulatorClient): void {
-    this.#core.registry.putClient(client);
-  }
-
-  /** Deletes a client; all its grants die. */
+  /** Deletes a client and revokes all its grants. @returns whether it existed */
   removeClient(clientId: string): boolean {
-    for (const family of this.#core.book.families())
+    for (const family of this.#state.ledger.families())
       if (family.clientId === clientId) revokeFamily(family, 'its client was deleted');
-    return this.#core.registry.removeClient(clientId);
+    return this.#state.registry.removeClient(clientId);
   }
 
-  clients(): readonly SimulatorClient[] {
-    return this.#core.registry.clients();
-  }
-
-  addUser(user: SimulatorUser): void {
-    this.#core.registry.putUser(user);
-  }
-
-  users(): readonly SimulatorUser[] {
-    return this.#core.registry.users();
-  }
-
-  /** Takes a Zoho user out of the organisation, or back in: meanwhile their tokens are refused, and none of them dies. */
-  setActive(user: string, active: boolean): void {
-    this.#core.registry.setActive(user, active);
-  }
-
-  /** Decides who sits at the browser; `null` for the first user of each data centre. */
-  signIn(user: string | null): void {
-    this.#core.registry.signIn(user);
-  }
-
-  /** Whether consent is given without asking. */
-  set autoApprove(on: boolean) {
-    this.#core.autoApprove = on;
-  }
-
-  get autoApprove(): boolean {
-    return this.#core.autoApprove;
-  }
-
-  /** Makes a code as Zoho's console does for a self client: exchanged without a redirect URI. */
+  /** Creates a code as Zoho's console does for a self client: it is exchanged without a redirect URI. */
   mintCode(consent: Consent & { readonly lifeSeconds?: number | undefined }): string {
     const { clientId, scopes } = consent;
     const dc = this.#userOf(consent).dc;
-    const seconds = consent.lifeSeconds ?? this.#core.zoho.for(dc, clientId).selfClientCodeSeconds;
+    const seconds = consent.lifeSeconds ?? this.#state.zoho.for(dc, clientId).selfClientCodeSeconds;
     const parts = {
       dc,
       clientId,
@@ -165,27 +132,27 @@ export class Simulator {
       challenge: null,
       withRefreshToken: true,
     };
-    return makeCode(this.#core, parts, seconds).value;
+    return makeCode(this.#state, parts, seconds).value;
   }
 
-  /** Makes a whole grant at once, past every limit. */
+  /** Creates a grant with its tokens at once; no limit applies. */
   mintTokens(consent: Consent): MintedTokens {
-    const core = this.#core;
+    const state = this.#state;
     const profile = consent.profile ?? 'zoho';
     const dc = profile === 'zoho' ? this.#userOf(consent).dc : null;
-    if (core.sites.find(profile, dc) === undefined)
+    if (state.sites.find(profile, dc) === undefined)
       throw new RangeError(`No server ${profile}${dc === null ? '' : `/${dc}`} runs here.`);
     const { clientId, user, scopes } = consent;
-    const now = core.clock.now();
-    const pair = core.book.firstTokens(
-      core.book.open({ profile, dc, clientId, user, scopes: [...scopes] }, now),
+    const now = state.clock.now();
+    const pair = state.ledger.firstTokens(
+      state.ledger.open({ profile, dc, clientId, user, scopes: [...scopes] }, now),
       now,
       true,
     );
-    const refreshToken = pair.refreshToken?.value ?? plainValue(core.dice, 'rt');
+    const refreshToken = pair.refreshToken?.value ?? plainValue(state.random, 'rt');
     const { value: accessToken, expiresAt, family } = pair.accessToken;
-    if (profile === 'zoho') consentOf(core, profile, clientId, user).offline = true;
-    core.history.append({
+    if (profile === 'zoho') consentOf(state, profile, clientId, user).offline = true;
+    state.history.append({
       at: now,
       profile,
       dc,
@@ -201,31 +168,12 @@ export class Simulator {
     return { accessToken, refreshToken, expiresAt, family: family.id };
   }
 
-  /** Queues a fault. @returns its id */
-  addFault(fault: Fault): number {
-    return this.#core.faults.add(fault, this.#core.clock.now());
-  }
-
-  removeFault(id: number): boolean {
-    return this.#core.faults.remove(id);
-  }
-
-  clearFaults(): void {
-    this.#core.faults.clear();
-  }
-
-  faults(): readonly PendingFault[] {
-    return this.#core.faults.pending();
-  }
-
-  /** Changes switches of the simulated Zoho, for all or for one data centre or client. */
-  configureZoho(change: ZohoChange, scope: SettingsScope = {}): void {
-    this.#core.zoho.change(change, scope);
-  }
-
-  /** Revokes everything a user allowed a client, as the Connected Apps page does. @returns how many grants died */
+  /**
+   * Revokes every grant of a user, or of a user and a client, as the Connected Apps page does. @returns the number of
+   * grants revoked
+   */
   disconnect(user: string, clientId?: string): number {
-    const met = this.#core.book
+    const met = this.#state.ledger
       .families()
       .filter(
         (family) =>
@@ -237,64 +185,70 @@ export class Simulator {
 
   /** Revokes the grant that a refresh token belongs to. @returns whether there was one */
   revoke(refreshToken: string): boolean {
-    const family = this.#core.book.findRefresh(refreshToken)?.family;
+    const family = this.#state.ledger.findRefresh(refreshToken)?.family;
     if (family !== undefined) this.#kill(family, 'it was revoked');
     return family !== undefined;
   }
 
-  /** Makes an access token invalid before its time. @returns whether it was known */
+  /** Makes an access token invalid before it expires. @returns whether it was known */
   killAccessToken(accessToken: string): boolean {
-    const token = this.#core.book.findAccess(accessToken);
+    const token = this.#state.ledger.findAccess(accessToken);
     if (token !== undefined) token.dead ??= 'it was killed';
     return token !== undefined;
   }
 
-  /** Every grant there ever was, oldest first. */
+  /** Returns every grant that was ever made, oldest first. */
   families(): readonly FamilyView[] {
-    return this.#core.book.families().map((family) => viewOf(this.#core.book, family, this.clock.now()));
+    return this.#state.ledger.families().map((family) => this.#view(family));
   }
 
+  /** Returns the grant with that id, or `null`. */
   family(id: string): FamilyView | null {
-    const family = this.#core.book.family(id);
-    return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());
+    const family = this.#state.ledger.family(id);
+    return family === undefined ? null : this.#view(family);
   }
 
-  /** The family that a refresh token belongs to, spent ones included. */
+  /** Returns the grant that a refresh token belongs to, even a spent one; `null` for an unknown token. */
   familyOf(refreshToken: string): FamilyView | null {
-    const family = this.#core.book.findRefresh(refreshToken)?.family;
-    return family === undefined ? null : viewOf(this.#core.book, family, this.clock.now());
+    const family = this.#state.ledger.findRefresh(refreshToken)?.family;
+    return family === undefined ? null : this.#view(family);
   }
 
-  /** The newest refresh token of a family that would be granted now; `null` when the grant is lost. */
+  /** Returns the newest refresh token of a family that the provider would accept now; `null` when the grant is lost. */
   currentRefreshToken(familyId: string): string | null {
-    const family = this.#core.book.family(familyId);
-    return family === undefined ? null : (this.#core.book.currentOf(family, this.#core.clock.now())?.value ?? null);
+    const { ledger } = this.#state;
+    const family = ledger.family(familyId);
+    return family === undefined ? null : (ledger.currentOf(family, this.clock.now())?.value ?? null);
   }
 
-  /** Whether a refresh with this token would be granted now, throttles aside. */
+  /** Tells whether the provider would accept a refresh with this token now, apart from throttles. */
   isAlive(refreshToken: string): boolean {
-    return this.#core.book.isAlive(refreshToken, this.#core.clock.now());
+    return this.#state.ledger.isAlive(refreshToken, this.clock.now());
   }
 
-  /** Forgets grants, codes, faults, limits, changed switches and history; clients, users and the clock stay. */
+  /** Clears grants, codes, faults, limits, changed switches and history; clients, users and the clock stay. */
   reset(): void {
-    const core = this.#core;
-    core.book.clear();
-    core.windows.clear();
-    core.faults.clear();
-    core.zoho.clear();
-    core.history.clear();
-    for (const kept of [core.codes, core.devices, core.enhancements, core.consents]) kept.clear();
+    const state = this.#state;
+    state.ledger.clear();
+    state.rateWindows.clear();
+    state.faults.clear();
+    state.zoho.clear();
+    state.history.clear();
+    for (const kept of [state.codes, state.devices, state.enhancements, state.consents]) kept.clear();
   }
 
-  /** Ends the requests that hang. */
+  /** Ends all hanging requests. */
   close(): Promise<void> {
     this.#engine.stop();
     return Promise.resolve();
   }
 
+  #view(family: Family): FamilyView {
+    return viewOf(this.#state.ledger, family, this.clock.now());
+  }
+
   #userOf(consent: Consent) {
-    const user = this.#core.registry.user(consent.user);
+    const user = this.#state.registry.user(consent.user);
     if (user === undefined) throw new RangeError(`No user ${JSON.stringify(consent.user)} is registered.`);
     return user;
   }
@@ -302,7 +256,7 @@ export class Simulator {
   #kill(family: Family, reason: string): void {
     revokeFamily(family, reason);
     const { profile, dc, clientId, user, id } = family;
-    this.#core.history.append({
+    this.#state.history.append({
       at: this.clock.now(),
       profile,
       dc,
@@ -317,9 +271,10 @@ export class Simulator {
 }
 
 /**
- * Makes a simulator without sockets: requests are handed to {@link Simulator.fetch}, at the real hosts' addresses.
+ * Creates a simulator without sockets: pass requests to {@link Simulator.fetch}, at the real hosts' addresses.
  *
- * Use it in deterministic tests, with a clock and dice of their own. {@link startSimulator} listens on ports instead.
+ * Use it in deterministic tests, with your own clock and random source. {@link startSimulator} listens on ports
+ * instead.
  *
  * @example
  * import { createSimulator, demoClient } from 'grantry/simulator';
@@ -331,7 +286,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
   return new Simulator(newEngine(options));
 }
 
-/** Bytes in a buffer of their own, which is what a request takes; a stream as it is. */
+/** Copies bytes into a new buffer, as a request requires; returns a stream unchanged. */
 function bodyOf(body: Uint8Array | ReadableStream<Uint8Array>): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
   return body instanceof Uint8Array ? new Uint8Array(body) : body;
 }

@@ -1,5 +1,3 @@
-import type { Generated } from 'kysely';
-
 /**
  * The tables as Kysely sees them, the same for SQLite and PostgreSQL.
  *
@@ -11,7 +9,7 @@ export interface Schema {
   oauth_tokens: GrantTable;
   grantry_schema: { version: number; name: string; applied_at: number };
   grantry_instance: InstanceTable;
-  grantry_tenant_keys: { client_id: string; version: number; wrapped: string; created_at: number };
+  grantry_tenant_keys: { tenant: string; version: number; wrapped: string; created_at: number };
   grantry_apps: AppTable;
   grantry_providers: { id: string; definition: string; created_at: number; updated_at: number };
   grantry_authorizations: AuthorizationTable;
@@ -21,7 +19,7 @@ export interface Schema {
   grantry_revocations: RevocationTable;
   grantry_events: EventTable;
   grantry_api_keys: ApiKeyTable;
-  grantry_token_requests: { id: Generated<number>; fingerprint: string; attempt_id: string; at: number };
+  grantry_token_requests: TokenRequestTable;
 }
 
 /**
@@ -122,8 +120,8 @@ export interface AppTable {
 }
 
 export interface AuthorizationTable {
+  tenant: string;
   state_hash: string;
-  client_id: string;
   provider: string;
   account: string;
   app: string;
@@ -155,8 +153,8 @@ export interface AuthorizationTable {
 export type ConnectSessionState = 'open' | 'started' | 'exchanging' | 'pending' | 'completed' | 'failed';
 
 export interface ConnectSessionTable {
+  tenant: string;
   id: string;
-  client_id: string;
   token_hash: string;
   provider: string;
   account: string;
@@ -193,8 +191,8 @@ export interface ConnectSessionTable {
 export type AttemptOutcome = 'open' | 'saved' | 'parked' | 'refused' | 'failed' | 'not_sent' | 'unknown';
 
 export interface AttemptTable {
+  tenant: string;
   id: string;
-  client_id: string;
   grant_id: string;
   fence: number;
   /** The generation whose refresh token is spent. */
@@ -210,8 +208,8 @@ export interface AttemptTable {
 }
 
 export interface CandidateTable {
+  tenant: string;
   id: string;
-  client_id: string;
   grant_id: string;
   fence: number;
   generation: number;
@@ -224,8 +222,8 @@ export interface CandidateTable {
 }
 
 export interface RevocationTable {
+  tenant: string;
   id: string;
-  client_id: string;
   /** Null for tokens that never became a grant's. */
   grant_id: string | null;
   provider: string;
@@ -242,9 +240,11 @@ export interface RevocationTable {
 }
 
 export interface EventTable {
-  seq: Generated<number>;
+  tenant: string;
+  /** A UUID of version 7: the events of a tenant are in the order of their ids. */
+  id: string;
+  /** By the database's clock. */
   at: number;
-  client_id: string;
   grant_id: string | null;
   provider: string | null;
   account: string | null;
@@ -271,4 +271,17 @@ export interface ApiKeyTable {
   expires_at: number | null;
   last_used_at: number | null;
   revoked_at: number | null;
+}
+
+/** One row for each refresh token: its requests within the provider's window. The row's lock makes processes take turns. */
+export interface TokenRequestTable {
+  fingerprint: string;
+  /** JSON array of {@link TokenRequest}, oldest first. */
+  requests: string;
+  last_at: number;
+}
+
+export interface TokenRequest {
+  attempt: string;
+  at: number;
 }

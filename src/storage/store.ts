@@ -1,10 +1,11 @@
-import { Kysely, type RawBuilder, type Transaction } from 'kysely';
+import { Kysely } from 'kysely';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { randomFraction, type World } from '../base/world.ts';
-import type { Engine, StoreKind, StoreLocation } from './engine/engine.ts';
-import { Wall } from './engine/guarded-dialect.ts';
+import { type Clock, type Reader, type WriteTx, writes } from './database.ts';
+import type { Durability, Engine, StoreKind, StoreLocation } from './engine/engine.ts';
+import { GuardedDialect } from './engine/guarded-dialect.ts';
 import { openSqlite } from './engine/sqlite.ts';
 import type { Schema } from './schema.ts';
 
@@ -18,9 +19,9 @@ export interface StoreOptions {
   logger?: Logger | undefined;
   /** PostgreSQL: connections at most; 10 when left out. */
   poolMax?: number | undefined;
-  /** SQLite: the file is read as it is, and neither made nor changed in any way. For a look ahead alone. */
+  /** SQLite: only reads the file, and neither makes nor changes it. For a dry run. */
   readOnly?: boolean | undefined;
-  /** Says why a server that may lose what it confirmed will do: for throw-away servers of tests alone. */
+  /** Says why a server may be used that can lose what it confirmed. Only for throw-away servers of tests. */
   unsafeAllowFsyncOff?: string | undefined;
 }
 
@@ -35,50 +36,57 @@ export interface TransactionOptions {
  */
 export interface Store {
   readonly kind: StoreKind;
-  /** For single statements. Inside {@link Store.transaction} use what it hands in. */
-  readonly db: Kysely<Schema>;
+  /** Reads, one statement at a time. Inside {@link Store.transaction} use what it hands in. */
+  readonly db: Reader;
   /**
-   * Runs `fn` in one transaction: all of it is kept, or nothing.
+   * Runs `fn` in one transaction: the database keeps all of it, or nothing. The vault calls this only in `changing`.
    *
-   * `fn` awaits nothing but its own statements, and may run more than once: PostgreSQL undoes one of two transactions that
-   * stand in each other's way.
+   * `fn` awaits only its own statements. It may run more than once: PostgreSQL undoes one of two transactions that block
+   * each other.
    */
-  transaction<T>(fn: (tx: Transaction<Schema>) => Promise<T>, options?: TransactionOptions): Promise<T>;
-  /** Runs statements outside of any transaction that may take as long as they need. */
-  unhurried<T>(fn: () => Promise<T>): Promise<T>;
-  /** The database's clock, in milliseconds, to be used inside a statement. SQLite's is this host's. */
-  now(): RawBuilder<number>;
+  transaction<T>(fn: (tx: WriteTx) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** The pause between two looks for changes of other processes. */
+  readonly feedPauseMs: number;
   nowMs(): Promise<number>;
   /** SQLite: a number that changes with every commit of another connection. PostgreSQL has none: null. */
   changeCounter(): Promise<number | null>;
   location(): Promise<StoreLocation>;
-  /** Waits for what is under way; whatever is asked for afterwards fails. */
+  durability(): Promise<Durability>;
+  /** Waits for running statements; later ones fail. */
   close(): Promise<void>;
 }
 
+/** A store for those who make or repair databases: its handle may write, and statements may take as long as they need. */
+export interface OpenedStore extends Store {
+  readonly db: Kysely<Schema> & Clock;
+  /** Runs statements outside of any transaction without a time-out. */
+  unhurried<T>(fn: () => Promise<T>): Promise<T>;
+}
+
 /**
- * Opens a database; its schema is the business of `migrations.ts`.
+ * Opens a database; `migrate` makes its schema.
  *
  * @throws {GrantryError} `invalid_request` when the name or the database cannot be used, `storage_unavailable` when the
  * database does not answer
  */
-export async function openStore(options: StoreOptions): Promise<Store> {
+export async function openStore(options: StoreOptions): Promise<OpenedStore> {
   const engine = await openEngine(options);
-  const wall = new Wall(engine);
-  const db = new Kysely<Schema>({ dialect: wall.dialect() });
+  const dialect = new GuardedDialect(engine);
+  const db = Object.assign(new Kysely<Schema>({ dialect: dialect.dialect() }), { now: engine.now });
   return {
     kind: engine.kind,
     db,
-    transaction: (fn, { long = false } = {}) => runTransaction({ db, wall, engine, world: options.world, long }, fn),
-    unhurried: (fn) => wall.inScope(true, fn),
-    now: () => engine.now(),
+    transaction: (fn, { long = false } = {}) => runTransaction({ db, dialect, engine, world: options.world, long }, fn),
+    unhurried: (fn) => dialect.inScope(true, fn),
+    feedPauseMs: engine.feedPauseMs,
     nowMs: async () => {
-      const { now } = await db.selectNoFrom(engine.now().as('now')).executeTakeFirstOrThrow();
+      const { now } = await db.selectNoFrom(engine.now.as('now')).executeTakeFirstOrThrow();
       return now;
     },
     changeCounter: () => engine.changeCounter(db),
     location: () => engine.location(db),
-    close: () => wall.close(),
+    durability: () => engine.durability(db),
+    close: () => dialect.close(),
   };
 }
 
@@ -97,7 +105,7 @@ async function openEngine(options: StoreOptions): Promise<Engine> {
   throw notADatabase();
 }
 
-/** The name itself is not repeated: it may hold a password. */
+/** The message leaves the name out: it may hold a password. */
 function notADatabase(): GrantryError {
   return new GrantryError('invalid_request', 'The database is not named as sqlite:PATH or postgres://USER@HOST/NAME.', {
     action: 'Set GRANTRY_DATABASE to sqlite:PATH or to a postgres:// URL.',
@@ -106,13 +114,13 @@ function notADatabase(): GrantryError {
 
 interface TransactionContext {
   db: Kysely<Schema>;
-  wall: Wall;
+  dialect: GuardedDialect;
   engine: Engine;
   world: World;
   long: boolean;
 }
 
-async function runTransaction<T>(context: TransactionContext, fn: (tx: Transaction<Schema>) => Promise<T>): Promise<T> {
+async function runTransaction<T>(context: TransactionContext, fn: (tx: WriteTx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await runOnce(context, fn);
@@ -124,16 +132,16 @@ async function runTransaction<T>(context: TransactionContext, fn: (tx: Transacti
 }
 
 function runOnce<T>(
-  { db, wall, world, long }: TransactionContext,
-  fn: (tx: Transaction<Schema>) => Promise<T>,
+  { db, dialect, engine, world, long }: TransactionContext,
+  fn: (tx: WriteTx) => Promise<T>,
 ): Promise<T> {
-  return wall.inScope(long, (scope) =>
+  return dialect.inScope(long, (scope) =>
     db.transaction().execute(async (tx) => {
       const start = world.monotonic();
       scope.open = true;
       try {
-        const result = await fn(tx);
-        // Other processes read changes again only so far back: what commits later than that, nobody would see.
+        const result = await fn(Object.assign(tx, { now: engine.now, locked: engine.locked, [writes]: true } as const));
+        // Other processes re-read changes only so far back: they would miss a later commit.
         if (!long && world.monotonic() - start > limits.transactionMs) {
           throw new GrantryError('storage_unavailable', 'The transaction took too long and was undone.');
         }

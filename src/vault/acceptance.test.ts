@@ -23,7 +23,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 60, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 60, when: 'after' } });
     const tokens = await callers(vault, key, 40);
     expect(new Set(tokens.map((token) => token.accessToken)).size).toBe(1);
     expect(bench.requests()).toHaveLength(1);
@@ -33,7 +33,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind });
     const vaults = [(await bench.open()).vault, (await bench.open()).vault] as const;
     const { key } = await bench.connect(vaults[0]);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 60, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 60, when: 'after' } });
     const tokens = (await Promise.all(vaults.map((vault) => callers(vault, key, 20)))).flat();
     expect(new Set(tokens.map((token) => token.accessToken)).size).toBe(1);
     expect(bench.requests()).toHaveLength(1);
@@ -46,7 +46,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
       const one = await bench.open();
       const other = await bench.open();
       const { key, minted } = await bench.connect(one.vault, { provider: id });
-      bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 15_000, when: 'after' } });
+      bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 15_000, when: 'after' } });
       const calls = [...callsOf(one.vault, key, 5), ...callsOf(other.vault, key, 5)];
       const ended = Promise.allSettled(calls);
       await until(() => bench.requests().length === 1, 'the request');
@@ -66,7 +66,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
-    bench.simulator.addFault({
+    bench.simulator.faults.add({
       endpoint: 'token',
       times: 1_000,
       effect: { kind: 'status', status: 500, when: 'before' },
@@ -86,7 +86,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     for (const provider of ['none', 'strict']) {
       const { key } = await bench.connect(vault, { provider });
       const before = bench.requests().length;
-      bench.simulator.addFault({
+      bench.simulator.faults.add({
         endpoint: 'token',
         times: 99,
         effect: { kind: 'status', status: 500, when: 'before' },
@@ -96,7 +96,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
       expect(bench.requests().length - before).toBe(1);
       // Where nothing rotates a 500 changes nothing about the grant.
       expect(await bench.events(key)).toEqual(provider === 'none' ? ['stored'] : ['stored', 'uncertain']);
-      bench.simulator.clearFaults();
+      bench.simulator.faults.clear();
     }
   });
 
@@ -104,7 +104,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind, profiles: ['none'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'none', expiresIn: 3_600 });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'status', status: 500, when: 'before' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'status', status: 500, when: 'before' } });
     const { generation } = await vault.getAccessToken(key);
     expect(await codeOf(vault.rejectAccessToken(key, generation))).toBe('provider_unavailable');
     expect(await codeOf(vault.rejectAccessToken(key, generation))).toBe('provider_unavailable');
@@ -145,7 +145,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind, profiles: [id] });
     const killed = await bench.open();
     const { key } = await bench.connect(killed.vault, { provider: id });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'hang', when: 'after' } });
     killed.vault.getAccessToken(key).catch(() => {});
     await until(() => bench.requests().length === 1, 'the request');
     await bench.crash(killed);
@@ -177,7 +177,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
     const { key: elsewhere } = await bench.connect(vault, { provider: 'none' });
-    bench.simulator.addFault({ profile: 'strict', endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+    bench.simulator.faults.add({ profile: 'strict', endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
     const hanging = codeOf(vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     expect((await vault.getAccessToken(elsewhere)).generation).toBe(2);
@@ -195,11 +195,13 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const opened = await bench.open();
     const { key, minted } = await bench.connect(opened.vault, { expiresIn: 3_600 });
     opened.world.offline = true;
-    const startedAt = performance.now();
+    const before = process.cpuUsage();
     for (let call = 0; call < 1_000; call += 1) {
       expect((await opened.vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
     }
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    // Processor time: the load of other programs lengthens only the time by the clock.
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(2_000);
   });
 
   it('T9: a new authorization during a refresh wins, and the late answer does not overwrite it', async () => {
@@ -207,7 +209,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const one = await bench.open();
     const other = await bench.open();
     const { key } = await bench.connect(one.vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
     const refreshing = one.vault.getAccessToken(key);
     await until(() => bench.requests().length === 1, 'the request');
     const { minted: renewed } = await bench.connect(other.vault, { expiresIn: 3_600 });
@@ -225,7 +227,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const one = await bench.open();
     const other = await bench.open();
     const { key, minted } = await bench.connect(one.vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 2_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 2_000, when: 'after' } });
     const refreshing = one.vault.getAccessToken(key);
     await until(() => bench.requests().length === 1, 'the request');
     await other.vault.storeTokens(key, { refreshToken: minted.refreshToken, metadata: { org_id: '42' } });

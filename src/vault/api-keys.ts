@@ -4,6 +4,7 @@ import { GrantryError } from '../base/errors.ts';
 import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import { apiKeyRoles } from '../schemas/words.ts';
 import {
   type ApiKeyRow,
   findApiKeyByHash,
@@ -13,11 +14,10 @@ import {
   noteApiKeyUses,
   revokeApiKey,
 } from '../storage/statements/api-keys.ts';
+import { changing } from './changing.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import type { ApiKey, ApiKeyInput, ApiKeyRole } from './types.ts';
-
-export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller'] as const satisfies readonly ApiKeyRole[];
+import type { ApiKey, ApiKeyInput } from './types.ts';
 
 /** What every key starts with, so that scanners find one that leaked: `gry_`, 43 characters, 8 of checksum. */
 const keyPattern = /^gry_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;
@@ -33,7 +33,7 @@ export async function createApiKey(
 ): Promise<{ apiKey: ApiKey; key: Secret }> {
   const row = checkApiKey(context, name, input);
   const key = newKeyText(context);
-  if (!(await insertApiKey(context.store.db, context.store.now(), { ...row, key_hash: hashApiKey(key) }))) {
+  if (!(await keepApiKey(context, { ...row, key_hash: hashApiKey(key) }))) {
     throw new GrantryError('invalid_request', `There is a key ${name} already.`, {
       action: 'Choose another name, or revoke that key first.',
     });
@@ -56,12 +56,19 @@ export async function adoptAdminKey(context: VaultContext, key: string): Promise
   }
   const keyHash = hashApiKey(key);
   const { db } = context.store;
-  const now = context.store.now();
   if ((await findApiKeyByHash(db, keyHash)) !== undefined) return 'known';
-  if (await hasLiveAdminKey(db, now)) return 'not_needed';
+  if (await hasLiveAdminKey(db)) return 'not_needed';
   const row = checkApiKey(context, `admin-file-${keyHash.slice(0, 8)}`, { role: 'admin' });
   // Of several servers that start at once one is first, and it is the same key.
-  return (await insertApiKey(db, now, { ...row, key_hash: keyHash })) ? 'taken' : 'known';
+  return (await keepApiKey(context, { ...row, key_hash: keyHash })) ? 'taken' : 'known';
+}
+
+async function keepApiKey(context: VaultContext, row: NewRow): Promise<boolean> {
+  return changing(context, async ({ tx, recordOther }) => {
+    const isNew = await insertApiKey(tx, row);
+    if (isNew) recordOther({ type: 'key.created', details: { key: row.id, name: row.name, role: row.role } });
+    return isNew;
+  });
 }
 
 /** The live keys, without what opens doors. */
@@ -72,7 +79,11 @@ export async function listAllApiKeys(context: VaultContext): Promise<ApiKey[]> {
 /** @throws {GrantryError} `not_found` */
 export async function revokeApiKeyOf(context: VaultContext, idOrName: string): Promise<void> {
   const checked = checkName('key', idOrName);
-  const revoked = await revokeApiKey(context.store.db, context.store.now(), checked);
+  const revoked = await changing(context, async ({ tx, recordOther }) => {
+    const key = await revokeApiKey(tx, checked);
+    if (key !== undefined) recordOther({ type: 'key.revoked', details: { key: key.id, name: key.name } });
+    return key;
+  });
   if (revoked === undefined) throw new GrantryError('not_found', `There is no key ${checked}.`);
 }
 
@@ -88,7 +99,7 @@ export async function noteUses(
   context: VaultContext,
   uses: readonly { readonly id: string; readonly at: number }[],
 ): Promise<void> {
-  await context.store.transaction((tx) => noteApiKeyUses(tx, uses));
+  await changing(context, ({ tx }) => noteApiKeyUses(tx, uses));
 }
 
 /** How a key is kept and looked up. It holds 192 random bits at least: a slow hash would protect nothing more. */

@@ -8,7 +8,7 @@ import { Bulkheads } from './bulkhead.ts';
 const times = timesOf(systemWorld());
 
 describe('the retry budget', () => {
-  it('is a tenth of the first calls, and some are saved up', () => {
+  it('grows by a tenth of the first calls, on top of its initial size', () => {
     const { bulkheads } = make();
     useUp(bulkheads);
     for (let calls = 0; calls < 11; calls += 1) bulkheads.countTry('p', 'first');
@@ -17,7 +17,7 @@ describe('the retry budget', () => {
     expect(mayRetry(bulkheads, 'another')).toBe(true);
   });
 
-  it('lets somebody find out that the provider is back when every grant has failed, and all others follow', () => {
+  it('allows a single probe when every grant has failed, and further retries once calls succeed', () => {
     const { bulkheads, clock } = make();
     useUp(bulkheads);
     clock.jump(times.breakerPauseMs);
@@ -34,7 +34,7 @@ describe('the retry budget', () => {
 });
 
 describe('slots', () => {
-  it('are passed to those with a deadline first, who have some of their own', async () => {
+  it('go to urgent calls first, which also have slots of their own', async () => {
     const { bulkheads } = make();
     const ends: (() => void)[] = [];
     const begun: string[] = [];
@@ -57,7 +57,7 @@ describe('slots', () => {
     ends.shift()?.();
     await turns();
     expect(begun.at(-1)).toBe('pressing');
-    // The slots beyond the usual are nobody else's.
+    // Only urgent calls get the slots beyond the usual limit.
     for (let ended = 0; ended < limits.urgentCallsMax; ended += 1) ends.shift()?.();
     await turns();
     expect(begun.at(-1)).toBe('pressing');

@@ -3,22 +3,21 @@ import { limits, type Times } from '../base/limits.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, metadataOf } from '../storage/statements/grants.ts';
 
-/** The compartment of a grant: its provider and data centre. */
+/** Returns the name of a grant's compartment: its provider and data centre. */
 export function compartmentOf(row: Pick<GrantRow, 'provider' | 'metadata'>): string {
   const dc = metadataOf(row)['dc'];
   return typeof dc === 'string' ? `${row.provider}/${dc}` : row.provider;
 }
 
-/** How a call behind a bulkhead ended, as far as the provider's health goes. */
+/** Outcome of a call, as far as the provider's health is concerned. */
 export type CallHealth = 'good' | 'bad';
 
 /**
- * Keeps one provider's trouble from becoming everybody's: per provider and data centre a number of calls at once, and a
- * breaker that opens when call after call fails.
+ * Isolates providers from each other: per provider and data centre, a limit of concurrent calls and a circuit breaker.
  *
- * Slots are taken before a lease is: whoever waits in here holds nothing that others need. The breaker opens after
- * {@link limits}.breakerFailures failures in a row; then one call at a time tries whether the provider is back, after a
- * pause that doubles up to a minute.
+ * A call takes its slot before its lease, so a waiting call holds nothing that others need. The breaker opens after
+ * {@link limits}.breakerFailures consecutive failures. After a pause that doubles up to a minute, one call at a time probes
+ * the provider.
  */
 export class Bulkheads {
   readonly #world: World;
@@ -31,10 +30,10 @@ export class Bulkheads {
   }
 
   /**
-   * Runs a call in its provider's compartment, waiting for a free slot. What is `urgent` has a deadline at the provider: it
-   * is not stopped by an open breaker, goes before all others who wait, and has {@link limits}.urgentCallsMax slots more.
+   * Runs a call in its provider's compartment, after waiting for a free slot. An `urgent` call has a deadline at the
+   * provider: it passes an open breaker, precedes all waiting calls, and may use {@link limits}.urgentCallsMax more slots.
    *
-   * @throws {GrantryError} `provider_unavailable` at once while the breaker is open, or when no slot gets free in time
+   * @throws {GrantryError} `provider_unavailable` at once while the breaker is open, or if no slot is free in time
    */
   async run<T>(
     name: string,
@@ -45,7 +44,7 @@ export class Bulkheads {
     if (!urgent) this.#refuseWhileOpen(compartment);
     await this.#takeSlot(compartment, urgent);
     try {
-      // It may have opened while we waited.
+      // The breaker may have opened during the wait.
       if (!urgent) this.#refuseWhileOpen(compartment);
       const probing = compartment.failures >= limits.breakerFailures;
       if (probing) compartment.probing = true;
@@ -60,14 +59,13 @@ export class Bulkheads {
   }
 
   /**
-   * Asks for leave to try a grant again that failed before: retries may be a tenth of the calls, so that a provider which
-   * comes back is not greeted by all of them at once.
+   * Counts a call against the retry budget. Retries may be a tenth of the first calls, so that a recovering provider does
+   * not get all of them at once.
    *
-   * When all are used, one more is allowed each {@link Times}.breakerPauseMs: where every grant has failed there are no
-   * first calls any more, and somebody must find out that the provider is back. From then on each that is served allows
-   * the next, see {@link countServed}.
+   * An empty budget gains one retry per {@link Times}.breakerPauseMs: once every grant has failed there are no first calls,
+   * and a retry must probe the provider. From then on each successful call allows the next, see {@link countServed}.
    *
-   * @throws {GrantryError} `provider_unavailable` when the budget is used up
+   * @throws {GrantryError} `provider_unavailable` when a retry exceeds the budget
    */
   countTry(name: string, kind: 'first' | 'retry'): void {
     const compartment = this.#compartment(name);
@@ -79,19 +77,19 @@ export class Bulkheads {
       return;
     }
     if (compartment.retries < 1) {
-      throw new GrantryError('provider_unavailable', 'Too many calls to this provider are being repeated already.', {
+      throw new GrantryError('provider_unavailable', 'The retry budget of this provider is used up.', {
         retryAfterMs: this.#times.breakerPauseMs,
       });
     }
     compartment.retries -= 1;
   }
 
-  /** The provider gave tokens: whoever failed before may try. */
+  /** Counts a call that brought tokens: it allows one more retry. */
   countServed(name: string): void {
     allow(this.#compartment(name), 1);
   }
 
-  /** The state of every compartment, for reports. */
+  /** Returns the state of every compartment, for reports. */
   states(): readonly {
     readonly name: string;
     readonly calls: number;
@@ -127,13 +125,9 @@ export class Bulkheads {
     if (compartment.failures < limits.breakerFailures) return;
     const leftMs = compartment.openUntil - this.#world.monotonic();
     if (leftMs <= 0 && !compartment.probing) return;
-    throw new GrantryError(
-      'provider_unavailable',
-      'The provider has failed call after call and is left alone a while.',
-      {
-        retryAfterMs: Math.max(leftMs, this.#times.breakerPauseMs),
-      },
-    );
+    throw new GrantryError('provider_unavailable', 'Circuit breaker open: the provider failed repeatedly.', {
+      retryAfterMs: Math.max(leftMs, this.#times.breakerPauseMs),
+    });
   }
 
   async #takeSlot(compartment: Compartment, urgent: boolean): Promise<void> {
@@ -157,7 +151,7 @@ export class Bulkheads {
     stop.abort(new Error('no longer waiting'));
     if (got) return;
     const index = queue.indexOf(pass);
-    // The slot was passed to us in the very moment we gave up: hand it on.
+    // The slot was passed to this call just as its wait ended, so pass it on.
     if (index < 0) this.#passSlot(compartment);
     else queue.splice(index, 1);
     throw new GrantryError('provider_unavailable', 'Too many calls to this provider are waiting.', {
@@ -166,7 +160,7 @@ export class Bulkheads {
   }
 
   #passSlot(compartment: Compartment): void {
-    // What was taken beyond the usual is for the urgent alone.
+    // Slots beyond the usual limit are only for urgent calls.
     const isUsual = compartment.calls <= limits.providerCallsMax;
     const next = compartment.urgent.shift() ?? (isUsual ? compartment.waiting.shift() : undefined);
     if (next === undefined) compartment.calls -= 1;
@@ -191,13 +185,13 @@ interface Compartment {
   calls: number;
   readonly urgent: (() => void)[];
   readonly waiting: (() => void)[];
-  /** In a row. */
+  /** Consecutive failures. */
   failures: number;
-  /** By `World.monotonic`. */
+  /** End of the breaker's pause, by `World.monotonic`. */
   openUntil: number;
-  /** One call is finding out whether the provider is back. */
+  /** True while one call probes whether the provider is back. */
   probing: boolean;
-  /** Retries that are allowed now, and when time last allowed some, by `World.monotonic`. */
+  /** Retries left in the budget, and the time, by `World.monotonic`, at which it was last topped up. */
   retries: number;
   allowedAt: number;
 }

@@ -1,83 +1,148 @@
-import type { Kysely, RawBuilder } from 'kysely';
-import type { Schema } from '../storage/schema.ts';
-import { insertEvents } from '../storage/statements/events.ts';
-import type { VaultContext } from './context.ts';
+import { uuidSequence } from '../base/ids.ts';
+import { silentLogger } from '../base/log.ts';
+import type { World } from '../base/world.ts';
+import { systemTenant } from '../crypto/tenant-keys.ts';
+import type { WriteTx } from '../storage/database.ts';
+import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
+import type { GrantRow } from '../storage/statements/grants.ts';
+import type { Store } from '../storage/store.ts';
+import type { ChangeContext } from './context.ts';
 import type { VaultEventType } from './types.ts';
 
-/** What a state change says of itself. */
-export interface Change {
-  type: VaultEventType;
-  tenant: string;
-  grantId: string;
-  provider: string;
-  account: string;
-  from: string | null;
-  to: string;
-  generation: number;
-  reason: string | null;
-  /** Names, numbers and fingerprints; never a secret. */
-  details?: Readonly<Record<string, string | number | boolean | null>>;
+/** Makes the context of changes in a store. */
+export function changeContext(
+  store: Store,
+  world: World,
+  { logger = silentLogger, onEvent, noteEvent = () => {} }: Partial<ChangeContext> = {},
+): ChangeContext {
+  return { store, world, logger, onEvent, newEventId: uuidSequence(world), noteEvent };
 }
 
-/** A transaction in which state changes are made and recorded together. */
-export interface ChangeTransaction {
-  readonly tx: Kysely<Schema>;
-  readonly now: RawBuilder<number>;
-  record(...changes: readonly Change[]): Promise<void>;
+/** The kinds of change that are not about a grant. */
+export type OtherChangeType =
+  | 'app.put'
+  | 'app.removed'
+  | 'key.created'
+  | 'key.revoked'
+  | 'provider.put'
+  | 'provider.removed'
+  | 'session.created'
+  | 'session.failed'
+  | 'tenant.shredded'
+  | 'vault.quarantined'
+  | 'vault.adopted';
+
+/** Names, numbers and fingerprints; never a secret. */
+type Details = Readonly<Record<string, string | number | boolean | null>>;
+
+/** A grant as it was before a change; `state` is null for a new one. */
+export type ChangedGrant = Pick<GrantRow, 'client_id' | 'id' | 'provider' | 'account' | 'generation'> & {
+  readonly state: GrantRow['state'] | null;
+};
+
+/** A change of a grant's state. */
+export interface GrantChange {
+  readonly type: VaultEventType;
+  readonly to: GrantRow['state'];
+  readonly reason: string | null;
+  /** The grant's own when left out. */
+  readonly generation?: number;
+  readonly details?: Details;
 }
+
+/** A change of something that is not a grant. */
+export interface OtherChange {
+  readonly type: OtherChangeType;
+  /** Left out for what belongs to the installation. */
+  readonly tenant?: string;
+  readonly provider?: string;
+  readonly account?: string;
+  readonly reason?: string;
+  readonly details?: Details;
+}
+
+/** A transaction that makes changes and records them as events. */
+export interface ChangeTransaction {
+  readonly tx: WriteTx;
+  record(grant: ChangedGrant, change: GrantChange): void;
+  recordOther(change: OtherChange): void;
+}
+
+type NewEvent = Omit<EventRow, 'id' | 'at'>;
 
 /**
- * Runs one transaction whose state changes are recorded as events in it, and told to the vault's user after the commit.
+ * Runs one transaction. It is the only door for writes of the vault: every insert, update and delete goes through here.
+ * The recorded changes become events in the same transaction, and the vault's user learns of them after the commit.
  */
 export async function changing<T>(
-  context: VaultContext,
+  context: ChangeContext,
   run: (transaction: ChangeTransaction) => Promise<T>,
 ): Promise<T> {
-  let changes: Change[] = [];
-  let seq = 0;
-  const now = context.store.now();
+  let events: NewEvent[] = [];
+  let last: EventMark | undefined;
   const result = await context.store.transaction(async (tx) => {
-    // The store may run a transaction again that the database turned down: what was collected then never happened.
-    changes = [];
-    return run({
+    // The store may run an undone transaction again: what it recorded never happened.
+    events = [];
+    const returned = await run({
       tx,
-      now,
-      record: async (...news) => {
-        if (news.length === 0) return;
-        seq = await insertEvents(tx, now, news.map(eventOf));
-        changes.push(...news);
-      },
+      record: (grant, change) => events.push(grantEvent(grant, change)),
+      recordOther: (change) => events.push(otherEvent(change)),
     });
+    last = await insertEvents(
+      tx,
+      events.map((event) => ({ ...event, id: context.newEventId() })),
+    );
+    return returned;
   });
-  if (seq > 0) context.guard.note(seq);
-  for (const change of changes) tell(context, change);
+  if (last !== undefined) context.noteEvent(last);
+  for (const event of events) tell(context, event);
   return result;
 }
 
-export function eventOf(change: Change): Parameters<typeof insertEvents>[2][number] {
+function grantEvent(grant: ChangedGrant, change: GrantChange): NewEvent {
+  const { client_id: tenant, id: grant_id, provider, account, state: from_state } = grant;
+  const { type, to: to_state, reason, generation = grant.generation, details = {} } = change;
   return {
-    client_id: change.tenant,
-    grant_id: change.grantId,
-    provider: change.provider,
-    account: change.account,
-    type: change.type,
-    from_state: change.from,
-    to_state: change.to,
-    generation: change.generation,
-    reason: change.reason,
-    details: JSON.stringify(change.details ?? {}),
+    tenant,
+    grant_id,
+    provider,
+    account,
+    type,
+    from_state,
+    to_state,
+    generation,
+    reason,
+    details: json(details),
   };
 }
 
-export function tell(context: VaultContext, change: Change): void {
-  const { tenant, provider, account, from, to, generation, reason } = change;
-  context.logger.info(change.type, { tenant, provider, account, from, to, generation, reason });
+function otherEvent(change: OtherChange): NewEvent {
+  const { type, tenant = systemTenant, provider = null, account = null, reason = null, details = {} } = change;
+  const none = { grant_id: null, from_state: null, to_state: null, generation: null };
+  return { ...none, tenant, provider, account, type, reason, details: json(details) };
+}
+
+function json(details: Details): string {
+  return JSON.stringify(details);
+}
+
+function tell(context: ChangeContext, event: NewEvent): void {
+  const { tenant, provider, account, from_state: from, to_state: to, generation, reason } = event;
+  if (!isGrantEvent(event.type) || provider === null || account === null || to === null || generation === null) {
+    context.logger.debug(event.type, { tenant, provider, account, reason, details: event.details });
+    return;
+  }
+  context.logger.info(event.type, { tenant, provider, account, from, to, generation, reason });
   if (context.onEvent === undefined) return;
   const at = new Date(context.world.now());
   try {
-    context.onEvent({ at, type: change.type, tenant, provider, account, from, to, generation, reason });
+    context.onEvent({ at, type: event.type, tenant, provider, account, from, to, generation, reason });
   } catch {
-    // The change is committed; a listener's defect must not look like a failed change to the caller.
-    context.logger.error('an event listener failed', { event: change.type });
+    // The change is committed; a defect of the listener must not look like a failed change to the caller.
+    context.logger.error('an event listener failed', { event: event.type });
   }
+}
+
+function isGrantEvent(type: string): type is VaultEventType {
+  return type.startsWith('grant.');
 }

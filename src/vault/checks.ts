@@ -1,8 +1,9 @@
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import type { Vault } from './types.ts';
 
-/** Checks a text that comes from outside: its kind, its length, and that nothing unprintable is in it. */
+/** Checks a text from outside: its type, its length, and that all of it is printable. */
 export function checkText(
   what: string,
   value: unknown,
@@ -10,23 +11,23 @@ export function checkText(
   options: { multiline?: boolean } = {},
 ): string {
   if (typeof value !== 'string' || value.trim() === '') {
-    throw new GrantryError('invalid_request', `The ${what} is missing or not a text.`);
+    throw new GrantryError('invalid_request', `The ${what} is missing or not a string.`);
   }
   if (value.length > charsMax) {
     throw new GrantryError('invalid_request', `The ${what} is longer than ${charsMax} characters.`);
   }
   const allowed = options.multiline === true ? /^[\P{C}\n\r\t]+$/u : /^\P{C}+$/u;
   if (!allowed.test(value)) {
-    throw new GrantryError('invalid_request', `The ${what} holds control characters or invalid Unicode.`);
+    throw new GrantryError('invalid_request', `The ${what} contains control characters or invalid Unicode.`);
   }
   return value;
 }
 
-/** Checks a token from outside, and wraps it. */
+/** Checks a token from outside and wraps it in a {@link Secret}. */
 export function checkToken(what: string, value: unknown): Secret {
   const text = value instanceof Secret ? value.reveal() : value;
   const checked = checkText(what, text, limits.tokenCharsMax);
-  if (/\s/.test(checked)) throw new GrantryError('invalid_request', `The ${what} holds white space.`);
+  if (/\s/.test(checked)) throw new GrantryError('invalid_request', `The ${what} contains white space.`);
   return new Secret(checked);
 }
 
@@ -37,11 +38,11 @@ export function checkRedirectUri(value: unknown): string {
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.hash !== '' || text.includes('#')) {
     throw new GrantryError(
       'invalid_request',
-      'The redirect URI must be an absolute http or https URL without fragment.',
+      'The redirect URI must be an absolute http or https URL without a fragment.',
     );
   }
   if (url.username !== '' || url.password !== '') {
-    throw new GrantryError('invalid_request', 'The redirect URI must not hold a user name or password.');
+    throw new GrantryError('invalid_request', 'The redirect URI must not contain a user name or password.');
   }
   if (url.protocol === 'http:' && !['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)) {
     throw new GrantryError('invalid_request', 'The redirect URI must be https unless it is on the loopback interface.');
@@ -55,14 +56,17 @@ export function checkScopes(value: readonly string[]): string[] {
     throw new GrantryError('invalid_request', `Scopes are a list of at most ${limits.scopesMax} names.`);
   }
   const names = value.map((scope) => checkText('scope', scope, limits.scopeCharsMax));
-  // The stored list is comma-separated, and RFC 6749 separates by spaces.
+  // The stored list is separated by commas, and RFC 6749 separates scopes by spaces.
   const bad = names.find((scope) => /[\s,]/.test(scope));
   if (bad !== undefined)
-    throw new GrantryError('invalid_request', 'A scope holds a comma or white space: give one per name.');
+    throw new GrantryError(
+      'invalid_request',
+      'A scope contains a comma or white space. Pass each scope as one list entry.',
+    );
   return [...new Set(names)];
 }
 
-/** Checks a grant's metadata: a plain JSON object within its limits that holds nothing that looks like a token. */
+/** Checks a grant's metadata: a plain JSON object, within the limits, without members that look like secrets. */
 export function checkMetadata(value: unknown): Record<string, unknown> {
   if (value === undefined) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -70,42 +74,54 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   }
   let json: string;
   try {
-    // An object may say that it is nothing at all.
+    // JSON.stringify returns undefined if the object's toJSON method does.
     json = JSON.stringify(value) ?? 'null';
   } catch (error) {
     throw new GrantryError('invalid_request', 'The metadata cannot be written as JSON.', { cause: error });
   }
-  if (Buffer.byteLength(json) > limits.metadataBytesMax || Object.keys(value).length > limits.metadataKeysMax) {
-    throw new GrantryError(
-      'invalid_request',
-      `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
-    );
-  }
-  if (json.includes('\\u0000')) throw new GrantryError('invalid_request', 'The metadata holds a zero character.');
+  checkMetadataSize(value, json);
+  if (json.includes('\\u0000')) throw new GrantryError('invalid_request', 'The metadata contains a NUL character.');
   const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
   if (secretKey !== undefined) {
     throw new GrantryError(
       'invalid_request',
-      'The metadata holds a member that looks like a secret; it is not sealed.',
+      'The metadata has a member that looks like a secret; metadata is stored unencrypted.',
     );
   }
-  // The round trip drops what JSON cannot hold, so that what is kept is what was checked.
-  const kept: unknown = JSON.parse(json);
-  if (!isObject(kept)) throw new GrantryError('invalid_request', 'The metadata must be a plain object.');
-  return kept;
+  // Parse the JSON again, so that the stored value is exactly the checked one, without members that JSON drops.
+  const parsed: unknown = JSON.parse(json);
+  if (!isObject(parsed)) throw new GrantryError('invalid_request', 'The metadata must be a plain object.');
+  return parsed;
 }
 
-/** Whether a value from outside is an object with members, and no list. */
+/** Checks that metadata is within its limits. */
+export function checkMetadataSize(metadata: object, json = JSON.stringify(metadata)): void {
+  if (Buffer.byteLength(json) <= limits.metadataBytesMax && Object.keys(metadata).length <= limits.metadataKeysMax) {
+    return;
+  }
+  throw new GrantryError(
+    'invalid_request',
+    `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
+  );
+}
+
+/** Tells whether a value from outside is an object and not an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Checks that a value from outside is an object with members. */
+/** Checks that a value from outside is an object and not an array. */
 export function checkObject(what: string, value: unknown): void {
   if (!isObject(value)) throw new GrantryError('invalid_request', `The ${what} must be an object.`);
 }
 
-/** Checks seconds as callers give them. */
+/** Checks the vault that a caller passes to a drop-in class. */
+export function checkVault(vault: Vault): Vault {
+  if (typeof vault?.getAccessToken === 'function') return vault;
+  throw new GrantryError('invalid_request', 'Expected a vault from openVault.');
+}
+
+/** Checks a caller's number of seconds. */
 export function checkSeconds(what: string, value: unknown, secondsMax: number): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > secondsMax) {
     throw new GrantryError('invalid_request', `The ${what} must be a number of seconds from 0 to ${secondsMax}.`);
@@ -113,7 +129,7 @@ export function checkSeconds(what: string, value: unknown, secondsMax: number): 
   return value;
 }
 
-/** Checks a generation as callers report it. */
+/** Checks a generation that a caller reports. */
 export function checkGeneration(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
     throw new GrantryError('invalid_request', 'The generation must be a whole number from 1.');

@@ -5,6 +5,7 @@ import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { TenantKeys } from '../crypto/tenant-keys.ts';
+import type { EventMark } from '../storage/statements/events.ts';
 import type { Store } from '../storage/store.ts';
 import type { Bulkheads } from './bulkhead.ts';
 import type { Guard } from './guard/guard.ts';
@@ -13,32 +14,39 @@ import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { VaultEvent } from './types.ts';
 
-/** Everything the vault's use cases share: one per opened vault. */
-export interface VaultContext {
+/** The parts that `changing` needs. They exist before the rest of the vault is open. */
+export interface ChangeContext {
   readonly world: World;
-  readonly times: Times;
   readonly store: Store;
+  readonly logger: Logger;
+  readonly onEvent: ((event: VaultEvent) => void) | undefined;
+  readonly newEventId: () => string;
+  /** Tells the guard of an event that was committed. */
+  readonly noteEvent: (event: EventMark) => void;
+}
+
+/** Dependencies shared by the vault's use cases; each opened vault has one. */
+export interface VaultContext extends ChangeContext {
+  readonly times: Times;
   readonly keys: TenantKeys;
   readonly providers: ProviderCatalogue;
-  /** Loaded with the first refresh: who only reads a token never needs it. */
+  /** Loads the spool on demand: a program that only reads tokens does not need it. */
   readonly spool: () => Promise<Spool>;
   readonly spoolDirectory: string;
   readonly owner: Owner;
   readonly bulkheads: Bulkheads;
   readonly pendingOutcomes: OutcomeJournal;
-  readonly logger: Logger;
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly allowLoopback: boolean;
   readonly callerWaitMs: number;
   readonly condemnedKeptMs: number;
   readonly guard: Guard;
-  /** The vault is being closed: nothing new is spent, and what waits without end gives up. */
+  /** True while the vault is being closed: no new token is spent, and unlimited waits end. */
   readonly closing: () => boolean;
-  readonly onEvent: ((event: VaultEvent) => void) | undefined;
 }
 
-/** The end of an attempt without tokens that the database was not available to record. */
+/** Outcome of an attempt without tokens that could not be recorded because the database was unavailable. */
 export interface PendingOutcome {
   readonly tenant: string;
   readonly grantId: string;
@@ -59,12 +67,12 @@ export interface OutcomeJournal {
   write(context: VaultContext): Promise<void>;
 }
 
-/** Names secrets without revealing them; see `crypto/fingerprint.ts`. */
+/** Returns the function that identifies secrets without revealing them; see `crypto/fingerprint.ts`. */
 export function fingerprinter(context: VaultContext): Promise<Fingerprint> {
   return context.keys.fingerprinter();
 }
 
-/** The time now as the text columns hold it. */
+/** Returns the current time in the format of the text columns. */
 export function isoNow(context: VaultContext): string {
   return new Date(context.world.now()).toISOString();
 }

@@ -2,25 +2,25 @@ import type { GrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
 import type { VaultContext } from './context.ts';
 
-/** A signal that aborts after a while, by the world's clock. */
+/** Returns a signal that aborts after a time, by the world's clock. */
 export function deadlineSignal(context: VaultContext, ms: number): { signal: AbortSignal; clear(): void } {
   const deadline = new AbortController();
   const stop = new AbortController();
   context.world.sleep(ms, stop.signal).then(
     () => deadline.abort(new Error('the deadline has passed')),
     () => {
-      // Cleared: the call ended in time.
+      // Cleared, because the call ended in time.
     },
   );
   return { signal: deadline.signal, clear: () => stop.abort(new Error('cleared')) };
 }
 
 /**
- * Waits for a promise no longer than a caller may: the work itself goes on.
+ * Waits for a promise until a timeout; the work itself continues.
  *
- * @throws {GrantryError} what `late` makes
+ * @throws {GrantryError} The error that `late` creates.
  */
-export async function withinTime<T>(world: World, work: Promise<T>, ms: number, late: () => GrantryError): Promise<T> {
+export async function withTimeout<T>(world: World, work: Promise<T>, ms: number, late: () => GrantryError): Promise<T> {
   const stop = new AbortController();
   const timer = world.sleep(ms, stop.signal).then(
     () => {

@@ -7,7 +7,7 @@ describe.each(databaseKinds)('a grant that is left alive at its provider, on %s'
     const { vault: one } = await bench.open();
     const { vault: other } = await bench.open();
     const { key, minted } = await bench.connect(one);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
     const refreshing = codeOf(one.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     expect(await other.disconnect(key, { revoke: false })).toEqual({ revocation: 'skipped' });

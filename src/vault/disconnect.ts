@@ -4,14 +4,15 @@ import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
-import { entombGrant, findGrant, type GrantRow, lockGrant } from '../storage/statements/grants.ts';
+import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { noSuchGrant } from './grant/refusals.ts';
-import { leftAlive, queueRevocation, revokeOfGrant } from './grant/revocations.ts';
+import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
 import { openCandidate, openToken } from './grant/tokens.ts';
-import { adoptSpooled } from './refresh/replay.ts';
+import { reasons } from './reasons.ts';
+import { replaySpool } from './refresh/replay.ts';
 import type { Disconnected } from './types.ts';
 
 /**
@@ -35,31 +36,19 @@ export async function disconnect(
   await fingerprinter(context);
   await adoptUncommitted(context, found.id);
   const grant = { tenant: checked.tenant, grantId: found.id };
-  // An answer that is still under way finds the tombstone, and must learn from it what to do.
-  const reason = options.revoke === false ? leftAlive : 'disconnected';
+  // An answer that is still under way finds this reason in the row, and acts on it.
+  const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;
   await changing(context, async (change) => {
-    const { tx, now } = change;
+    const { tx } = change;
     // The row is read again under a lock: a refresh may have replaced the token to revoke since.
-    const row = await lockGrant(tx, context.store.kind, checked.tenant, found.id);
-    if (
-      row === undefined ||
-      !(await entombGrant(tx, now, { tenant: checked.tenant, id: found.id, reason, at: isoNow(context) }))
-    ) {
+    const row = await lockGrant(tx, checked.tenant, found.id);
+    if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
       throw noSuchGrant(checked);
     }
     const kept = options.revoke === false ? [] : await keptTokens(context, change, row, tenantKeys);
     for (const refreshToken of kept) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
     await deleteCandidates(tx, grant);
-    await change.record({
-      type: 'grant.disconnected',
-      ...grant,
-      provider: row.provider,
-      account: row.account,
-      from: row.state,
-      to: 'disconnected',
-      generation: row.generation,
-      reason: 'disconnected',
-    });
+    change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
   });
   options.forget?.(checked);
   await shredSpooled(context, found.id);
@@ -71,7 +60,7 @@ export async function disconnect(
 /** An answer that its holder did not live to commit may hold the only token that lives: it is to be revoked, too. */
 async function adoptUncommitted(context: VaultContext, grantId: string): Promise<void> {
   try {
-    await adoptSpooled(context, { grantId });
+    await replaySpool(context, { grantId });
   } catch (error) {
     if (isVaultDown(error)) throw error;
     // A file that nobody can make sense of must not keep the tenant from leaving.

@@ -1,4 +1,4 @@
-/** The fault model of a vault, one test per fault, judged by what the provider saw. Deaths of processes are in `kills.test.ts`. */
+/** The fault model of a vault, one test per fault, judged by what the provider saw. Deaths of processes are in `kills.long.test.ts`. */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     await using wire = await Wire.to(bench.database);
     const { vault } = await bench.open({ database: wire.database });
     const { key, minted } = await bench.connect(vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 2_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 2_000, when: 'after' } });
     const refreshing = codeOf(vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     wire.cut();
@@ -73,7 +73,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     const one = await bench.open({ database: wire.database });
     const other = await bench.open();
     const { key } = await bench.connect(one.vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
     const refreshing = codeOf(one.vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     wire.cut();
@@ -91,7 +91,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     const one = await bench.open({ database: wire.database, spool: join(bench.home, 'another-host') });
     const other = await bench.open();
     const { key } = await bench.connect(one.vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
     const refreshing = codeOf(one.vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     wire.cut();
@@ -119,7 +119,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
       (await bench.connect(vault, { provider: 'strict_revokes_family' })).key,
       (await bench.connect(vault, { provider: 'none' })).key,
     ];
-    bench.simulator.addFault({
+    bench.simulator.faults.add({
       endpoint: 'token',
       forMs: 120 * minute,
       effect: { kind: 'status', status: 503, when: 'before' },
@@ -142,7 +142,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
     const retryAfter = form === 'date' ? new Date(bench.clock.now() + 121_000).toUTCString() : form;
-    bench.simulator.addFault({
+    bench.simulator.faults.add({
       endpoint: 'token',
       effect: { kind: 'status', status: 429, when: 'before', headers: { 'retry-after': retryAfter } },
     });
@@ -160,7 +160,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const { vault } = await bench.open();
     const keys = [];
     for (let n = 0; n < 8; n += 1) keys.push((await bench.connect(vault, { tenant: `tenant-${n}` })).key);
-    bench.simulator.addFault({
+    bench.simulator.faults.add({
       endpoint: 'token',
       forMs: 10 * minute,
       effect: { kind: 'error', error: 'invalid_grant' },
@@ -196,7 +196,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
       const slow = await bench.open();
       const other = await bench.open();
       const { key, minted } = await bench.connect(slow.vault, { provider: id });
-      bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+      bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
       const late = slow.vault.getAccessToken(key);
       await until(() => bench.requests().length === 1, 'the request');
       slow.world.freeze();
@@ -240,11 +240,11 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const one = await bench.open();
     const other = await bench.open();
     const { key, minted } = await bench.connect(one.vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
     const refreshing = codeOf(one.vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     if (queued)
-      bench.simulator.addFault({ endpoint: 'revoke', effect: { kind: 'status', status: 503, when: 'before' } });
+      bench.simulator.faults.add({ endpoint: 'revoke', effect: { kind: 'status', status: 503, when: 'before' } });
     const { revocation } = await other.vault.disconnect(key);
     expect(revocation).toBe(queued ? 'queued' : 'revoked');
     await bench.jump(1_100);
@@ -258,8 +258,8 @@ describe.each(databaseKinds)('on %s', (kind) => {
     // Nothing is left that could open, and no key to open it with.
     expect(await candidates(bench)).toBe(0);
     expect(spooled(bench, '')).toEqual([]);
-    const keysLeft = await bench.judge.db.selectFrom('grantry_tenant_keys').select('client_id').execute();
-    expect(keysLeft.map((each) => each.client_id)).not.toContain('acme');
+    const keysLeft = await bench.judge.db.selectFrom('grantry_tenant_keys').select('tenant').execute();
+    expect(keysLeft.map((each) => each.tenant)).not.toContain('acme');
   });
 });
 
@@ -282,7 +282,7 @@ describe('on SQLite', () => {
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
     const before = await bench.row(key);
-    bench.simulator.addFault({ endpoint: 'token', effect });
+    bench.simulator.faults.add({ endpoint: 'token', effect });
     expect(await codeOf(vault.getAccessToken(key))).not.toBe('reauthorization_required');
     const row = await bench.row(key);
     expect(['active', 'uncertain']).toContain(row.state);
@@ -295,7 +295,7 @@ describe('on SQLite', () => {
     const wrong = await bench.open();
     const { key, minted } = await bench.connect(right.vault, { provider: 'strict_revokes_family' });
     wrong.world.skewMs = skewMs;
-    bench.simulator.addFault({ endpoint: 'token', times: 2, effect: { kind: 'delay', ms: 500, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', times: 2, effect: { kind: 'delay', ms: 500, when: 'after' } });
     const both = Promise.all([right.vault, wrong.vault].map((vault) => vault.getAccessToken(key)));
     await bench.pass(20_000, () => bench.requests().length > 0);
     await bench.pass(5_000);
@@ -310,7 +310,7 @@ describe('on SQLite', () => {
       await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
       const { vault, world } = await bench.open();
       const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-      bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
+      bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
       const refreshing = vault.getAccessToken(key);
       await until(() => bench.requests().length === 1, 'the request');
       world.skewMs = jumpMs;

@@ -14,21 +14,21 @@ export interface VaultInternals {
   /** Begins no refresh any more, ahead of closing: what has been sent is finished, all else gives its lease back. */
   readonly windDown: () => void;
   /** Credentials that a provider refused a moment ago, by trial, grant and generation. */
-  readonly refusedTrials: LRUCache<string, { error: GrantryError; untilMs: number }>;
+  readonly refusedClients: LRUCache<string, { error: GrantryError; untilMs: number }>;
 }
 
-const refusedTrialsMax = 10_000;
+const refusedClientsMax = 10_000;
 
 const internals = new WeakMap<Vault, VaultInternals>();
 
 /** Called by an opening vault, once. */
-export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'refusedTrials'>): void {
-  let refused: VaultInternals['refusedTrials'] | undefined;
+export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'refusedClients'>): void {
+  let refused: VaultInternals['refusedClients'] | undefined;
   internals.set(vault, {
     ...parts,
     // Room for all of them is taken at once, and most programs never need any.
-    get refusedTrials() {
-      refused ??= new LRUCache({ max: refusedTrialsMax });
+    get refusedClients() {
+      refused ??= new LRUCache({ max: refusedClientsMax });
       return refused;
     },
   });
@@ -38,5 +38,5 @@ export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'ref
 export function internalsOf(vault: Vault): VaultInternals {
   const found = internals.get(vault);
   if (found !== undefined) return found;
-  throw new GrantryError('invalid_request', 'A vault is needed here, as openVault returns it.');
+  throw new GrantryError('invalid_request', 'Expected a vault from openVault.');
 }

@@ -123,10 +123,10 @@ class Drop implements Command {
       cut: { kind: 'cut' },
       status: { kind: 'status', status: 502, when: 'after' },
     } as const;
-    simulator.addFault({ endpoint: 'token', effect: effects[this.effect] });
+    simulator.faults.add({ endpoint: 'token', effect: effects[this.effect] });
     model.lost += 1;
     await ask(model, real, real.vaults[0] ?? expect.unreachable());
-    simulator.clearFaults();
+    simulator.faults.clear();
     await check(model, real);
   }
   toString = (): string => `drop(${this.effect})`;
@@ -139,11 +139,11 @@ class Crash implements Command {
     const { bench } = real;
     const [dying] = real.vaults.splice(0, 1);
     if (dying === undefined) return;
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'hang', when: 'after' } });
     dying.vault.getAccessToken(real.key).catch(() => {});
     await settled(10);
     await bench.crash(dying);
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     model.lost += 1;
     real.vaults.push(await bench.open());
     await check(model, real);
@@ -158,7 +158,7 @@ class Pause implements Command {
     const { bench } = real;
     const [slow, other] = real.vaults;
     if (slow === undefined || other === undefined) return;
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 100, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 100, when: 'after' } });
     const late = slow.vault.getAccessToken(real.key, { minValidity: 86_400 }).catch(() => {});
     await settled(5);
     slow.world.freeze();
@@ -171,7 +171,7 @@ class Pause implements Command {
     await settled(5);
     await bench.jump(31_000);
     await late;
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     await check(model, real);
   }
   toString = (): string => 'pause';
@@ -228,7 +228,7 @@ const commands = [
 
 const classes = ['none', 'timed_overlap', 'retire_on_use', 'strict', 'strict_revokes_family', 'overlap_newest_only'];
 
-it.each(classes)('a random life of a grant at %s', { timeout: 120_000 }, async (id) => {
+it.each(classes)('a random life of a grant at %s', async (id) => {
   const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 12 }), async (steps) => {
     await using bench = await makeBench({ profiles: [id] });
     const vaults = [await bench.open(), await bench.open()];
@@ -245,7 +245,7 @@ it.each(classes)('a random life of a grant at %s', { timeout: 120_000 }, async (
 /** I6: once faults have stopped, every grant settles; and where no loss can kill, it lives (I2). */
 async function heal(model: Model, real: Real): Promise<void> {
   const { bench } = real;
-  bench.simulator.clearFaults();
+  bench.simulator.faults.clear();
   for (let tries = 0; tries < 6; tries += 1) {
     await bench.jump(tries < 2 ? 5_000 : 130_000);
     await ask(model, real, real.vaults[0] ?? expect.unreachable());

@@ -57,7 +57,7 @@ describe('tokens that are handed in once more', () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
     await codeOf(vault.getAccessToken(key));
     expect((await bench.row(key)).state).toBe('uncertain');
     const again = await vault.storeTokens(key, { refreshToken: minted.refreshToken });

@@ -11,19 +11,21 @@ import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/r
 import { TenantKeys } from '../crypto/tenant-keys.ts';
 import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
-import { openStore, type Store } from '../storage/store.ts';
+import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
+import { changeContext, changing } from './changing.ts';
+import { checkOptions } from './check-options.ts';
 import type { VaultContext } from './context.ts';
-import { Guard } from './guard/guard.ts';
+import { Guard, type WriteInstance } from './guard/guard.ts';
 import { SeenMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
-import { checkOptions } from './options.ts';
+import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
-import type { Vault, VaultOptions } from './types.ts';
+import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
 /**
@@ -69,7 +71,7 @@ export async function openAnnouncing(
   }
 }
 
-async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<Store> {
+async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<OpenedStore> {
   const { database, home } = settings;
   if (!settings.create) {
     const { isMissingFile, noVaultError } = await import('./home.ts');
@@ -93,7 +95,7 @@ interface Preparation {
  * Gets the root key and brings the schema up to date. A key is made only together with Grantry's own schema: an existing
  * schema was sealed with a key that must be found, not made.
  */
-async function prepareSchema(store: Store, preparation: Preparation): Promise<KeyObject> {
+async function prepareSchema(store: OpenedStore, preparation: Preparation): Promise<KeyObject> {
   const { settings, options } = preparation;
   const version = await schemaVersion(store);
   if (version > 0) {
@@ -131,7 +133,7 @@ async function firstRootKey({ rootKeySource, world, settings }: Preparation): Pr
 }
 
 interface Assembly {
-  store: Store;
+  store: OpenedStore;
   world: World;
   rootKey: KeyObject;
   settings: VaultSettings;
@@ -140,7 +142,13 @@ interface Assembly {
 
 async function assemble(assembly: Assembly): Promise<Vault> {
   const { store, world, rootKey, settings, options } = assembly;
-  const instance = await openInstance(store, world, { installation: settings.installation, scrubPending: false });
+  const { logger = silentLogger, onEvent } = options;
+  let guard: Guard | undefined;
+  const changes = changeContext(store, world, { logger, onEvent, noteEvent: (event) => guard?.note(event) });
+  // The home must not note what happens to a database that may be a copy.
+  const write: WriteInstance = (run) => changing({ ...changes, noteEvent: () => {} }, run);
+  const { installation } = settings;
+  const instance = await openInstance(store, write, world, { installation, scrubPending: false });
   const keys = new TenantKeys({
     rootKey,
     vaultId: instance.vault_id,
@@ -150,31 +158,30 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     store: {
       load: (tenant) => loadTenantKeys(store.db, tenant),
       insert: async (key) => {
-        await insertTenantKey(store.db, store.now(), key);
+        await changing(changes, ({ tx }) => insertTenantKey(tx, key));
       },
     },
   });
   const owner = registerOwner(world);
   const closing = new AbortController();
-  const guard = await Guard.open({
+  guard = await Guard.open({
     store,
+    write,
     marks: new SeenMarks(settings.home),
     instance,
-    installation: settings.installation,
-    logger: options.logger ?? silentLogger,
+    installation,
+    logger,
     monotonic: () => world.monotonic(),
     now: () => world.now(),
     spoolKeptMs: timesOf(world).spoolKeptMs,
     recheckMs: timesOf(world).guardRecheckMs,
   });
   const context: VaultContext = {
-    world,
+    ...changes,
     times: timesOf(world),
-    store,
     keys,
     providers: await ProviderCatalogue.open({
-      store,
-      world,
+      changes,
       allowLoopback: settings.allowLoopback,
       given: options.providers ?? [],
     }),
@@ -183,7 +190,6 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
     pendingOutcomes: new PendingOutcomes(),
-    logger: options.logger ?? silentLogger,
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,
@@ -191,9 +197,9 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     condemnedKeptMs: condemnedKeptMs(world, settings),
     guard,
     closing: () => closing.signal.aborted,
-    onEvent: options.onEvent,
   };
-  if (instance.scrub_pending !== 0) await finishTakeOver(context, options, { rootKey, vaultId: instance.vault_id });
+  if (instance.scrub_pending !== 0)
+    await finishTakeOver(context, store, options, { rootKey, vaultId: instance.vault_id });
   if (guard.reason === null) await adoptLeftAnswers(context);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
@@ -205,13 +211,14 @@ async function assemble(assembly: Assembly): Promise<Vault> {
 /** Seals rows that another program wrote before any caller may use them, and continues a take-over that was killed. */
 async function finishTakeOver(
   context: VaultContext,
+  store: OpenedStore,
   options: VaultOptions,
   keys: { rootKey: KeyObject; vaultId: string },
 ): Promise<void> {
   const { sealTakenOver, scrubTakenOver } = await import('./take-over/take-over.ts');
   const takeOver = options.takeOver === true;
   if (takeOver) await sealTakenOver(context, keys, options.onTakeOver);
-  await scrubTakenOver(context, { wait: takeOver });
+  await scrubTakenOver(context, store, { wait: takeOver });
 }
 
 function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): number {
@@ -246,8 +253,8 @@ async function adoptWaiting(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
   if (!names.some((name) => name.endsWith('.answer'))) return;
-  const { adoptSpooled } = await import('./refresh/replay.ts');
-  await adoptSpooled(context, { waitingOnly: true });
+  const { replaySpool } = await import('./refresh/replay.ts');
+  await replaySpool(context, { waitingOnly: true });
 }
 
 /** Synchronous, since the first asynchronous file call of a process starts a thread pool that most starts do not need. */

@@ -1,39 +1,36 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { timesOf } from '../base/limits.ts';
-import type { World } from '../base/world.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
-import type { Store } from '../storage/store.ts';
+import { changing } from './changing.ts';
+import type { ChangeContext } from './context.ts';
 
 /**
- * All provider definitions a vault knows: built-in ones, those stored in the database, and those handed to `openVault`.
+ * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
  *
- * Built-in ids cannot be taken, except by the same provider's whole definition with other origins while loopback
- * providers are allowed: that is how a simulator stands in for a real provider.
+ * A definition may have a built-in id only while loopback providers are allowed, and only if it differs from the built-in
+ * one in nothing but its origins. A simulator uses this to replace a real provider.
  */
 export class ProviderCatalogue {
-  readonly #store: Store;
-  readonly #world: World;
+  readonly #changes: ChangeContext;
   readonly #allowLoopback: boolean;
   readonly #given = new Map<string, ProviderDefinition>();
   readonly #cache = new Map<string, { definition: ProviderDefinition | null; unsafe: boolean; readAt: number }>();
 
-  private constructor(store: Store, world: World, allowLoopback: boolean) {
-    this.#store = store;
-    this.#world = world;
+  private constructor(changes: ChangeContext, allowLoopback: boolean) {
+    this.#changes = changes;
     this.#allowLoopback = allowLoopback;
   }
 
   static async open(options: {
-    store: Store;
-    world: World;
+    changes: ChangeContext;
     allowLoopback: boolean;
     given: readonly ProviderDefinitionInput[];
   }): Promise<ProviderCatalogue> {
-    const catalogue = new ProviderCatalogue(options.store, options.world, options.allowLoopback);
+    const catalogue = new ProviderCatalogue(options.changes, options.allowLoopback);
     for (const input of options.given) {
       const definition = await catalogue.#check(input);
       catalogue.#given.set(definition.id, await catalogue.#discover(definition));
@@ -42,21 +39,21 @@ export class ProviderCatalogue {
   }
 
   /**
-   * The definition of a provider that is to be spoken to.
+   * Returns the definition of a provider for a request to it.
    *
-   * @throws {GrantryError} `not_found`; `provider_misconfigured` for one that was stored while loopback providers were
-   * allowed, and they no longer are: a simulator's address must not get real secrets
+   * @throws {GrantryError} `not_found`; `provider_misconfigured` for a definition that was stored while loopback providers
+   * were allowed, if they no longer are: a simulator's address must not get real secrets
    */
   async require(id: string): Promise<ProviderDefinition> {
     const definition = await this.get(id);
     if (definition !== null && this.#isUnsafe(id)) {
-      throw new GrantryError('provider_misconfigured', `The definition of ${id} stands for a simulator.`, {
-        action: `Set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1 in a test, or run: grantry provider remove ${id}`,
+      throw new GrantryError('provider_misconfigured', `The definition of the provider ${id} points to a simulator.`, {
+        action: `Run: grantry provider remove ${id}. In a test, set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1.`,
       });
     }
     if (definition !== null) return definition;
     throw new GrantryError('not_found', `There is no provider ${id}.`, {
-      action: 'See grantry provider list, or add a definition: grantry provider add FILE.json',
+      action: 'List the providers with grantry provider list, or add a definition: grantry provider add FILE.json',
     });
   }
 
@@ -64,8 +61,9 @@ export class ProviderCatalogue {
     const given = this.#given.get(id);
     if (given !== undefined) return given;
     const cached = this.#cache.get(id);
-    const now = this.#world.monotonic();
-    if (cached !== undefined && now - cached.readAt < timesOf(this.#world).providerCachedMs) return cached.definition;
+    const now = this.#changes.world.monotonic();
+    if (cached !== undefined && now - cached.readAt < timesOf(this.#changes.world).providerCachedMs)
+      return cached.definition;
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
     const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
@@ -79,7 +77,7 @@ export class ProviderCatalogue {
 
   async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
     const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
-    const stored = await listProviders(this.#store.db);
+    const stored = await listProviders(this.#changes.store.db);
     const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
     const names = await Promise.all(
       [...ids].sort().map(async (id) => {
@@ -93,7 +91,7 @@ export class ProviderCatalogue {
   /**
    * Adds or replaces a stored definition; returns whether it is new.
    *
-   * @param approve is asked before anything is stored, with the definition as it would be
+   * @param approve Called with the definition before it is stored; it rejects the definition by throwing.
    */
   async put(
     input: unknown,
@@ -102,35 +100,47 @@ export class ProviderCatalogue {
     const definition = await this.#discover(await this.#check(input));
     await approve?.(definition);
     const json = JSON.stringify(definition);
-    const created = await putProvider(this.#store.db, { id: definition.id, definition: json, at: this.#world.now() });
+    const { id } = definition;
+    const created = await changing(this.#changes, async ({ tx, recordOther }) => {
+      recordOther({ type: 'provider.put', provider: id });
+      return putProvider(tx, { id, definition: json, at: this.#changes.world.now() });
+    });
     this.#cache.delete(definition.id);
     return { definition, created };
   }
 
-  /** Whether secrets or tokens are kept that would be sent to this provider. */
+  /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
-    const { db } = this.#store;
+    const { db } = this.#changes.store;
     if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
-    return hasRevocations(db, this.#store.now(), { column: 'provider', name: id });
+    return hasRevocations(db, { column: 'provider', name: id });
   }
 
-  /** @throws {GrantryError} `not_found`; `invalid_request` for built-in ones, and while an app or a grant is there */
+  /**
+   * Removes a stored definition.
+   *
+   * @throws {GrantryError} `not_found`; `invalid_request` for a built-in provider, and while it has an app or a grant
+   */
   async remove(id: string): Promise<void> {
-    const apps = await listAppsOfProvider(this.#store.db, id);
-    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#store.db, id)) !== undefined;
+    const apps = await listAppsOfProvider(this.#changes.store.db, id);
+    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
     if (apps.length > 0 && isOnly) {
       const names = apps.map((app) => app.name).join(', ');
-      throw new GrantryError('invalid_request', `Apps are registered at ${id}: ${names}.`, {
-        action: 'Remove them first: without the definition none of their grants could be refreshed.',
+      throw new GrantryError('invalid_request', `The provider ${id} has apps: ${names}.`, {
+        action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
       });
     }
     if (isOnly && (await this.isInUse(id))) {
-      throw new GrantryError('invalid_request', `There are grants at ${id}, or tokens that wait to be revoked there.`, {
+      throw new GrantryError('invalid_request', `The provider ${id} has grants, or tokens waiting to be revoked.`, {
         action:
-          'Disconnect the grants first. Tokens that wait are tried again by workers, and after a week keep nobody from removing it.',
+          'Disconnect the grants first. Workers retry pending revocations for a week; after that they do not block the removal.',
       });
     }
-    const removed = await deleteProvider(this.#store.db, id);
+    const removed = await changing(this.#changes, async ({ tx, recordOther }) => {
+      const isDeleted = await deleteProvider(tx, id);
+      if (isDeleted) recordOther({ type: 'provider.removed', provider: id });
+      return isDeleted;
+    });
     this.#cache.delete(id);
     if (removed) return;
     if ((await builtIn(id)) !== null) throw new GrantryError('invalid_request', `The provider ${id} is built in.`);
@@ -138,7 +148,7 @@ export class ProviderCatalogue {
   }
 
   async #stored(id: string): Promise<ProviderDefinition | null> {
-    const row = await findProvider(this.#store.db, id);
+    const row = await findProvider(this.#changes.store.db, id);
     if (row === undefined) return null;
     const { parseProviderDefinition } = await import('../providers/parse.ts');
     return parseProviderDefinition(JSON.parse(row.definition));
@@ -160,20 +170,22 @@ export class ProviderCatalogue {
         action: 'Give your definition another id.',
       });
     }
-    const { differsInOriginsAlone } = await import('../providers/check-origins.ts');
-    if (differsInOriginsAlone(original, definition)) return;
+    const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
+    if (differsInOriginsOnly(original, definition)) return;
     throw new GrantryError(
       'invalid_request',
-      `A definition of the built-in provider ${definition.id} may differ in its origins alone.`,
+      `A definition of the built-in provider ${definition.id} may change only the origins.`,
       { action: `Start from the output of: grantry provider show ${definition.id} --json` },
     );
   }
 
-  /** Asks an issuer for its endpoints, once: what it says now is pinned by being stored. */
+  /** Asks an issuer for its endpoints once; the stored definition pins them. */
   async #discover(definition: ProviderDefinition): Promise<ProviderDefinition> {
     if (definition.issuer === undefined || definition.endpoints?.token !== undefined) return definition;
     const { discoverEndpoints } = await import('../oauth/discovery.ts');
-    const found = await discoverEndpoints(this.#world, definition.issuer, { allowLoopback: this.#allowLoopback });
+    const found = await discoverEndpoints(this.#changes.world, definition.issuer, {
+      allowLoopback: this.#allowLoopback,
+    });
     const { token, authorization, revocation } = found;
     return {
       ...definition,
@@ -188,7 +200,7 @@ export class ProviderCatalogue {
   }
 }
 
-/** Only while loopback providers are allowed can a definition take a built-in id, or name an address that is not https. */
+/** Recognises a simulator's definition: only loopback mode permits a built-in id or an address without https. */
 async function standsForSimulator(definition: ProviderDefinition): Promise<boolean> {
   if ((await builtIn(definition.id)) !== null) return true;
   const { checkOrigins } = await import('../providers/check-origins.ts');
@@ -201,7 +213,7 @@ async function standsForSimulator(definition: ProviderDefinition): Promise<boole
   }
 }
 
-/** Loaded with the first look-up: a program that reads one token needs one definition at most. */
+/** Loads the built-in definitions on demand: a program that reads one token needs at most one of them. */
 async function builtIn(id: string): Promise<ProviderDefinition | null> {
   const { builtInProvider } = await import('../providers/catalogue.ts');
   return builtInProvider(id);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
 import { openVault } from './open.ts';
-import type { VaultOptions } from './types.ts';
+import type { VaultOptions } from './options.ts';
 
 let home = '';
 beforeAll(() => {

@@ -5,7 +5,7 @@ import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import { parseRootKeySource } from '../crypto/root-key-source.ts';
-import type { VaultOptions } from './types.ts';
+import type { VaultOptions } from './options.ts';
 
 /** One setting: its names, its default in words, its help, and the check of its text. */
 export interface Setting<Value = unknown> {

@@ -1,108 +1,87 @@
 import type { GrantKey } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
-import type { Meter } from '../base/meter.ts';
 import type { Secret } from '../base/secret.ts';
-import type { Tracer } from '../base/tracer.ts';
-import type { World } from '../base/world.ts';
-import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
-import type {
-  AccessToken,
-  AdoptReport,
-  ApiKey,
-  ApiKeyInput,
-  App,
-  AppInput,
-  AuthorizeInput,
-  Disconnected,
-  GetAccessTokenOptions,
-  Grant,
-  GrantFilter,
-  GrantPage,
-  HealthReport,
-  RecoverReport,
-  StoredTokens,
-  TokensInput,
-  VaultEvent,
-  VaultRequest,
-} from './records.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
+import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { App, AppInput } from '../schemas/app.ts';
+import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+import type { ImportResult } from '../schemas/import-line.ts';
+import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+import type { AccessToken } from '../schemas/token.ts';
+import type { revocations } from '../schemas/words.ts';
 
-export type {
-  AccessToken,
-  AdoptReport,
-  ApiKey,
-  ApiKeyInput,
-  ApiKeyRole,
-  App,
-  AppInput,
-  AuthorizeInput,
-  Disconnected,
-  GetAccessTokenOptions,
-  Grant,
-  GrantFilter,
-  GrantPage,
-  HealthReport,
-  RecoverReport,
-  StoredTokens,
-  TokensInput,
-  VaultEvent,
-  VaultEventType,
-  VaultRequest,
-} from './records.ts';
+export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { App, AppInput } from '../schemas/app.ts';
+export type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+export type { ImportResult } from '../schemas/import-line.ts';
+export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+export type { AccessToken } from '../schemas/token.ts';
 
-/**
- * The options of {@link openVault}. Each has a default; a member that is not listed here is `invalid_request`.
- *
- * Options win over the environment variables named here, and variables win over defaults.
- */
-export interface VaultOptions {
-  /** `false` refuses to make a new vault, with `not_found`. `GRANTRY_CREATE` (`on`, `off`), else `true`. */
-  create?: boolean | undefined;
-  /** `sqlite:PATH` or `postgres://USER@HOST/NAME`. `GRANTRY_DATABASE`, else `grantry.db` in the home. */
-  database?: string | undefined;
-  /** `file:PATH`, `env:NAME`, `fd:N` or `command:PROGRAM ARGS`. `GRANTRY_ROOT_KEY`, else `root.key` in the home. */
-  rootKey?: string | undefined;
-  /** The directory of the spool and of this installation's identity. `GRANTRY_HOME`, else `~/.grantry`. */
-  home?: string | undefined;
-  /**
-   * The directory for answers of providers until they are committed. It must survive a restart. `GRANTRY_SPOOL`, else
-   * `spool` in the home.
-   */
-  spool?: string | undefined;
-  /** `true` takes over an `oauth_tokens` table that another program made. Without it such a table is refused. */
-  takeOver?: boolean | undefined;
-  /** Called during a take-over, after each batch of sealed rows. */
-  onTakeOver?: ((progress: { readonly sealed: number; readonly total: number }) => void) | undefined;
-  /** Provider definitions besides the built-in and the stored ones. */
-  providers?: readonly ProviderDefinitionInput[] | undefined;
-  /** Gets what an operator should read. Without one, only a new vault is announced, as a process warning. */
-  logger?: Logger | undefined;
-  /** Counts refreshes, waits and provider calls. */
-  meter?: Meter | undefined;
-  /** Gets a span for each refresh and provider call. */
-  tracer?: Tracer | undefined;
-  /** Called after each committed state change, in this process only. An error that it throws is logged. */
-  onEvent?: ((event: VaultEvent) => void) | undefined;
-  /** Clock, random numbers, sleep and network, for tests. Without it, the real ones. */
-  world?: World | undefined;
-  /** `off` refuses a database whose schema is behind, for roles without DDL. `GRANTRY_MIGRATE`, else `auto`. */
-  migrate?: 'auto' | 'off' | undefined;
-  /** A name such as `production`, recorded at the first start. `GRANTRY_INSTALLATION`. */
-  installation?: string | undefined;
-  /** The reason why `http://` and loopback providers are allowed. Only for tests and local simulators. */
-  unsafeAllowLoopbackProviders?: string | undefined;
-  /** The longest time that a caller waits, in milliseconds (default 30,000). */
-  callerWaitMs?: number | undefined;
-  /** How long tokens are handed out from memory while the database is down, in milliseconds (default 300,000). */
-  staleHandOutMs?: number | undefined;
-  /**
-   * Days for which the tokens of a grant that needs re-authorization are kept for {@link Vault.recover}: 1 to 3,650.
-   * `GRANTRY_CONDEMNED_KEPT_DAYS`, else 30.
-   */
-  condemnedKeptDays?: number | undefined;
-  /** `false` refreshes only while a caller waits, never in the background. For programs that end after one call. */
-  backgroundRefresh?: boolean | undefined;
-  /** The most connections to PostgreSQL (default 10). */
-  poolMax?: number | undefined;
+/** Options of `getAccessToken`. */
+export interface GetAccessTokenOptions {
+  /** Seconds for which the token must still be good; 60 when left out. */
+  minValidity?: number | undefined;
+}
+
+/** Selects grants for `grants.list`; every member narrows the selection. */
+export interface GrantFilter {
+  tenant?: string | undefined;
+  /** Only grants of these tenants; of none when empty. */
+  tenants?: readonly string[] | undefined;
+  provider?: string | undefined;
+  /** Only grants at these providers; at none when empty. */
+  providers?: readonly string[] | undefined;
+  state?: Grant['state'] | undefined;
+  updatedSince?: Date | undefined;
+  /** What `next` of the page before said. */
+  cursor?: string | undefined;
+  /** Grants per page, 1 to 500; 100 when left out. */
+  limit?: number | undefined;
+}
+
+export interface AuthorizeInput extends GrantKey {
+  app?: string | undefined;
+  scopes?: readonly string[] | undefined;
+  redirectUri: string;
+}
+
+/** One committed state change. */
+export interface VaultEvent {
+  readonly at: Date;
+  readonly type: VaultEventType;
+  readonly tenant: string;
+  readonly provider: string;
+  readonly account: string;
+  readonly from: string | null;
+  readonly to: string;
+  readonly generation: number;
+  readonly reason: string | null;
+}
+
+/** The kind of a vault event. */
+export type VaultEventType =
+  | 'grant.connected'
+  | 'grant.stored'
+  | 'grant.refreshed'
+  | 'grant.uncertain'
+  | 'grant.suspect'
+  | 'grant.reauthorization_required'
+  | 'grant.revived'
+  | 'grant.parked'
+  | 'grant.disconnected'
+  | 'grant.taken_over'
+  | 'grant.shredded';
+
+/** The result of a disconnect. Local use has ended in every case. */
+export interface Disconnected {
+  /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
+  readonly revocation: (typeof revocations)[number];
+}
+
+/** A grant whose tokens were just stored, and the other holders of its refresh token. */
+export interface StoredTokens {
+  readonly grant: Grant;
+  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
+  readonly sharedWith: readonly GrantKey[];
 }
 
 /**
@@ -321,6 +300,32 @@ export interface Vault extends AsyncDisposable {
    */
   storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens>;
   /**
+   * Stores the grants of a text of lines: one JSON object per line, in the form of `POST /v1/import`. Each result is
+   * yielded as soon as it is known, and a bad line stops no other.
+   *
+   * @throws {GrantryError} `payload_too_large` for too many lines
+   *
+   * @example
+   * for await (const result of vault.importLines(text)) console.log(result);
+   */
+  importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
+  /**
+   * Sets members of a grant's metadata and removes those that are `null`. All others stay.
+   *
+   * @throws {GrantryError} `grant_not_found`, `invalid_request`
+   *
+   * @example
+   * await vault.updateMetadata(key, { org_id: '60000000001', note: null });
+   */
+  updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant>;
+  /**
+   * Returns a source of one grant's tokens, for code that needs tokens and nothing else of the vault.
+   *
+   * @example
+   * const { accessToken } = await vault.tokenSource(key).get({ minValidity: 300 });
+   */
+  tokenSource(key: GrantKey): TokenSource;
+  /**
    * Ends a grant: local use stops at once, and the provider is asked to revoke it. Later calls get `grant_not_found`.
    *
    * @param options `revoke: false` leaves the tokens alive at the provider, where another program may hold them
@@ -376,4 +381,23 @@ export interface Vault extends AsyncDisposable {
    * process.once('SIGTERM', () => void vault.close());
    */
   close(): Promise<void>;
+}
+
+/** The tokens of one grant; every adapter is made of one. */
+export interface TokenSource {
+  /** Returns an access token; see {@link Vault.getAccessToken}. */
+  get(options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /** Reports that the API rejected a generation; see {@link Vault.rejectAccessToken}. */
+  reject(generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
+  /** Calls the provider's API; see {@link Vault.fetch}. */
+  fetch(pathOrUrl: string, init?: VaultRequest): Promise<Response>;
+}
+
+/** A request for {@link Vault.fetch}: the plain parts of `RequestInit`. */
+export interface VaultRequest {
+  method?: string | undefined;
+  headers?: Record<string, string> | Headers | undefined;
+  /** A stream can be sent once: with one, a refused token is refreshed but the call is not replayed. */
+  body?: string | Uint8Array | ReadableStream<Uint8Array> | undefined;
+  signal?: AbortSignal | undefined;
 }

@@ -7,9 +7,10 @@ import type { VaultContext } from './context.ts';
 import { getGrant, listGrants } from './grant/grants.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
 import { HandOut } from './hand-out/hand-out.ts';
-import { Memory } from './hand-out/token-cache.ts';
+import { TokenCache } from './hand-out/token-cache.ts';
 import { registerInternals } from './internals.ts';
 import { retireOwner } from './spool/owner.ts';
+import { tokenSourceOf } from './token-source.ts';
 import type {
   AccessToken,
   AdoptReport,
@@ -18,8 +19,10 @@ import type {
   GetAccessTokenOptions,
   Grant,
   HealthReport,
+  ImportResult,
   RecoverReport,
   StoredTokens,
+  TokenSource,
   TokensInput,
   Vault,
   VaultRequest,
@@ -36,7 +39,7 @@ export interface OpenVaultOptions {
 export class OpenVault implements Vault {
   readonly #context: VaultContext;
   readonly #options: OpenVaultOptions;
-  readonly #memory: Memory;
+  readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #handOut: HandOut;
   /** Refreshes that nobody joins. */
@@ -47,19 +50,19 @@ export class OpenVault implements Vault {
     this.#context = context;
     this.#options = options;
     // Without refreshes in the background it is a program that ends soon, and its start is what counts.
-    this.#memory = new Memory(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
-    this.#feed = new ChangeFeed(context, this.#memory);
+    this.#cache = new TokenCache(options.backgroundRefresh ? limits.cacheEntriesMax : limits.cacheEntriesOneShot);
+    this.#feed = new ChangeFeed(context, this.#cache);
     this.#handOut = new HandOut({
       ...options,
       context,
-      memory: this.#memory,
+      cache: this.#cache,
       feed: this.#feed,
       isTokenAccepted: async (key, token) => (await import('./api/health.ts')).isTokenAccepted(context, key, token),
     });
     registerInternals(this, {
       open: () => this.#open(),
       handOut: this.#handOut,
-      forget: (key) => this.#memory.forget(key),
+      forget: (key) => this.#cache.forget(key),
       windDown: () => this.#options.close(),
     });
   }
@@ -112,27 +115,45 @@ export class OpenVault implements Vault {
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
     const { completeAuthorization } = await import('./connect/authorize.ts');
     const grant = await completeAuthorization(this.#open(), callbackUrl);
-    this.#memory.forget(grant);
+    this.#cache.forget(grant);
     return grant;
   }
 
   async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
     const { redeemCode } = await import('./connect/authorize.ts');
     const grant = await redeemCode(this.#open(), key, input);
-    this.#memory.forget(grant);
+    this.#cache.forget(grant);
     return grant;
   }
 
   async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
     const { storeTokens } = await import('./grant/store-tokens.ts');
     const stored = await storeTokens(this.#open(), key, tokens);
-    this.#memory.forget(stored.grant);
+    this.#cache.forget(stored.grant);
     return stored;
+  }
+
+  async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
+    this.#open();
+    const { importLines } = await import('./import/import.ts');
+    yield* importLines(() => this, lines);
+  }
+
+  async updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant> {
+    const { updateMetadata } = await import('./grant/update-metadata.ts');
+    const grant = await updateMetadata(this.#open(), key, changes);
+    // The data centre and API host of the token in memory may have changed.
+    this.#cache.forget(grant);
+    return grant;
+  }
+
+  tokenSource(key: GrantKey): TokenSource {
+    return tokenSourceOf(this, key);
   }
 
   async disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected> {
     const { disconnect } = await import('./disconnect.ts');
-    return disconnect(this.#open(), key, { ...options, forget: (checked) => this.#memory.forget(checked) });
+    return disconnect(this.#open(), key, { ...options, forget: (checked) => this.#cache.forget(checked) });
   }
 
   async health(key: GrantKey): Promise<HealthReport> {
@@ -147,7 +168,7 @@ export class OpenVault implements Vault {
   async recover(key: GrantKey): Promise<RecoverReport> {
     const { recoverGrant } = await import('./upkeep/recover.ts');
     const report = await this.#finished(recoverGrant(this.#open(), key));
-    this.#memory.forget(report);
+    this.#cache.forget(report);
     return report;
   }
 
@@ -156,7 +177,7 @@ export class OpenVault implements Vault {
     try {
       return await this.#finished(adoptDatabase(this.#open(), options));
     } finally {
-      this.#memory.forgetAll();
+      this.#cache.forgetAll();
     }
   }
 

@@ -1,4 +1,4 @@
-/** What it costs workers to look for due grants among 100,000: the index on state and due time is used for it. */
+/** Tests the cost of a worker's search for due grants among 100,000: it uses the index on state and due time. */
 import { DatabaseSync } from 'node:sqlite';
 import {
   DummyDriver,
@@ -13,11 +13,12 @@ import { Client } from 'pg';
 import { expect, it } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
 import { systemWorld } from '../base/system-world.ts';
+import { writes } from '../storage/database.ts';
 import type { StoreKind } from '../storage/engine/engine.ts';
 import { migrate } from '../storage/migrations/migrate.ts';
 import type { Schema } from '../storage/schema.ts';
 import { claimDueGrants } from '../storage/statements/due.ts';
-import { openStore, type Store } from '../storage/store.ts';
+import { type OpenedStore, openStore } from '../storage/store.ts';
 
 const rows = 100_000;
 it('on sqlite', async () => {
@@ -35,9 +36,9 @@ it('on sqlite', async () => {
   expect(said).toMatch(/SEARCH oauth_tokens USING (COVERING )?INDEX \w*due\w* \(state=\? AND due_at<\?\)/);
   expect(said).not.toMatch(/SCAN oauth_tokens/);
   database.close();
-  await expectQuick(store, 'sqlite');
+  await expectQuick(store);
   await store.close();
-}, 90_000);
+});
 
 it('on postgres', async () => {
   await using scratch = await scratchDatabase();
@@ -57,15 +58,15 @@ it('on postgres', async () => {
   expect(said).toMatch(/Index Cond: .*state = .*due_at <= /);
   expect(said).not.toContain('Seq Scan on oauth_tokens');
   await client.end();
-  await expectQuick(store, 'postgres');
+  await expectQuick(store);
   await store.close();
-}, 90_000);
+});
 
 const columns = `provider, account, scopes, metadata, state, generation, authorized_generation, lease_fence, created_at,
   updated_at, changed_at`;
 
-/** Grants of which none is due before the year 2286, and one that is. */
-async function fill(store: Store): Promise<void> {
+/** Inserts one due grant among grants that are not due before the year 2286. */
+async function fill(store: OpenedStore): Promise<void> {
   const now = Date.now();
   const at = new Date(now).toISOString();
   const due = {
@@ -92,8 +93,11 @@ async function fill(store: Store): Promise<void> {
   await store.unhurried(() => copy.execute(store.db));
 }
 
-/** The very statement that workers send. */
-async function statement(kind: StoreKind, store: Store): Promise<{ text: string; parameters: readonly unknown[] }> {
+/** Returns the exact statement that workers send. */
+async function statement(
+  kind: StoreKind,
+  store: OpenedStore,
+): Promise<{ text: string; parameters: readonly unknown[] }> {
   const seen: { text: string; parameters: readonly unknown[] }[] = [];
   const db = new Kysely<Schema>({
     dialect: {
@@ -104,17 +108,23 @@ async function statement(kind: StoreKind, store: Store): Promise<{ text: string;
     },
     log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
   });
-  await claimDueGrants(db, kind, store.now(), claim);
+  await store.transaction(({ now, locked }) =>
+    claimDueGrants(Object.assign(db, { now, locked, [writes]: true } as const), claim),
+  );
   return seen[0] ?? expect.unreachable('nothing was sent');
 }
 
 const claim = { state: 'active', limit: 32, holdMs: 120_000, doubtHoldMs: 10_000, exceptProviders: ['full'] } as const;
 
-async function expectQuick(store: Store, kind: StoreKind): Promise<void> {
-  const started = performance.now();
-  const claimed = await claimDueGrants(store.db, kind, store.now(), claim);
+async function expectQuick(store: OpenedStore): Promise<void> {
+  const claimed = await store.transaction((tx) => claimDueGrants(tx, claim));
   expect(claimed.map((grant) => grant.client_id)).toEqual(['due']);
-  expect(await claimDueGrants(store.db, kind, store.now(), claim)).toEqual([]);
-  // Reading every row takes longer than this on any machine.
-  expect(performance.now() - started).toBeLessThan(1_000);
+  const times: number[] = [];
+  for (let look = 0; look < 5; look += 1) {
+    const started = performance.now();
+    expect(await store.transaction((tx) => claimDueGrants(tx, claim))).toEqual([]);
+    times.push(performance.now() - started);
+  }
+  // Reading every row takes longer than this each time, on any machine; a busy one may be slow once.
+  expect(Math.min(...times)).toBeLessThan(200);
 }

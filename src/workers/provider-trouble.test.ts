@@ -1,4 +1,4 @@
-/** A provider that is away, throttles or hangs, and what that must not do to its grants once it is back, or meanwhile. */
+/** Tests that a provider that is down, throttles or hangs does no lasting harm to its grants. */
 import { expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, nameOfToken, settled, until } from '../../test/support/bench.ts';
 import type { GrantKey } from '../base/ids.ts';
@@ -13,7 +13,7 @@ const briefOverlap = builtInProfile('timed_overlap', { rotation: { overlapSecond
 
 type Vault = Awaited<ReturnType<Bench['open']>>['vault'];
 
-it('that was out of reach for hours is asked again as soon as it is back', async () => {
+it('a provider that was down for hours is asked again as soon as it is back', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
   const { vault, world } = await bench.open();
   const keys = await connectMany(bench, vault, 'none', 3);
@@ -25,22 +25,22 @@ it('that was out of reach for hours is asked again as soon as it is back', async
   world.offline = false;
   await bench.jump(5 * minute);
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
-}, 60_000);
+});
 
-it('that throttled everybody for minutes serves them all afterwards', async () => {
+it('a provider that throttled all grants for minutes serves them all afterwards', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
   const { vault } = await bench.open();
   const keys = await connectMany(bench, vault, 'none', 60);
   const headers = { 'retry-after': '60' };
   const effect = { kind: 'status', status: 429, when: 'before', headers } as const;
-  bench.simulator.addFault({ endpoint: 'token', forMs: 5 * minute, effect });
+  bench.simulator.faults.add({ endpoint: 'token', forMs: 5 * minute, effect });
   for (let passed = 0; passed < 5; passed += 1) {
     for (const key of keys) await codeOf(vault.getAccessToken(key));
     await bench.jump(61_000);
   }
   await bench.jump(hour);
   for (const key of keys) expect(await vault.getAccessToken(key)).toMatchObject({ generation: 2 });
-}, 60_000);
+});
 
 it.each(['none', 'timed_overlap'])(
   '%s: that says when to come again is not asked before, once no overlap is at stake',
@@ -50,7 +50,7 @@ it.each(['none', 'timed_overlap'])(
     const keys = await connectMany(bench, vault, profile, 3);
     const headers = { 'retry-after': '3600' };
     const effect = { kind: 'status', status: 503, when: 'before', headers } as const;
-    bench.simulator.addFault({ endpoint: 'token', forMs: 10 * hour, effect });
+    bench.simulator.faults.add({ endpoint: 'token', forMs: 10 * hour, effect });
     const askFor = async (ms: number) => {
       const before = bench.requests().length;
       for (const end = bench.clock.now() + ms; bench.clock.now() < end; await bench.jump(60_000)) {
@@ -64,7 +64,7 @@ it.each(['none', 'timed_overlap'])(
   60_000,
 );
 
-it('does not keep a killed holder’s grant from being asked for inside its overlap, however many others failed', async () => {
+it('a killed holder’s grant is refreshed inside its overlap, however many other requests failed', async () => {
   await using bench = await makeBench({ profiles: [briefOverlap] });
   const holder = await bench.open();
   const other = await bench.open();
@@ -75,7 +75,7 @@ it('does not keep a killed holder’s grant from being asked for inside its over
   const { bulkheads } = internalsOf(other.vault).open();
   for (let used = 0; used < limits.retryBudgetMax; used += 1) bulkheads.countTry('timed_overlap', 'retry');
   holder.world.offline = false;
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   holder.vault.getAccessToken(key).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   await bench.crash(holder);
@@ -83,19 +83,23 @@ it('does not keep a killed holder’s grant from being asked for inside its over
   for (let passed = 0; passed < 30; passed += 1) await bench.jump(1_000);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
-}, 60_000);
+});
 
-it('that is slower than an overlap allows is asked for the killed holder’s grant before all others', async () => {
+it('a slow provider is asked for the killed holder’s grant before all others', async () => {
   await using bench = await makeBench({ profiles: [briefOverlap] });
   const holder = await bench.open();
   const other = await bench.open();
   const { key, minted } = await bench.connect(holder.vault, { tenant: 'x', provider: 'timed_overlap' });
   const many = await connectMany(bench, other.vault, 'timed_overlap', 60);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   holder.vault.getAccessToken(key).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   const lostAt = bench.clock.now();
-  bench.simulator.addFault({ endpoint: 'token', times: 1_000, effect: { kind: 'delay', ms: 40_000, when: 'before' } });
+  bench.simulator.faults.add({
+    endpoint: 'token',
+    times: 1_000,
+    effect: { kind: 'delay', ms: 40_000, when: 'before' },
+  });
   const workers = startWorkers(other.vault);
   const ask = (each: GrantKey) => other.vault.getAccessToken(each).catch(() => {});
   for (const each of many) void ask(each);
@@ -113,19 +117,19 @@ it('that is slower than an overlap allows is asked for the killed holder’s gra
   for (let passed = 0; passed < 60; passed += 1) await bench.jump(1_000);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
-}, 60_000);
+});
 
-it('gets a token refused for one that is newer than a refresh under way, and hands out a newer one still', async () => {
+it('a token rejected by the API during a later refresh is replaced by a newer one', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault: waiting } = await bench.open();
   const { vault: holder } = await bench.open();
   const { key } = await bench.connect(waiting, { provider: 'strict' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 3_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 3_000, when: 'after' } });
   const held = holder.getAccessToken(key);
   await until(() => bench.requests().length === 1, 'the request');
   const waited = waiting.getAccessToken(key);
   await settled(20);
-  // The holder is done, and the one who waits has not looked since.
+  // The lease holder has finished, and the waiting process has not looked since.
   bench.clock.jump(2_950);
   await held;
   const { accessToken, generation } = await waiting.getAccessToken(key, { minValidity: 1 });

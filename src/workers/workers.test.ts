@@ -1,4 +1,4 @@
-/** What workers do by themselves, on a clock that is moved: each case counts the requests that reached the provider. */
+/** Tests workers on a clock that is moved: each case counts the requests that reached the provider. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -14,7 +14,8 @@ import {
 } from '../../test/support/bench.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { internalsOf } from '../vault/internals.ts';
-import type { Vault, VaultOptions } from '../vault/types.ts';
+import type { VaultOptions } from '../vault/options.ts';
+import type { Vault } from '../vault/types.ts';
 import { claimDue } from '../vault/upkeep/upkeep.ts';
 import { startWorkers, type Workers } from './workers.ts';
 
@@ -30,14 +31,14 @@ afterEach(async () => {
   for (const each of benches.splice(0)) await each[Symbol.asyncDispose]();
 });
 
-it('refreshes grants in use before anybody waits for it, spread over time, and leaves the others alone', async () => {
+it('refreshes grants in use before a caller needs it, spread over time, and no others', async () => {
   const { bench, vault } = await make({ profiles: ['none'] });
   const tenants = Array.from({ length: 24 }, (_, index) => `t${index}`);
   const expiresAt = bench.clock.now() + hour;
   for (const tenant of tenants) await bench.connect(vault, { tenant, provider: 'none', expiresIn: 3_600 });
   const rows = await Promise.all(tenants.map((tenant) => bench.row({ tenant, provider: 'none' })));
   const dueAt = rows.map((row) => row.due_at ?? 0);
-  // The early-refresh mark is five minutes before the end; the spread is as much again.
+  // The early refresh begins five minutes before expiry, and the spread is another five minutes.
   for (const at of dueAt) {
     expect(at).toBeGreaterThan(expiresAt - 10 * minute - 5_000);
     expect(at).toBeLessThan(expiresAt - 5 * minute + 30_000);
@@ -45,9 +46,9 @@ it('refreshes grants in use before anybody waits for it, spread over time, and l
   expect(new Set(dueAt.map((at) => Math.floor(at / 30_000))).size).toBeGreaterThan(4);
 
   const used = tenants.slice(0, 12);
-  // Twice: what is read while the vault looks for changes is not held, and what is not held is not noted.
+  // Twice: the vault does not cache a token that it reads during a change poll, and only notes use of cached tokens.
   for (const tenant of [...used, ...used]) await vault.getAccessToken({ tenant, provider: 'none' });
-  // The vault notes once a minute who is in use.
+  // The vault records once a minute which grants are in use.
   await pass(bench, 70_000);
   await work(vault);
   await bench.jump(48 * minute);
@@ -59,7 +60,7 @@ it('refreshes grants in use before anybody waits for it, spread over time, and l
   }
 });
 
-it('keeps a refresh token alive that dies of idleness, after half of its time, and spends no other', async () => {
+it('refreshes an idle grant after half of its refresh token’s idle lifetime, and no other', async () => {
   const idle: BenchOptions['change'] = (each) =>
     each.id === 'strict'
       ? { ...each, refreshToken: { ...each.refreshToken, rotation: 'strict', idleSeconds: (60 * day) / 1_000 } }
@@ -79,7 +80,7 @@ it('keeps a refresh token alive that dies of idleness, after half of its time, a
   expect(bench.requests()).toHaveLength(2);
 });
 
-it('confirms a suspicion after its delay, not later', async () => {
+it('confirms a suspected refusal after its delay, not later', async () => {
   const { bench, vault } = await make({ profiles: ['strict'] });
   const { key, minted } = await bench.connect(vault);
   await work(vault);
@@ -92,12 +93,12 @@ it('confirms a suspicion after its delay, not later', async () => {
   expect(bench.requests()).toHaveLength(2);
 });
 
-it('ends a doubt that it met itself inside the overlap in which the spent token still works', async () => {
+it('resolves its own uncertain refresh inside the overlap in which the spent token still works', async () => {
   const { bench, vault } = await make({ profiles: ['timed_overlap'] });
   const { key } = await bench.connect(vault, { provider: 'timed_overlap', expiresIn: 3_600 });
   await vault.getAccessToken(key);
   await pass(bench, 70_000);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   await work(vault);
   await bench.jump(54 * minute);
   await until(() => bench.requests().length === 1, 'the lost request');
@@ -106,7 +107,7 @@ it('ends a doubt that it met itself inside the overlap in which the spent token 
   expect(bench.requests()).toHaveLength(2);
 });
 
-it('looks after uncertain grants first, however many others are due', async () => {
+it('handles uncertain grants first, however many others are due', async () => {
   const { bench, vault } = await make({ profiles: ['none'] });
   const rowsDue = async (tenant: string, state: 'active' | 'uncertain' | 'suspect', dueAt: number) => {
     await bench.connect(vault, { tenant, provider: 'none', expiresIn: 60 });
@@ -123,7 +124,7 @@ it('looks after uncertain grants first, however many others are due', async () =
     const room = { pressing: { limit: pressing, exceptProviders: [] }, usual: { limit: usual, exceptProviders } };
     return (await claimDue(context, room)).map((grant) => grant.client_id);
   };
-  // What a killed holder left is due since its lease ended, and everything else has waited longer.
+  // A grant of a killed holder is due since its lease ended; all other grants have been due for longer.
   await rowsDue('left', 'active', now - 1_000);
   const { id } = await bench.row({ tenant: 'left', provider: 'none' });
   await bench.judge.db
@@ -133,7 +134,7 @@ it('looks after uncertain grants first, however many others are due', async () =
     .execute();
   expect(await claimed(32, 2)).toEqual(['uncertain', 'left', 'doubtful', expect.any(String), expect.any(String)]);
   expect(new Set(await claimed(32, 40)).size).toBe(38);
-  // Who has claimed and died delays those by two minutes, and what is in doubt by seconds.
+  // The dead worker's claim delays its grants by two minutes, and grants in doubt by seconds.
   expect(await claimed(32, 32)).toEqual([]);
   await bench.jump(11_000);
   expect(await claimed(32, 32, ['none'])).toEqual(['uncertain', 'left', 'doubtful']);
@@ -147,7 +148,7 @@ describe('a condemned grant', () => {
     await work(vault);
     await later(bench, 9 * minute);
     const before = bench.requests().length;
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     await later(bench, 2 * minute);
     expect(bench.requests()).toHaveLength(before + 1);
     expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
@@ -209,7 +210,7 @@ describe('a provider that refuses many grants at once', () => {
     await pass(bench, 20 * minute, 10_000);
     for (const key of keys)
       expect(await bench.row(key)).toMatchObject({ state: 'suspect', reason: 'verdicts_suspended' });
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     await pass(bench, 4 * minute, 10_000);
     for (const key of keys) expect((await bench.row(key)).state).toBe('active');
     expect(vault.quarantine).toBeNull();
@@ -227,7 +228,7 @@ describe('a provider that refuses many grants at once', () => {
 it('revokes what was disconnected while the provider was down for an hour', async () => {
   const { bench, vault } = await make({ profiles: ['none'] });
   const { key, minted } = await bench.connect(vault, { provider: 'none' });
-  bench.simulator.addFault({
+  bench.simulator.faults.add({
     endpoint: 'revoke',
     forMs: hour,
     effect: { kind: 'status', status: 503, when: 'before' },
@@ -240,7 +241,7 @@ it('revokes what was disconnected while the provider was down for an hour', asyn
   expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
   expect(await bench.judge.db.selectFrom('grantry_revocations').select('id').execute()).toEqual([]);
   expect(
-    await bench.judge.db.selectFrom('grantry_tenant_keys').selectAll().where('client_id', '=', 'acme').execute(),
+    await bench.judge.db.selectFrom('grantry_tenant_keys').selectAll().where('tenant', '=', 'acme').execute(),
   ).toEqual([]);
 });
 
@@ -248,7 +249,7 @@ it('commits an answer that a process left in the spool when it died', async () =
   const { bench, vault } = await make({ profiles: ['strict'] });
   const dying = await bench.open();
   const { key } = await bench.connect(dying.vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 200, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 200, when: 'after' } });
   dying.vault.getAccessToken(key).catch(() => {});
   await until(() => bench.requests().length === 1, 'the request');
   await whileLocked(bench, async () => {
@@ -273,7 +274,7 @@ it('keeps a committed answer for ten minutes, for a database that comes back wit
   expect(saved()).toBe(0);
 });
 
-it.each(databaseKinds)('tends each due grant once, though three processes have workers, on %s', async (kind) => {
+it.each(databaseKinds)('refreshes each due grant once with workers in three processes, on %s', async (kind) => {
   const { bench, vault } = await make({ profiles: ['strict'], kind });
   const others = [(await bench.open()).vault, (await bench.open()).vault];
   const tenants = Array.from({ length: 40 }, (_, index) => `t${index}`);
@@ -300,7 +301,7 @@ it('spends nothing while the database is quarantined, and removes nothing', asyn
   await pass(bench, 30_000);
   expect(bench.requests()).toEqual([]);
   await bench.judge.db.updateTable('grantry_instance').set({ quarantined_reason: null }).execute();
-  // What a worker had claimed before it heard of the quarantine is due again after its pause.
+  // Grants that a worker claimed before it noticed the quarantine are due again after its pause.
   await pass(bench, 135_000, 5_000);
   expect((await bench.row(key)).generation).toBe(2);
 });
@@ -318,7 +319,7 @@ async function work(vault: Vault): Promise<Workers> {
   return workers;
 }
 
-/** Lets time pass in steps at which workers look. */
+/** Advances the clock in steps, so that workers look at each. */
 async function pass(bench: Bench, ms: number, stepMs = 2_500): Promise<void> {
   for (let passed = 0; passed < ms; passed += stepMs) {
     await bench.jump(Math.min(stepMs, ms - passed));
@@ -326,14 +327,14 @@ async function pass(bench: Bench, ms: number, stepMs = 2_500): Promise<void> {
   }
 }
 
-/** A long time at once, and then long enough for the workers to do what came due. */
+/** Advances the clock at once, then in steps until the workers have done what came due. */
 async function later(bench: Bench, ms: number): Promise<void> {
   await bench.jump(ms - 15_000);
   await pass(bench, 15_000);
   await settled(10);
 }
 
-/** A grant whose refresh token was refused twice: because it is dead, or by an incident that goes on. */
+/** Makes a provider refuse a grant's refresh token twice: because it is dead, or because of a continuing incident. */
 async function condemn(
   provider: string,
   why: 'false' | 'revoked',
@@ -350,7 +351,7 @@ async function condemn(
 }
 
 function refuse(bench: Bench): void {
-  bench.simulator.addFault({
+  bench.simulator.faults.add({
     endpoint: 'token',
     times: 10_000,
     effect: { kind: 'error', error: 'invalid_grant' },

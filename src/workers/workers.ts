@@ -5,22 +5,24 @@ import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import { claimDue, type DueRoom, isPressing, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep/upkeep.ts';
 
-/** What workers have done since they started. */
+/** Outcomes of the workers' tasks since they started. */
 export type WorkerCounts = Readonly<Record<UpkeepOutcome, number>>;
 
 /** Workers that run in this process. */
 export interface Workers extends AsyncDisposable {
-  /** Stops claiming, and waits for what is under way. */
+  /** Stops claiming, and waits for the tasks that have begun. */
   stop(): Promise<void>;
   readonly counts: WorkerCounts;
 }
 
 /**
- * Starts the workers of a vault: they refresh grants in use before anybody waits for it, keep idle refresh tokens alive,
- * end doubts, give condemned grants their second chances, and empty the queues.
+ * Starts the workers of a vault.
  *
- * Any number of processes may run them on one database: each due grant is claimed by one. Run them in a process that
- * stays; programs that come and go need none, since every caller refreshes what it needs.
+ * They refresh grants in use before a caller needs it and keep idle refresh tokens alive. They resolve uncertain
+ * refreshes, retry given-up grants and empty the queues.
+ *
+ * Any number of processes may run workers on one database: each due grant is claimed by one. Run them in a long-running
+ * process. Short-lived programs need none, because every caller refreshes the tokens it needs.
  *
  * @example
  * await using workers = startWorkers(vault);
@@ -30,10 +32,10 @@ export function startWorkers(vault: Vault): Workers {
   const context = open();
   const stop = new AbortController();
   const counts: Record<UpkeepOutcome, number> = { refreshed: 0, failed: 0, put_off: 0, second_chance: 0, shredded: 0 };
-  const crew = new Crew(context, stop.signal, async (grant) => {
+  const dueGrants = new DueGrantLoop(context, stop.signal, async (grant) => {
     counts[await tend(context, handOut, grant)] += 1;
   });
-  const running = Promise.all([crew.run(), keepTidy(context, stop.signal)]);
+  const running = Promise.all([dueGrants.run(), maintainQueues(context, stop.signal)]);
   async function stopAll(): Promise<void> {
     stop.abort(new Error('the workers were stopped'));
     await running;
@@ -43,8 +45,8 @@ export function startWorkers(vault: Vault): Workers {
 
 type Due = Awaited<ReturnType<typeof claimDue>>[number];
 
-/** What is looked after now, and of which provider. */
-class Load {
+/** Tasks under way, counted per provider. */
+class RunningTasks {
   readonly #max: number;
   readonly #perProvider = new Map<string, number>();
   count = 0;
@@ -58,7 +60,7 @@ class Load {
     this.#perProvider.set(provider, (this.#perProvider.get(provider) ?? 0) + by);
   }
 
-  /** A provider that is slow now keeps its own grants waiting, and those of no other. */
+  /** Room for further tasks: a slow provider delays its own grants and those of no other provider. */
   room(): DueRoom {
     const full = [...this.#perProvider].filter(([, calls]) => calls >= limits.providerCallsMax * 2);
     return {
@@ -68,14 +70,14 @@ class Load {
   }
 }
 
-/** Looks after due grants, many at a time, of one provider only about as many as its bulkhead lets through. */
-class Crew {
+/** Maintains due grants, many at a time; for one provider about as many as its bulkhead admits. */
+class DueGrantLoop {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
   readonly #tend: (grant: Due) => Promise<void>;
   readonly #busy = new Set<Promise<void>>();
-  readonly #usual = new Load(limits.workerGrantsMax);
-  readonly #pressing = new Load(limits.workerDoubtsMax);
+  readonly #usual = new RunningTasks(limits.workerGrantsMax);
+  readonly #pressing = new RunningTasks(limits.workerDoubtsMax);
 
   constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
     this.#context = context;
@@ -88,7 +90,7 @@ class Crew {
       const claimed = await this.#claim();
       for (const grant of claimed) this.#start(grant);
       if (claimed.length > 0 && this.#usual.count < limits.workerGrantsMax) continue;
-      // What is finished may make room for more of its provider.
+      // A finished task may make room for more of its provider.
       if (this.#busy.size > 0)
         await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#context.times.workerPauseMs)]);
       else await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
@@ -103,7 +105,7 @@ class Crew {
       if (guard.reason !== null) return [];
       return await claimDue(this.#context, { pressing: this.#pressing.room(), usual: this.#usual.room() });
     } catch (error) {
-      logger.warn('workers cannot claim what is due', { code: codeOf(error) });
+      logger.warn('workers cannot claim due grants', { code: codeOf(error) });
       await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
       return [];
     }
@@ -111,27 +113,27 @@ class Crew {
 
   #start(grant: Due): void {
     const { provider } = grant;
-    const load = isPressing(grant) ? this.#pressing : this.#usual;
-    load.change(provider, 1);
+    const tasks = isPressing(grant) ? this.#pressing : this.#usual;
+    tasks.change(provider, 1);
     const work = this.#tend(grant)
       .catch((error: unknown) => {
         const code = codeOf(error);
-        this.#context.logger.warn('a due grant could not be looked after', { grant: grant.id, code });
+        this.#context.logger.warn('the maintenance of a due grant failed', { grant: grant.id, code });
       })
       .finally(() => {
         this.#busy.delete(work);
-        load.change(provider, -1);
+        tasks.change(provider, -1);
       });
     this.#busy.add(work);
   }
 }
 
-async function keepTidy(context: VaultContext, signal: AbortSignal): Promise<void> {
+async function maintainQueues(context: VaultContext, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       await tidyUp(context);
     } catch (error) {
-      context.logger.warn('the queues could not be looked after', {
+      context.logger.warn('the maintenance of the queues failed', {
         code: codeOf(error),
       });
     }
@@ -143,6 +145,6 @@ async function pause(context: VaultContext, signal: AbortSignal, ms: number): Pr
   try {
     await context.world.sleep(ms, signal, { background: true });
   } catch {
-    // Stopped: the loop looks at the signal next.
+    // Stopped: the loop checks the signal next.
   }
 }

@@ -47,32 +47,26 @@ beforeAll(async () => {
 });
 afterAll(() => simulator.close());
 
-test.each(['sqlite', 'postgres'] as const)(
-  'no secret is anywhere but where it belongs, on %s',
-  {
-    timeout: 300_000,
-  },
-  async (kind) => {
-    const needles = new Needles();
-    using listening = new DisposableStack();
-    listening.use(readAlong(needles));
-    await using scratch = kind === 'postgres' ? await scratchDatabase() : undefined;
-    await using run = await CanaryRun.start(needles, scratch?.database);
-    await run.setUp();
-    await run.useHttp();
-    await run.connectInBrowser();
-    await run.fail();
-    await run.useCommands();
-    await run.useLibrary();
-    await run.stop();
-    run.noteKeys(await tables(run.database));
-    await run.sweep();
-    const kinds: SecretKind[] = ['access token', 'refresh token', 'authorization code', 'code verifier', 'state'];
-    for (const each of kinds) expect(needles.count(each), each).toBeGreaterThan(0);
-    expect(needles.count('tenant key')).toBeGreaterThan(1);
-    expect(needles.hits).toEqual(allowed);
-  },
-);
+test.each(['sqlite', 'postgres'] as const)('no secret is anywhere but where it belongs, on %s', async (kind) => {
+  const needles = new Needles();
+  using listening = new DisposableStack();
+  listening.use(readAlong(needles));
+  await using scratch = kind === 'postgres' ? await scratchDatabase() : undefined;
+  await using run = await CanaryRun.start(needles, scratch?.database);
+  await run.setUp();
+  await run.useHttp();
+  await run.connectInBrowser();
+  await run.fail();
+  await run.useCommands();
+  await run.useLibrary();
+  await run.stop();
+  run.noteKeys(await tables(run.database));
+  await run.sweep();
+  const kinds: SecretKind[] = ['access token', 'refresh token', 'authorization code', 'code verifier', 'state'];
+  for (const each of kinds) expect(needles.count(each), each).toBeGreaterThan(0);
+  expect(needles.count('tenant key')).toBeGreaterThan(1);
+  expect(needles.hits).toEqual(allowed);
+});
 
 /** One run: a server with telemetry and a debug log, and what came out of it. */
 class CanaryRun implements AsyncDisposable {
@@ -125,7 +119,7 @@ class CanaryRun implements AsyncDisposable {
         run.#pid = pid;
       },
     });
-    await expect.poll(() => log, { timeout: 60_000 }).toContain('"message":"listening"');
+    await expect.poll(() => log).toContain('"message":"listening"');
     needles.add('client secret', clientSecret);
     needles.add('API key', adminKey);
     return run;
@@ -229,10 +223,10 @@ class CanaryRun implements AsyncDisposable {
     ] as const;
     for (const effect of effects) {
       await this.#store('globex');
-      simulator.addFault({ endpoint: 'token', profile: 'strict', effect });
+      simulator.faults.add({ endpoint: 'token', profile: 'strict', effect });
       await this.#ask('GET', `${path}/token?min_validity=3000`);
     }
-    simulator.clearFaults();
+    simulator.faults.clear();
     const stray = { app: 'strict', refresh_token: refreshToken, access_token: accessToken };
     await this.#ask('PUT', path, { ...stray, expires_in: refreshToken });
     await this.#ask('PUT', path, { ...stray, [refreshToken]: 1 });
@@ -274,12 +268,12 @@ class CanaryRun implements AsyncDisposable {
     ] as const;
     for (const effect of effects) {
       const { refreshToken } = await this.#store('acme');
-      simulator.addFault({ endpoint: 'token', effect });
+      simulator.faults.add({ endpoint: 'token', effect });
       await this.#throws(vault.getAccessToken(key, { minValidity: 3_000 }));
       await this.#throws(vault.storeTokens(key, { refreshToken, expiresIn: -1 }));
       await this.#throws(vault.completeAuthorization(`http://127.0.0.1:9/?code=${refreshToken}&state=${refreshToken}`));
     }
-    simulator.clearFaults();
+    simulator.faults.clear();
     this.#sinks.push({ sink: 'an inspected vault', content: inspect(vault, { depth: 10, showHidden: true }) });
   }
 

@@ -61,7 +61,7 @@ beforeAll(async () => {
     expect([made.stderr, made.code]).toEqual([expect.any(String), 0]);
   }
   before = await state();
-}, 60_000);
+});
 
 afterAll(async () => {
   expect(await state(), 'what was there before').toBe(before);
@@ -265,7 +265,7 @@ const rows: readonly Row[] = [
   [['list', '--database', 'postgres://127.0.0.1:9/nothing'], 'storage_unavailable'],
 ];
 
-describe.concurrent('refused', { timeout: 120_000 }, () => {
+describe.concurrent('refused', () => {
   test.each(rows.map((row) => [shown(row[0]), row] as const))('%s', async (_, [args, code, options]) => {
     const run = await home.run(args, options);
     const all = run.stdout + run.stderr;

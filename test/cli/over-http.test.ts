@@ -42,7 +42,7 @@ async function goThrough(link: string): Promise<Response> {
   return fetch(headers.get('location') ?? '', { redirect: 'manual', headers: { cookie } });
 }
 
-describe('grantry with GRANTRY_URL', { timeout: 120_000 }, () => {
+describe('grantry with GRANTRY_URL', () => {
   test('keeps apps, imports a client file and hands out its token', async () => {
     await writeFile(join(home.path, 'secret.txt'), demoClient.secret ?? '');
     const added = await run([

@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtInProvider } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { scratchDatabase } from '../support/postgres.ts';
 import { Home, type Run, type RunOptions } from './grantry.ts';
 
@@ -55,7 +56,7 @@ beforeAll(async () => {
     const made = await run(args, { stdin: stdin ?? '' });
     expect(made.code, made.stderr).toBe(0);
   }
-}, 60_000);
+});
 afterAll(async () => {
   await simulator.close();
   await home[Symbol.asyncDispose]();
@@ -64,7 +65,7 @@ afterAll(async () => {
 const exec = (script: string, options?: RunOptions): Promise<Run> =>
   run(['exec', 'acme', '--provider', 'zoho_crm', '--', process.execPath, '-e', script], options);
 
-describe('exec', { timeout: 60_000 }, () => {
+describe('exec', () => {
   test('hands the tokens to the child, and to nobody else', async () => {
     const ran = await exec(
       'const { ZOHO_CRM_ACCESS_TOKEN: t, ZOHO_CRM_API_DOMAIN: a, ZOHO_CRM_EXPIRES_AT: e, ZOHO_CRM_DC: d, ZOHO_CRM_ORG_ID: o } = process.env; console.log(t.slice(0, 5), a, new Date(e) > new Date(), d, o)',
@@ -103,7 +104,7 @@ describe('exec', { timeout: 60_000 }, () => {
   });
 });
 
-describe('connect', { timeout: 60_000 }, () => {
+describe('connect', () => {
   const connect = (options: RunOptions): Promise<Run> =>
     run(['connect', 'bravo', 'zoho_crm', '--app', 'zoho', '--no-open'], options);
 
@@ -157,7 +158,7 @@ describe('connect', { timeout: 60_000 }, () => {
   });
 });
 
-describe('output', { timeout: 60_000 }, () => {
+describe('output', () => {
   test.each([[['provider', 'list', '--json']], [['app', 'add', '--help']], [['--version']]])(
     'a reader that goes away is no error: %j',
     async (args) => {
@@ -175,14 +176,12 @@ describe('output', { timeout: 60_000 }, () => {
   });
 });
 
-test('simulate runs until it is told to end', { timeout: 60_000 }, async () => {
+test('simulate runs until it is told to end', async () => {
   await using fresh = await Home.make();
   const ran = await fresh.run(['simulate', '--profile', 'strict', '--json'], {
     onStarted: (kill) => {
       void (async () => {
-        await expect
-          .poll(() => existsSync(join(fresh.path, 'home/simulator/client-secret.txt')), { timeout: 30_000 })
-          .toBe(true);
+        await expect.poll(() => existsSync(join(fresh.path, 'home/simulator/client-secret.txt'))).toBe(true);
         kill('SIGINT');
       })();
     },
@@ -194,7 +193,7 @@ test('simulate runs until it is told to end', { timeout: 60_000 }, async () => {
   });
 });
 
-test('PostgreSQL: the main job and the doctor', { timeout: 120_000 }, async () => {
+test('PostgreSQL: the main job and the doctor', async () => {
   await using scratch = await scratchDatabase();
   await using fresh = await Home.make();
   const options = { env: { ...env, GRANTRY_DATABASE: scratch.database } };
@@ -217,7 +216,7 @@ test('PostgreSQL: the main job and the doctor', { timeout: 120_000 }, async () =
   expect(checked.code, checked.stdout).toBe(0);
 });
 
-test('a table of another program: refused, listed, taken over', { timeout: 60_000 }, async () => {
+test('a table of another program: refused, listed, taken over', async () => {
   await using fresh = await Home.make();
   const path = join(fresh.path, 'old.db');
   const old = new DatabaseSync(path);
@@ -283,11 +282,4 @@ function listening(at: number): Promise<Server> {
   return new Promise((resolve) => {
     const server = createServer().listen(at, '127.0.0.1', () => resolve(server));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = await listening(0);
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === 'object' ? address.port : 0;
 }

@@ -34,7 +34,7 @@ beforeAll(async () => {
       if (tenant === 'beta') revoked.push(refreshToken);
     }
   }
-}, 60_000);
+});
 afterAll(async () => {
   await simulator.close();
   await home[Symbol.asyncDispose]();
@@ -96,7 +96,7 @@ test('a copied home says that it is quarantined, is adopted on request alone, an
   expect(probed.code, probed.stderr).toBe(0);
   expect(probed.stdout).toMatch(/^acme +strict +default +refreshed/m);
   expect(tokenRequests()).toBe(6);
-}, 90_000);
+});
 
 test('condemned grants are tried again, and the exit code is 4 when one stays refused', async () => {
   await cp(join(home.path, 'copy'), join(home.path, 'condemned'), { recursive: true });
@@ -125,7 +125,7 @@ test('condemned grants are tried again, and the exit code is 4 when one stays re
   expect(all.stdout).toMatch(/^beta +none +default +refused +1 +.*grantry connect beta none$/m);
   const states = JSON.parse((await run('list', '--provider', 'none', '--json')).stdout);
   expect(states).toMatchObject([{ state: 'active' }, { state: 'reauthorization_required' }]);
-}, 90_000);
+});
 
 test.each(['adopt', 'recover'])('%s explains itself with examples', async (command) => {
   const help = await home.run([command, '--help']);

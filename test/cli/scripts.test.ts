@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { builtInProvider, builtInProviderIds } from '../../src/providers/catalogue.ts';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
+import { freePort } from '../support/free-port.ts';
 import { Home } from './grantry.ts';
 import { parseScript, runScript } from './script.ts';
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => simulator.close());
 
 describe('sessions', () => {
-  test.each(scripts)('%s', { timeout: 120_000 }, async (name) => {
+  test.each(scripts)('%s', async (name) => {
     await using home = await Home.make();
     const SIM = join(home.path, 'simulator');
     await mkdir(SIM);
@@ -56,14 +56,3 @@ describe('sessions', () => {
     });
   });
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
-}

@@ -34,7 +34,7 @@ import {
   rescheduleRevocation,
 } from '../../src/storage/statements/revocations.ts';
 import { deleteTenantKeys, insertTenantKey, loadTenantKeys } from '../../src/storage/statements/tenant-keys.ts';
-import { openStore, type Store } from '../../src/storage/store.ts';
+import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { insertGrantRow } from '../support/grant-fixtures.ts';
 import type { StorePlace } from './storage.ts';
 
@@ -44,7 +44,7 @@ const world = systemWorld();
 export function describeStatements(name: string, open: () => Promise<StorePlace>): void {
   describe(name, () => {
     let place: StorePlace;
-    let store: Store;
+    let store: OpenedStore;
 
     beforeAll(async () => {
       place = await open();
@@ -66,20 +66,26 @@ export function describeStatements(name: string, open: () => Promise<StorePlace>
   });
 }
 
-function describeInstance(store: () => Store): void {
+function describeInstance(store: () => OpenedStore): void {
   test('an instance is made once, moved, quarantined and adopted', async () => {
-    const { db } = store();
+    const { db, transaction: write } = store();
     expect(await readInstance(db)).toBeUndefined();
     const made = { installation: null, location: 'here', timeline: 1, scrub_pending: 1 };
     const answers = await Promise.all(
-      ['a', 'b', 'c'].map((id) => createInstance(db, store().now(), { ...made, vault_id: id })),
+      ['a', 'b', 'c'].map((id) => write((tx) => createInstance(tx, { ...made, vault_id: id }))),
     );
     expect(answers.filter(Boolean)).toHaveLength(1);
     const { vault_id } = (await readInstance(db)) ?? {};
-    await moveInstance(db, { location: 'there', timeline: 2 });
-    await setScrubPending(db, false);
-    expect([await nameInstallation(db, 'production'), await nameInstallation(db, 'staging')]).toEqual([true, false]);
-    expect([await quarantineInstance(db, 'restored'), await quarantineInstance(db, 'later')]).toEqual([true, false]);
+    await write((tx) => moveInstance(tx, { location: 'there', timeline: 2 }));
+    await write((tx) => setScrubPending(tx, false));
+    expect([
+      await write((tx) => nameInstallation(tx, 'production')),
+      await write((tx) => nameInstallation(tx, 'staging')),
+    ]).toEqual([true, false]);
+    expect([
+      await write((tx) => quarantineInstance(tx, 'restored')),
+      await write((tx) => quarantineInstance(tx, 'later')),
+    ]).toEqual([true, false]);
     expect(await readInstance(db)).toMatchObject({
       vault_id,
       epoch: 1,
@@ -90,7 +96,10 @@ function describeInstance(store: () => Store): void {
       quarantined_reason: 'restored',
     });
     const adoption = { location: 'new', timeline: null, from: 1, epoch: 2, installation: 'copy' };
-    expect([await adoptInstance(db, adoption), await adoptInstance(db, adoption)]).toEqual([true, false]);
+    expect([
+      await write((tx) => adoptInstance(tx, adoption)),
+      await write((tx) => adoptInstance(tx, adoption)),
+    ]).toEqual([true, false]);
     expect(await readInstance(db)).toMatchObject({
       vault_id,
       epoch: 2,
@@ -100,83 +109,91 @@ function describeInstance(store: () => Store): void {
   });
 }
 
-function describeTenantKeys(store: () => Store): void {
+function describeTenantKeys(store: () => OpenedStore): void {
   test('of many first keys of a tenant one is kept, and shredding takes no other tenant’s', async () => {
-    const { db } = store();
+    const { db, transaction: write } = store();
     const inserts = ['x', 'y', 'z'].map((wrapped) =>
-      insertTenantKey(db, store().now(), { tenant: 'acme', version: 1, wrapped }),
+      write((tx) => insertTenantKey(tx, { tenant: 'acme', version: 1, wrapped })),
     );
     expect((await Promise.all(inserts)).filter(Boolean)).toHaveLength(1);
-    await insertTenantKey(db, store().now(), { tenant: 'acme', version: 2, wrapped: 'second' });
-    await insertTenantKey(db, store().now(), { tenant: 'other', version: 1, wrapped: 'theirs' });
+    await write((tx) => insertTenantKey(tx, { tenant: 'acme', version: 2, wrapped: 'second' }));
+    await write((tx) => insertTenantKey(tx, { tenant: 'other', version: 1, wrapped: 'theirs' }));
     expect((await loadTenantKeys(db, 'acme')).map((key) => key.version)).toEqual([1, 2]);
-    expect(await deleteTenantKeys(db, 'acme')).toBe(2);
+    expect(await write((tx) => deleteTenantKeys(tx, 'acme'))).toBe(2);
     expect(await loadTenantKeys(db, 'acme')).toEqual([]);
     expect(await loadTenantKeys(db, 'other')).toEqual([{ tenant: 'other', version: 1, wrapped: 'theirs' }]);
   });
 }
 
-function describeApps(store: () => Store): void {
+function describeApps(store: () => OpenedStore): void {
   test('an app is made, replaced from its newest version alone, found and removed', async () => {
-    const { db } = store();
+    const { db, transaction: write } = store();
     const first = app({ name: 'crm', context: 'c1' });
-    expect(await putApp(db, first)).toBe('created');
-    await expect(putApp(db, first)).rejects.toMatchObject({ code: 'invalid_request' });
-    expect(await putApp(db, { ...first, dc: 'us', generation: 2, created_at: 99 })).toBe('replaced');
-    await expect(putApp(db, { ...first, dc: 'in', generation: 2 })).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await write((tx) => putApp(tx, first))).toBe('created');
+    await expect(write((tx) => putApp(tx, first))).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await write((tx) => putApp(tx, { ...first, dc: 'us', generation: 2, created_at: 99 }))).toBe('replaced');
+    await expect(write((tx) => putApp(tx, { ...first, dc: 'in', generation: 2 }))).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
     expect(await findApp(db, 'crm')).toMatchObject({ dc: 'us', generation: 2, created_at: 1 });
-    await putApp(db, app({ name: 'books', context: 'c2', provider: 'zoho_books' }));
+    await write((tx) => putApp(tx, app({ name: 'books', context: 'c2', provider: 'zoho_books' })));
     expect((await listApps(db)).map((row) => row.name)).toEqual(['books', 'crm']);
     expect((await listAppsOfProvider(db, 'zoho_books')).map((row) => row.name)).toEqual(['books']);
     expect((await findAppByContext(db, 'c2'))?.name).toBe('books');
-    expect([await deleteApp(db, 'crm'), await deleteApp(db, 'crm')]).toEqual([true, false]);
+    expect([await write((tx) => deleteApp(tx, 'crm')), await write((tx) => deleteApp(tx, 'crm'))]).toEqual([
+      true,
+      false,
+    ]);
   });
 }
 
-function describeProviders(store: () => Store): void {
+function describeProviders(store: () => OpenedStore): void {
   test('a provider is added, replaced and removed', async () => {
-    const { db } = store();
-    expect(await putProvider(db, { id: 'mine', definition: '{"v":1}', at: 1 })).toBe(true);
-    expect(await putProvider(db, { id: 'mine', definition: '{"v":2}', at: 4 })).toBe(false);
+    const { db, transaction: write } = store();
+    expect(await write((tx) => putProvider(tx, { id: 'mine', definition: '{"v":1}', at: 1 }))).toBe(true);
+    expect(await write((tx) => putProvider(tx, { id: 'mine', definition: '{"v":2}', at: 4 }))).toBe(false);
     expect(await findProvider(db, 'mine')).toMatchObject({
       definition: expect.stringContaining('2'),
       created_at: 1,
       updated_at: 4,
     });
     expect((await listProviders(db)).map((row) => row.id)).toEqual(['mine']);
-    expect([await deleteProvider(db, 'mine'), await deleteProvider(db, 'mine')]).toEqual([true, false]);
+    expect([await write((tx) => deleteProvider(tx, 'mine')), await write((tx) => deleteProvider(tx, 'mine'))]).toEqual([
+      true,
+      false,
+    ]);
   });
 }
 
-function describeAuthorizations(store: () => Store): void {
+function describeAuthorizations(store: () => OpenedStore): void {
   test('of many callbacks with one state exactly one gets it', async () => {
-    const { db } = store();
-    await insertAuthorization(db, store().now(), authorization('state-1', 60_000));
-    const taken = await Promise.all(Array.from({ length: 20 }, () => takeAuthorization(db, store().now(), 'state-1')));
+    const { db, transaction: write } = store();
+    await write((tx) => insertAuthorization(tx, authorization('state-1', 60_000)));
+    const taken = await Promise.all(Array.from({ length: 20 }, () => write((tx) => takeAuthorization(tx, 'state-1'))));
     expect(taken.filter((row) => row !== undefined)).toHaveLength(1);
-    expect(taken.find((row) => row !== undefined)).toMatchObject({ client_id: 'acme', verifier: 'gry1.verifier' });
+    expect(taken.find((row) => row !== undefined)).toMatchObject({ tenant: 'acme', verifier: 'gry1.verifier' });
     expect((await findAuthorization(db, 'state-1'))?.used_at).toBeGreaterThan(0);
-    expect(await takeAuthorization(db, store().now(), 'state-unknown')).toBeUndefined();
+    expect(await write((tx) => takeAuthorization(tx, 'state-unknown'))).toBeUndefined();
   });
 
   test('an expired one is given to nobody, told apart for a while, then forgotten', async () => {
-    const { db } = store();
-    await insertAuthorization(db, store().now(), authorization('state-2', -1));
-    expect(await takeAuthorization(db, store().now(), 'state-2')).toBeUndefined();
-    expect(await purgeAuthorizations(db, store().now(), 60_000)).toBe(0);
+    const { db, transaction: write } = store();
+    await write((tx) => insertAuthorization(tx, authorization('state-2', -1)));
+    expect(await write((tx) => takeAuthorization(tx, 'state-2'))).toBeUndefined();
+    expect(await write((tx) => purgeAuthorizations(tx, 60_000))).toBe(0);
     expect(await findAuthorization(db, 'state-2')).toMatchObject({ used_at: null });
-    expect(await purgeAuthorizations(db, store().now(), 0)).toBe(1);
+    expect(await write((tx) => purgeAuthorizations(tx, 0))).toBe(1);
     expect(await findAuthorization(db, 'state-2')).toBeUndefined();
     expect(await findAuthorization(db, 'state-1')).toBeDefined();
   });
 }
 
-function describeRevocations(store: () => Store): void {
+function describeRevocations(store: () => OpenedStore): void {
   test('workers never claim the same revocation, and who claims late changes nothing', async () => {
-    const { db, kind } = store();
+    const { transaction: write } = store();
     const grant = await insertGrantRow(store(), { account: 'revoked' });
-    for (let i = 0; i < 30; i += 1) await insertRevocation(db, store().now(), revocation(grant.id));
-    const claim = () => claimDueRevocations(db, kind, store().now(), { limit: 4, holdMs: 60_000 });
+    for (let i = 0; i < 30; i += 1) await write((tx) => insertRevocation(tx, revocation(grant.id)));
+    const claim = () => write((tx) => claimDueRevocations(tx, { limit: 4, holdMs: 60_000 }));
     const claimed = (await Promise.all(Array.from({ length: 8 }, claim))).flat();
     // Workers pass over rows that another one is claiming, so a round may leave some for the next.
     for (let more = await claim(); more.length > 0; more = await claim()) claimed.push(...more);
@@ -185,17 +202,20 @@ function describeRevocations(store: () => Store): void {
 
     const [row] = claimed;
     if (row === undefined) throw new Error('nothing was claimed');
-    expect(row).toMatchObject({ attempts: 1, client_id: 'acme', token: 'gry1.token' });
+    expect(row).toMatchObject({ attempts: 1, tenant: 'acme', token: 'gry1.token' });
     const place = { tenant: 'acme', id: row.id };
     const late = { ...place, attempts: 0, delayMs: 0 };
-    expect(await rescheduleRevocation(db, store().now(), late)).toBe(false);
-    expect(await rescheduleRevocation(db, store().now(), { ...late, attempts: 1 })).toBe(true);
+    expect(await write((tx) => rescheduleRevocation(tx, late))).toBe(false);
+    expect(await write((tx) => rescheduleRevocation(tx, { ...late, attempts: 1 }))).toBe(true);
     expect(await claim()).toMatchObject([{ id: row.id, attempts: 2 }]);
-    expect(await deleteRevocation(db, { ...place, tenant: 'other' })).toBe(false);
-    expect([await deleteRevocation(db, place), await deleteRevocation(db, place)]).toEqual([true, false]);
+    expect(await write((tx) => deleteRevocation(tx, { ...place, tenant: 'other' }))).toBe(false);
+    expect([
+      await write((tx) => deleteRevocation(tx, place)),
+      await write((tx) => deleteRevocation(tx, place)),
+    ]).toEqual([true, false]);
     const rest = { tenant: 'acme', grantId: grant.id, holdMs: 1_000 };
-    expect(await claimRevocationsOfGrant(db, store().now(), { ...rest, tenant: 'other' })).toEqual([]);
-    expect(await claimRevocationsOfGrant(db, store().now(), rest)).toHaveLength(29);
+    expect(await write((tx) => claimRevocationsOfGrant(tx, { ...rest, tenant: 'other' }))).toEqual([]);
+    expect(await write((tx) => claimRevocationsOfGrant(tx, rest))).toHaveLength(29);
   });
 }
 
@@ -219,7 +239,7 @@ function app(values: { name: string; context: string; provider?: string; generat
 function authorization(state: string, lifeMs: number) {
   return {
     state_hash: state,
-    client_id: 'acme',
+    tenant: 'acme',
     provider: 'zoho_crm',
     account: 'default',
     app: 'crm',
@@ -237,7 +257,7 @@ function authorization(state: string, lifeMs: number) {
 function revocation(grantId: string) {
   return {
     id: randomUUID(),
-    client_id: 'acme',
+    tenant: 'acme',
     grant_id: grantId,
     provider: 'zoho_crm',
     account: 'default',

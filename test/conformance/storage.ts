@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GrantryError } from '../../src/base/errors.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
 import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
-import { isUniqueViolation, openStore, type Store } from '../../src/storage/store.ts';
+import { isUniqueViolation, type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { grantRow, insertGrantRow } from '../support/grant-fixtures.ts';
 
 const world = systemWorld();
@@ -18,7 +18,7 @@ export interface StorePlace {
 export function describeStore(name: string, open: () => Promise<StorePlace>): void {
   describe(name, () => {
     let place: StorePlace;
-    let store: Store;
+    let store: OpenedStore;
 
     beforeAll(async () => {
       place = await open();
@@ -54,7 +54,7 @@ export function describeStore(name: string, open: () => Promise<StorePlace>): vo
   });
 }
 
-function describeSchema(store: () => Store): void {
+function describeSchema(store: () => OpenedStore): void {
   test('the schema is there, and migrating again does nothing', async () => {
     expect(await inspectGrantTable(store())).toBe('ours');
     expect(await migrate(store(), { mode: 'off' })).toEqual({ from: schemaVersionLatest, to: schemaVersionLatest });
@@ -89,7 +89,7 @@ function describeSchema(store: () => Store): void {
   });
 }
 
-function describeValues(store: () => Store): void {
+function describeValues(store: () => OpenedStore): void {
   test('a row comes back as it went in', async () => {
     const row = grantRow({ account: 'round-trip', scopes: 'ä,✓,𝄞', lease_fence: Number.MAX_SAFE_INTEGER });
     await store().db.insertInto('oauth_tokens').values(row).execute();
@@ -149,7 +149,7 @@ function describeValues(store: () => Store): void {
   });
 
   test('its clock is read when the statement runs', async () => {
-    const now = store().now();
+    const { now } = store().db;
     const read = async () => (await store().db.selectNoFrom(now.as('now')).executeTakeFirstOrThrow()).now;
     const first = await read();
     await world.sleep(20);
@@ -170,7 +170,7 @@ function describeValues(store: () => Store): void {
   });
 }
 
-function describeTransactions(store: () => Store): void {
+function describeTransactions(store: () => OpenedStore): void {
   test('keeps all of a transaction or nothing', async () => {
     const failing = store().transaction(async (tx) => {
       await tx
@@ -251,7 +251,7 @@ function describeTransactions(store: () => Store): void {
   });
 }
 
-function describeFailures(store: () => Store): void {
+function describeFailures(store: () => OpenedStore): void {
   test('a second row with the same key is recognised, and nothing of it is told', async () => {
     const row = await insertGrantRow(store(), { account: 'twice', access_token: 'gry1.CANARY' });
     const error = await insertGrantRow(store(), { ...row, id: randomUUID() }).catch((failure: unknown) => failure);
@@ -269,7 +269,7 @@ function describeFailures(store: () => Store): void {
       .db.insertInto('grantry_candidates')
       .values({
         id: randomUUID(),
-        client_id: 'acme',
+        tenant: 'acme',
         grant_id: randomUUID(),
         fence: 1,
         generation: 1,
@@ -284,7 +284,7 @@ function describeFailures(store: () => Store): void {
   });
 }
 
-async function accounts(store: Store, account: string): Promise<number> {
+async function accounts(store: OpenedStore, account: string): Promise<number> {
   const rows = await store.db.selectFrom('oauth_tokens').select('id').where('account', '=', account).execute();
   return rows.length;
 }

@@ -36,7 +36,7 @@ if (job === 'count') {
         .executeTakeFirstOrThrow();
       await tx
         .insertInto('grantry_token_requests')
-        .values({ fingerprint: `epoch ${epoch}`, attempt_id: '00000000-0000-4000-8000-000000000000', at: epoch })
+        .values({ fingerprint: `epoch ${epoch}`, requests: '[]', last_at: epoch })
         .execute();
     });
   }

@@ -5,16 +5,16 @@ import path from 'node:path';
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import { timesOf } from '../../src/base/limits.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
 import { openVault, type Vault, type VaultEvent } from '../../src/index.ts';
+import { openStore } from '../../src/storage/store.ts';
 import { type ScratchDatabase, scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { type OidcClient, OidcServer, redirectUri } from './oidc-server.ts';
 import { Browser } from './sign-in.ts';
 
 const key = { tenant: 'acme', provider: 'certified' };
 const scopes = ['openid', 'offline_access'];
-/** The process that is killed takes a lease this much shorter than two minutes, for nobody here waits that long. */
-const timeScale = 0.03;
-
 let server: OidcServer;
 let scratch: ScratchDatabase;
 let home = '';
@@ -147,7 +147,7 @@ describe.each([
     expect(successor).not.toBe(dead);
     expect([await server.isActive(successor), (await vault.grants.get(key))?.generation]).toEqual([true, 1]);
 
-    // Waits until the dead process's lease has ended: before that, it might be alive and still bring its answer.
+    await endLease();
     await expect(vault.rejectAccessToken(key, 1)).rejects.toMatchObject({
       code: 'reauthorization_required',
       message: expect.stringContaining('the answer with the new one never reached us'),
@@ -206,13 +206,7 @@ async function refused(callback: string, exchanges: number): Promise<void> {
 
 /** Another process refreshes and is killed once the provider has acted, before the answer is sent. */
 async function killInRefresh(): Promise<void> {
-  const input = {
-    home,
-    database: scratch.database,
-    generation: '1',
-    timeScale: String(timeScale),
-    provider: key.provider,
-  };
+  const input = { home, database: scratch.database, generation: '1', provider: key.provider };
   const child: ChildProcess = spawn(process.execPath, [path.join(import.meta.dirname, 'refresh-process.ts')], {
     env: { ...process.env, NODE_OPTIONS: '', GRANTRY_TEST_INPUT: JSON.stringify(input) },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -236,6 +230,27 @@ async function killInRefresh(): Promise<void> {
     });
   });
   await Promise.race([reached, ended]);
+}
+
+/**
+ * Moves the lease of the dead process, and the attempt that holds it, two minutes into the past: until a lease has ended,
+ * its holder may be alive and bring its answer.
+ */
+async function endLease(): Promise<void> {
+  const { strictLeaseMs: ms } = timesOf({});
+  const store = await openStore({ database: scratch.database, world: systemWorld() });
+  try {
+    await store.db
+      .updateTable('oauth_tokens')
+      .set((column) => ({ lease_until: column('lease_until', '-', ms) }))
+      .execute();
+    await store.db
+      .updateTable('grantry_attempts')
+      .set((column) => ({ started_at: column('started_at', '-', ms) }))
+      .execute();
+  } finally {
+    await store.close();
+  }
 }
 
 async function sub(response: Response): Promise<unknown> {

@@ -6,7 +6,6 @@ const {
   home = '',
   database = '',
   generation = '',
-  timeScale = '',
   provider = '',
 } = JSON.parse(process.env['GRANTRY_TEST_INPUT'] ?? '{}') as Record<string, string>;
 
@@ -14,6 +13,6 @@ await using vault = await openVault({
   home,
   database,
   unsafeAllowLoopbackProviders: 'a test',
-  world: systemWorld({ timeScale: Number(timeScale), allowLoopback: true }),
+  world: systemWorld({ allowLoopback: true }),
 });
 await vault.rejectAccessToken({ tenant: 'acme', provider }, Number(generation));

@@ -11,7 +11,7 @@ beforeAll(async () => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
   vi.spyOn(console, 'info').mockImplementation(() => {});
   browser = await launchBrowser();
-}, 180_000);
+});
 
 afterAll(() => browser?.close());
 
@@ -46,4 +46,4 @@ it('a certified server, with sign-in and consent pages of its own, is connected 
   expect(await team.look(session.id)).toMatchObject({ state: 'completed', narrower: [], wider: [] });
   const token = await team.vault.getAccessToken({ tenant: 'acme', provider: 'certified' });
   expect(await certified.isActive(token.accessToken)).toBe(true);
-}, 90_000);
+});

@@ -15,7 +15,7 @@ beforeAll(async () => {
   [browser, bench] = await Promise.all([launchBrowser(), makeConnectBench()]);
   await bench.putApp('zoho', 'zoho_crm', { dc: 'us' });
   await bench.putApp('plain', 'strict');
-}, 180_000);
+});
 
 beforeEach(() => {
   tenants += 1;
@@ -66,7 +66,7 @@ describe('a person connects', () => {
     expect(completed.body).toMatchObject({ tenant, provider: 'zoho_crm', state: 'active', dc: 'eu' });
     expect((await bench.server.call('GET', `/v1/tenants/${tenant}/grants/zoho_crm/token`)).status).toBe(200);
     expect(await look(session.id)).toMatchObject({ state: 'completed', narrower: [], wider: [] });
-  }, 60_000);
+  });
 
   it('without an application: the grant is stored when the browser comes back, and its address holds no code', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
@@ -87,7 +87,7 @@ describe('a person connects', () => {
     expect(await heading(page)).toBe('Connected');
     await page.goto(session.url);
     expect(await heading(page)).toBe('Connected already');
-  }, 60_000);
+  });
 
   it('and declines, thinks again, and is connected by the same link', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
@@ -100,7 +100,7 @@ describe('a person connects', () => {
     const second = await connectThrough(context, session.url);
     await second.waitForURL(/\/connect\/sessions\//);
     expect(await heading(second)).toBe('Connected');
-  }, 60_000);
+  });
 
   it('and declines on the way to an application, which hears why', async () => {
     const session = await bench.session({ tenant, provider: 'zoho_crm', return_to: returnTo() });
@@ -109,7 +109,7 @@ describe('a person connects', () => {
     await page.waitForURL(/\/connected/);
     const came = bench.application.last;
     expect([came.get('session'), came.get('error'), came.has('code')]).toEqual([session.id, 'access_denied', false]);
-  }, 60_000);
+  });
 });
 
 describe('links and browsers', () => {
@@ -130,7 +130,7 @@ describe('links and browsers', () => {
     await visitor.getByRole('button').click();
     expect(await heading(visitor)).toBe('This link has expired');
     expect((await look(late.id)).state).toBe('expired');
-  }, 60_000);
+  });
 
   it('a link belongs to the browser that pressed its button, and only that one may come back', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
@@ -152,7 +152,7 @@ describe('links and browsers', () => {
     await page.getByRole('button', { name: 'Accept' }).click();
     await page.waitForURL(/\/connect\/sessions\//);
     expect((await grantAt('strict')).status).toBe(200);
-  }, 60_000);
+  });
 
   it('a button pressed twice, and two tabs at once, connect once', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
@@ -167,7 +167,7 @@ describe('links and browsers', () => {
     const headings = await Promise.all(tabs.map(heading));
     expect(new Set(headings)).toEqual(new Set(['Connected', 'This was finished in another tab']));
     expect((await grantAt('strict')).body.generation).toBe(1);
-  }, 60_000);
+  });
 
   it('going back and forward uses nothing twice', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
@@ -180,7 +180,7 @@ describe('links and browsers', () => {
     await page.goForward();
     const { body } = await grantAt('strict');
     expect([body.state, body.generation]).toEqual(['active', 1]);
-  }, 60_000);
+  });
 
   it('a page on another site cannot press the button, though the browser has the cookie', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
@@ -196,7 +196,7 @@ describe('links and browsers', () => {
     await page.getByRole('button').click();
     expect(await heading(page)).toBe('Please try once more');
     expect((await look(session.id)).state).toBe('open');
-  }, 60_000);
+  });
 
   it('what browsers and providers brought is stored by hash or sealed', async () => {
     const session = await bench.session({ tenant, provider: 'strict', return_to: returnTo() });
@@ -221,5 +221,5 @@ describe('links and browsers', () => {
       .join('');
     expect(stored).toContain(session.id);
     expect([...secrets].filter((secret) => stored.includes(secret))).toEqual([]);
-  }, 60_000);
+  });
 });

@@ -10,8 +10,6 @@ import { freePort } from '../support/free-port.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 
 const adminKey = `gry_${'life-of-a-process'.repeat(3)}`;
-const patience = { timeout: 60_000, interval: 50 };
-const minutes = { timeout: 240_000 };
 
 let simulator: RunningSimulator;
 beforeAll(async () => {
@@ -61,7 +59,7 @@ class Place implements AsyncDisposable {
         this.#kill = kill;
       },
     });
-    await expect.poll(() => this.#stderr, patience).toContain('"message":"listening"');
+    await expect.poll(() => this.#stderr).toContain('"message":"listening"');
   }
 
   signal(name: NodeJS.Signals): void {
@@ -69,7 +67,7 @@ class Place implements AsyncDisposable {
   }
 
   async log(text: string): Promise<void> {
-    await expect.poll(() => this.#stderr, patience).toContain(text);
+    await expect.poll(() => this.#stderr).toContain(text);
   }
 
   async call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
@@ -101,7 +99,7 @@ class Place implements AsyncDisposable {
 const tokenPath = '/v1/tenants/acme/grants/strict/token';
 const tokenRequests = (): number => simulator.history.events().filter(({ kind }) => kind === 'token').length;
 
-test('a root key that is away keeps the vault sealed, not the server down', minutes, async () => {
+test('a root key that is away keeps the vault sealed, not the server down', async () => {
   await using place = await Place.make();
   await place.start();
   await place.connect();
@@ -115,18 +113,18 @@ test('a root key that is away keeps the vault sealed, not the server down', minu
     expect(await place.call('GET', path)).toMatchObject({ status: 503, body: { code: 'vault_sealed' } });
   }
   await rename(`${key}.away`, key);
-  await expect.poll(async () => (await place.call('GET', '/readyz')).status, patience).toBe(200);
+  await expect.poll(async () => (await place.call('GET', '/readyz')).status).toBe(200);
   expect((await place.call('GET', tokenPath)).status).toBe(200);
 });
 
-test('SIGTERM while a provider answers: the caller gets the token, and the end is orderly', minutes, async () => {
+test('SIGTERM while a provider answers: the caller gets the token, and the end is orderly', async () => {
   await using place = await Place.make();
   await place.start();
   await place.connect();
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
   const before = tokenRequests();
   const asked = place.call('GET', tokenPath);
-  await expect.poll(tokenRequests, patience).toBe(before + 1);
+  await expect.poll(tokenRequests).toBe(before + 1);
   place.signal('SIGTERM');
   expect(await asked).toMatchObject({ status: 200, body: { generation: 2 } });
   const { code, stderr } = await place.ended;
@@ -134,20 +132,20 @@ test('SIGTERM while a provider answers: the caller gets the token, and the end i
   expect(stderr).toContain('"unanswered":0');
 });
 
-test('a second signal ends it at once, and what had arrived is committed at the next start', minutes, async () => {
+test('a second signal ends it at once, and what had arrived is committed at the next start', async () => {
   await using place = await Place.make();
   await place.start();
   await place.connect();
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
   const before = tokenRequests();
   const asked = place.call('GET', tokenPath).catch(() => 'cut off');
-  await expect.poll(tokenRequests, patience).toBe(before + 1);
+  await expect.poll(tokenRequests).toBe(before + 1);
   // From here on nothing can be committed: the answer arrives, and has nowhere to go but the spool.
   const file = new DatabaseSync(join(place.home.path, 'home/grantry.db'));
   file.exec('begin immediate');
   const spooled = async (): Promise<string[]> =>
     (await readdir(place.spool)).filter((name) => name.endsWith('.answer'));
-  await expect.poll(spooled, patience).toHaveLength(1);
+  await expect.poll(spooled).toHaveLength(1);
   place.signal('SIGTERM');
   await place.log('"message":"stopping"');
   place.signal('SIGTERM');
@@ -163,7 +161,7 @@ test('a second signal ends it at once, and what had arrived is committed at the 
   expect(tokenRequests()).toBe(before + 1);
 });
 
-test('a database that goes and comes back', minutes, async () => {
+test('a database that goes and comes back', async () => {
   await using postgres = disposable(await startPostgres());
   await using place = await Place.make();
   await place.start({ GRANTRY_DATABASE: postgres.it.url });
@@ -179,21 +177,21 @@ test('a database that goes and comes back', minutes, async () => {
   await administrator.connect();
   await administrator.query('alter system set default_transaction_read_only = on');
   await administrator.query('select pg_reload_conf()');
-  await expect.poll(readiness, patience).toBe('storage_unavailable');
+  await expect.poll(readiness).toBe('storage_unavailable');
   await administrator.query('alter system reset default_transaction_read_only');
   await administrator.query('select pg_reload_conf()');
-  await expect.poll(readiness, patience).toBe('ready');
+  await expect.poll(readiness).toBe('ready');
   await administrator.end();
 
   await postgres.it.stop();
-  await expect.poll(readiness, patience).toBe('storage_unavailable');
+  await expect.poll(readiness).toBe('storage_unavailable');
   expect((await place.call('GET', '/livez')).status).toBe(200);
   // What memory holds is handed out for five minutes; what would need the database says so.
   expect((await place.call('GET', tokenPath)).body).toMatchObject({ access_token: first.body['access_token'] });
   expect((await place.call('GET', '/v1/apps')).body).toMatchObject({ code: 'storage_unavailable' });
 
   await postgres.it.start();
-  await expect.poll(readiness, patience).toBe('ready');
+  await expect.poll(readiness).toBe('ready');
   expect((await place.call('GET', '/v1/apps')).status).toBe(200);
   simulator.killAccessToken(String(first.body['access_token']));
   const body = { rejected_generation: first.body['generation'] };
@@ -202,15 +200,15 @@ test('a database that goes and comes back', minutes, async () => {
   expect((await place.ended).code).toBe(0);
 });
 
-test('a stop while the database is away does not wait for it', minutes, async () => {
+test('a stop while the database is away does not wait for it', async () => {
   await using postgres = disposable(await startPostgres());
   await using place = await Place.make();
   await place.start({ GRANTRY_DATABASE: postgres.it.url });
   await place.connect();
-  simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   const before = tokenRequests();
   const asked = place.call('GET', tokenPath);
-  await expect.poll(tokenRequests, patience).toBe(before + 1);
+  await expect.poll(tokenRequests).toBe(before + 1);
   await postgres.it.stop();
   await place.log('it is kept in the spool');
   place.signal('SIGTERM');
@@ -225,7 +223,7 @@ test('a stop while the database is away does not wait for it', minutes, async ()
   expect(tokenRequests()).toBe(before + 1);
 });
 
-test('the log is JSON lines, and no query is in it', minutes, async () => {
+test('the log is JSON lines, and no query is in it', async () => {
   await using place = await Place.make();
   await place.start({ GRANTRY_LOG_LEVEL: 'debug' });
   await place.call('GET', '/v1/grants?tenant=a-name-in-the-query');

@@ -29,8 +29,8 @@ grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
 CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
 CREATE UNIQUE INDEX grantry_apps_context_key ON grantry_apps USING btree (context)
 CREATE UNIQUE INDEX grantry_apps_pkey ON grantry_apps USING btree (name)
+grantry_attempts.tenant text not null
 grantry_attempts.id uuid not null
-grantry_attempts.client_id text not null
 grantry_attempts.grant_id uuid not null
 grantry_attempts.fence bigint not null
 grantry_attempts.generation bigint not null
@@ -41,14 +41,14 @@ grantry_attempts.started_at bigint not null
 grantry_attempts.finished_at bigint
 grantry_attempts.outcome text not null
 grantry_attempts.detail text
-grantry_attempts: grantry_attempts_grant_fkey FOREIGN KEY (client_id, grant_id) REFERENCES oauth_tokens(client_id, id)
+grantry_attempts: grantry_attempts_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id)
 grantry_attempts: grantry_attempts_outcome_check CHECK ((outcome = ANY (ARRAY['open'::text, 'saved'::text, 'parked'::text, 'refused'::text, 'failed'::text, 'not_sent'::text, 'unknown'::text])))
-grantry_attempts: grantry_attempts_pkey PRIMARY KEY (id)
-CREATE INDEX grantry_attempts_grant ON grantry_attempts USING btree (client_id, grant_id, outcome)
+grantry_attempts: grantry_attempts_pkey PRIMARY KEY (tenant, id)
+CREATE INDEX grantry_attempts_grant ON grantry_attempts USING btree (tenant, grant_id, outcome)
 CREATE INDEX grantry_attempts_started_at ON grantry_attempts USING btree (started_at)
-CREATE UNIQUE INDEX grantry_attempts_pkey ON grantry_attempts USING btree (id)
+CREATE UNIQUE INDEX grantry_attempts_pkey ON grantry_attempts USING btree (tenant, id)
+grantry_authorizations.tenant text not null
 grantry_authorizations.state_hash text not null
-grantry_authorizations.client_id text not null
 grantry_authorizations.provider text not null
 grantry_authorizations.account text not null
 grantry_authorizations.app text not null
@@ -62,13 +62,14 @@ grantry_authorizations.connect_session_id text
 grantry_authorizations.created_at bigint not null
 grantry_authorizations.expires_at bigint not null
 grantry_authorizations.used_at bigint
-grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (state_hash)
-grantry_authorizations: grantry_authorizations_session_fkey FOREIGN KEY (client_id, connect_session_id) REFERENCES grantry_connect_sessions(client_id, id) ON DELETE CASCADE
+grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (tenant, state_hash)
+grantry_authorizations: grantry_authorizations_session_fkey FOREIGN KEY (tenant, connect_session_id) REFERENCES grantry_connect_sessions(tenant, id) ON DELETE CASCADE
 CREATE INDEX grantry_authorizations_expires_at ON grantry_authorizations USING btree (expires_at)
-CREATE INDEX grantry_authorizations_session ON grantry_authorizations USING btree (client_id, connect_session_id)
-CREATE UNIQUE INDEX grantry_authorizations_pkey ON grantry_authorizations USING btree (state_hash)
+CREATE INDEX grantry_authorizations_session ON grantry_authorizations USING btree (tenant, connect_session_id)
+CREATE INDEX grantry_authorizations_state ON grantry_authorizations USING btree (state_hash)
+CREATE UNIQUE INDEX grantry_authorizations_pkey ON grantry_authorizations USING btree (tenant, state_hash)
+grantry_candidates.tenant text not null
 grantry_candidates.id uuid not null
-grantry_candidates.client_id text not null
 grantry_candidates.grant_id uuid not null
 grantry_candidates.fence bigint not null
 grantry_candidates.generation bigint not null
@@ -76,13 +77,13 @@ grantry_candidates.tokens text not null
 grantry_candidates.token_fingerprint text not null
 grantry_candidates.received_at bigint not null
 grantry_candidates.state text not null
-grantry_candidates: grantry_candidates_grant_fkey FOREIGN KEY (client_id, grant_id) REFERENCES oauth_tokens(client_id, id)
-grantry_candidates: grantry_candidates_pkey PRIMARY KEY (id)
+grantry_candidates: grantry_candidates_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id)
+grantry_candidates: grantry_candidates_pkey PRIMARY KEY (tenant, id)
 grantry_candidates: grantry_candidates_state_check CHECK ((state = ANY (ARRAY['untested'::text, 'dead'::text, 'superseded'::text])))
-CREATE UNIQUE INDEX grantry_candidates_grant ON grantry_candidates USING btree (client_id, grant_id, token_fingerprint)
-CREATE UNIQUE INDEX grantry_candidates_pkey ON grantry_candidates USING btree (id)
+CREATE UNIQUE INDEX grantry_candidates_grant ON grantry_candidates USING btree (tenant, grant_id, token_fingerprint)
+CREATE UNIQUE INDEX grantry_candidates_pkey ON grantry_candidates USING btree (tenant, id)
+grantry_connect_sessions.tenant text not null
 grantry_connect_sessions.id text not null
-grantry_connect_sessions.client_id text not null
 grantry_connect_sessions.token_hash text not null
 grantry_connect_sessions.provider text not null
 grantry_connect_sessions.account text not null
@@ -100,17 +101,15 @@ grantry_connect_sessions.starts bigint not null
 grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
-grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (id)
+grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (tenant, id)
 grantry_connect_sessions: grantry_connect_sessions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'started'::text, 'exchanging'::text, 'pending'::text, 'completed'::text, 'failed'::text])))
-grantry_connect_sessions: grantry_connect_sessions_tenant_id_key UNIQUE (client_id, id)
 CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
-CREATE UNIQUE INDEX grantry_connect_sessions_completion_key ON grantry_connect_sessions USING btree (completion_hash)
-CREATE UNIQUE INDEX grantry_connect_sessions_pkey ON grantry_connect_sessions USING btree (id)
-CREATE UNIQUE INDEX grantry_connect_sessions_tenant_id_key ON grantry_connect_sessions USING btree (client_id, id)
-CREATE UNIQUE INDEX grantry_connect_sessions_token_key ON grantry_connect_sessions USING btree (token_hash)
-grantry_events.seq bigint not null generated always as identity
+CREATE INDEX grantry_connect_sessions_id ON grantry_connect_sessions USING btree (id)
+CREATE INDEX grantry_connect_sessions_token ON grantry_connect_sessions USING btree (token_hash)
+CREATE UNIQUE INDEX grantry_connect_sessions_pkey ON grantry_connect_sessions USING btree (tenant, id)
+grantry_events.tenant text not null
+grantry_events.id uuid not null
 grantry_events.at bigint not null
-grantry_events.client_id text not null
 grantry_events.grant_id uuid
 grantry_events.provider text
 grantry_events.account text
@@ -120,9 +119,9 @@ grantry_events.to_state text
 grantry_events.generation bigint
 grantry_events.reason text
 grantry_events.details jsonb not null
-grantry_events: grantry_events_pkey PRIMARY KEY (seq)
-CREATE INDEX grantry_events_tenant ON grantry_events USING btree (client_id, seq)
-CREATE UNIQUE INDEX grantry_events_pkey ON grantry_events USING btree (seq)
+grantry_events: grantry_events_pkey PRIMARY KEY (tenant, id)
+CREATE INDEX grantry_events_at ON grantry_events USING btree (at, id)
+CREATE UNIQUE INDEX grantry_events_pkey ON grantry_events USING btree (tenant, id)
 grantry_instance.id bigint not null
 grantry_instance.vault_id text not null
 grantry_instance.installation text
@@ -142,8 +141,8 @@ grantry_providers.created_at bigint not null
 grantry_providers.updated_at bigint not null
 grantry_providers: grantry_providers_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX grantry_providers_pkey ON grantry_providers USING btree (id)
+grantry_revocations.tenant text not null
 grantry_revocations.id uuid not null
-grantry_revocations.client_id text not null
 grantry_revocations.grant_id uuid
 grantry_revocations.provider text not null
 grantry_revocations.account text not null
@@ -155,30 +154,28 @@ grantry_revocations.attempts bigint not null
 grantry_revocations.next_at bigint not null
 grantry_revocations.deadline_at bigint not null
 grantry_revocations.created_at bigint not null
-grantry_revocations: grantry_revocations_grant_fkey FOREIGN KEY (client_id, grant_id) REFERENCES oauth_tokens(client_id, id)
-grantry_revocations: grantry_revocations_pkey PRIMARY KEY (id)
-CREATE INDEX grantry_revocations_grant ON grantry_revocations USING btree (client_id, grant_id)
+grantry_revocations: grantry_revocations_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id)
+grantry_revocations: grantry_revocations_pkey PRIMARY KEY (tenant, id)
+CREATE INDEX grantry_revocations_grant ON grantry_revocations USING btree (tenant, grant_id)
 CREATE INDEX grantry_revocations_next_at ON grantry_revocations USING btree (next_at)
-CREATE UNIQUE INDEX grantry_revocations_pkey ON grantry_revocations USING btree (id)
+CREATE UNIQUE INDEX grantry_revocations_pkey ON grantry_revocations USING btree (tenant, id)
 grantry_schema.version bigint not null
 grantry_schema.name text not null
 grantry_schema.applied_at bigint not null
 grantry_schema: grantry_schema_pkey PRIMARY KEY (version)
 CREATE UNIQUE INDEX grantry_schema_pkey ON grantry_schema USING btree (version)
-grantry_tenant_keys.client_id text not null
+grantry_tenant_keys.tenant text not null
 grantry_tenant_keys.version bigint not null
 grantry_tenant_keys.wrapped text not null
 grantry_tenant_keys.created_at bigint not null
-grantry_tenant_keys: grantry_tenant_keys_pkey PRIMARY KEY (client_id, version)
-CREATE UNIQUE INDEX grantry_tenant_keys_pkey ON grantry_tenant_keys USING btree (client_id, version)
-grantry_token_requests.id bigint not null generated always as identity
+grantry_tenant_keys: grantry_tenant_keys_pkey PRIMARY KEY (tenant, version)
+CREATE UNIQUE INDEX grantry_tenant_keys_pkey ON grantry_tenant_keys USING btree (tenant, version)
 grantry_token_requests.fingerprint text not null
-grantry_token_requests.attempt_id uuid not null
-grantry_token_requests.at bigint not null
-grantry_token_requests: grantry_token_requests_pkey PRIMARY KEY (id)
-CREATE INDEX grantry_token_requests_attempt ON grantry_token_requests USING btree (attempt_id)
-CREATE INDEX grantry_token_requests_budget ON grantry_token_requests USING btree (fingerprint, at)
-CREATE UNIQUE INDEX grantry_token_requests_pkey ON grantry_token_requests USING btree (id)
+grantry_token_requests.requests jsonb not null
+grantry_token_requests.last_at bigint not null
+grantry_token_requests: grantry_token_requests_pkey PRIMARY KEY (fingerprint)
+CREATE INDEX grantry_token_requests_last_at ON grantry_token_requests USING btree (last_at)
+CREATE UNIQUE INDEX grantry_token_requests_pkey ON grantry_token_requests USING btree (fingerprint)
 oauth_tokens.id uuid not null
 oauth_tokens.client_id text not null
 oauth_tokens.provider text not null

@@ -1,195 +1,227 @@
-CREATE TABLE "grantry_api_keys" ("id" text not null primary key,
-  "name" text not null,
-  "role" text not null,
-  "key_hash" text not null,
-  "tenants" text,
-  "providers" text,
-  "created_at" integer not null,
-  "expires_at" integer,
-  "last_used_at" integer,
-  "revoked_at" integer) strict;
-CREATE UNIQUE INDEX "grantry_api_keys_hash_key" on "grantry_api_keys" ("key_hash");
-CREATE UNIQUE INDEX "grantry_api_keys_name" on "grantry_api_keys" ("name") where "revoked_at" is null;
-CREATE TABLE "grantry_apps" ("name" text not null primary key,
-  "provider" text not null,
-  "client_id" text not null,
-  "client_secrets" text not null,
-  "dc" text,
-  "redirect_uri" text,
-  "scopes" text not null,
-  "tenants" text,
-  "return_to" text not null,
-  "context" text not null,
-  "generation" integer not null,
-  "created_at" integer not null,
-  "updated_at" integer not null) strict;
-CREATE UNIQUE INDEX "grantry_apps_context_key" on "grantry_apps" ("context");
-CREATE INDEX "grantry_apps_provider" on "grantry_apps" ("provider", "client_id");
-CREATE TABLE "grantry_attempts" ("id" text not null primary key,
-  "client_id" text not null,
-  "grant_id" text not null,
-  "fence" integer not null,
-  "generation" integer not null,
-  "token_fingerprint" text not null,
-  "candidate_id" text,
-  "owner" text not null,
-  "started_at" integer not null,
-  "finished_at" integer,
-  "outcome" text not null,
-  "detail" text,
-  constraint "grantry_attempts_grant_fkey" foreign key ("client_id", "grant_id") references "oauth_tokens" ("client_id", "id"),
-  constraint "grantry_attempts_outcome_check" check (outcome in ('open', 'saved', 'parked', 'refused', 'failed', 'not_sent', 'unknown'))) strict;
-CREATE INDEX "grantry_attempts_grant" on "grantry_attempts" ("client_id", "grant_id", "outcome");
-CREATE INDEX "grantry_attempts_started_at" on "grantry_attempts" ("started_at");
-CREATE TABLE "grantry_authorizations" ("state_hash" text not null primary key,
-  "client_id" text not null,
-  "provider" text not null,
-  "account" text not null,
-  "app" text not null,
-  "verifier" text,
-  "redirect_uri" text not null,
-  "scopes" text not null,
-  "dc" text,
-  "issuer" text,
-  "provider_hash" text not null,
-  "connect_session_id" text,
-  "created_at" integer not null,
-  "expires_at" integer not null,
-  "used_at" integer,
-  constraint "grantry_authorizations_session_fkey" foreign key ("client_id", "connect_session_id") references "grantry_connect_sessions" ("client_id", "id") on delete cascade) strict;
-CREATE INDEX "grantry_authorizations_expires_at" on "grantry_authorizations" ("expires_at");
-CREATE INDEX "grantry_authorizations_session" on "grantry_authorizations" ("client_id", "connect_session_id");
-CREATE TABLE "grantry_candidates" ("id" text not null primary key,
-  "client_id" text not null,
-  "grant_id" text not null,
-  "fence" integer not null,
-  "generation" integer not null,
-  "tokens" text not null,
-  "token_fingerprint" text not null,
-  "received_at" integer not null,
-  "state" text not null,
-  constraint "grantry_candidates_grant_fkey" foreign key ("client_id", "grant_id") references "oauth_tokens" ("client_id", "id"),
-  constraint "grantry_candidates_state_check" check (state in ('untested', 'dead', 'superseded'))) strict;
-CREATE UNIQUE INDEX "grantry_candidates_grant" on "grantry_candidates" ("client_id", "grant_id", "token_fingerprint");
-CREATE TABLE "grantry_connect_sessions" ("id" text not null primary key,
-  "client_id" text not null,
-  "token_hash" text not null,
-  "provider" text not null,
-  "account" text not null,
-  "app" text not null,
-  "scopes" text not null,
-  "return_to" text,
-  "user_id" text,
-  "browser_hash" text,
-  "completion_hash" text,
-  "pending" text,
-  "state" text not null,
-  "error" text,
-  "granted" text,
-  "starts" integer not null,
-  "created_at" integer not null,
-  "expires_at" integer not null,
-  "completed_at" integer,
-  constraint "grantry_connect_sessions_state_check" check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))) strict;
-CREATE UNIQUE INDEX "grantry_connect_sessions_completion_key" on "grantry_connect_sessions" ("completion_hash");
-CREATE INDEX "grantry_connect_sessions_expires_at" on "grantry_connect_sessions" ("expires_at");
-CREATE UNIQUE INDEX "grantry_connect_sessions_tenant_id_key" on "grantry_connect_sessions" ("client_id", "id");
-CREATE UNIQUE INDEX "grantry_connect_sessions_token_key" on "grantry_connect_sessions" ("token_hash");
-CREATE TABLE "grantry_events" ("seq" integer not null primary key AUTOINCREMENT,
-  "at" integer not null,
-  "client_id" text not null,
-  "grant_id" text,
-  "provider" text,
-  "account" text,
-  "type" text not null,
-  "from_state" text,
-  "to_state" text,
-  "generation" integer,
-  "reason" text,
-  "details" text not null) strict;
-CREATE INDEX "grantry_events_tenant" on "grantry_events" ("client_id", "seq");
-CREATE TABLE "grantry_instance" ("id" integer not null primary key,
-  "vault_id" text not null,
-  "installation" text,
-  "epoch" integer not null,
-  "location" text not null,
-  "timeline" integer,
-  "quarantined_reason" text,
-  "scrub_pending" integer not null,
-  "created_at" integer not null,
-  constraint "grantry_instance_one_check" check (id = 1),
-  constraint "grantry_instance_scrub_check" check (scrub_pending in (0, 1))) strict;
-CREATE TABLE "grantry_providers" ("id" text not null primary key,
-  "definition" text not null,
-  "created_at" integer not null,
-  "updated_at" integer not null) strict;
-CREATE TABLE "grantry_revocations" ("id" text not null primary key,
-  "client_id" text not null,
-  "grant_id" text,
-  "provider" text not null,
-  "account" text not null,
-  "app" text,
-  "dc" text,
-  "token" text not null,
-  "token_fingerprint" text not null,
-  "attempts" integer not null,
-  "next_at" integer not null,
-  "deadline_at" integer not null,
-  "created_at" integer not null,
-  constraint "grantry_revocations_grant_fkey" foreign key ("client_id", "grant_id") references "oauth_tokens" ("client_id", "id")) strict;
-CREATE INDEX "grantry_revocations_grant" on "grantry_revocations" ("client_id", "grant_id");
-CREATE INDEX "grantry_revocations_next_at" on "grantry_revocations" ("next_at");
-CREATE TABLE "grantry_schema" ("version" integer not null primary key,
-  "name" text not null,
-  "applied_at" integer not null) strict;
-CREATE TABLE "grantry_tenant_keys" ("client_id" text not null,
-  "version" integer not null,
-  "wrapped" text not null,
-  "created_at" integer not null,
-  constraint "grantry_tenant_keys_pkey" primary key ("client_id", "version")) strict;
-CREATE TABLE "grantry_token_requests" ("id" integer not null primary key AUTOINCREMENT,
-  "fingerprint" text not null,
-  "attempt_id" text not null,
-  "at" integer not null) strict;
-CREATE INDEX "grantry_token_requests_attempt" on "grantry_token_requests" ("attempt_id");
-CREATE INDEX "grantry_token_requests_budget" on "grantry_token_requests" ("fingerprint", "at");
-CREATE TABLE "oauth_tokens" ("id" text not null primary key,
-  "client_id" text not null,
-  "provider" text not null,
-  "account" text default 'default' not null,
-  "access_token" text,
-  "refresh_token" text,
-  "token_expiry" text,
-  "scopes" text default '' not null,
-  "metadata" text default '{}' not null,
-  "created_at" text not null,
-  "updated_at" text not null,
-  "app" text,
-  "state" text not null,
-  "reason" text,
-  "generation" integer not null,
-  "authorized_generation" integer not null,
-  "token_type" text,
-  "obtained_at" integer,
-  "last_refreshed_at" integer,
-  "changed_at" integer not null,
-  "refresh_fingerprint" text,
-  "doubt_since" integer,
-  "retry_at" integer,
-  "overlap_until" integer,
-  "lease_owner" text,
-  "lease_until" integer,
-  "lease_fence" integer not null,
-  "condemned_at" integer,
-  "used_at" integer,
-  "due_at" integer,
-  constraint "oauth_tokens_state_check" check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
-  constraint "oauth_tokens_generation_check" check (generation >= 0),
-  constraint "oauth_tokens_access_token_check" check (generation = 0 or access_token like 'gry1.%'),
-  constraint "oauth_tokens_refresh_token_check" check (generation = 0 or refresh_token like 'gry1.%'),
-  constraint "oauth_tokens_lease_check" check ((lease_owner is null) = (lease_until is null))) strict;
-CREATE INDEX "oauth_tokens_changed_at" on "oauth_tokens" ("changed_at");
-CREATE INDEX "oauth_tokens_due" on "oauth_tokens" ("state", "due_at");
-CREATE UNIQUE INDEX "oauth_tokens_key" on "oauth_tokens" ("client_id", "provider", "account");
-CREATE INDEX "oauth_tokens_refresh_fingerprint" on "oauth_tokens" ("refresh_fingerprint");
-CREATE UNIQUE INDEX "oauth_tokens_tenant_id" on "oauth_tokens" ("client_id", "id");
+CREATE TABLE grantry_api_keys (
+  id text not null primary key,
+  name text not null,
+  role text not null,
+  key_hash text not null,
+  tenants text,
+  providers text,
+  created_at integer not null,
+  expires_at integer,
+  last_used_at integer,
+  revoked_at integer
+) strict;
+CREATE UNIQUE INDEX grantry_api_keys_hash_key on grantry_api_keys (key_hash);
+CREATE UNIQUE INDEX grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
+CREATE TABLE grantry_apps (
+  name text not null primary key,
+  provider text not null,
+  client_id text not null,
+  client_secrets text not null,
+  dc text,
+  redirect_uri text,
+  scopes text not null,
+  tenants text,
+  return_to text not null,
+  context text not null,
+  generation integer not null,
+  created_at integer not null,
+  updated_at integer not null
+) strict;
+CREATE UNIQUE INDEX grantry_apps_context_key on grantry_apps (context);
+CREATE INDEX grantry_apps_provider on grantry_apps (provider, client_id);
+CREATE TABLE grantry_attempts (
+  tenant text not null,
+  id text not null,
+  grant_id text not null,
+  fence integer not null,
+  generation integer not null,
+  token_fingerprint text not null,
+  candidate_id text,
+  owner text not null,
+  started_at integer not null,
+  finished_at integer,
+  outcome text not null,
+  detail text,
+  constraint grantry_attempts_pkey primary key (tenant, id),
+  constraint grantry_attempts_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
+  constraint grantry_attempts_outcome_check check (outcome in ('open', 'saved', 'parked', 'refused', 'failed', 'not_sent', 'unknown'))
+) strict;
+CREATE INDEX grantry_attempts_grant on grantry_attempts (tenant, grant_id, outcome);
+CREATE INDEX grantry_attempts_started_at on grantry_attempts (started_at);
+CREATE TABLE grantry_authorizations (
+  tenant text not null,
+  state_hash text not null,
+  provider text not null,
+  account text not null,
+  app text not null,
+  verifier text,
+  redirect_uri text not null,
+  scopes text not null,
+  dc text,
+  issuer text,
+  provider_hash text not null,
+  connect_session_id text,
+  created_at integer not null,
+  expires_at integer not null,
+  used_at integer,
+  constraint grantry_authorizations_pkey primary key (tenant, state_hash),
+  constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
+) strict;
+CREATE INDEX grantry_authorizations_expires_at on grantry_authorizations (expires_at);
+CREATE INDEX grantry_authorizations_session on grantry_authorizations (tenant, connect_session_id);
+CREATE INDEX grantry_authorizations_state on grantry_authorizations (state_hash);
+CREATE TABLE grantry_candidates (
+  tenant text not null,
+  id text not null,
+  grant_id text not null,
+  fence integer not null,
+  generation integer not null,
+  tokens text not null,
+  token_fingerprint text not null,
+  received_at integer not null,
+  state text not null,
+  constraint grantry_candidates_pkey primary key (tenant, id),
+  constraint grantry_candidates_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
+  constraint grantry_candidates_state_check check (state in ('untested', 'dead', 'superseded'))
+) strict;
+CREATE UNIQUE INDEX grantry_candidates_grant on grantry_candidates (tenant, grant_id, token_fingerprint);
+CREATE TABLE grantry_connect_sessions (
+  tenant text not null,
+  id text not null,
+  token_hash text not null,
+  provider text not null,
+  account text not null,
+  app text not null,
+  scopes text not null,
+  return_to text,
+  user_id text,
+  browser_hash text,
+  completion_hash text,
+  pending text,
+  state text not null,
+  error text,
+  granted text,
+  starts integer not null,
+  created_at integer not null,
+  expires_at integer not null,
+  completed_at integer,
+  constraint grantry_connect_sessions_pkey primary key (tenant, id),
+  constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
+) strict;
+CREATE INDEX grantry_connect_sessions_expires_at on grantry_connect_sessions (expires_at);
+CREATE INDEX grantry_connect_sessions_id on grantry_connect_sessions (id);
+CREATE INDEX grantry_connect_sessions_token on grantry_connect_sessions (token_hash);
+CREATE TABLE grantry_events (
+  tenant text not null,
+  id text not null,
+  at integer not null,
+  grant_id text,
+  provider text,
+  account text,
+  type text not null,
+  from_state text,
+  to_state text,
+  generation integer,
+  reason text,
+  details text not null,
+  constraint grantry_events_pkey primary key (tenant, id)
+) strict;
+CREATE INDEX grantry_events_at on grantry_events (at, id);
+CREATE TABLE grantry_instance (
+  id integer not null primary key,
+  vault_id text not null,
+  installation text,
+  epoch integer not null,
+  location text not null,
+  timeline integer,
+  quarantined_reason text,
+  scrub_pending integer not null,
+  created_at integer not null,
+  constraint grantry_instance_one_check check (id = 1),
+  constraint grantry_instance_scrub_check check (scrub_pending in (0, 1))
+) strict;
+CREATE TABLE grantry_providers (
+  id text not null primary key,
+  definition text not null,
+  created_at integer not null,
+  updated_at integer not null
+) strict;
+CREATE TABLE grantry_revocations (
+  tenant text not null,
+  id text not null,
+  grant_id text,
+  provider text not null,
+  account text not null,
+  app text,
+  dc text,
+  token text not null,
+  token_fingerprint text not null,
+  attempts integer not null,
+  next_at integer not null,
+  deadline_at integer not null,
+  created_at integer not null,
+  constraint grantry_revocations_pkey primary key (tenant, id),
+  constraint grantry_revocations_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id)
+) strict;
+CREATE INDEX grantry_revocations_grant on grantry_revocations (tenant, grant_id);
+CREATE INDEX grantry_revocations_next_at on grantry_revocations (next_at);
+CREATE TABLE grantry_schema (
+  version integer not null primary key,
+  name text not null,
+  applied_at integer not null
+) strict;
+CREATE TABLE grantry_tenant_keys (
+  tenant text not null,
+  version integer not null,
+  wrapped text not null,
+  created_at integer not null,
+  constraint grantry_tenant_keys_pkey primary key (tenant, version)
+) strict;
+CREATE TABLE grantry_token_requests (
+  fingerprint text not null primary key,
+  requests text not null,
+  last_at integer not null
+) strict;
+CREATE INDEX grantry_token_requests_last_at on grantry_token_requests (last_at);
+CREATE TABLE "oauth_tokens" (
+  id text not null primary key,
+  client_id text not null,
+  provider text not null,
+  account text default 'default' not null,
+  access_token text,
+  refresh_token text,
+  token_expiry text,
+  scopes text default '' not null,
+  metadata text default '{}' not null,
+  created_at text not null,
+  updated_at text not null,
+  app text,
+  state text not null,
+  reason text,
+  generation integer not null,
+  authorized_generation integer not null,
+  token_type text,
+  obtained_at integer,
+  last_refreshed_at integer,
+  changed_at integer not null,
+  refresh_fingerprint text,
+  doubt_since integer,
+  retry_at integer,
+  overlap_until integer,
+  lease_owner text,
+  lease_until integer,
+  lease_fence integer not null,
+  condemned_at integer,
+  used_at integer,
+  due_at integer,
+  constraint oauth_tokens_state_check check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
+  constraint oauth_tokens_generation_check check (generation >= 0),
+  constraint oauth_tokens_access_token_check check (generation = 0 or access_token like 'gry1.%'),
+  constraint oauth_tokens_refresh_token_check check (generation = 0 or refresh_token like 'gry1.%'),
+  constraint oauth_tokens_lease_check check ((lease_owner is null) = (lease_until is null))
+) strict;
+CREATE INDEX oauth_tokens_changed_at on oauth_tokens (changed_at);
+CREATE INDEX oauth_tokens_due on oauth_tokens (state, due_at);
+CREATE UNIQUE INDEX oauth_tokens_key on oauth_tokens (client_id, provider, account);
+CREATE INDEX oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
+CREATE UNIQUE INDEX oauth_tokens_tenant_id on oauth_tokens (client_id, id);

@@ -1,6 +1,6 @@
 /**
- * A bench for the vault: one or several vaults over one scratch database, each in a world of its own, and simulated
- * providers whose history is the judge. Time is moved, not waited for, and PostgreSQL's clock moves with it.
+ * A bench for the vault: vaults over one scratch database, each in its own world, and simulated providers whose history
+ * judges them. Tests move the time and do not wait for it; PostgreSQL's clock moves too.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,29 +24,36 @@ import {
 } from '../../src/simulator/index.ts';
 import { listEvents } from '../../src/storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../src/storage/statements/grants.ts';
-import { openStore, type Store } from '../../src/storage/store.ts';
+import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { openVault } from '../../src/vault/open.ts';
+import type { VaultOptions } from '../../src/vault/options.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
-import type { Vault, VaultOptions } from '../../src/vault/types.ts';
+import type { Vault } from '../../src/vault/types.ts';
 import { TestClock } from './clock.ts';
+import { isBusy } from './in-flight.ts';
 import { scratchDatabase, scratchSqlite } from './postgres.ts';
 import { TestWorld } from './world.ts';
 
 export const databaseKinds = ['sqlite', 'postgres'] as const;
 export type DatabaseKind = (typeof databaseKinds)[number];
 
-/** Kept until the end: what a dead process left open must not be noticed by the garbage collector of this one. */
+/** Kept until the end, so that the garbage collector does not close what a dead process left open. */
 const dead: TestWorld[] = [];
+
+/** Long enough for any machine: what does not hold by then never will. */
+const patienceMs = 120_000;
+/** Where workers look all the time, there is no calm. */
+const settledMsMax = 5_000;
 
 export const user = 'user@us.example';
 
 export interface BenchOptions {
   kind?: DatabaseKind;
-  /** Simulated providers; `strict` alone when left out. */
+  /** Simulated providers; defaults to `strict`. */
   profiles?: readonly (string | OAuthProfile)[];
-  /** The simulator listens on ports, for processes of their own. */
+  /** Makes the simulator listen on ports, for other processes. */
   listen?: boolean;
-  /** Changes of the providers' definitions. */
+  /** Changes the providers' definitions. */
   change?: (definition: ProviderDefinitionInput) => ProviderDefinitionInput;
 }
 
@@ -55,7 +62,7 @@ export interface Connected {
   readonly minted: MintedTokens;
 }
 
-/** Makes a bench; `await using` closes its vaults and drops its database. */
+/** Creates a bench; `await using` closes its vaults and drops its database. */
 export async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const clock = new TestClock();
   const profiles = options.profiles ?? ['strict'];
@@ -84,7 +91,7 @@ interface Parts {
   scratch: { database: string; drop(): Promise<void> };
   directory: string;
   providers: readonly ProviderDefinitionInput[];
-  judge: Store;
+  judge: OpenedStore;
   mover: Client | null;
 }
 
@@ -93,11 +100,11 @@ export class Bench implements AsyncDisposable {
   readonly clock: TestClock;
   readonly simulator: Simulator;
   readonly database: string;
-  /** The home of all vaults, with the root key and the spool. */
+  /** Home of all vaults, with the root key and the spool. */
   readonly home: string;
   readonly providers: readonly ProviderDefinitionInput[];
-  /** Another connection to the database, for looking at what is stored. */
-  readonly judge: Store;
+  /** A second connection to the database, for assertions on stored rows. */
+  readonly judge: OpenedStore;
   readonly #parts: Parts;
   readonly #vaults: { vault: Vault; world: TestWorld }[] = [];
 
@@ -112,12 +119,12 @@ export class Bench implements AsyncDisposable {
     this.judge = parts.judge;
   }
 
-  /** A world on the bench's clock and network, of one process. */
+  /** Creates the world of one process on the bench's clock and network. */
   world(): TestWorld {
     return new TestWorld(this.simulator, this.clock);
   }
 
-  /** Opens one more vault, as one more process would. */
+  /** Opens one more vault, as another process would. */
   async open(options: VaultOptions = {}): Promise<{ vault: Vault; world: TestWorld }> {
     const world = options.world instanceof TestWorld ? options.world : this.world();
     const vault = await openVault({
@@ -136,7 +143,7 @@ export class Bench implements AsyncDisposable {
     return opened;
   }
 
-  /** Ends a process as `kill -9` does: whatever it waits for never comes, and it is known to be dead. */
+  /** Ends a process as `kill -9` does: its pending work never returns, and other processes see it as dead. */
   async crash(opened: { vault: Vault; world: TestWorld }): Promise<void> {
     opened.world.freeze();
     dead.push(opened.world);
@@ -179,23 +186,23 @@ export class Bench implements AsyncDisposable {
 
   async row(key: GrantKey): Promise<GrantRow> {
     const row = await findGrant(this.judge.db, checkKey(key));
-    if (row === undefined) throw new Error('there is no such row');
+    if (row === undefined) throw new Error('no such row');
     return row;
   }
 
-  /** The types of a grant's recorded state changes, oldest first. */
+  /** Returns the types of a grant's recorded state changes, oldest first. */
   async events(key: GrantKey): Promise<string[]> {
     const row = await this.row(key);
     const events = await listEvents(this.judge.db, { tenant: key.tenant, grantId: row.id, limit: 500 });
     return events.map((event) => event.type.replace('grant.', ''));
   }
 
-  /** The token requests that reached the provider. */
+  /** Returns the token requests that reached the provider. */
   requests(): HistoryEvent[] {
     return this.simulator.history.events().filter((event) => event.kind === 'token');
   }
 
-  /** Moves everybody's clock at once. */
+  /** Moves the clock of all processes at once. */
   async jump(ms: number): Promise<void> {
     if (this.#parts.mover !== null) {
       await this.#parts.mover.query('update test_clock.moved set ms = ms + $1', [ms]);
@@ -204,7 +211,7 @@ export class Bench implements AsyncDisposable {
     await settled();
   }
 
-  /** Lets time pass in steps short enough that leases are renewed, until `done` or until that long has passed. */
+  /** Advances the clock in steps short enough that leases are renewed, until `done` or until the time has passed. */
   async pass(ms: number, done: () => boolean = () => false): Promise<void> {
     const stepMs = 500;
     for (let passed = 0; passed < ms && !done(); passed += stepMs) await this.jump(Math.min(stepMs, ms - passed));
@@ -221,24 +228,28 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** Time for what was woken to run, and for a database to answer. */
+/** Lets woken tasks run: returns after so many rounds in which neither disk nor database had work. */
 export async function settled(rounds = 4): Promise<void> {
-  for (let round = 0; round < rounds; round += 1) await new Promise((resolve) => setTimeout(resolve, 2));
+  const givenUpAt = performance.now() + settledMsMax;
+  for (let calm = 0; calm < rounds && performance.now() < givenUpAt; ) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    calm = isBusy() ? 0 : calm + 1;
+  }
 }
 
-/** Waits in real time until something holds. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, withinMs = 10_000): Promise<void> {
-  const endsAt = performance.now() + withinMs;
+/** Waits in real time until a condition holds. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const endsAt = performance.now() + patienceMs;
   while (!(await holds())) {
-    if (performance.now() > endsAt) throw new Error(`waited in vain: ${what}`);
+    if (performance.now() > endsAt) throw new Error(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** Keeps every other process from writing grants, as a long transaction does. */
+/** Blocks other processes from writing grants, as a long transaction does. */
 export async function whileLocked(bench: Bench, run: () => Promise<void>): Promise<void> {
   if (bench.kind === 'sqlite') {
-    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
     try {
       database.exec('begin immediate');
       await run();
@@ -257,7 +268,7 @@ export async function whileLocked(bench: Bench, run: () => Promise<void>): Promi
   }
 }
 
-/** The code with which a promise is rejected; fails when it is fulfilled, or rejected with anything else. */
+/** Returns the code of a promise's rejection; fails when it is fulfilled or rejected with another error. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;
@@ -268,10 +279,10 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
   return expect.unreachable('it was not refused');
 }
 
-/** The provider's own name for a token, as its history has it. */
+/** Returns the name of a token in the provider's history. */
 export const nameOfToken = fingerprintOf;
 
-/** Puts a clock of the test's own before PostgreSQL's, in this database alone. */
+/** Puts a clock of the test before PostgreSQL's, in this database only. */
 async function makeMovable(database: string): Promise<Client> {
   const client = new Client({ connectionString: database });
   await client.connect();

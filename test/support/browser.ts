@@ -1,6 +1,6 @@
 /**
- * A real Chromium for tests: the one that comes through npm, on a machine that has neither a browser nor the libraries for
- * one; else the one that `GRANTRY_TEST_CHROMIUM` names, or the system's own.
+ * A real Chromium for tests: the one from npm, for machines without a browser and its libraries. Otherwise the one that
+ * `GRANTRY_TEST_CHROMIUM` names, or the system's.
  */
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,10 +12,10 @@ interface Candidate {
   readonly env: Record<string, string>;
 }
 
-/** Without the flags that serverless platforms want: some of them switch off the very rules that are tested here. */
+/** Omits the package's serverless flags: some switch off the rules that are tested here. */
 const args = ['--no-sandbox', '--no-zygote', '--disable-dev-shm-usage', '--disable-gpu'];
 
-/** Starts a browser; one per test file is enough, each test opens contexts of its own in it. */
+/** Starts a browser. One per test file is enough; each test opens its own contexts. */
 export async function launchBrowser(): Promise<Browser> {
   const failures: string[] = [];
   for (const candidate of await candidates()) {
@@ -38,7 +38,7 @@ async function candidates(): Promise<Candidate[]> {
   return [...own, ...installed.map((executablePath) => ({ executablePath, env: plainEnv() }))];
 }
 
-/** The browser of the package, and once more with the libraries that come with it. */
+/** Returns the package's browser, with and without the libraries that come with it. */
 async function unpacked(): Promise<Candidate[]> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return [];
   const folder = await unpack();
@@ -54,7 +54,10 @@ async function unpacked(): Promise<Candidate[]> {
   ];
 }
 
-/** Unpacks the package once per version. Test files run at the same time, so each unpacks apart, and the first one stays. */
+/**
+ * Unpacks the package once per version. Test files run at the same time, so each unpacks separately, and the first
+ * result stays.
+ */
 async function unpack(): Promise<string> {
   const manifest: { version: string } = JSON.parse(
     readFileSync('node_modules/@sparticuz/chromium/package.json', 'utf8'),
@@ -63,7 +66,7 @@ async function unpack(): Promise<string> {
   if (existsSync(path.join(folder, 'chromium'))) return folder;
   const { default: packed } = await import('@sparticuz/chromium');
   const apart = mkdtempSync(`${folder}-`);
-  // The package unpacks where temporary files go, and its libraries only where it takes the machine for a certain cloud's.
+  // The package unpacks into the temporary directory, and its libraries only where it detects a certain cloud.
   const before = { TMPDIR: process.env['TMPDIR'], AWS_EXECUTION_ENV: process.env['AWS_EXECUTION_ENV'] };
   Object.assign(process.env, { TMPDIR: apart, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x' });
   try {

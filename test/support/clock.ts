@@ -1,12 +1,12 @@
 /**
- * A clock that goes on by itself and can be moved ahead: what sleeps until then wakes at once. A test of something that
- * happens after 30 seconds moves it by 30 seconds and waits for nothing.
+ * A running clock that a test can move ahead: sleepers whose time has come wake at once. A test of an event after 30
+ * seconds moves the clock and does not wait.
  */
 export class TestClock {
   #aheadMs = 0;
   readonly #sleepers = new Set<Sleeper>();
 
-  /** Milliseconds since 1970. */
+  /** Returns milliseconds since 1970. */
   now(): number {
     return Math.floor(Date.now() + this.#aheadMs);
   }
@@ -19,7 +19,7 @@ export class TestClock {
     return this.#aheadMs;
   }
 
-  /** Wakes after that long by this clock; rejects when the signal is aborted. */
+  /** Resolves after this time by this clock; rejects when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
@@ -45,7 +45,7 @@ export class TestClock {
     });
   }
 
-  /** Moves the clock and wakes, in their order, those whose time has come. */
+  /** Moves the clock and wakes the due sleepers in order. */
   jump(ms: number): void {
     this.#aheadMs += ms;
     const due = [...this.#sleepers].sort((one, other) => one.dueAt - other.dueAt);

@@ -1,6 +1,5 @@
 /**
- * A bench for connecting through a browser: a server, and simulated providers that listen, so that a real browser can go
- * there and back.
+ * A bench for connecting through a browser: a server, and simulated providers that listen on ports for a real browser.
  */
 import { createServer } from 'node:http';
 import type { BrowserContext } from 'playwright-core';
@@ -13,18 +12,18 @@ export const zohoScopes = ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'];
 
 export interface ConnectBench extends AsyncDisposable {
   readonly server: ServerBench;
-  /** Stands for the application that sends its users here: it keeps what browsers bring back. */
+  /** An application that sends its users to Grantry and records what browsers bring back. */
   readonly application: Application;
-  /** Puts an app for a provider, with the application on its list. */
+  /** Stores an app for a provider, with the application on its list. */
   putApp(name: string, provider: string, more?: Record<string, unknown>): Promise<Answered>;
   session(input: Record<string, unknown>): Promise<Answered>;
   complete(id: string, body: Record<string, unknown>): Promise<Called>;
 }
 
-/** A server and providers on ports, with a consent page that waits for a person. */
+/** Starts a server and providers on ports, with a consent page that waits for a person. */
 export async function makeConnectBench(options: BenchOptions = {}): Promise<ConnectBench> {
   const bench = await makeBench({ listen: true, profiles: ['zoho', 'strict'], ...options });
-  bench.simulator.autoApprove = false;
+  bench.simulator.registry.autoApprove = false;
   const zoho = bench.simulator.definitionIds().includes('zoho_crm') ? [bench.simulator.definition('zoho_crm')] : [];
   const server = new ServerBench(bench, { vault: { providers: [...bench.providers, ...zoho] } });
   await server.start();
@@ -59,7 +58,7 @@ export async function makeConnectBench(options: BenchOptions = {}): Promise<Conn
 /** The tenant's own application, at its return_to. */
 export class Application implements AsyncDisposable {
   readonly returnTo: string;
-  /** The queries that browsers brought back, in order. */
+  /** Queries that browsers brought back, in order. */
   readonly came: URLSearchParams[] = [];
   readonly #close: () => Promise<void>;
 
@@ -87,10 +86,10 @@ export class Application implements AsyncDisposable {
     return application;
   }
 
-  /** What the last browser brought. */
+  /** Returns the query of the last browser. */
   get last(): URLSearchParams {
     const last = this.came.at(-1);
-    if (last === undefined) throw new Error('nobody came back');
+    if (last === undefined) throw new Error('no browser came back');
     return last;
   }
 
@@ -99,7 +98,7 @@ export class Application implements AsyncDisposable {
   }
 }
 
-/** Opens a link, presses its button, and decides on the provider's consent page. */
+/** Opens a link, clicks its button, and decides on the provider's consent page. */
 export async function connectThrough(
   context: BrowserContext,
   url: string,

@@ -7,14 +7,14 @@ import { type PostgresServer, startPostgres } from './postgres-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Where a test asks for the run's PostgreSQL; connecting starts it. */
+    /** Address where a test requests the run's PostgreSQL; the first connection starts it. */
     postgresBroker: string;
   }
 }
 
 /**
- * One PostgreSQL for the whole run, started when the first test asks for it: a worker connects to this socket and is
- * told the URL.
+ * One PostgreSQL for the whole run, started by the first test that needs it: a worker connects to this socket and
+ * receives the URL.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(join(tmpdir(), 'grantry-test-'));

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Insertable, Selectable } from 'kysely';
 import type { GrantTable, Schema } from '../../src/storage/schema.ts';
-import type { Store } from '../../src/storage/store.ts';
+import type { OpenedStore } from '../../src/storage/store.ts';
 
 export function grantRow(values: Partial<Selectable<GrantTable>> = {}): Selectable<GrantTable> {
   return {
@@ -39,7 +39,7 @@ export function grantRow(values: Partial<Selectable<GrantTable>> = {}): Selectab
   };
 }
 
-export async function insertGrantRow(store: Store, values: Partial<Selectable<GrantTable>> = {}) {
+export async function insertGrantRow(store: OpenedStore, values: Partial<Selectable<GrantTable>> = {}) {
   const row = grantRow(values);
   const insertable: Insertable<Schema['oauth_tokens']> = row;
   await store.db.insertInto('oauth_tokens').values(insertable).execute();

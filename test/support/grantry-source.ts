@@ -1,4 +1,4 @@
-/** Loaded before an example: there `grantry` is the source at hand, not an installed package. */
+/** Loaded before an example: it resolves `grantry` to the source tree instead of an installed package. */
 import { registerHooks } from 'node:module';
 
 const source = new URL('../../src/index.ts', import.meta.url).href;

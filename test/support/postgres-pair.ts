@@ -1,4 +1,7 @@
-/** Two PostgreSQL servers, the second a streaming standby of the first, made from a copy of its stopped data directory. */
+/**
+ * Two PostgreSQL servers: the second is a streaming standby, made from a copy of the first one's stopped data
+ * directory.
+ */
 import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
@@ -20,12 +23,12 @@ import { freePort } from './free-port.ts';
 const run = promisify(execFile);
 
 export interface PostgresPair {
-  /** Superuser's URLs of the database `postgres`. */
+  /** Superuser URLs of the database `postgres`. */
   readonly primary: string;
   readonly standby: string;
-  /** Until everything that was committed so far has been replayed by the standby. */
+  /** Resolves when the standby has replayed every earlier commit. */
   waitForStandby(): Promise<void>;
-  /** From here on the standby receives nothing: what the primary commits now is its lost tail. */
+  /** Stops the standby's replay: the primary's later commits are its lost tail. */
   pauseReplay(): Promise<void>;
   promote(): Promise<void>;
   remove(): Promise<void>;
@@ -99,7 +102,7 @@ export async function startPair(): Promise<PostgresPair> {
     standby,
     waitForStandby: async () => {
       const { at } = await ask(primary, 'select pg_current_wal_lsn()::text as at');
-      for (let tries = 0; tries < 500; tries += 1) {
+      for (let tries = 0; tries < 6_000; tries += 1) {
         const { there } = await ask(standby, `select pg_last_wal_replay_lsn() >= '${String(at)}'::pg_lsn as there`);
         if (there === true) return;
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -107,10 +110,10 @@ export async function startPair(): Promise<PostgresPair> {
       throw new Error('the standby does not keep up');
     },
     pauseReplay: async () => {
-      // Without its connection it cannot even receive what it would replay before a promotion.
+      // Without its connection the standby receives nothing that it could replay before a promotion.
       await ask(standby, "alter system set primary_conninfo = ''");
       await ask(standby, 'select pg_reload_conf()');
-      for (let tries = 0; tries < 500; tries += 1) {
+      for (let tries = 0; tries < 6_000; tries += 1) {
         const { receivers } = await ask(primary, 'select count(*)::int as receivers from pg_stat_replication');
         if (receivers === 0) return;
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -124,7 +127,7 @@ export async function startPair(): Promise<PostgresPair> {
   };
 }
 
-/** PostgreSQL refuses to run as root, which is who tests run as in a container. */
+/** PostgreSQL refuses to run as root, and tests in a container run as root. */
 function ownerOf(directory: string): {
   run(program: string, args: string[]): Promise<unknown>;
   own(path: string): void;

@@ -3,21 +3,21 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** A real PostgreSQL of its own, made from nothing in about a second. It ends with this process at the latest. */
+/** A real PostgreSQL for one test, created in about a second. It ends with this process at the latest. */
 export interface PostgresServer {
-  /** A superuser's URL of the database `postgres`. */
+  /** Superuser URL of the database `postgres`. */
   readonly url: string;
   stop(): Promise<void>;
-  /** Starts it again on the same port after {@link PostgresServer.stop}. */
+  /** Starts the server on the same port after {@link PostgresServer.stop}. */
   start(): Promise<void>;
-  /** Stops it and deletes its files. */
+  /** Stops the server and deletes its files. */
   remove(): Promise<void>;
 }
 
-/** Makes and starts a server; `settings` are PostgreSQL's, such as `max_connections=20`. */
+/** Creates and starts a server; `settings` are PostgreSQL's, such as `max_connections=20`. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
   const program = join(import.meta.dirname, 'postgres-keeper.ts');
-  // Detached: a Ctrl-C at the terminal must not reach the server before it is shut down in order.
+  // Detached: a Ctrl-C at the terminal must not reach the server before its orderly shutdown.
   const child = spawn(process.execPath, [program, ...settings], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
   const exited = once(child, 'exit');
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -8,12 +8,12 @@ import { inject } from 'vitest';
 
 /** A database for one test or test file. `await using`, or call `drop`. */
 export interface ScratchDatabase extends AsyncDisposable {
-  /** As `openVault` and `GRANTRY_DATABASE` take it. */
+  /** Value for `openVault` and `GRANTRY_DATABASE`. */
   readonly database: string;
   drop(): Promise<void>;
 }
 
-/** An empty database on the run's PostgreSQL (an embedded one, or GRANTRY_TEST_POSTGRES_URL). */
+/** Creates an empty database on the run's PostgreSQL (an embedded one, or GRANTRY_TEST_POSTGRES_URL). */
 export async function scratchDatabase(): Promise<ScratchDatabase> {
   const server = await postgresUrl();
   const name = `grantry_test_${randomBytes(6).toString('hex')}`;
@@ -24,7 +24,7 @@ export async function scratchDatabase(): Promise<ScratchDatabase> {
   return { database: url.href, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** A path for a SQLite file in a directory of its own; the file does not exist yet. */
+/** Returns the path of a SQLite file that does not exist yet, in its own directory. */
 export function scratchSqlite(): ScratchDatabase & { readonly path: string; readonly directory: string } {
   const directory = mkdtempSync(join(tmpdir(), 'grantry-sqlite-'));
   const path = join(directory, 'grantry.db');
@@ -32,7 +32,7 @@ export function scratchSqlite(): ScratchDatabase & { readonly path: string; read
   return { database: `sqlite:${path}`, path, directory, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** The superuser's URL of the run's PostgreSQL, which is started when nobody asked before. */
+/** Returns the superuser URL of the run's PostgreSQL; the first call starts it. */
 export async function postgresUrl(): Promise<string> {
   const answer: unknown = JSON.parse(await ask(inject('postgresBroker')));
   if (typeof answer !== 'object' || answer === null) throw new Error('the broker does not answer');

@@ -1,13 +1,18 @@
-/** Bytes over a socket of their own: for requests that no HTTP client sends. */
+/** Sends bytes over its own socket: for requests that no HTTP client sends. */
 import net from 'node:net';
 
+/** A server that has done nothing by then does nothing at all. */
+const patienceMs = 120_000;
+
 export interface RawAnswer {
-  /** 0 when the connection was closed without an answer. */
+  /** The status; 0 when the server closed the connection without an answer. */
   readonly status: number;
   readonly text: string;
+  /** The server answered or closed the connection. */
+  readonly ended: boolean;
 }
 
-/** Sends bytes and reads until the server closes, or answers and then says nothing for a moment. */
+/** Sends bytes and reads until the server closes, or answers and then pauses. */
 export async function sendBytes(url: string, bytes: string | readonly string[]): Promise<RawAnswer> {
   const { hostname, port } = new URL(url);
   const socket = net.connect(Number(port), hostname);
@@ -21,11 +26,15 @@ export async function sendBytes(url: string, bytes: string | readonly string[]):
   });
   socket.on('error', () => resolve()).on('close', () => resolve());
   for (const piece of typeof bytes === 'string' ? [bytes] : bytes) socket.write(piece, 'latin1');
-  const longest = setTimeout(resolve, 15_000);
+  let ended = true;
+  const longest = setTimeout(() => {
+    ended = false;
+    resolve();
+  }, patienceMs);
   await promise;
   clearTimeout(quiet);
   clearTimeout(longest);
   socket.destroy();
   const text = Buffer.concat(parts).toString('latin1');
-  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), text };
+  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), text, ended };
 }

@@ -11,7 +11,7 @@ export interface SeenRequest {
   readonly form: URLSearchParams;
 }
 
-/** Starts an HTTP server that records each request and answers as told; it ends with the test. */
+/** Starts an HTTP server that records each request and sends the given answer; it ends with the test. */
 export async function recordingServer(
   answer: (response: http.ServerResponse, request: SeenRequest) => void,
 ): Promise<{ origin: string; seen: SeenRequest[] }> {
@@ -29,7 +29,7 @@ export async function recordingServer(
   return { origin: await listen(server), seen };
 }
 
-/** Makes any TCP server listen on a free loopback port until the test ends; hands back its origin. */
+/** Makes any TCP server listen on a free loopback port until the test ends; returns its origin. */
 export async function listen(server: net.Server): Promise<string> {
   const sockets = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Store } from '../../src/storage/store.ts';
 
-/** Everything of a database's schema that a migration can change, as text that is the same on every machine. */
+/** Dumps everything in a database's schema that a migration can change, as text that is equal on every machine. */
 export async function dumpSchema(store: Store): Promise<string> {
   const lines = store.kind === 'sqlite' ? await sqliteLines(store) : await postgresLines(store);
   return `${lines.join('\n')}\n`;
@@ -11,7 +11,7 @@ async function sqliteLines(store: Store): Promise<string[]> {
   const { rows } = await sql<{ sql: string }>`
     select sql from sqlite_schema where sql is not null and name not like 'sqlite_%'
     order by tbl_name, case type when 'table' then 0 else 1 end, name`.execute(store.db);
-  return rows.map((row) => `${row.sql.replace(/, (?=constraint |"\w+" (?:text|integer)\b)/g, ',\n  ')};`);
+  return rows.map((row) => `${row.sql};`);
 }
 
 async function postgresLines(store: Store): Promise<string[]> {

@@ -1,6 +1,6 @@
 /**
- * A bench for the server: one or several real servers on loopback ports over the vault's bench, with a key for each role.
- * Requests go over real sockets; providers are simulated, and the clock can be moved.
+ * A bench for the server: real servers on loopback ports over the vault's bench, with a key for each role. Requests use
+ * real sockets; providers are simulated, and the clock can be moved.
  */
 import type { ApiKeyInput, Vault, VaultOptions } from '../../src/index.ts';
 import { type Instruments, type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
@@ -8,13 +8,13 @@ import { type Bench, type BenchOptions, makeBench } from './bench.ts';
 import type { TestWorld } from './world.ts';
 
 export interface ServerBenchOptions extends BenchOptions {
-  /** Changes of the server's own options. */
+  /** Changes the server's own options. */
   server?: Partial<ServerOptions>;
   vault?: VaultOptions;
 }
 
 export interface CallOptions {
-  /** The key itself, or a role whose key is made when it is first used; `null` sends none. */
+  /** A key, or a role whose key is made on first use; `null` sends none. */
   key?: ApiKeyInput['role'] | (string & {}) | null;
   body?: unknown;
   headers?: Record<string, string>;
@@ -23,12 +23,12 @@ export interface CallOptions {
 export interface Called {
   readonly status: number;
   readonly headers: Headers;
-  /** What was answered as JSON; without members when it was none. */
+  /** The parsed JSON body; empty for other bodies. */
   readonly body: Answered;
   readonly text: string;
 }
 
-/** Members of all answers: a test looks at those of the route it calls. */
+/** Members of all answers; a test reads those of its route. */
 export interface Answered {
   readonly access_token: string;
   readonly expires_in: number;
@@ -118,7 +118,7 @@ export class ServerBench implements AsyncDisposable {
     return this.#first.world;
   }
 
-  /** A key of a role; readers and callers act for the tenant acme unless others are named. */
+  /** Creates a key of a role; readers and callers act for the tenant acme by default. */
   async keyOf(role: ApiKeyInput['role'], more: Partial<ApiKeyInput> = {}): Promise<string> {
     const name = `${role}-${JSON.stringify(more)}`;
     const known = this.#keys.get(name);
@@ -130,7 +130,7 @@ export class ServerBench implements AsyncDisposable {
     return key.reveal();
   }
 
-  /** Sends one request to a server, the first one unless another is given. */
+  /** Sends one request to a server, the first one by default. */
   async call(method: string, path: string, options: CallOptions & { url?: string } = {}): Promise<Called> {
     const { key = 'admin', body, headers = {}, url = this.url } = options;
     const sent = new Headers(headers);

@@ -1,6 +1,6 @@
 /**
- * A server over real sockets on both sides: a vault of its own, and a provider that is a plain HTTP server in this process.
- * For what a simulated network cannot show: streams, back-pressure, connections that break.
+ * A server with real sockets on both sides: its own vault, and a provider that is a plain HTTP server in this process.
+ * For behaviour that a simulated network cannot show: streams, back-pressure, broken connections.
  */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -15,7 +15,7 @@ import type { ProviderDefinitionInput } from '../../src/providers/definition.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
 
 export interface UpstreamOptions {
-  /** The provider's API; its token endpoint is answered here. */
+  /** The provider's API; the bench answers the token endpoint itself. */
   readonly api: http.RequestListener;
   readonly change?: (definition: ProviderDefinitionInput) => ProviderDefinitionInput;
   readonly server?: Partial<ServerOptions>;
@@ -23,7 +23,7 @@ export interface UpstreamOptions {
   readonly world?: World;
 }
 
-/** What the token endpoint gives out. */
+/** Tokens that the token endpoint returns. */
 export const tokens = { first: 'access-token-one', refreshed: 'access-token-two', refresh: 'refresh-token-one' };
 
 export async function makeUpstream(options: UpstreamOptions): Promise<Upstream> {
@@ -91,7 +91,7 @@ export class Upstream implements AsyncDisposable {
   readonly url: string;
   readonly vault: Vault;
   readonly key: string;
-  /** The provider's. */
+  /** The provider's origin. */
   readonly origin: string;
   readonly #parts: Parts;
   #close: () => Promise<void> = async () => {};
@@ -104,7 +104,7 @@ export class Upstream implements AsyncDisposable {
     this.origin = parts.origin;
   }
 
-  /** How often the token endpoint was asked. */
+  /** Number of requests to the token endpoint. */
   get refreshes(): number {
     return this.#parts.made.refreshes;
   }

@@ -1,12 +1,14 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A wire to a PostgreSQL server that can be cut and mended: one process loses its database, the others keep it. */
+/**
+ * A connection to a PostgreSQL server that can be cut and restored: one process loses its database, the others keep it.
+ */
 export class Wire implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
   #target: URL;
-  /** The database's URL through this wire. */
+  /** The database's URL through this connection. */
   readonly database: string;
 
   private constructor(server: Server, target: URL, database: string) {
@@ -29,7 +31,7 @@ export class Wire implements AsyncDisposable {
     return wire;
   }
 
-  /** Leads new connections to another server, as a failover does. */
+  /** Redirects new connections to another server, as a failover does. */
   point(database: string): void {
     this.#target = new URL(database);
   }

@@ -4,18 +4,18 @@ import type { World, WorldRequest } from '../../src/base/world.ts';
 import type { Simulator } from '../../src/simulator/index.ts';
 import type { TestClock } from './clock.ts';
 
-/** One process's world over a simulator: its clock may be wrong, its network may be gone, and it may stop or die. */
+/** The world of one process over a simulator: its clock may be wrong, its network may fail, and it may stop or die. */
 export class TestWorld implements World {
   readonly #simulator: Simulator;
   readonly #clock: TestClock;
   #running: Promise<void> = Promise.resolve();
   #thaw: (() => void) | undefined;
   #stopBeforeSend = false;
-  /** By how much this process's wall clock is wrong. */
+  /** Error of this process's wall clock. */
   skewMs = 0;
-  /** Nothing can be reached: every request fails before its first byte. */
+  /** Makes every request fail before its first byte. */
   offline = false;
-  /** Called when a request is about to be written. */
+  /** Runs when a request is about to be written. */
   onSend: (url: string) => void = () => {};
 
   readonly timeScale: number;
@@ -47,7 +47,7 @@ export class TestWorld implements World {
   }
 
   async fetch(url: string, init: WorldRequest): Promise<Response> {
-    // As over a real network, other things happen between the decision to send and the first byte.
+    // On a real network other events happen between the decision to send and the first byte.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#stopBeforeSend) this.freeze();
     await this.#running;
@@ -70,7 +70,7 @@ export class TestWorld implements World {
     }
   }
 
-  /** Stops the process where it waits next, as a long pause or a laptop's lid does. `thaw` lets it go on. */
+  /** Stops the process at its next wait, as a long pause or a closed laptop does. `thaw` continues it. */
   freeze(): void {
     this.#running = new Promise((resolve) => {
       this.#thaw = resolve;

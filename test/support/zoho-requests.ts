@@ -4,7 +4,7 @@ import { createSimulator, demoClient, type Simulator, type SimulatorOptions } fr
 export const redirectUri = 'https://app.example/callback';
 export const scope = 'ZohoCRM.modules.ALL,ZohoCRM.org.READ';
 
-/** A simulated Zoho whose clock only moves when told and whose users always consent. */
+/** Creates a simulated Zoho whose clock only moves when told and whose users always consent. */
 export function zoho(options: SimulatorOptions = {}): Simulator {
   return createSimulator({ now: () => 1_000_000, autoApprove: true, ...options });
 }
@@ -50,7 +50,7 @@ export const exchange = (simulator: Simulator, code: string, more: Record<string
 export const refresh = (simulator: Simulator, token: unknown, url?: string) =>
   post(simulator, { grant_type: 'refresh_token', refresh_token: String(token) }, url);
 
-/** A grant for CRM, made at once. */
+/** Creates a grant for CRM at once. */
 export function mint(simulator: Simulator, user = 'user@us.example') {
   return simulator.mintTokens({ clientId: demoClient.clientId, user, scopes: scope.split(',') });
 }

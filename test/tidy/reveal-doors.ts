@@ -6,7 +6,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/cli/import/importer.ts': 'compares the refresh tokens of the files of one run, in memory',
   'src/cli/commands/key.ts': 'prints an API key, the one time that it is shown',
   'src/client/http.ts': 'sends the API key to the server it is for',
-  'src/client/vault.ts': 'sends client secrets and tokens to the server that keeps them',
+  'src/client/inputs.ts': 'sends client secrets and tokens to the server that keeps them',
   'src/server/routes/keys.ts': 'answers with an API key, the one time that it is shown',
   'src/server/server.ts': 'takes the administrator’s key from its file',
   'src/crypto/fingerprint.ts': 'names a secret by a keyed hash',

@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { isPlain, languageViolations } from './language.ts';
 import { revealDoors } from './reveal-doors.ts';
 import { importsOf, violations } from './rules.ts';
 
@@ -18,6 +19,10 @@ describe('the house', () => {
 
   test.each(files)('%s is tidy', (file) => {
     expect(violations(file, readFileSync(file, 'utf8'))).toEqual([]);
+  });
+
+  test.each(files.filter(isPlain))('%s is plain English', (file) => {
+    expect(languageViolations(file, readFileSync(file, 'utf8'))).toEqual([]);
   });
 
   test('has no circle of imports', () => {
@@ -52,7 +57,7 @@ describe('the packages', () => {
     const names = Object.keys(manifest.dependencies);
     expect(names.length).toBeLessThanOrEqual(11);
     const versions = { ...manifest.dependencies, ...manifest.devDependencies };
-    expect(Object.entries(versions).filter(([, version]) => !/^\d/.test(version))).toEqual([]);
+    expect(Object.entries(versions).filter(([, version]) => !/^(?:npm:[\w@/-]+@)?\d/.test(version))).toEqual([]);
     const runtime = Object.entries(lock.packages).filter(([name, entry]) => name !== '' && entry.dev !== true);
     const scripted = runtime.filter(([, entry]) => entry.hasInstallScript === true && entry.devOptional !== true);
     expect(scripted.map(([name]) => name)).toEqual([]);

@@ -9,14 +9,14 @@ import type { PeerStore } from './store.ts';
 
 const issuer = 'https://auth.example.com';
 const pds = 'https://pds.example.com';
-/** As long as its documentation's example of a shared lock holds one, and how long that example tries to get it. */
+/** The lock's lifetime and retry time in its documentation's example of a shared lock. */
 const lockMs = 45_000;
 const lockTries = 10;
 const lockPauseMs = 200;
 
 /**
- * The client with a session store and a lock that its processes share. What it looks up before a refresh is answered in
- * the process; the refresh itself goes to the lab's provider, whose answer gets the members that the client insists on.
+ * The client with a session store and a lock that its processes share. Its look-ups before a refresh are answered in
+ * the process. The refresh itself goes to the lab's provider, whose answer gains the members that the client requires.
  */
 export const atprotoPeer: LossPeer = {
   prepare: async (store) => {
@@ -144,7 +144,7 @@ async function spend({ origin, clientId, clientSecret }: Endpoint, request: Requ
   const answer: unknown = await response.json();
   const members = typeof answer === 'object' && answer !== null ? answer : {};
   if (!response.ok) return Response.json(members, { status: response.status });
-  // Where tokens do not rotate the answer has none: it would forget the one it has.
+  // Without rotation the answer has no refresh token, and the client would forget the one it has.
   const kept = { refresh_token: body.get('refresh_token') };
   return Response.json({ ...kept, ...members, sub: 'did:web:lab.example.com', token_type: 'DPoP', scope: 'atproto' });
 }

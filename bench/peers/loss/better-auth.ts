@@ -31,7 +31,7 @@ export const betterAuthPeer: LossPeer = {
   open: async (store, endpoint) => {
     const spendingNow = new AsyncLocalStorage<() => void>();
     const { fetch } = globalThis;
-    // The one place where it can be seen to send: it looks much up before.
+    // The only place where its sending can be observed: it makes many look-ups before.
     globalThis.fetch = (...request) => {
       spendingNow.getStore()?.();
       return fetch(...request);
@@ -43,7 +43,7 @@ export const betterAuthPeer: LossPeer = {
         const body = { accountId: tenant, userId: tenant };
         await spendingNow.run(spending, () => auth.api.refreshToken({ body }));
       } catch (error) {
-        // It says the same of every failure, and keeps the grant: whether that is over shows when all is calm.
+        // It reports every failure alike and keeps the grant; whether the grant is lost shows at the end.
         throw new Error('not refreshed', { cause: error });
       }
     };

@@ -1,11 +1,11 @@
-/** What a peer needs to know of the provider. */
+/** A peer's facts about the provider. */
 export interface Endpoint {
   readonly origin: string;
   readonly clientId: string;
   readonly clientSecret: string;
 }
 
-/** How a process keeps its grants with a peer. */
+/** Settings of a process that keeps its grants with a peer. */
 export interface PeerPlan {
   readonly peer: string;
   readonly database: string;
@@ -16,9 +16,9 @@ export interface PeerPlan {
 export type PeerCommand =
   | { readonly ask: 'open'; readonly plan: PeerPlan }
   | { readonly ask: 'work' }
-  /** One last refresh of each grant; the tenants whose grants are lost. */
+  /** Refreshes each grant one last time; returns the tenants whose grants are lost. */
   | { readonly ask: 'heal' };
 
-/** The libraries that are put in Grantry's place. */
+/** Libraries that take Grantry's place. */
 export const lossPeerNames = ['naive-lock', 'simple-oauth2', '@atproto/oauth-client', 'better-auth'] as const;
 export type LossPeerName = (typeof lossPeerNames)[number];

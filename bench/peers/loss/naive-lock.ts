@@ -1,9 +1,9 @@
 import { type LossPeer, RefusedError } from './peer.ts';
 
-/** How long the lock in the row lasts when nobody takes it off. */
+/** Lifetime of the row's lock when no process releases it. */
 const lockMs = 10_000;
 
-/** A lock with a time-out in the row, a POST, a save, the lock taken off: the recipe that most programs follow. */
+/** A lock with a time-out in the row, a POST, a save, then the release: the recipe of most programs. */
 export const naiveLock: LossPeer = {
   open: async (store, { origin, clientId, clientSecret }) => {
     return async (tenant, spending) => {

@@ -4,9 +4,9 @@ import { lossPeerNames, type PeerCommand, type PeerPlan } from './messages.ts';
 import { type Refresh, RefusedError } from './peer.ts';
 import { PeerStore } from './store.ts';
 
-/** How long an access token is used before the next one is wanted. */
+/** Time for which an access token is used before the next one is needed. */
 const wantedAfterMs = 1_500;
-/** A failure that is no refusal is tried again so often before the grant counts as lost. */
+/** Attempts after failures that are no refusals, before a grant counts as lost. */
 const triesInCalm = 3;
 
 class PeerWorker {
@@ -32,7 +32,7 @@ class PeerWorker {
     for (let task = 0; task < this.#plan.tasks; task += 1) void this.#loop();
   }
 
-  /** The tenants whose grants are over, after one last refresh of each. */
+  /** Refreshes each grant one last time; returns the tenants whose grants are over. */
   async heal(): Promise<string[]> {
     this.#store.db.exec('delete from locks');
     const lost: string[] = [];
@@ -62,7 +62,7 @@ class PeerWorker {
   async #refresh(tenant: string): Promise<'refreshed' | 'refused' | 'failed'> {
     const { db } = this.#store;
     try {
-      // Only the lab reads this: a kill counts when it met a request under way.
+      // Only the lab reads this: a kill counts when a request was under way.
       await this.#refreshWithPeer(tenant, () => {
         db.prepare('insert into under_way (pid, tenant) values (?, ?)').run(process.pid, tenant);
       });

@@ -1,17 +1,17 @@
 import type { Endpoint } from './messages.ts';
 import type { PeerStore } from './store.ts';
 
-/** What a peer does where Grantry does its own: it spends a refresh token and keeps what comes back. */
+/** A peer's replacement of Grantry's work: it spends a refresh token and stores the answer. */
 export interface LossPeer {
-  /** Makes what the library keeps its grants in besides the store's own table; once, before anything starts. */
+  /** Creates the library's own tables beside the store's; runs once, before any process starts. */
   prepare?(store: PeerStore): Promise<void>;
   open(store: PeerStore, endpoint: Endpoint): Promise<Refresh>;
 }
 
 /**
- * Refreshes a tenant's grant as the library does it, and calls `spending` when it is about to send.
+ * Refreshes a tenant's grant as the library does, and calls `spending` immediately before it sends.
  *
- * @throws {RefusedError} when the grant is over for it
+ * @throws {RefusedError} when the library considers the grant over
  */
 export type Refresh = (tenant: string, spending: () => void) => Promise<void>;
 

@@ -2,7 +2,7 @@ import { AuthorizationCode } from 'simple-oauth2';
 
 import { type LossPeer, RefusedError } from './peer.ts';
 
-/** The library as its documentation shows it, with what it returns saved by the caller. It has no lock of its own. */
+/** The library as its documentation shows it; the caller saves its result. It has no lock. */
 export const simpleOauth2: LossPeer = {
   open: async (store, { origin, clientId, clientSecret }) => {
     const client = new AuthorizationCode({
@@ -16,7 +16,7 @@ export const simpleOauth2: LossPeer = {
       spending();
       try {
         const { token } = await held.refresh();
-        // It forgets the refresh token where the answer has none: its callers have learned to keep the old one.
+        // It forgets the refresh token when the answer has none, so its callers keep the old one.
         const given = token['refresh_token'];
         const refreshToken = typeof given === 'string' ? given : grant.refreshToken;
         store.save({ tenant, accessToken: String(token['access_token']), refreshToken });

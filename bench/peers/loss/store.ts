@@ -2,14 +2,14 @@ import { DatabaseSync } from 'node:sqlite';
 
 import type { Minted } from '../../../lab/kill-lab/messages.ts';
 
-/** A row of the store that every peer is given: one SQLite file, one row per tenant. */
+/** A row of the store that every peer gets: one SQLite file, one row per tenant. */
 export interface StoredGrant {
   readonly tenant: string;
   readonly accessToken: string;
   readonly refreshToken: string;
 }
 
-/** The file as a process opens it. */
+/** The file as one process opens it. */
 export class PeerStore implements Disposable {
   readonly path: string;
   readonly db: DatabaseSync;
@@ -56,7 +56,7 @@ export class PeerStore implements Disposable {
     this.db.prepare("update grants set state = 'dead' where tenant = ?").run(tenant);
   }
 
-  /** A lock with a time-out: whoever finds it past takes it. */
+  /** Takes a lock with a time-out: a process that finds it expired takes it. */
   lock(name: string, ms: number): boolean {
     const now = Date.now();
     const { changes } = this.db

@@ -1,6 +1,6 @@
 /** Stands in for `node:fs/promises` where the vault uses it: the same few functions over the simulated disk. */
 import { constants } from 'node:fs';
-import { type DiskFile, diskError } from '../disk.ts';
+import { type DiskFile, diskError } from '../host/disk.ts';
 import { type PortProcess, processOf, type StepKind } from './processes.ts';
 
 /** What only looks at a file puts no answer at risk. */

@@ -2,7 +2,7 @@
  * Stands in for `node:fs` where the vault uses it: the same few functions over the simulated disk. They are synchronous,
  * so nothing can come in between.
  */
-import { diskError } from '../disk.ts';
+import { diskError } from '../host/disk.ts';
 import { fileOf } from './fs-promises.ts';
 import { processOf } from './processes.ts';
 

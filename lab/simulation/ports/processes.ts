@@ -1,5 +1,5 @@
 import type { World } from '../../../src/base/world.ts';
-import type { Disk } from '../disk.ts';
+import type { Disk } from '../host/disk.ts';
 
 /** What the ports in front of file system and database need to know of a simulated process. */
 export interface PortProcess {

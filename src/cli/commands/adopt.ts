@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { adoptItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { AdoptReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { epilogue } from '../options.ts';
@@ -50,7 +50,7 @@ async function adopt(context: Context, options: AdoptOptions): Promise<void> {
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.outcome === 'failed' ? codeOf(report) : null)));
   if (output.json) {
-    output.printJson(reports.map(adoptItem));
+    output.printJson(reports.map((each) => toJson(each)));
     return;
   }
   if (quarantined) output.note('The quarantine is over: this database refreshes its grants.');

@@ -1,21 +1,25 @@
 import type { Command } from 'commander';
+import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
-import { redirectUriOf } from '../../vault/app/redirect-uri.ts';
-import { appItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
-import { type Context, contextOf, makeContextVault, openContextVault } from '../context.ts';
+import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { definitionFor } from '../import/importer.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { canPrompt } from '../terminal/prompt.ts';
 import { fields, table } from '../terminal/table.ts';
 
+/** The redirect URI for `grantry connect` when no other is chosen. */
+const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
+
 interface AddOptions {
   provider: string;
-  clientId: string;
+  clientId?: string;
   clientSecretFile?: string[];
   dc?: string;
   redirectUri?: string;
@@ -32,11 +36,12 @@ export function define(command: Command): void {
     .description(
       'Stores a client registration and prints the redirect URI to register at the provider. An existing app of that ' +
         'name is changed, and options that are left out stay as they were, including secrets. The client secret comes from ' +
-        'a file, from standard input or from the prompt.',
+        'a file, from standard input or from the prompt. A new app without --client-id is not stored: the command prints ' +
+        'the redirect URI that the provider asks for first.',
     )
     .argument('<name>', 'your name for the app, such as zoho-eu')
     .requiredOption('--provider <provider>', 'the provider, such as zoho_crm (see grantry provider list)')
-    .requiredOption('--client-id <id>', 'the client id from the console of the provider')
+    .option('--client-id <id>', 'the client id from the console of the provider')
     .option(
       '--client-secret-file <[dc=]file>',
       'the file with the client secret, or - for stdin; dc=FILE for one data centre',
@@ -54,6 +59,7 @@ export function define(command: Command): void {
     .addHelpText(
       'after',
       epilogue(`Examples:
+  grantry app add zoho-eu --provider zoho_crm
   grantry app add zoho-eu --provider zoho_crm --dc eu --client-id 1000.ABC \\
     --client-secret-file secret.txt --scope ZohoCRM.modules.ALL \\
     --redirect-uri http://127.0.0.1:8484/callback
@@ -89,6 +95,10 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const sources = parseSecretSources(options.clientSecretFile ?? []);
   const tenants: string[] = [];
   for (const tenant of options.tenant ?? []) tenants.push(await resolveTenant(context, tenant, { changes: true }));
+  if (options.clientId === undefined && (await isNew(context, name, provider))) {
+    printRedirectUri(context, name, { provider, redirectUri: options.redirectUri });
+    return;
+  }
   const given = await readSecrets(sources);
   await using vault = await makeContextVault(context);
   const old = await vault.apps.get(name);
@@ -96,9 +106,9 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const kept = old?.provider === provider ? old : null;
   const secrets = sources.length > 0 || kept !== null ? given : await missingSecret(vault, name, provider);
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
-  const redirectUri = redirectUriOf(context.settings.publicUrl, app);
+  const redirectUri = redirectUriAt(context.settings.publicUrl, app);
   if (context.output.json) {
-    context.output.printJson({ ...appItem(app), redirect_uri: redirectUri });
+    context.output.printJson({ ...toJson(app), redirect_uri: redirectUri });
     return;
   }
   const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
@@ -114,7 +124,7 @@ function appInput(
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter((part) => part !== ''));
   return {
     provider,
-    clientId: options.clientId,
+    clientId: options.clientId ?? kept?.clientId ?? '',
     ...(Object.keys(secrets).length === 0 ? {} : { clientSecrets: secrets }),
     dc: options.dc ?? kept?.dc ?? undefined,
     redirectUri: options.redirectUri ?? kept?.redirectUri ?? undefined,
@@ -124,14 +134,44 @@ function appInput(
   };
 }
 
+/** True for a new app. It makes no home and no database. @throws {GrantryError} `not_found` when there is no such provider */
+async function isNew(context: Context, name: string, provider: string): Promise<boolean> {
+  const isThere = context.settings.server !== undefined || databaseExists(context);
+  await using vault = isThere ? await openContextVault(context) : null;
+  await definitionFor(vault, provider);
+  return vault === null || (await vault.apps.get(name))?.provider !== provider;
+}
+
+/**
+ * Prints the redirect URI, which providers need before they issue a client id. A loopback address is free to choose; at a
+ * server the URI belongs to the stored app, and is not known before.
+ */
+function printRedirectUri(
+  context: Context,
+  name: string,
+  { provider, redirectUri }: { provider: string; redirectUri: string | undefined },
+): void {
+  const { settings, output } = context;
+  if (redirectUri === undefined && (settings.server !== undefined || settings.isPublicUrlGiven)) {
+    throw usageError(
+      'A server makes the redirect URI of an app when it stores the app.',
+      'Pass any text as --client-id, register the printed redirect URI, then run grantry app add again with the real id.',
+    );
+  }
+  const uri = redirectUri ?? loopbackRedirectUri;
+  if (!URL.canParse(uri)) throw usageError('The redirect URI is not a URL.', `Use one such as ${loopbackRedirectUri}.`);
+  if (output.json) {
+    output.printJson({ name, provider, client_id: null, redirect_uri: uri, stored: false });
+    return;
+  }
+  output.print(`Register this redirect URI at the provider: ${uri}`);
+  output.note(`The app ${name} is not stored yet. When the provider has issued a client id, run this again with`);
+  output.note(`  --redirect-uri '${uri}' --client-id ID --client-secret-file FILE`);
+}
+
 /** Gets the secret of a new app, where the provider needs one. */
 async function missingSecret(vault: Vault, name: string, provider: string): Promise<Record<string, Secret>> {
-  const definition = await vault.providers.get(provider);
-  if (definition === null) {
-    throw new GrantryError('not_found', `There is no provider ${provider}.`, {
-      action: 'Run grantry provider list to see the ids.',
-    });
-  }
+  const definition = await definitionFor(vault, provider);
   if (definition.clientAuthentication === 'none') return {};
   if (canPrompt()) return promptSecret(`app ${name}`);
   throw usageError(
@@ -144,7 +184,7 @@ async function list(context: Context): Promise<void> {
   await using vault = await openContextVault(context);
   const apps = await vault.apps.list();
   if (context.output.json) {
-    context.output.printJson(apps.map(appItem));
+    context.output.printJson(apps.map((each) => toJson(each)));
     return;
   }
   if (apps.length === 0) {
@@ -168,7 +208,7 @@ async function show(context: Context, name: string): Promise<void> {
   await using vault = await openContextVault(context);
   const app = await existing(vault, name);
   if (context.output.json) {
-    context.output.printJson(appItem(app));
+    context.output.printJson(toJson(app));
     return;
   }
   const lines = fields([
@@ -176,7 +216,7 @@ async function show(context: Context, name: string): Promise<void> {
     ['provider', app.provider],
     ['client id', app.clientId],
     ['data centre', app.dc ?? '-'],
-    ['redirect URI', redirectUriOf(context.settings.publicUrl, app)],
+    ['redirect URI', redirectUriAt(context.settings.publicUrl, app)],
     ['scopes', app.scopes.join(' ') || '-'],
     ['tenants', app.tenants?.join(', ') ?? 'all'],
     ['return to', app.returnTo.join(' ') || '-'],

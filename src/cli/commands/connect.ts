@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
+import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName } from '../../base/ids.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import { redirectUriOf } from '../../vault/app/redirect-uri.ts';
-import { grantItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { Grant, Vault } from '../../vault/types.ts';
 import { openBrowser } from '../browser.ts';
 import { chooseApp } from '../choose-app.ts';
-import { type Context, contextOf, openContextVault } from '../context.ts';
+import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { collect, epilogue } from '../options.ts';
@@ -67,7 +67,7 @@ async function connect(context: Context, given: string, provider: string, option
           vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
         );
   if (context.output.json) {
-    context.output.printJson(grantItem(grant));
+    context.output.printJson(toJson(grant));
     return;
   }
   const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
@@ -95,13 +95,14 @@ function checkOptions(options: ConnectOptions): void {
 /** Connects through the browser; with a server, through its link. */
 async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
-  if (context.settings.server !== undefined && options.paste !== true) {
-    const { RemoteVault } = await import('../../client/vault.ts');
+  const { server } = context.settings;
+  if (server !== undefined && options.paste !== true) {
     const { connectThroughServer } = await import('../connect-through-server.ts');
-    if (vault instanceof RemoteVault) return connectThroughServer(context, vault, key, { ...options, scopes });
+    await using client = await openServer(context, server, { light: true });
+    return await connectThroughServer(context, client, key, { ...options, scopes });
   }
   const app = await chooseApp(vault, key, options.app);
-  const redirectUri = redirectUriOf(context.settings.publicUrl, app);
+  const redirectUri = redirectUriAt(context.settings.publicUrl, app);
   if (options.paste !== true && !isLoopbackRedirect(redirectUri)) {
     throw usageError(
       `The redirect URI of the app ${app.name} is not on this machine, so grantry cannot listen there.`,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
-import { healthItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -53,7 +53,7 @@ async function health(
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.status === 'healthy' ? null : report.error)));
   if (context.output.json) {
-    const items = reports.map(healthItem);
+    const items = reports.map((each) => toJson(each));
     context.output.printJson(key === null ? items : items[0]);
   } else if (reports.length === 0) {
     context.output.note('No grants to check.');

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { databaseName } from '../../vault/home.ts';
-import type { VaultOptions } from '../../vault/types.ts';
+import type { VaultOptions } from '../../vault/options.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { epilogue } from '../options.ts';
 import { printPlan } from '../take-over-plan.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { checkName } from '../../base/ids.ts';
-import { apiKeyItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { ApiKey, ApiKeyInput } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { collect, epilogue } from '../options.ts';
@@ -85,7 +85,7 @@ async function list(context: Context): Promise<void> {
   await using vault = await openContextVault(context);
   const keys = await vault.keys.list();
   if (context.output.json) {
-    context.output.printJson(keys.map(apiKeyItem));
+    context.output.printJson(keys.map((each) => toJson(each)));
     return;
   }
   if (keys.length === 0) {

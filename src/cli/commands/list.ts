@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { grantItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -40,7 +40,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   noteQuarantine(context.output, vault);
   const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
   if (context.output.json) {
-    context.output.printJson(grants.map(grantItem));
+    context.output.printJson(grants.map((each) => toJson(each)));
     return;
   }
   if (grants.length === 0) {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
-import { recoverItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { RecoverReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -63,7 +63,7 @@ async function recover(
   );
   process.exitCode = exitCodeOf(reports.map(codeOf));
   if (context.output.json) {
-    const items = reports.map(recoverItem);
+    const items = reports.map((each) => toJson(each));
     context.output.printJson(key === null ? items : items[0]);
   } else if (reports.length === 0) {
     context.output.note('No grant needs re-authorization.');

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
-import { grantItem } from '../../vault/json.ts';
+import { toJson } from '../../schemas/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
@@ -36,7 +36,7 @@ async function show(context: Context, given: string, provider: string, account: 
     );
   }
   if (context.output.json) {
-    context.output.printJson(grantItem(grant));
+    context.output.printJson(toJson(grant));
     return;
   }
   const lines = fields([

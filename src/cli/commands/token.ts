@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { tokenItem } from '../../vault/json.ts';
+import { tokenToJson } from '../../schemas/token-json.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -44,6 +44,6 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
       ? vault.getAccessToken(key, { minValidity })
       : vault.rejectAccessToken(key, rejected, { minValidity }),
   );
-  if (context.output.json) context.output.printJson(tokenItem(token, context.world.now()));
+  if (context.output.json) context.output.printJson(tokenToJson(token, context.world.now()));
   else process.stdout.write(`${token.accessToken}\n`);
 }

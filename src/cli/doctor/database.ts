@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import { schemaVersion, schemaVersionLatest } from '../../storage/migrations/migrate.ts';
 import { readInstance } from '../../storage/statements/instance.ts';
 import type { Store } from '../../storage/store.ts';
@@ -13,7 +12,7 @@ const clockFailMs = 30_000;
 /** Checks an open database. */
 export async function databaseFindings(context: Context, store: Store): Promise<readonly Finding[]> {
   const findings = [
-    await finding('durability', () => (store.kind === 'sqlite' ? sqliteDurability(store) : postgresDurability(store))),
+    await finding('durability', () => durability(store)),
     await finding('clock', () => clock(context, store)),
   ];
   const version = await finding('schema', () => schema(store));
@@ -22,63 +21,25 @@ export async function databaseFindings(context: Context, store: Store): Promise<
   return findings;
 }
 
-async function sqliteDurability(store: Store): Promise<Finding> {
-  const journal = await value(store, 'journal_mode', sql`pragma journal_mode`);
-  const synchronous = await value(store, 'synchronous', sql`pragma synchronous`);
-  // 2 is FULL, 3 is EXTRA.
-  if (journal === 'wal' && (synchronous === '2' || synchronous === '3'))
-    return ok('durability', 'SQLite, WAL, synchronous=FULL');
-  return fail(
-    'durability',
-    `SQLite, journal_mode=${journal}, synchronous=${synchronous}`,
-    'Set WAL mode with synchronous=FULL: a power failure could lose a confirmed refresh.',
-    'storage_unavailable',
-  );
-}
-
-async function postgresDurability(store: Store): Promise<Finding> {
-  const settings = {
-    fsync: await value(store, 'fsync', sql`show fsync`),
-    full_page_writes: await value(store, 'full_page_writes', sql`show full_page_writes`),
-    synchronous_commit: await value(store, 'synchronous_commit', sql`show synchronous_commit`),
-  };
-  const version = await value(store, 'server_version', sql`show server_version`);
-  const off = Object.entries(settings).filter(([, setting]) => setting === 'off');
-  if (off.length === 0)
-    return ok('durability', `PostgreSQL ${version}, synchronous_commit=${settings.synchronous_commit}`);
-  return fail(
-    'durability',
-    `PostgreSQL ${version}, ${off.map(([name]) => `${name}=off`).join(', ')}`,
-    'Turn it on in the server: a crash could lose a confirmed refresh.',
-    'storage_unavailable',
-  );
+async function durability(store: Store): Promise<Finding> {
+  const { settings, weakness } = await store.durability();
+  return weakness === null ? ok('durability', settings) : fail('durability', settings, weakness, 'storage_unavailable');
 }
 
 async function clock(context: Context, store: Store): Promise<Finding> {
   const { world } = context;
-  if (store.kind === 'sqlite') {
-    // One machine has one clock: only a jump back can be seen, by events with a future time.
-    if ((await schemaVersion(store)) === 0) return ok('clock', 'the database has no times yet');
-    const row = await store.db
-      .selectFrom('grantry_events')
-      .select((eb) => eb.fn.max('at').as('at'))
-      .executeTakeFirst();
-    const aheadMs = (row?.at ?? 0) - world.now();
-    if (aheadMs > clockWarnMs) {
-      return fail(
-        'clock',
-        `the newest event is ${Math.round(aheadMs / 1000)} s in the future`,
-        'Set the clock of this machine.',
-        'internal',
-      );
-    }
-    return ok('clock', 'this machine');
-  }
   const before = world.now();
   const database = await store.nowMs();
   const after = world.now();
   // The database answered between the two readings.
   const apartMs = Math.max(0, before - database, database - after);
+  // A clock that was set back shows by what was written in its future.
+  const newestAt = (await schemaVersion(store)) === 0 ? 0 : ((await readInstance(store.db))?.newest?.at ?? 0);
+  const aheadMs = newestAt - database;
+  if (aheadMs > clockWarnMs) {
+    const detail = `the newest event is ${Math.round(aheadMs / 1000)} s in the future`;
+    return fail('clock', detail, 'Set the clock of the database by NTP.', 'internal');
+  }
   const detail =
     apartMs < 1_000 ? 'agrees with the database' : `${Math.round(apartMs / 1000)} s apart from the database's`;
   if (apartMs > clockFailMs) return fail('clock', detail, 'Set the clocks of both machines by NTP.', 'internal');
@@ -122,11 +83,4 @@ async function identity(context: Context, store: Store): Promise<Finding> {
     'identity',
     instance.installation === null ? 'no installation name' : `installation ${instance.installation}`,
   );
-}
-
-async function value(store: Store, name: string, query: ReturnType<typeof sql>): Promise<string> {
-  const { rows } = await query.execute(store.db);
-  const row: unknown = rows[0];
-  const found: unknown = typeof row === 'object' && row !== null ? Reflect.get(row, name) : undefined;
-  return String(found);
 }

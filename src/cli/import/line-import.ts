@@ -1,10 +1,7 @@
 import { openAsBlob, statSync } from 'node:fs';
 import { errorCodes } from '../../base/errors.ts';
-import { limits } from '../../base/limits.ts';
-import { RemoteVault } from '../../client/vault.ts';
-import { linesOf } from '../../server/limits/lines.ts';
-import { type ImportResult, importLines } from '../../server/routes/import.ts';
-import type { Vault } from '../../vault/types.ts';
+import { importResultToJson } from '../../schemas/import-result-json.ts';
+import type { ImportResult } from '../../vault/types.ts';
 import { type Context, makeContextVault } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
@@ -55,8 +52,8 @@ export async function importLineFile(
     () =>
       `Importing grants: ${counts.stored + counts.replaced} kept, ${counts.failed} failed, ${percent(read, size)} read`,
     async () => {
-      for await (const result of resultsOf(vault, watched)) {
-        if (context.output.json) context.output.printJson(result);
+      for await (const result of vault.importLines(watched)) {
+        if (context.output.json) context.output.printJson(importResultToJson(result));
         if (result.code !== undefined) {
           counts.failed += 1;
           if (failures.length < shownMax) failures.push(result);
@@ -67,11 +64,6 @@ export async function importLineFile(
   );
   report(context, counts, failures);
   if (counts.failed > 0) process.exitCode = errorCodes.invalid_request.exit;
-}
-
-function resultsOf(vault: Vault, body: ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
-  if (vault instanceof RemoteVault) return vault.importLines(body);
-  return importLines({ vault: () => vault }, linesOf(body, limits.importLineBytesMax));
 }
 
 function report(

@@ -1,8 +1,8 @@
 import type { ProviderDefinition, ProviderDefinitionInput } from '../definition.ts';
 
 /**
- * Fills in the defaults of the definition's schema, without the schema: built-ins are read while a command starts, and
- * loading a validator would cost more than everything else that happens then. A test compares both.
+ * Fills in the defaults of the definition's schema without the schema. Built-ins are read while a command starts, and
+ * loading a validator would cost more than the rest of the start. A test compares both.
  */
 export function define(input: ProviderDefinitionInput): ProviderDefinition {
   return {

@@ -1,7 +1,7 @@
 import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
-/** User tokens of GitHub Apps: a refresh ends the old refresh token and the old access token at once. */
+/** Defines user tokens of GitHub Apps: a refresh ends the old refresh token and the old access token at once. */
 export function github(): ProviderDefinition {
   return define({
     id: 'github',
@@ -19,7 +19,7 @@ export function github(): ProviderDefinition {
       token: 'https://github.com/login/oauth/access_token',
     },
     accessToken: { lifetimeSeconds: 28_800 },
-    // Six months count from each refresh: every refresh token has its own.
+    // Six months count from each refresh, because every refresh token has its own lifetime.
     refreshToken: { rotation: 'strict', idleSeconds: 15_811_200 },
     errors: [
       { error: 'bad_refresh_token', on: 'refresh', class: 'grant_refused' },

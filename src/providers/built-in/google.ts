@@ -1,7 +1,10 @@
 import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
-/** Google: no rotation, but a hundred live refresh tokens per account and client, and death after six idle months. */
+/**
+ * Defines Google: no rotation, but at most a hundred live refresh tokens per account and client, each dead after six
+ * idle months.
+ */
 export function google(): ProviderDefinition {
   return define({
     id: 'google',
@@ -20,7 +23,7 @@ export function google(): ProviderDefinition {
       token: 'https://oauth2.googleapis.com/token',
       revocation: 'https://oauth2.googleapis.com/revoke',
     },
-    // A refresh token comes with an offline consent only, and again only when the consent is asked for again.
+    // A refresh token only comes with an offline consent, and a further one only when the consent is requested again.
     authorizationParameters: { access_type: 'offline', prompt: 'consent' },
     refreshToken: {
       rotation: 'none',

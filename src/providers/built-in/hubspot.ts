@@ -1,7 +1,7 @@
 import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
-/** HubSpot, with the dated OAuth endpoints that follow version 1, which ends in February 2027. */
+/** Defines HubSpot with the dated OAuth endpoints that follow version 1, which ends in February 2027. */
 export function hubspot(): ProviderDefinition {
   return define({
     id: 'hubspot',

@@ -2,8 +2,8 @@ import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
 /**
- * Microsoft Entra ID, any organisation's accounts. A refresh brings a new refresh token and leaves the old one alive, so
- * nothing is spent: class `none`, and the newest token replaces the stored one.
+ * Defines Microsoft Entra ID, for accounts of any organisation. A refresh returns a new refresh token and leaves the
+ * old one valid. No token is spent, so the rotation is `none`, and the newest token replaces the stored one.
  */
 export function microsoft(): ProviderDefinition {
   return define({
@@ -28,9 +28,9 @@ export function microsoft(): ProviderDefinition {
     },
     refreshToken: { rotation: 'none', idleSeconds: 7_776_000 },
     errors: [
-      // The same request too often in a loop: Entra refuses it for some minutes, under `invalid_grant`.
+      // Entra refuses a request that is repeated in a loop for some minutes, under `invalid_grant`.
       { description: 'AADSTS50196', class: 'throttled' },
-      // A client secret that ran out or is wrong, and an app that is not in the directory.
+      // An expired or wrong client secret, and an app that is not in the directory.
       { description: 'AADSTS7000222', class: 'client_refused' },
       { description: 'AADSTS7000215', class: 'client_refused' },
       { description: 'AADSTS700016', class: 'client_refused' },

@@ -1,7 +1,7 @@
 import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
-/** QuickBooks Online: 24 hours of overlap, and the company's id comes with the callback alone. */
+/** Defines QuickBooks Online: 24 hours of overlap; only the callback names the company's id. */
 export function quickbooks(): ProviderDefinition {
   const accounts = 'https://oauth.platform.intuit.com';
   return define({
@@ -22,7 +22,7 @@ export function quickbooks(): ProviderDefinition {
       token: '{dc.accounts}/oauth2/v1/tokens/bearer',
       revocation: 'https://developer.api.intuit.com/v2/oauth2/tokens/revoke',
     },
-    // One authorization server, two sets of companies: development keys see the sandbox ones alone.
+    // One authorization server with two sets of companies: development keys only see the sandbox companies.
     dataCenters: {
       production: { accounts, api: 'https://quickbooks.api.intuit.com' },
       sandbox: { accounts, api: 'https://sandbox-quickbooks.api.intuit.com' },

@@ -1,7 +1,9 @@
 import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
-/** RingCentral: the spent refresh token gives the same pair again until the new access token is first used. */
+/**
+ * Defines RingCentral: the spent refresh token returns the same pair again until the new access token is first used.
+ */
 export function ringcentral(): ProviderDefinition {
   return define({
     id: 'ringcentral',

@@ -2,8 +2,8 @@ import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
 /**
- * Salesforce: each customer has a host, which the token answer names. Where rotation is switched on, a replay revokes
- * everything; where it is off, the strict rules cost nothing.
+ * Defines Salesforce: each customer has a host, which the token answer names. With rotation switched on, a replay
+ * revokes everything. With rotation off, the strict rules cost nothing.
  */
 export function salesforce(): ProviderDefinition {
   return define({
@@ -29,7 +29,7 @@ export function salesforce(): ProviderDefinition {
       sandbox: { accounts: 'https://test.salesforce.com' },
     },
     capture: { token: { instance_url: 'api_domain' } },
-    // The answer has no `expires_in`: this is the session time-out that organisations start with.
+    // The answer has no `expires_in`; this is the default session time-out of an organisation.
     accessToken: { lifetimeSeconds: 7200 },
     refreshToken: {
       rotation: 'strict',

@@ -1,7 +1,9 @@
 import type { ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 
-/** Xero: the spent refresh token works for thirty more minutes; each call names its organisation in a header. */
+/**
+ * Defines Xero: the spent refresh token works for thirty more minutes; each call names its organisation in a header.
+ */
 export function xero(): ProviderDefinition {
   return define({
     id: 'xero',

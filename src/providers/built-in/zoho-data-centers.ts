@@ -1,7 +1,7 @@
 /**
- * The names under which a Zoho host stands in `dataCenters`.
+ * Names of Zoho's hosts in `dataCenters`.
  *
- * `api` is the gateway that most products share and that the token answer calls `api_domain`.
+ * `api` is the gateway that most products share; the token answer calls it `api_domain`.
  */
 export type ZohoHost =
   | 'accounts'
@@ -26,10 +26,11 @@ export type ZohoHost =
 export type ZohoDataCenter = Readonly<Record<ZohoHost, string>>;
 
 /**
- * Every Zoho data centre with its hosts, in the order in which they are tried and listed; the first is the default.
+ * Returns every Zoho data centre with its hosts, in the order in which they are tried and listed; the first is the
+ * default.
  *
- * Canada's products live under `zohocloud.ca` and its gateway under `zohoapis.ca`; `zoho.ca` is not Zoho's. Bulk files
- * have a host of their own, which Canada and Saudi Arabia name differently.
+ * Canada's products are under `zohocloud.ca` and its gateway under `zohoapis.ca`; `zoho.ca` does not belong to Zoho.
+ * Bulk files have their own host, which Canada and Saudi Arabia name differently.
  */
 export function zohoDataCenters(): Record<string, ZohoDataCenter> {
   return {

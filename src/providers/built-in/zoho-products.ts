@@ -1,12 +1,12 @@
 import type { AnswerRule, ProviderDefinition } from '../definition.ts';
 import type { ZohoHost } from './zoho-data-centers.ts';
 
-/** What tells one Zoho product from another; everything else is the same for all. */
+/** Facts that differ between Zoho's products; all others are the same for each product. */
 export interface ZohoProduct {
   readonly name: string;
   readonly documentation: string;
   readonly scopePrefix: string;
-  /** Where API calls go by default: the host under this name in the grant's data centre. */
+  /** Default host of API calls: the name of a host in the grant's data centre. */
   readonly base: ZohoHost;
   /** Further hosts of this product. */
   readonly hosts?: readonly ZohoHost[];
@@ -17,7 +17,9 @@ export interface ZohoProduct {
   readonly health: NonNullable<ProviderDefinition['api']['health']>;
 }
 
-/** CRM's envelope `{code, details, message, status}`. It says what is wrong, so a 401 alone counts only without one. */
+/**
+ * CRM's envelope `{code, details, message, status}`. It names the cause, so a bare 401 only counts without an envelope.
+ */
 export const crmInvalidToken: readonly AnswerRule[] = [
   { status: 401, pointer: '/code', equals: 'INVALID_TOKEN' },
   { status: 401, pointer: '/code', equals: 'AUTHENTICATION_FAILURE' },
@@ -26,7 +28,9 @@ export const crmInvalidToken: readonly AnswerRule[] = [
 ];
 export const crmScopeMissing: readonly AnswerRule[] = [{ pointer: '/code', equals: 'OAUTH_SCOPE_MISMATCH' }];
 
-/** The finance products' envelope `{code, message}`: 0 is good, and anything else an error whatever the status is. */
+/**
+ * The finance products' envelope `{code, message}`: 0 means success, any other code an error, at any status.
+ */
 export const financeInvalidToken: readonly AnswerRule[] = [
   { status: 401, pointer: '/code', equals: 57 },
   { status: 401, pointer: '/code', equals: 14 },
@@ -34,7 +38,7 @@ export const financeInvalidToken: readonly AnswerRule[] = [
   { status: 200, pointer: '/code', equals: 14 },
   { status: 401, pointer: '/code', absent: true },
 ];
-/** The finance products say the same of a bad token and of a missing scope; see `isScopeMissing`. */
+/** The finance products answer a bad token and a missing scope alike; see `isScopeMissing`. */
 export const financeScopeMissing: readonly AnswerRule[] = [
   { status: 401, pointer: '/code', equals: 57 },
   { status: 200, pointer: '/code', equals: 57 },
@@ -42,7 +46,7 @@ export const financeScopeMissing: readonly AnswerRule[] = [
 
 const developer = 'https://www.zoho.com';
 
-/** The products by the second part of their provider id. */
+/** All products, by the second part of their provider id. */
 export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
   crm: {
     name: 'Zoho CRM',
@@ -124,7 +128,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/bookings/help/api/v1/`,
     scopePrefix: 'zohobookings',
     base: 'api',
-    // The body is the same HTML page for every cause: the status alone tells.
+    // The body is the same HTML page for every cause, so only the status counts.
     invalidToken: [{ status: 401 }],
     health: {
       path: '/bookings/v1/json/workspaces',
@@ -142,7 +146,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
       { status: 401, pointer: '/data/errorCode', equals: 8535 },
       { status: 401, pointer: '/data/errorCode', absent: true },
     ],
-    // 8535 has been reported for a missing scope as well.
+    // Reports name 8535 for a missing scope too.
     scopeMissing: [
       { pointer: '/data/errorCode', equals: 8540 },
       { status: 401, pointer: '/data/errorCode', equals: 8535 },

@@ -3,7 +3,7 @@ import { builtInProvider } from '../catalogue.ts';
 import { expand } from '../expand.ts';
 import { apiBase } from '../hosts.ts';
 
-/** What Zoho's products live under, and what their gateway lives under: written out, not computed. */
+/** Domains of Zoho's products and of their gateway: written out, not computed. */
 const domains = [
   ['us', 'zoho.com', 'zohoapis.com'],
   ['eu', 'zoho.eu', 'zohoapis.eu'],
@@ -64,7 +64,7 @@ describe.each(domains)('in %s', (dc, products, gateway) => {
     const definition = zoho(`zoho_${product}`);
     const expected = `https://${host}.${products}`;
     expect(apiBase(definition, { dc, metadata: {} })).toBe(expected);
-    // The token answer names the gateway for every product; that must not lead a call there.
+    // The token answer names the gateway for every product; this must not redirect a call there.
     expect(apiBase(definition, { dc, metadata: { api_domain: `https://www.${gateway}` } })).toBe(expected);
   });
 
@@ -83,14 +83,14 @@ test('no host of a Canadian grant is under zoho.ca, which is not Zoho', () => {
   expect(zoho('zoho').api.hosts.filter((host) => host.endsWith('.zoho.ca'))).toEqual([]);
 });
 
-test('files go to the hosts that the two odd data centres name differently', () => {
+test('files go to the hosts that two data centres name differently', () => {
   const dataCenters = zoho('zoho_crm').dataCenters ?? {};
   expect(dataCenters['ca']?.['content']).toBe('https://upload.zohocloud.ca');
   expect(dataCenters['sa']?.['content']).toBe('https://files.zoho.sa');
   expect(dataCenters['jp']?.['content']).toBe('https://content.zohoapis.jp');
 });
 
-test('what is Zoho-wide is the same in each definition', () => {
+test('settings for all of Zoho are the same in each definition', () => {
   for (const id of ['zoho', 'zoho_crm', 'zoho_books', 'zoho_desk']) {
     expect(zoho(id)).toMatchObject({
       scopeSeparator: ',',

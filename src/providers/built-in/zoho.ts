@@ -9,10 +9,10 @@ import {
   zohoProducts,
 } from './zoho-products.ts';
 
-/** The ids of all Zoho providers: `zoho`, for one grant that serves several products, and `zoho_` + product. */
+/** Ids of all Zoho providers: `zoho`, for one grant that serves several products, and `zoho_` + product. */
 export const zohoIds: readonly string[] = ['zoho', ...Object.keys(zohoProducts).map((product) => `zoho_${product}`)];
 
-/** The definition of one of {@link zohoIds}. */
+/** Returns the definition of one of {@link zohoIds}. */
 export function zoho(id: string): ProviderDefinition {
   const product = id === 'zoho' ? severalProducts() : zohoProducts[id.slice('zoho_'.length)];
   if (product === undefined) throw new RangeError(`not a Zoho id: ${id}`);
@@ -34,7 +34,7 @@ export function zoho(id: string): ProviderDefinition {
     ...(product.scopePrefix === '' ? {} : { scopePrefix: product.scopePrefix }),
     scopeSeparator: ',',
     scopeMatching: 'dotted',
-    // Without both, a user who has consented before comes back without a refresh token.
+    // Without both, a user who has consented before gets no refresh token.
     authorizationParameters: { access_type: 'offline', prompt: 'consent' },
     accessToken: { lifetimeSeconds: 3600, scheme: 'Zoho-oauthtoken', earlyRefreshSeconds: 600 },
     refreshToken: { rotation: 'none', livePerUserAndClient: 20 },
@@ -53,9 +53,9 @@ export function zoho(id: string): ProviderDefinition {
 }
 
 /**
- * The token endpoint's errors; most arrive with status 200.
+ * Errors of the token endpoint; most arrive with status 200.
  *
- * The throttle stands first: two of its wordings share their `error` with nothing else, but the text is the surest sign.
+ * The throttle stands first: its text identifies it better than its `error`.
  */
 const errors: readonly ErrorRule[] = [
   { description: 'too many requests', class: 'throttled' },
@@ -85,8 +85,8 @@ const sources = [
 ];
 
 /**
- * One grant with the scopes of several products. The gateway is the default host, the others are reached by absolute
- * URL, and no organisation id is sent along: each product wants it in another place.
+ * Describes one grant with the scopes of several products. The gateway is the default host; other hosts are called by
+ * absolute URL. No organisation id is sent, because each product expects it in another place.
  */
 function severalProducts(): ZohoProduct {
   const hosts = Object.values(zohoProducts).flatMap((product) => [product.base, ...(product.hosts ?? [])]);
@@ -100,7 +100,7 @@ function severalProducts(): ZohoProduct {
       { status: 401 },
       { status: 400, pointer: '/code', equals: 'INVALID_TOKEN' },
       { status: 400, pointer: '/data/errorCode', equals: 'INVALID_TICKET' },
-      // A finance product's 401 with code 57 is one to refresh after, although it may mean a missing scope.
+      // A finance product's 401 with code 57 triggers a refresh, although it may mean a missing scope.
       ...financeInvalidToken.filter((rule) => rule.equals !== undefined),
     ],
     scopeMissing: [
@@ -116,7 +116,7 @@ function severalProducts(): ZohoProduct {
   };
 }
 
-/** Each data centre with the hosts that concern this product: its own, the accounts server and the gateway. */
+/** Returns each data centre with this product's hosts: its own, the accounts server and the gateway. */
 function centersFor(product: ZohoProduct): Record<string, Record<string, string>> {
   const names = new Set<ZohoHost>(['accounts', 'api', product.base, ...(product.hosts ?? [])]);
   const centers = Object.entries(zohoDataCenters()).map(([dc, hosts]) => [dc, pick(hosts, names)] as const);
@@ -127,7 +127,7 @@ function pick(hosts: ZohoDataCenter, names: ReadonlySet<ZohoHost>): Record<strin
   return Object.fromEntries([...names].map((name) => [name, hosts[name]] as const));
 }
 
-/** The gateway is a host of the products on it alone: a token of Desk has no business there. */
+/** Only products on the gateway list it as a host: a token for Desk must not go there. */
 function hostsOf(product: ZohoProduct, dataCenters: Record<string, Record<string, string>>): string[] {
   const names = [...new Set<string>([product.base, ...(product.hosts ?? [])])];
   return Object.values(dataCenters).flatMap((hosts) => names.flatMap((name) => hosts[name] ?? []));

@@ -28,7 +28,7 @@ export function startPage({ session, providerName }: ConnectOffer, proof: string
 /** How a session stands, for the browser that is bound to it. */
 export function sessionPage(offer: ConnectOffer): StatusPage {
   const { session, providerName } = offer;
-  const { narrower } = session.granted ?? { narrower: [] };
+  const narrower = session.narrower ?? [];
   if (session.state === 'completed') {
     return good({
       tone: 'good',

@@ -1,3 +1,4 @@
+import { parseJson } from '../../base/bounded-json.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { World } from '../../base/world.ts';
@@ -16,7 +17,7 @@ export async function readJson(request: Request, world: World): Promise<unknown>
   return parseJson(await readText(request, world));
 }
 
-/** Reads a form body, as OAuth's token endpoint takes it; a name that comes twice is refused (RFC 6749 section 3.2). */
+/** Reads a form body. A name that comes twice is refused (RFC 6749 section 3.2). */
 export async function readForm(request: Request, world: World): Promise<Record<string, string>> {
   const type = request.headers.get('content-type') ?? '';
   if (!/^application\/x-www-form-urlencoded\b/i.test(type)) {
@@ -25,7 +26,7 @@ export async function readForm(request: Request, world: World): Promise<Record<s
   return onceEach(new URLSearchParams(await readText(request, world)), 'form field');
 }
 
-/** Parameters as an object without a prototype. @throws {GrantryError} `invalid_request` when a name comes twice */
+/** Returns parameters as an object without a prototype. @throws {GrantryError} `invalid_request` when a name comes twice */
 export function onceEach(parameters: URLSearchParams, what: string): Record<string, string> {
   const found: Record<string, string> = Object.create(null);
   for (const [name, value] of parameters) {
@@ -33,23 +34,6 @@ export function onceEach(parameters: URLSearchParams, what: string): Record<stri
     found[name] = value;
   }
   return found;
-}
-
-/** JSON of bounded depth. The parser's own messages quote the text, which may hold a secret, so they go nowhere. */
-export function parseJson(text: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new GrantryError('invalid_request', 'The body is not valid JSON.');
-  }
-  if (depthOf(value, limits.requestJsonDepthMax) > limits.requestJsonDepthMax) {
-    throw new GrantryError('invalid_request', `The JSON is nested deeper than ${limits.requestJsonDepthMax} levels.`);
-  }
-  if (membersOf(value) > limits.requestJsonMembersMax) {
-    throw new GrantryError('invalid_request', `The JSON has more than ${limits.requestJsonMembersMax} members.`);
-  }
-  return value;
 }
 
 async function readText(request: Request, world: World): Promise<string> {
@@ -78,7 +62,7 @@ async function readText(request: Request, world: World): Promise<string> {
   } catch (error) {
     await reader.cancel().catch(() => {});
     if (error instanceof GrantryError) throw error;
-    throw new GrantryError('invalid_request', 'The body did not arrive whole.', { cause: error });
+    throw new GrantryError('invalid_request', 'The body is incomplete.', { cause: error });
   } finally {
     enough.abort(new Error('the body was read'));
   }
@@ -91,21 +75,6 @@ function decode(bytes: Buffer): string {
   } catch (error) {
     throw new GrantryError('invalid_request', 'The body is not UTF-8.', { cause: error });
   }
-}
-
-function depthOf(value: unknown, most: number): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  if (most < 0) return 1;
-  let deepest = 0;
-  for (const child of Object.values(value)) deepest = Math.max(deepest, depthOf(child, most - 1));
-  return deepest + 1;
-}
-
-/** Of all objects and arrays in it, of which the depth is known to be bounded. */
-function membersOf(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const children = Object.values(value);
-  return children.reduce((sum: number, child) => sum + membersOf(child), children.length);
 }
 
 function tooLarge(): GrantryError {

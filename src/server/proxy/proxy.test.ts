@@ -310,16 +310,16 @@ describe('a stream', () => {
       api: (request) => {
         request.resume().on('end', () => (outcome = 'whole'));
         request.on('close', () => (outcome ||= 'cut'));
+        sending.destroy();
       },
     });
-    const request = http.request(`${upstream.url}/v1/proxy/acme/plain/x`, {
+    const sending = http.request(`${upstream.url}/v1/proxy/acme/plain/x`, {
       method: 'POST',
       headers: { authorization: `Bearer ${upstream.key}`, 'transfer-encoding': 'chunked' },
       agent: false,
     });
-    request.on('error', () => {});
-    request.write('part');
-    setTimeout(() => request.destroy(), 50);
+    sending.on('error', () => {});
+    sending.write('part');
     await until(() => outcome !== '', 'the provider sees the end');
     expect(outcome).toBe('cut');
   });

@@ -1,27 +1,41 @@
 import { z } from 'zod';
+import { accountField } from '../../schemas/thing.ts';
 import type { RouteShape } from '../route.ts';
-import { nameSchema, providerIdSchema } from '../schemas.ts';
+import { grantParams } from '../schemas.ts';
 import { proxyMethods } from './methods.ts';
 
-const params = z.object({ tenant: nameSchema, provider: providerIdSchema, path: z.string() });
-
-const headers = z.object({
-  'Grantry-Account': nameSchema.optional().describe('Which of the tenant’s accounts; default when left out'),
-  'Grantry-Host': z.string().optional().describe('One of the provider’s hosts, instead of the usual one'),
+const params = grantParams.extend({
+  path: z
+    .string()
+    .meta({ description: 'The path of the API, as the provider documents it.', examples: ['crm/v8/org'] }),
 });
 
-/** The proxy in the API's description, once for each method; HEAD goes without saying where GET is. */
+const headers = z.object({
+  'Grantry-Account': accountField.optional(),
+  'Grantry-Host': z
+    .string()
+    .optional()
+    .meta({ description: 'One of the provider’s hosts, instead of the usual one.', examples: ['desk.zoho.eu'] }),
+});
+
+/** The proxy in the API's description, once for each method. GET implies HEAD. */
 const described = proxyMethods.filter((method) => method !== 'head');
 
 export const proxyShapes: readonly RouteShape[] = described.map((method) => ({
   method,
   path: '/v1/proxy/{tenant}/{provider}/{path…}',
-  summary: 'Call the provider’s API with the token put in; bodies are streamed both ways',
+  summary: 'Call the provider’s API',
+  description:
+    'Calls the provider’s API with the access token added. Bodies are streamed in both directions. When the API rejects ' +
+    'the token, it is refreshed once, and the call is repeated if its body can be.',
   tag: 'Proxy',
   action: 'use_proxy',
   params,
   headers,
   answers: {
-    200: { description: 'The provider’s own answer, with its own status; Grantry-Generation says which token it saw' },
+    200: {
+      description: 'The provider’s own answer, with its own status.',
+      headers: { 'Grantry-Generation': 'The generation of the token that the API saw.' },
+    },
   },
 }));

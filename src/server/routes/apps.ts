@@ -1,14 +1,15 @@
 import { z } from 'zod';
+import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
+import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
+import { toJson } from '../../schemas/json.ts';
+import { appField } from '../../schemas/thing.ts';
 import { putAppOf } from '../../vault/app/apps.ts';
-import { redirectUriOf } from '../../vault/app/redirect-uri.ts';
-import { appItem } from '../../vault/json.ts';
 import type { App } from '../../vault/types.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { appInputSchema, appSchema, nameSchema } from '../schemas.ts';
 
-const params = z.object({ app: nameSchema });
+const params = z.object({ app: appField });
 const path = '/v1/apps/{app}';
 const tag = 'Apps';
 
@@ -17,14 +18,15 @@ export const appRoutes: readonly Route[] = [
     {
       method: 'get',
       path: '/v1/apps',
-      summary: 'List client registrations, never their secrets',
+      summary: 'List client registrations',
+      description: 'Lists every client registration. Secrets are never part of an answer.',
       tag,
       action: 'operate',
-      answers: { 200: { description: 'All of them', schema: z.object({ items: z.array(appSchema) }) } },
+      answers: { 200: { description: 'All client registrations.', schema: appListSchema } },
     },
     async ({ context }) => {
       const apps = await context.vault().apps.list();
-      return { status: 200, body: { items: apps.map((app) => itemOf(context, app)) } };
+      return { status: 200, body: { items: apps.map((app) => appToJson(context, app)) } };
     },
   ),
   defineRoute(
@@ -32,55 +34,50 @@ export const appRoutes: readonly Route[] = [
       method: 'get',
       path,
       summary: 'Show one client registration',
+      description: 'Shows one client registration without its secrets.',
       tag,
       action: 'operate',
       params,
-      answers: { 200: { description: 'The app', schema: appSchema } },
+      answers: { 200: { description: 'The app.', schema: appSchema } },
     },
     async ({ context, params: { app: name } }) => {
       const app = await context.vault().apps.get(name);
       if (app === null) throw new GrantryError('not_found', `There is no app ${name}.`);
-      return { status: 200, body: itemOf(context, app) };
+      return { status: 200, body: appToJson(context, app) };
     },
   ),
   defineRoute(
     {
       method: 'put',
       path,
-      summary: 'Make or replace a client registration; without a secret it keeps those it has',
+      summary: 'Make or replace a client registration',
+      description:
+        'Makes or replaces a client registration. Without a secret, a replaced app keeps those it has. The ' +
+        '`redirect_uri` of the answer is the address to register at the provider.',
       tag,
       action: 'operate',
       params,
       body: appInputSchema,
       answers: {
-        200: { description: 'It was replaced', schema: appSchema },
-        201: { description: 'It was made; redirect_uri is what to register at the provider', schema: appSchema },
+        200: { description: 'The app was replaced.', schema: appSchema },
+        201: { description: 'The app was made.', schema: appSchema },
       },
     },
     async ({ context, params: { app: name }, body }) => {
-      const { app, created } = await putAppOf(vaultContext(context), name, {
-        provider: body.provider,
-        clientId: body.client_id,
-        clientSecret: body.client_secret,
-        clientSecrets: body.client_secrets,
-        dc: body.dc,
-        redirectUri: body.redirect_uri,
-        scopes: body.scopes,
-        tenants: body.tenants,
-        returnTo: body.return_to,
-      });
-      return { status: created ? 201 : 200, body: itemOf(context, app) };
+      const { app, created } = await putAppOf(vaultContext(context), name, body);
+      return { status: created ? 201 : 200, body: appToJson(context, app) };
     },
   ),
   defineRoute(
     {
       method: 'delete',
       path,
-      summary: 'Remove a client registration that no grant uses',
+      summary: 'Remove a client registration',
+      description: 'Removes a client registration that no grant uses.',
       tag,
       action: 'operate',
       params,
-      answers: { 204: { description: 'It is gone' } },
+      answers: { 204: { description: 'The app is removed.' } },
     },
     async ({ context, params: { app: name } }) => {
       await context.vault().apps.remove(name);
@@ -89,6 +86,6 @@ export const appRoutes: readonly Route[] = [
   ),
 ];
 
-function itemOf(context: ServerContext, app: App): Record<string, unknown> {
-  return { ...appItem(app), redirect_uri: redirectUriOf(context.publicUrl, app) };
+function appToJson(context: ServerContext, app: App): z.input<typeof appSchema> {
+  return { ...toJson(app), redirect_uri: redirectUriAt(context.publicUrl, app) };
 }

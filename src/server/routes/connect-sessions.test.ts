@@ -101,9 +101,9 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const { db } = server.bench.judge;
     const rows = await db.selectFrom('grantry_connect_sessions').select(['id', 'pending']).execute();
     expect(rows.filter(({ pending, id }) => pending !== null && [first.id, second.id].includes(id))).toEqual([]);
-    const keys = await db.selectFrom('grantry_tenant_keys').select('client_id').execute();
+    const keys = await db.selectFrom('grantry_tenant_keys').select('tenant').execute();
     // Nothing is left of these two tenants that a key would open.
-    expect(keys.map(({ client_id }) => client_id).filter((tenant) => [late, wrong].includes(tenant))).toEqual([]);
+    expect(keys.map(({ tenant }) => tenant).filter((tenant) => [late, wrong].includes(tenant))).toEqual([]);
   });
 
   it('sessions are listed page by page, the newest first, and forgotten after a day', async () => {

@@ -1,39 +1,43 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { grantItem, healthItem, recoverItem } from '../../vault/json.ts';
-import type { Grant, TokensInput } from '../../vault/types.ts';
-import { assertMayFor, type Principal } from '../access.ts';
-import { defineRoute, type Route } from '../route.ts';
 import {
   grantPageSchema,
   grantSchema,
-  healthSchema,
-  nameSchema,
-  providerIdSchema,
-  recoverSchema,
-  stateSchema,
-  storeTokensSchema,
-} from '../schemas.ts';
+  grantState,
+  grantUpdateSchema,
+  storedGrantSchema,
+  tokensInputSchema,
+} from '../../schemas/grant.ts';
+import { toJson, writeKey } from '../../schemas/json.ts';
+import { pageToJson } from '../../schemas/page.ts';
+import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
+import { providerField, tenantField, time } from '../../schemas/thing.ts';
+import { isNew } from '../../vault/import/import.ts';
+import { assertMayFor, type Principal } from '../access.ts';
+import { defineRoute, type Route } from '../route.ts';
+import { pageQuery, grantParams as params, accountQuery as query } from '../schemas.ts';
 
-const params = z.object({ tenant: nameSchema, provider: providerIdSchema });
-const query = z.strictObject({ account: nameSchema.optional() });
 const path = '/v1/tenants/{tenant}/grants/{provider}';
 const tag = 'Grants';
 
-const limitText = z
-  .string()
-  .regex(/^\d{1,4}$/)
-  .transform(Number)
-  .pipe(z.number().min(1).max(limits.pageItemsMax));
+/** A list of names in a query, separated by commas; an empty one names none. */
+const names = (field: z.ZodType<string, string>, description: string) =>
+  z
+    .string()
+    .max(limits.requestUrlCharsMax)
+    .transform((text) => (text === '' ? [] : text.split(',')))
+    .pipe(z.array(field))
+    .optional()
+    .meta({ description });
 
-const listQuery = z.strictObject({
-  tenant: nameSchema.optional(),
-  provider: providerIdSchema.optional(),
-  state: stateSchema.optional(),
-  updated_since: z.iso.datetime({ offset: true }).optional(),
-  cursor: z.string().max(1_024).optional(),
-  limit: limitText.optional(),
+const listQuery = pageQuery.extend({
+  tenant: tenantField.optional(),
+  tenants: names(tenantField, 'Only grants of these tenants, separated by commas; none when empty.'),
+  provider: providerField.optional(),
+  providers: names(providerField, 'Only grants at these providers, separated by commas; none when empty.'),
+  state: grantState.optional(),
+  updated_since: time.optional().meta({ description: 'Only grants that changed at or after this time.' }),
 });
 
 export const grantRoutes: readonly Route[] = [
@@ -41,75 +45,114 @@ export const grantRoutes: readonly Route[] = [
     {
       method: 'get',
       path: '/v1/grants',
-      summary: 'List grants, page by page',
+      summary: 'List grants',
+      description: 'Lists grants page by page. A key that names tenants or providers sees only their grants.',
       tag,
       action: 'see_grants',
       query: listQuery,
-      answers: { 200: { description: 'One page', schema: grantPageSchema } },
+      answers: { 200: { description: 'One page of grants.', schema: grantPageSchema } },
     },
     async ({ context, principal, query: wanted }) => {
       const page = await context.vault().grants.list({
         ...scopeOf(principal, wanted),
         state: wanted.state,
-        updatedSince: wanted.updated_since === undefined ? undefined : new Date(wanted.updated_since),
+        updatedSince: wanted.updated_since,
         cursor: wanted.cursor,
         limit: wanted.limit,
       });
-      return { status: 200, body: { items: page.items.map(grantItem), next_cursor: page.next } };
+      return { status: 200, body: pageToJson(page) };
     },
   ),
   defineRoute(
     {
       method: 'get',
       path,
-      summary: 'Show one grant, without its secrets',
+      summary: 'Show one grant',
+      description: 'Shows one grant without its secrets.',
       tag,
       action: 'see_grants',
       params,
       query,
-      answers: { 200: { description: 'The grant', schema: grantSchema } },
+      answers: { 200: { description: 'The grant.', schema: grantSchema } },
     },
     async ({ context, params: { tenant, provider }, query: { account } }) => {
       const grant = await context.vault().grants.get({ tenant, provider, account });
       if (grant === null) throw new GrantryError('grant_not_found', `${tenant} has no grant at ${provider}.`);
-      return { status: 200, body: grantItem(grant) };
+      return { status: 200, body: toJson(grant) };
     },
   ),
   defineRoute(
     {
       method: 'put',
       path,
-      summary: 'Store tokens that were obtained elsewhere',
+      summary: 'Store tokens',
+      description:
+        'Stores tokens that were obtained elsewhere, in a new grant or in place of the tokens of an old one.',
       tag,
       action: 'operate',
       params,
       query,
-      body: storeTokensSchema,
+      body: tokensInputSchema,
       answers: {
-        200: { description: 'An existing grant got these tokens', schema: grantSchema },
-        201: { description: 'A grant was made', schema: grantSchema },
+        200: { description: 'An existing grant got these tokens.', schema: storedGrantSchema },
+        201: { description: 'A grant was made.', schema: storedGrantSchema },
       },
     },
     async ({ context, params: { tenant, provider }, query: { account }, body }) => {
       const key = { tenant, provider, account };
       const before = await context.vault().grants.get(key);
-      const { grant } = await context.vault().storeTokens(key, tokensInput(body));
-      return { status: isNew(before) ? 201 : 200, body: grantItem(grant) };
+      const { grant, sharedWith } = await context.vault().storeTokens(key, body);
+      return { status: isNew(before) ? 201 : 200, body: { ...toJson(grant), shared_with: sharedWith.map(writeKey) } };
+    },
+  ),
+  defineRoute(
+    {
+      method: 'patch',
+      path,
+      summary: 'Change the metadata of a grant',
+      description: 'Sets members of the metadata, and removes those that are `null`. All other members stay.',
+      tag,
+      action: 'operate',
+      params,
+      query,
+      body: grantUpdateSchema,
+      answers: { 200: { description: 'The changed grant.', schema: grantSchema } },
+    },
+    async ({ context, params: { tenant, provider }, query: { account }, body }) => {
+      const grant = await context.vault().updateMetadata({ tenant, provider, account }, body.metadata);
+      return { status: 200, body: toJson(grant) };
     },
   ),
   defineRoute(
     {
       method: 'delete',
       path,
-      summary: 'Disconnect: local use ends at once, then the grant is revoked at the provider and shredded',
+      summary: 'Disconnect a grant',
+      description:
+        'Ends local use at once, then revokes the grant at the provider and shreds its tokens. With `revoke=false` the ' +
+        'tokens stay alive at the provider, where another program may hold them.',
       tag,
       action: 'operate',
       params,
-      query,
-      answers: { 204: { description: 'Local use has ended; Grantry-Revocation says what became of the provider' } },
+      query: query.extend({
+        revoke: z
+          .enum(['true', 'false'])
+          .optional()
+          .meta({ description: '`false` leaves the tokens alive at the provider.', examples: ['false'] }),
+      }),
+      answers: {
+        204: {
+          description: 'Local use has ended.',
+          headers: {
+            'Grantry-Revocation':
+              '`revoked`; `queued` when the provider did not answer; `not_supported`; `nothing` to revoke; or `skipped`.',
+          },
+        },
+      },
     },
-    async ({ context, params: { tenant, provider }, query: { account } }) => {
-      const { revocation } = await context.vault().disconnect({ tenant, provider, account });
+    async ({ context, params: { tenant, provider }, query: { account, revoke } }) => {
+      const key = { tenant, provider, account };
+      const { revocation } = await context.vault().disconnect(key, { revoke: revoke !== 'false' });
       return { status: 204, headers: { 'grantry-revocation': revocation } };
     },
   ),
@@ -117,69 +160,68 @@ export const grantRoutes: readonly Route[] = [
     {
       method: 'post',
       path: `${path}/health`,
-      summary: 'Prove a grant with a real call to the provider',
+      summary: 'Check a grant',
+      description: 'Proves a grant with a real call to the provider.',
       tag,
       action: 'operate',
       params,
       query,
-      answers: { 200: { description: 'What the call showed', schema: healthSchema } },
+      answers: { 200: { description: 'The result of the call.', schema: healthSchema } },
     },
     async ({ context, params: { tenant, provider }, query: { account } }) => {
       const report = await context.vault().health({ tenant, provider, account });
-      return { status: 200, body: healthItem(report) };
+      return { status: 200, body: toJson(report) };
     },
   ),
   defineRoute(
     {
       method: 'post',
       path: `${path}/recover`,
-      summary: 'Try a condemned grant again with every token that was kept',
+      summary: 'Recover a grant',
+      description: 'Tries a condemned grant again with every token that was kept.',
       tag,
       action: 'operate',
       params,
       query,
-      answers: { 200: { description: 'What became of it', schema: recoverSchema } },
+      answers: { 200: { description: 'The result of the recovery.', schema: recoverySchema } },
     },
     async ({ context, params: { tenant, provider }, query: { account } }) => {
       const report = await context.vault().recover({ tenant, provider, account });
-      return { status: 200, body: recoverItem(report) };
+      return { status: 200, body: toJson(report) };
     },
   ),
 ];
 
-/** A PUT body in the library's words. */
-export function tokensInput(body: z.infer<typeof storeTokensSchema>): TokensInput {
-  return {
-    app: body.app,
-    refreshToken: body.refresh_token,
-    accessToken: body.access_token,
-    expiresIn: body.expires_in,
-    scopes: body.scope?.split(' ').filter((scope) => scope !== ''),
-    metadata: body.metadata,
-  };
+interface Wanted {
+  readonly tenant?: string | undefined;
+  readonly tenants?: readonly string[] | undefined;
+  readonly provider?: string | undefined;
+  readonly providers?: readonly string[] | undefined;
 }
 
-/** A tombstone is not a grant that somebody replaces. */
-export function isNew(before: Grant | null): boolean {
-  return before === null || before.state === 'disconnected';
-}
-
-/** What a key that names tenants or providers may list: those alone; asking for another one is refused. */
-function scopeOf(
-  principal: Principal,
-  { tenant, provider }: { tenant?: string | undefined; provider?: string | undefined },
-) {
+/** Narrows a list to the tenants and providers that the key names. Asking for any other is refused. */
+function scopeOf(principal: Principal, wanted: Wanted): Wanted {
+  const { tenant, provider } = wanted;
   if (tenant !== undefined && provider !== undefined) assertMayFor(principal, 'see_grants', { tenant, provider });
-  if (tenant !== undefined && principal.tenants?.has(tenant) === false) {
-    throw new GrantryError('forbidden', 'This API key does not act for that tenant.');
-  }
-  if (provider !== undefined && principal.providers?.has(provider) === false) {
-    throw new GrantryError('forbidden', 'This API key does not act at that provider.');
-  }
   return {
     tenant,
     provider,
-    tenants: principal.tenants === null ? undefined : [...principal.tenants],
-    providers: principal.providers === null ? undefined : [...principal.providers],
+    tenants: narrowed(principal.tenants, [tenant, wanted.tenants], 'This API key does not act for that tenant.'),
+    providers: narrowed(
+      principal.providers,
+      [provider, wanted.providers],
+      'This API key does not act at that provider.',
+    ),
   };
+}
+
+function narrowed(
+  allowed: ReadonlySet<string> | null,
+  [one, several]: readonly [string | undefined, readonly string[] | undefined],
+  refusal: string,
+): readonly string[] | undefined {
+  if (allowed === null) return several;
+  const asked = [...(one === undefined ? [] : [one]), ...(several ?? [])];
+  if (asked.some((name) => !allowed.has(name))) throw new GrantryError('forbidden', refusal);
+  return several ?? [...allowed];
 }

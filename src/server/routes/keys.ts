@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { adoptItem, apiKeyItem } from '../../vault/json.ts';
+import { apiKeyInputSchema, apiKeyListSchema, newApiKeySchema } from '../../schemas/api-key.ts';
+import { toJson } from '../../schemas/json.ts';
+import { adoptInputSchema, adoptionSchema } from '../../schemas/reports.ts';
+import { nameField } from '../../schemas/thing.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { adoptInputSchema, adoptSchema, keyInputSchema, keySchema, nameSchema, newKeySchema } from '../schemas.ts';
 
 const tag = 'Administration';
 
@@ -10,46 +12,44 @@ export const keyRoutes: readonly Route[] = [
     {
       method: 'post',
       path: '/v1/keys',
-      summary: 'Make an API key; it is shown this once',
+      summary: 'Make an API key',
+      description: 'Makes an API key. The answer shows the key; no later answer does.',
       tag,
       action: 'manage_keys',
-      body: keyInputSchema,
-      answers: { 201: { description: 'The key', schema: newKeySchema } },
+      body: apiKeyInputSchema,
+      answers: { 201: { description: 'The new key.', schema: newApiKeySchema } },
     },
-    async ({ context, body }) => {
-      const { apiKey, key } = await context.vault().keys.create(body.name, {
-        role: body.role,
-        tenants: body.tenants,
-        providers: body.providers,
-        expiresAt: body.expires_at === undefined ? undefined : new Date(body.expires_at),
-      });
-      return { status: 201, body: { ...apiKeyItem(apiKey), key: key.reveal() } };
+    async ({ context, body: { name, ...input } }) => {
+      const { apiKey, key } = await context.vault().keys.create(name, input);
+      return { status: 201, body: { ...toJson(apiKey), key: key.reveal() } };
     },
   ),
   defineRoute(
     {
       method: 'get',
       path: '/v1/keys',
-      summary: 'List API keys, never the keys themselves',
+      summary: 'List API keys',
+      description: 'Lists every live API key, without the keys themselves.',
       tag,
       action: 'manage_keys',
-      answers: { 200: { description: 'All live keys', schema: z.object({ items: z.array(keySchema) }) } },
+      answers: { 200: { description: 'All live keys.', schema: apiKeyListSchema } },
     },
     async ({ context }) => {
       await context.access.flush();
       const keys = await context.vault().keys.list();
-      return { status: 200, body: { items: keys.map(apiKeyItem) } };
+      return { status: 200, body: { items: keys.map((key) => toJson(key)) } };
     },
   ),
   defineRoute(
     {
       method: 'delete',
       path: '/v1/keys/{id}',
-      summary: 'Revoke an API key by its id or name',
+      summary: 'Revoke an API key',
+      description: 'Revokes an API key by its id or its name. Other servers refuse it within five seconds.',
       tag,
       action: 'manage_keys',
-      params: z.object({ id: nameSchema }),
-      answers: { 204: { description: 'It is refused from now on, by other servers within five seconds' } },
+      params: z.object({ id: nameField }),
+      answers: { 204: { description: 'This server refuses the key from now on.' } },
     },
     async ({ context, params: { id } }) => {
       await context.vault().keys.revoke(id);
@@ -61,15 +61,16 @@ export const keyRoutes: readonly Route[] = [
     {
       method: 'post',
       path: '/v1/adopt',
-      summary: 'End the quarantine of a restored or cloned database',
+      summary: 'Adopt the database',
+      description: 'Ends the quarantine of a restored or cloned database.',
       tag,
       action: 'adopt',
       body: adoptInputSchema,
-      answers: { 200: { description: 'What became of each grant', schema: adoptSchema } },
+      answers: { 200: { description: 'The result for each grant.', schema: adoptionSchema } },
     },
     async ({ context, body }) => {
-      const reports = await context.vault().adopt({ afterRestore: body.after_restore === true });
-      return { status: 200, body: { items: reports.map(adoptItem) } };
+      const reports = await context.vault().adopt({ afterRestore: body.afterRestore === true });
+      return { status: 200, body: { items: reports.map((report) => toJson(report)) } };
     },
   ),
 ];

@@ -2,12 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { toJson } from '../../schemas/json.ts';
+import { definitionSchema, providerListSchema } from '../../schemas/provider.ts';
+import { providerField } from '../../schemas/thing.ts';
+import { isObject } from '../../vault/checks.ts';
 import type { Principal } from '../access.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
+import { readJson } from '../limits/body.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { definitionSchema, providerIdSchema, providerSummarySchema } from '../schemas.ts';
 
-const params = z.object({ provider: providerIdSchema });
+const params = z.object({ provider: providerField });
 const path = '/v1/providers/{provider}';
 const tag = 'Providers';
 
@@ -16,16 +20,17 @@ export const providerRoutes: readonly Route[] = [
     {
       method: 'get',
       path: '/v1/providers',
-      summary: 'List the catalogue and custom providers',
+      summary: 'List providers',
+      description: 'Lists the built-in and the custom providers.',
       tag,
       action: 'operate',
-      answers: { 200: { description: 'All of them', schema: z.object({ items: z.array(providerSummarySchema) }) } },
+      answers: { 200: { description: 'All providers.', schema: providerListSchema } },
     },
     async ({ context }) => {
       const providers = await context.vault().providers.list();
       return {
         status: 200,
-        body: { items: providers.map(({ id, name, builtIn }) => ({ id, name, built_in: builtIn })) },
+        body: { items: providers.map((provider) => toJson(provider)) },
       };
     },
   ),
@@ -33,11 +38,12 @@ export const providerRoutes: readonly Route[] = [
     {
       method: 'get',
       path,
-      summary: 'Show a definition',
+      summary: 'Show a provider',
+      description: 'Shows the definition of a provider, with every default filled in.',
       tag,
       action: 'operate',
       params,
-      answers: { 200: { description: 'The definition', schema: definitionSchema } },
+      answers: { 200: { description: 'The definition.', schema: definitionSchema } },
     },
     async ({ context, params: { provider: id } }) => {
       const definition = await context.vault().providers.get(id);
@@ -50,18 +56,23 @@ export const providerRoutes: readonly Route[] = [
       method: 'put',
       path,
       summary: 'Add or replace a custom provider',
+      description:
+        'Adds or replaces a custom provider. Only an admin key may change the hosts or endpoints of a provider that has ' +
+        'apps or grants.',
       tag,
       action: 'operate',
       params,
-      body: definitionSchema,
+      ownBody: { contentType: 'application/json', schema: definitionSchema },
       answers: {
-        200: { description: 'It was replaced', schema: definitionSchema },
-        201: { description: 'It was added', schema: definitionSchema },
+        200: { description: 'The provider was replaced.', schema: definitionSchema },
+        201: { description: 'The provider was added.', schema: definitionSchema },
       },
     },
-    async ({ context, principal, params: { provider: id }, body }) => {
+    async ({ context, principal, params: { provider: id }, request }) => {
+      const body = await readJson(request, context.world);
+      if (!isObject(body)) throw new GrantryError('invalid_request', 'The body must be an object.');
       if (body['id'] !== undefined && body['id'] !== id) {
-        throw new GrantryError('invalid_request', 'The id of the definition is not the one of the path.');
+        throw new GrantryError('invalid_request', 'The id of the definition differs from the one in the path.');
       }
       const { definition, created } = await vaultContext(context).providers.put({ ...body, id }, (checked) =>
         mayMove(context, principal, checked),
@@ -73,11 +84,12 @@ export const providerRoutes: readonly Route[] = [
     {
       method: 'delete',
       path,
-      summary: 'Remove a custom provider at which there is no app and no grant',
+      summary: 'Remove a custom provider',
+      description: 'Removes a custom provider that has no app and no grant.',
       tag,
       action: 'operate',
       params,
-      answers: { 204: { description: 'It is gone' } },
+      answers: { 204: { description: 'The provider is removed.' } },
     },
     async ({ context, params: { provider: id } }) => {
       await context.vault().providers.remove(id);
@@ -86,16 +98,19 @@ export const providerRoutes: readonly Route[] = [
   ),
 ];
 
-/** Secrets and tokens of the apps there would go to the new hosts: an administrator decides that. */
+/** Checks who may move a provider: the secrets and tokens of its apps would go to the new hosts. */
 async function mayMove(context: ServerContext, principal: Principal, next: ProviderDefinition): Promise<void> {
   if (principal.role === 'admin') return;
   if (!(await vaultContext(context).providers.isInUse(next.id))) return;
   const old = await context.vault().providers.get(next.id);
   if (old !== null && isDeepStrictEqual(placesOf(old), placesOf(next))) return;
-  throw new GrantryError('forbidden', `${next.id} has apps or grants: only an admin key may change where it is.`);
+  throw new GrantryError(
+    'forbidden',
+    `${next.id} has apps or grants: only an admin key may change its hosts or endpoints.`,
+  );
 }
 
-/** Everything of a definition that says where secrets and tokens are sent. */
+/** The members of a definition that decide where secrets and tokens are sent. */
 function placesOf(definition: ProviderDefinition): unknown {
   const { issuer, endpoints, dataCenters, callback, capture, clientAuthentication, api } = definition;
   return JSON.parse(JSON.stringify({ issuer, endpoints, dataCenters, callback, capture, clientAuthentication, api }));

@@ -1,18 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parse } from '../../schemas/parse.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { onceEach } from '../limits/body.ts';
-import { parse } from '../route.ts';
 import { tokenQuery } from '../schemas.ts';
 import { noteCaller } from '../telemetry/watch.ts';
 import { heldBody, tokenBody } from './token-answer.ts';
 
-/** As it stands in the API's description. */
+/** The path as the API's description has it. */
 export const hotTemplate = '/v1/tenants/{tenant}/grants/{provider}/token';
 
 const hotPath = /^\/v1\/tenants\/([A-Za-z0-9._@:-]+)\/grants\/([a-z0-9_-]+)\/token(?:\?(.*))?$/;
 
-/** A request for a token that needs no further look at its URL; anything less plain takes the described route. */
+/** A request for a token whose URL holds no escapes; any other takes the described route. */
 export interface HotRequest {
   readonly tenant: string;
   readonly provider: string;
@@ -28,12 +28,12 @@ export function matchHot(request: IncomingMessage): HotRequest | null {
 }
 
 /**
- * `GET …/token` on plain Node: the one route that every API call of every program waits for.
+ * Answers `GET …/token` on plain Node: every API call of every program waits for this route.
  *
- * It is the described route's twin: the same check of the key, the same hand-out, the same bytes. When key and token are in
- * memory it answers at once, and returns nothing to wait for.
+ * It answers exactly as the described route does: the same check of the key, the same hand-out, the same bytes. When the key
+ * and the token are in memory, it answers synchronously and returns undefined.
  *
- * @throws {GrantryError} at once or later
+ * @throws {GrantryError} synchronously or through the promise
  */
 export function answerHot(
   context: ServerContext,
@@ -78,7 +78,7 @@ function send(response: ServerResponse, body: string): undefined {
   response.end(body);
 }
 
-/** The first such header, as Node takes it; without the object of all headers, which nothing else here asks for. */
+/** Reads the first Authorization header, without building the object of all headers. */
 function authorizationOf({ rawHeaders }: IncomingMessage): string | undefined {
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? '';

@@ -1,10 +1,9 @@
-import { z } from 'zod';
-import { tokenItem } from '../../vault/json.ts';
+import { tokenReportSchema, tokenSchema } from '../../schemas/token.ts';
+import { tokenToJson } from '../../schemas/token-json.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { nameSchema, providerIdSchema, rejectSchema, tokenQuery, tokenSchema } from '../schemas.ts';
+import { accountQuery, grantParams as params, tokenQuery } from '../schemas.ts';
 import { tokenBody } from './token-answer.ts';
 
-const params = z.object({ tenant: nameSchema, provider: providerIdSchema });
 const path = '/v1/tenants/{tenant}/grants/{provider}/token';
 
 export const tokenRoutes: readonly Route[] = [
@@ -12,12 +11,13 @@ export const tokenRoutes: readonly Route[] = [
     {
       method: 'get',
       path,
-      summary: 'Hand out an access token that is good for at least min_validity seconds (60)',
+      summary: 'Get an access token',
+      description: 'Hands out an access token that is good for at least `min_validity` seconds.',
       tag: 'Tokens',
       action: 'read_token',
       params,
       query: tokenQuery,
-      answers: { 200: { description: 'The token', schema: tokenSchema } },
+      answers: { 200: { description: 'The token.', schema: tokenSchema } },
     },
     async ({ context, params: { tenant, provider }, query }) => {
       const body = await tokenBody(context, { tenant, provider, account: query.account }, query.min_validity);
@@ -28,19 +28,22 @@ export const tokenRoutes: readonly Route[] = [
     {
       method: 'post',
       path,
-      summary: 'Report that the API refused a token; at most one refresh happens however many say so',
+      summary: 'Report a rejected token',
+      description:
+        'Reports that the API rejected the token of a generation. However many callers report it, the grant is refreshed ' +
+        'once.',
       tag: 'Tokens',
       action: 'read_token',
       params,
-      query: z.strictObject({ account: nameSchema.optional() }),
-      body: rejectSchema,
-      answers: { 200: { description: 'The token that took its place', schema: tokenSchema } },
+      query: accountQuery,
+      body: tokenReportSchema,
+      answers: { 200: { description: 'The token that replaces it.', schema: tokenSchema } },
     },
     async ({ context, params: { tenant, provider }, query, body }) => {
       const key = { tenant, provider, account: query.account };
-      const options = body.min_validity === undefined ? undefined : { minValidity: body.min_validity };
-      const token = await context.vault().rejectAccessToken(key, body.rejected_generation, options);
-      return { status: 200, body: tokenItem(token, context.world.now()) };
+      const options = { minValidity: body.minValidity };
+      const token = await context.vault().rejectAccessToken(key, body.rejectedGeneration, options);
+      return { status: 200, body: tokenToJson(token, context.world.now()) };
     },
   ),
 ];

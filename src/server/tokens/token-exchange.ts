@@ -1,6 +1,7 @@
 import type { Hono, Context as HonoContext } from 'hono';
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
+import { secondsUntil } from '../../schemas/token-json.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
@@ -23,11 +24,11 @@ const parameters = new Set([
 ]);
 
 /**
- * `POST /oauth2/token`: OAuth 2.0 Token Exchange (RFC 8693), for tools that speak OAuth and nothing else.
+ * Serves `POST /oauth2/token`: OAuth 2.0 Token Exchange (RFC 8693), for tools that only speak OAuth.
  *
  * The API key authenticates as a client: its id is the `client_id`, the key the `client_secret`, by Basic or in the form.
- * `audience` is the provider, `subject_token` the tenant's name; no token that anybody issued, so that its
- * `subject_token_type` may be what the tool sends. Errors have the form of RFC 6749 section 5.2.
+ * `audience` is the provider, `subject_token` the tenant's name. That name is no issued token, so any
+ * `subject_token_type` is accepted. Errors have the form of RFC 6749 section 5.2.
  */
 export function mountTokenExchange(app: Hono, context: ServerContext): void {
   app.on('post', '/oauth2/token', async (request) => {
@@ -43,16 +44,16 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   const form = await readForm(request.req.raw, context.world);
   const principal = await authenticate(context, request.req.header('authorization'), form);
   if (form['grant_type'] !== grantType)
-    throw new OAuthRefusal('unsupported_grant_type', `It takes ${grantType} alone.`);
+    throw new OAuthRefusal('unsupported_grant_type', `The only supported grant type is ${grantType}.`);
   const unknown = Object.keys(form).find((name) => !parameters.has(name));
   if (unknown === 'resource' || unknown === 'actor_token') {
     throw new OAuthRefusal('invalid_request', `The parameter ${unknown} is not supported.`);
   }
   const { audience, subject_token: tenant, requested_token_type: wanted } = form;
   if (audience === undefined || audience === '')
-    throw new OAuthRefusal('invalid_target', 'audience names the provider.');
+    throw new OAuthRefusal('invalid_target', 'The parameter audience is missing: it names the provider.');
   if (tenant === undefined || tenant === '')
-    throw new OAuthRefusal('invalid_request', 'subject_token names the tenant.');
+    throw new OAuthRefusal('invalid_request', 'The parameter subject_token is missing: it names the tenant.');
   if (wanted !== undefined && wanted !== accessTokenType) {
     throw new OAuthRefusal('invalid_request', `Only ${accessTokenType} is issued.`);
   }
@@ -62,14 +63,13 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   const token = await context.vault().getAccessToken(key, minValidity(form['min_validity']));
   const asked = form['scope']?.split(' ').filter((scope) => scope !== '') ?? [];
   const missing = asked.filter((scope) => !token.scopes.includes(scope));
-  // A provider's token has the scopes of its grant: less cannot be cut out of it, and more is not there.
-  if (missing.length > 0)
-    throw new OAuthRefusal('invalid_scope', 'The grant does not have every scope that was asked for.');
+  // A provider's token always has exactly the scopes of its grant.
+  if (missing.length > 0) throw new OAuthRefusal('invalid_scope', 'The grant does not have every requested scope.');
   return json(200, {
     access_token: token.accessToken,
     issued_token_type: accessTokenType,
     token_type: token.tokenType,
-    expires_in: Math.max(0, Math.floor((token.expiresAt.getTime() - context.world.now()) / 1_000)),
+    expires_in: secondsUntil(token.expiresAt.getTime(), context.world.now()),
     scope: token.scopes.join(' '),
     api_domain: token.apiDomain ?? null,
     generation: token.generation,
@@ -84,33 +84,31 @@ async function authenticate(
   const { client_id: id, client_secret: key } = form;
   const basic = header === undefined ? undefined : basicOf(header);
   if (basic !== undefined && key !== undefined) {
-    throw new OAuthRefusal('invalid_request', 'Two ways of client authentication are one too many.');
+    throw new OAuthRefusal('invalid_request', 'Use either HTTP Basic or client_secret, not both.');
   }
   const claimed = basic ?? { id, key };
   if (claimed.id === undefined || claimed.key === undefined || claimed.key === '') {
-    throw new OAuthRefusal(
-      'invalid_client',
-      'The client is the API key: its id as client_id, the key as client_secret.',
-    );
+    throw new OAuthRefusal('invalid_client', 'Send the API key: its id as client_id, the key itself as client_secret.');
   }
   const principal = await context.access.authenticateKey(claimed.key);
-  if (principal.id !== claimed.id) throw new OAuthRefusal('invalid_client', "The client_id is not this API key's id.");
+  if (principal.id !== claimed.id)
+    throw new OAuthRefusal('invalid_client', 'The client_id must be the id of this API key.');
   return principal;
 }
 
-/** Both parts are form-encoded before they are joined (RFC 6749 section 2.3.1). */
+/** Reads HTTP Basic. Both parts are form-encoded before they are joined (RFC 6749 section 2.3.1). */
 function basicOf(header: string): { id: string; key: string } {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(header)?.[1];
   const [id, key, ...others] = Buffer.from(encoded ?? '', 'base64')
     .toString('utf8')
     .split(':');
   if (id === undefined || key === undefined || others.length > 0) {
-    throw new OAuthRefusal('invalid_client', 'The Authorization header is not Basic with the id and the API key.');
+    throw new OAuthRefusal('invalid_client', 'The Authorization header must be Basic, with the id and the API key.');
   }
   try {
     return { id: formDecode(id), key: formDecode(key) };
   } catch {
-    throw new OAuthRefusal('invalid_client', 'The Authorization header holds broken percent-encoding.');
+    throw new OAuthRefusal('invalid_client', 'The Authorization header has invalid percent-encoding.');
   }
 }
 
@@ -120,7 +118,8 @@ function formDecode(text: string): string {
 
 function minValidity(text: string | undefined): { minValidity: number } | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,8}$/.test(text)) throw new OAuthRefusal('invalid_request', 'min_validity is a number of seconds.');
+  if (!/^\d{1,8}$/.test(text))
+    throw new OAuthRefusal('invalid_request', 'min_validity must be a whole number of seconds.');
   return { minValidity: Number(text) };
 }
 
@@ -154,20 +153,34 @@ function refusal(error: unknown, sentHeader: boolean): Response {
   const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
   return json(
     status < 500 ? 400 : status,
-    { error: oauthCodeOf(known), error_description: printable(description), grantry_code: code },
+    { error: oauthCodes[code], error_description: printable(description), grantry_code: code },
     headers,
   );
 }
 
-function oauthCodeOf({ code }: GrantryError): OAuthErrorCode {
-  if (code === 'invalid_request' || code === 'payload_too_large') return 'invalid_request';
-  if (code === 'forbidden') return 'unauthorized_client';
-  if (code === 'not_found') return 'invalid_target';
-  if (code === 'grant_not_found' || code === 'reauthorization_required') return 'invalid_grant';
-  if (code === 'insufficient_scope') return 'invalid_scope';
-  if (code === 'internal' || code === 'integrity_failed') return 'server_error';
-  return 'temporarily_unavailable';
-}
+/** The OAuth error for each code of ours. A new code does not compile until it has one. */
+const oauthCodes = {
+  invalid_request: 'invalid_request',
+  unauthorized: 'invalid_client',
+  forbidden: 'unauthorized_client',
+  authorization_failed: 'invalid_grant',
+  insufficient_scope: 'invalid_scope',
+  not_found: 'invalid_target',
+  grant_not_found: 'invalid_grant',
+  reauthorization_required: 'invalid_grant',
+  grant_quarantined: 'temporarily_unavailable',
+  payload_too_large: 'invalid_request',
+  rate_limited: 'temporarily_unavailable',
+  integrity_failed: 'server_error',
+  provider_misconfigured: 'temporarily_unavailable',
+  provider_error: 'temporarily_unavailable',
+  provider_throttled: 'temporarily_unavailable',
+  provider_unavailable: 'temporarily_unavailable',
+  refresh_uncertain: 'temporarily_unavailable',
+  vault_sealed: 'temporarily_unavailable',
+  storage_unavailable: 'temporarily_unavailable',
+  internal: 'server_error',
+} as const satisfies Record<GrantryErrorCode, OAuthErrorCode>;
 
 function answerRefusal(error: OAuthErrorCode, description: string, sentHeader: boolean): Response {
   const isClient = error === 'invalid_client';
@@ -175,7 +188,7 @@ function answerRefusal(error: OAuthErrorCode, description: string, sentHeader: b
   return json(isClient ? 401 : 400, { error, error_description: printable(description) }, headers);
 }
 
-/** RFC 6749 section 5.2 allows these characters alone in a description. */
+/** Replaces the characters that RFC 6749 section 5.2 does not allow in a description. */
 function printable(text: string): string {
   return text.replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'");
 }

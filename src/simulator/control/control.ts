@@ -4,13 +4,21 @@ import type { Simulator } from '../simulator.ts';
 import { statusPage } from './page.ts';
 import { clientSchema, consentSchema, faultSchema, userSchema, zohoSettingsSchema } from './schemas.ts';
 
-const token = z.strictObject({ refreshToken: z.string().min(1) });
+const tokenSchema = z.strictObject({ refreshToken: z.string().min(1) });
+const clockSchema = z.strictObject({ advanceMs: z.number().int() });
+const zohoSchema = z.strictObject({
+  change: zohoSettingsSchema.partial(),
+  dc: z.string().optional(),
+  clientId: z.string().optional(),
+});
+const disconnectSchema = z.strictObject({ user: z.string(), clientId: z.string().optional() });
+const activeSchema = z.strictObject({ user: z.string(), active: z.boolean() });
 const ok = { ok: true };
 
 /**
- * The control API under `/_sim/`, and the page at `/`: for tests and scripts in other processes and other languages.
+ * Creates the control API under `/_sim/` and the page at `/`, for tests and scripts in other processes and languages.
  *
- * It answers on loopback alone and takes JSON alone, so that no page in a browser can use it behind the user's back.
+ * It only answers on loopback and only accepts JSON, so that no web page can use it behind the user's back.
  */
 export function newControl(simulator: Simulator): Hono {
   const app = new Hono();
@@ -45,102 +53,68 @@ export function newControl(simulator: Simulator): Hono {
 }
 
 function addReading(app: Hono, simulator: Simulator): void {
+  const { clock, faults, history, registry } = simulator;
   app.get('/_sim/origins', (context) => context.json(simulator.origins()));
   app.get('/_sim/definitions', (context) => context.json(simulator.definitionIds()));
   app.get('/_sim/definitions/:id', (context) => context.json(simulator.definition(context.req.param('id'))));
   app.get('/_sim/clients', (context) =>
-    context.json(simulator.clients().map((client) => ({ ...client, secret: undefined, secrets: undefined }))),
+    context.json(registry.clients().map((client) => ({ ...client, secret: undefined, secrets: undefined }))),
   );
-  app.get('/_sim/users', (context) => context.json(simulator.users()));
+  app.get('/_sim/users', (context) => context.json(registry.users()));
   app.get('/_sim/families', (context) => context.json(simulator.families()));
   app.get('/_sim/families/:id', (context) => {
     const family = simulator.family(context.req.param('id'));
     return family === null ? context.json({ error: 'no such family' }, 404) : context.json(family);
   });
-  app.get('/_sim/faults', (context) => context.json(simulator.faults()));
-  app.get('/_sim/clock', (context) => context.json({ now: simulator.clock.now(), offsetMs: simulator.clock.offsetMs }));
+  app.get('/_sim/faults', (context) => context.json(faults.pending()));
+  app.get('/_sim/clock', (context) => context.json({ now: clock.now(), offsetMs: clock.offsetMs }));
   app.get('/_sim/history', (context) => {
     const after = z.coerce.number().int().nonnegative().default(0).parse(context.req.query('after'));
     const limit = z.coerce.number().int().positive().max(100_000).default(1_000).parse(context.req.query('limit'));
-    return context.json({ total: simulator.history.total, events: simulator.history.events(after).slice(0, limit) });
+    return context.json({ total: history.total, events: history.events(after).slice(0, limit) });
   });
-  app.get('/_sim/history/duplicate-spends', (context) => context.json(simulator.history.duplicateSpends()));
-  // A token never stands in a URL, so questions about one are asked by POST.
-  app.post('/_sim/judge', async (context) => {
-    const { refreshToken } = token.parse(await context.req.json());
-    return context.json({
-      alive: simulator.isAlive(refreshToken),
-      family: simulator.familyOf(refreshToken),
-      requests: simulator.history.requestsFor(refreshToken),
-    });
-  });
+  app.get('/_sim/history/duplicate-spends', (context) => context.json(history.duplicateSpends()));
 }
 
 function addChanging(app: Hono, simulator: Simulator): void {
-  app.post('/_sim/clients', async (context) => {
-    simulator.addClient(clientSchema.parse(await context.req.json()));
-    return context.json(ok, 201);
-  });
+  const { clock, faults, registry, zoho } = simulator;
+  const post = <T>(path: string, schema: z.ZodType<T>, run: (body: T) => object | void, status: 200 | 201 = 200) =>
+    app.post(path, async (context) => context.json(run(schema.parse(await context.req.json())) ?? ok, status));
+
+  // A token never appears in a URL, so this question is a POST.
+  post('/_sim/judge', tokenSchema, ({ refreshToken }) => ({
+    alive: simulator.isAlive(refreshToken),
+    family: simulator.familyOf(refreshToken),
+    requests: simulator.history.requestsFor(refreshToken),
+  }));
+  post('/_sim/clients', clientSchema, (client) => registry.addClient(client), 201);
   app.delete('/_sim/clients/:id', (context) => context.json({ ok: simulator.removeClient(context.req.param('id')) }));
-  app.post('/_sim/users', async (context) => {
-    simulator.addUser(userSchema.parse(await context.req.json()));
-    return context.json(ok, 201);
+  post('/_sim/users', userSchema, (user) => void registry.addUser(user), 201);
+  post('/_sim/sign-in', z.strictObject({ user: z.string().nullable() }), ({ user }) => registry.signIn(user));
+  post('/_sim/auto-approve', z.strictObject({ on: z.boolean() }), ({ on }) => {
+    registry.autoApprove = on;
   });
-  app.post('/_sim/sign-in', async (context) => {
-    simulator.signIn(z.strictObject({ user: z.string().nullable() }).parse(await context.req.json()).user);
-    return context.json(ok);
-  });
-  app.post('/_sim/auto-approve', async (context) => {
-    simulator.autoApprove = z.strictObject({ on: z.boolean() }).parse(await context.req.json()).on;
-    return context.json(ok);
-  });
-  app.post('/_sim/codes', async (context) =>
-    context.json({ code: simulator.mintCode(consentSchema.parse(await context.req.json())) }, 201),
-  );
-  app.post('/_sim/tokens', async (context) =>
-    context.json(simulator.mintTokens(consentSchema.parse(await context.req.json())), 201),
-  );
-  app.post('/_sim/faults', async (context) =>
-    context.json({ id: simulator.addFault(faultSchema.parse(await context.req.json())) }, 201),
-  );
+  post('/_sim/codes', consentSchema, (consent) => ({ code: simulator.mintCode(consent) }), 201);
+  post('/_sim/tokens', consentSchema, (consent) => simulator.mintTokens(consent), 201);
+  post('/_sim/faults', faultSchema, (fault) => ({ id: faults.add(fault) }), 201);
   app.delete('/_sim/faults', (context) => {
-    simulator.clearFaults();
+    faults.clear();
     return context.json(ok);
   });
-  app.delete('/_sim/faults/:id', (context) =>
-    context.json({ ok: simulator.removeFault(Number(context.req.param('id'))) }),
-  );
-  app.post('/_sim/clock', async (context) => {
-    const { advanceMs } = z.strictObject({ advanceMs: z.number().int() }).parse(await context.req.json());
-    simulator.clock.advance(advanceMs);
-    return context.json({ now: simulator.clock.now(), offsetMs: simulator.clock.offsetMs });
+  app.delete('/_sim/faults/:id', (context) => context.json({ ok: faults.remove(Number(context.req.param('id'))) }));
+  post('/_sim/clock', clockSchema, ({ advanceMs }) => {
+    clock.advance(advanceMs);
+    return { now: clock.now(), offsetMs: clock.offsetMs };
   });
-  app.post('/_sim/zoho', async (context) => {
-    const scope = { dc: z.string().optional(), clientId: z.string().optional() };
-    const { change, ...where } = z
-      .strictObject({ change: zohoSettingsSchema.partial(), ...scope })
-      .parse(await context.req.json());
-    simulator.configureZoho(change, where);
-    return context.json(ok);
-  });
-  app.post('/_sim/revoke', async (context) =>
-    context.json({ ok: simulator.revoke(token.parse(await context.req.json()).refreshToken) }),
-  );
-  app.post('/_sim/disconnect', async (context) => {
-    const { user, clientId } = z
-      .strictObject({ user: z.string(), clientId: z.string().optional() })
-      .parse(await context.req.json());
-    return context.json({ revoked: simulator.disconnect(user, clientId) });
-  });
-  app.post('/_sim/active', async (context) => {
-    const { user, active } = z.strictObject({ user: z.string(), active: z.boolean() }).parse(await context.req.json());
-    simulator.setActive(user, active);
-    return context.json(ok);
-  });
-  app.post('/_sim/kill', async (context) => {
-    const { accessToken } = z.strictObject({ accessToken: z.string() }).parse(await context.req.json());
-    return context.json({ ok: simulator.killAccessToken(accessToken) });
-  });
+  post('/_sim/zoho', zohoSchema, ({ change, ...scope }) => zoho.change(change, scope));
+  post('/_sim/revoke', tokenSchema, ({ refreshToken }) => ({ ok: simulator.revoke(refreshToken) }));
+  post('/_sim/disconnect', disconnectSchema, ({ user, clientId }) => ({
+    revoked: simulator.disconnect(user, clientId),
+  }));
+  post('/_sim/active', activeSchema, ({ user, active }) => registry.setActive(user, active));
+  post('/_sim/kill', z.strictObject({ accessToken: z.string() }), ({ accessToken }) => ({
+    ok: simulator.killAccessToken(accessToken),
+  }));
   app.post('/_sim/reset', (context) => {
     simulator.reset();
     return context.json(ok);

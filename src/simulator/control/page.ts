@@ -24,7 +24,7 @@ const tones: Readonly<Record<Outcome, 'good' | 'bad' | 'warn' | 'soft'>> = {
 
 const names: Readonly<Record<string, string>> = { refresh_token: 'refresh', authorization_code: 'code exchange' };
 
-/** What the simulator is and what happened in it, for a person. `?family=` and `?token=` narrow the history. */
+/** Renders the simulator's state and history for a person. `?family=` and `?token=` filter the history. */
 export function statusPage(simulator: Simulator, query: Readonly<Record<string, string>>): string {
   const { family, token } = query;
   const events = simulator.history
@@ -34,7 +34,7 @@ export function statusPage(simulator: Simulator, query: Readonly<Record<string, 
     );
   const families = simulator.families();
   const alive = families.filter((each) => each.alive).length;
-  const waiting = simulator.faults().length;
+  const waiting = simulator.faults.pending().length;
   const title = 'Grantry simulator';
   const narrowed = family ?? token;
   const body = `<main>
@@ -43,7 +43,7 @@ export function statusPage(simulator: Simulator, query: Readonly<Record<string, 
 <ul class="facts">
 ${fact(alive, alive === 1 ? 'living grant' : 'living grants')}${fact(families.length - alive, 'dead')}${fact(simulator.history.total, 'requests recorded')}${fact(waiting, waiting === 1 ? 'fault waiting' : 'faults waiting')}
 </ul>
-<p class="note">Clock: ${escape(new Date(simulator.clock.now()).toISOString())}${offset(simulator.clock.offsetMs)}. Consent: ${simulator.autoApprove ? 'given without asking' : 'asked for'}.</p>
+<p class="note">Clock: ${escape(new Date(simulator.clock.now()).toISOString())}${offset(simulator.clock.offsetMs)}. Consent: ${simulator.registry.autoApprove ? 'given without asking' : 'asked for'}.</p>
 ${faults(simulator)}
 <h2 id="history">History${narrowed === undefined ? '' : ` of <code>${escape(narrowed)}</code> <a href="/#history">show all</a>`}</h2>
 ${historyTable(events.slice(-eventsShown).toReversed(), events.length)}
@@ -60,7 +60,7 @@ ${table(
 <h2>Applications</h2>
 ${table(
   ['Client id', 'Secret', 'Data centres', 'Redirect URIs'],
-  simulator
+  simulator.registry
     .clients()
     .map((client) => [
       code(client.clientId),
@@ -78,9 +78,7 @@ ${table(
 <h2>People</h2>
 ${table(
   ['User', 'Data centre', 'Organisation', 'Organisation id'],
-  simulator
-    .users()
-    .map((user) => [code(user.id), escape(user.dc ?? ''), escape(user.orgName ?? ''), code(user.orgId ?? '')]),
+  simulator.registry.users().map((user) => [code(user.id), escape(user.dc), escape(user.orgName), code(user.orgId)]),
 )}
 </main>`;
   const refresh = query['refresh'] === undefined ? '' : '<meta http-equiv="refresh" content="2">';
@@ -121,7 +119,7 @@ function whatOf(event: HistoryEvent): string {
   return names[grantType] ?? `token: ${grantType.replaceAll('_', ' ')}`;
 }
 
-/** The token that came in, and the refresh token that went out. */
+/** Renders the presented token and the refresh token that was issued. */
 function tokens(event: HistoryEvent): string {
   const link = (fingerprint: string) =>
     `<a class="mono" href="/?token=${fingerprint}#history">${fingerprint.slice(0, 8)}</a>`;
@@ -130,7 +128,7 @@ function tokens(event: HistoryEvent): string {
 }
 
 function familyTable(families: readonly FamilyView[]): string {
-  if (families.length === 0) return '<p class="note">Nobody has consented yet.</p>';
+  if (families.length === 0) return '<p class="note">No user has consented yet.</p>';
   const shown = families.slice(-familiesShown).toReversed();
   const rows = shown.map((family) => [
     `<a class="whole" href="/?family=${encodeURIComponent(family.id)}#history">${escape(family.id)}</a>`,
@@ -150,7 +148,7 @@ function familyTable(families: readonly FamilyView[]): string {
 }
 
 function faults(simulator: Simulator): string {
-  const waiting = simulator.faults();
+  const waiting = simulator.faults.pending();
   if (waiting.length === 0) return '';
   const rows = waiting.map(({ id, fault, left, skip }) => {
     const { effect, skip: _skip, times: _times, forMs: _forMs, ...aim } = fault;

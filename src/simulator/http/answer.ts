@@ -1,17 +1,17 @@
 import type { NewEvent } from '../state/history.ts';
 
-/** What a handler has to say about the request for the history; the rest is known already. */
+/** A handler's facts about the request for the history; the engine adds the others. */
 export type AnswerEvent = Omit<NewEvent, 'at' | 'profile' | 'dc' | 'status' | 'fault'>;
 
-/** A server's answer before any fault touches it. */
-export interface Answer {
+/** A server's answer before a fault changes it. */
+export interface SimulatorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly event: AnswerEvent;
 }
 
-export function json(status: number, value: unknown, event: AnswerEvent): Answer {
+export function json(status: number, value: unknown, event: AnswerEvent): SimulatorAnswer {
   return {
     status,
     headers: { 'content-type': 'application/json;charset=UTF-8', 'cache-control': 'no-store' },
@@ -20,7 +20,7 @@ export function json(status: number, value: unknown, event: AnswerEvent): Answer
   };
 }
 
-export function html(status: number, markup: string, event: AnswerEvent): Answer {
+export function html(status: number, markup: string, event: AnswerEvent): SimulatorAnswer {
   return {
     status,
     headers: {
@@ -33,11 +33,11 @@ export function html(status: number, markup: string, event: AnswerEvent): Answer
   };
 }
 
-export function redirect(location: string, event: AnswerEvent): Answer {
+export function redirect(location: string, event: AnswerEvent): SimulatorAnswer {
   return { status: 302, headers: { location, 'cache-control': 'no-store' }, body: '', event };
 }
 
-/** Adds parameters to a URI that may have some already (RFC 6749 section 3.1.2 keeps them). */
+/** Adds parameters to a URI and keeps those it has (RFC 6749 section 3.1.2). */
 export function withQuery(uri: string, parameters: Iterable<readonly [string, string]>): string {
   const query = new URLSearchParams();
   for (const [name, value] of parameters) query.append(name, value);

@@ -1,23 +1,23 @@
 import type { KnownUser } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
-import { type Answer, html } from './answer.ts';
+import type { SimulatorState } from '../state/state.ts';
+import { html, type SimulatorAnswer } from './answer.ts';
 import { card, escape } from './markup.ts';
 
-/** The page on which a person accepts or declines. Its form repeats the request and adds the decision. */
+/** Renders the page on which a user accepts or declines. Its form repeats the request and adds the decision. */
 export function consentPage(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   action: string,
   user: KnownUser,
   scopes: readonly string[],
-): Answer {
+): SimulatorAnswer {
   const clientId = incoming.query.get('client_id') ?? '';
   const hidden = [...incoming.query]
     .filter(([name]) => name !== 'login_hint')
     .map(([name, value]) => `<input type="hidden" name="${escape(name)}" value="${escape(value)}">`)
     .join('');
-  const options = core.registry
+  const options = state.registry
     .users()
     .map(
       (each) =>
@@ -40,12 +40,12 @@ export function consentPage(
     detail: 'consent page',
   };
   const answer = html(200, card('An application asks for access', body), event);
-  // The form ends in a redirect to the application, which the usual policy would not allow.
+  // The form ends in a redirect to the application, which the usual policy would block.
   return { ...answer, headers: { ...answer.headers, 'referrer-policy': 'no-referrer' } };
 }
 
-/** A page instead of a redirect: something is wrong with the request itself, so nothing may be sent to its URI. */
-export function errorPage(status: number, title: string, text: string, clientId: string | null): Answer {
+/** Renders an error page. An invalid request must not be redirected to its URI. */
+export function errorPage(status: number, title: string, text: string, clientId: string | null): SimulatorAnswer {
   return html(status, card(title, `<p>${escape(text)}</p>`), {
     kind: 'authorize',
     outcome: 'invalid',

@@ -1,10 +1,9 @@
 /**
- * The connection broke because a fault said so. Thrown by the simulator's pure `fetch`; the listener destroys the
- * socket instead.
+ * A fault broke the connection. The simulator's `fetch` throws this error; the listener destroys the socket instead.
  */
 export class ConnectionResetError extends Error {
   override readonly name = 'ConnectionResetError';
-  /** Whether the server had acted on the request when the connection broke. */
+  /** Tells whether the server had acted on the request. */
   readonly processed: boolean;
 
   constructor(processed: boolean) {

@@ -1,9 +1,9 @@
-/** Text as it may stand in HTML, attribute values in double quotes included. */
+/** Escapes text for HTML and for attribute values in double quotes. */
 export function escape(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** A whole page in the simulator's dress: light and dark, any width, no script. */
+/** Renders a whole page in the simulator's style: light and dark, any width, no script. */
 export function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
@@ -17,7 +17,7 @@ ${body}
 `;
 }
 
-/** A small centred page: consent, errors. */
+/** Renders a small centred page, for consent and errors. */
 export function card(title: string, body: string): string {
   return page(title, `<main class="card"><p class="note">Grantry simulator</p><h1>${escape(title)}</h1>${body}</main>`);
 }

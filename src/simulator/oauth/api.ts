@@ -1,16 +1,16 @@
-import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
+import { type AnswerEvent, json, type SimulatorAnswer } from '../http/answer.ts';
 import { useAccess } from '../state/families.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 
 /**
- * The API behind a usual server: checks the access token and answers with who is calling.
+ * Answers an API call: checks the access token and returns its user.
  *
- * The first use of a token counts, which is what retires its predecessor where tokens are retired on use.
+ * The first use of a token counts: under `retire_on_use` it ends the previous token.
  */
-export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {
+export function oauthApi(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const value = /^\S+\s+(\S+)$/.exec(incoming.headers.get('authorization') ?? '')?.[1] ?? '';
   const event: AnswerEvent = {
     kind: 'api',
@@ -18,10 +18,12 @@ export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile):
     token: value === '' ? undefined : fingerprintOf(value),
     detail: `${incoming.method} ${incoming.url.pathname}`,
   };
-  const token = core.book.findAccess(value);
+  const token = state.ledger.findAccess(value);
   const known = token !== undefined && token.family.profile === profile.id ? token : undefined;
   const death =
-    known === undefined ? 'unknown access token' : useAccess(known, core.book.mintOf(known.family), core.clock.now());
+    known === undefined
+      ? 'unknown access token'
+      : useAccess(known, state.ledger.mintOf(known.family), state.clock.now());
   if (known === undefined || death !== null) {
     const answer = json(
       401,
@@ -31,7 +33,7 @@ export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile):
     return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer error="invalid_token"' } };
   }
   const { family } = known;
-  const user = core.registry.user(family.user);
+  const user = state.registry.user(family.user);
   const named = atPointer(profile.health?.name ?? '/name', user?.orgName ?? '');
   const body = Array.isArray(named)
     ? named
@@ -46,7 +48,7 @@ export function oauthApi(core: Core, incoming: Incoming, profile: OAuthProfile):
   return json(200, body, { ...event, outcome: 'ok', family: family.id, clientId: family.clientId, user: family.user });
 }
 
-/** A document in which a value stands where a JSON Pointer (RFC 6901) says. */
+/** Builds a document with a value at a JSON Pointer (RFC 6901). */
 function atPointer(pointer: string, value: unknown): object {
   const steps = pointer
     .split('/')

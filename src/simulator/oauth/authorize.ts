@@ -1,19 +1,22 @@
-import { type Answer, redirect, withQuery } from '../http/answer.ts';
+import { redirect, type SimulatorAnswer, withQuery } from '../http/answer.ts';
 import { consentPage, errorPage } from '../http/consent.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 import { isRedirectUriOf, type KnownUser } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import { type Core, consentOf, keepCode } from '../state/state.ts';
+import { consentOf, keepCode, type SimulatorState } from '../state/state.ts';
 import { plainValue } from '../state/tokens.ts';
 
-/** Codes of these servers live this long. */
+/** Lifetime of these servers' codes. */
 const codeSeconds = 60;
 
-/** `GET` and `POST` of the authorization endpoint (RFC 6749 section 4.1): `POST` is the consent page's form. */
-export function authorize(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {
+/**
+ * Handles `GET` and `POST` of the authorization endpoint (RFC 6749 section 4.1); the consent page's form sends the
+ * `POST`.
+ */
+export function oauthAuthorize(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const parameters = incoming.parameters;
   const clientId = parameters.get('client_id');
-  const client = core.registry.client(clientId ?? '');
+  const client = state.registry.client(clientId ?? '');
   if (client === undefined)
     return errorPage(400, 'Unknown client', 'No application with this client_id is registered.', clientId);
   const redirectUri = parameters.get('redirect_uri') ?? '';
@@ -25,7 +28,7 @@ export function authorize(core: Core, incoming: Incoming, profile: OAuthProfile)
       clientId,
     );
   }
-  const back = (error: string, text: string): Answer =>
+  const back = (error: string, text: string): SimulatorAnswer =>
     redirect(withQuery(redirectUri, [['error', error], ['error_description', text], ...stateOf(incoming)]), {
       kind: 'authorize',
       outcome: error === 'access_denied' ? 'declined' : 'invalid',
@@ -40,17 +43,25 @@ export function authorize(core: Core, incoming: Incoming, profile: OAuthProfile)
   if (challenge !== null && method !== 'S256' && method !== 'plain')
     return back('invalid_request', 'unknown code_challenge_method');
   const scopes = (parameters.get('scope') ?? '').split(profile.scopeSeparator).filter((scope) => scope !== '');
-  const user = core.registry.atBrowser(parameters.get('login_hint'), null);
-  if (user === undefined) return errorPage(400, 'Nobody is here', 'No user is registered.', clientId);
+  const user = state.registry.atBrowser(parameters.get('login_hint'), null);
+  if (user === undefined) return errorPage(400, 'No user', 'No user is registered.', clientId);
 
-  const decision = incoming.method === 'POST' ? incoming.form.get('decision') : core.autoApprove ? 'accept' : null;
+  const decision =
+    incoming.method === 'POST' ? incoming.form.get('decision') : state.registry.autoApprove ? 'accept' : null;
   if (decision === 'decline') return back('access_denied', 'The user declined');
-  if (decision !== 'accept') return consentPage(core, incoming, profile.paths.authorization, user, scopes);
-  return accepted(core, incoming, profile, { clientId: client.clientId, user, scopes, redirectUri, challenge, method });
+  if (decision !== 'accept') return consentPage(state, incoming, profile.paths.authorization, user, scopes);
+  return accepted(state, incoming, profile, {
+    clientId: client.clientId,
+    user,
+    scopes,
+    redirectUri,
+    challenge,
+    method,
+  });
 }
 
 function accepted(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   profile: OAuthProfile,
   request: {
@@ -61,12 +72,12 @@ function accepted(
     challenge: string | null;
     method: string;
   },
-): Answer {
+): SimulatorAnswer {
   const { clientId, user, scopes, redirectUri } = request;
-  const consent = consentOf(core, profile.id, clientId, user.id);
+  const consent = consentOf(state, profile.id, clientId, user.id);
   for (const scope of scopes) consent.scopes.add(scope);
-  const value = plainValue(core.dice, 'ac');
-  keepCode(core, {
+  const value = plainValue(state.random, 'ac');
+  keepCode(state, {
     value,
     profile: profile.id,
     dc: null,
@@ -76,7 +87,7 @@ function accepted(
     redirectUri,
     challenge: request.challenge === null ? null : { value: request.challenge, method: request.method },
     withRefreshToken: true,
-    expiresAt: core.clock.now() + codeSeconds * 1000,
+    expiresAt: state.clock.now() + codeSeconds * 1000,
     overLimit: false,
     used: false,
   });
@@ -88,6 +99,6 @@ function accepted(
 }
 
 function stateOf(incoming: Incoming): [string, string][] {
-  const state = incoming.parameters.get('state');
-  return state === null ? [] : [['state', state]];
+  const echo = incoming.parameters.get('state');
+  return echo === null ? [] : [['state', echo]];
 }

@@ -10,14 +10,14 @@ import {
   type Simulator,
 } from '../index.ts';
 
-interface Answer {
+interface SimulatorAnswer {
   readonly status: number;
   readonly access?: string | undefined;
   readonly refresh?: string | undefined;
   readonly error?: string | undefined;
 }
 
-/** A server with a clock that only moves when told, and one grant of it. */
+/** Creates a server with a clock that only the test moves, and one grant. */
 function grantAt(profile: string | OAuthProfile) {
   const simulator = createSimulator({ profiles: [profile], now: () => 1_000_000 });
   const id = typeof profile === 'string' ? profile : profile.id;
@@ -25,7 +25,7 @@ function grantAt(profile: string | OAuthProfile) {
   return { simulator, id, tokens: simulator.mintTokens(consent), consent };
 }
 
-async function refresh(simulator: Simulator, id: string, refreshToken: string): Promise<Answer> {
+async function refresh(simulator: Simulator, id: string, refreshToken: string): Promise<SimulatorAnswer> {
   const origin = simulator.origins()[id];
   const fields = {
     grant_type: 'refresh_token',
@@ -111,7 +111,7 @@ describe('the rotation classes', () => {
     expect(simulator.isAlive(first.refresh ?? '')).toBe(false);
     expect(simulator.isAlive(second.refresh ?? '')).toBe(true);
     expect(await call(simulator, id, first.access ?? '')).toBe(401);
-    // Presented all the same, the replaced one ends everything.
+    // Presenting the replaced token again ends the whole grant.
     expect((await refresh(simulator, id, first.refresh ?? '')).error).toBe('invalid_grant');
     expect(simulator.isAlive(second.refresh ?? '')).toBe(false);
   });
@@ -147,7 +147,7 @@ describe('the rotation classes', () => {
     expect(other.isAlive(unused.refreshToken)).toBe(false);
   });
 
-  it('gives the judge the truth: a token is granted exactly when it was called alive, in every class', async () => {
+  it('accepts a token exactly when isAlive says so, in every class', async () => {
     const step = fc.record({
       which: fc.nat(12),
       advanceMs: fc.constantFrom(0, 0, 1_000, 59_999, 60_001),

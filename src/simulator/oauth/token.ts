@@ -1,14 +1,14 @@
-import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
+import { type AnswerEvent, json, type SimulatorAnswer } from '../http/answer.ts';
 import { revokeFamily, spend, type TokenPair } from '../state/families.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 import { type SimulatorClient, secretOf } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
 import type { Site } from '../state/sites.ts';
-import type { Code, Core } from '../state/state.ts';
+import type { Code, SimulatorState } from '../state/state.ts';
 import { fingerprintOf, s256 } from '../state/tokens.ts';
 
-/** The token endpoint of a usual server: RFC 6749 sections 4.1.3, 5 and 6. */
-export function token(core: Core, incoming: Incoming, profile: OAuthProfile): Answer {
+/** Handles the token endpoint: RFC 6749 sections 4.1.3, 5 and 6. */
+export function oauthToken(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
   const grantType = incoming.form.get('grant_type') ?? '';
   const presented = incoming.form.get('refresh_token');
   const event: AnswerEvent = {
@@ -19,16 +19,16 @@ export function token(core: Core, incoming: Incoming, profile: OAuthProfile): An
     token: presented === null ? undefined : fingerprintOf(presented),
   };
   if (incoming.method !== 'POST') return refuse(405, 'invalid_request', 'only POST', event);
-  const client = authenticated(core, incoming);
+  const client = authenticated(state, incoming);
   if (client === null)
     return refuse(401, 'invalid_client', 'client authentication failed', { ...event, outcome: 'client_refused' });
-  if (grantType === 'authorization_code') return exchange(core, incoming, profile, client, event);
-  if (grantType === 'refresh_token') return refresh(core, incoming, profile, client, event);
+  if (grantType === 'authorization_code') return exchange(state, incoming, profile, client, event);
+  if (grantType === 'refresh_token') return refresh(state, incoming, profile, client, event);
   return refuse(400, grantType === '' ? 'invalid_request' : 'unsupported_grant_type', 'grant_type', event);
 }
 
-/** The revocation endpoint (RFC 7009): an unknown token is no error. */
-export function revoke(core: Core, incoming: Incoming): Answer {
+/** Handles the revocation endpoint (RFC 7009): an unknown token is no error. */
+export function oauthRevoke(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const value = incoming.form.get('token') ?? '';
   const event: AnswerEvent = {
     kind: 'revoke',
@@ -36,11 +36,11 @@ export function revoke(core: Core, incoming: Incoming): Answer {
     clientId: incoming.clientId ?? undefined,
     token: fingerprintOf(value),
   };
-  const client = authenticated(core, incoming);
+  const client = authenticated(state, incoming);
   if (client === null)
     return refuse(401, 'invalid_client', 'client authentication failed', { ...event, outcome: 'client_refused' });
-  const family = core.book.findRefresh(value)?.family;
-  const access = core.book.findAccess(value);
+  const family = state.ledger.findRefresh(value)?.family;
+  const access = state.ledger.findAccess(value);
   if (family?.clientId === client.clientId && family.profile === incoming.site.profile)
     revokeFamily(family, 'it was revoked');
   else if (access?.family.clientId === client.clientId) access.dead ??= 'it was revoked';
@@ -48,29 +48,34 @@ export function revoke(core: Core, incoming: Incoming): Answer {
 }
 
 function exchange(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   profile: OAuthProfile,
   client: SimulatorClient,
   event: AnswerEvent,
-): Answer {
-  const code = core.codes.get(incoming.form.get('code') ?? '');
-  const reason = refusalOf(core, incoming, client, code);
+): SimulatorAnswer {
+  const code = state.codes.get(incoming.form.get('code') ?? '');
+  const reason = refusalOf(state, incoming, client, code);
   if (code === undefined || reason !== null)
     return refuse(400, 'invalid_grant', reason ?? 'unknown code', { ...event, outcome: 'refused' });
   code.used = true;
-  const now = core.clock.now();
+  const now = state.clock.now();
   const parts = { profile: profile.id, dc: null, clientId: client.clientId, user: code.user, scopes: code.scopes };
-  if (profile.livePerUserAndClient !== null) core.book.makeRoom(parts, profile.livePerUserAndClient, now);
-  const pair = core.book.firstTokens(core.book.open(parts, now), now, code.withRefreshToken);
-  return issue(core, incoming.site, profile, pair, { ...event, user: code.user }, pair.refreshToken !== null);
+  if (profile.livePerUserAndClient !== null) state.ledger.makeRoom(parts, profile.livePerUserAndClient, now);
+  const pair = state.ledger.firstTokens(state.ledger.open(parts, now), now, code.withRefreshToken);
+  return issue(state, incoming.site, profile, pair, { ...event, user: code.user }, pair.refreshToken !== null);
 }
 
-function refusalOf(core: Core, incoming: Incoming, client: SimulatorClient, code: Code | undefined): string | null {
+function refusalOf(
+  state: SimulatorState,
+  incoming: Incoming,
+  client: SimulatorClient,
+  code: Code | undefined,
+): string | null {
   if (code === undefined || code.profile !== incoming.site.profile) return 'unknown code';
   if (code.clientId !== client.clientId) return 'the code belongs to another client';
   if (code.used) return 'the code was used before';
-  if (code.expiresAt <= core.clock.now()) return 'the code expired';
+  if (code.expiresAt <= state.clock.now()) return 'the code expired';
   if (code.redirectUri !== null && incoming.form.get('redirect_uri') !== code.redirectUri)
     return 'another redirect_uri';
   if (code.challenge === null) return null;
@@ -81,39 +86,39 @@ function refusalOf(core: Core, incoming: Incoming, client: SimulatorClient, code
 }
 
 function refresh(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   profile: OAuthProfile,
   client: SimulatorClient,
   event: AnswerEvent,
-): Answer {
-  const found = core.book.findRefresh(incoming.form.get('refresh_token') ?? '');
+): SimulatorAnswer {
+  const found = state.ledger.findRefresh(incoming.form.get('refresh_token') ?? '');
   if (found === undefined || found.family.profile !== profile.id || found.family.clientId !== client.clientId) {
     return refuse(400, 'invalid_grant', 'unknown refresh token', { ...event, outcome: 'refused' });
   }
   const { family } = found;
-  const spent = spend(found, core.book.mintOf(family), core.clock.now());
+  const spent = spend(found, state.ledger.mintOf(family), state.clock.now());
   const told: AnswerEvent = { ...event, family: family.id, user: family.user, replay: spent.replay || undefined };
   if (spent.kind === 'refused') return refuse(400, 'invalid_grant', spent.reason, { ...told, outcome: 'refused' });
-  core.book.remember(spent.pair);
-  return issue(core, incoming.site, profile, spent.pair, told, spent.rotated);
+  state.ledger.remember(spent.pair);
+  return issue(state, incoming.site, profile, spent.pair, told, spent.rotated);
 }
 
 function issue(
-  core: Core,
+  state: SimulatorState,
   site: Site,
   profile: OAuthProfile,
   pair: TokenPair,
   event: AnswerEvent,
   withRefresh: boolean,
-): Answer {
+): SimulatorAnswer {
   const { accessToken, refreshToken } = pair;
-  const orgId = core.registry.user(accessToken.family.user)?.orgId ?? '';
+  const orgId = state.registry.user(accessToken.family.user)?.orgId ?? '';
   const extras = Object.entries(profile.tokenExtras).map(([name, text]) => [
     name,
     text.replace('{origin}', site.origin).replace('{orgId}', orgId),
   ]);
-  const seconds = Math.max(0, Math.round((accessToken.expiresAt - core.clock.now()) / 1000));
+  const seconds = Math.max(0, Math.round((accessToken.expiresAt - state.clock.now()) / 1000));
   const body = {
     access_token: accessToken.value,
     token_type: 'Bearer',
@@ -131,13 +136,13 @@ function issue(
   });
 }
 
-function refuse(status: number, error: string, description: string, event: AnswerEvent): Answer {
+function refuse(status: number, error: string, description: string, event: AnswerEvent): SimulatorAnswer {
   return json(status, { error, error_description: description }, { ...event, error, detail: description });
 }
 
-/** The client, if it exists and proved itself: by form or by Basic, either is taken. */
-function authenticated(core: Core, incoming: Incoming): SimulatorClient | null {
-  const client = core.registry.client(incoming.clientId ?? '');
+/** Returns the client if it exists and its secret is right, sent in the form or by Basic. */
+function authenticated(state: SimulatorState, incoming: Incoming): SimulatorClient | null {
+  const client = state.registry.client(incoming.clientId ?? '');
   if (client === undefined) return null;
   const secret = secretOf(client, incoming.site.dc);
   return secret === null || secret === incoming.clientSecret ? client : null;

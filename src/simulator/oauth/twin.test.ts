@@ -10,7 +10,7 @@ const tokens = z.looseObject({
   expires_in: z.number().optional(),
 });
 
-/** An address of a definition, its data centre chosen. */
+/** Resolves an address of a definition for one data centre. */
 function at(id: string, template: string | undefined): string {
   const [hosts = {}] = Object.values(builtInProvider(id)?.dataCenters ?? {});
   return (template ?? '').replace(/\{dc\.(\w+)\}/, (_, name: string) => hosts[name] ?? '');

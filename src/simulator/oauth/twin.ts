@@ -3,8 +3,7 @@ import { noRotation, type RotationRule } from '../state/families.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 
 /**
- * The simulated twin of a provider, made from its definition: same paths, same rotation, same lives, and the parameters
- * that have to be captured.
+ * Creates a provider's simulated twin from its definition: the same paths, rotation, lifetimes and captured parameters.
  *
  * All its hosts and data centres become one server.
  */
@@ -43,16 +42,16 @@ export function twinOf(definition: ProviderDefinition): OAuthProfile {
   };
 }
 
-/** What single providers do beyond what a definition says. */
+/** Behaviour of single providers that a definition does not describe. */
 const habits: Readonly<Record<string, { rotation?: Partial<RotationRule>; expiresIn?: 'missing' }>> = {
-  // Each refresh brings a new refresh token, and the old one lives on.
+  // Each refresh returns a new refresh token, and the old one stays valid.
   microsoft: { rotation: { kind: 'timed_overlap', overlapSeconds: 7_776_000 } },
   github: { rotation: { oldAccessTokenDies: true } },
   ringcentral: { rotation: { replay: 'same' } },
   salesforce: { expiresIn: 'missing' },
 };
 
-/** Every origin that a definition names. */
+/** Lists every origin that a definition names. */
 function hostsOf(definition: ProviderDefinition): string[] {
   const urls = [
     ...Object.values(definition.endpoints ?? {}),
@@ -65,7 +64,7 @@ function hostsOf(definition: ProviderDefinition): string[] {
   return [...new Set(origins)];
 }
 
-/** The path of an endpoint that starts with an origin or with a reference to one. */
+/** Returns the path of an endpoint that starts with an origin or a reference to one. */
 function pathOf(endpoint: string | undefined): string | null {
   return endpoint === undefined ? null : (/^(?:https?:\/\/[^/?#]+|\{[^}]+\})(\/[^?#]*)/i.exec(endpoint)?.[1] ?? '/');
 }

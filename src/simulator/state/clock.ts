@@ -1,7 +1,7 @@
 /**
- * The simulator's time: a source that goes on by itself, and an offset that a test or a person moves.
+ * Time of the simulator: a running source, and an offset that a test or a person moves.
  *
- * Use it to let an hour pass in no time: tokens expire, windows close, codes grow old.
+ * Use it to skip time: tokens and codes expire, windows close.
  */
 export class SimulatorClock {
   readonly #source: () => number;
@@ -16,7 +16,7 @@ export class SimulatorClock {
     return this.#source() + this.#offsetMs;
   }
 
-  /** How far the clock was moved ahead of its source, in milliseconds. */
+  /** Returns how far the clock is ahead of its source, in milliseconds. */
   get offsetMs(): number {
     return this.#offsetMs;
   }

@@ -1,15 +1,15 @@
-/** A data centre that Zoho might open tomorrow: unknown to every built-in table. */
+/** A data centre that no built-in table knows, as Zoho might open one. */
 export interface NewDataCenter {
   readonly dc: string;
   readonly accounts: string;
   readonly api: string;
 }
 
-/** The addresses of one of Zoho's data centres. */
+/** Addresses of one of Zoho's data centres. */
 export interface ZohoDataCenter {
   readonly accounts: string;
   readonly api: string;
-  /** Products with a host of their own, by the first label of the host. */
+  /** Products with their own host, by the host's first label. */
   readonly hosts: Readonly<Record<string, string>>;
 }
 
@@ -30,8 +30,8 @@ const productHosts = [
 ] as const;
 
 /**
- * All data centres. Written out here once more, apart from the provider definitions, on purpose: a twin that read its
- * addresses from the table under test could not contradict it.
+ * All data centres. Repeats the provider definitions on purpose: a twin that read its addresses from the table under
+ * test could not contradict it.
  */
 export const zohoDataCenters: Readonly<Record<string, ZohoDataCenter>> = {
   us: dataCenter('zoho.com', 'zohoapis.com'),
@@ -39,7 +39,7 @@ export const zohoDataCenters: Readonly<Record<string, ZohoDataCenter>> = {
   in: dataCenter('zoho.in', 'zohoapis.in'),
   au: dataCenter('zoho.com.au', 'zohoapis.com.au'),
   jp: dataCenter('zoho.jp', 'zohoapis.jp'),
-  // Canada follows no pattern: its accounts and products are zohocloud.ca, its gateway is zohoapis.ca.
+  // Canada is irregular: its accounts and products are on zohocloud.ca, its gateway on zohoapis.ca.
   ca: dataCenter('zohocloud.ca', 'zohoapis.ca', { content: 'https://upload.zohocloud.ca' }),
   cn: dataCenter('zoho.com.cn', 'zohoapis.com.cn'),
   sa: dataCenter('zoho.sa', 'zohoapis.sa', { content: 'https://files.zoho.sa' }),

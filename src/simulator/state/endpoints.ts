@@ -1,2 +1,2 @@
-/** The kinds of request that a fault can be aimed at. */
+/** Kinds of request that a fault can select. */
 export type Endpoint = 'authorize' | 'token' | 'revoke' | 'api' | 'device' | 'discovery';

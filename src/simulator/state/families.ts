@@ -1,18 +1,18 @@
 import type { RotationClass } from '../../providers/definition.ts';
 
-/** What happens to a refresh token once it was spent. */
+/** Effect of a refresh on the spent refresh token. */
 export interface RotationRule {
   readonly kind: RotationClass;
-  /** `timed_overlap`: how long the spent token still works. */
+  /** Seconds for which a spent token still works under `timed_overlap`. */
   readonly overlapSeconds: number;
   /**
-   * What a permitted replay gives: the same pair again, one more successor beside the first, or a successor that
-   * replaces every earlier one.
+   * Result of a permitted replay: the same pair again, one more successor, or a successor that replaces all earlier
+   * ones.
    */
   readonly replay: 'same' | 'new' | 'newest_only';
-  /** What a replay that is not permitted does. */
+  /** Effect of a forbidden replay. */
   readonly reuse: 'error' | 'revokes_family';
-  /** The access token of the spent pair stops working too. */
+  /** Ends the access token of the spent pair too. */
   readonly oldAccessTokenDies: boolean;
 }
 
@@ -24,7 +24,7 @@ export const noRotation: RotationRule = {
   oldAccessTokenDies: false,
 };
 
-/** All tokens that go back to one consent. */
+/** All tokens that derive from one consent. */
 export interface Family {
   readonly id: string;
   readonly profile: string;
@@ -36,27 +36,27 @@ export interface Family {
   lastUsedAt: number;
   revoked: string | null;
   /** Refresh tokens, oldest first. */
-  refreshTokens: RefreshToken[];
-  /** Access tokens that had life when last looked at, oldest first. */
-  accessTokens: AccessToken[];
+  refreshTokens: IssuedRefreshToken[];
+  /** Access tokens that had not expired at the last check, oldest first. */
+  accessTokens: IssuedAccessToken[];
 }
 
-export interface RefreshToken {
+export interface IssuedRefreshToken {
   readonly value: string;
   readonly family: Family;
-  readonly parent: RefreshToken | null;
+  readonly parent: IssuedRefreshToken | null;
   readonly issuedAt: number;
   spentAt: number | null;
-  /** Why it does not work any more; `null` while it may. */
+  /** Reason why the token no longer works; `null` while it may work. */
   dead: string | null;
   successors: TokenPair[];
 }
 
-export interface AccessToken {
+export interface IssuedAccessToken {
   readonly value: string;
   readonly family: Family;
-  /** The refresh token that came with it (or that made it, where tokens do not rotate). */
-  readonly refreshToken: RefreshToken | null;
+  /** The refresh token issued with it; without rotation, the refresh token that created it. */
+  readonly refreshToken: IssuedRefreshToken | null;
   readonly scopes: readonly string[];
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -64,15 +64,15 @@ export interface AccessToken {
 }
 
 export interface TokenPair {
-  readonly accessToken: AccessToken;
-  readonly refreshToken: RefreshToken | null;
+  readonly accessToken: IssuedAccessToken;
+  readonly refreshToken: IssuedRefreshToken | null;
 }
 
 export type Spend =
   | { readonly kind: 'pair'; readonly pair: TokenPair; readonly rotated: boolean; readonly replay: boolean }
   | { readonly kind: 'refused'; readonly reason: string; readonly replay: boolean };
 
-/** How values are made and how long they live: each server's own. */
+/** Creates token values and sets their lifetimes, per server. */
 export interface Mint {
   accessValue(): string;
   refreshValue(): string;
@@ -80,21 +80,21 @@ export interface Mint {
   readonly rule: RotationRule;
   readonly idleSeconds: number | null;
   readonly absoluteSeconds: number | null;
-  /** Living access tokens per refresh token; the oldest dies. */
+  /** Number of living access tokens per refresh token; the oldest dies. */
   readonly activeAccessTokensMax: number | null;
 }
 
-/** Old spent tokens of one family that are remembered, so that a replay is told from a value nobody ever made. */
+/** Number of old spent tokens to remember per family, so that a replay differs from an unknown value. */
 const spentKeptPerFamily = 2_000;
 
 const replacedByNewer = 'a newer successor replaced it';
 
-/** Spends a refresh token by the server's rule. The family's and the token's fate is decided here and nowhere else. */
-export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): Spend {
+/** Spends a refresh token by the server's rule. Only this function decides the fate of the family and the token. */
+export function spend(token: IssuedRefreshToken, mint: Mint, now: number, scopes?: readonly string[]): Spend {
   const replay = token.spentAt !== null;
   const death = deathOf(token, mint, now);
   if (death !== null) {
-    // RFC 9700 section 4.14.2: a token that was made invalid and is presented all the same ends everything.
+    // RFC 9700 section 4.14.2: presenting an invalidated token ends the whole family.
     const reuse = replay || token.dead === replacedByNewer;
     if (reuse && mint.rule.kind !== 'none' && mint.rule.reuse === 'revokes_family') {
       revokeFamily(token.family, 'refresh token was used again');
@@ -125,8 +125,8 @@ export function spend(token: RefreshToken, mint: Mint, now: number, scopes?: rea
   return { kind: 'pair', pair, rotated: true, replay };
 }
 
-/** Why a refresh with this token would be refused now; `null` if it would be granted. */
-export function deathOf(token: RefreshToken, mint: Mint, now: number): string | null {
+/** Returns the reason why a refresh with this token would fail now; `null` if it would succeed. */
+export function deathOf(token: IssuedRefreshToken, mint: Mint, now: number): string | null {
   const { family } = token;
   if (family.revoked !== null) return family.revoked;
   if (token.dead !== null) return token.dead;
@@ -141,8 +141,11 @@ export function deathOf(token: RefreshToken, mint: Mint, now: number): string | 
   return null;
 }
 
-/** Why an API call with this token would be refused now; `null` if it is good. Marks the first use of its pair. */
-export function useAccess(token: AccessToken, mint: Mint, now: number): string | null {
+/**
+ * Returns the reason why an API call with this token would fail now; `null` if it is valid. Marks the first use of its
+ * pair.
+ */
+export function useAccess(token: IssuedAccessToken, mint: Mint, now: number): string | null {
   if (token.family.revoked !== null) return token.family.revoked;
   if (token.dead !== null) return token.dead;
   if (now >= token.expiresAt) return 'it expired';
@@ -155,9 +158,14 @@ export function revokeFamily(family: Family, reason: string): void {
   for (const token of family.accessTokens) token.dead ??= reason;
 }
 
-/** Makes the next refresh token of a family; `parent` is the one it replaces, `null` for the first. */
-export function newRefresh(family: Family, parent: RefreshToken | null, mint: Mint, now: number): RefreshToken {
-  const token: RefreshToken = {
+/** Creates the next refresh token of a family; `parent` is the one it replaces, `null` for the first. */
+export function newRefresh(
+  family: Family,
+  parent: IssuedRefreshToken | null,
+  mint: Mint,
+  now: number,
+): IssuedRefreshToken {
+  const token: IssuedRefreshToken = {
     value: mint.refreshValue(),
     family,
     parent,
@@ -170,9 +178,14 @@ export function newRefresh(family: Family, parent: RefreshToken | null, mint: Mi
   return token;
 }
 
-/** Makes an access token that belongs to a refresh token, killing the oldest where the server allows only so many. */
-export function newAccess(of: RefreshToken, mint: Mint, now: number, scopes?: readonly string[]): AccessToken {
-  const token: AccessToken = {
+/** Creates an access token for a refresh token, and ends the oldest one above the server's limit. */
+export function newAccess(
+  of: IssuedRefreshToken,
+  mint: Mint,
+  now: number,
+  scopes?: readonly string[],
+): IssuedAccessToken {
+  const token: IssuedAccessToken = {
     value: mint.accessValue(),
     family: of.family,
     refreshToken: of,
@@ -191,10 +204,10 @@ export function newAccess(of: RefreshToken, mint: Mint, now: number, scopes?: re
   return token;
 }
 
-/** Takes out what no answer depends on any more. @returns the values that may be forgotten */
+/** Removes tokens that no longer affect any answer. @returns their values */
 export function prune(family: Family, now: number): { access: string[]; refresh: string[] } {
   const access: string[] = [];
-  // Tokens of one family expire in the order in which they were made, but for changes of settings in between.
+  // Tokens of a family expire in the order of their creation, unless the settings changed in between.
   if ((family.accessTokens[0]?.expiresAt ?? Number.POSITIVE_INFINITY) <= now) {
     family.accessTokens = family.accessTokens.filter((token) => {
       if (token.expiresAt > now) return true;
@@ -208,16 +221,16 @@ export function prune(family: Family, now: number): { access: string[]; refresh:
   return { access, refresh: removed.map((token) => token.value) };
 }
 
-/** The successor was used: where the rule says so, the token it came from has done its duty. */
-function retireParent(token: RefreshToken, rule: RotationRule): void {
+/** Ends the previous token after the first use of its successor, if the rule says so. */
+function retireParent(token: IssuedRefreshToken, rule: RotationRule): void {
   if (rule.kind === 'retire_on_use' && token.parent !== null) token.parent.dead ??= 'its successor was used';
 }
 
-function killAccessOf(token: RefreshToken, reason: string): void {
+function killAccessOf(token: IssuedRefreshToken, reason: string): void {
   for (const access of token.family.accessTokens) if (access.refreshToken === token) access.dead ??= reason;
 }
 
-/** Kills a pair and everything that came from it. */
+/** Kills a pair and every pair that derives from it. */
 function killTree(pair: TokenPair, reason: string): void {
   const open = [pair];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {

@@ -1,12 +1,13 @@
+import type { SimulatorClock } from './clock.ts';
 import type { Endpoint } from './endpoints.ts';
 import type { Incoming } from './request.ts';
 
-/** What goes wrong. `before` means that the server never acted on the request, `after` that it did. */
+/** Effect of a fault. With `before` the server never acts on the request, with `after` it does. */
 export type FaultEffect =
   | { readonly kind: 'delay'; readonly ms: number; readonly when: 'before' | 'after' }
   | { readonly kind: 'hang'; readonly when: 'before' | 'after' }
   | { readonly kind: 'reset'; readonly when: 'before' | 'after' }
-  /** Half of the answer arrives, then the connection is gone. Always after processing. */
+  /** Sends half of the answer, then breaks the connection; always after processing. */
   | { readonly kind: 'cut' }
   | {
       readonly kind: 'status';
@@ -18,42 +19,42 @@ export type FaultEffect =
     }
   | { readonly kind: 'html'; readonly status?: number | undefined; readonly when: 'before' | 'after' }
   | { readonly kind: 'redirect'; readonly location: string }
-  /** The answer, with so many bytes of padding in front of its last brace. */
+  /** Pads the answer with this many bytes before its last brace. */
   | { readonly kind: 'huge'; readonly bytes: number }
-  /** So many bytes of nothing, compressed. */
+  /** Sends this many zero bytes, compressed. */
   | { readonly kind: 'gzip_bomb'; readonly bytes: number }
   | { readonly kind: 'content_type'; readonly value: string }
-  /** Members of a JSON answer replaced, added or taken out. */
+  /** Replaces, adds or removes members of a JSON answer. */
   | {
       readonly kind: 'patch';
       readonly set?: Readonly<Record<string, unknown>> | undefined;
       readonly remove?: readonly string[] | undefined;
     }
-  /** A refusal although nothing is wrong; not processed. */
+  /** Refuses a valid request without processing it. */
   | {
       readonly kind: 'error';
       readonly error: string;
       readonly status?: number | undefined;
       readonly description?: string | undefined;
     }
-  /** The server's own throttle answer although no limit was reached; not processed. */
+  /** Sends the server's throttle answer below its limit, without processing the request. */
   | { readonly kind: 'throttle' };
 
-/** A fault on request: which requests it meets, and what happens to them. */
+/** A fault on request: the requests it selects, and its effect on them. */
 export interface Fault {
-  /** Any when left out. */
+  /** Selects any endpoint when left out. */
   readonly endpoint?: Endpoint | undefined;
   readonly profile?: string | undefined;
   readonly dc?: string | undefined;
   readonly clientId?: string | undefined;
   readonly grantType?: string | undefined;
-  /** The path begins with this. */
+  /** Prefix of the path. */
   readonly path?: string | undefined;
-  /** Lets so many matching requests pass first; 0 when left out. */
+  /** Number of matching requests to let through first; defaults to 0. */
   readonly skip?: number | undefined;
-  /** Meets so many requests; 1 when left out, `forMs` alone has no count. */
+  /** Number of requests to affect; defaults to 1, or to no limit with `forMs`. */
   readonly times?: number | undefined;
-  /** Ends so many milliseconds of simulator time after it was set. */
+  /** Ends the fault this many milliseconds of simulator time after it was added. */
   readonly forMs?: number | undefined;
   readonly effect: FaultEffect;
 }
@@ -67,20 +68,25 @@ export interface PendingFault {
   readonly until: number | null;
 }
 
-/** The queue of faults. The first that matches a request is applied to it. */
+/** Queue of faults. The first one that matches a request applies to it. */
 export class Faults {
+  readonly #clock: SimulatorClock;
   #pending: { id: number; fault: Fault; left: number; skip: number; until: number | null }[] = [];
   #count = 0;
 
-  /** @returns its id, for {@link remove} */
-  add(fault: Fault, now: number): number {
+  constructor(clock: SimulatorClock) {
+    this.#clock = clock;
+  }
+
+  /** Adds a fault. @returns its id, for {@link remove} */
+  add(fault: Fault): number {
     this.#count += 1;
     this.#pending.push({
       id: this.#count,
       fault,
       left: fault.times ?? (fault.forMs === undefined ? 1 : Number.POSITIVE_INFINITY),
       skip: fault.skip ?? 0,
-      until: fault.forMs === undefined ? null : now + fault.forMs,
+      until: fault.forMs === undefined ? null : this.#clock.now() + fault.forMs,
     });
     return this.#count;
   }
@@ -99,9 +105,10 @@ export class Faults {
     return this.#pending.map((each) => ({ ...each }));
   }
 
-  /** The effect for this request, if any; counts it as used. */
-  take(incoming: Incoming, now: number): FaultEffect | null {
+  /** Returns the effect for this request, if any, and counts its use. */
+  take(incoming: Incoming): FaultEffect | null {
     if (this.#pending.length === 0) return null;
+    const now = this.#clock.now();
     this.#pending = this.#pending.filter((each) => each.until === null || each.until > now);
     for (const each of this.#pending) {
       if (!matches(each.fault, incoming)) continue;

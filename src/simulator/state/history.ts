@@ -1,35 +1,36 @@
 import { fingerprintOf } from './tokens.ts';
 
+/** The endpoint of the simulator that a request reached. */
 export type EventKind = 'authorize' | 'token' | 'revoke' | 'api' | 'device' | 'control';
 
-/** What became of a request. */
+/** Outcome of a request. */
 export type Outcome =
-  /** Tokens were made. */
+  /** Tokens were issued. */
   | 'issued'
   /** An authorization code was sent to the redirect URI. */
   | 'code'
-  /** The user was sent on: to the data centre, or to the consent page. */
+  /** The user was sent to the data centre or to the consent page. */
   | 'shown'
   | 'declined'
-  /** The grant was refused: unknown, spent, revoked or expired token or code. */
+  /** The grant was refused: an unknown, spent, revoked or expired token or code. */
   | 'refused'
-  /** The client was refused: unknown, wrong secret, not enabled here. */
+  /** The client was refused: it is unknown, has a wrong secret, or is not enabled here. */
   | 'client_refused'
-  /** The request itself was wrong. */
+  /** The request itself was invalid. */
   | 'invalid'
   | 'throttled'
   | 'revoked'
   | 'ok'
-  /** An API call with a token that is not valid here. */
+  /** An API call used a token that is not valid here. */
   | 'token_refused'
-  /** An API call without the scope or the organisation it needs. */
+  /** An API call lacked a scope or an organisation. */
   | 'forbidden'
-  /** A fault answered in the server's place: nothing was processed. */
+  /** A fault answered in the server's place: the request was not processed. */
   | 'not_processed';
 
-/** One thing that happened, as the provider saw it. Tokens appear by fingerprint alone. */
+/** One event as the provider saw it. Tokens only appear as fingerprints. */
 export interface HistoryEvent {
-  /** Counts from 1 and never repeats, whatever the cap has removed. */
+  /** Counts from 1 and never repeats, even after old events were removed. */
   readonly sequence: number;
   /** Simulator time in milliseconds since 1970. */
   readonly at: number;
@@ -42,25 +43,25 @@ export interface HistoryEvent {
   readonly clientId?: string | undefined;
   readonly user?: string | undefined;
   readonly family?: string | undefined;
-  /** The token that was presented. */
+  /** Fingerprint of the presented token. */
   readonly token?: string | undefined;
-  /** The refresh token that was made. */
+  /** Fingerprint of the issued refresh token. */
   readonly successor?: string | undefined;
-  /** The access token that was made. */
+  /** Fingerprint of the issued access token. */
   readonly accessToken?: string | undefined;
-  /** The provider's own word for the error. */
+  /** The provider's own error code. */
   readonly error?: string | undefined;
-  /** Method and path, or what else a reader wants to know. */
+  /** Method and path, or further facts for a reader. */
   readonly detail?: string | undefined;
-  /** The fault that was applied to this request, and so whether the answer arrived. */
+  /** The fault that affected this request; it tells whether the answer arrived. */
   readonly fault?: string | undefined;
-  /** The presented refresh token had been spent before. */
+  /** Set when the presented refresh token was already spent. */
   readonly replay?: boolean | undefined;
 }
 
 export type NewEvent = Omit<HistoryEvent, 'sequence'>;
 
-/** The recorded history: append-only, capped, newest last. */
+/** Recorded events: append-only, capped, newest last. */
 export class History {
   readonly #cap: number;
   #events: HistoryEvent[] = [];
@@ -70,27 +71,28 @@ export class History {
     this.#cap = cap;
   }
 
+  /** @internal */
   append(event: NewEvent): HistoryEvent {
     this.#sequence += 1;
     const kept: HistoryEvent = { sequence: this.#sequence, ...event };
     this.#events.push(kept);
-    // Trimmed by halves of the cap, so that a full history costs one copy per many events.
+    // Trimmed at one and a half times the cap, so that a full history is copied only once per many events.
     if (this.#events.length >= this.#cap * 1.5) this.#events = this.#events.slice(-this.#cap);
     return kept;
   }
 
-  /** The events that are kept, oldest first; optionally those after a sequence number. */
+  /** Returns the kept events, oldest first; optionally those after a sequence number. */
   events(afterSequence = 0): readonly HistoryEvent[] {
     const kept = this.#events.length > this.#cap ? this.#events.slice(-this.#cap) : this.#events;
     return afterSequence === 0 ? [...kept] : kept.filter((event) => event.sequence > afterSequence);
   }
 
-  /** How many events ever were, kept or not. */
+  /** Returns the number of all events, kept or not. */
   get total(): number {
     return this.#sequence;
   }
 
-  /** Every token and revocation request that presented this refresh token, processed or not. */
+  /** Returns every token and revocation request that presented this refresh token, processed or not. */
   requestsFor(refreshToken: string): readonly HistoryEvent[] {
     const fingerprint = fingerprintOf(refreshToken);
     return this.events().filter(
@@ -98,11 +100,12 @@ export class History {
     );
   }
 
-  /** Requests that spent a refresh token which had been spent before, whatever came of it. */
+  /** Returns the requests that spent an already spent refresh token, with any outcome. */
   duplicateSpends(): readonly HistoryEvent[] {
     return this.events().filter((event) => event.kind === 'token' && event.replay === true);
   }
 
+  /** Deletes every event. */
   clear(): void {
     this.#events = [];
   }

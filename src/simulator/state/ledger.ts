@@ -1,17 +1,17 @@
 import {
-  type AccessToken,
   deathOf,
   type Family,
+  type IssuedAccessToken,
+  type IssuedRefreshToken,
   type Mint,
   newAccess,
   newRefresh,
   prune,
-  type RefreshToken,
   revokeFamily,
   type TokenPair,
 } from './families.ts';
 
-/** What a new family is made of. */
+/** Facts of a new family. */
 export interface NewFamily {
   readonly profile: string;
   readonly dc: string | null;
@@ -20,18 +20,18 @@ export interface NewFamily {
   readonly scopes: readonly string[];
 }
 
-/** Whose refresh tokens are counted together: a user's at one client, or at all of them. */
-export interface Owner {
+/** Owner of refresh tokens that are counted together: a user at one client, or at all clients. */
+export interface TokenOwner {
   readonly profile: string;
   readonly user: string;
   readonly clientId?: string | undefined;
 }
 
-/** Every family and every token of the simulated providers. */
-export class Book {
+/** All families and tokens of the simulated providers. */
+export class Ledger {
   readonly #families = new Map<string, Family>();
-  readonly #refresh = new Map<string, RefreshToken>();
-  readonly #access = new Map<string, AccessToken>();
+  readonly #refresh = new Map<string, IssuedRefreshToken>();
+  readonly #access = new Map<string, IssuedAccessToken>();
   readonly #byOwner = new Map<string, Family[]>();
   readonly #mintOf: (family: Family) => Mint;
   #count = 0;
@@ -44,7 +44,7 @@ export class Book {
     return this.#mintOf(family);
   }
 
-  /** Starts a family without tokens. */
+  /** Creates a family without tokens. */
   open(parts: NewFamily, now: number): Family {
     this.#count += 1;
     const family: Family = {
@@ -64,7 +64,7 @@ export class Book {
     return family;
   }
 
-  /** The first tokens of a family: a pair, or an access token alone. */
+  /** Issues the first tokens of a family: a pair, or only an access token. */
   firstTokens(family: Family, now: number, withRefresh: boolean): TokenPair {
     const mint = this.#mintOf(family);
     const refreshToken = withRefresh ? newRefresh(family, null, mint, now) : null;
@@ -74,10 +74,10 @@ export class Book {
     return pair;
   }
 
-  /** An access token that no refresh token stands behind. */
-  loneAccess(family: Family, now: number): AccessToken {
+  /** Issues an access token without a refresh token. */
+  loneAccess(family: Family, now: number): IssuedAccessToken {
     const mint = this.#mintOf(family);
-    const token: AccessToken = {
+    const token: IssuedAccessToken = {
       value: mint.accessValue(),
       family,
       refreshToken: null,
@@ -91,14 +91,14 @@ export class Book {
     return token;
   }
 
-  /** Adds a family's refresh token whose value was decided elsewhere. */
-  adopt(family: Family, value: string, now: number): RefreshToken {
+  /** Adds a refresh token with a given value to a family. */
+  adopt(family: Family, value: string, now: number): IssuedRefreshToken {
     const token = newRefresh(family, null, { ...this.#mintOf(family), refreshValue: () => value }, now);
     this.#refresh.set(value, token);
     return token;
   }
 
-  /** Makes a pair findable, and forgets what has expired in its family. */
+  /** Indexes a pair, and forgets the expired tokens of its family. */
   remember(pair: TokenPair): void {
     this.#access.set(pair.accessToken.value, pair.accessToken);
     if (pair.refreshToken !== null) this.#refresh.set(pair.refreshToken.value, pair.refreshToken);
@@ -107,11 +107,11 @@ export class Book {
     for (const value of gone.refresh) this.#refresh.delete(value);
   }
 
-  findRefresh(value: string): RefreshToken | undefined {
+  findRefresh(value: string): IssuedRefreshToken | undefined {
     return this.#refresh.get(value);
   }
 
-  findAccess(value: string): AccessToken | undefined {
+  findAccess(value: string): IssuedAccessToken | undefined {
     return this.#access.get(value);
   }
 
@@ -123,8 +123,8 @@ export class Book {
     return [...this.#families.values()];
   }
 
-  /** The families of one user, and of one client if it is named, that hold a living refresh token, oldest first. */
-  livingOf(owner: Owner, now: number): readonly Family[] {
+  /** Returns an owner's families with a living refresh token, oldest first. */
+  livingOf(owner: TokenOwner, now: number): readonly Family[] {
     const { profile, clientId, user } = owner;
     const all =
       clientId === undefined
@@ -133,25 +133,25 @@ export class Book {
     return all.filter((family) => this.currentOf(family, now) !== null);
   }
 
-  /** The newest refresh token of a family that would be granted now; `null` when the family is lost. */
-  currentOf(family: Family, now: number): RefreshToken | null {
+  /** Returns the newest refresh token of a family that would be accepted now; `null` when the family is lost. */
+  currentOf(family: Family, now: number): IssuedRefreshToken | null {
     if (family.revoked !== null) return null;
     const mint = this.#mintOf(family);
     return family.refreshTokens.findLast((token) => deathOf(token, mint, now) === null) ?? null;
   }
 
-  /** The same for a refresh token's value: would it be granted now? Throttling aside. */
+  /** Tells whether this refresh token would be accepted now, apart from throttles. */
   isAlive(value: string, now: number): boolean {
     const token = this.#refresh.get(value);
     return token !== undefined && deathOf(token, this.#mintOf(token.family), now) === null;
   }
 
   /**
-   * Kills the oldest families of an owner until there is room for one more.
+   * Revokes the oldest families of an owner until there is room for one more.
    *
-   * @returns those that were killed
+   * @returns the revoked families
    */
-  makeRoom(owner: Owner, cap: number, now: number): readonly Family[] {
+  makeRoom(owner: TokenOwner, cap: number, now: number): readonly Family[] {
     const living = this.livingOf(owner, now);
     const evicted = living.slice(0, Math.max(0, living.length - cap + 1));
     for (const family of evicted) revokeFamily(family, 'too many refresh tokens of this user and client');

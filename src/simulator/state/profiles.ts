@@ -1,36 +1,36 @@
 import { noRotation, type RotationRule } from './families.ts';
 
-/** An authorization server of the usual kind, and the API behind it. */
+/** A standard authorization server with an API. */
 export interface OAuthProfile {
   /** The provider id. */
   readonly id: string;
   readonly name: string;
-  /** Where it is before it listens anywhere. */
+  /** Its origin before it listens on a port. */
   readonly origin: string;
-  /** Every address that belongs to it. */
+  /** All origins that belong to it. */
   readonly hosts: readonly string[];
   readonly paths: { readonly authorization: string; readonly token: string; readonly revocation: string | null };
   readonly rotation: RotationRule;
   readonly accessTokenSeconds: number;
-  /** Whether token answers say how long the access token lives. */
+  /** Tells whether token answers contain the access token's lifetime. */
   readonly expiresIn: 'seconds' | 'missing';
   readonly idleSeconds: number | null;
   readonly absoluteSeconds: number | null;
   readonly livePerUserAndClient: number | null;
   readonly scopeSeparator: string;
-  /** Parameters that the callback carries besides code and state; `{orgId}` is the user's organisation. */
+  /** Parameters of the callback besides code and state; `{orgId}` is the user's organisation. */
   readonly callbackExtras: Readonly<Record<string, string>>;
   /**
-   * Members that token answers carry besides the usual ones; `{origin}` is this server's address, `{orgId}` the user's
+   * Members of token answers besides the usual ones; `{origin}` is this server's address, `{orgId}` the user's
    * organisation.
    */
   readonly tokenExtras: Readonly<Record<string, string>>;
-  /** The API's answer to its health call: where in the body the organisation's name stands. */
+  /** Path of the API's health call, and the JSON Pointer to the organisation's name in its answer. */
   readonly health: { readonly path: string; readonly name: string } | null;
   readonly scheme: string;
 }
 
-/** The rotation classes, each as a server one can connect to. */
+/** The rotation classes, each as one server. */
 export const rotationProfiles = [
   'none',
   'timed_overlap',
@@ -40,12 +40,13 @@ export const rotationProfiles = [
   'overlap_newest_only',
 ] as const;
 
-/** Servers that give something away which has to be kept: QuickBooks' realm, Salesforce's instance. */
+/** Servers whose callback or token answer contains a value to capture: QuickBooks' realm, Salesforce's instance. */
 export const captureProfiles = ['callback_capture', 'token_capture'] as const;
 
+/** The name of a built-in OAuth profile. */
 export type BuiltInProfile = (typeof rotationProfiles)[number] | (typeof captureProfiles)[number];
 
-/** The names that `startSimulator` takes, `zoho` apart. */
+/** The profile names that `startSimulator` accepts, except `zoho`. */
 export const builtInProfiles: readonly BuiltInProfile[] = [...rotationProfiles, ...captureProfiles];
 
 const rules: Readonly<Record<BuiltInProfile, RotationRule>> = {
@@ -66,7 +67,7 @@ const rules: Readonly<Record<BuiltInProfile, RotationRule>> = {
 };
 
 /**
- * A built-in profile, with changes.
+ * Returns a built-in profile, with changes.
  *
  * @example
  * builtInProfile('timed_overlap', { rotation: { overlapSeconds: 10 }, accessTokenSeconds: 60 });

@@ -1,23 +1,23 @@
-/** So many in so long. */
+/** A limit of requests per time window. */
 export interface WindowRule {
   readonly requests: number;
   readonly windowSeconds: number;
-  /** `fixed` (the default): the window opens with the first request. `sliding`: the last so many seconds count. */
+  /** `fixed` (the default): the window opens with the first request. `sliding`: the last `windowSeconds` count. */
   readonly window?: 'fixed' | 'sliding' | undefined;
-  /** An attempt during the block starts the window anew. */
+  /** Restarts the window when a request arrives during the block. */
   readonly prolong?: boolean | undefined;
 }
 
 /** Counts requests by key. */
-export class Windows {
+export class RateWindows {
   readonly #times = new Map<string, number[]>();
 
-  /** Whether one more is allowed now. */
+  /** Tells whether one more request is allowed now. */
   allows(key: string, rule: WindowRule, now: number): boolean {
     return this.#current(key, rule, now).length < rule.requests;
   }
 
-  /** Counts one. */
+  /** Counts one request. */
   count(key: string, rule: WindowRule, now: number): void {
     const times = this.#current(key, rule, now);
     if (times.length >= rule.requests && rule.prolong === true) times.fill(now);

@@ -1,24 +1,24 @@
 /** An application that is registered at the simulated providers. */
 export interface SimulatorClient {
   readonly clientId: string;
-  /** Valid in every data centre. Left out for a public client, or where `secrets` has one per data centre. */
+  /** Secret for every data centre. Leave it out for a public client, or when `secrets` has one per data centre. */
   readonly secret?: string | undefined;
-  /** One secret per data centre; wins over `secret`. */
+  /** One secret per data centre; takes precedence over `secret`. */
   readonly secrets?: Readonly<Record<string, string>> | undefined;
-  /** The data centres it is enabled in; all when left out. */
+  /** Data centres where the client is enabled; defaults to all. */
   readonly dataCenters?: readonly string[] | undefined;
-  /** Exact redirect URIs; `any` (the default) takes every http or https URI, for trying things out. */
+  /** Exact redirect URIs; `any` (the default) accepts every http or https URI. */
   readonly redirectUris?: readonly string[] | 'any' | undefined;
   /** `browser` clients have no secret; `self` clients exchange codes without a redirect URI. */
   readonly type?: 'server' | 'self' | 'device' | 'browser' | undefined;
-  /** Must send a PKCE challenge. */
+  /** Requires a PKCE challenge. */
   readonly requirePkce?: boolean | undefined;
 }
 
-/** A person who can consent. */
+/** A user who can consent. */
 export interface SimulatorUser {
   readonly id: string;
-  /** The data centre of the account; where the provider has several, the first of them when left out. */
+  /** Data centre of the account; defaults to `us`. */
   readonly dc?: string | undefined;
   readonly name?: string | undefined;
   readonly orgId?: string | undefined;
@@ -34,21 +34,23 @@ export interface KnownUser {
   readonly orgName: string;
 }
 
-/** The client that every simulator knows from the start: no registration is needed to try something. */
+/** Client that every simulator knows, so that no registration is needed. */
 export const demoClient: SimulatorClient = {
   clientId: '1000.DEMOCLIENT0000000000000000000000',
   secret: 'demo-client-secret-for-the-simulator-only',
   redirectUris: 'any',
 };
 
-/** Clients and users. */
+/** Clients and users, and the decisions of the user at the browser. */
 export class Registry {
   readonly #clients = new Map<string, SimulatorClient>();
   readonly #users = new Map<string, KnownUser>();
   readonly #deactivated = new Set<string>();
   #signedIn: string | null = null;
+  /** Gives consent without asking. */
+  autoApprove = false;
 
-  putClient(client: SimulatorClient): void {
+  addClient(client: SimulatorClient): void {
     this.#clients.set(client.clientId, client);
   }
 
@@ -64,7 +66,7 @@ export class Registry {
     return [...this.#clients.values()];
   }
 
-  putUser(user: SimulatorUser): KnownUser {
+  addUser(user: SimulatorUser): KnownUser {
     const dc = user.dc ?? 'us';
     const known: KnownUser = {
       id: user.id,
@@ -94,12 +96,12 @@ export class Registry {
     return this.#deactivated.has(id);
   }
 
-  /** Makes this user the one whose browser it is; `null` lets each data centre answer for its own first user. */
+  /** Chooses the user at the browser; `null` means the first user of each data centre. */
   signIn(id: string | null): void {
     this.#signedIn = id;
   }
 
-  /** Who sits at the browser: the hinted user, the one signed in, or the first of the data centre. */
+  /** Returns the user at the browser: the hinted one, the one signed in, or the first of the data centre. */
   atBrowser(hint: string | null, dc: string | null): KnownUser | undefined {
     const named = this.#users.get(hint ?? this.#signedIn ?? '');
     if (named !== undefined) return named;
@@ -108,17 +110,17 @@ export class Registry {
   }
 }
 
-/** The secret that a client has in a data centre; `null` for public clients. */
+/** Returns a client's secret in a data centre; `null` for public clients. */
 export function secretOf(client: SimulatorClient, dc: string | null): string | null {
   return (dc === null ? undefined : client.secrets?.[dc]) ?? client.secret ?? null;
 }
 
-/** Whether a client may be used in a data centre. */
+/** Tells whether a client may be used in a data centre. */
 export function isEnabledIn(client: SimulatorClient, dc: string): boolean {
   return client.dataCenters === undefined || client.dataCenters.includes(dc);
 }
 
-/** Whether a redirect URI is registered: compared as a whole, never by prefix. */
+/** Tells whether a redirect URI is registered; the whole URI is compared, never a prefix. */
 export function isRedirectUriOf(client: SimulatorClient, uri: string): boolean {
   if (client.redirectUris === undefined || client.redirectUris === 'any')
     return /^https?:\/\//i.test(uri) && URL.canParse(uri);

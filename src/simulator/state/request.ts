@@ -1,7 +1,7 @@
 import type { Endpoint } from './endpoints.ts';
 import type { Site } from './sites.ts';
 
-/** A request whose body has been read: from here on a server's answer is one synchronous step. */
+/** A request whose body has been read, so that the server can answer it in one synchronous step. */
 export interface Incoming {
   readonly site: Site;
   readonly endpoint: Endpoint | null;
@@ -9,19 +9,19 @@ export interface Incoming {
   readonly url: URL;
   readonly headers: Headers;
   readonly query: URLSearchParams;
-  /** Body fields, whichever form encoding they came in. */
+  /** Fields of the body, in either form encoding. */
   readonly form: URLSearchParams;
-  /** Query and body fields together; the body wins. */
+  /** Query and body fields together; body fields take precedence. */
   readonly parameters: URLSearchParams;
   readonly bodyText: string;
-  /** From HTTP Basic or the fields. */
+  /** Client id from HTTP Basic or the fields. */
   readonly clientId: string | null;
   readonly clientSecret: string | null;
-  /** The client's fields came by HTTP Basic. */
+  /** Set when the client's credentials came by HTTP Basic. */
   readonly basic: boolean;
 }
 
-/** Bodies above this are cut: nothing here wants more. */
+/** Larger bodies are cut: no endpoint needs more. */
 const bodyBytesMax = 1_048_576;
 
 /** Reads a request as a server would. */
@@ -69,12 +69,12 @@ async function readMultipart(bytes: Uint8Array<ArrayBuffer>, contentType: string
     const fields = await new Response(bytes, { headers: { 'content-type': contentType } }).formData();
     for (const [name, value] of fields) if (typeof value === 'string') form.append(name, value);
   } catch {
-    // A body that is no multipart has no fields; the endpoint then says which one it misses.
+    // A body that is not multipart has no fields; the endpoint then reports a missing one.
   }
   return form;
 }
 
-/** RFC 6749 section 2.3.1: both parts are form-encoded before they are joined. */
+/** Decodes HTTP Basic (RFC 6749 section 2.3.1): both parts are form-encoded before they are joined. */
 function readBasic(header: string | null): { clientId: string; clientSecret: string } | null {
   const encoded = /^Basic\s+([A-Za-z0-9+/=_-]+)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return null;

@@ -1,21 +1,21 @@
 import { type NewDataCenter, type ZohoDataCenter, zohoDataCenters } from './data-centers.ts';
 import type { OAuthProfile } from './profiles.ts';
 
-/** One server: a data centre of Zoho with its API gateway and products, or a whole provider of another kind. */
+/** One server: one of Zoho's data centres with its API gateway and products, or a whole provider of another kind. */
 export interface Site {
   /** `zoho`, or the id of an {@link OAuthProfile}. */
   readonly profile: string;
-  /** `null` where the provider has no data centres. */
+  /** The data centre; `null` for a provider without data centres. */
   readonly dc: string | null;
   readonly zoho: ZohoDataCenter | null;
   readonly oauth: OAuthProfile | null;
-  /** Where it is reached, such as `http://127.0.0.1:4100`. Known once it listens. */
+  /** Address of the server, such as `http://127.0.0.1:4100`; the real one until it listens. */
   origin: string;
-  /** Its hosts in the real world; requests to them are answered when they are handed in directly. */
+  /** Its real hosts; `fetch` answers requests to them directly. */
   readonly realHosts: readonly string[];
 }
 
-/** The servers of one simulator, found by host. */
+/** Servers of one simulator, found by host. */
 export class Sites {
   readonly #sites: Site[] = [];
   readonly #byHost = new Map<string, Site>();
@@ -26,7 +26,7 @@ export class Sites {
     this.#byHost.set(new URL(site.origin).host, site);
   }
 
-  /** Moves a server to the address on which it now listens. */
+  /** Moves a server to the address where it listens. */
   listen(site: Site, origin: string): void {
     site.origin = origin;
     const { host, port } = new URL(origin);
@@ -47,17 +47,20 @@ export class Sites {
   }
 }
 
-/** The address of Zoho's accounts server of a site, as an answer would name it. */
+/** Returns the address of a site's Zoho accounts server. */
 export function accountsOf(site: Site): string {
   return site.zoho !== null && isReal(site) ? site.zoho.accounts : site.origin;
 }
 
-/** The address of a site's API gateway. */
+/** Returns the address of a site's API gateway. */
 export function apiOf(site: Site): string {
   return site.zoho !== null && isReal(site) ? site.zoho.api : site.origin;
 }
 
-/** A Zoho data centre as a server at its real addresses: no socket is opened for it. @throws {RangeError} */
+/**
+ * Creates the server of a Zoho data centre at its real addresses; opens no socket.
+ * @throws {RangeError} when the data centre is unknown
+ */
 export function zohoSite(center: string | NewDataCenter): Site {
   const dc = typeof center === 'string' ? center : center.dc;
   const zoho = typeof center === 'string' ? zohoDataCenters[center] : { ...center, hosts: {} };
@@ -74,7 +77,7 @@ export function zohoSite(center: string | NewDataCenter): Site {
   };
 }
 
-/** A provider of another kind as a server at its own addresses. */
+/** Creates the server of another provider at its own addresses. */
 export function oauthSite(profile: OAuthProfile): Site {
   return {
     profile: profile.id,

@@ -3,14 +3,14 @@ import type { Family, Mint } from './families.ts';
 import { noRotation } from './families.ts';
 import type { Faults } from './faults.ts';
 import type { History } from './history.ts';
-import { Book } from './ledger.ts';
-import { Windows } from './rate-windows.ts';
+import { Ledger } from './ledger.ts';
+import { RateWindows } from './rate-windows.ts';
 import type { Registry } from './registry.ts';
 import type { Sites } from './sites.ts';
-import { type Dice, plainValue, zohoValue } from './tokens.ts';
-import type { ZohoSettingsBook } from './zoho-settings.ts';
+import { plainValue, type RandomSource, zohoValue } from './tokens.ts';
+import type { ZohoSettingsScopes } from './zoho-settings.ts';
 
-/** An authorization code, made and not yet exchanged or forgotten. */
+/** An authorization code that was issued and not yet forgotten. */
 export interface Code {
   readonly value: string;
   readonly profile: string;
@@ -23,7 +23,7 @@ export interface Code {
   readonly challenge: { readonly value: string; readonly method: string } | null;
   readonly withRefreshToken: boolean;
   readonly expiresAt: number;
-  /** More codes were made than allowed: the exchange says so. */
+  /** Set when the client made more codes than allowed; the exchange then refuses it. */
   readonly overLimit: boolean;
   used: boolean;
 }
@@ -49,34 +49,33 @@ export interface Enhancement {
   readonly expiresAt: number;
 }
 
-/** The whole state of a simulator. Handlers take it, change it and answer in one synchronous step. */
-export interface Core {
+/** The whole state of a simulator. Handlers read it, change it and answer in one synchronous step. */
+export interface SimulatorState {
   readonly clock: SimulatorClock;
-  readonly dice: Dice;
+  readonly random: RandomSource;
   readonly sites: Sites;
   readonly registry: Registry;
-  readonly book: Book;
+  readonly ledger: Ledger;
   readonly history: History;
   readonly faults: Faults;
-  readonly zoho: ZohoSettingsBook;
-  readonly windows: Windows;
+  readonly zoho: ZohoSettingsScopes;
+  readonly rateWindows: RateWindows;
   readonly codes: Map<string, Code>;
   readonly devices: Map<string, DeviceRequest>;
   readonly enhancements: Map<string, Enhancement>;
-  /** Scopes once consented to, by user and client; `offline` once a refresh token was given. */
+  /** Scopes that a user has consented to, by user and client; `offline` is set once a refresh token was issued. */
   readonly consents: Map<string, { scopes: Set<string>; offline: boolean }>;
   /** Records of the product APIs, by organisation and module. */
   readonly records: Map<string, Record<string, unknown>[]>;
-  autoApprove: boolean;
 }
 
-type Parts = Pick<Core, 'clock' | 'dice' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho' | 'autoApprove'>;
+type Parts = Pick<SimulatorState, 'clock' | 'random' | 'sites' | 'registry' | 'history' | 'faults' | 'zoho'>;
 
-export function newCore(parts: Parts): Core {
+export function newState(parts: Parts): SimulatorState {
   return {
     ...parts,
-    book: new Book((family) => mintOf(parts, family)),
-    windows: new Windows(),
+    ledger: new Ledger((family) => mintOf(parts, family)),
+    rateWindows: new RateWindows(),
     codes: new Map(),
     devices: new Map(),
     enhancements: new Map(),
@@ -85,33 +84,33 @@ export function newCore(parts: Parts): Core {
   };
 }
 
-/** The consent that a user once gave a client; an empty one if there is none. */
+/** Returns the consent that a user gave a client; an empty one if there is none. */
 export function consentOf(
-  core: Core,
+  state: SimulatorState,
   profile: string,
   clientId: string,
   user: string,
 ): { scopes: Set<string>; offline: boolean } {
   const key = JSON.stringify([profile, clientId, user]);
-  const found = core.consents.get(key) ?? { scopes: new Set<string>(), offline: false };
-  core.consents.set(key, found);
+  const found = state.consents.get(key) ?? { scopes: new Set<string>(), offline: false };
+  state.consents.set(key, found);
   return found;
 }
 
-/** Keeps a new code and forgets those that have long expired. */
-export function keepCode(core: Core, code: Code): void {
-  core.codes.set(code.value, code);
-  if (core.codes.size < 1_000) return;
-  const now = core.clock.now();
-  for (const old of core.codes.values()) if (old.expiresAt + 600_000 < now) core.codes.delete(old.value);
+/** Stores a new code and forgets long expired ones. */
+export function keepCode(state: SimulatorState, code: Code): void {
+  state.codes.set(code.value, code);
+  if (state.codes.size < 1_000) return;
+  const now = state.clock.now();
+  for (const old of state.codes.values()) if (old.expiresAt + 600_000 < now) state.codes.delete(old.value);
 }
 
 function mintOf(parts: Parts, family: Family): Mint {
   const profile = parts.sites.find(family.profile, family.dc)?.oauth;
   if (profile) {
     return {
-      accessValue: () => plainValue(parts.dice, 'at'),
-      refreshValue: () => plainValue(parts.dice, 'rt'),
+      accessValue: () => plainValue(parts.random, 'at'),
+      refreshValue: () => plainValue(parts.random, 'rt'),
       accessTokenSeconds: profile.accessTokenSeconds,
       rule: profile.rotation,
       idleSeconds: profile.idleSeconds,
@@ -121,8 +120,8 @@ function mintOf(parts: Parts, family: Family): Mint {
   }
   const settings = parts.zoho.for(family.dc, family.clientId);
   return {
-    accessValue: () => zohoValue(parts.dice),
-    refreshValue: () => zohoValue(parts.dice),
+    accessValue: () => zohoValue(parts.random),
+    refreshValue: () => zohoValue(parts.random),
     accessTokenSeconds: settings.accessTokenSeconds,
     rule: noRotation,
     idleSeconds: null,

@@ -1,31 +1,31 @@
 import { createHash } from 'node:crypto';
 
-/** Gives that many random bytes; a simulation hands in seeded dice. */
-export type Dice = (count: number) => Uint8Array;
+/** Returns random bytes; a simulation passes a seeded source. */
+export type RandomSource = (count: number) => Uint8Array;
 
-/** A value in Zoho's form: `1000.` and twice 32 hexadecimal digits. */
-export function zohoValue(dice: Dice, prefix = '1000'): string {
-  return `${prefix}.${hex(dice, 16)}.${hex(dice, 16)}`;
+/** Creates a value in Zoho's form: `1000.` and twice 32 hexadecimal digits. */
+export function zohoValue(random: RandomSource, prefix = '1000'): string {
+  return `${prefix}.${hex(random, 16)}.${hex(random, 16)}`;
 }
 
-/** A value in the form most servers use, with a short prefix that tells its kind apart for a human reader. */
-export function plainValue(dice: Dice, prefix: 'at' | 'rt' | 'ac' | 'sx'): string {
-  return `${prefix}-${Buffer.from(dice(24)).toString('base64url')}`;
+/** Creates a value in the usual form, with a short prefix that tells a reader its kind. */
+export function plainValue(random: RandomSource, prefix: 'at' | 'rt' | 'ac' | 'sx'): string {
+  return `${prefix}-${Buffer.from(random(24)).toString('base64url')}`;
 }
 
-export function hex(dice: Dice, bytes: number): string {
-  return Buffer.from(dice(bytes)).toString('hex');
+export function hex(random: RandomSource, bytes: number): string {
+  return Buffer.from(random(bytes)).toString('hex');
 }
 
 /**
- * What the history keeps of a token: the first 16 hexadecimal digits of its SHA-256, enough to follow it and useless to
- * spend it.
+ * Fingerprints a token for the history: the first 16 hexadecimal digits of its SHA-256. They identify it and cannot be
+ * used to spend it.
  */
 export function fingerprintOf(token: string): string {
   return createHash('sha256').update(token).digest('hex').slice(0, 16);
 }
 
-/** base64url(SHA-256(verifier)): the `S256` code challenge of RFC 7636 section 4.2. */
+/** Computes the `S256` code challenge of RFC 7636 section 4.2: base64url(SHA-256(verifier)). */
 export function s256(verifier: string): string {
   return createHash('sha256').update(verifier).digest('base64url');
 }

@@ -1,17 +1,17 @@
 import type { Family } from './families.ts';
-import type { Book } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { fingerprintOf } from './tokens.ts';
 
-/** Whose consent to make without a browser. */
+/** Consent to create without a browser. */
 export interface Consent {
-  /** `zoho` when left out. */
+  /** Server to use; defaults to `zoho`. */
   readonly profile?: string | undefined;
   readonly clientId: string;
   readonly user: string;
   readonly scopes: readonly string[];
 }
 
-/** Tokens that were made without a browser. */
+/** Tokens that were created without a browser. */
 export interface MintedTokens {
   readonly accessToken: string;
   readonly refreshToken: string;
@@ -20,7 +20,7 @@ export interface MintedTokens {
   readonly family: string;
 }
 
-/** A family as a judge sees it. */
+/** A grant's state at the provider: one consent and the tokens derived from it. */
 export interface FamilyView {
   readonly id: string;
   readonly profile: string;
@@ -30,20 +30,20 @@ export interface FamilyView {
   readonly scopes: readonly string[];
   readonly createdAt: number;
   readonly lastUsedAt: number;
-  /** A refresh token of it would be granted now. */
+  /** Set when the provider would accept one of its refresh tokens now. */
   readonly alive: boolean;
-  /** Why all of it is dead; `null` while it is not revoked as a whole. */
+  /** Reason why the whole family is dead; `null` while it is not revoked. */
   readonly revoked: string | null;
-  /** Fingerprint of the newest refresh token that would be granted. */
+  /** Fingerprint of the newest refresh token that would be accepted. */
   readonly current: string | null;
-  /** How many refresh tokens would be granted. */
+  /** Number of refresh tokens that would be accepted. */
   readonly living: number;
   readonly refreshTokensMade: number;
 }
 
-/** What a judge may know of a family. */
-export function viewOf(book: Book, family: Family, now: number): FamilyView {
-  const current = book.currentOf(family, now);
+/** Creates the view of a family. */
+export function viewOf(ledger: Ledger, family: Family, now: number): FamilyView {
+  const current = ledger.currentOf(family, now);
   const { id, profile, dc, clientId, user, scopes, createdAt, lastUsedAt, revoked } = family;
   return {
     id,
@@ -57,7 +57,7 @@ export function viewOf(book: Book, family: Family, now: number): FamilyView {
     revoked,
     alive: current !== null,
     current: current === null ? null : fingerprintOf(current.value),
-    living: family.refreshTokens.filter((token) => book.isAlive(token.value, now)).length,
+    living: family.refreshTokens.filter((token) => ledger.isAlive(token.value, now)).length,
     refreshTokensMade: family.refreshTokens.length,
   };
 }

@@ -1,21 +1,21 @@
 import type { WindowRule } from './rate-windows.ts';
 
-/** How Zoho's token throttle behaves. */
+/** Settings of Zoho's token throttle. */
 export interface ThrottleSettings extends WindowRule {
   readonly status: 200 | 400 | 401;
-  /** Its three known wordings. */
+  /** One of its three known wordings. */
   readonly wording: 'full' | 'without_status' | 'old';
-  /** The code exchange's own access token counts as well. */
+  /** Counts the code exchange's own access token too. */
   readonly countsExchange: boolean;
-  /** Refused requests count. */
+  /** Counts refused requests. */
   readonly countsFailed: boolean;
-  /** Requests that met the throttle count. */
+  /** Counts throttled requests. */
   readonly countsThrottled: boolean;
 }
 
 /**
- * Every switch of the simulated Zoho. Zoho's documentation contradicts itself and itself contradicts what is seen: where
- * that is so, the default is the likelier behaviour and the others can be switched on, per data centre or per client.
+ * Switches of the simulated Zoho. Zoho's documentation contradicts itself and the observed behaviour in places. There
+ * the default is the likelier behaviour; the others can be chosen per data centre or per client.
  */
 export interface ZohoSettings {
   readonly accessTokenSeconds: number;
@@ -24,14 +24,14 @@ export interface ZohoSettings {
   /** Status of body errors such as `{"error":"invalid_code"}`. */
   readonly errorStatus: number;
   readonly errorDescription: boolean;
-  /** Errors as a page instead of JSON. */
+  /** Sends errors as a page instead of JSON. */
   readonly errorBody: 'json' | 'html';
   readonly expiresIn: 'seconds' | 'legacy_milliseconds' | 'text' | 'missing';
   readonly apiDomain: 'normal' | 'missing' | 'trailing_slash' | 'accounts_style' | { readonly value: string };
   readonly scopeInAnswer: boolean;
-  /** A refresh answers with the same refresh token again. */
+  /** Repeats the refresh token in the answer to a refresh. */
   readonly echoRefreshToken: boolean;
-  /** A repeated offline consent without `prompt=consent` gives a refresh token too. */
+  /** Issues a refresh token for a repeated offline consent without `prompt=consent` too. */
   readonly refreshTokenOnRepeat: boolean;
   readonly spaceSeparatedScopes: 'accepted' | 'refused';
   readonly pkce: 'checked' | 'ignored';
@@ -39,15 +39,15 @@ export interface ZohoSettings {
   readonly errorPageStatus: number;
   readonly secretsInQuery: 'accepted' | 'refused';
   readonly jsonBody: 'accepted' | 'refused';
-  /** What a secret that belongs to another data centre gets. */
+  /** Error for a secret that belongs to another data centre. */
   readonly otherSecret: 'invalid_client_secret' | 'invalid_client';
   readonly callback: CallbackSettings;
   readonly serverInfo: { readonly extra: Readonly<Record<string, string>>; readonly missing: readonly string[] };
   readonly throttle: ThrottleSettings | 'off';
-  /** Living access tokens per refresh token; the next kills the oldest. */
+  /** Number of living access tokens per refresh token; the next one ends the oldest. */
   readonly activeAccessTokens: number;
   readonly refreshTokens: RefreshTokenCap | 'off';
-  /** What the refresh token of a deactivated user gets; nobody has published it. */
+  /** Error for the refresh token of a deactivated user; Zoho has not published it. */
   readonly deactivatedUser: string;
   readonly refreshTokenCreation: WindowRule | 'off';
   readonly codes: (WindowRule & { readonly answer: 'access_denied' | 'roadblock' }) | 'off';
@@ -58,23 +58,23 @@ export interface ZohoSettings {
   readonly deviceTimes: 'seconds' | 'milliseconds';
   readonly devicePollSeconds: number;
   readonly scopeEnhancement: 'granted' | 'refused';
-  /** CRM's word for a token that one refresh cures. */
+  /** CRM's code for a token that needs one refresh. */
   readonly crmInvalidToken: 'INVALID_TOKEN' | 'AUTHENTICATION_FAILURE';
   readonly crmInvalidTokenStatus: number;
-  /** API calls per minute and organisation; the next gets the product's 429. */
+  /** API calls per minute and organisation; the next call gets the product's 429. */
   readonly apiCallsPerMinute: number | 'off';
   readonly apiThrottleBody: 'product' | 'none' | 'html';
 }
 
-/** How many refresh tokens may live, and what the next one does. */
+/** Limit of living refresh tokens, and the effect of the next one. */
 export interface RefreshTokenCap {
   readonly max: number;
   readonly overflow: 'evict' | 'refuse';
-  /** Counted per user and client when left out. */
+  /** Scope of the count; defaults to the user and client. */
   readonly per?: 'user' | 'user_and_client' | undefined;
 }
 
-/** What the callback to the redirect URI looks like. */
+/** Form of the callback to the redirect URI. */
 export interface CallbackSettings {
   readonly accountsServer: 'encoded' | 'plain' | 'missing' | { readonly value: string };
   readonly location: 'normal' | 'missing' | { readonly value: string };
@@ -95,6 +95,7 @@ export const defaultThrottle: ThrottleSettings = {
   countsThrottled: false,
 };
 
+/** The settings of a Zoho simulator that nothing has changed. */
 export const zohoDefaults: ZohoSettings = {
   accessTokenSeconds: 3600,
   codeSeconds: 120,
@@ -135,17 +136,17 @@ export const zohoDefaults: ZohoSettings = {
   apiThrottleBody: 'product',
 };
 
-/** Some of the switches. */
+/** A change of some switches. */
 export type ZohoChange = { readonly [Name in keyof ZohoSettings]?: ZohoSettings[Name] | undefined };
 
-/** Which clients or data centres a change of settings is for; all when empty. */
+/** Clients or data centres that a change affects; all when empty. */
 export interface SettingsScope {
   readonly dc?: string | undefined;
   readonly clientId?: string | undefined;
 }
 
-/** The settings in force, by data centre and client: the latest change that fits wins. */
-export class ZohoSettingsBook {
+/** Settings in force, by data centre and client: the latest matching change wins. */
+export class ZohoSettingsScopes {
   readonly #base: ZohoSettings;
   #changes: { scope: SettingsScope; change: Partial<ZohoSettings> }[] = [];
 

@@ -1,8 +1,8 @@
-import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
+import { type AnswerEvent, html, json, type SimulatorAnswer } from '../http/answer.ts';
 import { card } from '../http/markup.ts';
-import type { AccessToken, RefreshToken } from '../state/families.ts';
+import type { IssuedAccessToken, IssuedRefreshToken } from '../state/families.ts';
 import type { Site } from '../state/sites.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 import type { ThrottleSettings, ZohoSettings } from '../state/zoho-settings.ts';
 import { apiDomain } from './callback.ts';
@@ -13,21 +13,21 @@ const descriptions: Readonly<Record<string, string>> = {
   invalid_client_secret: 'The client secret is not valid.',
 };
 
-/** An error in the body, which Zoho mostly sends with status 200. */
+/** Creates an error body, which Zoho mostly sends with status 200. */
 export function zohoError(
   settings: ZohoSettings,
   error: string,
   event: AnswerEvent,
   status = settings.errorStatus,
-): Answer {
+): SimulatorAnswer {
   const told = { ...event, error };
   if (settings.errorBody === 'html') return html(status, card('Error', `<p>${error}</p>`), told);
   const description = settings.errorDescription ? { error_description: descriptions[error] ?? error } : {};
   return json(status, { error, ...description }, told);
 }
 
-/** The throttle's answer, in one of its three wordings. It never says when to come back. */
-export function throttled(settings: ThrottleSettings, event: AnswerEvent): Answer {
+/** Creates the throttle's answer in one of its three wordings. It never names a time to wait. */
+export function throttled(settings: ThrottleSettings, event: AnswerEvent): SimulatorAnswer {
   const description =
     settings.wording === 'old'
       ? 'Token creation throttle limit reached. Please reuse the valid tokens you currently have.'
@@ -40,16 +40,16 @@ export function throttled(settings: ThrottleSettings, event: AnswerEvent): Answe
   );
 }
 
-/** The success body of the token endpoint. */
+/** Creates the success body of the token endpoint. */
 export function zohoTokens(
-  core: Core,
+  state: SimulatorState,
   settings: ZohoSettings,
   site: Site,
-  accessToken: AccessToken,
-  refreshToken: RefreshToken | null,
+  accessToken: IssuedAccessToken,
+  refreshToken: IssuedRefreshToken | null,
   event: AnswerEvent,
-): Answer {
-  const seconds = Math.round((accessToken.expiresAt - core.clock.now()) / 1000);
+): SimulatorAnswer {
+  const seconds = Math.round((accessToken.expiresAt - state.clock.now()) / 1000);
   const domain = apiDomain(settings, site);
   const body = {
     access_token: accessToken.value,

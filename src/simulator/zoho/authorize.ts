@@ -1,9 +1,9 @@
-import { type Answer, redirect, withQuery } from '../http/answer.ts';
+import { redirect, type SimulatorAnswer, withQuery } from '../http/answer.ts';
 import { consentPage, errorPage } from '../http/consent.ts';
 import { isEnabledIn, isRedirectUriOf, type KnownUser, type SimulatorClient } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
 import { accountsOf, apiOf } from '../state/sites.ts';
-import { type Code, type Core, consentOf, keepCode } from '../state/state.ts';
+import { type Code, consentOf, keepCode, type SimulatorState } from '../state/state.ts';
 import { zohoValue } from '../state/tokens.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 import { callbackUrl } from './callback.ts';
@@ -19,29 +19,29 @@ interface Request {
   readonly user: KnownUser;
 }
 
-/** `GET {accounts}/oauth/v2/auth`, and the `POST` of the consent page's form. */
-export function zohoAuthorize(core: Core, incoming: Incoming): Answer {
-  const request = check(core, incoming);
+/** Handles `GET {accounts}/oauth/v2/auth` and the `POST` of the consent page's form. */
+export function zohoAuthorize(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
+  const request = check(state, incoming);
   if ('status' in request) return request;
   const { client, user, settings } = request;
-  if (user.dc !== incoming.site.dc) return moved(core, incoming, client, user);
+  if (user.dc !== incoming.site.dc) return moved(state, incoming, client, user);
   const { parameters } = incoming;
   const offline = parameters.get('access_type') === 'offline';
   const prompted = parameters.get('prompt')?.toLowerCase() === 'consent';
-  const consent = consentOf(core, 'zoho', client.clientId, user.id);
+  const consent = consentOf(state, 'zoho', client.clientId, user.id);
   const remembered =
     request.scopes.every((scope) => consent.scopes.has(scope.toLowerCase())) && (consent.offline || !offline);
   const decision =
     incoming.method === 'POST'
       ? incoming.form.get('decision')
-      : core.autoApprove || (remembered && !prompted)
+      : state.registry.autoApprove || (remembered && !prompted)
         ? 'accept'
         : null;
   if (decision === 'decline') {
-    const state = parameters.get('state');
+    const echo = parameters.get('state');
     const location = withQuery(request.redirectUri, [
       ['error', 'access_denied'],
-      ...(state === null ? [] : [['state', state] as const]),
+      ...(echo === null ? [] : [['state', echo] as const]),
     ]);
     return redirect(location, {
       kind: 'authorize',
@@ -51,52 +51,53 @@ export function zohoAuthorize(core: Core, incoming: Incoming): Answer {
       error: 'access_denied',
     });
   }
-  if (decision !== 'accept') return consentPage(core, incoming, consentPath, user, request.scopes);
+  if (decision !== 'accept') return consentPage(state, incoming, consentPath, user, request.scopes);
   const withRefreshToken = offline && (prompted || !consent.offline || !remembered || settings.refreshTokenOnRepeat);
   for (const scope of request.scopes) consent.scopes.add(scope.toLowerCase());
   if (withRefreshToken) consent.offline = true;
   return parameters.get('response_type') === 'token'
-    ? implicit(core, incoming, request)
-    : withCode(core, incoming, request, withRefreshToken);
+    ? implicit(state, incoming, request)
+    : withCode(state, incoming, request, withRefreshToken);
 }
 
 /**
- * Makes a code as the consent page would.
+ * Creates a code as the consent page does.
  *
- * @returns the code, marked when it was one too many
+ * @returns the code, marked when it exceeds the limit
  */
 export function makeCode(
-  core: Core,
+  state: SimulatorState,
   parts: Pick<Code, 'dc' | 'clientId' | 'user' | 'scopes' | 'redirectUri' | 'challenge' | 'withRefreshToken'>,
   lifeSeconds: number,
 ): Code {
-  const now = core.clock.now();
-  const { codes } = core.zoho.for(parts.dc, parts.clientId);
+  const now = state.clock.now();
+  const { codes } = state.zoho.for(parts.dc, parts.clientId);
   const key = `codes ${parts.clientId}`;
-  const overLimit = codes !== 'off' && !core.windows.allows(key, codes, now);
-  if (codes !== 'off') core.windows.count(key, codes, now);
+  const overLimit = codes !== 'off' && !state.rateWindows.allows(key, codes, now);
+  if (codes !== 'off') state.rateWindows.count(key, codes, now);
   const code: Code = {
     ...parts,
-    value: zohoValue(core.dice),
+    value: zohoValue(state.random),
     profile: 'zoho',
     expiresAt: now + lifeSeconds * 1000,
     overLimit,
     used: false,
   };
-  keepCode(core, code);
+  keepCode(state, code);
   return code;
 }
 
-/** Everything that Zoho answers with a page of its own instead of a redirect. */
-function check(core: Core, incoming: Incoming): Request | Answer {
+/** Checks the request; returns Zoho's own error page for every error that must not be redirected. */
+function check(state: SimulatorState, incoming: Incoming): Request | SimulatorAnswer {
   const { parameters, site } = incoming;
   const clientId = parameters.get('client_id');
-  const settings = core.zoho.for(site.dc, clientId);
-  const wrong = (title: string, text: string): Answer => errorPage(settings.errorPageStatus, title, text, clientId);
+  const settings = state.zoho.for(site.dc, clientId);
+  const wrong = (title: string, text: string): SimulatorAnswer =>
+    errorPage(settings.errorPageStatus, title, text, clientId);
   const responseType = parameters.get('response_type');
   if (responseType === null || clientId === null)
     return wrong('Invalid response type', 'The response_type or the client_id is missing.');
-  const client = core.registry.client(clientId);
+  const client = state.registry.client(clientId);
   if (client === undefined || (responseType !== 'code' && responseType !== 'token')) {
     return wrong('Invalid Client', 'The client ID passed does not exist, or the response_type is not one it may use.');
   }
@@ -108,16 +109,16 @@ function check(core: Core, incoming: Incoming): Request | Answer {
     return wrong('Invalid Redirect Uri', 'The redirect URI passed does not match the one configured.');
   if (client.requirePkce === true && !parameters.has('code_challenge'))
     return wrong('Invalid Request', 'The code_challenge is missing.');
-  const user = core.registry.atBrowser(parameters.get('login_hint'), site.dc);
-  if (user === undefined) return wrong('Nobody is here', 'No user is registered.');
+  const user = state.registry.atBrowser(parameters.get('login_hint'), site.dc);
+  if (user === undefined) return wrong('No user', 'No user is registered.');
   return { client, redirectUri, scopes, settings, user };
 }
 
-/** Sends the browser to the data centre of its user, if the client may be used there. */
-function moved(core: Core, incoming: Incoming, client: SimulatorClient, user: KnownUser): Answer {
+/** Sends the browser to the user's data centre, if the client is enabled there. */
+function moved(state: SimulatorState, incoming: Incoming, client: SimulatorClient, user: KnownUser): SimulatorAnswer {
   const { site } = incoming;
-  const home = core.sites.find('zoho', user.dc);
-  // China is operated apart: its users are unknown elsewhere, and others are unknown there.
+  const home = state.sites.find('zoho', user.dc);
+  // China is operated separately: its users are unknown elsewhere, and others are unknown there.
   const separate = user.dc === 'cn' || site.dc === 'cn';
   if (home === undefined || separate || !isEnabledIn(client, user.dc)) {
     return errorPage(
@@ -139,19 +140,24 @@ function moved(core: Core, incoming: Incoming, client: SimulatorClient, user: Kn
   });
 }
 
-function withCode(core: Core, incoming: Incoming, request: Request, withRefreshToken: boolean): Answer {
+function withCode(
+  state: SimulatorState,
+  incoming: Incoming,
+  request: Request,
+  withRefreshToken: boolean,
+): SimulatorAnswer {
   const { client, user, settings, scopes, redirectUri } = request;
   const { parameters, site } = incoming;
   const challenge = parameters.get('code_challenge');
   const method = parameters.get('code_challenge_method') ?? 'plain';
   const parts = { dc: site.dc, clientId: client.clientId, user: user.id, scopes, redirectUri, withRefreshToken };
   const code = makeCode(
-    core,
+    state,
     { ...parts, challenge: challenge === null ? null : { value: challenge, method } },
     settings.codeSeconds,
   );
   if (code.overLimit && settings.codes !== 'off' && settings.codes.answer === 'roadblock') {
-    core.codes.delete(code.value);
+    state.codes.delete(code.value);
     return errorPage(
       200,
       'Access Denied',
@@ -163,23 +169,23 @@ function withCode(core: Core, incoming: Incoming, request: Request, withRefreshT
   return redirect(location, { kind: 'authorize', outcome: 'code', clientId: client.clientId, user: user.id });
 }
 
-/** Browser clients get an access token in the fragment. */
-function implicit(core: Core, incoming: Incoming, request: Request): Answer {
+/** Sends browser clients an access token in the fragment. */
+function implicit(state: SimulatorState, incoming: Incoming, request: Request): SimulatorAnswer {
   const { client, user, scopes, redirectUri } = request;
-  const now = core.clock.now();
-  const family = core.book.open(
+  const now = state.clock.now();
+  const family = state.ledger.open(
     { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user: user.id, scopes },
     now,
   );
-  const token = core.book.loneAccess(family, now);
+  const token = state.ledger.loneAccess(family, now);
   const fragment = new URLSearchParams({
     access_token: token.value,
     expires_in: String(Math.round((token.expiresAt - now) / 1000)),
     location: incoming.site.dc ?? '',
     api_domain: apiOf(incoming.site),
   });
-  const state = incoming.parameters.get('state');
-  if (state !== null) fragment.set('state', state);
+  const echo = incoming.parameters.get('state');
+  if (echo !== null) fragment.set('state', echo);
   return redirect(`${redirectUri}#${fragment.toString()}`, {
     kind: 'authorize',
     outcome: 'issued',

@@ -1,8 +1,8 @@
 import { accountsOf, apiOf, type Site } from '../state/sites.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 
-/** The success callback: code, location, accounts-server and state, with whatever the settings do to them. */
+/** Builds the success callback: code, location, accounts-server and state, changed as the settings say. */
 export function callbackUrl(
   settings: ZohoSettings,
   site: Site,
@@ -31,7 +31,7 @@ export function callbackUrl(
   return `${redirectUri}${redirectUri.includes('?') ? '&' : '?'}${query}${callback.trailingAmpersand ? '&' : ''}`;
 }
 
-/** `api_domain` as a token answer carries it; `null` leaves it out. */
+/** Returns the `api_domain` of a token answer; `null` leaves it out. */
 export function apiDomain(settings: ZohoSettings, site: Site): string | null {
   const api = apiOf(site);
   if (settings.apiDomain === 'missing') return null;
@@ -40,9 +40,12 @@ export function apiDomain(settings: ZohoSettings, site: Site): string | null {
   return settings.apiDomain === 'normal' ? api : settings.apiDomain.value;
 }
 
-/** `GET /oauth/serverinfo`: every data centre's accounts server. */
-export function serverInfo(core: Core, settings: ZohoSettings): { result: string; locations: Record<string, string> } {
-  const known = core.sites
+/** Answers `GET /oauth/serverinfo`: every data centre's accounts server. */
+export function serverInfo(
+  state: SimulatorState,
+  settings: ZohoSettings,
+): { result: string; locations: Record<string, string> } {
+  const known = state.sites
     .list()
     .flatMap((site) => (site.zoho === null || site.dc === null ? [] : [[site.dc, accountsOf(site)] as const]));
   const locations: Record<string, string> = { ...Object.fromEntries(known), ...settings.serverInfo.extra };

@@ -1,9 +1,9 @@
-import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
+import { type AnswerEvent, html, json, type SimulatorAnswer } from '../http/answer.ts';
 import { errorPage } from '../http/consent.ts';
 import { card, escape } from '../http/markup.ts';
 import type { Incoming } from '../state/request.ts';
 import { accountsOf } from '../state/sites.ts';
-import type { Core, DeviceRequest } from '../state/state.ts';
+import type { DeviceRequest, SimulatorState } from '../state/state.ts';
 import { hex, zohoValue } from '../state/tokens.ts';
 import { zohoError, zohoTokens } from './answers.ts';
 import { zohoClient } from './client.ts';
@@ -12,20 +12,20 @@ import { isKnownScope, splitScopes } from './scopes.ts';
 export const devicePagePath = '/oauth/v3/device';
 const deviceSeconds = 300;
 
-/** `POST {accounts}/oauth/v3/device/code`: a device asks for a code that its user will type in elsewhere. */
-export function deviceCode(core: Core, incoming: Incoming): Answer {
+/** Handles `POST {accounts}/oauth/v3/device/code`: a device requests a code that its user types in elsewhere. */
+export function deviceCode(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
-  const settings = core.zoho.for(site.dc, incoming.clientId);
+  const settings = state.zoho.for(site.dc, incoming.clientId);
   const event: AnswerEvent = { kind: 'device', outcome: 'invalid', clientId: incoming.clientId ?? undefined };
-  const client = core.registry.client(incoming.clientId ?? '');
+  const client = state.registry.client(incoming.clientId ?? '');
   if (client === undefined) return zohoError(settings, 'invalid_client', { ...event, outcome: 'client_refused' });
   const scopes = splitScopes(parameters.get('scope') ?? '', settings.spaceSeparatedScopes);
   if (scopes.length === 0 || !scopes.every(isKnownScope)) return zohoError(settings, 'invalid_scope', event);
-  const now = core.clock.now();
-  for (const old of core.devices.values()) if (old.expiresAt <= now) core.devices.delete(old.deviceCode);
+  const now = state.clock.now();
+  for (const old of state.devices.values()) if (old.expiresAt <= now) state.devices.delete(old.deviceCode);
   const request: DeviceRequest = {
-    deviceCode: zohoValue(core.dice, '1004'),
-    userCode: `${hex(core.dice, 2)}-${hex(core.dice, 2)}`.toUpperCase(),
+    deviceCode: zohoValue(state.random, '1004'),
+    userCode: `${hex(state.random, 2)}-${hex(state.random, 2)}`.toUpperCase(),
     clientId: client.clientId,
     dc: site.dc ?? '',
     scopes,
@@ -34,7 +34,7 @@ export function deviceCode(core: Core, incoming: Incoming): Answer {
     lastPoll: null,
     decision: null,
   };
-  core.devices.set(request.deviceCode, request);
+  state.devices.set(request.deviceCode, request);
   const unit = settings.deviceTimes === 'milliseconds' ? 1000 : 1;
   const page = accountsOf(site) + devicePagePath;
   const body = {
@@ -48,20 +48,20 @@ export function deviceCode(core: Core, incoming: Incoming): Answer {
   return json(200, body, { ...event, outcome: 'shown' });
 }
 
-/** `POST {accounts}/oauth/v3/device/token`: the device asks whether its user has decided. */
-export function deviceToken(core: Core, incoming: Incoming): Answer {
+/** Handles `POST {accounts}/oauth/v3/device/token`: the device polls for the user's decision. */
+export function deviceToken(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { site } = incoming;
-  const settings = core.zoho.for(site.dc, incoming.clientId);
+  const settings = state.zoho.for(site.dc, incoming.clientId);
   const event: AnswerEvent = {
     kind: 'token',
     outcome: 'invalid',
     grantType: 'device_token',
     clientId: incoming.clientId ?? undefined,
   };
-  const client = zohoClient(core, incoming, settings, event);
+  const client = zohoClient(state, incoming, settings, event);
   if ('status' in client) return client;
-  const request = core.devices.get(incoming.parameters.get('code') ?? '');
-  const now = core.clock.now();
+  const request = state.devices.get(incoming.parameters.get('code') ?? '');
+  const now = state.clock.now();
   if (request === undefined || request.clientId !== client.clientId)
     return zohoError(settings, 'invalid_code', { ...event, outcome: 'refused' });
   if (request.expiresAt <= now) return zohoError(settings, 'expired', { ...event, outcome: 'refused' });
@@ -70,32 +70,36 @@ export function deviceToken(core: Core, incoming: Incoming): Answer {
   if (tooSoon) return zohoError(settings, 'slow_down', { ...event, outcome: 'throttled' });
   const { decision } = request;
   if (decision === null) return zohoError(settings, 'authorization_pending', { ...event, outcome: 'shown' });
-  const user = core.registry.user(decision.user);
+  const user = state.registry.user(decision.user);
   if (!decision.accepted || user === undefined)
     return zohoError(settings, 'access_denied', { ...event, outcome: 'declined' });
   if (user.dc !== site.dc)
     return json(200, { error: 'other_dc', user_location: user.dc }, { ...event, error: 'other_dc', user: user.id });
-  core.devices.delete(request.deviceCode);
-  const family = core.book.open(
+  state.devices.delete(request.deviceCode);
+  const family = state.ledger.open(
     { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes: request.scopes },
     now,
   );
-  const pair = core.book.firstTokens(family, now, request.offline);
-  return zohoTokens(core, settings, site, pair.accessToken, pair.refreshToken, event);
+  const pair = state.ledger.firstTokens(family, now, request.offline);
+  return zohoTokens(state, settings, site, pair.accessToken, pair.refreshToken, event);
 }
 
-/** The page on which the user types the code in and decides. */
-export function devicePage(core: Core, incoming: Incoming): Answer {
+/** Handles the page on which the user types the code in and decides. */
+export function devicePage(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
   const typed = (parameters.get('user_code') ?? '').trim().toUpperCase();
-  const request = [...core.devices.values()].find(
-    (each) => each.userCode === typed && each.expiresAt > core.clock.now(),
+  const request = [...state.devices.values()].find(
+    (each) => each.userCode === typed && each.expiresAt > state.clock.now(),
   );
-  const user = core.registry.atBrowser(parameters.get('login_hint'), site.dc);
+  const user = state.registry.atBrowser(parameters.get('login_hint'), site.dc);
   if (typed !== '' && (request === undefined || user === undefined))
     return errorPage(400, 'Invalid code', 'No device waits for this code.', null);
   const decision =
-    incoming.method === 'POST' ? incoming.form.get('decision') : core.autoApprove && typed !== '' ? 'accept' : null;
+    incoming.method === 'POST'
+      ? incoming.form.get('decision')
+      : state.registry.autoApprove && typed !== ''
+        ? 'accept'
+        : null;
   const event: AnswerEvent = { kind: 'device', outcome: 'shown', clientId: request?.clientId, user: user?.id };
   if (request === undefined || user === undefined || decision === null)
     return html(200, card('Connect a device', form(typed, request)), event);

@@ -1,9 +1,9 @@
-import { type Answer, type AnswerEvent, json, redirect, withQuery } from '../http/answer.ts';
+import { type AnswerEvent, json, redirect, type SimulatorAnswer, withQuery } from '../http/answer.ts';
 import { consentPage, errorPage } from '../http/consent.ts';
 import { deathOf } from '../state/families.ts';
 import { isRedirectUriOf } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf, zohoValue } from '../state/tokens.ts';
 import { zohoError } from './answers.ts';
 import { zohoClient } from './client.ts';
@@ -12,10 +12,10 @@ import { isKnownScope, splitScopes } from './scopes.ts';
 export const enhancePagePath = '/oauth/v2/token/addextrascope';
 const enhanceSeconds = 600;
 
-/** `POST {accounts}/oauth/v2/token/scopeenhance`: the first step of adding scopes to a refresh token that lives on. */
-export function enhanceToken(core: Core, incoming: Incoming): Answer {
+/** Handles `POST {accounts}/oauth/v2/token/scopeenhance`: the first step to add scopes to an existing refresh token. */
+export function enhanceToken(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
-  const settings = core.zoho.for(site.dc, incoming.clientId);
+  const settings = state.zoho.for(site.dc, incoming.clientId);
   const value = parameters.get('refresh_token') ?? '';
   const event: AnswerEvent = {
     kind: 'token',
@@ -24,21 +24,21 @@ export function enhanceToken(core: Core, incoming: Incoming): Answer {
     clientId: incoming.clientId ?? undefined,
     token: fingerprintOf(value),
   };
-  const client = zohoClient(core, incoming, settings, event);
+  const client = zohoClient(state, incoming, settings, event);
   if ('status' in client) return client;
   if (settings.scopeEnhancement === 'refused' || parameters.get('grant_type') !== 'update_scopes_token')
     return zohoError(settings, 'invalid_request', event);
-  const found = core.book.findRefresh(value);
-  const now = core.clock.now();
+  const found = state.ledger.findRefresh(value);
+  const now = state.clock.now();
   const good =
     found !== undefined &&
     found.family.clientId === client.clientId &&
     found.family.dc === site.dc &&
-    deathOf(found, core.book.mintOf(found.family), now) === null;
+    deathOf(found, state.ledger.mintOf(found.family), now) === null;
   if (!good) return zohoError(settings, 'invalid_code', { ...event, outcome: 'refused' });
-  const token = zohoValue(core.dice);
-  for (const old of core.enhancements.values()) if (old.expiresAt <= now) core.enhancements.delete(old.token);
-  core.enhancements.set(token, {
+  const token = zohoValue(state.random);
+  for (const old of state.enhancements.values()) if (old.expiresAt <= now) state.enhancements.delete(old.token);
+  state.enhancements.set(token, {
     token,
     refreshToken: value,
     clientId: client.clientId,
@@ -51,12 +51,15 @@ export function enhanceToken(core: Core, incoming: Incoming): Answer {
   );
 }
 
-/** `GET {accounts}/oauth/v2/token/addextrascope`, and the `POST` of its consent page: the existing refresh token gains the scopes. */
-export function addExtraScope(core: Core, incoming: Incoming): Answer {
+/**
+ * Handles `GET {accounts}/oauth/v2/token/addextrascope` and the `POST` of its consent page: the existing refresh token
+ * gains the scopes.
+ */
+export function addExtraScope(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { parameters, site } = incoming;
   const clientId = parameters.get('client_id');
-  const settings = core.zoho.for(site.dc, clientId);
-  const client = core.registry.client(clientId ?? '');
+  const settings = state.zoho.for(site.dc, clientId);
+  const client = state.registry.client(clientId ?? '');
   const redirectUri = parameters.get('redirect_uri') ?? '';
   if (client === undefined || parameters.get('response_type') !== 'update_scopes')
     return errorPage(settings.errorPageStatus, 'Invalid Client', 'The client ID passed does not exist.', clientId);
@@ -75,12 +78,12 @@ export function addExtraScope(core: Core, incoming: Incoming): Answer {
       'The scope is missing or does not exist.',
       clientId,
     );
-  const enhancement = core.enhancements.get(parameters.get('enhance_token') ?? '');
+  const enhancement = state.enhancements.get(parameters.get('enhance_token') ?? '');
   const family =
-    enhancement === undefined || enhancement.expiresAt <= core.clock.now()
+    enhancement === undefined || enhancement.expiresAt <= state.clock.now()
       ? undefined
-      : core.book.findRefresh(enhancement.refreshToken)?.family;
-  const user = core.registry.user(family?.user ?? '');
+      : state.ledger.findRefresh(enhancement.refreshToken)?.family;
+  const user = state.registry.user(family?.user ?? '');
   if (
     enhancement === undefined ||
     family === undefined ||
@@ -89,17 +92,18 @@ export function addExtraScope(core: Core, incoming: Incoming): Answer {
   ) {
     return errorPage(settings.errorPageStatus, 'Invalid Request', 'The enhance_token is not valid.', clientId);
   }
-  const decision = incoming.method === 'POST' ? incoming.form.get('decision') : core.autoApprove ? 'accept' : null;
-  if (decision === null) return consentPage(core, incoming, enhancePagePath, user, scopes);
+  const decision =
+    incoming.method === 'POST' ? incoming.form.get('decision') : state.registry.autoApprove ? 'accept' : null;
+  if (decision === null) return consentPage(state, incoming, enhancePagePath, user, scopes);
   const accepted = decision === 'accept';
   if (accepted) {
-    core.enhancements.delete(enhancement.token);
+    state.enhancements.delete(enhancement.token);
     family.scopes = [...new Set([...family.scopes, ...scopes])];
   }
-  const state = parameters.get('state');
+  const echo = parameters.get('state');
   const back: [string, string][] = [
     accepted ? ['status', 'success'] : ['error', 'access_denied'],
-    ...(state === null ? [] : [['state', state] satisfies [string, string]]),
+    ...(echo === null ? [] : [['state', echo] satisfies [string, string]]),
   ];
   return redirect(withQuery(redirectUri, back), {
     kind: 'authorize',

@@ -1,15 +1,15 @@
 import { card } from '../http/markup.ts';
 
-/** What can be wrong with an API call. */
+/** Problems of an API call. */
 export type ApiProblem = 'no_token' | 'bad_token' | 'scope' | 'organization' | 'too_many' | 'not_found';
 
-/** A product's words for a problem: the status, and a body that is JSON unless it is text (a page). */
+/** A product's answer to a problem: the status, and a body that is JSON, or a page when it is text. */
 export interface ProblemAnswer {
   readonly status: number;
   readonly body: unknown;
 }
 
-/** Every product has an envelope of its own. */
+/** Builds a product's own error envelope. */
 export type Envelope = (problem: ApiProblem) => ProblemAnswer;
 
 type Words = Readonly<Record<ApiProblem, readonly [status: number, code: string | number, message: string]>>;
@@ -26,7 +26,7 @@ export const crmEnvelope = said(
   (_status, code, message) => ({ code, details: {}, message, status: 'error' }),
 );
 
-/** Books, Invoice and Inventory: a bad token and a missing scope sound the same. */
+/** Books, Invoice and Inventory answer a bad token and a missing scope alike. */
 export const financeEnvelope = said(
   {
     no_token: [401, 14, 'Authorization failed'],
@@ -79,7 +79,7 @@ export const projectsEnvelope = said(
   (status, title, message) => ({ error: { status_code: status, title, details: [{ message }] } }),
 );
 
-/** Creator: its older version reports a used-up quota with status 200. */
+/** Creator's older version reports a used-up quota with status 200. */
 export const creatorEnvelope = said(
   {
     no_token: [401, 1030, 'Authorization Failure. The access token is either invalid or has expired.'],
@@ -120,7 +120,7 @@ export const workDriveEnvelope = said(
   (_status, id, title) => ({ errors: [{ id, title }] }),
 );
 
-/** Products whose envelope nobody has published: the status is what counts. */
+/** Products without a published envelope: only the status counts. */
 export const plainEnvelope = said(
   {
     no_token: [401, 'INVALID_OAUTHTOKEN', 'Invalid OAuth token.'],
@@ -133,7 +133,7 @@ export const plainEnvelope = said(
   (_status, code, message) => ({ code, message }),
 );
 
-/** Bookings answers every refusal with one and the same page: only the status tells them apart. */
+/** Bookings answers every refusal with the same page: only the status differs. */
 export const bookingsEnvelope: Envelope = (problem) => {
   const statuses = {
     no_token: 400,

@@ -72,7 +72,7 @@ describe("Zoho's limits", () => {
     expect((await refresh(simulator, made[0])).body).toEqual({ error: 'invalid_code' });
   });
 
-  it('can count refresh tokens per user alone, and refuse the next instead of killing the oldest', async () => {
+  it('can count refresh tokens per user, and refuse the next instead of killing the oldest', async () => {
     const clients = [{ clientId: 'second', secret: 's' }];
     const refreshTokens = { max: 2, overflow: 'refuse', per: 'user' } as const;
     const simulator = zoho({ clients, zoho: { refreshTokens, codes: 'off', refreshTokenCreation: 'off' } });
@@ -81,7 +81,7 @@ describe("Zoho's limits", () => {
     const other = { client_id: 'second', client_secret: 's' };
     expect((await exchange(simulator, callback.get('code') ?? '', other)).body).toEqual({ error: 'Access Denied' });
     expect(tokens.every((token) => simulator.isAlive(token))).toBe(true);
-    simulator.configureZoho({ refreshTokens: { ...refreshTokens, overflow: 'evict' } });
+    simulator.zoho.change({ refreshTokens: { ...refreshTokens, overflow: 'evict' } });
     expect((await exchange(simulator, callback.get('code') ?? '', other)).body).toHaveProperty('refresh_token');
     expect(tokens.map((token) => simulator.isAlive(token))).toEqual([false, true]);
   });
@@ -89,9 +89,9 @@ describe("Zoho's limits", () => {
   it('refuses the tokens of a deactivated user until they are back', async () => {
     const simulator = zoho();
     const { refreshToken } = mint(simulator);
-    simulator.setActive('user@us.example', false);
+    simulator.registry.setActive('user@us.example', false);
     expect((await refresh(simulator, refreshToken)).body).toEqual({ error: 'invalid_code' });
-    simulator.setActive('user@us.example', true);
+    simulator.registry.setActive('user@us.example', true);
     expect((await refresh(simulator, refreshToken)).body).toHaveProperty('access_token');
   });
 

@@ -19,17 +19,17 @@ export interface Operation {
   readonly method?: string;
   readonly path: RegExp;
   readonly scope: string;
-  /** The product's other calls want an organisation id, this one does not. */
+  /** Set when the call needs no organisation id although the product's other calls do. */
   readonly withoutOrganization?: boolean;
-  /** The records of a module are listed (`GET`) or added to (`POST`); the path's first group is the module. */
+  /** Lists (`GET`) or adds (`POST`) records of a module; the path's first group is the module. */
   readonly records?: boolean;
   readonly answer?: (user: KnownUser) => unknown;
 }
 
-/** A product: where its paths are, how it refuses, which calls it knows. */
+/** A product: its paths, its error envelope and its calls. */
 export interface Product {
   readonly name: string;
-  /** The first label of its own host; `www` for those behind the gateway. */
+  /** First label of its own host; `www` for products behind the gateway. */
   readonly host: string;
   readonly prefix: RegExp;
   readonly envelope: Envelope;
@@ -40,8 +40,8 @@ export interface Product {
 const organizationQuery = { in: 'query', name: 'organization_id', required: true } as const;
 
 /**
- * The products, the most particular paths first: on one port several of them share `/api/v1`, which in the real world
- * are different hosts.
+ * All products, the most specific paths first: on one port several products share `/api/v1`, which Zoho serves on
+ * different hosts.
  */
 export const products: readonly Product[] = [
   {

@@ -74,7 +74,7 @@ describe('the product APIs', () => {
     expect(await call(simulator, url, expired)).toMatchObject({ status, body });
   });
 
-  it('wants the organisation where the product wants it', async () => {
+  it('requires the organisation where the product does', async () => {
     const simulator = simulatorFor();
     const token = tokenWith(simulator, ['Desk.tickets.ALL', 'ZohoBooks.contacts.READ']);
     expect((await call(simulator, 'https://desk.zoho.eu/api/v1/tickets', token)).body).toMatchObject({
@@ -112,9 +112,9 @@ describe('the product APIs', () => {
     expect((await call(simulator, url, writer, {}, 'no json')).status).toBe(400);
   });
 
-  it('has words of its own for a used-up quota, and an HTML page from Bookings for everything', async () => {
+  it('answers a used-up quota in each product’s form, and every problem of Bookings with an HTML page', async () => {
     const simulator = simulatorFor();
-    simulator.configureZoho({ apiCallsPerMinute: 1 });
+    simulator.zoho.change({ apiCallsPerMinute: 1 });
     const token = tokenWith(simulator, ['ZohoCreator.meta.application.READ', 'ZohoBooks.settings.READ']);
     const creator = 'https://www.zohoapis.eu/creator/v2.1/meta/applications';
     await call(simulator, creator, token);
@@ -126,7 +126,7 @@ describe('the product APIs', () => {
     expect(bookings).toMatchObject({ status: 400, body: expect.stringMatching(/^<!doctype html>/) });
   });
 
-  it('knows each product by its path alone, as on one port', () => {
+  it('identifies each product by its path, as on one port', () => {
     for (const product of products) {
       for (const { path } of product.operations) {
         const example = path.source

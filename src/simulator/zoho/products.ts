@@ -1,16 +1,16 @@
-import { type Answer, type AnswerEvent, html, json } from '../http/answer.ts';
-import { type AccessToken, useAccess } from '../state/families.ts';
+import { type AnswerEvent, html, json, type SimulatorAnswer } from '../http/answer.ts';
+import { type IssuedAccessToken, useAccess } from '../state/families.ts';
 import type { Outcome } from '../state/history.ts';
 import type { KnownUser } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 import type { ApiProblem } from './envelopes.ts';
 import { type Operation, type Product, products } from './operations.ts';
 import { covers } from './scopes.ts';
 
-/** Records of one module and organisation that are kept; older ones go. */
+/** Number of records to keep per module and organisation; older ones are dropped. */
 const recordsMax = 200;
 
 const outcomes: Readonly<Record<ApiProblem, Outcome>> = {
@@ -22,8 +22,11 @@ const outcomes: Readonly<Record<ApiProblem, Outcome>> = {
   not_found: 'invalid',
 };
 
-/** The product APIs of a data centre: token, scope and organisation are checked in this order, each in the product's own words. */
-export function zohoProducts(core: Core, incoming: Incoming): Answer {
+/**
+ * Handles the product APIs of a data centre. Token, scope and organisation are checked in this order, and each product
+ * uses its own envelope.
+ */
+export function zohoProducts(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
   const { url, site, headers } = incoming;
   const path = url.pathname;
   const product = products.find((each) => isAtHost(each, url.hostname) && each.prefix.test(path));
@@ -34,24 +37,24 @@ export function zohoProducts(core: Core, incoming: Incoming): Answer {
     token: value === null ? undefined : fingerprintOf(value),
     detail: `${incoming.method} ${path}`,
   };
-  if (path === '/oauth/user/info') return userInfo(core, incoming, value, event);
+  if (path === '/oauth/user/info') return userInfo(state, incoming, value, event);
   if (product === undefined)
     return json(404, { error: 'not_found' }, { ...event, outcome: 'invalid', error: 'not_found' });
-  if (value === null) return problem(product, 'no_token', event, core.zoho.for(site.dc, null));
-  const token = living(core, incoming, value);
+  if (value === null) return problem(product, 'no_token', event, state.zoho.for(site.dc, null));
+  const token = living(state, incoming, value);
   if (typeof token === 'string') {
-    const known = core.book.findAccess(value)?.family;
+    const known = state.ledger.findAccess(value)?.family;
     return problem(
       product,
       'bad_token',
       { ...event, family: known?.id, clientId: known?.clientId, user: known?.user, error: token },
-      core.zoho.for(site.dc, null),
+      state.zoho.for(site.dc, null),
     );
   }
   const { family } = token;
   const told = { ...event, family: family.id, clientId: family.clientId, user: family.user };
-  const settings = core.zoho.for(site.dc, family.clientId);
-  const user = core.registry.user(family.user);
+  const settings = state.zoho.for(site.dc, family.clientId);
+  const user = state.registry.user(family.user);
   const operation = product.operations.find(
     (each) => (each.method ?? 'GET') === incoming.method && each.path.test(path),
   );
@@ -60,21 +63,21 @@ export function zohoProducts(core: Core, incoming: Incoming): Answer {
   if (!covers(token.scopes, operation.scope.replace('{module}', module)))
     return problem(product, 'scope', told, settings);
   if (!isInOrganization(product, operation, incoming, user)) return problem(product, 'organization', told, settings);
-  if (isOverLimit(core, product, user, settings)) return problem(product, 'too_many', told, settings);
-  if (operation.records === true) return records(core, incoming, product, module, user, told);
+  if (isOverLimit(state, product, user, settings)) return problem(product, 'too_many', told, settings);
+  if (operation.records === true) return records(state, incoming, product, module, user, told);
   return json(200, operation.answer?.(user) ?? {}, told);
 }
 
-/** The token if it is good here, or why it is not. A token of another data centre is no better than an expired one. */
-function living(core: Core, incoming: Incoming, value: string): AccessToken | string {
-  const token = core.book.findAccess(value);
+/** Returns the token if it is valid here, else the reason. A token of another data centre counts as expired. */
+function living(state: SimulatorState, incoming: Incoming, value: string): IssuedAccessToken | string {
+  const token = state.ledger.findAccess(value);
   if (token === undefined || token.family.profile !== 'zoho') return 'unknown token';
   if (token.family.dc !== incoming.site.dc) return `a token of data centre ${token.family.dc}`;
-  if (core.registry.isDeactivated(token.family.user)) return 'the user is deactivated';
-  return useAccess(token, core.book.mintOf(token.family), core.clock.now()) ?? token;
+  if (state.registry.isDeactivated(token.family.user)) return 'the user is deactivated';
+  return useAccess(token, state.ledger.mintOf(token.family), state.clock.now()) ?? token;
 }
 
-/** On the real hosts a product is known by its host; on a port of this machine by its path alone. */
+/** On the real hosts a product is identified by its host; on a local port only by its path. */
 function isAtHost(product: Product, hostname: string): boolean {
   if (!/zoho/i.test(hostname)) return true;
   const label = hostname.split('.')[0] ?? '';
@@ -82,7 +85,7 @@ function isAtHost(product: Product, hostname: string): boolean {
   return product.host === label || (gateway && (product.host === 'www' || product.name === 'Creator'));
 }
 
-function problem(product: Product, kind: ApiProblem, event: AnswerEvent, settings: ZohoSettings): Answer {
+function problem(product: Product, kind: ApiProblem, event: AnswerEvent, settings: ZohoSettings): SimulatorAnswer {
   const { status, body } = product.envelope(kind);
   const told: AnswerEvent = { ...event, outcome: outcomes[kind], error: event.error ?? kind };
   if (kind === 'too_many' && settings.apiThrottleBody !== 'product') {
@@ -103,26 +106,26 @@ function isInOrganization(product: Product, operation: Operation, incoming: Inco
   return given === null ? !place.required : given === user.orgId;
 }
 
-function isOverLimit(core: Core, product: Product, user: KnownUser, settings: ZohoSettings): boolean {
+function isOverLimit(state: SimulatorState, product: Product, user: KnownUser, settings: ZohoSettings): boolean {
   if (settings.apiCallsPerMinute === 'off') return false;
   const rule = { requests: settings.apiCallsPerMinute, windowSeconds: 60 };
   const key = `api ${product.name} ${user.orgId}`;
-  const now = core.clock.now();
-  if (!core.windows.allows(key, rule, now)) return true;
-  core.windows.count(key, rule, now);
+  const now = state.clock.now();
+  if (!state.rateWindows.allows(key, rule, now)) return true;
+  state.rateWindows.count(key, rule, now);
   return false;
 }
 
 function records(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   product: Product,
   module: string,
   user: KnownUser,
   event: AnswerEvent,
-): Answer {
+): SimulatorAnswer {
   const key = `${product.name} ${user.orgId} ${module.toLowerCase()}`;
-  const kept = core.records.get(key) ?? [];
+  const kept = state.records.get(key) ?? [];
   if (incoming.method === 'GET') return json(200, listOf(product, module, kept), event);
   const added = recordsIn(incoming.bodyText).map((record, index) => ({
     id: String(1_000_000 + kept.length + index),
@@ -134,7 +137,7 @@ function records(
       { code: 'INVALID_DATA', details: {}, message: 'body', status: 'error' },
       { ...event, outcome: 'invalid' },
     );
-  core.records.set(key, [...kept, ...added].slice(-recordsMax));
+  state.records.set(key, [...kept, ...added].slice(-recordsMax));
   const first = added[0];
   if (product.name === 'Desk') return json(200, first, event);
   if (product.organization !== undefined) return json(201, { code: 0, message: 'success', contact: first }, event);
@@ -153,7 +156,7 @@ function listOf(product: Product, module: string, kept: readonly Record<string, 
   return { data: kept, info: { count: kept.length, more_records: false, page: 1, per_page: 200 } };
 }
 
-/** The records of a body: CRM's `{"data": [ … ]}`, or one record by itself. */
+/** Extracts the records of a body: CRM's `{"data": [ … ]}`, or one record. */
 function recordsIn(text: string): Record<string, unknown>[] {
   try {
     const value: unknown = JSON.parse(text);
@@ -165,14 +168,19 @@ function recordsIn(text: string): Record<string, unknown>[] {
   }
 }
 
-/** `GET {accounts}/oauth/user/info`: who the token speaks for. */
-function userInfo(core: Core, incoming: Incoming, value: string | null, event: AnswerEvent): Answer {
-  const token = value === null ? 'no token' : living(core, incoming, value);
+/** Handles `GET {accounts}/oauth/user/info`: the user of the token. */
+function userInfo(
+  state: SimulatorState,
+  incoming: Incoming,
+  value: string | null,
+  event: AnswerEvent,
+): SimulatorAnswer {
+  const token = value === null ? 'no token' : living(state, incoming, value);
   if (typeof token === 'string')
     return json(401, { error: 'INVALID_OAUTHTOKEN' }, { ...event, outcome: 'token_refused', error: token });
   if (!covers(token.scopes, 'AaaServer.profile.READ'))
     return json(401, { error: 'INVALID_OAUTHSCOPE' }, { ...event, outcome: 'forbidden', error: 'scope' });
-  const user = core.registry.user(token.family.user);
+  const user = state.registry.user(token.family.user);
   return json(
     200,
     { ZUID: user?.orgId, Email: user?.id, Display_Name: user?.name },

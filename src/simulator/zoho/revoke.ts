@@ -1,39 +1,42 @@
-import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
+import { type AnswerEvent, json, type SimulatorAnswer } from '../http/answer.ts';
 import { type Family, revokeFamily } from '../state/families.ts';
 import { secretOf } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Core } from '../state/state.ts';
+import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 
-/** `POST {accounts}/oauth/v2/revoke/token`: today's form. Wants HTTP Basic, and the client's own token. */
-export function zohoRevoke(core: Core, incoming: Incoming): Answer {
-  const settings = core.zoho.for(incoming.site.dc, incoming.clientId);
+/**
+ * Handles `POST {accounts}/oauth/v2/revoke/token`, the current form. It requires HTTP Basic and the client's own token.
+ */
+export function zohoRevoke(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
+  const settings = state.zoho.for(incoming.site.dc, incoming.clientId);
   const value = incoming.parameters.get('token') ?? '';
   const event = eventFor(incoming, value);
-  const refused = (outcome: 'client_refused' | 'refused', error: string): Answer =>
+  const refused = (outcome: 'client_refused' | 'refused', error: string): SimulatorAnswer =>
     json(settings.revokeErrorStatus, { error }, { ...event, outcome, error });
-  const client = core.registry.client(incoming.clientId ?? '');
+  const client = state.registry.client(incoming.clientId ?? '');
   if (client === undefined || !incoming.basic) return refused('client_refused', 'invalid_client');
   const secret = secretOf(client, incoming.site.dc);
   if (secret !== null && secret !== incoming.clientSecret) return refused('client_refused', 'invalid_client_secret');
   const type = incoming.parameters.get('token_type') ?? 'refresh_token';
-  const family = type === 'access_token' ? core.book.findAccess(value)?.family : core.book.findRefresh(value)?.family;
+  const family =
+    type === 'access_token' ? state.ledger.findAccess(value)?.family : state.ledger.findRefresh(value)?.family;
   const elsewhere =
     family !== undefined && family.dc !== incoming.site.dc && settings.revokeAtOtherDataCenter === 'refused';
   if (family === undefined || family.revoked !== null || family.clientId !== client.clientId || elsewhere)
     return refused('refused', 'invalid_token');
-  kill(core, family, value, type);
+  kill(state, family, value, type);
   return json(200, { status: 'success' }, { ...event, outcome: 'revoked', family: family.id, user: family.user });
 }
 
-/** `POST {accounts}/oauth/v2/token/revoke?token=…`: the older form, without any authentication. */
-export function zohoRevokeOld(core: Core, incoming: Incoming): Answer {
-  const settings = core.zoho.for(incoming.site.dc, incoming.clientId);
+/** Handles `POST {accounts}/oauth/v2/token/revoke?token=…`, the older form without authentication. */
+export function zohoRevokeOld(state: SimulatorState, incoming: Incoming): SimulatorAnswer {
+  const settings = state.zoho.for(incoming.site.dc, incoming.clientId);
   const value = incoming.parameters.get('token') ?? '';
   const event = eventFor(incoming, value);
   if (settings.oldRevoke === 'gone')
     return json(404, { error: 'not_found' }, { ...event, outcome: 'invalid', error: 'gone' });
-  const family = core.book.findRefresh(value)?.family ?? core.book.findAccess(value)?.family;
+  const family = state.ledger.findRefresh(value)?.family ?? state.ledger.findAccess(value)?.family;
   const elsewhere =
     family !== undefined && family.dc !== incoming.site.dc && settings.revokeAtOtherDataCenter === 'refused';
   if (family === undefined || family.revoked !== null || family.profile !== 'zoho' || elsewhere) {
@@ -43,12 +46,12 @@ export function zohoRevokeOld(core: Core, incoming: Incoming): Answer {
       { ...event, outcome: 'refused', error: 'invalid_token' },
     );
   }
-  kill(core, family, value, core.book.findRefresh(value) === undefined ? 'access_token' : 'refresh_token');
+  kill(state, family, value, state.ledger.findRefresh(value) === undefined ? 'access_token' : 'refresh_token');
   return json(200, { status: 'success' }, { ...event, outcome: 'revoked', family: family.id, user: family.user });
 }
 
-function kill(core: Core, family: Family, value: string, type: string): void {
-  const access = core.book.findAccess(value);
+function kill(state: SimulatorState, family: Family, value: string, type: string): void {
+  const access = state.ledger.findAccess(value);
   if (type === 'access_token' && access !== undefined) access.dead ??= 'it was revoked';
   else revokeFamily(family, 'it was revoked');
 }

@@ -1,4 +1,4 @@
-/** The services of Zoho's scopes, in lower case: Zoho itself is not consistent in its spelling. */
+/** Services in Zoho's scopes, in lower case: Zoho's own spelling varies. */
 const services = new Set([
   'zohocrm',
   'zohobigin',
@@ -28,7 +28,7 @@ const services = new Set([
 ]);
 
 const operations = new Set(['all', 'read', 'create', 'update', 'delete', 'write', 'custom', 'execute', 'rar']);
-/** What `WRITE` stands for. */
+/** Operations that `WRITE` includes. */
 const writes = new Set(['create', 'update', 'delete']);
 
 /** Splits a scope parameter. Zoho's separator is the comma. */
@@ -39,7 +39,7 @@ export function splitScopes(text: string, spaces: 'accepted' | 'refused'): strin
     .filter((scope) => scope !== '');
 }
 
-/** Whether Zoho would know this scope: `Service.family[.more].OPERATION`. */
+/** Tells whether Zoho knows this scope: `Service.family[.more].OPERATION`. */
 export function isKnownScope(scope: string): boolean {
   const parts = scope.toLowerCase().split('.');
   const operation = parts.at(-1) ?? '';
@@ -52,8 +52,8 @@ export function isKnownScope(scope: string): boolean {
 }
 
 /**
- * Whether any of the granted scopes covers the wanted one: the same name or a name above it, and an operation that
- * includes the wanted operation. `fullaccess.all` covers its whole service.
+ * Tells whether a granted scope covers the wanted one: the same name or a name above it, and an operation that includes
+ * the wanted operation. `fullaccess.all` covers its whole service.
  */
 export function covers(granted: readonly string[], wanted: string): boolean {
   const want = wanted.toLowerCase().split('.');

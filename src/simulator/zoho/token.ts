@@ -1,17 +1,17 @@
-import { type Answer, type AnswerEvent, json } from '../http/answer.ts';
-import { deathOf, type RefreshToken, spend } from '../state/families.ts';
+import { type AnswerEvent, json, type SimulatorAnswer } from '../http/answer.ts';
+import { deathOf, type IssuedRefreshToken, spend } from '../state/families.ts';
 import type { SimulatorClient } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Code, Core } from '../state/state.ts';
+import type { Code, SimulatorState } from '../state/state.ts';
 import { fingerprintOf, s256 } from '../state/tokens.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
 import { throttled, zohoError, zohoTokens } from './answers.ts';
 import { zohoClient } from './client.ts';
 import { isKnownScope, splitScopes } from './scopes.ts';
 
-/** `POST {accounts}/oauth/v2/token`, in any of the three request styles. */
-export function zohoToken(core: Core, original: Incoming): Answer {
-  const settings = core.zoho.for(original.site.dc, original.clientId);
+/** Handles `POST {accounts}/oauth/v2/token` in any of its three request styles. */
+export function zohoToken(state: SimulatorState, original: Incoming): SimulatorAnswer {
+  const settings = state.zoho.for(original.site.dc, original.clientId);
   const incoming = withJsonBody(original, settings);
   const { parameters } = incoming;
   const presented = parameters.get('refresh_token');
@@ -25,37 +25,37 @@ export function zohoToken(core: Core, original: Incoming): Answer {
   if (incoming.method !== 'POST') return json(400, { error: 'invalid_request' }, { ...event, error: 'wrong method' });
   const grantType = parameters.get('grant_type');
   if (grantType === null) return json(400, { error: 'invalid_request' }, { ...event, error: 'grant_type is missing' });
-  const client = zohoClient(core, incoming, settings, event);
+  const client = zohoClient(state, incoming, settings, event);
   if ('status' in client) {
-    countFailure(core, settings, presented);
+    countFailure(state, settings, presented);
     return client;
   }
-  if (grantType === 'authorization_code') return exchange(core, incoming, settings, client, event);
-  if (grantType === 'refresh_token') return refresh(core, incoming, settings, client, event);
-  if (grantType === 'client_credentials') return clientCredentials(core, incoming, settings, client, event);
+  if (grantType === 'authorization_code') return exchange(state, incoming, settings, client, event);
+  if (grantType === 'refresh_token') return refresh(state, incoming, settings, client, event);
+  if (grantType === 'client_credentials') return clientCredentials(state, incoming, settings, client, event);
   return zohoError(settings, 'invalid_client', { ...event, outcome: 'invalid' });
 }
 
 function refresh(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   settings: ZohoSettings,
   client: SimulatorClient,
   event: AnswerEvent,
-): Answer {
-  const now = core.clock.now();
-  const found = core.book.findRefresh(incoming.parameters.get('refresh_token') ?? '');
+): SimulatorAnswer {
+  const now = state.clock.now();
+  const found = state.ledger.findRefresh(incoming.parameters.get('refresh_token') ?? '');
   const told: AnswerEvent = { ...event, family: found?.family.id, user: found?.family.user };
-  const refused = refusalOf(core, incoming, client, found);
+  const refused = refusalOf(state, incoming, client, found);
   if (found === undefined || refused !== null) {
-    countFailure(core, settings, incoming.parameters.get('refresh_token'));
+    countFailure(state, settings, incoming.parameters.get('refresh_token'));
     return zohoError(settings, refused?.error ?? 'invalid_code', {
       ...told,
       outcome: 'refused',
       detail: refused?.detail,
     });
   }
-  if (core.registry.isDeactivated(found.family.user)) {
+  if (state.registry.isDeactivated(found.family.user)) {
     return zohoError(settings, settings.deactivatedUser, {
       ...told,
       outcome: 'refused',
@@ -65,16 +65,16 @@ function refresh(
   const { throttle } = settings;
   if (throttle !== 'off') {
     const key = `tokens ${found.value}`;
-    const allowed = core.windows.allows(key, throttle, now);
-    if (allowed || throttle.countsThrottled || throttle.prolong === true) core.windows.count(key, throttle, now);
+    const allowed = state.rateWindows.allows(key, throttle, now);
+    if (allowed || throttle.countsThrottled || throttle.prolong === true) state.rateWindows.count(key, throttle, now);
     if (!allowed) return throttled(throttle, told);
   }
-  const spent = spend(found, core.book.mintOf(found.family), now);
+  const spent = spend(found, state.ledger.mintOf(found.family), now);
   if (spent.kind === 'refused')
     return zohoError(settings, 'invalid_code', { ...told, outcome: 'refused', detail: spent.reason });
-  core.book.remember(spent.pair);
+  state.ledger.remember(spent.pair);
   return zohoTokens(
-    core,
+    state,
     settings,
     incoming.site,
     spent.pair.accessToken,
@@ -84,10 +84,10 @@ function refresh(
 }
 
 function refusalOf(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   client: SimulatorClient,
-  token: RefreshToken | undefined,
+  token: IssuedRefreshToken | undefined,
 ): { error: string; detail: string } | null {
   if (token === undefined || token.family.profile !== 'zoho')
     return { error: 'invalid_code', detail: 'unknown refresh token' };
@@ -95,20 +95,20 @@ function refusalOf(
     return { error: 'invalid_code', detail: "another client's refresh token" };
   if (token.family.dc !== incoming.site.dc)
     return { error: 'invalid_client', detail: `the grant lives in data centre ${token.family.dc}` };
-  const death = deathOf(token, core.book.mintOf(token.family), core.clock.now());
+  const death = deathOf(token, state.ledger.mintOf(token.family), state.clock.now());
   return death === null ? null : { error: 'invalid_code', detail: death };
 }
 
 function exchange(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   settings: ZohoSettings,
   client: SimulatorClient,
   event: AnswerEvent,
-): Answer {
-  const now = core.clock.now();
-  const code = core.codes.get(incoming.parameters.get('code') ?? '');
-  const refused = codeRefusalOf(core, incoming, settings, client, code);
+): SimulatorAnswer {
+  const now = state.clock.now();
+  const code = state.codes.get(incoming.parameters.get('code') ?? '');
+  const refused = codeRefusalOf(state, incoming, settings, client, code);
   if (code === undefined || refused !== null) {
     return zohoError(settings, refused?.error ?? 'invalid_code', {
       ...event,
@@ -125,30 +125,30 @@ function exchange(
     scopes: code.scopes,
   };
   const told: AnswerEvent = { ...event, user: code.user };
-  const full = code.withRefreshToken ? noRoom(core, settings, parts, told, now) : null;
+  const full = code.withRefreshToken ? noRoom(state, settings, parts, told, now) : null;
   if (full !== null) return full;
   code.used = true;
-  const pair = core.book.firstTokens(core.book.open(parts, now), now, code.withRefreshToken);
+  const pair = state.ledger.firstTokens(state.ledger.open(parts, now), now, code.withRefreshToken);
   if (pair.refreshToken !== null && settings.throttle !== 'off' && settings.throttle.countsExchange) {
-    core.windows.count(`tokens ${pair.refreshToken.value}`, settings.throttle, now);
+    state.rateWindows.count(`tokens ${pair.refreshToken.value}`, settings.throttle, now);
   }
-  return zohoTokens(core, settings, incoming.site, pair.accessToken, pair.refreshToken, told);
+  return zohoTokens(state, settings, incoming.site, pair.accessToken, pair.refreshToken, told);
 }
 
-/** Makes room for one more refresh token of this user and client, or says why there is none. */
+/** Makes room for one more refresh token of this user and client, or returns the reason why there is none. */
 function noRoom(
-  core: Core,
+  state: SimulatorState,
   settings: ZohoSettings,
   parts: { profile: string; clientId: string; user: string },
   event: AnswerEvent,
   now: number,
-): Answer | null {
+): SimulatorAnswer | null {
   const { refreshTokens, refreshTokenCreation: creation } = settings;
   const owner = refreshTokens !== 'off' && refreshTokens.per === 'user' ? { ...parts, clientId: undefined } : parts;
   if (
     refreshTokens !== 'off' &&
     refreshTokens.overflow === 'refuse' &&
-    core.book.livingOf(owner, now).length >= refreshTokens.max
+    state.ledger.livingOf(owner, now).length >= refreshTokens.max
   ) {
     return json(
       400,
@@ -158,18 +158,18 @@ function noRoom(
   }
   if (creation !== 'off') {
     const key = `creation ${parts.clientId} ${parts.user}`;
-    if (!core.windows.allows(key, creation, now)) {
+    if (!state.rateWindows.allows(key, creation, now)) {
       if (settings.throttle !== 'off') return throttled(settings.throttle, event);
       return json(400, { error: 'Access Denied' }, { ...event, outcome: 'throttled', error: 'Access Denied' });
     }
-    core.windows.count(key, creation, now);
+    state.rateWindows.count(key, creation, now);
   }
-  if (refreshTokens !== 'off') core.book.makeRoom(owner, refreshTokens.max, now);
+  if (refreshTokens !== 'off') state.ledger.makeRoom(owner, refreshTokens.max, now);
   return null;
 }
 
 function codeRefusalOf(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   settings: ZohoSettings,
   client: SimulatorClient,
@@ -180,7 +180,7 @@ function codeRefusalOf(
   if (code.dc !== incoming.site.dc) return refused('invalid_client', `the code was made in data centre ${code.dc}`);
   if (code.clientId !== client.clientId) return refused('invalid_code', "another client's code");
   if (code.used) return refused('invalid_code', 'the code was used before');
-  if (code.expiresAt <= core.clock.now()) return refused('invalid_code', 'the code expired');
+  if (code.expiresAt <= state.clock.now()) return refused('invalid_code', 'the code expired');
   if (code.overLimit) return { error: 'access_denied', outcome: 'throttled', detail: 'too many codes' };
   if (code.redirectUri !== null && incoming.parameters.get('redirect_uri') !== code.redirectUri) {
     return refused('invalid_redirect_uri', 'another redirect_uri');
@@ -193,12 +193,12 @@ function codeRefusalOf(
 }
 
 function clientCredentials(
-  core: Core,
+  state: SimulatorState,
   incoming: Incoming,
   settings: ZohoSettings,
   client: SimulatorClient,
   event: AnswerEvent,
-): Answer {
+): SimulatorAnswer {
   const { parameters, site } = incoming;
   if (settings.clientCredentials !== 'granted') return zohoError(settings, settings.clientCredentials, event);
   const text = parameters.get('scope') ?? '';
@@ -207,24 +207,31 @@ function clientCredentials(
   const soid = parameters.get('soid');
   if (soid === null) return zohoError(settings, 'missing_org_info', event);
   const orgId = /^[A-Za-z]+\.(\d+)$/.exec(soid)?.[1];
-  const user = core.registry.users().find((each) => each.orgId === orgId && each.dc === site.dc);
+  const user = state.registry.users().find((each) => each.orgId === orgId && each.dc === site.dc);
   if (orgId === undefined) return zohoError(settings, 'invalid_soid', event);
   if (user === undefined) return zohoError(settings, 'invalid_org', event);
-  const now = core.clock.now();
-  const family = core.book.open(
+  const now = state.clock.now();
+  const family = state.ledger.open(
     { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes },
     now,
   );
-  return zohoTokens(core, { ...settings, scopeInAnswer: true }, site, core.book.loneAccess(family, now), null, event);
+  return zohoTokens(
+    state,
+    { ...settings, scopeInAnswer: true },
+    site,
+    state.ledger.loneAccess(family, now),
+    null,
+    event,
+  );
 }
 
-/** A refused request counts towards the throttle only where the settings say so. */
-function countFailure(core: Core, settings: ZohoSettings, refreshToken: string | null): void {
+/** Counts a refused request towards the throttle if the settings say so. */
+function countFailure(state: SimulatorState, settings: ZohoSettings, refreshToken: string | null): void {
   if (refreshToken === null || settings.throttle === 'off' || !settings.throttle.countsFailed) return;
-  core.windows.count(`tokens ${refreshToken}`, settings.throttle, core.clock.now());
+  state.rateWindows.count(`tokens ${refreshToken}`, settings.throttle, state.clock.now());
 }
 
-/** JSON bodies are not documented; a switch takes them all the same. */
+/** Accepts JSON bodies, which are undocumented, if the settings say so. */
 function withJsonBody(incoming: Incoming, settings: ZohoSettings): Incoming {
   const isJson = /^application\/json\b/i.test(incoming.headers.get('content-type') ?? '');
   if (!isJson || settings.jsonBody === 'refused') return incoming;

@@ -93,7 +93,7 @@ describe("Zoho's consent", () => {
     expect((await decide('accept')).headers.get('location')).toMatch(/[?&]code=1000\./);
   });
 
-  it('bends the callback as told', async () => {
+  it('changes the callback as the settings say', async () => {
     const callback = {
       accountsServer: { value: 'https://accounts.evil.example' },
       location: 'missing',
@@ -200,8 +200,8 @@ describe("Zoho's token endpoint", () => {
 
   it('has the legacy form of expires_in, and an api_domain that is missing or ends in a slash', async () => {
     const simulator = zoho();
-    simulator.configureZoho({ expiresIn: 'legacy_milliseconds', apiDomain: 'missing' }, { dc: 'eu' });
-    simulator.configureZoho({ apiDomain: 'trailing_slash' }, { dc: 'us' });
+    simulator.zoho.change({ expiresIn: 'legacy_milliseconds', apiDomain: 'missing' }, { dc: 'eu' });
+    simulator.zoho.change({ apiDomain: 'trailing_slash' }, { dc: 'us' });
     const eu = await refresh(
       simulator,
       mint(simulator, 'user@eu.example').refreshToken,
@@ -215,7 +215,7 @@ describe("Zoho's token endpoint", () => {
     });
   });
 
-  it('wants soid for client credentials', async () => {
+  it('requires soid for client credentials', async () => {
     const simulator = zoho({ users: [{ id: 'a', dc: 'us', orgId: '77' }] });
     const ask = (fields: Record<string, string>) =>
       post(simulator, { grant_type: 'client_credentials', scope: 'ZohoCRM.org.READ', ...fields });
@@ -229,7 +229,7 @@ describe("Zoho's token endpoint", () => {
 });
 
 describe("Zoho's other endpoints", () => {
-  it('revokes at both URLs: today with Basic alone, formerly without anything', async () => {
+  it('revokes at both URLs: the current one only with Basic, the older one without authentication', async () => {
     const simulator = zoho();
     const first = mint(simulator).refreshToken;
     const second = mint(simulator).refreshToken;

@@ -1,13 +1,13 @@
 import type { DatabaseIntrospector, DialectAdapter, Kysely, QueryCompiler, RawBuilder } from 'kysely';
 import type { GrantryError } from '../../base/errors.ts';
-import type { Schema } from '../schema.ts';
+import type { Lock, Reader } from '../database.ts';
 
 export type StoreKind = 'sqlite' | 'postgres';
 
-/** What a statement may bind: the kinds that mean the same in both databases. */
+/** The kinds of value that mean the same in both databases. */
 export type Binding = string | number | bigint | null | Uint8Array;
 
-/** Where a database lives, to notice that it was copied or restored elsewhere. */
+/** The place of a database: a copy or a restore elsewhere changes it. */
 export interface StoreLocation {
   /** PostgreSQL: system identifier and database oid. SQLite: the file's inode and its birth. */
   location: string;
@@ -15,29 +15,41 @@ export interface StoreLocation {
   timeline: number | null;
 }
 
-/** One database, seen from the wall: two implementations, `sqlite.ts` and `postgres.ts`. */
+/** Tells whether a power failure may cost what the database confirmed. */
+export interface Durability {
+  /** The settings that decide it, for people. */
+  readonly settings: string;
+  /** What an operator must change; null when nothing. */
+  readonly weakness: string | null;
+}
+
+/** The parts in which databases differ; `sqlite.ts` and `postgres.ts` implement it. */
 export interface Engine {
   readonly kind: StoreKind;
   readonly adapter: DialectAdapter;
   createQueryCompiler(): QueryCompiler;
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector;
   acquire(): Promise<EngineConnection>;
-  /** Waits for what is under way, then lets go of the database. */
+  /** Waits for running statements, then lets go of the database. */
   close(): Promise<void>;
-  /** What a failure of this driver means; the only place that looks at foreign errors. */
+  /** Translates a failure of this driver; no other code looks at foreign errors. */
   translate(error: unknown): GrantryError;
-  /** True for a failure after which the same transaction, run again, may succeed: nothing of it was kept. */
+  /** True for a failure after which the same transaction may succeed: the database kept nothing of it. */
   isRepeatable(error: unknown): boolean;
-  now(): RawBuilder<number>;
-  changeCounter(db: Kysely<Schema>): Promise<number | null>;
-  location(db: Kysely<Schema>): Promise<StoreLocation>;
+  readonly now: RawBuilder<number>;
+  readonly locked: Lock;
+  /** The pause between two looks for changes of other processes. */
+  readonly feedPauseMs: number;
+  changeCounter(db: Reader): Promise<number | null>;
+  location(db: Reader): Promise<StoreLocation>;
+  durability(db: Reader): Promise<Durability>;
 }
 
 export interface EngineConnection {
   execute(statement: EngineStatement): Promise<EngineResult>;
   begin(long: boolean): Promise<void>;
   commit(): Promise<void>;
-  /** Never fails: a connection that cannot roll back is thrown away, and the server rolls back. */
+  /** Never fails: the pool drops a connection that cannot roll back, and the server rolls back. */
   rollback(): Promise<void>;
   release(): void;
 }
@@ -45,12 +57,12 @@ export interface EngineConnection {
 export interface EngineStatement {
   sql: string;
   parameters: readonly Binding[];
-  /** Part of a migration or the like: no time-out. */
+  /** Part of a long job such as a migration: it has no time-out. */
   long: boolean;
 }
 
 export interface EngineResult {
   rows: unknown[];
-  /** Of inserts, updates and deletes. */
+  /** The rows that an insert, update or delete wrote. */
   affected: bigint | undefined;
 }

@@ -5,9 +5,9 @@ import type { Binding, Engine, EngineConnection } from './engine.ts';
 import { closed } from './failures.ts';
 
 /**
- * The wall between Kysely and a database: what passes it is checked, and what comes back failing is translated, once.
+ * A Kysely dialect that checks what statements bind and which transaction they belong to, and translates each failure once.
  */
-export class Wall {
+export class GuardedDialect {
   readonly #engine: Engine;
   readonly #scopes = new AsyncLocalStorage<Scope>();
   #closing: Promise<void> | undefined;
@@ -26,7 +26,7 @@ export class Wall {
     };
   }
 
-  /** Runs a transaction, begin to commit, in a scope that notices statements which would bypass it. */
+  /** Runs a transaction, begin to commit, in a scope that notices statements outside of it. */
   inScope<T>(long: boolean, run: (scope: Scope) => Promise<T>): Promise<T> {
     assert(this.#scopes.getStore()?.open !== true, 'a transaction inside a transaction');
     const scope: Scope = { open: false, long };
@@ -43,36 +43,36 @@ export class Wall {
       init: async () => {},
       destroy: () => this.close(),
       acquireConnection: () => this.#acquire(),
-      beginTransaction: (connection) => this.#begin(walled(connection)),
-      commitTransaction: (connection) => this.#commit(walled(connection)),
-      rollbackTransaction: (connection) => walled(connection).inner.rollback(),
-      releaseConnection: async (connection) => walled(connection).inner.release(),
+      beginTransaction: (connection) => this.#begin(guarded(connection)),
+      commitTransaction: (connection) => this.#commit(guarded(connection)),
+      rollbackTransaction: (connection) => guarded(connection).inner.rollback(),
+      releaseConnection: async (connection) => guarded(connection).inner.release(),
     };
   }
 
   async #acquire(): Promise<DatabaseConnection> {
     if (this.#closing) throw closed();
-    // It would wait for the connection that its own transaction holds, or miss what the transaction wrote.
+    // The statement would wait for the connection that its own transaction holds, or miss what the transaction wrote.
     assert(
       this.#scopes.getStore()?.open !== true,
       "a statement bypasses its own transaction: use the transaction's db",
     );
     const connection = await this.#translated(() => this.#engine.acquire());
-    return new WalledConnection(connection, (query, from) => this.#execute(from, query));
+    return new GuardedConnection(connection, (query, from) => this.#execute(from, query));
   }
 
-  async #begin(connection: WalledConnection): Promise<void> {
+  async #begin(connection: GuardedConnection): Promise<void> {
     connection.failed = false;
     await this.#translated(() => connection.inner.begin(this.#long()));
   }
 
-  async #commit(connection: WalledConnection): Promise<void> {
-    // PostgreSQL would roll back without a word, SQLite keep the rest.
+  async #commit(connection: GuardedConnection): Promise<void> {
+    // PostgreSQL would roll back in silence, and SQLite would keep the rest.
     assert(!connection.failed, 'a transaction goes on after one of its statements failed');
     await this.#translated(() => connection.inner.commit());
   }
 
-  async #execute<R>(connection: WalledConnection, query: CompiledQuery): Promise<QueryResult<R>> {
+  async #execute<R>(connection: GuardedConnection, query: CompiledQuery): Promise<QueryResult<R>> {
     const { rows, affected } = await this.#translated(async () => {
       try {
         const parameters = query.parameters.map(checkBinding);
@@ -106,9 +106,9 @@ export interface Scope {
   readonly long: boolean;
 }
 
-type Execute = <R>(query: CompiledQuery, from: WalledConnection) => Promise<QueryResult<R>>;
+type Execute = <R>(query: CompiledQuery, from: GuardedConnection) => Promise<QueryResult<R>>;
 
-class WalledConnection implements DatabaseConnection {
+class GuardedConnection implements DatabaseConnection {
   readonly inner: EngineConnection;
   /** A statement of the transaction has failed. */
   failed = false;
@@ -128,12 +128,12 @@ class WalledConnection implements DatabaseConnection {
   }
 }
 
-function walled(connection: DatabaseConnection): WalledConnection {
-  assert(connection instanceof WalledConnection, 'the connection came through the wall');
+function guarded(connection: DatabaseConnection): GuardedConnection {
+  assert(connection instanceof GuardedConnection, 'the connection was made by the guarded dialect');
   return connection;
 }
 
-/** Each driver has surprises of its own for other kinds: a lone `Date` binds NULL, a boolean a number, an array a list. */
+/** Drivers differ in other kinds of value: a lone `Date` binds NULL, a boolean a number, an array a list. */
 function checkBinding(value: unknown): Binding {
   if (value === null || typeof value === 'bigint') return value;
   if (typeof value === 'string') return checkText(value);

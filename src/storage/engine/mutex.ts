@@ -1,19 +1,19 @@
-/** Lets one in at a time, in the order of arrival. */
-export class Turn {
-  #taken = false;
+/** A mutex that serves waiting callers in the order of their arrival. */
+export class Mutex {
+  #isHeld = false;
   readonly #waiting: Array<() => void> = [];
 
-  async take(): Promise<void> {
-    if (!this.#taken) {
-      this.#taken = true;
+  async acquire(): Promise<void> {
+    if (!this.#isHeld) {
+      this.#isHeld = true;
       return;
     }
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  pass(): void {
+  release(): void {
     const next = this.#waiting.shift();
     if (next) next();
-    else this.#taken = false;
+    else this.#isHeld = false;
   }
 }

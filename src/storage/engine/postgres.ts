@@ -1,11 +1,11 @@
-import { type Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely';
+import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely';
 import { type CustomTypesConfig, Pool, type PoolClient, type PoolConfig, type QueryResult } from 'pg';
 import { GrantryError } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { World } from '../../base/world.ts';
-import type { Schema } from '../schema.ts';
-import type { Engine, EngineConnection, EngineResult, EngineStatement, StoreLocation } from './engine.ts';
+import type { Lock, Reader } from '../database.ts';
+import type { Durability, Engine, EngineConnection, EngineResult, EngineStatement, StoreLocation } from './engine.ts';
 import { isPostgresRepeatable, postgresFailure, sqlState } from './failures.ts';
 import { postgresTypes } from './postgres-types.ts';
 
@@ -15,14 +15,14 @@ export interface PostgresOptions {
   logger: Logger;
   /** Connections at most. */
   poolMax: number;
-  /** Says why this server may lose what it confirmed: for throw-away servers of tests alone. */
+  /** Says why this server may lose what it confirmed. Only for throw-away servers of tests. */
   unsafeAllowFsyncOff?: string | undefined;
 }
 
-/** Opens a pool of connections to a PostgreSQL server, after a look at whether it is fit to keep grants. */
+/** Opens a pool of connections to a PostgreSQL server, after a check that it is fit to keep grants. */
 export async function openPostgres(options: PostgresOptions): Promise<Engine> {
   const pool = new Pool(poolConfig(options));
-  // An idle connection that breaks is thrown away by the pool; without a listener the process would end.
+  // The pool drops an idle connection that breaks; without a listener the process would end.
   pool.on('error', (error) => options.logger.warn('an idle database connection broke', { state: sqlState(error) }));
   try {
     await refuseUnfit(pool, options);
@@ -39,16 +39,19 @@ export async function openPostgres(options: PostgresOptions): Promise<Engine> {
     close: () => pool.end(),
     translate: postgresFailure,
     isRepeatable: isPostgresRepeatable,
-    now: () => sql<number>`floor(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+    now: sql<number>`floor(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+    locked,
+    feedPauseMs: timesOf(options.world).feedPostgresMs,
     changeCounter: async () => null,
     location,
+    durability,
   };
 }
 
 /**
- * One connection out of the pool.
+ * One connection of the pool.
  *
- * Statements are unnamed and settings local to a transaction, so that a transaction pooler may sit in between.
+ * Statements are unnamed and settings are local to a transaction, so that a transaction pooler may stand in between.
  */
 class PostgresConnection implements EngineConnection {
   readonly #client: PoolClient;
@@ -81,7 +84,7 @@ class PostgresConnection implements EngineConnection {
   async commit(): Promise<void> {
     const { command } = await this.#query('commit', [], false);
     if (command === 'COMMIT') return;
-    // The server answers ROLLBACK, and no error, when a statement had failed and somebody swallowed that.
+    // The server answers ROLLBACK, and no error, when a statement failed and the caller ignored that.
     throw new GrantryError('internal', 'PostgreSQL rolled a transaction back instead of committing it.');
   }
 
@@ -104,12 +107,12 @@ class PostgresConnection implements EngineConnection {
     if (this.#broken) throw this.#broken;
     try {
       const values = [...parameters];
-      // The time-out on this side is for a server that is gone without a word.
+      // The time-out on this side is for a server that vanished.
       const timeout = long ? {} : { query_timeout: limits.transactionMs + limits.postgresGraceMs };
       return await this.#client.query(values.length === 0 ? { text, ...timeout } : { text, values, ...timeout });
     } catch (error) {
       const state = sqlState(error);
-      // Without an SQLSTATE the answer to this statement may still be under way; 57P… is the server going down.
+      // Without an SQLSTATE the answer may still be under way; 57P… says that the server goes down.
       if (state === undefined || state.startsWith('57P') || state.startsWith('08')) this.#broken ??= asError(error);
       throw error;
     }
@@ -170,7 +173,28 @@ function unfit(why: string, action: string): GrantryError {
   return new GrantryError('invalid_request', `This PostgreSQL server cannot keep grants: ${why}.`, { action });
 }
 
-async function location(db: Kysely<Schema>): Promise<StoreLocation> {
+const locked: Lock = (query, mode = 'update') => {
+  if (mode === 'share') return query.forShare();
+  return mode === 'skip' ? query.forUpdate().skipLocked() : query.forUpdate();
+};
+
+async function durability(db: Reader): Promise<Durability> {
+  const names = ['server_version', 'fsync', 'full_page_writes', 'synchronous_commit'] as const;
+  const columns = names.map((name) => sql`current_setting(${name}) as ${sql.ref(name)}`);
+  const { rows } = await sql<Record<(typeof names)[number], string>>`select ${sql.join(columns)}`.execute(db);
+  const { server_version: version, ...settings } = rows[0] ?? { server_version: 'unknown' };
+  const off = Object.entries(settings).filter(([, setting]) => setting === 'off');
+  if (off.length === 0) {
+    const commit = Object.entries(settings).find(([name]) => name === 'synchronous_commit')?.[1];
+    return { settings: `PostgreSQL ${version}, synchronous_commit=${commit}`, weakness: null };
+  }
+  return {
+    settings: `PostgreSQL ${version}, ${off.map(([name]) => `${name}=off`).join(', ')}`,
+    weakness: 'Turn it on in the server: a crash could lose a confirmed refresh.',
+  };
+}
+
+async function location(db: Reader): Promise<StoreLocation> {
   // The control file's timeline lags behind a promotion until the next checkpoint; the write position does not.
   const { rows } = await sql<{ location: string; timeline: number | null }>`
     select (select system_identifier from pg_control_system())::text || ':' ||

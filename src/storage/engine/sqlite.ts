@@ -1,15 +1,17 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely';
-import { assert, GrantryError } from '../../base/errors.ts';
+import { LRUCache } from 'lru-cache';
+import { GrantryError } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import { randomFraction, type World } from '../../base/world.ts';
-import type { Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
+import type { Reader } from '../database.ts';
+import type { Durability, Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
 import { isSqliteBusy, sqliteFailure } from './failures.ts';
-import { Turn } from './mutex.ts';
+import { Mutex } from './mutex.ts';
 import { placeOf, prepareSqliteFile } from './sqlite-file.ts';
 
-/** Opens the SQLite file `path` (or `:memory:`), which is made, for its owner alone, when it does not exist. */
+/** Opens the SQLite file `path` (or `:memory:`). Makes a missing file, readable only by its owner. */
 export async function openSqlite(options: {
   path: string;
   world: World;
@@ -19,7 +21,7 @@ export async function openSqlite(options: {
   const { world, readOnly = false } = options;
   const file = options.path === ':memory:' ? undefined : prepareSqliteFile(options.path, options.logger, readOnly);
   const database = await openDatabase(file ?? ':memory:', world, readOnly);
-  // A function, not a parameter: a statement may wait for its turn, and then a time read before would be an old one.
+  // A function, not a parameter: a statement may wait for the connection, and a time read before that would be old.
   database.function('grantry_now', () => BigInt(Math.floor(world.now())));
   const connection = new SqliteConnection(database, world);
   return {
@@ -31,22 +33,25 @@ export async function openSqlite(options: {
     close: () => connection.close(),
     translate: sqliteFailure,
     isRepeatable: () => false,
-    now: () => sql<number>`grantry_now()`,
+    now: sql<number>`grantry_now()`,
+    // Every transaction is `BEGIN IMMEDIATE` and holds the only write lock.
+    locked: (query) => query,
+    feedPauseMs: timesOf(world).feedSqliteMs,
     changeCounter: async (db) => {
       const { rows } = await sql<{ data_version: number }>`pragma data_version`.execute(db);
       return rows[0]?.data_version ?? null;
     },
     location: async () => ({ location: file === undefined ? 'memory' : placeOf(file), timeline: null }),
+    durability,
   };
 }
 
-/** The one connection of a store. Who holds its turn may use it; everybody else waits in line. */
+/** The only connection of a store. Callers use it one after the other. */
 class SqliteConnection implements EngineConnection {
   readonly #database: DatabaseSync;
   readonly #world: World;
-  readonly #turn = new Turn();
-  /** Statements in the order of their last use. */
-  readonly #statements = new Map<string, Prepared>();
+  readonly #mutex = new Mutex();
+  readonly #statements = new LRUCache<string, Prepared>({ max: limits.sqliteStatementsMax });
 
   constructor(database: DatabaseSync, world: World) {
     this.#database = database;
@@ -54,19 +59,19 @@ class SqliteConnection implements EngineConnection {
   }
 
   async acquire(): Promise<EngineConnection> {
-    await this.#turn.take();
+    await this.#mutex.acquire();
     return this;
   }
 
   release(): void {
-    this.#turn.pass();
+    this.#mutex.release();
   }
 
   async execute({ sql: text, parameters }: EngineStatement): Promise<EngineResult> {
     const run = (): EngineResult => {
       const { statement, reads, writes } = this.#prepare(text);
       if (!reads) return { rows: [], affected: BigInt(statement.run(...parameters).changes) };
-      // The driver's rows have no prototype; PostgreSQL's have one, and a row should not tell where it comes from.
+      // The driver's rows have no prototype, PostgreSQL's have one: callers must not see a difference.
       const rows = statement.all(...parameters).map((row) => ({ ...row }));
       return { rows, affected: writes ? BigInt(rows.length) : undefined };
     };
@@ -74,7 +79,7 @@ class SqliteConnection implements EngineConnection {
   }
 
   async begin(): Promise<void> {
-    // Immediate: a transaction that begins by reading can find at its first write that somebody else was faster.
+    // Immediate: a transaction that begins by reading may find at its first write that another one was faster.
     await this.#patiently(() => this.#database.exec('begin immediate'));
   }
 
@@ -88,10 +93,10 @@ class SqliteConnection implements EngineConnection {
   }
 
   async close(): Promise<void> {
-    await this.#turn.take();
+    await this.#mutex.acquire();
     this.#statements.clear();
     if (this.#database.isOpen) this.#database.close();
-    this.#turn.pass();
+    this.#mutex.release();
   }
 
   /** Tries again while another process writes. Waiting inside SQLite would stop this process's event loop. */
@@ -104,20 +109,16 @@ class SqliteConnection implements EngineConnection {
       } catch (error) {
         if (!isSqliteBusy(error) || this.#world.monotonic() - start >= busyMs) throw error;
       }
-      // Others of this process may read meanwhile: a reader is not stopped by a writer.
-      this.#turn.pass();
+      // Other callers of this process may read meanwhile: a writer does not stop a reader.
+      this.#mutex.release();
       await this.#world.sleep(pauseMs * (0.5 + randomFraction(this.#world)));
-      await this.#turn.take();
+      await this.#mutex.acquire();
     }
   }
 
   #prepare(text: string): Prepared {
     const known = this.#statements.get(text);
-    if (known) {
-      this.#statements.delete(text);
-      this.#statements.set(text, known);
-      return known;
-    }
+    if (known) return known;
     const statement = this.#database.prepare(text);
     const prepared = {
       statement,
@@ -125,11 +126,6 @@ class SqliteConnection implements EngineConnection {
       writes: /^\s*(insert|update|delete)/i.test(text),
     };
     this.#statements.set(text, prepared);
-    if (this.#statements.size > limits.sqliteStatementsMax) {
-      const [oldest] = this.#statements.keys();
-      assert(oldest !== undefined, 'a full cache has an oldest entry');
-      this.#statements.delete(oldest);
-    }
     return prepared;
   }
 }
@@ -147,7 +143,7 @@ async function openDatabase(path: string, world: World, readOnly: boolean): Prom
     try {
       return readOnly ? readOnlyDatabase(path) : configured(path);
     } catch (error) {
-      // SQLite does not wait where it sees a deadlock, as between two processes that both switch to WAL.
+      // SQLite does not wait where it sees a deadlock: two processes that both switch to WAL are one.
       if (!isSqliteBusy(error) || world.monotonic() - start >= timesOf(world).storageBusyMs) throw sqliteFailure(error);
     }
     await world.sleep(5 + 20 * randomFraction(world));
@@ -159,7 +155,7 @@ function readOnlyDatabase(path: string): DatabaseSync {
 }
 
 function configured(path: string): DatabaseSync {
-  // The time-out comes before the switch to WAL, or processes that start together fail.
+  // The time-out comes before the switch to WAL: else processes that start together fail.
   const database = new DatabaseSync(path, { timeout: limits.sqliteOpenBusyMs, enableForeignKeyConstraints: true });
   try {
     const mode = database.prepare('pragma journal_mode = wal').get()?.['journal_mode'];
@@ -174,4 +170,16 @@ function configured(path: string): DatabaseSync {
     database.close();
     throw error;
   }
+}
+
+async function durability(db: Reader): Promise<Durability> {
+  const { rows } = await sql<{ journal: string; synchronous: number }>`select journal_mode as journal, synchronous
+    from pragma_journal_mode, pragma_synchronous`.execute(db);
+  const { journal = '', synchronous = 0 } = rows[0] ?? {};
+  // 2 is FULL, 3 is EXTRA.
+  if (journal === 'wal' && synchronous >= 2) return { settings: 'SQLite, WAL, synchronous=FULL', weakness: null };
+  return {
+    settings: `SQLite, journal_mode=${journal}, synchronous=${synchronous}`,
+    weakness: 'Put the database into WAL mode with synchronous=FULL: a power failure could lose a confirmed refresh.',
+  };
 }

@@ -1,38 +1,46 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { sql } from 'kysely';
 import { assert, GrantryError, isGrantryError } from '../../base/errors.ts';
-import type { Schema } from '../schema.ts';
-import type { Store } from '../store.ts';
-import { createVaultTables } from './0001-vault.ts';
-import { columnTypes } from './columns.ts';
-import { createGrantIndexes, createGrantTable } from './grant-table.ts';
+import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import type { Store, StoreKind } from '../store.ts';
+import * as postgres from './0001-vault.postgres.ts';
+import * as sqlite from './0001-vault.sqlite.ts';
 
-/** Forward only and never edited once released. The version of a migration is its place in this list, from 1. */
-const migrations: ReadonlyArray<{ name: string; up: (run: MigrationRun) => Promise<void> }> = [
-  { name: 'vault', up: createVault },
-];
+/** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
+export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
 
-export const schemaVersionLatest = migrations.length;
+/** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
+const released: readonly Migration[] = [{ name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables }];
 
-/** Any number will do, as long as no other program takes the same lock. */
+export const schemaVersionLatest = released.length;
+
+const versionTable: Readonly<Record<StoreKind, string>> = {
+  sqlite: `create table if not exists grantry_schema (
+  version integer not null primary key,
+  name text not null,
+  applied_at integer not null
+) strict`,
+  postgres: `create table if not exists grantry_schema (
+  version bigint not null primary key,
+  name text not null,
+  applied_at bigint not null
+)`,
+};
+
+/** The number is arbitrary; no other program may lock the same one. */
 const postgresLockKey = 7_238_946_110_201;
-
-interface MigrationRun {
-  tx: Transaction<Schema>;
-  store: Store;
-  takeOver: MigrateOptions['takeOver'];
-  afterTakeOver: MigrateOptions['afterTakeOver'];
-}
 
 export interface MigrateOptions {
   /** `off`: for runtime roles that may not change the schema; refuses when something is to be done. */
   mode: 'auto' | 'off';
   /**
-   * Turns an `oauth_tokens` table that another program made into ours, within the transaction of the first migration:
-   * afterwards it has the columns of {@link createGrantTable} and no index named as {@link createGrantIndexes} names them.
+   * Turns an `oauth_tokens` table that another program made into ours, within the transaction of the first migration.
+   * Afterwards it has the columns and checks of `grantTable`, and no index that `vaultTables` makes.
    */
-  takeOver?: ((tx: Transaction<Schema>) => Promise<void>) | undefined;
-  /** What is written together with a take-over, once all tables are there. */
-  afterTakeOver?: ((tx: Transaction<Schema>) => Promise<void>) | undefined;
+  takeOver?: ((tx: WriteTx) => Promise<void>) | undefined;
+  /** Writes what belongs to a take-over, in the same transaction, once all tables are there. */
+  afterTakeOver?: ((tx: WriteTx) => Promise<void>) | undefined;
+  /** Every migration; the released ones when left out. */
+  migrations?: readonly Migration[] | undefined;
 }
 
 export interface Migrated {
@@ -48,22 +56,23 @@ export interface Migrated {
  * behind while `mode` is `off`
  */
 export async function migrate(store: Store, options: MigrateOptions): Promise<Migrated> {
+  const { migrations = released } = options;
+  const to = migrations.length;
   const from = await schemaVersion(store);
-  refuseNewer(from);
-  if (from === schemaVersionLatest) return { from, to: from };
+  refuseNewer(from, to);
+  if (from === to) return { from, to };
   if (options.takeOver === undefined && (await inspectGrantTable(store)) === 'foreign') throw foreign();
-  if (options.mode === 'off') throw behind(from);
-  const { takeOver, afterTakeOver } = options;
-  for (let version = from + 1; version <= schemaVersionLatest; version += 1) {
-    await store.transaction((tx) => migrateOne({ tx, store, takeOver, afterTakeOver }, version), { long: true });
+  if (options.mode === 'off') throw behind(from, to);
+  for (let version = from + 1; version <= to; version += 1) {
+    await store.transaction((tx) => migrateOne(tx, store, options, version), { long: true });
   }
-  return { from, to: schemaVersionLatest };
+  return { from, to };
 }
 
-/** The version of Grantry's schema in this database; 0 when there is none. */
+/** Returns the version of Grantry's schema in this database; 0 when there is none. */
 export async function schemaVersion(store: Store): Promise<number> {
   try {
-    // Almost always the table is there: asking first would double what every start asks.
+    // Nearly always the table is there: asking for it first would double the questions of every start.
     return await latestVersion(store.db);
   } catch (error) {
     if (isGrantryError(error, 'storage_unavailable')) throw error;
@@ -73,72 +82,62 @@ export async function schemaVersion(store: Store): Promise<number> {
   }
 }
 
-/** Whose the table of grants is: nobody made one yet, Grantry did, or another program. */
+/** Tells whether the table of grants is missing, Grantry's, or another program's. */
 export async function inspectGrantTable(store: Store): Promise<'absent' | 'ours' | 'foreign'> {
-  // In this order: a process that migrates just now makes both at once, and must not look like another program.
+  // In this order: a process that migrates at this moment makes both tables, and must not look like another program.
   const exists = await hasTable(store.db, store.kind, 'oauth_tokens');
   if (!exists) return 'absent';
   return (await schemaVersion(store)) > 0 ? 'ours' : 'foreign';
 }
 
-async function migrateOne(run: MigrationRun, version: number): Promise<void> {
-  const { tx, store } = run;
+async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<void> {
+  const { migrations = released } = options;
   const migration = migrations[version - 1];
   assert(migration, 'the list of migrations has no gap');
   // PostgreSQL can fail when two transactions make the same table at once; SQLite lets only one write.
   if (store.kind === 'postgres') await sql`select pg_advisory_xact_lock(${postgresLockKey})`.execute(tx);
-  await createVersionTable(run);
-  const { now } = await tx.selectNoFrom(store.now().as('now')).executeTakeFirstOrThrow();
-  // The version comes first: whoever finds it taken leaves the work to the one who took it.
-  const { numInsertedOrUpdatedRows } = await tx
-    .insertInto('grantry_schema')
-    .values({ version, name: migration.name, applied_at: now })
-    .onConflict((conflict) => conflict.column('version').doNothing())
-    .executeTakeFirstOrThrow();
-  if (numInsertedOrUpdatedRows === 0n) {
-    refuseNewer(await latestVersion(tx));
-    return;
-  }
-  await migration.up(run);
+  await run(tx, versionTable[store.kind]);
+  // The version comes first: a process that finds it taken leaves the work to the other one.
+  const isFirst = await changedOne(
+    tx
+      .insertInto('grantry_schema')
+      .values({ version, name: migration.name, applied_at: tx.now })
+      .onConflict((conflict) => conflict.column('version').doNothing()),
+  );
+  if (!isFirst) return refuseNewer(await latestVersion(tx), migrations.length);
+  if (version === 1) return createVault(tx, store.kind, migration, options);
+  return run(tx, migration[store.kind]);
 }
 
-async function createVersionTable({ tx, store }: MigrationRun): Promise<void> {
-  const { text, integer, tableEnd } = columnTypes(store.kind);
-  await tx.schema
-    .createTable('grantry_schema')
-    .ifNotExists()
-    .addColumn('version', integer, (column) => column.primaryKey().notNull())
-    .addColumn('name', text, (column) => column.notNull())
-    .addColumn('applied_at', integer, (column) => column.notNull())
-    .modifyEnd(tableEnd)
-    .execute();
-}
-
-async function createVault({ tx, store, takeOver, afterTakeOver }: MigrationRun): Promise<void> {
-  const taken = await hasTable(tx, store.kind, 'oauth_tokens');
-  if (!taken) await createGrantTable(tx, store.kind);
+async function createVault(
+  tx: WriteTx,
+  kind: StoreKind,
+  migration: Migration,
+  { takeOver, afterTakeOver }: MigrateOptions,
+): Promise<void> {
+  const isTaken = await hasTable(tx, kind, 'oauth_tokens');
+  if (!isTaken) await run(tx, (kind === 'sqlite' ? sqlite : postgres).grantTable);
   else if (takeOver) await takeOver(tx);
   else throw foreign();
-  await createGrantIndexes(tx, store.kind);
-  await createVaultTables(tx, store.kind);
-  if (taken) await afterTakeOver?.(tx);
+  await run(tx, migration[kind]);
+  if (isTaken) await afterTakeOver?.(tx);
 }
 
-/** The only two statements of a catalogue: each database has one of its own. */
-async function hasTable(db: Kysely<Schema>, kind: Store['kind'], name: string): Promise<boolean> {
-  const query =
+async function run(tx: WriteTx, text: string): Promise<void> {
+  for (const statement of text.split(/;\s*\n/)) await sql.raw(statement.trim()).execute(tx);
+}
+
+/** Looks into the catalogue, of which each database has one of its own. */
+async function hasTable(db: Reader, kind: StoreKind, name: string): Promise<boolean> {
+  const found =
     kind === 'sqlite'
-      ? sql<{
-          found: number;
-        }>`select count(*) as found from sqlite_schema where type in ('table', 'view') and name = ${name}`
-      : sql<{
-          found: number;
-        }>`select count(*) as found from (select to_regclass(${name}) as oid) as t where oid is not null`;
-  const { rows } = await query.execute(db);
-  return rows[0]?.found === 1;
+      ? sql<number>`(select count(*) from sqlite_schema where type in ('table', 'view') and name = ${name})`
+      : sql<number>`(select count(*) where to_regclass(${name}) is not null)`;
+  const row = await db.selectNoFrom(found.as('found')).executeTakeFirstOrThrow();
+  return row.found === 1;
 }
 
-async function latestVersion(db: Kysely<Schema>): Promise<number> {
+async function latestVersion(db: Reader): Promise<number> {
   const row = await db
     .selectFrom('grantry_schema')
     .select((expression) => expression.fn.max('version').as('version'))
@@ -146,18 +145,18 @@ async function latestVersion(db: Kysely<Schema>): Promise<number> {
   return row?.version ?? 0;
 }
 
-function refuseNewer(version: number): void {
-  if (version <= schemaVersionLatest) return;
+function refuseNewer(version: number, known: number): void {
+  if (version <= known) return;
   throw new GrantryError(
     'invalid_request',
-    `The database has version ${version} of Grantry's schema, and this program knows ${schemaVersionLatest} at most.`,
+    `The database has version ${version} of Grantry's schema, and this program knows ${known} at most.`,
     { action: 'Run a newer Grantry.' },
   );
 }
 
-function behind(version: number): GrantryError {
+function behind(version: number, needed: number): GrantryError {
   const has = version === 0 ? 'has no schema of Grantry' : `has version ${version} of Grantry's schema`;
-  return new GrantryError('invalid_request', `The database ${has}; version ${schemaVersionLatest} is needed.`, {
+  return new GrantryError('invalid_request', `The database ${has}; version ${needed} is needed.`, {
     action: 'Run grantry migrate with a role that may change the schema.',
   });
 }

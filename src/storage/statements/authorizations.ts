@@ -1,11 +1,12 @@
-import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
-import type { AuthorizationTable, Schema } from '../schema.ts';
+import { type Selectable, sql } from 'kysely';
+import { changedRows, type Reader, type WriteTx } from '../database.ts';
+import type { AuthorizationTable } from '../schema.ts';
 
 export type AuthorizationRow = Selectable<AuthorizationTable>;
 
 const columns = [
   'state_hash',
-  'client_id',
+  'tenant',
   'provider',
   'account',
   'app',
@@ -21,50 +22,45 @@ const columns = [
   'used_at',
 ] as const satisfies readonly (keyof AuthorizationRow)[];
 
-/** Remembers an authorization request until its callback comes, for `lifeMs` at most. */
+/** Keeps an authorization request until its callback comes, for at most `lifeMs`. */
 export async function insertAuthorization(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   authorization: Omit<AuthorizationRow, 'created_at' | 'expires_at' | 'used_at'> & { lifeMs: number },
 ): Promise<void> {
   const { lifeMs, ...row } = authorization;
-  await db
+  await tx
     .insertInto('grantry_authorizations')
-    .values({ ...row, created_at: now, expires_at: sql<number>`${now} + ${lifeMs}`, used_at: null })
+    .values({ ...row, created_at: tx.now, expires_at: sql<number>`${tx.now} + ${lifeMs}`, used_at: null })
     .execute();
 }
 
 /**
- * Takes an authorization request for its callback: of any number of callers with the same state exactly one gets it, and
- * nobody does once it has expired. Undefined says nothing of why: {@link findAuthorization} does.
+ * Takes an authorization request for its callback. Of several callers with the same state exactly one gets it, and none
+ * gets an expired one. {@link findAuthorization} tells why there is none.
  *
- * The callback knows no tenant; the state, 256 random bits, is what names the row.
+ * The callback knows no tenant: the state, 256 random bits, names the row.
  */
-export async function takeAuthorization(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  stateHash: string,
-): Promise<AuthorizationRow | undefined> {
-  return db
+export async function takeAuthorization(tx: WriteTx, stateHash: string): Promise<AuthorizationRow | undefined> {
+  return tx
     .updateTable('grantry_authorizations')
-    .set({ used_at: now })
+    .set({ used_at: tx.now })
     .where('state_hash', '=', stateHash)
     .where('used_at', 'is', null)
-    .where('expires_at', '>', now)
+    .where('expires_at', '>', tx.now)
     .returning(columns)
     .executeTakeFirst();
 }
 
-/** What became of an authorization request; its verifier stays where it is. */
+/** Finds an authorization request by its state, without its verifier. */
 export async function findAuthorization(
-  db: Kysely<Schema>,
+  db: Reader,
   stateHash: string,
 ): Promise<Omit<AuthorizationRow, 'verifier'> | undefined> {
   return db
     .selectFrom('grantry_authorizations')
     .select([
       'state_hash',
-      'client_id',
+      'tenant',
       'provider',
       'account',
       'app',
@@ -82,32 +78,24 @@ export async function findAuthorization(
     .executeTakeFirst();
 }
 
-/** Forgets requests that expired more than `keptMs` ago: until then a late callback can be told what went wrong. */
-export async function purgeAuthorizations(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  keptMs: number,
-): Promise<number> {
-  const { numDeletedRows } = await db
-    .deleteFrom('grantry_authorizations')
-    // As a subquery the clock is read once, and the index on the expiry can serve.
-    .where('expires_at', '<=', sql<number>`(select ${now} - ${keptMs})`)
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+/** Deletes requests that expired more than `keptMs` ago: until then a late callback gets a clear error. */
+export async function purgeAuthorizations(tx: WriteTx, keptMs: number): Promise<number> {
+  return changedRows(
+    tx
+      .deleteFrom('grantry_authorizations')
+      // As a subquery the clock is read once, and the index on the expiry can serve.
+      .where('expires_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`),
+  );
 }
 
-/** How many authorization requests of a tenant may still come back. */
-export async function countOpenAuthorizations(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  tenant: string,
-): Promise<number> {
+/** Counts the authorization requests of a tenant whose callback may still come. */
+export async function countOpenAuthorizations(db: Reader, tenant: string): Promise<number> {
   const { count } = await db
     .selectFrom('grantry_authorizations')
     .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
-    .where('client_id', '=', tenant)
+    .where('tenant', '=', tenant)
     .where('used_at', 'is', null)
-    .where('expires_at', '>', now)
+    .where('expires_at', '>', db.now)
     .executeTakeFirstOrThrow();
   return Number(count);
 }

@@ -1,11 +1,12 @@
-import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
-import type { ConnectSessionTable, Schema } from '../schema.ts';
+import { type Selectable, sql } from 'kysely';
+import { changedOne, changedRows, type Reader, type WriteTx } from '../database.ts';
+import type { ConnectSessionTable } from '../schema.ts';
 
 export type ConnectSessionRow = Selectable<ConnectSessionTable>;
 
 const columns = [
   'id',
-  'client_id',
+  'tenant',
   'token_hash',
   'provider',
   'account',
@@ -27,7 +28,7 @@ const columns = [
 
 export type NewConnectSession = Pick<
   ConnectSessionRow,
-  'id' | 'client_id' | 'token_hash' | 'provider' | 'account' | 'app' | 'scopes' | 'return_to' | 'user_id'
+  'id' | 'tenant' | 'token_hash' | 'provider' | 'account' | 'app' | 'scopes' | 'return_to' | 'user_id'
 > & { lifeMs: number };
 
 /** Names one session in a statement that changes it. */
@@ -36,34 +37,27 @@ interface Place {
   readonly id: string;
 }
 
-/** A session as it was started that time: whoever comes back from an earlier start changes nothing of a later one. */
+/** Names one start of a session: a callback of an earlier start must not change a later one. */
 interface Started extends Place {
   starts: number;
 }
 
-/** Keeps a new session, whose link nobody has used. */
-export async function insertConnectSession(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  session: NewConnectSession,
-): Promise<void> {
+/** Keeps a new session. Its link is unused. */
+export async function insertConnectSession(tx: WriteTx, session: NewConnectSession): Promise<void> {
   const { lifeMs, ...row } = session;
-  await db
+  await tx
     .insertInto('grantry_connect_sessions')
-    .values({ ...row, state: 'open', starts: 0, created_at: now, expires_at: sql<number>`${now} + ${lifeMs}` })
+    .values({ ...row, state: 'open', starts: 0, created_at: tx.now, expires_at: sql<number>`${tx.now} + ${lifeMs}` })
     .execute();
 }
 
-/** The session with that id. Sessions are asked for by a key that may see all tenants, so no tenant names them. */
-export async function findConnectSession(db: Kysely<Schema>, id: string): Promise<ConnectSessionRow | undefined> {
+/** Finds a session by its id. Callers with a key for all tenants ask only by the id. */
+export async function findConnectSession(db: Reader, id: string): Promise<ConnectSessionRow | undefined> {
   return db.selectFrom('grantry_connect_sessions').select(columns).where('id', '=', id).executeTakeFirst();
 }
 
-/** The session of a link: the browser knows no tenant, and the token, 256 random bits, is what names the row. */
-export async function findConnectSessionByToken(
-  db: Kysely<Schema>,
-  tokenHash: string,
-): Promise<ConnectSessionRow | undefined> {
+/** Finds the session of a link. The browser knows no tenant: the token, 256 random bits, names the row. */
+export async function findConnectSessionByToken(db: Reader, tokenHash: string): Promise<ConnectSessionRow | undefined> {
   return db
     .selectFrom('grantry_connect_sessions')
     .select(columns)
@@ -71,16 +65,16 @@ export async function findConnectSessionByToken(
     .executeTakeFirst();
 }
 
-/** Sessions, the newest first, after the one that the page before ended with. */
+/** Lists sessions, newest first, after the last one of the page before. */
 export async function listConnectSessions(
-  db: Kysely<Schema>,
+  db: Reader,
   filter: { tenant?: string | undefined; after?: { createdAt: number; id: string } | undefined; limit: number },
 ): Promise<ConnectSessionRow[]> {
   const { tenant, after, limit } = filter;
   return db
     .selectFrom('grantry_connect_sessions')
     .select(columns)
-    .$if(tenant !== undefined, (query) => query.where('client_id', '=', tenant ?? ''))
+    .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
     .$if(after !== undefined, (query) =>
       query.where((where) =>
         where.or([
@@ -96,177 +90,162 @@ export async function listConnectSessions(
 }
 
 /**
- * Binds a session to the browser that pressed its button, the first time, and gives it at least `lifeMs` from now. False
- * when it is bound to another one, over, or was started too often.
+ * Binds a session to the browser that first presses its button, and gives it at least `lifeMs` from now. Returns false when
+ * it is bound to another browser, is over, or was started too often.
  */
 export async function startConnectSession(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   start: Place & { browserHash: string; lifeMs: number; startsMax: number },
 ): Promise<boolean> {
-  const until = sql<number>`${now} + ${start.lifeMs}`;
-  const { numUpdatedRows } = await tx
-    .updateTable('grantry_connect_sessions')
-    .set((column) => ({
-      state: 'started',
-      browser_hash: start.browserHash,
-      starts: column('starts', '+', 1),
-      expires_at: sql<number>`case when expires_at < ${until} then ${until} else expires_at end`,
-    }))
-    .where('client_id', '=', start.tenant)
-    .where('id', '=', start.id)
-    // An exchange that never ended, because its process died, does not stand in the way of another try.
-    .where('state', 'in', ['open', 'started', 'exchanging'])
-    .where((where) => where.or([where('browser_hash', 'is', null), where('browser_hash', '=', start.browserHash)]))
-    .where('starts', '<', start.startsMax)
-    .where('expires_at', '>', now)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  const until = sql<number>`${tx.now} + ${start.lifeMs}`;
+  return changedOne(
+    tx
+      .updateTable('grantry_connect_sessions')
+      .set((column) => ({
+        state: 'started',
+        browser_hash: start.browserHash,
+        starts: column('starts', '+', 1),
+        expires_at: sql<number>`case when expires_at < ${until} then ${until} else expires_at end`,
+      }))
+      .where('tenant', '=', start.tenant)
+      .where('id', '=', start.id)
+      // A process may have died during an exchange: that must not block another try.
+      .where('state', 'in', ['open', 'started', 'exchanging'])
+      .where((where) => where.or([where('browser_hash', 'is', null), where('browser_hash', '=', start.browserHash)]))
+      .where('starts', '<', start.startsMax)
+      .where('expires_at', '>', tx.now),
+  );
 }
 
-/** Takes a session for the exchange of one code: of several callbacks that arrive at once, one gets it. */
-export async function claimConnectSession(
-  db: Kysely<Schema>,
-  claim: Started & { browserHash: string },
-): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('grantry_connect_sessions')
-    .set({ state: 'exchanging' })
-    .where('client_id', '=', claim.tenant)
-    .where('id', '=', claim.id)
-    .where('state', '=', 'started')
-    .where('starts', '=', claim.starts)
-    .where('browser_hash', '=', claim.browserHash)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+/** Takes a session for the exchange of one code. Of several callbacks that arrive at once, one gets it. */
+export async function claimConnectSession(tx: WriteTx, claim: Started & { browserHash: string }): Promise<boolean> {
+  return changedOne(
+    tx
+      .updateTable('grantry_connect_sessions')
+      .set({ state: 'exchanging' })
+      .where('tenant', '=', claim.tenant)
+      .where('id', '=', claim.id)
+      .where('state', '=', 'started')
+      .where('starts', '=', claim.starts)
+      .where('browser_hash', '=', claim.browserHash),
+  );
 }
 
-/** The browser came back without a grant: the session can be tried again until it ends. */
-export async function returnConnectSession(db: Kysely<Schema>, back: Started & { error: string }): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('grantry_connect_sessions')
-    .set({ state: 'started', error: back.error })
-    .where('client_id', '=', back.tenant)
-    .where('id', '=', back.id)
-    .where('state', '=', 'exchanging')
-    .where('starts', '=', back.starts)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+/** Returns a session whose browser came back without a grant: it can be tried again until it ends. */
+export async function returnConnectSession(tx: WriteTx, back: Started & { error: string }): Promise<boolean> {
+  return changedOne(
+    tx
+      .updateTable('grantry_connect_sessions')
+      .set({ state: 'started', error: back.error })
+      .where('tenant', '=', back.tenant)
+      .where('id', '=', back.id)
+      .where('state', '=', 'exchanging')
+      .where('starts', '=', back.starts),
+  );
 }
 
-/** Puts sealed tokens aside for the completion code. False when the session went on without them. */
+/** Keeps sealed tokens for the completion code. Returns false when the session has changed meanwhile. */
 export async function holdConnectSession(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   held: Started & { pending: string; completionHash: string; granted: string; lifeMs: number },
 ): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('grantry_connect_sessions')
-    .set({
-      state: 'pending',
-      error: null,
-      pending: held.pending,
-      completion_hash: held.completionHash,
-      granted: held.granted,
-      expires_at: sql<number>`${now} + ${held.lifeMs}`,
-    })
-    .where('client_id', '=', held.tenant)
-    .where('id', '=', held.id)
-    .where('state', '=', 'exchanging')
-    .where('starts', '=', held.starts)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('grantry_connect_sessions')
+      .set({
+        state: 'pending',
+        error: null,
+        pending: held.pending,
+        completion_hash: held.completionHash,
+        granted: held.granted,
+        expires_at: sql<number>`${tx.now} + ${held.lifeMs}`,
+      })
+      .where('tenant', '=', held.tenant)
+      .where('id', '=', held.id)
+      .where('state', '=', 'exchanging')
+      .where('starts', '=', held.starts),
+  );
 }
 
-/** Ends a session with a grant, in the transaction that stores it. False when it ended otherwise meanwhile. */
+/** Ends a session with a grant, in the transaction that stores it. Returns false when the session has ended otherwise. */
 export async function completeConnectSession(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   completed: Started & { from: 'exchanging' | 'pending'; granted: string },
 ): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('grantry_connect_sessions')
-    .set({ state: 'completed', error: null, pending: null, granted: completed.granted, completed_at: now })
-    .where('client_id', '=', completed.tenant)
-    .where('id', '=', completed.id)
-    .where('state', '=', completed.from)
-    .where('starts', '=', completed.starts)
-    // Tokens that waited for their code have a deadline; those that come straight from the provider have met theirs.
-    .$if(completed.from === 'pending', (query) => query.where('expires_at', '>', now))
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('grantry_connect_sessions')
+      .set({ state: 'completed', error: null, pending: null, granted: completed.granted, completed_at: tx.now })
+      .where('tenant', '=', completed.tenant)
+      .where('id', '=', completed.id)
+      .where('state', '=', completed.from)
+      .where('starts', '=', completed.starts)
+      // Only tokens that waited for their code have a deadline.
+      .$if(completed.from === 'pending', (query) => query.where('expires_at', '>', tx.now)),
+  );
 }
 
-/** Ends a session without a grant and shreds what it held; the caller has put that where it is revoked from. */
-export async function failConnectSession(tx: Kysely<Schema>, failed: Place & { error: string }): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('grantry_connect_sessions')
-    .set({ state: 'failed', error: failed.error, pending: null })
-    .where('client_id', '=', failed.tenant)
-    .where('id', '=', failed.id)
-    .where('state', '=', 'pending')
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+/** Ends a session without a grant and shreds its tokens. The caller has queued them for revocation. */
+export async function failConnectSession(tx: WriteTx, failed: Place & { error: string }): Promise<boolean> {
+  return changedOne(
+    tx
+      .updateTable('grantry_connect_sessions')
+      .set({ state: 'failed', error: failed.error, pending: null })
+      .where('tenant', '=', failed.tenant)
+      .where('id', '=', failed.id)
+      .where('state', '=', 'pending'),
+  );
 }
 
-/** Sessions whose tokens nobody claimed in time, of all tenants. */
-export async function listUnclaimedConnectSessions(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  limit: number,
-): Promise<ConnectSessionRow[]> {
+/** Lists sessions whose tokens were not claimed in time, of all tenants. */
+export async function listUnclaimedConnectSessions(db: Reader, limit: number): Promise<ConnectSessionRow[]> {
   return (
     db
       .selectFrom('grantry_connect_sessions')
       .select(columns)
       .where('state', '=', 'pending')
       // As a subquery the clock is read once, and the index on the expiry can serve.
-      .where('expires_at', '<=', sql<number>`(select ${now})`)
+      .where('expires_at', '<=', sql<number>`(select ${db.now})`)
       .orderBy('expires_at')
       .limit(limit)
       .execute()
   );
 }
 
-/** Forgets sessions that ended more than `keptMs` ago, with their authorization requests. */
-export async function purgeConnectSessions(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  keptMs: number,
-): Promise<number> {
-  const { numDeletedRows } = await db
-    .deleteFrom('grantry_connect_sessions')
-    .where('state', '<>', 'pending')
-    .where('expires_at', '<=', sql<number>`(select ${now} - ${keptMs})`)
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+/** Deletes sessions that ended more than `keptMs` ago, with their authorization requests. */
+export async function purgeConnectSessions(tx: WriteTx, keptMs: number): Promise<number> {
+  return changedRows(
+    tx
+      .deleteFrom('grantry_connect_sessions')
+      .where('state', '<>', 'pending')
+      .where('expires_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`),
+  );
 }
 
-/** Whether somebody is connecting a tenant at a provider by that app: tokens may be on their way, or wait for their code. */
+/** Tells whether a session of that app is open for a tenant: tokens may be on their way, or wait for their code. */
 export async function isConnecting(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  db: Reader,
   of: { tenant: string; provider: string; app: string | null },
 ): Promise<boolean> {
   const row = await db
     .selectFrom('grantry_connect_sessions')
     .select('id')
-    .where('client_id', '=', of.tenant)
+    .where('tenant', '=', of.tenant)
     .where('provider', '=', of.provider)
     .$if(of.app !== null, (query) => query.where('app', '=', of.app ?? ''))
     .where('state', 'in', ['exchanging', 'pending'])
-    .where('expires_at', '>', now)
+    .where('expires_at', '>', db.now)
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
 }
 
-/** How many sessions of a tenant hold sealed tokens. */
-export async function countPendingConnectSessions(db: Kysely<Schema>, tenant: string): Promise<number> {
+/** Counts the sessions of a tenant that hold sealed tokens. */
+export async function countPendingConnectSessions(db: Reader, tenant: string): Promise<number> {
   const { count } = await db
     .selectFrom('grantry_connect_sessions')
     .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
-    .where('client_id', '=', tenant)
+    .where('tenant', '=', tenant)
     .where('state', '=', 'pending')
     .executeTakeFirstOrThrow();
   return Number(count);

@@ -1,7 +1,7 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
-import type { StoreKind } from '../engine/engine.ts';
-import type { GrantState, Schema } from '../schema.ts';
+import { changedOne, type WriteTx } from '../database.ts';
+import type { GrantState } from '../schema.ts';
 import type { GrantRow } from './grants.ts';
 
 export type DueGrant = Pick<
@@ -45,15 +45,13 @@ const columns = [
 
 /**
  * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
- * `holdMs`, or `doubtHoldMs` where a lease was left behind: who claims and dies delays them by as much. With `leftForMs`
- * only those whose lease was left behind, within so long.
+ * `holdMs`, or for `doubtHoldMs` where a holder left its lease behind: a worker that dies delays them by that time.
+ * `leftForMs` restricts the claim to leases that were left behind within that time.
  *
  * The index on state and due time makes this cost what is due, whatever is stored.
  */
 export async function claimDueGrants(
-  db: Kysely<Schema>,
-  kind: StoreKind,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   claim: {
     state: GrantState;
     limit: number;
@@ -64,15 +62,15 @@ export async function claimDueGrants(
   },
 ): Promise<DueGrant[]> {
   const { leftForMs } = claim;
-  return db
+  return tx
     .updateTable('oauth_tokens')
     .set((column) => ({
-      // Whoever left a lease may have spent the token.
+      // A holder that left its lease may have spent the token.
       due_at: column
         .case()
         .when('lease_owner', 'is', null)
-        .then(sql<number>`${now} + ${claim.holdMs}`)
-        .else(sql<number>`${now} + ${claim.doubtHoldMs}`)
+        .then(sql<number>`${tx.now} + ${claim.holdMs}`)
+        .else(sql<number>`${tx.now} + ${claim.doubtHoldMs}`)
         .end(),
     }))
     .where('id', 'in', (from) => {
@@ -81,29 +79,31 @@ export async function claimDueGrants(
         .select('id')
         .where('state', '=', claim.state)
         // As a subquery the clock is read once, and the index can serve.
-        .where('due_at', '<=', sql<number>`(select ${now})`)
-        // They became due when their lease ended: what has waited longer need not be looked through.
+        .where('due_at', '<=', sql<number>`(select ${tx.now})`)
+        // They became due when their lease ended, so that the index can skip what has waited longer.
         .$if(leftForMs !== undefined, (query) =>
-          query.where('lease_owner', 'is not', null).where('due_at', '>', sql<number>`(select ${now} - ${leftForMs})`),
+          query
+            .where('lease_owner', 'is not', null)
+            .where('due_at', '>', sql<number>`(select ${tx.now} - ${leftForMs})`),
         )
         .$if(claim.exceptProviders.length > 0, (query) => query.where('provider', 'not in', claim.exceptProviders))
         .orderBy('due_at')
         .limit(claim.limit);
-      return kind === 'postgres' ? due.forUpdate().skipLocked() : due;
+      return tx.locked(due, 'skip');
     })
     .returning(columns)
     .execute();
 }
 
 /**
- * Says when a claimed grant is due next, unless that was said since it was claimed: by a verdict, which knows the
- * provider's deadlines, or with new tokens.
+ * Schedules a claimed grant, unless a verdict or new tokens have scheduled it since the claim: those know the provider's
+ * deadlines.
  */
 export async function rescheduleGrant(
-  db: Kysely<Schema>,
+  tx: WriteTx,
   grant: { tenant: string; id: string; generation: number; claimedDueAt: number | null; dueAt: number | null },
 ): Promise<void> {
-  await db
+  await tx
     .updateTable('oauth_tokens')
     .set({ due_at: grant.dueAt })
     .where('client_id', '=', grant.tenant)
@@ -114,14 +114,10 @@ export async function rescheduleGrant(
 }
 
 /** Notes that tokens of these grants were handed out. */
-export async function noteUse(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  grants: readonly CheckedKey[],
-): Promise<void> {
-  await db
+export async function noteUse(tx: WriteTx, grants: readonly CheckedKey[]): Promise<void> {
+  await tx
     .updateTable('oauth_tokens')
-    .set({ used_at: now })
+    .set({ used_at: tx.now })
     .where((where) =>
       where(
         where.refTuple('client_id', 'provider', 'account'),
@@ -132,26 +128,25 @@ export async function noteUse(
     .execute();
 }
 
-/** Shreds the tokens of a grant that was condemned long ago; the row stays and says why. */
+/** Shreds the tokens of a grant that was condemned long ago. The row stays, with its reason. */
 export async function shredCondemned(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   grant: { tenant: string; id: string; generation: number; at: string },
 ): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('oauth_tokens')
-    .set({
-      access_token: null,
-      refresh_token: null,
-      refresh_fingerprint: null,
-      due_at: null,
-      updated_at: grant.at,
-      changed_at: now,
-    })
-    .where('client_id', '=', grant.tenant)
-    .where('id', '=', grant.id)
-    .where('generation', '=', grant.generation)
-    .where('state', '=', 'reauthorization_required')
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('oauth_tokens')
+      .set({
+        access_token: null,
+        refresh_token: null,
+        refresh_fingerprint: null,
+        due_at: null,
+        updated_at: grant.at,
+        changed_at: tx.now,
+      })
+      .where('client_id', '=', grant.tenant)
+      .where('id', '=', grant.id)
+      .where('generation', '=', grant.generation)
+      .where('state', '=', 'reauthorization_required'),
+  );
 }

@@ -1,83 +1,65 @@
-import type { Kysely, RawBuilder, Selectable } from 'kysely';
-import type { EventTable, Schema } from '../schema.ts';
+import type { Selectable } from 'kysely';
+import type { Reader, WriteTx } from '../database.ts';
+import type { EventTable } from '../schema.ts';
 
 export type EventRow = Selectable<EventTable>;
 
-/** Records one state change, in the transaction that makes it. Returns its number. */
-export async function insertEvent(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
-  event: Omit<EventRow, 'seq' | 'at'>,
-): Promise<number> {
-  const { seq } = await tx
-    .insertInto('grantry_events')
-    .values({ ...event, at: now })
-    .returning('seq')
-    .executeTakeFirstOrThrow();
-  return seq;
-}
+/** Names an event, so that another process can ask whether a database has it. */
+export type EventMark = Pick<EventRow, 'tenant' | 'id' | 'at'>;
 
-/** Records several state changes in one statement. Returns the number of the last one. */
+/** Records changes in the transaction that makes them. Returns the last one. */
 export async function insertEvents(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
-  events: readonly Omit<EventRow, 'seq' | 'at'>[],
-): Promise<number> {
+  tx: WriteTx,
+  events: readonly Omit<EventRow, 'at'>[],
+): Promise<EventMark | undefined> {
+  if (events.length === 0) return undefined;
   const rows = await tx
     .insertInto('grantry_events')
-    .values(events.map((event) => ({ ...event, at: now })))
-    .returning('seq')
+    .values(events.map((event) => ({ ...event, at: tx.now })))
+    .returning(['tenant', 'id', 'at'])
     .execute();
-  return Math.max(...rows.map((row) => row.seq));
+  return rows.at(-1);
 }
 
-/** The number of the newest event; 0 before the first. */
-export async function lastEventSeq(db: Kysely<Schema>): Promise<number> {
-  const row = await db.selectFrom('grantry_events').select('seq').orderBy('seq', 'desc').limit(1).executeTakeFirst();
-  return row?.seq ?? 0;
+/** Tells whether this database has an event. */
+export async function hasEvent(db: Reader, event: EventMark): Promise<boolean> {
+  const row = await db
+    .selectFrom('grantry_events')
+    .select('id')
+    .where('tenant', '=', event.tenant)
+    .where('id', '=', event.id)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** The newest event of these types that a grant had at one generation. */
 export async function findEvent(
-  db: Kysely<Schema>,
+  db: Reader,
   wanted: { tenant: string; grantId: string; generation: number; types: readonly string[] },
-): Promise<Pick<EventRow, 'seq' | 'details'> | undefined> {
+): Promise<Pick<EventRow, 'details'> | undefined> {
   return db
     .selectFrom('grantry_events')
-    .select(['seq', 'details'])
-    .where('client_id', '=', wanted.tenant)
+    .select('details')
+    .where('tenant', '=', wanted.tenant)
     .where('grant_id', '=', wanted.grantId)
     .where('generation', '=', wanted.generation)
     .where('type', 'in', wanted.types)
-    .orderBy('seq', 'desc')
+    .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
 }
 
-/** A tenant's events, oldest first. */
+/** A grant's events, oldest first. */
 export async function listEvents(
-  db: Kysely<Schema>,
+  db: Reader,
   filter: { tenant: string; grantId: string; limit: number },
 ): Promise<EventRow[]> {
   return db
     .selectFrom('grantry_events')
-    .select([
-      'seq',
-      'at',
-      'client_id',
-      'grant_id',
-      'provider',
-      'account',
-      'type',
-      'from_state',
-      'to_state',
-      'generation',
-      'reason',
-      'details',
-    ])
-    .where('client_id', '=', filter.tenant)
+    .selectAll()
+    .where('tenant', '=', filter.tenant)
     .where('grant_id', '=', filter.grantId)
-    .orderBy('seq')
+    .orderBy('id')
     .limit(filter.limit)
     .execute();
 }

@@ -1,15 +1,16 @@
-import type { Kysely, RawBuilder, Selectable } from 'kysely';
+import type { Selectable } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
-import type { GrantState, GrantTable, Schema } from '../schema.ts';
+import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import type { GrantState, GrantTable } from '../schema.ts';
 
 export type GrantRow = Selectable<GrantTable>;
 
 /** A grant without its sealed columns, as lists show it. */
 export type GrantSummary = Omit<GrantRow, 'access_token' | 'refresh_token'>;
 
-/** A row's metadata. */
+/** Reads a row's metadata. */
 export function metadataOf(row: Pick<GrantRow, 'metadata'>): Record<string, unknown> {
-  // The column holds a JSON object: it is checked on its way in.
+  // Writers check that the column holds a JSON object.
   return JSON.parse(row.metadata) as Record<string, unknown>;
 }
 
@@ -46,8 +47,14 @@ const summaryColumns = [
 
 const allColumns = [...summaryColumns, 'access_token', 'refresh_token'] as const;
 
-/** Finds a tenant's grant by its key, tombstones included. */
-export async function findGrant(db: Kysely<Schema>, key: CheckedKey): Promise<GrantRow | undefined> {
+/** The columns of a grant that no process holds. */
+export const clearedLease = { lease_owner: null, lease_until: null } as const;
+
+/** The columns of a grant about which nothing is in doubt and nothing waits. */
+export const settled = { ...clearedLease, doubt_since: null, retry_at: null, overlap_until: null } as const;
+
+/** Finds a tenant's grant by its key, also a disconnected one. */
+export async function findGrant(db: Reader, key: CheckedKey): Promise<GrantRow | undefined> {
   return db
     .selectFrom('oauth_tokens')
     .select(allColumns)
@@ -58,7 +65,7 @@ export async function findGrant(db: Kysely<Schema>, key: CheckedKey): Promise<Gr
 }
 
 /** Reads a tenant's grant by its id. */
-export async function readGrant(db: Kysely<Schema>, tenant: string, id: string): Promise<GrantRow | undefined> {
+export async function readGrant(db: Reader, tenant: string, id: string): Promise<GrantRow | undefined> {
   return db
     .selectFrom('oauth_tokens')
     .select(allColumns)
@@ -67,25 +74,15 @@ export async function readGrant(db: Kysely<Schema>, tenant: string, id: string):
     .executeTakeFirst();
 }
 
-/**
- * Reads a tenant's grant and keeps others from changing it until the transaction ends.
- *
- * In SQLite every transaction of ours is `BEGIN IMMEDIATE` and holds the only write lock already.
- */
-export async function lockGrant(
-  tx: Kysely<Schema>,
-  kind: 'sqlite' | 'postgres',
-  tenant: string,
-  id: string,
-): Promise<GrantRow | undefined> {
+/** Reads a tenant's grant and keeps others from changing it until the transaction ends. */
+export async function lockGrant(tx: WriteTx, tenant: string, id: string): Promise<GrantRow | undefined> {
   const query = tx.selectFrom('oauth_tokens').select(allColumns).where('client_id', '=', tenant).where('id', '=', id);
-  return (kind === 'postgres' ? query.forUpdate() : query).executeTakeFirst();
+  return tx.locked(query).executeTakeFirst();
 }
 
-/** What a waiter looks at to learn whether somebody else's refresh has ended. */
+/** Reads what tells a waiter that another process's refresh has ended. */
 export async function peekGrant(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  db: Reader,
   tenant: string,
   id: string,
 ): Promise<
@@ -93,7 +90,7 @@ export async function peekGrant(
 > {
   return db
     .selectFrom('oauth_tokens')
-    .select(['generation', 'state', 'lease_owner', 'lease_until', 'retry_at', now.as('now')])
+    .select(['generation', 'state', 'lease_owner', 'lease_until', 'retry_at', db.now.as('now')])
     .where('client_id', '=', tenant)
     .where('id', '=', id)
     .executeTakeFirst();
@@ -119,135 +116,119 @@ export type NewGrant = Pick<
 > & { at: string };
 
 /** Inserts a grant that is active at once. Returns false when the key is taken. */
-export async function insertGrant(db: Kysely<Schema>, now: RawBuilder<number>, grant: NewGrant): Promise<boolean> {
+export async function insertGrant(tx: WriteTx, grant: NewGrant): Promise<boolean> {
   const { at, ...columns } = grant;
-  const { numInsertedOrUpdatedRows } = await db
-    .insertInto('oauth_tokens')
-    .values({
-      ...columns,
-      created_at: at,
-      updated_at: at,
-      state: 'active',
-      reason: null,
-      authorized_generation: grant.generation,
-      last_refreshed_at: null,
-      changed_at: now,
-      doubt_since: null,
-      retry_at: null,
-      overlap_until: null,
-      lease_owner: null,
-      lease_until: null,
-      lease_fence: 0,
-      condemned_at: null,
-      used_at: null,
-    })
-    .onConflict((conflict) => conflict.columns(['client_id', 'provider', 'account']).doNothing())
-    .executeTakeFirst();
-  return numInsertedOrUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .insertInto('oauth_tokens')
+      .values({
+        ...columns,
+        created_at: at,
+        updated_at: at,
+        state: 'active',
+        reason: null,
+        authorized_generation: grant.generation,
+        last_refreshed_at: null,
+        changed_at: tx.now,
+        ...settled,
+        lease_fence: 0,
+        condemned_at: null,
+        used_at: null,
+      })
+      .onConflict((conflict) => conflict.columns(['client_id', 'provider', 'account']).doNothing()),
+  );
 }
 
 /**
- * Puts a new authorization's tokens into an existing row, tombstones included. Returns false when the row changed since
- * it was read.
+ * Puts a new authorization's tokens into an existing row, also a disconnected one. Returns false when the row has changed
+ * since it was read.
  *
- * The fence grows, so that a refresh which is in flight for the old authorization loses its lease and cannot overwrite
- * the new one.
+ * The fence grows, so that a refresh in flight for the old authorization loses its lease and cannot overwrite the new one.
  */
 export async function replaceAuthorization(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   seen: Pick<GrantRow, 'client_id' | 'id' | 'generation' | 'lease_fence'>,
   grant: Omit<NewGrant, 'id' | 'client_id' | 'provider' | 'account'>,
 ): Promise<boolean> {
   const { at, ...columns } = grant;
-  const { numUpdatedRows } = await db
-    .updateTable('oauth_tokens')
-    .set({
-      ...columns,
-      updated_at: at,
-      state: 'active',
-      reason: null,
-      authorized_generation: grant.generation,
-      last_refreshed_at: null,
-      changed_at: now,
-      doubt_since: null,
-      retry_at: null,
-      overlap_until: null,
-      lease_owner: null,
-      lease_until: null,
-      lease_fence: seen.lease_fence + 1,
-      condemned_at: null,
-    })
-    .where('client_id', '=', seen.client_id)
-    .where('id', '=', seen.id)
-    .where('generation', '=', seen.generation)
-    .where('lease_fence', '=', seen.lease_fence)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('oauth_tokens')
+      .set({
+        ...columns,
+        updated_at: at,
+        state: 'active',
+        reason: null,
+        authorized_generation: grant.generation,
+        last_refreshed_at: null,
+        changed_at: tx.now,
+        ...settled,
+        lease_fence: seen.lease_fence + 1,
+        condemned_at: null,
+      })
+      .where('client_id', '=', seen.client_id)
+      .where('id', '=', seen.id)
+      .where('generation', '=', seen.generation)
+      .where('lease_fence', '=', seen.lease_fence),
+  );
 }
 
 /**
- * Turns a grant into a tombstone: no tokens, the generation kept and the fence advanced, so that nothing which is in
- * flight can bring it back. Returns false when there is no such grant, or it is a tombstone already.
+ * Disconnects a grant: removes its tokens, keeps its generation and advances the fence, so that no refresh in flight can
+ * bring it back. Returns false when there is no such grant, or it is disconnected already.
  */
-export async function entombGrant(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  grant: { tenant: string; id: string; reason: string; at: string },
+export async function markDisconnected(
+  tx: WriteTx,
+  grant: { tenant: string; grantId: string; reason: string; at: string },
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('oauth_tokens')
-    .set((row) => ({
-      access_token: null,
-      refresh_token: null,
-      token_expiry: null,
-      refresh_fingerprint: null,
-      state: 'disconnected' as const,
-      reason: grant.reason,
-      updated_at: grant.at,
-      changed_at: now,
-      doubt_since: null,
-      retry_at: null,
-      overlap_until: null,
-      lease_owner: null,
-      lease_until: null,
-      due_at: null,
-      lease_fence: row('lease_fence', '+', 1),
-    }))
-    .where('client_id', '=', grant.tenant)
-    .where('id', '=', grant.id)
-    .where('state', '!=', 'disconnected')
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('oauth_tokens')
+      .set((row) => ({
+        access_token: null,
+        refresh_token: null,
+        token_expiry: null,
+        refresh_fingerprint: null,
+        state: 'disconnected' as const,
+        reason: grant.reason,
+        updated_at: grant.at,
+        changed_at: tx.now,
+        ...settled,
+        due_at: null,
+        lease_fence: row('lease_fence', '+', 1),
+      }))
+      .where('client_id', '=', grant.tenant)
+      .where('id', '=', grant.grantId)
+      .where('state', '!=', 'disconnected'),
+  );
 }
 
 /**
- * Writes what is known of a grant beside its tokens; what is left out stays. The row is locked, so that nobody's members
- * are lost: both engines can merge JSON, and each does it in a way of its own.
+ * Replaces a grant's metadata, and its scopes when given. The caller has locked the row and merged the members: each engine
+ * merges JSON in its own way.
  */
-export async function describeAnew(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+export async function updateMetadata(
+  tx: WriteTx,
   grant: { tenant: string; id: string; at: string },
   news: { metadata: Readonly<Record<string, unknown>>; scopes?: string },
 ): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('oauth_tokens')
-    .set({
-      metadata: JSON.stringify(news.metadata),
-      updated_at: grant.at,
-      changed_at: now,
-      ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
-    })
-    .where('client_id', '=', grant.tenant)
-    .where('id', '=', grant.id)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('oauth_tokens')
+      .set({
+        metadata: JSON.stringify(news.metadata),
+        updated_at: grant.at,
+        changed_at: tx.now,
+        ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
+      })
+      .where('client_id', '=', grant.tenant)
+      .where('id', '=', grant.id),
+  );
 }
 
 export interface GrantListFilter {
   tenant?: string | undefined;
-  /** Of none of them when empty. */
+  /** An empty list matches no grant. */
   tenants?: readonly string[] | undefined;
   provider?: string | undefined;
   providers?: readonly string[] | undefined;
@@ -259,7 +240,7 @@ export interface GrantListFilter {
 }
 
 /** Lists grants in the order of their keys. */
-export async function listGrants(db: Kysely<Schema>, filter: GrantListFilter): Promise<GrantSummary[]> {
+export async function listGrants(db: Reader, filter: GrantListFilter): Promise<GrantSummary[]> {
   const { tenant, tenants, provider, providers, state, updatedSince, after } = filter;
   if (tenants?.length === 0 || providers?.length === 0) return [];
   let query = db.selectFrom('oauth_tokens').select(summaryColumns);
@@ -267,7 +248,7 @@ export async function listGrants(db: Kysely<Schema>, filter: GrantListFilter): P
   if (tenants !== undefined) query = query.where('client_id', 'in', [...tenants]);
   if (provider !== undefined) query = query.where('provider', '=', provider);
   if (providers !== undefined) query = query.where('provider', 'in', [...providers]);
-  // Nearly all are active. Said like this it keeps SQLite from the index of states, and from sorting what that finds.
+  // Written as NOT (state <> 'active') so that SQLite uses the index of the key, which avoids a sort.
   if (state === 'active') query = query.where((where) => where.not(where('state', '<>', state)));
   else if (state !== undefined) query = query.where('state', '=', state);
   if (updatedSince !== undefined) query = query.where('updated_at', '>=', updatedSince);
@@ -285,7 +266,7 @@ export async function listGrants(db: Kysely<Schema>, filter: GrantListFilter): P
 
 /** The grants that changed at or after a time of the database's clock, oldest change first. */
 export async function grantsChangedSince(
-  db: Kysely<Schema>,
+  db: Reader,
   changedAt: number,
   limit: number,
 ): Promise<Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'generation' | 'state' | 'changed_at'>[]> {
@@ -298,9 +279,9 @@ export async function grantsChangedSince(
     .execute();
 }
 
-/** The keys of all grants that hold a refresh token, whatever tenant they belong to. For reports only. */
+/** Finds the grants of all tenants that hold a refresh token. Only for reports. */
 export async function grantsWithRefreshToken(
-  db: Kysely<Schema>,
+  db: Reader,
   fingerprint: string,
 ): Promise<Pick<GrantRow, 'id' | 'client_id' | 'provider' | 'account'>[]> {
   return db
@@ -311,9 +292,9 @@ export async function grantsWithRefreshToken(
     .execute();
 }
 
-/** Lets every grant of an app try again at once: what held them back may just have been fixed. */
-export async function clearBackOff(db: Kysely<Schema>, app: string): Promise<void> {
-  await db
+/** Lets every grant of an app try again at once: a change of the app may have fixed their failure. */
+export async function clearBackOff(tx: WriteTx, app: string): Promise<void> {
+  await tx
     .updateTable('oauth_tokens')
     .set({ retry_at: null })
     .where('app', '=', app)
@@ -322,23 +303,20 @@ export async function clearBackOff(db: Kysely<Schema>, app: string): Promise<voi
     .execute();
 }
 
-/** Names the app that a grant is refreshed with from now on. Returns false for a tombstone. */
-export async function bindApp(
-  db: Kysely<Schema>,
-  grant: { tenant: string; id: string; app: string },
-): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('oauth_tokens')
-    .set({ app: grant.app })
-    .where('client_id', '=', grant.tenant)
-    .where('id', '=', grant.id)
-    .where('state', '!=', 'disconnected')
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+/** Names the app that refreshes a grant from now on. Returns false for a disconnected grant. */
+export async function bindApp(tx: WriteTx, grant: { tenant: string; id: string; app: string }): Promise<boolean> {
+  return changedOne(
+    tx
+      .updateTable('oauth_tokens')
+      .set({ app: grant.app })
+      .where('client_id', '=', grant.tenant)
+      .where('id', '=', grant.id)
+      .where('state', '!=', 'disconnected'),
+  );
 }
 
-/** How many grants, tombstones not counted, use an app. */
-export async function countGrantsOfApp(db: Kysely<Schema>, app: string): Promise<number> {
+/** Counts the grants that use an app, without disconnected ones. */
+export async function countGrantsOfApp(db: Reader, app: string): Promise<number> {
   const { count } = await db
     .selectFrom('oauth_tokens')
     .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
@@ -348,9 +326,9 @@ export async function countGrantsOfApp(db: Kysely<Schema>, app: string): Promise
   return Number(count);
 }
 
-/** Whether a tenant may have a grant at a provider by that app: one without an app counts for each; tombstones do not. */
+/** Tells whether a tenant may have a grant of that app. A grant without an app counts, a disconnected one does not. */
 export async function hasGrantOfApp(
-  db: Kysely<Schema>,
+  db: Reader,
   { tenant, provider, app }: { tenant: string; provider: string; app: string | null },
 ): Promise<boolean> {
   const row = await db
@@ -365,8 +343,8 @@ export async function hasGrantOfApp(
   return row !== undefined;
 }
 
-/** Whether anybody has a grant at a provider; tombstones do not count. */
-export async function hasGrantAt(db: Kysely<Schema>, provider: string): Promise<boolean> {
+/** Tells whether any tenant has a grant at a provider. Disconnected grants do not count. */
+export async function hasGrantAt(db: Reader, provider: string): Promise<boolean> {
   const row = await db
     .selectFrom('oauth_tokens')
     .select('id')
@@ -377,8 +355,8 @@ export async function hasGrantAt(db: Kysely<Schema>, provider: string): Promise<
   return row !== undefined;
 }
 
-/** How many grants of a tenant are left, tombstones not counted. */
-export async function countGrantsOfTenant(db: Kysely<Schema>, tenant: string): Promise<number> {
+/** Counts the grants of a tenant, without disconnected ones. */
+export async function countGrantsOfTenant(db: Reader, tenant: string): Promise<number> {
   const { count } = await db
     .selectFrom('oauth_tokens')
     .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))

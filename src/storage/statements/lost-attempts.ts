@@ -1,29 +1,49 @@
-import type { Kysely } from 'kysely';
-import type { Schema } from '../schema.ts';
+import type { Reader } from '../database.ts';
 
-/** Which of these attempts the database knows. */
-export async function knownAttempts(db: Kysely<Schema>, ids: readonly string[]): Promise<Set<string>> {
-  const rows = await db.selectFrom('grantry_attempts').select('id').where('id', 'in', ids).execute();
+interface AttemptPlace {
+  readonly tenant: string;
+  readonly grantId: string;
+  readonly attemptId: string;
+  readonly generation: number;
+}
+
+/** Returns those of the attempts that the database knows, by their ids. */
+export async function knownAttempts(db: Reader, attempts: readonly AttemptPlace[]): Promise<Set<string>> {
+  const rows = await db
+    .selectFrom('grantry_attempts')
+    .select('id')
+    .where((where) =>
+      where(
+        where.refTuple('tenant', 'id'),
+        'in',
+        attempts.map(({ tenant, attemptId }) => where.tuple(tenant, attemptId)),
+      ),
+    )
+    .execute();
   return new Set(rows.map((row) => row.id));
 }
 
 /**
- * Whether the database lacks an attempt that it would still know if it had ever been written there: attempts are forgotten
- * only after their grant has gone on. One statement, since between two of them it might.
+ * Tells whether the database lacks an attempt that it must know if the attempt was ever written there: attempts are
+ * forgotten only after their grant has gone on. One statement, since the grant may go on between two.
  */
-export async function lacksAttempt(
-  db: Kysely<Schema>,
-  attempt: { tenant: string; grantId: string; id: string; generation: number },
-): Promise<boolean> {
+export async function lacksAttempt(db: Reader, attempt: AttemptPlace): Promise<boolean> {
+  const { tenant, grantId, attemptId, generation } = attempt;
   const grant = await db
     .selectFrom('oauth_tokens')
     .select('id')
-    .where('client_id', '=', attempt.tenant)
-    .where('id', '=', attempt.grantId)
-    .where('generation', '<=', attempt.generation)
+    .where('client_id', '=', tenant)
+    .where('id', '=', grantId)
+    .where('generation', '<=', generation)
     .where((where) =>
       where.not(
-        where.exists(where.selectFrom('grantry_attempts').select('grantry_attempts.id').where('id', '=', attempt.id)),
+        where.exists(
+          where
+            .selectFrom('grantry_attempts as attempt')
+            .select('attempt.id')
+            .where('attempt.tenant', '=', tenant)
+            .where('attempt.id', '=', attemptId),
+        ),
       ),
     )
     .executeTakeFirst();

@@ -1,21 +1,22 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { GrantState, Schema } from '../schema.ts';
+import { sql } from 'kysely';
+import type { Reader } from '../database.ts';
+import type { GrantState } from '../schema.ts';
 
-/** How much waits in the database, of all tenants. Each number is counted up to a limit and no further. */
+/** The lengths of the queues in the database, of all tenants. Each is counted up to a limit. */
 export interface QueueDepths {
-  /** Grants that a refresh ahead of need is due for, and for how long the first of them has been due. */
+  /** Grants that are due for a refresh ahead of need, and how long the first of them has been due. */
   readonly due: number;
   readonly dueForMs: number;
-  /** Tokens that are to be revoked at their providers. */
+  /** Tokens that wait to be revoked at their providers. */
   readonly revocations: number;
   readonly uncertain: number;
   readonly suspect: number;
   readonly reauthorizationRequired: number;
 }
 
-/** Indexes serve all of it: it costs what waits, up to the limit, whatever is stored. */
-export async function readQueues(db: Kysely<Schema>, now: RawBuilder<number>, countMax: number): Promise<QueueDepths> {
-  const clock = sql<number>`(select ${now})`;
+/** Reads the queues by indexes: the cost depends on what waits, up to the limit, and not on what is stored. */
+export async function readQueues(db: Reader, countMax: number): Promise<QueueDepths> {
+  const clock = sql<number>`(select ${db.now})`;
   const due = db.selectFrom('oauth_tokens').where('state', '=', 'active').where('due_at', '<=', clock);
   const inState = (state: GrantState) =>
     db
@@ -28,7 +29,7 @@ export async function readQueues(db: Kysely<Schema>, now: RawBuilder<number>, co
         .select(({ fn }) => fn.countAll().as('count'))
         .as('due'),
       due.select('due_at').orderBy('due_at').limit(1).as('due_since'),
-      now.as('now'),
+      db.now.as('now'),
       db
         .selectFrom(db.selectFrom('grantry_revocations').select('id').limit(countMax).as('some'))
         .select(({ fn }) => fn.countAll().as('count'))

@@ -1,12 +1,12 @@
-import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
-import type { StoreKind } from '../engine/engine.ts';
-import type { RevocationTable, Schema } from '../schema.ts';
+import { type Selectable, sql } from 'kysely';
+import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import type { RevocationTable } from '../schema.ts';
 
 export type RevocationRow = Selectable<RevocationTable>;
 
 const columns = [
   'id',
-  'client_id',
+  'tenant',
   'grant_id',
   'provider',
   'account',
@@ -20,119 +20,110 @@ const columns = [
   'created_at',
 ] as const satisfies readonly (keyof RevocationRow)[];
 
-/** Keeps a token that is to be revoked at the provider, at once and then again until `lifeMs` have passed. */
+/** Queues a token for revocation at the provider: due at once, and again until `lifeMs` have passed. */
 export async function insertRevocation(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   revocation: Omit<RevocationRow, 'attempts' | 'next_at' | 'deadline_at' | 'created_at'> & { lifeMs: number },
 ): Promise<void> {
   const { lifeMs, ...row } = revocation;
   await tx
     .insertInto('grantry_revocations')
-    .values({ ...row, attempts: 0, next_at: now, deadline_at: sql<number>`${now} + ${lifeMs}`, created_at: now })
+    .values({
+      ...row,
+      attempts: 0,
+      next_at: tx.now,
+      deadline_at: sql<number>`${tx.now} + ${lifeMs}`,
+      created_at: tx.now,
+    })
     .execute();
 }
 
 /**
- * Claims revocations that are due, of all tenants, the longest waiting first. Nobody else gets them for `holdMs`: who
- * claims and dies delays them by as much. `attempts` counts this one and is what finishing or rescheduling must name.
+ * Claims revocations that are due, of all tenants, the longest waiting first. No other worker gets them for `holdMs`: a
+ * worker that dies delays them by that time. `attempts` counts this claim; rescheduling must name it.
  */
 export async function claimDueRevocations(
-  db: Kysely<Schema>,
-  kind: StoreKind,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   claim: { limit: number; holdMs: number },
 ): Promise<RevocationRow[]> {
-  return db
+  return tx
     .updateTable('grantry_revocations')
     .set((column) => ({
       attempts: column('attempts', '+', 1),
-      next_at: sql<number>`${now} + ${claim.holdMs}`,
+      next_at: sql<number>`${tx.now} + ${claim.holdMs}`,
     }))
-    .where('id', 'in', (column) => {
-      const due = column
+    .where((where) => {
+      const due = where
         .selectFrom('grantry_revocations')
-        .select('id')
+        .select(['tenant', 'id'])
         // As a subquery the clock is read once, and the index can serve.
-        .where('next_at', '<=', sql<number>`(select ${now})`)
+        .where('next_at', '<=', sql<number>`(select ${tx.now})`)
         .orderBy('next_at')
         .limit(claim.limit);
-      // SQLite lets only one write; PostgreSQL's workers pass over what another one is claiming.
-      return kind === 'sqlite' ? due : due.forUpdate().skipLocked();
+      // Workers pass over rows that another one is claiming.
+      return where(where.refTuple('tenant', 'id'), 'in', tx.locked(due, 'skip').$asTuple('tenant', 'id'));
     })
     .returning(columns)
     .execute();
 }
 
-/** Claims one grant's revocations whether they are due or not: whoever disconnects tries at once. */
+/** Claims one grant's revocations whether they are due or not: a disconnect tries them at once. */
 export async function claimRevocationsOfGrant(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   claim: { tenant: string; grantId: string; holdMs: number },
 ): Promise<RevocationRow[]> {
-  return db
+  return tx
     .updateTable('grantry_revocations')
     .set((column) => ({
       attempts: column('attempts', '+', 1),
-      next_at: sql<number>`${now} + ${claim.holdMs}`,
+      next_at: sql<number>`${tx.now} + ${claim.holdMs}`,
     }))
-    .where('client_id', '=', claim.tenant)
+    .where('tenant', '=', claim.tenant)
     .where('grant_id', '=', claim.grantId)
     .returning(columns)
     .execute();
 }
 
-/** The token is revoked, or was dead, or its time is over: shreds it. Returns false when it is gone already. */
-export async function deleteRevocation(
-  db: Kysely<Schema>,
-  revocation: { tenant: string; id: string },
-): Promise<boolean> {
-  const { numDeletedRows } = await db
-    .deleteFrom('grantry_revocations')
-    .where('client_id', '=', revocation.tenant)
-    .where('id', '=', revocation.id)
-    .executeTakeFirstOrThrow();
-  return numDeletedRows === 1n;
+/** Shreds a token that is revoked, dead or past its deadline. Returns false when it is gone already. */
+export async function deleteRevocation(tx: WriteTx, revocation: { tenant: string; id: string }): Promise<boolean> {
+  return changedOne(
+    tx.deleteFrom('grantry_revocations').where('tenant', '=', revocation.tenant).where('id', '=', revocation.id),
+  );
 }
 
-/** Tries again in `delayMs`. Returns false when somebody else has claimed it since. */
+/** Puts the next try off by `delayMs`. Returns false when another worker has claimed it since. */
 export async function rescheduleRevocation(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   revocation: { tenant: string; id: string; attempts: number; delayMs: number },
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('grantry_revocations')
-    .set({ next_at: sql<number>`${now} + ${revocation.delayMs}` })
-    .where('client_id', '=', revocation.tenant)
-    .where('id', '=', revocation.id)
-    .where('attempts', '=', revocation.attempts)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows === 1n;
+  return changedOne(
+    tx
+      .updateTable('grantry_revocations')
+      .set({ next_at: sql<number>`${tx.now} + ${revocation.delayMs}` })
+      .where('tenant', '=', revocation.tenant)
+      .where('id', '=', revocation.id)
+      .where('attempts', '=', revocation.attempts),
+  );
 }
 
-/** Whether a token waits to be revoked with an app, or at a provider, and has not waited in vain for its whole time. */
-export async function hasRevocations(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
-  of: { column: 'app' | 'provider'; name: string },
-): Promise<boolean> {
+/** Tells whether a token that is not past its deadline waits to be revoked with an app, or at a provider. */
+export async function hasRevocations(db: Reader, of: { column: 'app' | 'provider'; name: string }): Promise<boolean> {
   const row = await db
     .selectFrom('grantry_revocations')
     .select('id')
     .where(of.column, '=', of.name)
-    .where('deadline_at', '>', now)
+    .where('deadline_at', '>', db.now)
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
 }
 
-/** How many tokens of a tenant wait to be revoked. */
-export async function countRevocationsOfTenant(db: Kysely<Schema>, tenant: string): Promise<number> {
+/** Counts the tokens of a tenant that wait to be revoked. */
+export async function countRevocationsOfTenant(db: Reader, tenant: string): Promise<number> {
   const { count } = await db
     .selectFrom('grantry_revocations')
     .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
-    .where('client_id', '=', tenant)
+    .where('tenant', '=', tenant)
     .executeTakeFirstOrThrow();
   return Number(count);
 }

@@ -1,84 +1,79 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Schema } from '../schema.ts';
+import { sql } from 'kysely';
+import { changedRows, type WriteTx } from '../database.ts';
+import type { TokenRequest } from '../schema.ts';
 
 /**
- * Makes everybody who counts the requests made with one refresh token take turns until the transaction ends.
+ * Counts a request against the provider's limit, before it is sent. The row of the refresh token is locked until the
+ * transaction ends, so that processes count one after the other, whichever grant of the token they refresh.
  *
- * Several rows may hold the same token, so no row lock serves; SQLite's transactions take turns anyway.
+ * @returns undefined when the request is counted; else how long ago the request was sent that must leave the window first,
+ * and the caller must undo the transaction
  */
-export async function lockBudget(tx: Kysely<Schema>, kind: 'sqlite' | 'postgres', fingerprint: string): Promise<void> {
-  if (kind === 'postgres') await sql`select pg_advisory_xact_lock(hashtextextended(${fingerprint}, 0))`.execute(tx);
-}
-
-/** The times of the requests made with a refresh token within the last `windowMs`, oldest first, with the time now. */
-export async function recentTokenRequests(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
-  fingerprint: string,
-  windowMs: number,
-): Promise<number[]> {
-  const rows = await tx
-    .selectFrom('grantry_token_requests')
-    .select('at')
-    .where('fingerprint', '=', fingerprint)
-    .where('at', '>', sql<number>`${now} - ${windowMs}`)
-    .orderBy('at')
-    .execute();
-  return rows.map((row) => row.at);
-}
-
-/** Counts a request against the provider's limit, before it is sent. */
-export async function insertTokenRequest(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
+export async function countTokenRequest(
+  tx: WriteTx,
   request: { fingerprint: string; attemptId: string },
-): Promise<void> {
-  await tx
+  limit: { requests: number; windowMs: number },
+): Promise<{ ageMs: number } | undefined> {
+  const { fingerprint } = request;
+  const row = await tx
     .insertInto('grantry_token_requests')
-    .values({ fingerprint: request.fingerprint, attempt_id: request.attemptId, at: now })
-    .execute();
+    .values({ fingerprint, requests: '[]', last_at: tx.now })
+    .onConflict((conflict) => conflict.column('fingerprint').doUpdateSet({ last_at: tx.now }))
+    .returning(['requests', 'last_at as now'])
+    .executeTakeFirstOrThrow();
+  const recent = read(row).filter(({ at }) => at > row.now - limit.windowMs);
+  const oldest = recent.at(-limit.requests);
+  if (recent.length >= limit.requests && oldest !== undefined) return { ageMs: Math.max(0, row.now - oldest.at) };
+  await write(tx, fingerprint, [...recent, { attempt: request.attemptId, at: row.now }]);
+  return undefined;
 }
 
-/** Takes a request back that was certainly not sent. */
+/** Takes back a request that was certainly not sent. */
 export async function deleteTokenRequest(
-  tx: Kysely<Schema>,
+  tx: WriteTx,
   request: { fingerprint: string; attemptId: string },
 ): Promise<void> {
-  await tx
-    .deleteFrom('grantry_token_requests')
-    .where('fingerprint', '=', request.fingerprint)
-    .where('attempt_id', '=', request.attemptId)
-    .execute();
-}
-
-/** Forgets requests that no limit looks at any more. */
-export async function pruneTokenRequests(
-  tx: Kysely<Schema>,
-  now: RawBuilder<number>,
-  fingerprint: string,
-  windowMs: number,
-): Promise<void> {
-  await tx
-    .deleteFrom('grantry_token_requests')
-    .where('fingerprint', '=', fingerprint)
-    .where('at', '<=', sql<number>`${now} - ${windowMs}`)
-    .execute();
+  const { fingerprint, attemptId } = request;
+  const query = tx.selectFrom('grantry_token_requests').select('requests').where('fingerprint', '=', fingerprint);
+  const row = await tx.locked(query).executeTakeFirst();
+  if (row === undefined) return;
+  const others = read(row).filter(({ attempt }) => attempt !== attemptId);
+  await write(tx, fingerprint, others);
 }
 
 /**
- * Forgets the oldest requests of all tokens, so many at most: a token that was replaced is never counted again. Returns how
- * many went.
+ * Forgets the tokens whose last request is oldest, at most `limit` of them: nothing counts a replaced token again.
+ * Returns how many it forgot.
  */
 export async function purgeTokenRequests(
-  db: Kysely<Schema>,
-  now: RawBuilder<number>,
+  tx: WriteTx,
   { keptMs, limit }: { keptMs: number; limit: number },
 ): Promise<number> {
-  const { numDeletedRows } = await db
-    .deleteFrom('grantry_token_requests')
-    // Their numbers grow with time: the oldest are found by the key, and nothing else is looked at.
-    .where('id', 'in', (from) => from.selectFrom('grantry_token_requests').select('id').orderBy('id').limit(limit))
-    .where('at', '<=', sql<number>`(select ${now} - ${keptMs})`)
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+  return changedRows(
+    tx.deleteFrom('grantry_token_requests').where('fingerprint', 'in', (from) =>
+      tx.locked(
+        from
+          .selectFrom('grantry_token_requests')
+          .select('fingerprint')
+          // As a subquery the clock is read once, and the index can serve.
+          .where('last_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`)
+          .orderBy('last_at')
+          .limit(limit),
+        'skip',
+      ),
+    ),
+  );
+}
+
+function read({ requests }: { requests: string }): TokenRequest[] {
+  // Only this file writes the column, as an array of requests.
+  return JSON.parse(requests) as TokenRequest[];
+}
+
+async function write(tx: WriteTx, fingerprint: string, requests: readonly TokenRequest[]): Promise<void> {
+  await tx
+    .updateTable('grantry_token_requests')
+    .set({ requests: JSON.stringify(requests) })
+    .where('fingerprint', '=', fingerprint)
+    .execute();
 }

@@ -1,14 +1,14 @@
-import { type Kysely, sql } from 'kysely';
-import type { Schema } from '../schema.ts';
+import { sql } from 'kysely';
+import type { Reader } from '../database.ts';
 import type { DroppedPart } from './table.ts';
 
 /*
- * What PostgreSQL's catalogue says of a table that another program made, and of an empty one of ours beside it.
+ * Questions to PostgreSQL's catalogue about a table that another program made, and about an empty one of ours beside it.
  */
 
 const theTable = sql`to_regclass('oauth_tokens')`;
 
-/** Something that can be made again by running its definition. */
+/** A part of the schema that its definition makes again. */
 export interface NamedDefinition {
   name: string;
   definition: string;
@@ -28,11 +28,11 @@ export interface ViewDefinition extends NamedDefinition {
   kind: string;
 }
 
-export async function foreignColumns(db: Kysely<Schema>): Promise<CatalogueColumn[]> {
+export async function foreignColumns(db: Reader): Promise<CatalogueColumn[]> {
   return templateColumns(db, 'oauth_tokens');
 }
 
-export async function templateColumns(db: Kysely<Schema>, table: string): Promise<CatalogueColumn[]> {
+export async function templateColumns(db: Reader, table: string): Promise<CatalogueColumn[]> {
   const { rows } = await sql<CatalogueColumn>`select a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
       a.attnotnull as required, a.attidentity <> '' as identity, a.attgenerated <> '' as computed,
       pg_get_expr(d.adbin, d.adrelid) as preset
@@ -42,14 +42,14 @@ export async function templateColumns(db: Kysely<Schema>, table: string): Promis
 }
 
 /** The checks of our empty table, without its name in front. */
-export async function templateChecks(db: Kysely<Schema>, table: string): Promise<NamedDefinition[]> {
+export async function templateChecks(db: Reader, table: string): Promise<NamedDefinition[]> {
   const { rows } = await sql<NamedDefinition>`select conname as name, pg_get_constraintdef(oid) as definition
     from pg_constraint where conrelid = to_regclass(${table}) and contype = 'c' order by conname`.execute(db);
   return rows;
 }
 
 /** Triggers and rules that another program put on the table. */
-export async function foreignTriggers(db: Kysely<Schema>): Promise<DroppedPart[]> {
+export async function foreignTriggers(db: Reader): Promise<DroppedPart[]> {
   const { rows } = await sql<DroppedPart>`
     select 'trigger' as kind, tgname as name, pg_get_triggerdef(oid) as definition
       from pg_trigger where tgrelid = ${theTable} and not tgisinternal
@@ -59,7 +59,7 @@ export async function foreignTriggers(db: Kysely<Schema>): Promise<DroppedPart[]
   return rows;
 }
 
-export async function ownConstraints(db: Kysely<Schema>): Promise<(DroppedPart & { type: string })[]> {
+export async function ownConstraints(db: Reader): Promise<(DroppedPart & { type: string })[]> {
   const { rows } = await sql<DroppedPart & { type: string }>`
     select case contype when 'f' then 'foreign key' else 'constraint' end as kind, contype as type, conname as name,
       pg_get_constraintdef(oid) as definition
@@ -70,7 +70,7 @@ export async function ownConstraints(db: Kysely<Schema>): Promise<(DroppedPart &
 }
 
 /** Indexes that belong to no constraint. */
-export async function foreignIndexes(db: Kysely<Schema>): Promise<(DroppedPart & { qualified: string })[]> {
+export async function foreignIndexes(db: Reader): Promise<(DroppedPart & { qualified: string })[]> {
   const { rows } = await sql<DroppedPart & { qualified: string }>`
     select 'index' as kind, c.relname as name, i.indexrelid::regclass::text as qualified,
       pg_get_indexdef(i.indexrelid) as definition
@@ -81,7 +81,7 @@ export async function foreignIndexes(db: Kysely<Schema>): Promise<(DroppedPart &
 }
 
 /** The foreign keys of other tables that point at this one, as statements that make them again. */
-export async function pointingKeys(db: Kysely<Schema>): Promise<NamedDefinition[]> {
+export async function pointingKeys(db: Reader): Promise<NamedDefinition[]> {
   const { rows } = await sql<NamedDefinition>`select conname as name,
       format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as definition
     from pg_constraint where confrelid = ${theTable} and contype = 'f' and conrelid <> confrelid
@@ -90,7 +90,7 @@ export async function pointingKeys(db: Kysely<Schema>): Promise<NamedDefinition[
 }
 
 /** Views over the table and over each other, in the order in which they can be made. */
-export async function viewsOver(db: Kysely<Schema>): Promise<ViewDefinition[]> {
+export async function viewsOver(db: Reader): Promise<ViewDefinition[]> {
   const { rows } = await sql<ViewDefinition>`
     with recursive users(oid, depth) as (
       select r.ev_class, 1 from pg_depend d join pg_rewrite r on r.oid = d.objid
@@ -106,8 +106,8 @@ export async function viewsOver(db: Kysely<Schema>): Promise<ViewDefinition[]> {
   return rows;
 }
 
-/** Why the table cannot be taken over as it is. */
-export async function foreignRefusals(db: Kysely<Schema>): Promise<string[]> {
+/** Lists the reasons why the table cannot be taken over as it is. */
+export async function foreignRefusals(db: Reader): Promise<string[]> {
   const { rows } = await sql<{ kind: string; forced: boolean; children: boolean; owner: boolean }>`
     select relkind as kind, relforcerowsecurity as forced, pg_has_role(relowner, 'usage') as owner,
       exists (select 1 from pg_inherits where inhparent = c.oid or inhrelid = c.oid) as children

@@ -1,6 +1,6 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
-import { createGrantTable } from '../migrations/grant-table.ts';
-import type { Schema } from '../schema.ts';
+import { type RawBuilder, sql } from 'kysely';
+import type { Reader, WriteTx } from '../database.ts';
+import { grantTable } from '../migrations/0001-vault.postgres.ts';
 import {
   foreignColumns,
   foreignIndexes,
@@ -20,7 +20,7 @@ import type { DroppedPart, ForeignTable, PlainColumn, RawColumns } from './table
 /** An empty table of ours, to read from it what the foreign one must become. */
 const template = 'grantry_oauth_tokens';
 
-/** What has to be put back, or taken away, once the rows are converted. */
+/** Lists what must be put back, or dropped, once the rows are converted. */
 export interface Altered {
   columns: RawColumns;
   /** Columns with the values as they were, to be dropped. */
@@ -28,7 +28,7 @@ export interface Altered {
   restore: readonly NamedDefinition[];
 }
 
-export async function inspectPostgresTable(db: Kysely<Schema>): Promise<ForeignTable> {
+export async function inspectPostgresTable(db: Reader): Promise<ForeignTable> {
   const dropped: DroppedPart[] = [
     ...(await foreignTriggers(db)),
     ...(await ownConstraints(db)).filter((part) => part.type !== 'p'),
@@ -44,11 +44,11 @@ export async function inspectPostgresTable(db: Kysely<Schema>): Promise<ForeignT
 }
 
 /** Gives the foreign table our columns. Values that are not of our types stay beside them until the rows are converted. */
-export async function alterForeignTable(tx: Kysely<Schema>, table: ForeignTable): Promise<Altered> {
+export async function alterForeignTable(tx: WriteTx, table: ForeignTable): Promise<Altered> {
   await sql`lock table oauth_tokens in access exclusive mode`.execute(tx);
-  // Values are read as text: these two decide what a time looks like.
+  // Values are read as text: these two settings decide the form of a time.
   await sql`select set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, YMD', true)`.execute(tx);
-  await createGrantTable(tx, 'postgres', template);
+  await sql.raw(grantTable.replace('oauth_tokens', template)).execute(tx);
   const ours = await templateColumns(tx, template);
   const views = await viewsOver(tx);
   for (const view of views.toReversed()) await sql`drop view ${sql.raw(view.name)}`.execute(tx);
@@ -73,8 +73,8 @@ export async function alterForeignTable(tx: Kysely<Schema>, table: ForeignTable)
   };
 }
 
-/** Makes the constraints, now that every row satisfies them, and puts back what nothing speaks against. */
-export async function finishForeignTable(tx: Kysely<Schema>, altered: Altered): Promise<string[]> {
+/** Makes the constraints, which every row satisfies now, and restores the parts that fit. Returns the others. */
+export async function finishForeignTable(tx: WriteTx, altered: Altered): Promise<string[]> {
   const drops = [...altered.raw, 'grantry_row'].map((name) => sql`drop column ${sql.ref(name)}`);
   await sql`alter table oauth_tokens ${sql.join(drops)}`.execute(tx);
   const changes = (await templateColumns(tx, template)).flatMap(({ name, preset, required }) => {
@@ -95,8 +95,8 @@ export async function finishForeignTable(tx: Kysely<Schema>, altered: Altered): 
   return lost;
 }
 
-/** They belong to the program that wrote the table, and would see plaintext while rows are sealed. */
-async function dropTriggers(tx: Kysely<Schema>): Promise<void> {
+/** Drops triggers and rules: they belong to the other program, and would see plaintext while rows are sealed. */
+async function dropTriggers(tx: WriteTx): Promise<void> {
   for (const { kind, name } of await foreignTriggers(tx)) {
     await sql`drop ${sql.raw(kind)} ${sql.ref(name)} on oauth_tokens`.execute(tx);
   }
@@ -109,8 +109,8 @@ interface RawPart {
   present: Set<string>;
 }
 
-/** Moves what is not of our types out of the way, ids to a name of their own. */
-async function renameColumns(tx: Kysely<Schema>, table: ForeignTable, ours: ReadonlySet<string>): Promise<RawPart> {
+/** Renames columns that have another type than ours; ids get a name of their own. */
+async function renameColumns(tx: WriteTx, table: ForeignTable, ours: ReadonlySet<string>): Promise<RawPart> {
   const columns = new Map<PlainColumn, string>();
   const names: string[] = [];
   const present = new Set<string>();
@@ -139,7 +139,7 @@ function isPlain(name: string, table: ForeignTable): name is PlainColumn {
   return !table.extra.some((column) => column.name === name);
 }
 
-/** Tokens and names can only be text; everything else is moved aside unless it has our type already. */
+/** Says how a column becomes ours. Tokens and names become text; another column is renamed unless it has our type. */
 function conversionOf(name: PlainColumn, type: string): 'stay' | 'text' | 'move' {
   switch (name) {
     case 'id':
@@ -158,18 +158,18 @@ function conversionOf(name: PlainColumn, type: string): 'stay' | 'text' | 'move'
   }
 }
 
-/** All go, and the foreign keys that rely on them: some narrow the key, some would refuse what the vault writes. */
-async function dropConstraints(tx: Kysely<Schema>): Promise<void> {
+/** Drops all constraints and the foreign keys that rely on them: some narrow the key, some would refuse the vault's rows. */
+async function dropConstraints(tx: WriteTx): Promise<void> {
   for (const { name } of await ownConstraints(tx)) {
     await sql`alter table oauth_tokens drop constraint if exists ${sql.ref(name)} cascade`.execute(tx);
   }
   for (const { qualified } of await foreignIndexes(tx)) await sql`drop index ${sql.raw(qualified)}`.execute(tx);
 }
 
-/** The vault knows nothing of them, so they must not ask for a value in the rows it makes. */
-async function loosenExtraColumns(tx: Kysely<Schema>): Promise<void> {
+/** Makes extra columns optional: the vault does not know them and gives them no value. */
+async function loosenExtraColumns(tx: WriteTx): Promise<void> {
   for (const { name, preset, identity, required } of await foreignColumns(tx)) {
-    // New rows have no id of the old kind; the old counter may even stand at one that is taken.
+    // New rows have no id of the old kind, and the old counter may point at a taken one.
     if (name === 'original_id') {
       const stop = identity ? sql`drop identity` : sql`drop default`;
       await sql`alter table oauth_tokens alter column original_id ${stop}`.execute(tx);
@@ -179,8 +179,8 @@ async function loosenExtraColumns(tx: Kysely<Schema>): Promise<void> {
   }
 }
 
-/** Other tables may point at the ids that the rows had. */
-async function originalKey(tx: Kysely<Schema>): Promise<NamedDefinition[]> {
+/** Keeps the former ids unique: other tables may point at them. */
+async function originalKey(tx: WriteTx): Promise<NamedDefinition[]> {
   const columns = await foreignColumns(tx);
   if (!columns.some((column) => column.name === 'original_id')) return [];
   return [
@@ -195,8 +195,8 @@ function asRestored(view: ViewDefinition): NamedDefinition {
   return { name: view.name, definition: `create view ${view.name} as ${view.definition}` };
 }
 
-/** Tries a definition. Returns false when it no longer fits: that must not undo the take-over. */
-async function restore(tx: Kysely<Schema>, { definition }: NamedDefinition): Promise<boolean> {
+/** Runs a definition. Returns false when it no longer fits, which must not undo the take-over. */
+async function restore(tx: WriteTx, { definition }: NamedDefinition): Promise<boolean> {
   if (definition.includes('$grantry$')) return false;
   await sql`select set_config('grantry.restored', 'yes', true)`.execute(tx);
   const block = `begin execute $grantry$${definition}$grantry$;

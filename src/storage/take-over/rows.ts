@@ -1,6 +1,6 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
+import type { Reader, WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
-import type { Schema } from '../schema.ts';
 import type { GrantRow } from '../statements/grants.ts';
 
 /** A row that was taken over and still holds plaintext. */
@@ -37,32 +37,31 @@ export interface UnsealedPage {
 }
 
 /**
- * Reads some rows of generation 0 behind an id, and keeps others from taking the same ones until the transaction ends:
- * PostgreSQL skips rows that another process seals just now, SQLite lets one process write at a time.
+ * Reads some rows of generation 0 after an id and locks them until the transaction ends. Rows that another process seals at
+ * this moment are skipped.
  */
-export async function lockUnsealed(tx: Kysely<Schema>, kind: StoreKind, page: UnsealedPage): Promise<UnsealedRow[]> {
-  const query = unsealed(tx, page);
-  return (kind === 'postgres' ? query.forUpdate().skipLocked() : query).execute();
+export async function lockUnsealed(tx: WriteTx, page: UnsealedPage): Promise<UnsealedRow[]> {
+  return tx.locked(unsealed(tx, page), 'skip').execute();
 }
 
-/** Reads rows of generation 0 behind an id, for a report. */
-export async function listUnsealed(db: Kysely<Schema>, page: UnsealedPage): Promise<UnsealedRow[]> {
+/** Reads rows of generation 0 after an id, for a report. */
+export async function listUnsealed(db: Reader, page: UnsealedPage): Promise<UnsealedRow[]> {
   return unsealed(db, page).execute();
 }
 
-/** How many rows hold plaintext. */
-export async function countUnsealed(db: Kysely<Schema>): Promise<number> {
+/** Counts the rows that hold plaintext. */
+export async function countUnsealed(db: Reader): Promise<number> {
   return count(db, 0);
 }
 
-/** The providers of the rows that hold plaintext. */
-export async function providersOfUnsealed(db: Kysely<Schema>): Promise<string[]> {
+/** Lists the providers of the rows that hold plaintext. */
+export async function providersOfUnsealed(db: Reader): Promise<string[]> {
   const rows = await db.selectFrom('oauth_tokens').select('provider').distinct().where('generation', '=', 0).execute();
   return rows.map((row) => row.provider);
 }
 
-/** How many rows there are. */
-export async function countRows(db: Kysely<Schema>): Promise<number> {
+/** Counts the rows. */
+export async function countRows(db: Reader): Promise<number> {
   return count(db, undefined);
 }
 
@@ -76,15 +75,10 @@ export interface SealedRow {
   due_at: number | null;
 }
 
-/** Puts sealed tokens in the place of plaintext, once: generation 0 becomes 1. Returns how many rows it was. */
-export async function sealRows(
-  tx: Kysely<Schema>,
-  kind: StoreKind,
-  now: RawBuilder<number>,
-  rows: readonly SealedRow[],
-): Promise<number> {
+/** Replaces plaintext by sealed tokens, once: generation 0 becomes 1. Returns how many rows it sealed. */
+export async function sealRows(tx: WriteTx, kind: StoreKind, rows: readonly SealedRow[]): Promise<number> {
   const json = JSON.stringify(rows);
-  const once = sql`generation = 1, authorized_generation = 1, changed_at = ${now}`;
+  const once = sql`generation = 1, authorized_generation = 1, changed_at = ${tx.now}`;
   const statement =
     kind === 'postgres'
       ? sql`update oauth_tokens as t set access_token = v.access_token, refresh_token = v.refresh_token,
@@ -102,13 +96,13 @@ export async function sealRows(
   return Number(numAffectedRows ?? 0);
 }
 
-function unsealed(db: Kysely<Schema>, page: UnsealedPage) {
+function unsealed(db: Reader, page: UnsealedPage) {
   const query = db.selectFrom('oauth_tokens').select(columns).where('generation', '=', 0);
   const rest = page.afterId === null ? query : query.where('id', '>', page.afterId);
   return rest.orderBy('id').limit(page.limit);
 }
 
-async function count(db: Kysely<Schema>, generation: number | undefined): Promise<number> {
+async function count(db: Reader, generation: number | undefined): Promise<number> {
   const query = db.selectFrom('oauth_tokens').select(sql<number>`count(*)`.as('count'));
   const row = await (generation === undefined ? query : query.where('generation', '=', generation)).executeTakeFirst();
   return row?.count ?? 0;

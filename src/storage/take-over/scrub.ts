@@ -1,15 +1,15 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
+import type { Reader } from '../database.ts';
 import { isBusy } from '../engine/failures.ts';
-import type { Schema } from '../schema.ts';
-import type { Store } from '../store.ts';
+import type { OpenedStore, Store } from '../store.ts';
 
-/** `busy`: others use the database just now, and the same may succeed later. */
+/** `busy`: other programs use the database, and the same may succeed later. */
 export type Scrubbed =
   | { readonly outcome: 'done' | 'busy' }
-  /** Everything that this role may rewrite was rewritten; the statement is for a superuser or the database's owner. */
+  /** All that this role may rewrite is rewritten. A superuser or the database's owner must run the statement. */
   | { readonly outcome: 'partly'; readonly statement: string };
 
-/** Two processes that scrub at once would wait for each other. Any number will do. */
+/** Two processes that scrub at once would wait for each other. The number is arbitrary. */
 const scrubLockKey = 7_238_946_110_202;
 const lockWaitMs = 3_000;
 
@@ -19,10 +19,10 @@ export async function overwriteDeleted(store: Store, on: boolean): Promise<void>
 }
 
 /**
- * Rewrites everything that may still hold plaintext of rows that were taken over: free pages and the write-ahead log of
- * SQLite, dead tuples and statistics of PostgreSQL.
+ * Rewrites all places that may still hold plaintext of rows that were taken over: SQLite's free pages and write-ahead log,
+ * PostgreSQL's dead tuples and statistics.
  */
-export async function scrubPlaintext(store: Store): Promise<Scrubbed> {
+export async function scrubPlaintext(store: OpenedStore): Promise<Scrubbed> {
   return store.kind === 'sqlite' ? scrubSqlite(store) : scrubPostgres(store);
 }
 
@@ -32,8 +32,8 @@ async function scrubSqlite(store: Store): Promise<Scrubbed> {
   return { outcome: rows[0]?.busy === 0 ? 'done' : 'busy' };
 }
 
-async function scrubPostgres(store: Store): Promise<Scrubbed> {
-  // Settings and the lock belong to one connection, and none of this may stand in a transaction.
+async function scrubPostgres(store: OpenedStore): Promise<Scrubbed> {
+  // The settings and the lock belong to one connection, and none of these statements may run in a transaction.
   return store.unhurried(() =>
     store.db.connection().execute(async (db) => {
       const { rows } = await sql<{ got: boolean }>`select pg_try_advisory_lock(${scrubLockKey}) as got`.execute(db);
@@ -49,8 +49,10 @@ async function scrubPostgres(store: Store): Promise<Scrubbed> {
   );
 }
 
-async function rewritePostgres(db: Kysely<Schema>): Promise<Scrubbed> {
-  // The planner's samples of the table are copies of its values: they are taken anew, then the old ones are rewritten.
+type Connection = Pick<Reader, 'getExecutor'>;
+
+async function rewritePostgres(db: Connection): Promise<Scrubbed> {
+  // The planner's samples of the table are copies of its values: take new ones, then rewrite the old ones.
   for (const statement of [sql`analyze oauth_tokens`, sql`vacuum (full, analyze) oauth_tokens`]) {
     if (!(await isFree(() => statement.execute(db)))) return { outcome: 'busy' };
   }
@@ -59,14 +61,14 @@ async function rewritePostgres(db: Kysely<Schema>): Promise<Scrubbed> {
   return { outcome: rewritten ? 'done' : 'busy' };
 }
 
-async function mayVacuumCatalogue(db: Kysely<Schema>): Promise<boolean> {
+async function mayVacuumCatalogue(db: Connection): Promise<boolean> {
   const { rows } = await sql<{ may: boolean }>`select pg_has_role(datdba, 'usage')
       or (select rolsuper from pg_roles where rolname = current_user) as may
     from pg_database where datname = current_database()`.execute(db);
   return rows[0]?.may === true;
 }
 
-/** False when a lock was not to be had. */
+/** Returns false when a lock could not be taken. */
 async function isFree(run: () => Promise<unknown>): Promise<boolean> {
   try {
     await run();

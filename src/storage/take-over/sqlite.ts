@@ -1,6 +1,6 @@
-import { type Kysely, sql } from 'kysely';
-import { createGrantTable } from '../migrations/grant-table.ts';
-import type { Schema } from '../schema.ts';
+import { sql } from 'kysely';
+import type { Reader, WriteTx } from '../database.ts';
+import { grantTable } from '../migrations/0001-vault.sqlite.ts';
 import type { Store } from '../store.ts';
 import { indexSurvives, keptName } from './names.ts';
 import type { DroppedPart, ForeignColumn, ForeignTable, PlainColumn, RawColumns } from './table.ts';
@@ -22,8 +22,8 @@ interface SchemaPart {
 }
 
 /**
- * Runs a migration that replaces a table other tables point at. SQLite would delete their rows with it, or refuse; it
- * looks away only when told so outside of a transaction.
+ * Runs a migration that replaces a table to which other tables point. With foreign keys on, SQLite would delete their rows
+ * or refuse; the setting works only outside of a transaction.
  */
 export async function withoutForeignKeys(store: Store, run: () => Promise<void>): Promise<void> {
   if (store.kind === 'sqlite') await sql`pragma foreign_keys = off`.execute(store.db);
@@ -31,7 +31,7 @@ export async function withoutForeignKeys(store: Store, run: () => Promise<void>)
   if (store.kind === 'sqlite') await sql`pragma foreign_keys = on`.execute(store.db);
 }
 
-/** What has to be put back once the rows are converted. */
+/** Lists what must be put back once the rows are converted. */
 export interface Rebuilt {
   columns: RawColumns;
   indexes: readonly string[];
@@ -39,7 +39,7 @@ export interface Rebuilt {
   originalIdIsKey: boolean;
 }
 
-export async function inspectSqliteTable(db: Kysely<Schema>): Promise<ForeignTable> {
+export async function inspectSqliteTable(db: Reader): Promise<ForeignTable> {
   const columns = await columnsOf(db);
   const parts = await partsOf(db);
   const table = parts.find((part) => part.name === 'oauth_tokens');
@@ -61,22 +61,22 @@ export async function inspectSqliteTable(db: Kysely<Schema>): Promise<ForeignTab
 }
 
 /**
- * Puts a table of our own in the place of the foreign one, with all its rows: an inline UNIQUE cannot be dropped. Values
- * go over as the text they are; the ids are made up until the rows are converted.
+ * Replaces the foreign table by one of ours, with all its rows: SQLite cannot drop an inline UNIQUE. Values are copied as
+ * text; foreign ids are replaced by placeholders until the rows are converted.
  */
-export async function rebuildForeignTable(tx: Kysely<Schema>, table: ForeignTable): Promise<Rebuilt> {
+export async function rebuildForeignTable(tx: WriteTx, table: ForeignTable): Promise<Rebuilt> {
   const parts = await partsOf(tx);
   for (const { type, name } of parts) {
-    // They belong to the program that wrote the table, and would see plaintext while rows are sealed.
+    // They belong to the other program, and would see plaintext while rows are sealed.
     if (type === 'trigger') await sql`drop trigger ${sql.ref(name)}`.execute(tx);
   }
-  await createGrantTable(tx, 'sqlite', rebuiltName);
+  await sql.raw(grantTable.replace('oauth_tokens', rebuiltName)).execute(tx);
   const ours = new Set((await columnsOf(tx, rebuiltName)).map((column) => column.name));
   const extra = table.extra.map(({ name }) => ({ from: name, to: keptName(name, ours) }));
   const foreignIds = await hasForeignIds(tx);
   const originalIdIsKey = foreignIds && (await idsAreUnique(tx));
   if (foreignIds) {
-    // Renaming, unlike copying, takes the foreign keys of other tables along.
+    // A rename, unlike a copy, carries the foreign keys of other tables along.
     await sql`alter table oauth_tokens rename column id to original_id`.execute(tx);
     extra.push({ from: 'original_id', to: 'original_id' });
   }
@@ -85,7 +85,7 @@ export async function rebuildForeignTable(tx: Kysely<Schema>, table: ForeignTabl
   for (const { from, to } of extra) await addExtraColumn(tx, to, defaults.get(from) ?? null);
   await copyRows(tx, table.columns, extra, foreignIds);
   await sql`drop table oauth_tokens`.execute(tx);
-  // Views name the table by its name alone and need no change; without this they would be looked at, and refused.
+  // Views refer to the table by its name and need no change; without this setting SQLite would refuse the rename.
   await sql`pragma legacy_alter_table = on`.execute(tx);
   await sql`alter table ${sql.ref(rebuiltName)} rename to oauth_tokens`.execute(tx);
   await sql`pragma legacy_alter_table = off`.execute(tx);
@@ -96,21 +96,21 @@ export async function rebuildForeignTable(tx: Kysely<Schema>, table: ForeignTabl
   };
 }
 
-/** Puts the indexes back that nothing speaks against. */
-export async function restoreSqliteTable(tx: Kysely<Schema>, rebuilt: Rebuilt): Promise<void> {
+/** Restores the indexes that still fit. */
+export async function restoreSqliteTable(tx: WriteTx, rebuilt: Rebuilt): Promise<void> {
   for (const definition of rebuilt.indexes) await sql.raw(definition).execute(tx);
   if (!rebuilt.originalIdIsKey) return;
   await sql`create unique index oauth_tokens_original_id on oauth_tokens (original_id)`.execute(tx);
 }
 
-async function addExtraColumn(tx: Kysely<Schema>, name: string, defaultValue: string | null): Promise<void> {
-  // In a strict table only ANY keeps every value exactly as it was.
+async function addExtraColumn(tx: WriteTx, name: string, defaultValue: string | null): Promise<void> {
+  // In a strict table only ANY keeps every value as it was.
   const preset = defaultValue === null ? sql`` : sql` default (${sql.raw(defaultValue)})`;
   await sql`alter table ${sql.ref(rebuiltName)} add column ${sql.ref(name)} any${preset}`.execute(tx);
 }
 
 async function copyRows(
-  tx: Kysely<Schema>,
+  tx: WriteTx,
   columns: readonly ForeignColumn[],
   extra: readonly { from: string; to: string }[],
   foreignIds: boolean,
@@ -156,15 +156,15 @@ function rawColumns(columns: readonly ForeignColumn[], foreignIds: boolean): Raw
   return raw.set('id', foreignIds ? 'original_id' : 'id');
 }
 
-/** True unless every id is a UUID already. */
-async function hasForeignIds(db: Kysely<Schema>): Promise<boolean> {
+/** Returns true unless every id is a UUID. */
+async function hasForeignIds(db: Reader): Promise<boolean> {
   const { rows } = await sql<{ found: number }>`select exists (select 1 from oauth_tokens where id is null
     or typeof(id) <> 'text' or id not glob ${uuidGlob[0]} or id glob ${uuidGlob[1]}
     group by id union all select 1 from oauth_tokens group by lower(id) having count(*) > 1) as found`.execute(db);
   return rows[0]?.found === 1;
 }
 
-async function idsAreUnique(db: Kysely<Schema>): Promise<boolean> {
+async function idsAreUnique(db: Reader): Promise<boolean> {
   const { rows } = await sql<{ found: number }>`select exists (select 1 from oauth_tokens where id is not null
     group by id having count(*) > 1) as found`.execute(db);
   return rows[0]?.found === 0;
@@ -176,7 +176,7 @@ function constraintsOf(definition: string, foreignKeys: readonly ForeignKey[]): 
     name: `${key.from} → ${key.table}`,
     definition: `foreign key (${key.from}) references ${key.table} (${key.to ?? ''})`,
   }));
-  // SQLite keeps them as a part of the table's text alone.
+  // SQLite keeps them only as a part of the table's text.
   if (/\bunique\b/i.test(definition)) parts.push({ kind: 'constraint', name: 'unique', definition });
   if (/\bcheck\s*\(/i.test(definition)) parts.push({ kind: 'constraint', name: 'check', definition });
   return parts;
@@ -188,19 +188,19 @@ interface ForeignKey {
   to: string | null;
 }
 
-async function foreignKeysOf(db: Kysely<Schema>): Promise<ForeignKey[]> {
+async function foreignKeysOf(db: Reader): Promise<ForeignKey[]> {
   const { rows } =
     await sql<ForeignKey>`select "table", "from", "to" from pragma_foreign_key_list('oauth_tokens')`.execute(db);
   return rows;
 }
 
-async function columnsOf(db: Kysely<Schema>, table = 'oauth_tokens'): Promise<ColumnInfo[]> {
+async function columnsOf(db: Reader, table = 'oauth_tokens'): Promise<ColumnInfo[]> {
   const { rows } = await sql<ColumnInfo>`select lower(name) as name, type, dflt_value, hidden
     from pragma_table_xinfo(${table}) order by cid`.execute(db);
   return rows;
 }
 
-async function partsOf(db: Kysely<Schema>): Promise<SchemaPart[]> {
+async function partsOf(db: Reader): Promise<SchemaPart[]> {
   const { rows } = await sql<SchemaPart>`select type, name, sql from sqlite_schema
     where lower(tbl_name) = 'oauth_tokens' and type <> 'view' or name = 'oauth_tokens' order by name`.execute(db);
   return rows;

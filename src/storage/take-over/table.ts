@@ -1,4 +1,4 @@
-/** The columns that existing installations have; only the first five make a table of tokens. */
+/** The columns that existing installations have. A table of tokens has at least the first five. */
 export const plainColumns = [
   'id',
   'client_id',
@@ -17,7 +17,7 @@ export type PlainColumn = (typeof plainColumns)[number];
 /** A row as another program wrote it: every value as the text that its database makes of it. */
 export type ForeignRow = { readonly row: number } & { readonly [column in PlainColumn]: string | null };
 
-/** What a foreign row becomes; its tokens stay where they are, as plaintext, until the row is sealed. */
+/** A foreign row in our form. Its tokens stay in place, as plaintext, until the row is sealed. */
 export interface ConvertedRow {
   row: number;
   id: string;
@@ -44,9 +44,9 @@ export interface ForeignTable {
   columns: readonly ForeignColumn[];
   /** Columns we do not know: they stay, with their data. */
   extra: readonly ForeignColumn[];
-  /** Why it cannot be taken over as it is. */
+  /** The reasons why it cannot be taken over as it is. */
   refusals: readonly string[];
-  /** What does not survive, each with its definition. */
+  /** The parts that do not survive, each with its definition. */
   dropped: readonly DroppedPart[];
 }
 

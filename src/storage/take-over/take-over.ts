@@ -1,7 +1,7 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import { GrantryError } from '../../base/errors.ts';
+import type { Reader, WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
-import type { Schema } from '../schema.ts';
 import type { Store } from '../store.ts';
 import { alterForeignTable, finishForeignTable, inspectPostgresTable } from './postgres.ts';
 import { inspectSqliteTable, rebuildForeignTable, restoreSqliteTable } from './sqlite.ts';
@@ -9,11 +9,11 @@ import { type ConvertedRow, type ForeignRow, type ForeignTable, plainColumns, ty
 
 const neededColumns: readonly string[] = plainColumns.slice(0, 5);
 
-/** A page of rows is converted at a time; also what one statement writes. */
+/** The rows that one statement reads or writes. */
 const pageRows = 500;
 
-/** Looks at the foreign table; changes nothing. */
-export async function inspectForeignTable(db: Kysely<Schema>, kind: StoreKind): Promise<ForeignTable> {
+/** Describes the foreign table and changes nothing. */
+export async function inspectForeignTable(db: Reader, kind: StoreKind): Promise<ForeignTable> {
   const table = kind === 'sqlite' ? await inspectSqliteTable(db) : await inspectPostgresTable(db);
   const names = new Set(table.columns.map((column) => column.name));
   const missing = neededColumns.filter((name) => !names.has(name));
@@ -26,13 +26,13 @@ export async function inspectForeignTable(db: Kysely<Schema>, kind: StoreKind): 
 }
 
 /**
- * Turns a foreign table into ours, within the transaction of the first migration: afterwards it has all columns, its rows
- * have generation 0 and still hold plaintext. What does not survive is returned.
+ * Turns a foreign table into ours, within the transaction of the first migration. Afterwards it has all columns; its rows
+ * have generation 0 and still hold plaintext. Returns the table as it was, with the parts that do not survive.
  *
  * @throws {GrantryError} `invalid_request` for a table that cannot be taken over; nothing was changed then
  */
 export async function convertForeignTable(
-  tx: Kysely<Schema>,
+  tx: WriteTx,
   kind: StoreKind,
   convert: (row: ForeignRow) => ConvertedRow,
 ): Promise<ForeignTable> {
@@ -45,19 +45,19 @@ export async function convertForeignTable(
   if (kind === 'sqlite') {
     const rebuilt = await rebuildForeignTable(tx, table);
     await convertRows(tx, kind, rebuilt.columns, convert);
-    await tellDuplicatesApart(tx, kind);
+    await renameDuplicates(tx, kind);
     await restoreSqliteTable(tx, rebuilt);
   } else {
     const altered = await alterForeignTable(tx, table);
     await convertRows(tx, kind, altered.columns, convert);
-    await tellDuplicatesApart(tx, kind);
+    await renameDuplicates(tx, kind);
     await finishForeignTable(tx, altered);
   }
   return table;
 }
 
 async function convertRows(
-  tx: Kysely<Schema>,
+  tx: WriteTx,
   kind: StoreKind,
   columns: RawColumns,
   convert: (row: ForeignRow) => ConvertedRow,
@@ -77,7 +77,7 @@ function rowColumn(kind: StoreKind): string {
 
 /** Reads one page of rows, each value as text. */
 export async function readForeignRows(
-  db: Kysely<Schema>,
+  db: Reader,
   from: { columns: RawColumns; rowColumn: string; after: number; limit: number },
 ): Promise<ForeignRow[]> {
   const row = sql.ref(from.rowColumn);
@@ -129,7 +129,7 @@ export async function eachForeignPage(
   );
 }
 
-async function writeConverted(tx: Kysely<Schema>, kind: StoreKind, rows: readonly ConvertedRow[]): Promise<void> {
+async function writeConverted(tx: WriteTx, kind: StoreKind, rows: readonly ConvertedRow[]): Promise<void> {
   const json = JSON.stringify(rows);
   if (kind === 'postgres') {
     await sql`update oauth_tokens as t set id = v.id, client_id = v.client_id, provider = v.provider,
@@ -151,8 +151,8 @@ async function writeConverted(tx: Kysely<Schema>, kind: StoreKind, rows: readonl
     from json_each(${json}) as v where oauth_tokens.rowid = v.value ->> 'row'`.execute(tx);
 }
 
-/** Of several rows for one tenant and provider the newest is the grant; the others are kept as accounts of their own. */
-async function tellDuplicatesApart(tx: Kysely<Schema>, kind: StoreKind): Promise<void> {
+/** Gives all but the newest of several rows for one tenant and provider an account of their own. */
+async function renameDuplicates(tx: WriteTx, kind: StoreKind): Promise<void> {
   const row = sql.ref(rowColumn(kind));
   await sql`update oauth_tokens set account = 'duplicate-' || d.place
     from (select ${row} as r, row_number() over (partition by client_id, provider

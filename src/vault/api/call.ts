@@ -7,10 +7,10 @@ import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/inv
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { AccessToken, VaultRequest } from '../types.ts';
-import { callTwiceAtMost } from './retry.ts';
-import { type ApiPlace, callUrl, placeAndToken, readPlace } from './target.ts';
+import { callWithTokenRetry } from './retry.ts';
+import { type ApiTarget, callUrl, readTarget, targetAndToken } from './target.ts';
 
-/** Headers that the caller may not set: the first two are ours, the rest belong to one connection (RFC 9110 7.6.1). */
+/** Headers that the caller may not set: Grantry controls the first two, and the others are connection-specific (RFC 9110 7.6.1). */
 const refusedHeaders = [
   'authorization',
   'cookie',
@@ -23,14 +23,14 @@ const refusedHeaders = [
 ];
 
 /**
- * Calls the provider's API with the grant's access token put in.
+ * Calls the provider's API with the grant's access token.
  *
- * When the API says that the token is no good, in whatever form this product says so, the token is replaced once and the
- * call is made once more if its body can be sent again. Redirects are returned, never followed: a token goes to the
- * provider's own hosts alone.
+ * If the API rejects the token, in the form that this product uses, the token is replaced once and the call is repeated
+ * once, provided that its body can be sent again. Redirects are returned, never followed, so that a token goes only to the
+ * provider's own hosts.
  *
- * @throws {GrantryError} `invalid_request` for a URL on another host, `provider_unavailable` when no answer comes, and
- * whatever `getAccessToken` throws
+ * @throws {GrantryError} `invalid_request` for a URL on another host, `provider_unavailable` when no answer arrives, and
+ * every error of `getAccessToken`
  */
 export async function callApi(
   context: VaultContext,
@@ -40,48 +40,48 @@ export async function callApi(
   request: VaultRequest = {},
 ): Promise<Response> {
   const checked = checkKey(key);
-  const rough = checkRequest(request);
+  const prepared = checkRequest(request);
   let url = '';
-  const { place, token } = await placeAndToken(context, handOut, checked, (found) => {
+  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
     url = callUrl(context, found, pathOrUrl);
   });
-  const call = { ...rough, url };
-  const { definition } = place;
-  const { answer } = await callTwiceAtMost<Response>(
+  const call = { ...prepared, url };
+  const { definition } = target;
+  const { answer } = await callWithTokenRetry<Response>(
     { context, handOut, key: checked },
     { token, definition },
     {
-      send: (current) => send(context, place, call, current),
-      look: async (response) => {
+      send: (current) => send(context, target, call, current),
+      inspect: async (response) => {
         const seen = await peek(definition, response);
         return { isRefused: isInvalidToken(definition, seen.answer), answer: seen.response };
       },
-      // A stream was read by the first call.
+      // The first call has consumed a stream.
       canRepeat: () => !(call.body instanceof ReadableStream),
       drop: async (response) => response.body?.cancel(),
     },
   );
-  return plain(answer);
+  return platformResponse(answer);
 }
 
-/** The response as the platform's own class: the HTTP client brings a twin of it that `instanceof` does not know. */
-function plain(response: Response): Response {
+/** Converts a response of the HTTP client's own class to the platform's class, for callers that use `instanceof`. */
+function platformResponse(response: Response): Response {
   if (response instanceof Response) return response;
   const { body, status, statusText, headers }: Response = response;
   return new Response(body, { status, statusText, headers: new Headers([...headers]) });
 }
 
-/** Calls the API once with a given token and says what it makes of it; nothing is refreshed. */
+/** Calls the API once with the given token, without any refresh, and returns its answer. */
 export async function askApi(
   context: VaultContext,
   key: GrantKey,
   pathOrUrl: string,
   options: { method: string; token: { accessToken: string } },
 ): Promise<{ definition: ProviderDefinition; answer: ApiAnswer }> {
-  const place = await readPlace(context, checkKey(key));
-  const { definition } = place;
-  const call = { ...checkRequest({ method: options.method }), url: callUrl(context, place, pathOrUrl) };
-  const { answer, response } = await peek(definition, await send(context, place, call, options.token));
+  const target = await readTarget(context, checkKey(key));
+  const { definition } = target;
+  const call = { ...checkRequest({ method: options.method }), url: callUrl(context, target, pathOrUrl) };
+  const { answer, response } = await peek(definition, await send(context, target, call, options.token));
   await response.body?.cancel();
   return { definition, answer };
 }
@@ -101,7 +101,7 @@ function checkRequest(request: VaultRequest): Omit<PreparedCall, 'url'> {
 
 async function send(
   context: VaultContext,
-  { definition, headers: own, organization }: ApiPlace,
+  { definition, headers: own, organization }: ApiTarget,
   call: PreparedCall,
   token: Pick<AccessToken, 'accessToken'>,
 ): Promise<Response> {
@@ -124,13 +124,17 @@ async function send(
   }
 }
 
-/** What a call that brought no answer is to its caller. */
+/** Returns the error for a call that got no answer. */
 export function unreachable(context: VaultContext, error: unknown): GrantryError {
   if (error instanceof RefusedAddressError) {
-    return new GrantryError('provider_misconfigured', "The provider's host leads to an address that is not public.", {
-      action: 'Mend the definition of the provider, or the name it uses. No grant is harmed.',
-      cause: error,
-    });
+    return new GrantryError(
+      'provider_misconfigured',
+      "The provider's host resolves to an address that is not public.",
+      {
+        action: "Correct the host in the provider's definition, or its DNS record. No grant is affected.",
+        cause: error,
+      },
+    );
   }
   return new GrantryError('provider_unavailable', "The provider's API did not answer.", {
     cause: error,
@@ -139,8 +143,8 @@ export function unreachable(context: VaultContext, error: unknown): GrantryError
 }
 
 /**
- * Looks at an answer without taking it from the caller. The body is read only where this provider's rules need it, up to a
- * limit, and handed on whole.
+ * Inspects an answer and returns it unconsumed. The body is read only if this provider's rules need it, and only up to a
+ * limit.
  */
 async function peek(
   definition: ProviderDefinition,
@@ -156,7 +160,7 @@ async function peek(
   return { answer: body === undefined ? answer : { ...answer, body }, response: whole };
 }
 
-/** Reads up to a limit, and gives back a stream of all of it. */
+/** Reads a stream up to a limit; `rest` yields the whole body again. */
 async function readHead(
   stream: ReadableStream<Uint8Array>,
 ): Promise<{ head: Buffer; rest: ReadableStream<Uint8Array> }> {
@@ -193,7 +197,7 @@ function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
-    // Cut at the limit, or not JSON after all: then it is no error envelope either.
+    // Truncated at the limit, or not JSON: either way it is not an error envelope.
     return undefined;
   }
 }
@@ -213,7 +217,7 @@ function checkHeaders(input: VaultRequest['headers']): Headers {
   }
   const refused = refusedHeaders.find((name) => headers.has(name));
   if (refused !== undefined) {
-    throw new GrantryError('invalid_request', `The header ${refused} is set by Grantry, or not sent at all.`);
+    throw new GrantryError('invalid_request', `The header ${refused} cannot be set by the caller.`);
   }
   return headers;
 }

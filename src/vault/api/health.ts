@@ -12,13 +12,13 @@ import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HealthReport } from '../types.ts';
 import { askApi, callApi } from './call.ts';
 
-/** Codes that only a person can do something about. */
+/** Codes of errors that only a person can resolve. */
 const needsPerson = ['reauthorization_required', 'provider_misconfigured', 'grant_quarantined', 'integrity_failed'];
 
 /**
- * Proves a grant with a real call to the provider's API.
+ * Checks a grant with a real call to the provider's API.
  *
- * Whatever is wrong with the grant is told in the report; only a wrong request, or a vault that does not work, throws.
+ * Problems of the grant are part of the report; only an invalid request or an unavailable vault throws.
  *
  * @throws {GrantryError} `invalid_request`, `grant_not_found`, `storage_unavailable`, `vault_sealed`
  */
@@ -29,7 +29,7 @@ export async function checkHealth(context: VaultContext, handOut: HandOut, keyIn
   const about = { ...key, dc: grant.dc };
   try {
     const definition = await context.providers.require(key.provider);
-    const proof = await prove(context, handOut, key, definition);
+    const proof = await probe(context, handOut, key, definition);
     const token = await handOut.get(key);
     const fingerprint = await fingerprinter(context);
     return {
@@ -46,7 +46,7 @@ export async function checkHealth(context: VaultContext, handOut: HandOut, keyIn
   }
 }
 
-async function prove(
+async function probe(
   context: VaultContext,
   handOut: HandOut,
   key: GrantKey,
@@ -54,7 +54,7 @@ async function prove(
 ): Promise<{ orgName: string | null; missingScope?: string }> {
   const call = definition.api.health;
   if (call === undefined) {
-    // Nothing to call: a refresh is the only proof that the provider still honours the grant.
+    // The definition has no health call, so only a refresh proves that the provider still honours the grant.
     const token = await handOut.get(key);
     await handOut.reject(key, token.generation);
     return { orgName: null };
@@ -67,11 +67,11 @@ async function prove(
     ...(body === undefined ? {} : { body }),
   };
   if (isScopeMissing(definition, answer)) return missing(call.scope);
-  // Some products say the same of a missing scope: a token that was just replaced cannot be invalid.
+  // A token that was just replaced cannot be invalid. Some products give the same answer for a missing scope.
   if (isInvalidToken(definition, answer)) {
     if (call.scope !== undefined && !(await hasHealthScope(context, key, call.scope))) return missing(call.scope);
-    throw new GrantryError('provider_error', 'The API refuses a token that was just refreshed.', {
-      action: 'Check the data centre of this grant, and whether the account may use the API.',
+    throw new GrantryError('provider_error', 'The API rejects a token that was just refreshed.', {
+      action: 'Check the data centre of this grant, and that the account may use the API.',
     });
   }
   if (response.status >= 500 || response.status === 429) {
@@ -82,7 +82,7 @@ async function prove(
   return { orgName: typeof name === 'string' ? name : null };
 }
 
-/** Whether the grant's own API takes a token. When that cannot be found out, it counts as not taken. */
+/** Asks the grant's own API whether it accepts a token. Returns false if the API gives no clear answer. */
 export async function isTokenAccepted(context: VaultContext, key: GrantKey, token: Secret): Promise<boolean> {
   const definition = await context.providers.require(checkKey(key).provider);
   const call = definition.api.health;
@@ -107,7 +107,7 @@ async function hasHealthScope(context: VaultContext, key: GrantKey, scope: strin
   const { hasScope } = await import('../../providers/scopes.ts');
   const grant = await getGrant(context, key);
   const definition = await context.providers.require(key.provider);
-  // Without a list of scopes nobody knows; then the token's refusal is taken at its word.
+  // Without a list of scopes the answer is unknown; the rejection then counts as a rejection of the token.
   return grant === null || grant.scopes.length === 0 || hasScope(definition, grant.scopes, scope);
 }
 

@@ -8,43 +8,43 @@ import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
-import { callTwiceAtMost } from './retry.ts';
-import { type ApiPlace, type CallToken, callUrl, placeAndToken } from './target.ts';
+import { callWithTokenRetry } from './retry.ts';
+import { type ApiTarget, type CallToken, callUrl, targetAndToken } from './target.ts';
 
-/** A call as somebody else made it, to be made with the grant's token. */
+/** A client's call, to be forwarded with the grant's token. */
 export interface ProxiedCall {
-  /** The path and query as they were sent; nothing of them is decoded. */
+  /** Path and query as the client sent them, without any decoding. */
   readonly path: string;
-  /** Names the provider's host to call instead of the usual one. */
+  /** Name of the provider's host to call instead of the default one. */
   readonly host: string | undefined;
   readonly method: string;
-  /** Names in lower case and values in turn, without those that belong to one connection or say who calls. */
+  /** Lower-case names and values in turn, without connection-specific headers and those that identify the client. */
   readonly headers: readonly string[];
-  /** Called for each sending. */
+  /** Returns the body; called for each attempt. */
   readonly body: () => Uint8Array | Readable | null;
   readonly canRepeat: () => boolean;
   readonly signal: AbortSignal;
 }
 
-/** The provider's answer as it came. */
+/** The provider's answer, unchanged. */
 export interface ProxiedAnswer {
   readonly status: number;
   readonly headers: readonly string[];
-  /** What was read of the body to look at it; it comes before the rest. */
+  /** Chunks of the body that were read for inspection; they precede `rest`. */
   readonly head: readonly Uint8Array[];
-  /** `null` when all of it was read. */
+  /** `null` when the whole body was read. */
   readonly rest: Readable | null;
-  /** Of the token that was used last. */
+  /** Generation of the token used last. */
   readonly generation: number;
 }
 
-type Seen = Omit<ProxiedAnswer, 'generation'>;
+type InspectedAnswer = Omit<ProxiedAnswer, 'generation'>;
 
 /**
- * Makes a call for somebody else and hands back the answer's bytes; the rules are those of `callApi`.
+ * Forwards a client's call and returns the answer's bytes, by the rules of `callApi`.
  *
  * @throws {GrantryError} `invalid_request` for a host or path that is not the provider's, `provider_unavailable` when no
- * answer comes, and whatever `getAccessToken` throws
+ * answer arrives, and every error of `getAccessToken`
  */
 export async function proxyCall(
   context: VaultContext,
@@ -54,16 +54,16 @@ export async function proxyCall(
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
   let url = '';
-  const { place, token } = await placeAndToken(context, handOut, checked, (found) => {
+  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
     url = callUrl(context, found, call.path, call.host);
   });
-  const { definition } = place;
-  const { answer, generation } = await callTwiceAtMost<Seen>(
+  const { definition } = target;
+  const { answer, generation } = await callWithTokenRetry<InspectedAnswer>(
     { context, handOut, key: checked },
     { token, definition },
     {
-      send: async (current) => whole(await send(context, place, { call, url }, current)),
-      look: (seen) => look(place, seen),
+      send: async (current) => whole(await send(context, target, { call, url }, current)),
+      inspect: (unread) => inspect(target, unread),
       canRepeat: call.canRepeat,
       drop: async ({ rest }) => void rest?.on('error', () => {}).destroy(),
     },
@@ -71,13 +71,13 @@ export async function proxyCall(
   return { ...answer, generation };
 }
 
-function whole({ status, headers, body }: ExchangeAnswer): Seen {
+function whole({ status, headers, body }: ExchangeAnswer): InspectedAnswer {
   return { status, headers, head: [], rest: body };
 }
 
 async function send(
   context: VaultContext,
-  place: ApiPlace,
+  target: ApiTarget,
   { call, url }: { call: ProxiedCall; url: string },
   token: CallToken,
 ): Promise<ExchangeAnswer> {
@@ -85,7 +85,7 @@ async function send(
   try {
     return await exchange(context.world, url, {
       method,
-      headers: headersOf(place, call, token),
+      headers: headersOf(target, call, token),
       body: call.body(),
       signal,
     });
@@ -95,9 +95,9 @@ async function send(
   }
 }
 
-/** The provider's own headers win over the caller's; the organisation that the caller names wins over the grant's. */
+/** Merges headers: the provider's own override the client's; the client's organisation overrides the grant's. */
 function headersOf(
-  { definition, headers: own, organization }: ApiPlace,
+  { definition, headers: own, organization }: ApiTarget,
   call: ProxiedCall,
   token: CallToken,
 ): string[] {
@@ -120,21 +120,24 @@ function headersOf(
   return headers;
 }
 
-/** Looks at an answer as far as this provider's rules need it, and puts back what was read of it. */
-async function look({ definition }: ApiPlace, seen: Seen): Promise<{ isRefused: boolean; answer: Seen }> {
-  const { status, headers, rest } = seen;
+/** Inspects an answer as far as this provider's rules require, and returns it with the chunks that were read. */
+async function inspect(
+  { definition }: ApiTarget,
+  unread: InspectedAnswer,
+): Promise<{ isRefused: boolean; answer: InspectedAnswer }> {
+  const { status, headers, rest } = unread;
   const wwwAuthenticate = headerOf(headers, 'www-authenticate');
   const isJson = /\bjson\b/i.test(headerOf(headers, 'content-type') ?? '');
   if (rest === null || !isJson || !bodyMatters(definition, status)) {
-    return { isRefused: isInvalidToken(definition, { status, wwwAuthenticate }), answer: seen };
+    return { isRefused: isInvalidToken(definition, { status, wwwAuthenticate }), answer: unread };
   }
   const { head, ended } = await readHead(rest);
   const body = ended ? parse(Buffer.concat(head), headerOf(headers, 'content-encoding')) : undefined;
   const isRefused = isInvalidToken(definition, { status, wwwAuthenticate, ...(body === undefined ? {} : { body }) });
-  return { isRefused, answer: { ...seen, head, rest: ended ? null : rest } };
+  return { isRefused, answer: { ...unread, head, rest: ended ? null : rest } };
 }
 
-/** Reads up to a limit. What is longer is no error envelope, and goes on as a stream. */
+/** Reads a stream up to a limit. A longer body is not an error envelope, and its rest stays a stream. */
 function readHead(stream: Readable): Promise<{ head: Uint8Array[]; ended: boolean }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ head: Uint8Array[]; ended: boolean }>();
   const head: Uint8Array[] = [];
@@ -159,10 +162,14 @@ function readHead(stream: Readable): Promise<{ head: Uint8Array[]; ended: boolea
 
 function lost(error: unknown): GrantryError {
   if (error instanceof GrantryError) return error;
-  return new GrantryError('provider_unavailable', "The provider's API broke its answer off.", { cause: error });
+  return new GrantryError(
+    'provider_unavailable',
+    "The provider's API closed the connection before the end of its answer.",
+    { cause: error },
+  );
 }
 
-/** An error envelope is small: what unpacks to more than that is none. */
+/** Parses an error envelope. A body that decompresses beyond the limit is not one. */
 function parse(bytes: Buffer, encoding: string | null): unknown {
   try {
     return JSON.parse(unpack(bytes, encoding?.toLowerCase() ?? 'identity').toString('utf8'));

@@ -5,33 +5,34 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { VaultContext } from '../context.ts';
 import { validityRules } from '../grant/validity.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
-import { memoryKey } from '../hand-out/token-cache.ts';
+import { cacheKey } from '../hand-out/token-cache.ts';
 import type { CallToken } from './target.ts';
 
-/** When a vault last replaced a grant's token because an API had refused it, by `World.monotonic`. */
+/** Times, by `World.monotonic`, at which a vault last replaced a grant's token after a rejection by an API. */
 const replacements = new WeakMap<HandOut, LRUCache<string, number>>();
 const replacementsMax = 10_000;
 
-/** How one call is made, and looked at. */
+/** The steps of one API call. */
 export interface Attempt<Answer> {
   send(token: CallToken): Promise<Answer>;
-  /** Whether the API refuses the token; hands back an answer that is still whole. */
-  look(answer: Answer): Promise<{ isRefused: boolean; answer: Answer }>;
-  /** Whether the same request can be sent once more. */
+  /** Tells whether the API rejects the token, and returns the answer unconsumed. */
+  inspect(answer: Answer): Promise<{ isRefused: boolean; answer: Answer }>;
+  /** Tells whether the same request can be sent again. */
   canRepeat(): boolean;
+  /** Releases an answer that the caller will not get. */
   drop(answer: Answer): Promise<void>;
 }
 
 /**
- * Makes a call, and makes it once more with a new token when the API refused the first one. It is the refusal that allows
- * this, whatever the method: nothing was done.
+ * Makes a call, and repeats it once with a new token if the API rejected the first one. A repeat is safe for every method,
+ * because the API did nothing with a rejected call.
  */
-export async function callTwiceAtMost<Answer>(
+export async function callWithTokenRetry<Answer>(
   { context, handOut, key }: { context: VaultContext; handOut: HandOut; key: GrantKey },
   { token, definition }: { token: CallToken; definition: ProviderDefinition },
   attempt: Attempt<Answer>,
 ): Promise<{ answer: Answer; generation: number }> {
-  const first = await attempt.look(await attempt.send(token));
+  const first = await attempt.inspect(await attempt.send(token));
   if (!first.isRefused) return { answer: first.answer, generation: token.generation };
   let fresh: CallToken | undefined;
   try {
@@ -40,15 +41,17 @@ export async function callTwiceAtMost<Answer>(
     await attempt.drop(first.answer);
     throw error;
   }
-  // Who gets the refusal may send the call again: the token is fresh by then.
+  // A caller that gets the rejection may repeat the call itself: the token is fresh by then.
   if (fresh === undefined || !attempt.canRepeat()) return { answer: first.answer, generation: token.generation };
   await attempt.drop(first.answer);
   return { answer: await attempt.send(fresh), generation: fresh.generation };
 }
 
 /**
- * A new token, or undefined when none can be had now: then the API's own answer says most. An API that refuses every token
- * must not use up what the provider grants, so a grant's token is replaced for its sake once in a while alone.
+ * Replaces a rejected token. Returns undefined if no new token is available; the caller then gets the API's own answer.
+ *
+ * Rejections trigger at most one refresh per grant and `justRefreshedMs`, so that an API that rejects every token does not
+ * use up the provider's refresh budget.
  */
 async function replaced(
   context: VaultContext,
@@ -58,13 +61,13 @@ async function replaced(
 ): Promise<CallToken | undefined> {
   const done = replacements.get(handOut) ?? new LRUCache<string, number>({ max: replacementsMax });
   replacements.set(handOut, done);
-  const name = memoryKey(key);
+  const name = cacheKey(key);
   const { justRefreshedMs } = validityRules(refused.definition, context.times);
   const now = context.world.monotonic();
-  const lately = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;
+  const isRecent = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;
   try {
-    if (lately) {
-      // Another call of the same moment may have had it replaced.
+    if (isRecent) {
+      // A concurrent call may already have replaced the token.
       const current = await handOut.get(key);
       return current.generation > refused.token.generation ? current : undefined;
     }
@@ -73,7 +76,7 @@ async function replaced(
     return fresh;
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
-    // The grant is over: that is what the caller must know, not that one call was refused.
+    // The grant has ended, which matters more to the caller than one rejected call.
     if (error.code === 'reauthorization_required') throw error;
     context.logger.warn('a refused token could not be replaced', { provider: key.provider, code: error.code });
     return undefined;

@@ -9,8 +9,8 @@ import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { AccessToken, Grant } from '../types.ts';
 
-/** What the API calls of one grant have in common: where they go, and what is put into them besides the token. */
-export interface ApiPlace {
+/** Common parts of a grant's API calls: the hosts, and the headers and parameters besides the token. */
+export interface ApiTarget {
   readonly definition: ProviderDefinition;
   readonly grant: Pick<Grant, 'dc' | 'metadata'>;
   /** The provider's own headers, such as the organisation's of its definition; they win over the caller's. */
@@ -18,42 +18,45 @@ export interface ApiPlace {
   readonly organization: ReturnType<typeof organizationOf>;
 }
 
-/** What a call needs of a token. */
+/** The parts of a token that a call needs. */
 export type CallToken = Pick<AccessToken, 'accessToken' | 'generation'>;
 
-/** By the token as it is held in memory: whatever makes the vault forget that makes this forgotten, too. */
-const places = new WeakMap<HeldToken, { readonly place: ApiPlace; readonly readAt: number }>();
+/** Cached targets, keyed by the cached token: when the vault drops the token, the target goes with it. */
+const targets = new WeakMap<HeldToken, { readonly target: ApiTarget; readonly readAt: number }>();
 
 /**
- * Where a grant's calls go, and its token: from memory when both were there a moment ago. `check` may turn the call down
- * before a token is got for it.
+ * Returns a grant's call target and token, from memory if both were cached a moment ago. `check` may reject the call before
+ * a token is fetched.
  *
- * @throws {GrantryError} `grant_not_found`, `not_found`, and whatever `HandOut.get` throws
+ * @throws {GrantryError} `grant_not_found`, `not_found`, and every error of `HandOut.get`
  */
-export async function placeAndToken(
+export async function targetAndToken(
   context: VaultContext,
   handOut: HandOut,
   key: CheckedKey,
-  check: (place: ApiPlace) => void,
-): Promise<{ place: ApiPlace; token: CallToken }> {
+  check: (target: ApiTarget) => void,
+): Promise<{ target: ApiTarget; token: CallToken }> {
   const held = handOut.held(key);
-  const known = held === undefined ? undefined : places.get(held);
-  const { apiPlaceKnownMs } = context.times;
-  if (held !== undefined && known !== undefined && context.world.monotonic() - known.readAt < apiPlaceKnownMs) {
-    check(known.place);
-    return { place: known.place, token: held };
+  const known = held === undefined ? undefined : targets.get(held);
+  if (
+    held !== undefined &&
+    known !== undefined &&
+    context.world.monotonic() - known.readAt < context.times.apiPlaceKnownMs
+  ) {
+    check(known.target);
+    return { target: known.target, token: held };
   }
   const readAt = context.world.monotonic();
-  const place = await readPlace(context, key);
-  check(place);
+  const target = await readTarget(context, key);
+  check(target);
   const token = await handOut.get(key);
   const heldNow = handOut.held(key);
-  if (heldNow !== undefined) places.set(heldNow, { place, readAt });
-  return { place, token };
+  if (heldNow !== undefined) targets.set(heldNow, { target, readAt });
+  return { target, token };
 }
 
-/** @throws {GrantryError} `grant_not_found`, `not_found` */
-export async function readPlace(context: VaultContext, key: CheckedKey): Promise<ApiPlace> {
+/** Reads a grant's call target. @throws {GrantryError} `grant_not_found`, `not_found` */
+export async function readTarget(context: VaultContext, key: CheckedKey): Promise<ApiTarget> {
   const grant = await getGrant(context, key);
   if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
   const definition = await context.providers.require(key.provider);
@@ -67,20 +70,20 @@ export async function readPlace(context: VaultContext, key: CheckedKey): Promise
 }
 
 /**
- * The full URL of a call, with the organisation's id where the product wants it there. What the caller names itself stays:
- * some accounts have several organisations.
+ * Builds the full URL of a call, with the organisation's id if the product expects it in the query. An organisation named by
+ * the caller stays: some accounts have several.
  *
- * @param host the name of the provider's host to call instead of the usual one
+ * @param host The name of the provider's host to call instead of the default one.
  * @throws {GrantryError} `invalid_request`
  */
-export function callUrl(context: VaultContext, place: ApiPlace, pathOrUrl: string, host?: string): string {
-  const { definition, grant, organization } = place;
+export function callUrl(context: VaultContext, target: ApiTarget, pathOrUrl: string, host?: string): string {
+  const { definition, grant, organization } = target;
   const url = resolveApiUrl(definition, pathOrUrl, { ...grant, host, allowLoopback: context.allowLoopback });
   if (organization?.in !== 'query') return url;
   const parsed = new URL(url);
   if (parsed.searchParams.has(organization.name)) return url;
-  // The caller's own query keeps its bytes: an API may sign them, or read them in a way of its own.
-  const own = parsed.search === '' || parsed.search === '?' ? '?' : `${parsed.search}&`;
-  parsed.search = `${own}${encodeURIComponent(organization.name)}=${encodeURIComponent(organization.value)}`;
+  // Keep the bytes of the caller's query: an API may sign them or parse them in its own way.
+  const prefix = parsed.search === '' || parsed.search === '?' ? '?' : `${parsed.search}&`;
+  parsed.search = `${prefix}${encodeURIComponent(organization.name)}=${encodeURIComponent(organization.value)}`;
   return parsed.href;
 }

@@ -4,7 +4,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import type { ClientContext } from '../../oauth/types.ts';
+import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { AppTable } from '../../storage/schema.ts';
@@ -38,7 +38,7 @@ export async function putAppOf(
   const checked = checkApp(definition, input);
   const given = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
-  const put = await changing(context, async ({ tx }) => {
+  const put = await changing(context, async ({ tx, recordOther }) => {
     const old = await findApp(tx, name);
     if (old !== undefined && options.onlyNew === true) {
       throw new GrantryError('invalid_request', `There is an app ${name} already.`);
@@ -74,6 +74,7 @@ export async function putAppOf(
     await putApp(tx, row);
     // What held this app's grants back may just have been mended: nobody should wait out a back-off then.
     await clearBackOff(tx, name);
+    recordOther({ type: 'app.put', provider: definition.id, details: { app: name, generation } });
     return { row, created: old === undefined };
   });
   return { app: describeApp(put.row), created: put.created };
@@ -92,7 +93,7 @@ export async function listAllApps(context: VaultContext): Promise<App[]> {
 /** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */
 export async function removeApp(context: VaultContext, name: string): Promise<void> {
   checkName('app', name);
-  await context.store.transaction(async (tx) => {
+  await changing(context, async ({ tx, recordOther }) => {
     const grants = await countGrantsOfApp(tx, name);
     if (grants > 0) {
       throw new GrantryError(
@@ -103,13 +104,14 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
         },
       );
     }
-    if (await hasRevocations(tx, context.store.now(), { column: 'app', name })) {
+    if (await hasRevocations(tx, { column: 'app', name })) {
       throw new GrantryError('invalid_request', `Tokens of the app ${name} still wait to be revoked.`, {
         action:
           'Without the app nobody could revoke them. Workers try again and again; after a week they keep nobody from removing it.',
       });
     }
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
+    recordOther({ type: 'app.removed', details: { app: name } });
   });
 }
 
@@ -149,7 +151,7 @@ export async function clientOf(
   definition: ProviderDefinition,
   app: AppRow,
   dc: string | null,
-): Promise<ClientContext> {
+): Promise<OAuthClient> {
   const secret = secretFor(openSecrets(await pinSystemKeys(context), app), dc);
   if (secret === null && definition.clientAuthentication !== 'none') {
     const where = dc === null ? '' : ` for the data centre ${dc}`;
@@ -170,7 +172,7 @@ export function describeApp(row: AppRow): App {
     tenants: tenantsOf(row),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
-    context: row.context,
+    callbackId: row.context,
   };
 }
 

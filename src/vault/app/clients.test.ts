@@ -131,7 +131,7 @@ describe('C-10: the data centre of a callback, with a session that is valid', ()
   it('and of a token answer: an API domain that is not the provider’s is not kept, and not called', async () => {
     await using place = await atZoho();
     const { bench, vault } = place;
-    bench.simulator.configureZoho({ apiDomain: { value: 'https://evil.example' } });
+    bench.simulator.zoho.change({ apiDomain: { value: 'https://evil.example' } });
     const { url } = await vault.authorize({ ...zoho, redirectUri });
     const grant = await vault.completeAuthorization(await consent(bench, url));
     expect(JSON.stringify(grant)).not.toContain('evil');
@@ -143,7 +143,7 @@ it('C-16: scopes that differ from what was asked are written down', async () => 
   await using place = await atZoho();
   const { bench, vault } = place;
   const asked = ['ZohoCRM.modules.ALL', 'ZohoCRM.settings.READ'];
-  bench.simulator.addFault({
+  bench.simulator.faults.add({
     endpoint: 'token',
     effect: { kind: 'patch', set: { scope: 'ZohoCRM.modules.ALL ZohoCRM.users.ALL' } },
   });
@@ -160,7 +160,7 @@ it('C-16: scopes that differ from what was asked are written down', async () => 
 it.each(['reset', 'cut'] as const)('C-17: a code whose answer is lost (%s) is not sent again', async (kind) => {
   await using place = await atZoho();
   const { bench, vault } = place;
-  bench.simulator.addFault({ endpoint: 'token', effect: kind === 'cut' ? { kind } : { kind, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: kind === 'cut' ? { kind } : { kind, when: 'after' } });
   const { url } = await vault.authorize({ ...zoho, redirectUri });
   const callback = await consent(bench, url);
   expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
@@ -179,7 +179,7 @@ it.each([
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
   const before = bench.clock.now();
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', ...patch } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', ...patch } });
   const { expiresAt } = await vault.getAccessToken(key);
   expect(expiresAt.getTime()).toBeLessThanOrEqual(bench.clock.now() + seconds * 1_000);
   expect(expiresAt.getTime()).toBeGreaterThanOrEqual(before + seconds * 1_000 - 1);
@@ -230,7 +230,7 @@ describe('C-27: a refused access token', () => {
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
     bench.simulator.killAccessToken(minted.accessToken);
-    bench.simulator.addFault({ endpoint: 'api', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'api', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
     const late = vault.fetch(key, '/api/organization');
     await settled();
     const calls = await Promise.all(Array.from({ length: 10 }, () => vault.fetch(key, '/api/organization')));
@@ -254,13 +254,17 @@ describe('C-27: a refused access token', () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { expiresIn: 3_600 });
-    bench.simulator.addFault({ endpoint: 'api', times: 999, effect: { kind: 'status', status: 401, when: 'before' } });
+    bench.simulator.faults.add({
+      endpoint: 'api',
+      times: 999,
+      effect: { kind: 'status', status: 401, when: 'before' },
+    });
     for (let call = 0; call < 10; call += 1) {
       expect((await vault.fetch(key, '/api/organization')).status).toBe(401);
     }
     expect(bench.requests()).toHaveLength(1);
     await bench.jump(61_000);
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     const { accessToken } = await vault.getAccessToken(key);
     bench.simulator.killAccessToken(accessToken);
     expect((await vault.fetch(key, '/api/organization')).status).toBe(200);
@@ -273,7 +277,7 @@ it('C-30: a disconnect ends local use at once, and remote use when the provider 
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
-  bench.simulator.addFault({
+  bench.simulator.faults.add({
     endpoint: 'revoke',
     forMs: 3_600_000,
     effect: { kind: 'status', status: 503, when: 'before' },
@@ -292,8 +296,8 @@ it('C-30: a disconnect ends local use at once, and remote use when the provider 
   expect(bench.simulator.family(minted.family)?.alive).toBe(false);
   expect(await bench.judge.db.selectFrom('grantry_revocations').select('id').execute()).toEqual([]);
   // The tenant's last secret is gone, and with it its key.
-  const kept = await bench.judge.db.selectFrom('grantry_tenant_keys').select('client_id').execute();
-  expect(kept.map((each) => each.client_id)).toEqual(['$system']);
+  const kept = await bench.judge.db.selectFrom('grantry_tenant_keys').select('tenant').execute();
+  expect(kept.map((each) => each.tenant)).toEqual(['$system']);
 });
 
 it('C-37: a hundred callers share one access token', async () => {

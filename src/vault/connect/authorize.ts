@@ -16,6 +16,7 @@ import {
   takeAuthorization,
 } from '../../storage/statements/authorizations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
+import { changing } from '../changing.ts';
 import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
@@ -33,7 +34,7 @@ export async function authorize(context: VaultContext, input: AuthorizeInput): P
   const app = await appFor(context, { ...key, app: input.app });
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
   const { url, state, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: null });
-  await insertAuthorization(context.store.db, context.store.now(), row);
+  await changing(context, ({ tx }) => insertAuthorization(tx, row));
   return { url, state };
 }
 
@@ -48,7 +49,7 @@ export async function prepareAuthorization(
     /** The connect session that it belongs to. */
     session: string | null;
   },
-): Promise<{ url: string; state: string; row: Parameters<typeof insertAuthorization>[2] }> {
+): Promise<{ url: string; state: string; row: Parameters<typeof insertAuthorization>[1] }> {
   const { key, app, scopes, redirectUri } = input;
   const definition = await context.providers.require(key.provider);
   const dc = grantDc({ definition, metadata: {}, app });
@@ -59,9 +60,7 @@ export async function prepareAuthorization(
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const row = {
     state_hash: stateHash,
-    client_id: key.tenant,
-    provider: key.provider,
-    account: key.account,
+    ...key,
     app: app.name,
     verifier: codeVerifier === null ? null : tenantKeys.seal(verifierPlace(stateHash), codeVerifier),
     redirect_uri: redirectUri,
@@ -93,7 +92,7 @@ export async function completeAuthorization(context: VaultContext, callbackUrl: 
   if (known.connect_session_id !== null) {
     throw failed('This authorization request belongs to a connect link: the browser that opened it must come back.');
   }
-  const row = await takeAuthorization(context.store.db, context.store.now(), stateHash);
+  const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
   if (row === undefined) throw failed('This authorization request was completed already.');
   const url = new URL(callbackUrl);
   const expected = new URL(row.redirect_uri);
@@ -171,7 +170,7 @@ export async function redeemCallback(
   callback: AuthorizationCallback,
   { definition, dc }: TrustedCallback,
 ): Promise<Exchanged> {
-  const key: CheckedKey = { tenant: row.client_id, provider: row.provider, account: row.account };
+  const key: CheckedKey = { tenant: row.tenant, provider: row.provider, account: row.account };
   const code = codeOf(callback);
   const app = await appFor(context, { ...key, app: row.app });
   // Another process may have started this flow, with keys that this one has not seen.

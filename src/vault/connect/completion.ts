@@ -18,6 +18,7 @@ import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocations.ts';
 import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
+import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, hashText, scopesOf } from './authorize.ts';
 import { failed } from './exchange.ts';
@@ -66,12 +67,12 @@ export async function holdForCompletion(
   const authorization = withSession(authorizationOf(exchanged), session);
   await assertKeepable(context, exchanged.key, authorization);
   for (let tries = 0; tries < triesMax; tries += 1) {
-    const tenantKeys = await context.keys.pin(session.client_id, { fresh: true });
+    const tenantKeys = await context.keys.pin(session.tenant, { fresh: true });
     const pending = tenantKeys.seal(place(session.id), pack(authorization));
-    const held = await changing(context, async ({ tx, now }) => {
-      const key = { tenant: session.client_id, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(tx, context.store.kind, key))) return 'keys_gone';
-      const done = await holdConnectSession(tx, now, {
+    const held = await changing(context, async ({ tx }) => {
+      const key = { tenant: session.tenant, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(tx, key))) return 'keys_gone';
+      const done = await holdConnectSession(tx, {
         ...placeOf(session),
         pending,
         completionHash: hashText(completionCode),
@@ -110,12 +111,12 @@ export async function completeConnectSessionOf(
     throw new GrantryError('invalid_request', 'This session was made for a user: say who came back.');
   }
   if (row.user_id !== null && !sameHash(hashText(row.user_id), given.user ?? '')) {
-    await discard(context, row, 'wrong_user');
+    await discard(context, row, reasons.wrongUser);
     throw failed(
       'Somebody else came back than the user this session was made for. Its tokens are revoked or shredded.',
     );
   }
-  const { client_id: tenant, provider, account } = row;
+  const { tenant, provider, account } = row;
   const key: CheckedKey = { tenant, provider, account };
   await appFor(context, { ...key, app: row.app });
   const authorization = await openPending(context, row);
@@ -129,8 +130,8 @@ export async function completeConnectSessionOf(
 /** Ends sessions whose tokens nobody claimed in time; the tokens are revoked from the queue. */
 export async function discardUnclaimed(context: VaultContext): Promise<void> {
   const { db } = context.store;
-  const unclaimed = await listUnclaimedConnectSessions(db, context.store.now(), limits.connectBatch);
-  for (const row of unclaimed) await discard(context, row, 'not_completed');
+  const unclaimed = await listUnclaimedConnectSessions(db, limits.connectBatch);
+  for (const row of unclaimed) await discard(context, row, reasons.notCompleted);
 }
 
 /** Sends tokens that never became a grant's to the queue of those to revoke. */
@@ -138,12 +139,12 @@ export async function discardTokens(context: VaultContext, session: ConnectSessi
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
   const endsAccount = await revokesAccount(context, session.provider);
-  const tenant = session.client_id;
+  const { tenant } = session;
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(tenant, { fresh: true });
     const queued = await changing(context, async (change) => {
       const key = { tenant, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(change.tx, context.store.kind, key))) return false;
+      if (!(await tenantKeyStands(change.tx, key))) return false;
       await queue(context, change, session, { tokens, tenantKeys, endsAccount });
       return true;
     });
@@ -164,28 +165,31 @@ function assertWaiting(row: ConnectSessionRow, code: string, nowMs: number): voi
 }
 
 async function end(
-  { tx, now }: ChangeTransaction,
+  { tx }: ChangeTransaction,
   session: ConnectSessionRow,
   { from, granted }: { from: 'exchanging' | 'pending'; granted: GrantedScopes },
 ): Promise<void> {
   const ended = { ...placeOf(session), from, granted: JSON.stringify(granted) };
-  if (!(await completeConnectSession(tx, now, ended))) throw goneOn();
+  if (!(await completeConnectSession(tx, ended))) throw goneOn();
 }
 
-async function discard(context: VaultContext, row: ConnectSessionRow, error: string): Promise<void> {
+async function discard(context: VaultContext, row: ConnectSessionRow, error: Reason): Promise<void> {
   await fingerprinter(context);
   const tokens = await openPending(context, row).catch((thrown: unknown) => {
     if (!isGrantryError(thrown, 'integrity_failed')) throw thrown;
-    context.logger.warn('tokens that do not open are shredded without being revoked', { tenant: row.client_id });
+    context.logger.warn('tokens that do not open are shredded without being revoked', { tenant: row.tenant });
     return null;
   });
-  const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
+  const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   const endsAccount = await revokesAccount(context, row.provider);
   await changing(context, async (change) => {
-    if (!(await failConnectSession(change.tx, { tenant: row.client_id, id: row.id, error }))) return;
+    const { tenant, id, provider, account } = row;
+    if (!(await failConnectSession(change.tx, { tenant, id, error }))) return;
+    const details = { session: id };
+    change.recordOther({ type: 'session.failed', tenant, provider, account, reason: error, details });
     if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount });
   });
-  context.logger.info('a connect session ended without a grant', { tenant: row.client_id, session: row.id, error });
+  context.logger.info('a connect session ended without a grant', { tenant: row.tenant, session: row.id, error });
 }
 
 async function queue(
@@ -196,17 +200,17 @@ async function queue(
 ): Promise<void> {
   const { refreshToken, app, metadata } = tokens;
   if (refreshToken === null) return;
-  const { client_id, provider, account } = session;
+  const { tenant, provider, account } = session;
   const fingerprint = (await fingerprinter(context))(refreshToken);
-  const token = { tenant: client_id, provider, app, fingerprint, endsAccount };
+  const token = { tenant, provider, app, fingerprint, endsAccount };
   if (await wouldEndGrant(change.tx, token)) {
     context.logger.warn('tokens are shredded without being revoked: a living grant would end with them', {
-      tenant: client_id,
+      tenant,
       provider,
     });
     return;
   }
-  const subject = { id: null, client_id, provider, account, app, metadata: JSON.stringify(metadata) };
+  const subject = { id: null, client_id: tenant, provider, account, app, metadata: JSON.stringify(metadata) };
   await queueRevocation(context, change, subject, { refreshToken, tenantKeys });
 }
 
@@ -225,7 +229,7 @@ function pack(authorization: NewAuthorization): Secret {
 
 async function openPending(context: VaultContext, row: ConnectSessionRow): Promise<NewAuthorization> {
   if (row.pending === null) throw goneOn();
-  const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
+  const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   // Sealed by `pack` alone, and a seal does not open when it was altered.
   const pending = JSON.parse(tenantKeys.open(place(row.id), row.pending).reveal()) as PendingTokens;
   const { accessToken, refreshToken } = pending;
@@ -237,7 +241,7 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
 }
 
 /** Which session, as it was started that time. */
-export function placeOf({ client_id: tenant, id, starts }: ConnectSessionRow) {
+export function placeOf({ tenant, id, starts }: ConnectSessionRow) {
   return { tenant, id, starts };
 }
 

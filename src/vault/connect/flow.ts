@@ -1,7 +1,9 @@
+import { callbackUri } from '../../base/callback-uri.ts';
 import { isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, newRandomText } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
+import type { ConnectSession } from '../../schemas/connect-session.ts';
 import { findApp } from '../../storage/statements/apps.ts';
 import {
   type AuthorizationRow,
@@ -18,7 +20,7 @@ import {
   startConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
-import { callbackUri } from '../app/redirect-uri.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import {
   authorizationOf,
@@ -31,7 +33,7 @@ import {
 } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './completion.ts';
 import { failed } from './exchange.ts';
-import { type ConnectSession, describeConnectSession, isReturnToOf } from './sessions.ts';
+import { describeConnectSession, isReturnToOf } from './sessions.ts';
 
 /** Why a browser may not go on. Each has a page that says what to do. */
 export type ConnectRefusal =
@@ -129,10 +131,10 @@ export async function startConnect(
   const { session } = opened;
   const key: CheckedKey = { tenant: session.tenant, provider: session.provider, account: session.account };
   const app = await appFor(context, { ...key, app: session.app });
-  const redirectUri = callbackUri(publicUrl, app);
+  const redirectUri = callbackUri(publicUrl, app.context);
   const { scopes } = session;
   const { url, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: session.id });
-  const started = await context.store.transaction(async (tx) => {
+  const started = await changing(context, async ({ tx }) => {
     const start = {
       tenant: session.tenant,
       id: session.id,
@@ -140,8 +142,8 @@ export async function startConnect(
       lifeMs: context.times.authorizationMs,
       startsMax: limits.connectStartsMax,
     };
-    if (!(await startConnectSession(tx, context.store.now(), start))) return false;
-    await insertAuthorization(tx, context.store.now(), row);
+    if (!(await startConnectSession(tx, start))) return false;
+    await insertAuthorization(tx, row);
     return true;
   });
   if (started) return { kind: 'go', url };
@@ -174,18 +176,18 @@ export async function receiveConnectCallback(
   const found = await findFlow(context, callback, came.browser);
   if (found.kind === 'refused') return found;
   const { session, stateHash } = found;
-  const row = await takeAuthorization(context.store.db, context.store.now(), stateHash);
+  const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
   if (row === undefined) return refused('used_state');
   const app = await findApp(context.store.db, row.app);
-  const arrived = `${publicUrl}/oauth/callback/${came.context}`;
+  const arrived = callbackUri(publicUrl, came.context);
   if (app === undefined || app.context !== came.context || row.redirect_uri !== arrived) {
     return refused('state_of_another_app');
   }
   const trusted = await trust(context, row, callback);
   if (trusted === null) return refused('not_from_the_provider');
-  const { client_id: tenant, id, starts } = session;
+  const { tenant, id, starts } = session;
   const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
-  if (!(await claimConnectSession(context.store.db, claim))) return refused('finished_already');
+  if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
   return finish(context, session, { row, callback, trusted });
 }
 
@@ -229,8 +231,8 @@ async function finish(
     if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
     const error = callback.error === null ? thrown.code : shownError(callback.error);
-    await returnConnectSession(context.store.db, { ...placeOf(session), error });
-    context.logger.info('a connect session came back without a grant', { tenant: session.client_id, error });
+    await changing(context, ({ tx }) => returnConnectSession(tx, { ...placeOf(session), error }));
+    context.logger.info('a connect session came back without a grant', { tenant: session.tenant, error });
     return { kind: 'ended', session: described, error };
   }
 }
@@ -268,7 +270,7 @@ async function isKeptOrDiscarded(
     await discardTokens(context, session, authorizationOf(exchanged));
     return false;
   } catch (error) {
-    const { client_id: tenant, provider } = session;
+    const { tenant, provider } = session;
     context.logger.error('tokens of a new connection may not have been kept, and were not revoked', {
       tenant,
       provider,

@@ -1,6 +1,13 @@
+import { callbackUri } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey, checkName, newRandomText, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type {
+  ConnectSession,
+  ConnectSessionInput,
+  ConnectSessionPage,
+  NewConnectSession,
+} from '../../schemas/connect-session.ts';
 import {
   type ConnectSessionRow,
   findConnectSession,
@@ -8,56 +15,16 @@ import {
   listConnectSessions,
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
-import { callbackUri } from '../app/redirect-uri.ts';
+import { changing } from '../changing.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { appScopes, hashText } from './authorize.ts';
 
-/** What a connect session is made from. */
-export interface ConnectSessionInput {
-  tenant: string;
-  provider: string;
-  app?: string | undefined;
-  account?: string | undefined;
-  scopes?: readonly string[] | undefined;
-  /** Where the browser goes afterwards: one of the app's own list, letter by letter. */
-  returnTo?: string | undefined;
-  /** Who is to come back, by the name that the tenant's backend has for its user. */
-  user?: string | undefined;
-}
-
-/** A connect session as everybody with a key for it may see it: neither link nor code. */
-export interface ConnectSession {
-  readonly id: string;
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly app: string;
-  /** What is asked for. */
-  readonly scopes: readonly string[];
-  readonly returnTo: string | null;
-  readonly user: string | null;
-  readonly state: 'open' | 'started' | 'pending' | 'completed' | 'failed' | 'expired';
-  /** What went wrong last, by a code; `null` when nothing has. */
-  readonly error: string | null;
-  /** What the provider granted; `null` until it has. */
-  readonly granted: GrantedScopes | null;
-  readonly createdAt: Date;
-  readonly expiresAt: Date;
-  readonly completedAt: Date | null;
-}
-
+/** The scopes that a provider granted, compared with those that were asked for. */
 export interface GrantedScopes {
   readonly scopes: readonly string[];
-  /** Asked for and not granted. */
   readonly narrower: readonly string[];
-  /** Granted and not asked for. */
   readonly wider: readonly string[];
-}
-
-export interface ConnectSessionPage {
-  readonly items: readonly ConnectSession[];
-  readonly next: string | null;
 }
 
 const pageItems = 100;
@@ -72,11 +39,11 @@ export async function createConnectSession(
   context: VaultContext,
   publicUrl: string,
   input: ConnectSessionInput,
-): Promise<{ id: string; url: string; expiresAt: Date }> {
+): Promise<NewConnectSession> {
   const key = checkKey(input);
   await context.providers.require(key.provider);
   const app = await appFor(context, { ...key, app: input.app });
-  const redirectUri = callbackUri(publicUrl, app);
+  const redirectUri = callbackUri(publicUrl, app.context);
   if (app.redirect_uri !== null && app.redirect_uri !== redirectUri) {
     throw new GrantryError('invalid_request', `The redirect URI of the app ${app.name} is not this server's.`, {
       action: `Register ${redirectUri} at the provider, and put the app again with it or without a redirect URI.`,
@@ -93,17 +60,18 @@ export async function createConnectSession(
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
   const id = newUuid(context.world);
   const token = newRandomText(context.world);
-  await insertConnectSession(context.store.db, context.store.now(), {
-    id,
-    client_id: key.tenant,
-    token_hash: hashText(token),
-    provider: key.provider,
-    account: key.account,
-    app: app.name,
-    scopes: JSON.stringify(scopes),
-    return_to: returnTo,
-    user_id: user,
-    lifeMs: context.times.connectLinkMs,
+  await changing(context, async ({ tx, recordOther }) => {
+    await insertConnectSession(tx, {
+      ...key,
+      id,
+      token_hash: hashText(token),
+      app: app.name,
+      scopes: JSON.stringify(scopes),
+      return_to: returnTo,
+      user_id: user,
+      lifeMs: context.times.connectLinkMs,
+    });
+    recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
   });
   const { expiresAt } = await getConnectSession(context, id);
   return { id, url: `${publicUrl}/connect/${token}`, expiresAt };
@@ -136,9 +104,11 @@ export async function listConnectSessionsOf(
 }
 
 export function describeConnectSession(row: ConnectSessionRow, nowMs: number): ConnectSession {
+  // Written by `connect-flow.ts` alone.
+  const granted = row.granted === null ? null : (JSON.parse(row.granted) as GrantedScopes);
   return {
     id: row.id,
-    tenant: row.client_id,
+    tenant: row.tenant,
     provider: row.provider,
     account: row.account,
     app: row.app,
@@ -148,8 +118,9 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     user: row.user_id,
     state: stateOf(row, nowMs),
     error: row.error,
-    // Written by `connect-flow.ts` alone.
-    granted: row.granted === null ? null : (JSON.parse(row.granted) as GrantedScopes),
+    grantedScopes: granted?.scopes ?? null,
+    narrower: granted?.narrower ?? null,
+    wider: granted?.wider ?? null,
     createdAt: new Date(row.created_at),
     expiresAt: new Date(row.expires_at),
     completedAt: row.completed_at === null ? null : new Date(row.completed_at),

@@ -11,34 +11,34 @@ import { anyDc, openSecrets, pinSystemKeys, sealSecrets, secretFor } from '../ap
 import { changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import type { ClientTrial } from '../refresh/client-trial.ts';
+import type { CandidateClient } from '../refresh/candidate-client.ts';
 
-/** Client credentials as a caller hands them in. */
+/** Client credentials from a caller. */
 export interface ClientCredentials {
   clientId: string;
-  /** May be left out only where the provider's clients have none. */
+  /** Optional only if the provider's clients have no secret. */
   clientSecret?: string | Secret | undefined;
 }
 
 /** Checked {@link ClientCredentials}. */
-export interface GivenClient {
+export interface CheckedClient {
   readonly clientId: string;
   readonly clientSecret: Secret | null;
 }
 
-/** How often an app may change under a writer before it gives up. */
+/** How often a writer retries when another process changes the app at the same time. */
 const triesMax = 3;
 
 /**
- * Checks what a caller hands in. The provider's definition is asked for only where it matters: without a database there
- * may be none, and still a token in memory.
+ * Checks a caller's credentials. The provider's definition is read only if it matters: without the database it may be
+ * unavailable while a cached token can still be handed out.
  *
- * @throws {GrantryError} `invalid_request`, never with the secret in its message
+ * @throws {GrantryError} `invalid_request`; its message never contains the secret
  */
 export async function checkCredentials(
   input: ClientCredentials,
   definition: () => Promise<ProviderDefinition>,
-): Promise<GivenClient> {
+): Promise<CheckedClient> {
   if (input === null || typeof input !== 'object') {
     throw new GrantryError('invalid_request', 'The credentials must be an object { clientId, clientSecret }.');
   }
@@ -50,59 +50,64 @@ export async function checkCredentials(
 }
 
 /**
- * Makes the app `TENANT-PROVIDER`, for this tenant alone, when no app that serves the tenant has this client id. An app
- * of that name with another client id stays: what was never tried replaces nothing. A failure is logged: the caller has a
- * token that is good, and the next refresh will need the app and say so.
+ * Creates the app `TENANT-PROVIDER`, for this tenant only, if no app that serves the tenant has this client id. An existing
+ * app of that name stays, even with another client id: untested credentials replace nothing.
+ *
+ * A failure is only logged, because the caller has a good token. The next refresh needs the app and reports the problem.
  */
-export async function makeMissingApp(context: VaultContext, key: CheckedKey, given: GivenClient): Promise<void> {
+export async function makeMissingApp(context: VaultContext, key: CheckedKey, client: CheckedClient): Promise<void> {
   try {
-    if ((await appWith(context, key, given, null)) !== null) return;
-    if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, given);
+    if ((await appWith(context, key, client, null)) !== null) return;
+    if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, client);
   } catch (error) {
     const code = codeOf(error);
-    context.logger.warn('no app could be made for a client', { tenant: key.tenant, provider: key.provider, code });
+    context.logger.warn('the app for a new client id could not be created', {
+      tenant: key.tenant,
+      provider: key.provider,
+      code,
+    });
   }
 }
 
 /**
- * Compares what a caller hands in with what a grant refreshes with. Undefined when they are the same; else the trial that
- * the next refresh is to be.
+ * Compares a caller's credentials with those of the grant's app. Returns undefined if they are the same, else the candidate
+ * client for the next refresh.
  *
- * @throws {GrantryError} `invalid_request` when the client id is new and the name of its app is taken
+ * @throws {GrantryError} `invalid_request` if the client id is new and the name for its app is taken
  */
-export async function trialOf(
+export async function candidateClientOf(
   context: VaultContext,
   row: GrantRow,
-  given: GivenClient,
-): Promise<(ClientTrial & { readonly sameApp: boolean }) | undefined> {
+  client: CheckedClient,
+): Promise<(CandidateClient & { readonly sameApp: boolean }) | undefined> {
   const key = { tenant: row.client_id, provider: row.provider, account: row.account };
   const fingerprint = await fingerprinter(context);
   const nameOf = (secret: Secret | null): string => (secret === null ? '' : fingerprint(secret));
-  const app = await appWith(context, key, given, row.app);
+  const app = await appWith(context, key, client, row.app);
   const sameApp = app !== null && app.name === row.app;
   if (sameApp) {
     const stored = secretFor(openSecrets(await pinSystemKeys(context), app), await dcOf(context, row, app));
-    if (nameOf(stored) === nameOf(given.clientSecret)) return undefined;
+    if (nameOf(stored) === nameOf(client.clientSecret)) return undefined;
   }
   if (app === null) await assertNameIsFree(context, key, row);
   return {
-    name: `${given.clientId}\0${nameOf(given.clientSecret)}`,
-    ...given,
+    name: `${client.clientId}\0${nameOf(client.clientSecret)}`,
+    ...client,
     app,
     sameApp,
-    onAccepted: (grant) => keepAccepted(context, { key, row, given, app }, grant),
+    onAccepted: (grant) => keepAccepted(context, { key, row, client, app }, grant),
   };
 }
 
-/** The app of this client id that serves the tenant: the grant's own one, else one for that tenant, else the first. */
+/** Finds an app with this client id that serves the tenant: the grant's own, else one restricted to tenants, else the first. */
 async function appWith(
   context: VaultContext,
   key: CheckedKey,
-  given: GivenClient,
+  client: CheckedClient,
   named: string | null,
 ): Promise<AppRow | null> {
   const all = await listAppsOfProvider(context.store.db, key.provider);
-  const found = all.filter((app) => app.client_id === given.clientId && serves(app, key.tenant));
+  const found = all.filter((app) => app.client_id === client.clientId && serves(app, key.tenant));
   return found.find((app) => app.name === named) ?? found.find((app) => app.tenants !== null) ?? found[0] ?? null;
 }
 
@@ -114,31 +119,33 @@ async function dcOf(context: VaultContext, row: GrantRow, app: AppRow): Promise<
 interface Accepted {
   readonly key: CheckedKey;
   readonly row: GrantRow;
-  readonly given: GivenClient;
+  readonly client: CheckedClient;
   readonly app: AppRow | null;
 }
 
-/** The provider took the client. The tokens are saved already, so nothing here may fail the call that brought them. */
+/** Stores an accepted client. The tokens are already saved, so a failure here is logged and must not fail the call. */
 async function keepAccepted(
   context: VaultContext,
   accepted: Accepted,
   grant: { readonly id: string; readonly dc: string | null },
 ): Promise<void> {
-  const { key, given, row } = accepted;
+  const { key, client, row } = accepted;
   try {
     const name = accepted.app?.name ?? ownName(key);
     const made = accepted.app === null && (await findApp(context.store.db, name)) === undefined;
-    if (made) await makeApp(context, key, given);
+    if (made) await makeApp(context, key, client);
     else await keepClient(context, name, accepted, grant.dc);
-    if (row.app !== name) await bindApp(context.store.db, { tenant: key.tenant, id: grant.id, app: name });
+    if (row.app !== name) {
+      await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: grant.id, app: name }));
+    }
   } catch (error) {
     const code = codeOf(error);
-    context.logger.error('a client that the provider took could not be kept', { tenant: key.tenant, code });
+    context.logger.error('an accepted client could not be stored', { tenant: key.tenant, code });
   }
 }
 
-async function makeApp(context: VaultContext, key: CheckedKey, given: GivenClient): Promise<void> {
-  const { clientId, clientSecret } = given;
+async function makeApp(context: VaultContext, key: CheckedKey, client: CheckedClient): Promise<void> {
+  const { clientId, clientSecret } = client;
   const app = {
     provider: key.provider,
     clientId,
@@ -148,7 +155,7 @@ async function makeApp(context: VaultContext, key: CheckedKey, given: GivenClien
   try {
     await putAppOf(context, ownName(key), app, { onlyNew: true });
   } catch (error) {
-    // Another process made it meanwhile: the same one, or the next refresh is a trial again.
+    // Another process created the app meanwhile. If it has other credentials, the next refresh tries this client again.
     if ((await findApp(context.store.db, ownName(key))) === undefined) throw error;
   }
 }
@@ -157,19 +164,20 @@ async function keepClient(context: VaultContext, name: string, accepted: Accepte
   const system = await pinSystemKeys(context);
   for (let tries = 1; ; tries += 1) {
     try {
-      await changing(context, async ({ tx }) => {
+      await changing(context, async ({ tx, recordOther }) => {
         const old = await findApp(tx, name);
         if (old === undefined) return;
         const generation = old.generation + 1;
         const secrets = mergedSecrets(openSecrets(system, old), old, accepted, dc);
         await putApp(tx, {
           ...old,
-          client_id: accepted.given.clientId,
+          client_id: accepted.client.clientId,
           client_secrets: sealSecrets(system, { name, generation }, secrets),
           generation,
           updated_at: context.world.now(),
         });
         await clearBackOff(tx, name);
+        recordOther({ type: 'app.put', provider: old.provider, details: { app: name, generation } });
       });
       return;
     } catch (error) {
@@ -179,8 +187,8 @@ async function keepClient(context: VaultContext, name: string, accepted: Accepte
 }
 
 /**
- * A secret is proven for one data centre. In an app of this tenant alone it takes the place of the one that stood there;
- * an app that others use too gets it for this data centre beside the one for all.
+ * Merges an accepted secret, which is proven for one data centre only. In an app of this tenant it replaces the existing
+ * secret. In a shared app it is added for this data centre, and the secret for all data centres stays.
  */
 function mergedSecrets(
   stored: Map<string, Secret>,
@@ -188,24 +196,24 @@ function mergedSecrets(
   accepted: Accepted,
   dc: string | null,
 ): Map<string, Secret> {
-  const { clientId, clientSecret } = accepted.given;
-  // Secrets of another client id are of no use to this one.
+  const { clientId, clientSecret } = accepted.client;
+  // Secrets belong to a client id, so those of another client id are dropped.
   const secrets = app.client_id === clientId ? new Map(stored) : new Map<string, Secret>();
-  const alone = isOwn(app, accepted.key);
-  const place = dc === null || (alone && !secrets.has(dc)) ? anyDc : dc;
-  if (clientSecret !== null) secrets.set(place, clientSecret);
+  const isShared = !isOwn(app, accepted.key);
+  const secretDc = dc === null || !(isShared || secrets.has(dc)) ? anyDc : dc;
+  if (clientSecret !== null) secrets.set(secretDc, clientSecret);
   return secrets;
 }
 
-/** The app that a new client id will get must be ours to give it to. */
+/** Checks that no other grant or tenant uses the app that a new client id would get. */
 async function assertNameIsFree(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<void> {
   const name = ownName(key);
   const standing = await findApp(context.store.db, name);
   if (standing === undefined) return;
   const others = (await countGrantsOfApp(context.store.db, name)) - (row.app === name ? 1 : 0);
   if (standing.provider === key.provider && isOwn(standing, key) && others === 0) return;
-  throw new GrantryError('invalid_request', `No app has this client id, and the app ${name} has another one.`, {
-    action: `Add an app with this client id for ${key.tenant} under another name, or hand in the other client id.`,
+  throw new GrantryError('invalid_request', `No app has this client id, and the app ${name} has another client id.`, {
+    action: `Add an app with this client id for ${key.tenant} under another name, or pass the client id of ${name}.`,
   });
 }
 
@@ -218,7 +226,7 @@ function ownName(key: CheckedKey): string {
   if (name.length <= limits.nameCharsMax) return checkName('app', name);
   throw new GrantryError(
     'invalid_request',
-    'No app has this client id, and the name of an app for it would be too long.',
+    'No app has this client id, and the name for a new app would be too long.',
     {
       action: `Add an app with this client id for ${key.tenant} under another name.`,
     },

@@ -4,13 +4,13 @@ import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { VaultContext } from '../context.ts';
 import { storeTokens } from '../grant/store-tokens.ts';
 
-/** Which grant may be made of a refresh token in the environment. */
+/** Binding of a refresh token in the environment to one grant. */
 export interface EnvironmentFallback {
-  /** The one tenant that the token belongs to. */
+  /** The only tenant that the token belongs to. */
   tenant: string;
-  /** The one provider that the token is good at. */
+  /** The only provider that accepts the token. */
   provider: string;
-  /** The environment variable; `ZOHO_REFRESH_TOKEN` when left out. */
+  /** The environment variable; `ZOHO_REFRESH_TOKEN` by default. */
   variable?: string | undefined;
 }
 
@@ -21,31 +21,35 @@ export interface CheckedFallback {
   readonly variable: string;
 }
 
-const usualVariable = 'ZOHO_REFRESH_TOKEN';
+const defaultVariable = 'ZOHO_REFRESH_TOKEN';
 const dcVariable = 'ZOHO_DC';
-/** The data centre of an environment that names none. */
-const usualDc = 'us';
+/** The data centre if the environment does not name one. */
+const defaultDc = 'us';
 
-/** @throws {GrantryError} `invalid_request` */
+/** Checks the option `fallback`. @throws {GrantryError} `invalid_request` */
 export function checkFallback(input: EnvironmentFallback | undefined): CheckedFallback | null {
   if (input === undefined) return null;
   if (input === null || typeof input !== 'object') {
     throw new GrantryError('invalid_request', 'The fallback must be an object { tenant, provider, variable? }.');
   }
-  const variable = input.variable ?? usualVariable;
+  const variable = input.variable ?? defaultVariable;
   if (typeof variable !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(variable)) {
-    throw new GrantryError('invalid_request', "The fallback's variable is not the name of an environment variable.");
+    throw new GrantryError(
+      'invalid_request',
+      "The fallback's variable is not a valid name of an environment variable.",
+    );
   }
   return { tenant: checkName('tenant', input.tenant), provider: checkProviderId(input.provider), variable };
 }
 
 /**
- * Makes a grant of the refresh token in the environment, for the one tenant and provider that it was bound to.
+ * Imports the refresh token from the environment as a grant of the tenant and provider that it is bound to. Returns false
+ * if there is nothing to import.
  *
- * Only where nothing is stored under the key, not even a tombstone: a tenant that was disconnected stays so. Of several
- * processes that get here at once, one makes the grant. Returns false when there is nothing to import.
+ * It requires that no row exists under the key, not even a tombstone, so that a disconnected tenant stays disconnected. Of
+ * several concurrent processes, one creates the grant.
  *
- * @throws {GrantryError} `invalid_request` for a token or data centre that cannot be one
+ * @throws {GrantryError} `invalid_request` for an invalid token or data centre
  */
 export async function importFromEnvironment(
   context: VaultContext,
@@ -58,8 +62,8 @@ export async function importFromEnvironment(
   if (refreshToken === '' || key.account !== defaultAccount) return false;
   const definition = await context.providers.require(key.provider);
   const named = environment[dcVariable]?.trim() ?? '';
-  const usual = dcNames(definition).includes(usualDc) ? usualDc : null;
-  const dc = named !== '' && dcNames(definition).length > 0 ? resolveDc(definition, named) : usual;
+  const fallbackDc = dcNames(definition).includes(defaultDc) ? defaultDc : null;
+  const dc = named !== '' && dcNames(definition).length > 0 ? resolveDc(definition, named) : fallbackDc;
   await storeTokens(
     context,
     key,

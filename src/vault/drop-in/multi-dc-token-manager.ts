@@ -1,29 +1,29 @@
-import { GrantryError } from '../../base/errors.ts';
+import { checkVault } from '../checks.ts';
 import type { GetAccessTokenOptions, Vault } from '../types.ts';
 
-/** A tenant's token together with where it is good. */
+/** A tenant's token, with its API origin and data centre. */
 export interface ClientToken {
   readonly accessToken: string;
   readonly tokenType: string;
   readonly expiresAt: Date;
   readonly scopes: readonly string[];
-  /** The origin that API paths are appended to, such as `https://www.zohoapis.eu`; `null` where the provider has none. */
+  /** Origin for API paths, such as `https://www.zohoapis.eu`; `null` if the provider has none. */
   readonly apiDomain: string | null;
-  /** The data centre, such as `eu`; `null` where the provider has none. */
+  /** Data centre, such as `eu`; `null` if the provider has none. */
   readonly dc: string | null;
   readonly generation: number;
 }
 
-/** What {@link MultiDCTokenManager.getClientToken} may be asked besides. */
+/** Options of {@link MultiDCTokenManager.getClientToken}. */
 export interface ClientTokenOptions extends GetAccessTokenOptions {
-  /** `default` when left out. */
+  /** The account; `default` by default. */
   account?: string | undefined;
 }
 
 /**
- * Tokens for tenants in many data centres, for code written against one manager for all of its clients.
+ * A token manager for tenants in many data centres, for code that uses one manager for all of its clients.
  *
- * Use it where a program makes its API calls itself and must know the host; `Vault.fetch` finds the host on its own.
+ * Use it if a program makes its API calls itself and must know the host; `Vault.fetch` determines the host on its own.
  *
  * @example
  * import { MultiDCTokenManager, openVault } from 'grantry';
@@ -37,18 +37,15 @@ export class MultiDCTokenManager {
 
   /** @throws {GrantryError} `invalid_request` without a vault */
   constructor(vault: Vault) {
-    if (typeof vault?.getAccessToken !== 'function') {
-      throw new GrantryError('invalid_request', 'A vault is needed here, as openVault returns it.');
-    }
-    this.#vault = vault;
+    this.#vault = checkVault(vault);
   }
 
   /**
-   * Returns a token that is good for at least `minValidity` seconds (default 60), and where it is good.
+   * Returns a token that is valid for at least `minValidity` seconds (default 60), with its API origin and data centre.
    *
-   * @param tenant The client whose token is wanted.
-   * @param provider `zoho` when left out.
-   * @throws {GrantryError} whatever `Vault.getAccessToken` throws
+   * @param tenant The client that the token belongs to.
+   * @param provider The provider's id; `zoho` by default.
+   * @throws {GrantryError} Every error of `Vault.getAccessToken`.
    *
    * @example
    * const { accessToken, apiDomain, dc } = await new MultiDCTokenManager(vault).getClientToken('acme', 'zoho_crm');
@@ -64,7 +61,7 @@ export class MultiDCTokenManager {
     return { accessToken, tokenType, expiresAt, scopes, apiDomain, dc, generation };
   }
 
-  /** What an answer did not say, the provider's definition does. */
+  /** Takes the API origin from the provider's definition, for grants whose token answers did not contain it. */
   async #apiHost(provider: string, dc: string | null): Promise<string | null> {
     const definition = await this.#vault.providers.get(provider);
     const host = dc === null ? definition?.api.hosts[0] : definition?.dataCenters?.[dc]?.['api'];

@@ -11,7 +11,7 @@ import { ZohoTokenManager } from './zoho-token-manager.ts';
 
 const scopes = ['ZohoCRM.modules.ALL', 'ZohoCRM.users.ALL', 'ZohoCRM.org.READ'];
 
-/** Simulated Zoho in all data centres, and a vault with one connected tenant per data centre that is asked for. */
+/** A simulated Zoho in all data centres, and a vault with one connected tenant in each of the given data centres. */
 async function stage(dcs: readonly string[], provider = 'zoho_crm') {
   const directory = mkdtempSync(join(tmpdir(), 'grantry-managers-'));
   const simulator = createSimulator();
@@ -53,7 +53,7 @@ async function failure(promise: Promise<unknown>): Promise<GrantryError> {
 }
 
 describe('MultiDCTokenManager', () => {
-  it('gives each tenant its token with the host and data centre it is good at', async () => {
+  it('returns each tenant its token with the matching host and data centre', async () => {
     await using set = await stage(['us', 'eu', 'ca'], 'zoho');
     const manager = new MultiDCTokenManager(set.vault);
     const hosts = { us: 'https://www.zohoapis.com', eu: 'https://www.zohoapis.eu', ca: 'https://www.zohoapis.ca' };
@@ -68,14 +68,14 @@ describe('MultiDCTokenManager', () => {
     expect((await manager.getClientToken('tenant-eu', 'zoho')).accessToken).toBe(tokens[1]);
   });
 
-  it('knows the host where the answers never named one', async () => {
+  it('returns the host of the definition when the answers contain none', async () => {
     await using set = await stage(['jp']);
-    set.simulator.configureZoho({ apiDomain: 'missing' });
+    set.simulator.zoho.change({ apiDomain: 'missing' });
     const token = await new MultiDCTokenManager(set.vault).getClientToken('tenant-jp', 'zoho_crm');
     expect(token).toMatchObject({ apiDomain: 'https://www.zohoapis.jp', dc: 'jp' });
   });
 
-  it('answers bad input with an error of the contract', async () => {
+  it('rejects bad input with a documented error', async () => {
     await using set = await stage(['us']);
     const manager = new MultiDCTokenManager(set.vault);
     for (const bad of ['', 'a b', 'x'.repeat(9_999), null, 7, {}]) {
@@ -91,7 +91,7 @@ describe('MultiDCTokenManager', () => {
 });
 
 describe('ZohoTokenManager', () => {
-  it('calls the API in every way it can be written', async () => {
+  it('accepts every form of an API call', async () => {
     await using set = await stage(['eu']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-eu', provider: 'zoho_crm' });
     expect(await manager.getAccessToken()).toMatch(/^1000\./);
@@ -111,7 +111,7 @@ describe('ZohoTokenManager', () => {
     });
   });
 
-  it('replaces a token that the API refuses, and calls again', async () => {
+  it('replaces a token that the API rejects and repeats the call', async () => {
     await using set = await stage(['us']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-us', provider: 'zoho_crm' });
     const old = await manager.getAccessToken();
@@ -124,13 +124,13 @@ describe('ZohoTokenManager', () => {
     [429, 'provider_throttled', 7_000],
     [500, 'provider_unavailable', undefined],
     [404, 'provider_error', undefined],
-  ])('says what a status of %i means, with the answer as its cause', async (status, expected, retryAfterMs) => {
+  ])('maps status %i to an error with the answer as its cause', async (status, expected, retryAfterMs) => {
     await using set = await stage(['us']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-us', provider: 'zoho_crm' });
     const headers = status === 429 ? { 'retry-after': '7' } : {};
     const body = '{"code":"SOME_CODE","message":"a detail for the cause alone"}';
     const contentType = 'application/json';
-    set.simulator.addFault({
+    set.simulator.faults.add({
       endpoint: 'api',
       effect: { kind: 'status', status, body, contentType, headers, when: 'before' },
     });
@@ -141,16 +141,16 @@ describe('ZohoTokenManager', () => {
     expect(error.message).not.toContain('detail');
   });
 
-  it('gives null for an empty answer, and refuses one that is not JSON', async () => {
+  it('returns null for an empty answer and rejects one that is not JSON', async () => {
     await using set = await stage(['us']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-us', provider: 'zoho_crm' });
-    set.simulator.addFault({ endpoint: 'api', effect: { kind: 'status', status: 204, when: 'before' } });
+    set.simulator.faults.add({ endpoint: 'api', effect: { kind: 'status', status: 204, when: 'before' } });
     expect(await manager.apiCall('/crm/v8/Leads')).toBeNull();
-    set.simulator.addFault({ endpoint: 'api', effect: { kind: 'html', status: 200, when: 'before' } });
+    set.simulator.faults.add({ endpoint: 'api', effect: { kind: 'html', status: 200, when: 'before' } });
     expect((await failure(manager.apiCall('/crm/v8/Leads'))).code).toBe('provider_error');
   });
 
-  it('answers bad input with an error of the contract, and sends nothing', async () => {
+  it('rejects bad input with a documented error and sends nothing', async () => {
     await using set = await stage(['us']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-us', provider: 'zoho_crm' });
     const circle: Record<string, unknown> = {};

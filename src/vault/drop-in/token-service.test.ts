@@ -8,7 +8,8 @@ import { silentLogger } from '../../base/log.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import { createSimulator, demoClient, type Simulator } from '../../simulator/index.ts';
 import { openVault } from '../open.ts';
-import type { Vault, VaultEvent, VaultOptions } from '../types.ts';
+import type { VaultOptions } from '../options.ts';
+import type { Vault, VaultEvent } from '../types.ts';
 import { OAuthTokenService } from './token-service.ts';
 
 const provider = 'zoho_crm';
@@ -16,7 +17,7 @@ const scopes = ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'];
 const good = { clientId: demoClient.clientId, clientSecret: demoClient.secret ?? '' };
 const wrong = { ...good, clientSecret: 'a-secret-that-the-provider-refuses' };
 
-/** Simulated Zoho, one database, and as many processes' vaults as a test opens; all on one clock. */
+/** A simulated Zoho, one database and any number of vaults, all on one clock. */
 class Stage implements AsyncDisposable {
   aheadMs = 0;
   readonly simulator: Simulator;
@@ -56,7 +57,7 @@ class Stage implements AsyncDisposable {
     return this.simulator.mintTokens({ clientId: demoClient.clientId, user: `user@${dc}.example`, scopes });
   }
 
-  /** Token requests so far. */
+  /** Number of token requests so far. */
   requests(): number {
     return this.simulator.history.events().filter((event) => event.kind === 'token').length;
   }
@@ -94,7 +95,7 @@ const kinds = { sqlite: async () => scratchSqlite(), postgres: scratchDatabase }
 describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) => {
   const setTheStage = async () => new Stage(await scratch());
 
-  it('stores tokens without an app, hands them out, and makes the app for this tenant alone', async () => {
+  it('stores tokens without an app, hands them out, and creates the app for this tenant only', async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const { accessToken, refreshToken } = stage.mint();
@@ -109,20 +110,20 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(tokens[0]).not.toBe(accessToken);
     expect(stage.requests()).toBe(1);
     expect(await vault.grants.get({ tenant: 'acme', provider })).toMatchObject({ generation: 2, app: 'acme-zoho_crm' });
-    // From here on nobody needs the credentials.
+    // From here on no call needs the credentials.
     expect((await vault.getAccessToken({ tenant: 'acme', provider })).accessToken).toBe(tokens[0]);
   });
 
-  // Back-off goes by the database's clock, and PostgreSQL's cannot be moved.
+  // Back-off uses the database's clock, and PostgreSQL's cannot be moved.
   it.runIf(kind === 'sqlite')(
-    'returns a token that still lives when the refresh fails, and the error when none does',
+    'returns an unexpired token when the refresh fails, and the error when there is none',
     async () => {
       await using stage = await setTheStage();
       const { service } = await stage.open();
       const { accessToken, refreshToken } = stage.mint();
       await service.storeTokens('acme', provider, { accessToken, refreshToken, expiresIn: 3_600 });
       await service.getAccessToken('acme', provider, good);
-      stage.simulator.addFault({
+      stage.simulator.faults.add({
         endpoint: 'token',
         times: 9,
         effect: { kind: 'status', status: 500, when: 'before' },
@@ -131,13 +132,13 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
       expect(await service.getAccessToken('acme', provider, good)).toBe(accessToken);
       stage.pass(4);
       expect(await code(service.getAccessToken('acme', provider, good))).toBe('provider_unavailable');
-      stage.simulator.clearFaults();
+      stage.simulator.faults.clear();
       stage.pass(2);
       expect(await service.getAccessToken('acme', provider, good)).not.toBe(accessToken);
     },
   );
 
-  it('never lets a wrong secret replace the stored one, harm the grant or hold others back', async () => {
+  it('never lets a wrong secret replace the stored one, harm the grant or block other callers', async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open({ backgroundRefresh: false });
     const { accessToken, refreshToken } = stage.mint();
@@ -152,17 +153,17 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await code(service.getAccessToken('acme', provider, wrong))).toBe('provider_misconfigured');
     expect(stage.requests()).toBe(before);
     expect(await vault.grants.get({ tenant: 'acme', provider })).toMatchObject({ state: 'active', generation: 1 });
-    // The right one is not held back by what the wrong one was told, and works without any trial.
+    // The refusal of the wrong secret does not block the right one, which equals the stored one.
     const fresh = await service.getAccessToken('acme', provider, good);
     expect(stage.requests()).toBe(before + 1);
-    // A good token is handed out to everybody: credentials only select the app.
+    // A good token is handed out to every caller: credentials only select the app.
     expect(await service.getAccessToken('acme', provider, wrong)).toBe(fresh);
     stage.pass(61);
     expect(await code(vault.getAccessToken({ tenant: 'acme', provider }))).toBe('none');
     expect(await vault.apps.list()).toHaveLength(1);
   });
 
-  it('keeps a differing secret once the provider took it, also when the stored one has just been refused', async () => {
+  it('stores a different secret once the provider accepts it, even after a refusal of the stored one', async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const { refreshToken } = stage.mint();
@@ -172,14 +173,14 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     const tokens = await Promise.all(Array.from({ length: 8 }, () => service.getAccessToken('acme', provider, good)));
     expect(new Set(tokens).size).toBe(1);
     expect(stage.requests()).toBe(2);
-    // Proven for one data centre, so a shared app keeps the other one for the rest.
+    // The new secret is proven for one data centre, so the shared app keeps the other one for the rest.
     expect(await vault.apps.get('shared')).toMatchObject({ secrets: ['*', 'us'] });
     stage.pass(61);
     expect(await code(vault.getAccessToken({ tenant: 'acme', provider }))).toBe('none');
     expect(await vault.grants.get({ tenant: 'acme', provider })).toMatchObject({ generation: 3, state: 'active' });
   });
 
-  it('leaves a grant of a strict provider free for others at once when a secret was refused', async () => {
+  it('releases a grant of a strict provider at once when a secret is refused', async () => {
     await using stage = await setTheStage();
     const options = { providers: [stage.simulator.definition('strict')], callerWaitMs: 3_000 };
     const { vault, service } = await stage.open(options);
@@ -193,11 +194,11 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(stage.simulator.family(minted.family)).toMatchObject({ alive: true, revoked: null });
   });
 
-  it('takes a client without a secret only where the provider wants none', async () => {
+  it('accepts a client without a secret only if the provider requires none', async () => {
     await using stage = await setTheStage();
     const definition = { ...stage.simulator.definition('strict'), id: 'open', clientAuthentication: 'none' as const };
     const { vault, service } = await stage.open({ providers: [definition] });
-    stage.simulator.addClient({ clientId: 'public-client', type: 'browser' });
+    stage.simulator.registry.addClient({ clientId: 'public-client', type: 'browser' });
     const consent = { profile: 'strict', clientId: 'public-client', user: 'user@us.example', scopes: ['read'] };
     const { accessToken, refreshToken } = stage.simulator.mintTokens(consent);
     await service.storeTokens('acme', 'open', { accessToken, refreshToken, expiresIn: 3_600 });
@@ -207,11 +208,11 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await code(service.getAccessToken('acme', provider, { clientId: 'public-client' }))).toBe('invalid_request');
   });
 
-  it("takes another tenant's client for what it is: refused, and nothing is changed", async () => {
+  it("refuses another tenant's client and changes nothing", async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const other = { clientId: '1000.ANOTHER', clientSecret: 'its-own' };
-    stage.simulator.addClient({ clientId: other.clientId, secret: other.clientSecret });
+    stage.simulator.registry.addClient({ clientId: other.clientId, secret: other.clientSecret });
     const { refreshToken } = stage.mint();
     await vault.apps.put('shared', { provider, ...good });
     await vault.storeTokens({ tenant: 'acme', provider }, { refreshToken });
@@ -224,7 +225,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await code(service.getAccessToken('acme', provider, good))).toBe('none');
   });
 
-  it('hands out a good token to a tenant whose name leaves no room for an app', async () => {
+  it('hands out a good token to a tenant whose name is too long for an app name', async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const tenant = 'x'.repeat(128);
@@ -237,7 +238,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await code(service.getAccessToken(tenant, provider, good))).toBe('none');
   });
 
-  it('gives its own app a new client id once the provider took it', async () => {
+  it('stores a new client id in its own app once the provider accepts it', async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const first = stage.mint();
@@ -249,7 +250,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await vault.apps.get('acme-zoho_crm')).toMatchObject({ clientId: good.clientId, secrets: ['*'] });
   });
 
-  it.runIf(kind === 'sqlite')('says that a grant is over when the stored client is told so as well', async () => {
+  it.runIf(kind === 'sqlite')('reports the end of a grant when the stored client is refused as well', async () => {
     await using stage = await setTheStage();
     const { service } = await stage.open();
     const { refreshToken } = stage.mint();
@@ -265,7 +266,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await service.hasToken('acme', provider)).toBe(true);
   });
 
-  it('describes a grant with exactly the fields of the contract, and never a secret', async () => {
+  it('describes a grant with exactly the documented fields and without secrets', async () => {
     await using stage = await setTheStage();
     const { service } = await stage.open();
     const { accessToken, refreshToken } = stage.mint('eu');
@@ -295,7 +296,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(JSON.stringify(record)).not.toContain(accessToken);
   });
 
-  it('deletes with and without revoking, and once more without harm', async () => {
+  it('deletes with and without revocation, and repeatedly without an error', async () => {
     await using stage = await setTheStage();
     const { service } = await stage.open();
     const [kept, gone] = [stage.mint(), stage.mint()];
@@ -315,7 +316,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await code(service.getAccessToken('gone', provider, good))).toBe('grant_not_found');
   });
 
-  it('imports the environment’s refresh token for one tenant and provider alone, once', async () => {
+  it('imports the environment’s refresh token once, and only for one tenant and provider', async () => {
     await using stage = await setTheStage();
     const opened = await Promise.all([stage.open(), stage.open()]);
     const services = opened.map(
@@ -342,7 +343,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     }
   });
 
-  it('takes nothing from an environment that holds nothing usable', async () => {
+  it('imports nothing from an environment without a usable token', async () => {
     await using stage = await setTheStage();
     const { vault } = await stage.open();
     const service = new OAuthTokenService(vault, { fallback: { tenant: 'acme', provider, variable: 'ACME_TOKEN' } });
@@ -360,7 +361,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(await service.getTokenRecord('acme', provider)).toMatchObject({ metadata: { dc: 'us' } });
   });
 
-  it('answers bad input with an error of the contract, and changes nothing', async () => {
+  it('rejects bad input with a documented error and changes nothing', async () => {
     await using stage = await setTheStage();
     const { vault, service } = await stage.open();
     const { accessToken, refreshToken } = stage.mint();
@@ -423,5 +424,5 @@ function badCalls(
 }
 
 function fail(): never {
-  throw new Error('there is no such call');
+  throw new Error('unknown call');
 }

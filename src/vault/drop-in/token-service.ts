@@ -5,7 +5,13 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { internalsOf, type VaultInternals } from '../internals.ts';
 import type { Grant, Vault } from '../types.ts';
-import { type ClientCredentials, checkCredentials, type GivenClient, makeMissingApp, trialOf } from './credentials.ts';
+import {
+  type CheckedClient,
+  type ClientCredentials,
+  candidateClientOf,
+  checkCredentials,
+  makeMissingApp,
+} from './credentials.ts';
 import {
   type CheckedFallback,
   checkFallback,
@@ -16,31 +22,31 @@ import {
 export type { ClientCredentials } from './credentials.ts';
 export type { EnvironmentFallback } from './env-fallback.ts';
 
-/** What {@link OAuthTokenService} needs to know. */
+/** Options of {@link OAuthTokenService}. */
 export interface OAuthTokenServiceOptions {
-  /** Imports a refresh token from the environment when this one tenant has no grant yet. */
+  /** Imports a refresh token from the environment if the named tenant has no grant yet. */
   fallback?: EnvironmentFallback | undefined;
 }
 
-/** Tokens as {@link OAuthTokenService.storeTokens} takes them. */
+/** Input of {@link OAuthTokenService.storeTokens}. */
 export interface ServiceTokens {
   accessToken: string | Secret;
   refreshToken: string | Secret;
-  /** Seconds from now until the access token ends. */
+  /** Seconds until the access token expires. */
   expiresIn: number;
   scopes?: readonly string[] | undefined;
-  /** `api_domain`, `dc`, `org_id` and what else is worth knowing; never a secret. */
+  /** `api_domain`, `dc`, `org_id` and other facts about the grant; never a secret. */
   metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A stored grant as existing code knows it, without its tokens. */
+/** A stored grant without its tokens, in the shape that existing token services return. */
 export interface TokenRecord {
   readonly id: string;
   /** The tenant. */
   readonly clientId: string;
   readonly provider: string;
   readonly account: string;
-  /** When the access token ends; `null` while there is none. */
+  /** Expiry of the access token; `null` if there is none. */
   readonly tokenExpiry: Date | null;
   readonly scopes: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -51,10 +57,10 @@ export interface TokenRecord {
 }
 
 /**
- * The five calls of a token service that applications carry with them, over a vault.
+ * A vault behind the five calls of a common in-application token service.
  *
- * Use it to move existing code to a vault without touching its callers; new code calls the vault itself. In every call
- * `clientId` is the tenant; the account is `default`.
+ * Use it to move existing code to a vault without changes to its callers; new code should call the vault directly. In
+ * every call `clientId` is the tenant, and the account is `default`.
  *
  * @example
  * import { OAuthTokenService, openVault } from 'grantry';
@@ -70,8 +76,8 @@ export class OAuthTokenService {
   readonly #fallback: CheckedFallback | null;
 
   /**
-   * @param vault As `openVault` returns it.
-   * @throws {GrantryError} `invalid_request` for another vault, or a fallback that names no tenant, provider or variable
+   * @param vault A vault from `openVault`.
+   * @throws {GrantryError} `invalid_request` for any other vault, or a fallback with an invalid tenant, provider or variable
    */
   constructor(vault: Vault, options: OAuthTokenServiceOptions = {}) {
     this.#vault = vault;
@@ -80,16 +86,16 @@ export class OAuthTokenService {
   }
 
   /**
-   * Returns an access token. It is refreshed first when it ends within 5 minutes; if that fails, the stored one is
-   * returned as long as it lives.
+   * Returns an access token. A token that expires within 5 minutes is refreshed first; if the refresh fails, the stored
+   * token is returned until it expires.
    *
-   * The credentials select the app by client id. When no app has it, an app `TENANT-PROVIDER` is made for this tenant
-   * alone. Credentials that differ from what the grant refreshes with are tried with the next refresh and kept only when
-   * the provider took them; refused ones are not tried again for 5 minutes, change nothing, and leave others alone.
+   * The client id selects the app. If no app has this client id, an app `TENANT-PROVIDER` is created for this tenant only.
+   * Credentials that differ from the stored ones are used for the next refresh, and stored only if the provider accepts
+   * them. Refused credentials change nothing, affect no other caller, and are not tried again for 5 minutes.
    *
    * @param clientId The tenant.
-   * @throws {GrantryError} `grant_not_found`, `provider_misconfigured` when the provider refuses the credentials,
-   * `reauthorization_required`, `invalid_request`, and whatever `Vault.getAccessToken` throws
+   * @throws {GrantryError} `grant_not_found`, `provider_misconfigured` if the provider refuses the credentials,
+   * `reauthorization_required`, `invalid_request`, and every error of `Vault.getAccessToken`
    *
    * @example
    * const tokens = new OAuthTokenService(vault);
@@ -98,18 +104,19 @@ export class OAuthTokenService {
   async getAccessToken(clientId: string, provider: string, credentials: ClientCredentials): Promise<string> {
     const context = this.#internals.open();
     const key = checkKey({ tenant: clientId, provider });
-    const given = await checkCredentials(credentials, () => context.providers.require(key.provider));
+    const client = await checkCredentials(credentials, () => context.providers.require(key.provider));
     const row = await this.#read(key);
-    // The database is away: what is still trusted in memory can be handed out, and credentials cannot be looked at.
+    // The database is unavailable. A cached token may still be trusted; the credentials cannot be compared.
     if (row === undefined) return this.#handOut(key);
-    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs) return this.#refreshed(key, row, given);
-    if (row.app === null) await makeMissingApp(context, key, given);
+    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs)
+      return this.#refreshOrStored(key, row, client);
+    if (row.app === null) await makeMissingApp(context, key, client);
     return this.#handOut(key);
   }
 
   /**
-   * Stores tokens of a new authorization, as the grant's next generation. The app is the one that the grant had, else the
-   * one whose credentials come with the first `getAccessToken`.
+   * Stores tokens of a new authorization as the grant's next generation. The grant keeps its app; a new grant gets the app
+   * that the credentials of the first `getAccessToken` select.
    *
    * @param clientId The tenant.
    * @throws {GrantryError} `invalid_request`, `not_found` for the provider, `storage_unavailable`, `vault_sealed`
@@ -138,7 +145,7 @@ export class OAuthTokenService {
   }
 
   /**
-   * Says whether a grant is stored, in whatever state; a disconnected one is not.
+   * Tells whether a grant is stored, in any state except `disconnected`.
    *
    * @param clientId The tenant.
    * @throws {GrantryError} `invalid_request`, `storage_unavailable`
@@ -151,7 +158,7 @@ export class OAuthTokenService {
   }
 
   /**
-   * Describes a stored grant, without its tokens; `null` if there is none, or it was disconnected.
+   * Returns a stored grant without its tokens, or `null` if there is none or it was disconnected.
    *
    * @param clientId The tenant.
    * @throws {GrantryError} `invalid_request`, `storage_unavailable`
@@ -163,9 +170,11 @@ export class OAuthTokenService {
   async getTokenRecord(clientId: string, provider: string): Promise<TokenRecord | null> {
     const grant = await this.#vault.grants.get({ tenant: clientId, provider });
     if (grant === null || grant.state === 'disconnected') return null;
-    const { id, account, scopes, metadata, state, generation, createdAt, updatedAt } = grant;
+    const { account, scopes, metadata, state, generation, createdAt, updatedAt } = grant;
+    const row = await findGrant(this.#internals.open().store.db, grant);
+    if (row === undefined) return null;
     return {
-      id,
+      id: row.id,
       clientId: grant.tenant,
       provider: grant.provider,
       account,
@@ -180,8 +189,8 @@ export class OAuthTokenService {
   }
 
   /**
-   * Ends a grant: its tokens are shredded and, unless `revoke` is false, revoked at the provider. Where there is none,
-   * nothing happens. The environment never brings it back.
+   * Ends a grant: its tokens are shredded and, unless `revoke` is false, revoked at the provider. Does nothing if there is
+   * no grant. The environment fallback never restores a deleted grant.
    *
    * @param clientId The tenant.
    * @throws {GrantryError} `invalid_request`, `storage_unavailable`
@@ -191,7 +200,7 @@ export class OAuthTokenService {
    */
   async deleteToken(clientId: string, provider: string, options: { revoke?: boolean } = {}): Promise<void> {
     const revoke = options?.revoke ?? true;
-    if (typeof revoke !== 'boolean') throw new GrantryError('invalid_request', 'revoke is true or false.');
+    if (typeof revoke !== 'boolean') throw new GrantryError('invalid_request', 'revoke must be true or false.');
     try {
       await this.#vault.disconnect({ tenant: clientId, provider }, { revoke });
     } catch (error) {
@@ -199,7 +208,7 @@ export class OAuthTokenService {
     }
   }
 
-  /** The grant's row; undefined when the database does not answer. */
+  /** Reads the grant's row, or returns undefined while the database is unavailable. */
   async #read(key: CheckedKey): Promise<GrantRow | undefined> {
     const context = this.#internals.open();
     try {
@@ -219,43 +228,45 @@ export class OAuthTokenService {
     return (await this.#vault.getAccessToken(key, options)).accessToken;
   }
 
-  async #refreshed(key: CheckedKey, row: GrantRow, given: GivenClient): Promise<string> {
+  /** Refreshes, and falls back to a stored token that still lives. */
+  async #refreshOrStored(key: CheckedKey, row: GrantRow, client: CheckedClient): Promise<string> {
     try {
-      return await this.#refresh(key, row, given);
+      return await this.#refresh(key, row, client);
     } catch (error) {
       if (!isGrantryError(error)) throw error;
       const context = this.#internals.open();
-      const now = await findGrant(context.store.db, key).catch(() => undefined);
-      if (now === undefined || now.state === 'disconnected' || lifeMs(now, context.world.now()) <= 0) throw error;
+      const current = await findGrant(context.store.db, key).catch(() => undefined);
+      if (current === undefined || current.state === 'disconnected') throw error;
+      if (lifeMs(current, context.world.now()) <= 0) throw error;
       return this.#handOut(key, { minValidity: 0 }).catch(() => Promise.reject(error));
     }
   }
 
-  async #refresh(key: CheckedKey, row: GrantRow, given: GivenClient): Promise<string> {
-    const { open, handOut, refusedTrials } = this.#internals;
+  async #refresh(key: CheckedKey, row: GrantRow, client: CheckedClient): Promise<string> {
+    const { open, handOut, refusedClients } = this.#internals;
     const context = open();
     const minValidity = context.times.serviceRefreshAheadMs / 1_000;
-    const trial = await trialOf(context, row, given);
-    if (trial === undefined) return this.#handOut(key, { minValidity });
-    const name = `${row.id}\0${row.generation}\0${trial.name}`;
-    const refused = refusedTrials.get(name);
+    const candidateClient = await candidateClientOf(context, row, client);
+    if (candidateClient === undefined) return this.#handOut(key, { minValidity });
+    const name = `${row.id}\0${row.generation}\0${candidateClient.name}`;
+    const refused = refusedClients.get(name);
     if (refused !== undefined && context.world.monotonic() < refused.untilMs) throw refused.error;
     try {
-      return (await handOut.get(key, { minValidity, trial })).accessToken;
+      return (await handOut.get(key, { minValidity, candidateClient })).accessToken;
     } catch (error) {
-      if (isGrantryError(error, 'reauthorization_required') && trial.sameApp) {
-        // The secret is not what was refused. What the stored one is told decides about the grant.
+      if (isGrantryError(error, 'reauthorization_required') && candidateClient.sameApp) {
+        // The provider refused the grant, not the secret. The outcome with the stored secret decides about the grant.
         return this.#handOut(key, { minValidity });
       }
       if (isGrantryError(error, 'reauthorization_required') || isGrantryError(error, 'provider_misconfigured')) {
-        refusedTrials.set(name, { error, untilMs: context.world.monotonic() + context.times.refusedTrialMs });
+        refusedClients.set(name, { error, untilMs: context.world.monotonic() + context.times.refusedTrialMs });
       }
       throw error;
     }
   }
 }
 
-/** How long the stored access token lives from now; 0 or less when there is none. */
+/** Returns the remaining life of the stored access token; 0 or less if there is none or it has expired. */
 function lifeMs(row: GrantRow, now: number): number {
   return row.access_token === null || row.token_expiry === null ? 0 : Date.parse(row.token_expiry) - now;
 }

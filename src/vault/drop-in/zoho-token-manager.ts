@@ -1,30 +1,31 @@
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
+import { checkVault } from '../checks.ts';
 import type { Vault, VaultRequest } from '../types.ts';
 
-/** What an API call needs besides its path. */
+/** Options of {@link ZohoTokenManager.apiCall}. */
 export interface ApiCallOptions {
-  /** `GET` when left out. */
+  /** The HTTP method; `GET` by default. */
   method?: string | undefined;
   headers?: Record<string, string> | undefined;
-  /** Sent as JSON; a string or bytes are sent as they are. */
+  /** Sent as JSON; strings and bytes are sent unchanged. */
   body?: unknown;
   signal?: AbortSignal | undefined;
 }
 
-/** Stands in `cause` of the error for a refused {@link ZohoTokenManager.apiCall}. */
+/** The `cause` of the error for a refused {@link ZohoTokenManager.apiCall}. */
 export interface ApiRefusal {
   readonly status: number;
-  /** The parsed answer, or its text where it is not JSON. */
+  /** The parsed answer, or its text if it is not JSON. */
   readonly body: unknown;
 }
 
 const methodPattern = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/i;
 
 /**
- * One tenant's tokens and API calls, for code written against a token manager per client.
+ * One tenant's tokens and API calls, for code that uses a token manager per client.
  *
- * It holds no token of its own: make as many as you like.
+ * It holds no token of its own, so any number of instances may exist.
  *
  * @example
  * import { openVault, ZohoTokenManager } from 'grantry';
@@ -38,19 +39,16 @@ export class ZohoTokenManager {
   readonly #vault: Vault;
   readonly #key: CheckedKey;
 
-  /** @throws {GrantryError} `invalid_request` without a vault, or for a key that is none */
+  /** @throws {GrantryError} `invalid_request` without a vault, or for an invalid key */
   constructor(vault: Vault, key: GrantKey) {
-    if (typeof vault?.getAccessToken !== 'function') {
-      throw new GrantryError('invalid_request', 'A vault is needed here, as openVault returns it.');
-    }
-    this.#vault = vault;
+    this.#vault = checkVault(vault);
     this.#key = checkKey(key);
   }
 
   /**
-   * Returns an access token that is good for at least 60 seconds.
+   * Returns an access token that is valid for at least 60 seconds.
    *
-   * @throws {GrantryError} whatever `Vault.getAccessToken` throws
+   * @throws {GrantryError} Every error of `Vault.getAccessToken`.
    *
    * @example
    * const token = await new ZohoTokenManager(vault, key).getAccessToken();
@@ -60,16 +58,16 @@ export class ZohoTokenManager {
   }
 
   /**
-   * Calls the tenant's API and returns the parsed JSON of the answer; `null` for an empty one, as Zoho gives where nothing
-   * was found. The token, the host of the tenant's data centre and the organisation's id are put in; a token that the API
-   * refuses is replaced once, and the call made again.
+   * Calls the tenant's API and returns the parsed JSON of the answer, or `null` for an empty answer, which Zoho sends if
+   * nothing was found. Adds the token, the host of the tenant's data centre and the organisation's id. If the API rejects
+   * the token, the token is replaced once and the call repeated.
    *
-   * Written as `apiCall(path)`, `apiCall(path, options)`, `apiCall(path, method, body)` or `apiCall(method, path, body)`.
-   * The shape of the answer is the caller's word: it is not checked.
+   * Call it as `apiCall(path)`, `apiCall(path, options)`, `apiCall(path, method, body)` or `apiCall(method, path, body)`.
+   * The type of the answer is declared by the caller and not checked.
    *
-   * @throws {GrantryError} for an answer that is no success: `provider_throttled` (429), `insufficient_scope` (403 that
-   * says so), `provider_unavailable` (5xx) or `provider_error`, with an {@link ApiRefusal} as `cause`; `invalid_request`
-   * for a path on another host; and whatever `Vault.getAccessToken` throws
+   * @throws {GrantryError} For an unsuccessful answer, with an {@link ApiRefusal} as `cause`: `provider_throttled` (429),
+   * `insufficient_scope` (a missing scope), `provider_unavailable` (5xx) or `provider_error`. Also `invalid_request` for a
+   * path on another host, and every error of `Vault.getAccessToken`.
    *
    * @example
    * const manager = new ZohoTokenManager(vault, key);
@@ -83,7 +81,7 @@ export class ZohoTokenManager {
     const response = await this.#vault.fetch(this.#key, path, request);
     const body = await readBody(response);
     if (!response.ok) throw refusal(response, body);
-    // The caller names the shape of what the API answers; nobody here knows it.
+    // The caller declares the type of the API's answer; it is not known here.
     return body as Answer;
   }
 }
@@ -95,7 +93,7 @@ function readCall(
 ): { path: string; request: VaultRequest } {
   if (typeof first !== 'string' || first === '') throw new GrantryError('invalid_request', 'The path is missing.');
   if (second === null || (second !== undefined && typeof second !== 'string' && typeof second !== 'object')) {
-    throw new GrantryError('invalid_request', 'After the path come options, or a method.');
+    throw new GrantryError('invalid_request', 'The second argument must be an options object or a method.');
   }
   if (typeof second === 'string') {
     const methodFirst = methodPattern.test(first);
@@ -117,7 +115,7 @@ function requestOf(options: ApiCallOptions): VaultRequest {
 function encode(body: unknown): { body: string | Uint8Array | undefined; isJson: boolean } {
   if (body === undefined || body === null) return { body: undefined, isJson: false };
   if (body instanceof Uint8Array) return { body, isJson: false };
-  // Text is most often JSON that the caller has written itself.
+  // A string is usually JSON that the caller has serialised.
   if (typeof body === 'string') return { body, isJson: true };
   let json: string | undefined;
   try {
@@ -134,47 +132,55 @@ async function readBody(response: Response): Promise<unknown> {
   try {
     text = await response.text();
   } catch (error) {
-    throw new GrantryError('provider_unavailable', "The provider's API broke off its answer.", { cause: error });
+    throw new GrantryError(
+      'provider_unavailable',
+      "The provider's API closed the connection before the end of its answer.",
+      { cause: error },
+    );
   }
   if (text.trim() === '') return null;
   try {
     return JSON.parse(text);
   } catch (error) {
     if (!response.ok) return text;
-    throw new GrantryError('provider_error', `The API answered ${response.status} with something that is not JSON.`, {
-      cause: error,
-      action: 'Use vault.fetch for answers that are not JSON.',
-    });
+    throw new GrantryError(
+      'provider_error',
+      `The API answered with status ${response.status} and a body that is not JSON.`,
+      {
+        cause: error,
+        action: 'Use vault.fetch for answers that are not JSON.',
+      },
+    );
   }
 }
 
 function refusal(response: Response, body: unknown): GrantryError {
   const { status } = response;
-  const said = wordOf(body);
+  const apiCode = apiCodeOf(body);
   const cause: ApiRefusal = { status, body };
   return new GrantryError(
-    codeOf(status, said),
-    `The API refused the call (status ${status}${said === null ? '' : `, ${said}`}).`,
+    errorCodeOf(status, apiCode),
+    `The API refused the call (status ${status}${apiCode === null ? '' : `, ${apiCode}`}).`,
     { cause, action: 'See the status and body in the cause of this error.', ...waitOf(response) },
   );
 }
 
-function codeOf(status: number, said: string | null): GrantryErrorCode {
+function errorCodeOf(status: number, apiCode: string | null): GrantryErrorCode {
   if (status === 429) return 'provider_throttled';
   if (status >= 500) return 'provider_unavailable';
-  if (said !== null && /SCOPE_MISMATCH|SCOPE_INVALID/i.test(said)) return 'insufficient_scope';
+  if (apiCode !== null && /SCOPE_MISMATCH|SCOPE_INVALID/i.test(apiCode)) return 'insufficient_scope';
   return 'provider_error';
 }
 
-/** The API's own word for what is wrong, where it is a plain one: nothing else of an answer belongs in a message. */
-function wordOf(body: unknown): string | null {
+/** Returns the API's own error code if it is a plain word; no other part of an answer may appear in a message. */
+function apiCodeOf(body: unknown): string | null {
   if (typeof body !== 'object' || body === null) return null;
-  const word: unknown = Reflect.get(body, 'code') ?? Reflect.get(body, 'errorCode');
-  if (typeof word === 'number') return String(word);
-  return typeof word === 'string' && /^[A-Z][A-Z_]{2,63}$/.test(word) ? word : null;
+  const code: unknown = Reflect.get(body, 'code') ?? Reflect.get(body, 'errorCode');
+  if (typeof code === 'number') return String(code);
+  return typeof code === 'string' && /^[A-Z][A-Z_]{2,63}$/.test(code) ? code : null;
 }
 
-/** Seconds alone: a date would have to be compared with a clock that may not be the provider's. */
+/** Reads Retry-After in seconds only, because a date would be relative to the provider's clock. */
 function waitOf(response: Response): { retryAfterMs?: number } {
   const header = response.headers.get('retry-after') ?? '';
   return /^\d{1,6}$/.test(header) ? { retryAfterMs: Number(header) * 1_000 } : {};

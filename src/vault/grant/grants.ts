@@ -1,7 +1,8 @@
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { grantDc } from '../../providers/data-centre.ts';
+import { dcNames, dcOfApiDomain, grantDc } from '../../providers/data-centre.ts';
+import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
 import { findApp } from '../../storage/statements/apps.ts';
 import {
@@ -15,15 +16,6 @@ import type { VaultContext } from '../context.ts';
 import type { Grant, GrantFilter, GrantPage } from '../types.ts';
 
 const pageItems = 100;
-
-const states: readonly Grant['state'][] = [
-  'active',
-  'uncertain',
-  'suspect',
-  'reauthorization_required',
-  'quarantined',
-  'disconnected',
-];
 
 /** Reads one grant, a tombstone included; null when there never was one. */
 export async function getGrant(context: VaultContext, key: GrantKey): Promise<Grant | null> {
@@ -64,7 +56,6 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
   const apiDomain = metadata['api_domain'];
   const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
   return {
-    id: row.id,
     tenant: row.client_id,
     provider: row.provider,
     account: row.account,
@@ -83,18 +74,20 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
   };
 }
 
-async function dcOf(
+/** The data centre of a grant; null where the provider has none, or no longer has the one that is stored. */
+export async function dcOf(
   context: VaultContext,
-  row: GrantSummary,
-  metadata: Record<string, unknown>,
+  row: Pick<GrantSummary, 'provider' | 'app'>,
+  metadata: Readonly<Record<string, unknown>>,
 ): Promise<string | null> {
-  const definition = await context.providers.get(row.provider);
-  if (definition === null) return null;
   try {
-    const app = row.app === null ? undefined : await findApp(context.store.db, row.app);
+    const definition = await context.providers.get(row.provider);
+    if (definition === null || dcNames(definition).length === 0) return null;
+    const isNamed = typeof metadata['dc'] === 'string' || dcOfApiDomain(definition, metadata['api_domain']) !== null;
+    const app = row.app === null || isNamed ? undefined : await findApp(context.store.db, row.app);
     return grantDc({ definition, metadata, app: app ?? null });
   } catch {
-    // A data centre that the definition no longer has must not keep the grant from being listed.
+    // A data centre that the definition no longer has must not keep the grant from being listed, or its token from a caller.
     return null;
   }
 }
@@ -107,8 +100,11 @@ async function lookWhetherAdopted({ guard }: VaultContext): Promise<void> {
 /** `quarantined` is the state of the database, not of a row. */
 function checkState(context: VaultContext, state: GrantFilter['state']): GrantState | undefined | 'none' {
   if (state === undefined) return undefined;
-  if (!states.includes(state)) {
-    throw new GrantryError('invalid_request', `There is no state of that name; the states are ${states.join(', ')}.`);
+  if (!grantStates.includes(state)) {
+    throw new GrantryError(
+      'invalid_request',
+      `There is no state of that name; the states are ${grantStates.join(', ')}.`,
+    );
   }
   if (state === 'quarantined') return context.guard.reason === null ? 'none' : undefined;
   return context.guard.reason !== null && state !== 'disconnected' ? 'none' : state;

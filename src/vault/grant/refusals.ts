@@ -2,6 +2,7 @@ import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
+import { reasons } from '../reasons.ts';
 
 /** There is no such grant, or it was disconnected: for the caller the two are one. */
 export function noSuchGrant(key: CheckedKey): GrantryError {
@@ -19,10 +20,10 @@ export function stopping(context: VaultContext): GrantryError {
 }
 
 const reasonTexts: Record<string, string> = {
-  refused: 'the provider refused its refresh token twice',
+  [reasons.refused]: 'the provider refused its refresh token twice',
   revoked: 'the provider says it was revoked',
-  lost_rotation: 'the provider replaced its refresh token, and the answer with the new one never reached us',
-  no_refresh_token: 'the provider gave no refresh token with it',
+  [reasons.lostRotation]: 'the provider replaced its refresh token, and the answer with the new one never reached us',
+  [reasons.noRefreshToken]: 'the provider gave no refresh token with it',
 };
 
 /** The grant is over, and why. */
@@ -30,7 +31,7 @@ export function mustReauthorize(row: Pick<GrantRow, 'client_id' | 'provider' | '
   const reason = reasonTexts[row.reason ?? ''] ?? 'the provider no longer accepts its refresh token';
   return new GrantryError(
     'reauthorization_required',
-    `The grant of ${row.client_id} at ${row.provider} is over: ${reason} (${row.reason ?? 'refused'}).`,
+    `The grant of ${row.client_id} at ${row.provider} is over: ${reason} (${row.reason ?? reasons.refused}).`,
     {
       action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}`,
     },
@@ -59,7 +60,7 @@ export async function heldBack(context: VaultContext, row: GrantRow): Promise<Gr
   if (row.state === 'active' && code !== undefined) {
     return new GrantryError(code, `The last refresh failed (${code}); the next try is held back.`, { retryAfterMs });
   }
-  const isRefused = row.state === 'suspect' || row.reason === 'candidate' || row.reason === 'stored_refused';
+  const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
   const what = isRefused
     ? 'The provider refused the refresh token once; that is being confirmed.'
     : 'A refresh was sent and its answer was lost.';

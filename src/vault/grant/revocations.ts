@@ -16,7 +16,7 @@ import {
   rescheduleRevocation,
 } from '../../storage/statements/revocations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
-import type { ChangeTransaction } from '../changing.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { shredTenantIfEmpty } from './shred.ts';
@@ -25,9 +25,6 @@ import { shredTenantIfEmpty } from './shred.ts';
 export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> & {
   readonly id: string | null;
 };
-
-/** Why a tombstone is one whose tokens are not to be revoked: another program may hold the same ones. */
-export const leftAlive = 'left_alive';
 
 /** Puts a refresh token into the queue of those to revoke, sealed; in the transaction that ends its use. */
 export async function queueRevocation(
@@ -40,9 +37,9 @@ export async function queueRevocation(
   const fingerprint = await fingerprinter(context);
   const metadata = metadataOf(row);
   const dc = metadata['dc'];
-  await insertRevocation(change.tx, change.now, {
+  await insertRevocation(change.tx, {
     id,
-    client_id: row.client_id,
+    tenant: row.client_id,
     grant_id: row.id,
     provider: row.provider,
     account: row.account,
@@ -59,10 +56,9 @@ export async function revokeOfGrant(
   context: VaultContext,
   grant: { tenant: string; grantId: string },
 ): Promise<'revoked' | 'queued' | 'not_supported' | 'nothing'> {
-  const entries = await claimRevocationsOfGrant(context.store.db, context.store.now(), {
-    ...grant,
-    holdMs: context.times.revocationHoldMs,
-  });
+  const entries = await changing(context, ({ tx }) =>
+    claimRevocationsOfGrant(tx, { ...grant, holdMs: context.times.revocationHoldMs }),
+  );
   let result: 'revoked' | 'queued' | 'not_supported' | 'nothing' = 'nothing';
   for (const entry of entries) result = await revokeQueued(context, entry);
   return result;
@@ -70,11 +66,9 @@ export async function revokeOfGrant(
 
 /** Revokes what is due, a few at a time, of all tenants. Returns how many were looked at. */
 export async function revokeDue(context: VaultContext, limit = 10): Promise<number> {
-  const { db, kind } = context.store;
-  const due = await claimDueRevocations(db, kind, context.store.now(), {
-    limit,
-    holdMs: context.times.revocationHoldMs,
-  });
+  const due = await changing(context, ({ tx }) =>
+    claimDueRevocations(tx, { limit, holdMs: context.times.revocationHoldMs }),
+  );
   for (const entry of due) {
     if (!(await isLeftAlone(context, entry))) await revokeQueued(context, entry);
   }
@@ -108,13 +102,13 @@ export async function wouldEndGrant(
  * is dropped. While somebody is connecting who may get such a grant, it waits.
  */
 async function isLeftAlone(context: VaultContext, entry: RevocationRow): Promise<boolean> {
-  const { client_id: tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
+  const { tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
   const endsAccount = await revokesAccount(context, provider);
   const { db } = context.store;
   if (!(await wouldEndGrant(db, { tenant, provider, app, fingerprint, endsAccount }))) {
-    return endsAccount && (await isConnecting(db, context.store.now(), { tenant, provider, app }));
+    return endsAccount && (await isConnecting(db, { tenant, provider, app }));
   }
-  await deleteRevocation(context.store.db, { tenant, id });
+  await changing(context, ({ tx }) => deleteRevocation(tx, { tenant, id }));
   context.logger.warn('a token was not revoked: a living grant would have ended with it', { tenant, provider });
   return true;
 }
@@ -124,16 +118,16 @@ async function revokeQueued(
   context: VaultContext,
   entry: RevocationRow,
 ): Promise<'revoked' | 'queued' | 'not_supported'> {
-  const { client_id: tenant, id, provider, attempts } = entry;
+  const { tenant, id, provider, attempts } = entry;
   const outcome = await tryToRevoke(context, entry);
   if (outcome.kind === 'later' && (await context.store.nowMs()) < entry.deadline_at) {
     const { revocationPauseMs, revocationPauseMsMax } = context.times;
     const pauseMs = Math.min(revocationPauseMsMax, revocationPauseMs * 2 ** Math.min(10, attempts - 1));
     const delayMs = Math.max(outcome.retryAfterMs ?? 0, pauseMs);
-    await rescheduleRevocation(context.store.db, context.store.now(), { tenant, id, attempts, delayMs });
+    await changing(context, ({ tx }) => rescheduleRevocation(tx, { tenant, id, attempts, delayMs }));
     return 'queued';
   }
-  await deleteRevocation(context.store.db, { tenant, id });
+  await changing(context, ({ tx }) => deleteRevocation(tx, { tenant, id }));
   await shredTenantIfEmpty(context, tenant);
   if (outcome.kind === 'revoked') return 'revoked';
   context.logger.warn('a token was shredded without being revoked', { tenant, provider, outcome: outcome.kind });
@@ -141,7 +135,7 @@ async function revokeQueued(
 }
 
 async function tryToRevoke(context: VaultContext, entry: RevocationRow): Promise<RevokeOutcome> {
-  const { client_id: tenant, provider } = entry;
+  const { tenant, provider } = entry;
   const deadline = deadlineSignal(context, context.times.callerWaitMs);
   try {
     const definition = await context.providers.require(provider);

@@ -3,6 +3,7 @@ import { countPendingConnectSessions } from '../../storage/statements/connect-se
 import { countGrantsOfTenant } from '../../storage/statements/grants.ts';
 import { countRevocationsOfTenant } from '../../storage/statements/revocations.ts';
 import { deleteTenantKeys, lockTenantKeys } from '../../storage/statements/tenant-keys.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 
 /**
@@ -13,14 +14,16 @@ import type { VaultContext } from '../context.ts';
  * transaction: a grant is never left behind with keys that are gone.
  */
 export async function shredTenantIfEmpty(context: VaultContext, tenant: string): Promise<boolean> {
-  const shredded = await context.store.transaction(async (tx) => {
-    await lockTenantKeys(tx, context.store.kind, tenant);
+  const shredded = await changing(context, async ({ tx, recordOther }) => {
+    await lockTenantKeys(tx, tenant);
     // First: what waits here becomes a grant or a revocation in one step, and one of the three is seen.
     if ((await countPendingConnectSessions(tx, tenant)) > 0) return false;
     if ((await countGrantsOfTenant(tx, tenant)) > 0) return false;
     if ((await countRevocationsOfTenant(tx, tenant)) > 0) return false;
-    if ((await countOpenAuthorizations(tx, context.store.now(), tenant)) > 0) return false;
-    return (await deleteTenantKeys(tx, tenant)) > 0;
+    if ((await countOpenAuthorizations(tx, tenant)) > 0) return false;
+    const isShredded = (await deleteTenantKeys(tx, tenant)) > 0;
+    if (isShredded) recordOther({ type: 'tenant.shredded', tenant });
+    return isShredded;
   });
   if (shredded) context.keys.forget(tenant);
   return shredded;

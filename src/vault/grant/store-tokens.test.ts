@@ -9,7 +9,7 @@ describe.each(databaseKinds)('the same authorization stored once more, on %s', (
     const { vault: one } = await bench.open();
     const { vault: other } = await bench.open();
     const { key, minted } = await bench.connect(one, { provider });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
     const refreshing = one.getAccessToken(key);
     await until(() => bench.requests().length === 1, 'the request');
     const { refreshToken, accessToken } = minted;
@@ -27,7 +27,7 @@ describe.each(databaseKinds)('the same authorization stored once more, on %s', (
     const slow = await bench.open();
     const { vault: other } = await bench.open();
     const { key, minted } = await bench.connect(slow.vault, { provider });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
     const refreshing = slow.vault.getAccessToken(key).catch(() => null);
     await until(() => bench.requests().length === 1, 'the request');
     slow.world.freeze();

@@ -8,7 +8,6 @@ import { apiOrigin } from '../../providers/hosts.ts';
 import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import { findEvent } from '../../storage/statements/events.ts';
 import {
-  describeAnew,
   findGrant,
   type GrantRow,
   grantsWithRefreshToken,
@@ -16,6 +15,7 @@ import {
   lockGrant,
   metadataOf,
   replaceAuthorization,
+  updateMetadata,
 } from '../../storage/statements/grants.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { appFor } from '../app/apps.ts';
@@ -56,7 +56,7 @@ export interface StoreOptions {
 
 interface PutOptions extends Pick<StoreOptions, 'onlyNew' | 'within'> {
   /** Tells that what is stored stays, and only what is said beside the tokens is new. */
-  readonly goesOn?: (row: GrantRow) => Promise<boolean>;
+  readonly isSameAuthorization?: (row: GrantRow) => Promise<boolean>;
 }
 
 /** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
@@ -71,7 +71,7 @@ export async function storeTokens(
   const authorization = await checkTokens(context, checked, definition, input, options);
   const grant = await putAuthorization(context, checked, authorization, {
     ...options,
-    goesOn: (row) => goesOn(context, definition, row, authorization),
+    isSameAuthorization: (row) => isSameAuthorization(context, definition, row, authorization),
   });
   return { grant, sharedWith: await holdersOf(context, grant, authorization.refreshToken) };
 }
@@ -95,8 +95,8 @@ export async function putAuthorization(
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
     if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
-    if (old !== undefined && (await options.goesOn?.(old)) === true) {
-      const kept = await keepWithNews(context, old, authorization);
+    if (old !== undefined && (await options.isSameAuthorization?.(old)) === true) {
+      const kept = await keepStoredTokens(context, old, authorization);
       if (kept === undefined) continue;
       return describeGrant(context, kept);
     }
@@ -109,12 +109,12 @@ export async function putAuthorization(
     const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
     const columns = await columnsOf(context, key.provider, authorization, refreshToken, old);
     const stored = await changing(context, async (change) => {
-      const { tx, now } = change;
+      const { tx } = change;
       const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(tx, context.store.kind, standing))) return false;
+      if (!(await tenantKeyStands(tx, standing))) return false;
       const written =
         old === undefined
-          ? await insertGrant(tx, now, {
+          ? await insertGrant(tx, {
               id,
               client_id: key.tenant,
               provider: key.provider,
@@ -123,12 +123,13 @@ export async function putAuthorization(
               ...sealed,
               generation,
             })
-          : await replaceAuthorization(tx, now, old, { ...columns, ...sealed, generation });
+          : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
       if (!written) return false;
       await options.within?.(change);
       await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-      const fingerprint = columns.refresh_fingerprint;
-      await recordStored(change, key, { id, generation, from: old?.state ?? null, fingerprint }, authorization);
+      const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
+      const details = { ...authorization.details, fingerprint: columns.refresh_fingerprint };
+      change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
       return true;
     });
     if (!stored) continue;
@@ -168,7 +169,7 @@ async function columnsOf(
  * grant. While a refresh is under way, or its outcome is unknown, the given one is being spent, and its access token is
  * the older one.
  */
-async function goesOn(
+async function isSameAuthorization(
   context: VaultContext,
   definition: ProviderDefinition,
   row: GrantRow,
@@ -185,18 +186,18 @@ async function goesOn(
 }
 
 /** Leaves the tokens as they are, and writes what was said beside them. */
-async function keepWithNews(
+async function keepStoredTokens(
   context: VaultContext,
   { client_id: tenant, id, generation }: GrantRow,
   { metadata, scopes }: NewAuthorization,
 ): Promise<GrantRow | undefined> {
-  return changing(context, async ({ tx, now }) => {
-    const row = await lockGrant(tx, context.store.kind, tenant, id);
+  return changing(context, async ({ tx }) => {
+    const row = await lockGrant(tx, tenant, id);
     if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
     const merged = { ...metadataOf(row), ...metadata };
     const given = scopes.length === 0 ? row.scopes : scopes.join(',');
     if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && given === row.scopes) return row;
-    await describeAnew(tx, now, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: given });
+    await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: given });
     return { ...row, metadata: JSON.stringify(merged), scopes: given };
   });
 }
@@ -209,7 +210,7 @@ async function firstFingerprint(context: VaultContext, row: GrantRow): Promise<u
     generation: row.authorized_generation,
     types: ['grant.stored', 'grant.connected'],
   });
-  // Written by `recordStored` alone, as an object.
+  // Only `changing` writes it, as an object.
   const details = stored === undefined ? {} : (JSON.parse(stored.details) as Record<string, unknown>);
   return details['fingerprint'];
 }
@@ -226,9 +227,7 @@ async function checkTokens(
   const accessToken = input.accessToken === undefined ? null : checkToken('access token', input.accessToken);
   const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
   const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
-  const metadata = checkMetadata(input.metadata);
-  if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
-  if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  const metadata = checkGrantMetadata(definition, input.metadata);
   return {
     app: await appNameFor(context, key, input.app, options),
     refreshToken,
@@ -255,6 +254,14 @@ async function appNameFor(
   return row === undefined || row.state === 'disconnected' ? null : row.app;
 }
 
+/** Checks a grant's metadata, and writes its data centre and API host as the provider's definition does. */
+export function checkGrantMetadata(definition: ProviderDefinition, value: unknown): Record<string, unknown> {
+  const metadata = checkMetadata(value);
+  if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
+  if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  return metadata;
+}
+
 function checkDc(definition: ProviderDefinition, dc: unknown): string {
   if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a text.');
   return resolveDc(definition, dc);
@@ -266,34 +273,14 @@ function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): str
   throw new GrantryError('invalid_request', `metadata.api_domain is not a host of ${definition.id}.`);
 }
 
-async function recordStored(
-  change: ChangeTransaction,
-  key: CheckedKey,
-  grant: { id: string; generation: number; from: string | null; fingerprint: string },
-  authorization: NewAuthorization,
-): Promise<void> {
-  await change.record({
-    type: authorization.event,
-    tenant: key.tenant,
-    provider: key.provider,
-    account: key.account,
-    grantId: grant.id,
-    from: grant.from,
-    to: 'active',
-    generation: grant.generation,
-    reason: null,
-    details: { ...authorization.details, fingerprint: grant.fingerprint },
-  });
-}
-
 /** Other grants with the same refresh token share the provider's limits with this one, and die with it. */
 async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secret | null): Promise<GrantKey[]> {
   if (refreshToken === null) return [];
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const holders = await grantsWithRefreshToken(context.store.db, fingerprint);
   return holders
-    .filter((row) => row.id !== grant.id)
-    .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }));
+    .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }))
+    .filter((key) => key.tenant !== grant.tenant || key.provider !== grant.provider || key.account !== grant.account);
 }
 
 /**

@@ -1,15 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { afterEach, expect, it } from 'vitest';
 import { silentLogger } from '../../base/log.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../../storage/migrations/migrate.ts';
-import { insertEvent } from '../../storage/statements/events.ts';
+import type { EventMark } from '../../storage/statements/events.ts';
 import { livesAt, readInstance } from '../../storage/statements/instance.ts';
-import { openStore, type Store, type StoreLocation } from '../../storage/store.ts';
-import { Guard } from './guard.ts';
+import { type OpenedStore, openStore, type StoreLocation } from '../../storage/store.ts';
+import { Guard, type WriteInstance } from './guard.ts';
 import { SeenMarks } from './high-water-mark.ts';
 import { openInstance } from './instance.ts';
 
@@ -21,13 +21,18 @@ afterEach(async () => {
 
 it('does not take a database for an older copy because another process noted an event between the two looks', async () => {
   const { store, home } = await newStore();
-  const instance = await openInstance(store, systemWorld(), { installation: null, scrubPending: false });
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
   const marks = new SeenMarks(home);
-  const options = { store, marks, instance, ...parts };
-  const seq = await insertEvent(store.db, store.now(), event);
-  marks.write(instance.vault_id, { epoch: instance.epoch, seq, timeline: null });
+  const options = { store, write, marks, instance, ...parts };
+  const event = await insert(store, 1_000);
+  marks.write(instance.vault_id, { epoch: instance.epoch, event, timeline: null });
   expect((await Guard.open(options)).reason).toBeNull();
-  marks.write(instance.vault_id, { epoch: instance.epoch, seq: seq + 1, timeline: null });
+  marks.write(instance.vault_id, {
+    epoch: instance.epoch,
+    event: { ...event, id: otherId, at: 1_001 },
+    timeline: null,
+  });
   expect((await Guard.open(options)).reason).toContain('an older copy was put back');
 });
 
@@ -110,9 +115,9 @@ it.each([
 ])('takes a promoted PostgreSQL that lacks %s for a failover', async (_, minutes, kept) => {
   const { promote, open, event, lose } = await newPostgres();
   for (const minute of minutes) {
-    const seq = await event(minute);
+    const noted = await event(minute);
     const guard = await open();
-    guard.note(seq);
+    guard.note(noted);
     guard.remember();
   }
   await lose(kept);
@@ -139,8 +144,10 @@ const parts = {
   recheckMs: 2_000,
 } as const;
 
-const event = {
-  client_id: 'acme',
+const otherId = '0190a000-0000-7000-8000-000000000001';
+
+const values = {
+  tenant: 'acme',
   grant_id: null,
   provider: null,
   account: null,
@@ -152,7 +159,7 @@ const event = {
   details: '{}',
 } as const;
 
-async function newStore(): Promise<{ store: Store; home: string }> {
+async function newStore(): Promise<{ store: OpenedStore; home: string }> {
   const home = mkdtempSync(join(tmpdir(), 'grantry-guard-'));
   cleanUps.push(() => rmSync(home, { recursive: true, force: true }));
   const store = await openStore({ database: `sqlite:${join(home, 'grantry.db')}`, world: systemWorld() });
@@ -165,8 +172,10 @@ async function newStore(): Promise<{ store: Store; home: string }> {
 async function newPostgres() {
   const { store: sqlite, home } = await newStore();
   let place: StoreLocation = { location: '12:5', timeline: 1 };
-  const store: Store = { ...sqlite, location: () => Promise.resolve(place) };
-  const { vault_id: vaultId } = await openInstance(store, systemWorld(), { installation: null, scrubPending: false });
+  const store: OpenedStore = { ...sqlite, location: () => Promise.resolve(place) };
+  const write = writeTo(store);
+  const options = { installation: null, scrubPending: false };
+  const { vault_id: vaultId } = await openInstance(store, write, systemWorld(), options);
   const marks = new SeenMarks(home);
   return {
     promote: (by = 1): void => {
@@ -175,15 +184,25 @@ async function newPostgres() {
     open: async (): Promise<Guard> => {
       const instance = await readInstance(store.db);
       if (instance === undefined) throw new Error('there is no instance');
-      return Guard.open({ store, marks, instance, ...parts });
+      return Guard.open({ store, write, marks, instance, ...parts });
     },
-    event: (minute: number): Promise<number> => insertEvent(store.db, sql<number>`${atMinute(minute)}`, event),
+    event: (minute: number): Promise<EventMark> => insert(store, atMinute(minute)),
     lose: async (afterMinute: number): Promise<void> => {
       await store.db.deleteFrom('grantry_events').where('at', '>', atMinute(afterMinute)).execute();
     },
     mark: () => marks.read(vaultId),
     forget: (): void => rmSync(join(home, 'seen.json'), { force: true }),
   };
+}
+
+function writeTo(store: OpenedStore): WriteInstance {
+  return (run) => store.transaction((tx) => run({ tx, recordOther: () => {} }));
+}
+
+async function insert(store: OpenedStore, at: number): Promise<EventMark> {
+  const row = { ...values, id: randomUUID(), at };
+  await store.db.insertInto('grantry_events').values(row).execute();
+  return { tenant: row.tenant, id: row.id, at };
 }
 
 function atMinute(minute: number): number {

@@ -1,6 +1,7 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import { lastEventSeq } from '../../storage/statements/events.ts';
+import type { WriteTx } from '../../storage/database.ts';
+import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
 import {
   adoptInstance,
   type InstanceRow,
@@ -10,33 +11,45 @@ import {
   readInstance,
 } from '../../storage/statements/instance.ts';
 import type { Store, StoreLocation } from '../../storage/store.ts';
-import type { SeenMark, SeenMarks, TrailStep } from './high-water-mark.ts';
+import { newerEvent, type SeenMark, type SeenMarks } from './high-water-mark.ts';
 
-/** A step of the mark's trail for this part of the time for which the spool keeps answers. */
+/** The mark's trail has this many steps within the time for which the spool keeps answers. */
 const trailSteps = 4;
+
+/** Changes the instance's row: `changing`, bound to its context. */
+export type WriteInstance = <T>(
+  run: (change: { tx: WriteTx; recordOther(change: InstanceChange): void }) => Promise<T>,
+) => Promise<T>;
+
+interface InstanceChange {
+  readonly type: 'vault.quarantined' | 'vault.adopted';
+  readonly reason?: string;
+  readonly details?: Readonly<Record<string, number>>;
+}
 
 export interface GuardOptions {
   store: Store;
+  write: WriteInstance;
   marks: SeenMarks;
   instance: InstanceRow;
-  /** This process's own name for the installation. */
+  /** The installation's name as this process was told. */
   installation: string | null;
   logger: Logger;
   monotonic: () => number;
   now: () => number;
-  /** How long answers that were committed are kept in the spool. */
+  /** How long the spool keeps committed answers. */
   spoolKeptMs: number;
-  /** How often the identity is read again, and the mark written, at most. */
+  /** The shortest pause between two reads of the identity, and between two writes of the mark. */
   recheckMs: number;
 }
 
 /**
  * Keeps a clone from spending the refresh tokens of the original (security: F-17, F-18).
  *
- * The database says where it was made and how many events it has had; the home remembers the newest it saw. A database
- * that lives elsewhere, belongs to another installation, or knows less than this home does, is quarantined: tokens that
- * are valid are read, none is refreshed, until somebody adopts it. A PostgreSQL that was promoted is none of these: it is
- * the original, perhaps without its tail; unless it lacks more than the spool still has, as a backup that was recovered.
+ * The database says where it was made and which events it has; the home remembers the newest event it saw. A database that
+ * lives elsewhere, belongs to another installation, or lacks that event is quarantined: valid tokens are handed out, none
+ * is refreshed, until an operator adopts it. A promoted PostgreSQL is the original, perhaps without its last commits; a
+ * promoted one that lacks more than the spool can bring back is a recovered backup.
  */
 export class Guard {
   readonly #options: GuardOptions;
@@ -50,7 +63,7 @@ export class Guard {
 
   private constructor(options: GuardOptions) {
     this.#options = options;
-    this.#newest = { epoch: options.instance.epoch, seq: 0, timeline: null, metAt: null, trail: [] };
+    this.#newest = { epoch: options.instance.epoch, event: null, timeline: null, metAt: null, trail: [] };
   }
 
   static async open(options: GuardOptions): Promise<Guard> {
@@ -64,18 +77,18 @@ export class Guard {
     return this.#reason;
   }
 
-  /** A promoted standby was found: what its tail lost is to be brought back from the spool. */
+  /** True once a promoted standby is found, until the spool has brought back the commits that it lacks. */
   get failedOver(): boolean {
     return this.#failedOver;
   }
 
-  /** To later attempts than this the database must have its rows. Null on PostgreSQL, whose failovers may lose some. */
+  /** The database must have the rows of attempts after this time. Null on PostgreSQL, whose failovers may lose some. */
   get attemptsKnownSince(): number | null {
     return this.#place.timeline === null ? (this.#newest.metAt ?? null) : null;
   }
 
   /**
-   * Looks again before anything is spent: the database may have been put back, adopted or failed over a moment ago.
+   * Looks again before a token is spent: the database may have been restored, adopted or failed over a moment ago.
    *
    * @throws {GrantryError} `grant_quarantined`
    */
@@ -84,7 +97,7 @@ export class Guard {
     if (this.#reason !== null) throw new GrantryError('grant_quarantined', this.#reason);
   }
 
-  /** The last look is some seconds old. */
+  /** True when the last look is some seconds old. */
   get isStale(): boolean {
     return this.#options.monotonic() - this.#checkedAt >= this.#options.recheckMs;
   }
@@ -96,17 +109,17 @@ export class Guard {
   }
 
   /**
-   * Runs what brings back the tail that a promoted standby lacks. Only when that has succeeded does the home forget the
-   * old timeline: whoever comes before, or after a crash in between, must bring it back as well.
+   * Runs `bringBack`, which replays the commits that a promoted standby lacks. The home forgets the old timeline only after
+   * that has succeeded: a process that comes earlier, or after a crash, must replay them too.
    */
   async bringTailBack(bringBack: () => Promise<unknown>): Promise<void> {
     const place = this.#place;
     await bringBack();
-    // Promoted once more meanwhile: that one may lack another tail.
+    // Another promotion happened meanwhile, and may lack other commits.
     if (this.#place.timeline !== place.timeline) return;
-    await moveInstance(this.#options.store.db, place);
+    await this.#options.write(({ tx }) => moveInstance(tx, place));
     this.#failedOver = false;
-    // Events that the old primary took with it will never be seen again: the mark goes back with the database.
+    // The events that only the old primary had are gone for ever: the mark goes back with the database.
     this.remember({ reset: true });
   }
 
@@ -117,20 +130,20 @@ export class Guard {
     );
   }
 
-  /** An event was committed here. The mark is written now and then, and when the vault closes. */
-  note(seq: number): void {
-    if (seq > this.#newest.seq) this.#newest = { ...this.#newest, seq };
+  /** Notes an event that this process committed. The mark is written from time to time, and when the vault closes. */
+  note(event: EventMark): void {
+    this.#newest = { ...this.#newest, event: newerEvent(this.#newest.event, event) };
     const now = this.#options.monotonic();
     if (now - this.#rememberedAt < this.#options.recheckMs) return;
     this.#rememberedAt = now;
     this.remember();
   }
 
-  /** Writes the mark if it moved. A home that cannot be written costs only the detection of older copies. */
+  /** Writes the mark if it moved. A read-only home loses only the detection of older copies. */
   remember(options: { reset?: boolean } = {}): void {
     const { marks, instance, logger } = this.#options;
     if (this.#reason !== null || this.#failedOver) return;
-    if (this.#newest.seq === 0 || this.#newest === this.#written) return;
+    if (this.#newest.event === null || this.#newest === this.#written) return;
     try {
       marks.write(instance.vault_id, this.#newest, options);
       this.#written = this.#newest;
@@ -148,12 +161,16 @@ export class Guard {
     const epoch = Math.max(instance.epoch, known?.epoch ?? 0) + 1;
     const place = await store.location();
     const name = installation ?? instance.installation;
-    const adopted = await adoptInstance(store.db, { ...place, from: instance.epoch, epoch, installation: name });
-    if (!adopted) throw new GrantryError('invalid_request', 'Somebody else has just adopted this database.');
-    const seq = await lastEventSeq(store.db);
-    // Nobody has recorded these attempts, and nobody will: whoever adopts has read the spool.
+    const adoption = { ...place, from: instance.epoch, epoch, installation: name };
+    const isAdopted = await this.#options.write(async ({ tx, recordOther }) => {
+      recordOther({ type: 'vault.adopted', details: { epoch } });
+      return adoptInstance(tx, adoption);
+    });
+    if (!isAdopted) throw new GrantryError('invalid_request', 'Another process has just adopted this database.');
+    const event = (await readInstance(store.db))?.newest ?? null;
+    // The adopting process has read the spool: attempts from before that the database lacks are settled.
     const metAt = this.#options.now();
-    marks.write(instance.vault_id, { epoch, seq, timeline: place.timeline, metAt, trail: [] }, { reset: true });
+    marks.write(instance.vault_id, { epoch, event, timeline: place.timeline, metAt, trail: [] }, { reset: true });
     await this.recheck();
   }
 
@@ -161,12 +178,13 @@ export class Guard {
     this.#checkedAt = this.#options.monotonic();
     const { store, marks } = this.#options;
     const mark = marks.read(read.vault_id);
-    // Another process may have committed, and moved the mark, since the row was read: only a look after the mark counts.
-    const instance = isBehind(read, mark) ? ((await readInstance(store.db)) ?? read) : read;
+    // Another process may have adopted the database, and moved the mark, since the row was read.
+    const isOlder = mark !== undefined && mark.epoch > read.epoch;
+    const instance = isOlder ? ((await readInstance(store.db)) ?? read) : read;
     const place = await store.location();
     this.#reason = await this.#judge(instance, place, mark);
     if (this.#reason !== null) return;
-    // What this process has dealt with needs no second time, also where the home cannot be written.
+    // A promotion that this process has handled is no news, even if the home cannot be written.
     const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
     const promoted = this.#failedOver || isNewer(place.timeline, known);
     this.#place = place;
@@ -176,25 +194,25 @@ export class Guard {
     else if (mark === undefined) this.remember();
   }
 
-  /** The mark as it is to be, from what the database knows, what the home knew, and what this process has noted since. */
+  /** Makes the new mark from the database, the home's mark and what this process has noted since. */
   #marked(instance: InstanceRow, mark: SeenMark | undefined, promoted: boolean): SeenMark {
     const { now, spoolKeptMs } = this.#options;
     const { epoch } = instance;
     const noted = this.#newest.epoch === epoch ? this.#newest : undefined;
     const before = mark?.epoch === epoch ? mark : undefined;
-    const seq = Math.max(instance.last_seq ?? 0, promoted ? 0 : (noted?.seq ?? 0));
+    const event = promoted ? instance.newest : newerEvent(instance.newest, noted?.event ?? null);
     const { timeline } = this.#place;
     const metAt = before?.metAt ?? noted?.metAt ?? now();
-    if (timeline === null) return { epoch, seq, timeline, metAt, trail: [] };
+    if (timeline === null) return { epoch, event, timeline, metAt, trail: [] };
     const steps = noted?.trail?.length ? noted.trail : (before?.trail ?? []);
-    return { epoch, seq, timeline, metAt, trail: trailTo(instance, steps, spoolKeptMs) };
+    return { epoch, event, timeline, metAt, trail: trailTo(instance.newest, steps, spoolKeptMs) };
   }
 
   async #judge(instance: InstanceRow, place: StoreLocation, mark: SeenMark | undefined): Promise<string | null> {
     const { installation, spoolKeptMs } = this.#options;
     if (instance.quarantined_reason !== null) return instance.quarantined_reason;
     if (installation !== null && instance.installation !== null && installation !== instance.installation) {
-      // Not written down: a stray process must not put the real installation out of work.
+      // Not stored: a stray process must not stop the real installation.
       return `This process calls itself ${installation}, and the database belongs to ${instance.installation}.`;
     }
     if (!livesAt(instance.location, place.location)) {
@@ -205,9 +223,9 @@ export class Guard {
     if (isOldPrimary(mark) || isOldPrimary(this.#newest)) {
       return this.#quarantine('A standby was promoted in place of this PostgreSQL: it is the old primary.');
     }
-    if (mark === undefined || !isBehind(instance, mark)) return null;
+    if (mark === undefined || !(await this.#isBehind(instance, mark))) return null;
     if (isNewer(place.timeline, mark.timeline)) {
-      if (!lacksMoreThanSpool(instance, mark, spoolKeptMs)) return null;
+      if (!(await this.#lacksMoreThanSpool(instance, mark, spoolKeptMs))) return null;
       return this.#quarantine(
         'This PostgreSQL was promoted without much that its home has seen: it is an older backup, or was far behind.',
       );
@@ -217,43 +235,45 @@ export class Guard {
 
   async #quarantine(reason: string): Promise<string> {
     try {
-      await quarantineInstance(this.#options.store.db, reason);
+      await this.#options.write(async ({ tx, recordOther }) => {
+        if (await quarantineInstance(tx, reason)) recordOther({ type: 'vault.quarantined', reason });
+      });
     } catch (error) {
-      // A copy that cannot be written is no danger, and its tokens may still be read.
+      // A read-only copy is no danger, and its tokens may still be read.
       if (!isGrantryError(error)) throw error;
     }
     return reason;
   }
-}
 
-/** The home has seen a later epoch or a later event than the database knows. */
-function isBehind(instance: InstanceRow, mark: SeenMark | undefined): boolean {
-  if (mark === undefined) return false;
-  return mark.epoch > instance.epoch || (mark.epoch === instance.epoch && mark.seq > (instance.last_seq ?? 0));
-}
+  /** Returns true when the home has seen a later epoch, or an event that the database lacks. */
+  async #isBehind(instance: InstanceRow, { epoch, event }: SeenMark): Promise<boolean> {
+    if (epoch !== instance.epoch) return epoch > instance.epoch;
+    return !(await this.#knows(instance, event));
+  }
 
-/** It lacks an event so much older than the newest that the spool's answers from back then are gone. */
-function lacksMoreThanSpool(instance: InstanceRow, { trail = [] }: SeenMark, spoolKeptMs: number): boolean {
-  const [oldest, newest] = [trail[0], trail.at(-1)];
-  if (oldest === undefined || newest === undefined) return false;
-  return newest.at - oldest.at > spoolKeptMs && (instance.last_seq ?? 0) < oldest.seq;
+  async #knows({ newest }: InstanceRow, event: EventMark | null): Promise<boolean> {
+    return event === null || event.id === newest?.id || hasEvent(this.#options.store.db, event);
+  }
+
+  /** Returns true when it lacks an event so old that the spool has dropped the answers of that time. */
+  async #lacksMoreThanSpool(instance: InstanceRow, { trail = [] }: SeenMark, spoolKeptMs: number): Promise<boolean> {
+    const [oldest, newest] = [trail[0], trail.at(-1)];
+    if (oldest === undefined || newest === undefined) return false;
+    return newest.at - oldest.at > spoolKeptMs && !(await this.#knows(instance, oldest));
+  }
 }
 
 /**
- * The trail with the database's newest event. It reaches back to one event that is older than what the spool keeps: not the
- * time of the newest event tells how much a database has lost, since there may be none for hours, but the first it lacks.
+ * Returns the trail with the database's newest event. It reaches back to one event that is older than what the spool keeps.
+ * The first lost event tells how much a database has lost; the time of the newest does not, since hours may lie before it.
  */
-function trailTo(
-  { last_seq: seq, last_at: at }: InstanceRow,
-  known: readonly TrailStep[],
-  spoolKeptMs: number,
-): readonly TrailStep[] {
-  if (seq === null || at === null) return [];
-  const kept = known.filter((step) => step.seq <= seq);
+function trailTo(newest: EventMark | null, known: readonly EventMark[], spoolKeptMs: number): readonly EventMark[] {
+  if (newest === null) return [];
+  const kept = known.filter((step) => step.at <= newest.at);
   const last = kept.at(-1);
-  const isStep = last === undefined || at - last.at >= spoolKeptMs / trailSteps;
-  const trail = isStep ? [...kept, { seq, at }] : kept;
-  const oldest = trail.findLastIndex((step) => at - step.at > spoolKeptMs);
+  const isStep = last === undefined || newest.at - last.at >= spoolKeptMs / trailSteps;
+  const trail = isStep ? [...kept, newest] : kept;
+  const oldest = trail.findLastIndex((step) => newest.at - step.at > spoolKeptMs);
   return trail.slice(Math.max(0, oldest));
 }
 

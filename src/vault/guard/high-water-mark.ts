@@ -1,27 +1,32 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { EventMark } from '../../storage/statements/events.ts';
 
-/** The newest event of a vault that this home knows of. */
+/** The newest event of a vault that this home knows. */
 export interface SeenMark {
   readonly epoch: number;
-  readonly seq: number;
-  /** PostgreSQL's timeline when that was. */
+  readonly event: EventMark | null;
+  /** PostgreSQL's timeline at that time. */
   readonly timeline: number | null;
   /** When the home first met this epoch, by this host's clock: what was in the spool before is settled. */
   readonly metAt?: number | null;
-  /** PostgreSQL: some events on the way here, oldest first. */
-  readonly trail?: readonly TrailStep[];
-}
-
-/** An event, and when it was recorded by the database's clock. */
-export interface TrailStep {
-  readonly seq: number;
-  readonly at: number;
+  /** PostgreSQL: some earlier events, oldest first. */
+  readonly trail?: readonly EventMark[];
 }
 
 /**
- * What this home has seen of each vault, kept outside of any database: a database that knows less than its home does is
- * an older copy of itself.
+ * Returns the newer of two events, by the database's clock. Nothing depends on this order but how soon an older copy is
+ * noticed: a database is behind when it lacks the event of the mark, whatever other events it has.
+ */
+export function newerEvent(one: EventMark | null, other: EventMark | null): EventMark | null {
+  if (one === null || other === null) return one ?? other;
+  if (one.at !== other.at) return one.at > other.at ? one : other;
+  return one.id >= other.id ? one : other;
+}
+
+/**
+ * The marks of this home, one for each vault, kept outside of any database: a database that lacks an event which its home
+ * has seen is an older copy of itself.
  */
 export class SeenMarks {
   readonly #path: string;
@@ -30,17 +35,18 @@ export class SeenMarks {
     this.#path = join(home, 'seen.json');
   }
 
-  /** The mark of a vault; undefined when this home has not seen it yet, or its file cannot be read. */
+  /** Reads the mark of a vault; undefined when this home has not seen it, or its file cannot be read. */
   read(vaultId: string): SeenMark | undefined {
     return this.#all()[vaultId];
   }
 
-  /** Moves a vault's mark forward; `reset` takes it as given, after an adoption or a failover. Atomic; the newest wins. */
+  /** Moves a vault's mark forward. `reset` also moves it back, after an adoption or a failover. Atomic; the newest wins. */
   write(vaultId: string, mark: SeenMark, options: { reset?: boolean } = {}): void {
     const all = this.#all();
     const known = all[vaultId];
     const ahead =
-      known !== undefined && (known.epoch > mark.epoch || (known.epoch === mark.epoch && known.seq >= mark.seq));
+      known !== undefined &&
+      (known.epoch > mark.epoch || (known.epoch === mark.epoch && newerEvent(known.event, mark.event) === known.event));
     if (ahead && options.reset !== true) return;
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     const temporary = `${this.#path}.${process.pid}.tmp`;
@@ -52,13 +58,13 @@ export class SeenMarks {
     try {
       return readMarks(JSON.parse(readFileSync(this.#path, 'utf8')));
     } catch {
-      // No home yet, or a file that says nothing: an empty home joins, by design.
+      // No home yet, or an unreadable file: an empty home joins, by design.
       return {};
     }
   }
 }
 
-/** Checked by hand: every start of every program reads this file, and a schema library would double the time of a start. */
+/** Checks by hand: every start of every program reads this file, and a schema library would double the time of a start. */
 function readMarks(json: unknown): Record<string, SeenMark> {
   const vaults: unknown = typeof json === 'object' && json !== null && 'vaults' in json ? json.vaults : undefined;
   if (typeof vaults !== 'object' || vaults === null) return {};
@@ -66,24 +72,30 @@ function readMarks(json: unknown): Record<string, SeenMark> {
   for (const vaultId of Object.keys(vaults)) {
     const mark: unknown = Reflect.get(vaults, vaultId);
     if (typeof mark !== 'object' || mark === null) continue;
-    const { epoch, seq, timeline, metAt, trail }: { [Member in keyof SeenMark]?: unknown } = mark;
-    if (typeof epoch !== 'number' || typeof seq !== 'number') continue;
+    const { epoch, event, timeline, metAt, trail }: { [Member in keyof SeenMark]?: unknown } = mark;
+    if (typeof epoch !== 'number') continue;
     marks.push([
       vaultId,
-      { epoch, seq, timeline: numberOrNull(timeline), metAt: numberOrNull(metAt), trail: readTrail(trail) },
+      {
+        epoch,
+        event: readEvents([event])[0] ?? null,
+        timeline: numberOrNull(timeline),
+        metAt: numberOrNull(metAt),
+        trail: readEvents(trail),
+      },
     ]);
   }
   return Object.fromEntries(marks);
 }
 
-function readTrail(json: unknown): TrailStep[] {
-  const trail: TrailStep[] = [];
-  for (const step of Array.isArray(json) ? json : []) {
-    if (typeof step !== 'object' || step === null) continue;
-    const { seq, at }: { seq?: unknown; at?: unknown } = step;
-    if (typeof seq === 'number' && typeof at === 'number') trail.push({ seq, at });
+function readEvents(json: unknown): EventMark[] {
+  const events: EventMark[] = [];
+  for (const event of Array.isArray(json) ? json : []) {
+    if (typeof event !== 'object' || event === null) continue;
+    const { tenant, id, at }: { [Member in keyof EventMark]?: unknown } = event;
+    if (typeof tenant === 'string' && typeof id === 'string' && typeof at === 'number') events.push({ tenant, id, at });
   }
-  return trail;
+  return events;
 }
 
 function numberOrNull(value: unknown): number | null {

@@ -3,13 +3,15 @@ import { newUuid } from '../../base/ids.ts';
 import type { World } from '../../base/world.ts';
 import { createInstance, type InstanceRow, nameInstallation, readInstance } from '../../storage/statements/instance.ts';
 import type { Store } from '../../storage/store.ts';
+import type { WriteInstance } from './guard.ts';
 
 /**
- * Reads what the database knows of itself, and makes it when the schema is new: the vault's id, which is bound into every
- * seal and never changes, and where and as which installation it was made.
+ * Reads the identity of the database, and makes it when the schema is new: the vault's id, which every seal binds and which
+ * never changes, the place, and the installation's name.
  */
 export async function openInstance(
   store: Store,
+  write: WriteInstance,
   world: World,
   options: { installation: string | null; scrubPending: boolean },
 ): Promise<InstanceRow> {
@@ -18,16 +20,17 @@ export async function openInstance(
   if (known !== undefined && isNamed) return known;
   if (known === undefined) {
     const place = await store.location();
-    await createInstance(store.db, store.now(), {
+    const identity = {
       vault_id: newUuid(world),
       installation: options.installation,
       ...place,
       scrub_pending: options.scrubPending ? 1 : 0,
-    });
-  } else if (options.installation !== null) {
-    await nameInstallation(store.db, options.installation);
+    };
+    await write(({ tx }) => createInstance(tx, identity));
+  } else {
+    await write(({ tx }) => nameInstallation(tx, options.installation ?? ''));
   }
-  // Several processes may have been here: only what is read back counts.
+  // Several processes may do this at once: only the row that is read back counts.
   const instance = await readInstance(store.db);
   if (instance === undefined) throw new GrantryError('storage_unavailable', 'The database forgot its identity.');
   return instance;

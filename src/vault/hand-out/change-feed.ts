@@ -2,21 +2,22 @@ import { codeOf } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
-import type { Memory } from './token-cache.ts';
+import type { TokenCache } from './token-cache.ts';
 
-/** A grant in steady use is noted again after this many times the pause between two notes. */
+/** Minimum age of a grant's last usage note before the next one, in multiples of the pause between two rounds of notes. */
 const usageNotesApart = 15;
 
 /**
- * Watches for changes that other processes commit, so that what memory holds is at most seconds old.
+ * Watches for changes that other processes commit, so that cached tokens are at most seconds old.
  *
- * SQLite tells cheaply whether anything was committed at all; PostgreSQL is asked for the grants that changed. Each look
- * reads a while back again, since a transaction may commit after a later one that began before it.
+ * SQLite reports cheaply whether anything was committed; PostgreSQL is asked for the changed grants. Each poll overlaps the
+ * previous one, because a transaction may commit later than another that began after it.
  */
 export class ChangeFeed {
   readonly #context: VaultContext;
-  readonly #memory: Memory;
+  readonly #cache: TokenCache;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #counter: number | null = null;
@@ -24,12 +25,12 @@ export class ChangeFeed {
   #wasAway = false;
   #notedUseAt = 0;
 
-  constructor(context: VaultContext, memory: Memory) {
+  constructor(context: VaultContext, cache: TokenCache) {
     this.#context = context;
-    this.#memory = memory;
+    this.#cache = cache;
   }
 
-  /** Starts watching; called before the first token is held. Does nothing when it runs already. */
+  /** Starts watching. Called before the first token is cached; does nothing when the feed already runs. */
   start(): void {
     if (this.#running !== undefined || this.#stop.signal.aborted) return;
     this.#running = this.#run();
@@ -41,31 +42,30 @@ export class ChangeFeed {
   }
 
   async #run(): Promise<void> {
-    const { world, times, store } = this.#context;
-    const pauseMs = store.kind === 'sqlite' ? times.feedSqliteMs : times.feedPostgresMs;
+    const { world, store } = this.#context;
     while (!this.#stop.signal.aborted) {
-      await this.#look();
+      await this.#poll();
       try {
-        await world.sleep(pauseMs, this.#stop.signal, { background: true });
+        await world.sleep(store.feedPauseMs, this.#stop.signal, { background: true });
       } catch {
         return;
       }
     }
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const { world, times, store, logger } = this.#context;
-    // Counted from before the look: what is committed while it runs is found by the next one.
-    const lookedAt = world.now();
+    // Read before the poll: the next poll finds what is committed during this one.
+    const polledAt = world.now();
     try {
       const counter = await store.changeCounter();
       if (counter === null || counter !== this.#counter) await this.#forgetChanged();
       this.#counter = counter;
-      this.#memory.looks += 1;
-      this.#memory.trustedUntilMs = lookedAt + times.feedTrustMs;
-      this.#memory.lastSeenMs = lookedAt;
-      await this.#noteUse(lookedAt);
-      await this.#lookAtPlace();
+      this.#cache.epoch += 1;
+      this.#cache.trustedUntilMs = polledAt + times.feedTrustMs;
+      this.#cache.lastSeenMs = polledAt;
+      await this.#noteUse(polledAt);
+      await this.#checkForFailover();
       this.#wasAway = false;
     } catch (error) {
       if (this.#stop.signal.aborted) return;
@@ -76,26 +76,26 @@ export class ChangeFeed {
     }
   }
 
-  /** The database that answers now may be another one: a promoted standby, or a copy that was put in its place. */
-  async #lookAtPlace(): Promise<void> {
+  /** Handles a replaced database: after an outage it may be a promoted standby, or a copy in the place of the old one. */
+  async #checkForFailover(): Promise<void> {
     const { guard } = this.#context;
     if (!this.#wasAway && !guard.isStale) return;
     await guard.recheck();
-    if (this.#wasAway || guard.failedOver) this.#memory.forgetAll();
+    if (this.#wasAway || guard.failedOver) this.#cache.forgetAll();
     if (guard.failedOver) {
       const { bringBackTail } = await import('../refresh/failover.ts');
       await bringBackTail(this.#context);
     }
   }
 
-  /** Notes now and then which grants are in use: workers refresh those ahead of need. */
+  /** Records from time to time which grants are in use; workers refresh those ahead of need. */
   async #noteUse(now: number): Promise<void> {
-    const { store, times } = this.#context;
+    const { times } = this.#context;
     if (now - this.#notedUseAt < times.usageNoteMs) return;
     this.#notedUseAt = now;
     for (;;) {
-      const used = this.#memory.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
-      if (used.length > 0) await noteUse(store.db, store.now(), used);
+      const used = this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
+      if (used.length > 0) await changing(this.#context, ({ tx }) => noteUse(tx, used));
       if (used.length < limits.usageBatch) return;
     }
   }
@@ -103,15 +103,15 @@ export class ChangeFeed {
   async #forgetChanged(): Promise<void> {
     const { store, times } = this.#context;
     const now = await store.nowMs();
-    // A clock that was set back gives changes times that were read already.
-    if (this.#readUntilMs !== undefined && now < this.#readUntilMs) this.#memory.forgetAll();
+    // After the clock was set back, new changes get times that an earlier poll has already covered.
+    if (this.#readUntilMs !== undefined && now < this.#readUntilMs) this.#cache.forgetAll();
     this.#readUntilMs ??= now;
     const changed = await grantsChangedSince(store.db, this.#readUntilMs - times.feedOverlapMs, limits.feedRowsMax);
-    if (changed.length === limits.feedRowsMax) this.#memory.forgetAll();
+    if (changed.length === limits.feedRowsMax) this.#cache.forgetAll();
     for (const row of changed) {
       const key = { tenant: row.client_id, provider: row.provider, account: row.account };
       const generation = row.state === 'disconnected' ? Number.POSITIVE_INFINITY : row.generation;
-      this.#memory.forgetOlder(key, generation, row.changed_at);
+      this.#cache.forgetOlder(key, generation, row.changed_at);
     }
     this.#readUntilMs = now;
   }

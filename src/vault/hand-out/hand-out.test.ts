@@ -4,8 +4,8 @@ import { isGrantryError } from '../../base/errors.ts';
 
 const minute = 60_000;
 
-describe('a token in memory', () => {
-  it('is refreshed behind the caller once it is past its early mark', async () => {
+describe('a cached token', () => {
+  it('is refreshed in the background once its early-refresh time has passed', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -21,7 +21,7 @@ describe('a token in memory', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('that is too short for the caller is not refreshed again when another process just did', async () => {
+  it('with too little life for the caller is not refreshed again right after another process did', async () => {
     await using bench = await makeBench();
     const { vault: one } = await bench.open();
     const { vault: other } = await bench.open();
@@ -32,9 +32,9 @@ describe('a token in memory', () => {
     }
     await bench.jump(5 * minute);
     await settled(100);
-    const wish = { minValidity: 3_500 };
-    expect((await one.getAccessToken(key, wish)).generation).toBe(2);
-    expect((await other.getAccessToken(key, wish)).generation).toBe(2);
+    const options = { minValidity: 3_500 };
+    expect((await one.getAccessToken(key, options)).generation).toBe(2);
+    expect((await other.getAccessToken(key, options)).generation).toBe(2);
     expect(bench.requests()).toHaveLength(1);
   });
 
@@ -69,7 +69,7 @@ describe('a token in memory', () => {
     expect((await other.getAccessToken(kept)).generation).toBe(1);
   });
 
-  it('is gone at once after a disconnect in this process, whatever was being read meanwhile', async () => {
+  it('is gone at once after a disconnect in this process, even during a read', async () => {
     await using bench = await makeBench({ profiles: ['none'] });
     const { vault } = await bench.open();
     for (let turns = 0; turns < 12; turns += 1) {
@@ -83,7 +83,7 @@ describe('a token in memory', () => {
 });
 
 describe('a minimum validity', () => {
-  it('beyond what tokens last is met by one that was just refreshed', async () => {
+  it('longer than the life of tokens is satisfied by a token that was just refreshed', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
@@ -93,7 +93,7 @@ describe('a minimum validity', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '60', null])('of %j is refused', async (minValidity) => {
+  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '60', null])('of %j is rejected', async (minValidity) => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -104,7 +104,7 @@ describe('a minimum validity', () => {
 });
 
 describe('a rejected generation', () => {
-  it('is replaced by one refresh, however many say so', async () => {
+  it('is replaced by one refresh, even when many callers reject it', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -115,46 +115,49 @@ describe('a rejected generation', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it.each([2, 0, -1, 1.5, Number.NaN])('of %d, which was never handed out, is refused', async (generation) => {
-    await using bench = await makeBench();
-    const { vault } = await bench.open();
-    const { key } = await bench.connect(vault, { expiresIn: 3_600 });
-    expect(await codeOf(vault.rejectAccessToken(key, generation))).toBe('invalid_request');
-    expect(bench.requests()).toHaveLength(0);
-  });
+  it.each([2, 0, -1, 1.5, Number.NaN])(
+    'of %d, which was never handed out, is an invalid request',
+    async (generation) => {
+      await using bench = await makeBench();
+      const { vault } = await bench.open();
+      const { key } = await bench.connect(vault, { expiresIn: 3_600 });
+      expect(await codeOf(vault.rejectAccessToken(key, generation))).toBe('invalid_request');
+      expect(bench.requests()).toHaveLength(0);
+    },
+  );
 });
 
-it('whoever waits out the strict lease of another process is told when that ends', async () => {
+it('tells a caller that waits for the strict lease of another process when the lease ends', async () => {
   await using bench = await makeBench();
   const { vault: one } = await bench.open();
   const { vault: other } = await bench.open();
   const { key } = await bench.connect(one);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'hang', when: 'before' } });
   const hanging = one.getAccessToken(key).catch((error: unknown) => error);
   await until(() => bench.requests().length === 1, 'the request');
   const waiting = other.getAccessToken(key).catch((error: unknown) => error);
   await bench.pass(31_000);
-  const said = await waiting;
-  expect(said).toMatchObject({ code: 'refresh_uncertain' });
+  const error = await waiting;
+  expect(error).toMatchObject({ code: 'refresh_uncertain' });
   // The lease of 120 s began 30 s ago.
-  expect(isGrantryError(said) ? said.retryAfterMs : 0).toBeGreaterThan(80_000);
+  expect(isGrantryError(error) ? error.retryAfterMs : 0).toBeGreaterThan(80_000);
   expect(await hanging).toMatchObject({ code: 'provider_unavailable' });
 });
 
-it('tokens that have expired when they arrive end in an error, not in a loop', async () => {
+it('reports an error, without a loop, when the provider issues expired tokens', async () => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
+  bench.simulator.faults.add({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
   expect(await codeOf(vault.getAccessToken(key))).toBe('provider_error');
   expect(bench.requests().length).toBeLessThanOrEqual(2);
 });
 
-it('a closed vault says so, and finishes the refresh that was under way', async () => {
+it('finishes a running refresh and refuses new calls after close', async () => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 500, when: 'after' } });
   const token = vault.getAccessToken(key).catch(() => null);
   await until(() => bench.requests().length === 1, 'the request');
   const closed = vault.close();

@@ -5,30 +5,31 @@ import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { withinTime } from '../deadline.ts';
+import { withTimeout } from '../deadline.ts';
+import { dcOf } from '../grant/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
-import type { ClientTrial } from '../refresh/client-trial.ts';
+import type { CandidateClient } from '../refresh/candidate-client.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
-import { shared, sharedList } from './shared-text.ts';
-import { Joined } from './single-flight.ts';
-import { type HeldToken, type Memory, memoryKey, tokenOf } from './token-cache.ts';
+import { interned, internedList } from './interned-text.ts';
+import { SingleFlight } from './single-flight.ts';
+import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
 
-/** For a token whose remaining life is compared with the caller's wish and nothing else. */
+/** Rules that compare a token's remaining life with the caller's demand, and with nothing else. */
 const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
 
-/** What a caller inside the library may ask for besides. */
+/** Options of callers inside the library. */
 export interface HandOutRequest extends GetAccessTokenOptions {
-  /** Refreshes, where that is due, with this client. */
-  trial?: ClientTrial | undefined;
+  /** The client to use if a refresh is due. */
+  candidateClient?: CandidateClient | undefined;
 }
 
 export interface HandOutOptions {
   context: VaultContext;
-  memory: Memory;
+  cache: TokenCache;
   feed: ChangeFeed;
   backgroundRefresh: boolean;
   staleHandOutMs: number;
@@ -37,43 +38,43 @@ export interface HandOutOptions {
 }
 
 /**
- * Hands out access tokens: from memory, from the row, or after a refresh, in this order.
+ * Hands out access tokens: from the cache, from the row, or after a refresh, in this order.
  *
- * A token that is still good is never withheld. No lock, no lease and no provider is on the path that reads one.
+ * A token that is still good is never withheld: reading one needs no lock, no lease and no provider.
  */
 export class HandOut {
   readonly #context: VaultContext;
-  readonly #memory: Memory;
+  readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #backgroundRefresh: boolean;
   readonly #staleHandOutMs: number;
   readonly #isTokenAccepted: HandOutOptions['isTokenAccepted'];
-  /** One refresh per grant and process; whoever comes later joins. */
+  /** The running refreshes, one per grant and client; later callers join them. */
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<Promise<void>>();
-  /** A thousand callers who come at once ask once, read the row once, and open its token once. */
-  readonly #answers = new Joined<HeldToken>();
-  readonly #rows = new Joined<GrantRow | undefined>();
-  readonly #openings = new Joined<Seen>();
-  /** Answers by where the token came from; callers who share one count once. */
+  /** Single flights: a thousand concurrent callers make one request, read the row once and open its token once. */
+  readonly #answers = new SingleFlight<HeldToken>();
+  readonly #rows = new SingleFlight<GrantRow | undefined>();
+  readonly #openings = new SingleFlight<ReadToken>();
+  /** Counts of answers by the source of the token; callers that share an answer count once. */
   readonly answers = { memory: 0, row: 0, refresh: 0 };
 
   constructor(options: HandOutOptions) {
     this.#context = options.context;
-    this.#memory = options.memory;
+    this.#cache = options.cache;
     this.#feed = options.feed;
     this.#backgroundRefresh = options.backgroundRefresh;
     this.#staleHandOutMs = options.staleHandOutMs;
     this.#isTokenAccepted = options.isTokenAccepted;
   }
 
-  /** The hot path: one look-up and two comparisons. A name that is held was checked when it was first read. */
+  /** Returns the cached token on the hot path: one look-up, two comparisons. Cached keys were checked on the first read. */
   held(key: GrantKey): HeldToken | undefined {
-    if (!isNamed(key)) return undefined;
-    const held = this.#memory.get(memoryKey(key));
+    if (!hasNames(key)) return undefined;
+    const held = this.#cache.get(cacheKey(key));
     if (held === undefined) return undefined;
     const now = this.#context.world.now();
-    if (now >= held.freshUntilMs || now >= this.#memory.trustedUntilMs) return undefined;
+    if (now >= held.freshUntilMs || now >= this.#cache.trustedUntilMs) return undefined;
     held.usedAtMs = now;
     this.answers.memory += 1;
     return held;
@@ -81,12 +82,13 @@ export class HandOut {
 
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
     const held = options?.minValidity === undefined ? this.held(key) : undefined;
-    if (held !== undefined) return tokenOf(held);
+    if (held !== undefined) return accessTokenOf(held);
     const checked = checkKey(key);
     const demandMs = minValidityMs(options);
-    if (options?.trial !== undefined) return tokenOf(await this.#get(checked, demandMs, { trial: options.trial }));
-    const wish = `${memoryKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / this.#context.times.sharedAnswerMs)}`;
-    return tokenOf(await this.#answers.join(wish, this.#memory.looks, () => this.#get(checked, demandMs, {})));
+    if (options?.candidateClient !== undefined)
+      return accessTokenOf(await this.#get(checked, demandMs, { candidateClient: options.candidateClient }));
+    const request = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / this.#context.times.sharedAnswerMs)}`;
+    return accessTokenOf(await this.#answers.run(request, this.#cache.epoch, () => this.#get(checked, demandMs, {})));
   }
 
   /** See `Vault.rejectAccessToken`. */
@@ -94,21 +96,22 @@ export class HandOut {
     const checked = checkKey(key);
     const rejected = checkGeneration(generation);
     const demandMs = minValidityMs(options);
-    const giveUpAt = this.#giveUpAt();
+    const deadline = this.#deadline();
     const row = await this.#row(checked);
     if (rejected > row.generation) {
       throw new GrantryError('invalid_request', `The generation ${rejected} of this grant was never handed out.`);
     }
-    this.#memory.forgetOlder(checked, row.generation);
+    this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      await this.#refreshInTime(checked, rejected, giveUpAt, { before: () => this.#checkUseful(checked, row) });
+      await this.#refreshInTime(checked, rejected, deadline, { before: () => this.#checkUseful(checked, row) });
     }
-    return tokenOf(await this.#get(checked, demandMs, { giveUpAt }));
+    return accessTokenOf(await this.#get(checked, demandMs, { deadline }));
   }
 
   /**
-   * A token of the wrong data centre looks expired, and no refresh cures that. Where the refused token was itself
-   * refreshed a moment ago, the grant's own data centre is asked first, and no other refresh is spent if it takes it.
+   * Checks that a refresh can help. A token sent to the wrong data centre looks expired, and no refresh cures that. If the
+   * refused token was refreshed a moment ago, the grant's own data centre is asked first. If it accepts the token, the
+   * refresh is refused.
    */
   async #checkUseful(key: CheckedKey, row: GrantRow): Promise<void> {
     const { world, times } = this.#context;
@@ -117,30 +120,29 @@ export class HandOut {
     const secret = await this.#openAccessToken(row);
     if (secret === null) return;
     if (!(await this.#isTokenAccepted(key, secret))) return;
-    throw new GrantryError(
-      'provider_misconfigured',
-      "The grant's own data centre accepts the token that was reported.",
-      {
-        action: 'Call the API of the data centre that this grant belongs to; see grantry show for it.',
-      },
-    );
+    throw new GrantryError('provider_misconfigured', "The grant's own data centre accepts the rejected token.", {
+      action: "Call the API of the grant's own data centre; grantry show prints it.",
+    });
   }
 
-  /** Refreshes a generation of a grant whoever asks for it, or joins who does. */
+  /** Refreshes a generation of a grant, or joins a refresh of it that is already running. */
   refresh(key: CheckedKey, generation: number): Promise<void> {
     return this.#refresh(key, generation).done;
   }
 
-  /** Waits for refreshes that are under way; past their point of no return nobody may cancel them. */
+  /** Waits for running refreshes: past the point of no return a refresh must not be cancelled. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#underWay);
   }
 
-  /** A token may need more than one round, since others change the row meanwhile: the caller's time is for all of them. */
+  /** Reads or refreshes. Others may change the row meanwhile, so it may take several rounds, which share one deadline. */
   async #get(
     key: CheckedKey,
     demandMs: number,
-    { trial, giveUpAt = this.#giveUpAt() }: { trial?: ClientTrial | undefined; giveUpAt?: number },
+    {
+      candidateClient,
+      deadline = this.#deadline(),
+    }: { candidateClient?: CandidateClient | undefined; deadline?: number },
   ): Promise<HeldToken> {
     for (let round = 0; ; ) {
       const seen = await this.#read(key);
@@ -150,53 +152,53 @@ export class HandOut {
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
         const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
-        if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshBehind(key, held);
+        if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshInBackground(key, held);
         this.answers[from] += 1;
         return held;
       }
-      // A token that was refreshed for this very caller is the best there is, whatever its life.
+      // A token refreshed for this caller is the best available, however short its life.
       if (held !== undefined && round > 0 && leftMs > 0) {
         this.answers[from] += 1;
         return held;
       }
-      if (round > 1) throw new GrantryError('provider_error', 'The provider gives tokens that have expired already.');
+      if (round > 1) throw new GrantryError('provider_error', 'The provider issues tokens that have already expired.');
       const generation = seen.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
-        // Somebody else has refreshed, and this process had not heard of it.
-        this.#memory.forgetOlder(key, generation);
+        // Another process has refreshed, and the change feed has not reported it yet.
+        this.#cache.forgetOlder(key, generation);
         continue;
       }
-      await this.#refreshInTime(key, generation, giveUpAt, { trial });
+      await this.#refreshInTime(key, generation, deadline, { candidateClient });
       round += 1;
     }
   }
 
-  /** From memory while that is trusted, else from the row; from memory alone while the database is away. */
-  async #read(key: CheckedKey): Promise<Seen> {
+  /** Reads from the cache while it is trusted, else from the row; while the database is down, only from the cache. */
+  async #read(key: CheckedKey): Promise<ReadToken> {
     const now = this.#context.world.now();
-    const held = this.#memory.get(memoryKey(key));
-    if (held !== undefined && now < this.#memory.trustedUntilMs && now < held.expiresAtMs) return { held };
-    // The feed watches from before the row is read: a change in between is seen, or the token is not held.
+    const held = this.#cache.get(cacheKey(key));
+    if (held !== undefined && now < this.#cache.trustedUntilMs && now < held.expiresAtMs) return { held };
+    // The feed starts before the row is read: a change in between is either seen, or the token is not cached.
     if (this.#backgroundRefresh) this.#feed.start();
-    const looks = this.#memory.looks;
+    const epoch = this.#cache.epoch;
     try {
-      return await this.#openings.join(memoryKey(key), looks, async () => {
+      return await this.#openings.run(cacheKey(key), epoch, async () => {
         const row = await this.#row(key);
         const opened = await this.#open(key, row);
-        const isCurrent = this.#backgroundRefresh && looks === this.#memory.looks;
-        if (opened !== undefined && isCurrent) this.#memory.hold(key, opened);
+        const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
+        if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
         return { held: opened, generation: row.generation };
       });
     } catch (error) {
-      const trusted = now < this.#memory.lastSeenMs + this.#staleHandOutMs;
+      const trusted = now < this.#cache.lastSeenMs + this.#staleHandOutMs;
       if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return { held };
-      if (isGrantryError(error, 'grant_not_found')) this.#memory.forget(key);
+      if (isGrantryError(error, 'grant_not_found')) this.#cache.forget(key);
       throw error;
     }
   }
 
   async #row(key: CheckedKey): Promise<GrantRow> {
-    const row = await this.#rows.join(memoryKey(key), this.#memory.looks, () => findGrant(this.#context.store.db, key));
+    const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
     if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
     return row;
   }
@@ -208,7 +210,9 @@ export class HandOut {
     if (secret === null) return undefined;
     this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
-    return holdable(row, secret, { expiresAtMs, nowMs: this.#context.world.now() }, rules);
+    const metadata = metadataOf(row);
+    const dc = await dcOf(this.#context, row, metadata);
+    return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), metadata, dc }, rules);
   }
 
   async #openAccessToken(row: GrantRow): Promise<Secret | null> {
@@ -217,12 +221,12 @@ export class HandOut {
       return openToken(await keys.pin(row.client_id), row, 'access_token');
     } catch (error) {
       if (!isGrantryError(error, 'integrity_failed')) throw error;
-      // Another process may have shredded and remade the tenant's keys: they are read again before this is believed.
+      // Another process may have shredded and recreated the tenant's keys: read them again before reporting this.
       return openToken(await keys.pin(row.client_id, { fresh: true }), row, 'access_token');
     }
   }
 
-  /** A plainly sufficient token in a one-shot program is handed out without a look at the provider's definition. */
+  /** Returns the validity rules. A one-shot program skips the provider's definition if the token clearly lives long enough. */
   async #rules(key: CheckedKey, leftMs: number, demandMs: number): Promise<ValidityRules> {
     return !this.#backgroundRefresh && leftMs >= demandMs ? plainRules : this.#rulesOf(key);
   }
@@ -231,11 +235,11 @@ export class HandOut {
     return validityRules(await this.#context.providers.require(key.provider), this.#context.times);
   }
 
-  #refreshBehind(key: CheckedKey, held: HeldToken): void {
-    if (this.#flights.has(memoryKey(key))) return;
+  #refreshInBackground(key: CheckedKey, held: HeldToken): void {
+    if (this.#flights.has(cacheKey(key))) return;
     this.#refresh(key, held.generation).done.catch((error: unknown) => {
-      // The caller has a good token; the row says what happened, and the next one who needs it will be told.
-      // Until then the next callers get it without asking in vain once more.
+      // The caller has a good token, and the row records the failure for the next caller that needs a refresh. Until the
+      // pause ends, callers get the token without another attempt.
       const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
       held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
       const code = codeOf(error);
@@ -243,21 +247,21 @@ export class HandOut {
     });
   }
 
-  /** When a caller who comes now stops waiting, by `World.monotonic`. */
-  #giveUpAt(): number {
+  /** The deadline of a caller that arrives now, by `World.monotonic`. */
+  #deadline(): number {
     return this.#context.world.monotonic() + this.#context.callerWaitMs;
   }
 
-  async #refreshInTime(key: CheckedKey, generation: number, giveUpAt: number, how: RefreshHow): Promise<void> {
+  async #refreshInTime(key: CheckedKey, generation: number, deadline: number, options: RefreshOptions): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
-    const leftMs = Math.max(0, giveUpAt - world.monotonic());
-    const { done, wait } = this.#refresh(key, generation, how);
-    await withinTime(world, done, leftMs, () => {
+    const leftMs = Math.max(0, deadline - world.monotonic());
+    const { done, wait } = this.#refresh(key, generation, options);
+    await withTimeout(world, done, leftMs, () => {
       if (wait.retryAfterMs !== undefined) return stillUncertain(wait.retryAfterMs);
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
         'provider_unavailable',
-        `The provider has not answered within ${seconds} s; the refresh goes on.`,
+        `The provider has not answered within ${seconds} s; the refresh continues in the background.`,
         {
           retryAfterMs: times.retryBackOffMs,
         },
@@ -265,18 +269,18 @@ export class HandOut {
     });
   }
 
-  #refresh(key: CheckedKey, generation: number, { trial, before }: RefreshHow = {}): Flight {
-    // Nobody is told what another caller's credentials were told. One lease holds for all of them all the same.
-    const name = trial === undefined ? memoryKey(key) : `${memoryKey(key)}\0${trial.name}`;
-    const flying = this.#flights.get(name);
-    // One for an older generation ends with the tokens that are refused now.
-    if (flying !== undefined && flying.generation >= generation) return flying;
+  #refresh(key: CheckedKey, generation: number, { candidateClient, before }: RefreshOptions = {}): Flight {
+    // Candidate clients do not share flights: each caller must get the outcome of its own credentials. They share a lease.
+    const name = candidateClient === undefined ? cacheKey(key) : `${cacheKey(key)}\0${candidateClient.name}`;
+    const running = this.#flights.get(name);
+    // A refresh of an older generation would return tokens that are being rejected now.
+    if (running !== undefined && running.generation >= generation) return running;
     const wait: LeaseWait = {};
     const done: Promise<void> = Promise.resolve(before?.())
       .then(loadRefresh)
-      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { trial, wait }))
-      // What failed leaves the token that is held as good as it was: it may be all there is while the database is away.
-      .then(() => this.#memory.forget(key))
+      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { candidateClient, wait }))
+      // A failed refresh leaves the cached token: it may be the only one available while the database is down.
+      .then(() => this.#cache.forget(key))
       .finally(() => {
         this.#underWay.delete(done);
         if (this.#flights.get(name)?.done === done) this.#flights.delete(name);
@@ -288,45 +292,53 @@ export class HandOut {
   }
 }
 
-/** A token that is good for a while, and the row's generation if the row was read for it. */
-interface Seen {
+/** A token that still lives, if there is one, and the row's generation if the row was read. */
+interface ReadToken {
   held: HeldToken | undefined;
   generation?: number;
 }
 
-/** A refresh that is under way, and whether it waits for another process. */
+/** A running refresh; `wait` tells whether it waits for another process. */
 interface Flight {
-  /** The one that is spent. */
+  /** The generation being spent. */
   readonly generation: number;
   readonly done: Promise<void>;
   readonly wait: LeaseWait;
 }
 
-interface RefreshHow {
-  trial?: ClientTrial | undefined;
-  /** Must succeed before anything is spent. */
+interface RefreshOptions {
+  candidateClient?: CandidateClient | undefined;
+  /** A check that must succeed before a token is spent. */
   before?: () => Promise<void>;
 }
 
-/** Loaded with the first refresh: a program that only reads a stored token never pays for it. */
+/** Loads the refresh code on demand: a program that only reads stored tokens does not pay for it. */
 function loadRefresh() {
   return import('../refresh/refresh.ts');
 }
 
-function holdable(
+interface HoldFacts {
+  readonly expiresAtMs: number;
+  readonly nowMs: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly dc: string | null;
+}
+
+function heldTokenOf(
   row: GrantRow,
   secret: Secret,
-  { expiresAtMs, nowMs }: { expiresAtMs: number; nowMs: number },
+  { expiresAtMs, nowMs, metadata, dc }: HoldFacts,
   rules: ValidityRules,
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
-  const apiDomain = metadataOf(row)['api_domain'];
+  const apiDomain = metadata['api_domain'];
   return {
     accessToken: secret.reveal(),
-    tokenType: shared(row.token_type ?? 'Bearer'),
-    scopes: sharedList(row.scopes),
-    apiDomain: typeof apiDomain === 'string' ? shared(apiDomain) : undefined,
+    tokenType: interned(row.token_type ?? 'Bearer'),
+    scopes: internedList(row.scopes),
+    apiDomain: typeof apiDomain === 'string' ? interned(apiDomain) : undefined,
+    dc: dc === null ? undefined : interned(dc),
     generation: row.generation,
     changedAtMs: row.changed_at,
     expiresAtMs,
@@ -338,8 +350,8 @@ function holdable(
   };
 }
 
-/** Enough to look a key up by; what is not held is checked in full. */
-function isNamed(key: GrantKey): boolean {
+/** Checks just enough for a cache look-up; a key that is not cached is checked in full. */
+function hasNames(key: GrantKey): boolean {
   const account = key?.account;
   return (
     typeof key?.tenant === 'string' &&

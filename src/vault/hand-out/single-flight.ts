@@ -4,19 +4,19 @@ interface Running<Answer> {
 }
 
 /**
- * Lets callers who ask for the same at once share one answer.
+ * Lets concurrent callers with the same request share one answer.
  *
- * What is shared was begun under a version, and is joined under that version alone: whoever has been told of a change
- * gets an answer that was begun after it.
+ * A running request is shared only by callers with the same version. A caller that knows of a change passes a newer
+ * version and gets an answer that was begun after the change.
  */
-export class Joined<Answer> {
+export class SingleFlight<Answer> {
   /**
-   * A plain object: when entries come and go, a Map is copied into new tables again and again, each table points to the
-   * next, and one that has grown old keeps alive all that stood in those after it.
+   * A plain object instead of a Map: under constant insertion and deletion V8 rehashes a Map into a chain of tables. An old
+   * table that survives garbage collection keeps the entries of all later tables alive.
    */
   readonly #running: Record<string, Running<Answer> | undefined> = Object.create(null);
 
-  join(name: string, version: number, begin: () => Promise<Answer>): Promise<Answer> {
+  run(name: string, version: number, begin: () => Promise<Answer>): Promise<Answer> {
     const running = this.#running[name];
     if (running !== undefined && running.version === version) return running.answer;
     const begun = { version, answer: begin() };

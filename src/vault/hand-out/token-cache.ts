@@ -5,50 +5,55 @@ import { limits } from '../../base/limits.ts';
 import type { AccessToken } from '../types.ts';
 
 /**
- * A token in memory, with the times that decide whether it may be handed out without a look at the database.
+ * A token in memory, with the times that decide whether it may be handed out without a database read.
  *
- * There may be a hundred thousand of them: what many have in common is held once, and what a caller gets is made for him.
+ * A cache may hold a hundred thousand of them: shared strings are interned, and each caller gets its own copy.
  */
 export interface HeldToken {
   readonly accessToken: string;
   readonly tokenType: string;
   readonly scopes: readonly string[];
   readonly apiDomain: string | undefined;
+  readonly dc: string | undefined;
   readonly generation: number;
-  /** When the row had last changed, by the database's clock. */
+  /** Time of the row's last change, by the database's clock. */
   readonly changedAtMs: number;
   readonly expiresAtMs: number;
-  /** Until then a caller with the default minimum validity gets the token and nothing else is due. */
+  /** Until then the token satisfies the default minimum validity and no refresh is due. */
   readonly freshUntilMs: number;
-  /** See `enoughValidity`. */
+  /** Total life of the token; see `validity.ts`. */
   readonly lifetimeMs: number;
-  /** When it was last handed out, and when that was last noted in the row. */
+  /** Time of the last hand-out, and of the last usage note in the row. */
   usedAtMs: number;
   notedAtMs: number;
-  /** No refresh ahead of need before then: the last one failed. */
+  /** End of the pause in refreshes ahead of need after a failed one. */
   quietUntilMs: number | undefined;
 }
 
-/** The token as a caller gets it: a thing of his own, which he may change without harm to others. */
-export function tokenOf(held: HeldToken): AccessToken {
-  const { accessToken, tokenType, scopes, apiDomain, generation } = held;
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
+/** Copies a token for one caller, which may change its copy without affecting others. */
+export function accessTokenOf(held: HeldToken): AccessToken {
+  const { accessToken, tokenType, scopes, apiDomain, generation, dc } = held;
   const expiresAt = new Date(held.expiresAtMs);
-  if (apiDomain === undefined) return { accessToken, tokenType, expiresAt, scopes, generation };
-  return { accessToken, tokenType, expiresAt, scopes, apiDomain, generation };
+  const token: Writable<AccessToken> = { accessToken, tokenType, expiresAt, scopes, generation };
+  if (apiDomain !== undefined) token.apiDomain = apiDomain;
+  if (dc !== undefined) token.dc = dc;
+  return token;
 }
 
-/** What a held token takes besides its text: itself, its key, its place in the cache. */
+/** Estimated bytes of an entry without its token text: the object, its key and the cache's own records. */
 const entryBytes = 300;
 
-/** Separates the parts of a key. No name holds it, so a key with exactly two of them has one reading. */
+/** Separates the parts of a key. No name contains it, so a key with two separators is unambiguous. */
 const separator = '\0';
 
-/** The name under which a grant is held in memory. */
-export function memoryKey(key: GrantKey): string {
+/** The name of a grant in the cache. */
+export function cacheKey(key: GrantKey): string {
   return key.tenant + separator + key.provider + separator + (key.account ?? defaultAccount);
 }
 
-/** The reverse of {@link memoryKey}. */
+/** The reverse of {@link cacheKey}. */
 function keyOf(name: string): CheckedKey {
   const [tenant = '', provider = '', account = ''] = name.split(separator);
   return { tenant, provider, account };
@@ -57,18 +62,18 @@ function keyOf(name: string): CheckedKey {
 /**
  * The tokens that this process has handed out, bounded in number and in size.
  *
- * They may be handed out again without a look at the database while `trustedUntilMs` lies ahead: the change feed has
- * looked a moment ago, and a grant that was disconnected elsewhere would be gone from here.
+ * Until `trustedUntilMs` they may be handed out again without a database read: the change feed has just polled, and has
+ * removed the grants that other processes disconnected.
  */
-export class Memory {
+export class TokenCache {
   trustedUntilMs = 0;
-  /** When the feed last saw the database, by the wall clock; hand-out without the database ends a while after that. */
+  /** Wall-clock time of the feed's last successful poll; hand-out without the database ends a while after it. */
   lastSeenMs = 0;
-  /** Counts the feed's looks and all that was forgotten: a row read before one and held after it may be stale already. */
-  looks = 0;
+  /** Counts polls and removals. A row read in one epoch must not be cached in a later one, since it may be stale. */
+  epoch = 0;
   readonly #held: LRUCache<string, HeldToken>;
 
-  /** @param entriesMax Room for these is taken at once: a program that ends after one token asks for little. */
+  /** @param entriesMax Memory for all entries is allocated at once, so a one-shot program passes a small number. */
   constructor(entriesMax: number = limits.cacheEntriesMax) {
     this.#held = new LRUCache<string, HeldToken>({
       max: entriesMax,
@@ -82,28 +87,28 @@ export class Memory {
   }
 
   hold(key: CheckedKey, held: HeldToken): void {
-    this.#held.set(memoryKey(key), held);
+    this.#held.set(cacheKey(key), held);
   }
 
   forget(key: CheckedKey): void {
-    this.looks += 1;
-    this.#held.delete(memoryKey(key));
+    this.epoch += 1;
+    this.#held.delete(cacheKey(key));
   }
 
-  /** Forgets what is older than a generation, or than the last change of its row. */
+  /** Removes the token if it is older than a generation, or read before the row's last change. */
   forgetOlder(key: CheckedKey, generation: number, changedAtMs = 0): void {
-    this.looks += 1;
-    const name = memoryKey(key);
+    this.epoch += 1;
+    const name = cacheKey(key);
     const held = this.#held.peek(name);
     if (held !== undefined && (held.generation < generation || held.changedAtMs < changedAtMs)) this.#held.delete(name);
   }
 
   forgetAll(): void {
-    this.looks += 1;
+    this.epoch += 1;
     this.#held.clear();
   }
 
-  /** The grants whose use was not noted for `afterMs`, up to a limit; they count as noted from here on. */
+  /** Lists up to `limit` grants whose use was not noted for `afterMs`, and marks them as noted. */
   takeUsed(afterMs: number, limit: number): CheckedKey[] {
     const used: CheckedKey[] = [];
     for (const [name, held] of this.#held.entries()) {

@@ -28,7 +28,7 @@ describe.each(databaseKinds)('the token budget on %s', (kind) => {
     const { vault } = await bench.open();
     const { vault: other } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'none' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 100, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 100, when: 'after' } });
     const first = vault.getAccessToken(key);
     await until(() => bench.requests().length === 1, 'the request');
     const tokens = await Promise.all([first, other.getAccessToken(key)]);

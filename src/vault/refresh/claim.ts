@@ -4,14 +4,10 @@ import { abandonAttempts, insertAttempt } from '../../storage/statements/attempt
 import { newestCandidate } from '../../storage/statements/candidates.ts';
 import { lockGrant } from '../../storage/statements/grants.ts';
 import { claimLease, type Lease, raiseDoubt } from '../../storage/statements/leases.ts';
-import {
-  insertTokenRequest,
-  lockBudget,
-  pruneTokenRequests,
-  recentTokenRequests,
-} from '../../storage/statements/token-requests.ts';
+import { countTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type PendingOutcome, type VaultContext } from '../context.ts';
+import { reasons } from '../reasons.ts';
 import type { SpoolHead } from '../spool/spool.ts';
 import { waivedLease } from './lease-kind.ts';
 import { overlapMsOf } from './overlap.ts';
@@ -105,9 +101,9 @@ async function claim(
   change: ChangeTransaction,
 ): Promise<{ fence: number; state: Claim['state'] } | 'taken' | 'condemned' | 'candidate_came'> {
   const { row, definition, attemptId } = plan;
-  const { tx, now } = change;
-  if (await hasNewCandidate(context, plan, change)) return 'candidate_came';
-  const fence = await claimLease(tx, now, {
+  const { tx } = change;
+  if (await hasNewCandidate(plan, change)) return 'candidate_came';
+  const fence = await claimLease(tx, {
     seen: row,
     owner: context.owner.id,
     leaseMs: plan.leaseKind === 'strict' ? context.times.strictLeaseMs : context.times.renewedLeaseMs,
@@ -115,15 +111,15 @@ async function claim(
     waived: waivedLease(context, definition, row.lease_owner),
   });
   if (fence === undefined) return 'taken';
-  // Looked at once nobody else is asking: who finds the lease taken waits for what the last permitted request brings.
-  await keepWithinBudget(context, plan, change);
   const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
-  // Their lease has ended, or the claim would have failed: whatever they sent, they have not reported.
-  const abandoned = await abandonAttempts(tx, now, { ...grant, exceptId: attemptId });
+  // Their lease has ended, or the claim would have failed: their holders have not reported what they sent.
+  const abandoned = await abandonAttempts(tx, { ...grant, exceptId: attemptId });
   if (await condemnUnreplayable(context, plan, change, { fence, abandoned })) return 'condemned';
-  await insertAttempt(tx, now, {
+  // After the lease: a process that finds the lease taken waits for what the last permitted request brings.
+  await keepWithinBudget(plan, change);
+  await insertAttempt(tx, {
     id: attemptId,
-    client_id: row.client_id,
+    tenant: row.client_id,
     grant_id: row.id,
     fence,
     generation: row.generation,
@@ -131,58 +127,47 @@ async function claim(
     candidate_id: plan.candidateId,
     owner: context.owner.id,
   });
-  await insertTokenRequest(tx, now, { fingerprint: plan.tokenFingerprint, attemptId });
   if (abandoned === 0 || definition.refreshToken.rotation === 'none' || row.state !== 'active') {
     return { fence, state: row.state };
   }
-  await raiseDoubt(tx, now, { ...grant, reason: 'answer_lost', at: isoNow(context), from: ['active'] });
-  await change.record({
-    type: 'grant.uncertain',
-    ...grant,
-    provider: row.provider,
-    account: row.account,
-    from: 'active',
-    to: 'uncertain',
-    reason: 'answer_lost',
-  });
+  const reason = reasons.answerLost;
+  await raiseDoubt(tx, { ...grant, reason, at: isoNow(context), from: ['active'] });
+  change.record(row, { type: 'grant.uncertain', to: 'uncertain', reason });
   return { fence, state: 'uncertain' };
 }
 
 /**
- * Whether a token was parked since the plan was made: it may be the successor of the one that would be sent now. Only where
- * the row is in doubt already can that have happened without a change that the claim notices.
+ * Tells whether a token was parked since the plan was made: it may be the successor of the one that would be sent now. Only
+ * on a row in doubt can that happen without a change that the claim notices.
  */
 async function hasNewCandidate(
-  context: VaultContext,
   { row, newestCandidateId, recovering }: RefreshPlan,
   { tx }: ChangeTransaction,
 ): Promise<boolean> {
   if (recovering || row.state === 'active') return false;
   const { client_id: tenant, id: grantId, authorized_generation: authorizedGeneration } = row;
-  // Under the lock of the row, since whoever parks a token takes it first.
-  await lockGrant(tx, context.store.kind, tenant, grantId);
+  // Under the lock of the row: a process that parks a token takes that lock first.
+  await lockGrant(tx, tenant, grantId);
   const newest = await newestCandidate(tx, { tenant, grantId, authorizedGeneration });
   return (newest?.id ?? null) !== newestCandidateId;
 }
 
-/** The provider's own limit, shared by all processes and by all rows that hold the same token. */
-async function keepWithinBudget(context: VaultContext, plan: RefreshPlan, change: ChangeTransaction): Promise<void> {
-  const limit = plan.definition.tokenLimit;
+/**
+ * Counts the request against the provider's limit, which all processes share, and all rows that hold the same token.
+ *
+ * @throws {GrantryError} `provider_throttled` when the limit is used up; the claim is undone
+ */
+async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: RefreshPlan, { tx }: ChangeTransaction) {
+  const limit = definition.tokenLimit;
   if (limit === undefined) return;
   const windowMs = limit.windowSeconds * 1_000;
-  await lockBudget(change.tx, context.store.kind, plan.tokenFingerprint);
-  const recent = await recentTokenRequests(change.tx, change.now, plan.tokenFingerprint, windowMs);
-  if (recent.length < limit.requests) {
-    await pruneTokenRequests(change.tx, change.now, plan.tokenFingerprint, windowMs);
-    return;
-  }
-  const oldestMs = recent[recent.length - limit.requests] ?? 0;
-  const { now: nowMs } = await change.tx.selectNoFrom(change.now.as('now')).executeTakeFirstOrThrow();
-  const ageMs = Math.max(0, nowMs - oldestMs);
+  const request = { fingerprint: tokenFingerprint, attemptId };
+  const refused = await countTokenRequest(tx, request, { requests: limit.requests, windowMs });
+  if (refused === undefined) return;
   throw new GrantryError(
     'provider_throttled',
     `The provider allows ${limit.requests} tokens in ${limit.windowSeconds} s with one refresh token, and all are used.`,
-    { retryAfterMs: Math.min(windowMs, Math.max(1_000, windowMs - ageMs)) },
+    { retryAfterMs: Math.min(windowMs, Math.max(1_000, windowMs - refused.ageMs)) },
   );
 }
 

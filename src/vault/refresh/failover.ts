@@ -9,9 +9,9 @@ import type { VaultContext } from '../context.ts';
 export async function bringBackTail(context: VaultContext): Promise<boolean> {
   const { guard } = context;
   if (guard.reason !== null || !guard.failedOver) return false;
-  const { adoptSpooled } = await import('./replay.ts');
+  const { replaySpool } = await import('./replay.ts');
   // What the standby lacks may stand in files of processes that have not noticed yet, and in committed ones. A file that is
   // older than it needed to be kept is as good as any: nobody knows when the tail was lost.
-  await guard.bringTailBack(() => adoptSpooled(context, { ownToo: true, oldToo: true }));
+  await guard.bringTailBack(() => replaySpool(context, { ownToo: true, oldToo: true }));
   return true;
 }

@@ -1,6 +1,7 @@
 import { codeOf } from '../../base/errors.ts';
 import { NotSentError } from '../../base/outbound-errors.ts';
 import { type Lease, renewLease } from '../../storage/statements/leases.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import type { LeaseKind } from './lease-kind.ts';
 
@@ -33,7 +34,7 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
       // Counted from before the statement: the database may have written the end earlier than we learn of it.
       const askedAt = world.monotonic();
       try {
-        if (await renewLease(context.store.db, context.store.now(), lease, times.renewedLeaseMs)) heldSince = askedAt;
+        if (await changing(context, ({ tx }) => renewLease(tx, lease, times.renewedLeaseMs))) heldSince = askedAt;
         else lost = true;
       } catch (error) {
         context.logger.warn('a lease could not be renewed', {

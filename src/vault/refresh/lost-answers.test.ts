@@ -30,7 +30,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await using bench = await makeBench({ kind, profiles: [id] });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: id });
-    bench.simulator.addFault({ endpoint: 'token', effect });
+    bench.simulator.faults.add({ endpoint: 'token', effect });
     const code = await codeOf(vault.getAccessToken(key));
     expect(code).toMatch(doubt ? /^refresh_uncertain$/ : /^provider_(unavailable|error)$/);
     expect((await bench.row(key)).state).toBe(doubt ? 'uncertain' : 'active');
@@ -61,7 +61,7 @@ describe('on SQLite', () => {
     });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     await bench.jump(121_000);
     for (let tries = 0; tries < 3; tries += 1) {
@@ -77,7 +77,7 @@ describe('on SQLite', () => {
     await using bench = await makeBench({ profiles: ['timed_overlap'] });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     await bench.jump(90_000);
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
@@ -93,7 +93,7 @@ describe('on SQLite', () => {
       await using bench = await makeBench({ profiles: [id] });
       const { vault } = await bench.open();
       const { key, minted } = await bench.connect(vault, { provider: id });
-      bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
+      bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
       expect((await vault.getAccessToken(key)).generation).toBe(2);
       expect(bench.requests()).toHaveLength(2);
       expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
@@ -107,13 +107,13 @@ describe('on SQLite', () => {
     await using bench = await makeBench({ profiles: ['retire_on_use'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'retire_on_use' });
-    bench.simulator.addFault({ endpoint: 'token', times: 1_000, effect: { kind: 'patch', set: { error: 'odd' } } });
+    bench.simulator.faults.add({ endpoint: 'token', times: 1_000, effect: { kind: 'patch', set: { error: 'odd' } } });
     for (let tries = 0; tries < 5; tries += 1) {
       expect(await codeOf(vault.getAccessToken(key))).toMatch(/refresh_uncertain|provider_/);
       await bench.jump(1_000);
     }
     expect(bench.requests().length).toBeLessThan(8);
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     await bench.jump(600_000);
     expect((await vault.getAccessToken(key)).generation).toBe(2);
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
@@ -124,8 +124,8 @@ describe('on SQLite', () => {
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict' });
     // The successor is salvaged as a candidate, and the provider stays away: what is stored is spent.
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
-    bench.simulator.addFault({ endpoint: 'token', times: 9, effect: { kind: 'reset', when: 'before' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
+    bench.simulator.faults.add({ endpoint: 'token', times: 9, effect: { kind: 'reset', when: 'before' } });
     await codeOf(vault.getAccessToken(key));
     expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
     const living = bench.simulator.family(minted.family)?.current;
@@ -139,12 +139,12 @@ describe('on SQLite', () => {
     const slow = await bench.open();
     const other = await bench.open();
     const { key } = await bench.connect(slow.vault, { provider: 'overlap_newest_only' });
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
     const late = codeOf(slow.vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     slow.world.freeze();
     // The provider refuses what the others send, again and again: they must believe that the grant is over.
-    bench.simulator.addFault({ endpoint: 'token', times: 9, effect: { kind: 'error', error: 'invalid_grant' } });
+    bench.simulator.faults.add({ endpoint: 'token', times: 9, effect: { kind: 'error', error: 'invalid_grant' } });
     await bench.jump(5_000);
     expect(await codeOf(other.vault.getAccessToken(key))).toBe('refresh_uncertain');
     for (let tries = 0; (await bench.row(key)).state !== 'reauthorization_required' && tries < 8; tries += 1) {
@@ -152,7 +152,7 @@ describe('on SQLite', () => {
       await codeOf(other.vault.getAccessToken(key));
     }
     expect((await bench.row(key)).state).toBe('reauthorization_required');
-    bench.simulator.clearFaults();
+    bench.simulator.faults.clear();
     slow.world.thaw();
     await late;
     await until(async () => (await bench.row(key)).state !== 'reauthorization_required', 'the revival');
@@ -165,7 +165,7 @@ describe('on SQLite', () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
-    bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'error', error: 'invalid_grant' } });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'error', error: 'invalid_grant' } });
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     await bench.jump(31_000);
     expect((await vault.getAccessToken(key)).generation).toBe(2);

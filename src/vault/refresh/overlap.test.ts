@@ -16,8 +16,8 @@ it('a parked token whose own successor was parked is never sent again', async ()
   await using bench = await makeBench({ profiles: [provider] });
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault, { provider });
-  bench.simulator.addFault({ ...strange, times: 2 });
-  bench.simulator.addFault({ ...refusal, times: 2 });
+  bench.simulator.faults.add({ ...strange, times: 2 });
+  bench.simulator.faults.add({ ...refusal, times: 2 });
   for (let tries = 0; tries < 8; tries += 1) {
     await codeOf(vault.getAccessToken(key));
     await bench.jump(tries === 0 ? 121_000 : 31_000);
@@ -38,8 +38,8 @@ it('a sibling that comes late does not hide the successor of the stored token', 
   const { key, minted } = connected;
   await vault.getAccessToken(key);
   await bench.jump(3_600_000);
-  bench.simulator.addFault(strange);
-  bench.simulator.addFault(refusal);
+  bench.simulator.faults.add(strange);
+  bench.simulator.faults.add(refusal);
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
   expect(await parkLate(bench, vault, connected, { generation: 1, fence: 0 })).toBe('parked');
   await bench.jump(31_000);
@@ -52,7 +52,7 @@ it('a family that our own replay has revoked is reported as lost, whatever arriv
   const { vault } = await bench.open();
   const connected = await bench.connect(vault, { provider });
   const { key } = connected;
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   await codeOf(vault.getAccessToken(key));
   await bench.jump(121_000);
   expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
@@ -72,7 +72,7 @@ it.each(['none', 'retire_on_use'])(
     const fetch = world.fetch.bind(world);
     world.fetch = async (url, init) => {
       const response = await fetch(url, init);
-      const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+      const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
       database.exec('update oauth_tokens set lease_fence = lease_fence + 1, lease_owner = null, lease_until = null');
       database.close();
       return response;

@@ -6,6 +6,7 @@ import { raiseDoubt, releaseLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type OutcomeJournal, type PendingOutcome, type VaultContext } from '../context.ts';
+import { reasons } from '../reasons.ts';
 
 /**
  * What became of attempts that the database does not know yet.
@@ -51,11 +52,11 @@ export class PendingOutcomes implements OutcomeJournal {
 }
 
 async function writeEnd(context: VaultContext, change: ChangeTransaction, end: PendingOutcome): Promise<void> {
-  const { tx, now } = change;
+  const { tx } = change;
   const { tenant, grantId, attemptId: id, fence, outcome, detail } = end;
-  const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+  const row = await lockGrant(tx, tenant, grantId);
   // Without an open attempt the claim itself was undone, or the end was written after all.
-  if (row === undefined || !(await finishAttempt(tx, now, { tenant, id, outcome, detail }))) return;
+  if (row === undefined || !(await finishAttempt(tx, { tenant, id, outcome, detail }))) return;
   if (outcome === 'not_sent') await deleteTokenRequest(tx, { fingerprint: end.tokenFingerprint, attemptId: id });
   await releaseLease(tx, { ...end, owner: context.owner.id, fence });
   await reviveIfNothingWasLost(context, change, row, end);
@@ -69,23 +70,12 @@ async function reviveIfNothingWasLost(
   end: PendingOutcome,
 ): Promise<void> {
   const { tenant, grantId, generation } = end;
-  if (row.state !== 'reauthorization_required' || row.reason !== 'lost_rotation') return;
+  if (row.state !== 'reauthorization_required' || row.reason !== reasons.lostRotation) return;
   if (row.generation !== generation) return;
   const limit = limits.attemptsListedMax;
   const attempts = await listAttempts(change.tx, { tenant, grantId, generation, limit });
   if (attempts.some(mayHaveSpent)) return;
-  const reason = 'nothing_was_lost';
-  const from = ['reauthorization_required' as const];
-  await raiseDoubt(change.tx, change.now, { tenant, grantId, reason, at: isoNow(context), from });
-  await change.record({
-    type: 'grant.revived',
-    tenant,
-    grantId,
-    provider: row.provider,
-    account: row.account,
-    from: row.state,
-    to: 'uncertain',
-    generation,
-    reason,
-  });
+  const reason = reasons.nothingWasLost;
+  await raiseDoubt(change.tx, { tenant, grantId, reason, at: isoNow(context), from: [row.state] });
+  change.record(row, { type: 'grant.revived', to: 'uncertain', reason });
 }

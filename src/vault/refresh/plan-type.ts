@@ -1,6 +1,6 @@
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
-import type { ClientContext } from '../../oauth/types.ts';
+import type { OAuthClient } from '../../oauth/types.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { AttemptRow } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
@@ -11,7 +11,7 @@ import type { LeaseKind } from './lease-kind.ts';
 export interface RefreshPlan {
   readonly row: GrantRow;
   readonly definition: ProviderDefinition;
-  readonly client: ClientContext;
+  readonly client: OAuthClient;
   readonly tenantKeys: PinnedTenant;
   readonly refreshToken: Secret;
   readonly tokenFingerprint: string;
@@ -33,5 +33,5 @@ export interface RefreshPlan {
   /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
   readonly isAnswered: () => boolean;
   /** The client is on trial: a refusal decides nothing about the grant. */
-  readonly onTrial: boolean;
+  readonly isCandidateClient: boolean;
 }

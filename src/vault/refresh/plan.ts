@@ -3,7 +3,7 @@ import { newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
-import type { ClientContext } from '../../oauth/types.ts';
+import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type AttemptRow, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
@@ -16,16 +16,17 @@ import {
 import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { compartmentOf } from '../bulkhead.ts';
+import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
-import { storedRefused } from '../reasons.ts';
+import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
-import type { ClientTrial } from './client-trial.ts';
+import type { CandidateClient } from './candidate-client.ts';
 import { bringBackTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { adoptSpooled } from './replay.ts';
+import { replaySpool } from './replay.ts';
 
 /**
  * Prepares a refresh. `look_again` when an answer of an earlier attempt was found in the spool and committed.
@@ -35,7 +36,7 @@ import { adoptSpooled } from './replay.ts';
 export async function planRefresh(
   context: VaultContext,
   row: GrantRow,
-  { trial, kept }: RefreshWish = {},
+  { candidateClient, kept }: RefreshWish = {},
 ): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
   if (await bringBackTail(context)) return 'look_again';
@@ -50,14 +51,14 @@ export async function planRefresh(
   });
   // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
   const inDoubt = prior.some(isUnresolved);
-  if (inDoubt && (await adoptSpooled(context, { grantId: row.id })) > 0) return 'look_again';
+  if (inDoubt && (await replaySpool(context, { grantId: row.id })) > 0) return 'look_again';
 
   const definition = await context.providers.require(row.provider);
   const token: PickedToken = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
   // A candidate waits for requests that were sent after the one which brought it: they may bring a newer one.
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
   if (kept === undefined) await waitForLateAnswer(context, definition, later);
-  const client = await clientFor(context, definition, row, trial);
+  const client = await clientFor(context, definition, row, candidateClient);
   // What has a deadline at the provider is never held back, nor is what an operator asks for.
   if (kept === undefined && !(await isUrgent(context, row))) {
     const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
@@ -83,7 +84,7 @@ export async function planRefresh(
     attemptId,
     slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
     isAnswered: laterAnswers(spool, row, prior),
-    onTrial: trial !== undefined,
+    isCandidateClient: candidateClient !== undefined,
   };
 }
 
@@ -100,11 +101,11 @@ async function clientFor(
   context: VaultContext,
   definition: ProviderDefinition,
   row: GrantRow,
-  trial: ClientTrial | undefined,
-): Promise<ClientContext> {
+  candidateClient: CandidateClient | undefined,
+): Promise<OAuthClient> {
   const metadata = metadataOf(row);
-  if (trial !== undefined) {
-    const { clientId, clientSecret, app } = trial;
+  if (candidateClient !== undefined) {
+    const { clientId, clientSecret, app } = candidateClient;
     return { definition, dc: grantDc({ definition, metadata, app }), clientId, clientSecret };
   }
   const app = await appFor(context, { tenant: row.client_id, provider: row.provider, app: row.app });
@@ -114,7 +115,7 @@ async function clientFor(
 /** What makes a refresh other than the usual. */
 export interface RefreshWish {
   /** A client that came with the call. */
-  readonly trial?: ClientTrial | undefined;
+  readonly candidateClient?: CandidateClient | undefined;
   /** A token that was kept of a condemned grant, to be tried once more. */
   readonly kept?: KeptToken | undefined;
 }
@@ -189,11 +190,11 @@ async function openOrRetire(
   tenantKeys: PinnedTenant,
   candidate: CandidateRow,
 ): Promise<Secret | null> {
-  const { client_id: tenant, id, grant_id: grant } = candidate;
+  const { tenant, id, grant_id: grant } = candidate;
   const opened =
     refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
   if (opened !== null) return opened;
-  await retireCandidate(context.store.db, { tenant, id });
+  await changing(context, ({ tx }) => retireCandidate(tx, { tenant, id }));
   context.logger.error('a kept token does not open, and is no longer tried', { tenant, grant });
   return null;
 }
@@ -203,7 +204,7 @@ function isCandidatesTurn(
   candidate: CandidateRow,
   known: { prior: readonly AttemptRow[]; definition: ProviderDefinition; leftMs: number | null },
 ): boolean {
-  if (row.state === 'uncertain' && row.reason === storedRefused) return true;
+  if (row.state === 'uncertain' && row.reason === reasons.storedRefused) return true;
   if (candidate.generation < row.generation) return false;
   const { rotation } = known.definition.refreshToken;
   if (rotation !== 'timed_overlap' && rotation !== 'retire_on_use') return true;

@@ -10,8 +10,8 @@ import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { heldBack, noSuchGrant, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
+import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
-import type { ClientTrial } from './client-trial.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
@@ -49,7 +49,7 @@ export async function refreshGrant(
   context: VaultContext,
   key: CheckedKey,
   seen: number,
-  { trial, wait = {} }: { trial?: ClientTrial | undefined; wait?: LeaseWait } = {},
+  { candidateClient, wait = {} }: { candidateClient?: CandidateClient | undefined; wait?: LeaseWait } = {},
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
   // What the database could not be told while it was away decides whether anything is in doubt.
@@ -62,7 +62,7 @@ export async function refreshGrant(
     if (row.generation > seen) return;
     const held = await heldBack(context, row);
     // What the stored client was refused says nothing about another one.
-    const stands = held !== undefined && (trial === undefined || held.code !== 'provider_misconfigured');
+    const stands = held !== undefined && (candidateClient === undefined || held.code !== 'provider_misconfigured');
     if (stands) throw held;
 
     // A lease that is seen is waited for at once: whoever prepares a refresh that somebody else sends takes his processor
@@ -77,7 +77,7 @@ export async function refreshGrant(
     // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
     // Where an overlap is running out, the breaker's pause could cost the grant.
     const urgent = await isUrgent(context, row);
-    const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { trial });
+    const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { candidateClient });
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
     if (outcome === 'saved') return;
     if (outcome === 'taken') {
@@ -131,7 +131,7 @@ async function runRound(
     return 'taken';
   }
   const outcome = await spend(context, plan, claim, report);
-  if (outcome === 'saved') await wish.trial?.onAccepted({ id: row.id, dc: plan.client.dc });
+  if (outcome === 'saved') await wish.candidateClient?.onAccepted({ id: row.id, dc: plan.client.dc });
   return outcome;
 }
 

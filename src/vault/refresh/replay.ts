@@ -20,7 +20,7 @@ import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.t
  * Replaying is idempotent by grant, generation and fence: an answer that is in the row already changes nothing, one whose
  * lease is still the row's newest is saved, any other becomes a candidate. Returns how many answers changed something.
  */
-export async function adoptSpooled(
+export async function replaySpool(
   context: VaultContext,
   options: { grantId?: string; ownToo?: boolean; oldToo?: boolean; waitingOnly?: boolean } = {},
 ): Promise<number> {
@@ -82,12 +82,12 @@ async function adopt(context: VaultContext, entry: SpoolEntry): Promise<boolean>
   const attempt = await findAttempt(context.store.db, head);
   // Committed, and the database still knows it: the usual case of a file that is only being kept.
   if (attempt !== undefined && (attempt.outcome === 'saved' || attempt.outcome === 'parked')) {
-    await entry.committedNow();
+    await entry.markCommitted();
     return false;
   }
   // A generation that went on without this answer has it behind itself, unless the database lost its tail.
   if (attempt === undefined && row.generation > head.generation) {
-    await entry.committedNow();
+    await entry.markCommitted();
     return false;
   }
   const tenantKeys = await context.keys.pin(head.tenant);
@@ -98,7 +98,7 @@ async function adopt(context: VaultContext, entry: SpoolEntry): Promise<boolean>
   if (kept === 'orphaned') {
     await entry.remove();
     await revokeOfGrant(context, head);
-  } else await entry.committedNow();
+  } else await entry.markCommitted();
   context.logger.info('a spooled answer was adopted', { tenant: head.tenant, grant: head.grantId, kept });
   return kept !== 'nothing';
 }

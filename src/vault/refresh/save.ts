@@ -4,15 +4,15 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { TokenSet } from '../../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
 import { insertCandidate, retireCandidate, supersedeCandidates } from '../../storage/statements/candidates.ts';
-import { describeAnew, type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
+import { type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { dueAt } from '../grant/due.ts';
-import { leftAlive, queueRevocation } from '../grant/revocations.ts';
+import { queueRevocation } from '../grant/revocations.ts';
 import { sealCandidate, sealTokens } from '../grant/tokens.ts';
-import { storedRefused } from '../reasons.ts';
+import { reasons } from '../reasons.ts';
 
 /** The attempt that brought tokens: just now, or in a life before a crash. */
 export interface TokenAttempt {
@@ -55,9 +55,9 @@ async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: 
   const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
   const sealed = sealTokens(attempt.tenantKeys, { id: grantId, generation }, { ...tokens, refreshToken });
   return changing(context, async (change) => {
-    const { tx, now } = change;
-    const row = await lockGrant(tx, context.store.kind, tenant, grantId);
-    const saved = await saveTokens(tx, now, lease, {
+    const { tx } = change;
+    const row = await lockGrant(tx, tenant, grantId);
+    const saved = await saveTokens(tx, lease, {
       ...sealed,
       token_expiry: new Date(tokens.expiresAt).toISOString(),
       token_type: tokens.tokenType,
@@ -75,24 +75,15 @@ async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: 
         expiresAt: tokens.expiresAt,
       });
     }
-    await finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
+    await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     await keepMetadata(context, change, row, tokens.metadata);
     // Candidates of this same generation stay: which successor the provider honours is known only when one is refused.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
     await pruneAttempts(tx, { tenant, grantId, belowGeneration: lease.generation - generationsRemembered });
-    await change.record({
-      type: row.state === 'reauthorization_required' ? 'grant.revived' : 'grant.refreshed',
-      tenant,
-      grantId,
-      provider: row.provider,
-      account: row.account,
-      from: row.state,
-      to: 'active',
-      generation,
-      reason: null,
-      details: { fingerprint: fingerprint(refreshToken) },
-    });
+    const type = row.state === 'reauthorization_required' ? 'grant.revived' : 'grant.refreshed';
+    const details = { fingerprint: fingerprint(refreshToken) };
+    change.record(row, { type, to: 'active', reason: null, generation, details });
     return 'saved';
   });
 }
@@ -138,17 +129,17 @@ async function park(
   attempt: TokenAttempt,
   tokens: ParkedTokens,
 ): Promise<Kept | 'keys_gone'> {
-  const { tx, now } = change;
+  const { tx } = change;
   const { tenant, grantId, fence } = attempt.lease;
   const fingerprint = (await fingerprinter(context))(tokens.refreshToken);
-  const row = await lockGrant(tx, context.store.kind, tenant, grantId);
+  const row = await lockGrant(tx, tenant, grantId);
   const finish = (outcome: 'parked' | 'saved') =>
-    finishAttempt(tx, now, { tenant, id: attempt.attemptId, outcome, detail: null });
+    finishAttempt(tx, { tenant, id: attempt.attemptId, outcome, detail: null });
   const key = { tenant, wrapped: attempt.tenantKeys.sealingKey };
-  const keysStand = () => tenantKeyStands(tx, context.store.kind, key);
+  const keysStand = () => tenantKeyStands(tx, key);
   if (row === undefined) return 'nothing';
   if (row.state === 'disconnected') {
-    if (row.reason === leftAlive) {
+    if (row.reason === reasons.leftAlive) {
       await finish('parked');
       return 'orphaned';
     }
@@ -169,9 +160,9 @@ async function park(
   // The tenant may have left meanwhile and come back: nothing would ever open what the shredded keys seal.
   if (!(await keysStand())) return 'keys_gone';
   const id = newUuid(context.world);
-  const isNew = await insertCandidate(tx, now, {
+  const isNew = await insertCandidate(tx, {
     id,
-    client_id: tenant,
+    tenant,
     grant_id: grantId,
     fence,
     generation,
@@ -210,23 +201,14 @@ async function doubtAfterParking(
   if (!condemned && !stale) return;
   const grant = { tenant: row.client_id, grantId: row.id };
   // Whoever was condemned had the stored token refused already: a candidate of any age has its turn now.
-  const reason = condemned ? storedRefused : 'candidate';
-  await raiseDoubt(change.tx, change.now, {
+  const reason = condemned ? reasons.storedRefused : reasons.candidate;
+  await raiseDoubt(change.tx, {
     ...grant,
     reason,
     at: isoNow(context),
     from: ['active', 'uncertain', 'suspect', 'reauthorization_required'],
   });
-  await change.record({
-    type: condemned ? 'grant.revived' : 'grant.parked',
-    ...grant,
-    provider: row.provider,
-    account: row.account,
-    from: row.state,
-    to: 'uncertain',
-    generation: row.generation,
-    reason,
-  });
+  change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason });
 }
 
 /** Writes what the answer said beside the tokens, if it says something new; what others keep there stays. */
@@ -240,5 +222,5 @@ async function keepMetadata(
   const isNews = Object.entries(members).some(([name, value]) => known[name] !== value);
   if (!isNews) return;
   const grant = { tenant: row.client_id, id: row.id, at: isoNow(context) };
-  await describeAnew(change.tx, change.now, grant, { metadata: { ...known, ...members } });
+  await updateMetadata(change.tx, grant, { metadata: { ...known, ...members } });
 }

@@ -30,8 +30,8 @@ describe('a parked successor that is refused once by mistake', () => {
     await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault(strange);
-    bench.simulator.addFault(refusal);
+    bench.simulator.faults.add(strange);
+    bench.simulator.faults.add(refusal);
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
     await bench.jump(31_000);
@@ -43,8 +43,8 @@ describe('a parked successor that is refused once by mistake', () => {
     await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-    bench.simulator.addFault(strange);
-    bench.simulator.addFault({ ...refusal, times: 3 });
+    bench.simulator.faults.add(strange);
+    bench.simulator.faults.add({ ...refusal, times: 3 });
     for (let tries = 0; tries < 5; tries += 1) {
       await codeOf(vault.getAccessToken(key));
       await bench.jump(31_000);
@@ -61,14 +61,14 @@ describe('a parked successor that is refused once by mistake', () => {
     await using bench = await makeBench({ profiles: ['timed_overlap'] });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
-    bench.simulator.addFault(strange);
-    bench.simulator.addFault({ endpoint: 'token', times: 100, effect: { kind: 'reset', when: 'before' } });
+    bench.simulator.faults.add(strange);
+    bench.simulator.faults.add({ endpoint: 'token', times: 100, effect: { kind: 'reset', when: 'before' } });
     for (let tries = 0; tries < 13; tries += 1) {
       await codeOf(vault.getAccessToken(key));
       await bench.jump(10_000);
     }
-    bench.simulator.clearFaults();
-    bench.simulator.addFault(refusal);
+    bench.simulator.faults.clear();
+    bench.simulator.faults.add(refusal);
     await bench.jump(100_000);
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     await bench.jump(31_000);
@@ -133,7 +133,7 @@ it('a token that is parked between choosing one and claiming the grant is notice
   await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
   await codeOf(vault.getAccessToken(key));
   await bench.jump(121_000);
   const context = internalsOf(vault).open();
@@ -164,7 +164,7 @@ it('an answer that comes to the spool after the claim keeps the spent token from
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault, world } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
   await codeOf(vault.getAccessToken(key));
   await bench.jump(121_000);
   const { id } = await bench.row(key);
@@ -187,7 +187,7 @@ it('an answer that comes when its tenant has left and come back is kept under ke
   const { vault: slow } = await bench.open();
   const { vault: other } = await bench.open();
   const { key, minted } = await bench.connect(slow, { provider: 'strict' });
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
   const late = slow.getAccessToken(key).catch((error: unknown) => error);
   await until(() => bench.requests().length === 1, 'the request');
   await other.disconnect(key, { revoke: false });
@@ -215,8 +215,8 @@ it('an answer without a refresh token leaves the parked one in force that was se
   await using bench = await makeBench({ profiles: ['timed_overlap'] });
   const killed = await bench.open();
   const { key } = await bench.connect(killed.vault, { provider: 'timed_overlap' });
-  bench.simulator.addFault(strange);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'patch', remove: ['refresh_token'] } });
+  bench.simulator.faults.add(strange);
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', remove: ['refresh_token'] } });
   const mend = refuseCommits(bench);
   await codeOf(killed.vault.getAccessToken(key));
   mend();
@@ -253,7 +253,7 @@ it('a lost answer is remembered, however often the provider was out of reach sin
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault, world } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   await codeOf(vault.getAccessToken(key));
   await bench.jump(121_000);
   world.offline = true;
@@ -271,10 +271,10 @@ it('a vault that is closed finishes a recovery, too', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'before' } });
   await codeOf(vault.getAccessToken(key));
   await bench.jump(121_000);
-  bench.simulator.addFault({ endpoint: 'token', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 5_000, when: 'after' } });
   const recovered = vault.recover(key);
   await until(() => bench.requests().length === 2, 'the request');
   const closed = vault.close();
@@ -289,7 +289,7 @@ function cutOffBoth(bench: Bench, world: ReturnType<Bench['world']>): { happened
   let locked: DatabaseSync | undefined;
   const fetch = world.fetch.bind(world);
   world.fetch = async () => {
-    locked = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 5_000 });
+    locked = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
     locked.exec('begin immediate');
     throw new NotSentError('there is no network');
   };

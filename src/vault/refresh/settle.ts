@@ -10,8 +10,9 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { mustReauthorize } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
+import { reasons } from '../reasons.ts';
+import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
 import { type Claim, endOf } from './claim.ts';
-import { refusesTrial, settleRefusedTrial } from './client-trial.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
@@ -46,8 +47,8 @@ export async function settleAnswer(
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
   }
   await plan.slot.discard();
-  if (plan.onTrial && refusesTrial(outcome)) {
-    const settle = () => settleRefusedTrial(context, claim, outcome);
+  if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
+    const settle = () => settleRefusedCandidateClient(context, claim, outcome);
     throw await remembering(context, { plan, claim }, 'failed', outcome.error, settle);
   }
   if (outcome.class === 'grant_refused') return refused(context, plan, claim, outcome);
@@ -57,7 +58,7 @@ export async function settleAnswer(
 /** The answer is in the database, one way or another: what becomes of its file, and of tokens that nobody may keep. */
 async function finishKept(context: VaultContext, plan: RefreshPlan, kept: Kept | 'unusable'): Promise<void> {
   if (kept !== 'orphaned' && kept !== 'unusable') {
-    await plan.slot.committed().catch(() => {
+    await plan.slot.markCommitted().catch(() => {
       // The file stays under its first name and is replayed later, which changes nothing.
     });
     return;
@@ -89,11 +90,12 @@ export async function settleNotSent(
   const detail = keptBack ? 'kept back' : 'not reached';
   return remembering(context, { plan, claim }, 'not_sent', detail, async () => {
     const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
-    await changing(context, async ({ tx, now }) => {
-      await finishAttempt(tx, now, attemptEnd(claim, 'not_sent', detail));
-      await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
+    await changing(context, async ({ tx }) => {
+      await finishAttempt(tx, attemptEnd(claim, 'not_sent', detail));
       if (keptBack) await releaseLease(tx, claim.lease);
-      else await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
+      else await settleLease(tx, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
+      // In the order of a claim, grant before budget: else two processes could wait for each other.
+      await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
     });
     return keptBack;
   });
@@ -151,20 +153,21 @@ export async function settleLostAnswer(
     : pauseInOverlap(context, pauseMs, mayObey ? null : leftMs);
   const at = isoNow(context);
   await changing(context, async (change) => {
-    const { tx, now } = change;
-    await finishAttempt(tx, now, attemptEnd(claim, 'unknown', 'the answer was lost'));
+    const { tx } = change;
+    await finishAttempt(tx, attemptEnd(claim, 'unknown', 'the answer was lost'));
     const verdict: GrantVerdict = rotates
       ? {
           state: 'uncertain',
-          reason: 'answer_lost',
+          reason: reasons.answerLost,
           retryInMs,
           keepLease: strict,
           at,
         }
       : unchanged(context, plan, claim, code, pauseMs);
-    const settled = await settleLease(tx, now, claim.lease, verdict);
-    if (settled && rotates && claim.state !== 'uncertain')
-      await recordState(change, plan, claim, 'uncertain', 'answer_lost');
+    const settled = await settleLease(tx, claim.lease, verdict);
+    if (!settled || !rotates || claim.state === 'uncertain') return;
+    const grant = { ...plan.row, state: claim.state };
+    change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
   if (!rotates)
     return new GrantryError(code, 'The provider gave no usable answer.', { cause, retryAfterMs: retryInMs });
@@ -182,8 +185,8 @@ async function refused(
 ): Promise<'again'> {
   const { tenant, grantId, fence } = claim.lease;
   const judge = async (change: ChangeTransaction) => {
-    await finishAttempt(change.tx, change.now, attemptEnd(claim, 'refused', outcome.error));
-    const row = await lockGrant(change.tx, context.store.kind, tenant, grantId);
+    await finishAttempt(change.tx, attemptEnd(claim, 'refused', outcome.error));
+    const row = await lockGrant(change.tx, tenant, grantId);
     // Whoever lost the lease meanwhile was refused a token that somebody else may have replaced: it decides nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
     return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
@@ -200,7 +203,7 @@ async function refused(
     );
   }
   const row = await readGrant(context.store.db, tenant, grantId);
-  throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: 'refused' });
+  throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused });
 }
 
 const failureCodes = {
@@ -240,9 +243,9 @@ async function settleFailure(
   const retryInMs = await remembering(context, { plan, claim }, 'failed', outcome.error, async () => {
     const leftMs = await overlapLeftMs(context, plan.row);
     const pauseMs = outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs);
-    await changing(context, async ({ tx, now }) => {
-      await finishAttempt(tx, now, attemptEnd(claim, 'failed', outcome.error));
-      await settleLease(tx, now, claim.lease, unchanged(context, plan, claim, code, pauseMs));
+    await changing(context, async ({ tx }) => {
+      await finishAttempt(tx, attemptEnd(claim, 'failed', outcome.error));
+      await settleLease(tx, claim.lease, unchanged(context, plan, claim, code, pauseMs));
     });
     return pauseMs;
   });
@@ -289,26 +292,4 @@ function unchanged(
     return { ...condemned(context, plan.definition, { reason: plan.row.reason, condemnedForMs }), at: isoNow(context) };
   }
   return { state: claim.state, reason: code, retryInMs, at: isoNow(context) };
-}
-
-async function recordState(
-  change: ChangeTransaction,
-  plan: RefreshPlan,
-  claim: Claim,
-  to: 'uncertain',
-  reason: string,
-): Promise<void> {
-  const { tenant, grantId, generation } = claim.lease;
-  const { provider, account } = plan.row;
-  await change.record({
-    type: `grant.${to}`,
-    tenant,
-    grantId,
-    provider,
-    account,
-    from: claim.state,
-    to,
-    generation,
-    reason,
-  });
 }

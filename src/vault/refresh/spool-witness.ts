@@ -16,11 +16,9 @@ export async function knowsMoreThanDatabase(context: VaultContext, since: number
   const heads = (await (await context.spool()).heads(part)).filter((head) => head.at > since);
   const newest = heads.sort((one, other) => other.at - one.at).slice(0, askedMax);
   if (newest.length === 0) return false;
-  const ids = newest.map((head) => head.attemptId);
-  const known = await knownAttempts(db, ids);
-  for (const { tenant, grantId, attemptId, generation } of newest) {
-    if (known.has(attemptId)) continue;
-    if (await lacksAttempt(db, { tenant, grantId, id: attemptId, generation })) return true;
+  const known = await knownAttempts(db, newest);
+  for (const head of newest) {
+    if (!known.has(head.attemptId) && (await lacksAttempt(db, head))) return true;
   }
   return false;
 }

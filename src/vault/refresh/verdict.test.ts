@@ -3,7 +3,7 @@ import { grantRow } from '../../../test/support/grant-fixtures.ts';
 import { parseProviderDefinition } from '../../providers/parse.ts';
 import type { AttemptRow } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
-import { storedRefused } from '../reasons.ts';
+import { reasons } from '../reasons.ts';
 import { type RefusalEvidence, weighRefusal } from './verdict.ts';
 
 type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
@@ -42,7 +42,7 @@ describe('a refusal', () => {
     const row = { state: 'suspect' } as const;
     expect(weigh({ rotation, row, candidatesLeft: true })).toMatchObject({
       state: 'uncertain',
-      reason: storedRefused,
+      reason: reasons.storedRefused,
       retryInMs: 0,
     });
   });
@@ -100,7 +100,7 @@ describe('a refusal', () => {
   });
 
   it('of a spent token, whose parked successor was refused before it, is a loss and not a doubt', () => {
-    const row = { state: 'uncertain', reason: storedRefused } as const;
+    const row = { state: 'uncertain', reason: reasons.storedRefused } as const;
     expect(weigh({ rotation: 'strict', row, others: [attempt('parked', 60_000)] })).toMatchObject({
       state: 'reauthorization_required',
       reason: 'lost_rotation',
@@ -108,7 +108,7 @@ describe('a refusal', () => {
   });
 
   it('of the last candidate, after the stored token was refused, is weighed like any other', () => {
-    const row = { state: 'uncertain', reason: storedRefused } as const;
+    const row = { state: 'uncertain', reason: reasons.storedRefused } as const;
     const refused = { succeedsStored: false, refusals: 1, spent: false, replayed: false };
     expect(weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } }).state).toBe('uncertain');
     expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
@@ -193,7 +193,7 @@ function weigh(
 function attempt(outcome: AttemptRow['outcome'], agoMs: number): AttemptRow {
   return {
     id: 'an-attempt',
-    client_id: 'acme',
+    tenant: 'acme',
     grant_id: 'a-grant',
     fence: 1,
     generation: 1,

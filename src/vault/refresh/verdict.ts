@@ -7,12 +7,12 @@ import {
   listAttempts,
   mayHaveSpent,
 } from '../../storage/statements/attempts.ts';
-import { buryCandidate, newestCandidate } from '../../storage/statements/candidates.ts';
+import { newestCandidate, rejectCandidate } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, settleLease } from '../../storage/statements/leases.ts';
 import type { ChangeTransaction } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
-import { storedRefused } from '../reasons.ts';
+import { reasons } from '../reasons.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { condemned } from './second-chance.ts';
@@ -77,18 +77,18 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
     if (verdict !== null) return verdict;
   }
   // The stored token failed: what else was kept is tried before anything is concluded.
-  if (evidence.candidatesLeft) return { state: 'uncertain', reason: storedRefused, retryInMs: 0 };
+  if (evidence.candidatesLeft) return { state: 'uncertain', reason: reasons.storedRefused, retryInMs: 0 };
   const flying = others.find(
     (attempt) => attempt.outcome === 'open' && attempt.started_at + evidence.flightMs > evidence.nowMs,
   );
   if (flying !== undefined) {
     const retryInMs = flying.started_at + evidence.flightMs - evidence.nowMs;
-    return { state: 'uncertain', reason: 'other_attempt_open', retryInMs };
+    return { state: 'uncertain', reason: reasons.otherAttemptOpen, retryInMs };
   }
   const rotates = definition.refreshToken.rotation !== 'none';
   // An answer that was parked spent the stored token, too: what it brought has been refused by now.
   const lost = stands ? candidate?.spent === true : rotates && others.some(mayHaveSpent);
-  const reason = lost || (stands && candidate?.replayed === true) ? 'lost_rotation' : 'refused';
+  const reason = lost || (stands && candidate?.replayed === true) ? reasons.lostRotation : reasons.refused;
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
   }
@@ -100,7 +100,7 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   }
   if (isSuspended(evidence)) {
     // Sooner than the window ends: the others' refusals must still count when this one is tried again.
-    return { state: 'suspect', reason: 'verdicts_suspended', retryInMs: evidence.windowMs / 2 };
+    return { state: 'suspect', reason: reasons.verdictsSuspended, retryInMs: evidence.windowMs / 2 };
   }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
 }
@@ -128,8 +128,8 @@ function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate):
 /** What the refusal of a candidate means; null when nothing else is left to try. */
 function weighCandidate(evidence: RefusalEvidence, candidate: RefusedCandidate): RefusalVerdict | null {
   const { row, candidatesLeft, confirmMs, overlapPauseMs } = evidence;
-  const inStoredsPlace = row.reason === storedRefused;
-  const reason = inStoredsPlace ? storedRefused : 'candidate';
+  const inStoredsPlace = row.reason === reasons.storedRefused;
+  const reason = inStoredsPlace ? reasons.storedRefused : reasons.candidate;
   if (!isBelievedDead(evidence, candidate)) {
     const inOverlap = (evidence.overlapLeftMs ?? 0) > 0;
     const calmMs = candidate.refusals > 0 ? evidence.windowMs / 2 : confirmMs;
@@ -147,14 +147,14 @@ export async function judgeRefusal(
   row: GrantRow,
   refused: { fence: number; error: string | null },
 ): Promise<RefusedState | undefined> {
-  const { tx, now } = change;
+  const { tx } = change;
   const tenant = row.client_id;
   const grant = { tenant, grantId: row.id };
   const evidence = await gatherEvidence(context, plan, change, row);
   const { candidate, nowMs } = evidence;
   const id = plan.candidateId;
   if (id !== null && candidate !== null && isBelievedDead(evidence, candidate) && !standsForStored(evidence)) {
-    await buryCandidate(tx, { tenant, id });
+    await rejectCandidate(tx, { tenant, id });
   }
   const verdict = plan.recovering ? stillCondemned(row) : weighRefusal(evidence);
   const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
@@ -163,19 +163,10 @@ export async function judgeRefusal(
     verdict.state === 'reauthorization_required'
       ? condemned(context, plan.definition, { reason: verdict.reason, condemnedForMs })
       : verdict;
-  if (!(await settleLease(tx, now, lease, { ...written, at: isoNow(context) }))) return undefined;
+  if (!(await settleLease(tx, lease, { ...written, at: isoNow(context) }))) return undefined;
   if (verdict.state !== row.state) {
-    await change.record({
-      type: `grant.${verdict.state}`,
-      ...grant,
-      provider: row.provider,
-      account: row.account,
-      from: row.state,
-      to: verdict.state,
-      generation: row.generation,
-      reason: verdict.reason,
-      details: { error: refused.error },
-    });
+    const { state: to, reason } = verdict;
+    change.record(row, { type: `grant.${to}`, to, reason, details: { error: refused.error } });
   }
   return verdict.state;
 }
@@ -184,14 +175,14 @@ export async function judgeRefusal(
 async function gatherEvidence(
   context: VaultContext,
   plan: RefreshPlan,
-  { tx, now }: ChangeTransaction,
+  { tx }: ChangeTransaction,
   row: GrantRow,
 ): Promise<RefusalEvidence> {
   const { times } = context;
   const grant = { tenant: row.client_id, grantId: row.id };
   const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
   const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
-  const { now: nowMs } = await tx.selectNoFrom(now.as('now')).executeTakeFirstOrThrow();
+  const { now: nowMs } = await tx.selectNoFrom(tx.now.as('now')).executeTakeFirstOrThrow();
   const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
   // What came for an older token than the stored one was replaced with it.
   const isFatal = isReplayFatal(plan.definition, leftMs);
@@ -208,7 +199,7 @@ async function gatherEvidence(
     confirmMs: times.suspectConfirmMs,
     overlapLeftMs: leftMs,
     overlapPauseMs: pauseInOverlap(context, times.suspectConfirmMs, leftMs),
-    provider: await countRefusals(tx, now, row.provider, times.verdictWindowMs),
+    provider: await countRefusals(tx, row.provider, times.verdictWindowMs),
     windowMs: times.verdictWindowMs,
     suspendedMsMax: times.verdictSuspendedMsMax,
   };
@@ -255,21 +246,13 @@ export async function condemnUnreplayable(
   if (definition.refreshToken.rotation !== 'strict' || definition.refreshToken.replayAfterLoss) return false;
   const lost = claim.abandoned > 0 || plan.prior.some((attempt) => attempt.outcome === 'unknown');
   if (!lost || plan.candidateId !== null || plan.recovering) return false;
+  const reason = reasons.lostRotation;
   const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
   await settleLease(
     change.tx,
-    change.now,
     { ...grant, owner: context.owner.id, fence: claim.fence },
-    { ...condemned(context, definition, { reason: 'lost_rotation', condemnedForMs: 0 }), at: isoNow(context) },
+    { ...condemned(context, definition, { reason, condemnedForMs: 0 }), at: isoNow(context) },
   );
-  await change.record({
-    type: 'grant.reauthorization_required',
-    ...grant,
-    provider: row.provider,
-    account: row.account,
-    from: row.state,
-    to: 'reauthorization_required',
-    reason: 'lost_rotation',
-  });
+  change.record(row, { type: 'grant.reauthorization_required', to: 'reauthorization_required', reason });
   return true;
 }

@@ -46,7 +46,7 @@ export async function waitForChange(
     const pauseMs = Math.min(times.waiterPollMaxMs, Math.max(times.waiterPollMinMs, elapsedMs / pollsPerDoubling));
     if (context.closing()) throw stopping(context);
     await world.sleep(pauseMs * (0.75 + randomFraction(world) / 2));
-    const row = await peekGrant(store.db, store.now(), seen.client_id, seen.id);
+    const row = await peekGrant(store.db, seen.client_id, seen.id);
     if (row === undefined || row.generation !== seen.generation || row.state !== seen.state) return;
     if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
     const waived = waivedLease(context, definition, row.lease_owner);

@@ -10,14 +10,14 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-it('knows an owner of its own process to be dead once it has retired, and not before', () => {
+it('reports an owner of its own process as dead once the owner is retired, not before', () => {
   const owner = registerOwner(systemWorld());
   expect(isKnownDead(owner.id)).toBe(false);
   retireOwner(owner);
   expect(isKnownDead(owner.id)).toBe(true);
 });
 
-it('is in doubt about owners that say no place, of other hosts and of other namespaces', () => {
+it('does not report owners without a place, of other hosts or of other namespaces as dead', () => {
   const here = registerOwner(systemWorld());
   retireOwner(here);
   expect(isKnownDead('somewhere:4194999:abcdef')).toBe(false);
@@ -25,13 +25,13 @@ it('is in doubt about owners that say no place, of other hosts and of other name
   expect(isKnownDead(`${here.host}:4194999:abcdef:0123456789abcdef:1`)).toBe(false);
 });
 
-describe.skipIf(process.platform !== 'linux')('where the system tells when a process began', () => {
-  it('is in doubt about an owner that another copy of this module made', () => {
+describe.skipIf(process.platform !== 'linux')('where the system tells the start time of a process', () => {
+  it('does not report an owner that another copy of this module made as dead', () => {
     const owner = registerOwner(systemWorld());
     expect(isKnownDead(owner.id.replace(/^([^:]*:\d+:)[0-9a-f]+/, '$1other'))).toBe(false);
   });
 
-  it('knows a process of this host to be dead when it was killed, not while it is stopped', async () => {
+  it('reports a process of this host as dead after a kill, not while it is stopped', async () => {
     const child = spawn('sleep', ['600']);
     children.push(child);
     await once(child, 'spawn');
@@ -44,7 +44,7 @@ describe.skipIf(process.platform !== 'linux')('where the system tells when a pro
     expect(isKnownDead(id)).toBe(true);
   });
 
-  it('does not take a later process under the same number for the owner', async () => {
+  it('does not take a later process with the same pid for the owner', async () => {
     const child = spawn('sleep', ['600']);
     children.push(child);
     await once(child, 'spawn');
@@ -53,7 +53,7 @@ describe.skipIf(process.platform !== 'linux')('where the system tells when a pro
   });
 });
 
-/** As that process would have named itself. */
+/** The id that the process itself would have registered. */
 function ownerOf(pid: number): Owner['id'] {
   const here = registerOwner(systemWorld());
   retireOwner(here);

@@ -2,34 +2,37 @@ import { hostname } from 'node:os';
 import { isRunning, processSeen, thisProcess } from '../../base/processes.ts';
 import type { World } from '../../base/world.ts';
 
-/** Who holds leases and writes spool files: one per opened vault. */
+/** Holder of leases and writer of spool files; each opened vault has one. */
 export interface Owner {
-  /** `host:pid:nonce`, and `:place:start` where the system tells: which processes can see it, and when it began. */
+  /**
+   * `host:pid:nonce`, followed by `:place:start` where the system provides them. The place is the namespace in which other
+   * processes can see this one; the start is the time at which the process began.
+   */
   readonly id: string;
   readonly host: string;
   readonly pid: number;
 }
 
-/** The owners of this process. Inside containers every process may have the same number, so the number proves nothing. */
+/** Live owners of this process. In containers, different processes may share a pid, so the pid identifies none. */
 const ownersHere = new Set<string>();
 
-/** Owners of this process whose vaults were closed; as many as tests open, and no more. */
+/** Owners of this process whose vaults were closed. The bound covers tests that open many vaults. */
 const retiredHere = new Set<string>();
 const retiredMax = 1_000;
 
-/** Makes an owner for a vault that opens. */
+/** Registers the owner of a vault that is being opened. */
 export function registerOwner(world: World): Owner {
   const nonce = Buffer.from(world.randomBytes(6)).toString('hex');
   const { place, start } = thisProcess();
   const birth = start === '' ? '' : `:${place}:${start}`;
   const owner = { id: `${hostname()}:${process.pid}:${nonce}${birth}`, host: hostname(), pid: process.pid };
   ownersHere.add(owner.id);
-  // The same dice throw the same names again, and this one lives.
+  // A seeded random source can repeat the id of a retired owner, and this owner is alive.
   retiredHere.delete(owner.id);
   return owner;
 }
 
-/** The owner's vault was closed: what it left behind is everybody's now. */
+/** Retires the owner of a closed vault, so that any process may take over its leases and spool files. */
 export function retireOwner(owner: Owner): void {
   ownersHere.delete(owner.id);
   retiredHere.add(owner.id);
@@ -37,7 +40,7 @@ export function retireOwner(owner: Owner): void {
   if (retiredHere.size > retiredMax && oldest !== undefined) retiredHere.delete(oldest);
 }
 
-/** True while the process that an owner belongs to may still act. Unknown hosts may: only time tells. */
+/** Tells whether the owner's process may still act. Always true for other hosts, whose processes cannot be observed. */
 export function mayBeAlive(owner: Owner): boolean {
   if (owner.host !== hostname()) return true;
   if (owner.pid === process.pid) return ownersHere.has(owner.id);
@@ -45,18 +48,18 @@ export function mayBeAlive(owner: Owner): boolean {
 }
 
 /**
- * True when the process that an owner belongs to has certainly ended: it ran where this process can see all others, and
- * is gone, or its number belongs to a later one. In doubt, and wherever the system does not tell, false.
+ * Tells whether the owner's process has certainly ended. It must have run where this process can see all others, and be
+ * gone or replaced by a later process with the same pid. Returns false in doubt, and where the system gives no start time.
  */
 export function isKnownDead(ownerId: string): boolean {
   if (retiredHere.has(ownerId)) return true;
   const [, pidText, , place, start] = ownerId.split(':');
   const pid = Number(pidText);
   if (start === undefined || place !== thisProcess().place || !Number.isSafeInteger(pid)) return false;
-  // In one process there may be several copies of this module, each with owners of its own.
+  // One process may load several copies of this module, each with its own owners.
   if (pid === process.pid) return start !== thisProcess().start;
   if (!isRunning(pid)) return true;
   const seen = processSeen(pid);
-  // Killed, and its parent has not asked for its end; or another process under the same number.
+  // A killed process that its parent has not reaped, or a later process with the same pid.
   return seen !== undefined && (seen.state === 'Z' || seen.state === 'X' || seen.start !== start);
 }

@@ -81,7 +81,7 @@ async function keep(spool: Spool, text: string, about = head()): Promise<string>
 
 describe('a spooled answer', () => {
   it.each(['{"access_token":"FAKE"}', '', '"\\ud800 \u2028 <>', `{"pad":"${'x'.repeat(1_000_000)}"}`])(
-    'is read back as it came (%#)',
+    'is read back unchanged (%#)',
     async (text) => {
       const spool = newSpool();
       await keep(spool, text);
@@ -93,7 +93,7 @@ describe('a spooled answer', () => {
     },
   );
 
-  it('is for its owner alone and shows no token', async () => {
+  it('is readable only by its owner and shows no token', async () => {
     const spool = newSpool();
     const path = await keep(spool, '{"access_token":"FAKE-access-token"}');
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -119,10 +119,10 @@ describe('a spooled answer', () => {
 
   it.each([
     ['empty', ''],
-    ['no JSON', 'x\ny\n'],
+    ['not JSON', 'x\ny\n'],
     ['of another version', `${JSON.stringify({ ...head(), version: 2 })}\nx\n`],
     ['half a head', JSON.stringify(head()).slice(0, 40)],
-  ])('that is %s is left where it is, and hides no other', async (_, text) => {
+  ])('that is %s stays in place and hides no other answer', async (_, text) => {
     const spool = newSpool();
     await keep(spool, '{}');
     const odd = join(spool.directory, 'odd.answer');
@@ -131,7 +131,7 @@ describe('a spooled answer', () => {
     expect(readdirSync(spool.directory)).toContain('odd.answer');
   });
 
-  it('is listed oldest first, and by grant', async () => {
+  it('is listed oldest first and by grant', async () => {
     const spool = newSpool();
     const first = await keep(spool, '{}', head({ attemptId: 'a' }));
     await keep(spool, '{}', head({ attemptId: 'b', grantId: 'another' }));
@@ -142,19 +142,19 @@ describe('a spooled answer', () => {
 });
 
 describe('a reservation', () => {
-  it('takes its room before anything is spent, and holds nothing that counts as an answer', async () => {
+  it('allocates its disk space before a token is spent and does not count as an answer', async () => {
     const spool = newSpool();
     const slot = await spool.reserve('an-attempt');
     const [name] = readdirSync(spool.directory);
     expect(name).toBe('an-attempt.waiting');
     expect(statSync(join(spool.directory, name ?? '')).size).toBeGreaterThanOrEqual(16_384);
-    // A process that is killed here, or between writing and renaming, leaves just this.
+    // A process that is killed here, or between write and rename, leaves only this file.
     expect(await spool.list()).toEqual([]);
     await slot.discard();
     expect(readdirSync(spool.directory)).toEqual([]);
   });
 
-  it('that a crash left behind is swept, but not a young one and no answer', async () => {
+  it('that a crash left behind is swept, while young reservations and answers stay', async () => {
     const spool = newSpool();
     await keep(spool, '{}');
     const old = await spool.reserve('old');
@@ -166,7 +166,7 @@ describe('a reservation', () => {
     await young.discard();
   });
 
-  it('that cannot be removed keeps nobody from starting', async () => {
+  it('that cannot be removed does not fail a sweep', async () => {
     const spool = newSpool();
     await keep(spool, '{}');
     const stuck = join(spool.directory, 'stuck.waiting');
@@ -176,7 +176,7 @@ describe('a reservation', () => {
     expect(readdirSync(spool.directory)).toContain('stuck.waiting');
   });
 
-  it('is swept in parts where a start must not take long', async () => {
+  it('is swept in slices so that a start stays fast', async () => {
     const spool = newSpool();
     const slots = await Promise.all(['a', 'b', 'c', 'd'].map((name) => spool.reserve(name)));
     for (const name of ['a', 'b', 'c', 'd']) utimesSync(join(spool.directory, `${name}.waiting`), 1, 1);
@@ -187,7 +187,7 @@ describe('a reservation', () => {
     for (const slot of slots) await slot.discard();
   });
 
-  it('is swept a part at a time by those who refresh, and does not pile up', async () => {
+  it('is swept by refreshes, one slice at a time, and does not pile up', async () => {
     const spool = newSpool();
     await keep(spool, '{}');
     for (let index = 0; index < 1_000; index += 1) {
@@ -203,12 +203,12 @@ describe('a reservation', () => {
       seen.push(before - left());
       await slot.discard();
     }
-    // Nobody who waits for a token waits until a whole directory has been looked through.
+    // A caller that waits for a token does not wait for a scan of the whole directory.
     expect(Math.max(...seen)).toBeLessThanOrEqual(128);
     expect(left()).toBe(0);
   });
 
-  it('counts as an answer in the turn that keeps it, flushed or not: its process may be killed while it waits', async () => {
+  it('counts as an answer as soon as it is kept, before the flush ends', async () => {
     const spool = newSpool();
     const slot = await spool.reserve('an-attempt');
     const tenant = await tenantKeys.pin('acme');
@@ -219,7 +219,7 @@ describe('a reservation', () => {
     expect(readFileSync(join(spool.directory, 'an-attempt.answer'), 'utf8')).toBe(left);
   });
 
-  it('finds its directory removed by somebody, and makes it anew', async () => {
+  it('makes its directory again after a removal', async () => {
     const spool = newSpool();
     await (await spool.reserve('grant-1.attempt-1')).discard();
     rmSync(spool.directory, { recursive: true });
@@ -233,23 +233,23 @@ describe('a reservation', () => {
     await expect(spool.reserve('an-attempt')).rejects.toMatchObject({ code: 'storage_unavailable' });
   });
 
-  it('is given up when the answer cannot be written', async () => {
+  it('rejects when the answer cannot be written', async () => {
     const spool = newSpool();
     const slot = await spool.reserve('an-attempt');
     rmSync(spool.directory, { recursive: true });
     await expect(slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'))).rejects.toThrow('ENOENT');
-    await slot.committed();
+    await slot.markCommitted();
   });
 });
 
-it('a committed answer is kept under another name until it is removed', async () => {
+it('keeps a committed answer under another name until it is removed', async () => {
   const spool = newSpool();
   const slot = await spool.reserve('an-attempt');
   await slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'));
-  await slot.committed();
+  await slot.markCommitted();
   const [entry] = await spool.list();
   expect(entry?.committed).toBe(true);
-  await entry?.committedNow();
+  await entry?.markCommitted();
   await entry?.remove();
   expect(await spool.list()).toEqual([]);
 });

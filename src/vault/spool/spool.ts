@@ -9,12 +9,12 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import type { Owner } from './owner.ts';
 
-/** Room that is written before a refresh token is spent: a full disk must be noticed before, not after. */
+/** Bytes written before a refresh token is spent, so that a full disk is noticed before, not after. */
 const reservedBytes = 16_384;
 
 const reservationsPerSweep = 64;
 const sweptAtOnce = 32;
-/** Multiples of it, without their whole part, come close to every fraction in turn. */
+/** Fractional parts of its multiples are spread evenly over 0..1 (low-discrepancy sequence). */
 const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
 const spoolHead = z.strictObject({
@@ -31,7 +31,7 @@ const spoolHead = z.strictObject({
   at: z.number(),
 });
 
-/** Which attempt a spooled answer belongs to. Nothing in it is secret. */
+/** Identification of the attempt that a spooled answer belongs to. It contains no secret. */
 export type SpoolHead = z.output<typeof spoolHead>;
 
 const spooledAnswer = z.object({
@@ -43,20 +43,20 @@ const spooledAnswer = z.object({
   requestedAt: z.number(),
 });
 
-/** A file that waits for an answer: its room on the disk is taken already. */
+/** A spool file reserved for an answer: its disk space is already allocated. */
 export interface SpoolSlot {
   /** Seals the answer into the file and flushes it. */
   keep(head: SpoolHead, tenant: PinnedTenant, answer: RawAnswer): Promise<void>;
-  /** The answer is committed: the file is kept a while for a database that loses its tail. */
-  committed(): Promise<void>;
-  /** No answer worth keeping came. */
+  /** Marks the answer as committed. The file is kept for a while, in case a failover loses the newest commits. */
+  markCommitted(): Promise<void>;
+  /** Removes the file when no answer worth keeping arrived. */
   discard(): Promise<void>;
 }
 
-/** Some files next to each other: a spool can be too long for every start to read all of it. */
+/** A slice of the file list, for a spool too long to be read in full at every start. */
 export interface SpoolPart {
   count: number;
-  /** The fraction of all at which they begin. */
+  /** Start of the slice, as a fraction of the list. */
   from: number;
 }
 
@@ -64,23 +64,23 @@ export interface SpoolPart {
 export interface SpoolEntry {
   readonly head: SpoolHead;
   readonly committed: boolean;
-  /** When the file was written, in milliseconds since 1970. */
+  /** Write time in milliseconds since 1970. */
   readonly writtenAt: number;
   read(tenant: PinnedTenant): RawAnswer;
-  committedNow(): Promise<void>;
+  markCommitted(): Promise<void>;
   remove(): Promise<void>;
 }
 
 /**
  * Token answers on a local disk, one sealed and flushed file per attempt.
  *
- * From the moment an answer arrives until it is committed, it exists nowhere else: at a provider that rotates, a crash or
- * a lost database in between would lose the grant. The file is written before anybody tries to understand the answer.
+ * Until an answer is committed, it exists nowhere else. At a provider that rotates, a crash or a lost database before the
+ * commit would lose the grant. Therefore the file is written before the answer is parsed.
  */
 export class Spool {
   readonly directory: string;
   readonly #owner: Owner;
-  #made = false;
+  #hasDirectory = false;
   #reservations = 0;
 
   constructor(directory: string, owner: Owner) {
@@ -89,14 +89,17 @@ export class Spool {
   }
 
   /**
-   * @param name The grant's id, a dot and the attempt's.
-   * @param sweepBefore What is older is swept away now and then, so that a process without workers does not pile it up.
-   * @throws {GrantryError} `storage_unavailable` when there is no room: then nothing may be spent.
+   * Reserves the file of an attempt.
+   *
+   * @param name The grant's id, a dot and the attempt's id.
+   * @param sweepBefore Every 64th reservation removes some older files, so that they do not pile up without workers.
+   * @throws {GrantryError} `storage_unavailable` when the file cannot be written: no token may be spent then.
    */
   async reserve(name: string, sweepBefore?: number): Promise<SpoolSlot> {
     this.#reservations += 1;
     if (sweepBefore !== undefined && this.#reservations % reservationsPerSweep === 0) {
-      // A part: a caller waits for this. Twice what has come since, and each time elsewhere, keeps the pile bounded.
+      // Only a slice, because a caller waits for it. Each sweep covers twice the files added since the last one and starts
+      // elsewhere, which bounds the total.
       const from = (this.#reservations * goldenRatio) % 1;
       await this.sweep(sweepBefore, { count: 2 * reservationsPerSweep, from });
     }
@@ -113,16 +116,16 @@ export class Spool {
       }
       return this.#slot(file, path, name);
     } catch (error) {
-      throw new GrantryError('storage_unavailable', 'The spool cannot be written, so no refresh token is spent.', {
-        action: `Make room and write access for the spool directory ${this.directory}.`,
+      throw new GrantryError('storage_unavailable', 'The spool cannot be written; the refresh token was not spent.', {
+        action: `Free disk space for the spool directory ${this.directory} and make it writable.`,
         cause: error,
       });
     }
   }
 
   /**
-   * The answers in the spool, oldest first; of one grant if it is named, or only those that wait to be committed.
-   * Unreadable files are left where they are.
+   * Lists the answers in the spool, oldest first. `grantId` selects one grant, `waitingOnly` the uncommitted answers.
+   * Unreadable files are left in place.
    */
   async list(grantId?: string, { waitingOnly = false }: { waitingOnly?: boolean } = {}): Promise<SpoolEntry[]> {
     const names = await this.#names();
@@ -135,7 +138,7 @@ export class Spool {
     return entries.sort((one, other) => one.writtenAt - other.writtenAt);
   }
 
-  /** Which attempts the answers belong to, of so many files that begin at a fraction of all. */
+  /** Reads the heads of a slice of the answers. */
   async heads(part: SpoolPart): Promise<SpoolHead[]> {
     const names = partOf((await this.#names()).filter(isAnswer), part);
     const heads: SpoolHead[] = [];
@@ -146,7 +149,7 @@ export class Spool {
     return heads;
   }
 
-  /** How many files there are of each kind. */
+  /** Counts the files of each kind. */
   async depth(): Promise<{ waiting: number; answer: number; saved: number }> {
     const depth = { waiting: 0, answer: 0, saved: 0 };
     for (const name of await this.#names()) {
@@ -158,14 +161,14 @@ export class Spool {
   }
 
   /**
-   * Removes what is older than a time: reservations that a crash left behind, which hold nothing, and answers that were
-   * committed so long ago that no database has lost them. With `part`, of so many files that begin at a fraction of all.
+   * Removes files older than a time: empty reservations that a crash left behind, and answers committed long enough ago
+   * that no failover can lose them any more. `part` restricts the sweep to a slice of the files.
    */
   async sweep(olderThan: number, part?: SpoolPart): Promise<void> {
     const names = (await this.#names()).filter((name) => name.endsWith('.waiting') || name.endsWith('.saved'));
-    const looked = part === undefined ? names : partOf(names, part);
-    for (let start = 0; start < looked.length; start += sweptAtOnce) {
-      await Promise.all(looked.slice(start, start + sweptAtOnce).map((name) => this.#removeIfOld(name, olderThan)));
+    const swept = part === undefined ? names : partOf(names, part);
+    for (let start = 0; start < swept.length; start += sweptAtOnce) {
+      await Promise.all(swept.slice(start, start + sweptAtOnce).map((name) => this.#removeIfOld(name, olderThan)));
     }
   }
 
@@ -174,7 +177,7 @@ export class Spool {
     const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
     if (writtenAt === undefined || writtenAt >= olderThan) return;
     await rm(path, { force: true }).catch(() => {
-      // It only takes room, and keeps nobody from starting.
+      // The file only takes disk space; a failed removal must not block a start.
     });
   }
 
@@ -182,12 +185,12 @@ export class Spool {
     return this.#owner;
   }
 
-  /** Whether an answer under this name waits to be committed. Synchronous, for the last look before a request. */
+  /** Tells whether an uncommitted answer exists under this name. Synchronous: it is the last check before a request. */
   hasAnswer(name: string): boolean {
     return existsSync(join(this.directory, `${name}.answer`));
   }
 
-  /** Somebody may have removed the directory since it was made. */
+  /** Creates the file. If the directory was removed since the spool made it, makes the directory again. */
   async #create(path: string): Promise<FileHandle> {
     const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY;
     await this.#makeDirectory();
@@ -195,17 +198,17 @@ export class Spool {
       return await open(path, flags, 0o600);
     } catch (error) {
       if (!isMissing(error)) throw error;
-      this.#made = false;
+      this.#hasDirectory = false;
       await this.#makeDirectory();
       return open(path, flags, 0o600);
     }
   }
 
   async #makeDirectory(): Promise<void> {
-    if (this.#made) return;
+    if (this.#hasDirectory) return;
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     await chmod(this.directory, 0o700);
-    this.#made = true;
+    this.#hasDirectory = true;
   }
 
   async #names(): Promise<string[]> {
@@ -220,7 +223,7 @@ export class Spool {
   #slot(file: FileHandle, waiting: string, name: string): SpoolSlot {
     const answer = join(this.directory, `${name}.answer`);
     const saved = join(this.directory, `${name}.saved`);
-    let kept = false;
+    let isWritten = false;
     const dropReservation = async (): Promise<void> => {
       await file.close();
       await rm(waiting, { force: true });
@@ -229,28 +232,28 @@ export class Spool {
       keep: async (head, tenant, raw) => {
         try {
           const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
-          // In one turn, past the thread pool where other files are being flushed: a process that is killed from here on
-          // leaves the answer to the operating system. Flushing is against the machine's own end.
+          // Synchronous on purpose: once write and rename return, a SIGKILL cannot lose the answer. The thread pool may be
+          // busy with other flushes. The flush below only guards against power loss.
           ftruncateSync(file.fd, bytes.length);
           writeSync(file.fd, bytes, 0, bytes.length, 0);
           renameSync(waiting, answer);
-          kept = true;
+          isWritten = true;
           await file.datasync();
         } finally {
           await file.close();
         }
         await this.#flushDirectory();
       },
-      committed: async () => {
-        if (kept) await rename(answer, saved);
+      markCommitted: async () => {
+        if (isWritten) await rename(answer, saved);
         else await dropReservation();
       },
       discard: async () => {
         try {
-          if (kept) await rm(answer, { force: true });
+          if (isWritten) await rm(answer, { force: true });
           else await dropReservation();
         } catch {
-          // It holds nothing worth keeping. What follows from the answer must be written, whatever becomes of the file.
+          // The file holds nothing worth keeping, and the outcome must be recorded even if the file stays.
         }
       },
     };
@@ -269,7 +272,7 @@ export class Spool {
     const path = join(this.directory, name);
     try {
       const { size, mtimeMs } = await stat(path);
-      // The head, and the answer's JSON in base64 with escapes.
+      // Upper bound for the head and the answer's JSON, escaped and in base64.
       if (size > limits.answerBytesMax * 4) return undefined;
       const [first = '', sealed = ''] = (await readFile(path, 'utf8')).split('\n');
       const head = spoolHead.parse(JSON.parse(first));
@@ -278,22 +281,22 @@ export class Spool {
         committed: name.endsWith('.saved'),
         writtenAt: mtimeMs,
         read: (tenant) => readSealed(head, tenant, sealed),
-        committedNow: async () => {
+        markCommitted: async () => {
           if (!name.endsWith('.answer')) return;
           await rename(path, path.replace(/\.answer$/, '.saved')).catch(() => {
-            // It keeps its first name and is replayed again, which changes nothing.
+            // The file keeps its name and is replayed again, which is idempotent.
           });
         },
         remove: async () => {
           try {
             await rm(path, { force: true });
           } catch (error) {
-            throw new GrantryError('storage_unavailable', 'A file of the spool cannot be removed.', { cause: error });
+            throw new GrantryError('storage_unavailable', 'A spool file cannot be removed.', { cause: error });
           }
         },
       };
     } catch {
-      // Removed meanwhile, or not ours: nothing that this file could tell is lost by leaving it alone.
+      // Removed meanwhile, or not a spool file. Leaving it in place loses nothing.
       return undefined;
     }
   }
@@ -308,13 +311,13 @@ function isAnswer(name: string): boolean {
   return name.endsWith('.answer') || name.endsWith('.saved');
 }
 
-/** Names begin with the grant's id, so that looking for one grant's answers opens no other's. */
+/** Filters by the grant's id, the first part of a name, so that a search for one grant opens no other grant's files. */
 function mayBelongTo(name: string, grantId: string | undefined): boolean {
   const [named] = name.split('.');
   return grantId === undefined || named === grantId || named?.length !== grantId.length;
 }
 
-/** A seal binds the answer to its attempt: a file renamed or edited does not open. */
+/** Binds the seal to the attempt: a renamed or edited file does not open. */
 function spoolPlace(head: SpoolHead): { table: string; row: string; column: string; generation: number } {
   return { table: 'spool', row: head.grantId, column: `${head.attemptId}:${head.fence}`, generation: head.generation };
 }

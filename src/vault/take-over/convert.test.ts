@@ -23,7 +23,7 @@ test.each([
   ['1e400', undefined],
   ['999999999999999999', undefined],
   ['2024-13-45', undefined],
-])('the time %j is read as %j', (text, expected) => {
+])('reads the time %j as %j', (text, expected) => {
   expect(timeOf(text)).toBe(expected);
 });
 
@@ -38,7 +38,7 @@ test.each([
   ['{a.READ,"b.ALL"}', ['a.READ', 'b.ALL']],
   ['{}', []],
   ['https://www.googleapis.com/auth/calendar openid', ['https://www.googleapis.com/auth/calendar', 'openid']],
-])('the scopes %j are read as %j', (text, expected) => {
+])('reads the scopes %j as %j', (text, expected) => {
   expect(scopesOf(text)).toEqual(expected);
 });
 
@@ -49,6 +49,6 @@ test.each([
   ['"{\\"dc\\":\\"eu\\"}"', { dc: 'eu' }],
   ['[1]', 'unreadable'],
   ["{'dc': 'eu'}", 'unreadable'],
-])('the metadata %j is read as %j', (text, expected) => {
+])('reads the metadata %j as %j', (text, expected) => {
   expect(objectOf(text)).toEqual(expected);
 });

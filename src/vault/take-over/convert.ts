@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { checkName, checkProviderId, newUuid } from '../../base/ids.ts';
 import type { World } from '../../base/world.ts';
 import type { ConvertedRow, ForeignRow } from '../../storage/take-over/table.ts';
+import { reasons } from '../reasons.ts';
 
-/** What is wrong with a row; each is a sentence's middle, for a list. */
+/** A converted row and its problems; each problem is a sentence about the row, without a full stop. */
 export interface Conversion {
   readonly row: ConvertedRow;
   readonly problems: readonly string[];
@@ -11,10 +12,10 @@ export interface Conversion {
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const secretName = /secret|password|(access|refresh|id)_?token/i;
-/** Longer names than this are no names, and too long for an index. */
+/** Names longer than this are replaced by a digest: they are too long for an index. */
 const nameCharsKept = 1_024;
 
-/** Makes a converter for the rows of one table; it remembers which ids it has given out. */
+/** Makes a converter for the rows of one table; it keeps track of the ids in use. */
 export function converter(world: World): (foreign: ForeignRow) => Conversion {
   const ids = new Set<string>();
   const now = new Date(world.now()).toISOString();
@@ -23,10 +24,10 @@ export function converter(world: World): (foreign: ForeignRow) => Conversion {
     const names = namesOf(foreign, problems);
     const metadata = metadataOf(foreign, problems);
     const expiry = timeOf(foreign.token_expiry);
-    if (expiry === undefined) problems.push('its expiry cannot be read, so its access token counts as expired');
+    if (expiry === undefined) problems.push('its expiry is unreadable, so its access token counts as expired');
     const hasRefreshToken = filled(foreign.refresh_token);
     if (!hasRefreshToken) problems.push('it has no refresh token, so the tenant must connect again');
-    const reason = names.valid ? (hasRefreshToken ? null : 'no_refresh_token') : 'invalid_name';
+    const reason = names.valid ? (hasRefreshToken ? null : reasons.noRefreshToken) : reasons.invalidName;
     return {
       problems,
       row: {
@@ -47,18 +48,18 @@ export function converter(world: World): (foreign: ForeignRow) => Conversion {
 }
 
 /**
- * A time as programs write it: ISO 8601, `YYYY-MM-DD HH:MM:SS`, seconds or milliseconds since 1970. One without a zone is
- * UTC; numbers below 1e11 are seconds. Undefined when nobody can read it.
+ * Reads a time: ISO 8601, `YYYY-MM-DD HH:MM:SS`, or seconds or milliseconds since 1970. A time without a zone is UTC;
+ * numbers below 1e11 are seconds. Returns undefined for an unreadable time.
  */
 export function timeOf(value: string | null): string | null | undefined {
   const text = value?.trim() ?? '';
   if (text === '') return null;
   const ms = /^-?\d+(\.\d+)?$/.test(text) ? numberTime(Number(text)) : Date.parse(zoned(text));
-  // What lies outside of four-digit years no database and no program understands alike.
+  // Databases and programs disagree about years with other than four digits.
   return ms >= 0 && ms < Date.UTC(9999, 0) ? new Date(ms).toISOString() : undefined;
 }
 
-/** Scopes as programs write them: separated by commas or white space, as a JSON array or as PostgreSQL's. */
+/** Reads scopes: separated by commas or white space, as a JSON array or as a PostgreSQL array. */
 export function scopesOf(value: string | null): string[] {
   const text = value?.trim() ?? '';
   const list = text.startsWith('[') || text.startsWith('"') ? parse(text) : undefined;
@@ -69,12 +70,12 @@ export function scopesOf(value: string | null): string[] {
   return [...new Set(names.filter((name) => name !== '' && name !== 'NULL'))];
 }
 
-/** A JSON object, whatever the column held; JSON that was written as a JSON text is read twice. */
+/** Reads a JSON object; one that was stored as a JSON string is parsed twice. */
 export function objectOf(value: string | null): Record<string, unknown> | 'unreadable' {
   if (!filled(value) || value.trim() === 'null') return {};
   const first = parse(value);
   const found = typeof first === 'string' ? parse(first) : first;
-  // Checked to be a plain object, whose members may be anything.
+  // Checked to be a plain object, with members of any type.
   if (typeof found === 'object' && found !== null && !Array.isArray(found)) return found as Record<string, unknown>;
   return 'unreadable';
 }
@@ -83,7 +84,7 @@ function numberTime(value: number): number {
   return Math.abs(value) < 1e11 ? value * 1_000 : value;
 }
 
-/** Gives a time without a zone UTC, and writes PostgreSQL's short zones out: without that a parser takes local time. */
+/** Adds UTC to a time without a zone and expands PostgreSQL's short zones; otherwise the parser would assume local time. */
 function zoned(text: string): string {
   const [, date, time, zone = ''] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?\s*(.*)$/.exec(text) ?? [];
@@ -100,7 +101,7 @@ function idOf(value: string | null, ids: Set<string>, world: World): string {
   return id;
 }
 
-/** Names as they are: a better one would be a guess. A row whose names nobody can ask for is sealed all the same. */
+/** Keeps names unchanged, since any correction would be a guess. A row with invalid names is sealed nevertheless. */
 function namesOf(foreign: ForeignRow, problems: string[]): { tenant: string; provider: string; valid: boolean } {
   const tenant = storable(foreign.client_id);
   const provider = storable(foreign.provider);
@@ -110,23 +111,23 @@ function namesOf(foreign: ForeignRow, problems: string[]): { tenant: string; pro
   return { tenant, provider, valid: problems.length === before };
 }
 
-/** Too long for an index, or a character that PostgreSQL cannot keep: a digest tells such names apart. */
+/** Replaces a name by its digest if it is too long for an index, or has a character that PostgreSQL cannot store. */
 function storable(value: string | null): string {
   const text = value ?? '';
   if (text.length <= nameCharsKept && !text.includes('\0') && text.isWellFormed()) return text;
   return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }
 
-/** Metadata is not sealed, so nothing secret may stay in it. */
+/** Reads the metadata and removes secrets from it, because metadata is stored unencrypted. */
 function metadataOf(foreign: ForeignRow, problems: string[]): Record<string, unknown> {
   const found = objectOf(foreign.metadata);
   if (found === 'unreadable') {
-    problems.push('its metadata is no JSON object and is left out');
+    problems.push('its metadata is not a JSON object and is left out');
     return {};
   }
   const secrets = [foreign.access_token, foreign.refresh_token].filter(filled);
   const cleaned = cleanedObject(found, secrets);
-  if (cleaned.removed > 0) problems.push('its metadata holds secrets, which are left out');
+  if (cleaned.removed > 0) problems.push('its metadata contains secrets, which are left out');
   return cleaned.value;
 }
 
@@ -141,7 +142,7 @@ function cleanedObject(
     removed += 1;
     return undefined;
   });
-  // The same object without some of its members.
+  // Parsed from the same object, without the removed members.
   return { value: JSON.parse(text) as Record<string, unknown>, removed };
 }
 

@@ -13,7 +13,7 @@ const insert =
   'insert into oauth_tokens (id, client_id, provider, access_token, refresh_token, token_expiry, scopes, metadata)';
 
 describe.each(databases)('%s', (kind, scratch) => {
-  test('a table with numbers for ids and times, in text and with holes, becomes ours', async () => {
+  test('takes over a table with numeric ids, mixed time formats and missing values', async () => {
     await using place = await scratch();
     using home = scratchHome();
     const [id, number] = kind === 'sqlite' ? ['integer primary key', 'integer'] : ['serial primary key', 'bigint'];
@@ -62,7 +62,7 @@ describe.each(databases)('%s', (kind, scratch) => {
       updatedAt: new Date(1_715_000_000_000),
       scopes: ['a.READ', 'b.ALL'],
     });
-    // A token that still lives is handed out, although it is the last one.
+    // An unexpired token is handed out, although it cannot be refreshed.
     expect((await vault.getAccessToken({ tenant: 'beta', provider: 'zoho_crm' })).accessToken).toBe(`a${canary}`);
     expect(await vault.grants.get({ tenant: 'gamma', provider: 'zoho_crm' })).toMatchObject({
       metadata: {},
@@ -78,10 +78,10 @@ describe.each(databases)('%s', (kind, scratch) => {
     expect(rows[0]).toMatchObject({ note: 'kept', original_state: 'x' });
     expect(rows[4]).toMatchObject({ client_id: 'Müller & Co', reason: 'invalid_name' });
     expect(rows[4]?.['refresh_token']).toMatch(/^gry1\./);
-    // The rows of other tables still find theirs, and were not deleted with the old table.
+    // Rows of other tables still find their token rows, and were not deleted with the old table.
     const joined = 'select u.id from uses u join oauth_tokens t on t.original_id = u.token_id order by u.id';
     expect(await askForeign(place.database, joined)).toHaveLength(2);
-    // A grant that is made later has no value in the columns we do not know.
+    // A grant that is made later has no value in the foreign columns.
     await vault.apps.put('crm', { provider: 'zoho_crm', clientId: 'id', clientSecret: 'secret' });
     await vault.storeTokens({ tenant: 'delta', provider: 'zoho_crm' }, { refreshToken: 'x' });
     await vault.storeTokens({ tenant: 'gamma', provider: 'zoho_crm' }, { refreshToken: 'y' });
@@ -137,13 +137,13 @@ describe.each(databases)('%s', (kind, scratch) => {
     );
     expect(indexes.map((index) => index['name'])).toEqual(expect.arrayContaining(['by_expiry', 'oauth_tokens_key']));
     expect(indexes.map((index) => index['name'])).not.toContain('by_token');
-    // A tenant that the old program never heard of can be stored.
+    // A tenant unknown to the old program can be stored.
     await vault.apps.put('crm', { provider: 'zoho_crm', clientId: 'id', clientSecret: 'secret' });
     await vault.storeTokens({ tenant: 'new', provider: 'zoho_crm' }, { refreshToken: 'x' });
     await vault.storeTokens({ tenant: 'acme', provider: 'zoho_crm', account: 'second' }, { refreshToken: 'z' });
   });
 
-  test('old writers fail from then on: inserts, upserts and updates', async () => {
+  test('makes inserts, upserts and updates of the old program fail after the take-over', async () => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, [plainTable[kind]]);
@@ -163,7 +163,7 @@ describe.each(databases)('%s', (kind, scratch) => {
     }
   });
 
-  test('a table that cannot be taken over is refused whole, and stays as it was', async () => {
+  test('refuses an unsuitable table and leaves it unchanged', async () => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, ['create table oauth_tokens (id integer, client_id text, access_token text)']);

@@ -12,19 +12,20 @@ import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts
 import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
 import { tenantsOf } from '../app/apps.ts';
 import { onlyApp } from '../app/only-app.ts';
+import { changeContext } from '../changing.ts';
+import type { VaultOptions } from '../options.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
 import { resolveVaultSettings } from '../settings.ts';
-import type { VaultOptions } from '../types.ts';
 import { converter } from './convert.ts';
 
-/** What would become of one row; never a token. */
+/** The grant that one row would become, without its tokens. */
 export interface TakeOverRow {
   readonly tenant: string;
   readonly provider: string;
   /** `default`, or `duplicate-2` and so on where a tenant has several rows for one provider. */
   readonly account: string;
   readonly dc: string | null;
-  /** The app that would refresh it; null when none or several could be meant, which `problems` says. */
+  /** The app that would refresh the grant; null if none or several match, with an entry in `problems`. */
   readonly app: string | null;
   readonly state: 'active' | 'reauthorization_required';
   readonly reason: string | null;
@@ -32,25 +33,25 @@ export interface TakeOverRow {
   readonly problems: readonly string[];
 }
 
-/** What a take-over would find and do. */
+/** Result of a take-over's dry run. */
 export interface TakeOverPlan {
-  /** `absent`: no table; `foreign`: all of it is to be taken over; `unfinished`: some rows are; `ours`: none. */
+  /** `absent`: no table. `foreign`: all rows remain to be taken over; `unfinished`: some of them; `ours`: none. */
   readonly table: 'absent' | 'foreign' | 'unfinished' | 'ours';
   readonly rows: readonly TakeOverRow[];
-  /** Why the table cannot be taken over as it is; each is the end of a sentence about it. */
+  /** Reasons why the table cannot be taken over; each is a sentence about it, without a full stop. */
   readonly refusals: readonly string[];
-  /** Triggers, keys and indexes of the table that would not survive. */
+  /** Triggers, keys and indexes that the take-over would drop. */
   readonly dropped: readonly DroppedPart[];
-  /** Columns that stay as they are, by their names, although these look like secrets. */
+  /** Names of columns that stay unchanged although they look like secrets. */
   readonly unsealedColumns: readonly string[];
 }
 
 /**
- * Lists the rows that a take-over would take, each with the data centre and the app that it would get. Changes nothing in
- * the database and makes no key.
+ * Lists the rows that a take-over would convert, each with its data centre and app. Changes nothing in the database and
+ * creates no key.
  *
  * @param options As for `openVault`.
- * @throws {GrantryError} `invalid_request` for settings or a file that is not there, `storage_unavailable`
+ * @throws {GrantryError} `invalid_request` for invalid settings or a missing file, `storage_unavailable`
  */
 export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan> {
   const { database } = resolveVaultSettings(options);
@@ -58,24 +59,24 @@ export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan>
   const store = await openStore({ database, world, logger: options.logger ?? silentLogger, readOnly: true });
   try {
     const state = await inspectGrantTable(store);
-    if (state === 'absent') return nothing('absent');
+    if (state === 'absent') return emptyPlan('absent');
     return state === 'foreign' ? await planForeign(store, options) : await planUnfinished(store, options);
   } finally {
     await store.close();
   }
 }
 
-/** A row on its way: what decides its account is known when all rows are. */
+/** A row whose account is not decided yet, since that depends on all rows. */
 type Draft = Omit<TakeOverRow, 'account' | 'dc' | 'app'> & {
   metadata: Record<string, unknown>;
-  /** Sorts the rows of one tenant and provider, newest last. */
+  /** Sort key of the rows of one tenant and provider, newest last. */
   age: string;
 };
 
 async function planForeign(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
   const table = await inspectForeignTable(store.db, store.kind);
-  const plan = { ...nothing('foreign'), ...tableNotes(table) };
-  // Without these columns there are no rows that could be told.
+  const plan = { ...emptyPlan('foreign'), ...tableNotes(table) };
+  // Without the required columns no row can be read.
   if (table.refusals.some((refusal) => refusal.startsWith('it '))) return plan;
   const convert = converter(options.world ?? systemWorld());
   const drafts: Draft[] = [];
@@ -97,14 +98,15 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
   for (const { provider } of drafts) {
     if (!definitions.has(provider)) definitions.set(provider, await knownDefinition(provider, options));
   }
-  return { ...plan, rows: withAccounts(drafts).map((draft) => placed(draft, definitions, [])) };
+  return { ...plan, rows: withAccounts(drafts).map((draft) => planRow(draft, definitions, [])) };
 }
 
-/** A run that was killed has left rows; Grantry's schema, with apps perhaps, is there already. */
+/** Plans the rows that a killed run has left; Grantry's schema, perhaps with apps, exists already. */
 async function planUnfinished(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
   const { allowLoopback } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
-  const providers = await ProviderCatalogue.open({ store, world, allowLoopback, given: options.providers ?? [] });
+  const changes = changeContext(store, world);
+  const providers = await ProviderCatalogue.open({ changes, allowLoopback, given: options.providers ?? [] });
   const apps = await listApps(store.db);
   const definitions = new Map<string, ProviderDefinition | null>();
   const rows: TakeOverRow[] = [];
@@ -123,15 +125,15 @@ async function planUnfinished(store: Store, options: VaultOptions): Promise<Take
         metadata: parsed(row.metadata),
         age: '',
       };
-      rows.push(placed(draft, definitions, apps));
+      rows.push(planRow(draft, definitions, apps));
     }
     afterId = page.at(-1)?.id ?? null;
     if (afterId === null) break;
   }
-  return { ...nothing(rows.length === 0 ? 'ours' : 'unfinished'), rows };
+  return { ...emptyPlan(rows.length === 0 ? 'ours' : 'unfinished'), rows };
 }
 
-function nothing(table: TakeOverPlan['table']): TakeOverPlan {
+function emptyPlan(table: TakeOverPlan['table']): TakeOverPlan {
   return { table, rows: [], refusals: [], dropped: [], unsealedColumns: [] };
 }
 
@@ -142,26 +144,26 @@ function tableNotes(table: ForeignTable) {
   return { refusals: table.refusals, dropped: table.dropped, unsealedColumns };
 }
 
-/** Of several rows for one tenant and provider the newest is the grant, as the take-over itself has it. */
+/** Numbers the rows of each tenant and provider: the newest becomes `default`, as in the take-over itself. */
 function withAccounts(drafts: readonly Draft[]): (Draft & { account: string })[] {
-  const places = new Map<string, number>();
+  const counts = new Map<string, number>();
   const newestFirst = drafts.toSorted((a, b) => (a.age < b.age ? 1 : -1));
-  const placedDrafts = newestFirst.map((draft) => {
+  const numbered = newestFirst.map((draft) => {
     const key = JSON.stringify([draft.tenant, draft.provider]);
-    const place = (places.get(key) ?? 0) + 1;
-    places.set(key, place);
-    if (place === 1) return { ...draft, account: defaultAccount };
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
+    if (count === 1) return { ...draft, account: defaultAccount };
     const problems = [
       ...draft.problems,
-      'an older row for the same tenant and provider, kept as an account of its own',
+      'it is older than another row of the same tenant and provider, so it becomes a separate account',
     ];
-    return { ...draft, account: `duplicate-${place}`, problems };
+    return { ...draft, account: `duplicate-${count}`, problems };
   });
   const keyOf = (row: Draft & { account: string }): string => `${row.tenant}\0${row.provider}\0${row.account}`;
-  return placedDrafts.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  return numbered.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
-function placed(
+function planRow(
   draft: Draft & { account: string },
   definitions: ReadonlyMap<string, ProviderDefinition | null>,
   apps: readonly AppRow[],
@@ -180,22 +182,23 @@ function placed(
   const definition = definitions.get(draft.provider) ?? null;
   const own = apps.filter((app) => app.provider === draft.provider);
   const app = attempt(() => onlyApp(own, tenantsOf, draft));
-  if (definition === null) problems.push('its provider is not known: grantry provider add FILE.json');
+  if (definition === null)
+    problems.push('its provider is unknown; add its definition with grantry provider add FILE.json');
   const dc = definition === null ? null : attempt(() => grantDc({ definition, metadata, app }));
   return { ...row, dc, app: app?.name ?? null, problems };
 }
 
 async function knownDefinition(id: string, options: VaultOptions): Promise<ProviderDefinition | null> {
-  const given = options.providers?.find((each) => each.id === id);
-  if (given !== undefined) {
+  const input = options.providers?.find((each) => each.id === id);
+  if (input !== undefined) {
     const { parseProviderDefinition } = await import('../../providers/parse.ts');
-    return parseProviderDefinition(given);
+    return parseProviderDefinition(input);
   }
   const { builtInProvider } = await import('../../providers/catalogue.ts');
   return builtInProvider(id);
 }
 
 function parsed(json: string): Record<string, unknown> {
-  // The metadata column holds a JSON object; it was converted before it was stored.
+  // The metadata column holds a JSON object, because rows are converted before they are stored.
   return JSON.parse(json) as Record<string, unknown>;
 }

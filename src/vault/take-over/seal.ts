@@ -13,16 +13,16 @@ import {
   sealRows,
   type UnsealedRow,
 } from '../../storage/take-over/rows.ts';
-import { type Change, type ChangeTransaction, changing } from '../changing.ts';
+import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { dueAtOf } from '../grant/due.ts';
 import { sealTokens } from '../grant/tokens.ts';
 
-/** Rows that one transaction seals: few enough that readers and other writers hardly wait. */
+/** Rows sealed per transaction: few enough that readers and other writers hardly wait. */
 const batchRows = 200;
 const firstGeneration = 1;
 
-/** What makes the keys of tenants who had none. */
+/** Key material for creating the keys of tenants that have none. */
 export interface SealingKeys {
   rootKey: KeyObject;
   vaultId: string;
@@ -34,22 +34,21 @@ export interface Batch {
 }
 
 export interface SealedBatch {
-  /** Null when no row is left behind `afterId`. */
+  /** Null if no unsealed row follows `afterId`. */
   lastId: string | null;
   sealed: number;
-  /** Rows whose tenant's keys are damaged. */
+  /** Number of rows that were skipped because their tenant's keys are damaged. */
   refused: number;
 }
 
-/** Seals some rows in one transaction, with the keys that their tenants did not have yet: a handful of statements. */
+/** Seals some rows in one transaction of a few statements, and creates the keys that their tenants lack. */
 export async function sealBatch(context: VaultContext, keys: SealingKeys, batch: Batch): Promise<SealedBatch> {
   const { store } = context;
   const fingerprint = await fingerprinter(context);
   return changing(context, async (change) => {
-    const rows = await lockUnsealed(change.tx, store.kind, { afterId: batch.afterId, limit: batchRows });
+    const rows = await lockUnsealed(change.tx, { afterId: batch.afterId, limit: batchRows });
     const tenants = await keysOf(context, keys, change, rows);
     const sealed: SealedRow[] = [];
-    const changes: Change[] = [];
     for (const row of rows) {
       const one = await sealOne(context, row, {
         tenants,
@@ -58,15 +57,15 @@ export async function sealBatch(context: VaultContext, keys: SealingKeys, batch:
       });
       if (one === undefined) continue;
       sealed.push(one);
-      changes.push(changeOf(row));
+      const taken = { ...row, state: null, generation: firstGeneration };
+      change.record(taken, { type: 'grant.taken_over', to: row.state, reason: row.reason });
     }
-    if (sealed.length > 0) await sealRows(change.tx, store.kind, change.now, sealed);
-    await change.record(...changes);
+    if (sealed.length > 0) await sealRows(change.tx, store.kind, sealed);
     return { lastId: rows.at(-1)?.id ?? null, sealed: sealed.length, refused: rows.length - sealed.length };
   });
 }
 
-/** The definitions of the providers whose rows are not sealed yet: what is read here, no transaction has to read. */
+/** Reads the definitions of all providers with unsealed rows, so that the sealing transactions need not read them. */
 export async function definitionsOf(context: VaultContext): Promise<ReadonlyMap<string, ProviderDefinition>> {
   const found = new Map<string, ProviderDefinition>();
   for (const provider of await providersOfUnsealed(context.store.db)) {
@@ -77,23 +76,23 @@ export async function definitionsOf(context: VaultContext): Promise<ReadonlyMap<
 }
 
 /**
- * The keys of these rows' tenants, read and made within the transaction. They are nobody else's until it commits, so they
- * are not the context's own.
+ * Reads or creates the keys of these rows' tenants within the transaction. Until the commit the new keys are invisible to
+ * others, so they must not enter the context's shared key cache.
  */
 async function keysOf(
   context: VaultContext,
   keys: SealingKeys,
-  { tx, now }: ChangeTransaction,
+  { tx }: ChangeTransaction,
   rows: readonly UnsealedRow[],
 ): Promise<TenantKeys> {
-  // Sorted: two processes that make keys for the same tenants must not wait for each other.
+  // Sorted, so that two processes that create keys for the same tenants cannot deadlock.
   const names = [...new Set(rows.map((row) => row.client_id))].sort();
   const known = byTenant(await loadKeysOfTenants(tx, names));
   const made: StoredTenantKey[] = [];
   const maker = tenantKeys(context, keys, known, made);
   for (const name of names) if (!known.has(name)) await maker.pin(name);
-  await insertTenantKeys(tx, now, made);
-  // Only what is read back counts: another process may have been faster.
+  await insertTenantKeys(tx, made);
+  // Use only the keys that are read back, because another process may have inserted its own first.
   return tenantKeys(context, keys, byTenant(await loadKeysOfTenants(tx, names)), []);
 }
 
@@ -141,29 +140,15 @@ async function sealOne(
     };
   } catch (error) {
     if (!isGrantryError(error, 'integrity_failed')) throw error;
-    // Another row's tokens must not stay plaintext because this one's keys are damaged.
-    context.logger.error('a row that was taken over cannot be sealed', { id: row.id, code: error.code });
+    // Damaged keys of one tenant must not leave other rows in plaintext.
+    context.logger.error('a taken-over row cannot be sealed', { id: row.id, code: error.code });
     return undefined;
   }
 }
 
-function changeOf(row: UnsealedRow): Change {
-  return {
-    type: 'grant.taken_over',
-    tenant: row.client_id,
-    grantId: row.id,
-    provider: row.provider,
-    account: row.account,
-    from: null,
-    to: row.state,
-    generation: firstGeneration,
-    reason: row.reason,
-  };
-}
-
-/** Writes the data centre as we name it, `com` as `us`; one that nobody knows stays as it is. */
+/** Normalises the name of the data centre, such as `com` to `us`; an unknown name stays unchanged. */
 function withKnownDc(definition: ProviderDefinition, json: string): string {
-  // The metadata column holds a JSON object; it was converted before it was stored.
+  // The metadata column holds a JSON object, because rows are converted before they are stored.
   const metadata = JSON.parse(json) as Record<string, unknown>;
   const { dc } = metadata;
   if (typeof dc !== 'string' || dc === '' || dcNames(definition).length === 0) return json;

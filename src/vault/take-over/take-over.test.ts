@@ -9,7 +9,7 @@ const databases = [
 ] as const;
 
 describe.each(databases)('%s', (kind, scratch) => {
-  test('a plain table is refused unless it may be taken over, and then its grants work', async () => {
+  test('refuses a plain table until a take-over is allowed, and then serves its grants', async () => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, [plainTable[kind], plainRows(kind, 450)]);

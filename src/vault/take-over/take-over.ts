@@ -1,20 +1,20 @@
-import type { Transaction } from 'kysely';
 import { GrantryError } from '../../base/errors.ts';
-import { newUuid } from '../../base/ids.ts';
+import { newUuid, uuidSequence } from '../../base/ids.ts';
 import { timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { World } from '../../base/world.ts';
 import { systemTenant } from '../../crypto/tenant-keys.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import { migrate } from '../../storage/migrations/migrate.ts';
-import type { Schema } from '../../storage/schema.ts';
-import { insertEvent } from '../../storage/statements/events.ts';
+import { insertEvents } from '../../storage/statements/events.ts';
 import { createInstance, readInstance, setScrubPending } from '../../storage/statements/instance.ts';
-import { isBusy, type Store } from '../../storage/store.ts';
+import { isBusy, type OpenedStore } from '../../storage/store.ts';
 import { countRows, countUnsealed } from '../../storage/take-over/rows.ts';
 import { overwriteDeleted, scrubPlaintext } from '../../storage/take-over/scrub.ts';
 import { withoutForeignKeys } from '../../storage/take-over/sqlite.ts';
 import type { ForeignTable } from '../../storage/take-over/table.ts';
 import { convertForeignTable } from '../../storage/take-over/take-over.ts';
+import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { converter } from './convert.ts';
 import { definitionsOf, type SealedBatch, type SealingKeys, sealBatch } from './seal.ts';
@@ -27,35 +27,36 @@ export interface SchemaTakeOver {
 }
 
 /**
- * Makes Grantry's schema around a table that another program made, in one transaction: that table gets our columns, and
- * the database remembers that it holds plaintext. Killed before the commit, nothing has happened.
+ * Creates Grantry's schema around a table of another program, in one transaction. The table gets Grantry's columns, and the
+ * database records that it contains plaintext. A kill before the commit changes nothing.
  *
  * @throws {GrantryError} `invalid_request` for a table that cannot be taken over
  */
-export async function takeOverSchema(store: Store, options: SchemaTakeOver): Promise<void> {
+export async function takeOverSchema(store: OpenedStore, options: SchemaTakeOver): Promise<void> {
   const { world } = options;
   const place = await store.location();
   let table: ForeignTable | undefined;
-  const takeOver = async (tx: Transaction<Schema>): Promise<void> => {
+  const takeOver = async (tx: WriteTx): Promise<void> => {
     const convert = converter(world);
     table = await convertForeignTable(tx, store.kind, (row) => convert(row).row);
   };
-  const afterTakeOver = async (tx: Transaction<Schema>): Promise<void> => {
+  const afterTakeOver = async (tx: WriteTx): Promise<void> => {
     const identity = { vault_id: newUuid(world), installation: options.installation, ...place, scrub_pending: 1 };
-    await createInstance(tx, store.now(), identity);
-    await insertEvent(tx, store.now(), { ...tableEvent, details: JSON.stringify({ dropped: table?.dropped ?? [] }) });
+    await createInstance(tx, identity);
+    const details = JSON.stringify({ dropped: table?.dropped ?? [] });
+    await insertEvents(tx, [{ ...tableEvent, id: uuidSequence(world)(), details }]);
   };
   await overwriteDeleted(store, true);
   await withoutForeignKeys(store, () =>
-    patiently(world, () => migrate(store, { mode: options.mode, takeOver, afterTakeOver })),
+    retryWhileBusy(world, () => migrate(store, { mode: options.mode, takeOver, afterTakeOver })),
   );
   for (const { kind, name } of table?.dropped ?? []) {
-    options.logger.warn('a part of the old table does not survive the take-over', { kind, name });
+    options.logger.warn('the take-over dropped a part of the old table', { kind, name });
   }
 }
 
 const tableEvent = {
-  client_id: systemTenant,
+  tenant: systemTenant,
   grant_id: null,
   provider: null,
   account: null,
@@ -66,7 +67,7 @@ const tableEvent = {
   reason: null,
 };
 
-/** Seals every row that still holds plaintext. Killed, it goes on where it was; several processes share the work. */
+/** Seals every row that still holds plaintext. A killed run can be resumed, and several processes share the work. */
 export async function sealTakenOver(
   context: VaultContext,
   keys: SealingKeys,
@@ -74,7 +75,7 @@ export async function sealTakenOver(
 ): Promise<void> {
   const { store, world } = context;
   await overwriteDeleted(store, true);
-  // Made before any row is locked: whoever makes it writes it outside of our transactions.
+  // Created before any row is locked, because the fingerprinter writes its key outside of the transactions below.
   await fingerprinter(context);
   const total = await countRows(store.db);
   let sealed = total - (await countUnsealed(store.db));
@@ -91,29 +92,29 @@ export async function sealTakenOver(
     }
     const left = await countUnsealed(store.db);
     if (left <= refused) break;
-    // Another process holds the rest; if it dies, its rows are free again.
+    // Another process has locked the remaining rows; if it dies, they are unlocked.
     await world.sleep(timesOf(world).takeOverPauseMs);
     afterId = null;
     refused = 0;
   }
   if (refused === 0) return;
-  throw new GrantryError(
-    'integrity_failed',
-    `${refused} rows that were taken over cannot be sealed; the log names them.`,
-    {
-      action: 'Delete their tokens, then run grantry init again.',
-    },
-  );
+  throw new GrantryError('integrity_failed', `${refused} taken-over rows cannot be sealed; the log lists their ids.`, {
+    action: 'Delete their tokens, then run grantry init again.',
+  });
 }
 
 /**
- * Scrubs what deleted plaintext left behind and clears the mark. While others use the database it waits, if it may, and
- * else leaves the mark for the next start.
+ * Scrubs the remains of deleted plaintext and clears the mark. While other connections use the database, it waits if
+ * `wait` is set, and otherwise leaves the mark for the next start.
  */
-export async function scrubTakenOver(context: VaultContext, options: { wait: boolean }): Promise<void> {
-  const { store, world, logger } = context;
+export async function scrubTakenOver(
+  context: VaultContext,
+  store: OpenedStore,
+  options: { wait: boolean },
+): Promise<void> {
+  const { world, logger } = context;
   if ((await countUnsealed(store.db)) > 0) {
-    logger.warn('rows that were taken over are not sealed yet: run grantry init');
+    logger.warn('some taken-over rows are not sealed yet: run grantry init');
     return;
   }
   const giveUpAt = world.monotonic() + (options.wait ? context.times.scrubWaitMs : 0);
@@ -121,24 +122,26 @@ export async function scrubTakenOver(context: VaultContext, options: { wait: boo
     const scrubbed = await scrubPlaintext(store);
     if (scrubbed.outcome !== 'busy') {
       if (scrubbed.outcome === 'partly') {
-        logger.warn("the planner's statistics may hold samples of plaintext, and this role may not rewrite them", {
+        logger.warn("the planner's statistics may contain samples of plaintext, and this role may not rewrite them", {
           statement: scrubbed.statement,
         });
       }
-      await setScrubPending(store.db, false);
+      await changing(context, ({ tx }) => setScrubPending(tx, false));
       await overwriteDeleted(store, false);
       return;
     }
     if (world.monotonic() >= giveUpAt) {
-      logger.warn('others use the database: what deleted plaintext left behind is scrubbed at the next start');
+      logger.warn(
+        'other connections use the database: the remains of deleted plaintext are scrubbed at the next start',
+      );
       return;
     }
     await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }
 
-/** Waits while another process holds the database: it may be taking over the same table. */
-async function patiently(world: World, run: () => Promise<unknown>): Promise<void> {
+/** Retries while another process locks the database, since it may be taking over the same table. */
+async function retryWhileBusy(world: World, run: () => Promise<unknown>): Promise<void> {
   const giveUpAt = world.monotonic() + timesOf(world).takeOverWaitMs;
   for (;;) {
     try {

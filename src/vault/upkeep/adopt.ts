@@ -4,18 +4,18 @@ import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { listGrants } from '../grant/grants.ts';
 import { refreshGrant } from '../refresh/refresh.ts';
-import { adoptSpooled } from '../refresh/replay.ts';
+import { replaySpool } from '../refresh/replay.ts';
 import type { AdoptReport, Grant } from '../types.ts';
 
 /**
- * Ends the quarantine of a restored or cloned database: from here on this one refreshes, and every copy that is older is
- * quarantined when it meets this home.
+ * Ends the quarantine of a restored or cloned database. From then on this database refreshes, and every older copy is
+ * quarantined when it is opened with this home.
  *
- * Then grants are probed with a real refresh, those first whose tokens do not rotate: probing them harms nothing, and if
- * even they are refused, something else is wrong. Tokens that rotate are spent only when `afterRestore` asks for it: the
- * stored one may be older than what the provider has given since, and at some providers a spent one ends the grant.
+ * Then it probes grants with a real refresh, starting with tokens that do not rotate: probing those is harmless, and a
+ * refusal points to another problem. Rotating tokens are spent only with `afterRestore`: the stored one may already be
+ * replaced, and at some providers a replayed token ends the grant.
  *
- * @param options.onReport called with each grant's outcome as it is known
+ * @param options.onReport Called with each grant's outcome.
  * @throws {GrantryError} `invalid_request` when nothing is quarantined, `storage_unavailable`
  */
 export async function adoptDatabase(
@@ -25,13 +25,13 @@ export async function adoptDatabase(
   checkObject('options', options);
   if (context.guard.reason === null && options.afterRestore !== true) {
     throw new GrantryError('invalid_request', 'This database is not quarantined.', {
-      action: 'Nothing is to be done; to probe every grant all the same: grantry adopt --after-restore',
+      action: 'No action is needed. To probe every grant anyway, run: grantry adopt --after-restore',
     });
   }
   if (context.guard.reason !== null) {
-    // Answers that this copy of the database does not know of, however old: the newest tokens may be among them. Before the
-    // quarantine ends, since from then on any process of this database spends what is stored.
-    await adoptSpooled(context, { ownToo: true, oldToo: true });
+    // Replay all spooled answers, even old ones: this copy of the database may not know the newest tokens. This must precede
+    // the end of the quarantine, after which any process of this database spends the stored tokens.
+    await replaySpool(context, { ownToo: true, oldToo: true });
     await context.guard.adopt();
   }
   const grants = await inProbingOrder(context);

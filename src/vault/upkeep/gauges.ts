@@ -4,27 +4,27 @@ import type { VaultContext } from '../context.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
 
-/** How things stand now, for whoever watches over them. */
+/** Current state of a vault, for monitoring. */
 export interface Gauges {
-  /** Answers to callers since the start, by where the token came from. */
+  /** Answers to callers since the start, by the source of the token. */
   readonly answers: Readonly<Record<'memory' | 'row' | 'refresh', number>>;
   readonly compartments: ReturnType<VaultContext['bulkheads']['states']>;
   readonly quarantined: boolean;
-  /** Null while the database does not answer. */
+  /** Null while the database is unavailable. */
   readonly queues: QueueDepths | null;
-  /** Spool files by their kind; null while the directory cannot be read. */
+  /** Number of spool files of each kind; null while the directory is unreadable. */
   readonly spool: SpoolDepth | null;
 }
 
-/** `waiting`: room for answers under way. `answer`: not committed yet. `saved`: committed, kept for a failover. */
+/** `waiting`: reserved for running refreshes. `answer`: not committed yet. `saved`: committed, kept for a failover. */
 export type SpoolDepth = Readonly<Record<'waiting' | 'answer' | 'saved', number>>;
 
-/** Asks the database and the spool; what does not answer is left out. */
+/** Reads the database and the spool; a source that fails is reported as null. */
 export async function readGauges(vault: Vault): Promise<Gauges> {
   const { open, handOut } = internalsOf(vault);
   const context = open();
   const [queues, spool] = await Promise.all([
-    readQueues(context.store.db, context.store.now(), limits.queueCountMax).catch(() => null),
+    readQueues(context.store.db, limits.queueCountMax).catch(() => null),
     depthOf(context).catch(() => null),
   ]);
   return {

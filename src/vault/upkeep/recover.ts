@@ -13,8 +13,8 @@ import { refreshGrant, refreshRound } from '../refresh/refresh.ts';
 import type { RecoverReport } from '../types.ts';
 
 /**
- * Tries a condemned grant again, with every token that was kept of it: candidates, dead ones included, and the stored one,
- * newest first. A grant that is not condemned is refreshed in the usual way, if anything is in doubt about it.
+ * Retries a given-up grant with every kept token, newest first: all candidates, even rejected ones, and the stored token. A
+ * grant in doubt that is not given up gets a normal refresh.
  *
  * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable`, `vault_sealed`
  */
@@ -25,7 +25,7 @@ export async function recoverGrant(context: VaultContext, keyInput: GrantKey): P
   if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
   if (row.state === 'active') return { ...key, outcome: 'not_needed', tried: 0 };
   if (row.state !== 'reauthorization_required') return resolveDoubt(context, key, row);
-  return tryKept(context, key, row);
+  return tryKeptTokens(context, key, row);
 }
 
 async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<RecoverReport> {
@@ -37,19 +37,19 @@ async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRo
   }
 }
 
-async function tryKept(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
+async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
   let tried = 0;
-  for (const kept of await keptTokens(context, found)) {
-    // Read anew for each: the claim takes a row only as it was read, and a refusal changes it.
+  for (const keptToken of await keptTokens(context, found)) {
+    // Read again for each token, because a refusal changes the row and a claim requires the current version.
     const row = tried === 0 ? found : await findGrant(context.store.db, key);
     if (row?.state !== 'reauthorization_required') return { ...key, outcome: 'under_way', tried };
     tried += 1;
     try {
       const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>
-        refreshRound(context, row, report, { kept }),
+        refreshRound(context, row, report, { kept: keptToken }),
       );
       if (outcome === 'saved') return { ...key, outcome: 'recovered', tried };
-      // Somebody else is at it, or an answer was found in the spool: that is a better hope than a second request.
+      // Another process is refreshing, or an answer was found in the spool. Both are more promising than another request.
       return { ...key, outcome: 'under_way', tried };
     } catch (error) {
       if (!isGrantryError(error, 'reauthorization_required')) return failure(key, tried, error);
@@ -58,7 +58,7 @@ async function tryKept(context: VaultContext, key: CheckedKey, found: GrantRow):
   return { ...key, outcome: 'refused', tried };
 }
 
-/** Newest first, each token once. */
+/** Lists the tokens to try, newest first, without duplicates. */
 async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptToken[]> {
   const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
   const candidates = await listCandidates(context.store.db, {
@@ -67,17 +67,17 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
     authorizedGeneration: row.authorized_generation,
     limit: limits.candidatesListedMax,
   });
-  // Where a replay revokes the family, a token whose successor arrived could only end what is left.
+  // If a replay revokes the token family, a token with a known successor could only revoke what is left.
   const definition = await context.providers.require(row.provider);
   const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
-  // No overlap is running any more for what was given up.
+  // A given-up grant has no running overlap window.
   const isFatal = isReplayFatal(definition, null);
   const worthTrying = isFatal ? (successor === undefined ? [] : [successor]) : candidates;
   const kept: KeptToken[] = [];
   for (const candidate of worthTrying) {
     if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
     const refreshToken = refreshTokenOf(tenantKeys, candidate);
-    // One that does not open must not keep the others from being tried.
+    // Skip a candidate that cannot be decrypted, so that the others are tried.
     if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id });
   }
   const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');

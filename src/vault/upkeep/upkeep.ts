@@ -13,22 +13,22 @@ import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { bringBackTail } from '../refresh/failover.ts';
-import { adoptSpooled } from '../refresh/replay.ts';
+import { replaySpool } from '../refresh/replay.ts';
 import { hasSecondChances, nextChanceInMs } from '../refresh/second-chance.ts';
 import { recoverGrant } from './recover.ts';
 
-/** How many grants may be claimed, and of which providers enough are looked after already. */
+/** Number of grants that may be claimed, and the providers that are already at their limit. */
 export interface DueRoom {
   readonly limit: number;
   readonly exceptProviders: readonly string[];
 }
 
-/** May have a deadline at its provider: in doubt, or left by a holder who died and may have spent its token. */
+/** Tells whether a grant may have a deadline at its provider: it is in doubt, or a dead holder may have spent its token. */
 export function isPressing(grant: Pick<DueGrant, 'state' | 'lease_owner'>): boolean {
   return isDoubt(grant.state) || grant.lease_owner !== null;
 }
 
-/** Claims grants that are due: the pressing ones first, within room of their own, whatever else is waiting. */
+/** Claims due grants: the pressing ones first, with a limit of their own, so that no backlog delays them. */
 export async function claimDue(
   context: VaultContext,
   room: { pressing: DueRoom; usual: DueRoom },
@@ -51,23 +51,22 @@ async function claimInOrder(
   { limit, exceptProviders }: DueRoom,
   wanted: readonly { state: GrantState; holdMs: number; leftForMs?: number }[],
 ): Promise<DueGrant[]> {
-  const { db, kind } = context.store;
   const { doubtHoldMs } = context.times;
   const claimed: DueGrant[] = [];
   for (const each of wanted) {
     const left = limit - claimed.length;
     if (left <= 0) break;
     const claim = { ...each, limit: left, doubtHoldMs, exceptProviders };
-    claimed.push(...(await claimDueGrants(db, kind, context.store.now(), claim)));
+    claimed.push(...(await changing(context, ({ tx }) => claimDueGrants(tx, claim))));
   }
   return claimed;
 }
 
 /**
- * Does what is due for a grant: a refresh ahead of need, a refresh that keeps an idle token alive, the end of a doubt, a
- * second chance, or the shredding of what was kept long enough. Returns what was done.
+ * Does what is due for a grant and returns what was done. That is a refresh ahead of need, a refresh that keeps an idle
+ * token alive, the resolution of a doubt, a second chance, or the shredding of expired remains.
  *
- * Nothing here throws for what a provider does: the row says it, and when it is due again.
+ * Failures at the provider do not throw: they are recorded in the row, together with the next due time.
  */
 export async function tend(context: VaultContext, handOut: HandOut, grant: DueGrant): Promise<UpkeepOutcome> {
   const key = { tenant: grant.client_id, provider: grant.provider, account: grant.account };
@@ -78,27 +77,28 @@ export async function tend(context: VaultContext, handOut: HandOut, grant: DueGr
     return 'refreshed';
   } catch (error) {
     if (!isGrantryError(error) || isVaultDown(error)) throw error;
-    // Most failures wrote their own next time. The rest, such as an app that is gone, must not be tried without end.
+    // Most failures set their own next due time. Others, such as a removed app, must not be retried in a tight loop.
     await postpone(context, grant, error);
     return 'failed';
   }
 }
 
+/** The result of one grant's turn with the workers. */
 export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
 
-/** Takes care of what is not about one grant's refresh: answers in the spool, tokens to revoke, requests gone stale. */
+/** Does the upkeep that is not specific to one grant: spooled answers, pending revocations and stale requests. */
 export async function tidyUp(context: VaultContext): Promise<void> {
   await context.guard.recheck();
-  // A quarantined database is left as it is: nothing is spent, revoked or removed.
+  // A quarantined database stays unchanged: nothing is spent, revoked or removed.
   if (context.guard.reason !== null) return;
-  const { store, times } = context;
+  const { times } = context;
   const duties: readonly (() => Promise<unknown>)[] = [
     () => context.pendingOutcomes.write(context),
     () => tidySpool(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),
-    () => purgeAuthorizations(store.db, store.now(), times.authorizationMs),
-    () => purgeConnectSessions(store.db, store.now(), times.connectKeptMs),
+    () => changing(context, ({ tx }) => purgeAuthorizations(tx, times.authorizationMs)),
+    () => changing(context, ({ tx }) => purgeConnectSessions(tx, times.connectKeptMs)),
     () => forgetTokenRequests(context),
   ];
   const failures: unknown[] = [];
@@ -107,26 +107,26 @@ export async function tidyUp(context: VaultContext): Promise<void> {
       await duty();
     } catch (error) {
       if (isVaultDown(error)) throw error;
-      // What stands in the way of one duty is no reason to leave the others undone.
+      // A failure of one duty must not prevent the others.
       failures.push(error);
     }
   }
   if (failures.length > 0) throw failures[0];
 }
 
-/** Commits what is left in the spool, and only then removes what is old: a failover may still need it. */
+/** Commits spooled answers, and only then removes old files, since a failover may still need them. */
 async function tidySpool(context: VaultContext): Promise<void> {
   const spool = await context.spool();
-  // What was committed is kept for a failover and read after one alone: a busy vault keeps thousands of such files.
-  if (!(await bringBackTail(context))) await adoptSpooled(context, { waitingOnly: true });
+  // Committed answers are read only after a failover, because a busy vault keeps thousands of them.
+  if (!(await bringBackTail(context))) await replaySpool(context, { waitingOnly: true });
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
 }
 
-/** No limit of a provider looks further back, so that nobody asks for them any more. */
+/** Deletes token requests older than the longest rate-limit window of any provider. */
 async function forgetTokenRequests(context: VaultContext): Promise<void> {
   const keptMs = limits.tokenWindowSecondsMax * 1_000;
   const limit = limits.tokenRequestsPurged;
-  while ((await purgeTokenRequests(context.store.db, context.store.now(), { keptMs, limit })) === limit);
+  while ((await changing(context, ({ tx }) => purgeTokenRequests(tx, { keptMs, limit }))) === limit);
 }
 
 function isDoubt(state: GrantState): boolean {
@@ -134,8 +134,8 @@ function isDoubt(state: GrantState): boolean {
 }
 
 /**
- * In use of late, about to die of idleness, or left by a holder who died and may have spent its token. Everything else
- * waits for somebody to ask for a token.
+ * Tells whether a worker should refresh a grant: it was used recently, is about to expire from disuse, or a dead holder may
+ * have spent its token. Other grants wait for a caller.
  */
 async function isWanted(context: VaultContext, grant: DueGrant): Promise<boolean> {
   if (grant.lease_owner !== null) return true;
@@ -174,21 +174,11 @@ async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<Up
 
 async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'> {
   await changing(context, async (change) => {
-    const { tx, now } = change;
+    const { tx } = change;
     const row = { tenant: grant.client_id, id: grant.id, generation: grant.generation };
-    if (!(await shredCondemned(tx, now, { ...row, at: isoNow(context) }))) return;
+    if (!(await shredCondemned(tx, { ...row, at: isoNow(context) }))) return;
     await deleteCandidates(tx, { tenant: grant.client_id, grantId: grant.id });
-    await change.record({
-      type: 'grant.shredded',
-      tenant: grant.client_id,
-      grantId: grant.id,
-      provider: grant.provider,
-      account: grant.account,
-      from: grant.state,
-      to: grant.state,
-      generation: grant.generation,
-      reason: grant.reason,
-    });
+    change.record(grant, { type: 'grant.shredded', to: grant.state, reason: grant.reason });
   });
   return 'shredded';
 }
@@ -202,7 +192,7 @@ async function postpone(context: VaultContext, grant: DueGrant, error: GrantryEr
 
 async function reschedule(context: VaultContext, grant: DueGrant, dueAt: number | null): Promise<void> {
   const { client_id: tenant, id, generation, due_at: claimedDueAt } = grant;
-  await rescheduleGrant(context.store.db, { tenant, id, generation, claimedDueAt, dueAt });
+  await changing(context, ({ tx }) => rescheduleGrant(tx, { tenant, id, generation, claimedDueAt, dueAt }));
 }
 
 function lastSpentMs(grant: DueGrant): number {

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 
-/** Runs statements on a database as the program that used it before would. */
+/** Runs statements on a database as its earlier program would. */
 export async function runForeign(database: string, statements: readonly string[]): Promise<void> {
   if (database.startsWith('sqlite:')) {
     const db = new DatabaseSync(database.slice('sqlite:'.length));
@@ -19,7 +19,7 @@ export async function runForeign(database: string, statements: readonly string[]
   }
 }
 
-/** Asks a database, as any program could. */
+/** Queries a database as any program could. */
 export async function askForeign(database: string, query: string): Promise<Record<string, unknown>[]> {
   if (database.startsWith('sqlite:')) {
     const db = new DatabaseSync(database.slice('sqlite:'.length), { readOnly: true });
@@ -38,10 +38,10 @@ export async function askForeign(database: string, query: string): Promise<Recor
   }
 }
 
-/** Every secret of these tests carries this mark, so that a search of the raw files finds any that was left. */
+/** Mark in every secret of these tests, so that a search of the raw files finds remaining plaintext. */
 export const canary = 'CANARYplaintext';
 
-/** The table as most installations have it. */
+/** The table in its usual form. */
 export const plainTable = {
   sqlite: `create table oauth_tokens (id text primary key, client_id text not null, provider text not null,
     access_token text not null, refresh_token text, token_expiry text, scopes text, metadata text,
@@ -52,7 +52,7 @@ export const plainTable = {
     unique (client_id, provider))`,
 } as const;
 
-/** Many plain rows in one statement. */
+/** Inserts many plain rows with one statement. */
 export function plainRows(kind: 'sqlite' | 'postgres', count: number): string {
   const series =
     kind === 'sqlite'

@@ -4,9 +4,9 @@ import { Client } from 'pg';
 import { administer, postgresUrl } from '../postgres.ts';
 
 /**
- * The files of a database that hold a text, searched byte by byte: SQLite's file, log and shared memory; PostgreSQL's
- * whole data directory after a checkpoint, apart from its write-ahead log, which keeps what was written until its
- * segments are recycled. Parts of names alone, to be compared.
+ * Returns the names of a database's files that contain a text, byte by byte. For SQLite these are the file, the log and
+ * shared memory. For PostgreSQL it is the whole data directory after a checkpoint, except the write-ahead log, whose
+ * segments keep old data until they are recycled. Names are shortened for comparison.
  */
 export async function plaintextFiles(database: string, text: string): Promise<string[]> {
   if (database.startsWith('sqlite:')) {
@@ -28,7 +28,7 @@ export async function plaintextFiles(database: string, text: string): Promise<st
   const [place] = rows;
   if (place === undefined) throw new Error('PostgreSQL does not say where its files are');
   const names = await readdir(place.directory, { recursive: true });
-  // Other tests have databases of their own beside this one.
+  // Other tests have their own databases beside this one.
   const ours = names.filter((name) => name.startsWith(join('base', place.oid)) || !/^(base|pg_wal)\b/.test(name));
   return holding(
     ours.map((name) => join(place.directory, name)),

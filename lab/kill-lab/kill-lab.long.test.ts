@@ -1,0 +1,36 @@
+/** The kill lab, briefly: every class of rotation on both databases. `npm run kill-lab` runs it for as long as you like. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rotationProfiles } from '../../src/simulator/index.ts';
+import { scratchDatabase } from '../../test/support/postgres.ts';
+import { runLab } from './lab.ts';
+import { resultTable } from './report.ts';
+import { smallRun } from './small-run.ts';
+import type { LabResult } from './verdict.ts';
+
+const seed = Number(process.env['GRANTRY_KILL_LAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const results: LabResult[] = [];
+
+beforeAll(() => {
+  process.stdout.write(`kill lab: GRANTRY_KILL_LAB_SEED=${seed}\n`);
+});
+
+afterAll(() => {
+  process.stdout.write(`${resultTable(results)}\n`);
+});
+
+describe.each(rotationProfiles)('where refresh tokens are %s', (rotation) => {
+  test('no killed process loses an answer that had arrived, on SQLite', () => judge(rotation, 'sqlite'));
+
+  test('no killed process loses an answer that had arrived, on PostgreSQL', async () => {
+    await using scratch = await scratchDatabase();
+    await judge(rotation, scratch.database);
+  });
+});
+
+async function judge(rotation: string, database: string): Promise<void> {
+  const result = await runLab(smallRun({ rotation, database, kills: 20, seed }));
+  results.push(result);
+  expect(result.counted).toBeGreaterThan(0);
+  expect(result.refreshes).toBeGreaterThan(0);
+  expect(result).toMatchObject({ broken: [] });
+}

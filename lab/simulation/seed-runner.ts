@@ -1,0 +1,54 @@
+/** Runs seeds one after the other in this process. Loaded after the hooks are in place. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemWorld } from '../../src/base/system-world.ts';
+import { migrate } from '../../src/storage/migrations/migrate.ts';
+import { openStore } from '../../src/storage/store.ts';
+import { type RunOptions, type RunResult, runSeed } from './run.ts';
+
+export class SeedRunner implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #template: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+    this.#template = join(directory, 'template.db');
+  }
+
+  static async make(): Promise<SeedRunner> {
+    // The vault loads these when it first needs them: here before, since loading is real time.
+    await Promise.all([
+      import('../../src/vault/upkeep/adopt.ts'),
+      import('../../src/vault/api/call.ts'),
+      import('../../src/vault/connect/authorize.ts'),
+      import('../../src/vault/disconnect.ts'),
+      import('../../src/vault/api/health.ts'),
+      import('../../src/vault/upkeep/recover.ts'),
+      import('../../src/vault/refresh/refresh.ts'),
+      import('../../src/vault/refresh/replay.ts'),
+      import('../../src/vault/spool/spool.ts'),
+      import('../../src/vault/grant/store-tokens.ts'),
+    ]);
+    // Memory instead of a disk: the simulation decides itself what a crash leaves.
+    const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+    const runner = new SeedRunner(mkdtempSync(join(base, 'grantry-simulation-')));
+    // A parallel run ends its processes when it has seen enough.
+    process.once('SIGTERM', () => process.exit(0));
+    process.once('exit', () => rmSync(runner.#directory, { recursive: true, force: true }));
+    const store = await openStore({ database: `sqlite:${runner.#template}`, world: systemWorld() });
+    await migrate(store, { mode: 'auto' });
+    await store.close();
+    return runner;
+  }
+
+  async run(seed: number, how: Pick<RunOptions, 'trace' | 'focus'> = {}): Promise<RunResult> {
+    process.env['GRANTRY_SIMULATION_KEY'] = createHash('sha256').update('grantry simulation').digest('base64');
+    return runSeed({ seed, directory: this.#directory, template: this.#template, ...how });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}

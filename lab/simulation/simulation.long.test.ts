@@ -1,0 +1,43 @@
+/** Whole worlds from seeds; `npm run simulate-world` runs as many as you like. */
+import { expect, it } from 'vitest';
+import { simulate } from './simulate.ts';
+
+/** Seeds that once showed a defect of the vault, or of its judge, by what it was, and the narrow world where they did. */
+const regressions: readonly { readonly what: string; readonly args: readonly string[] }[] = [
+  { what: 'a spool file that cannot be removed keeps the answer from being settled', args: ['--seed', '7'] },
+  { what: 'a caller waits for two rounds of a hand-out one after the other', args: ['--seed', '317'] },
+  { what: 'a process that is closing is asked for the last word', args: ['--seed', '2', '--world', 'closing'] },
+  { what: 'a rejected token is handed out again because its successor was parked', args: ['--seed', '23'] },
+  {
+    what: 'an answer that comes between the claim and the request is not looked for',
+    args: ['--seed', '39', '--world', 'generation'],
+  },
+];
+
+it.each(regressions)('stays cured of: $what', async ({ args }) => {
+  const { output } = await simulate(args);
+  expect(output).not.toMatch(/VIOLATION.*/);
+});
+
+/** The same worlds each time, so that a failure shows a change. */
+const firstSeed = Number(process.env['GRANTRY_SIMULATION_SEED'] ?? 1);
+
+it('finds no violation', async () => {
+  const { output, failed } = await simulate(['--from', String(firstSeed), '--seeds', '24', '--jobs', '2']);
+  expect(failed, output).toBe(false);
+  expect(output).toContain(`24 seeds from ${firstSeed},`);
+});
+
+/** The last two are guards of which the judge once excused the loss. */
+const missing: readonly { readonly mutation: string; readonly from: string; readonly seen: RegExp }[] = [
+  { mutation: 'save-before-use', from: '1', seen: /was used before it was saved/ },
+  { mutation: 'suspect-strict', from: '1', seen: /I4: .*\/strict was condemned \(refused\) with a living token/ },
+  { mutation: 'spool-disk', from: '14', seen: /I2: an answer for .* died with its process/ },
+];
+
+it.each(missing)('sees a guard that is missing: $mutation', async ({ mutation, from, seen }) => {
+  const args = ['--mutate', '--mutation', mutation, '--from', from, '--seeds', '60', '--jobs', '1'];
+  const { output, failed } = await simulate(args);
+  expect(output).toMatch(seen);
+  expect(failed).toBe(false);
+});

@@ -1,0 +1,128 @@
+import { copyFileSync, rmSync } from 'node:fs';
+import { createSimulator, demoClient, type Simulator } from '../../../src/simulator/index.ts';
+import { Coverage } from '../host/coverage.ts';
+import type { Dice } from '../host/dice.ts';
+import { Disk, spoolDirectory } from '../host/disk.ts';
+import { Scheduler } from '../host/scheduler.ts';
+import { type FaultKind, type Focus, planSwarm, type SwarmPlan } from '../host/swarm.ts';
+import { Judge, type JudgedGrant } from '../judge/judge.ts';
+
+export interface WorldOptions {
+  /** The directory in which the run makes its database file. */
+  readonly directory: string;
+  /** A database file with Grantry's schema and no rows. */
+  readonly template: string;
+  readonly focus?: Focus | null | undefined;
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** 2026-01-01, so that a seed means the same on every day. */
+const epochMs = 1_767_225_600_000;
+
+/** The state that every part of a simulated world reads: plan, clock, disk, providers, judge, and the faults in force. */
+export class WorldState {
+  readonly plan: SwarmPlan;
+  readonly scheduler: Scheduler;
+  readonly coverage = new Coverage();
+  readonly disk = new Disk();
+  readonly simulator: Simulator;
+  readonly judge: Judge;
+  /** Authorization codes that are under way. */
+  readonly codes = new Map<string, JudgedGrant>();
+  readonly database: string;
+  /** False before and after the faults: then no fault strikes. */
+  chaos = true;
+  /** The provider refuses every refresh until then. */
+  lyingUntil = 0;
+  /** The provider refuses until then, for longer than the confirmation of a refusal takes. */
+  lyingLongUntil = 0;
+  jumpedWildlyAt = Number.NEGATIVE_INFINITY;
+  smallJumpsMs = 0;
+  healedAt = 0;
+  #jumpedMs = 0;
+  readonly #faultDice: Dice;
+
+  constructor(dice: Dice, options: WorldOptions) {
+    this.#faultDice = dice.fork();
+    this.plan = planSwarm(dice.fork(), options.focus ?? null);
+    this.scheduler = new Scheduler(options.trace ?? null);
+    const providerDice = dice.fork();
+    this.simulator = createSimulator({
+      profiles: [...this.plan.profiles],
+      autoApprove: true,
+      now: () => epochMs + this.scheduler.now,
+      random: (count) => providerDice.bytes(count),
+      sleep: () => Promise.resolve(),
+    });
+    this.database = `${options.directory}/world.db`;
+    for (const suffix of ['', '-wal', '-shm']) rmSync(this.database + suffix, { force: true });
+    copyFileSync(options.template, this.database);
+    this.judge = new Judge({
+      grants: this.plan.grants.filter(isFirst),
+      simulator: this.simulator,
+      coverage: this.coverage,
+      database: this.database,
+      now: () => this.scheduler.now,
+    });
+  }
+
+  /** The host's clock. */
+  wallClock(): number {
+    return epochMs + this.scheduler.now + this.#jumpedMs;
+  }
+
+  jumpClock(ms: number, kind: 'small' | 'wild'): void {
+    this.#jumpedMs += ms;
+    if (kind === 'small') this.smallJumpsMs += ms;
+    else this.jumpedWildlyAt = this.scheduler.now;
+  }
+
+  /** How far the clock was put back: appointments at a wall-clock time come that much later. */
+  get behindMs(): number {
+    return Math.max(0, -this.#jumpedMs);
+  }
+
+  /** Decides if a fault of this kind happens now; `share` is its usual frequency. */
+  strikes(kind: FaultKind, share: number): boolean {
+    if (!this.chaos || this.plan.faults[kind] === 0) return false;
+    if (!this.#faultDice.chance(share * this.plan.faults[kind])) return false;
+    this.coverage.count(`fault: ${kind}`);
+    return true;
+  }
+
+  isLying(): boolean {
+    return this.lyingUntil > this.scheduler.now;
+  }
+
+  isLyingLong(): boolean {
+    return this.lyingLongUntil > this.scheduler.now;
+  }
+
+  /** At a strict provider two refreshes of one grant must never overlap. */
+  isStrict(grant: JudgedGrant): boolean {
+    const rotation = this.plan.profiles.find(({ id }) => id === grant.provider)?.rotation;
+    return rotation?.kind === 'strict';
+  }
+
+  isSpooled(attemptId: string): boolean {
+    const endings = [`.${attemptId}.answer`, `.${attemptId}.saved`];
+    return this.disk.list(spoolDirectory).some((name) => endings.some((ending) => name.endsWith(ending)));
+  }
+
+  /** A user consents: the provider makes the grant's tokens. */
+  consent(grant: JudgedGrant): { refreshToken: string; accessToken: string; expiresIn: number } {
+    const { accessToken, refreshToken, expiresAt } = this.simulator.mintTokens({
+      profile: grant.provider,
+      clientId: demoClient.clientId,
+      user: 'user@us.example',
+      scopes: ['read'],
+    });
+    this.judge.issued(grant, { refreshToken, accessToken, delivered: true, spent: null });
+    const expiresIn = Math.max(1, Math.floor((expiresAt - epochMs - this.scheduler.now) / 1_000));
+    return { refreshToken, accessToken, expiresIn };
+  }
+}
+
+function isFirst<T extends { tenant: string; provider: string }>(grant: T, index: number, all: readonly T[]): boolean {
+  return all.findIndex((each) => each.tenant === grant.tenant && each.provider === grant.provider) === index;
+}

@@ -1,0 +1,293 @@
+import { z } from 'zod';
+import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { checkKey, type GrantKey } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import { linesOf } from '../base/lines.ts';
+import { Secret } from '../base/secret.ts';
+import type { World } from '../base/world.ts';
+import { apiKeyListSchema, newApiKeySchema } from '../schemas/api-key.ts';
+import { appListSchema, appSchema } from '../schemas/app.ts';
+import {
+  type Completion,
+  type ConnectSession,
+  type ConnectSessionInput,
+  type ConnectSessionPage,
+  connectSessionPageSchema,
+  connectSessionSchema,
+  type NewConnectSession,
+  newConnectSessionSchema,
+} from '../schemas/connect-session.ts';
+import { grantPageSchema, grantSchema, storedGrantSchema } from '../schemas/grant.ts';
+import { importResultSchema } from '../schemas/import-line.ts';
+import { toJson } from '../schemas/json.ts';
+import { definitionSchema, providerListSchema } from '../schemas/provider.ts';
+import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../schemas/reports.ts';
+import { tokenSchema } from '../schemas/token.ts';
+import { revocations } from '../schemas/words.ts';
+import { tokenSourceOf } from '../vault/token-source.ts';
+import type {
+  AccessToken,
+  AdoptReport,
+  Disconnected,
+  GetAccessTokenOptions,
+  Grant,
+  HealthReport,
+  ImportResult,
+  RecoverReport,
+  StoredTokens,
+  TokenSource,
+  TokensInput,
+  Vault,
+  VaultRequest,
+} from '../vault/types.ts';
+import { Http, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
+import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody, wholeSeconds } from './inputs.ts';
+
+/** The vault behind a Grantry server, with the calls that only a server has. */
+export interface GrantryClient extends Vault {
+  /** Links with which a tenant's users connect the tenant in a browser. */
+  readonly connectSessions: {
+    /** Makes a link. @throws {GrantryError} `invalid_request`, `not_found` for provider or app */
+    create(input: ConnectSessionInput): Promise<NewConnectSession>;
+    /** Returns a session, or null. */
+    get(id: string): Promise<ConnectSession | null>;
+    /** Returns one page of sessions, newest first. */
+    list(filter?: {
+      tenant?: string | undefined;
+      cursor?: string | undefined;
+      limit?: number | undefined;
+    }): Promise<ConnectSessionPage>;
+    /** Confirms who came back, and stores the grant. */
+    complete(id: string, completion: Completion): Promise<Grant>;
+  };
+  /** Checks that a Grantry server answers at the URL. @throws {GrantryError} `storage_unavailable`, `provider_error` */
+  checkAlive(): Promise<void>;
+  /** Asks the server whether it is quarantined; `quarantine` holds the answer from then on. */
+  checkQuarantine(): Promise<void>;
+}
+
+const nothing = z.undefined();
+
+/** Implements {@link GrantryClient}: every call is one request. */
+export class RemoteVault implements GrantryClient {
+  readonly #http: Http;
+  #quarantine: string | null = null;
+  #closed = false;
+
+  constructor(world: World, address: ServerAddress) {
+    this.#http = new Http(world, address);
+  }
+
+  async checkAlive(): Promise<void> {
+    await this.#open().ask('GET', '/livez', statusSchema);
+  }
+
+  async checkQuarantine(): Promise<void> {
+    const response = await this.#open().send('GET', '/readyz', { headers: {} });
+    const error = response.ok ? null : await problemIn(response);
+    const quarantined = isGrantryError(error, 'grant_quarantined');
+    this.#quarantine = quarantined ? 'the server says that its database looks restored or cloned' : null;
+  }
+
+  get quarantine(): string | null {
+    return this.#quarantine;
+  }
+
+  readonly apps: Vault['apps'] = {
+    put: async (name, app) =>
+      (await this.#open().ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) })).body,
+    get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema),
+    list: async () => (await this.#open().ask('GET', '/v1/apps', appListSchema)).body.items,
+    remove: async (name) => {
+      await this.#open().ask('DELETE', `/v1/apps/${segment(name)}`, nothing);
+    },
+  };
+
+  readonly grants: Vault['grants'] = {
+    get: async (key) => {
+      const { path, query } = routeOf(key);
+      return this.#find(path, grantSchema, query);
+    },
+    list: async (filter = {}) => {
+      checkObject('filter', filter);
+      return (await this.#open().ask('GET', '/v1/grants', grantPageSchema, { query: filterQuery(filter) })).body;
+    },
+  };
+
+  readonly providers: Vault['providers'] = {
+    put: async (definition) => {
+      const { parseProviderDefinition } = await import('../providers/parse.ts');
+      const body = parseProviderDefinition(definition);
+      return (await this.#open().ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body })).body;
+    },
+    get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema),
+    list: async () => (await this.#open().ask('GET', '/v1/providers', providerListSchema)).body.items,
+    remove: async (id) => {
+      await this.#open().ask('DELETE', `/v1/providers/${segment(id)}`, nothing);
+    },
+  };
+
+  readonly keys: Vault['keys'] = {
+    create: async (name, input) => {
+      checkObject('key', input);
+      const body = { name, ...toJson(input) };
+      const { key, ...apiKey } = (await this.#open().ask('POST', '/v1/keys', newApiKeySchema, { body })).body;
+      return { apiKey, key: new Secret(key) };
+    },
+    list: async () => (await this.#open().ask('GET', '/v1/keys', apiKeyListSchema)).body.items,
+    revoke: async (idOrName) => {
+      await this.#open().ask('DELETE', `/v1/keys/${segment(idOrName)}`, nothing);
+    },
+  };
+
+  readonly connectSessions: GrantryClient['connectSessions'] = {
+    create: async (input) => {
+      const body = toJson(input);
+      return (await this.#open().ask('POST', '/v1/connect-sessions', newConnectSessionSchema, { body })).body;
+    },
+    get: async (id) => this.#find(`/v1/connect-sessions/${segment(id)}`, connectSessionSchema),
+    list: async (query = {}) =>
+      (await this.#open().ask('GET', '/v1/connect-sessions', connectSessionPageSchema, { query })).body,
+    complete: async (id, completion) => {
+      const path = `/v1/connect-sessions/${segment(id)}/complete`;
+      return (await this.#open().ask('POST', path, grantSchema, { body: toJson(completion) })).body;
+    },
+  };
+
+  async getAccessToken(key: GrantKey, options: GetAccessTokenOptions = {}): Promise<AccessToken> {
+    const { path, query } = routeOf(key);
+    const all = { ...query, min_validity: wholeSeconds(options) };
+    return tokenOf((await this.#open().ask('GET', `${path}/token`, tokenSchema, { query: all })).body);
+  }
+
+  async rejectAccessToken(
+    key: GrantKey,
+    generation: number,
+    options: GetAccessTokenOptions = {},
+  ): Promise<AccessToken> {
+    const { path, query } = routeOf(key);
+    const body = { rejected_generation: generation, min_validity: options.minValidity };
+    return tokenOf((await this.#open().ask('POST', `${path}/token`, tokenSchema, { query, body })).body);
+  }
+
+  /** Calls the API through the server's proxy: the token never comes here. */
+  async fetch(key: GrantKey, pathOrUrl: string, init: VaultRequest = {}): Promise<Response> {
+    const { tenant, provider, account } = checkKey(key);
+    const { path, host } = proxiedTarget(pathOrUrl);
+    const headers = new Headers(init.headers);
+    headers.set('grantry-account', account);
+    if (host !== undefined) headers.set('grantry-host', host);
+    const response = await this.#open().send(
+      init.method ?? 'GET',
+      `/v1/proxy/${segment(tenant)}/${segment(provider)}${path}`,
+      { headers, body: init.body ?? null, ...(init.signal === undefined ? {} : { signal: init.signal }) },
+    );
+    // An answer without a generation is the server's own, not the API's.
+    if (response.headers.get('grantry-generation') === null) throw await problemIn(response);
+    return response;
+  }
+
+  tokenSource(key: GrantKey): TokenSource {
+    return tokenSourceOf(this, key);
+  }
+
+  async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
+    const { path, query } = routeOf(key);
+    const body = tokensBody(tokens);
+    const { sharedWith, ...grant } = (await this.#open().ask('PUT', path, storedGrantSchema, { query, body })).body;
+    return { grant, sharedWith };
+  }
+
+  async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const response = await this.#open().send('POST', '/v1/import', { headers, body: lines });
+    if (!response.ok) throw await problemIn(response);
+    for await (const line of linesOf(response.body, limits.importLineBytesMax)) {
+      const parsed = importResultSchema.safeParse('text' in line ? readJson(line.text) : undefined);
+      if (!parsed.success) throw notUnderstood(response.status);
+      yield parsed.data;
+    }
+  }
+
+  async updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant> {
+    const { path, query } = routeOf(key);
+    return (await this.#open().ask('PATCH', path, grantSchema, { query, body: { metadata: changes } })).body;
+  }
+
+  async disconnect(key: GrantKey, { revoke }: { revoke?: boolean } = {}): Promise<Disconnected> {
+    const { path, query } = routeOf(key);
+    // A server refuses a parameter that it does not know, so none revokes what it was told to leave alive.
+    const all = { ...query, revoke: revoke === false ? 'false' : undefined };
+    const { headers, status } = await this.#open().ask('DELETE', path, nothing, { query: all });
+    const revocation = revocations.find((known) => known === headers.get('grantry-revocation'));
+    if (revocation === undefined) throw notUnderstood(status);
+    return { revocation };
+  }
+
+  async health(key: GrantKey): Promise<HealthReport> {
+    const { path, query } = routeOf(key);
+    return (await this.#open().ask('POST', `${path}/health`, healthSchema, { query })).body;
+  }
+
+  async recover(key: GrantKey): Promise<RecoverReport> {
+    const { path, query } = routeOf(key);
+    return (await this.#open().ask('POST', `${path}/recover`, recoverySchema, { query })).body;
+  }
+
+  async adopt({ afterRestore, onReport }: Parameters<Vault['adopt']>[0] = {}): Promise<readonly AdoptReport[]> {
+    const body = toJson({ afterRestore });
+    const { items } = (await this.#open().ask('POST', '/v1/adopt', adoptionSchema, { body })).body;
+    for (const report of items) onReport?.(report);
+    return items;
+  }
+
+  async authorize(): Promise<never> {
+    throw needsDatabase('authorize', 'the browser comes back to the server');
+  }
+
+  async completeAuthorization(): Promise<never> {
+    throw needsDatabase('completeAuthorization', 'the browser comes back to the server');
+  }
+
+  async redeemCode(): Promise<never> {
+    throw needsDatabase('redeemCode', 'no route takes a code');
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #find<Shape extends z.ZodType>(
+    path: string,
+    shape: Shape,
+    query: Readonly<Record<string, string | undefined>> = {},
+  ): Promise<z.output<Shape> | null> {
+    try {
+      return (await this.#open().ask('GET', path, shape, { query })).body;
+    } catch (error) {
+      if (isGrantryError(error, 'not_found') || isGrantryError(error, 'grant_not_found')) return null;
+      throw error;
+    }
+  }
+
+  #open(): Http {
+    if (!this.#closed) return this.#http;
+    throw new GrantryError('invalid_request', 'This client was closed.', {
+      action: 'Make another one: createClient(…)',
+    });
+  }
+}
+
+function tokenOf({ apiDomain, dc, ...token }: z.output<typeof tokenSchema>): AccessToken {
+  return { ...token, ...(apiDomain === undefined ? {} : { apiDomain }), ...(dc === undefined ? {} : { dc }) };
+}
+
+function needsDatabase(method: string, why: string): GrantryError {
+  return new GrantryError('invalid_request', `${method} is not done through a server: ${why}.`, {
+    action: 'Make a connect session: grantry connect TENANT PROVIDER, or call it on a vault that openVault opened.',
+  });
+}

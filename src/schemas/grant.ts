@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import { limits } from '../base/limits.ts';
+import { page } from './page.ts';
+import { appField, keyShape, keyText, list, seconds, secret, thing, time } from './thing.ts';
+import { grantStates } from './words.ts';
+
+export const grantState = z
+  .enum(grantStates)
+  .meta({ description: 'The state of a grant; only `active` needs no attention.', examples: ['active'] });
+
+const example = {
+  tenant: 'acme',
+  provider: 'zoho_crm',
+  account: 'default',
+  app: 'zoho-eu',
+  state: 'active',
+  reason: null,
+  generation: 3,
+  scopes: ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'],
+  dc: 'eu',
+  api_domain: 'https://www.zohoapis.eu',
+  metadata: { dc: 'eu', api_domain: 'https://www.zohoapis.eu', org_id: '20071234567' },
+  expires_at: '2026-11-22T09:41:12.000Z',
+  last_refreshed_at: '2026-11-22T08:41:12.000Z',
+  created_at: '2026-03-02T14:05:40.000Z',
+  updated_at: '2026-11-22T08:41:12.000Z',
+};
+
+const metadata: z.ZodType<Readonly<Record<string, unknown>>, Record<string, unknown>> = z
+  .record(z.string(), z.unknown())
+  .meta({ description: 'Facts about the grant, such as `dc`, `org_id` or `environment`; never a secret.' });
+
+const shape = {
+  ...keyShape,
+  /** The app that refreshes this grant; `null` until one is known. */
+  app: z.string().nullable(),
+  state: grantState,
+  /** The reason for a state other than `active`, in one word. */
+  reason: z.string().nullable(),
+  /** Counts the grant's token sets. */
+  generation: z.int(),
+  scopes: list(z.string()),
+  /** The data centre; `null` where the provider has none. */
+  dc: z.string().nullable(),
+  /** The API host that the provider named for this grant. */
+  apiDomain: z.string().nullable(),
+  metadata,
+  /** The expiry of the access token. */
+  expiresAt: time.nullable(),
+  lastRefreshedAt: time.nullable(),
+  createdAt: time,
+  updatedAt: time,
+};
+
+export const grantSchema = thing({ id: 'Grant', description: 'A grant without its secrets.', example }, shape);
+
+/** A grant without its secrets. */
+export interface Grant extends Readonly<z.output<typeof grantSchema>> {}
+
+export const grantPageSchema = page('GrantPage', 'Grants, in the order of their keys.', grantSchema, example);
+
+/** One page of grants. */
+export interface GrantPage extends Readonly<z.output<typeof grantPageSchema>> {}
+
+export const storedGrantSchema = thing(
+  {
+    id: 'StoredGrant',
+    description: 'A grant whose tokens were stored, and the other grants that hold the same refresh token.',
+    example: { ...example, shared_with: [] },
+  },
+  {
+    ...shape,
+    /** The provider revokes and limits all of them together. */
+    sharedWith: list(keyText).meta({ description: 'Each as TENANT/PROVIDER/ACCOUNT.' }),
+  },
+);
+
+const tokenText = secret(limits.tokenCharsMax);
+
+export const tokensInputShape = {
+  /** The app that the tokens were issued to; may be left out where only one fits. */
+  app: appField.optional(),
+  refreshToken: tokenText,
+  accessToken: tokenText.optional(),
+  /** Seconds from now. Without it, or without an access token, the first hand-out refreshes. */
+  expiresIn: seconds.optional().meta({ description: 'The life of the access token in seconds from now.' }),
+  scopes: z
+    .string()
+    .max(limits.scopeCharsMax * 16)
+    .transform((text): readonly string[] => text.split(' ').filter((scope) => scope !== ''))
+    .optional()
+    .meta({ description: 'Scopes separated by spaces.' }),
+  metadata: metadata.optional(),
+};
+
+export const tokensInputExample = {
+  app: 'zoho-eu',
+  refresh_token: '1000.8cb99dxxxxxxxxxxxxx9be93.9b8xxxxxxxxxxxxxxxf',
+  scope: 'ZohoCRM.modules.ALL ZohoCRM.org.READ',
+  metadata: { dc: 'eu' },
+};
+
+/** The JSON names of tokens that are not simply the library's. */
+export const tokensInputNames = { scopes: 'scope' } as const;
+
+export const tokensInputSchema = thing(
+  { id: 'StoreTokens', description: 'Tokens that were obtained elsewhere.', example: tokensInputExample, strict: true },
+  tokensInputShape,
+  { names: tokensInputNames },
+);
+
+/** Tokens that were obtained elsewhere. */
+export interface TokensInput extends z.output<typeof tokensInputSchema> {}
+
+export const grantUpdateSchema = thing(
+  {
+    id: 'GrantUpdate',
+    description: 'Changes of a grant. A metadata member is set to its value, or removed by `null`; all others stay.',
+    example: { metadata: { org_id: '20071234567', environment: null } },
+    strict: true,
+  },
+  { metadata },
+);

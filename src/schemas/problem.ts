@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { errorCodes, type GrantryErrorCode } from '../base/errors.ts';
+
+const codes = Object.keys(errorCodes).filter((code): code is GrantryErrorCode => Object.hasOwn(errorCodes, code));
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What happened.' }),
+    code: z.enum(codes),
+    action: z.string().meta({ description: 'What to do about it.' }),
+    retry_after: z.int().optional().meta({ description: 'Seconds after which the same call may succeed.' }),
+  })
+  .meta({
+    id: 'Problem',
+    description: 'An error (RFC 9457). Decide by `code`.',
+    examples: [
+      {
+        type: 'urn:grantry:error:grant_not_found',
+        title: 'The tenant is not connected',
+        status: 404,
+        detail: 'acme has no grant at zoho_crm (account default).',
+        code: 'grant_not_found',
+        action: 'Connect it: POST /v1/connect-sessions',
+      },
+    ],
+  });
+
+/** An error as RFC 9457 writes it. Neither a cause nor a stack is ever part of it. */
+export type Problem = Readonly<z.output<typeof problemSchema>>;

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { providerDefinition } from '../providers/definition.ts';
+import { items } from './page.ts';
+import { thing } from './thing.ts';
+
+const example = { id: 'zoho_crm', name: 'Zoho CRM', built_in: true };
+
+const providerSummarySchema = thing(
+  { id: 'ProviderSummary', description: 'A provider of the catalogue.', example },
+  { id: z.string(), name: z.string(), builtIn: z.boolean() },
+);
+
+export const providerListSchema = items(
+  'ProviderList',
+  'All providers, built-in and custom.',
+  providerSummarySchema,
+  example,
+);
+
+/** Describes a definition. `parseProviderDefinition` reads one, with messages that name the member. */
+export const definitionSchema = providerDefinition.meta({
+  id: 'ProviderDefinition',
+  description: 'A provider as data. Only `id`, `api.hosts` and either `endpoints.token` or `issuer` are required.',
+  examples: [
+    {
+      id: 'example',
+      endpoints: { authorization: 'https://as.example/authorize', token: 'https://as.example/token' },
+      api: { hosts: ['https://api.example'] },
+    },
+  ],
+});

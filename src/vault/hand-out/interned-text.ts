@@ -1,0 +1,25 @@
+/** Pools of strings that many rows share: token types, scopes and API domains. */
+const texts = new Map<string, string>();
+const lists = new Map<string, readonly string[]>();
+
+/** Size at which a pool is emptied, in case the strings are not shared after all. */
+const keptMax = 1_000;
+
+/** Returns the pooled copy of a text. */
+export function interned(text: string): string {
+  return seenFirst(texts, text, () => text);
+}
+
+/** Returns the comma-separated parts of a text as a pooled, frozen list. */
+export function internedList(text: string): readonly string[] {
+  return seenFirst(lists, text, () => Object.freeze(text === '' ? [] : text.split(',')));
+}
+
+function seenFirst<T>(seen: Map<string, T>, text: string, make: () => T): T {
+  const known = seen.get(text);
+  if (known !== undefined) return known;
+  if (seen.size === keptMax) seen.clear();
+  const made = make();
+  seen.set(text, made);
+  return made;
+}

@@ -1,0 +1,155 @@
+/**
+ * The rules of plain English that a program can check, as functions of one file's path and text. `language.test.ts` plants
+ * a violation of each; `npm run plain -- src/vault` lists those of a folder.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+
+import { type Node, parse, visit } from './rules.ts';
+
+/** The folders and files whose text keeps the rules; `tidy.test.ts` sees to it that it stays so. */
+export const plainFolders: readonly string[] = [
+  '.ci',
+  'test/tidy/',
+  'scripts/tally.ts',
+  'scripts/test',
+  'docs/assets/',
+];
+
+/** A word, and the word to say instead. */
+const banned: readonly (readonly [RegExp, string])[] = [
+  [/\b(?:whoever|whomever)\b/i, 'name the actor'],
+  [/\b(?:nobody|no one)\b/i, 'name the actor: no caller, no process'],
+  [/\b(?:somebody|someone)\b/i, 'name the actor'],
+  [/\b(?:whatever|wherever)\b/i, 'say what or where'],
+  [/\b(?:he|him|his|himself)\b/i, 'it, its'],
+];
+
+/** "Alone" is fine for what stands by itself, never for "only". */
+const alone = /(?<!\b(?:stands?|leaves?|left|let|run|runs|used|works?) )\balone\b/i;
+
+const fusedOpening = /^(?:What|Whether|Whoever|Of|How|Who|Where|That)\b/;
+const wordsMax = 30;
+
+/** A piece of prose: a comment, a text between quotes, or a paragraph. */
+interface Prose {
+  readonly line: number;
+  readonly text: string;
+  readonly kind: 'comment' | 'docstring' | 'string' | 'page';
+}
+
+/** All breaches in one file, each as a sentence. */
+export function languageViolations(file: string, text: string): string[] {
+  if (isItself(file)) return [];
+  const found: string[] = [];
+  for (const prose of proseOf(file, text)) {
+    const say = (what: string): unknown => found.push(`line ${prose.line}: ${what}`);
+    const words = prose.text.replaceAll(/`[^`]*`/g, '`…`');
+    for (const [word, instead] of banned) {
+      const hit = word.exec(words);
+      if (hit !== null) say(`"${hit[0]}" (${instead})`);
+    }
+    if (prose.kind !== 'string' && alone.test(words)) say('"alone" (only, before its word)');
+    if (prose.kind !== 'docstring' || !file.startsWith('src/') || file.endsWith('.test.ts')) continue;
+    const opening = fusedOpening.exec(words);
+    if (opening !== null) say(`a docstring begins with "${opening[0]}" (a verb or a noun)`);
+    for (const sentence of sentencesOf(words)) {
+      const count = sentence.split(/\s+/).length;
+      if (count > wordsMax) say(`a sentence of ${count} words, more than ${wordsMax}: ${sentence.slice(0, 40)}…`);
+    }
+  }
+  return found;
+}
+
+export function isPlain(file: string): boolean {
+  return plainFolders.some((folder) => file.startsWith(folder));
+}
+
+/** These two must say the words that they look for. */
+function isItself(file: string): boolean {
+  return /^test\/tidy\/language(?:\.test)?\.ts$/.test(file);
+}
+
+function proseOf(file: string, text: string): Prose[] {
+  if (file.endsWith('.md')) return pageProse(text);
+  if (!file.endsWith('.ts')) return [];
+  const strings = stringsIn(file, text);
+  const prose = strings.filter(({ value }) => value.trim().split(/\s+/).length > 2);
+  return [
+    ...prose.map(({ start, value }): Prose => ({ line: lineAt(text, start), text: value, kind: 'string' })),
+    ...commentsIn(text, strings),
+  ];
+}
+
+/** Markdown without its code: a line each, since a table's row is one. */
+function pageProse(text: string): Prose[] {
+  let fenced = false;
+  return text.split('\n').flatMap((line, index): Prose[] => {
+    if (/^\s*(?:```|~~~)/.test(line)) fenced = !fenced;
+    const code = fenced || /^(?: {4}|\t)/.test(line) || /^\s*(?:```|~~~)/.test(line);
+    return code ? [] : [{ line: index + 1, text: line, kind: 'page' }];
+  });
+}
+
+interface Quoted {
+  readonly start: number;
+  readonly end: number;
+  readonly value: string;
+}
+
+/** Strings, pieces of templates and regular expressions. */
+function stringsIn(file: string, text: string): Quoted[] {
+  const found: Quoted[] = [];
+  visit(parse(file, text), (node: Node) => {
+    if (node.type !== 'Literal' && node.type !== 'TemplateElement') return;
+    const { value } = node;
+    const prose =
+      typeof value === 'string' ? value : node.type === 'TemplateElement' ? text.slice(node.start, node.end) : '';
+    found.push({ start: node.start, end: node.end, value: prose });
+  });
+  return found;
+}
+
+/** Comments are what looks like one outside of every string. */
+function commentsIn(text: string, strings: readonly Quoted[]): Prose[] {
+  const masked = [...text];
+  for (const { start, end } of strings)
+    for (let at = start; at < end; at += 1) if (masked[at] !== '\n') masked[at] = ' ';
+  const bare = masked.join('');
+  const found: Prose[] = [];
+  for (const match of bare.matchAll(/\/\*[\s\S]*?\*\/|(?:^[ \t]*\/\/.*\n?)+|\/\/.*/gm)) {
+    const kind = match[0].startsWith('/**') ? 'docstring' : 'comment';
+    const said = match[0].replaceAll(/^[ \t]*(?:\/\*\*?|\*\/|\*|\/\/)[ \t]?|\*\/$/gm, '').trim();
+    found.push({ line: lineAt(text, match.index), text: said, kind });
+  }
+  return found;
+}
+
+function sentencesOf(text: string): string[] {
+  return text
+    .replaceAll(/\n[ \t]*\n|\n(?=[-*\d@])/g, '. ')
+    .split(/[.!?:;](?:\s|$)/)
+    .map((sentence) => sentence.trim())
+    .filter((sentence) => sentence !== '');
+}
+
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length;
+}
+
+/** Text files under version control in the houses that the rules are for. */
+function writtenFiles(folder: string): string[] {
+  const listed = execFileSync('git', ['ls-files', folder], { encoding: 'utf8' }).split('\n');
+  return listed.filter((file) => /\.(?:ts|md)$/.test(file) && !file.startsWith('bench/peers/') && existsSync(file));
+}
+
+if (import.meta.main) {
+  let sum = 0;
+  for (const file of writtenFiles(process.argv[2] ?? '.')) {
+    const found = languageViolations(file, readFileSync(file, 'utf8'));
+    sum += found.length;
+    if (found.length > 0) process.stdout.write(`${file}\n${found.map((each) => `  ${each}\n`).join('')}`);
+  }
+  process.stdout.write(`${sum} violations\n`);
+  process.exitCode = sum === 0 ? 0 : 1;
+}
