@@ -32,7 +32,7 @@ export {
   type SimulatorClient,
   type SimulatorUser,
 } from './state/registry.ts';
-export type { Dice } from './state/tokens.ts';
+export type { RandomSource } from './state/tokens.ts';
 export { fingerprintOf } from './state/tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './state/views.ts';
 export type { CallbackSettings, RefreshTokenCap } from './state/zoho-settings.ts';

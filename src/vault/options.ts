@@ -3,7 +3,7 @@ import type { Meter } from '../base/meter.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
 import type { ProviderDefinitionInput } from '../providers/definition.ts';
-import { type Vault, type VaultEvent } from './types.ts';
+import type { VaultEvent } from './types.ts';
 
 /**
  * The options of {@link openVault}. Each has a default; a member that is not listed here is `invalid_request`.
