@@ -78,8 +78,8 @@ export function epilogue(text: string): (context: AddHelpTextContext) => string 
 }
 
 /** Settings without a flag, for an epilogue: each variable, and its help below it. */
-export function variableLines(settings: readonly Setting[]): string {
-  return settings
+export function variableLines(listed: readonly Setting[]): string {
+  return listed
     .filter(({ flag }) => flag === undefined)
     .map(({ variable, help, usual }) => `  ${variable}${usual === '' ? '' : ` (default: ${usual})`}\n      ${help}`)
     .join('\n');

@@ -38,7 +38,7 @@ describe('openVault', () => {
     ['rootkey', 'Did you mean rootKey?'],
     ['colour', expect.stringContaining('Use one of create, database,')],
   ])('refuses the unknown member %s', async (name, action) => {
-    const options: VaultOptions = { home: join(home, 'unknown'), ...{ [name]: 'sqlite:x' } };
+    const options = Object.assign({ home: join(home, 'unknown') }, { [name]: 'sqlite:x' });
     await expect(openVault(options)).rejects.toMatchObject({
       code: 'invalid_request',
       message: `openVault has no option ${name}.`,
