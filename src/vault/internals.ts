@@ -5,7 +5,7 @@ import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';
 import type { Vault } from './types.ts';
 
-/** Parts of a vault for other classes of the library; they are not public. */
+/** The parts of a vault that only other classes of the library use. */
 export interface VaultInternals {
   /** @throws {GrantryError} `invalid_request` after the vault was closed */
   readonly open: () => VaultContext;

@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkName } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -60,7 +60,7 @@ export async function makeMissingApp(context: VaultContext, key: CheckedKey, cli
     if ((await appWith(context, key, client, null)) !== null) return;
     if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, client);
   } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
+    const code = codeOf(error);
     context.logger.warn('the app for a new client id could not be created', {
       tenant: key.tenant,
       provider: key.provider,
@@ -139,7 +139,7 @@ async function storeAccepted(
       await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: grant.id, app: name }));
     }
   } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
+    const code = codeOf(error);
     context.logger.error('an accepted client could not be stored', { tenant: key.tenant, code });
   }
 }

@@ -1,4 +1,4 @@
-import { isGrantryError } from '../../base/errors.ts';
+import { codeOf } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
@@ -71,7 +71,7 @@ export class ChangeFeed {
       if (this.#stop.signal.aborted) return;
       this.#wasDown = true;
       logger.warn('the database cannot be watched for changes', {
-        code: isGrantryError(error) ? error.code : 'internal',
+        code: codeOf(error),
       });
     }
   }

@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -17,11 +17,6 @@ import type { ChangeFeed } from './change-feed.ts';
 import { interned, internedList } from './interned-text.ts';
 import { SingleFlight } from './single-flight.ts';
 import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
-
-const defaultMinValidityMs = 60_000;
-
-/** Callers within the same window of this length share one answer, and the deadline of the first of them. */
-const sharedForMs = 100;
 
 /** Rules that compare a token's remaining life with the caller's demand, and with nothing else. */
 const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
@@ -92,7 +87,7 @@ export class HandOut {
     const demandMs = minValidityMs(options);
     if (options?.candidateClient !== undefined)
       return accessTokenOf(await this.#get(checked, demandMs, { candidateClient: options.candidateClient }));
-    const request = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
+    const request = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / this.#context.times.sharedAnswerMs)}`;
     return accessTokenOf(await this.#answers.run(request, this.#cache.epoch, () => this.#get(checked, demandMs, {})));
   }
 
@@ -249,7 +244,7 @@ export class HandOut {
       // pause ends, callers get the token without another attempt.
       const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
       held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
-      const code = isGrantryError(error) ? error.code : 'internal';
+      const code = codeOf(error);
       this.#context.logger.warn('a refresh ahead of need failed', { tenant: key.tenant, provider: key.provider, code });
     });
   }
@@ -343,7 +338,7 @@ function heldTokenOf(
   rules: ValidityRules,
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
-  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
+  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
   const apiDomain = metadata['api_domain'];
   return {
     accessToken: secret.reveal(),
@@ -374,6 +369,6 @@ function hasNames(key: GrantKey): boolean {
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {
   const seconds = options?.minValidity;
-  if (seconds === undefined) return defaultMinValidityMs;
+  if (seconds === undefined) return limits.minValidityMsDefault;
   return checkSeconds('minimum validity', seconds, limits.minValiditySecondsMax) * 1_000;
 }

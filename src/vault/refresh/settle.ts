@@ -19,9 +19,6 @@ import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.t
 import { condemned } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
 
-/** Tokens that arrived may wait for a database that is down for as long as it takes; the pause grows up to this. */
-const commitPauseMsMax = 5_000;
-
 /**
  * Understands an answer and writes what follows from it. Returns `saved`, or `again` when the row is to be read anew: it
  * says what is to be tried or waited for.
@@ -265,7 +262,8 @@ async function salvage(context: VaultContext, attempt: TokenAttempt, raw: RawAns
 
 /** Tokens exist in memory and in the spool now: the database is asked until it takes them. */
 async function untilStored<T>(context: VaultContext, store: () => Promise<T>): Promise<T> {
-  for (let pauseMs = 100; ; pauseMs = Math.min(commitPauseMsMax, pauseMs * 2)) {
+  const { commitPauseMs, commitPauseMsMax } = context.times;
+  for (let pauseMs: number = commitPauseMs; ; pauseMs = Math.min(commitPauseMsMax, pauseMs * 2)) {
     try {
       return await store();
     } catch (error) {

@@ -19,8 +19,6 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { converter } from './convert.ts';
 import { definitionsOf, type SealedBatch, type SealingKeys, sealBatch } from './seal.ts';
 
-const pauseMs = 250;
-
 export interface SchemaTakeOver {
   mode: 'auto' | 'off';
   world: World;
@@ -95,7 +93,7 @@ export async function sealTakenOver(
     const left = await countUnsealed(store.db);
     if (left <= refused) break;
     // Another process has locked the remaining rows; if it dies, they are unlocked.
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
     afterId = null;
     refused = 0;
   }
@@ -138,7 +136,7 @@ export async function scrubTakenOver(
       );
       return;
     }
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }
 
@@ -152,6 +150,6 @@ async function retryWhileBusy(world: World, run: () => Promise<unknown>): Promis
     } catch (error) {
       if (!isBusy(error) || world.monotonic() >= giveUpAt) throw error;
     }
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }
