@@ -126,6 +126,8 @@ function removeNoise(schema: z.core.JSONSchema.BaseSchema): void {
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
   delete schema.propertyNames;
+  // Generators take a member with a default for one that every request has.
+  delete schema.default;
 }
 
 function examplesOf(schema: z.core.$ZodType): unknown[] {
