@@ -18,7 +18,7 @@ const trailSteps = 4;
 
 /** Changes the instance's row: `changing`, bound to its context. */
 export type WriteInstance = <T>(
-  run: (change: { tx: WriteTx; recordOther(change: InstanceChange): void }) => Promise<T>,
+  run: (change: { tx: WriteTx; recordOther: (change: InstanceChange) => void }) => Promise<T>,
 ) => Promise<T>;
 
 interface InstanceChange {
