@@ -106,10 +106,10 @@ function stringsIn(file: string, text: string): Quoted[] {
 
 /** Comments are what looks like one outside of every string. */
 function commentsIn(text: string, strings: readonly Quoted[]): Prose[] {
-  const masked = [...text];
-  for (const { start, end } of strings)
-    for (let at = start; at < end; at += 1) if (masked[at] !== '\n') masked[at] = ' ';
-  const bare = masked.join('');
+  let bare = text;
+  for (const { start, end } of strings) {
+    bare = bare.slice(0, start) + bare.slice(start, end).replaceAll(/[^\n]/g, ' ') + bare.slice(end);
+  }
   const found: Prose[] = [];
   for (const match of bare.matchAll(/\/\*[\s\S]*?\*\/|(?:^[ \t]*\/\/.*\n?)+|\/\/.*/gm)) {
     const kind = match[0].startsWith('/**') ? 'docstring' : 'comment';
