@@ -19,7 +19,7 @@ export interface FuzzReport {
   readonly findings: readonly string[];
 }
 
-/** What may never come back, whatever is sent. */
+/** Secrets that no answer may contain. */
 const canaries = { refresh: 'canary-refresh-5e1f', client: 'canary-client-secret-77aa', access: 'canary-access-31bd' };
 
 /** 5xx that stand in the contract: a provider that cannot be reached, or was set up wrongly by the very requests sent here. */
@@ -74,7 +74,7 @@ export async function fuzz({ count, seed, onProgress }: FuzzOptions): Promise<Fu
 }
 
 async function prepare(vault: Vault): Promise<{ admin: string; others: string[] }> {
-  // A name that nobody can look up: what is sent to it ends before it has begun.
+  // No resolver knows this name, so every request to it ends before it begins.
   const host = 'https://nobody.invalid';
   await vault.providers.put({
     id: 'plain',

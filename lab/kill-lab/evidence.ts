@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 
 import { Client } from 'pg';
 
-/** An attempt of a killed process that nobody reported on. */
+/** An attempt of a killed process whose outcome was never recorded. */
 export interface OpenAttempt {
   readonly tenant: string;
   readonly grantId: string;
@@ -111,7 +111,7 @@ export async function spooledBy(pid: number, home: string): Promise<string[]> {
   const names = await readdir(`${home}/spool`).catch(() => []);
   const found: string[] = [];
   for (const name of names.filter((each) => each.endsWith('.answer'))) {
-    // Somebody else may adopt it while we look.
+    // Another process may adopt the file meanwhile.
     const text = await readFile(`${home}/spool/${name}`, 'utf8').catch(() => '');
     const head: unknown = text === '' ? undefined : JSON.parse(text.slice(0, text.indexOf('\n')));
     // The head is our own library's: see its spool.
@@ -125,7 +125,7 @@ export async function spooledBy(pid: number, home: string): Promise<string[]> {
 export interface Arrival {
   readonly at: number;
   readonly pid: number;
-  /** How long the process had waited for a processor by then, in all; undefined where nobody tells. */
+  /** How long the process had waited for a processor by then, in all; undefined where the system does not tell. */
   readonly waitedMs: number | undefined;
 }
 

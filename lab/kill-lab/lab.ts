@@ -43,7 +43,7 @@ class Lab {
   /** Tenant → the provider's family. */
   readonly #families = new Map<string, string>();
   readonly #replaced = new Set<string>();
-  /** Grants whose holder was killed and whom nobody has followed yet. */
+  /** Grants whose holder was killed and not yet replaced. */
   readonly #awaited = new Map<string, { readonly at: number; readonly pid: number }>();
   readonly #replacedMs: number[] = [];
   readonly #startedAt = performance.now();
@@ -115,7 +115,7 @@ class Lab {
   /** Kills, pauses and replaces, until enough kills have counted. */
   async #rage(crew: Crew, others: Others): Promise<void> {
     const { kills, minutesMax } = this.#options;
-    // Counted from here: on a busy machine the start alone may take longer than a short run.
+    // Counted from here: on a busy machine the start may take longer than a short run.
     const endsAt = performance.now() + minutesMax * 60_000;
     const enough = (): boolean => this.#counted >= kills || performance.now() >= endsAt;
     const hunts = new Map<Slot, Promise<void>>();
@@ -139,7 +139,7 @@ class Lab {
     await Promise.all(hunts.values());
   }
 
-  /** Whoever has an attempt of his own on a grant whose holder was killed has taken over. */
+  /** A process with its own attempt on a grant whose holder was killed has taken over. */
   #noteReplacements(underWay: readonly { grantId: string; pid: number }[]): void {
     for (const { grantId, pid } of underWay) {
       const killed = this.#awaited.get(grantId);
@@ -176,13 +176,13 @@ class Lab {
     if (open.length > 0) this.#counted += 1;
     this.#deeds.push({ at, goneAt, pid, waitedMs, open, spooled });
     for (const { grantId } of open) this.#awaited.set(grantId, { at, pid });
-    // Somebody who is not killed waits for what the killed one held, so that it is the take-over that is measured.
+    // A process that is not killed asks for the same grants, so that the run measures the take-over.
     const want = open.map(({ tenant, generation }) => ({ tenant, generation }));
     if (want.length > 0) void clerk.ask({ ask: 'want', grants: want });
     this.#tellProgress();
   }
 
-  /** Longer than the lease: somebody else takes over, and then the sleeper wakes and finds its answer. */
+  /** Longer than the lease: another process takes over, then the sleeper wakes and finds its answer. */
   #pause(crew: Crew, slot: Slot, others: Others): void {
     const strict = this.#options.rotation.startsWith('strict');
     const leaseMs = strict ? this.#times.strictLeaseMs : this.#times.renewedLeaseMs;
@@ -273,7 +273,7 @@ class Lab {
       database: this.#database(),
       rootKey: `file:${this.#directory}/root.key`,
       home: slot.home,
-      // Nobody can see from one host whether a process of another one lives.
+      // A host cannot see whether a process of another host lives.
       ...(this.#options.database === 'sqlite' ? {} : { host: `host-${slot.index}` }),
       wireLog: slot.wireLog,
       scale: this.#options.scale,

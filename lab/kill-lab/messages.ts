@@ -84,7 +84,7 @@ export type WorkerCommand =
   | { readonly ask: 'store'; readonly grants: readonly StoreGrant[] }
   /** Goes on until the process ends; said again with a longer list when there are more. */
   | { readonly ask: 'work'; readonly tenants: readonly string[] }
-  /** Somebody waits for the next generation of these. */
+  /** Waits for the next generation of these. */
   | { readonly ask: 'want'; readonly grants: readonly { readonly tenant: string; readonly generation: number }[] }
   /** Refreshes every one of these until it is known what became of it. */
   | { readonly ask: 'heal'; readonly tenants: readonly string[]; readonly patienceMs: number }

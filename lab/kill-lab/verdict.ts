@@ -9,7 +9,7 @@ export interface Deed {
   /** When the process was seen to be gone. */
   readonly goneAt: number;
   readonly pid: number;
-  /** How long it had waited for a processor when the signal was sent, in all; undefined where nobody tells. */
+  /** How long it had waited for a processor when the signal was sent, in all; undefined where the system does not tell. */
   readonly waitedMs: number | undefined;
   readonly open: readonly OpenAttempt[];
   /** Its attempts whose answer lay in its spool. */
@@ -261,7 +261,7 @@ function recoveryOf(run: Run, eventsOf: ReadonlyMap<string, readonly EventFacts[
   const waits = [...holders].flatMap(([tenant, kills]) =>
     kills.flatMap(({ at }, index) => {
       const next = eventsOf.get(tenant)?.find((event) => event.at >= at);
-      // Whoever took over may have been killed too: that is his own replacement.
+      // The process that took over may have been killed too: the next take-over is its replacement.
       const again = kills[index + 1]?.at ?? Number.POSITIVE_INFINITY;
       return next === undefined || next.at > again ? [] : [next.at - at];
     }),

@@ -80,7 +80,7 @@ class Worker {
         healed.push(await this.#healOne(tenant, patienceMs));
       }
     };
-    // Whoever waits for a doubt to end keeps nobody else from being looked at.
+    // Several at once: a doubt that takes long to end must not hold up the other grants.
     await Promise.all(Array.from({ length: Math.min(64, tenants.length) }, one));
     return healed;
   }
@@ -138,7 +138,7 @@ class Worker {
         return;
       } catch (error) {
         this.#noteFailure(tenant, error);
-        // A doubt that has to wait for its deadline is somebody else's by then.
+        // By the end of such a deadline another process has taken the doubt over.
         if (!isGrantryError(error) || (error.retryAfterMs ?? 0) > 10_000) return;
         if (error.code === 'reauthorization_required' || error.code === 'grant_not_found') return;
         await pause(Math.max(5, error.retryAfterMs ?? 20));

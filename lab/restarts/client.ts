@@ -10,7 +10,7 @@ export interface Answer {
 export interface Seen {
   /** Answers that came whole. */
   answers: number;
-  /** Tries that were repeated: nobody listened, or the connection ended before one byte of an answer. */
+  /** Repeated tries: no server listened, or the connection ended before one byte of an answer. */
   refused: number;
   resets: number;
   /** Answers of a busy server that asked to come again (429), which the client did. */
@@ -24,8 +24,8 @@ export interface Seen {
 const patienceMs = 60_000;
 
 /**
- * Asks one of several equal servers, as a load balancer does: a request that nobody accepted goes to the next one. What was
- * accepted is never asked again: once the first byte of an answer is there, whatever follows is the answer.
+ * Asks one of several equal servers, as a load balancer does. A request that no server accepted goes to the next one; an
+ * accepted one is never repeated. After the first byte of an answer the rest is its answer, even when it breaks off.
  */
 export class RetryingClient {
   readonly seen: Seen = { answers: 0, refused: 0, resets: 0, shed: 0, failures: [], waitsMs: [] };
@@ -60,7 +60,7 @@ export class RetryingClient {
       if (answer.status >= 300) this.seen.failures.push(`${method} ${path}: ${answer.status} ${answer.body}`);
       return answer;
     }
-    this.seen.failures.push(`${method} ${path}: nobody answered`);
+    this.seen.failures.push(`${method} ${path}: no server answered`);
     return { status: 0, body: '' };
   }
 

@@ -5,7 +5,7 @@ import type { Ended } from './server-place.ts';
 export interface RestartsResult {
   readonly restarts: number;
   readonly requests: number;
-  /** Tries that were repeated since nobody had accepted them. */
+  /** Repeated tries that no server had accepted. */
   readonly refused: number;
   readonly resets: number;
   /** Answers of a busy server that asked to come again. */

@@ -54,7 +54,7 @@ export class ServerPlace {
       throw new Error(`a server did not start: ${JSON.stringify(this.#log.slice(-3))}`);
     });
     await Promise.race([up, gone]);
-    // From here on its end is waited for by whoever ends it.
+    // From here on the caller that ends it waits for its end.
     gone.catch(() => {});
     this.#isUp = true;
   }
