@@ -5,14 +5,13 @@ import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
-import { changing } from './changing.ts';
-import type { ChangeContext } from './context.ts';
+import { type ChangeContext, changing } from './changing.ts';
 
 /**
  * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
  *
- * A definition may have a built-in id only while loopback providers are allowed, and only if it differs from the built-in
- * one in nothing but its origins. A simulator uses this to replace a real provider.
+ * A definition may have a built-in id only while loopback providers are allowed. It may then change only the origins of the
+ * built-in definition. A simulator uses this to replace a real provider.
  */
 export class ProviderCatalogue {
   readonly #changes: ChangeContext;

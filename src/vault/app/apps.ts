@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Selectable } from 'kysely';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
@@ -7,8 +6,14 @@ import { Secret } from '../../base/secret.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import type { AppTable } from '../../storage/schema.ts';
-import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../../storage/statements/apps.ts';
+import {
+  type AppRow,
+  deleteApp,
+  findApp,
+  listApps,
+  listAppsOfProvider,
+  putApp,
+} from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
 import { hasRevocations } from '../../storage/statements/revocations.ts';
 import { changing } from '../changing.ts';
@@ -17,8 +22,6 @@ import type { VaultContext } from '../context.ts';
 import type { App, AppInput } from '../types.ts';
 import { onlyApp } from './only-app.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './secrets.ts';
-
-type AppRow = Selectable<AppTable>;
 
 /**
  * Makes or replaces a client registration.

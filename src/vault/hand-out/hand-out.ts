@@ -103,7 +103,9 @@ export class HandOut {
     }
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      await this.#refreshInTime(checked, rejected, deadline, { before: () => this.#checkUseful(checked, row) });
+      await this.#refreshWithTimeout(checked, rejected, deadline, {
+        before: () => this.#checkRefreshHelps(checked, row),
+      });
     }
     return accessTokenOf(await this.#get(checked, demandMs, { deadline }));
   }
@@ -113,7 +115,7 @@ export class HandOut {
    * refused token was refreshed a moment ago, the grant's own data centre is asked first. If it accepts the token, the
    * refresh is refused.
    */
-  async #checkUseful(key: CheckedKey, row: GrantRow): Promise<void> {
+  async #checkRefreshHelps(key: CheckedKey, row: GrantRow): Promise<void> {
     const { world, times } = this.#context;
     const ageMs = world.now() - (row.last_refreshed_at ?? 0);
     if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
@@ -145,30 +147,30 @@ export class HandOut {
     }: { candidateClient?: CandidateClient | undefined; deadline?: number },
   ): Promise<HeldToken> {
     for (let round = 0; ; ) {
-      const seen = await this.#read(key);
-      const { held } = seen;
-      const from = round > 0 ? 'refresh' : seen.generation === undefined ? 'memory' : 'row';
+      const read = await this.#read(key);
+      const { held } = read;
+      const source = round > 0 ? 'refresh' : read.generation === undefined ? 'memory' : 'row';
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
         const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
         if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshInBackground(key, held);
-        this.answers[from] += 1;
+        this.answers[source] += 1;
         return held;
       }
       // A token refreshed for this caller is the best available, however short its life.
       if (held !== undefined && round > 0 && leftMs > 0) {
-        this.answers[from] += 1;
+        this.answers[source] += 1;
         return held;
       }
       if (round > 1) throw new GrantryError('provider_error', 'The provider issues tokens that have already expired.');
-      const generation = seen.generation ?? (await this.#row(key)).generation;
+      const generation = read.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
         // Another process has refreshed, and the change feed has not reported it yet.
         this.#cache.forgetOlder(key, generation);
         continue;
       }
-      await this.#refreshInTime(key, generation, deadline, { candidateClient });
+      await this.#refreshWithTimeout(key, generation, deadline, { candidateClient });
       round += 1;
     }
   }
@@ -252,7 +254,12 @@ export class HandOut {
     return this.#context.world.monotonic() + this.#context.callerWaitMs;
   }
 
-  async #refreshInTime(key: CheckedKey, generation: number, deadline: number, options: RefreshOptions): Promise<void> {
+  async #refreshWithTimeout(
+    key: CheckedKey,
+    generation: number,
+    deadline: number,
+    options: RefreshOptions,
+  ): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
     const leftMs = Math.max(0, deadline - world.monotonic());
     const { done, wait } = this.#refresh(key, generation, options);

@@ -32,6 +32,6 @@ export interface RefreshPlan {
   readonly slot: SpoolSlot;
   /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
   readonly isAnswered: () => boolean;
-  /** The client is on trial: a refusal decides nothing about the grant. */
+  /** True if the client is a candidate: its refusal decides nothing about the grant. */
   readonly isCandidateClient: boolean;
 }

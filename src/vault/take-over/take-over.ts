@@ -34,14 +34,14 @@ export interface SchemaTakeOver {
  */
 export async function takeOverSchema(store: OpenedStore, options: SchemaTakeOver): Promise<void> {
   const { world } = options;
-  const place = await store.location();
+  const location = await store.location();
   let table: ForeignTable | undefined;
   const takeOver = async (tx: WriteTx): Promise<void> => {
     const convert = converter(world);
     table = await convertForeignTable(tx, store.kind, (row) => convert(row).row);
   };
   const afterTakeOver = async (tx: WriteTx): Promise<void> => {
-    const identity = { vault_id: newUuid(world), installation: options.installation, ...place, scrub_pending: 1 };
+    const identity = { vault_id: newUuid(world), installation: options.installation, ...location, scrub_pending: 1 };
     await createInstance(tx, identity);
     const details = JSON.stringify({ dropped: table?.dropped ?? [] });
     await insertEvents(tx, [{ ...tableEvent, id: uuidSequence(world)(), details }]);
