@@ -79,6 +79,12 @@ const entries: readonly Entry[] = [
   { name: 'list', group: lookingAfter, summary: 'list grants', load: () => import('./commands/list.ts') },
   { name: 'show', group: lookingAfter, summary: 'show one grant', load: () => import('./commands/show.ts') },
   {
+    name: 'set',
+    group: lookingAfter,
+    summary: 'change the metadata of a grant',
+    load: () => import('./commands/set.ts'),
+  },
+  {
     name: 'health',
     group: lookingAfter,
     summary: 'prove grants with a real API call',
