@@ -48,7 +48,7 @@ const backOffReasons = [
 ] as const satisfies readonly GrantryErrorCode[];
 
 /** Says whether nothing may be sent for a grant now, and why. */
-export async function heldBack(context: VaultContext, row: GrantRow): Promise<GrantryError | undefined> {
+export async function refreshBlocker(context: VaultContext, row: GrantRow): Promise<GrantryError | undefined> {
   if (row.state === 'disconnected') {
     return noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account });
   }

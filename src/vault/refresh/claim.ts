@@ -42,7 +42,7 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
   const claimedAt = context.world.monotonic();
   try {
     // A commit whose answer was lost has begun an attempt that nobody will end.
-    const end = endOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
+    const end = pendingOutcomeOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
     const claimed = await context.pendingOutcomes.orRemember(end, () =>
       changing(context, (change) => claim(context, plan, change)),
     );
@@ -85,7 +85,7 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
 }
 
 /** How an attempt ended, for the time when the database listens again. */
-export function endOf(
+export function pendingOutcomeOf(
   { row, attemptId, tokenFingerprint }: RefreshPlan,
   fence: number,
   outcome: PendingOutcome['outcome'],

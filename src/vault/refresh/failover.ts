@@ -6,12 +6,12 @@ import type { VaultContext } from '../context.ts';
  *
  * Called wherever a promotion may be noticed first; nothing may be spent before.
  */
-export async function bringBackTail(context: VaultContext): Promise<boolean> {
+export async function recoverLostTail(context: VaultContext): Promise<boolean> {
   const { guard } = context;
   if (guard.reason !== null || !guard.failedOver) return false;
   const { replaySpool } = await import('./replay.ts');
   // What the standby lacks may stand in files of processes that have not noticed yet, and in committed ones. A file that is
   // older than it needed to be kept is as good as any: nobody knows when the tail was lost.
-  await guard.bringTailBack(() => replaySpool(context, { ownToo: true, oldToo: true }));
+  await guard.finishFailover(() => replaySpool(context, { ownToo: true, oldToo: true }));
   return true;
 }

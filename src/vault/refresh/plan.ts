@@ -22,7 +22,7 @@ import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
-import { bringBackTail } from './failover.ts';
+import { recoverLostTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
@@ -36,10 +36,10 @@ import { replaySpool } from './replay.ts';
 export async function planRefresh(
   context: VaultContext,
   row: GrantRow,
-  { candidateClient, kept }: RefreshWish = {},
+  { candidateClient, kept }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
-  if (await bringBackTail(context)) return 'look_again';
+  if (await recoverLostTail(context)) return 'look_again';
   const tenant = row.client_id;
   // Read fresh: another process may have shredded and remade the tenant's keys.
   const tenantKeys = await context.keys.pin(tenant, { fresh: true });
@@ -113,7 +113,7 @@ async function clientFor(
 }
 
 /** What makes a refresh other than the usual. */
-export interface RefreshWish {
+export interface RefreshOptions {
   /** A client that came with the call. */
   readonly candidateClient?: CandidateClient | undefined;
   /** A token that was kept of a condemned grant, to be tried once more. */

@@ -8,14 +8,14 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { type CallHealth, compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
-import { heldBack, noSuchGrant, stopping } from '../grant/refusals.ts';
+import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
-import { planRefresh, type RefreshWish } from './plan.ts';
+import { planRefresh, type RefreshOptions } from './plan.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
@@ -60,7 +60,7 @@ export async function refreshGrant(
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
     if (row.generation > seen) return;
-    const held = await heldBack(context, row);
+    const held = await refreshBlocker(context, row);
     // What the stored client was refused says nothing about another one.
     const stands = held !== undefined && (candidateClient === undefined || held.code !== 'provider_misconfigured');
     if (stands) throw held;
@@ -110,7 +110,7 @@ export function refreshRound(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
-  wish: RefreshWish,
+  wish: RefreshOptions,
 ): Promise<'saved' | 'taken' | 'again'> {
   return observeRound(context, row, () => runRound(context, row, report, wish));
 }
@@ -119,7 +119,7 @@ async function runRound(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
-  wish: RefreshWish,
+  wish: RefreshOptions,
 ): Promise<'saved' | 'taken' | 'again'> {
   if (context.closing()) throw stopping(context);
   const plan = await planRefresh(context, row, wish);

@@ -12,7 +12,7 @@ import { revokeOfGrant } from '../grant/revocations.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import type { SpoolEntry, SpoolHead } from '../spool/spool.ts';
-import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
+import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
 
 /**
  * Commits answers that were spooled and whose holder did not live to commit them; of one grant, or of all.
@@ -119,7 +119,7 @@ async function commitAnswer(
   { head, raw }: { head: SpoolHead; raw: RawAnswer },
   row: GrantRow,
   tenantKeys: PinnedTenant,
-): Promise<Kept> {
+): Promise<CommitOutcome> {
   const definition = await context.providers.require(row.provider);
   const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
   const lease = {

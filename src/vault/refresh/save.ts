@@ -36,17 +36,25 @@ const generationsRemembered = 2;
  * known already, belong to an authorization that is over, or hold nothing that could be spent. `orphaned`: the grant was
  * disconnected meanwhile: they wait in the queue to be revoked, unless it was to be left alive.
  */
-export type Kept = 'saved' | 'parked' | 'nothing' | 'orphaned';
+export type CommitOutcome = 'saved' | 'parked' | 'nothing' | 'orphaned';
 
 /**
  * Saves tokens as the next generation, or parks them when the lease is no longer ours. Either way they are durable when
  * this returns.
  */
-export async function commitTokens(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept> {
+export async function commitTokens(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: TokenSet,
+): Promise<CommitOutcome> {
   return underStandingKeys(context, attempt, (standing) => commitOnce(context, standing, tokens));
 }
 
-async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept | 'keys_gone'> {
+async function commitOnce(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: TokenSet,
+): Promise<CommitOutcome | 'keys_gone'> {
   const fingerprint = await fingerprinter(context);
   const { lease } = attempt;
   const { tenant, grantId } = lease;
@@ -99,7 +107,11 @@ interface ParkedTokens {
  * Keeps what is left of an answer that cannot be saved as it is, and ends its lease: what was kept is to be tried next.
  * They are never dropped, since the provider may honour them alone. A condemned grant is revived by them.
  */
-export async function parkTokens(context: VaultContext, attempt: TokenAttempt, tokens: ParkedTokens): Promise<Kept> {
+export async function parkTokens(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: ParkedTokens,
+): Promise<CommitOutcome> {
   return underStandingKeys(context, attempt, (standing) =>
     changing(context, async (change) => {
       const kept = await park(context, change, standing, tokens);
@@ -113,8 +125,8 @@ export async function parkTokens(context: VaultContext, attempt: TokenAttempt, t
 async function underStandingKeys(
   context: VaultContext,
   attempt: TokenAttempt,
-  keep: (attempt: TokenAttempt) => Promise<Kept | 'keys_gone'>,
-): Promise<Kept> {
+  keep: (attempt: TokenAttempt) => Promise<CommitOutcome | 'keys_gone'>,
+): Promise<CommitOutcome> {
   let standing = attempt;
   for (;;) {
     const kept = await keep(standing);
@@ -128,7 +140,7 @@ async function park(
   change: ChangeTransaction,
   attempt: TokenAttempt,
   tokens: ParkedTokens,
-): Promise<Kept | 'keys_gone'> {
+): Promise<CommitOutcome | 'keys_gone'> {
   const { tx } = change;
   const { tenant, grantId, fence } = attempt.lease;
   const fingerprint = (await fingerprinter(context))(tokens.refreshToken);

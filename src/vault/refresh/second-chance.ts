@@ -26,7 +26,7 @@ export function hasSecondChances(definition: ProviderDefinition): boolean {
 }
 
 /** The verdict "condemned", with its second chance. */
-export function condemned(
+export function condemnedVerdict(
   context: VaultContext,
   definition: ProviderDefinition,
   verdict: { reason: string | null; condemnedForMs: number },

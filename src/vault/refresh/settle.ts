@@ -12,11 +12,11 @@ import { mustReauthorize } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
-import { type Claim, endOf } from './claim.ts';
+import { type Claim, pendingOutcomeOf } from './claim.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
-import { condemned } from './second-chance.ts';
+import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
+import { condemnedVerdict } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /** Tokens that arrived may wait for a database that is down for as long as it takes; the pause grows up to this. */
@@ -59,7 +59,7 @@ export async function settleAnswer(
 }
 
 /** The answer is in the database, one way or another: what becomes of its file, and of tokens that nobody may keep. */
-async function finishKept(context: VaultContext, plan: RefreshPlan, kept: Kept | 'unusable'): Promise<void> {
+async function finishKept(context: VaultContext, plan: RefreshPlan, kept: CommitOutcome | 'unusable'): Promise<void> {
   if (kept !== 'orphaned' && kept !== 'unusable') {
     await plan.slot.markCommitted().catch(() => {
       // The file stays under its first name and is replayed later, which changes nothing.
@@ -112,7 +112,7 @@ function remembering<T>(
   detail: string | null,
   write: () => Promise<T>,
 ): Promise<T> {
-  return context.pendingOutcomes.orRemember(endOf(plan, claim.lease.fence, outcome, detail), write);
+  return context.pendingOutcomes.orRemember(pendingOutcomeOf(plan, claim.lease.fence, outcome, detail), write);
 }
 
 /** What is known of an answer that told nothing about the tokens. */
@@ -257,7 +257,11 @@ async function settleFailure(
 }
 
 /** A cut answer may hold the only copy of the living refresh token: what is complete in it becomes a candidate. */
-async function salvage(context: VaultContext, attempt: TokenAttempt, raw: RawAnswer): Promise<Kept | 'unusable'> {
+async function salvage(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  raw: RawAnswer,
+): Promise<CommitOutcome | 'unusable'> {
   const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
   if (refreshToken === null) return 'unusable';
   return untilStored(context, () => parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null }));
@@ -291,7 +295,10 @@ function unchanged(
   // A condemned grant that was tried in vain stays what it was, for the reason it had.
   if (plan.recovering) {
     const condemnedForMs = context.world.now() - (plan.row.condemned_at ?? context.world.now());
-    return { ...condemned(context, plan.definition, { reason: plan.row.reason, condemnedForMs }), at: isoNow(context) };
+    return {
+      ...condemnedVerdict(context, plan.definition, { reason: plan.row.reason, condemnedForMs }),
+      at: isoNow(context),
+    };
   }
   return { state: claim.state, reason: code, retryInMs, at: isoNow(context) };
 }

@@ -15,7 +15,7 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { condemned } from './second-chance.ts';
+import { condemnedVerdict } from './second-chance.ts';
 
 /** A refusal inside the overlap is looked at again this often. */
 const overlapRefusalsMax = 6;
@@ -161,7 +161,7 @@ export async function judgeRefusal(
   const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
   const written =
     verdict.state === 'reauthorization_required'
-      ? condemned(context, plan.definition, { reason: verdict.reason, condemnedForMs })
+      ? condemnedVerdict(context, plan.definition, { reason: verdict.reason, condemnedForMs })
       : verdict;
   if (!(await settleLease(tx, lease, { ...written, at: isoNow(context) }))) return undefined;
   if (verdict.state !== row.state) {
@@ -251,7 +251,7 @@ export async function condemnUnreplayable(
   await settleLease(
     change.tx,
     { ...grant, owner: context.owner.id, fence: claim.fence },
-    { ...condemned(context, definition, { reason, condemnedForMs: 0 }), at: isoNow(context) },
+    { ...condemnedVerdict(context, definition, { reason, condemnedForMs: 0 }), at: isoNow(context) },
   );
   change.record(row, { type: 'grant.reauthorization_required', to: 'reauthorization_required', reason });
   return true;
