@@ -8,30 +8,35 @@ import type { VaultContext } from '../context.ts';
 import type { Claim } from './claim.ts';
 
 /**
- * A client that came with a call and is not the one that a grant refreshes with.
+ * A client that a caller handed in and that is not the grant's own client.
  *
- * It is tried with one real refresh, and kept only when the provider took it. What the provider says against it is said
- * about the client alone: whoever hands in a wrong secret, or another tenant's, cannot harm the grant.
+ * A trial is one real refresh with it. The client is kept only if the provider accepts it. A refusal counts only against
+ * this client: a caller with a wrong secret, or with another tenant's, cannot harm the grant.
  */
 export interface CandidateClient {
-  /** Tells the trials of a grant apart; no secret can be read from it. */
+  /** Identifies a trial of the grant; it reveals no secret. */
   readonly name: string;
   readonly clientId: string;
   readonly clientSecret: Secret | null;
-  /** Names the data centre where the grant does not. */
+  /** Names the data centre if the grant does not. */
   readonly app: { readonly dc: string | null } | null;
-  /** Called when the tokens that it brought are saved. */
+  /** Runs after the trial's tokens are saved. */
   onAccepted(grant: { readonly id: string; readonly dc: string | null }): Promise<void>;
 }
 
 type Refusal = Extract<TokenOutcome, { kind: 'refused' }>;
 
-/** True when an answer speaks against the client, or against this token in the hands of this client. */
+/** True if an answer refuses the client, or refuses this client the refresh token. */
 export function refusesCandidateClient(outcome: Refusal): boolean {
   return outcome.class === 'client_refused' || outcome.class === 'grant_refused';
 }
 
-/** Ends a trial that was refused: the grant stays as it is, and nobody else is held back. Returns the error to throw. */
+/** The provider's error code, if any, and its status. */
+export function refusalDetail({ error, status }: Refusal): string {
+  return error === null ? `status ${status}` : `${error}, status ${status}`;
+}
+
+/** Ends a refused trial: the grant is unchanged, and other refreshes are not delayed. Returns the error to throw. */
 export async function settleRefusedCandidateClient(
   context: VaultContext,
   claim: Claim,
@@ -42,15 +47,15 @@ export async function settleRefusedCandidateClient(
     await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
     await releaseLease(tx, claim.lease);
   });
-  const said = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;
+  const detail = refusalDetail(outcome);
   if (outcome.class === 'client_refused') {
-    return new GrantryError('provider_misconfigured', `The provider refuses the client that was handed in (${said}).`, {
-      action: 'Hand in the client id and secret as the provider has them. What was stored before is unchanged.',
+    return new GrantryError('provider_misconfigured', `The provider refuses the client that you passed (${detail}).`, {
+      action: 'Pass the client id and secret that the provider issued. The stored client is unchanged.',
     });
   }
   return new GrantryError(
     'reauthorization_required',
-    `The provider does not take this refresh token from the client that was handed in (${said}).`,
-    { action: 'Hand in the client that the tenant connected with; if it is that one, the tenant must connect again.' },
+    `The provider refuses this refresh token to the client that you passed (${detail}).`,
+    { action: 'Pass the client that the tenant connected with. If you did, connect the tenant again.' },
   );
 }
