@@ -1,4 +1,13 @@
+import { rmSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { makeMemoryTmp } from './test/support/memory-tmp.ts';
+
+// Here, so that the run's PostgreSQL and every process of a test inherit it.
+const memoryTmp = makeMemoryTmp();
+if (memoryTmp !== undefined) {
+  process.env['TMPDIR'] = memoryTmp;
+  process.once('exit', () => rmSync(memoryTmp, { recursive: true, force: true }));
+}
 
 /** Long enough for a machine with ten times too much to do: it ends a test that hangs, and never one that is slow. */
 const patienceMs = 10 * 60_000;

@@ -36,7 +36,7 @@ function cacheDirectory(fs, path) {
     var cache = path.join(home, 'cache');
     if (!fs.existsSync(cache)) fs.mkdirSync(cache, { mode: 0o700 });
     return isPrivate(fs.lstatSync(cache)) ? cache : null;
-  } catch (_) {
+  } catch {
     return null; // No home, or a read-only one: the program works without the cache.
   }
 }
@@ -76,7 +76,7 @@ function runWithCache(program, cache, fs, path) {
 function read(file, fs) {
   try {
     return fs.readFileSync(file);
-  } catch (_) {
+  } catch {
     return undefined;
   }
 }
@@ -92,7 +92,7 @@ function replaceCache(file, code, fs, path) {
     });
     fs.writeFileSync(file + '.' + process.pid, code, { mode: 0o600, flag: 'wx' });
     fs.renameSync(file + '.' + process.pid, file);
-  } catch (_) {
+  } catch {
     // A full disk or a second process: the next start is slower, and nothing else happens.
   }
 }

@@ -52,7 +52,8 @@ let child: ChildProcess | undefined;
 /** Ends the step that runs when this process is told to end, then calls `then`. */
 export function whenStopped(then: (signal: string) => void): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
+    // Not once: npm passes on the signal that a terminal has sent already.
+    process.on(signal, () => {
       stopStep();
       then(signal);
     });

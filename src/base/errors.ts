@@ -1,10 +1,10 @@
 /**
  * The error codes Grantry answers with, and what each means for an HTTP client, a shell script and a person.
  *
- * `retryable` says whether the same call can succeed later without anybody changing anything.
+ * `retryable` is true when the same call can succeed later without any change.
  */
 export const errorCodes = {
-  invalid_request: { status: 400, exit: 2, retryable: false, action: 'Fix the call.' },
+  invalid_request: { status: 400, exit: 2, retryable: false, action: 'Correct the request.' },
   unauthorized: { status: 401, exit: 1, retryable: false, action: 'Send a valid API key.' },
   forbidden: { status: 403, exit: 1, retryable: false, action: 'Use an API key that may do this.' },
   authorization_failed: { status: 400, exit: 1, retryable: false, action: 'Connect again.' },
@@ -16,10 +16,10 @@ export const errorCodes = {
     status: 409,
     exit: 4,
     retryable: false,
-    action: 'This database looks restored or cloned: run grantry adopt if it is the one that should refresh.',
+    action: 'Run grantry adopt if this database should refresh the grants: it looks restored or cloned.',
   },
   payload_too_large: { status: 413, exit: 2, retryable: false, action: 'Send less.' },
-  rate_limited: { status: 429, exit: 5, retryable: true, action: 'Call less often; try again later.' },
+  rate_limited: { status: 429, exit: 5, retryable: true, action: 'Send fewer requests, and wait before the next one.' },
   integrity_failed: {
     status: 500,
     exit: 1,
@@ -36,19 +36,19 @@ export const errorCodes = {
     status: 502,
     exit: 1,
     retryable: false,
-    action: 'The provider gave an answer nobody understands; look at its status. No grant is harmed.',
+    action: "Check the provider's status page. No grant is harmed.",
   },
   provider_throttled: {
     status: 503,
     exit: 5,
     retryable: true,
-    action: 'Wait: the provider allows no more tokens now.',
+    action: 'Wait until the provider allows new tokens again.',
   },
   provider_unavailable: { status: 503, exit: 5, retryable: true, action: 'Try again later.' },
-  refresh_uncertain: { status: 503, exit: 5, retryable: true, action: 'Wait: recovery is under way.' },
+  refresh_uncertain: { status: 503, exit: 5, retryable: true, action: 'Wait: Grantry is recovering the grant.' },
   vault_sealed: { status: 503, exit: 7, retryable: false, action: 'Make the root key available.' },
-  storage_unavailable: { status: 503, exit: 5, retryable: true, action: 'Look after the database; try again later.' },
-  internal: { status: 500, exit: 1, retryable: false, action: 'This is a defect in Grantry: please report it.' },
+  storage_unavailable: { status: 503, exit: 5, retryable: true, action: 'Check the database, then retry.' },
+  internal: { status: 500, exit: 1, retryable: false, action: 'Report this defect of Grantry.' },
 } as const satisfies Record<string, { status: number; exit: number; retryable: boolean; action: string }>;
 
 /** A code of the error list, such as `grant_not_found`. */
@@ -56,11 +56,11 @@ export type GrantryErrorCode = keyof typeof errorCodes;
 
 /** Facts about a failure beyond its code and message. */
 export interface GrantryErrorOptions {
-  /** What the person must do; the code's own action when left out. */
+  /** What the person must do; without it, the action of the code. */
   action?: string | undefined;
-  /** What led to this. Kept in memory only: it is never printed, logged or sent. */
+  /** The error behind this one. It stays in memory: it is never printed, logged or sent. */
   cause?: unknown;
-  /** When the same call may work, in milliseconds from now. */
+  /** The wait before the same call may succeed, in milliseconds. */
   retryAfterMs?: number | undefined;
 }
 
@@ -100,12 +100,17 @@ export function isGrantryError(error: unknown, code?: GrantryErrorCode): error i
   return error instanceof GrantryError && (code === undefined || error.code === code);
 }
 
-/** The database is away, or the root key opens nothing: whatever was to be done next would fail as well. */
+/** The code of a {@link GrantryError}; `internal` for anything else that was thrown. */
+export function codeOf(thrown: unknown): GrantryErrorCode {
+  return thrown instanceof GrantryError ? thrown.code : 'internal';
+}
+
+/** True when the database or the root key is not available: every further step would fail as well. */
 export function isVaultDown(error: unknown): boolean {
   return isGrantryError(error, 'storage_unavailable') || isGrantryError(error, 'vault_sealed');
 }
 
-/** Fails when something that cannot happen has happened: a defect of ours, never bad input or a sick provider. */
+/** Fails on a defect of Grantry, never on bad input or a failing provider. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new GrantryError('internal', `assertion failed: ${message}`);
 }

@@ -1,5 +1,6 @@
 import { GrantryError } from './errors.ts';
 import { limits } from './limits.ts';
+import type { ProviderId } from './provider-ids.ts';
 import type { World } from './world.ts';
 
 export const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._@:-]{0,127}$/;
@@ -10,7 +11,7 @@ export const defaultAccount = 'default';
 /** Key of one grant: the tenant, the provider, and the tenant's account at that provider. */
 export interface GrantKey {
   tenant: string;
-  provider: string;
+  provider: ProviderId;
   /** Distinguishes several grants of one tenant at one provider; defaults to `default`. */
   account?: string | undefined;
 }

@@ -1,82 +1,109 @@
 import { assert } from './errors.ts';
 
+// The rule: every time of the vault's protocol (a lease, a wait, a pause, the life of a cached answer) and every limit of
+// input stands here. A size that only one file uses and no caller can meet stays in that file.
+
 /**
- * How long things may take, in milliseconds. The numbers depend on each other (see {@link assertTimingRule}), so a test
- * that wants them shorter scales all of them through {@link World.timeScale}.
+ * Times of the protocol, in milliseconds. They depend on each other (see {@link assertTimingRule}), so a test scales all
+ * of them together through {@link World.timeScale}.
  */
 const baseTimes = {
   /** Connecting and writing the request. */
   connectMs: 10_000,
-  /** D: from the point of no return until the provider's answer is complete. */
+  /** The deadline D: from the point of no return until the provider's answer is complete. */
   answerDeadlineMs: 90_000,
   /** Clock and scheduling error that every comparison between two processes allows for. */
   marginMs: 10_000,
-  /** Where a replayed refresh token kills the grant: outlives the deadline and is never renewed. */
+  /** The lease where a replay ends the grant: it outlives the deadline and is never renewed. */
   strictLeaseMs: 120_000,
-  /** Where a replay is harmless or needed quickly. */
+  /** The lease where a replay is harmless or needed quickly. */
   renewedLeaseMs: 4_000,
   leaseRenewalMs: 1_000,
   /** An overlap shorter than this leaves no room for a second try: such providers get the strict lease. */
   quickOverlapMinMs: 15_000,
-  /** No caller waits longer. */
+  /** The longest time that a caller waits. */
   callerWaitMs: 30_000,
   /** A first refusal is confirmed after this long. */
   suspectConfirmMs: 30_000,
   waiterPollMinMs: 20,
   waiterPollMaxMs: 100,
-  /** How often other processes' changes are looked for. */
+  /** The interval at which the changes of other processes are read. */
   feedSqliteMs: 500,
   feedPostgresMs: 2_000,
-  /** Memory is trusted without a look at the database for this long after the last look. */
+  /** The token cache is trusted for this long after the last read of the changes. */
   feedTrustMs: 4_000,
-  /** How far back each look reads again, for transactions that ended late. */
+  /** Each read of the changes goes back this far, for transactions that ended late. */
   feedOverlapMs: 10_000,
-  /** Hand-out from memory while the database cannot be reached. */
+  /** Tokens are handed out from memory for this long while the database is down. */
   staleHandOutMs: 300_000,
-  /** A spool file is kept this long after its commit: a failover may lose the tail. */
+  /** A spool file is kept this long after its commit, since a failover may lose the last commits. */
   spoolKeptMs: 600_000,
   /** An unwrapped tenant key is used this long before the store is asked again. */
   tenantKeyCachedMs: 600_000,
-  /** A transaction that finds the database busy gives up after this long. */
+  /** A transaction gives up after this long while the database is busy. */
   storageBusyMs: 10_000,
-  /** A take-over waits this long for another process that takes the same table over. */
+  /** A take-over waits this long for another take-over of the same table. */
   takeOverWaitMs: 600_000,
-  /** And this long for others to let go of the database, before it leaves the scrubbing to the next start. */
+  /** It waits this long for other users of the database, then leaves the scrubbing to the next start. */
   scrubWaitMs: 60_000,
   /** Authorization request until callback. */
   authorizationMs: 600_000,
   /** A connect link until its button is pressed. */
   connectLinkMs: 1_800_000,
-  /** Tokens of a connect session wait this long for the completion code. */
+  /** Tokens of a connect session are kept this long for the completion code. */
   connectCompletionMs: 600_000,
-  /** What became of a connect session can be asked for this long after its end. */
+  /** The result of a connect session can be read for this long after its end. */
   connectKeptMs: 86_400_000,
   /** A token obtained this recently satisfies any minimum validity. */
   justRefreshedMs: 60_000,
-  /** How long a breaker stays open the first time. */
+  /** The first pause of a circuit breaker. */
   breakerPauseMs: 2_000,
-  /** Verdicts on a provider's grants are suspended this long when it refuses too many. */
+  /** No grant of a provider is given up for this long after the provider refused too many. */
   verdictWindowMs: 300_000,
-  /** A suspicion that lasts longer than this is judged all the same. */
+  /** A grant that is suspect for longer than this is judged all the same. */
   verdictSuspendedMsMax: 3_600_000,
-  /** A refusal of a token younger than this, itself got for a refused one, says that the token was not the trouble. */
+  /** If an API rejects a token this soon after a refresh for a rejection, the token is not the cause. */
   uselessRefreshMs: 600_000,
-  /** A condemned grant is tried again this long after, then after six times and 144 times as long. */
+  /** A grant that was given up is retried after this long, after six times and after 144 times as long. */
   secondChanceMs: 600_000,
-  /** Tokens of a condemned grant stay sealed this long. */
+  /** The tokens of a grant that was given up are kept this long. */
   condemnedKeptMs: 2_592_000_000,
-  /** How long workers pause when nothing is due. */
+  /** The pause of workers when nothing is due. */
   workerPauseMs: 5_000,
-  /** While one worker looks at a grant, others leave it alone. */
+  /** The time for which a worker claims a grant. */
   workerHoldMs: 120_000,
-  /** The same for a grant in doubt: its overlap may be running out, should that worker die. */
+  /** The same for an uncertain grant, whose overlap may run out if that worker dies. */
   doubtHoldMs: 10_000,
-  /** A grant counts as in use for this long after its last hand-out. */
+  /** A grant is in use for this long after its last hand-out. */
   inUseMs: 86_400_000,
-  /** How often hand-outs are noted. */
+  /** The interval at which hand-outs are recorded. */
   usageNoteMs: 60_000,
-  /** A plain retry after a request that failed without harm. */
+  /** The pause before a retry of a request that failed without harm. */
   retryBackOffMs: 2_000,
+  /** The first pause and the longest one before tokens are offered again to a database that is down. */
+  commitPauseMs: 100,
+  commitPauseMsMax: 5_000,
+  /** The first pause and the longest one between two tries to revoke a token. */
+  revocationPauseMs: 60_000,
+  revocationPauseMsMax: 21_600_000,
+  /** A token that could not be revoked for this long is shredded. */
+  revocationLifeMs: 604_800_000,
+  /** The time for which a process claims a revocation. */
+  revocationHoldMs: 120_000,
+  /** The identity of the database is read again, and the high-water mark written, at most this often. */
+  guardRecheckMs: 2_000,
+  /** A stored provider definition is used this long before the database is asked again. */
+  providerCachedMs: 2_000,
+  /** The API host of a grant is used this long before its metadata is read again. */
+  apiPlaceKnownMs: 2_000,
+  /** Callers within this time of each other share one answer, and the deadline of the first. */
+  sharedAnswerMs: 100,
+  /** The pause of a take-over that waits for another process. */
+  takeOverPauseMs: 250,
+  /** The five-call service refreshes a token with less life than this before it hands it out, where it can. */
+  serviceRefreshAheadMs: 300_000,
+  /** Credentials that a provider refused are not tried again for this long. */
+  refusedTrialMs: 300_000,
 } as const;
 
 export type Times = { readonly [name in keyof typeof baseTimes]: number };
@@ -90,7 +117,7 @@ export function timesOf({ timeScale: scale = 1 }: { readonly timeScale?: number 
 }
 
 /**
- * A lease may never lapse while its holder may still be calling: checked when a vault opens.
+ * Checks, when a vault opens, that no lease lapses while its holder may still be calling.
  *
  * Strict leases outlive the deadline plus margins; renewed ones are renewed four times in their life.
  */
@@ -115,43 +142,45 @@ export const limits = {
   scopesMax: 256,
   metadataBytesMax: 16_384,
   metadataKeysMax: 64,
-  /** A token endpoint's answer, after decompression. */
+  /** The answer of a token endpoint, after decompression. */
   answerBytesMax: 1_048_576,
-  /** How much of an API's answer is looked at to find out whether it refuses the token. */
+  /** The part of an API's answer that is searched for a refusal of the token. */
   apiPeekBytesMax: 262_144,
   /** A provider definition, an env file, a metadata document. */
   documentBytesMax: 262_144,
   minValiditySecondsMax: 31_536_000,
-  /** An access token's life as computed; what providers say beyond it is clamped. */
+  /** The validity of a token for callers that name none. */
+  minValidityMsDefault: 60_000,
+  /** The longest life of an access token; longer ones are cut to it. */
   accessTokenLifetimeMsMax: 31_536_000_000,
-  /** Grants whose tokens are held in memory, and what they may take together: long tokens are fewer. */
+  /** The token cache: grants, and bytes of all together. */
   cacheEntriesMax: 100_000,
   cacheBytesMax: 48_000_000,
   /** The same in a program that runs one command and ends. */
   cacheEntriesOneShot: 1_000,
   /** Tenants whose unwrapped keys are held in memory. */
   tenantKeysMax: 5_000,
-  /** What a root key source may give; a key in base64 has 44 characters. */
+  /** The text of a root key; a key in base64 has 44 characters. */
   rootKeyTextBytesMax: 1_024,
   /** A command that prints the root key: cloud tools take seconds to start. */
   rootKeyCommandMs: 30_000,
-  /** Changed grants that one look of the change feed reads; more than that empties the memory instead. */
+  /** Changes that one read of the feed takes; beyond it the token cache is emptied. */
   feedRowsMax: 5_000,
-  /** Grants whose use is noted in one statement. */
+  /** Grants whose use is recorded in one statement. */
   usageBatch: 200,
-  /** How far back a provider's limit of token requests may look: they are remembered for as long. */
+  /** The longest window of a provider's token limit; token requests are stored for as long. */
   tokenWindowSecondsMax: 86_400,
-  /** Token requests that one statement forgets. */
+  /** Token requests that one statement deletes. */
   tokenRequestsPurged: 500,
-  /** No queue is counted further than this for its gauge. */
+  /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,
-  /** How often the button of one connect link may be pressed. */
+  /** Presses of the button of one connect link. */
   connectStartsMax: 20,
-  /** How long tokens that just came wait for a database that is away, and how often it is tried, in milliseconds. */
+  /** New tokens wait this long for a database that is down, with this pause between tries, in milliseconds. */
   connectKeepMs: 20_000,
   connectKeepPauseMs: 500,
-  /** Connect sessions that one statement looks at. */
+  /** Connect sessions that one statement reads. */
   connectBatch: 50,
   /** A name for the tenant's user, as its backend knows it. */
   userCharsMax: 256,
@@ -159,17 +188,17 @@ export const limits = {
   apiKeyNamesMax: 1_000,
   /** An API key as it may be sent. */
   apiKeyCharsMax: 512,
-  /** API keys that a server remembers. */
+  /** API keys in the cache of a server. */
   apiKeysHeld: 10_000,
-  /** Hashes of no key that are remembered as such, and look-ups of keys never seen before that are under way at once. */
+  /** Hashes of unknown keys in the cache, and look-ups of new keys at once. */
   strangeKeysHeld: 1_000,
   apiKeyLookUpsAtOnce: 32,
-  /** How long a key is trusted without another look, in milliseconds, and how long while the database is away. */
+  /** A cached key is trusted this long, in milliseconds, and this long while the database is down. */
   apiKeyTrustedMs: 4_000,
   apiKeyTrustedOfflineMs: 300_000,
-  /** How often a server writes down when keys were last used. */
+  /** The interval at which a server records the last use of keys, in milliseconds. */
   apiKeyUseNotedMs: 60_000,
-  /** What a server takes: the URL, all headers, how many, and a JSON body, in bytes or characters. */
+  /** A request: URL, bytes and number of headers, and JSON body. */
   requestUrlCharsMax: 8_192,
   requestHeaderBytesMax: 16_384,
   requestHeadersMax: 100,
@@ -178,62 +207,62 @@ export const limits = {
   requestJsonMembersMax: 4_096,
   /** One line of an import. */
   importLineBytesMax: 65_536,
-  /** How long a server waits for the next bytes of an import, in milliseconds. */
+  /** A server waits this long for the next bytes of an import, in milliseconds. */
   importIdleMs: 60_000,
   /** Grants of one import that are stored at once. */
   importConcurrency: 8,
-  /** Until a client has sent the whole of a JSON body, in milliseconds. */
+  /** A client must send a JSON body within this time, in milliseconds. */
   requestBodyMs: 30_000,
-  /** A body that the proxy passes on, in either direction. */
+  /** A body through the proxy, in either direction. */
   proxyBodyBytesMax: 4_294_967_296,
-  /** A body up to this size is kept while it is sent: it can be sent again when the API refuses the token. */
+  /** A body up to this size is kept, so that it can be sent again when the API refuses the token. */
   proxyRepeatBytesMax: 262_144,
-  /** How long a refused client may go on sending before its connection is cut, in milliseconds. */
+  /** A refused client may send for this long before its connection is closed, in milliseconds. */
   requestLeftoverMs: 2_000,
-  /** Calls at once to one provider and data centre, from one process. */
+  /** Concurrent calls to one provider and data centre, per process. */
   providerCallsMax: 16,
-  /** And so many more for grants whose overlap is running out. */
+  /** Additional calls for grants whose overlap is running out. */
   urgentCallsMax: 4,
-  /** Failures in a row that open a breaker. */
+  /** Consecutive failures that open a circuit breaker. */
   breakerFailures: 8,
   breakerDoublingsMax: 5,
-  /** Retries per call to a provider, and how many may be saved up. */
+  /** The retry budget: retries per call to a provider, and the most that it can hold. */
   retryBudgetShare: 0.1,
   retryBudgetMax: 50,
-  /** Refused grants of one provider, and their share of its attempts, that suspend its verdicts. */
+  /** Refused grants of one provider, and their share of its attempts, beyond which no grant is given up. */
   verdictRefusalsMin: 5,
   verdictRefusalShare: 0.2,
   /** Grants that a worker claims at once. */
   workerBatch: 32,
-  /** Grants that one process's workers look after at once, and how many more that are in doubt. */
+  /** Grants that the workers of one process hold at once, and additional ones that are uncertain. */
   workerGrantsMax: 256,
   workerDoubtsMax: 128,
   attemptsListedMax: 20,
-  /** How often a refresh begins anew before its caller is told to come again. */
+  /** Rounds of a refresh before its caller gets `refresh_uncertain`. */
   refreshRoundsMax: 16,
-  /** Ends of attempts that are remembered while the database is away. */
+  /** Outcomes of attempts that are held in memory while the database is down. */
   pendingOutcomesMax: 10_000,
   condemnedKeptDaysMax: 3_650,
-  /** Kept tokens of one grant that are tried or revoked, newest first. */
+  /** Kept tokens of one grant that are retried or revoked, newest first. */
   candidatesListedMax: 500,
-  /** Files of the spool that a start looks at, to remove what is old. */
+  /** Spool files that a start examines, to remove old ones. */
   spoolSweptAtStart: 256,
   /**
    * A transaction is undone after this long, in milliseconds. Less than the overlap with which other processes read
    * changes again, and never scaled: it is about real databases, however short a test makes its leases.
    */
   transactionMs: 8_000,
-  /** How often a transaction that PostgreSQL undid for another one's sake is run. */
+  /** Tries of a transaction that PostgreSQL rolled back because of another one. */
   transactionAttemptsMax: 5,
-  /** Waiting inside SQLite, while a database is opened and nothing else runs. */
+  /** SQLite's own wait while a database is opened. */
   sqliteOpenBusyMs: 5_000,
   sqliteStatementsMax: 256,
   postgresConnectionsMax: 10,
-  /** However short a test makes its times, a real server on a busy machine is given this long to take a connection. */
+  /** The least time for a connection to PostgreSQL, however short a test makes its times. */
   postgresConnectMsMin: 2_000,
-  /** As `server_version_num` says it. */
+  /** The oldest PostgreSQL, as `server_version_num`. */
   postgresVersionMin: 150_000,
   postgresIdleMs: 30_000,
-  /** How much longer than the server's own time-out this side waits for its answer. */
+  /** The client waits this much longer than the server's own time-out. */
   postgresGraceMs: 4_000,
 } as const;

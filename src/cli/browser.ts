@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** Tries to open the person's browser. It never fails: the address stands on the terminal as well. */
+/** Tries to open a browser, and ignores a failure: the URL is on the terminal as well. */
 export function openBrowser(url: string): void {
   const [program, ...args] = opener();
   const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true });

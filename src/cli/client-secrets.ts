@@ -4,13 +4,13 @@ import { readSmallFile } from './files.ts';
 import { usageError } from './terminal/errors.ts';
 import { decodeText, promptLine, readStdin } from './terminal/prompt.ts';
 
-/** Which data centre a secret is for, `*` for all, and the file it stands in, `-` for standard input. */
+/** The data centre of a secret (`*` for all) and its file (`-` for standard input). */
 export interface SecretSource {
   readonly dc: string;
   readonly file: string;
 }
 
-/** The key of the secret that serves all data centres without one of their own. */
+/** The key of the secret for all data centres without one of their own. */
 export const everyDataCenter = '*';
 
 /** Parses the values of `--client-secret-file [DC=]FILE`. @throws {GrantryError} `invalid_request` */
@@ -24,11 +24,14 @@ export function parseSecretSources(values: readonly string[]): readonly SecretSo
   if (new Set(sources.map((source) => source.dc)).size < sources.length) {
     throw usageError(
       '--client-secret-file names the same data centre twice.',
-      'Give each data centre one file: --client-secret-file eu=FILE.',
+      'Pass one file per data centre: --client-secret-file eu=FILE.',
     );
   }
   if (sources.filter((source) => source.file === '-').length > 1) {
-    throw usageError('Standard input can be read once: only one --client-secret-file may be -.');
+    throw usageError(
+      'Only one --client-secret-file can be -, since standard input is read once.',
+      'Use files for the others.',
+    );
   }
   return sources;
 }
@@ -55,6 +58,7 @@ export async function promptSecret(clientName: string): Promise<Record<string, S
 
 function toSecret(text: string, subject: string): Secret {
   const trimmed = text.trim();
-  if (trimmed === '') throw usageError(`${subject} holds no client secret: it is empty.`);
+  if (trimmed === '')
+    throw usageError(`${subject} is empty and holds no client secret.`, 'Put the client secret into it.');
   return new Secret(trimmed);
 }

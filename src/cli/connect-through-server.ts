@@ -8,7 +8,7 @@ import { withProgress } from './terminal/progress.ts';
 
 const pollMs = 1_000;
 
-/** Makes a connect link at the server, shows it, and waits until the browser has finished. Ctrl-C leaves the link as it is. */
+/** Makes a connect link at the server, prints it, and waits for the browser. Ctrl-C leaves the link valid. */
 export async function connectThroughServer(
   { output, world }: Context,
   vault: GrantryClient,
@@ -20,12 +20,12 @@ export async function connectThroughServer(
     app: options.app,
     scopes: options.scopes,
   });
-  output.note(`Open this address in a browser, as the customer's user, or send it to them:\n\n  ${url}\n`);
+  output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(url);
   const until = expiresAt.toISOString().slice(11, 16);
   await withProgress(
     world,
-    `Waiting for the browser (the link works until ${until}Z, Ctrl-C leaves it as it is)`,
+    `Waiting for the browser (the link works until ${until}Z; Ctrl-C leaves it valid)`,
     async () => {
       for (;;) {
         const session = await vault.connectSessions.get(id);
@@ -43,6 +43,10 @@ export async function connectThroughServer(
     },
   );
   const grant = await vault.grants.get(key);
-  if (grant === null) throw new GrantryError('internal', 'A grant that was just connected is gone.');
+  if (grant === null)
+    throw new GrantryError(
+      'internal',
+      `The grant of ${key.tenant} at ${key.provider} was just connected and no longer exists.`,
+    );
   return grant;
 }

@@ -4,16 +4,17 @@ import { GrantryError } from '../base/errors.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { World } from '../base/world.ts';
 import type { GrantryClient } from '../client/index.ts';
-import { openVault } from '../vault/open.ts';
+import { openAnnouncing, openVault } from '../vault/open.ts';
 import type { VaultOptions } from '../vault/options.ts';
+import { settings as table, usualDatabase } from '../vault/settings.ts';
 import type { Vault } from '../vault/types.ts';
 import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
-import { type GlobalFlags, resolveSettings, type Settings, usualDatabase } from './settings.ts';
+import { type GlobalFlags, resolveSettings, type Settings } from './settings.ts';
 import { type Output, processOutput } from './terminal/output.ts';
 import { withProgress } from './terminal/progress.ts';
 
-/** What every command works with. */
+/** The surroundings of a command: its settings, its output, time and network. */
 export interface Context {
   readonly settings: Settings;
   readonly output: Output;
@@ -24,8 +25,8 @@ export interface Context {
 export function contextFor(flags: GlobalFlags): Context {
   const settings = resolveSettings(flags, process.env);
   const world = systemWorld({
-    allowLoopback: settings.unsafeAllowLoopbackProviders !== undefined,
-    // The server may well stand in a private network; no provider is spoken to from here then.
+    allowLoopback: settings.allowLoopback,
+    // The server may be in a private network, and no provider is called from here then.
     anywhere: settings.server !== undefined,
   });
   return { settings, output: processOutput(settings.json), world };
@@ -51,7 +52,7 @@ export function contextOf(command: Command): Context {
   return contextFor(flags);
 }
 
-/** Some commands have a --tenant of their own, which says something else than who the current tenant is. */
+/** Some commands have a --tenant of their own, which does not name the current tenant. */
 function hasGlobalTenant(command: Command): boolean {
   return command.options.some((option) => option.long === '--tenant' && option.helpGroupHeading === globalHeading);
 }
@@ -64,22 +65,24 @@ export function vaultOptions(context: Context): VaultOptions {
     database: settings.database,
     rootKey: settings.rootKey,
     spool: settings.spool,
-    installation: settings.installation,
+    installation: settings.installation ?? undefined,
     migrate: settings.migrate,
-    unsafeAllowLoopbackProviders: settings.unsafeAllowLoopbackProviders,
+    unsafeAllowLoopbackProviders: settings.allowLoopback
+      ? `${table.unsafeAllowLoopbackProviders.variable}=1`
+      : undefined,
     logger: stderrLogger(world, settings),
     world,
-    // A program that ends at once must not leave a refresh half done behind its answer.
+    // A command ends at once, and must not leave a background refresh half done.
     backgroundRefresh: false,
   };
 }
 
 /**
- * Opens the vault that is there, the server's where one is named; the caller closes it with `await using`. Nobody who
- * only looks at grants, or mistypes a home, gets a new database and a new key without a word.
+ * Opens the existing vault, or the server's where one is named; the caller closes it with `await using`. It never makes a
+ * vault: a mistyped home must not give a new database and a new key.
  *
- * @param show `light`: nobody asks this vault whether it is quarantined, which a server is asked for
- * @throws {GrantryError} `not_found` when there is no database yet, and whatever `openVault` throws
+ * @param show `light` does not ask a server for its quarantine
+ * @throws {GrantryError} `not_found` when there is no vault, and the errors of `openVault`
  */
 export async function openContextVault(
   context: Context,
@@ -87,29 +90,33 @@ export async function openContextVault(
   show: { quiet?: boolean; light?: boolean } = {},
 ): Promise<Vault> {
   if (context.settings.server !== undefined) return openServer(context, context.settings.server, show);
-  if (!databaseExists(context)) {
-    throw new GrantryError('not_found', `There is no vault yet: ${sqliteFile(context)} does not exist.`, {
-      action: 'Make one with grantry init, or name the one that is meant with --home or --database.',
-    });
-  }
-  return open(context, options, show);
+  return withOpening(context, show, () => openVault({ ...vaultOptions(context), create: false, ...options }));
 }
 
-/** Opens the vault, and makes home, database and root key where there are none; for commands that bring something in. */
+/**
+ * Opens the vault, and makes home, database and root key where there are none; for commands that bring something in. A new
+ * vault is announced on stderr, by the logger where the caller has one.
+ */
 export async function makeContextVault(
   context: Context,
   options: VaultOptions = {},
   show: { quiet?: boolean } = {},
 ): Promise<Vault> {
-  if (context.settings.server !== undefined) return openServer(context, context.settings.server, { light: true });
-  makeUsualPlace(context.settings);
-  return open(context, options, show);
+  const { settings, output } = context;
+  if (settings.server !== undefined) return openServer(context, settings.server, { light: true });
+  makeUsualPlace(settings);
+  const all = { ...vaultOptions(context), ...options };
+  return withOpening(context, show, () =>
+    options.logger === undefined
+      ? openAnnouncing(all, () => output.note(`Made a new vault in ${settings.home}.`))
+      : openVault(all),
+  );
 }
 
 /**
  * Opens the vault behind a server.
  *
- * @param show `light`: the server is not asked whether it is quarantined
+ * @param show `light` does not ask the server for its quarantine
  * @throws {GrantryError} `unauthorized` without an API key
  */
 export async function openServer(
@@ -128,7 +135,7 @@ export async function openServer(
   return vault;
 }
 
-/** For commands that are about a database, and not about what a server does with one. @throws {GrantryError} */
+/** Refuses a command that works on a database while a server is named. @throws {GrantryError} `invalid_request` */
 export function refuseServer({ settings }: Context, command: string): void {
   if (settings.server === undefined) return;
   throw new GrantryError('invalid_request', `grantry ${command} works on a database, and GRANTRY_URL names a server.`, {
@@ -136,22 +143,17 @@ export function refuseServer({ settings }: Context, command: string): void {
   });
 }
 
-function open(context: Context, options: VaultOptions, show: { quiet?: boolean }): Promise<Vault> {
-  const opening = (): Promise<Vault> => openVault({ ...vaultOptions(context), ...options });
-  return show.quiet === true ? opening() : withProgress(context.world, 'Opening the vault', opening);
+function withOpening(context: Context, show: { quiet?: boolean }, open: () => Promise<Vault>): Promise<Vault> {
+  return show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open);
 }
 
-/** The home is made for the database that stands in it by default; a place that somebody named must be there. */
-function makeUsualPlace({ home, database }: Settings): void {
-  if (database === usualDatabase(home) && !existsSync(home)) mkdirSync(home, { recursive: true, mode: 0o700 });
+/** Makes the home for its default database; a directory that the caller named for a database must exist. */
+function makeUsualPlace({ home, database, create }: Settings): void {
+  if (create && database === usualDatabase(home) && !existsSync(home))
+    mkdirSync(home, { recursive: true, mode: 0o700 });
 }
 
-/** False for a SQLite file that is not there yet; opening it would make it. */
-export function databaseExists(context: Context): boolean {
-  const file = sqliteFile(context);
-  return file === null || existsSync(file);
-}
-
-function sqliteFile({ settings: { database } }: Context): string | null {
-  return database.startsWith('sqlite:') ? database.slice('sqlite:'.length) : null;
+/** False for a SQLite file that does not exist; opening it would make it. */
+export function databaseExists({ settings: { database } }: Context): boolean {
+  return !database.startsWith('sqlite:') || existsSync(database.slice('sqlite:'.length));
 }

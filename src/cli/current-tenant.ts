@@ -5,13 +5,13 @@ import type { Context } from './context.ts';
 import type { Settings } from './settings.ts';
 import { usageError } from './terminal/errors.ts';
 
-/** What stands for the current tenant on the command line. */
+/** The sign for the current tenant on the command line. */
 export const currentTenantSign = '.';
 
 /**
- * The tenant that an argument means: its name, or the current tenant for `.`.
+ * Returns the tenant of an argument: its name, or the current tenant for `.`.
  *
- * With `changes`, a remark on stderr says which tenant `.` turned out to be: nobody changes the wrong one unseen.
+ * With `changes`, a note on stderr names the tenant behind `.`, so that no command changes the wrong one unseen.
  *
  * @throws {GrantryError} `invalid_request` when the name is not valid, or there is no current tenant
  */
@@ -25,14 +25,14 @@ export async function resolveTenant(
   if (tenant === null) {
     throw usageError(
       'There is no current tenant.',
-      'Run grantry use TENANT first, or write the tenant instead of the dot.',
+      'Run grantry use TENANT first, or write the name of the tenant instead of the dot.',
     );
   }
   if (options.changes === true) context.output.note(`Tenant: ${tenant} (the current one)`);
   return tenant;
 }
 
-/** The current tenant: from `--tenant` or `GRANTRY_TENANT`, else what `grantry use` has kept; `null` if there is none. */
+/** The current tenant: from `--tenant` or `GRANTRY_TENANT`, else from `grantry use`; `null` if there is none. */
 export async function currentTenant(settings: Settings): Promise<string | null> {
   if (settings.tenant !== undefined) return checkName('tenant', settings.tenant);
   try {
@@ -43,7 +43,7 @@ export async function currentTenant(settings: Settings): Promise<string | null> 
   }
 }
 
-/** Keeps the current tenant in the home, readable by its owner alone. */
+/** Stores the current tenant in the home, readable only by its owner. */
 export async function keepCurrentTenant(settings: Settings, tenant: string): Promise<void> {
   mkdirSync(settings.home, { recursive: true, mode: 0o700 });
   const draft = `${fileOf(settings)}.${process.pid}`;

@@ -4,12 +4,13 @@ import { usageError } from './terminal/errors.ts';
 
 /** Reads a regular file of limited size. @throws {GrantryError} `invalid_request`, `payload_too_large` */
 export async function readSmallFile(path: string, bytesMax: number): Promise<Uint8Array> {
-  if (path === '' || path.includes('\0')) throw usageError('A file name is empty or has unprintable characters.');
+  if (path === '' || path.includes('\0'))
+    throw usageError('A file name is empty or has a zero character.', 'Check the arguments.');
   const file = await open(path, 'r');
   try {
     const state = await file.stat();
-    if (state.isDirectory()) throw usageError(`${path} is a directory; a file is wanted.`);
-    // A pipe (`<(command)`) has no size: it is read up to the limit and not a byte further.
+    if (state.isDirectory()) throw usageError(`${path} is a directory.`, 'Name a file.');
+    // A pipe (`<(command)`) has no size: it is read up to the limit.
     const bytes = Buffer.alloc(state.isFile() ? Math.min(state.size, bytesMax) + 1 : bytesMax + 1);
     let filled = 0;
     while (filled < bytes.length) {

@@ -1,18 +1,19 @@
 import type { LogFields, Logger } from '../base/log.ts';
 import { scrub } from '../base/scrub.ts';
 import type { World } from '../base/world.ts';
-import { type LogLevel, logLevels, type Settings } from './settings.ts';
+import { logLevels } from '../vault/settings.ts';
+import type { LogLevel, Settings } from './settings.ts';
 import { clean } from './terminal/output.ts';
 
 export interface LogTarget {
-  /** Whether a person reads; what stderr is, when left out. */
+  /** True for a person; without it, whether stderr is a terminal. */
   readonly terminal?: boolean;
   readonly write?: (line: string) => void;
-  /** Called for a line from which something had to be taken that looked like a secret: a defect of who wrote it. */
+  /** Called when a line held something that looked like a secret, which is a defect. */
   readonly onScrubbed?: () => void;
 }
 
-/** A logger on stderr, from the given level up: a sentence a line for the person at a terminal, JSON for programs. */
+/** A logger on stderr from the given level up: one sentence per line on a terminal, else JSON. */
 export function stderrLogger(
   world: World,
   { logLevel, json }: Pick<Settings, 'logLevel' | 'json'>,
@@ -47,7 +48,7 @@ const levelWords: Readonly<Record<LogLevel, string>> = {
   error: 'error',
 };
 
-/** Such as `grantry: warning: the spool is slow (tenant acme, ms 1200)`; a spinner's line is wiped first. */
+/** Such as `grantry: warning: the spool is slow (tenant acme, ms 1200)`. The line of a spinner is cleared first. */
 function sentence(_world: World, level: LogLevel, message: string, fields: LogFields): string {
   const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
   const about = known.map(([name, value]) => `${name} ${String(value)}`).join(', ');

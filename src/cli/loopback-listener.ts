@@ -2,23 +2,23 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
-import { isLoopbackHost } from './settings.ts';
+import { isLoopbackHost } from '../vault/settings.ts';
 
-/** What the person in front of the browser reads. */
+/** The page that the browser shows. */
 export interface CallbackPage {
   readonly good: boolean;
   readonly title: string;
   readonly text: string;
 }
 
-/** What to do with one callback: finish the flow and say what the person in front of the browser shall read. */
+/** Completes the flow of one callback and returns the page for the browser. */
 export type CallbackHandler = (callbackUrl: string) => Promise<CallbackPage>;
 
 /**
- * Listens on this machine alone, at an app's own redirect URI, for the browser to come back from the provider.
+ * Listens at an app's redirect URI, reachable only from this machine, until the browser comes back from the provider.
  *
- * A request that is not for this flow (another path, another state, another host name) is answered and changes nothing:
- * only the callback with `state` reaches the handler, and only the first one.
+ * A request with another path, state or host name is answered and changes nothing. Only the first callback with `state`
+ * reaches the handler.
  *
  * @throws {GrantryError} `invalid_request` when the redirect URI is not a loopback one, or its port is taken
  */
@@ -35,20 +35,20 @@ export async function listenForCallback(
       return send(response, 404, {
         good: false,
         title: 'Nothing here',
-        text: 'This address only waits for a provider to send you back.',
+        text: 'This page only waits for the answer of a provider.',
       });
     if (url.searchParams.getAll('state').join('\n') !== state) {
       return send(response, 400, {
         good: false,
         title: 'Not this connection',
-        text: 'This is not the answer that was waited for. Start again from the terminal.',
+        text: 'This answer belongs to another connection. Start again from the terminal.',
       });
     }
     if (handled) {
       return send(response, 400, {
         good: false,
         title: 'Already answered',
-        text: 'This connection was answered before. The terminal says how it went.',
+        text: 'This connection is complete. The terminal shows its result.',
       });
     }
     handled = true;
@@ -66,14 +66,14 @@ export async function listenForCallback(
       await listen(server, host, address.port);
       servers.push(server);
     } catch (error) {
-      // `localhost` is both addresses where the machine has both.
+      // `localhost` means both addresses, where the machine has both.
       if (servers.length > 0 && isErrno(error, 'EADDRNOTAVAIL', 'EAFNOSUPPORT')) continue;
       servers.forEach(stop);
       throw portError(error, address.port);
     }
   }
   return {
-    // The browser gets to see its page before the listener goes.
+    // The browser gets its page before the listener closes.
     [Symbol.asyncDispose]: async () => {
       await Promise.all(answers);
       servers.forEach(stop);
@@ -81,7 +81,7 @@ export async function listenForCallback(
   };
 }
 
-/** True when a listener on this machine can stand at that redirect URI. */
+/** True when this machine can listen at that redirect URI. */
 export function isLoopbackRedirect(redirectUri: string): boolean {
   const url = URL.canParse(redirectUri) ? new URL(redirectUri) : null;
   return url !== null && url.protocol === 'http:' && isLoopbackHost(url.hostname);
@@ -97,7 +97,7 @@ function loopbackAddress(redirectUri: string): LoopbackAddress {
   if (!isLoopbackRedirect(redirectUri)) {
     throw new GrantryError(
       'invalid_request',
-      "The app's redirect URI is not on this machine, so nothing can listen there.",
+      `The redirect URI ${redirectUri} is not on this machine, so grantry cannot listen there.`,
       {
         action:
           'Use --paste, or register a redirect URI such as http://127.0.0.1:8484/callback and put it into the app.',
@@ -113,7 +113,7 @@ function loopbackAddress(redirectUri: string): LoopbackAddress {
 /** The whole callback URL, or `null` when the request is for something else. */
 function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): URL | null {
   const target = request.url ?? '';
-  // The host name is compared so that a page elsewhere cannot reach this listener through a name of its own.
+  // The host name is compared, so that another site cannot reach this listener through DNS rebinding.
   if (request.method !== 'GET' || request.headers.host !== redirect.host || target.length > limits.urlCharsMax * 4)
     return null;
   if (!target.startsWith('/') || !URL.canParse(target, redirect.origin)) return null;
@@ -144,24 +144,16 @@ function stop(server: Server): void {
 
 function portError(error: unknown, port: number): unknown {
   if (isErrno(error, 'EADDRINUSE')) {
-    return new GrantryError(
-      'invalid_request',
-      `Port ${port}, where the app's redirect URI points, is in use by another program.`,
-      {
-        action: 'Stop that program; or, if it is a Grantry server, connect through it; or use --paste.',
-        cause: error,
-      },
-    );
+    return new GrantryError('invalid_request', `Port ${port} of the app's redirect URI is in use by another program.`, {
+      action: 'Stop that program. If it is a Grantry server, connect through it with GRANTRY_URL. Or use --paste.',
+      cause: error,
+    });
   }
   if (isErrno(error, 'EACCES', 'EADDRNOTAVAIL')) {
-    return new GrantryError(
-      'invalid_request',
-      `Port ${port}, where the app's redirect URI points, cannot be listened at.`,
-      {
-        action: 'Choose a redirect URI with a port above 1023, or use --paste.',
-        cause: error,
-      },
-    );
+    return new GrantryError('invalid_request', `This user cannot listen on port ${port} of the app's redirect URI.`, {
+      action: 'Register a redirect URI with a port above 1023, or use --paste.',
+      cause: error,
+    });
   }
   return error;
 }

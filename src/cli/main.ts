@@ -4,9 +4,8 @@ import { reportError } from './terminal/errors.ts';
 import { flush, ignoreClosedPipes } from './terminal/output.ts';
 import { recogniseToken } from './token-arguments.ts';
 
-// The entry of the program. Handing out a token is what scripts do all day: the plain forms of that call are recognised
-// here and reach the vault without a command-line library being loaded. Everything else, --help and mistakes in
-// `grantry token` included, goes through the full parser.
+// The entry of the program. Scripts call `grantry token` often, so its plain forms are parsed here, without loading the
+// command-line library. All else, including --help and mistakes in `grantry token`, goes through the full parser.
 
 async function run(words: readonly string[]): Promise<number> {
   try {
@@ -29,7 +28,7 @@ function wantsJson(words: readonly string[]): boolean {
 }
 
 async function main(): Promise<void> {
-  // Before anything is written: the parser prints its help by itself.
+  // First, since the parser prints its help itself.
   ignoreClosedPipes();
   const exitCode = await run(process.argv.slice(2));
   await flush();
@@ -37,5 +36,5 @@ async function main(): Promise<void> {
   process.exit(exitCode);
 }
 
-// The bundle is CommonJS, where nothing may be awaited at the top: that loads quicker than modules do.
+// The bundle is CommonJS, which loads faster than modules and has no top-level await.
 void main();

@@ -1,5 +1,6 @@
-import { Command, CommanderError, Option } from 'commander';
-import { globalHeading } from './options.ts';
+import { Command, CommanderError } from 'commander';
+import { type Setting, settings } from '../vault/settings.ts';
+import { addGlobals, epilogue, OwnOptionsFirst, variableLines } from './options.ts';
 import { usageError } from './terminal/errors.ts';
 import { clean } from './terminal/output.ts';
 import { ownVersion } from './version.ts';
@@ -12,18 +13,18 @@ interface Entry {
 }
 
 const setUp = 'Set up:';
-const connecting = 'Connect customers:';
-const using = 'Use the grants:';
-const lookingAfter = 'Look after them:';
-const serving = 'Serve programs on other machines:';
+const connecting = 'Connect tenants:';
+const using = 'Use grants:';
+const operating = 'Operate:';
+const serving = 'Server:';
 const trying = 'Try it out:';
 
-/** Every command, in the order of the help; the code of one is loaded when it is called. */
+/** Every command, in the order of the help. The code of a command is loaded when it is called. */
 const entries: readonly Entry[] = [
   {
     name: 'init',
     group: setUp,
-    summary: 'make the home: database, root key, identity',
+    summary: 'make a vault, or take over an oauth_tokens table',
     load: () => import('./commands/init.ts'),
   },
   {
@@ -35,31 +36,31 @@ const entries: readonly Entry[] = [
   {
     name: 'app',
     group: setUp,
-    summary: 'your client registrations at providers',
+    summary: 'client registrations at providers',
     load: () => import('./commands/app.ts'),
   },
   {
     name: 'provider',
     group: setUp,
-    summary: 'the catalogue, and providers of your own',
+    summary: 'built-in and custom providers',
     load: () => import('./commands/provider.ts'),
   },
   {
     name: 'connect',
     group: connecting,
-    summary: 'connect a tenant in the browser',
+    summary: 'connect a tenant to a provider in the browser',
     load: () => import('./commands/connect.ts'),
   },
   {
     name: 'import',
     group: connecting,
-    summary: 'take over per-client env files',
+    summary: 'import tokens from env files or NDJSON',
     load: () => import('./commands/import.ts'),
   },
   {
     name: 'disconnect',
     group: connecting,
-    summary: 'end a grant, here and at the provider',
+    summary: 'end a grant and revoke it at the provider',
     load: () => import('./commands/disconnect.ts'),
   },
   { name: 'token', group: using, summary: 'print an access token', load: () => import('./commands/token.ts') },
@@ -73,39 +74,39 @@ const entries: readonly Entry[] = [
   {
     name: 'use',
     group: using,
-    summary: 'choose the current tenant, written . from then on',
+    summary: 'set the current tenant (then write . for it)',
     load: () => import('./commands/use.ts'),
   },
-  { name: 'list', group: lookingAfter, summary: 'list grants', load: () => import('./commands/list.ts') },
-  { name: 'show', group: lookingAfter, summary: 'show one grant', load: () => import('./commands/show.ts') },
+  { name: 'list', group: operating, summary: 'list grants', load: () => import('./commands/list.ts') },
+  { name: 'show', group: operating, summary: 'show one grant', load: () => import('./commands/show.ts') },
   {
     name: 'health',
-    group: lookingAfter,
-    summary: 'prove grants with a real API call',
+    group: operating,
+    summary: 'check grants with a real API call',
     load: () => import('./commands/health.ts'),
   },
   {
     name: 'recover',
-    group: lookingAfter,
-    summary: 'try condemned grants again',
+    group: operating,
+    summary: 'retry grants that need re-authorization',
     load: () => import('./commands/recover.ts'),
   },
   {
     name: 'adopt',
-    group: lookingAfter,
+    group: operating,
     summary: 'end the quarantine of a restored or cloned database',
     load: () => import('./commands/adopt.ts'),
   },
   {
     name: 'doctor',
-    group: lookingAfter,
-    summary: 'check this installation and say what to do',
+    group: operating,
+    summary: 'check this installation and report what to do',
     load: () => import('./commands/doctor.ts'),
   },
   {
     name: 'serve',
     group: serving,
-    summary: 'run the HTTP server with its workers',
+    summary: 'run the HTTP server and its workers',
     load: () => import('./commands/serve.ts'),
   },
   {
@@ -117,10 +118,13 @@ const entries: readonly Entry[] = [
   {
     name: 'simulate',
     group: trying,
-    summary: 'run make-believe providers on this machine',
+    summary: 'run simulated providers on this machine',
     load: () => import('./commands/simulate.ts'),
   },
 ];
+
+/** The names of all commands, in the order of the help. */
+export const commandNames = entries.map(({ name }) => name);
 
 /** Parses the command line and runs the command. @throws {GrantryError} `invalid_request` when it cannot be understood */
 export async function runProgram(words: readonly string[]): Promise<void> {
@@ -136,75 +140,57 @@ export async function runProgram(words: readonly string[]): Promise<void> {
       process.exitCode = 2;
       return;
     }
-    throw usageError(spoken(error.message), `Run ${commandLine(program, words)} --help.`);
+    throw usageError(usageMessage(error.message), `Run ${commandLine(program, words)} --help.`);
   }
 }
 
 function makeProgram(versionText: string): Command {
   const program = new Command('grantry')
-    .description('Keeps the OAuth grants of your customers alive: sealed, refreshed in time, never lost.')
+    .description('Stores OAuth grants encrypted, refreshes them in time and does not lose them.')
     .usage('COMMAND [arguments]')
     .version(versionText, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print help')
-    .helpCommand(false)
-    .enablePositionalOptions()
-    .addHelpText(
-      'after',
-      `
-A first session, without any account anywhere:
-  grantry simulate                 in one terminal; it prints the commands to try in another
-
-More on a command: grantry COMMAND --help`,
-    );
-  addGlobals(program, true);
-  settle(program);
+    .addHelpText('after', epilogue(rootEpilogue()));
+  addGlobals(program);
+  configure(program);
   for (const entry of entries) {
     const command = program.command(entry.name).summary(entry.summary).helpGroup(entry.group);
-    settle(command);
+    configure(command);
   }
   program.hook('preSubcommand', async (_, command) => {
     const entry = entries.find((candidate) => candidate.name === command.name());
     if (entry === undefined) return;
     (await entry.load()).define(command);
     for (const one of [command, ...command.commands]) {
-      settle(one);
-      addGlobals(one, one.commands.length > 0);
+      configure(one);
+      addGlobals(one);
     }
   });
   return program;
 }
 
-/** Errors are thrown and reported once, at the top, in the contract's form. */
-function settle(command: Command): void {
+const begin = `A first session, without an account anywhere:
+  grantry simulate      in one terminal; it prints the commands for another
+
+Help on a command: grantry COMMAND --help`;
+
+/** The variables that have no flag, but for those of the server. */
+function rootEpilogue(): string {
+  const rows: readonly Setting[] = Object.values(settings);
+  return `Environment variables without a flag:\n${variableLines(rows.filter(({ server }) => server !== true))}\n\n${begin}`;
+}
+
+/** Errors are thrown and reported once, in main.ts. */
+function configure(command: Command): void {
+  command.createHelp = () => Object.assign(new OwnOptionsFirst(), command.configureHelp());
   command
     .exitOverride()
+    .enablePositionalOptions()
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .configureOutput({ writeErr: (text) => process.stderr.write(text), outputError: () => {} });
 }
 
-function addGlobals(command: Command, hidden: boolean): void {
-  const taken = new Set(command.options.map((option) => option.long));
-  const globals = [
-    new Option('--json', 'results and errors as JSON'),
-    new Option('-v, --verbose', 'say more on stderr'),
-    new Option('--home <dir>', 'GRANTRY_HOME (default: ~/.grantry)'),
-    new Option('--database <url>', 'GRANTRY_DATABASE: sqlite:PATH or postgres://…'),
-    new Option('--root-key <source>', 'GRANTRY_ROOT_KEY: file:PATH, env:NAME, fd:N, command:…'),
-    new Option('--installation <name>', 'GRANTRY_INSTALLATION'),
-    new Option('--spool <dir>', 'GRANTRY_SPOOL'),
-    new Option('--tenant <name>', 'GRANTRY_TENANT: the tenant that . stands for'),
-    new Option('--url <url>', 'GRANTRY_URL: a server to speak to, with the key in GRANTRY_API_KEY'),
-    new Option('--public-url <url>', 'GRANTRY_PUBLIC_URL').hideHelp(),
-    new Option('--log-level <level>', 'GRANTRY_LOG_LEVEL: debug, info, warn, error'),
-  ];
-  for (const option of globals) {
-    if (hidden) option.hideHelp();
-    if (!taken.has(option.long)) command.addOption(option.helpGroup(globalHeading));
-  }
-}
-
-/** Arguments are seen by every user of the machine, and kept by shells. */
+/** Every user of the machine can see arguments, and shells store them. */
 function refuseSecrets(words: readonly string[]): void {
   const end = words.indexOf('--');
   const flag = (end === -1 ? words : words.slice(0, end)).find((word) =>
@@ -212,13 +198,13 @@ function refuseSecrets(words: readonly string[]): void {
   );
   if (flag === undefined) return;
   throw usageError(
-    `${flag.replace(/=.*/s, '')} is no option: a secret is never given as an argument, where other programs can read it.`,
-    'Give it in a file (--client-secret-file FILE), on standard input (--client-secret-file -), or at the prompt; tokens come in by grantry import.',
+    `${flag.replace(/=.*/s, '')} is not an option: other programs can read arguments, so secrets are not allowed there.`,
+    'Pass a client secret in a file (--client-secret-file FILE) or on standard input (--client-secret-file -); import tokens with grantry import.',
   );
 }
 
-/** commander's words, without its prefix and without repeating a value that may be long, hostile or secret. */
-function spoken(message: string): string {
+/** The message of commander without its prefix, and without values that may be long, hostile or secret. */
+function usageMessage(message: string): string {
   const plain = clean(message.replace(/^error: /, '').replace(/\s*\n\s*/g, '. ')).replace(
     /('--?[\w-]+=)[^']*'/g,
     "$1…'",

@@ -1,14 +1,14 @@
 import type { Vault } from '../vault/types.ts';
 import type { Output } from './terminal/output.ts';
 
-/** Says on stderr that the database is quarantined, why, and what to do; nothing when it is not. */
+/** Notes on stderr that the database is quarantined, why, and what to do. */
 export function noteQuarantine(output: Output, vault: Vault): void {
   if (vault.quarantine === null) return;
   output.note(`This database is quarantined: ${vault.quarantine}`);
-  output.note('Tokens that are still valid are handed out, and none is refreshed.');
+  output.note('Grantry hands out tokens that are still valid, and refreshes none.');
   output.note(quarantineAction);
 }
 
-/** What somebody must decide. */
+/** The decision that a person must make. */
 export const quarantineAction =
-  'If this is the database that should refresh from now on, and no other copy of it does: grantry adopt';
+  'Run grantry adopt if this database should refresh the grants, and no other copy of it does.';

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { type Environment, resolveVaultSettings, settings } from '../vault/settings.ts';
 import { resolveSettings } from './settings.ts';
 
 describe('precedence', () => {
@@ -22,7 +23,7 @@ describe('precedence', () => {
   test('an empty variable counts as not set', () => {
     expect(resolveSettings({}, { GRANTRY_HOME: '', GRANTRY_INSTALLATION: '' })).toMatchObject({
       home: join(homedir(), '.grantry'),
-      installation: undefined,
+      installation: null,
     });
   });
 });
@@ -50,12 +51,71 @@ describe('what is not valid is refused, and never repeated where it may be secre
   });
 });
 
-test('loopback providers are off unless asked for', () => {
-  expect(resolveSettings({}, {}).unsafeAllowLoopbackProviders).toBeUndefined();
-  expect(
-    resolveSettings({}, { GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '0' }).unsafeAllowLoopbackProviders,
-  ).toBeUndefined();
-  expect(
-    resolveSettings({}, { GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1' }).unsafeAllowLoopbackProviders,
-  ).toBeDefined();
+/** The result of each reading of the same environment. */
+const readings = {
+  library: (environment: Environment) => resolveVaultSettings({}, environment),
+  'command line': (environment: Environment) => resolveSettings({}, environment),
+};
+
+describe.each(Object.entries(readings))('the %s', (_, read) => {
+  test.each([
+    ['GRANTRY_HOME', '   '],
+    ['GRANTRY_HOME', '/a\nb'],
+    ['GRANTRY_HOME', `/${'a'.repeat(3000)}`],
+    ['GRANTRY_SPOOL', ' '],
+    ['GRANTRY_DATABASE', 'mysql://u:hunter2@h/d'],
+    ['GRANTRY_DATABASE', 'sqlite:'],
+    ['GRANTRY_ROOT_KEY', 'hunter2hunter2hunter2hunter2hunter2hunter2h='],
+    ['GRANTRY_ROOT_KEY', 'fd:1'],
+    ['GRANTRY_INSTALLATION', 'a b'],
+    ['GRANTRY_CREATE', 'no'],
+    ['GRANTRY_MIGRATE', 'maybe'],
+    ['GRANTRY_CONDEMNED_KEPT_DAYS', '0'],
+    ['GRANTRY_CONDEMNED_KEPT_DAYS', '1.5'],
+    ['GRANTRY_CONDEMNED_KEPT_DAYS', '3651'],
+    ['GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS', 'true'],
+  ])('refuses %s by name, without its value (%#)', (variable, value) => {
+    const error = failureOf(() => read({ [variable]: value }));
+    expect(error).toMatchObject({ code: 'invalid_request', message: expect.not.stringContaining('hunter2') });
+    expect(String(error)).toContain(variable === 'GRANTRY_INSTALLATION' ? 'installation name' : variable);
+  });
+
+  test('takes an empty variable as not set', () => {
+    const names = Object.values(settings).map(({ variable }) => [variable, '']);
+    expect(read(Object.fromEntries(names))).toEqual(read({}));
+    expect(read({}).home).toBe(join(homedir(), '.grantry'));
+  });
+
+  test('reads all of it alike', () => {
+    const environment = {
+      GRANTRY_HOME: '~/vault',
+      GRANTRY_ROOT_KEY: 'env:KEY',
+      GRANTRY_SPOOL: '/s',
+      GRANTRY_INSTALLATION: 'production',
+      GRANTRY_CREATE: 'off',
+      GRANTRY_MIGRATE: 'off',
+      GRANTRY_CONDEMNED_KEPT_DAYS: '7',
+      GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS: '1',
+    };
+    expect(read(environment)).toMatchObject({
+      home: join(homedir(), 'vault'),
+      database: `sqlite:${join(homedir(), 'vault', 'grantry.db')}`,
+      rootKey: 'env:KEY',
+      spool: '/s',
+      installation: 'production',
+      create: false,
+      migrate: 'off',
+      condemnedKeptDays: 7,
+      allowLoopback: true,
+    });
+  });
 });
+
+function failureOf(read: () => unknown): unknown {
+  try {
+    read();
+  } catch (error) {
+    return error;
+  }
+  return null;
+}

@@ -1,4 +1,4 @@
-/** Resolves with the first signal that asks this program to end; the process goes on until whoever waits has finished. */
+/** Resolves with the first signal that asks this program to end. The process runs on until the caller has finished. */
 export function untilSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {

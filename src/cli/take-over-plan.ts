@@ -5,7 +5,7 @@ import { withProgress } from './terminal/progress.ts';
 import { table } from './terminal/table.ts';
 
 const oldWriters =
-  'Stop the programs that write to the table before: their upserts on (client_id, provider) fail once it is taken over.';
+  'Stop the programs that write to the table first: their upserts on (client_id, provider) fail after the take-over.';
 
 /** Lists what `grantry init` would take over, and changes nothing. The exit code is 2 when it would be refused. */
 export async function printPlan(context: Context): Promise<void> {
@@ -32,9 +32,9 @@ async function planOf(context: Context): Promise<TakeOverPlan> {
 }
 
 function printRows({ output }: Context, plan: TakeOverPlan): void {
-  if (plan.table === 'absent')
-    output.print('There is no oauth_tokens table: grantry init makes one, and takes nothing over.');
-  if (plan.table === 'ours') output.print('The oauth_tokens table is Grantry’s already: nothing is to be taken over.');
+  if (plan.table === 'absent') output.print('There is no oauth_tokens table: grantry init makes a new one.');
+  if (plan.table === 'ours')
+    output.print('The oauth_tokens table belongs to Grantry already: there is nothing to take over.');
   if (plan.rows.length === 0) return;
   const rows = plan.rows.map((row) => [
     row.tenant,
@@ -52,9 +52,9 @@ function printRows({ output }: Context, plan: TakeOverPlan): void {
 
 function printNotes({ output }: Context, plan: TakeOverPlan): void {
   for (const refusal of plan.refusals) output.note(`The table cannot be taken over: ${refusal}.`);
-  for (const part of plan.dropped) output.note(`Does not survive: ${part.kind} ${part.name}`);
+  for (const part of plan.dropped) output.note(`Will be dropped: ${part.kind} ${part.name}`);
   for (const column of plan.unsealedColumns)
-    output.note(`Stays as it is, unsealed, although it looks like a secret: column ${column}`);
+    output.note(`Stays unsealed, although its name looks like a secret: column ${column}`);
   if (plan.table !== 'foreign' && plan.table !== 'unfinished') return;
   output.note(`${counted(plan.rows.length, 'row')} would be taken over. ${oldWriters}`);
 }

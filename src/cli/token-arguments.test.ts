@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { define } from './commands/token.ts';
 import { recogniseToken } from './token-arguments.ts';
 
-/** What the full parser makes of the same words; null where it finds fault. */
+/** The result of the full parser for the same words; null where it fails. */
 function fullyParsed(words: readonly string[]) {
   const command = new Command('token');
   define(command);

@@ -1,6 +1,6 @@
 import type { GlobalFlags } from './settings.ts';
 
-/** What `grantry token` was asked for, the values as they were typed. */
+/** The arguments of `grantry token`, as they were typed. */
 export interface TokenInput {
   readonly tenant: string;
   readonly provider: string;
@@ -30,7 +30,7 @@ const flagNames: Readonly<Record<string, TokenFlag>> = {
 /**
  * Recognises the plain forms of `grantry token TENANT PROVIDER [flags]`; `null` for everything else.
  *
- * It never finds fault: what it does not recognise is left to the full parser, which knows how to say what is wrong.
+ * It reports no errors: the full parser handles all other forms, and describes what is wrong.
  */
 export function recogniseToken(words: readonly string[]): (TokenInput & { flags: GlobalFlags }) | null {
   if (words[0] !== 'token') return null;

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { defectOf } from './uncaught.ts';
 
-test('a defect is told by its kind and its place, not by its message', () => {
+test('an error is logged by its kind and its place, not by its message', () => {
   const { kind, at } = defectOf(new TypeError('the token s3cr3t\n    at s3cr3t (s3cr3t:1:1)\nis not a function'));
   expect(kind).toBe('TypeError');
   expect(at).toMatch(/^at .*uncaught\.test\.ts/);
   expect(at).not.toContain('s3cr3t');
 });
 
-test('whatever else was thrown is told by its type alone', () => {
+test('any other thrown value is logged only by its type', () => {
   expect(defectOf('s3cr3t')).toEqual({ kind: 'string', at: null });
   expect(defectOf(undefined)).toEqual({ kind: 'undefined', at: null });
 });

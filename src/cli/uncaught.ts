@@ -1,11 +1,11 @@
 import type { Logger } from '../base/log.ts';
 
 /**
- * Ends the program when a defect threw where nobody catches: what state it is in then, nobody knows. The log gets the kind
- * of the error and where it was thrown, never its message, which may hold anything. What arrived from a provider is in the
- * spool by then, and whoever watches over the program starts it again.
+ * Ends the program on an uncaught error, since its state is unknown then. The log gets the kind of the error and its place,
+ * never its message, which may hold a secret. Answers of providers are in the spool by then; a supervisor restarts the
+ * program.
  */
-export function catchDefects(logger: Logger, end: () => void = () => process.exit(1)): void {
+export function endOnUncaught(logger: Logger, end: () => void = () => process.exit(1)): void {
   const report = (thrown: unknown): void => {
     logger.error('a defect ends this program', defectOf(thrown));
     end();
@@ -14,7 +14,7 @@ export function catchDefects(logger: Logger, end: () => void = () => process.exi
   process.on('unhandledRejection', report);
 }
 
-/** What may be said of anything that was thrown. */
+/** The parts of a thrown value that may be logged. */
 export function defectOf(thrown: unknown): { kind: string; at: string | null } {
   return { kind: thrown instanceof Error ? thrown.constructor.name : typeof thrown, at: placeOf(thrown) };
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** This package's version, as its manifest has it. */
+/** The version in the manifest of this package. */
 export function ownVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const found =

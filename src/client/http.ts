@@ -55,7 +55,7 @@ export class Http {
       return await this.#world.fetch(`${url}${path}`, { ...init, method, headers });
     } catch (error) {
       // An abort reaches the caller as the caller made it.
-      if (init.signal?.aborted === true) throw error;
+      init.signal?.throwIfAborted();
       throw new GrantryError('storage_unavailable', `The Grantry server at ${new URL(url).host} does not answer.`, {
         action: 'Check the URL of the server (GRANTRY_URL) and that the server is running.',
         cause: error,

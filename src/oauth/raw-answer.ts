@@ -1,3 +1,4 @@
+import { readBounded } from '../base/bounded.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { RawAnswer } from './types.ts';
@@ -10,43 +11,20 @@ import type { RawAnswer } from './types.ts';
  */
 export async function readRawAnswer(response: Response, requestedAt: number): Promise<RawAnswer> {
   const contentType = headerOf(response, 'content-type');
-  const { bytes, incomplete } = await readBytes(response.body);
+  const { bytes, whole } = await readBounded(response.body, limits.answerBytesMax);
   const text = decode(bytes, contentType);
   return {
     status: response.status,
     contentType,
     retryAfter: headerOf(response, 'retry-after'),
     body: text === '' ? null : new Secret(text),
-    incomplete,
+    incomplete: !whole,
     requestedAt,
   };
 }
 
 function headerOf(response: Response, name: string): string | null {
   return response.headers.get(name)?.slice(0, 256) ?? null;
-}
-
-async function readBytes(body: Response['body']): Promise<{ bytes: Uint8Array; incomplete: boolean }> {
-  if (body === null) return { bytes: new Uint8Array(), incomplete: false };
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return { bytes: Buffer.concat(chunks), incomplete: false };
-      const room = limits.answerBytesMax - length;
-      chunks.push(value.subarray(0, room));
-      length += value.length;
-      if (value.length > room) {
-        // Not awaited: a peer that keeps sending must not delay the caller.
-        reader.cancel().catch(() => {});
-        return { bytes: Buffer.concat(chunks), incomplete: true };
-      }
-    }
-  } catch {
-    return { bytes: Buffer.concat(chunks), incomplete: true };
-  }
 }
 
 /** Decodes UTF-8, as RFC 8259 demands, unless a byte order mark or the content type says UTF-16. */

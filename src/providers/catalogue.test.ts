@@ -18,6 +18,7 @@ test('every product of Zoho and the other providers are there', () => {
   const expected = ['zoho', ...products.split(' ').map((product) => `zoho_${product}`), ...others];
   expect(new Set(builtInProviderIds)).toEqual(new Set(expected));
   expect(builtInProviderIds).toHaveLength(28);
+  expect(builtInProviderIds.filter((id) => !isBuiltInProvider(id))).toEqual([]);
   expect(builtInProvider('zoho_nothing')).toBeNull();
   expect(isBuiltInProvider('constructor')).toBe(false);
 });

@@ -24,8 +24,7 @@ const makers: ReadonlyMap<string, () => ProviderDefinition> = new Map<string, ()
 
 const made = new Map<string, ProviderDefinition>();
 
-/** Ids of the built-in providers. */
-export const builtInProviderIds: readonly string[] = [...makers.keys()];
+export { builtInProviderIds } from '../base/provider-ids.ts';
 
 /** Tells whether an id is one of {@link builtInProviderIds}; no custom provider may take it. */
 export function isBuiltInProvider(id: string): boolean {

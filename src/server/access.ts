@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
@@ -220,8 +220,4 @@ function principalOf(key: ApiKey): Principal {
 
 function unauthorized(message: string): GrantryError {
   return new GrantryError('unauthorized', message);
-}
-
-function codeOf(error: unknown): string {
-  return isGrantryError(error) ? error.code : 'internal';
 }

@@ -113,10 +113,21 @@ function describe(schema: z.ZodType, schemas: Map<string, Json>): Json {
       const examples = examplesOf(zodSchema);
       if (examples.length > 0) jsonSchema.examples = examples;
       delete jsonSchema.id;
+      removeNoise(jsonSchema);
     },
   });
   for (const [name, definition] of Object.entries($defs)) schemas.set(name, withinDocument(definition));
   return withinDocument(json);
+}
+
+/** Removes what zod adds and no reader needs: the pattern of a known format, and the limits of every JSON integer. */
+function removeNoise(schema: z.core.JSONSchema.BaseSchema): void {
+  if (schema.format === 'date-time' || schema.type === 'integer') delete schema.pattern;
+  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
+  if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
+  delete schema.propertyNames;
+  // Generators take a member with a default for one that every request has.
+  delete schema.default;
 }
 
 function examplesOf(schema: z.core.$ZodType): unknown[] {

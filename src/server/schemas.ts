@@ -13,7 +13,11 @@ const secondsText = z
   .regex(/^\d{1,8}$/)
   .transform(Number)
   .pipe(z.number().max(limits.minValiditySecondsMax))
-  .meta({ description: 'Seconds for which the token must be good; 60 when left out.', examples: ['300'] });
+  .meta({
+    description: 'Seconds for which the token must be good; 60 when left out.',
+    type: 'integer',
+    examples: [300],
+  });
 
 export const tokenQuery = accountQuery.extend({ min_validity: secondsText.optional() });
 
@@ -26,5 +30,5 @@ export const pageQuery = z.strictObject({
     .transform(Number)
     .pipe(z.number().min(1).max(limits.pageItemsMax))
     .optional()
-    .meta({ description: 'Items per page; 100 when left out.', examples: ['100'] }),
+    .meta({ description: 'Items per page; 100 when left out.', type: 'integer', examples: [100] }),
 });

@@ -1,13 +1,23 @@
 import { uuidSequence } from '../base/ids.ts';
-import { silentLogger } from '../base/log.ts';
+import { type Logger, silentLogger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
 import { systemTenant } from '../crypto/tenant-keys.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
 import type { GrantRow } from '../storage/statements/grants.ts';
 import type { Store } from '../storage/store.ts';
-import type { ChangeContext } from './context.ts';
-import type { VaultEventType } from './types.ts';
+import type { VaultEvent, VaultEventType } from './types.ts';
+
+/** The parts that `changing` needs. They exist before the rest of the vault is open. */
+export interface ChangeContext {
+  readonly world: World;
+  readonly store: Store;
+  readonly logger: Logger;
+  readonly onEvent: ((event: VaultEvent) => void) | undefined;
+  readonly newEventId: () => string;
+  /** Tells the guard of an event that was committed. */
+  readonly noteEvent: (event: EventMark) => void;
+}
 
 /** Makes the context of changes in a store. */
 export function changeContext(

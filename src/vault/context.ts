@@ -1,29 +1,14 @@
 import type { Times } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
 import type { Meter } from '../base/meter.ts';
 import type { Tracer } from '../base/tracer.ts';
-import type { World } from '../base/world.ts';
 import type { Fingerprint } from '../crypto/fingerprint.ts';
 import type { TenantKeys } from '../crypto/tenant-keys.ts';
-import type { EventMark } from '../storage/statements/events.ts';
-import type { Store } from '../storage/store.ts';
 import type { Bulkheads } from './bulkhead.ts';
+import type { ChangeContext } from './changing.ts';
 import type { Guard } from './guard/guard.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
 import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
-import type { VaultEvent } from './types.ts';
-
-/** The parts that `changing` needs. They exist before the rest of the vault is open. */
-export interface ChangeContext {
-  readonly world: World;
-  readonly store: Store;
-  readonly logger: Logger;
-  readonly onEvent: ((event: VaultEvent) => void) | undefined;
-  readonly newEventId: () => string;
-  /** Tells the guard of an event that was committed. */
-  readonly noteEvent: (event: EventMark) => void;
-}
 
 /** Dependencies shared by the vault's use cases; each opened vault has one. */
 export interface VaultContext extends ChangeContext {

@@ -5,15 +5,15 @@ import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';
 import type { Vault } from './types.ts';
 
-/** What the classes beside the vault need of it, and nobody outside the library. */
+/** The parts of a vault that only other classes of the library use. */
 export interface VaultInternals {
-  /** @throws {GrantryError} `invalid_request` when the vault was closed */
+  /** @throws {GrantryError} `invalid_request` after the vault was closed */
   readonly open: () => VaultContext;
   readonly handOut: HandOut;
   readonly forget: (key: CheckedKey) => void;
-  /** Begins no refresh any more, ahead of closing: what has been sent is finished, all else gives its lease back. */
+  /** Prepares for closing: no refresh starts any more, sent requests are finished, and other leases are released. */
   readonly windDown: () => void;
-  /** Credentials that a provider refused a moment ago, by trial, grant and generation. */
+  /** Credentials that a provider refused a moment ago, by grant, generation and candidate client. */
   readonly refusedClients: LRUCache<string, { error: GrantryError; untilMs: number }>;
 }
 
@@ -21,12 +21,12 @@ const refusedClientsMax = 10_000;
 
 const internals = new WeakMap<Vault, VaultInternals>();
 
-/** Called by an opening vault, once. */
+/** Registers the internals of a new vault. */
 export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'refusedClients'>): void {
   let refused: VaultInternals['refusedClients'] | undefined;
   internals.set(vault, {
     ...parts,
-    // Room for all of them is taken at once, and most programs never need any.
+    // Created on demand: the cache allocates all of its memory at once, and most programs never need it.
     get refusedClients() {
       refused ??= new LRUCache({ max: refusedClientsMax });
       return refused;

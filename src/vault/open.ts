@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import { GrantryError, isVaultDown } from '../base/errors.ts';
+import { existsSync, readdirSync } from 'node:fs';
+import { codeOf, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
@@ -14,7 +14,7 @@ import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-ke
 import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { changeContext, changing } from './changing.ts';
-import { checkObject } from './checks.ts';
+import { checkOptions } from './check-options.ts';
 import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
 import { HighWaterMarks } from './guard/high-water-mark.ts';
@@ -22,7 +22,7 @@ import { openInstance } from './guard/instance.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
-import { resolveSettings, type VaultSettings } from './settings.ts';
+import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { Vault } from './types.ts';
@@ -30,28 +30,40 @@ import { OpenVault } from './vault.ts';
 
 /**
  * Opens a vault over a database: makes or migrates Grantry's schema, gets the root key, and commits answers that a crash
- * left in the spool.
+ * left in the spool. A new vault is announced by a warning.
  *
- * Open one per process and share it: all callers of a process then share one refresh and one memory. Close it, or let
- * `await using` do so, to finish what must not be cut off.
+ * Open one vault per process and share it: all callers of a process then share one refresh and one token cache. Close it,
+ * or let `await using` do so: closing waits for refreshes that were sent.
  *
  * @param options Everything has a default; see {@link VaultOptions}.
- * @throws {GrantryError} `vault_sealed` without the right root key, `storage_unavailable`, `invalid_request` for settings,
- * for a table that another program made (unless `takeOver`), and for a schema that is behind while migrations are off
+ * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` when there is no
+ * vault and `create` is false; `invalid_request` for settings, for a table that another program made (unless `takeOver`),
+ * and for a schema that is behind while migrations are off
  *
  * @example
  * await using vault = await openVault({ database: 'sqlite:./grantry.db', rootKey: 'file:./root.key' });
  * const { accessToken } = await vault.getAccessToken({ tenant: 'acme', provider: 'zoho_crm' });
  */
 export async function openVault(options: VaultOptions = {}): Promise<Vault> {
-  checkObject('options of a vault', options);
-  const settings = resolveSettings(options);
+  return openAnnouncing(options, async (settings) => {
+    const { announceNewVault } = await import('./home.ts');
+    announceNewVault(settings, options.logger);
+  });
+}
+
+/** Opens a vault as {@link openVault} does, for a caller that announces a new vault itself. */
+export async function openAnnouncing(
+  options: VaultOptions,
+  onNewVault: (settings: VaultSettings) => void | Promise<void>,
+): Promise<Vault> {
+  checkOptions(options);
+  const settings = resolveVaultSettings(options);
   const world = options.world ?? systemWorld({ allowLoopback: settings.allowLoopback });
   assertTimingRule(timesOf(world));
   const rootKeySource = parseRootKeySource(settings.rootKey);
   const store = await openDatabase(settings, world, options);
   try {
-    const rootKey = await prepareSchema(store, { settings, world, rootKeySource, options });
+    const rootKey = await prepareSchema(store, { settings, world, rootKeySource, options, onNewVault });
     return await assemble({ store, world, rootKey, settings, options });
   } catch (error) {
     await store.close();
@@ -60,10 +72,13 @@ export async function openVault(options: VaultOptions = {}): Promise<Vault> {
 }
 
 async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<OpenedStore> {
-  const { database } = settings;
-  if (options.database === undefined && database === `sqlite:${settings.home}/grantry.db`) {
+  const { database, home } = settings;
+  if (!settings.create) {
+    const { isMissingFile, noVaultError } = await import('./home.ts');
+    if (isMissingFile(database)) throw noVaultError(settings, options.create === false);
+  } else if (options.database === undefined && database === usualDatabase(home) && !existsSync(home)) {
     const { makeHome } = await import('./home.ts');
-    await makeHome(settings.home);
+    await makeHome(home);
   }
   return openStore({ database, world, logger: options.logger, poolMax: options.poolMax });
 }
@@ -73,11 +88,12 @@ interface Preparation {
   world: World;
   rootKeySource: RootKeySource;
   options: VaultOptions;
+  onNewVault: (settings: VaultSettings) => void | Promise<void>;
 }
 
 /**
- * Gets the root key and brings the schema up to date. A key is made only together with Grantry's own schema: a database
- * that has one was sealed with a key that must be found, not made.
+ * Gets the root key and brings the schema up to date. A key is made only together with Grantry's own schema: an existing
+ * schema was sealed with a key that must be found, not made.
  */
 async function prepareSchema(store: OpenedStore, preparation: Preparation): Promise<KeyObject> {
   const { settings, options } = preparation;
@@ -89,8 +105,12 @@ async function prepareSchema(store: OpenedStore, preparation: Preparation): Prom
   }
   const table = await inspectGrantTable(store);
   if (settings.migrate === 'off' || (table === 'foreign' && options.takeOver !== true)) {
-    // Refuses, and names the ways to allow it; nothing is made before.
+    // It refuses and names the ways to allow it, before anything is made.
     await migrate(store, { mode: settings.migrate });
+  }
+  if (!settings.create) {
+    const { noVaultError } = await import('./home.ts');
+    throw noVaultError(settings, options.create === false);
   }
   const rootKey = await firstRootKey(preparation);
   if (table === 'foreign') {
@@ -102,6 +122,7 @@ async function prepareSchema(store: OpenedStore, preparation: Preparation): Prom
       logger: options.logger ?? silentLogger,
     });
   } else await migrate(store, { mode: settings.migrate });
+  await preparation.onNewVault(settings);
   return rootKey;
 }
 
@@ -153,6 +174,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     monotonic: () => world.monotonic(),
     now: () => world.now(),
     spoolKeptMs: timesOf(world).spoolKeptMs,
+    recheckMs: timesOf(world).guardRecheckMs,
   });
   const context: VaultContext = {
     ...changes,
@@ -186,7 +208,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
   });
 }
 
-/** Rows that another program wrote are sealed before anybody may use them; a run that was killed goes on here. */
+/** Seals rows that another program wrote before any caller may use them, and continues a take-over that was killed. */
 async function finishTakeOver(
   context: VaultContext,
   store: OpenedStore,
@@ -204,17 +226,16 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
   return condemnedKeptDays * 86_400_000 * (world.timeScale ?? 1);
 }
 
-/** An answer that was spooled and not committed is the newest token of its grant: nothing may be spent before it is in. */
+/** Commits spooled answers: each is the newest token of its grant, and no older one may be spent before. */
 async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   try {
     if (!context.guard.failedOver) return await adoptWaiting(context);
     const { recoverLostTail } = await import('./refresh/failover.ts');
     await recoverLostTail(context);
   } catch (error) {
-    // One answer that cannot be read must not keep all the other grants from being used; its file stays.
-    const code = error instanceof GrantryError ? error.code : 'internal';
+    // One unreadable answer must not block all other grants; its file stays.
     if (isVaultDown(error)) throw error;
-    context.logger.error('the spool could not be replayed', { code });
+    context.logger.error('the spool could not be replayed', { code: codeOf(error) });
   }
 }
 
@@ -236,7 +257,7 @@ async function adoptWaiting(context: VaultContext): Promise<void> {
   await replaySpool(context, { waitingOnly: true });
 }
 
-/** Synchronous: the first asynchronous file call of a process starts a pool of threads, which most starts do without. */
+/** Synchronous, since the first asynchronous file call of a process starts a thread pool that most starts do not need. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

@@ -1,20 +1,17 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
-import { changing } from './changing.ts';
-import type { ChangeContext } from './context.ts';
-
-/** How long a stored definition is used before the database is asked again. */
-const cachedMs = 2_000;
+import { type ChangeContext, changing } from './changing.ts';
 
 /**
  * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
  *
- * A definition may have a built-in id only while loopback providers are allowed, and only if it differs from the built-in
- * one in nothing but its origins. A simulator uses this to replace a real provider.
+ * A definition may have a built-in id only while loopback providers are allowed. It may then change only the origins of the
+ * built-in definition. A simulator uses this to replace a real provider.
  */
 export class ProviderCatalogue {
   readonly #changes: ChangeContext;
@@ -64,7 +61,8 @@ export class ProviderCatalogue {
     if (given !== undefined) return given;
     const cached = this.#cache.get(id);
     const now = this.#changes.world.monotonic();
-    if (cached !== undefined && now - cached.readAt < cachedMs) return cached.definition;
+    if (cached !== undefined && now - cached.readAt < timesOf(this.#changes.world).providerCachedMs)
+      return cached.definition;
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
     const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
@@ -77,13 +75,13 @@ export class ProviderCatalogue {
   }
 
   async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
-    const { builtInProviderIds } = await import('../providers/catalogue.ts');
+    const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
     const stored = await listProviders(this.#changes.store.db);
-    const ids = new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
+    const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
     const names = await Promise.all(
       [...ids].sort().map(async (id) => {
         const definition = await this.get(id);
-        return { id, name: definition?.name ?? id, builtIn: builtInProviderIds.includes(id) };
+        return { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) };
       }),
     );
     return names;

@@ -104,14 +104,12 @@ export interface Vault extends AsyncDisposable {
     put(name: string, app: AppInput): Promise<App>;
     /**
      * Returns one app without its secrets, or null.
-     *
      * @example
      * const scopes = (await vault.apps.get('crm'))?.scopes;
      */
     get(name: string): Promise<App | null>;
     /**
      * Returns all apps without their secrets.
-     *
      * @example
      * const names = (await vault.apps.list()).map((app) => app.name);
      */
@@ -164,14 +162,12 @@ export interface Vault extends AsyncDisposable {
     put(definition: unknown): Promise<ProviderDefinition>;
     /**
      * Returns the definition of one provider, or null.
-     *
      * @example
      * const rotation = (await vault.providers.get('xero'))?.refreshToken.rotation;
      */
     get(id: string): Promise<ProviderDefinition | null>;
     /**
      * Returns id, name and origin of every provider.
-     *
      * @example
      * const own = (await vault.providers.list()).filter((provider) => !provider.builtIn);
      */

@@ -104,7 +104,14 @@ export class OpenVault implements Vault {
 
   async fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response> {
     const { callApi } = await import('./api/call.ts');
-    return callApi(this.#open(), this.#handOut, key, pathOrUrl, init);
+    init?.signal?.throwIfAborted();
+    try {
+      return await callApi(this.#open(), this.#handOut, key, pathOrUrl, init);
+    } catch (error) {
+      // An abort reaches the caller as the caller made it.
+      init?.signal?.throwIfAborted();
+      throw error;
+    }
   }
 
   async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {

@@ -1,4 +1,4 @@
-import { isGrantryError } from '../base/errors.ts';
+import { codeOf } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
@@ -105,7 +105,7 @@ class DueGrantLoop {
       if (guard.reason !== null) return [];
       return await claimDue(this.#context, { pressing: this.#pressing.room(), usual: this.#usual.room() });
     } catch (error) {
-      logger.warn('workers cannot claim due grants', { code: isGrantryError(error) ? error.code : 'internal' });
+      logger.warn('workers cannot claim due grants', { code: codeOf(error) });
       await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
       return [];
     }
@@ -117,7 +117,7 @@ class DueGrantLoop {
     tasks.change(provider, 1);
     const work = this.#tend(grant)
       .catch((error: unknown) => {
-        const code = isGrantryError(error) ? error.code : 'internal';
+        const code = codeOf(error);
         this.#context.logger.warn('the maintenance of a due grant failed', { grant: grant.id, code });
       })
       .finally(() => {
@@ -134,7 +134,7 @@ async function maintainQueues(context: VaultContext, signal: AbortSignal): Promi
       await tidyUp(context);
     } catch (error) {
       context.logger.warn('the maintenance of the queues failed', {
-        code: isGrantryError(error) ? error.code : 'internal',
+        code: codeOf(error),
       });
     }
     await pause(context, signal, context.times.workerPauseMs);

@@ -308,7 +308,7 @@ class CanaryRun implements AsyncDisposable {
       const opened = openRecord({
         purpose: 'wrap',
         findKey: () => createSecretKey(root),
-        context: [vaultId, String(row['client_id']), String(row['version'])],
+        context: [vaultId, String(row['tenant']), String(row['version'])],
         text: String(row['wrapped']),
       });
       if (opened.outcome === 'opened') this.#needles.add('tenant key', opened.plaintext);

@@ -34,7 +34,7 @@ describe('without a vault', () => {
 
   test('the doctor makes nothing', async () => {
     await using home = await Home.make();
-    expect((await home.run(['doctor'])).stdout).toContain('Make it: grantry init');
+    expect((await home.run(['doctor'])).stdout).toContain('Run: grantry init');
     expect(await readdir(home.path)).toEqual([]);
   });
 

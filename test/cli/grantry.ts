@@ -1,34 +1,9 @@
 /** Runs the real command line as a child process, in a home of its own. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
-
-const root = join(import.meta.dirname, '../..');
-// As far below the root as the real one: from there it finds the package's own manifest.
-const directory = join(root, '.tmp', `cli-test-${process.pid}`);
-let bundled: Promise<string> | undefined;
-afterAll(() => rm(directory, { recursive: true, force: true }));
-
-/** The program as it is published, in one piece: each start then takes a fifth of what the sources would. */
-function program(): Promise<string> {
-  bundled ??= bundle();
-  return bundled;
-}
-
-async function bundle(): Promise<string> {
-  const { rolldown } = await import('rolldown');
-  await using built = await rolldown({
-    cwd: root,
-    input: { main: join(root, 'src/cli/main.ts') },
-    platform: 'node',
-    external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
-  });
-  await built.write({ dir: directory, format: 'esm', entryFileNames: '[name].js' });
-  return join(directory, 'main.js');
-}
+import { shared } from '../support/broker.ts';
 
 export interface Run {
   readonly code: number | null;
@@ -63,7 +38,7 @@ export class Home implements AsyncDisposable {
   }
 
   async run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
-    const main = await program();
+    const main = await shared('command line');
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [main, ...args], {
         cwd: options.cwd ?? this.path,

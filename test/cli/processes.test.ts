@@ -132,7 +132,7 @@ describe('connect', () => {
   });
 
   test('Ctrl-C', async () => {
-    const ran = await connect(killedWhen('Open this address', 'SIGINT'));
+    const ran = await connect(killedWhen('Open this URL', 'SIGINT'));
     expect([ran.code, ran.signal, ran.stdout]).toEqual([1, null, '']);
     expect(ran.stderr).toContain('nothing has changed');
   });

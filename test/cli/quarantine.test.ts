@@ -102,7 +102,7 @@ test('condemned grants are tried again, and the exit code is 4 when one stays re
   await cp(join(home.path, 'copy'), join(home.path, 'condemned'), { recursive: true });
   const run = runnerOf('condemned');
   expect((await run('adopt', '--yes')).code).toBe(0);
-  expect((await run('recover')).stderr).toContain('No grant is condemned');
+  expect((await run('recover')).stderr).toContain('No grant needs re-authorization');
   condemn('condemned', 'none');
 
   expect((await run('recover', 'acme')).code).toBe(2);

@@ -10,6 +10,7 @@ import { Client } from 'pg';
 import { expect } from 'vitest';
 import { isGrantryError } from '../../src/base/errors.ts';
 import { checkKey, type GrantKey } from '../../src/base/ids.ts';
+import { silentLogger } from '../../src/base/log.ts';
 import type { ProviderDefinitionInput } from '../../src/providers/definition.ts';
 import {
   createSimulator,
@@ -127,6 +128,7 @@ export class Bench implements AsyncDisposable {
   async open(options: VaultOptions = {}): Promise<{ vault: Vault; world: TestWorld }> {
     const world = options.world instanceof TestWorld ? options.world : this.world();
     const vault = await openVault({
+      logger: silentLogger,
       database: this.database,
       home: this.home,
       rootKey: `file:${join(this.home, 'root.key')}`,

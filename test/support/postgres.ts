@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { inject } from 'vitest';
+import { shared } from './broker.ts';
 
 /** A database for one test or test file. `await using`, or call `drop`. */
 export interface ScratchDatabase extends AsyncDisposable {
@@ -32,13 +31,9 @@ export function scratchSqlite(): ScratchDatabase & { readonly path: string; read
   return { database: `sqlite:${path}`, path, directory, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** Returns the superuser URL of the run's PostgreSQL; the first call starts it. */
-export async function postgresUrl(): Promise<string> {
-  const answer: unknown = JSON.parse(await ask(inject('postgresBroker')));
-  if (typeof answer !== 'object' || answer === null) throw new Error('the broker does not answer');
-  const url: unknown = Reflect.get(answer, 'url');
-  if (typeof url === 'string') return url;
-  throw new Error(`the broker has no PostgreSQL: ${String(Reflect.get(answer, 'error'))}`);
+/** Returns the superuser URL of the run's PostgreSQL, which starts when the first test asks for it. */
+export function postgresUrl(): Promise<string> {
+  return shared('postgres');
 }
 
 /** Runs one statement as superuser, outside of any store. */
@@ -51,17 +46,4 @@ export async function administer(url: string, statement: string): Promise<void> 
   } finally {
     await client.end();
   }
-}
-
-function ask(broker: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const socket = connect(broker);
-    socket.setEncoding('utf8');
-    socket.on('data', (chunk) => {
-      text += String(chunk);
-    });
-    socket.on('end', () => resolve(text));
-    socket.on('error', reject);
-  });
 }

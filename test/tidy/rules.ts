@@ -77,6 +77,7 @@ const houses = ['src', 'test/support', 'scripts', 'lab', 'bench', 'test'] as con
 const guardedModules: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['src/storage/'],
   pg: ['src/storage/'],
+  kysely: ['src/storage/'],
   oauth4webapi: ['src/oauth/'],
   undici: ['src/base/outbound.ts', 'src/base/guarded-connector.ts'],
   commander: ['src/cli/'],
@@ -103,6 +104,12 @@ const worldCalls = new Set([
   'randomFillSync',
   'randomInt',
 ]);
+
+/** Statements that write, by the builder's words. */
+const writeWords = new Set(['insertInto', 'updateTable', 'deleteFrom', 'replaceInto', 'mergeInto']);
+
+/** The only file of the vault that opens a transaction: the door for writes. */
+const writeDoor = 'src/vault/changing.ts';
 
 /** The world itself, its network, and the make-believe world's default clock. */
 const worldFiles: Readonly<Record<string, string>> = {
@@ -140,6 +147,7 @@ export function violations(file: string, text: string): string[] {
     if (node.type === 'ExportDefaultDeclaration') found.push(`line ${lineOf(text, node)}: a default export`);
     if (node.type === 'TSNonNullExpression') found.push(`line ${lineOf(text, node)}: a non-null assertion`);
     found.push(...worldViolations(file, text, node), ...revealViolations(file, text, node));
+    found.push(...writeViolations(file, text, node));
     if (node.type === 'TSAsExpression') found.push(...castViolations(text, node, parents));
   });
   return found;
@@ -267,7 +275,7 @@ function worldViolations(file: string, text: string, node: Node): string[] {
     return [`line ${lineOf(text, node)}: new Date() reads the clock, which belongs to the world`];
   }
   const called = node.type === 'CallExpression' && isNode(node['callee']) && node['callee'].type === 'Identifier';
-  // A member counts wherever it stands: `const now = Date.now` is a clock as well.
+  // A member counts in every place: `const now = Date.now` is a clock as well.
   const name = called ? nameOf(node['callee']) : node.type === 'MemberExpression' ? nameOf(node) : '';
   return worldCalls.has(name) ? [`line ${lineOf(text, node)}: ${name}() belongs to the world`] : [];
 }
@@ -277,6 +285,20 @@ function revealViolations(file: string, text: string, node: Node): string[] {
   const callee = node['callee'];
   if (!isNode(callee) || callee.type !== 'MemberExpression' || nameOf(callee['property']) !== 'reveal') return [];
   return [`line ${lineOf(text, node)}: reveal() outside the doors listed in test/tidy/reveal-doors.ts`];
+}
+
+/** Writes stand in storage, in statements that take a transaction which may write; the vault opens one in `changing`. */
+function writeViolations(file: string, text: string, node: Node): string[] {
+  const word = node.type === 'MemberExpression' ? nameOf(node['property']) : '';
+  const line = lineOf(text, node);
+  if (!file.startsWith('src/storage/')) {
+    if (writeWords.has(word)) return [`line ${line}: ${word}() writes past the door of changing()`];
+    const opens = word === 'transaction' && file !== writeDoor;
+    return opens ? [`line ${line}: only ${writeDoor} opens a transaction`] : [];
+  }
+  const isStatement = /^src\/storage\/(?:statements|take-over)\//.test(file);
+  const isWhole = isStatement && node.type === 'TSTypeReference' && nameOf(node['typeName']) === 'Kysely';
+  return isWhole ? [`line ${line}: a statement takes a Reader or a WriteTx, not a whole Kysely`] : [];
 }
 
 /** `as` wants its reason beside it: a comment on its line or up to three lines above. `as const` asserts nothing. */

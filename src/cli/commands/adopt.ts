@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { toJson } from '../../schemas/json.ts';
 import type { AdoptReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
+import { epilogue } from '../options.ts';
 import { exitCodeOf, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine } from '../terminal/prompt.ts';
@@ -12,27 +13,26 @@ interface AdoptOptions {
   yes?: boolean;
 }
 
-const meaning = `Adopting declares this database the one that refreshes, from now on. Make sure first that the original, or any other copy of
-it, is stopped for good: two databases that refresh the same grants end them at providers whose tokens rotate.`;
+const meaning =
+  'After adopt, this database refreshes the grants. Stop the original and every other copy first: where tokens rotate, ' +
+  'two databases that refresh the same grants end them.';
 
 export function define(command: Command): void {
   command
-    .description('Ends the quarantine of a restored or cloned database, grant by grant, non-rotating ones first.')
-    .option('--after-restore', 'probe grants with rotating tokens too: each is refreshed once, now')
-    .option('-y, --yes', 'do not ask')
+    .description('Ends the quarantine of a restored or cloned database, and checks its grants.')
+    .option('--after-restore', 'also refresh each grant whose token rotates, once')
+    .option('-y, --yes', 'do not ask for confirmation')
     .addHelpText(
       'after',
-      `
-${meaning}
+      epilogue(`${meaning}
 
-Then each grant whose refresh token does not rotate is refreshed once, which proves it and harms nothing. Rotating tokens are
-spent only with --after-restore: those in a backup may be older than what the provider has given since.
+Each grant whose refresh token does not rotate is refreshed once, which cannot harm it. Rotating tokens are used only with --after-restore: the token in a backup may be older than the one that the provider issued last.
 
 The exit code is 4 if a grant needs re-authorization.
 
 Examples:
   grantry adopt
-  grantry adopt --after-restore --yes --json`,
+  grantry adopt --after-restore --yes --json`),
     )
     .action(async (options: AdoptOptions) => adopt(contextOf(command), options));
 }
@@ -45,7 +45,7 @@ async function adopt(context: Context, options: AdoptOptions): Promise<void> {
   const reports: AdoptReport[] = [];
   await withProgress(
     context.world,
-    () => `Probing grants: ${reports.length} done`,
+    () => `Checking grants: ${reports.length} done`,
     () => vault.adopt({ afterRestore: options.afterRestore === true, onReport: (report) => void reports.push(report) }),
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.outcome === 'failed' ? codeOf(report) : null)));
@@ -53,7 +53,7 @@ async function adopt(context: Context, options: AdoptOptions): Promise<void> {
     output.printJson(reports.map((each) => toJson(each)));
     return;
   }
-  if (quarantined) output.note('The database is adopted: it refreshes from now on.');
+  if (quarantined) output.note('The quarantine is over: this database refreshes its grants.');
   const rows = reports.map((report) => [
     report.tenant,
     report.provider,
@@ -61,7 +61,7 @@ async function adopt(context: Context, options: AdoptOptions): Promise<void> {
     report.outcome,
     detailOf(report, options),
   ]);
-  if (rows.length === 0) output.note('It has no grants to probe.');
+  if (rows.length === 0) output.note('It has no grants to check.');
   else for (const line of table(['TENANT', 'PROVIDER', 'ACCOUNT', 'OUTCOME', 'DETAIL'], rows)) output.print(line);
 }
 
@@ -70,10 +70,11 @@ async function confirm({ output }: Context, vault: Vault, options: AdoptOptions)
   if (options.yes === true) return;
   output.note(meaning);
   if (!canPrompt()) {
-    throw usageError('Adopting wants a confirmation, and nobody can be asked here.', 'Run it again with --yes.');
+    throw usageError('grantry adopt needs a confirmation, and standard input is not a terminal.', 'Run it with --yes.');
   }
   const answer = await promptLine('Adopt this database? Type yes: ', { secret: false });
-  if (answer.toLowerCase() !== 'yes') throw usageError('Nothing was adopted.', 'Type yes, or give --yes.');
+  if (answer.toLowerCase() !== 'yes')
+    throw usageError('The database stays quarantined.', 'Type yes at the prompt, or run grantry adopt --yes.');
 }
 
 function codeOf(report: AdoptReport): string {
@@ -81,11 +82,10 @@ function codeOf(report: AdoptReport): string {
 }
 
 function detailOf(report: AdoptReport, options: AdoptOptions): string {
-  if (report.outcome === 'refreshed') return 'the provider takes it';
-  if (report.outcome === 'not_probed') return 'its token rotates: spent when it is needed';
+  if (report.outcome === 'refreshed') return 'the provider accepts its token';
+  if (report.outcome === 'not_probed') return 'its token rotates; it is refreshed when it is needed';
   if (report.error === 'reauthorization_required') return `grantry connect ${report.tenant} ${report.provider}`;
-  // A first refusal is not believed; a second look follows.
-  if (report.error === 'refresh_uncertain')
-    return 'refused or unanswered once: look again in a minute with grantry list';
-  return `${codeOf(report)}${options.afterRestore === true ? '' : ': grantry health tells more'}`;
+  // One refusal is not yet a verdict: the vault asks a second time.
+  if (report.error === 'refresh_uncertain') return 'refused or unanswered once; run grantry list in a minute';
+  return `${codeOf(report)}${options.afterRestore === true ? '' : '; grantry health says more'}`;
 }

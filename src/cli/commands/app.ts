@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -8,13 +9,12 @@ import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { definitionFor } from '../import/importer.ts';
-import { collect } from '../options.ts';
-import { redirectUriOf } from '../redirect-uri.ts';
+import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { canPrompt } from '../terminal/prompt.ts';
 import { fields, table } from '../terminal/table.ts';
 
-/** Where `grantry connect` listens when no other redirect URI is chosen. */
+/** The redirect URI for `grantry connect` when no other is chosen. */
 const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
 
 interface AddOptions {
@@ -29,57 +29,63 @@ interface AddOptions {
 }
 
 export function define(command: Command): void {
-  command.description('Client registrations: what a provider gave you for your own program.');
+  command.description('Client registrations (apps): the client id and secret that a provider gave you.');
   command
     .command('add')
-    .summary('keep a client registration, or change one')
+    .summary('add a client registration, or change one')
     .description(
-      'Stores a client registration and prints the redirect URI to register at the provider. An app of that name is ' +
-        'changed: options that are not given keep their values, and secrets stay. The secret comes from a prompt or a file. ' +
-        'A new app without --client-id is not stored: the command prints the redirect URI that the provider asks for first.',
+      'Stores a client registration and prints the redirect URI to register at the provider. An existing app of that ' +
+        'name is changed, and options that are left out stay as they were, including secrets. The client secret comes from ' +
+        'a file, from standard input or from the prompt. A new app without --client-id is not stored: the command prints ' +
+        'the redirect URI that the provider asks for first.',
     )
-    .argument('<name>', 'your name for it, such as zoho-eu')
-    .requiredOption('--provider <provider>', 'such as zoho_crm; grantry provider list shows them')
-    .option('--client-id <id>', 'the client id as the provider shows it')
+    .argument('<name>', 'your name for the app, such as zoho-eu')
+    .requiredOption('--provider <provider>', 'the provider, such as zoho_crm (see grantry provider list)')
+    .option('--client-id <id>', 'the client id from the console of the provider')
     .option(
       '--client-secret-file <[dc=]file>',
-      'a file with the client secret, - for stdin; with dc= for one data centre',
+      'the file with the client secret, or - for stdin; dc=FILE for one data centre',
       collect,
     )
-    .option('--dc <dc>', 'the data centre in which the client was registered, such as eu')
-    .option('--redirect-uri <uri>', 'the redirect URI that is registered; for grantry connect a loopback one')
-    .option('--scope <scope>', 'what to ask for; may be given several times', collect)
-    .option('--tenant <tenant>', 'keep the app for this tenant; may be given several times', collect)
-    .option('--return-to <url>', 'where connect sessions may send the browser; may be given several times', collect)
+    .option('--dc <dc>', 'the data centre of the client registration, such as eu')
+    .option('--redirect-uri <uri>', 'the registered redirect URI; grantry connect needs one on this machine')
+    .option('--scope <scope>', 'a scope to request; may be given several times', collect)
+    .option('--tenant <tenant>', 'serve only this tenant; may be given several times', collect)
+    .option(
+      '--return-to <url>',
+      'a URL to which a connect session may send the browser; may be given several times',
+      collect,
+    )
     .addHelpText(
       'after',
-      `
-Examples:
+      epilogue(`Examples:
   grantry app add zoho-eu --provider zoho_crm
-  grantry app add zoho-eu --provider zoho_crm --client-id 1000.ABC --client-secret-file secret.txt --dc eu \\
-    --redirect-uri http://127.0.0.1:8484/callback --scope ZohoCRM.modules.ALL
-  grantry app add zoho --provider zoho_crm --client-id 1000.ABC --client-secret-file eu=eu.txt --client-secret-file us=us.txt`,
+  grantry app add zoho-eu --provider zoho_crm --dc eu --client-id 1000.ABC \\
+    --client-secret-file secret.txt --scope ZohoCRM.modules.ALL \\
+    --redirect-uri http://127.0.0.1:8484/callback
+  grantry app add zoho --provider zoho_crm --client-id 1000.ABC \\
+    --client-secret-file eu=eu.txt --client-secret-file us=us.txt`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
   command
     .command('list')
     .summary('list client registrations')
-    .description('Lists client registrations, never their secrets.')
-    .addHelpText('after', '\nExample:\n  grantry app list --json')
+    .description('Lists client registrations without their secrets.')
+    .addHelpText('after', epilogue('Example:\n  grantry app list --json'))
     .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
   command
     .command('show')
-    .summary('show one')
-    .description('Shows one client registration, never its secrets.')
+    .summary('show one client registration')
+    .description('Shows one client registration without its secrets.')
     .argument('<name>', 'the app')
-    .addHelpText('after', '\nExample:\n  grantry app show zoho-eu')
+    .addHelpText('after', epilogue('Example:\n  grantry app show zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => show(contextOf(leaf), name));
   command
     .command('remove')
-    .summary('remove one that no grant uses')
-    .description('Removes a client registration. One that grants use is refused: disconnect them first.')
+    .summary('remove a client registration that no grant uses')
+    .description('Removes a client registration. While grants use it, it stays: disconnect them first.')
     .argument('<name>', 'the app')
-    .addHelpText('after', '\nExample:\n  grantry app remove zoho-eu')
+    .addHelpText('after', epilogue('Example:\n  grantry app remove zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), name));
 }
 
@@ -96,17 +102,17 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const given = await readSecrets(sources);
   await using vault = await makeContextVault(context);
   const old = await vault.apps.get(name);
-  // What was set for one provider means nothing at another.
+  // The settings for one provider have no meaning at another.
   const kept = old?.provider === provider ? old : null;
   const secrets = sources.length > 0 || kept !== null ? given : await missingSecret(vault, name, provider);
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
-  const redirectUri = redirectUriOf(app, context.settings);
+  const redirectUri = redirectUriAt(context.settings.publicUrl, app);
   if (context.output.json) {
     context.output.printJson({ ...toJson(app), redirect_uri: redirectUri });
     return;
   }
-  const changed = `App ${app.name} was there and is changed; what was not named stays as it was.`;
-  context.output.print(old === null ? `App ${app.name} is kept.` : changed);
+  const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
+  context.output.print(old === null ? `Added the app ${app.name}.` : changed);
   context.output.print(`Register this redirect URI at the provider: ${redirectUri}`);
 }
 
@@ -128,7 +134,7 @@ function appInput(
   };
 }
 
-/** Answers without making a home or a database. @throws {GrantryError} `not_found` when there is no such provider */
+/** True for a new app. It makes no home and no database. @throws {GrantryError} `not_found` when there is no such provider */
 async function isNew(context: Context, name: string, provider: string): Promise<boolean> {
   const isThere = context.settings.server !== undefined || databaseExists(context);
   await using vault = isThere ? await openContextVault(context) : null;
@@ -137,8 +143,8 @@ async function isNew(context: Context, name: string, provider: string): Promise<
 }
 
 /**
- * Providers ask for the redirect URI before they issue a client id. On this machine any loopback address will do; at a
- * server the address belongs to the stored app, so it cannot be known before.
+ * Prints the redirect URI, which providers need before they issue a client id. A loopback address is free to choose; at a
+ * server the URI belongs to the stored app, and is not known before.
  */
 function printRedirectUri(
   context: Context,
@@ -149,7 +155,7 @@ function printRedirectUri(
   if (redirectUri === undefined && (settings.server !== undefined || settings.isPublicUrlGiven)) {
     throw usageError(
       'A server makes the redirect URI of an app when it stores the app.',
-      'Give --client-id with any text, register the redirect URI that is printed, then run app add again with the real id.',
+      'Pass any text as --client-id, register the printed redirect URI, then run grantry app add again with the real id.',
     );
   }
   const uri = redirectUri ?? loopbackRedirectUri;
@@ -159,20 +165,18 @@ function printRedirectUri(
     return;
   }
   output.print(`Register this redirect URI at the provider: ${uri}`);
-  output.note(
-    `App ${name} is not stored yet: it has no client id. When the provider has issued one, run this again with`,
-  );
+  output.note(`The app ${name} is not stored yet. When the provider has issued a client id, run this again with`);
   output.note(`  --redirect-uri '${uri}' --client-id ID --client-secret-file FILE`);
 }
 
-/** A new app of a provider that wants a secret needs one from somewhere. */
+/** Gets the secret of a new app, where the provider needs one. */
 async function missingSecret(vault: Vault, name: string, provider: string): Promise<Record<string, Secret>> {
   const definition = await definitionFor(vault, provider);
   if (definition.clientAuthentication === 'none') return {};
   if (canPrompt()) return promptSecret(`app ${name}`);
   throw usageError(
-    'A new app needs its client secret.',
-    'Add --client-secret-file FILE, or - to read it from standard input.',
+    `The new app ${name} needs its client secret.`,
+    'Add --client-secret-file FILE, or --client-secret-file - for standard input.',
   );
 }
 
@@ -184,7 +188,7 @@ async function list(context: Context): Promise<void> {
     return;
   }
   if (apps.length === 0) {
-    context.output.note('No apps yet. grantry app add --help shows how to add one.');
+    context.output.note('There are no apps yet. Run grantry app add --help to see how to add one.');
     return;
   }
   const rows = apps.map((app) => [
@@ -212,7 +216,7 @@ async function show(context: Context, name: string): Promise<void> {
     ['provider', app.provider],
     ['client id', app.clientId],
     ['data centre', app.dc ?? '-'],
-    ['redirect URI', redirectUriOf(app, context.settings)],
+    ['redirect URI', redirectUriAt(context.settings.publicUrl, app)],
     ['scopes', app.scopes.join(' ') || '-'],
     ['tenants', app.tenants?.join(', ') ?? 'all'],
     ['return to', app.returnTo.join(' ') || '-'],
@@ -226,11 +230,11 @@ async function remove(context: Context, name: string): Promise<void> {
   await using vault = await openContextVault(context);
   await vault.apps.remove(name);
   if (context.output.json) context.output.printJson({ name, removed: true });
-  else context.output.print(`App ${name} is removed.`);
+  else context.output.print(`Removed the app ${name}.`);
 }
 
 async function existing(vault: Vault, name: string): Promise<App> {
   const app = await vault.apps.get(name);
   if (app !== null) return app;
-  throw new GrantryError('not_found', `There is no app ${name}.`, { action: 'See grantry app list.' });
+  throw new GrantryError('not_found', `There is no app ${name}.`, { action: 'Run grantry app list to see the names.' });
 }

@@ -4,7 +4,7 @@ import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { readSmallFile } from '../files.ts';
-import { collect } from '../options.ts';
+import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { readStdinBytes } from '../terminal/prompt.ts';
@@ -16,29 +16,33 @@ interface CallOptions {
 }
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-/** A request body is held in memory, so that the call can be made again with a fresh token. */
+/** The body is held in memory, so that the call can be repeated with a new token. */
 const bodyBytesMax = 67_108_864;
-/** These belong to the vault or to the connection. */
+/** The vault or the connection sets these. */
 const reservedHeaders = ['authorization', 'cookie', 'host', 'content-length', 'transfer-encoding', 'connection'];
 
 export function define(command: Command): void {
   command
     .description(
-      'Makes an authenticated API call and prints the body. A token that the API refuses is refreshed once and the call made again. An answer other than 2xx is printed too; the exit code is then 1.',
+      "Makes an API call with the grant's token and prints the body of the answer. When the API refuses the token, the token " +
+        'is refreshed and the call repeated, once. The body of an error is printed as well; the exit code is then 1.',
     )
-    .argument('<tenant>', 'the customer, or . for the current tenant')
-    .argument('<provider>', 'such as zoho_crm')
+    .argument('<tenant>', 'the tenant, or . for the current one')
+    .argument('<provider>', 'the provider, such as zoho_crm')
     .argument('<method>', methods.join(', '))
-    .argument('<path>', "a path, or a whole address on one of the provider's hosts")
-    .option('-d, --data <body>', 'the body; @FILE reads it from a file, - from standard input')
-    .option('-H, --header <header>', "such as 'Accept: application/json'; may be given several times", collect)
-    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .argument('<path>', "a path, or a URL on one of the provider's hosts")
+    .option('-d, --data <body>', 'the body; @FILE reads a file, - standard input')
+    .option(
+      '-H, --header <header>',
+      "a header, such as 'Accept: application/json'; may be given several times",
+      collect,
+    )
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
     .addHelpText(
       'after',
-      `
-Examples:
+      epilogue(`Examples:
   grantry call acme zoho_crm GET '/crm/v8/Leads?fields=Last_Name'
-  grantry call acme zoho_crm POST /crm/v8/Leads -d @lead.json`,
+  grantry call acme zoho_crm POST /crm/v8/Leads -d @lead.json`),
     )
     .action(async (tenant: string, provider: string, method: string, path: string, options: CallOptions) =>
       call(contextOf(command), { tenant, provider, method, path, options }),
@@ -51,7 +55,8 @@ async function call(
 ): Promise<void> {
   const { path, options } = given;
   const method = given.method.toUpperCase();
-  if (!methods.includes(method)) throw usageError(`The method is one of ${methods.join(', ')}.`);
+  if (!methods.includes(method))
+    throw usageError(`Unknown method ${JSON.stringify(method.slice(0, 16))}.`, `Use one of ${methods.join(', ')}.`);
   const reading = method === 'GET' || method === 'HEAD';
   if (reading && options.data !== undefined) throw usageError(`${method} takes no body.`, 'Leave -d out, or use POST.');
   const headers = parseHeaders(options.header ?? []);
@@ -77,9 +82,10 @@ function parseHeaders(values: readonly string[]): Headers {
   for (const value of values) {
     const [, name, content] =
       /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):\s*([\t\x20-\x7e\x80-\xff]{0,8192})$/.exec(value) ?? [];
-    if (name === undefined || content === undefined) throw usageError("A header is written 'Name: value'.");
+    if (name === undefined || content === undefined)
+      throw usageError('A header is not valid.', "Write it as 'Name: value'.");
     if (reservedHeaders.includes(name.toLowerCase())) {
-      throw usageError(`The header ${name} cannot be given: the vault and the connection set it.`, 'Leave it out.');
+      throw usageError(`The header ${name} cannot be given, since Grantry sets it.`, 'Leave it out.');
     }
     headers.append(name, content.trim());
   }
@@ -101,7 +107,7 @@ function isJson(body: Uint8Array): boolean {
   }
 }
 
-/** The bytes as they come, no faster than they are read. */
+/** Prints the bytes as they arrive, no faster than they are read. */
 async function printBody(response: Response): Promise<void> {
   if (response.body === null) return;
   let last: number | undefined;
@@ -111,7 +117,7 @@ async function printBody(response: Response): Promise<void> {
     if (!process.stdout.write(chunk))
       await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
   }
-  // For the prompt's sake; a file or a pipe gets the body and nothing else.
+  // Keeps the prompt on its own line; a file or a pipe gets only the body.
   if (process.stdout.isTTY && last !== undefined && last !== 0x0a) process.stdout.write('\n');
 }
 
@@ -121,7 +127,7 @@ async function printAsJson(context: Context, response: Response): Promise<void> 
   try {
     body = JSON.parse(text);
   } catch {
-    // Not JSON: shown as the text it is.
+    // It is not JSON, and is shown as text.
   }
   context.output.printJson({ status: response.status, headers: Object.fromEntries(response.headers), body });
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName } from '../../base/ids.ts';
 import { limits, timesOf } from '../../base/limits.ts';
@@ -10,8 +11,7 @@ import { chooseApp } from '../choose-app.ts';
 import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
-import { collect } from '../options.ts';
-import { redirectUriOf } from '../redirect-uri.ts';
+import { collect, epilogue } from '../options.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
@@ -29,26 +29,25 @@ interface ConnectOptions {
 export function define(command: Command): void {
   command
     .description(
-      'Connects a tenant to a provider: prints an address, waits for the browser to come back, and keeps the tokens. ' +
-        "It listens at the app's own loopback redirect URI, for at most 10 minutes. With GRANTRY_URL the server makes a link " +
-        'that may be opened anywhere.',
+      'Connects a tenant to a provider: prints a URL for the browser, waits until the browser comes back, and stores the ' +
+        "tokens. It listens at the app's redirect URI on this machine for up to 10 minutes. With GRANTRY_URL, the server " +
+        'makes a link that works on every machine.',
     )
-    .argument('<tenant>', 'the customer, or . for the current tenant')
-    .argument('<provider>', 'such as zoho_crm')
-    .option('--app <name>', 'the client registration to use, where several would do')
-    .option('--account <name>', 'a label, when the tenant has several accounts at this provider')
-    .option('--scope <scope>', "what to ask for instead of the app's scopes; may be given several times", collect)
-    .option('--paste', 'the browser is on another machine: paste the address it ends at')
+    .argument('<tenant>', 'the tenant, or . for the current one')
+    .argument('<provider>', 'the provider, such as zoho_crm')
+    .option('--app <name>', 'the app to use, when the provider has several')
+    .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
+    .option('--scope <scope>', "a scope to request instead of the app's scopes; may be given several times", collect)
+    .option('--paste', 'for a browser on another machine: paste the URL at which it ends')
     .option('--code <->', 'read a Zoho self-client code from standard input')
-    .option('--dc <dc>', 'with --code: the data centre in which the code was made')
+    .option('--dc <dc>', 'with --code: the data centre of the code')
     .option('--no-open', 'do not try to open a browser')
     .addHelpText(
       'after',
-      `
-Examples:
+      epilogue(`Examples:
   grantry connect acme zoho_crm --app zoho-eu
   grantry connect acme zoho_crm --paste
-  grantry connect acme zoho_crm --code - < code.txt`,
+  grantry connect acme zoho_crm --code - < code.txt`),
     )
     .action(async (tenant: string, provider: string, options: ConnectOptions) =>
       connect(contextOf(command), tenant, provider, options),
@@ -78,15 +77,22 @@ async function connect(context: Context, given: string, provider: string, option
 function checkOptions(options: ConnectOptions): void {
   if (options.app !== undefined) checkName('app', options.app);
   if (options.code !== undefined && options.code !== '-') {
-    throw usageError('A code is never given as an argument.', 'Use --code - and give the code on standard input.');
+    throw usageError(
+      'A code is a secret and not allowed as an argument.',
+      'Use --code - and pass it on standard input.',
+    );
   }
   if (options.code !== undefined && (options.paste === true || options.scope !== undefined)) {
-    throw usageError('--code goes with neither --paste nor --scope: the code brings its own.');
+    throw usageError(
+      '--code cannot be combined with --paste or --scope.',
+      'Leave the others out: the code has its scopes.',
+    );
   }
-  if (options.dc !== undefined && options.code === undefined) throw usageError('--dc goes with --code only.');
+  if (options.dc !== undefined && options.code === undefined)
+    throw usageError('--dc works only with --code.', 'Leave --dc out, or add --code -.');
 }
 
-/** The way through the browser; a server has its own. */
+/** Connects through the browser; with a server, through its link. */
 async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
   const { server } = context.settings;
@@ -96,11 +102,11 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
     return await connectThroughServer(context, client, key, { ...options, scopes });
   }
   const app = await chooseApp(vault, key, options.app);
-  const redirectUri = redirectUriOf(app, context.settings);
+  const redirectUri = redirectUriAt(context.settings.publicUrl, app);
   if (options.paste !== true && !isLoopbackRedirect(redirectUri)) {
     throw usageError(
-      `The redirect URI of the app ${app.name} is not on this machine, so nothing can listen there.`,
-      'Use --paste, or register a redirect URI such as http://127.0.0.1:8484/callback and put it into the app.',
+      `The redirect URI of the app ${app.name} is not on this machine, so grantry cannot listen there.`,
+      `Use --paste; or register http://127.0.0.1:8484/callback at the provider and run grantry app add ${app.name} --redirect-uri.`,
     );
   }
   const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri });
@@ -115,7 +121,7 @@ async function waitForBrowser(
   flow: { url: string; state: string; redirectUri: string; open: boolean },
 ): Promise<Grant> {
   const outcome = Promise.withResolvers<Grant>();
-  // The listener's answer to the browser comes first; until somebody awaits it, a failure must not end the process.
+  // The browser is answered first; until then, an unawaited failure must not end the process.
   outcome.promise.catch(() => {});
   let answering = false;
   const listener = await listenForCallback(flow.redirectUri, flow.state, async (callbackUrl) => {
@@ -139,10 +145,10 @@ async function waitForBrowser(
   const interrupt = () => ended.abort('interrupted');
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
-  context.output.note(`Open this address in a browser, logged in as the customer's user:\n\n  ${flow.url}\n`);
+  context.output.note(`Open this URL in a browser, signed in as the tenant's user:\n\n  ${flow.url}\n`);
   if (flow.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(flow.url);
-  const waiting = `Waiting for the browser to come back to ${flow.redirectUri} (10 minutes at most, Ctrl-C ends it)`;
-  // Once the code is being redeemed, only the provider's answer decides.
+  const waiting = `Waiting for the browser to come back to ${flow.redirectUri} (up to 10 minutes; Ctrl-C stops)`;
+  // While the code is being redeemed, the provider's answer decides.
   const givenUp = timeOut(context, timesOf(context.world).authorizationMs, ended.signal).catch((error: unknown) =>
     answering ? outcome.promise : Promise.reject(error),
   );
@@ -164,22 +170,22 @@ async function timeOut(context: Context, ms: number, ended: AbortSignal): Promis
   throw new GrantryError(
     'authorization_failed',
     interrupted
-      ? 'Ended before the browser came back; nothing has changed.'
-      : 'The browser did not come back in time; nothing has changed.',
+      ? 'Stopped before the browser came back; nothing has changed.'
+      : 'The browser did not come back within 10 minutes; nothing has changed.',
   );
 }
 
-/** The way for browsers on another machine: the person brings the address back. */
+/** Connects through a browser on another machine, from which the person brings the URL. */
 async function paste(context: Context, vault: Vault, url: string): Promise<Grant> {
-  context.output.note(`Open this address in a browser, logged in as the customer's user:\n\n  ${url}\n`);
-  context.output.note('Afterwards the browser stands at an address that may not load. Paste that whole address here.');
+  context.output.note(`Open this URL in a browser, signed in as the tenant's user:\n\n  ${url}\n`);
+  context.output.note('The browser then ends at a URL that may not load. Paste that whole URL here.');
   const pasted = canPrompt()
-    ? await promptLine('Address: ', { secret: false })
-    : (await readStdinLine('address', limits.urlCharsMax * 4)).trim();
+    ? await promptLine('URL: ', { secret: false })
+    : (await readStdinLine('URL', limits.urlCharsMax * 4)).trim();
   if (!URL.canParse(pasted)) {
     throw usageError(
-      'What was pasted is not an address.',
-      'Paste the whole address, from http to its end; then connect again.',
+      'The pasted text is not a URL.',
+      'Run grantry connect again and paste the whole URL, beginning with http.',
     );
   }
   return withProgress(context.world, 'Redeeming the code', () => vault.completeAuthorization(pasted));
@@ -189,7 +195,10 @@ async function readCode(): Promise<Secret> {
   const text = canPrompt() ? await promptLine('Code: ', { secret: true }) : await readStdin('code', limits.urlCharsMax);
   const code = text.trim();
   if (!/^[\x21-\x7e]{1,2048}$/.test(code)) {
-    throw usageError('Standard input holds no code.', 'Make a code in the API console and pass it on standard input.');
+    throw usageError(
+      'There is no code on standard input.',
+      'Make one in the API console and pass it on standard input.',
+    );
   }
   return new Secret(code);
 }

@@ -3,24 +3,25 @@ import { checkKey } from '../../base/ids.ts';
 import type { Disconnected } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { epilogue } from '../options.ts';
 import { withProgress } from '../terminal/progress.ts';
 
 const outcomes: Readonly<Record<Disconnected['revocation'], string>> = {
   revoked: 'the provider has revoked it',
-  queued: 'the provider did not answer; the revocation is tried again later',
-  not_supported: 'this provider has no revocation: the customer can remove the access there',
-  nothing: 'there was nothing to revoke at the provider',
-  skipped: 'it was not revoked at the provider, as asked',
+  queued: 'the provider did not answer, and grantry serve or the next use of the vault tries again',
+  not_supported: 'this provider has no revocation; the tenant can remove the access there',
+  nothing: 'it had no token to revoke',
+  skipped: 'it was not revoked at the provider (--no-revoke)',
 };
 
 export function define(command: Command): void {
   command
-    .description('Ends a grant: local use stops at once, the provider revokes it, then the tokens are shredded.')
-    .argument('<tenant>', 'the customer, or . for the current tenant')
-    .argument('<provider>', 'such as zoho_crm')
-    .option('--account <name>', "which of the tenant's accounts at this provider")
-    .option('--no-revoke', 'leave it alive at the provider, where another program may hold the same tokens')
-    .addHelpText('after', '\nExample:\n  grantry disconnect acme zoho_crm')
+    .description('Ends a grant: stops its use here at once, revokes it at the provider, and destroys its tokens.')
+    .argument('<tenant>', 'the tenant, or . for the current one')
+    .argument('<provider>', 'the provider, such as zoho_crm')
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .option('--no-revoke', 'keep it alive at the provider, for another program that has the same tokens')
+    .addHelpText('after', epilogue('Example:\n  grantry disconnect acme zoho_crm'))
     .action(async (tenant: string, provider: string, options: { account?: string; revoke: boolean }) =>
       disconnect(contextOf(command), tenant, provider, options),
     );

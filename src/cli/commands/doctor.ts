@@ -5,6 +5,7 @@ import type { Store } from '../../storage/store.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, finding, ok } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
+import { epilogue } from '../options.ts';
 import { quarantineAction } from '../quarantine.ts';
 import { toGrantryError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -13,10 +14,10 @@ import { allGrants } from './list.ts';
 export function define(command: Command): void {
   command
     .description(
-      "Checks this installation (home, disk, spool, database, clock, root key, providers' reachability) and says what to do. " +
-        'It changes nothing. The exit code is that of the first failure.',
+      'Checks home, disk, spool, root key, database, clock and the network to providers, and says what to do. It changes ' +
+        'nothing. The exit code is that of the first failure.',
     )
-    .addHelpText('after', '\nExample:\n  grantry doctor')
+    .addHelpText('after', epilogue('Example:\n  grantry doctor'))
     .action(async () => doctor(contextOf(command)));
 }
 
@@ -48,7 +49,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
     await finding('root key', () => rootKey(settings.rootKey)),
   ];
   if (!databaseExists(context)) {
-    return [...findings, fail('database', 'there is none yet', 'Make it: grantry init', 'not_found')];
+    return [...findings, fail('database', 'there is none yet', 'Run: grantry init', 'not_found')];
   }
   const before = findings.length;
   try {
@@ -80,14 +81,14 @@ async function examineDatabase(context: Context, store: Store): Promise<readonly
 async function rootKey(source: string): Promise<Finding> {
   const { loadRootKey, parseRootKeySource } = await import('../../crypto/root-key.ts');
   await loadRootKey(parseRootKeySource(source));
-  return ok('root key', `${source.split(':')[0] ?? ''}: there, strong, and closed to others`);
+  return ok('root key', `${source.split(':')[0] ?? ''}: it is strong, and no other user can read it`);
 }
 
-/** Opens the vault as every command does, with the schema left as it is, and looks at what it holds. */
+/** Opens the vault without migrating it, and looks at its apps and grants. */
 async function examineVault(context: Context): Promise<readonly Finding[]> {
   try {
     await using vault = await openContextVault(context, { migrate: 'off' }, { quiet: true });
-    // Whether this is a copy is known only to who compares it with this home, which opening does.
+    // Only opening compares the database with this home, and so finds a copy.
     if (vault.quarantine !== null) {
       return [fail('identity', `quarantined: ${vault.quarantine}`, quarantineAction, 'grant_quarantined')];
     }
@@ -113,6 +114,6 @@ function grantsFinding(grants: readonly { readonly state: string }[]): Finding {
     check: 'grants',
     status: 'warn',
     detail: `${detail}, ${lost} need re-authorization`,
-    action: 'See grantry list --state reauthorization_required',
+    action: 'Run: grantry list --state reauthorization_required',
   };
 }

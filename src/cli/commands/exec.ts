@@ -4,11 +4,11 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkKey, checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { wholeNumber } from '../../vault/settings.ts';
 import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { wholeNumber } from '../numbers.ts';
-import { collect } from '../options.ts';
+import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
@@ -22,16 +22,17 @@ interface ExecOptions {
 export function define(command: Command): void {
   command
     .description(
-      "Runs a program with the tenant's tokens in its environment: ZOHO_CRM_ACCESS_TOKEN, …_API_DOMAIN, …_EXPIRES_AT, " +
-        '…_DC and …_ORG_ID for zoho_crm. Without --provider every grant of the tenant is handed over. Exits as the program does.',
+      "Runs a program with the tenant's tokens in its environment. For zoho_crm: ZOHO_CRM_ACCESS_TOKEN, …_API_DOMAIN, " +
+        '…_EXPIRES_AT, …_DC and …_ORG_ID. Without --provider, the program gets every grant of the tenant. The exit code is ' +
+        'that of the program.',
     )
-    .argument('<tenant>', 'the customer, or . for the current tenant')
+    .argument('<tenant>', 'the tenant, or . for the current one')
     .argument('<command...>', 'the program and its arguments, after --')
     .usage('TENANT [options] -- CMD [ARGS...]')
-    .option('--provider <provider>', 'hand over only this grant; may be given several times', collect)
-    .option('--account <name>', "which of the tenant's accounts")
-    .option('-t, --min-validity <seconds>', 'how long each token must still be good', '60')
-    .addHelpText('after', '\nExample:\n  grantry exec acme --provider zoho_crm -- ./nightly-sync.sh')
+    .option('--provider <provider>', 'pass only the grant at this provider; may be given several times', collect)
+    .option('--account <name>', 'the account, when the tenant has several')
+    .option('-t, --min-validity <seconds>', 'seconds for which each token must still be valid', '60')
+    .addHelpText('after', epilogue('Example:\n  grantry exec acme --provider zoho_crm -- ./nightly-sync.sh'))
     .action(async (tenant: string, words: string[], options: ExecOptions) =>
       exec(contextOf(command), tenant, words, options),
     );
@@ -40,7 +41,7 @@ export function define(command: Command): void {
 async function exec(context: Context, given: string, words: readonly string[], options: ExecOptions): Promise<void> {
   const [program, ...args] = words;
   if (program === undefined || program === '' || words.some((word) => word.includes('\0'))) {
-    throw usageError('No program is named.', 'Write it after --: grantry exec TENANT -- CMD ARGS');
+    throw usageError('The program to run is missing.', 'Write it after --: grantry exec TENANT -- CMD ARGS');
   }
   const minValidity = wholeNumber('-t', options.minValidity, { min: 0, max: limits.minValiditySecondsMax });
   const tenant = await resolveTenant(context, given, { changes: true });
@@ -48,7 +49,7 @@ async function exec(context: Context, given: string, words: readonly string[], o
   const providers = (options.provider ?? []).map(checkProviderId);
   const variables = await withProgress(context.world, 'Fetching tokens', async () => {
     await using vault = await openContextVault(context, {}, { quiet: true });
-    // Awaited here, or the vault would be closed under it.
+    // Awaited here, since the vault closes at the end of this block.
     return await tokenVariables(vault, { tenant, providers, account, minValidity });
   });
   process.exitCode = await runChild(program, args, childEnvironment(context, variables));
@@ -95,7 +96,7 @@ function variablesOf(provider: string, token: AccessToken, grant: Grant | null):
   };
 }
 
-/** Our own environment with the tokens, without the key to all the others. */
+/** The environment of this process with the tokens, without the root key. */
 function childEnvironment(context: Context, variables: Record<string, string>): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env, ...variables };
   const { rootKey } = context.settings;
@@ -110,7 +111,7 @@ function runChild(program: string, args: readonly string[], environment: NodeJS.
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: 'inherit', env: environment });
     const pass = (signal: NodeJS.Signals): void => {
-      // On a terminal Ctrl-C and Ctrl-\ reach the program by themselves: it must not get them twice.
+      // A terminal sends Ctrl-C and Ctrl-\ to the program itself: it must not get them twice.
       const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!fromTerminal) child.kill(signal);
     };

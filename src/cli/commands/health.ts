@@ -4,24 +4,29 @@ import { toJson } from '../../schemas/json.ts';
 import type { HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { table } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
 
-/** Enough to be quick with hundreds of grants, few enough for any provider. */
+/** Quick with hundreds of grants, and within the limits of every provider. */
 const checksAtOnce = 8;
 
 export function define(command: Command): void {
   command
-    .description('Proves grants with a real provider call: one grant, all of a tenant, or all there are.')
-    .argument('[tenant]', 'the customer, or . for the current tenant')
-    .argument('[provider]', 'such as zoho_crm')
-    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .description('Checks grants with a real call to the provider: one grant, all of a tenant, or all.')
+    .argument('[tenant]', 'the tenant, or . for the current one')
+    .argument('[provider]', 'the provider, such as zoho_crm')
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
     .addHelpText(
       'after',
-      '\nThe exit code is 4 if a grant needs re-authorization.\n\nExamples:\n  grantry health acme zoho_crm\n  grantry health --json',
+      epilogue(`The exit code is 4 if a grant needs re-authorization.
+
+Examples:
+  grantry health acme zoho_crm
+  grantry health --json`),
     )
     .action(async (tenant: string | undefined, provider: string | undefined, options: { account?: string }) =>
       health(contextOf(command), tenant, provider, options.account),
@@ -80,7 +85,7 @@ async function checkAll(
   return reports;
 }
 
-/** One sick grant must not hide the others' health: only when it alone was asked for does its failure end the command. */
+/** Checks one grant. Among several, a failure is reported and does not end the command. */
 async function check(vault: Vault, key: GrantKey, single: boolean): Promise<HealthReport> {
   try {
     return await vault.health(key);
@@ -114,9 +119,9 @@ function print(context: Context, reports: readonly HealthReport[]): void {
     context.output.print(line);
 }
 
-/** Whose grant it is, or what is wrong and what to do about it. */
+/** The organisation of a healthy grant; else the error and what to do. */
 export function healthDetail(report: HealthReport): string {
   if (report.status === 'unhealthy') return `${report.error}: ${report.message} ${report.action}`;
   if (report.orgName !== null) return report.orgName;
-  return report.missingScope === undefined ? '-' : `no name: the scope ${report.missingScope} is missing`;
+  return report.missingScope === undefined ? '-' : `no organisation name: the scope ${report.missingScope} is missing`;
 }

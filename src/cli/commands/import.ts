@@ -7,6 +7,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { type ClientFile, readClientFile } from '../import/client-file.ts';
 import { listClientFiles } from '../import/client-files.ts';
 import { definitionFor, Importer, type ImportTarget } from '../import/importer.ts';
+import { epilogue } from '../options.ts';
 import { errorItem, toGrantryError, usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -21,7 +22,7 @@ interface ImportOptions {
   dryRun?: boolean;
 }
 
-/** What became of one file. */
+/** The result of one file. */
 interface Outcome extends Partial<ImportTarget> {
   readonly file: string;
   readonly result: 'imported' | 'replaced' | 'unchanged' | 'would import' | 'failed';
@@ -32,24 +33,23 @@ interface Outcome extends Partial<ImportTarget> {
 export function define(command: Command): void {
   command
     .description(
-      'Takes over per-client env files with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ZOHO_ORG_ID. ' +
-        'A bad file stops no other; it is reported, and the exit code is then 2. Running it twice changes nothing. ' +
-        'A FILE.ndjson brings many grants at once, each line with tenant, provider, refresh_token and app.',
+      'Imports one env file per tenant, with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ' +
+        'ZOHO_ORG_ID. A bad file is reported and does not stop the others; the exit code is then 2. A FILE.ndjson holds ' +
+        'one grant per line, with tenant, provider, refresh_token and app.',
     )
-    .argument('<files...>', 'env files; a directory of NAME.env files with --tenant-from-name; or one FILE.ndjson')
-    .option('--tenant <tenant>', 'the customer that the file is for, or . for the current tenant')
-    .option('--tenant-from-name', 'NAME.env is tenant NAME')
-    .option('--provider <provider>', 'what the tokens are for', 'zoho')
-    .option('--app <name>', 'the client registration they belong to (default: TENANT-PROVIDER, for that tenant alone)')
-    .option('--account <name>', 'a label, when the tenant has several accounts at this provider')
-    .option('--dry-run', 'only say what would happen')
+    .argument('<files...>', 'env files; or, with --tenant-from-name, directories of NAME.env files; or one FILE.ndjson')
+    .option('--tenant <tenant>', 'the tenant of the file, or . for the current one')
+    .option('--tenant-from-name', 'take the tenant from the file name: NAME.env')
+    .option('--provider <provider>', 'the provider of the tokens', 'zoho')
+    .option('--app <name>', 'the app of the tokens (default: TENANT-PROVIDER, made only for that tenant)')
+    .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
+    .option('--dry-run', 'only report what would happen')
     .addHelpText(
       'after',
-      `
-Examples:
+      epilogue(`Examples:
   grantry import clients/acme.env --tenant acme
   grantry import clients --tenant-from-name --dry-run
-  grantry import grants.ndjson`,
+  grantry import grants.ndjson`),
     )
     .action(async (files: string[], options: ImportOptions) => importFiles(contextOf(command), files, options));
 }
@@ -60,7 +60,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
     return importLineFile(context, paths, options);
   }
   if ((options.tenant === undefined) === (options.tenantFromName !== true)) {
-    throw usageError('Say which tenant the files are for: either --tenant TENANT or --tenant-from-name.');
+    throw usageError('The tenant of the files is missing.', 'Add either --tenant TENANT or --tenant-from-name.');
   }
   const { app, account, dryRun = false } = options;
   const provider = checkProviderId(options.provider);
@@ -69,7 +69,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   const tenant =
     options.tenant === undefined ? undefined : await resolveTenant(context, options.tenant, { changes: !dryRun });
   const files = await listClientFiles(paths, { directories: tenant === undefined });
-  // A trial run must not even make the database.
+  // A dry run must not make a database.
   await using vault = dryRun && !databaseExists(context) ? null : await makeContextVault(context);
   const importer = new Importer({ definition: await definitionFor(vault, provider), app, account });
   const outcomes: Outcome[] = [];
@@ -99,7 +99,7 @@ async function importOne(
   let target: Partial<ImportTarget> = {};
   try {
     const content = await readClientFile(file, tenant);
-    remark(context, content);
+    noteUnused(context, content);
     target = { tenant: content.tenant };
     const plan = importer.plan(content);
     target = plan;
@@ -113,9 +113,9 @@ async function importOne(
   }
 }
 
-function remark(context: Context, content: ClientFile): void {
+function noteUnused(context: Context, content: ClientFile): void {
   for (const key of content.repeated)
-    context.output.note(`${content.file}: ${key} is given several times; the last one counts.`);
+    context.output.note(`${content.file}: ${key} appears several times; the last value is used.`);
   if (context.settings.verbose && content.ignored.length > 0) {
     context.output.note(`${content.file}: not used: ${content.ignored.join(', ')}`);
   }
@@ -146,7 +146,7 @@ function report(context: Context, outcomes: readonly Outcome[]): void {
 function detail(outcome: Outcome): string {
   if (outcome.error !== undefined) return `${outcome.error.message} ${outcome.error.action}`;
   if (outcome.sharedWith === undefined || outcome.sharedWith.length === 0) return '';
-  return `the same refresh token is kept for ${outcome.sharedWith.map(keyText).join(', ')}`;
+  return `the same refresh token is stored for ${outcome.sharedWith.map(keyText).join(', ')}`;
 }
 
 function item(outcome: Outcome): Record<string, unknown> {
@@ -172,7 +172,7 @@ function keyText(key: GrantKey): string {
   return `${key.tenant} at ${key.provider}${account === defaultAccount ? '' : ` (${account})`}`;
 }
 
-/** 2 as soon as one file is bad, else what stopped the first one. */
+/** The exit code: 2 when a file is bad, else that of the first failure. */
 function exitCodeOf(outcomes: readonly Outcome[]): number {
   const codes = outcomes.flatMap((outcome) =>
     outcome.error === undefined ? [] : [errorCodes[outcome.error.code].exit],

@@ -1,23 +1,28 @@
 import type { Command } from 'commander';
+import { databaseName } from '../../vault/home.ts';
 import type { VaultOptions } from '../../vault/options.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
+import { epilogue } from '../options.ts';
 import { printPlan } from '../take-over-plan.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { fields } from '../terminal/table.ts';
 
-/** Whole, so that it can be copied; the client id and the file are the reader's own. */
+/** The next command for a newcomer, with placeholders for the client id and the file. */
 const nextCommand =
   'grantry app add zoho --provider zoho_crm --dc eu --client-id ID --client-secret-file FILE --scope ZohoCRM.org.READ';
 
 export function define(command: Command): void {
   command
     .description(
-      'Makes the home: database, root key and identity. An oauth_tokens table that another program made is taken over; ' +
-        'stop the programs that write to it first, for their writes fail from then on. Running it again changes nothing.',
+      'Makes a vault: the home with database and root key. An oauth_tokens table of another program is taken over: stop the ' +
+        'programs that write to it first, since their writes fail afterwards. Running it again changes nothing.',
     )
-    .option('--dry-run', 'only list the rows that would be taken over, with the data centre and app found for each')
-    .addHelpText('after', '\nExamples:\n  grantry init\n  grantry init --database postgres://grantry@db/crm --dry-run')
+    .option('--dry-run', 'only list the rows to take over, with the data centre and app of each')
+    .addHelpText(
+      'after',
+      epilogue('Examples:\n  grantry init\n  grantry init --database postgres://grantry@db/crm --dry-run'),
+    )
     .action(async (options: { dryRun?: boolean }) => {
       const context = contextOf(command);
       refuseServer(context, 'init');
@@ -44,14 +49,14 @@ async function init(context: Context): Promise<void> {
     () => makeContextVault(context, options, { quiet: true }),
   );
   await vault.close();
-  const database = withoutPassword(settings.database);
+  const database = databaseName(settings.database);
   if (output.json) {
     output.printJson({
       home: settings.home,
       database,
       root_key: rootKeyPlace(settings.rootKey),
       spool: settings.spool,
-      installation: settings.installation ?? null,
+      installation: settings.installation,
       taken_over: takenOver,
     });
     return;
@@ -63,24 +68,16 @@ async function init(context: Context): Promise<void> {
     ...(takenOver === 0 ? [] : [['taken over', `${counted(takenOver, 'grant')}, sealed`] as const]),
   ]);
   for (const line of lines) output.print(line);
-  output.note('Keep a copy of the root key apart from the database: without it no token can be read again.');
+  output.note('Keep a copy of the root key away from the database: without the key, no stored token can be read.');
   if (takenOver > 0) {
     output.note(
-      'Programs that wrote to the table fail at their next upsert on (client_id, provider): use Grantry there.',
+      'Programs that write to the table fail at their next upsert on (client_id, provider): change them to use Grantry.',
     );
   }
   output.note(`Next: ${nextCommand}`);
 }
 
-/** Names a root key's source without a command's arguments, which may be secret. */
+/** The source of the root key without the arguments of a command, which may be secret. */
 function rootKeyPlace(source: string): string {
   return source.startsWith('command:') ? `${source.split(' ')[0] ?? ''}${source.includes(' ') ? ' …' : ''}` : source;
-}
-
-/** A database's name as it may be shown. */
-export function withoutPassword(database: string): string {
-  if (database.startsWith('sqlite:')) return database;
-  if (!URL.canParse(database)) return 'postgres';
-  const url = new URL(database);
-  return `postgres://${url.host}${url.pathname}`;
 }

@@ -3,7 +3,7 @@ import { checkName } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { ApiKey, ApiKeyInput } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
-import { collect } from '../options.ts';
+import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute } from '../terminal/present.ts';
 import { table } from '../terminal/table.ts';
@@ -18,46 +18,49 @@ interface CreateOptions {
 const roles = ['admin', 'operator', 'reader', 'caller'] as const satisfies readonly ApiKeyInput['role'][];
 
 export function define(command: Command): void {
-  command.description('API keys for the server: who may read tokens, who may only call, who looks after grants.');
+  command.description('API keys of the server.');
   command
     .command('create')
-    .summary('make a key; it is shown once')
+    .summary('make a key and show it once')
     .description(
-      'Makes an API key and prints it, this once. Roles: admin (everything), operator (everything but tokens, the proxy and ' +
-        'keys), reader (tokens, grants, the proxy), caller (grants and the proxy, never a token). Readers and callers act for ' +
-        'the tenants that are named, and for no others.',
+      'Makes an API key and prints it; it cannot be shown again. Roles: admin (everything), operator (everything except ' +
+        'tokens, the proxy and keys), reader (tokens, grants, the proxy), caller (grants and the proxy, no tokens). ' +
+        'Readers and callers act only for the tenants that you name.',
     )
-    .argument('<name>', 'your name for it, such as billing-service')
+    .argument('<name>', 'your name for the key, such as billing-service')
     .requiredOption('--role <role>', `one of ${roles.join(', ')}`)
-    .option('--tenant <tenant>', 'it acts for this tenant; may be given several times', collect)
-    .option('--provider <provider>', 'it acts at this provider alone; may be given several times', collect)
-    .option('--expires <time>', 'such as 90d, 12h, or a date such as 2027-01-31')
+    .option('--tenant <tenant>', 'a tenant that the key may act for; may be given several times', collect)
+    .option(
+      '--provider <provider>',
+      'a provider that the key may use (default: all); may be given several times',
+      collect,
+    )
+    .option('--expires <time>', 'the end of the key: 90d, 12h, or a date such as 2027-01-31')
     .addHelpText(
       'after',
-      `
-Examples:
+      epilogue(`Examples:
   grantry key create ops --role admin --expires 90d
-  grantry key create billing --role reader --tenant acme --tenant globex --provider zoho_books`,
+  grantry key create billing --role reader --tenant acme --provider zoho_books`),
     )
     .action(async (name: string, options: CreateOptions, leaf: Command) => create(contextOf(leaf), name, options));
   command
     .command('list')
     .summary('list keys')
-    .description('Lists the keys that are not revoked, never the keys themselves.')
-    .addHelpText('after', '\nExample:\n  grantry key list')
+    .description('Lists the names, roles and uses of keys that are not revoked.')
+    .addHelpText('after', epilogue('Example:\n  grantry key list'))
     .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
   command
     .command('revoke')
-    .summary('end a key')
-    .description('Ends a key. Servers refuse it within five seconds.')
-    .argument('<id-or-name>', 'the key')
-    .addHelpText('after', '\nExample:\n  grantry key revoke billing')
+    .summary('revoke a key')
+    .description('Revokes a key. Servers refuse it within five seconds.')
+    .argument('<id-or-name>', 'id or name of the key')
+    .addHelpText('after', epilogue('Example:\n  grantry key revoke billing'))
     .action(async (idOrName: string, _options: unknown, leaf: Command) => revoke(contextOf(leaf), idOrName));
 }
 
 async function create(context: Context, name: string, options: CreateOptions): Promise<void> {
   const role = roles.find((known) => known === options.role);
-  if (role === undefined) throw usageError(`--role takes one of ${roles.join(', ')}.`);
+  if (role === undefined) throw usageError(`--role must be one of ${roles.join(', ')}.`);
   checkName('key', name);
   const expiresAt = options.expires === undefined ? undefined : expiryOf(options.expires, context.world.now());
   await using vault = await openContextVault(context);
@@ -72,9 +75,9 @@ async function create(context: Context, name: string, options: CreateOptions): P
     return;
   }
   process.stdout.write(`${key.reveal()}\n`);
-  context.output.note(`Key ${name} (${role}), id ${apiKey.id}. It is shown this once: keep it where secrets are kept.`);
+  context.output.note(`Key ${name} (${role}), id ${apiKey.id}. It cannot be shown again: store it with your secrets.`);
   if ((role === 'reader' || role === 'caller') && apiKey.tenants.length === 0) {
-    context.output.note('It names no tenant, so it may do nothing yet: revoke it and make one with --tenant.');
+    context.output.note('The key names no tenant and can do nothing: revoke it and make one with --tenant.');
   }
 }
 
@@ -86,7 +89,7 @@ async function list(context: Context): Promise<void> {
     return;
   }
   if (keys.length === 0) {
-    context.output.note('There are no keys yet: grantry key create NAME --role admin');
+    context.output.note('There are no keys yet. Make one: grantry key create NAME --role admin');
     return;
   }
   const rows = keys.map((key) => [
@@ -119,5 +122,5 @@ function expiryOf(text: string, nowMs: number): Date {
   if (count !== undefined && unit !== undefined) return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0));
   const date = /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+Z)?$/.test(text) ? new Date(text) : undefined;
   if (date !== undefined && !Number.isNaN(date.getTime())) return date;
-  throw usageError('--expires takes a time such as 90d, 12h or 2w, or a date such as 2027-01-31.');
+  throw usageError('--expires must be a time such as 90d, 12h or 2w, or a date such as 2027-01-31.');
 }

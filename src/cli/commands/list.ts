@@ -5,6 +5,7 @@ import { toJson } from '../../schemas/json.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute, stateText } from '../terminal/present.ts';
@@ -21,11 +22,11 @@ interface ListOptions {
 
 export function define(command: Command): void {
   command
-    .description('Lists grants, never their tokens.')
-    .option('--tenant <tenant>', "only this customer's; . is the current tenant")
-    .option('--provider <provider>', 'only those at this provider')
-    .option('--state <state>', `only those in this state: ${states.join(', ')}`)
-    .addHelpText('after', '\nExamples:\n  grantry list\n  grantry list --state reauthorization_required --json')
+    .description('Lists grants without their tokens.')
+    .option('--tenant <tenant>', 'only grants of this tenant; . is the current one')
+    .option('--provider <provider>', 'only grants at this provider')
+    .option('--state <state>', `only grants in this state: ${states.join(', ')}`)
+    .addHelpText('after', epilogue('Examples:\n  grantry list\n  grantry list --state reauthorization_required --json'))
     .action(async (options: ListOptions) => list(contextOf(command), options));
 }
 
@@ -43,7 +44,11 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     return;
   }
   if (grants.length === 0) {
-    context.output.note('No grants. grantry connect TENANT PROVIDER makes one.');
+    context.output.note(
+      Object.values(filter).some((part) => part !== undefined)
+        ? 'No grant matches.'
+        : 'There are no grants yet. Make one: grantry connect TENANT PROVIDER',
+    );
     return;
   }
   const rows = grants.map((grant) => [
@@ -60,7 +65,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   for (const line of table(headings, rows)) context.output.print(line);
 }
 
-/** Every grant that the filter lets through, page by page. */
+/** Reads every grant that matches the filter, page by page. */
 export async function allGrants(vault: Vault, filter: GrantFilter): Promise<readonly Grant[]> {
   const grants: Grant[] = [];
   let cursor: string | undefined;
@@ -75,5 +80,5 @@ export async function allGrants(vault: Vault, filter: GrantFilter): Promise<read
 function checkState(value: string): Grant['state'] {
   const state = states.find((candidate) => candidate === value);
   if (state !== undefined) return state;
-  throw usageError(`--state takes one of ${states.join(', ')}.`);
+  throw usageError(`--state must be one of ${states.join(', ')}.`);
 }

@@ -1,15 +1,16 @@
 import type { Command } from 'commander';
 import { type Context, contextOf, databaseExists, makeContextVault, refuseServer } from '../context.ts';
 import { stderrLogger } from '../log.ts';
+import { epilogue } from '../options.ts';
 import { withProgress } from '../terminal/progress.ts';
 
 export function define(command: Command): void {
   command
     .description(
-      "Brings the database's schema up to date, whatever GRANTRY_MIGRATE says: run it with a role that may change tables. " +
-        'Any number of processes may run it at once.',
+      'Brings the database schema up to date, also with GRANTRY_MIGRATE=off. The database role must be allowed to change ' +
+        'tables. Several processes may run it at once.',
     )
-    .addHelpText('after', '\nExample:\n  grantry migrate --database postgres://owner@db/grantry')
+    .addHelpText('after', epilogue('Example:\n  grantry migrate --database postgres://owner@db/grantry'))
     .action(async () => migrate(contextOf(command)));
 }
 
@@ -25,7 +26,7 @@ async function migrate(context: Context): Promise<void> {
 }
 
 async function versionNow(context: Context): Promise<number> {
-  return withProgress(context.world, 'Asking the database', async () => {
+  return withProgress(context.world, 'Reading the schema version', async () => {
     const { openStore } = await import('../../storage/store.ts');
     const { schemaVersion } = await import('../../storage/migrations/migrate.ts');
     const { settings, world } = context;

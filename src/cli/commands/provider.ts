@@ -6,39 +6,40 @@ import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { readSmallFile } from '../files.ts';
 import { definitionFor } from '../import/importer.ts';
+import { epilogue } from '../options.ts';
 import { decodeText, readStdin } from '../terminal/prompt.ts';
 import { fields, table } from '../terminal/table.ts';
 
 export function define(command: Command): void {
-  command.description('The providers that Grantry can speak to: the built-in ones, and those you add.');
+  command.description('Built-in and custom providers.');
   command
     .command('list')
     .summary('list providers')
-    .description('Lists the built-in providers and the ones you added.')
-    .addHelpText('after', '\nExample:\n  grantry provider list')
+    .description('Lists the built-in providers and those you added.')
+    .addHelpText('after', epilogue('Example:\n  grantry provider list'))
     .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
   command
     .command('show')
-    .summary('show one whole definition')
-    .description('Shows a provider. With --json it is the whole definition, which provider add takes back.')
-    .argument('<provider>', 'such as zoho_crm')
-    .addHelpText('after', '\nExample:\n  grantry provider show zoho_crm --json > mine.json')
+    .summary('show the definition of a provider')
+    .description('Shows a provider. With --json, prints the whole definition in the form that provider add reads.')
+    .argument('<provider>', 'the provider, such as zoho_crm')
+    .addHelpText('after', epilogue('Example:\n  grantry provider show zoho_crm --json > mine.json'))
     .action(async (provider: string, _options: unknown, leaf: Command) => show(contextOf(leaf), provider));
   command
     .command('add')
-    .summary('add a provider of your own, or replace it')
+    .summary('add or replace a custom provider')
     .description(
-      'Adds a provider from its definition; docs/providers.md describes the form. An issuer is asked for its endpoints.',
+      'Adds a custom provider from its definition; docs/providers.md describes the form. If the definition names an issuer, its endpoints are fetched from there.',
     )
-    .argument('<file>', 'the definition in JSON, - for stdin')
-    .addHelpText('after', '\nExample:\n  grantry provider add example.json')
+    .argument('<file>', 'the definition in JSON, or - for stdin')
+    .addHelpText('after', epilogue('Example:\n  grantry provider add example.json'))
     .action(async (file: string, _options: unknown, leaf: Command) => add(contextOf(leaf), file));
   command
     .command('remove')
-    .summary('remove a provider of your own')
-    .description('Removes a provider that you added and that no app uses.')
-    .argument('<provider>', 'the provider')
-    .addHelpText('after', '\nExample:\n  grantry provider remove example')
+    .summary('remove a custom provider')
+    .description('Removes a custom provider that no app uses.')
+    .argument('<provider>', 'the id of the provider')
+    .addHelpText('after', epilogue('Example:\n  grantry provider remove example'))
     .action(async (provider: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), provider));
 }
 
@@ -80,7 +81,7 @@ async function show(context: Context, provider: string): Promise<void> {
   for (const line of lines) context.output.print(line);
 }
 
-/** The built-in catalogue can be read before there is a vault. */
+/** The vault, or null where there is none: the built-in catalogue needs none. */
 async function catalogueVault(context: Context): Promise<Vault | null> {
   return databaseExists(context) ? openContextVault(context) : null;
 }
@@ -99,7 +100,7 @@ async function add(context: Context, file: string): Promise<void> {
   await using vault = await makeContextVault(context);
   const added = await vault.providers.put(definition);
   if (context.output.json) context.output.printJson(added);
-  else context.output.print(`Provider ${added.id} is kept.`);
+  else context.output.print(`Added the provider ${added.id}.`);
 }
 
 async function remove(context: Context, provider: string): Promise<void> {
@@ -107,16 +108,16 @@ async function remove(context: Context, provider: string): Promise<void> {
   await using vault = await openContextVault(context);
   await vault.providers.remove(provider);
   if (context.output.json) context.output.printJson({ id: provider, removed: true });
-  else context.output.print(`Provider ${provider} is removed.`);
+  else context.output.print(`Removed the provider ${provider}.`);
 }
 
 function parseJson(text: string, subject: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    // The parser's own message repeats a piece of the file, which may be the wrong file.
+    // The message of the parser repeats a piece of the file, which may hold a secret.
     throw new GrantryError('invalid_request', `${subject} is not JSON.`, {
-      action: 'Give a provider definition in JSON.',
+      action: 'Pass a provider definition in JSON; grantry provider show ID --json prints one.',
       cause,
     });
   }

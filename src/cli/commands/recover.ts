@@ -4,6 +4,7 @@ import { toJson } from '../../schemas/json.ts';
 import type { RecoverReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -12,23 +13,19 @@ import { allGrants } from './list.ts';
 
 export function define(command: Command): void {
   command
-    .description(
-      'Tries condemned grants again with every token that was kept of them: one grant, or all that need re-authorization.',
-    )
-    .argument('[tenant]', 'the customer, or . for the current tenant')
-    .argument('[provider]', 'such as zoho_crm')
-    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .description('Retries grants that need re-authorization, with every token that was kept: one grant, or all.')
+    .argument('[tenant]', 'the tenant, or . for the current one')
+    .argument('[provider]', 'the provider, such as zoho_crm')
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
     .addHelpText(
       'after',
-      `
-Tokens of a condemned grant stay sealed for 30 days (GRANTRY_CONDEMNED_KEPT_DAYS). Trying them again helps after an incident at the provider; a grant
-that its customer revoked stays refused, and the customer must connect again.
+      epilogue(`The tokens of such a grant are kept for 30 days (GRANTRY_CONDEMNED_KEPT_DAYS). A retry helps after an incident at the provider. It does not help when the tenant revoked the grant: the tenant must connect again.
 
 The exit code is 4 if a grant stays refused.
 
 Examples:
   grantry recover acme zoho_crm
-  grantry recover --json`,
+  grantry recover --json`),
     )
     .action(async (tenant: string | undefined, provider: string | undefined, options: { account?: string }) =>
       recover(contextOf(command), tenant, provider, options.account),
@@ -41,8 +38,16 @@ async function recover(
   provider: string | undefined,
   account: string | undefined,
 ): Promise<void> {
-  if (given !== undefined && provider === undefined) throw usageError('A tenant is named together with a provider.');
-  if (given === undefined && account !== undefined) throw usageError('--account needs a tenant and a provider.');
+  if (given !== undefined && provider === undefined)
+    throw usageError(
+      'The provider is missing.',
+      'Name both: grantry recover TENANT PROVIDER; or neither, for all grants.',
+    );
+  if (given === undefined && account !== undefined)
+    throw usageError(
+      '--account needs a tenant and a provider.',
+      'Name both: grantry recover TENANT PROVIDER --account NAME',
+    );
   const tenant = given === undefined ? undefined : await resolveTenant(context, given, { changes: true });
   const key = tenant === undefined || provider === undefined ? null : checkKey({ tenant, provider, account });
   await using vault = await openContextVault(context);
@@ -51,7 +56,7 @@ async function recover(
   const reports: RecoverReport[] = [];
   await withProgress(
     context.world,
-    () => `Trying again: ${reports.length} of ${keys.length}`,
+    () => `Retrying grants: ${reports.length} of ${keys.length}`,
     async () => {
       for (const each of keys) reports.push(await tryOne(vault, each, key !== null));
     },
@@ -61,18 +66,18 @@ async function recover(
     const items = reports.map((each) => toJson(each));
     context.output.printJson(key === null ? items : items[0]);
   } else if (reports.length === 0) {
-    context.output.note('No grant is condemned: there is nothing to recover.');
+    context.output.note('No grant needs re-authorization.');
   } else {
     print(context, reports);
   }
 }
 
 async function condemnedKeys(vault: Vault): Promise<readonly GrantKey[]> {
-  // While the database is quarantined no grant is called condemned, and none may be tried.
+  // In a quarantined database every grant has the state quarantined, and none may be retried.
   return allGrants(vault, { state: vault.quarantine === null ? 'reauthorization_required' : 'quarantined' });
 }
 
-/** One grant that cannot be tried must not keep the others from it. */
+/** Retries one grant. Among several, a failure does not stop the others. */
 async function tryOne(vault: Vault, key: GrantKey, single: boolean): Promise<RecoverReport> {
   try {
     return await vault.recover(key);
@@ -108,10 +113,10 @@ function print(context: Context, reports: readonly RecoverReport[]): void {
 function detailOf(report: RecoverReport): string {
   const texts: Readonly<Record<RecoverReport['outcome'], string>> = {
     recovered: 'it has new tokens',
-    refused: `every kept token was refused: grantry connect ${report.tenant} ${report.provider}`,
-    under_way: 'somebody else is trying; look again in a minute',
+    refused: `every kept token was refused; run grantry connect ${report.tenant} ${report.provider}`,
+    under_way: 'another process is retrying it; run grantry list in a minute',
     not_needed: 'it is active',
-    failed: `${report.error ?? 'internal'}: try again when that is mended`,
+    failed: `${report.error ?? 'internal'}; fix that, then run grantry recover again`,
   };
   return texts[report.outcome];
 }

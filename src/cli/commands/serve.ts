@@ -3,14 +3,17 @@ import { GrantryError } from '../../base/errors.ts';
 import { keepHeapSmall } from '../../base/heap.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
+import type { ServerLimits } from '../../server/index.ts';
+import { type Setting, settingReader, settings as table } from '../../vault/settings.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { readSmallFile } from '../files.ts';
 import { stderrLogger } from '../log.ts';
-import { wholeNumber } from '../numbers.ts';
-import { limitsFrom } from '../server-limits.ts';
+import { addSettings, epilogue, variableLines } from '../options.ts';
 import { untilSignal } from '../signals.ts';
-import { catchDefects } from '../uncaught.ts';
+import { endOnUncaught } from '../uncaught.ts';
 import { ownVersion } from '../version.ts';
+
+const serverSettings: readonly Setting[] = Object.values(table);
 
 interface ServeOptions {
   host?: string;
@@ -20,24 +23,23 @@ interface ServeOptions {
 }
 
 export function define(command: Command): void {
+  command.description(
+    'Runs the HTTP server with its workers until SIGTERM or Ctrl-C, and then finishes what it began. A second signal ' +
+      'ends it at once. Make the first key with grantry key create NAME --role admin, or put one into the file that ' +
+      'GRANTRY_ADMIN_KEY_FILE names.',
+  );
+  addSettings(command, [table.host, table.port, table.publicUrl, table.stopDelay]);
   command
-    .description(
-      'Runs the HTTP server with its workers until SIGTERM or Ctrl-C: then it finishes what was begun. A second signal ' +
-        'ends it at once. Make the first key with grantry key create NAME --role admin, or put one into GRANTRY_ADMIN_KEY_FILE.',
-    )
-    .option('--host <address>', 'GRANTRY_HOST: where to listen (default: 127.0.0.1)')
-    .option('--port <port>', 'GRANTRY_PORT (default: 8484)')
-    .option(
-      '--stop-delay <seconds>',
-      'GRANTRY_STOP_DELAY: not ready, and still answering, before it stops (default: 0)',
-    )
-    .option('--no-workers', 'a pure front: other servers on the same database refresh ahead')
+    .option('--no-workers', 'answer requests only; other servers on the same database refresh ahead')
     .addHelpText(
       'after',
-      `
+      epilogue(`Environment variables without a flag:
+${variableLines(serverSettings.filter(({ server }) => server === true))}
+
 Examples:
   grantry serve
-  GRANTRY_DATABASE=postgres://grantry@db/grantry GRANTRY_PUBLIC_URL=https://grants.example.com grantry serve --host 0.0.0.0`,
+  grantry serve --database postgres://grantry@db/grantry --host 0.0.0.0 \\
+    --public-url https://grants.example.com`),
     )
     .action(async (options: ServeOptions) => serve(contextOf(command), options));
 }
@@ -46,32 +48,33 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   refuseServer(context, 'serve');
   keepHeapSmall();
   const { settings, world, output } = context;
-  // Before anything is opened: a signal during the start must not cut it off.
+  // First, so that a signal during the start does not cut it off.
   const signalled = untilSignal();
-  const port = wholeNumber('--port', options.port ?? given('GRANTRY_PORT') ?? '8484', { min: 0, max: 65_535 });
-  const stopDelay = wholeNumber('--stop-delay', options.stopDelay ?? given('GRANTRY_STOP_DELAY') ?? '0', {
-    min: 0,
-    max: 300,
-  });
-  const adminKey = await readAdminKey(given('GRANTRY_ADMIN_KEY_FILE'));
+  const read = settingReader('flag', process.env);
+  const host = read(table.host, options.host) ?? table.host.usual;
+  const port = read(table.port, options.port) ?? Number(table.port.usual);
+  const stopDelay = read(table.stopDelay, options.stopDelay) ?? 0;
+  const metricsTenants = read(table.metricsTenants) ?? false;
+  const limitsGiven = serverLimits();
+  const adminKey = await readAdminKey(read(table.adminKeyFile));
   const { startServer } = await import('../../server/index.ts');
-  // A program that stays tells what it does; one that ends after a command speaks up when something is wrong.
+  // A server logs what it does; a command that ends logs problems only.
   let lineScrubbed = (): void => {};
   const level = settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' as const };
   const logger = stderrLogger(world, level, { onScrubbed: () => lineScrubbed() });
-  catchDefects(logger);
+  endOnUncaught(logger);
   const server = await startServer({
     open: (instruments) =>
       makeContextVault(context, { ...instruments, backgroundRefresh: true, logger }, { quiet: true }),
-    host: options.host ?? given('GRANTRY_HOST') ?? '127.0.0.1',
+    host,
     port,
     publicUrl: settings.isPublicUrlGiven ? settings.publicUrl : undefined,
     workers: options.workers,
-    metricsTenants: isOn('GRANTRY_METRICS_TENANTS'),
+    metricsTenants,
     stopDelayMs: stopDelay * 1_000,
     adminKey,
     version: ownVersion(),
-    limits: limitsFrom(process.env),
+    limits: limitsGiven,
     logger,
     world,
   });
@@ -99,14 +102,16 @@ async function readAdminKey(file: string | undefined): Promise<Secret | undefine
   });
 }
 
-function given(name: string): string | undefined {
-  const value = process.env[name];
-  return value === undefined || value === '' ? undefined : value;
-}
-
-function isOn(name: string): boolean {
-  const value = given(name);
-  if (value === undefined || value === '0') return false;
-  if (value === '1') return true;
-  throw new GrantryError('invalid_request', `${name} is 1, or not set at all.`);
+/** The limits of the server that the environment changes. */
+function serverLimits(): Partial<ServerLimits> {
+  const read = settingReader('flag', process.env);
+  const given = {
+    tenantRequestsPerSecond: read(table.tenantRate),
+    tenantBurst: read(table.tenantBurst),
+    tenantCallsAtOnce: read(table.tenantCalls),
+    providerCallsAtOnce: read(table.providerCalls),
+    connections: read(table.connections),
+    connectionsPerAddress: read(table.connectionsPerAddress),
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

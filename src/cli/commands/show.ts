@@ -4,17 +4,18 @@ import { checkKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
+import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { minute, stateText } from '../terminal/present.ts';
 import { fields } from '../terminal/table.ts';
 
 export function define(command: Command): void {
   command
-    .description('Shows one grant, never its tokens.')
-    .argument('<tenant>', 'the customer, or . for the current tenant')
-    .argument('<provider>', 'such as zoho_crm')
-    .option('--account <name>', "which of the tenant's accounts at this provider")
-    .addHelpText('after', '\nExample:\n  grantry show acme zoho_crm')
+    .description('Shows one grant without its tokens.')
+    .argument('<tenant>', 'the tenant, or . for the current one')
+    .argument('<provider>', 'the provider, such as zoho_crm')
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .addHelpText('after', epilogue('Example:\n  grantry show acme zoho_crm'))
     .action(async (tenant: string, provider: string, options: { account?: string }) =>
       show(contextOf(command), tenant, provider, options.account),
     );
@@ -30,7 +31,7 @@ async function show(context: Context, given: string, provider: string, account: 
       'grant_not_found',
       `${key.tenant} has no grant at ${key.provider} (account ${key.account}).`,
       {
-        action: `Connect it: grantry connect ${key.tenant} ${key.provider}`,
+        action: `Connect the tenant: grantry connect ${key.tenant} ${key.provider}`,
       },
     );
   }

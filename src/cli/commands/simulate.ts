@@ -2,9 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { RunningSimulator } from '../../simulator/index.ts';
+import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf } from '../context.ts';
-import { wholeNumber } from '../numbers.ts';
-import { collect } from '../options.ts';
+import { collect, epilogue } from '../options.ts';
 import { untilSignal } from '../signals.ts';
 import { usageError } from '../terminal/errors.ts';
 import { fields } from '../terminal/table.ts';
@@ -20,15 +20,19 @@ interface SimulateOptions {
 export function define(command: Command): void {
   command
     .description(
-      'Runs make-believe providers on this machine until Ctrl-C: Zoho with a port per data centre, and servers for each way ' +
-        'in which refresh tokens rotate. It writes their definitions and prints the commands to try.',
+      'Runs simulated providers on this machine until Ctrl-C: Zoho with one port per data centre, and one server for each ' +
+        'way in which refresh tokens rotate. It writes their definitions and prints the commands to try.',
     )
-    .option('--port <port>', 'the first port; the servers take it and the following ones (default: free ones)')
-    .option('--profile <profile>', 'zoho (the default), strict, retire_on_use, …; may be given several times', collect)
-    .option('--dc <dc>', "only these of Zoho's data centres; may be given several times", collect)
-    .option('--auto-approve', 'consent without asking')
-    .option('--definitions <dir>', 'where to write the provider definitions (default: simulator in the home)')
-    .addHelpText('after', '\nExamples:\n  grantry simulate\n  grantry simulate --port 4100 --profile strict')
+    .option('--port <port>', 'the first of consecutive ports (default: any free ports)')
+    .option(
+      '--profile <profile>',
+      'zoho, strict, retire_on_use, …; may be given several times (default: zoho)',
+      collect,
+    )
+    .option('--dc <dc>', 'only this data centre of Zoho; may be given several times', collect)
+    .option('--auto-approve', 'grant consent without a page')
+    .option('--definitions <dir>', 'the directory for the definitions (default: HOME/simulator)')
+    .addHelpText('after', epilogue('Examples:\n  grantry simulate\n  grantry simulate --port 4100 --profile strict'))
     .action(async (options: SimulateOptions) => simulate(contextOf(command), options));
 }
 
@@ -71,8 +75,8 @@ async function start(options: {
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES')) {
       throw usageError(
-        'One of the ports is in use or may not be used.',
-        'Choose another --port, or leave it out for free ones.',
+        'One of the ports is in use or not allowed.',
+        'Choose another --port, or leave --port out for free ports.',
       );
     }
     throw error;
@@ -84,7 +88,7 @@ interface Written {
   readonly secretFile: string;
 }
 
-/** The definitions as `provider add` takes them, and the demo client's secret as `app add` takes it. */
+/** Writes the definitions for `provider add`, and the secret of the demo client for `app add`. */
 async function writeDefinitions(
   simulator: RunningSimulator,
   profiles: readonly string[],
@@ -120,13 +124,13 @@ async function announce(
   const { output } = context;
   if (output.json) {
     const client = { client_id: demoClient.clientId, client_secret_file: secretFile };
-    // One line whatever stdout is: a program waits for it while this one goes on.
+    // One line, also on a terminal: a program waits for it while the simulator runs.
     process.stdout.write(
       `${JSON.stringify({ origins, definitions: Object.fromEntries(definitions.map(({ id, file }) => [id, file])), client })}\n`,
     );
     return;
   }
-  output.print('Simulated providers, each with a page that shows what happened:');
+  output.print('Simulated providers, each with a page that lists its requests:');
   for (const line of fields(Object.entries(origins))) output.print(`  ${line}`);
   const provider = definitions.find(({ id }) => id === 'zoho_crm') ?? definitions[0];
   const [first = ''] = Object.keys(origins);
@@ -147,12 +151,12 @@ Try it in another terminal, in a home of its own:
   grantry call acme ${provider.id} GET ${path}
   grantry list
 `);
-  output.note('Ctrl-C ends the simulator; everything in it is forgotten then.');
+  output.note('Ctrl-C stops the simulator and deletes all that it holds.');
 }
 
 function checkNames(flag: string, given: readonly string[], known: readonly string[]): void {
   if (given.every((name) => known.includes(name))) return;
-  throw usageError(`${flag} takes ${known.join(', ')}.`);
+  throw usageError(`${flag} must be one of ${known.join(', ')}.`);
 }
 
 function shellWord(text: string): string {

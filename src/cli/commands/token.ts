@@ -2,26 +2,27 @@ import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { tokenToJson } from '../../schemas/token-json.ts';
+import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { wholeNumber } from '../numbers.ts';
+import { epilogue } from '../options.ts';
 import { withProgress } from '../terminal/progress.ts';
 import type { TokenInput } from '../token-arguments.ts';
 
 export function define(command: Command): void {
   command
-    .description('Prints one access token that is good for at least SECONDS, and nothing else.')
-    .argument('<tenant>', 'the customer, or . for the current tenant')
-    .argument('<provider>', 'such as zoho_crm')
-    .option('-t, --min-validity <seconds>', 'how long the token must still be good', '60')
-    .option('--account <name>', "which of the tenant's accounts at this provider")
-    .option('--rejected <generation>', 'the API refused this generation of the token: refresh it once')
+    .description('Prints one access token that is valid for at least SECONDS, and nothing else.')
+    .argument('<tenant>', 'the tenant, or . for the current one')
+    .argument('<provider>', 'the provider, such as zoho_crm')
+    .option('-t, --min-validity <seconds>', 'seconds for which the token must still be valid', '60')
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .option('--rejected <generation>', 'report that the API refused this generation of the token; it is refreshed once')
     .addHelpText(
       'after',
-      `
-Examples:
-  curl -H "Authorization: Bearer $(grantry token acme zoho_crm)" https://www.zohoapis.eu/crm/v8/org
-  grantry token acme zoho_crm -t 600 --json`,
+      epilogue(`Examples:
+  curl -H "Authorization: Bearer $(grantry token acme zoho_crm)" \\
+    https://www.zohoapis.eu/crm/v8/org
+  grantry token acme zoho_crm -t 600 --json`),
     )
     .action(async (tenant: string, provider: string, options: Omit<TokenInput, 'tenant' | 'provider'>) => {
       await handOutToken(contextOf(command), { ...options, tenant, provider });

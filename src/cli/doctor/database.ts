@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { quarantineAction } from '../quarantine.ts';
 import { type Finding, fail, finding, ok, warn } from './finding.ts';
 
-/** Clocks of two machines may differ by this without harm. */
+/** The clocks of two machines may differ by this much. */
 const clockWarnMs = 2_000;
 const clockFailMs = 30_000;
 
@@ -31,7 +31,7 @@ async function clock(context: Context, store: Store): Promise<Finding> {
   const before = world.now();
   const database = await store.nowMs();
   const after = world.now();
-  // The answer was given somewhere between the two.
+  // The database answered between the two readings.
   const apartMs = Math.max(0, before - database, database - after);
   // A clock that was set back shows by what was written in its future.
   const newestAt = (await schemaVersion(store)) === 0 ? 0 : ((await readInstance(store.db))?.newest?.at ?? 0);
@@ -49,12 +49,12 @@ async function clock(context: Context, store: Store): Promise<Finding> {
 async function schema(store: Store): Promise<Finding> {
   const version = await schemaVersion(store);
   if (version === schemaVersionLatest) return ok('schema', `version ${version}`);
-  if (version === 0) return fail('schema', 'there is none', 'Make it: grantry init', 'not_found');
+  if (version === 0) return fail('schema', 'there is none', 'Run: grantry init', 'not_found');
   if (version < schemaVersionLatest)
     return warn('schema', `version ${version} of ${schemaVersionLatest}`, 'Run: grantry migrate');
   return fail(
     'schema',
-    `version ${version}, and this program knows ${schemaVersionLatest}`,
+    `version ${version}, and this program knows only ${schemaVersionLatest}`,
     'Run a newer Grantry.',
     'invalid_request',
   );
@@ -63,19 +63,19 @@ async function schema(store: Store): Promise<Finding> {
 async function identity(context: Context, store: Store): Promise<Finding> {
   const instance = await readInstance(store.db);
   if (instance === undefined)
-    return fail('identity', 'the database does not know who it is', 'Run: grantry init', 'not_found');
+    return fail('identity', 'the database has no identity yet', 'Run: grantry init', 'not_found');
   if (instance.quarantined_reason !== null) {
     return fail('identity', `quarantined: ${instance.quarantined_reason}`, quarantineAction, 'grant_quarantined');
   }
   if (instance.scrub_pending !== 0) {
-    return warn('identity', 'a take-over left plaintext that is not scrubbed yet', 'Run: grantry init');
+    return warn('identity', 'plaintext of a take-over is not scrubbed yet', 'Run: grantry init');
   }
   const { installation } = context.settings;
-  if (installation !== undefined && instance.installation !== null && installation !== instance.installation) {
+  if (installation !== null && instance.installation !== null && installation !== instance.installation) {
     return fail(
       'identity',
       `the database belongs to the installation ${instance.installation}`,
-      'Name that one, or another database.',
+      'Set GRANTRY_INSTALLATION to that name, or use another database.',
       'grant_quarantined',
     );
   }

@@ -1,14 +1,14 @@
 import type { GrantryErrorCode } from '../../base/errors.ts';
 import { toGrantryError } from '../terminal/errors.ts';
 
-/** What one check of `grantry doctor` found. */
+/** The result of one check of `grantry doctor`. */
 export interface Finding {
   readonly check: string;
   readonly status: 'ok' | 'warn' | 'fail';
   readonly detail: string;
   /** What to do; empty when all is well. */
   readonly action: string;
-  /** Decides over the exit code of a failure. */
+  /** Sets the exit code of a failure. */
   readonly code?: GrantryErrorCode;
 }
 
@@ -24,7 +24,7 @@ export function fail(check: string, detail: string, action: string, code: Grantr
   return { check, status: 'fail', detail, action, code };
 }
 
-/** Runs a check; what it throws is its finding. */
+/** Runs a check, and converts an error to a finding. */
 export async function finding(check: string, look: () => Promise<Finding>): Promise<Finding> {
   try {
     return await look();

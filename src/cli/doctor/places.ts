@@ -5,7 +5,7 @@ import { dirname, sep } from 'node:path';
 import type { Settings } from '../settings.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
-/** Below this the next refreshes may find no room for their answers. */
+/** Below this, the answers of the next refreshes may not fit. */
 const freeBytesFail = 16 * 1024 * 1024;
 const freeBytesWarn = 256 * 1024 * 1024;
 /** Linux's numbers of file systems in memory: tmpfs and ramfs. */
@@ -13,7 +13,7 @@ const memoryFileSystems = new Set([0x01021994, 0x858458f6]);
 
 export async function checkHome({ home }: Settings): Promise<Finding> {
   const state = await stat(home).catch(() => null);
-  if (state === null) return fail('home', `${home} does not exist`, 'Make it: grantry init', 'not_found');
+  if (state === null) return fail('home', `${home} does not exist`, 'Run: grantry init', 'not_found');
   if (!state.isDirectory())
     return fail('home', `${home} is not a directory`, 'Set GRANTRY_HOME to a directory.', 'invalid_request');
   if (process.platform !== 'win32' && (state.mode & 0o022) !== 0) {
@@ -27,11 +27,11 @@ export async function checkDisk({ home, spool }: Settings): Promise<Finding> {
   const least = places.reduce((one, other) => (other.free < one.free ? other : one));
   const detail = `${Math.floor(least.free / 1024 / 1024)} MiB free for ${least.path}`;
   if (least.free < freeBytesFail)
-    return fail('disk', detail, 'Make room: without it no token is refreshed.', 'storage_unavailable');
-  return least.free < freeBytesWarn ? warn('disk', detail, 'Make room soon.') : ok('disk', detail);
+    return fail('disk', detail, 'Free disk space: without it no token is refreshed.', 'storage_unavailable');
+  return least.free < freeBytesWarn ? warn('disk', detail, 'Free disk space soon.') : ok('disk', detail);
 }
 
-/** A spool that is gone after a restart loses answers that were not committed yet. */
+/** Checks that the spool survives a restart: it holds answers that are not committed yet. */
 export async function checkSpool({ spool }: Settings): Promise<Finding> {
   const place = await existingPart(spool);
   if (!(await mayWrite(place))) {
@@ -48,13 +48,13 @@ export async function checkSpool({ spool }: Settings): Promise<Finding> {
   const temporary = ['/tmp', '/var/tmp', '/dev/shm', '/run', tmpdir()].some((root) =>
     `${spool}${sep}`.startsWith(`${root}${sep}`),
   );
-  if (temporary) return warn('spool', `${spool} is a place for temporary files`, action);
+  if (temporary) return warn('spool', `${spool} is in a directory for temporary files`, action);
   const waiting = await waitingFiles(spool);
   if (waiting > 0) {
     return warn(
       'spool',
-      `${waiting} answers wait to be committed`,
-      'They are committed when their grants are used next: run grantry health.',
+      `${waiting} answers are not committed yet`,
+      'Run grantry health: the next use of a grant commits its answer.',
     );
   }
   return ok('spool', spool);
@@ -70,7 +70,7 @@ async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** The path itself, or the nearest directory above it that is there. */
+/** The path itself, or its nearest existing parent. */
 async function existingPart(path: string): Promise<string> {
   for (let part = path; ; part = dirname(part)) {
     const there = await stat(part).then(

@@ -6,7 +6,7 @@ import { type Finding, finding, ok, warn } from './finding.ts';
 
 const reachMs = 5_000;
 
-/** Whether the token hosts of the providers in use answer at all. Nothing is asked of them that needs a secret. */
+/** Checks that the token hosts of the providers in use answer, with requests that need no secret. */
 export async function reachFindings(
   world: World,
   vault: Vault,

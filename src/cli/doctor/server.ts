@@ -3,7 +3,7 @@ import { quarantineAction } from '../quarantine.ts';
 import type { Settings } from '../settings.ts';
 import { type Finding, fail, finding, ok } from './finding.ts';
 
-/** What a machine that only speaks to a server can find out: whether it is there, ready, and takes the key. */
+/** Checks that a server is alive, is ready and accepts the API key. */
 export async function serverFindings(
   context: Context,
   server: NonNullable<Settings['server']>,
@@ -16,12 +16,12 @@ export async function serverFindings(
     }),
     await finding('ready', async () => {
       await vault.checkQuarantine();
-      if (vault.quarantine === null) return ok('ready', 'it refreshes');
+      if (vault.quarantine === null) return ok('ready', 'it refreshes grants');
       return fail('ready', `quarantined: ${vault.quarantine}`, quarantineAction, 'grant_quarantined');
     }),
     await finding('API key', async () => {
       await vault.grants.list({ limit: 1 });
-      return ok('API key', 'it is taken');
+      return ok('API key', 'the server accepts it');
     }),
   ];
 }

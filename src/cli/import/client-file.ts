@@ -6,17 +6,17 @@ import { readSmallFile } from '../files.ts';
 import { usageError } from '../terminal/errors.ts';
 import { parseEnvFile } from './env-file.ts';
 
-/** What a per-client env file holds for us. */
+/** The content of an env file of one tenant. */
 export interface ClientFile {
   readonly file: string;
   readonly tenant: string;
-  /** As written; a missing one is left to the provider's first data centre. */
+  /** As written; without it, the provider's usual data centre. */
   readonly dc: string | undefined;
   readonly clientId: string | undefined;
   readonly clientSecret: Secret | undefined;
   readonly refreshToken: Secret;
   readonly orgId: string | undefined;
-  /** Keys of the file that mean nothing here. */
+  /** Keys of the file that are not used. */
   readonly ignored: readonly string[];
   readonly repeated: readonly string[];
 }
@@ -30,7 +30,7 @@ const charsMax = {
 } as const;
 type Known = keyof typeof charsMax;
 
-/** The end of the files that a directory is searched for. */
+/** The ending of env files in a directory. */
 export const envFileEnd = '.env';
 
 /**
@@ -47,8 +47,8 @@ export async function readClientFile(file: string, tenant: string | undefined): 
     if (text === undefined || text === '') return undefined;
     if (!/^[\x21-\x7e]+$/.test(text) || text.length > charsMax[name]) {
       throw usageError(
-        `${name} in ${file} is longer than ${charsMax[name]} characters, or holds spaces or other signs that do not belong there.`,
-        'Fix the value.',
+        `${name} in ${file} is longer than ${charsMax[name]} characters, or has spaces or unprintable characters.`,
+        'Correct the value.',
       );
     }
     return text;
@@ -59,7 +59,7 @@ export async function readClientFile(file: string, tenant: string | undefined): 
   };
   const refreshToken = secret('ZOHO_REFRESH_TOKEN');
   if (refreshToken === undefined) {
-    throw usageError(`${file} has no ZOHO_REFRESH_TOKEN.`, 'Add it, or connect this tenant with grantry connect.');
+    throw usageError(`${file} has no ZOHO_REFRESH_TOKEN.`, `Add it, or run grantry connect ${forTenant} PROVIDER.`);
   }
   const isKnown = (key: string): boolean => Object.hasOwn(charsMax, key);
   return {
@@ -78,6 +78,9 @@ export async function readClientFile(file: string, tenant: string | undefined): 
 function tenantFromName(file: string): string {
   const name = basename(file);
   if (!name.endsWith(envFileEnd))
-    throw usageError(`${file} does not end in ${envFileEnd}, so its name gives no tenant.`);
+    throw usageError(
+      `${file} does not end in ${envFileEnd}, so its name gives no tenant.`,
+      'Rename it, or use --tenant.',
+    );
   return checkName('tenant', name.slice(0, -envFileEnd.length));
 }

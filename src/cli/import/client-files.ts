@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { usageError } from '../terminal/errors.ts';
 import { envFileEnd } from './client-file.ts';
 
-/** More files than any consultancy has clients; a wrong directory is noticed. */
+/** More files than tenants in practice: beyond it, the directory is probably wrong. */
 const filesMax = 10_000;
 
 /**
- * The files that the arguments name; of a directory, those that end in `.env`, in the order of their names.
+ * Lists the files that the arguments name, and the `.env` files of directories in the order of their names.
  *
  * @throws {GrantryError} `invalid_request` for a directory where none is allowed, or one without such files
  */
@@ -17,19 +17,19 @@ export async function listClientFiles(
 ): Promise<readonly string[]> {
   const files: string[] = [];
   for (const path of paths) {
-    if (path === '' || path.includes('\0')) throw usageError('A file name is empty or has unprintable characters.');
+    if (path === '' || path.includes('\0'))
+      throw usageError('A file name is empty or has a zero character.', 'Check the arguments.');
     const state = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      // A file that is missing is a bad file like any other: it is reported in its row.
+      // A missing file is reported in its row, as every bad file.
       if (error.code === 'ENOENT') return null;
       throw error;
     });
     if (state?.isDirectory() !== true) files.push(path);
     else if (!options.directories)
-      throw usageError(`${path} is a directory.`, 'Use --tenant-from-name: NAME.env is then tenant NAME.');
+      throw usageError(`${path} is a directory.`, 'Add --tenant-from-name: NAME.env is then tenant NAME.');
     else files.push(...(await filesOf(path)));
   }
-  if (files.length > filesMax)
-    throw usageError(`${files.length} files are more than the ${filesMax} that one call takes.`);
+  if (files.length > filesMax) throw usageError(`${files.length} files are more than the ${filesMax} of one import.`);
   return files;
 }
 

@@ -42,7 +42,7 @@ describe('what cannot be read is refused without being repeated', () => {
     ['no assignment', 'A=1\nhunter2', /^Line 2 of x\.env/],
     ['a name with spaces', 'MY hunter2=1', /^Line 1 of/],
     ['an open quote', 'A=1\n\nB="hunter2\n\n', /quote in line 3 .* not closed/],
-    ['text after a quote', 'A="1" hunter2', /goes on after/],
+    ['text after a quote', 'A="1" hunter2', /has text after/],
     ['binary', Uint8Array.of(0x41, 0x3d, 0, 1, 2), /not text/],
     ['not UTF-8', Uint8Array.of(0x41, 0x3d, 0xff, 0xfe), /not text/],
   ])('%s', (_, text, message) => {

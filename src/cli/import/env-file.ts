@@ -11,8 +11,8 @@ export interface EnvFile {
 const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$/s;
 
 /**
- * Reads an env file as shells and dotenv programs do: `export`, quotes, comments, Windows line ends and a byte order mark
- * are understood; nothing is expanded or executed.
+ * Reads an env file as shells and dotenv programs do, with `export`, quotes, comments, Windows line ends and a byte order
+ * mark. It expands and executes nothing.
  *
  * @throws {GrantryError} `invalid_request` naming the line that is no assignment; never its content, which may be secret
  */
@@ -26,8 +26,8 @@ export function parseEnvFile(bytes: Uint8Array, subject: string): EnvFile {
     const [, key, rest] = assignment.exec(line) ?? [];
     if (key === undefined || rest === undefined) {
       throw usageError(
-        `Line ${index + 1} of ${subject} is not of the form KEY=VALUE.`,
-        'Fix the line, or put # in front of it.',
+        `Line ${index + 1} of ${subject} does not have the form KEY=VALUE.`,
+        'Correct the line, or put # in front of it.',
       );
     }
     const quote = /^["'`]/.exec(rest)?.[0];
@@ -37,7 +37,7 @@ export function parseEnvFile(bytes: Uint8Array, subject: string): EnvFile {
     } else {
       const first = index;
       let text = rest.slice(1);
-      // A quoted value may go on over several lines, as private keys do.
+      // A quoted value may span several lines, as private keys do.
       while (closingQuote(text, quote) === -1 && index + 1 < lines.length) {
         index += 1;
         text += `\n${lines[index] ?? ''}`;
@@ -46,7 +46,7 @@ export function parseEnvFile(bytes: Uint8Array, subject: string): EnvFile {
       if (end === -1)
         throw usageError(`The quote in line ${first + 1} of ${subject} is not closed.`, 'Close the quote.');
       if (!/^\s*(#.*)?$/s.test(text.slice(end + 1))) {
-        throw usageError(`Line ${index + 1} of ${subject} goes on after its closing quote.`, 'Fix the line.');
+        throw usageError(`Line ${index + 1} of ${subject} has text after its closing quote.`, 'Remove that text.');
       }
       value = quote === '"' ? unescape(text.slice(0, end)) : text.slice(0, end);
     }

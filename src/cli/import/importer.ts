@@ -6,7 +6,7 @@ import type { App, Vault } from '../../vault/types.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { ClientFile } from './client-file.ts';
 
-/** Where the content of a file goes. */
+/** The grant and app of a file. */
 export interface ImportTarget {
   readonly tenant: string;
   readonly provider: string;
@@ -15,7 +15,7 @@ export interface ImportTarget {
   readonly dc: string | null;
 }
 
-/** What became of a file's content. */
+/** The result of a stored file. */
 export interface Imported {
   readonly result: 'imported' | 'replaced' | 'unchanged';
   /** Other grants that hold the same refresh token. */
@@ -28,10 +28,10 @@ export interface ImportOptions {
   readonly account: string | undefined;
 }
 
-/** The data centre of a file that names none. */
+/** The data centre of a file without one. */
 const usualDc = 'us';
 
-/** Brings per-client files into a vault, one after the other; remembers which grants it has seen. */
+/** Imports env files one after the other, and remembers the grants of this run. */
 export class Importer {
   readonly #options: ImportOptions;
   readonly #seen = new Map<string, string>();
@@ -41,7 +41,7 @@ export class Importer {
     this.#options = options;
   }
 
-  /** Settles where a file's content goes, and changes nothing. @throws {GrantryError} `invalid_request` */
+  /** Decides the grant and app of a file, and changes nothing. @throws {GrantryError} `invalid_request` */
   plan(content: ClientFile): ImportTarget {
     const { definition, app, account } = this.#options;
     const key = checkKey({ tenant: content.tenant, provider: definition.id, account: account ?? defaultAccount });
@@ -62,7 +62,7 @@ export class Importer {
     return target;
   }
 
-  /** Which file of this run holds the same refresh token, for runs that store nothing. */
+  /** Returns the grant of this run with the same refresh token, for a dry run. */
   sharedInRun(content: ClientFile, target: ImportTarget): readonly GrantKey[] {
     const token = content.refreshToken.reveal(); // compared in memory, never shown
     const before = this.#tokens.get(token);
@@ -70,7 +70,7 @@ export class Importer {
     return before === undefined ? [] : [before];
   }
 
-  /** Keeps the app and the tokens. */
+  /** Stores the app and the tokens. */
   async store(vault: Vault, content: ClientFile, target: ImportTarget): Promise<Imported> {
     await this.#keepApp(vault, content, target);
     const key = { tenant: target.tenant, provider: target.provider, account: target.account };
@@ -92,12 +92,12 @@ export class Importer {
     const { clientId, clientSecret } = content;
     if (app !== null) {
       this.#checkApp(app, content, target);
-      // A shared app is the operator's: a client's file does not change it.
+      // A shared app belongs to the operator: the file of one tenant does not change it.
       if (this.#options.app !== undefined || clientId === undefined || clientSecret === undefined) return;
     } else if (clientId === undefined || clientSecret === undefined) {
       throw usageError(
         `${content.file} has no ${clientId === undefined ? 'ZOHO_CLIENT_ID' : 'ZOHO_CLIENT_SECRET'}, and there is no app ${target.app}.`,
-        'Add it to the file, or name an app that exists with --app.',
+        'Add it to the file, or name an existing app with --app.',
       );
     }
     await vault.apps.put(target.app, {
@@ -116,20 +116,20 @@ export class Importer {
     if (app.provider !== target.provider) {
       throw usageError(
         `The app ${app.name} is for ${app.provider}, not for ${target.provider}.`,
-        'Name another with --app.',
+        `Name an app for ${target.provider} with --app.`,
       );
     }
     if (this.#options.app !== undefined) {
       if (content.clientId === undefined || content.clientId === app.clientId) return;
       throw usageError(
         `ZOHO_CLIENT_ID in ${content.file} is not the client id of the app ${app.name}.`,
-        'Its tokens would never be refreshed: name the app they were made with, or leave --app out.',
+        'Name the app that the tokens were made with, or leave --app out: another app cannot refresh them.',
       );
     }
     if (app.tenants?.length === 1 && app.tenants[0] === target.tenant) return;
     throw usageError(
-      `The app ${app.name} exists already, and not for ${target.tenant} alone.`,
-      'Name an app with --app.',
+      `The app ${app.name} exists already, and it does not serve only ${target.tenant}.`,
+      `Use it with --app ${app.name}, or name another app.`,
     );
   }
 }
@@ -139,7 +139,9 @@ export async function definitionFor(vault: Vault | null, provider: string): Prom
   const { builtInProvider } = await import('../../providers/catalogue.ts');
   const definition = vault === null ? builtInProvider(provider) : await vault.providers.get(provider);
   if (definition !== null) return definition;
-  throw new GrantryError('not_found', `There is no provider ${provider}.`, { action: 'See grantry provider list.' });
+  throw new GrantryError('not_found', `There is no provider ${provider}.`, {
+    action: 'Run grantry provider list to see the ids.',
+  });
 }
 
 function dcOf(definition: ProviderDefinition, written: string | undefined): string | null {

@@ -7,7 +7,7 @@ import { usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
 
-/** How many failures are shown one by one; the rest is counted. */
+/** Failures that are printed; the rest is counted. */
 const shownMax = 20;
 
 interface LineImportOptions {
@@ -18,18 +18,20 @@ interface LineImportOptions {
   readonly dryRun?: boolean;
 }
 
-/** Brings in a file of grants, a line each, in the form that a server's bulk import takes; a bad line stops no other. */
+/** Imports a file with one grant per line, in the form of `POST /v1/import`. A bad line stops no other. */
 export async function importLineFile(
   context: Context,
   paths: readonly string[],
   options: LineImportOptions,
 ): Promise<void> {
   const [path, ...others] = paths;
-  if (path === undefined || others.length > 0) throw usageError('A file of lines is imported alone.');
+  if (path === undefined || others.length > 0)
+    throw usageError('An NDJSON file is imported by itself.', 'Run one import per NDJSON file.');
   const given = [options.tenant, options.tenantFromName, options.app, options.account, options.dryRun];
   if (given.some((option) => option !== undefined)) {
     throw usageError(
-      'A file of lines says itself which tenant, app and account each grant has: leave the options out.',
+      '--tenant, --tenant-from-name, --app, --account and --dry-run do not work with an NDJSON file.',
+      'Leave them out: each line names its tenant, app and account.',
     );
   }
   const { size } = statSync(path);

@@ -1,7 +1,7 @@
 import { errorCodes, GrantryError } from '../../base/errors.ts';
 import { clean } from './output.ts';
 
-/** Writes a failure on stderr in the contract's form and returns the exit code. */
+/** Writes a failure to stderr and returns its exit code. */
 export function reportError(thrown: unknown, json: boolean): number {
   const error = toGrantryError(thrown);
   if (json) {
@@ -10,7 +10,7 @@ export function reportError(thrown: unknown, json: boolean): number {
     process.stderr.write(`grantry: ${clean(error.message)}\n`);
     process.stderr.write(`         ${clean(error.action)}${waitHint(error)}\n`);
   }
-  // Of an unknown exception only the frames are shown, and only on request: its message may hold anything.
+  // Of an unknown exception only the frames are printed, and only on request: its message may hold a secret.
   if (error.code === 'internal' && process.env['GRANTRY_LOG_LEVEL'] === 'debug') {
     process.stderr.write(`${frames(thrown)}\n`);
   }
@@ -25,7 +25,7 @@ export function exitCodeOf(codes: readonly (string | null)[]): number {
   return exits.includes(4) ? 4 : (exits[0] ?? 0);
 }
 
-/** An error as `--json` shows it. */
+/** The JSON form of an error. */
 export function errorItem(error: GrantryError): Record<string, unknown> {
   return {
     code: error.code,
@@ -35,32 +35,31 @@ export function errorItem(error: GrantryError): Record<string, unknown> {
   };
 }
 
-/** Anything thrown, as an error of the contract. */
+/** Converts a thrown value to a {@link GrantryError}. */
 export function toGrantryError(thrown: unknown): GrantryError {
   if (thrown instanceof GrantryError) return thrown;
   if (isFileError(thrown)) return fileError(thrown);
-  return new GrantryError('internal', 'Something happened that should not have.', {
-    action:
-      'This is a defect in Grantry: please report it, with the output of the same call under GRANTRY_LOG_LEVEL=debug.',
+  return new GrantryError('internal', 'An unexpected error occurred.', {
+    action: 'Report this defect of Grantry, with the output of the same command under GRANTRY_LOG_LEVEL=debug.',
     cause: thrown,
   });
 }
 
-/** The error of a call that cannot be understood. */
+/** An error of the command line itself: `invalid_request`. */
 export function usageError(message: string, action?: string): GrantryError {
   return new GrantryError('invalid_request', message, { action });
 }
 
 const fileErrors: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
-  EACCES: 'may not be read or written by this user',
-  EPERM: 'may not be read or written by this user',
+  EACCES: 'cannot be read or written by this user',
+  EPERM: 'cannot be read or written by this user',
   EISDIR: 'is a directory',
   ENOTDIR: 'is not a directory',
   EROFS: 'is on a read-only file system',
-  ENOSPC: 'does not fit: the disk is full',
+  ENOSPC: 'cannot be written: the disk is full',
   EEXIST: 'exists already',
-  ENAMETOOLONG: 'has too long a name',
+  ENAMETOOLONG: 'has a name that is too long',
 };
 
 function isFileError(thrown: unknown): thrown is NodeJS.ErrnoException & { path: string; code: string } {
@@ -77,7 +76,7 @@ function fileError(error: NodeJS.ErrnoException & { path: string; code: string }
 }
 
 function waitHint(error: GrantryError): string {
-  return error.retryAfterMs === undefined ? '' : ` Try again in ${Math.ceil(error.retryAfterMs / 1000)} s.`;
+  return error.retryAfterMs === undefined ? '' : ` Retry in ${Math.ceil(error.retryAfterMs / 1000)} s.`;
 }
 
 function frames(thrown: unknown): string {

@@ -1,9 +1,9 @@
-/** Where a command's results and remarks go: results on stdout, all else on stderr. */
+/** The output of a command: results on stdout, all else on stderr. */
 export interface Output {
   readonly json: boolean;
   /** A line of the result. */
   print(line: string): void;
-  /** The result as one JSON document: indented for people, one line for programs. */
+  /** The result as one JSON document: indented on a terminal, else one line. */
   printJson(value: unknown): void;
   /** A remark for the person at the terminal. */
   note(line: string): void;
@@ -22,20 +22,20 @@ export function processOutput(json: boolean): Output {
   };
 }
 
-/** Text from outside must not steer the terminal: control characters become a replacement sign. */
+/** Replaces control characters, so that text from outside cannot control the terminal. */
 export function clean(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }
 
-/** Resolves when what was written has left this process. */
+/** Resolves when all output has left this process. */
 export async function flush(): Promise<void> {
   await Promise.all(
     [process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write('', () => done()))),
   );
 }
 
-/** A reader that went away (`| head -1`) ends the output, not the work, and is no error. */
+/** Ignores a closed reader (`| head -1`): the output ends, the work goes on. */
 export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {

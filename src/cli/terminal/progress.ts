@@ -6,8 +6,8 @@ const quietMs = 1_000;
 const turnMs = 100;
 
 /**
- * Awaits some work and, when it takes longer than a second, says on stderr what is going on: a spinner on a terminal,
- * one line elsewhere. `text` may change while it runs, such as a count.
+ * Awaits work. After one second it prints on stderr what is running: a spinner on a terminal, one line elsewhere. `text`
+ * may change meanwhile, such as a count.
  */
 export async function withProgress<Result>(
   world: World,

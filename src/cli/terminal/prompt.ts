@@ -3,12 +3,12 @@ import { Writable } from 'node:stream';
 import { GrantryError } from '../../base/errors.ts';
 import { usageError } from './errors.ts';
 
-/** Whether a person can be asked something. */
+/** True when a person is at the terminal. */
 export function canPrompt(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }
 
-/** Asks for a line on the terminal, without showing what is typed when it is secret. */
+/** Asks for a line on the terminal; a secret is not echoed. */
 export async function promptLine(question: string, options: { secret: boolean }): Promise<string> {
   const screen = options.secret ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
   process.stderr.write(question);
@@ -19,7 +19,7 @@ export async function promptLine(question: string, options: { secret: boolean })
   try {
     return (await lines.question('', { signal: stop.signal })).trim();
   } catch (cause) {
-    throw new GrantryError('invalid_request', 'Nothing was entered; nothing has changed.', { cause });
+    throw new GrantryError('invalid_request', 'The prompt was cancelled; nothing has changed.', { cause });
   } finally {
     lines.close();
     if (options.secret) process.stderr.write('\n');
@@ -31,13 +31,13 @@ export async function readStdin(what: string, bytesMax: number): Promise<string>
   return decodeText(await readStdinBytes(what, bytesMax), `The ${what} on standard input`);
 }
 
-/** Reads the first line of standard input: who writes it may keep the pipe open. @throws as {@link readStdin} */
+/** Reads the first line of standard input, since its writer may keep the pipe open. @throws as {@link readStdin} */
 export async function readStdinLine(what: string, bytesMax: number): Promise<string> {
   const text = decodeText(await readStdinBytes(what, bytesMax, '\n'), `The ${what} on standard input`);
   return text.split('\n')[0] ?? '';
 }
 
-/** Reads standard input to its end, or until `stopAt` came. @throws {GrantryError} `payload_too_large` beyond the limit */
+/** Reads standard input to its end, or until it contains `stopAt`. @throws {GrantryError} `payload_too_large` beyond the limit */
 export async function readStdinBytes(what: string, bytesMax: number, stopAt?: string): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -53,13 +53,13 @@ export async function readStdinBytes(what: string, bytesMax: number, stopAt?: st
   return Buffer.concat(chunks);
 }
 
-/** UTF-8 text without a mark in front; anything else is refused. @throws {GrantryError} `invalid_request` */
+/** Decodes UTF-8 text, without a byte order mark. @throws {GrantryError} `invalid_request` */
 export function decodeText(bytes: Uint8Array, subject: string): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     if (!text.includes('\0')) return text;
   } catch {
-    // Said below, the same for both.
+    // Reported below.
   }
-  throw usageError(`${subject} is not text.`, 'Give a plain text file in UTF-8.');
+  throw usageError(`${subject} is not text.`, 'Pass a plain text file in UTF-8.');
 }

@@ -1,6 +1,6 @@
 import { clean } from './output.ts';
 
-/** Rows under headings, in columns as wide as their widest cell; the last column is not padded. */
+/** Formats rows under headings; each column is as wide as its widest cell, and the last is not padded. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const lines = [headings, ...rows].map((row) => row.map((cell) => clean(cell).replaceAll('\n', ' ')));
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ''))));
@@ -12,13 +12,13 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   );
 }
 
-/** Names and values, one a line, the values aligned. */
+/** Formats names and values, one pair per line, with aligned values. */
 export function fields(pairs: readonly (readonly [string, string])[]): string[] {
   const longest = Math.max(...pairs.map(([name]) => name.length));
   return pairs.map(([name, value]) => `${name.padEnd(longest)}  ${clean(value)}`.trimEnd());
 }
 
-/** Characters, not UTF-16 units. Wide scripts may still shift a column, which harms nobody. */
+/** Counts characters, not UTF-16 units. Wide scripts may still shift a column. */
 function width(text: string): number {
   return Array.from(text).length;
 }

@@ -9,11 +9,11 @@ import * as sqlite from './0001-vault.sqlite.ts';
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
 
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
-const released: readonly Migration[] = [{ name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables }];
+export const releasedMigrations: readonly Migration[] = [{ name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables }];
 
-export const schemaVersionLatest = released.length;
+export const schemaVersionLatest = releasedMigrations.length;
 
-const versionTable: Readonly<Record<StoreKind, string>> = {
+export const versionTable: Readonly<Record<StoreKind, string>> = {
   sqlite: `create table if not exists grantry_schema (
   version integer not null primary key,
   name text not null,
@@ -56,7 +56,7 @@ export interface Migrated {
  * behind while `mode` is `off`
  */
 export async function migrate(store: Store, options: MigrateOptions): Promise<Migrated> {
-  const { migrations = released } = options;
+  const { migrations = releasedMigrations } = options;
   const to = migrations.length;
   const from = await schemaVersion(store);
   refuseNewer(from, to);
@@ -91,7 +91,7 @@ export async function inspectGrantTable(store: Store): Promise<'absent' | 'ours'
 }
 
 async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<void> {
-  const { migrations = released } = options;
+  const { migrations = releasedMigrations } = options;
   const migration = migrations[version - 1];
   assert(migration, 'the list of migrations has no gap');
   // PostgreSQL can fail when two transactions make the same table at once; SQLite lets only one write.

@@ -25,8 +25,8 @@ const refusedHeaders = [
 /**
  * Calls the provider's API with the grant's access token.
  *
- * If the API rejects the token, in the form that this product uses, the token is replaced once and the call is repeated
- * once, provided that its body can be sent again. Redirects are returned, never followed, so that a token goes only to the
+ * If the API rejects the token, in this product's own way of saying so, the token is replaced once. The call is then
+ * repeated once, if its body can be sent again. Redirects are returned, never followed, so that a token goes only to the
  * provider's own hosts.
  *
  * @throws {GrantryError} `invalid_request` for a URL on another host, `provider_unavailable` when no answer arrives, and
@@ -42,8 +42,8 @@ export async function callApi(
   const checked = checkKey(key);
   const prepared = checkRequest(request);
   let url = '';
-  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
-    url = callUrl(context, found, pathOrUrl);
+  const { target, token } = await targetAndToken(context, handOut, checked, (callTarget) => {
+    url = callUrl(context, callTarget, pathOrUrl);
   });
   const call = { ...prepared, url };
   const { definition } = target;
@@ -53,8 +53,8 @@ export async function callApi(
     {
       send: (current) => send(context, target, call, current),
       inspect: async (response) => {
-        const seen = await peek(definition, response);
-        return { isRefused: isInvalidToken(definition, seen.answer), answer: seen.response };
+        const peeked = await peek(definition, response);
+        return { isRefused: isInvalidToken(definition, peeked.answer), answer: peeked.response };
       },
       // The first call has consumed a stream.
       canRepeat: () => !(call.body instanceof ReadableStream),
@@ -101,12 +101,12 @@ function checkRequest(request: VaultRequest): Omit<PreparedCall, 'url'> {
 
 async function send(
   context: VaultContext,
-  { definition, headers: own, organization }: ApiTarget,
+  { definition, headers: providerHeaders, organization }: ApiTarget,
   call: PreparedCall,
   token: Pick<AccessToken, 'accessToken'>,
 ): Promise<Response> {
   const headers = new Headers(call.headers);
-  for (const [name, value] of Object.entries(own)) headers.set(name, value);
+  for (const [name, value] of Object.entries(providerHeaders)) headers.set(name, value);
   if (organization?.in === 'header' && !headers.has(organization.name)) {
     headers.set(organization.name, organization.value);
   }

@@ -1,3 +1,4 @@
+import { readBounded } from '../../base/bounded.ts';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
@@ -111,21 +112,10 @@ async function hasHealthScope(context: VaultContext, key: GrantKey, scope: strin
 }
 
 async function readJson(response: Response): Promise<unknown> {
-  const text = await readText(response);
+  const { bytes } = await readBounded(response.body, limits.apiPeekBytesMax);
   try {
-    return JSON.parse(text);
+    return JSON.parse(bytes.toString('utf8'));
   } catch {
     return undefined;
   }
-}
-
-async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > limits.apiPeekBytesMax) break;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -54,8 +54,8 @@ export async function proxyCall(
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
   let url = '';
-  const { target, token } = await targetAndToken(context, handOut, checked, (found) => {
-    url = callUrl(context, found, call.path, call.host);
+  const { target, token } = await targetAndToken(context, handOut, checked, (callTarget) => {
+    url = callUrl(context, callTarget, call.path, call.host);
   });
   const { definition } = target;
   const { answer, generation } = await callWithTokenRetry<InspectedAnswer>(
@@ -97,13 +97,13 @@ async function send(
 
 /** Merges headers: the provider's own override the client's; the client's organisation overrides the grant's. */
 function headersOf(
-  { definition, headers: own, organization }: ApiTarget,
+  { definition, headers: providerHeaders, organization }: ApiTarget,
   call: ProxiedCall,
   token: CallToken,
 ): string[] {
   const headers: string[] = [];
   const names = new Set<string>();
-  for (const [name, value] of Object.entries(own)) {
+  for (const [name, value] of Object.entries(providerHeaders)) {
     names.add(name.toLowerCase());
     headers.push(name, value);
   }

@@ -50,8 +50,8 @@ export async function callWithTokenRetry<Answer>(
 /**
  * Replaces a rejected token. Returns undefined if no new token is available; the caller then gets the API's own answer.
  *
- * Rejections trigger at most one refresh per grant and `justRefreshedMs`, so that an API that rejects every token does not
- * use up the provider's refresh budget.
+ * Rejections trigger at most one refresh per grant and `justRefreshedMs`. Otherwise an API that rejects every token would
+ * use up the provider's refresh limit.
  */
 async function replaced(
   context: VaultContext,

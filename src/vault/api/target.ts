@@ -18,9 +18,6 @@ export interface ApiTarget {
   readonly organization: ReturnType<typeof organizationOf>;
 }
 
-/** How long a target is cached: a grant's metadata can change without a new token. */
-const knownMs = 2_000;
-
 /** The parts of a token that a call needs. */
 export type CallToken = Pick<AccessToken, 'accessToken' | 'generation'>;
 
@@ -41,7 +38,11 @@ export async function targetAndToken(
 ): Promise<{ target: ApiTarget; token: CallToken }> {
   const held = handOut.held(key);
   const known = held === undefined ? undefined : targets.get(held);
-  if (held !== undefined && known !== undefined && context.world.monotonic() - known.readAt < knownMs) {
+  if (
+    held !== undefined &&
+    known !== undefined &&
+    context.world.monotonic() - known.readAt < context.times.apiPlaceKnownMs
+  ) {
     check(known.target);
     return { target: known.target, token: held };
   }

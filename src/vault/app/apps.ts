@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Selectable } from 'kysely';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
@@ -7,17 +6,22 @@ import { Secret } from '../../base/secret.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import type { AppTable } from '../../storage/schema.ts';
-import { deleteApp, findApp, listApps, listAppsOfProvider, putApp } from '../../storage/statements/apps.ts';
+import {
+  type AppRow,
+  deleteApp,
+  findApp,
+  listApps,
+  listAppsOfProvider,
+  putApp,
+} from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
 import { hasRevocations } from '../../storage/statements/revocations.ts';
 import { changing } from '../changing.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { App, AppInput } from '../types.ts';
+import { onlyApp } from './only-app.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './secrets.ts';
-
-type AppRow = Selectable<AppTable>;
 
 /**
  * Makes or replaces a client registration.
@@ -136,27 +140,12 @@ export async function appFor(
     }
     return row;
   }
-  return onlyApp(await listAppsOfProvider(context.store.db, provider), wanted);
+  return onlyApp(await listAppsOfProvider(context.store.db, provider), tenantsOf, wanted);
 }
 
-/** Of all apps at a provider the one that is meant for a tenant when nobody names one; throws as {@link appFor}. */
-export function onlyApp(all: readonly AppRow[], wanted: { tenant: string; provider: string }): AppRow {
-  const { tenant, provider } = wanted;
-  const own = all.filter((row) => row.tenants !== null && serves(row, tenant));
-  const found = own.length > 0 ? own : all.filter((row) => row.tenants === null);
-  const [first, ...others] = found;
-  if (first === undefined) {
-    throw new GrantryError('not_found', `There is no app for ${provider} that serves ${tenant}.`, {
-      action: `Add one: grantry app add NAME --provider ${provider} --client-id ID --client-secret-file FILE`,
-    });
-  }
-  if (others.length > 0) {
-    const names = found.map((row) => row.name).join(', ');
-    throw new GrantryError('invalid_request', `Several apps for ${provider} could be meant: ${names}.`, {
-      action: 'Name one of them.',
-    });
-  }
-  return first;
+/** The tenants that an app serves; null is all. */
+export function tenantsOf(row: Pick<AppRow, 'tenants'>): readonly string[] | null {
+  return row.tenants === null ? null : parseList(row.tenants);
 }
 
 /** Everything needed to speak to the provider for an app in one data centre; its secret is opened. */
@@ -183,7 +172,7 @@ export function describeApp(row: AppRow): App {
     dc: row.dc,
     redirectUri: row.redirect_uri,
     scopes: parseList(row.scopes),
-    tenants: row.tenants === null ? null : parseList(row.tenants),
+    tenants: tenantsOf(row),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
     callbackId: row.context,
@@ -192,7 +181,7 @@ export function describeApp(row: AppRow): App {
 
 /** Whether an app may be used for a tenant. */
 export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
-  return row.tenants === null || parseList(row.tenants).includes(tenant);
+  return tenantsOf(row)?.includes(tenant) ?? true;
 }
 
 function checkApp(definition: ProviderDefinition, input: AppInput) {

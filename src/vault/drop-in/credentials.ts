@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkName } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -26,7 +26,7 @@ export interface CheckedClient {
   readonly clientSecret: Secret | null;
 }
 
-/** How often a writer retries when another process changes the app at the same time. */
+/** Maximum number of attempts to write an app that other processes change at the same time. */
 const triesMax = 3;
 
 /**
@@ -60,7 +60,7 @@ export async function makeMissingApp(context: VaultContext, key: CheckedKey, cli
     if ((await appWith(context, key, client, null)) !== null) return;
     if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, client);
   } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
+    const code = codeOf(error);
     context.logger.warn('the app for a new client id could not be created', {
       tenant: key.tenant,
       provider: key.provider,
@@ -95,7 +95,7 @@ export async function candidateClientOf(
     ...client,
     app,
     sameApp,
-    onAccepted: (grant) => keepAccepted(context, { key, row, client, app }, grant),
+    onAccepted: (grant) => storeAccepted(context, { key, row, client, app }, grant),
   };
 }
 
@@ -124,7 +124,7 @@ interface Accepted {
 }
 
 /** Stores an accepted client. The tokens are already saved, so a failure here is logged and must not fail the call. */
-async function keepAccepted(
+async function storeAccepted(
   context: VaultContext,
   accepted: Accepted,
   grant: { readonly id: string; readonly dc: string | null },
@@ -134,12 +134,12 @@ async function keepAccepted(
     const name = accepted.app?.name ?? ownName(key);
     const made = accepted.app === null && (await findApp(context.store.db, name)) === undefined;
     if (made) await makeApp(context, key, client);
-    else await keepClient(context, name, accepted, grant.dc);
+    else await storeClient(context, name, accepted, grant.dc);
     if (row.app !== name) {
       await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: grant.id, app: name }));
     }
   } catch (error) {
-    const code = isGrantryError(error) ? error.code : 'internal';
+    const code = codeOf(error);
     context.logger.error('an accepted client could not be stored', { tenant: key.tenant, code });
   }
 }
@@ -160,7 +160,7 @@ async function makeApp(context: VaultContext, key: CheckedKey, client: CheckedCl
   }
 }
 
-async function keepClient(context: VaultContext, name: string, accepted: Accepted, dc: string | null): Promise<void> {
+async function storeClient(context: VaultContext, name: string, accepted: Accepted, dc: string | null): Promise<void> {
   const system = await pinSystemKeys(context);
   for (let tries = 1; ; tries += 1) {
     try {
@@ -208,10 +208,10 @@ function mergedSecrets(
 /** Checks that no other grant or tenant uses the app that a new client id would get. */
 async function assertNameIsFree(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<void> {
   const name = ownName(key);
-  const standing = await findApp(context.store.db, name);
-  if (standing === undefined) return;
+  const existing = await findApp(context.store.db, name);
+  if (existing === undefined) return;
   const others = (await countGrantsOfApp(context.store.db, name)) - (row.app === name ? 1 : 0);
-  if (standing.provider === key.provider && isOwn(standing, key) && others === 0) return;
+  if (existing.provider === key.provider && isOwn(existing, key) && others === 0) return;
   throw new GrantryError('invalid_request', `No app has this client id, and the app ${name} has another client id.`, {
     action: `Add an app with this client id for ${key.tenant} under another name, or pass the client id of ${name}.`,
   });

@@ -79,13 +79,13 @@ describe('MultiDCTokenManager', () => {
     await using set = await stage(['us']);
     const manager = new MultiDCTokenManager(set.vault);
     for (const bad of ['', 'a b', 'x'.repeat(9_999), null, 7, {}]) {
-      // What callers without a type checker can hand in.
+      // Values that callers without a type checker can pass.
       expect((await failure(manager.getClientToken(bad as never))).code).toBe('invalid_request');
       expect((await failure(manager.getClientToken('tenant-us', (bad ?? 0) as never))).code).toBe('invalid_request');
     }
     const late = manager.getClientToken('tenant-us', 'zoho_crm', { minValidity: -1 });
     expect((await failure(late)).code).toBe('invalid_request');
-    expect((await failure(manager.getClientToken('nobody', 'zoho_crm'))).code).toBe('grant_not_found');
+    expect((await failure(manager.getClientToken('absent', 'zoho_crm'))).code).toBe('grant_not_found');
     expect(() => new MultiDCTokenManager(null as never)).toThrow(/openVault/);
   });
 });
@@ -128,7 +128,7 @@ describe('ZohoTokenManager', () => {
     await using set = await stage(['us']);
     const manager = new ZohoTokenManager(set.vault, { tenant: 'tenant-us', provider: 'zoho_crm' });
     const headers = status === 429 ? { 'retry-after': '7' } : {};
-    const body = '{"code":"SOME_CODE","message":"a detail for the cause alone"}';
+    const body = '{"code":"SOME_CODE","message":"a detail for the cause"}';
     const contentType = 'application/json';
     set.simulator.faults.add({
       endpoint: 'api',
@@ -176,8 +176,8 @@ describe('ZohoTokenManager', () => {
       expect(() => new ZohoTokenManager(set.vault, key as never)).toThrow(GrantryError);
     }
     expect(() => new ZohoTokenManager(undefined as never, { tenant: 'acme', provider: 'zoho' })).toThrow(/openVault/);
-    const nobody = new ZohoTokenManager(set.vault, { tenant: 'nobody', provider: 'zoho_crm' });
-    expect((await failure(nobody.getAccessToken())).code).toBe('grant_not_found');
-    expect((await failure(nobody.apiCall('/crm/v8/org'))).code).toBe('grant_not_found');
+    const absent = new ZohoTokenManager(set.vault, { tenant: 'absent', provider: 'zoho_crm' });
+    expect((await failure(absent.getAccessToken())).code).toBe('grant_not_found');
+    expect((await failure(absent.apiCall('/crm/v8/org'))).code).toBe('grant_not_found');
   });
 });

@@ -374,7 +374,7 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     expect(JSON.stringify([await vault.grants.list(), await vault.apps.list()])).toBe(before);
     expect(stage.requests()).toBe(0);
     for (const fallback of [null, 7, {}, { tenant: 'a b', provider }, { tenant: 'acme', provider, variable: 'A=B' }]) {
-      // What callers without a type checker can hand in.
+      // Values that callers without a type checker can pass.
       expect(() => new OAuthTokenService(vault, { fallback: fallback as never })).toThrow(GrantryError);
     }
     expect(() => new OAuthTokenService({} as never)).toThrow(/openVault/);

@@ -56,12 +56,6 @@ export interface TokenRecord {
   readonly updatedAt: Date;
 }
 
-/** Remaining life below which a token is refreshed, if possible, before it is handed out. */
-const refreshAheadMs = 300_000;
-
-/** How long refused credentials are not tried again, since each attempt counts against the provider's rate limit. */
-const refusedForMs = 300_000;
-
 /**
  * A vault behind the five calls of a common in-application token service.
  *
@@ -114,7 +108,8 @@ export class OAuthTokenService {
     const row = await this.#read(key);
     // The database is unavailable. A cached token may still be trusted; the credentials cannot be compared.
     if (row === undefined) return this.#handOut(key);
-    if (lifeMs(row, context.world.now()) < refreshAheadMs) return this.#refreshOrStored(key, row, client);
+    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs)
+      return this.#refreshOrStored(key, row, client);
     if (row.app === null) await makeMissingApp(context, key, client);
     return this.#handOut(key);
   }
@@ -250,7 +245,7 @@ export class OAuthTokenService {
   async #refresh(key: CheckedKey, row: GrantRow, client: CheckedClient): Promise<string> {
     const { open, handOut, refusedClients } = this.#internals;
     const context = open();
-    const minValidity = refreshAheadMs / 1_000;
+    const minValidity = context.times.serviceRefreshAheadMs / 1_000;
     const candidateClient = await candidateClientOf(context, row, client);
     if (candidateClient === undefined) return this.#handOut(key, { minValidity });
     const name = `${row.id}\0${row.generation}\0${candidateClient.name}`;
@@ -264,7 +259,7 @@ export class OAuthTokenService {
         return this.#handOut(key, { minValidity });
       }
       if (isGrantryError(error, 'reauthorization_required') || isGrantryError(error, 'provider_misconfigured')) {
-        refusedClients.set(name, { error, untilMs: context.world.monotonic() + refusedForMs });
+        refusedClients.set(name, { error, untilMs: context.world.monotonic() + context.times.refusedTrialMs });
       }
       throw error;
     }

@@ -21,12 +21,6 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 
-/** A token that could not be revoked for this long is shredded unrevoked. */
-const lifeMs = 7 * 24 * 3_600_000;
-const pauseMsMax = 6 * 3_600_000;
-/** The time for which an entry belongs to the process that tries to revoke it. */
-const holdMs = 120_000;
-
 /** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
 export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> & {
   readonly id: string | null;
@@ -53,7 +47,7 @@ export async function queueRevocation(
     dc: typeof dc === 'string' ? dc : null,
     token: token.tenantKeys.seal(sealContext(id), token.refreshToken),
     token_fingerprint: fingerprint(token.refreshToken),
-    lifeMs,
+    lifeMs: context.times.revocationLifeMs,
   });
 }
 
@@ -62,7 +56,9 @@ export async function revokeOfGrant(
   context: VaultContext,
   grant: { tenant: string; grantId: string },
 ): Promise<'revoked' | 'queued' | 'not_supported' | 'nothing'> {
-  const entries = await changing(context, ({ tx }) => claimRevocationsOfGrant(tx, { ...grant, holdMs }));
+  const entries = await changing(context, ({ tx }) =>
+    claimRevocationsOfGrant(tx, { ...grant, holdMs: context.times.revocationHoldMs }),
+  );
   let result: 'revoked' | 'queued' | 'not_supported' | 'nothing' = 'nothing';
   for (const entry of entries) result = await revokeQueued(context, entry);
   return result;
@@ -70,7 +66,9 @@ export async function revokeOfGrant(
 
 /** Revokes a few due tokens of any tenant. Returns the number of entries that it claimed. */
 export async function revokeDue(context: VaultContext, limit = 10): Promise<number> {
-  const due = await changing(context, ({ tx }) => claimDueRevocations(tx, { limit, holdMs }));
+  const due = await changing(context, ({ tx }) =>
+    claimDueRevocations(tx, { limit, holdMs: context.times.revocationHoldMs }),
+  );
   for (const entry of due) {
     if (!(await mayEndGrant(context, entry))) await revokeQueued(context, entry);
   }
@@ -123,7 +121,8 @@ async function revokeQueued(
   const { tenant, id, provider, attempts } = entry;
   const outcome = await tryToRevoke(context, entry);
   if (outcome.kind === 'later' && (await context.store.nowMs()) < entry.deadline_at) {
-    const pauseMs = Math.min(pauseMsMax, 60_000 * 2 ** Math.min(10, attempts - 1));
+    const { revocationPauseMs, revocationPauseMsMax } = context.times;
+    const pauseMs = Math.min(revocationPauseMsMax, revocationPauseMs * 2 ** Math.min(10, attempts - 1));
     const delayMs = Math.max(outcome.retryAfterMs ?? 0, pauseMs);
     await changing(context, ({ tx }) => rescheduleRevocation(tx, { tenant, id, attempts, delayMs }));
     return 'queued';

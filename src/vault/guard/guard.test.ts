@@ -141,6 +141,7 @@ const parts = {
   monotonic: () => 0,
   now: () => 0,
   spoolKeptMs: 600_000,
+  recheckMs: 2_000,
 } as const;
 
 const otherId = '0190a000-0000-7000-8000-000000000001';

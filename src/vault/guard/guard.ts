@@ -13,8 +13,6 @@ import {
 import type { Store, StoreLocation } from '../../storage/store.ts';
 import { type HighWaterMark, type HighWaterMarks, newerEvent } from './high-water-mark.ts';
 
-/** The shortest pause between two looks at a quarantine, and between two writes of the mark. */
-const recheckMs = 2_000;
 /** The mark's trail has this many steps within the time for which the spool keeps answers. */
 const trailSteps = 4;
 
@@ -41,6 +39,8 @@ export interface GuardOptions {
   now: () => number;
   /** How long the spool keeps committed answers. */
   spoolKeptMs: number;
+  /** The shortest pause between two reads of the identity, and between two writes of the mark. */
+  recheckMs: number;
 }
 
 /**
@@ -99,7 +99,7 @@ export class Guard {
 
   /** True when the last look is some seconds old. */
   get isStale(): boolean {
-    return this.#options.monotonic() - this.#checkedAt >= recheckMs;
+    return this.#options.monotonic() - this.#checkedAt >= this.#options.recheckMs;
   }
 
   /** Looks again: after an outage the database may be another one, and a quarantine may have ended. */
@@ -134,7 +134,7 @@ export class Guard {
   note(event: EventMark): void {
     this.#newest = { ...this.#newest, event: newerEvent(this.#newest.event, event) };
     const now = this.#options.monotonic();
-    if (now - this.#rememberedAt < recheckMs) return;
+    if (now - this.#rememberedAt < this.#options.recheckMs) return;
     this.#rememberedAt = now;
     this.remember();
   }

@@ -270,6 +270,7 @@ it('a commit of another process between two looks is no sign of an older copy', 
     monotonic: () => 0,
     now: () => 0,
     spoolKeptMs: 0,
+    recheckMs: 2_000,
   });
   expect(guard.reason).toBeNull();
   await store.close();

@@ -1,4 +1,4 @@
-import { isGrantryError } from '../../base/errors.ts';
+import { codeOf } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
@@ -22,7 +22,7 @@ export class ChangeFeed {
   #running: Promise<void> | undefined;
   #counter: number | null = null;
   #readUntilMs: number | undefined;
-  #wasAway = false;
+  #wasDown = false;
   #notedUseAt = 0;
 
   constructor(context: VaultContext, cache: TokenCache) {
@@ -66,12 +66,12 @@ export class ChangeFeed {
       this.#cache.lastSeenMs = polledAt;
       await this.#noteUse(polledAt);
       await this.#checkForFailover();
-      this.#wasAway = false;
+      this.#wasDown = false;
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      this.#wasAway = true;
+      this.#wasDown = true;
       logger.warn('the database cannot be watched for changes', {
-        code: isGrantryError(error) ? error.code : 'internal',
+        code: codeOf(error),
       });
     }
   }
@@ -79,9 +79,9 @@ export class ChangeFeed {
   /** Handles a replaced database: after an outage it may be a promoted standby, or a copy in the place of the old one. */
   async #checkForFailover(): Promise<void> {
     const { guard } = this.#context;
-    if (!this.#wasAway && !guard.isStale) return;
+    if (!this.#wasDown && !guard.isStale) return;
     await guard.recheck();
-    if (this.#wasAway || guard.failedOver) this.#cache.forgetAll();
+    if (this.#wasDown || guard.failedOver) this.#cache.forgetAll();
     if (guard.failedOver) {
       const { recoverLostTail } = await import('../refresh/failover.ts');
       await recoverLostTail(this.#context);

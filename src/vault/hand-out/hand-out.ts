@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -17,11 +17,6 @@ import type { ChangeFeed } from './change-feed.ts';
 import { interned, internedList } from './interned-text.ts';
 import { SingleFlight } from './single-flight.ts';
 import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
-
-const defaultMinValidityMs = 60_000;
-
-/** Callers within the same window of this length share one answer, and the deadline of the first of them. */
-const sharedForMs = 100;
 
 /** Rules that compare a token's remaining life with the caller's demand, and with nothing else. */
 const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
@@ -92,7 +87,7 @@ export class HandOut {
     const demandMs = minValidityMs(options);
     if (options?.candidateClient !== undefined)
       return accessTokenOf(await this.#get(checked, demandMs, { candidateClient: options.candidateClient }));
-    const request = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / sharedForMs)}`;
+    const request = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / this.#context.times.sharedAnswerMs)}`;
     return accessTokenOf(await this.#answers.run(request, this.#cache.epoch, () => this.#get(checked, demandMs, {})));
   }
 
@@ -108,7 +103,9 @@ export class HandOut {
     }
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      await this.#refreshInTime(checked, rejected, deadline, { before: () => this.#checkUseful(checked, row) });
+      await this.#refreshWithTimeout(checked, rejected, deadline, {
+        before: () => this.#checkRefreshHelps(checked, row),
+      });
     }
     return accessTokenOf(await this.#get(checked, demandMs, { deadline }));
   }
@@ -118,7 +115,7 @@ export class HandOut {
    * refused token was refreshed a moment ago, the grant's own data centre is asked first. If it accepts the token, the
    * refresh is refused.
    */
-  async #checkUseful(key: CheckedKey, row: GrantRow): Promise<void> {
+  async #checkRefreshHelps(key: CheckedKey, row: GrantRow): Promise<void> {
     const { world, times } = this.#context;
     const ageMs = world.now() - (row.last_refreshed_at ?? 0);
     if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
@@ -150,30 +147,30 @@ export class HandOut {
     }: { candidateClient?: CandidateClient | undefined; deadline?: number },
   ): Promise<HeldToken> {
     for (let round = 0; ; ) {
-      const seen = await this.#read(key);
-      const { held } = seen;
-      const from = round > 0 ? 'refresh' : seen.generation === undefined ? 'memory' : 'row';
+      const read = await this.#read(key);
+      const { held } = read;
+      const source = round > 0 ? 'refresh' : read.generation === undefined ? 'memory' : 'row';
       const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
       const rules = await this.#rules(key, leftMs, demandMs);
       if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
         const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
         if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshInBackground(key, held);
-        this.answers[from] += 1;
+        this.answers[source] += 1;
         return held;
       }
       // A token refreshed for this caller is the best available, however short its life.
       if (held !== undefined && round > 0 && leftMs > 0) {
-        this.answers[from] += 1;
+        this.answers[source] += 1;
         return held;
       }
       if (round > 1) throw new GrantryError('provider_error', 'The provider issues tokens that have already expired.');
-      const generation = seen.generation ?? (await this.#row(key)).generation;
+      const generation = read.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
         // Another process has refreshed, and the change feed has not reported it yet.
         this.#cache.forgetOlder(key, generation);
         continue;
       }
-      await this.#refreshInTime(key, generation, deadline, { candidateClient });
+      await this.#refreshWithTimeout(key, generation, deadline, { candidateClient });
       round += 1;
     }
   }
@@ -247,7 +244,7 @@ export class HandOut {
       // pause ends, callers get the token without another attempt.
       const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
       held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
-      const code = isGrantryError(error) ? error.code : 'internal';
+      const code = codeOf(error);
       this.#context.logger.warn('a refresh ahead of need failed', { tenant: key.tenant, provider: key.provider, code });
     });
   }
@@ -257,7 +254,12 @@ export class HandOut {
     return this.#context.world.monotonic() + this.#context.callerWaitMs;
   }
 
-  async #refreshInTime(key: CheckedKey, generation: number, deadline: number, options: RefreshOptions): Promise<void> {
+  async #refreshWithTimeout(
+    key: CheckedKey,
+    generation: number,
+    deadline: number,
+    options: RefreshOptions,
+  ): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
     const leftMs = Math.max(0, deadline - world.monotonic());
     const { done, wait } = this.#refresh(key, generation, options);
@@ -336,7 +338,7 @@ function heldTokenOf(
   rules: ValidityRules,
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
-  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
+  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
   const apiDomain = metadata['api_domain'];
   return {
     accessToken: secret.reveal(),
@@ -367,6 +369,6 @@ function hasNames(key: GrantKey): boolean {
 
 function minValidityMs(options: GetAccessTokenOptions | undefined): number {
   const seconds = options?.minValidity;
-  if (seconds === undefined) return defaultMinValidityMs;
+  if (seconds === undefined) return limits.minValidityMsDefault;
   return checkSeconds('minimum validity', seconds, limits.minValiditySecondsMax) * 1_000;
 }

@@ -3,23 +3,23 @@ const texts = new Map<string, string>();
 const lists = new Map<string, readonly string[]>();
 
 /** Size at which a pool is emptied, in case the strings are not shared after all. */
-const keptMax = 1_000;
+const poolMax = 1_000;
 
 /** Returns the pooled copy of a text. */
 export function interned(text: string): string {
-  return seenFirst(texts, text, () => text);
+  return intern(texts, text, () => text);
 }
 
 /** Returns the comma-separated parts of a text as a pooled, frozen list. */
 export function internedList(text: string): readonly string[] {
-  return seenFirst(lists, text, () => Object.freeze(text === '' ? [] : text.split(',')));
+  return intern(lists, text, () => Object.freeze(text === '' ? [] : text.split(',')));
 }
 
-function seenFirst<T>(seen: Map<string, T>, text: string, make: () => T): T {
-  const known = seen.get(text);
+function intern<T>(pool: Map<string, T>, text: string, make: () => T): T {
+  const known = pool.get(text);
   if (known !== undefined) return known;
-  if (seen.size === keptMax) seen.clear();
-  const made = make();
-  seen.set(text, made);
-  return made;
+  if (pool.size === poolMax) pool.clear();
+  const value = make();
+  pool.set(text, value);
+  return value;
 }

@@ -8,25 +8,25 @@ import type { VaultContext } from '../context.ts';
 import type { Claim } from './claim.ts';
 
 /**
- * A client that a caller handed in and that is not the grant's own client.
+ * Client credentials from a caller that differ from those of the grant's app.
  *
- * A trial is one real refresh with it. The client is kept only if the provider accepts it. A refusal counts only against
- * this client: a caller with a wrong secret, or with another tenant's, cannot harm the grant.
+ * They are tested with one real refresh, and stored only if the provider accepts them. A refusal counts only against the
+ * candidate, so a caller with a wrong secret, or another tenant's, cannot harm the grant.
  */
 export interface CandidateClient {
-  /** Identifies a trial of the grant; it reveals no secret. */
+  /** Identifies the candidate among those of its grant, without revealing the secret. */
   readonly name: string;
   readonly clientId: string;
   readonly clientSecret: Secret | null;
-  /** Names the data centre if the grant does not. */
+  /** Provides the data centre if the grant does not. */
   readonly app: { readonly dc: string | null } | null;
-  /** Runs after the trial's tokens are saved. */
+  /** Called after its tokens are saved. */
   onAccepted(grant: { readonly id: string; readonly dc: string | null }): Promise<void>;
 }
 
 type Refusal = Extract<TokenOutcome, { kind: 'refused' }>;
 
-/** True if an answer refuses the client, or refuses this client the refresh token. */
+/** Tells whether a refusal concerns the candidate, or this token in combination with the candidate. */
 export function refusesCandidateClient(outcome: Refusal): boolean {
   return outcome.class === 'client_refused' || outcome.class === 'grant_refused';
 }
@@ -36,7 +36,7 @@ export function refusalDetail({ error, status }: Refusal): string {
   return error === null ? `status ${status}` : `${error}, status ${status}`;
 }
 
-/** Ends a refused trial: the grant is unchanged, and other refreshes are not delayed. Returns the error to throw. */
+/** Ends the attempt of a refused candidate. The grant stays unchanged and its lease is released. Returns the error to throw. */
 export async function settleRefusedCandidateClient(
   context: VaultContext,
   claim: Claim,
@@ -47,15 +47,20 @@ export async function settleRefusedCandidateClient(
     await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
     await releaseLease(tx, claim.lease);
   });
-  const detail = refusalDetail(outcome);
+  const reason = refusalDetail(outcome);
   if (outcome.class === 'client_refused') {
-    return new GrantryError('provider_misconfigured', `The provider refuses the client that you passed (${detail}).`, {
-      action: 'Pass the client id and secret that the provider issued. The stored client is unchanged.',
-    });
+    return new GrantryError(
+      'provider_misconfigured',
+      `The provider refuses the given client credentials (${reason}).`,
+      {
+        action:
+          'Pass the client id and secret that are registered at the provider. The stored credentials are unchanged.',
+      },
+    );
   }
   return new GrantryError(
     'reauthorization_required',
-    `The provider refuses this refresh token to the client that you passed (${detail}).`,
-    { action: 'Pass the client that the tenant connected with. If you did, connect the tenant again.' },
+    `The provider does not accept this refresh token from the given client (${reason}).`,
+    { action: 'Pass the client that the tenant connected with. If it is the same one, connect the tenant again.' },
   );
 }

@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { codeOf } from '../../base/errors.ts';
 import { NotSentError } from '../../base/outbound-errors.ts';
 import { type Lease, renewLease } from '../../storage/statements/leases.ts';
 import { changing } from '../changing.ts';
@@ -39,7 +39,7 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
       } catch (error) {
         context.logger.warn('a lease could not be renewed', {
           grant: lease.grantId,
-          code: error instanceof GrantryError ? error.code : 'internal',
+          code: codeOf(error),
         });
       }
       if (lost) return;

@@ -32,6 +32,6 @@ export interface RefreshPlan {
   readonly slot: SpoolSlot;
   /** Tells whether this host's spool received an earlier attempt's answer after the plan was made. */
   readonly isAnswered: () => boolean;
-  /** True in a trial: a refusal then says nothing about the grant. */
+  /** True if the client is a candidate: its refusal decides nothing about the grant. */
   readonly isCandidateClient: boolean;
 }

@@ -1,4 +1,4 @@
-import { isGrantryError, isVaultDown } from '../../base/errors.ts';
+import { codeOf, isVaultDown } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
@@ -54,7 +54,7 @@ export async function replaySpool(
 /** Lets the replay go on with the other answers, unless the vault itself is down. */
 function mayGoOn(context: VaultContext, { head }: SpoolEntry, error: unknown): boolean {
   if (isVaultDown(error)) return false;
-  const code = isGrantryError(error) ? error.code : 'internal';
+  const code = codeOf(error);
   context.logger.error('a spooled answer cannot be committed yet', { tenant: head.tenant, grant: head.grantId, code });
   return true;
 }

@@ -19,9 +19,6 @@ import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from 
 import { condemnedVerdict } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
 
-/** The longest pause between two tries to save tokens while the database is down. The number of tries has no limit. */
-const commitPauseMsMax = 5_000;
-
 /**
  * Parses an answer and writes its consequences. Returns `saved`, or `again` if the row must be read again to decide what to
  * try or wait for.
@@ -264,7 +261,8 @@ async function salvage(
 
 /** Retries until the database saves the tokens, which exist only in memory and in the spool. */
 async function untilStored<T>(context: VaultContext, store: () => Promise<T>): Promise<T> {
-  for (let pauseMs = 100; ; pauseMs = Math.min(commitPauseMsMax, pauseMs * 2)) {
+  const { commitPauseMs, commitPauseMsMax } = context.times;
+  for (let pauseMs: number = commitPauseMs; ; pauseMs = Math.min(commitPauseMsMax, pauseMs * 2)) {
     try {
       return await store();
     } catch (error) {

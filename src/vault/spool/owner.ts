@@ -59,7 +59,7 @@ export function isKnownDead(ownerId: string): boolean {
   // One process may load several copies of this module, each with its own owners.
   if (pid === process.pid) return start !== thisProcess().start;
   if (!isRunning(pid)) return true;
-  const seen = processSeen(pid);
+  const current = processSeen(pid);
   // A killed process that its parent has not reaped, or a later process with the same pid.
-  return seen !== undefined && (seen.state === 'Z' || seen.state === 'X' || seen.start !== start);
+  return current !== undefined && (current.state === 'Z' || current.state === 'X' || current.start !== start);
 }

@@ -14,10 +14,10 @@ const insert =
 
 describe.each(databases)('%s', (kind, scratch) => {
   test('takes over a table with numeric ids, mixed time formats and missing values', async () => {
-    await using place = await scratch();
+    await using db = await scratch();
     using home = scratchHome();
     const [id, number] = kind === 'sqlite' ? ['integer primary key', 'integer'] : ['serial primary key', 'bigint'];
-    await runForeign(place.database, [
+    await runForeign(db.database, [
       `create table oauth_tokens (id ${id}, client_id varchar(40), provider varchar(40), access_token varchar(200),
         refresh_token varchar(200), token_expiry ${number}, scopes varchar(200), metadata text, created_at varchar(40),
         updated_at varchar(40), note varchar(20) not null, state varchar(9) default 'old')`,
@@ -31,7 +31,7 @@ describe.each(databases)('%s', (kind, scratch) => {
         (6, null, null, null, 'r${canary}', null, null, null, null, null, 'n', null)`,
       'insert into uses values (10, 1), (11, 4)',
     ]);
-    const plan = await planTakeOver({ database: place.database, home: home.path });
+    const plan = await planTakeOver({ database: db.database, home: home.path });
     expect(plan.rows.map((row) => [row.tenant, row.provider, row.account, row.dc, row.app, row.state])).toEqual([
       ['', '', 'default', null, null, 'reauthorization_required'],
       ['Müller & Co', 'Zoho CRM', 'default', null, null, 'reauthorization_required'],
@@ -40,7 +40,7 @@ describe.each(databases)('%s', (kind, scratch) => {
       ['beta', 'zoho_crm', 'default', 'eu', null, 'reauthorization_required'],
       ['gamma', 'zoho_crm', 'default', 'us', null, 'active'],
     ]);
-    await using vault = await openIn(place.database, home, { takeOver: true });
+    await using vault = await openIn(db.database, home, { takeOver: true });
     const key = { tenant: 'acme', provider: 'zoho_crm' };
     const acme = await vault.grants.get(key);
     expect(acme).toMatchObject({
@@ -69,7 +69,7 @@ describe.each(databases)('%s', (kind, scratch) => {
       expiresAt: null,
     });
     const rows = await askForeign(
-      place.database,
+      db.database,
       'select id, original_id, note, original_state, client_id, reason, access_token, refresh_token, metadata from oauth_tokens order by original_id',
     );
     expect(rows).toHaveLength(6);
@@ -80,7 +80,7 @@ describe.each(databases)('%s', (kind, scratch) => {
     expect(rows[4]?.['refresh_token']).toMatch(/^gry1\./);
     // Rows of other tables still find their token rows, and were not deleted with the old table.
     const joined = 'select u.id from uses u join oauth_tokens t on t.original_id = u.token_id order by u.id';
-    expect(await askForeign(place.database, joined)).toHaveLength(2);
+    expect(await askForeign(db.database, joined)).toHaveLength(2);
     // A grant that is made later has no value in the foreign columns.
     await vault.apps.put('crm', { provider: 'zoho_crm', clientId: 'id', clientSecret: 'secret' });
     await vault.storeTokens({ tenant: 'delta', provider: 'zoho_crm' }, { refreshToken: 'x' });
@@ -88,7 +88,7 @@ describe.each(databases)('%s', (kind, scratch) => {
   });
 
   test('views, indexes, triggers and foreign keys on the table do not stand in the way', async () => {
-    await using place = await scratch();
+    await using db = await scratch();
     using home = scratchHome();
     const trigger =
       kind === 'sqlite'
@@ -98,7 +98,7 @@ describe.each(databases)('%s', (kind, scratch) => {
             'create trigger audit after update on oauth_tokens for each row execute function audit()',
           ];
     await runForeign(
-      place.database,
+      db.database,
       [
         plainTable[kind].replace(
           'client_id text not null',
@@ -107,7 +107,7 @@ describe.each(databases)('%s', (kind, scratch) => {
         'create table clients (id varchar(50) primary key)',
       ].toReversed(),
     );
-    await runForeign(place.database, [
+    await runForeign(db.database, [
       `create table log (entry text)`,
       `create table calls (token_id ${kind === 'sqlite' ? 'text' : 'uuid'} references oauth_tokens(id) on delete cascade)`,
       'create index by_expiry on oauth_tokens (token_expiry)',
@@ -120,17 +120,17 @@ describe.each(databases)('%s', (kind, scratch) => {
       `${insert} values ('11111111-1111-4111-8111-111111111111', 'acme', 'zoho_crm', 'a${canary}', 'r', null, 'a', '{}')`,
       `insert into calls values ('11111111-1111-4111-8111-111111111111')`,
     ]);
-    const plan = await planTakeOver({ database: place.database, home: home.path });
+    const plan = await planTakeOver({ database: db.database, home: home.path });
     expect(plan.dropped.map((part) => part.name)).toEqual(
       expect.arrayContaining(['audit', 'by_token', 'oauth_tokens_key']),
     );
-    await using vault = await openIn(place.database, home, { takeOver: true });
+    await using vault = await openIn(db.database, home, { takeOver: true });
     expect(await vault.grants.get({ tenant: 'acme', provider: 'zoho_crm' })).toMatchObject({ state: 'active' });
-    expect(await askForeign(place.database, 'select * from log')).toEqual([]);
-    expect(await askForeign(place.database, 'select * from soon')).toEqual([{ client_id: 'acme' }]);
-    expect(await askForeign(place.database, 'select * from calls')).toHaveLength(1);
+    expect(await askForeign(db.database, 'select * from log')).toEqual([]);
+    expect(await askForeign(db.database, 'select * from soon')).toEqual([{ client_id: 'acme' }]);
+    expect(await askForeign(db.database, 'select * from calls')).toHaveLength(1);
     const indexes = await askForeign(
-      place.database,
+      db.database,
       kind === 'sqlite'
         ? `select name from sqlite_schema where type = 'index' and tbl_name = 'oauth_tokens'`
         : `select indexname as name from pg_indexes where tablename = 'oauth_tokens'`,
@@ -144,33 +144,33 @@ describe.each(databases)('%s', (kind, scratch) => {
   });
 
   test('makes inserts, upserts and updates of the old program fail after the take-over', async () => {
-    await using place = await scratch();
+    await using db = await scratch();
     using home = scratchHome();
-    await runForeign(place.database, [plainTable[kind]]);
+    await runForeign(db.database, [plainTable[kind]]);
     const values = (client: string) =>
       `('22222222-2222-4222-8222-22222222222${client.length}', '${client}', 'zoho_crm', 'plain', 'plain', null, 'a', '{}')`;
     const upsert = `${insert} values ${values('acme')}
       on conflict (client_id, provider) do update set access_token = excluded.access_token`;
-    await runForeign(place.database, [upsert]);
-    await (await openIn(place.database, home, { takeOver: true })).close();
+    await runForeign(db.database, [upsert]);
+    await (await openIn(db.database, home, { takeOver: true })).close();
     for (const statement of [
       upsert,
       `${insert} values ${values('other')}`,
       `update oauth_tokens set access_token = 'plain' where client_id = 'acme'`,
       `update oauth_tokens set refresh_token = 'plain' where client_id = 'acme'`,
     ]) {
-      await expect(runForeign(place.database, [statement])).rejects.toThrow();
+      await expect(runForeign(db.database, [statement])).rejects.toThrow();
     }
   });
 
   test('refuses an unsuitable table and leaves it unchanged', async () => {
-    await using place = await scratch();
+    await using db = await scratch();
     using home = scratchHome();
-    await runForeign(place.database, ['create table oauth_tokens (id integer, client_id text, access_token text)']);
-    const plan = await planTakeOver({ database: place.database, home: home.path });
+    await runForeign(db.database, ['create table oauth_tokens (id integer, client_id text, access_token text)']);
+    const plan = await planTakeOver({ database: db.database, home: home.path });
     expect(plan.refusals).toEqual(['it has no column provider, refresh_token, so it is no table of tokens']);
-    await expect(openIn(place.database, home, { takeOver: true })).rejects.toMatchObject({ code: 'invalid_request' });
-    expect(await askForeign(place.database, 'select * from oauth_tokens')).toEqual([]);
-    await expect(openIn(place.database, home)).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(openIn(db.database, home, { takeOver: true })).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await askForeign(db.database, 'select * from oauth_tokens')).toEqual([]);
+    await expect(openIn(db.database, home)).rejects.toMatchObject({ code: 'invalid_request' });
   });
 });

@@ -10,11 +10,12 @@ import { openStore, type Store } from '../../storage/store.ts';
 import { listUnsealed } from '../../storage/take-over/rows.ts';
 import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts';
 import { eachForeignPage, inspectForeignTable } from '../../storage/take-over/take-over.ts';
-import { onlyApp } from '../app/apps.ts';
+import { tenantsOf } from '../app/apps.ts';
+import { onlyApp } from '../app/only-app.ts';
 import { changeContext } from '../changing.ts';
 import type { VaultOptions } from '../options.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
-import { resolveSettings } from '../settings.ts';
+import { resolveVaultSettings } from '../settings.ts';
 import { converter } from './convert.ts';
 
 /** The grant that one row would become, without its tokens. */
@@ -53,7 +54,7 @@ export interface TakeOverPlan {
  * @throws {GrantryError} `invalid_request` for invalid settings or a missing file, `storage_unavailable`
  */
 export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan> {
-  const { database } = resolveSettings(options);
+  const { database } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
   const store = await openStore({ database, world, logger: options.logger ?? silentLogger, readOnly: true });
   try {
@@ -102,7 +103,7 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
 
 /** Plans the rows that a killed run has left; Grantry's schema, perhaps with apps, exists already. */
 async function planUnfinished(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
-  const { allowLoopback } = resolveSettings(options);
+  const { allowLoopback } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
   const changes = changeContext(store, world);
   const providers = await ProviderCatalogue.open({ changes, allowLoopback, given: options.providers ?? [] });
@@ -180,7 +181,7 @@ function planRow(
   };
   const definition = definitions.get(draft.provider) ?? null;
   const own = apps.filter((app) => app.provider === draft.provider);
-  const app = attempt(() => onlyApp(own, draft));
+  const app = attempt(() => onlyApp(own, tenantsOf, draft));
   if (definition === null)
     problems.push('its provider is unknown; add its definition with grantry provider add FILE.json');
   const dc = definition === null ? null : attempt(() => grantDc({ definition, metadata, app }));

@@ -10,15 +10,15 @@ const databases = [
 
 describe.each(databases)('%s', (kind, scratch) => {
   test('refuses a plain table until a take-over is allowed, and then serves its grants', async () => {
-    await using place = await scratch();
+    await using db = await scratch();
     using home = scratchHome();
-    await runForeign(place.database, [plainTable[kind], plainRows(kind, 450)]);
-    await expect(openIn(place.database, home)).rejects.toMatchObject({
+    await runForeign(db.database, [plainTable[kind], plainRows(kind, 450)]);
+    await expect(openIn(db.database, home)).rejects.toMatchObject({
       code: 'invalid_request',
       action: expect.stringContaining('grantry init'),
     });
     const progress: { sealed: number; total: number }[] = [];
-    await using vault = await openIn(place.database, home, { takeOver: true, onTakeOver: (at) => progress.push(at) });
+    await using vault = await openIn(db.database, home, { takeOver: true, onTakeOver: (at) => progress.push(at) });
     expect(await vault.getAccessToken({ tenant: 'tenant-7', provider: 'zoho_crm' })).toMatchObject({
       accessToken: '1000.CANARYplaintextaccess7',
       scopes: ['a.READ', 'b.ALL'],
@@ -35,10 +35,10 @@ describe.each(databases)('%s', (kind, scratch) => {
       updatedAt: new Date('2024-01-02T00:00:00Z'),
     });
     expect(progress.at(-1)).toEqual({ sealed: 450, total: 450 });
-    const [row] = await askForeign(place.database, 'select scrub_pending from grantry_instance');
+    const [row] = await askForeign(db.database, 'select scrub_pending from grantry_instance');
     expect(Number(row?.['scrub_pending'])).toBe(0);
     const left = `select count(*) as n from oauth_tokens where access_token not like 'gry1.%' or refresh_token not like 'gry1.%'
       or generation <> 1`;
-    expect(Number((await askForeign(place.database, left))[0]?.['n'])).toBe(0);
+    expect(Number((await askForeign(db.database, left))[0]?.['n'])).toBe(0);
   });
 });

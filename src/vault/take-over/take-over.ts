@@ -19,8 +19,6 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { converter } from './convert.ts';
 import { definitionsOf, type SealedBatch, type SealingKeys, sealBatch } from './seal.ts';
 
-const pauseMs = 250;
-
 export interface SchemaTakeOver {
   mode: 'auto' | 'off';
   world: World;
@@ -36,14 +34,14 @@ export interface SchemaTakeOver {
  */
 export async function takeOverSchema(store: OpenedStore, options: SchemaTakeOver): Promise<void> {
   const { world } = options;
-  const place = await store.location();
+  const location = await store.location();
   let table: ForeignTable | undefined;
   const takeOver = async (tx: WriteTx): Promise<void> => {
     const convert = converter(world);
     table = await convertForeignTable(tx, store.kind, (row) => convert(row).row);
   };
   const afterTakeOver = async (tx: WriteTx): Promise<void> => {
-    const identity = { vault_id: newUuid(world), installation: options.installation, ...place, scrub_pending: 1 };
+    const identity = { vault_id: newUuid(world), installation: options.installation, ...location, scrub_pending: 1 };
     await createInstance(tx, identity);
     const details = JSON.stringify({ dropped: table?.dropped ?? [] });
     await insertEvents(tx, [{ ...tableEvent, id: uuidSequence(world)(), details }]);
@@ -95,7 +93,7 @@ export async function sealTakenOver(
     const left = await countUnsealed(store.db);
     if (left <= refused) break;
     // Another process has locked the remaining rows; if it dies, they are unlocked.
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
     afterId = null;
     refused = 0;
   }
@@ -138,7 +136,7 @@ export async function scrubTakenOver(
       );
       return;
     }
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }
 
@@ -152,6 +150,6 @@ async function retryWhileBusy(world: World, run: () => Promise<unknown>): Promis
     } catch (error) {
       if (!isBusy(error) || world.monotonic() >= giveUpAt) throw error;
     }
-    await world.sleep(pauseMs);
+    await world.sleep(timesOf(world).takeOverPauseMs);
   }
 }

@@ -63,8 +63,8 @@ async function claimInOrder(
 }
 
 /**
- * Does what is due for a grant and returns what was done. That is a refresh ahead of need, a refresh that keeps an idle
- * token alive, the resolution of a doubt, a second chance, or the shredding of expired remains.
+ * Does what is due for a grant and returns what was done: a refresh (ahead of need, to keep an idle token alive or to
+ * resolve a doubt), a second chance, or the shredding of expired remains.
  *
  * Failures at the provider do not throw: they are recorded in the row, together with the next due time.
  */

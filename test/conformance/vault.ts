@@ -1,0 +1,571 @@
+/**
+ * The behaviour that a vault and a client share, method by method and option by option. The same cases run over a vault in
+ * this process and over a client of a running server. A method of `Vault` without a case does not compile.
+ */
+import { expect } from 'vitest';
+import { isGrantryError } from '../../src/base/errors.ts';
+import { Secret } from '../../src/base/secret.ts';
+import { demoClient } from '../../src/simulator/index.ts';
+import type { ImportResult, Vault } from '../../src/vault/types.ts';
+import type { Bench } from '../support/bench.ts';
+
+/** One subject over one bench with the providers `strict` and `none`. */
+export interface Setup {
+  readonly bench: Bench;
+  readonly vault: Vault;
+  /** True when the subject is a client of a server. */
+  readonly remote: boolean;
+}
+
+type Group = 'apps' | 'grants' | 'providers' | 'keys';
+type Members<Of extends Group> = `${Of}.${keyof Vault[Of] & string}`;
+type Method =
+  | Exclude<keyof Vault & string, Group>
+  | Members<'apps'>
+  | Members<'grants'>
+  | Members<'providers'>
+  | Members<'keys'>;
+
+const key = { tenant: 'acme', provider: 'strict' };
+const app = { provider: 'strict', clientId: demoClient.clientId, clientSecret: demoClient.secret ?? 'none' };
+
+export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setup) => Promise<void>>>>> = {
+  'apps.put': {
+    'keeps every member': async ({ vault }) => {
+      const input = {
+        provider: 'zoho_crm',
+        clientId: '1000.A',
+        clientSecrets: { us: new Secret('us-secret'), eu: 'eu-secret' },
+        dc: 'eu',
+        redirectUri: 'https://app.example/callback',
+        scopes: ['ZohoCRM.modules.ALL'],
+        tenants: ['acme'],
+        returnTo: ['https://app.example/done'],
+      };
+      const put = await vault.apps.put('crm', input);
+      expect(put).toEqual({
+        name: 'crm',
+        provider: 'zoho_crm',
+        clientId: '1000.A',
+        dc: 'eu',
+        redirectUri: 'https://app.example/callback',
+        scopes: ['ZohoCRM.modules.ALL'],
+        tenants: ['acme'],
+        returnTo: ['https://app.example/done'],
+        secrets: ['eu', 'us'],
+        callbackId: expect.stringMatching(/^[\w-]{22}$/),
+      });
+      expect(await vault.apps.get('crm')).toEqual(put);
+    },
+    'names a callback id for an app without a redirect URI': async ({ vault, remote }) => {
+      const { redirectUri, callbackId, ...rest } = await vault.apps.put('plain', app);
+      expect(rest).toMatchObject({ scopes: [], tenants: null, returnTo: [], secrets: ['*'], dc: null });
+      expect(callbackId).toMatch(/^[\w-]{22}$/);
+      // The one documented difference: a server names its own address, a vault has none.
+      if (remote) expect(redirectUri).toMatch(new RegExp(`^http://.*/oauth/callback/${callbackId}$`));
+      else expect(redirectUri).toBe(null);
+    },
+    'keeps the secret of a replaced app': async ({ vault }) => {
+      await vault.apps.put('plain', app);
+      const { clientSecret: _secret, ...without } = app;
+      expect((await vault.apps.put('plain', { ...without, scopes: ['read'] })).secrets).toEqual(['*']);
+    },
+    'refuses what is no app': async ({ vault }) => {
+      await refuses(vault.apps.put('plain', { ...app, redirectUri: 'ftp://x' }), 'invalid_request');
+      await refuses(vault.apps.put('plain', { ...app, provider: 'unknown' }), 'not_found');
+      await refuses(vault.apps.put('not a name', app), 'invalid_request');
+      await refuses(vault.apps.put('plain', [] as never), 'invalid_request');
+    },
+  },
+  'apps.get': {
+    'returns null for an unknown app': async ({ vault }) => expect(await vault.apps.get('nothing')).toBe(null),
+  },
+  'apps.list': {
+    'lists every app': async ({ vault }) => {
+      await vault.apps.put('b', app);
+      await vault.apps.put('a', { ...app, provider: 'none' });
+      expect((await vault.apps.list()).map(({ name, provider }) => `${name} ${provider}`)).toEqual([
+        'a none',
+        'b strict',
+      ]);
+    },
+  },
+  'apps.remove': {
+    'removes an app': async ({ vault }) => {
+      await vault.apps.put('plain', app);
+      await vault.apps.remove('plain');
+      expect(await vault.apps.get('plain')).toBe(null);
+    },
+    'refuses an app in use and an unknown one': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      await refuses(vault.apps.remove('strict'), 'invalid_request');
+      await refuses(vault.apps.remove('nothing'), 'not_found');
+    },
+  },
+  'grants.get': {
+    'returns the whole grant': async ({ vault, bench }) => {
+      await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.A', clientSecret: 'secret' });
+      const metadata = {
+        org_id: '42',
+        dc: 'eu',
+        api_domain: 'https://www.zohoapis.eu',
+        someMember: { innerMember: 1 },
+      };
+      const tokens = { refreshToken: 'rt', accessToken: 'at', expiresIn: 3_600, scopes: ['a', 'b'], metadata };
+      await vault.storeTokens({ tenant: 'acme', provider: 'zoho_crm', account: 'second' }, tokens);
+      const now = new Date(bench.clock.now());
+      const grant = await vault.grants.get({ tenant: 'acme', provider: 'zoho_crm', account: 'second' });
+      expect(grant).toEqual({
+        tenant: 'acme',
+        provider: 'zoho_crm',
+        account: 'second',
+        app: 'crm',
+        state: 'active',
+        reason: null,
+        generation: 1,
+        scopes: ['a', 'b'],
+        dc: 'eu',
+        apiDomain: 'https://www.zohoapis.eu',
+        metadata,
+        expiresAt: expect.any(Date),
+        lastRefreshedAt: null,
+        createdAt: expect.any(Date),
+        updatedAt: expect.any(Date),
+      });
+      expect(Math.abs((grant?.expiresAt?.getTime() ?? 0) - now.getTime() - 3_600_000)).toBeLessThan(60_000);
+    },
+    'returns null for a grant that never was, and a tombstone': async ({ vault, bench }) => {
+      expect(await vault.grants.get(key)).toBe(null);
+      await bench.connect(vault);
+      await vault.disconnect(key);
+      expect(await vault.grants.get(key)).toMatchObject({ state: 'disconnected', generation: 1 });
+    },
+    'refuses a key that is none': async ({ vault }) => {
+      await refuses(vault.grants.get({ tenant: 'not a name', provider: 'strict' }), 'invalid_request');
+      await refuses(vault.grants.get({ tenant: 'acme', provider: 'Not An Id' }), 'invalid_request');
+      await refuses(vault.grants.get(null as never), 'invalid_request');
+    },
+  },
+  'grants.list': {
+    'filters by every member': async ({ vault, bench }) => {
+      for (const tenant of ['acme', 'globex', 'initech']) await bench.connect(vault, { tenant });
+      await bench.connect(vault, { provider: 'none' });
+      await vault.disconnect({ tenant: 'initech', provider: 'strict' });
+      const listed = async (filter: Parameters<Vault['grants']['list']>[0]): Promise<string[]> =>
+        (await vault.grants.list(filter)).items.map((grant) => `${grant.tenant}/${grant.provider}`);
+      expect(await listed({})).toEqual(['acme/none', 'acme/strict', 'globex/strict', 'initech/strict']);
+      expect(await listed({ tenant: 'acme' })).toEqual(['acme/none', 'acme/strict']);
+      expect(await listed({ tenants: ['acme', 'globex'] })).toEqual(['acme/none', 'acme/strict', 'globex/strict']);
+      expect(await listed({ tenants: [] })).toEqual([]);
+      expect(await listed({ provider: 'none' })).toEqual(['acme/none']);
+      expect(await listed({ providers: ['none', 'zoho_crm'] })).toEqual(['acme/none']);
+      expect(await listed({ providers: [] })).toEqual([]);
+      expect(await listed({ tenant: 'acme', tenants: ['globex'] })).toEqual([]);
+      expect(await listed({ state: 'disconnected' })).toEqual(['initech/strict']);
+      expect(await listed({ state: 'quarantined' })).toEqual([]);
+      expect(await listed({ updatedSince: new Date(bench.clock.now() + 3_600_000) })).toEqual([]);
+      expect((await listed({ updatedSince: new Date(0) })).length).toBe(4);
+    },
+    'pages through all grants': async ({ vault, bench }) => {
+      for (const tenant of ['acme', 'globex', 'initech']) await bench.connect(vault, { tenant });
+      const first = await vault.grants.list({ limit: 2 });
+      expect([first.items.length, typeof first.next]).toEqual([2, 'string']);
+      const last = await vault.grants.list({ limit: 2, cursor: first.next ?? '' });
+      expect([last.items.map((grant) => grant.tenant), last.next]).toEqual([['initech'], null]);
+    },
+    'refuses a filter that is none': async ({ vault }) => {
+      await refuses(vault.grants.list({ limit: 0 }), 'invalid_request');
+      await refuses(vault.grants.list({ limit: 501 }), 'invalid_request');
+      await refuses(vault.grants.list({ cursor: 'nonsense' }), 'invalid_request');
+      await refuses(vault.grants.list({ state: 'lost' as never }), 'invalid_request');
+      await refuses(vault.grants.list({ tenants: ['a,b'] }), 'invalid_request');
+      await refuses(vault.grants.list({ updatedSince: new Date(Number.NaN) }), 'invalid_request');
+      await refuses(vault.grants.list([] as never), 'invalid_request');
+    },
+  },
+  'providers.put': {
+    'adds and replaces a custom provider': async ({ vault, bench }) => {
+      const definition = { ...bench.simulator.definition('strict'), id: 'mine', name: 'Mine' };
+      const put = await vault.providers.put(definition);
+      expect(put).toMatchObject({ id: 'mine', name: 'Mine', clientAuthentication: expect.any(String) });
+      expect(await vault.providers.get('mine')).toEqual(put);
+      expect(await vault.providers.put(JSON.stringify({ ...definition, name: 'Yours' }))).toMatchObject({
+        name: 'Yours',
+      });
+    },
+    'refuses what is no definition, and a built-in id': async ({ vault, bench }) => {
+      await refuses(vault.providers.put({ id: 'mine' }), 'invalid_request');
+      await refuses(vault.providers.put({ ...bench.simulator.definition('strict'), id: 'google' }), 'invalid_request');
+    },
+  },
+  'providers.get': {
+    'returns a built-in provider, and null for an unknown one': async ({ vault }) => {
+      expect(await vault.providers.get('zoho_crm')).toMatchObject({ id: 'zoho_crm', dataCenters: expect.any(Object) });
+      expect(await vault.providers.get('unknown')).toBe(null);
+    },
+  },
+  'providers.list': {
+    'lists built-in and custom providers': async ({ vault, bench }) => {
+      await vault.providers.put({ ...bench.simulator.definition('strict'), id: 'mine', name: 'Mine' });
+      const listed = await vault.providers.list();
+      expect(listed).toContainEqual({ id: 'mine', name: 'Mine', builtIn: false });
+      expect(listed).toContainEqual({ id: 'zoho_crm', name: expect.any(String), builtIn: true });
+    },
+  },
+  'providers.remove': {
+    'removes a custom provider': async ({ vault, bench }) => {
+      await vault.providers.put({ ...bench.simulator.definition('strict'), id: 'mine' });
+      await vault.providers.remove('mine');
+      expect(await vault.providers.get('mine')).toBe(null);
+      await refuses(vault.providers.remove('mine'), 'not_found');
+    },
+  },
+  'keys.create': {
+    'keeps every member and shows the key once': async ({ vault, bench }) => {
+      const expiresAt = new Date(bench.clock.now() + 86_400_000);
+      const input = { role: 'reader' as const, tenants: ['acme'], providers: ['strict'], expiresAt };
+      const { apiKey, key: secret } = await vault.keys.create('billing', input);
+      expect(secret).toBeInstanceOf(Secret);
+      expect(secret.reveal()).toMatch(/^gry_/);
+      expect(apiKey).toEqual({
+        id: expect.any(String),
+        name: 'billing',
+        role: 'reader',
+        tenants: ['acme'],
+        providers: ['strict'],
+        createdAt: expect.any(Date),
+        expiresAt,
+        lastUsedAt: null,
+      });
+    },
+    'refuses a taken name and lists on an admin key': async ({ vault }) => {
+      await vault.keys.create('billing', { role: 'operator' });
+      await refuses(vault.keys.create('billing', { role: 'operator' }), 'invalid_request');
+      await refuses(vault.keys.create('other', { role: 'admin', tenants: ['acme'] }), 'invalid_request');
+    },
+  },
+  'keys.list': {
+    'lists live keys': async ({ vault }) => {
+      const { apiKey } = await vault.keys.create('billing', { role: 'operator' });
+      expect(await vault.keys.list()).toContainEqual(apiKey);
+    },
+  },
+  'keys.revoke': {
+    'revokes by id or name': async ({ vault }) => {
+      const { apiKey } = await vault.keys.create('one', { role: 'operator' });
+      await vault.keys.create('two', { role: 'operator' });
+      await vault.keys.revoke(apiKey.id);
+      await vault.keys.revoke('two');
+      const names = (await vault.keys.list()).map(({ name }) => name);
+      expect(names).not.toContain('one');
+      expect(names).not.toContain('two');
+      await refuses(vault.keys.revoke('three'), 'not_found');
+    },
+  },
+  getAccessToken: {
+    'returns the whole token': async ({ vault }) => {
+      await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.A', clientSecret: 'secret' });
+      const metadata = { dc: 'eu', api_domain: 'https://www.zohoapis.eu' };
+      const tokens = { refreshToken: 'rt', accessToken: 'at', expiresIn: 3_600, scopes: ['a', 'b'], metadata };
+      await vault.storeTokens({ tenant: 'acme', provider: 'zoho_crm' }, tokens);
+      const expected = {
+        accessToken: 'at',
+        tokenType: 'Bearer',
+        expiresAt: expect.any(Date),
+        scopes: ['a', 'b'],
+        apiDomain: 'https://www.zohoapis.eu',
+        dc: 'eu',
+        generation: 1,
+      };
+      const crm = { tenant: 'acme', provider: 'zoho_crm' };
+      // From the row, then from memory.
+      expect(await vault.getAccessToken(crm)).toEqual(expected);
+      expect(await vault.getAccessToken(crm)).toEqual(expected);
+    },
+    'leaves out what the provider does not have': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      const token = await vault.getAccessToken(key);
+      expect(Object.keys(token).toSorted()).toEqual(['accessToken', 'expiresAt', 'generation', 'scopes', 'tokenType']);
+    },
+    'takes the data centre of the app': async ({ vault }) => {
+      await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.A', clientSecret: 'secret', dc: 'in' });
+      await vault.storeTokens(
+        { tenant: 'acme', provider: 'zoho_crm' },
+        { refreshToken: 'rt', accessToken: 'at', expiresIn: 3_600 },
+      );
+      expect((await vault.getAccessToken({ tenant: 'acme', provider: 'zoho_crm' })).dc).toBe('in');
+    },
+    'refreshes for a higher minimum validity': async ({ vault, bench }) => {
+      await bench.connect(vault, { expiresIn: 3_600 });
+      await bench.jump(120_000);
+      expect((await vault.getAccessToken(key)).generation).toBe(1);
+      expect((await vault.getAccessToken(key, { minValidity: 3_599.5 })).generation).toBe(2);
+    },
+    'refuses a validity that is none, and an unknown grant': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      for (const minValidity of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+        await refuses(vault.getAccessToken(key, { minValidity }), 'invalid_request');
+      }
+      await refuses(vault.getAccessToken({ ...key, tenant: 'globex' }), 'grant_not_found');
+      await refuses(vault.getAccessToken({ ...key, account: 'second' }), 'grant_not_found');
+    },
+    'says that the tenant must connect again': async ({ vault, bench }) => {
+      const { minted } = await bench.connect(vault);
+      bench.simulator.revoke(minted.refreshToken);
+      const error = await vault.getAccessToken(key).catch((thrown: unknown) => thrown);
+      // A first refusal is to be confirmed: the caller is told when to come again.
+      expect(error).toMatchObject({ code: 'refresh_uncertain', retryable: true, retryAfterMs: expect.any(Number) });
+    },
+  },
+  rejectAccessToken: {
+    'refreshes once for a rejected generation': async ({ vault, bench }) => {
+      await bench.connect(vault, { expiresIn: 3_600 });
+      const first = await vault.getAccessToken(key);
+      bench.simulator.killAccessToken(first.accessToken);
+      const [one, other] = await Promise.all([
+        vault.rejectAccessToken(key, first.generation),
+        vault.rejectAccessToken(key, first.generation, { minValidity: 30 }),
+      ]);
+      expect([one.generation, other.accessToken]).toEqual([2, one.accessToken]);
+    },
+    'refuses a generation that was never handed out': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      for (const generation of [0, 1.5, 99]) await refuses(vault.rejectAccessToken(key, generation), 'invalid_request');
+    },
+  },
+  fetch: {
+    'calls the API by path and by URL, with method, headers and body': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      const host = bench.simulator.definition('strict').api.hosts[0] ?? '';
+      const byPath = await vault.fetch(key, '/api/echo?x=1', { method: 'POST', headers: { 'x-note': 'n' }, body: 'b' });
+      const byUrl = await vault.fetch(key, `${host}/api/echo?x=1`, {
+        method: 'POST',
+        headers: new Headers(),
+        body: 'b',
+      });
+      for (const response of [byPath, byUrl]) {
+        expect(response.status).toBe(200);
+        expect(await response.json()).toMatchObject({ method: 'POST', path: '/api/echo' });
+      }
+    },
+    'refuses another host and a path that leaves': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      await refuses(vault.fetch(key, 'https://evil.example/x'), 'invalid_request');
+      await refuses(vault.fetch(key, 'no-slash'), 'invalid_request');
+      await refuses(vault.fetch({ ...key, tenant: 'globex' }, '/api/me'), 'grant_not_found');
+    },
+    'passes an abort on as it was made': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      const reason = new Error('the caller had enough');
+      const signal = AbortSignal.abort(reason);
+      await expect(vault.fetch(key, '/api/me', { signal })).rejects.toBe(reason);
+    },
+  },
+  tokenSource: {
+    'gets, rejects and fetches for one grant': async ({ vault, bench }) => {
+      await bench.connect(vault, { expiresIn: 3_600 });
+      const source = vault.tokenSource(key);
+      const first = await source.get({ minValidity: 60 });
+      bench.simulator.killAccessToken(first.accessToken);
+      expect((await source.reject(first.generation)).generation).toBe(2);
+      expect((await source.fetch('/api/me')).status).toBe(200);
+    },
+    'refuses a key that is none at once': async ({ vault }) => {
+      expect(() => vault.tokenSource({ tenant: 'not a name', provider: 'strict' })).toThrow('not valid');
+    },
+  },
+  authorize: {
+    'starts an authorization, or says that a server does not': async ({ vault, bench, remote }) => {
+      await bench.addApp(vault, 'strict');
+      const started = vault.authorize({ ...key, redirectUri: 'https://app.example/callback' });
+      if (remote) return refuses(started, 'invalid_request', 'not done through a server');
+      expect(await started).toEqual({ url: expect.stringContaining('https://'), state: expect.any(String) });
+    },
+  },
+  completeAuthorization: {
+    'refuses an unknown state, or says that a server does not': async ({ vault, remote }) => {
+      const completed = vault.completeAuthorization('https://app.example/callback?code=c&state=s');
+      if (remote) return refuses(completed, 'invalid_request', 'not done through a server');
+      await refuses(completed, 'authorization_failed');
+    },
+  },
+  redeemCode: {
+    'redeems a code, or says that a server does not': async ({ vault, remote }) => {
+      const redeemed = vault.redeemCode(key, { code: new Secret('code') });
+      if (remote) return refuses(redeemed, 'invalid_request', 'not done through a server');
+      await refuses(redeemed, 'not_found');
+    },
+  },
+  storeTokens: {
+    'keeps every member and tells who shares the token': async ({ vault, bench }) => {
+      await bench.addApp(vault, 'strict');
+      const tokens = { app: 'strict', refreshToken: new Secret('shared'), scopes: ['read'], metadata: { org_id: 7 } };
+      const first = await vault.storeTokens(key, tokens);
+      expect(first.sharedWith).toEqual([]);
+      expect(first.grant).toMatchObject({ app: 'strict', scopes: ['read'], metadata: { org_id: 7 }, expiresAt: null });
+      const second = await vault.storeTokens({ ...key, account: 'second' }, { refreshToken: 'shared' });
+      expect(second.sharedWith).toEqual([{ ...key, account: 'default' }]);
+    },
+    'refuses tokens that are none': async ({ vault, bench }) => {
+      await bench.addApp(vault, 'strict');
+      await refuses(vault.storeTokens(key, { refreshToken: '' }), 'invalid_request');
+      await refuses(vault.storeTokens(key, { refreshToken: 'rt', scopes: ['two scopes'] }), 'invalid_request');
+      await refuses(vault.storeTokens(key, { refreshToken: 'rt', app: 'nothing' }), 'not_found');
+      await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: [] as never }), 'invalid_request');
+      await refuses(
+        vault.storeTokens(key, { refreshToken: 'rt', metadata: { client_secret: 'x' } }),
+        'invalid_request',
+      );
+      await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: { big: 1n } }), 'invalid_request');
+      await refuses(vault.storeTokens(key, null as never), 'invalid_request');
+    },
+  },
+  importLines: {
+    'stores each line and reports the bad ones': async ({ vault, bench }) => {
+      await bench.addApp(vault, 'strict');
+      const line = (tenant: string) =>
+        JSON.stringify({ tenant, provider: 'strict', refresh_token: 'rt', scope: 'read' });
+      const lines = [line('acme'), 'nonsense', line('globex'), line('acme')].join('\n');
+      const results: ImportResult[] = [];
+      for await (const result of vault.importLines(lines)) results.push(result);
+      results.sort((a, b) => a.line - b.line);
+      expect(results.map(({ status }) => status)).toEqual([201, 400, 201, 200]);
+      expect(results[1]).toMatchObject({ line: 2, code: 'invalid_request', detail: expect.any(String) });
+      expect(results[2]).toMatchObject({ tenant: 'globex', provider: 'strict', account: 'default' });
+      expect(results.some(({ sharedWith }) => sharedWith?.[0]?.account === 'default')).toBe(true);
+      const body = new Blob([line('initech')]).stream();
+      for await (const result of vault.importLines(body)) expect(result.status).toBe(201);
+      expect(await vault.grants.get({ tenant: 'initech', provider: 'strict' })).toMatchObject({ scopes: ['read'] });
+    },
+  },
+  updateMetadata: {
+    'sets and removes members, and leaves all others': async ({ vault, bench }) => {
+      await bench.addApp(vault, 'strict');
+      await vault.storeTokens(key, {
+        refreshToken: 'rt',
+        metadata: { org_id: '1', environment: 'sandbox', other: [1] },
+      });
+      const updated = await vault.updateMetadata(key, {
+        org_id: '2',
+        environment: null,
+        someMember: { x: 1 },
+        gone: null,
+      });
+      expect(updated.metadata).toEqual({ org_id: '2', other: [1], someMember: { x: 1 } });
+      expect(await vault.grants.get(key)).toEqual(updated);
+    },
+    'moves the tokens to another data centre': async ({ vault }) => {
+      const crm = { tenant: 'acme', provider: 'zoho_crm' };
+      await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.A', clientSecret: 'secret' });
+      await vault.storeTokens(crm, { refreshToken: 'rt', accessToken: 'at', expiresIn: 3_600, metadata: { dc: 'us' } });
+      expect((await vault.getAccessToken(crm)).dc).toBe('us');
+      expect((await vault.updateMetadata(crm, { dc: 'com.au' })).dc).toBe('au');
+      expect((await vault.getAccessToken(crm)).dc).toBe('au');
+      await refuses(vault.updateMetadata(crm, { dc: 'mars' }), 'invalid_request');
+    },
+    'refuses secrets, lists and grants that are gone': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      await refuses(vault.updateMetadata(key, { client_secret: 'x' }), 'invalid_request');
+      await refuses(vault.updateMetadata(key, [] as never), 'invalid_request');
+      await refuses(vault.updateMetadata(key, { long: 'x'.repeat(20_000) }), 'invalid_request');
+      await vault.disconnect(key);
+      await refuses(vault.updateMetadata(key, { org_id: '1' }), 'grant_not_found');
+      await refuses(vault.updateMetadata({ ...key, tenant: 'globex' }, { org_id: '1' }), 'grant_not_found');
+    },
+  },
+  disconnect: {
+    'revokes at the provider': async ({ vault, bench }) => {
+      const { minted } = await bench.connect(vault);
+      expect(await vault.disconnect(key)).toEqual({ revocation: 'revoked' });
+      expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
+      await refuses(vault.disconnect(key), 'grant_not_found');
+    },
+    'leaves the token alive at the provider when asked': async ({ vault, bench }) => {
+      const { minted } = await bench.connect(vault);
+      expect(await vault.disconnect(key, { revoke: false })).toEqual({ revocation: 'skipped' });
+      expect(bench.simulator.isAlive(minted.refreshToken)).toBe(true);
+      await refuses(vault.getAccessToken(key), 'grant_not_found');
+    },
+    'revokes when told to': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      expect(await vault.disconnect(key, { revoke: true })).toEqual({ revocation: 'revoked' });
+    },
+  },
+  health: {
+    'reports a healthy grant': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      expect(await vault.health(key)).toEqual({
+        status: 'healthy',
+        ...key,
+        account: 'default',
+        dc: null,
+        orgName: 'Example Company US',
+        tokenFingerprint: expect.any(String),
+      });
+    },
+    'reports an unhealthy grant, and refuses an unknown one': async ({ vault, bench }) => {
+      const { minted } = await bench.connect(vault);
+      bench.simulator.revoke(minted.refreshToken);
+      expect(await vault.health(key)).toEqual({
+        status: 'unhealthy',
+        ...key,
+        account: 'default',
+        dc: null,
+        error: 'refresh_uncertain',
+        message: expect.any(String),
+        action: expect.any(String),
+        actionRequired: false,
+      });
+      await refuses(vault.health({ ...key, tenant: 'globex' }), 'grant_not_found');
+    },
+  },
+  quarantine: {
+    'is null for a database that was not restored': async ({ vault }) => expect(vault.quarantine).toBe(null),
+  },
+  recover: {
+    'reports that an active grant needs none': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      expect(await vault.recover(key)).toEqual({ ...key, account: 'default', outcome: 'not_needed', tried: 0 });
+      await refuses(vault.recover({ ...key, tenant: 'globex' }), 'grant_not_found');
+    },
+  },
+  adopt: {
+    'refuses a database that is not quarantined': async ({ vault }) => {
+      await refuses(vault.adopt(), 'invalid_request');
+    },
+    'takes its options': async ({ vault }) => {
+      await Promise.allSettled([vault.adopt({ afterRestore: false })]);
+      const reports: unknown[] = [];
+      const all = await vault.adopt({ afterRestore: true, onReport: (report) => reports.push(report) });
+      expect(reports).toEqual([...all]);
+    },
+  },
+  close: {
+    'refuses every later call': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      await vault.close();
+      await vault.close();
+      const calls: (() => Promise<unknown>)[] = [
+        () => vault.getAccessToken(key),
+        () => vault.rejectAccessToken(key, 1),
+        () => vault.grants.get(key),
+        () => vault.apps.list(),
+        () => vault.fetch(key, '/api/me'),
+        () => vault.importLines('{}').next(),
+        () => vault.tokenSource(key).get(),
+      ];
+      for (const call of calls) await refuses(call(), 'invalid_request', 'was closed');
+    },
+  },
+};
+
+async function refuses(promise: Promise<unknown>, code: string, message = ''): Promise<void> {
+  const error = await promise.then(
+    (value) => expect.unreachable(`it was not refused: ${JSON.stringify(value)}`),
+    (thrown: unknown) => thrown,
+  );
+  if (!isGrantryError(error)) throw error;
+  expect(error.code).toBe(code);
+  expect(error.message).toContain(message);
+  expect(error.action).not.toBe('');
+}
