@@ -98,7 +98,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: '/src/vault/refresh/refresh.ts',
-        from: '    // Point of no return, second half: the answer is here and nowhere else.\n',
+        from: '    // Point of no return, second half: the answer exists only in this process.\n',
         to:
           '    const early = /"access_token":"([^"]+)"/.exec(answer.body?.reveal() ?? \'\')?.[1];\n' +
           "    if (early !== undefined) await context.world.fetch(`${new URL(plan.definition.endpoints.token).origin}/api/organization`, { method: 'GET', headers: { authorization: `Bearer ${early}` } }).catch(() => {});\n",

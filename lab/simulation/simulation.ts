@@ -142,7 +142,7 @@ export class Simulation {
     const line = (level: string) => (message: string, fields?: object) => {
       const text = JSON.stringify(fields ?? {}).replace(/"grant":"[^"]*"/, '"grant"');
       scheduler.note(life, `log ${level}: ${message} ${text}`);
-      if (message === 'a spooled answer was adopted') coverage.count('spool adoptions');
+      if (message === 'a spooled answer was replayed') coverage.count('spool replays');
       else if (level !== 'info') coverage.count(`log: ${message}`);
     };
     return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };

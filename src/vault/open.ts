@@ -17,7 +17,7 @@ import { changeContext, changing } from './changing.ts';
 import { checkOptions } from './check-options.ts';
 import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
-import { SeenMarks } from './guard/high-water-mark.ts';
+import { HighWaterMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
@@ -167,7 +167,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
   guard = await Guard.open({
     store,
     write,
-    marks: new SeenMarks(settings.home),
+    marks: new HighWaterMarks(settings.home),
     instance,
     installation,
     logger,
@@ -230,8 +230,8 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
 async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   try {
     if (!context.guard.failedOver) return await adoptWaiting(context);
-    const { bringBackTail } = await import('./refresh/failover.ts');
-    await bringBackTail(context);
+    const { recoverLostTail } = await import('./refresh/failover.ts');
+    await recoverLostTail(context);
   } catch (error) {
     // One unreadable answer must not block all other grants; its file stays.
     if (isVaultDown(error)) throw error;

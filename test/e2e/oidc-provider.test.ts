@@ -150,7 +150,7 @@ describe.each([
     await endLease();
     await expect(vault.rejectAccessToken(key, 1)).rejects.toMatchObject({
       code: 'reauthorization_required',
-      message: expect.stringContaining('the answer with the new one never reached us'),
+      message: expect.stringContaining('the answer with the new one was lost'),
     });
     expect(await vault.grants.get(key)).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
     // The old token was used again after the lease had ended: the provider took that for a thief and ended the family.

@@ -4,8 +4,8 @@ import type { VaultContext } from '../context.ts';
 import { earlyMs, validityRules } from './validity.ts';
 
 /**
- * When a worker should look at a grant whose tokens were just saved: before its early-refresh mark, spread at random over
- * as much time again, so that grants with equal expiries do not arrive together.
+ * Returns the time at which a worker refreshes a grant whose tokens were just saved. It lies before the early-refresh mark,
+ * spread at random over as much time again, so that grants with equal expiries are not due together.
  */
 export async function dueAt(
   context: VaultContext,
@@ -16,7 +16,7 @@ export async function dueAt(
   return definition === null ? null : dueAtOf(context, definition, expiresAtMs);
 }
 
-/** {@link dueAt} for a provider's definition that is at hand. */
+/** {@link dueAt} for a loaded definition. */
 export function dueAtOf(
   context: VaultContext,
   definition: ProviderDefinition,
@@ -29,8 +29,8 @@ export function dueAtOf(
 }
 
 /**
- * When a grant that nobody uses must be refreshed all the same, because its refresh token dies of idleness: after half of
- * that time, spread over a tenth of it. Null where nothing dies.
+ * Returns the time at which an unused grant must be refreshed because its refresh token expires when idle. It lies at half
+ * of the idle time, spread over a tenth of it. Null if the token does not expire.
  */
 export function idleDueAt(context: VaultContext, definition: ProviderDefinition, sinceMs: number): number | null {
   const { idleSeconds } = definition.refreshToken;

@@ -17,10 +17,10 @@ import type { Grant, GrantFilter, GrantPage } from '../types.ts';
 
 const pageItems = 100;
 
-/** Reads one grant, a tombstone included; null when there never was one. */
+/** Reads one grant, even a tombstone; null if there never was one. */
 export async function getGrant(context: VaultContext, key: GrantKey): Promise<Grant | null> {
   const checked = checkKey(key);
-  await lookWhetherAdopted(context);
+  await recheckQuarantine(context);
   const row = await findGrant(context.store.db, checked);
   return row === undefined ? null : describeGrant(context, row);
 }
@@ -32,7 +32,7 @@ export async function listGrants(context: VaultContext, filter: GrantFilter = {}
   if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax) {
     throw new GrantryError('invalid_request', `The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);
   }
-  await lookWhetherAdopted(context);
+  await recheckQuarantine(context);
   const state = checkState(context, filter.state);
   if (state === 'none') return { items: [], next: null };
   const rows = await selectGrants(context.store.db, {
@@ -50,7 +50,7 @@ export async function listGrants(context: VaultContext, filter: GrantFilter = {}
   return { items, next: rows.length > limit && last !== undefined ? writeCursor(last) : null };
 }
 
-/** A grant as everybody may see it. */
+/** The public view of a grant. */
 export async function describeGrant(context: VaultContext, row: GrantSummary): Promise<Grant> {
   const metadata = metadataOf(row);
   const apiDomain = metadata['api_domain'];
@@ -74,7 +74,7 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
   };
 }
 
-/** The data centre of a grant; null where the provider has none, or no longer has the one that is stored. */
+/** Returns a grant's data centre; null if the provider has none, or no longer has the stored one. */
 export async function dcOf(
   context: VaultContext,
   row: Pick<GrantSummary, 'provider' | 'app'>,
@@ -87,13 +87,13 @@ export async function dcOf(
     const app = row.app === null || isNamed ? undefined : await findApp(context.store.db, row.app);
     return grantDc({ definition, metadata, app: app ?? null });
   } catch {
-    // A data centre that the definition no longer has must not keep the grant from being listed, or its token from a caller.
+    // A data centre that the definition no longer has must not prevent listing the grant or handing out its token.
     return null;
   }
 }
 
-/** Another process may have ended the quarantine; who only lists would never hear of it. */
-async function lookWhetherAdopted({ guard }: VaultContext): Promise<void> {
+/** Looks whether another process has ended the quarantine: a caller that only lists would never notice. */
+async function recheckQuarantine({ guard }: VaultContext): Promise<void> {
   if (guard.reason !== null && guard.isStale) await guard.recheck();
 }
 
@@ -101,10 +101,7 @@ async function lookWhetherAdopted({ guard }: VaultContext): Promise<void> {
 function checkState(context: VaultContext, state: GrantFilter['state']): GrantState | undefined | 'none' {
   if (state === undefined) return undefined;
   if (!grantStates.includes(state)) {
-    throw new GrantryError(
-      'invalid_request',
-      `There is no state of that name; the states are ${grantStates.join(', ')}.`,
-    );
+    throw new GrantryError('invalid_request', `Unknown state. The states are ${grantStates.join(', ')}.`);
   }
   if (state === 'quarantined') return context.guard.reason === null ? 'none' : undefined;
   return context.guard.reason !== null && state !== 'disconnected' ? 'none' : state;
@@ -132,6 +129,6 @@ function readCursor(cursor: string): CheckedKey {
       account: checkName('account', account),
     };
   } catch (error) {
-    throw new GrantryError('invalid_request', 'The cursor is not one that a list has given.', { cause: error });
+    throw new GrantryError('invalid_request', 'The cursor does not come from a list.', { cause: error });
   }
 }

@@ -4,7 +4,10 @@ import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 
-/** There is no such grant, or it was disconnected: for the caller the two are one. */
+/** The text for a first refusal, which the vault still has to confirm. */
+export const refusedOnce = 'The provider refused the refresh token once. A second try will confirm or disprove that.';
+
+/** The error for a grant that does not exist or was disconnected. Callers need not tell the two apart. */
 export function noSuchGrant(key: CheckedKey): GrantryError {
   const account = key.account === 'default' ? '' : ` (account ${key.account})`;
   return new GrantryError('grant_not_found', `${key.tenant} has no grant at ${key.provider}${account}.`, {
@@ -12,9 +15,9 @@ export function noSuchGrant(key: CheckedKey): GrantryError {
   });
 }
 
-/** This process ends, and begins nothing that it could not finish. */
+/** The error of a process that is stopping: it begins nothing that it could not finish. */
 export function stopping(context: VaultContext): GrantryError {
-  return new GrantryError('provider_unavailable', 'This process is stopping, and begins no refresh any more.', {
+  return new GrantryError('provider_unavailable', 'This process is stopping and starts no more refreshes.', {
     retryAfterMs: context.times.retryBackOffMs,
   });
 }
@@ -22,23 +25,21 @@ export function stopping(context: VaultContext): GrantryError {
 const reasonTexts: Record<string, string> = {
   [reasons.refused]: 'the provider refused its refresh token twice',
   revoked: 'the provider says it was revoked',
-  [reasons.lostRotation]: 'the provider replaced its refresh token, and the answer with the new one never reached us',
-  [reasons.noRefreshToken]: 'the provider gave no refresh token with it',
+  [reasons.lostRotation]: 'the provider replaced its refresh token, and the answer with the new one was lost',
+  [reasons.noRefreshToken]: 'the provider issued no refresh token for it',
 };
 
-/** The grant is over, and why. */
+/** The error for a condemned grant, with its reason. */
 export function mustReauthorize(row: Pick<GrantRow, 'client_id' | 'provider' | 'reason'>): GrantryError {
   const reason = reasonTexts[row.reason ?? ''] ?? 'the provider no longer accepts its refresh token';
   return new GrantryError(
     'reauthorization_required',
     `The grant of ${row.client_id} at ${row.provider} is over: ${reason} (${row.reason ?? reasons.refused}).`,
-    {
-      action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}`,
-    },
+    { action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}` },
   );
 }
 
-/** Reasons that stand in an active row while a failure without harm holds the next try back. */
+/** Reasons in an active row while the next try waits after a failure without harm. */
 const backOffReasons = [
   'provider_unavailable',
   'provider_throttled',
@@ -47,8 +48,8 @@ const backOffReasons = [
   'insufficient_scope',
 ] as const satisfies readonly GrantryErrorCode[];
 
-/** Says whether nothing may be sent for a grant now, and why. */
-export async function heldBack(context: VaultContext, row: GrantRow): Promise<GrantryError | undefined> {
+/** Returns the error that forbids a refresh of a grant now, or undefined. */
+export async function refreshBlocker(context: VaultContext, row: GrantRow): Promise<GrantryError | undefined> {
   if (row.state === 'disconnected') {
     return noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account });
   }
@@ -58,11 +59,11 @@ export async function heldBack(context: VaultContext, row: GrantRow): Promise<Gr
   if (retryAfterMs <= 0) return undefined;
   const code = backOffReasons.find((each) => each === row.reason);
   if (row.state === 'active' && code !== undefined) {
-    return new GrantryError(code, `The last refresh failed (${code}); the next try is held back.`, { retryAfterMs });
+    return new GrantryError(code, `The last refresh failed (${code}), and the next try waits for its back-off.`, {
+      retryAfterMs,
+    });
   }
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
-  const what = isRefused
-    ? 'The provider refused the refresh token once; that is being confirmed.'
-    : 'A refresh was sent and its answer was lost.';
-  return new GrantryError('refresh_uncertain', what, { retryAfterMs });
+  const text = isRefused ? refusedOnce : 'A refresh was sent and its answer was lost.';
+  return new GrantryError('refresh_uncertain', text, { retryAfterMs });
 }

@@ -21,12 +21,12 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 
-/** Whose token is to be revoked: a grant's, or with `id` null that of a connect session that never became one. */
+/** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
 export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> & {
   readonly id: string | null;
 };
 
-/** Puts a refresh token into the queue of those to revoke, sealed; in the transaction that ends its use. */
+/** Queues a sealed refresh token for revocation, in the transaction that ends its use. */
 export async function queueRevocation(
   context: VaultContext,
   change: ChangeTransaction,
@@ -45,13 +45,13 @@ export async function queueRevocation(
     account: row.account,
     app: row.app,
     dc: typeof dc === 'string' ? dc : null,
-    token: token.tenantKeys.seal(place(id), token.refreshToken),
+    token: token.tenantKeys.seal(sealContext(id), token.refreshToken),
     token_fingerprint: fingerprint(token.refreshToken),
     lifeMs: context.times.revocationLifeMs,
   });
 }
 
-/** Revokes what a grant that was disconnected has in the queue, now. */
+/** Revokes the queued tokens of a disconnected grant now. */
 export async function revokeOfGrant(
   context: VaultContext,
   grant: { tenant: string; grantId: string },
@@ -64,18 +64,18 @@ export async function revokeOfGrant(
   return result;
 }
 
-/** Revokes what is due, a few at a time, of all tenants. Returns how many were looked at. */
+/** Revokes a few due tokens of any tenant. Returns the number of entries that it claimed. */
 export async function revokeDue(context: VaultContext, limit = 10): Promise<number> {
   const due = await changing(context, ({ tx }) =>
     claimDueRevocations(tx, { limit, holdMs: context.times.revocationHoldMs }),
   );
   for (const entry of due) {
-    if (!(await isLeftAlone(context, entry))) await revokeQueued(context, entry);
+    if (!(await mayEndGrant(context, entry))) await revokeQueued(context, entry);
   }
   return due.length;
 }
 
-/** Whether revoking one token of a provider ends whatever else the same account gave to the app. In doubt it does. */
+/** True if revoking one token of a provider ends every grant of that account to the app. In doubt it does. */
 export async function revokesAccount(context: VaultContext, provider: string): Promise<boolean> {
   try {
     return (await context.providers.get(provider))?.refreshToken.revocationEnds === 'account';
@@ -86,8 +86,8 @@ export async function revokesAccount(context: VaultContext, provider: string): P
 }
 
 /**
- * Whether to revoke a token would end a living grant of the same tenant: some providers give the same token again, and some
- * end with one token whatever its account gave to the app.
+ * True if revoking a token would end a living grant. Some providers issue the same token again, and some end all grants of
+ * an account together.
  */
 export async function wouldEndGrant(
   db: VaultContext['store']['db'],
@@ -98,10 +98,10 @@ export async function wouldEndGrant(
 }
 
 /**
- * A token that waited here may have become a grant again meanwhile, or there is another one that would end with it: then it
- * is dropped. While somebody is connecting who may get such a grant, it waits.
+ * True if revoking a queued token may end a living grant: its own, connected again, or another one. The token is then
+ * dropped. It waits while an open connect session of the tenant may lead to such a grant.
  */
-async function isLeftAlone(context: VaultContext, entry: RevocationRow): Promise<boolean> {
+async function mayEndGrant(context: VaultContext, entry: RevocationRow): Promise<boolean> {
   const { tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
   const endsAccount = await revokesAccount(context, provider);
   const { db } = context.store;
@@ -109,11 +109,11 @@ async function isLeftAlone(context: VaultContext, entry: RevocationRow): Promise
     return endsAccount && (await isConnecting(db, { tenant, provider, app }));
   }
   await changing(context, ({ tx }) => deleteRevocation(tx, { tenant, id }));
-  context.logger.warn('a token was not revoked: a living grant would have ended with it', { tenant, provider });
+  context.logger.warn('a token was not revoked, because that would end a living grant', { tenant, provider });
   return true;
 }
 
-/** Tries to revoke a queued token at the provider, and takes it out of the queue, or puts the next try off. */
+/** Tries to revoke a queued token at the provider. Then deletes the entry, or schedules the next try. */
 async function revokeQueued(
   context: VaultContext,
   entry: RevocationRow,
@@ -142,10 +142,10 @@ async function tryToRevoke(context: VaultContext, entry: RevocationRow): Promise
     const app = await appFor(context, { tenant, provider, app: entry.app });
     const dc = grantDc({ definition, metadata: entry.dc === null ? {} : { dc: entry.dc }, app });
     const client = await clientOf(context, definition, app, dc);
-    const token = (await context.keys.pin(tenant)).open(place(entry.id), entry.token);
+    const token = (await context.keys.pin(tenant)).open(sealContext(entry.id), entry.token);
     return await sendRevoke(context.world, client, { token, tokenType: 'refresh_token', signal: deadline.signal });
   } catch (error) {
-    // Neither a provider that is away nor an app that is broken today is a reason to forget a living token.
+    // A provider that is down, or an app that is misconfigured today, is no reason to forget a living token.
     const known = isGrantryError(error) || error instanceof NotSentError;
     context.logger.warn('a token could not be revoked yet', { tenant, provider, known });
     return { kind: 'later', retryAfterMs: null };
@@ -154,6 +154,6 @@ async function tryToRevoke(context: VaultContext, entry: RevocationRow): Promise
   }
 }
 
-function place(id: string) {
+function sealContext(id: string) {
   return { table: 'grantry_revocations', row: id, column: 'token', generation: 0 };
 }

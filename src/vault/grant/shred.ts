@@ -7,16 +7,16 @@ import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 
 /**
- * Deletes a tenant's keys when nothing that they sealed is needed any more: whatever copies of its sealed values exist in
- * backups or free pages, they never open again.
+ * Deletes a tenant's keys if no value that they seal is needed any more. Copies of its sealed values in backups or free
+ * pages then never open again.
  *
- * The keys are locked before the grants are counted, and whoever stores a first grant looks at the keys in the same
- * transaction: a grant is never left behind with keys that are gone.
+ * The keys are locked before the grants are counted. A process that stores a first grant checks the keys in the same
+ * transaction. So no grant is left behind without its keys.
  */
 export async function shredTenantIfEmpty(context: VaultContext, tenant: string): Promise<boolean> {
   const shredded = await changing(context, async ({ tx, recordOther }) => {
     await lockTenantKeys(tx, tenant);
-    // First: what waits here becomes a grant or a revocation in one step, and one of the three is seen.
+    // Sessions first: a session becomes a grant or a revocation in one step, so one of these counts includes it.
     if ((await countPendingConnectSessions(tx, tenant)) > 0) return false;
     if ((await countGrantsOfTenant(tx, tenant)) > 0) return false;
     if ((await countRevocationsOfTenant(tx, tenant)) > 0) return false;

@@ -5,7 +5,7 @@ import type { GrantRow } from '../../storage/statements/grants.ts';
 
 type Column = 'access_token' | 'refresh_token';
 
-/** Seals the tokens of one generation of a grant; none of them opens in another row, column or generation. */
+/** Seals the tokens of one generation of a grant. A seal opens only in its own row, column and generation. */
 export function sealTokens(
   tenant: PinnedTenant,
   grant: { id: string; generation: number },
@@ -21,7 +21,7 @@ export function sealTokens(
   };
 }
 
-/** Opens a stored token. @throws {GrantryError} `integrity_failed` when it was moved, altered, or is not sealed at all */
+/** Opens a stored token. @throws {GrantryError} `integrity_failed` if it was moved or altered, or is not sealed */
 export function openToken(
   tenant: PinnedTenant,
   row: Pick<GrantRow, 'id' | 'generation' | Column>,
@@ -31,13 +31,13 @@ export function openToken(
   if (sealed === null) return null;
   if (row.generation === 0) {
     throw new GrantryError('integrity_failed', 'This row was taken over and is not sealed yet.', {
-      action: 'Let the take-over go on: grantry init',
+      action: 'Continue the take-over: grantry init',
     });
   }
   return tenant.open({ table: 'oauth_tokens', row: row.id, column, generation: row.generation }, sealed);
 }
 
-/** What is kept of a token set that could not be saved, as JSON inside one seal. */
+/** The parts of a token set that are parked in a candidate, as JSON inside one seal. */
 export interface CandidateTokens {
   readonly refreshToken: string;
   readonly accessToken: string | null;
@@ -56,11 +56,11 @@ export function openCandidate(
   tenant: PinnedTenant,
   candidate: { id: string; generation: number; tokens: string },
 ): CandidateTokens {
-  // Sealed by this file alone, and a seal does not open when it was altered.
+  // Only this file seals candidates, and an altered seal does not open.
   return JSON.parse(tenant.open(candidatePlace(candidate), candidate.tokens).reveal()) as CandidateTokens;
 }
 
-/** The refresh token of a candidate; null when it does not open. */
+/** Opens the refresh token of a candidate; null if it does not open. */
 export function refreshTokenOf(
   tenant: PinnedTenant,
   candidate: { id: string; generation: number; tokens: string },

@@ -1,7 +1,7 @@
 import type { Times } from '../../base/limits.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 
-/** What decides how long before its end a provider's token is replaced. */
+/** A provider's rules for replacing an access token before its end. */
 export interface ValidityRules {
   readonly earlyRefreshMs: number;
   /** A token obtained this recently satisfies every minimum validity. */
@@ -9,10 +9,10 @@ export interface ValidityRules {
 }
 
 /**
- * The rules of a provider.
+ * Returns the rules of a provider.
  *
- * Where the provider limits token requests, "just refreshed" lasts long enough that callers with the highest demands use
- * up half of the limit at most: the other half is left for tokens that the API rejects.
+ * If the provider limits token requests, "just refreshed" lasts long enough that the most demanding callers use at most
+ * half of the limit. The other half is left for tokens that the API rejects.
  */
 export function validityRules(definition: ProviderDefinition, times: Times): ValidityRules {
   const limit = definition.tokenLimit;
@@ -24,14 +24,14 @@ export function validityRules(definition: ProviderDefinition, times: Times): Val
 }
 
 /**
- * The minimum validity that is really asked of a token with this lifetime. One that no token could have for long is met by
- * a token that was just refreshed: no caller's wish can use up a provider's budget.
+ * Returns the minimum validity that is enforced for a token of this lifetime. A token that was just refreshed meets any
+ * demand, so no caller can use up a provider's budget.
  */
 export function requiredMs(minValidityMs: number, lifetimeMs: number, rules: ValidityRules): number {
   return Math.min(minValidityMs, Math.max(lifetimeMs - rules.justRefreshedMs, lifetimeMs / 2));
 }
 
-/** How long before its end a token is refreshed behind the caller's back; never more than a third of its life. */
+/** The time before a token's end at which it is refreshed in the background; at most a third of its lifetime. */
 export function earlyMs(lifetimeMs: number, rules: ValidityRules): number {
   return Math.min(rules.earlyRefreshMs, lifetimeMs / 3);
 }

@@ -10,7 +10,7 @@ import type { EventMark } from '../../storage/statements/events.ts';
 import { livesAt, readInstance } from '../../storage/statements/instance.ts';
 import { type OpenedStore, openStore, type StoreLocation } from '../../storage/store.ts';
 import { Guard, type WriteInstance } from './guard.ts';
-import { SeenMarks } from './high-water-mark.ts';
+import { HighWaterMarks } from './high-water-mark.ts';
 import { openInstance } from './instance.ts';
 
 const cleanUps: (() => Promise<void> | void)[] = [];
@@ -23,7 +23,7 @@ it('does not take a database for an older copy because another process noted an 
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new SeenMarks(home);
+  const marks = new HighWaterMarks(home);
   const options = { store, write, marks, instance, ...parts };
   const event = await insert(store, 1_000);
   marks.write(instance.vault_id, { epoch: instance.epoch, event, timeline: null });
@@ -47,10 +47,10 @@ it('takes a promotion for news until what it lost is back, whoever looked before
   slow.note(await event(1));
   slow.remember();
   expect(mark()?.timeline).toBe(1);
-  const failing = slow.bringTailBack(() => Promise.reject(new Error('the database is away')));
+  const failing = slow.finishFailover(() => Promise.reject(new Error('the database is away')));
   await expect(failing).rejects.toThrow('away');
   expect([slow.failedOver, mark()?.timeline, (await open()).failedOver]).toEqual([true, 1, true]);
-  await slow.bringTailBack(async () => {
+  await slow.finishFailover(async () => {
     expect((await open()).failedOver).toBe(true);
   });
   expect([slow.failedOver, mark()?.timeline, (await open()).failedOver]).toEqual([false, 2, false]);
@@ -64,7 +64,7 @@ it('takes a promotion for news in a home without a mark, too, until what it lost
   expect((await open()).failedOver).toBe(true);
   const next = await open();
   expect(next.failedOver).toBe(true);
-  await next.bringTailBack(() => Promise.resolve());
+  await next.finishFailover(() => Promise.resolve());
   expect((await open()).failedOver).toBe(false);
 });
 
@@ -74,12 +74,12 @@ it('does not end a failover that came while the one before was dealt with', asyn
   await open();
   promote();
   const guard = await open();
-  await guard.bringTailBack(async () => {
+  await guard.finishFailover(async () => {
     promote();
     await guard.recheck();
   });
   expect(guard.failedOver).toBe(true);
-  await guard.bringTailBack(() => Promise.resolve());
+  await guard.finishFailover(() => Promise.resolve());
   expect([guard.failedOver, guard.reason]).toEqual([false, null]);
 });
 
@@ -176,7 +176,7 @@ async function newPostgres() {
   const write = writeTo(store);
   const options = { installation: null, scrubPending: false };
   const { vault_id: vaultId } = await openInstance(store, write, systemWorld(), options);
-  const marks = new SeenMarks(home);
+  const marks = new HighWaterMarks(home);
   return {
     promote: (by = 1): void => {
       place = { ...place, timeline: (place.timeline ?? 0) + by };

@@ -11,7 +11,7 @@ import {
   readInstance,
 } from '../../storage/statements/instance.ts';
 import type { Store, StoreLocation } from '../../storage/store.ts';
-import { newerEvent, type SeenMark, type SeenMarks } from './high-water-mark.ts';
+import { type HighWaterMark, type HighWaterMarks, newerEvent } from './high-water-mark.ts';
 
 /** The mark's trail has this many steps within the time for which the spool keeps answers. */
 const trailSteps = 4;
@@ -30,7 +30,7 @@ interface InstanceChange {
 export interface GuardOptions {
   store: Store;
   write: WriteInstance;
-  marks: SeenMarks;
+  marks: HighWaterMarks;
   instance: InstanceRow;
   /** The installation's name as this process was told. */
   installation: string | null;
@@ -56,8 +56,8 @@ export class Guard {
   #reason: string | null = null;
   #checkedAt = 0;
   #rememberedAt = 0;
-  #newest: SeenMark;
-  #written: SeenMark | undefined;
+  #newest: HighWaterMark;
+  #written: HighWaterMark | undefined;
   #place: StoreLocation = { location: '', timeline: null };
   #failedOver = false;
 
@@ -112,7 +112,7 @@ export class Guard {
    * Runs `bringBack`, which replays the commits that a promoted standby lacks. The home forgets the old timeline only after
    * that has succeeded: a process that comes earlier, or after a crash, must replay them too.
    */
-  async bringTailBack(bringBack: () => Promise<unknown>): Promise<void> {
+  async finishFailover(bringBack: () => Promise<unknown>): Promise<void> {
     const place = this.#place;
     await bringBack();
     // Another promotion happened meanwhile, and may lack other commits.
@@ -195,7 +195,7 @@ export class Guard {
   }
 
   /** Makes the new mark from the database, the home's mark and what this process has noted since. */
-  #marked(instance: InstanceRow, mark: SeenMark | undefined, promoted: boolean): SeenMark {
+  #marked(instance: InstanceRow, mark: HighWaterMark | undefined, promoted: boolean): HighWaterMark {
     const { now, spoolKeptMs } = this.#options;
     const { epoch } = instance;
     const noted = this.#newest.epoch === epoch ? this.#newest : undefined;
@@ -208,7 +208,7 @@ export class Guard {
     return { epoch, event, timeline, metAt, trail: trailTo(instance.newest, steps, spoolKeptMs) };
   }
 
-  async #judge(instance: InstanceRow, place: StoreLocation, mark: SeenMark | undefined): Promise<string | null> {
+  async #judge(instance: InstanceRow, place: StoreLocation, mark: HighWaterMark | undefined): Promise<string | null> {
     const { installation, spoolKeptMs } = this.#options;
     if (instance.quarantined_reason !== null) return instance.quarantined_reason;
     if (installation !== null && instance.installation !== null && installation !== instance.installation) {
@@ -218,7 +218,7 @@ export class Guard {
     if (!livesAt(instance.location, place.location)) {
       return this.#quarantine('This database was made elsewhere: it was copied, restored or moved.');
     }
-    const isOldPrimary = (seen: SeenMark | undefined): boolean =>
+    const isOldPrimary = (seen: HighWaterMark | undefined): boolean =>
       seen !== undefined && seen.epoch >= instance.epoch && isNewer(seen.timeline, place.timeline);
     if (isOldPrimary(mark) || isOldPrimary(this.#newest)) {
       return this.#quarantine('A standby was promoted in place of this PostgreSQL: it is the old primary.');
@@ -246,7 +246,7 @@ export class Guard {
   }
 
   /** Returns true when the home has seen a later epoch, or an event that the database lacks. */
-  async #isBehind(instance: InstanceRow, { epoch, event }: SeenMark): Promise<boolean> {
+  async #isBehind(instance: InstanceRow, { epoch, event }: HighWaterMark): Promise<boolean> {
     if (epoch !== instance.epoch) return epoch > instance.epoch;
     return !(await this.#knows(instance, event));
   }
@@ -256,7 +256,11 @@ export class Guard {
   }
 
   /** Returns true when it lacks an event so old that the spool has dropped the answers of that time. */
-  async #lacksMoreThanSpool(instance: InstanceRow, { trail = [] }: SeenMark, spoolKeptMs: number): Promise<boolean> {
+  async #lacksMoreThanSpool(
+    instance: InstanceRow,
+    { trail = [] }: HighWaterMark,
+    spoolKeptMs: number,
+  ): Promise<boolean> {
     const [oldest, newest] = [trail[0], trail.at(-1)];
     if (oldest === undefined || newest === undefined) return false;
     return newest.at - oldest.at > spoolKeptMs && !(await this.#knows(instance, oldest));
@@ -277,7 +281,7 @@ function trailTo(newest: EventMark | null, known: readonly EventMark[], spoolKep
   return trail.slice(Math.max(0, oldest));
 }
 
-function isSame(one: SeenMark, other: SeenMark): boolean {
+function isSame(one: HighWaterMark, other: HighWaterMark): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 

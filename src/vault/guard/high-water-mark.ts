@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { EventMark } from '../../storage/statements/events.ts';
 
 /** The newest event of a vault that this home knows. */
-export interface SeenMark {
+export interface HighWaterMark {
   readonly epoch: number;
   readonly event: EventMark | null;
   /** PostgreSQL's timeline at that time. */
@@ -28,7 +28,7 @@ export function newerEvent(one: EventMark | null, other: EventMark | null): Even
  * The marks of this home, one for each vault, kept outside of any database: a database that lacks an event which its home
  * has seen is an older copy of itself.
  */
-export class SeenMarks {
+export class HighWaterMarks {
   readonly #path: string;
 
   constructor(home: string) {
@@ -36,12 +36,12 @@ export class SeenMarks {
   }
 
   /** Reads the mark of a vault; undefined when this home has not seen it, or its file cannot be read. */
-  read(vaultId: string): SeenMark | undefined {
+  read(vaultId: string): HighWaterMark | undefined {
     return this.#all()[vaultId];
   }
 
   /** Moves a vault's mark forward. `reset` also moves it back, after an adoption or a failover. Atomic; the newest wins. */
-  write(vaultId: string, mark: SeenMark, options: { reset?: boolean } = {}): void {
+  write(vaultId: string, mark: HighWaterMark, options: { reset?: boolean } = {}): void {
     const all = this.#all();
     const known = all[vaultId];
     const ahead =
@@ -54,7 +54,7 @@ export class SeenMarks {
     renameSync(temporary, this.#path);
   }
 
-  #all(): Record<string, SeenMark> {
+  #all(): Record<string, HighWaterMark> {
     try {
       return readMarks(JSON.parse(readFileSync(this.#path, 'utf8')));
     } catch {
@@ -65,14 +65,14 @@ export class SeenMarks {
 }
 
 /** Checks by hand: every start of every program reads this file, and a schema library would double the time of a start. */
-function readMarks(json: unknown): Record<string, SeenMark> {
+function readMarks(json: unknown): Record<string, HighWaterMark> {
   const vaults: unknown = typeof json === 'object' && json !== null && 'vaults' in json ? json.vaults : undefined;
   if (typeof vaults !== 'object' || vaults === null) return {};
-  const marks: [string, SeenMark][] = [];
+  const marks: [string, HighWaterMark][] = [];
   for (const vaultId of Object.keys(vaults)) {
     const mark: unknown = Reflect.get(vaults, vaultId);
     if (typeof mark !== 'object' || mark === null) continue;
-    const { epoch, event, timeline, metAt, trail }: { [Member in keyof SeenMark]?: unknown } = mark;
+    const { epoch, event, timeline, metAt, trail }: { [Member in keyof HighWaterMark]?: unknown } = mark;
     if (typeof epoch !== 'number') continue;
     marks.push([
       vaultId,

@@ -13,7 +13,7 @@ import { openStore } from '../../storage/store.ts';
 import { internalsOf } from '../internals.ts';
 import type { AdoptReport, Vault } from '../types.ts';
 import { Guard } from './guard.ts';
-import { SeenMarks } from './high-water-mark.ts';
+import { HighWaterMarks } from './high-water-mark.ts';
 
 let directory: string;
 let bench: Bench;
@@ -258,7 +258,7 @@ it('a commit of another process between two looks is no sign of an older copy', 
   if (instance === undefined) throw new Error('there is no instance');
   await vault.rejectAccessToken(strict.key, 1);
   await vault.close();
-  const marks = new SeenMarks(join(directory, 'home'));
+  const marks = new HighWaterMarks(join(directory, 'home'));
   expect(marks.read(instance.vault_id)?.event?.id).not.toBe(instance.newest?.id);
   const guard = await Guard.open({
     store,

@@ -83,8 +83,8 @@ export class ChangeFeed {
     await guard.recheck();
     if (this.#wasDown || guard.failedOver) this.#cache.forgetAll();
     if (guard.failedOver) {
-      const { bringBackTail } = await import('../refresh/failover.ts');
-      await bringBackTail(this.#context);
+      const { recoverLostTail } = await import('../refresh/failover.ts');
+      await recoverLostTail(this.#context);
     }
   }
 

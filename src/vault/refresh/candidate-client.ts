@@ -31,6 +31,11 @@ export function refusesCandidateClient(outcome: Refusal): boolean {
   return outcome.class === 'client_refused' || outcome.class === 'grant_refused';
 }
 
+/** The provider's error code, if any, and its status. */
+export function refusalDetail({ error, status }: Refusal): string {
+  return error === null ? `status ${status}` : `${error}, status ${status}`;
+}
+
 /** Ends the attempt of a refused candidate. The grant stays unchanged and its lease is released. Returns the error to throw. */
 export async function settleRefusedCandidateClient(
   context: VaultContext,
@@ -42,7 +47,7 @@ export async function settleRefusedCandidateClient(
     await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
     await releaseLease(tx, claim.lease);
   });
-  const reason = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;
+  const reason = refusalDetail(outcome);
   if (outcome.class === 'client_refused') {
     return new GrantryError(
       'provider_misconfigured',

@@ -23,26 +23,26 @@ export interface Claim {
   readonly head: SpoolHead;
   /** The state that the row has now. */
   readonly state: RefreshPlan['row']['state'];
-  /** How long a failure without harm holds the next try back. */
+  /** The pause before the next try after a failure without harm. */
   readonly backOffMs: number;
 }
 
-/** Back-off doubles with each failure of a generation, up to this many times. */
+/** The back-off doubles with each failure of a generation, at most this many times. */
 const doublingsMax = 5;
 
 /**
  * Takes the lease and writes the intent, in one transaction.
  *
- * `taken`: somebody else holds it, or the row has changed. `look_again`: the claim showed that nothing may be sent.
+ * `taken`: another process holds it, or the row has changed. `look_again`: the claim showed that nothing may be sent.
  *
- * @throws {GrantryError} `provider_throttled` when the request would break the provider's limit: it is not sent
+ * @throws {GrantryError} `provider_throttled` if the request would exceed the provider's limit: it is not sent
  */
 export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Promise<Claim | 'taken' | 'look_again'> {
   const { row, attemptId } = plan;
   const claimedAt = context.world.monotonic();
   try {
-    // A commit whose answer was lost has begun an attempt that nobody will end.
-    const end = endOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
+    // A commit without an answer may have begun an attempt that no process would end.
+    const end = pendingOutcomeOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
     const claimed = await context.pendingOutcomes.orRemember(end, () =>
       changing(context, (change) => claim(context, plan, change)),
     );
@@ -84,8 +84,8 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
   }
 }
 
-/** How an attempt ended, for the time when the database listens again. */
-export function endOf(
+/** Describes the end of an attempt, to be recorded once the database is back. */
+export function pendingOutcomeOf(
   { row, attemptId, tokenFingerprint }: RefreshPlan,
   fence: number,
   outcome: PendingOutcome['outcome'],
@@ -112,10 +112,10 @@ async function claim(
   });
   if (fence === undefined) return 'taken';
   const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
-  // Their lease has ended, or the claim would have failed: their holders have not reported what they sent.
+  // The leases of these attempts have ended, or the claim would have failed. Their holders reported no outcome.
   const abandoned = await abandonAttempts(tx, { ...grant, exceptId: attemptId });
   if (await condemnUnreplayable(context, plan, change, { fence, abandoned })) return 'condemned';
-  // After the lease: a process that finds the lease taken waits for what the last permitted request brings.
+  // Counted after the lease is taken: a process that finds it taken waits for the answer to the last permitted request.
   await keepWithinBudget(plan, change);
   await insertAttempt(tx, {
     id: attemptId,
@@ -137,8 +137,8 @@ async function claim(
 }
 
 /**
- * Tells whether a token was parked since the plan was made: it may be the successor of the one that would be sent now. Only
- * on a row in doubt can that happen without a change that the claim notices.
+ * Tells whether a token was parked since the plan was made. It may be the successor of the one that would be sent now.
+ * Only on a row in doubt can that happen without a change that the claim notices.
  */
 async function hasNewCandidate(
   { row, newestCandidateId, recovering }: RefreshPlan,
@@ -146,16 +146,16 @@ async function hasNewCandidate(
 ): Promise<boolean> {
   if (recovering || row.state === 'active') return false;
   const { client_id: tenant, id: grantId, authorized_generation: authorizedGeneration } = row;
-  // Under the lock of the row: a process that parks a token takes that lock first.
+  // A process that parks a token takes the lock of the row first.
   await lockGrant(tx, tenant, grantId);
   const newest = await newestCandidate(tx, { tenant, grantId, authorizedGeneration });
   return (newest?.id ?? null) !== newestCandidateId;
 }
 
 /**
- * Counts the request against the provider's limit, which all processes share, and all rows that hold the same token.
+ * Counts the request against the provider's limit. All processes, and all rows with the same token, share that limit.
  *
- * @throws {GrantryError} `provider_throttled` when the limit is used up; the claim is undone
+ * @throws {GrantryError} `provider_throttled` if the limit is used up; the claim is undone
  */
 async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: RefreshPlan, { tx }: ChangeTransaction) {
   const limit = definition.tokenLimit;
@@ -166,12 +166,12 @@ async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: Ref
   if (refused === undefined) return;
   throw new GrantryError(
     'provider_throttled',
-    `The provider allows ${limit.requests} tokens in ${limit.windowSeconds} s with one refresh token, and all are used.`,
+    `The provider allows ${limit.requests} tokens in ${limit.windowSeconds} s for one refresh token, and all are used.`,
     { retryAfterMs: Math.min(windowMs, Math.max(1_000, windowMs - refused.ageMs)) },
   );
 }
 
-/** Doubles with each failure on this generation, with jitter: many grants may have failed in the same second. */
+/** Doubles the back-off with each failure of this generation. Jitter separates grants that failed in the same second. */
 function backOffMs(context: VaultContext, plan: RefreshPlan): number {
   const failures = plan.prior.filter((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome)).length;
   const doubled = context.times.retryBackOffMs * 2 ** Math.min(doublingsMax, failures);

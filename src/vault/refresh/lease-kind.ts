@@ -3,12 +3,12 @@ import type { WaivedLease } from '../../storage/statements/leases.ts';
 import type { VaultContext } from '../context.ts';
 import { isKnownDead } from '../spool/owner.ts';
 
-/** `renewed`: short, renewed while the call lives. `strict`: outlives the deadline, never renewed. */
+/** `renewed`: short, and renewed while the call is under way. `strict`: outlives the deadline, and is never renewed. */
 export type LeaseKind = 'renewed' | 'strict';
 
 /**
- * Where a replay is harmless or needed quickly, a dead holder is replaced within seconds; where a second request could
- * kill the grant, nobody may send one while the first may still be under way. Unknown rotation is `strict`.
+ * Chooses the kind of lease. If a replay is harmless or is needed quickly, a dead holder is replaced within seconds. If a
+ * second request could end the grant, none may be sent while the first may be under way. Unknown rotation is `strict`.
  */
 export function leaseKindOf(context: VaultContext, definition: ProviderDefinition): LeaseKind {
   const { rotation, overlapSeconds } = definition.refreshToken;
@@ -18,11 +18,11 @@ export function leaseKindOf(context: VaultContext, definition: ProviderDefinitio
 }
 
 /**
- * How much of a lease need not be waited for, since its owner is known to be dead; undefined when nothing.
+ * Returns the part of a lease that need not be waited for because its owner is known to be dead. Undefined if none.
  *
- * Where tokens do not rotate, nothing is waited for. Elsewhere the last request of the dead may still be in the provider's
- * hands, and what is answered last may retire what was answered before: half of the lease has to pass. A living holder
- * renews each quarter, so it is dead for a quarter by then. Where a replay kills, a lease ends by its time alone.
+ * If tokens do not rotate, the whole lease is waived. Otherwise the provider may still be processing the dead holder's
+ * last request, and a later answer may retire an earlier one. So half of the lease must pass. A living holder renews each
+ * quarter, so by then the holder has been dead for a quarter. A strict lease is never waived.
  */
 export function waivedLease(
   context: VaultContext,

@@ -5,21 +5,21 @@ import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import type { LeaseKind } from './lease-kind.ts';
 
-/** A lease as its holder watches it, by a clock that never jumps. */
+/** A lease that its holder watches by a monotonic clock. */
 export interface HeldLease {
-  /** The lease ran out, its time did, or this process is closing: before anything was sent. */
+  /** True if the lease ended, or this process began to close, before anything was sent. */
   readonly lapsed: boolean;
-  /** @throws {NotSentError} when somebody else may be calling by now or soon, or this process is closing */
+  /** @throws {NotSentError} if another process may send a request now or soon, or this process is closing */
   assertTimeLeft(): void;
   /** Stops renewing. */
   release(): void;
 }
 
 /**
- * Watches over a lease that was claimed at `claimedAt` (by `World.monotonic`), and renews it where its kind is renewed.
+ * Watches a lease that was claimed at `claimedAt` (by `World.monotonic`), and renews it if its kind is `renewed`.
  *
- * Renewal tells others "the holder lives": a killed holder stops renewing and is replaced within seconds. A lease that
- * could not be renewed is not given up once the request is out; the answer is then fenced and parked.
+ * Renewal tells other processes that the holder lives: a killed holder stops renewing and is replaced within seconds. If
+ * a renewal fails after the request is out, the refresh goes on. Its answer is then fenced and parked.
  */
 export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, claimedAt: number): HeldLease {
   const { world, times } = context;
@@ -31,7 +31,7 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
   async function renew(): Promise<void> {
     while (!stop.signal.aborted) {
       await world.sleep(times.leaseRenewalMs, stop.signal);
-      // Counted from before the statement: the database may have written the end earlier than we learn of it.
+      // Count from before the statement: the database sets the lease's end before its reply arrives.
       const askedAt = world.monotonic();
       try {
         if (await changing(context, ({ tx }) => renewLease(tx, lease, times.renewedLeaseMs))) heldSince = askedAt;
@@ -48,7 +48,7 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
 
   if (kind === 'renewed') {
     renew().catch(() => {
-      // The only rejection is the end of the last sleep, when the lease is released.
+      // Only the last sleep rejects, when the lease is released.
     });
   }
   return {
@@ -61,7 +61,7 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
         kind === 'renewed'
           ? times.renewedLeaseMs - passedMs
           : times.strictLeaseMs - times.answerDeadlineMs - times.marginMs - passedMs;
-      // Whoever is about to end sends nothing more, and gives the lease back instead of letting others wait for its end.
+      // A process that is closing sends nothing more. It releases the lease, so that others need not wait for its end.
       if (!lost && leftMs > 0 && !context.closing()) return;
       lapsed = true;
       throw new NotSentError('the lease ran out before the request was sent');

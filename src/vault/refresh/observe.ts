@@ -54,7 +54,7 @@ export function observeRequest(
   });
 }
 
-/** Measures how long a refresh of another process was waited for. */
+/** Measures the wait for another process's refresh. */
 export async function observeWait(
   context: VaultContext,
   { provider }: Pick<GrantRow, 'provider'>,

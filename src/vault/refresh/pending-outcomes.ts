@@ -9,11 +9,11 @@ import { isoNow, type OutcomeJournal, type PendingOutcome, type VaultContext } f
 import { reasons } from '../reasons.ts';
 
 /**
- * What became of attempts that the database does not know yet.
+ * Outcomes of attempts that the database could not record yet.
  *
- * An attempt that stays open looks like a lost answer, and at a strict provider a lost answer ends the grant. So who knows
- * that nothing was lost says so as soon as the database listens, however long that takes. It dies with the process: then
- * the attempt is in doubt, as it should be.
+ * An attempt that stays open looks like a lost answer, and at a strict provider a lost answer ends the grant. So a process
+ * that knows that nothing was lost records that as soon as the database is back. If the process dies first, the attempt
+ * stays in doubt, as it should.
  */
 export class PendingOutcomes implements OutcomeJournal {
   readonly #ends = new Map<string, PendingOutcome>();
@@ -23,7 +23,7 @@ export class PendingOutcomes implements OutcomeJournal {
     return this.#ends.size === 0;
   }
 
-  /** Runs what writes an attempt's end, and remembers the end if the database is away. */
+  /** Runs `write`, which records an attempt's end, and remembers the end if the database is down. */
   async orRemember<T>(end: PendingOutcome, write: () => Promise<T>): Promise<T> {
     try {
       return await write();
@@ -35,7 +35,7 @@ export class PendingOutcomes implements OutcomeJournal {
     }
   }
 
-  /** Writes what was remembered; whoever comes meanwhile waits for the same. */
+  /** Writes all remembered outcomes. Concurrent callers share one run. */
   write(context: VaultContext): Promise<void> {
     this.#writing ??= this.#writeAll(context).finally(() => {
       this.#writing = undefined;
@@ -55,14 +55,14 @@ async function writeEnd(context: VaultContext, change: ChangeTransaction, end: P
   const { tx } = change;
   const { tenant, grantId, attemptId: id, fence, outcome, detail } = end;
   const row = await lockGrant(tx, tenant, grantId);
-  // Without an open attempt the claim itself was undone, or the end was written after all.
+  // If no attempt is open, the claim was rolled back, or the end was written after all.
   if (row === undefined || !(await finishAttempt(tx, { tenant, id, outcome, detail }))) return;
   if (outcome === 'not_sent') await deleteTokenRequest(tx, { fingerprint: end.tokenFingerprint, attemptId: id });
   await releaseLease(tx, { ...end, owner: context.owner.id, fence });
   await reviveIfNothingWasLost(context, change, row, end);
 }
 
-/** Others could only take the open attempt for a lost answer, and may have given the grant up for it. */
+/** Revives a grant that another process gave up because the open attempt looked like a lost answer. */
 async function reviveIfNothingWasLost(
   context: VaultContext,
   change: ChangeTransaction,

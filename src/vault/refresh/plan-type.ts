@@ -7,7 +7,7 @@ import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { SpoolSlot } from '../spool/spool.ts';
 import type { LeaseKind } from './lease-kind.ts';
 
-/** Everything a refresh needs once the lease is claimed, prepared before anything is spent. */
+/** Everything that a refresh needs after the claim, prepared before anything is spent. */
 export interface RefreshPlan {
   readonly row: GrantRow;
   readonly definition: ProviderDefinition;
@@ -15,22 +15,22 @@ export interface RefreshPlan {
   readonly tenantKeys: PinnedTenant;
   readonly refreshToken: Secret;
   readonly tokenFingerprint: string;
-  /** The candidate whose token is tried; null when it is the stored one. */
+  /** The candidate whose token is tried; null for the stored token. */
   readonly candidateId: string | null;
-  /** Of the attempt that brought that candidate. */
+  /** The fence of the attempt that brought that candidate. */
   readonly candidateFence: number | null;
-  /** It came for the stored token. */
+  /** True if the candidate was the answer to the stored token. */
   readonly succeedsStored: boolean;
   /** The newest candidate when the token was chosen. */
   readonly newestCandidateId: string | null;
   /** Attempts on this generation so far, newest first. */
   readonly prior: readonly AttemptRow[];
   readonly leaseKind: LeaseKind;
-  /** The grant was condemned, and a token that was kept is tried again. */
+  /** True if the grant was condemned and a kept token is tried again. */
   readonly recovering: boolean;
   readonly attemptId: string;
   readonly slot: SpoolSlot;
-  /** Whether an earlier attempt's answer has come to this host's spool since the plan was made. */
+  /** Tells whether this host's spool received an earlier attempt's answer after the plan was made. */
   readonly isAnswered: () => boolean;
   /** True if the client is a candidate: its refusal decides nothing about the grant. */
   readonly isCandidateClient: boolean;

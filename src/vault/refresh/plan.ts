@@ -22,24 +22,24 @@ import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
-import { bringBackTail } from './failover.ts';
+import { recoverLostTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { replaySpool } from './replay.ts';
 
 /**
- * Prepares a refresh. `look_again` when an answer of an earlier attempt was found in the spool and committed.
+ * Prepares a refresh. Returns `look_again` if the spool held an earlier attempt's answer, which is now committed.
  *
- * @throws {GrantryError} for everything that stands in the way; nothing was spent
+ * @throws {GrantryError} if anything prevents the refresh; nothing was spent
  */
 export async function planRefresh(
   context: VaultContext,
   row: GrantRow,
-  { candidateClient, kept }: RefreshWish = {},
+  { candidateClient, keptToken }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
-  if (await bringBackTail(context)) return 'look_again';
+  if (await recoverLostTail(context)) return 'look_again';
   const tenant = row.client_id;
   // Read fresh: another process may have shredded and remade the tenant's keys.
   const tenantKeys = await context.keys.pin(tenant, { fresh: true });
@@ -49,18 +49,18 @@ export async function planRefresh(
     generation: row.generation,
     limit: limits.attemptsListedMax,
   });
-  // An attempt that nobody reported on may have left its answer on this disk: asking again would spend a spent token.
+  // An attempt without an outcome may have left its answer on this disk. A new request would then send a spent token.
   const inDoubt = prior.some(isUnresolved);
   if (inDoubt && (await replaySpool(context, { grantId: row.id })) > 0) return 'look_again';
 
   const definition = await context.providers.require(row.provider);
-  const token: PickedToken = kept ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
-  // A candidate waits for requests that were sent after the one which brought it: they may bring a newer one.
+  const token: PickedToken = keptToken ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
+  // A candidate waits for requests that were sent after the one that brought it: they may bring a newer one.
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
-  if (kept === undefined) await waitForLateAnswer(context, definition, later);
+  if (keptToken === undefined) await waitForLateAnswer(context, definition, later);
   const client = await clientFor(context, definition, row, candidateClient);
-  // What has a deadline at the provider is never held back, nor is what an operator asks for.
-  if (kept === undefined && !(await isUrgent(context, row))) {
+  // Urgent grants and an operator's requests bypass the budget.
+  if (keptToken === undefined && !(await isUrgent(context, row))) {
     const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
     context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
   }
@@ -80,7 +80,7 @@ export async function planRefresh(
     newestCandidateId: token.newestCandidateId ?? null,
     prior,
     leaseKind: leaseKindOf(context, definition),
-    recovering: kept !== undefined,
+    recovering: keptToken !== undefined,
     attemptId,
     slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
     isAnswered: laterAnswers(spool, row, prior),
@@ -88,7 +88,7 @@ export async function planRefresh(
   };
 }
 
-/** Tells of answers that come from now on: what is there already could not be committed. */
+/** Watches for answers that arrive from now on. Answers that the spool holds already could not be committed. */
 function laterAnswers(spool: Spool, row: GrantRow, prior: readonly AttemptRow[]): () => boolean {
   const awaited = prior
     .filter(isUnresolved)
@@ -112,35 +112,36 @@ async function clientFor(
   return clientOf(context, definition, app, grantDc({ definition, metadata, app }));
 }
 
-/** What makes a refresh other than the usual. */
-export interface RefreshWish {
-  /** A client that came with the call. */
+export interface RefreshOptions {
+  /** A client that a caller handed in, for a trial. */
   readonly candidateClient?: CandidateClient | undefined;
-  /** A token that was kept of a condemned grant, to be tried once more. */
-  readonly kept?: KeptToken | undefined;
+  /** A token of a condemned grant, to be tried once more. */
+  readonly keptToken?: KeptToken | undefined;
 }
 
-/** A refresh token that may be spent, and where it was kept; null stands for the row itself. */
+/** A refresh token that may be spent. */
 export interface KeptToken {
   readonly refreshToken: Secret;
+  /** Null for the token in the row itself. */
   readonly candidateId: string | null;
 }
 
 interface PickedToken extends KeptToken {
-  /** Of the attempt that brought a candidate. */
+  /** The fence of the attempt that brought the candidate. */
   readonly fence?: number;
   readonly succeedsStored?: boolean;
   readonly newestCandidateId?: string | null;
 }
 
 /**
- * The token to spend: the stored one, unless a candidate is newer.
+ * Picks the token to spend: the stored one, unless a candidate is newer.
  *
- * A candidate that came for the very token which is still stored is its successor. One that came for an older generation
- * may long be spent, and trying it could revoke the whole family: its turn comes only when the stored one was refused. So
- * it is with a successor when a later request was lost, while the provider still takes the stored token: that request may
- * have made a newer successor, and the stored token brings the newest of all. Once its overlap is over it brings nothing,
- * and sending it could revoke the family.
+ * A candidate that answered the token which is still stored is its successor. A candidate of an older generation may long
+ * be spent, and sending it could revoke the whole family. It is tried only after the stored token was refused.
+ *
+ * A successor must also wait if a later request was lost while the provider still takes the stored token. That request may
+ * have made a newer successor, and the stored token brings the newest of all. Once its overlap is over, the stored token
+ * brings nothing, and sending it could revoke the family.
  */
 async function pickToken(
   context: VaultContext,
@@ -166,12 +167,12 @@ async function pickToken(
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) return { refreshToken: stored, candidateId: null, newestCandidateId };
-  throw new GrantryError('reauthorization_required', 'The provider gave no refresh token with this grant.');
+  throw new GrantryError('reauthorization_required', 'The provider issued no refresh token for this grant.');
 }
 
 /**
- * Where a replay revokes the family, a stored token whose successor arrived is never sent, refused as that may have been;
- * unless its overlap is still running.
+ * Finds the last successor of the stored token, if a replay revokes the family. The stored token is then not sent, even if
+ * the successor was refused. It may be sent while its overlap is running.
  */
 async function lastSuccessor(
   context: VaultContext,
@@ -184,7 +185,7 @@ async function lastSuccessor(
   return newestSuccessor(context.store.db, { tenant, grantId, generation });
 }
 
-/** A candidate that does not open, with the tenant's keys as they are now, must not keep the others from their turn. */
+/** Opens a candidate. One that the tenant's current keys do not open is retired, so that others are tried. */
 async function openOrRetire(
   context: VaultContext,
   tenantKeys: PinnedTenant,
@@ -195,7 +196,7 @@ async function openOrRetire(
     refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
   if (opened !== null) return opened;
   await changing(context, ({ tx }) => retireCandidate(tx, { tenant, id }));
-  context.logger.error('a kept token does not open, and is no longer tried', { tenant, grant });
+  context.logger.error('a candidate does not open and is no longer tried', { tenant, grant });
   return null;
 }
 

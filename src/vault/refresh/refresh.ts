@@ -8,38 +8,38 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { type CallHealth, compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
-import { heldBack, noSuchGrant, stopping } from '../grant/refusals.ts';
+import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
-import { planRefresh, type RefreshWish } from './plan.ts';
+import { planRefresh, type RefreshOptions } from './plan.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 
 /**
- * Replaces the tokens of one generation of a grant, once, whoever else is trying to.
+ * Replaces the tokens of one generation of a grant, once, however many processes try.
  *
- * The provider's token endpoint is the resource to protect, and it knows nothing of our locks. At a provider that rotates,
- * a refresh token is good for one request: the request must be made by one of us alone, and what comes back exists
- * nowhere else until it is stored. So the steps are these, and their order is the protocol:
+ * The provider's token endpoint is the resource to protect, and it does not know our locks. If the provider rotates, a
+ * refresh token is good for one request. Only one process may send it, and its answer exists nowhere else until it is
+ * stored. The order of these steps is the protocol:
  *
- * 1. **Read.** Somebody may have refreshed already; a grant that is condemned, or held back by a throttle, is not tried.
- * 2. **Prepare.** Everything that may fail without harm is done before anything is spent: keys are unwrapped, the app's
- *    secret is opened, room in the spool is taken.
- * 3. **Claim.** One transaction takes the lease and writes the attempt: which generation, which token. If the store cannot
- *    write now, it could not save the answer either, and nothing is spent.
- * 4. **Point of no return.** The request is written. From here on nobody may cancel, however long the callers waited.
- * 5. **Keep.** The raw answer goes to the spool, sealed and flushed, before anybody tries to understand it.
- * 6. **Settle.** One transaction saves the tokens as the next generation if lease and generation are still ours; if not,
- *    the answer is parked as a candidate, never dropped. A refusal is evidence, weighed in `verdict.ts`.
- * 7. **Only then** a caller sees a token: readers read the row, so nothing can be used that is not saved.
+ * 1. **Read.** Another process may have refreshed already. A grant that is condemned or throttled is not tried.
+ * 2. **Prepare.** Steps that may fail without harm come before anything is spent: unwrap keys, open the app's secret,
+ *    reserve room in the spool.
+ * 3. **Claim.** One transaction takes the lease and writes the attempt: its generation and its token. A store that cannot
+ *    write now could not save the answer either, so nothing is spent.
+ * 4. **Point of no return.** The request is written. From here no caller can cancel, however long it has waited.
+ * 5. **Keep.** The raw answer goes to the spool, sealed and flushed, before it is parsed.
+ * 6. **Settle.** One transaction saves the tokens as the next generation if lease and generation are still ours. If not,
+ *    it parks the answer as a candidate and never drops it. A refusal is evidence, which `verdict.ts` weighs.
+ * 7. **Hand out.** Callers read the row, so they never see a token that is not saved.
  *
- * Whoever finds the lease taken waits for the row to change instead. Returns when the grant has a newer generation than
- * `seen`.
+ * A process that finds the lease taken waits for the row to change instead. Returns when the grant has a newer generation
+ * than `seen`.
  *
  * @throws {GrantryError} `grant_not_found`, `reauthorization_required`, `grant_quarantined`, `refresh_uncertain`,
  * `provider_throttled`, `provider_unavailable`, `provider_misconfigured`, `provider_error`, `insufficient_scope`,
@@ -52,7 +52,7 @@ export async function refreshGrant(
   { candidateClient, wait = {} }: { candidateClient?: CandidateClient | undefined; wait?: LeaseWait } = {},
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
-  // What the database could not be told while it was away decides whether anything is in doubt.
+  // Outcomes that the database has not recorded yet decide whether anything is in doubt.
   if (!context.pendingOutcomes.isEmpty) await context.pendingOutcomes.write(context);
   let waited = false;
   let rounds = 0;
@@ -60,22 +60,22 @@ export async function refreshGrant(
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
     if (row.generation > seen) return;
-    const held = await heldBack(context, row);
-    // What the stored client was refused says nothing about another one.
-    const stands = held !== undefined && (candidateClient === undefined || held.code !== 'provider_misconfigured');
-    if (stands) throw held;
+    const blocker = await refreshBlocker(context, row);
+    // A refusal of the stored client says nothing about another one.
+    const applies = candidateClient === undefined || blocker?.code !== 'provider_misconfigured';
+    if (blocker !== undefined && applies) throw blocker;
 
-    // A lease that is seen is waited for at once: whoever prepares a refresh that somebody else sends takes his processor
-    // and his database. Whether it still holds is found out by waiting, once and not for long: what a dead one left behind
-    // is looked for by those who prepare. After that the claim decides.
+    // If another process holds the lease, wait for it first. Preparing a refresh that it is already sending only costs
+    // processor and database time. Wait once and briefly: a dead holder's answer is found only by preparing. After that
+    // the claim decides.
     if (!waited && row.lease_owner !== null && !isKnownDead(row.lease_owner)) {
       waited = true;
-      await waitAWhile(context, row, giveUpAt, wait);
+      await waitForLease(context, row, giveUpAt, wait);
       continue;
     }
 
-    // A provider in trouble holds up its own callers, and nobody holds a lease while waiting for a turn.
-    // Where an overlap is running out, the breaker's pause could cost the grant.
+    // A failing provider delays only its own callers, and no process holds a lease while it queues here.
+    // Near the end of an overlap the breaker's pause could cost the grant.
     const urgent = await isUrgent(context, row);
     const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { candidateClient });
     const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
@@ -85,7 +85,7 @@ export async function refreshGrant(
       await observeWait(context, row, () => waitForChange(context, row, giveUpAt, wait));
     }
     wait.retryAfterMs = undefined;
-    // Where each answer finds its lease gone, the provider is not asked without end.
+    // If every answer finds its lease gone, the requests must still end.
     rounds += 1;
     if (rounds >= limits.refreshRoundsMax || context.world.monotonic() >= giveUpAt) {
       throw stillUncertain(context.times.retryBackOffMs);
@@ -93,8 +93,8 @@ export async function refreshGrant(
   }
 }
 
-/** Waits for a lease that was seen no longer than one lasts that is not renewed. */
-async function waitAWhile(context: VaultContext, row: GrantRow, giveUpAt: number, wait: LeaseWait): Promise<void> {
+/** Waits for another process's lease, for at most the time that an unrenewed lease lasts. */
+async function waitForLease(context: VaultContext, row: GrantRow, giveUpAt: number, wait: LeaseWait): Promise<void> {
   const { world, times } = context;
   const until = Math.min(giveUpAt, world.monotonic() + times.renewedLeaseMs);
   try {
@@ -105,24 +105,24 @@ async function waitAWhile(context: VaultContext, row: GrantRow, giveUpAt: number
   wait.retryAfterMs = undefined;
 }
 
-/** One round: prepare, claim, spend. `taken`: somebody else is refreshing. `again`: the row is to be read anew. */
+/** Runs one round: prepare, claim, spend. `taken`: another process is refreshing. `again`: the row must be read again. */
 export function refreshRound(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
-  wish: RefreshWish,
+  options: RefreshOptions,
 ): Promise<'saved' | 'taken' | 'again'> {
-  return observeRound(context, row, () => runRound(context, row, report, wish));
+  return observeRound(context, row, () => runRound(context, row, report, options));
 }
 
 async function runRound(
   context: VaultContext,
   row: GrantRow,
   report: (health: CallHealth) => void,
-  wish: RefreshWish,
+  options: RefreshOptions,
 ): Promise<'saved' | 'taken' | 'again'> {
   if (context.closing()) throw stopping(context);
-  const plan = await planRefresh(context, row, wish);
+  const plan = await planRefresh(context, row, options);
   if (plan === 'look_again') return 'again';
   const claim = await claimRefresh(context, plan);
   if (claim === 'look_again') return 'again';
@@ -131,13 +131,13 @@ async function runRound(
     return 'taken';
   }
   const outcome = await spend(context, plan, claim, report);
-  if (outcome === 'saved') await wish.candidateClient?.onAccepted({ id: row.id, dc: plan.client.dc });
+  if (outcome === 'saved') await options.candidateClient?.onAccepted({ id: row.id, dc: plan.client.dc });
   return outcome;
 }
 
 /**
- * Sends the one request that a claim allows and settles its outcome: `saved`, or `again` when there is something left to
- * try at once. Everything else throws, after it was settled.
+ * Sends the one request that a claim allows and settles its outcome. Returns `saved`, or `again` if there is something
+ * left to try at once. Every other outcome throws after it is settled.
  */
 async function spend(
   context: VaultContext,
@@ -151,8 +151,8 @@ async function spend(
     const answer = await send(context, plan, claim, held);
     if (answer === undefined || answer.status < 500) health = 'good';
     if (answer === undefined) return 'again';
-    // Point of no return, second half: the answer is here and nowhere else.
-    await keep(context, plan, claim, answer);
+    // Point of no return, second half: the answer exists only in this process.
+    await spoolAnswer(context, plan, claim, answer);
     const settled = await settleAnswer(context, plan, claim, answer);
     if (settled === 'saved') context.bulkheads.countServed(compartmentOf(plan.row));
     return settled;
@@ -162,7 +162,7 @@ async function spend(
   }
 }
 
-/** Returns the raw answer, or undefined when a last look has kept it from being sent. */
+/** Returns the raw answer, or undefined if the last look stopped the request. */
 async function send(
   context: VaultContext,
   plan: RefreshPlan,
@@ -177,13 +177,13 @@ async function send(
       sendRefresh(context.world, client, {
         refreshToken,
         signal: deadline.signal,
-        // Point of no return. The provider may burn the token the moment it reads our request. This is looked at when the
-        // connection stands, immediately before the first byte: a pause until here may have cost us the lease, and whoever
-        // had it before us may have been stopped, and have got his answer just now.
+        // Point of no return. The provider may spend the token when it reads the request. The check runs on the open
+        // connection, immediately before the first byte. A pause until here may have cost us the lease, and the previous
+        // holder may have been paused and have received its answer just now.
         beforeSend: () => {
           held.assertTimeLeft();
           answered = plan.isAnswered();
-          if (answered) throw new NotSentError('the answer to an earlier request has come');
+          if (answered) throw new NotSentError('the answer to an earlier request has arrived');
         },
       }),
     );
@@ -196,7 +196,7 @@ async function send(
         retryAfterMs: claim.backOffMs,
       });
     }
-    // What is not known to be unsent may have been processed. A defect of ours in here is no exception to that.
+    // The provider may have processed any request that is not known to be unsent. That includes a defect of ours.
     await plan.slot.discard();
     throw await settleLostAnswer(context, plan, claim, error);
   } finally {
@@ -204,8 +204,8 @@ async function send(
   }
 }
 
-/** A spool that fails now is no reason to drop the answer: the database may still take it. */
-async function keep(context: VaultContext, plan: RefreshPlan, claim: Claim, answer: RawAnswer): Promise<void> {
+/** Spools an answer. A spool that fails does not lose the answer: the database may still save it. */
+async function spoolAnswer(context: VaultContext, plan: RefreshPlan, claim: Claim, answer: RawAnswer): Promise<void> {
   try {
     await plan.slot.keep(claim.head, plan.tenantKeys, answer);
   } catch (error) {

@@ -12,59 +12,60 @@ import { revokeOfGrant } from '../grant/revocations.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import type { SpoolEntry, SpoolHead } from '../spool/spool.ts';
-import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
+import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
 
 /**
- * Commits answers that were spooled and whose holder did not live to commit them; of one grant, or of all.
+ * Commits spooled answers whose holder died before it could commit them, for one grant or for all.
  *
- * Replaying is idempotent by grant, generation and fence: an answer that is in the row already changes nothing, one whose
- * lease is still the row's newest is saved, any other becomes a candidate. Returns how many answers changed something.
+ * A replay is idempotent by grant, generation and fence. An answer that the row already has changes nothing. An answer
+ * whose lease is still the newest is saved. Any other becomes a candidate. Returns the number of answers that changed
+ * something.
  */
 export async function replaySpool(
   context: VaultContext,
   options: { grantId?: string; ownToo?: boolean; oldToo?: boolean; waitingOnly?: boolean } = {},
 ): Promise<number> {
   const spool = await context.spool();
-  // Whoever is about to spend a grant's token takes every answer into account, whoever wrote it and wherever he got
-  // stuck. Else attempts are committed by those who made them, unless the database has lost what they committed.
+  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise each
+  // process commits its own answers, unless the database has lost its commits.
   const all = options.grantId !== undefined || options.ownToo === true;
-  let adopted = 0;
+  let replayed = 0;
   const failures: unknown[] = [];
   for (const entry of await spool.list(options.grantId, options)) {
     if (options.oldToo !== true && isTooOld(context, entry)) {
       await entry.remove().catch(() => {
-        // It says nothing any more; the next look tries again.
+        // The file is of no use any more. The next replay removes it.
       });
       continue;
     }
-    if (!all && isLeftAlone(context, entry)) continue;
+    if (!all && isLeftToHolder(context, entry)) continue;
     try {
-      if (await adopt(context, entry)) adopted += 1;
+      if (await replayEntry(context, entry)) replayed += 1;
     } catch (error) {
-      if (!keepsNoOther(context, entry, error)) throw error;
+      if (!mayGoOn(context, entry, error)) throw error;
       failures.push(error);
     }
   }
-  // Who asks for all of them is about to rely on it: to spend a token, or to end a quarantine or a failover.
+  // A caller that asks for all answers relies on all of them: to spend a token, or to end a quarantine or a failover.
   if (all && failures.length > 0) throw failures[0];
-  return adopted;
+  return replayed;
 }
 
-/** An answer that cannot be committed yet keeps no other from it. */
-function keepsNoOther(context: VaultContext, { head }: SpoolEntry, error: unknown): boolean {
+/** Lets the replay go on with the other answers, unless the vault itself is down. */
+function mayGoOn(context: VaultContext, { head }: SpoolEntry, error: unknown): boolean {
   if (isVaultDown(error)) return false;
   const code = codeOf(error);
   context.logger.error('a spooled answer cannot be committed yet', { tenant: head.tenant, grant: head.grantId, code });
   return true;
 }
 
-/** Committed files are kept a while, for a database that comes back without its last commits. */
+/** True for a committed file that is no longer kept for a database that comes back without its last commits. */
 function isTooOld(context: VaultContext, entry: SpoolEntry): boolean {
   return entry.committed && entry.writtenAt + context.times.spoolKeptMs < context.world.now();
 }
 
-/** Whoever may still commit its own answer is given the time to. Of another host only the clock tells. */
-function isLeftAlone(context: VaultContext, entry: SpoolEntry): boolean {
+/** True if the holder may still commit its own answer. For a holder on another host, only the clock tells. */
+function isLeftToHolder(context: VaultContext, entry: SpoolEntry): boolean {
   const { owner } = entry.head;
   if (owner.id === context.owner.id) return true;
   if (!mayBeAlive(owner)) return false;
@@ -72,39 +73,39 @@ function isLeftAlone(context: VaultContext, entry: SpoolEntry): boolean {
   return owner.host === context.owner.host || isFresh;
 }
 
-async function adopt(context: VaultContext, entry: SpoolEntry): Promise<boolean> {
+async function replayEntry(context: VaultContext, entry: SpoolEntry): Promise<boolean> {
   const { head } = entry;
   const row = await readGrant(context.store.db, head.tenant, head.grantId);
   if (row === undefined) {
-    context.logger.warn('a spooled answer belongs to no grant of this database', { grant: head.grantId });
+    context.logger.warn('a spooled answer belongs to no grant in this database', { grant: head.grantId });
     return false;
   }
   const attempt = await findAttempt(context.store.db, head);
-  // Committed, and the database still knows it: the usual case of a file that is only being kept.
+  // The usual case of a kept file: its answer is committed, and the database still has it.
   if (attempt !== undefined && (attempt.outcome === 'saved' || attempt.outcome === 'parked')) {
     await entry.markCommitted();
     return false;
   }
-  // A generation that went on without this answer has it behind itself, unless the database lost its tail.
+  // A newer generation makes this answer obsolete, unless the database has lost its tail.
   if (attempt === undefined && row.generation > head.generation) {
     await entry.markCommitted();
     return false;
   }
   const tenantKeys = await context.keys.pin(head.tenant);
   await fingerprinter(context);
-  const raw = readable(context, entry, tenantKeys);
+  const raw = openAnswer(context, entry, tenantKeys);
   if (raw === undefined) return false;
-  const kept = await commitAnswer(context, { head, raw }, row, tenantKeys);
-  if (kept === 'orphaned') {
+  const outcome = await commitAnswer(context, { head, raw }, row, tenantKeys);
+  if (outcome === 'orphaned') {
     await entry.remove();
     await revokeOfGrant(context, head);
   } else await entry.markCommitted();
-  context.logger.info('a spooled answer was adopted', { tenant: head.tenant, grant: head.grantId, kept });
-  return kept !== 'nothing';
+  context.logger.info('a spooled answer was replayed', { tenant: head.tenant, grant: head.grantId, outcome });
+  return outcome !== 'nothing';
 }
 
-/** A file that does not open says nothing, and keeps no other from being read. What cannot be stored is not spent over. */
-function readable(context: VaultContext, entry: SpoolEntry, tenantKeys: PinnedTenant): RawAnswer | undefined {
+/** Opens a spooled answer. A file that does not open is useless, and must not prevent the replay of others. */
+function openAnswer(context: VaultContext, entry: SpoolEntry, tenantKeys: PinnedTenant): RawAnswer | undefined {
   try {
     return entry.read(tenantKeys);
   } catch {
@@ -119,7 +120,7 @@ async function commitAnswer(
   { head, raw }: { head: SpoolHead; raw: RawAnswer },
   row: GrantRow,
   tenantKeys: PinnedTenant,
-): Promise<Kept> {
+): Promise<CommitOutcome> {
   const definition = await context.providers.require(row.provider);
   const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
   const lease = {
@@ -139,7 +140,7 @@ async function commitAnswer(
   };
   if (outcome.kind === 'tokens') {
     const spentToken = outcome.tokens.refreshToken ?? (await spentTokenOf(context, tenantKeys, row, head));
-    // Without a refresh token of its own, and with the stored one replaced since, the answer has nothing to keep.
+    // An answer without a refresh token is useless once the stored one was replaced.
     if (spentToken === null) return 'nothing';
     const attempt: TokenAttempt = { ...base, spentToken };
     return commitTokens(context, attempt, outcome.tokens);
@@ -150,7 +151,7 @@ async function commitAnswer(
   return parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null });
 }
 
-/** The token that an answer without one leaves in force: that which was sent, wherever it was kept. */
+/** Finds the refresh token that an answer without one leaves valid: the token that was sent. */
 async function spentTokenOf(
   context: VaultContext,
   tenantKeys: PinnedTenant,

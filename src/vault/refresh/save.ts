@@ -14,39 +14,46 @@ import { queueRevocation } from '../grant/revocations.ts';
 import { sealCandidate, sealTokens } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 
-/** The attempt that brought tokens: just now, or in a life before a crash. */
+/** The attempt that brought tokens, just now or before a crash. */
 export interface TokenAttempt {
   readonly lease: Lease;
   readonly attemptId: string;
-  /** The candidate whose token was spent; null when it was the stored one. */
+  /** The candidate whose token was spent; null for the stored token. */
   readonly candidateId: string | null;
   readonly provider: string;
-  /** What goes on when the answer has no refresh token (RFC 6749 section 6). */
+  /** The token that stays valid if the answer has no refresh token (RFC 6749 section 6). */
   readonly spentToken: Secret;
-  /** The fingerprint of the token that was spent. */
   readonly spentFingerprint: string;
   readonly tenantKeys: PinnedTenant;
 }
 
-/** Attempts on older generations than this many back are forgotten. */
+/** Attempts are kept for this many past generations. */
 const generationsRemembered = 2;
 
 /**
- * What became of tokens that arrived. `saved`: they are the next generation. `parked`: a candidate. `nothing`: they are
- * known already, belong to an authorization that is over, or hold nothing that could be spent. `orphaned`: the grant was
- * disconnected meanwhile: they wait in the queue to be revoked, unless it was to be left alive.
+ * The fate of tokens that arrived. `saved`: they are the next generation. `parked`: they are a candidate. `nothing`: they
+ * are known already, belong to a past authorization, or cannot be spent. `orphaned`: the grant was disconnected meanwhile.
+ * Orphaned tokens are queued for revocation, unless the disconnect asked for none.
  */
-export type Kept = 'saved' | 'parked' | 'nothing' | 'orphaned';
+export type CommitOutcome = 'saved' | 'parked' | 'nothing' | 'orphaned';
 
 /**
- * Saves tokens as the next generation, or parks them when the lease is no longer ours. Either way they are durable when
- * this returns.
+ * Saves tokens as the next generation, or parks them if the lease is no longer ours. Either way they are durable when this
+ * returns.
  */
-export async function commitTokens(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept> {
+export async function commitTokens(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: TokenSet,
+): Promise<CommitOutcome> {
   return underStandingKeys(context, attempt, (standing) => commitOnce(context, standing, tokens));
 }
 
-async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: TokenSet): Promise<Kept | 'keys_gone'> {
+async function commitOnce(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: TokenSet,
+): Promise<CommitOutcome | 'keys_gone'> {
   const fingerprint = await fingerprinter(context);
   const { lease } = attempt;
   const { tenant, grantId } = lease;
@@ -77,7 +84,7 @@ async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: 
     }
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     await keepMetadata(context, change, row, tokens.metadata);
-    // Candidates of this same generation stay: which successor the provider honours is known only when one is refused.
+    // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
     await pruneAttempts(tx, { tenant, grantId, belowGeneration: lease.generation - generationsRemembered });
@@ -88,7 +95,7 @@ async function commitOnce(context: VaultContext, attempt: TokenAttempt, tokens: 
   });
 }
 
-/** Tokens that are kept beside the row. */
+/** Tokens that are stored beside the row. */
 interface ParkedTokens {
   refreshToken: Secret;
   accessToken: Secret | null;
@@ -96,29 +103,33 @@ interface ParkedTokens {
 }
 
 /**
- * Keeps what is left of an answer that cannot be saved as it is, and ends its lease: what was kept is to be tried next.
- * They are never dropped, since the provider may honour them alone. A condemned grant is revived by them.
+ * Parks the tokens of an answer that cannot be saved as a generation, and ends its lease, so that they are tried next. They
+ * are never dropped, since the provider may honour only them. They revive a condemned grant.
  */
-export async function parkTokens(context: VaultContext, attempt: TokenAttempt, tokens: ParkedTokens): Promise<Kept> {
+export async function parkTokens(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: ParkedTokens,
+): Promise<CommitOutcome> {
   return underStandingKeys(context, attempt, (standing) =>
     changing(context, async (change) => {
-      const kept = await park(context, change, standing, tokens);
-      if (kept === 'parked') await releaseLease(change.tx, attempt.lease);
-      return kept;
+      const outcome = await park(context, change, standing, tokens);
+      if (outcome === 'parked') await releaseLease(change.tx, attempt.lease);
+      return outcome;
     }),
   );
 }
 
-/** The keys of a tenant who has left may be shredded while we asked: then what came back is sealed with new ones. */
+/** Runs a commit under keys that exist. A tenant may have left during the request: its answer is then sealed anew. */
 async function underStandingKeys(
   context: VaultContext,
   attempt: TokenAttempt,
-  keep: (attempt: TokenAttempt) => Promise<Kept | 'keys_gone'>,
-): Promise<Kept> {
+  commit: (attempt: TokenAttempt) => Promise<CommitOutcome | 'keys_gone'>,
+): Promise<CommitOutcome> {
   let standing = attempt;
   for (;;) {
-    const kept = await keep(standing);
-    if (kept !== 'keys_gone') return kept;
+    const outcome = await commit(standing);
+    if (outcome !== 'keys_gone') return outcome;
     standing = { ...attempt, tenantKeys: await context.keys.pin(attempt.lease.tenant, { fresh: true }) };
   }
 }
@@ -128,7 +139,7 @@ async function park(
   change: ChangeTransaction,
   attempt: TokenAttempt,
   tokens: ParkedTokens,
-): Promise<Kept | 'keys_gone'> {
+): Promise<CommitOutcome | 'keys_gone'> {
   const { tx } = change;
   const { tenant, grantId, fence } = attempt.lease;
   const fingerprint = (await fingerprinter(context))(tokens.refreshToken);
@@ -143,21 +154,21 @@ async function park(
       await finish('parked');
       return 'orphaned';
     }
-    // The tenant left while we asked. What came back must not outlive that: it is revoked, not kept.
+    // The tenant disconnected during the request. The answer must not outlive that: it is revoked, not kept.
     if (!(await keysStand())) return 'keys_gone';
     await queueRevocation(context, change, row, { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys });
     await finish('parked');
     return 'orphaned';
   }
   const known = row.refresh_fingerprint === fingerprint;
-  // The same authorization was stored once more meanwhile: its token is the one we spent, and this is its successor.
+  // The same authorization was stored again meanwhile: its token is the spent one, and this token is its successor.
   const succeedsStored = row.refresh_fingerprint === attempt.spentFingerprint;
   const generation = succeedsStored ? row.generation : attempt.lease.generation;
   if (known || generation < row.authorized_generation) {
     await finish(known ? 'saved' : 'parked');
     return 'nothing';
   }
-  // The tenant may have left meanwhile and come back: nothing would ever open what the shredded keys seal.
+  // The tenant may have left and come back meanwhile. A value under shredded keys would never open.
   if (!(await keysStand())) return 'keys_gone';
   const id = newUuid(context.world);
   const isNew = await insertCandidate(tx, {
@@ -180,15 +191,15 @@ async function park(
   });
   await finish('parked');
   if (!isNew) return 'nothing';
-  // What was sent for it is spent.
+  // The candidate whose token was sent is spent.
   if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
   await doubtAfterParking(context, change, row, generation);
   return 'parked';
 }
 
 /**
- * While the row still has the generation that was spent, its stored token is older than the candidate, so the candidate
- * is due at once. A condemned grant has been given up without this token: it lives again.
+ * Puts the grant in doubt. While the row has the generation that was spent, its stored token is older than the candidate,
+ * so the candidate is due at once. A condemned grant was given up without this token, so it is revived.
  */
 async function doubtAfterParking(
   context: VaultContext,
@@ -200,7 +211,7 @@ async function doubtAfterParking(
   const stale = row.generation === generation;
   if (!condemned && !stale) return;
   const grant = { tenant: row.client_id, grantId: row.id };
-  // Whoever was condemned had the stored token refused already: a candidate of any age has its turn now.
+  // The stored token of a condemned grant was refused already, so a candidate of any age is tried now.
   const reason = condemned ? reasons.storedRefused : reasons.candidate;
   await raiseDoubt(change.tx, {
     ...grant,
@@ -211,7 +222,7 @@ async function doubtAfterParking(
   change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason });
 }
 
-/** Writes what the answer said beside the tokens, if it says something new; what others keep there stays. */
+/** Writes the answer's metadata if it is new. Other members stay. */
 async function keepMetadata(
   context: VaultContext,
   change: ChangeTransaction,
@@ -219,8 +230,8 @@ async function keepMetadata(
   members: Readonly<Record<string, string>>,
 ): Promise<void> {
   const known = metadataOf(row);
-  const isNews = Object.entries(members).some(([name, value]) => known[name] !== value);
-  if (!isNews) return;
+  const changed = Object.entries(members).some(([name, value]) => known[name] !== value);
+  if (!changed) return;
   const grant = { tenant: row.client_id, id: row.id, at: isoNow(context) };
   await updateMetadata(change.tx, grant, { metadata: { ...known, ...members } });
 }

@@ -2,12 +2,12 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { GrantVerdict } from '../../storage/statements/leases.ts';
 import type { VaultContext } from '../context.ts';
 
-/** After the first second chance, the next ones come this many times later. */
+/** The times of later second chances, in multiples of the first one's. */
 const laterChances = [6, 144] as const;
 
 /**
- * When a condemned grant is tried again by itself: after 10 minutes, an hour and a day, since refusals end with the
- * provider's incident. Never where a replay revokes the whole family. Null when no chance is left.
+ * Returns the time until a worker tries a condemned grant again: after 10 minutes, an hour and a day, since refusals end
+ * with the provider's incident. Null if no chance is left, or if a replay revokes the whole family.
  */
 export function nextChanceInMs(
   context: VaultContext,
@@ -20,13 +20,13 @@ export function nextChanceInMs(
   return next === undefined ? null : next - condemnedForMs;
 }
 
-/** Whether trying a refused token again can do no harm. */
+/** True if trying a refused token again can do no harm. */
 export function hasSecondChances(definition: ProviderDefinition): boolean {
   return definition.refreshToken.reuse !== 'revokes_family' && definition.refreshToken.replayAfterLoss;
 }
 
-/** The verdict "condemned", with its second chance. */
-export function condemned(
+/** The verdict that condemns a grant, with the time of its second chance. */
+export function condemnedVerdict(
   context: VaultContext,
   definition: ProviderDefinition,
   verdict: { reason: string | null; condemnedForMs: number },

@@ -8,22 +8,22 @@ import { type GrantVerdict, releaseLease, settleLease } from '../../storage/stat
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
-import { mustReauthorize } from '../grant/refusals.ts';
+import { mustReauthorize, refusedOnce } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
-import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
-import { type Claim, endOf } from './claim.ts';
+import { refusalDetail, refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
+import { type Claim, pendingOutcomeOf } from './claim.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { commitTokens, type Kept, parkTokens, type TokenAttempt } from './save.ts';
-import { condemned } from './second-chance.ts';
+import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
+import { condemnedVerdict } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /**
- * Understands an answer and writes what follows from it. Returns `saved`, or `again` when the row is to be read anew: it
- * says what is to be tried or waited for.
+ * Parses an answer and writes its consequences. Returns `saved`, or `again` if the row must be read again to decide what to
+ * try or wait for.
  *
- * @throws {GrantryError} everything else that a caller must know; the grant's row says the same by then
+ * @throws {GrantryError} every other outcome; the grant's row then states the same
  */
 export async function settleAnswer(
   context: VaultContext,
@@ -34,40 +34,44 @@ export async function settleAnswer(
   const outcome = readTokenAnswer(plan.definition, raw, 'refresh', context.world.now());
   const attempt = attemptOf(plan, claim);
   if (outcome.kind === 'tokens') {
-    const kept = await untilStored(context, () => commitTokens(context, attempt, outcome.tokens));
-    await finishKept(context, plan, kept);
-    // Parked, they are no generation yet: whoever has the lease now will make it one.
-    return kept === 'saved' ? 'saved' : 'again';
+    const committed = await untilStored(context, () => commitTokens(context, attempt, outcome.tokens));
+    await finishCommit(context, plan, committed);
+    // Parked tokens are no generation yet. The process that holds the lease now makes them one.
+    return committed === 'saved' ? 'saved' : 'again';
   }
   if (outcome.kind === 'unknown') {
-    const kept = await salvage(context, attempt, raw);
-    await finishKept(context, plan, kept);
-    // A provider that cuts every answer is asked again at its back-off's pace: the candidate waits that long.
-    if (kept === 'parked' && plan.candidateId === null) return 'again';
+    const committed = await salvage(context, attempt, raw);
+    await finishCommit(context, plan, committed);
+    // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
+    if (committed === 'parked' && plan.candidateId === null) return 'again';
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
   }
   await plan.slot.discard();
   if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
     const settle = () => settleRefusedCandidateClient(context, claim, outcome);
-    throw await remembering(context, { plan, claim }, 'failed', outcome.error, settle);
+    throw await recordOutcome(context, { plan, claim }, 'failed', outcome.error, settle);
   }
-  if (outcome.class === 'grant_refused') return refused(context, plan, claim, outcome);
+  if (outcome.class === 'grant_refused') return settleRefusal(context, plan, claim, outcome);
   throw await settleFailure(context, plan, claim, outcome);
 }
 
-/** The answer is in the database, one way or another: what becomes of its file, and of tokens that nobody may keep. */
-async function finishKept(context: VaultContext, plan: RefreshPlan, kept: Kept | 'unusable'): Promise<void> {
-  if (kept !== 'orphaned' && kept !== 'unusable') {
+/** Marks or removes the spool file of an answer whose outcome the database has, and revokes orphaned tokens. */
+async function finishCommit(
+  context: VaultContext,
+  plan: RefreshPlan,
+  committed: CommitOutcome | 'unusable',
+): Promise<void> {
+  if (committed !== 'orphaned' && committed !== 'unusable') {
     await plan.slot.markCommitted().catch(() => {
-      // The file stays under its first name and is replayed later, which changes nothing.
+      // The file keeps its name and is replayed later, which changes nothing.
     });
     return;
   }
   await plan.slot.discard();
-  if (kept === 'orphaned') await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
+  if (committed === 'orphaned') await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
 }
 
-/** What a commit needs to know of the attempt that brought the tokens. */
+/** Describes the attempt that brought the tokens, for a commit. */
 function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
   return {
     lease: claim.lease,
@@ -80,7 +84,10 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
   };
 }
 
-/** Nothing was sent: the attempt is taken back. True when we kept it back ourselves, so that trying again is due. */
+/**
+ * Undoes an attempt whose request was not sent. Returns `keptBack`: true if this process stopped the request itself, so
+ * that a new try is due at once.
+ */
 export async function settleNotSent(
   context: VaultContext,
   plan: RefreshPlan,
@@ -88,43 +95,43 @@ export async function settleNotSent(
   keptBack: boolean,
 ): Promise<boolean> {
   const detail = keptBack ? 'kept back' : 'not reached';
-  return remembering(context, { plan, claim }, 'not_sent', detail, async () => {
+  return recordOutcome(context, { plan, claim }, 'not_sent', detail, async () => {
     const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
     await changing(context, async ({ tx }) => {
       await finishAttempt(tx, attemptEnd(claim, 'not_sent', detail));
       if (keptBack) await releaseLease(tx, claim.lease);
       else await settleLease(tx, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
-      // In the order of a claim, grant before budget: else two processes could wait for each other.
+      // Grant before budget, in the order of a claim: any other order could deadlock.
       await deleteTokenRequest(tx, { fingerprint: plan.tokenFingerprint, attemptId: claim.attemptId });
     });
     return keptBack;
   });
 }
 
-/** An answer that says what became of the token is not forgotten because the database is away. */
-function remembering<T>(
+/** Writes a known outcome, or keeps it in memory for later if the database is down. */
+function recordOutcome<T>(
   context: VaultContext,
   { plan, claim }: { plan: RefreshPlan; claim: Claim },
   outcome: 'not_sent' | 'failed' | 'refused',
   detail: string | null,
   write: () => Promise<T>,
 ): Promise<T> {
-  return context.pendingOutcomes.orRemember(endOf(plan, claim.lease.fence, outcome, detail), write);
+  return context.pendingOutcomes.orRemember(pendingOutcomeOf(plan, claim.lease.fence, outcome, detail), write);
 }
 
-/** What is known of an answer that told nothing about the tokens. */
+/** Facts about an answer that said nothing about the tokens. */
 interface LostAnswer {
   readonly code?: GrantryErrorCode;
-  /** The provider said when to come again. */
+  /** The pause that the provider asked for. */
   readonly retryAfterMs?: number | undefined;
 }
 
 /**
- * The request was sent and nobody knows what became of it. Returns the error for the caller.
+ * Settles a request that was sent and whose outcome is unknown. Returns the error for the caller.
  *
- * Where nothing rotates, nothing can be lost. Elsewhere the grant is uncertain from here on, and the provider's class says
- * when the spent token may be tried again: inside the overlap, at leisure, or, at a strict provider, not before our own
- * first request can no longer be under way.
+ * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when the
+ * spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request must
+ * no longer be under way.
  */
 export async function settleLostAnswer(
   context: VaultContext,
@@ -142,11 +149,11 @@ export async function settleLostAnswer(
   const passedMs = context.world.monotonic() - claim.claimedAt;
   const overlapMs = overlapMsOf(context, plan.definition);
   const begunMs = await overlapLeftMs(context, plan.row);
-  // What was sent before may never have arrived: then the overlap begins with this request.
+  // Earlier requests may never have arrived: then the overlap begins with this request.
   const ownMs = overlapMs === null ? null : overlapMs - passedMs;
   const leftMs = begunMs !== null && begunMs > 0 ? begunMs : ownMs;
   const pauseMs = retryAfterMs ?? claim.backOffMs;
-  // Once an overlap is over there is no more to lose by coming when the provider says.
+  // Once the overlap is over, obeying the provider's pause costs nothing.
   const mayObey = retryAfterMs !== undefined && begunMs !== null && begunMs <= 0;
   const retryInMs = strict
     ? Math.max(retryAfterMs ?? 0, context.times.strictLeaseMs - passedMs)
@@ -156,13 +163,7 @@ export async function settleLostAnswer(
     const { tx } = change;
     await finishAttempt(tx, attemptEnd(claim, 'unknown', 'the answer was lost'));
     const verdict: GrantVerdict = rotates
-      ? {
-          state: 'uncertain',
-          reason: reasons.answerLost,
-          retryInMs,
-          keepLease: strict,
-          at,
-        }
+      ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease: strict, at }
       : unchanged(context, plan, claim, code, pauseMs);
     const settled = await settleLease(tx, claim.lease, verdict);
     if (!settled || !rotates || claim.state === 'uncertain') return;
@@ -177,7 +178,7 @@ export async function settleLostAnswer(
   });
 }
 
-async function refused(
+async function settleRefusal(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
@@ -187,20 +188,14 @@ async function refused(
   const judge = async (change: ChangeTransaction) => {
     await finishAttempt(change.tx, attemptEnd(claim, 'refused', outcome.error));
     const row = await lockGrant(change.tx, tenant, grantId);
-    // Whoever lost the lease meanwhile was refused a token that somebody else may have replaced: it decides nothing.
+    // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
     return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
   };
-  const state = await remembering(context, { plan, claim }, 'refused', outcome.error, () => changing(context, judge));
+  const state = await recordOutcome(context, { plan, claim }, 'refused', outcome.error, () => changing(context, judge));
   if (state === undefined || state === 'uncertain') return 'again';
   if (state === 'suspect') {
-    throw new GrantryError(
-      'refresh_uncertain',
-      'The provider refused the refresh token once; that is being confirmed.',
-      {
-        retryAfterMs: context.times.suspectConfirmMs,
-      },
-    );
+    throw new GrantryError('refresh_uncertain', refusedOnce, { retryAfterMs: context.times.suspectConfirmMs });
   }
   const row = await readGrant(context.store.db, tenant, grantId);
   throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused });
@@ -216,13 +211,13 @@ const failureCodes = {
 
 const failureTexts = {
   client_refused: 'The provider refuses this app',
-  throttled: 'The provider allows no more tokens now',
-  unavailable: 'The provider cannot serve the request now',
+  throttled: 'The provider throttles token requests',
+  unavailable: 'The provider is unavailable',
   scope_refused: 'The provider refuses the scope',
-  not_understood: 'The provider gave an answer that nobody understands',
+  not_understood: "The provider's answer was not recognised",
 } as const satisfies Record<keyof typeof failureCodes, string>;
 
-/** The provider answered, and not about the grant: no word of it can harm the grant. */
+/** Settles an answer that is not about the grant, so it cannot harm the grant. */
 async function settleFailure(
   context: VaultContext,
   plan: RefreshPlan,
@@ -230,8 +225,8 @@ async function settleFailure(
   outcome: Extract<TokenOutcome, { kind: 'refused' }>,
 ): Promise<GrantryError> {
   if (outcome.class === 'grant_refused') throw new GrantryError('internal', 'a refusal was taken for a failure');
-  // A server that fails after it has burnt the token answers just like one that failed before.
-  // Where a lost answer ends the grant, that would let an outage end them all: there an answer is an answer.
+  // A server that fails after it spent the token answers like one that failed before. So the answer counts as lost.
+  // If a lost answer ends the grant, an outage would end all grants: there the answer counts as a failure.
   const { rotation, replayAfterLoss } = plan.definition.refreshToken;
   if (outcome.class === 'unavailable' && rotation !== 'none' && replayAfterLoss) {
     const retryAfterMs = outcome.retryAfterMs ?? undefined;
@@ -240,7 +235,7 @@ async function settleFailure(
   const code = failureCodes[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
-  const retryInMs = await remembering(context, { plan, claim }, 'failed', outcome.error, async () => {
+  const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', outcome.error, async () => {
     const leftMs = await overlapLeftMs(context, plan.row);
     const pauseMs = outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs);
     await changing(context, async ({ tx }) => {
@@ -249,18 +244,22 @@ async function settleFailure(
     });
     return pauseMs;
   });
-  const said = outcome.error === null ? `status ${outcome.status}` : `${outcome.error}, status ${outcome.status}`;
-  return new GrantryError(code, `${failureTexts[outcome.class]} (${said}).`, { retryAfterMs: retryInMs });
+  const text = `${failureTexts[outcome.class]} (${refusalDetail(outcome)}).`;
+  return new GrantryError(code, text, { retryAfterMs: retryInMs });
 }
 
-/** A cut answer may hold the only copy of the living refresh token: what is complete in it becomes a candidate. */
-async function salvage(context: VaultContext, attempt: TokenAttempt, raw: RawAnswer): Promise<Kept | 'unusable'> {
+/** Parks the complete tokens of a cut answer: it may hold the only copy of the working refresh token. */
+async function salvage(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  raw: RawAnswer,
+): Promise<CommitOutcome | 'unusable'> {
   const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
   if (refreshToken === null) return 'unusable';
   return untilStored(context, () => parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null }));
 }
 
-/** Tokens exist in memory and in the spool now: the database is asked until it takes them. */
+/** Retries until the database saves the tokens, which exist only in memory and in the spool. */
 async function untilStored<T>(context: VaultContext, store: () => Promise<T>): Promise<T> {
   const { commitPauseMs, commitPauseMsMax } = context.times;
   for (let pauseMs: number = commitPauseMs; ; pauseMs = Math.min(commitPauseMsMax, pauseMs * 2)) {
@@ -268,7 +267,7 @@ async function untilStored<T>(context: VaultContext, store: () => Promise<T>): P
       return await store();
     } catch (error) {
       if (!isGrantryError(error, 'storage_unavailable') || context.closing()) throw error;
-      context.logger.error('the database does not take an answer; it is kept in the spool and tried again', {});
+      context.logger.error('an answer cannot be saved; it stays in the spool and the save is retried', {});
       await context.world.sleep(pauseMs);
     }
   }
@@ -278,7 +277,7 @@ function attemptEnd(claim: Claim, outcome: 'not_sent' | 'unknown' | 'refused' | 
   return { tenant: claim.lease.tenant, id: claim.attemptId, outcome, detail };
 }
 
-/** The state stays; a reason and a time say why the next try waits. */
+/** Keeps the state, and sets the reason and the time of the next try. */
 function unchanged(
   context: VaultContext,
   plan: RefreshPlan,
@@ -286,10 +285,13 @@ function unchanged(
   code: GrantryErrorCode,
   retryInMs: number,
 ): GrantVerdict {
-  // A condemned grant that was tried in vain stays what it was, for the reason it had.
+  // A failed second chance leaves a condemned grant as it was, with its reason.
   if (plan.recovering) {
     const condemnedForMs = context.world.now() - (plan.row.condemned_at ?? context.world.now());
-    return { ...condemned(context, plan.definition, { reason: plan.row.reason, condemnedForMs }), at: isoNow(context) };
+    return {
+      ...condemnedVerdict(context, plan.definition, { reason: plan.row.reason, condemnedForMs }),
+      at: isoNow(context),
+    };
   }
   return { state: claim.state, reason: code, retryInMs, at: isoNow(context) };
 }

@@ -2,14 +2,15 @@ import { knownAttempts, lacksAttempt } from '../../storage/statements/lost-attem
 import type { VaultContext } from '../context.ts';
 import type { SpoolPart } from '../spool/spool.ts';
 
-/** A database that lost something has lost the newest attempts: a few of those tell. */
+/** A database that lost something has lost the newest attempts, so a few of those suffice. */
 const askedMax = 64;
 
 /**
- * Whether the spool holds answers to attempts that the database has no trace of. Each attempt is written there before its
- * file, so the database is an older copy of itself, which was put back together with its home: the home's mark is as old.
+ * Tells whether the spool holds answers to attempts that the database does not know. Each attempt reaches the database
+ * before its file is written. Such a database is therefore an older copy of itself. It was restored together with its home,
+ * whose high-water mark is as old and reveals nothing.
  *
- * @param since attempts before this time say nothing
+ * @param since attempts before this time do not count
  */
 export async function knowsMoreThanDatabase(context: VaultContext, since: number, part: SpoolPart): Promise<boolean> {
   const { db } = context.store;

@@ -15,43 +15,43 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { condemned } from './second-chance.ts';
+import { condemnedVerdict } from './second-chance.ts';
 
-/** A refusal inside the overlap is looked at again this often. */
+/** The number of refusals inside the overlap before one is believed. */
 const overlapRefusalsMax = 6;
 
 /** A candidate whose token the provider has just refused. */
 export interface RefusedCandidate {
-  /** It came for the stored token, which is spent since then. */
+  /** True if it was the answer to the stored token, which is therefore spent. */
   readonly succeedsStored: boolean;
-  /** How often it was refused before. */
+  /** The number of earlier refusals. */
   readonly refusals: number;
-  /** It was sent before, and the answer was lost. */
+  /** True if it was sent before and the answer was lost. */
   readonly spent: boolean;
-  /** The stored token was sent after it had come. */
+  /** True if the stored token was sent after this candidate arrived. */
   readonly replayed: boolean;
 }
 
-/** What a refusal means, seen with everything else that is known. */
+/** A refusal together with everything else that is known about the grant. */
 export interface RefusalEvidence {
   readonly definition: ProviderDefinition;
   readonly row: GrantRow;
-  /** Whose token was refused; null when it was the stored one. */
+  /** The candidate whose token was refused; null for the stored token. */
   readonly candidate: RefusedCandidate | null;
-  /** Other candidates wait to be tried. */
+  /** True if other candidates wait to be tried. */
   readonly candidatesLeft: boolean;
-  /** Attempts on this generation, ours left out. */
+  /** Other attempts on this generation. */
   readonly others: readonly AttemptRow[];
   /** By the database's clock. */
   readonly nowMs: number;
-  /** How long an open attempt may still bring an answer. */
+  /** The time for which an open attempt may still bring an answer. */
   readonly flightMs: number;
   readonly confirmMs: number;
-  /** When a refusal inside that time is looked at again. */
+  /** The pause before the next try after a refusal inside the overlap. */
   readonly overlapPauseMs: number;
-  /** How long the provider should still take the stored token, although it was spent; null where no overlap was begun. */
+  /** The time for which the provider should still accept the spent stored token; null if no overlap has begun. */
   readonly overlapLeftMs: number | null;
-  /** How many grants of this provider were tried of late, and how many of them were refused. */
+  /** The provider's grants that were tried within the window, and how many of them were refused. */
   readonly provider: { readonly tried: number; readonly refused: number };
   readonly windowMs: number;
   readonly suspendedMsMax: number;
@@ -64,10 +64,10 @@ export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly sta
 /**
  * Decides what a provider's refusal says about a grant (invariant I4: no false death).
  *
- * A refusal is evidence, not a verdict. The newest known token must have been refused, with no other attempt that may
- * still bring tokens and no candidate left, and it must have been refused twice with time in between: providers refuse by
- * mistake, too. Only a lost answer at a strict provider needs no second look: there the refusal is what a spent token
- * looks like, and trying it again could do harm.
+ * A refusal is evidence, not a verdict. The newest known token must have been refused. No other attempt may still bring
+ * tokens, and no candidate may be left. It must have been refused twice with a pause between, since providers also refuse
+ * by mistake. Only a lost answer at a strict provider needs no second refusal. There a refusal is the sign of a spent
+ * token, and another try could do harm.
  */
 export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const { row, others, definition, candidate } = evidence;
@@ -76,7 +76,7 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
     const verdict = weighCandidate(evidence, candidate);
     if (verdict !== null) return verdict;
   }
-  // The stored token failed: what else was kept is tried before anything is concluded.
+  // The stored token failed: candidates are tried before anything is concluded.
   if (evidence.candidatesLeft) return { state: 'uncertain', reason: reasons.storedRefused, retryInMs: 0 };
   const flying = others.find(
     (attempt) => attempt.outcome === 'open' && attempt.started_at + evidence.flightMs > evidence.nowMs,
@@ -86,60 +86,60 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
     return { state: 'uncertain', reason: reasons.otherAttemptOpen, retryInMs };
   }
   const rotates = definition.refreshToken.rotation !== 'none';
-  // An answer that was parked spent the stored token, too: what it brought has been refused by now.
+  // A parked answer spent the stored token too, and its tokens have been refused by now.
   const lost = stands ? candidate?.spent === true : rotates && others.some(mayHaveSpent);
   const reason = lost || (stands && candidate?.replayed === true) ? reasons.lostRotation : reasons.refused;
   if (lost && definition.refreshToken.rotation === 'strict') {
     return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
   }
-  // Inside the overlap a refusal contradicts what the provider promises: it is believed only when it is said often.
+  // Inside the overlap a refusal contradicts the provider's promise, so it is believed only after several.
   const inOverlap = lost && (evidence.overlapLeftMs ?? 0) > 0;
   const refusals = others.filter((attempt) => attempt.outcome === 'refused').length;
   if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {
     return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : evidence.confirmMs };
   }
   if (isSuspended(evidence)) {
-    // Sooner than the window ends: the others' refusals must still count when this one is tried again.
+    // Before the window ends: the refusals of other grants must still count at the next try.
     return { state: 'suspect', reason: reasons.verdictsSuspended, retryInMs: evidence.windowMs / 2 };
   }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
 }
 
-/** A provider that refuses a good part of all grants has an incident, or our app has: no grant dies of that. */
+/** True if the provider refuses a large share of all grants: then it, or our app, has an incident that ends no grant. */
 function isSuspended({ row, nowMs, provider: { tried, refused }, suspendedMsMax }: RefusalEvidence): boolean {
   const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
   return massRefusal && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
 }
 
 /**
- * Where a replay revokes the family, the last successor of the stored token is the only one that may be sent: then it is
- * what the stored one is elsewhere.
+ * True if the refused candidate takes the stored token's part. If a replay revokes the family, only the last successor of
+ * the stored token may be sent.
  */
 function standsForStored({ definition, candidate, candidatesLeft, overlapLeftMs }: RefusalEvidence): boolean {
   return candidate?.succeedsStored === true && isReplayFatal(definition, overlapLeftMs) && !candidatesLeft;
 }
 
-/** A candidate is refused by mistake as easily as any token: it counts as dead when it was refused twice. */
+/** True if a candidate counts as dead: refused twice, since a provider may also refuse a candidate by mistake. */
 function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate): boolean {
   const spent = candidate.spent && evidence.definition.refreshToken.rotation === 'strict';
   return spent || (candidate.refusals > 0 && !isSuspended(evidence));
 }
 
-/** What the refusal of a candidate means; null when nothing else is left to try. */
+/** Weighs the refusal of a candidate. Returns null if nothing else is left to try. */
 function weighCandidate(evidence: RefusalEvidence, candidate: RefusedCandidate): RefusalVerdict | null {
   const { row, candidatesLeft, confirmMs, overlapPauseMs } = evidence;
-  const inStoredsPlace = row.reason === reasons.storedRefused;
-  const reason = inStoredsPlace ? reasons.storedRefused : reasons.candidate;
+  const storedRefused = row.reason === reasons.storedRefused;
+  const reason = storedRefused ? reasons.storedRefused : reasons.candidate;
   if (!isBelievedDead(evidence, candidate)) {
     const inOverlap = (evidence.overlapLeftMs ?? 0) > 0;
     const calmMs = candidate.refusals > 0 ? evidence.windowMs / 2 : confirmMs;
     return { state: 'uncertain', reason, retryInMs: inOverlap ? overlapPauseMs : calmMs };
   }
   if (candidatesLeft) return { state: 'uncertain', reason, retryInMs: 0 };
-  return inStoredsPlace ? null : { state: 'uncertain', reason, retryInMs: 0 };
+  return storedRefused ? null : { state: 'uncertain', reason, retryInMs: 0 };
 }
 
-/** Reads what else is known, weighs a refusal and writes what follows. False when the lease was no longer ours. */
+/** Gathers the evidence, weighs a refusal and writes the verdict. Undefined if the lease was no longer ours. */
 export async function judgeRefusal(
   context: VaultContext,
   plan: RefreshPlan,
@@ -161,7 +161,7 @@ export async function judgeRefusal(
   const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
   const written =
     verdict.state === 'reauthorization_required'
-      ? condemned(context, plan.definition, { reason: verdict.reason, condemnedForMs })
+      ? condemnedVerdict(context, plan.definition, { reason: verdict.reason, condemnedForMs })
       : verdict;
   if (!(await settleLease(tx, lease, { ...written, at: isoNow(context) }))) return undefined;
   if (verdict.state !== row.state) {
@@ -171,7 +171,7 @@ export async function judgeRefusal(
   return verdict.state;
 }
 
-/** Reads what else is known about a grant whose token was refused just now. */
+/** Gathers what is known about a grant whose token was refused just now. */
 async function gatherEvidence(
   context: VaultContext,
   plan: RefreshPlan,
@@ -184,7 +184,7 @@ async function gatherEvidence(
   const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
   const { now: nowMs } = await tx.selectNoFrom(tx.now.as('now')).executeTakeFirstOrThrow();
   const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;
-  // What came for an older token than the stored one was replaced with it.
+  // A candidate of an older token than the stored one was replaced together with that token.
   const isFatal = isReplayFatal(plan.definition, leftMs);
   const authorizedGeneration = isFatal ? row.generation : row.authorized_generation;
   const left = await newestCandidate(tx, { ...grant, authorizedGeneration, exceptId: plan.candidateId });
@@ -205,7 +205,10 @@ async function gatherEvidence(
   };
 }
 
-/** Refusals count that were written so long ago: an operator, or a database that was away, may have cut the pause short. */
+/**
+ * Describes the refused candidate. Only refusals written before `countedUntilMs` count, since an operator or a database
+ * outage may have shortened the pause.
+ */
 function refusedCandidate(
   plan: RefreshPlan,
   others: readonly AttemptRow[],
@@ -227,14 +230,14 @@ function refusedCandidate(
   };
 }
 
-/** A grant that was given up was tried once more, and refused once more: nothing has changed. */
+/** The unchanged verdict on a condemned grant whose second chance was refused. */
 function stillCondemned(row: GrantRow): RefusalVerdict {
   return { state: 'reauthorization_required', reason: row.reason, retryInMs: null };
 }
 
 /**
- * Where the provider punishes every replay so hard that its definition forbids it, a grant whose answer was lost is given
- * up without another request. Its tokens stay sealed. True when that was done.
+ * Condemns a grant whose answer was lost without another request, if the provider's definition forbids a replay. Its tokens
+ * stay sealed. Returns true if the grant was condemned.
  */
 export async function condemnUnreplayable(
   context: VaultContext,
@@ -251,7 +254,7 @@ export async function condemnUnreplayable(
   await settleLease(
     change.tx,
     { ...grant, owner: context.owner.id, fence: claim.fence },
-    { ...condemned(context, definition, { reason, condemnedForMs: 0 }), at: isoNow(context) },
+    { ...condemnedVerdict(context, definition, { reason, condemnedForMs: 0 }), at: isoNow(context) },
   );
   change.record(row, { type: 'grant.reauthorization_required', to: 'reauthorization_required', reason });
   return true;

@@ -5,16 +5,16 @@ import type { VaultContext } from '../context.ts';
 import { stopping } from '../grant/refusals.ts';
 import { waivedLease } from './lease-kind.ts';
 
-/** Looks while the time waited so far doubles: whoever waits finds out at most about a sixteenth of it too late. */
+/** Polls per doubling of the time waited. A waiter notices a change late by at most about 1/16 of that time. */
 const pollsPerDoubling = 16;
 
-/** Tells whoever waits for a refresh that the refresh itself waits: for what another process sent. */
+/** Tells the callers of a refresh that the refresh itself waits for another process's lease. */
 export interface LeaseWait {
-  /** When to ask again; undefined while nothing of others is waited for. */
+  /** The time after which to ask again; undefined while the refresh waits for no other process. */
   retryAfterMs?: number | undefined;
 }
 
-/** What a caller is told whose time is over before another process has finished. */
+/** The error for a caller whose deadline passes before another process has finished. */
 export function stillUncertain(retryAfterMs: number): GrantryError {
   return new GrantryError('refresh_uncertain', 'Another process is refreshing this grant and has not finished.', {
     retryAfterMs,
@@ -22,10 +22,10 @@ export function stillUncertain(retryAfterMs: number): GrantryError {
 }
 
 /**
- * Waits until somebody else's refresh has changed a grant's row, or its lease has ended or is waived.
+ * Waits until another process's refresh has changed a grant's row, or its lease has ended or is waived.
  *
- * One poller per grant and process asks often at first and less often the longer it takes: a provider that answers in
- * 100 ms costs its callers a few more, and one that hangs costs the database little.
+ * One poller per grant and process polls often at first, then less and less often. Callers of a provider that answers in
+ * 100 ms wait a few ms more, and a provider that hangs costs the database little.
  *
  * @throws {GrantryError} `refresh_uncertain` at `giveUpAt` (by `World.monotonic`)
  */
@@ -51,7 +51,7 @@ export async function waitForChange(
     if (row.retry_at !== seen.retry_at || row.lease_until === null) return;
     const waived = waivedLease(context, definition, row.lease_owner);
     if (row.lease_until < row.now + (waived?.ms ?? 0)) return;
-    // A strict lease outlives its holder: until it ends there is nothing to be had.
+    // A strict lease outlives its holder, so no try is possible before its end.
     retryAfterMs = Math.max(times.renewedLeaseMs, row.lease_until - row.now);
   }
 }

@@ -46,7 +46,7 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
     tried += 1;
     try {
       const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>
-        refreshRound(context, row, report, { kept: keptToken }),
+        refreshRound(context, row, report, { keptToken }),
       );
       if (outcome === 'saved') return { ...key, outcome: 'recovered', tried };
       // Another process is refreshing, or an answer was found in the spool. Both are more promising than another request.

@@ -12,7 +12,7 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
-import { bringBackTail } from '../refresh/failover.ts';
+import { recoverLostTail } from '../refresh/failover.ts';
 import { replaySpool } from '../refresh/replay.ts';
 import { hasSecondChances, nextChanceInMs } from '../refresh/second-chance.ts';
 import { recoverGrant } from './recover.ts';
@@ -118,7 +118,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
 async function tidySpool(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   // Committed answers are read only after a failover, because a busy vault keeps thousands of them.
-  if (!(await bringBackTail(context))) await replaySpool(context, { waitingOnly: true });
+  if (!(await recoverLostTail(context))) await replaySpool(context, { waitingOnly: true });
   await spool.sweep(context.world.now() - context.times.spoolKeptMs);
 }
 
