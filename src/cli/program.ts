@@ -81,7 +81,7 @@ const entries: readonly Entry[] = [
   { name: 'show', group: operating, summary: 'show one grant', load: () => import('./commands/show.ts') },
   {
     name: 'set',
-    group: lookingAfter,
+    group: operating,
     summary: 'change the metadata of a grant',
     load: () => import('./commands/set.ts'),
   },
