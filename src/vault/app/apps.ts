@@ -184,7 +184,7 @@ export function describeApp(row: AppRow): App {
     tenants: row.tenants === null ? null : parseList(row.tenants),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
-    callbackId: row.context,
+    callbackId: row.redirect_uri === null ? row.context : null,
   };
 }
 
