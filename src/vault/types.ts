@@ -60,7 +60,10 @@ export interface VaultOptions {
    * `GRANTRY_CONDEMNED_KEPT_DAYS`, else 30.
    */
   condemnedKeptDays?: number | undefined;
-  /** `false`: a token past its early-refresh mark is not refreshed behind the caller's back. For one-shot programs. */
+  /**
+   * `false`, for one-shot programs: a token past its early-refresh mark is not refreshed behind the caller's back, and its
+   * `dc` is only the one in the grant's metadata.
+   */
   backgroundRefresh?: boolean | undefined;
   /** The most connections to PostgreSQL (default 10). */
   poolMax?: number | undefined;

@@ -215,7 +215,8 @@ export class HandOut {
     this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
     const metadata = metadataOf(row);
-    const dc = await dcOf(this.#context, row, metadata);
+    // A one-shot program hands out a stored token without a look at the provider's definition.
+    const dc = this.#backgroundRefresh ? await dcOf(this.#context, row, metadata) : textOf(metadata['dc']);
     return holdable(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), metadata, dc }, rules);
   }
 
@@ -336,13 +337,12 @@ function holdable(
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(defaultMinValidityMs, lifetimeMs, rules));
-  const apiDomain = metadata['api_domain'];
   return {
     accessToken: secret.reveal(),
     tokenType: shared(row.token_type ?? 'Bearer'),
     scopes: sharedList(row.scopes),
-    apiDomain: typeof apiDomain === 'string' ? shared(apiDomain) : undefined,
-    dc: dc === null ? undefined : shared(dc),
+    apiDomain: sharedOrNone(textOf(metadata['api_domain'])),
+    dc: sharedOrNone(dc),
     generation: row.generation,
     changedAtMs: row.changed_at,
     expiresAtMs,
@@ -352,6 +352,14 @@ function holdable(
     notedAtMs: row.used_at ?? 0,
     quietUntilMs: undefined,
   };
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function sharedOrNone(text: string | null): string | undefined {
+  return text === null ? undefined : shared(text);
 }
 
 /** Enough to look a key up by; what is not held is checked in full. */
