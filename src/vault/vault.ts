@@ -42,7 +42,7 @@ export class OpenVault implements Vault {
   readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #handOut: HandOut;
-  /** Refreshes that nobody joins. */
+  /** Work that closing waits for. */
   readonly #recoveries = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
@@ -211,7 +211,7 @@ export class OpenVault implements Vault {
     return this.close();
   }
 
-  /** What closing waits for. */
+  /** Lets closing wait for the work. */
   async #finished<T>(work: Promise<T>): Promise<T> {
     this.#recoveries.add(work);
     try {

@@ -177,7 +177,7 @@ export function describeApp(row: AppRow): App {
   };
 }
 
-/** Whether an app may be used for a tenant. */
+/** True if an app serves a tenant. */
 export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
   return tenantsOf(row)?.includes(tenant) ?? true;
 }

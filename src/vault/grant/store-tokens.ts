@@ -42,7 +42,7 @@ export interface NewAuthorization {
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-/** How often a row may change under a writer before it gives up. */
+/** The number of tries of a writer whose row changes meanwhile. */
 const triesMax = 5;
 
 export interface StoreOptions {
