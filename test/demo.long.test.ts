@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -33,7 +33,7 @@ test('the demo proves every step and leaves nothing behind', async () => {
 test('a step that does not hold is said, and ends it with exit code 1', async () => {
   const { code, text } = await demo((seen) => {
     const at = /^✓ simulator .* eu at (127\.0\.0\.1:\d+)/m.exec(seen)?.[1];
-    // Nobody consents from now on.
+    // From now on no user consents.
     if (at !== undefined) void post(`http://${at}/_sim/auto-approve`, { on: false });
     return at !== undefined;
   });
@@ -52,9 +52,25 @@ test('Ctrl-C ends it, and everything that it started', async () => {
   expectNothingLeft(text);
 });
 
+test('the demo runs in a clean copy, with nothing that a build left behind', async () => {
+  const copy = path.join(folder, 'copy');
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' });
+  for (const file of files.split('\n').filter((each) => each !== '' && existsSync(each))) {
+    cpSync(file, path.join(copy, file), { recursive: true });
+  }
+  symlinkSync(path.resolve('node_modules'), path.join(copy, 'node_modules'));
+  const { code, text } = await demo(() => false, copy);
+  expect({ code, text }).toMatchObject({ code: 0 });
+  expect(text).toMatch(/^14 steps proven in \d+\.\d s\.$/m);
+});
+
 /** Runs the demo; `act` looks at what it has printed so far, and is asked no more once it has done something. */
-function demo(act: (seen: string, child: ChildProcess) => boolean): Promise<{ code: number | null; text: string }> {
+function demo(
+  act: (seen: string, child: ChildProcess) => boolean,
+  cwd = '.',
+): Promise<{ code: number | null; text: string }> {
   const child = spawn(process.execPath, ['scripts/demo.ts'], {
+    cwd,
     env: { ...process.env, TMPDIR: folder, TEMP: folder, NODE_OPTIONS: '' },
   });
   let text = '';

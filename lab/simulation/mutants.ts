@@ -15,7 +15,7 @@ export interface Mutation {
   readonly edits: readonly Edit[];
   /** Where the guard matters: other worlds would show it too, only later. */
   readonly focus: Focus;
-  /** Nothing is lost without it alone, for this reason; `pair` takes both away. */
+  /** The reason why nothing is lost when only this guard is missing; `pair` takes both away. */
   readonly covered?: { readonly because: string; readonly pair: string };
 }
 
@@ -57,13 +57,13 @@ export const worlds: readonly { readonly name: string; readonly focus: Focus }[]
   { name: 'closing', focus: { providers: ['retire_on_use'], faults: { restart: 2.5, slow_answer: 5 } } },
 ];
 
-/** Every guard of the protocol, each taken out alone. */
+/** Every guard of the protocol, each taken out by itself. */
 export const mutations: readonly Mutation[] = [
   {
     name: 'fence',
     guard: 'the save asks for the fence of the lease',
     edits: [saveByFence],
-    // A late answer is saved over the newer one that is under way: it matters where the newest alone lives.
+    // A late answer is saved over the newer one that is under way: it matters where only the newest lives.
     focus: { providers: ['overlap_newest_only'], faults: { pause: 2.5, slow_answer: 5 } },
   },
   {
@@ -93,7 +93,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'save-before-use',
     // Nothing stands in the way that could be taken out: a use before the save is put in.
-    guard: 'nobody uses a token before it is saved (a use is put in, since no single line keeps it out)',
+    guard: 'no caller uses a token before it is saved (a use is put in, since no single line keeps it out)',
     focus: { providers: ['retire_on_use'], faults: { step_crash: 2 } },
     edits: [
       {

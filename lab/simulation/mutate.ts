@@ -34,11 +34,11 @@ export async function huntMutants(options: {
   return found.every((each) => isShown(each, found)) ? 0 : 1;
 }
 
-/** It was found, or, where another guard covers for it, not alone, but with that one. */
+/** The simulation found it, or found it only together with the guard that covers for it. */
 function isShown({ mutation, seed }: Found, all: readonly Found[]): boolean {
   if (mutation.covered === undefined) return seed !== null;
   const { pair } = mutation.covered;
-  // Loss without it alone would mean that the reason is wrong.
+  // A loss with only this guard missing would mean that the reason is wrong.
   return seed === null && all.some((each) => each.mutation.name === pair && each.seed !== null);
 }
 

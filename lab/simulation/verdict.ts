@@ -19,7 +19,7 @@ const requestsWhileCondemnedMax = 8;
 
 /**
  * The last word on a grant, once the faults have ended: it works, proven by a refresh and a call with the new token, or
- * it is lost and says so, and the loss is one that nobody could have prevented.
+ * it is lost and says so, and no process could have prevented the loss.
  */
 export async function finalVerdict(scene: Scene, life: Life, grant: JudgedGrant): Promise<void> {
   const { judge, coverage } = scene.state;

@@ -80,6 +80,12 @@ const entries: readonly Entry[] = [
   { name: 'list', group: operating, summary: 'list grants', load: () => import('./commands/list.ts') },
   { name: 'show', group: operating, summary: 'show one grant', load: () => import('./commands/show.ts') },
   {
+    name: 'set',
+    group: operating,
+    summary: 'change the metadata of a grant',
+    load: () => import('./commands/set.ts'),
+  },
+  {
     name: 'health',
     group: operating,
     summary: 'check grants with a real API call',

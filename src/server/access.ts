@@ -7,7 +7,7 @@ import { hashApiKey, isWellFormedKey } from '../vault/api-keys.ts';
 import type { ApiKey } from '../vault/types.ts';
 import { withStatus } from './problem.ts';
 
-/** What a route does, as far as roles care. */
+/** The kind of a route, for which a role is allowed or not. */
 export type Action =
   | 'read_token'
   | 'see_grants'
@@ -25,7 +25,7 @@ const actionsOf: Readonly<Record<ApiKey['role'], ReadonlySet<Action>>> = {
   caller: new Set(['see_grants', 'use_proxy']),
 };
 
-/** Whoever calls, by the API key that was sent. */
+/** The caller, as the API key identifies it. */
 export interface Principal {
   readonly id: string;
   readonly role: ApiKey['role'];
@@ -44,25 +44,25 @@ interface Known {
 export interface AccessOptions {
   /** The live key with a hash. @throws {GrantryError} while the vault is not open */
   readonly find: (hash: string) => Promise<ApiKey | null>;
-  /** Writes down when keys were last used. @throws {GrantryError} as `find` does */
+  /** Records when keys were last used. @throws {GrantryError} as `find` does */
   readonly noteUses: (uses: readonly { readonly id: string; readonly at: number }[]) => Promise<void>;
   readonly world: World;
   readonly logger: Logger;
 }
 
 /**
- * Finds out who calls. Keys are looked up by their hash and remembered for some seconds, so that a read costs no query, and
- * a revoked key is refused everywhere within five seconds.
+ * Identifies the caller. Keys are looked up by their hash and cached for some seconds, so that a read costs no query and a
+ * revoked key is refused everywhere within five seconds.
  */
 export class Access {
   readonly #options: AccessOptions;
   readonly #known = new LRUCache<string, Known>({ max: limits.apiKeysHeld });
-  /** Hashes of no live key. Apart, so that whoever invents keys drives no real one out. */
+  /** Hashes of no live key, in a cache of their own: invented keys must not evict real ones. */
   readonly #strangers = new LRUCache<string, Known>({ max: limits.strangeKeysHeld });
   #asking = new Map<string, Promise<Known>>();
-  /** Look-ups that are under way of keys never seen before. */
+  /** The number of running look-ups of keys never seen before. */
   #newOnes = 0;
-  /** What was learnt until then is not trusted any more, by `World.monotonic`. */
+  /** Entries learnt before this time (`World.monotonic`) are no longer trusted. */
   #distrustedUntil = Number.NEGATIVE_INFINITY;
   #uses = new Map<string, number>();
   /** The hash of a key from outside, which has no checksum of ours. */
@@ -72,20 +72,20 @@ export class Access {
     this.#options = options;
   }
 
-  /** Lets a key through to the look-up that this program did not make. */
+  /** Allows the look-up of a key that this program did not make. */
   admitForeign(key: string): void {
     this.#foreignHash = hashApiKey(key);
   }
 
   /**
-   * Who sent this `Authorization` header; at once when the key was seen a moment ago.
+   * Identifies the sender of an `Authorization` header; synchronously when the key is cached.
    *
    * @throws {GrantryError} `unauthorized`, `storage_unavailable` for a key that cannot be looked up
    */
   authenticate(header: string | undefined): Principal | Promise<Principal> {
-    if (header === undefined) throw unauthorized('The request carries no API key.');
+    if (header === undefined) throw unauthorized('The request has no API key.');
     const key = /^Bearer +(\S+)$/i.exec(header)?.[1];
-    if (key === undefined) throw unauthorized('The Authorization header is not of the form "Bearer gry_…".');
+    if (key === undefined) throw unauthorized('The Authorization header must have the form "Bearer gry_…".');
     return this.authenticateKey(key);
   }
 
@@ -99,7 +99,7 @@ export class Access {
     const isTrusted = known !== undefined && known.checkedAt > this.#distrustedUntil;
     const ageMs = isTrusted ? this.#options.world.monotonic() - known.checkedAt : Number.POSITIVE_INFINITY;
     if (known !== undefined && ageMs < limits.apiKeyTrustedMs) {
-      // Asked again behind the caller's back, before the trust is over: a busy key is never waited for.
+      // Looked up again in the background before the entry expires: callers of a busy key never wait.
       if (ageMs > limits.apiKeyTrustedMs / 2) void this.#ask(hash).catch(() => {});
       return this.#use(known);
     }
@@ -113,7 +113,7 @@ export class Access {
     );
   }
 
-  /** Writes down when keys were last used; called now and then, and at the end. */
+  /** Records when keys were last used; called periodically and at the end. */
   async flush(): Promise<void> {
     if (this.#uses.size === 0) return;
     const uses = [...this.#uses].map(([id, at]) => ({ id, at }));
@@ -121,19 +121,19 @@ export class Access {
     try {
       await this.#options.noteUses(uses);
     } catch (error) {
-      this.#options.logger.warn('the last use of API keys could not be noted', { code: codeOf(error) });
+      this.#options.logger.warn('the last use of API keys could not be recorded', { code: codeOf(error) });
       for (const { id, at } of uses) if (!this.#uses.has(id)) this.#uses.set(id, at);
     }
   }
 
-  /** Forgets what was known of all keys, after one was revoked here. */
+  /** Empties the cache, after a key was revoked here. */
   forget(): void {
-    // What was asked before may be answered as it was before: it is trusted no longer, and nobody else waits for it.
+    // A look-up that is running may still return the old state: its result is not trusted, and no new caller joins it.
     this.#distrustedUntil = this.#options.world.monotonic();
     this.#asking = new Map();
   }
 
-  /** Invented keys take their turns: the database is for those who have one. Keys that were seen before need none. */
+  /** Limits look-ups of keys never seen before, so that invented keys cannot overload the database. */
   async #askNew(hash: string): Promise<Known> {
     const asking = this.#asking.get(hash);
     if (asking !== undefined) return asking;
@@ -185,13 +185,13 @@ export class Access {
   }
 }
 
-/** Whether a caller may do something at all. @throws {GrantryError} `forbidden` */
+/** Checks that the caller's role allows an action. @throws {GrantryError} `forbidden` */
 export function assertMay(principal: Principal, action: Action): void {
   if (actionsOf[principal.role].has(action)) return;
   throw new GrantryError('forbidden', `A key of the role ${principal.role} may not do this.`);
 }
 
-/** Whether a caller may do something for a tenant at a provider. @throws {GrantryError} `forbidden` */
+/** Checks that the caller may do something for a tenant at a provider. @throws {GrantryError} `forbidden` */
 export function assertMayFor(
   principal: Principal,
   action: Action,

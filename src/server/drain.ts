@@ -2,34 +2,33 @@ import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { World } from '../base/world.ts';
 
-/** How long connections that were idle may still bring a request, which then ends them. */
+/** The time in which an idle connection may still bring one last request. */
 const lingerMs = 250;
 
-/** Between two looks for connections that have become idle. */
+/** The interval between two searches for idle connections. */
 const lookMs = 100;
 
 /**
- * Ends a server's connections without cutting off a request that it has read: no new ones are taken, those that bring a
- * request get its answer and `Connection: close`, the idle ones are closed after a quarter of a second, and the busy ones when
- * their answer has left.
+ * Ends a server's connections and answers every request that the server has read. The server takes no new connections. It
+ * closes idle connections after a quarter of a second, and busy ones after their answer, which says `Connection: close`.
  *
- * A request that is sent in the very moment in which an idle connection is closed is not read. HTTP/1.1 leaves that to the
- * client, which sees the connection end without a byte of an answer.
+ * A request that a client sends at the moment in which its idle connection is closed is not read. In HTTP/1.1 the client
+ * notices: the connection ends without a byte of an answer.
  *
- * @param limitMs What is not over by then is cut off.
+ * @param limitMs connections that are still busy after this time are cut off
  */
 export async function drain(server: Server, world: World, limitMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.on('close', resolve);
   });
-  // The HTTP server's own close would also reset idle connections that have a request on its way.
+  // The HTTP server's own close would also reset idle connections to which a request is on its way.
   NetServer.prototype.close.call(server);
   const over = new AbortController();
   const closing = closeIdle(server, world, { limitMs, signal: over.signal });
   await closed;
   over.abort(new Error('all connections are closed'));
   await closing;
-  // Only now does it stop looking for requests that take too long.
+  // This ends the server's check for requests that take too long.
   server.close(() => {});
 }
 
@@ -47,6 +46,6 @@ async function closeIdle(
     }
     server.closeAllConnections();
   } catch {
-    // Everything was over before.
+    // All connections ended earlier.
   }
 }

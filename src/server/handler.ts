@@ -25,12 +25,12 @@ export interface HandlerOptions {
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Everything that answers requests: the hot route in front, the described routes behind it. */
+/** Makes the request handler: the hot route first, then the described routes. */
 export function makeHandler(context: ServerContext, options: HandlerOptions): Handler {
   const app = makeApp(context, options);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const proxy = makeProxy(context);
-  /** The routes on plain Node: the one that everybody waits for, and the one that passes bodies on. */
+  /** The routes on plain Node: the hot route, and the proxy. */
   const answerHere = (request: IncomingMessage, response: ServerResponse): Promise<void> | undefined | null => {
     const hot = matchHot(request);
     if (hot !== null) {
@@ -74,18 +74,18 @@ function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   return app;
 }
 
-/** A path that exists for other methods is a 405, which also names them. */
+/** A path that exists for other methods is a 405, which names them. */
 function notFound(app: Hono, path: string, method: string): Response {
-  const allowed = ['GET', 'PUT', 'POST', 'DELETE'].filter(
+  const allowed = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'].filter(
     (other) => other !== method && app.router.match(other, path)[0].some(([[, route]]) => route.path !== everyPath),
   );
   if (allowed.length === 0) return problemResponse(new GrantryError('not_found', 'There is no such route.'));
-  const response = problemResponse(new GrantryError('invalid_request', `This route does not take ${method}.`), 405);
+  const response = problemResponse(new GrantryError('invalid_request', `This route does not support ${method}.`), 405);
   response.headers.set('allow', allowed.join(', '));
   return response;
 }
 
-/** Requests that are turned away before anybody looks at what they want. */
+/** Refuses requests that are too large or name no path, before any route sees them. */
 function refusedOutright(request: IncomingMessage): { error: GrantryError; status: number } | null {
   const url = request.url ?? '';
   if (url.length > limits.requestUrlCharsMax) {
@@ -98,7 +98,7 @@ function refusedOutright(request: IncomingMessage): { error: GrantryError; statu
   }
   // A proxy's absolute form, or the asterisk of OPTIONS: this server is neither.
   if (!url.startsWith('/')) {
-    return { error: new GrantryError('invalid_request', 'The request names no path of this server.'), status: 400 };
+    return { error: new GrantryError('invalid_request', 'The request must name a path of this server.'), status: 400 };
   }
   return null;
 }
@@ -115,7 +115,7 @@ function sendProblem(context: ServerContext, response: ServerResponse, error: Gr
   response.end(body);
 }
 
-/** A client that is refused before it has sent everything may go on for a moment, to hear why; nobody keeps what comes. */
+/** Lets a refused client send on for a moment, so that it reads the answer. The rest of its body is dropped. */
 function giveUpReading({ world }: ServerContext, response: ServerResponse): void {
   const { req: request } = response;
   if (request.complete) return;

@@ -1,36 +1,26 @@
 import { errorCodes, GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-
-/** An error as RFC 9457 writes it. Neither a cause nor a stack is ever part of it. */
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly code: GrantryErrorCode;
-  readonly action: string;
-  /** Seconds. */
-  readonly retry_after?: number;
-}
+import { actionOverHttp } from '../schemas/actions.ts';
+import type { Problem } from '../schemas/problem.ts';
 
 const titles: Readonly<Record<GrantryErrorCode, string>> = {
-  invalid_request: 'The request is not valid',
+  invalid_request: 'Invalid request',
   unauthorized: 'No valid API key',
-  forbidden: 'The API key may not do this',
-  authorization_failed: 'The authorization did not come about',
-  insufficient_scope: 'A scope is missing',
+  forbidden: 'Not allowed for this API key',
+  authorization_failed: 'Authorization failed',
+  insufficient_scope: 'Missing scope',
   not_found: 'Not found',
-  grant_not_found: 'This tenant is not connected',
+  grant_not_found: 'The tenant is not connected',
   reauthorization_required: 'The tenant must connect again',
   grant_quarantined: 'The database is quarantined',
   payload_too_large: 'The request is too large',
   rate_limited: 'Too many requests',
-  integrity_failed: 'A stored value does not open',
+  integrity_failed: 'A stored value cannot be decrypted',
   provider_misconfigured: 'The provider refuses the app',
-  provider_error: 'The provider gave an answer nobody understands',
-  provider_throttled: "The provider's limit is used up",
+  provider_error: "The provider's response was not recognised",
+  provider_throttled: "The provider's rate limit is used up",
   provider_unavailable: 'The provider is not available',
-  refresh_uncertain: 'The outcome of a refresh is not known yet',
+  refresh_uncertain: 'The outcome of a refresh is unknown',
   vault_sealed: 'The vault is sealed',
   storage_unavailable: 'The database does not answer',
   internal: 'A defect in Grantry',
@@ -38,7 +28,7 @@ const titles: Readonly<Record<GrantryErrorCode, string>> = {
 
 const statuses = new WeakMap<GrantryError, number>();
 
-/** Gives an error another status than its code's, where HTTP has a more exact one, such as 405 or 408. */
+/** Gives an error a status other than its code's, where HTTP has a more exact one, such as 405 or 408. */
 export function withStatus(error: GrantryError, status: number): GrantryError {
   statuses.set(error, status);
   return error;
@@ -56,30 +46,30 @@ export function problemOf(
     status,
     detail: error.message,
     code: error.code,
-    action: error.action,
+    action: actionOverHttp(error.action),
     ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
   };
 }
 
-/** Whole seconds, never zero: a client that waits none comes back at once. */
+/** Returns whole seconds, never zero: a client that does not wait retries at once. */
 export function retryAfterSeconds(error: GrantryError): number | undefined {
   if (error.retryAfterMs !== undefined) return Math.max(1, Math.ceil(error.retryAfterMs / 1_000));
   return error.retryable ? 1 : undefined;
 }
 
-/** What may be said of a failure; a defect of ours is logged. */
+/** Returns the error that a caller may see. Defects are logged. */
 export function knownError(logger: Logger, error: unknown): GrantryError {
   if (isGrantryError(error)) {
     if (error.code === 'internal') logger.error('a request met a defect', { detail: error.message });
     return error;
   }
-  // The thing itself may hold a secret: its kind is what the log gets.
+  // The value itself may hold a secret, so the log gets only its kind.
   const kind = error instanceof Error ? error.constructor.name : typeof error;
   logger.error('a request met a defect', { kind });
-  return new GrantryError('internal', 'Something went wrong inside Grantry.');
+  return new GrantryError('internal', 'An unexpected error happened in Grantry.');
 }
 
-/** The headers that go with a problem. */
+/** Returns the headers of a problem. */
 export function problemHeaders(problem: Problem): Record<string, string> {
   return {
     'content-type': 'application/problem+json',

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { GrantryError } from '../base/errors.ts';
+import { errorCodes, GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import type { Meter } from '../base/meter.ts';
@@ -25,66 +25,66 @@ import { findTracer } from './telemetry/tracing.ts';
 import { Watch } from './telemetry/watch.ts';
 import { VaultHolder } from './vault-holder.ts';
 
-/** What a server counts with and traces with; to be handed on to `openVault`. */
+/** The meter and tracer of a server, to be passed on to `openVault`. */
 export interface Instruments {
   readonly meter: Meter;
   readonly tracer: Tracer | undefined;
 }
 
-/** What {@link startServer} needs to know. */
+/** Options of {@link startServer}. */
 export interface ServerOptions {
   /**
-   * Opens the vault; called again while its database or root key is away. The server closes what it opened, and counts
-   * what happens in it if the vault is given the server's instruments.
+   * Opens the vault; called again while its database or root key is unavailable. The server closes the vault. Its metrics
+   * include the vault's if the vault gets these instruments.
    */
   readonly open: (instruments: Instruments) => Promise<Vault>;
   /** `127.0.0.1` when left out. */
   readonly host?: string | undefined;
   /** 8484 when left out; 0 picks a free one. */
   readonly port?: number | undefined;
-  /** Where users and providers reach this server; its own address when left out. */
+  /** The URL at which users and providers reach this server; its own address when left out. */
   readonly publicUrl?: string | undefined;
-  /** `false`: a pure front, without the workers that refresh ahead. */
+  /** `false` runs no workers, which refresh grants ahead of need. */
   readonly workers?: boolean | undefined;
-  /** An administrator's key from outside, taken while there is none. */
+  /** An admin key from outside, taken while there is no admin key. */
   readonly adminKey?: Secret | undefined;
-  /** Tenants become labels of metrics; `false` when left out. */
+  /** Makes tenants labels of metrics; `false` when left out. */
   readonly metricsTenants?: boolean | undefined;
   /**
-   * For how many milliseconds a server that stops still takes connections while `/readyz` says no, so that a load balancer
-   * hears of it; 0 when left out.
+   * The milliseconds for which a stopping server still takes connections while `/readyz` fails, so that load balancers
+   * notice; 0 when left out.
    */
   readonly stopDelayMs?: number | undefined;
-  /** Said in the API's description. */
+  /** The version in the API's description. */
   readonly version?: string | undefined;
   readonly logger?: Logger | undefined;
   readonly world?: World | undefined;
-  /** Changes of what the server lets through. */
+  /** Changes of the server's limits. */
   readonly limits?: Partial<ServerLimits> | undefined;
 }
 
 /** A server that listens. */
 export interface RunningServer extends AsyncDisposable {
-  /** Where it listens. */
+  /** The URL at which it listens. */
   readonly url: string;
-  /** Counts a log line from which something like a secret had to be taken. */
+  /** Counts a log line from which a likely secret was removed. */
   lineScrubbed(): void;
   /**
-   * Says that it is not ready, takes no new connections, answers what it has read, finishes the refreshes that were sent,
-   * and closes the vault. With a provider that hangs this takes up to two minutes.
+   * Reports that it is not ready, takes no new connections, answers the requests that it has read, finishes the refreshes that
+   * were sent, and closes the vault. With a provider that hangs this takes up to two minutes.
    */
   stop(): Promise<void>;
 }
 
-/** How long requests may take to end once the server stops: no caller waits longer than 30 s for a token. */
+/** The time for running requests once the server stops: no caller waits longer than 30 s for a token. */
 const drainMs = 35_000;
 
 /**
  * Serves a vault over HTTP: tokens, grants, apps, providers, keys.
  *
- * Any number of servers may stand on one PostgreSQL; they are equal.
+ * Any number of servers may share one PostgreSQL database; they are equal.
  *
- * @throws {GrantryError} `invalid_request` for a port that is taken, and whatever `open` throws that waiting does not cure
+ * @throws {GrantryError} `invalid_request` for a port that is taken, and every error of `open` that waiting does not cure
  *
  * @example
  * import { openVault } from 'grantry';
@@ -100,7 +100,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const tracer = await findTracer(options.version ?? '0');
   let workers: Workers | undefined;
   const access: Access = makeAccess(() => holder.get(), world, logger);
-  // Before the vault is open: whoever brings this key while it is not is told so, and not that the key is wrong.
+  // Before the vault is open, so that a caller with this key learns that the vault is unavailable, not that the key is wrong.
   if (options.adminKey !== undefined) access.admitForeign(options.adminKey.reveal());
   const holder = await VaultHolder.open({
     open: () => options.open({ meter: metrics, tracer }),
@@ -108,7 +108,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logger,
     onOpen: async (vault) => {
       await takeAdminKey(vault, options.adminKey, logger);
-      // A server that stops takes on nothing: it would never be finished.
+      // A stopping server must not start workers: nothing would stop them.
       if (options.workers !== false && !running.signal.aborted) workers = startWorkers(vault);
     },
   });
@@ -141,11 +141,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     running.abort(new Error('the server stops'));
     watch.endConnections();
     logger.info('stopping');
-    // Nothing due is claimed from here on, and what is under way goes on beside the callers' requests.
+    // Workers claim nothing from now on; their running refreshes continue beside the callers' requests.
     const workersEnded = workers?.stop();
     await world.sleep(options.stopDelayMs ?? 0);
     await drain(server, world, drainMs);
-    // Nobody waits any more: what was sent to a provider is finished, and nothing else is begun.
+    // No caller waits any more: refreshes that were sent are finished, and no others begin.
     holder.windDown();
     await workersEnded;
     await notes;
@@ -176,7 +176,7 @@ async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: 
   if (adminKey === undefined) return;
   const outcome = await adoptAdminKey(internalsOf(vault).open(), adminKey.reveal());
   if (outcome === 'taken') logger.info('the first admin key was taken from its file');
-  if (outcome === 'not_needed') logger.warn('the admin key file was left alone: there is an admin key already');
+  if (outcome === 'not_needed') logger.warn('the admin key file was ignored: there is already an admin key');
 }
 
 async function keepNotingUses({ access, world }: ServerContext, signal: AbortSignal): Promise<void> {
@@ -194,7 +194,7 @@ function makeHttpServer(allowed: ServerLimits): Server {
   const server = createServer({
     maxHeaderSize: limits.requestHeaderBytesMax,
     headersTimeout: allowed.headersMs,
-    // Bodies have their own deadlines: a JSON body a short one, a streamed one none while it moves.
+    // Bodies have their own deadlines: short for JSON, none for a streamed body while data moves.
     requestTimeout: 0,
     connectionsCheckingInterval: 1_000,
   });
@@ -208,10 +208,10 @@ function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE';
-      const message = inUse ? `The port ${port} is taken.` : `The server cannot listen on ${host}:${port}.`;
+      const message = inUse ? `The port ${port} is already in use.` : `The server cannot listen on ${host}:${port}.`;
       reject(
         new GrantryError('invalid_request', message, {
-          action: 'Choose another with --port or GRANTRY_PORT.',
+          action: 'Choose another port with --port or GRANTRY_PORT.',
           cause: error,
         }),
       );
@@ -227,7 +227,7 @@ function addressOf(server: Server): string {
   return `http://${host}:${address.port}`;
 }
 
-/** Answers what is not HTTP at all, or never came whole. Nothing of it is repeated. */
+/** Answers a request that is not valid HTTP or is incomplete, without repeating any of it. */
 function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
@@ -241,7 +241,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
     status,
     detail: reason,
     code,
-    action: 'Fix the call.',
+    action: errorCodes.invalid_request.action,
   });
   const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}`;
   socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);

@@ -6,7 +6,7 @@ import { type ServerContext, vaultContext } from './context.ts';
 import { problemResponse } from './problem.ts';
 import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
-/** Probes come from many sides: the database is asked once a second at most. */
+/** Many probes may ask at once: the database is checked once a second at most. */
 const readinessHeldMs = 1_000;
 
 export interface StatusOptions {
@@ -14,7 +14,7 @@ export interface StatusOptions {
   readonly description: string;
 }
 
-/** Whether the process lives, whether it can work, what it can do, and how it fares. All but the last is open. */
+/** Adds liveness, readiness, the API's description and metrics. Only the metrics want a key. */
 export function mountStatus(app: Hono, context: ServerContext, options: StatusOptions): void {
   const ready = readiness(context, options.draining);
   app.get('/livez', () => plain({ status: 'alive' }));
@@ -37,8 +37,8 @@ async function answerReady(
   } catch (error) {
     const known = isGrantryError(error)
       ? error
-      : new GrantryError('internal', 'This server cannot say whether it is ready.');
-    // What exactly is wrong is for those who run it; a stranger is told the kind alone.
+      : new GrantryError('internal', 'This server cannot determine whether it is ready.');
+    // The exact reason is for operators; any other caller gets only the code.
     const told = await maySeeDetails(context, request.req.header('authorization'));
     const detail = told ? known.message : 'This server is not ready.';
     return problemResponse(new GrantryError(known.code, detail, { retryAfterMs: readinessHeldMs }), 503);
@@ -54,7 +54,7 @@ async function answerMetrics(context: ServerContext, request: HonoContext): Prom
   return new Response(text, { headers });
 }
 
-/** Whoever asks within the second gets the same answer, and nobody may ask at all. */
+/** Makes the readiness check. All calls within a second share one result. */
 function readiness(context: ServerContext, draining: () => boolean): () => Promise<void> {
   let last: { readonly at: number; readonly outcome: Promise<void> } | undefined;
   return () => {
@@ -75,7 +75,7 @@ async function maySeeDetails(context: ServerContext, header: string | undefined)
     assertMay(await context.access.authenticate(header), 'see_metrics');
     return true;
   } catch {
-    // Who cannot be known now is a stranger.
+    // A caller that cannot be identified now does not see the details.
     return false;
   }
 }

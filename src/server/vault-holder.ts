@@ -8,16 +8,16 @@ export interface VaultHolderOptions {
   readonly open: () => Promise<Vault>;
   readonly world: World;
   readonly logger: Logger;
-  /** Called with the vault as soon as there is one. @throws what keeps the server from starting */
+  /** Called with the vault as soon as it is open. @throws any error that prevents the server's start */
   readonly onOpen: (vault: Vault) => Promise<void>;
 }
 
-/** Between two tries to open a vault whose database or root key is away. */
+/** The interval between two attempts to open a vault whose database or root key is unavailable. */
 const retryMs = 1_000;
 
 /**
- * Opens the vault and holds it. A server whose database or root key is away starts all the same, says so to whoever asks,
- * and serves as soon as they are back: machines start in any order.
+ * Opens the vault and holds it. A server whose database or root key is unavailable starts nevertheless, answers with that
+ * error, and serves as soon as they are back: machines start in any order.
  */
 export class VaultHolder {
   readonly #options: VaultHolderOptions;
@@ -30,7 +30,7 @@ export class VaultHolder {
     this.#options = options;
   }
 
-  /** @throws {GrantryError} for anything that waiting does not cure */
+  /** @throws {GrantryError} for every error that waiting does not cure */
   static async open(options: VaultHolderOptions): Promise<VaultHolder> {
     const holder = new VaultHolder(options);
     if (!(await holder.#try())) holder.#retrying = holder.#retry();
@@ -43,7 +43,7 @@ export class VaultHolder {
     return this.#vault;
   }
 
-  /** Lets the vault begin nothing new; it is closed after this. */
+  /** Prevents the vault from starting new refreshes, before it is closed. */
   windDown(): void {
     this.#stop.abort(new Error('the server stops'));
     if (this.#vault !== undefined) internalsOf(this.#vault).windDown();
@@ -73,7 +73,7 @@ export class VaultHolder {
       await this.#options.onOpen(vault);
       return vault;
     } catch (error) {
-      // What went wrong first is what is told.
+      // The first error is the one to report.
       await vault.close().catch(() => {});
       throw error;
     }
@@ -95,7 +95,7 @@ export class VaultHolder {
         }
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        // What was wrong has become something else; it is said, and may still be mended.
+        // The cause has changed; the new one may still be cured, so the attempts continue.
         const known = isGrantryError(error) ? error : new GrantryError('internal', 'The vault cannot be opened.');
         if (known.code !== this.#missing.code)
           logger.error('the vault cannot be opened', { code: known.code, detail: known.message });

@@ -59,7 +59,7 @@ export interface GrantTable {
   generation: number;
   /** The generation that the last authorization or import made: older answers belong to an authorization that is over. */
   authorized_generation: number;
-  /** Of the access token, as the provider gave it; `Bearer` when it said nothing. */
+  /** The access token's type as the provider gave it; `Bearer` when it gave none. */
   token_type: string | null;
   /** When the access token was asked for. */
   obtained_at: number | null;
@@ -90,7 +90,7 @@ export interface InstanceTable {
   vault_id: string;
   installation: string | null;
   epoch: number;
-  /** Where this database lives: PostgreSQL system identifier and database oid, or SQLite inode. */
+  /** The place of this database: PostgreSQL system identifier and database oid, or SQLite inode. */
   location: string;
   timeline: number | null;
   quarantined_reason: string | null;
@@ -143,7 +143,7 @@ export interface AuthorizationTable {
 /**
  * A connect session's states.
  *
- * - `open`: the link was given out, and nobody has pressed its button.
+ * - `open`: the link was given out, and its button is not pressed yet.
  * - `started`: a browser is bound to it and was sent to the provider. A decline or a failure leaves it here, to try again.
  * - `exchanging`: the browser came back, and the code is being exchanged.
  * - `pending`: the tokens wait, sealed, for the completion code.
@@ -163,17 +163,17 @@ export interface ConnectSessionTable {
   scopes: string;
   return_to: string | null;
   user_id: string | null;
-  /** Of the browser that pressed the button first. */
+  /** The hash of the browser that pressed the button first. */
   browser_hash: string | null;
   completion_hash: string | null;
   /** Sealed tokens that wait for the completion code. */
   pending: string | null;
   state: ConnectSessionState;
-  /** What went wrong last, by a code. */
+  /** The code of the last failure. */
   error: string | null;
   /** JSON object: what the provider granted, beside what was asked for. */
   granted: string | null;
-  /** How often the button was pressed. */
+  /** The number of times that the button was pressed. */
   starts: number;
   created_at: number;
   expires_at: number;
@@ -181,9 +181,9 @@ export interface ConnectSessionTable {
 }
 
 /**
- * What became of one spending of a refresh token.
+ * The outcome of one spending of a refresh token.
  *
- * - `open`: the intent is written; sent or not, nobody knows until the holder says so or its lease ends.
+ * - `open`: the intent is written. The request may be sent; its holder reports the outcome, or its lease ends.
  * - `saved`, `parked`: an answer with tokens came; it is in the row, or became a candidate.
  * - `refused`: the provider refused. `failed`: it answered without touching the token (throttle, misconfigured client).
  * - `not_sent`: certainly no byte was written. `unknown`: sent, and the answer was lost.

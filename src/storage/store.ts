@@ -44,7 +44,7 @@ export interface Store {
    * `fn` awaits only its own statements. It may run more than once: PostgreSQL undoes one of two transactions that block
    * each other.
    */
-  transaction<T>(fn: (tx: WriteTx) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  transaction: <T>(fn: (tx: WriteTx) => Promise<T>, options?: TransactionOptions) => Promise<T>;
   /** The pause between two looks for changes of other processes. */
   readonly feedPauseMs: number;
   nowMs(): Promise<number>;

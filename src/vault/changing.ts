@@ -74,8 +74,8 @@ export interface OtherChange {
 /** A transaction that makes changes and records them as events. */
 export interface ChangeTransaction {
   readonly tx: WriteTx;
-  record(grant: ChangedGrant, change: GrantChange): void;
-  recordOther(change: OtherChange): void;
+  readonly record: (grant: ChangedGrant, change: GrantChange) => void;
+  readonly recordOther: (change: OtherChange) => void;
 }
 
 type NewEvent = Omit<EventRow, 'id' | 'at'>;

@@ -145,11 +145,21 @@ describe('grantry with GRANTRY_URL', () => {
     expect((await run(['token', 'acme', 'strict'], { key })).stderr).toContain('revoked');
   });
 
+  test('leaves the token alive at the provider with --no-revoke', async () => {
+    const { minted } = await server.bench.connect(server.vault, { tenant: 'initech' });
+    const ended = await run(['disconnect', 'initech', 'strict', '--no-revoke']);
+    expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining('not revoked') });
+    expect(server.bench.simulator.isAlive(minted.refreshToken)).toBe(true);
+  });
+
   test('looks after providers, disconnects, and doctors the server', async () => {
     expect((await run(['provider', 'show', 'zoho_crm', '--json'])).stdout).toContain('"zoho_crm"');
     expect((await run(['provider', 'list'])).stdout).toContain('zoho_crm');
     const doctor = await run(['doctor', '--json']);
     expect(JSON.parse(doctor.stdout).map((found: { status: string }) => found.status)).toEqual(['ok', 'ok', 'ok']);
+    const set = await run(['set', 'acme', 'strict', 'org_id=42', 'environment=', '--json']);
+    expect(JSON.parse(set.stdout).metadata).toMatchObject({ org_id: '42' });
+    expect((await run(['set', 'acme', 'strict', 'org_id'])).code).toBe(2);
     expect(await run(['disconnect', 'acme', 'strict'])).toMatchObject({ code: 0 });
     expect((await run(['token', 'acme', 'strict'])).code).toBe(3);
     expect((await run(['init'])).code).toBe(2);

@@ -133,7 +133,7 @@ describe('C-04: a state counts once, in time, in its own browser', () => {
     await other.start((await team.session({ tenant: newTenant(), provider: 'honest' })).url);
     const refused = await other.callback(redirectUri, callback);
     expect([refused.status, await stateOf(tenant)]).toEqual([400, 'none']);
-    expect(refused.text).toContain('not the browser that started');
+    expect(refused.text).toContain('This is another browser');
     expect((await visitor.callback(redirectUri, callback)).status).toBe(303);
     expect(await stateOf(tenant)).toBe('active');
   });

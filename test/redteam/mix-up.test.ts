@@ -41,7 +41,7 @@ describe('C-05: each context has an address of its own', () => {
     const { redirectUri, callback } = honest.consent(atEvil.href);
     const answer = await victim.callback(redirectUri, callback);
     expect(answer.status).toBe(400);
-    expect(answer.text).toContain('went astray');
+    expect(answer.text).toContain('wrong address');
     expect([evil.heard.length, honest.at('/token').length]).toEqual([0, 0]);
     expect([await hasGrant(tenant, 'evil'), await hasGrant(tenant, 'honest')]).toEqual([false, false]);
   });

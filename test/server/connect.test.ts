@@ -86,7 +86,7 @@ describe('a person connects', () => {
     await page.reload();
     expect(await heading(page)).toBe('Connected');
     await page.goto(session.url);
-    expect(await heading(page)).toBe('Connected already');
+    expect(await heading(page)).toBe('Already connected');
   });
 
   it('and declines, thinks again, and is connected by the same link', async () => {
@@ -121,9 +121,9 @@ describe('links and browsers', () => {
     await using other = await browser.newContext();
     const visitor = await other.newPage();
     expect((await visitor.goto(session.url))?.status()).toBe(410);
-    expect(await heading(visitor)).toBe('This link was used already');
+    expect(await heading(visitor)).toBe('This link was already used');
     expect((await visitor.goto(session.url.slice(0, -3)))?.status()).toBe(404);
-    expect(await heading(visitor)).toBe('This link leads nowhere');
+    expect(await heading(visitor)).toBe('This link is not valid');
     const late = await bench.session({ tenant, provider: 'strict' });
     await visitor.goto(late.url);
     await bench.server.bench.jump(1_800_001);
@@ -147,7 +147,7 @@ describe('links and browsers', () => {
     await visitor.goto(page.url());
     await visitor.getByRole('button', { name: 'Accept' }).click();
     await visitor.waitForURL(/\/oauth\/callback\//);
-    expect(await heading(visitor)).toBe('This is not the browser that started');
+    expect(await heading(visitor)).toBe('This is another browser');
     expect((await grantAt('strict')).status).toBe(404);
     await page.getByRole('button', { name: 'Accept' }).click();
     await page.waitForURL(/\/connect\/sessions\//);
@@ -176,7 +176,7 @@ describe('links and browsers', () => {
     await page.waitForURL(/\/connect\/sessions\//);
     await page.goBack();
     await page.goBack();
-    expect(await heading(page)).toBe('Connected already');
+    expect(await heading(page)).toBe('Already connected');
     await page.goForward();
     const { body } = await grantAt('strict');
     expect([body.state, body.generation]).toEqual(['active', 1]);
@@ -194,7 +194,7 @@ describe('links and browsers', () => {
       `<form method="post" action="${session.url}"><input name="proof" value="${proof}"><button>Go</button></form>`,
     );
     await page.getByRole('button').click();
-    expect(await heading(page)).toBe('Please try once more');
+    expect(await heading(page)).toBe('Please try again');
     expect((await look(session.id)).state).toBe('open');
   });
 

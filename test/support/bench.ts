@@ -232,7 +232,7 @@ export class Bench implements AsyncDisposable {
 export async function settled(rounds = 4): Promise<void> {
   const givenUpAt = performance.now() + settledMsMax;
   for (let calm = 0; calm < rounds && performance.now() < givenUpAt; ) {
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, 1));
     calm = isBusy() ? 0 : calm + 1;
   }
 }

@@ -4,7 +4,8 @@ import { Client } from 'pg';
 const youngMs = 400;
 
 const begun = new Set<{ readonly at: number }>();
-const { query } = Client.prototype;
+const query: unknown = Reflect.get(Client.prototype, 'query');
+if (typeof query !== 'function') throw new Error('pg has another way to ask');
 
 // The store's own connections are meant: nothing else tells how many of their queries are under way.
 Object.defineProperty(Client.prototype, 'query', {

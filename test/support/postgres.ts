@@ -9,7 +9,7 @@ import { shared } from './broker.ts';
 export interface ScratchDatabase extends AsyncDisposable {
   /** Value for `openVault` and `GRANTRY_DATABASE`. */
   readonly database: string;
-  drop(): Promise<void>;
+  readonly drop: () => Promise<void>;
 }
 
 /** Creates an empty database on the run's PostgreSQL (an embedded one, or GRANTRY_TEST_POSTGRES_URL). */

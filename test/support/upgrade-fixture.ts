@@ -50,7 +50,7 @@ export function worldWith(answer: (request: ProviderRequest) => Response | undef
     ...systemWorld(),
     fetch: async (url, init) => {
       init.beforeSend?.();
-      const response = answer({ url, form: new URLSearchParams(String(init.body ?? '')) });
+      const response = answer({ url, form: new URLSearchParams(typeof init.body === 'string' ? init.body : '') });
       if (response === undefined) throw new Error('the connection broke');
       return response;
     },

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 
-/** Whose turn an event is: a process that may be paused or dead, or nobody's (the network, the plan). */
+/** The process that an event belongs to: it may be paused or dead. Events of the network and the plan have no actor. */
 export interface Actor {
   readonly name: string;
   paused: boolean;
@@ -80,7 +80,7 @@ export class Scheduler {
   release(actor: Actor): void {
     const held = this.#held.get(actor) ?? [];
     this.#held.delete(actor);
-    // The same event objects, so that whoever holds a handle can still cancel them; at once, and in their old order.
+    // The same event objects, so that a holder of a handle can still cancel them; at once, and in their old order.
     for (const event of held) {
       if (event.run === null) continue;
       event.at = this.now;

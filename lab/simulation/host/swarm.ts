@@ -66,7 +66,7 @@ const classes: readonly BuiltInProfile[] = [
 /** Rarely switched on: what breaks the assumptions that the guarantees rest on, or takes very long. */
 const rare: Partial<Record<FaultKind, number>> = { wild_clock_jump: 0.03, long_lie: 0.06, power: 0.15, disk: 0.25 };
 
-/** A narrower world: these providers, and these faults alone. */
+/** A narrower world: only these providers and these faults. */
 export interface Focus {
   readonly providers: readonly BuiltInProfile[];
   readonly faults: Partial<Readonly<Record<FaultKind, number>>>;

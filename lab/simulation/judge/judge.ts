@@ -39,9 +39,9 @@ export interface CarriedToken {
 }
 
 export type Excuse =
-  /** The provider rotated, and its answer reached nobody who lived to keep it. */
+  /** The provider rotated, and its answer reached no process that lived to keep it. */
   | 'answer_lost'
-  /** The provider refused although nothing was wrong, for so long or at such a moment that nobody can know. */
+  /** The provider refused although nothing was wrong, for so long or at such a moment that no process can know. */
   | 'lied'
   /** A clock jumped further than the guarantees allow for. */
   | 'wild'
@@ -176,8 +176,8 @@ export class Judge {
   }
 
   /**
-   * The provider's own book excuses a loss: the newest token that it made for the grant reached nobody, or reached somebody
-   * only after a family was revoked that nobody could know to be alive.
+   * The provider's own book excuses a loss: the newest token that it made for the grant reached no process, or
+   * reached one only after a family was revoked that no process could know to be alive.
    */
   newestWasLost(grant: JudgedGrant): boolean {
     const newest = newestUnspent([...grant.tokens.values()], grant.family);
@@ -187,7 +187,7 @@ export class Judge {
     return newest.lost || cameLate || this.newestWasOvertaken(grant);
   }
 
-  /** The newest token was asked for first and made last: nobody can know that it is the newest. */
+  /** The newest token was asked for first and made last: no process can know that it is the newest. */
   newestWasOvertaken(grant: JudgedGrant): boolean {
     return wasOvertaken([...grant.tokens.values()], grant.family);
   }
@@ -231,7 +231,7 @@ export class Judge {
     for (const raw of this.#rows.grants()) {
       const grant = this.grantOf(String(raw['client_id']), String(raw['provider']));
       if (grant === undefined) {
-        this.violated(`a row of nobody appeared: ${String(raw['client_id'])}`);
+        this.violated(`an unknown row appeared: ${String(raw['client_id'])}`);
         continue;
       }
       this.#lookAt(grant, {
@@ -301,7 +301,7 @@ export class Judge {
     grant.family = token.family;
   }
 
-  /** I4: nobody is declared dead while a token in the database is alive at the provider. */
+  /** I4: no grant is declared dead while a token in the database is alive at the provider. */
   #checkDeath(grant: JudgedGrant, row: SeenRow): void {
     grant.condemnations += 1;
     this.#coverage.count(`condemned: ${row.reason ?? 'no reason'}`);
@@ -326,7 +326,7 @@ export class Judge {
     return this.#livingTokens(grant);
   }
 
-  /** A process died: tokens that it alone knew are gone. `kept` says which attempts have an answer in the spool. */
+  /** A process died: tokens that only it knew are gone. `kept` says which attempts have an answer in the spool. */
   died(carried: readonly CarriedToken[]): void {
     for (const { grant, refreshToken, inSpool, mustBeKept } of carried) {
       const token = grant.tokens.get(refreshToken);
@@ -340,7 +340,7 @@ export class Judge {
     }
   }
 
-  /** A caller was given a token; `rejected` is the generation that he had said to be refused, if he did. */
+  /** A caller was given a token; `rejected` is the generation that the caller reported as refused. */
   handedOut(
     grant: JudgedGrant,
     token: { accessToken: string; generation: number },
@@ -358,7 +358,7 @@ export class Judge {
     }
   }
 
-  /** Somebody uses an access token at the provider's API. */
+  /** A process uses an access token at the provider's API. */
   used(accessToken: string): void {
     const known = this.#byAccess.get(accessToken);
     if (known === undefined) return;

@@ -15,15 +15,15 @@ export interface KnownToken {
   deliveredAt: number;
   /** The attempt whose answer brought it, as far as that is known. */
   attemptId: string | null;
-  /** Its answer reached nobody who could keep it. */
+  /** Its answer reached no process that could keep it. */
   lost: boolean;
-  /** It arrived, and the process that alone knew it died. */
+  /** It arrived, and the only process that knew it died. */
   vanished: boolean;
   /** It was seen in a row or among the candidates. */
   stored: boolean;
 }
 
-/** The last token that the provider made for a consent and that nobody has presented. */
+/** The last token that the provider made for a consent and that was never presented. */
 export function newestUnspent(tokens: readonly KnownToken[], family: string | null): KnownToken | undefined {
   return tokens.findLast((token) => token.family === family && token.isUnspent);
 }

@@ -25,7 +25,7 @@ export class Call {
   readonly #resolve: (response: Response) => void;
   readonly #reject: (reason: unknown) => void;
   ended = false;
-  /** The answer will reach nobody: the sender stopped waiting, or died. */
+  /** Called when the answer can reach no sender: it stopped waiting, or died. */
   onDrop: (() => void) | null = null;
 
   constructor(
@@ -63,7 +63,7 @@ export class Call {
     this.onDrop?.();
   }
 
-  /** Nothing of it is under way any more, whatever the sender still waits for. */
+  /** Nothing of it is under way any more, even if the sender still waits. */
   over(): void {
     if (this.flight !== null) this.flight.state = 'over';
   }

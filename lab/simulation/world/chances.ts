@@ -9,8 +9,8 @@ const patienceMs = 20_000;
 const putOffMs = 30_000;
 
 /**
- * Watches grants whose newest token was lost while the provider would still take the one before: as long as some process
- * can ask, and the provider answers, somebody must ask again. What is lost in the end was lost in spite of that.
+ * Watches grants whose newest token was lost while the provider would still take the one before: as long as a process
+ * can ask and the provider answers, one must ask again. A grant that is lost in the end was lost in spite of that.
  */
 export class Chances {
   readonly #state: WorldState;
@@ -52,7 +52,7 @@ export class Chances {
     }
     this.#missedMs.set(grant, missedMs + tickMs);
     if (missedMs + tickMs <= patienceMs) return;
-    judge.violated(`nobody asked again for ${nameOf(grant)} while its overlap was running out`);
+    judge.violated(`no process asked again for ${nameOf(grant)} while its overlap was running out`);
   }
 
   /** Its workers run, and its database answers. */
@@ -61,7 +61,7 @@ export class Chances {
     return life.workers !== undefined && life.storeDownUntil <= this.#state.scheduler.now;
   }
 
-  /** Somebody asked since the last look, or waits for an answer. */
+  /** A process asked since the last look, or waits for an answer. */
   #isAsked(grant: JudgedGrant): boolean {
     const { scheduler } = this.#state;
     if (scheduler.now - (this.#traffic.askedAt.get(grant) ?? Number.NEGATIVE_INFINITY) <= tickMs) return true;

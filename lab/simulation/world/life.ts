@@ -35,7 +35,7 @@ export interface Surroundings {
 
 /**
  * One life of a process, from its start to its end or death: a world of its own, and the machine's side of its database
- * and files. What it waits for comes through the scheduler, so it can be paused or killed wherever it waits.
+ * and files. What it waits for comes through the scheduler, so it can be paused or killed at each wait.
  */
 export class Life implements Actor, PortProcess {
   readonly name: string;

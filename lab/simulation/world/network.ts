@@ -57,7 +57,7 @@ export class Network {
     return this.#dice.chance(0.02) ? this.#dice.between(500, 9_000) : this.#dice.between(1, 40);
   }
 
-  /** Somebody is about to connect. */
+  /** A process is about to connect. */
   asks(init: WorldRequest): void {
     if (typeof init.body !== 'string') return;
     const grant = this.#grantOf(new URLSearchParams(init.body));
@@ -87,7 +87,7 @@ export class Network {
     });
   }
 
-  /** A process is gone: nobody waits for its answers any more. */
+  /** A process is gone, so its answers have no receiver. */
   died(life: Life): void {
     for (const call of this.#calls) if (call.life === life) call.drop();
     const carried = (this.carried.get(life) ?? []).map(({ grant, refreshToken, attemptId, at }) => ({
@@ -100,7 +100,7 @@ export class Network {
     this.#state.judge.died(carried);
   }
 
-  /** The disk failed: at the file of one attempt, or at the directory, for whoever has an answer that is not stored. */
+  /** The disk failed: at the file of one attempt, or at the directory, for every answer that is not stored. */
   diskFailed(life: Life, path: string): void {
     const { judge } = this.#state;
     const [, attemptId] = path.slice(path.lastIndexOf('/') + 1).split('.');
@@ -157,7 +157,7 @@ export class Network {
     const { excuses } = grant ?? { excuses: undefined };
     if (this.#state.isLying()) {
       // A short lie must not kill: it is over before a refusal is confirmed. Only where an answer was lost as well, at a
-      // strict provider, nobody may ask a third time.
+      // strict provider, no process may ask a third time.
       const lastWord = grant !== undefined && this.#state.isStrict(grant) && grant.excuses.has('answer_lost');
       if (this.#state.isLyingLong() || lastWord) excuses?.set('lied', this.#state.scheduler.now);
       if (grant !== undefined) this.#chances.putOff(grant);
@@ -296,7 +296,7 @@ export class Network {
   }
 }
 
-/** Not yet looked at by the provider, or its answer on the way to somebody who waits for it. */
+/** Not yet looked at by the provider, or its answer on the way to a process that waits for it. */
 function isUnderWay(flight: Flight, now: number): boolean {
   if (flight.state === 'on its way') return !flight.life.dead;
   return !flight.life.dead && !flight.life.paused && now - flight.sentAt < 90_000;

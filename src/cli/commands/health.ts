@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { actionAsCommand } from '../../schemas/actions.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { HealthReport, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
@@ -121,7 +122,7 @@ function print(context: Context, reports: readonly HealthReport[]): void {
 
 /** The organisation of a healthy grant; else the error and what to do. */
 export function healthDetail(report: HealthReport): string {
-  if (report.status === 'unhealthy') return `${report.error}: ${report.message} ${report.action}`;
+  if (report.status === 'unhealthy') return `${report.error}: ${report.message} ${actionAsCommand(report.action)}`;
   if (report.orgName !== null) return report.orgName;
   return report.missingScope === undefined ? '-' : `no organisation name: the scope ${report.missingScope} is missing`;
 }

@@ -1,4 +1,5 @@
 import { errorCodes, GrantryError } from '../../base/errors.ts';
+import { actionAsCommand } from '../../schemas/actions.ts';
 import { clean } from './output.ts';
 
 /** Writes a failure to stderr and returns its exit code. */
@@ -8,7 +9,7 @@ export function reportError(thrown: unknown, json: boolean): number {
     process.stderr.write(`${JSON.stringify(errorItem(error))}\n`);
   } else {
     process.stderr.write(`grantry: ${clean(error.message)}\n`);
-    process.stderr.write(`         ${clean(error.action)}${waitHint(error)}\n`);
+    process.stderr.write(`         ${clean(actionAsCommand(error.action))}${waitHint(error)}\n`);
   }
   // Of an unknown exception only the frames are printed, and only on request: its message may hold a secret.
   if (error.code === 'internal' && process.env['GRANTRY_LOG_LEVEL'] === 'debug') {
@@ -30,7 +31,7 @@ export function errorItem(error: GrantryError): Record<string, unknown> {
   return {
     code: error.code,
     message: error.message,
-    action: error.action,
+    action: actionAsCommand(error.action),
     ...(error.retryAfterMs === undefined ? {} : { retry_after: Math.ceil(error.retryAfterMs / 1000) }),
   };
 }

@@ -3,22 +3,22 @@ import { newRandomText } from '../../base/ids.ts';
 import type { World } from '../../base/world.ts';
 
 /**
- * The cookie by which a browser is known again when it comes back from the provider. Its prefix makes browsers refuse it from
- * anything but this very host, over a connection that they trust: https, or this machine itself.
+ * The cookie that identifies a browser when it comes back from the provider. With this prefix browsers only take the cookie
+ * from this host, over https or loopback.
  */
 const name = '__Host-grantry_browser';
 const lifeSeconds = 86_400;
 
-/** The secret in a request's cookie; `null` when there is none, or one that was not made here. */
+/** Reads the secret from a request's cookie; `null` when there is none, or one of another form. */
 export function readBrowser(request: Request): string | null {
   const sent = (request.headers.get('cookie') ?? '').split(';').map((cookie) => cookie.trim());
   const values = sent.filter((cookie) => cookie.startsWith(`${name}=`)).map((cookie) => cookie.slice(name.length + 1));
   const [value] = values;
-  // A browser sends it once. Of two, one is somebody else's.
+  // A browser sends it once. Of two cookies, one was set by another site.
   return values.length === 1 && value !== undefined && /^[A-Za-z0-9_-]{43}$/.test(value) ? value : null;
 }
 
-/** A new browser's secret: 256 random bits. */
+/** Makes the secret of a new browser: 256 random bits. */
 export function newBrowser(world: World): string {
   return newRandomText(world);
 }
@@ -27,7 +27,7 @@ export function browserCookie(browser: string): string {
   return `${name}=${browser}; Path=/; Max-Age=${lifeSeconds}; Secure; HttpOnly; SameSite=Lax`;
 }
 
-/** What the form of one link carries in one browser: a page elsewhere can neither read nor guess it. */
+/** The proof in the form of one link in one browser: other sites can neither read nor guess it. */
 export function formProof(browser: string, token: string): string {
   return createHmac('sha256', browser).update(token).digest('base64url');
 }

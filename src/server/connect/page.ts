@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** What a page shows. All of it is text: whatever comes from outside is escaped here, once. */
+/** The content of a page. All of it is text, and is escaped here, once. */
 export interface Page {
   readonly tone: 'plain' | 'good' | 'bad';
   readonly title: string;
@@ -9,9 +9,9 @@ export interface Page {
   readonly facts?: readonly (readonly [string, string])[];
   /** A list that can be unfolded. */
   readonly list?: { readonly title: string; readonly items: readonly string[]; readonly open?: boolean };
-  /** A button that posts to this very address. */
+  /** A button that posts to the address of the page. */
   readonly form?: { readonly button: string; readonly fields: Readonly<Record<string, string>> };
-  /** A way on, to a path of this server. */
+  /** A link to a path of this server. */
   readonly link?: { readonly text: string; readonly href: string };
   /** Small, at the end. */
   readonly note?: string;
@@ -56,9 +56,9 @@ const marks: Readonly<Record<Page['tone'], string>> = {
 };
 
 /**
- * A page as HTML: whole in itself, in light and dark, on a phone too, without a script.
+ * Renders a page as HTML that loads nothing and runs no script.
  *
- * @param publicUrl decides where a form may lead: the button ends at the provider, and from there at whoever signs its users in
+ * @param publicUrl decides where a form may lead: to the provider, and from there to the provider's sign-in
  */
 export function pageResponse(
   page: Page,
@@ -72,7 +72,7 @@ export function pageResponse(
   });
 }
 
-/** A way on that leaves nothing behind: never 307, which would send a form again (RFC 9700 section 4.12). */
+/** Redirects with 303: 307 would send the form again (RFC 9700 section 4.12). */
 export function seeOther(location: string, headers: Record<string, string> = {}): Response {
   return new Response(null, {
     status: 303,
@@ -80,7 +80,7 @@ export function seeOther(location: string, headers: Record<string, string> = {})
   });
 }
 
-/** What a browser may do with a page: show it in its own style, and nothing else. */
+/** Headers under which a browser only shows the page, in the page's own style. */
 export function pageHeaders(publicUrl: string): Record<string, string> {
   // Browsers hold a form's whole chain of redirects to this list, and a provider may send its users to a sign-in of their own.
   const chain = publicUrl.startsWith('https:') ? 'https:' : 'https: http:';

@@ -17,7 +17,7 @@ import { endedPage, refusalPage, type StatusPage, sessionPage, stalePage, startP
 
 const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
 
-/** What a person's browser sees: the page of a link, the way to the provider and back, and how it ended. */
+/** Adds the browser's routes: the page of a link, the redirect to the provider, the callback, and the result. */
 export function mountConnect(app: Hono, context: ServerContext): void {
   const answer = async (run: () => Promise<Response>, cameBack = false): Promise<Response> => {
     try {
@@ -38,7 +38,7 @@ export function mountConnect(app: Hono, context: ServerContext): void {
   );
 }
 
-/** Starts nothing: what opens links before people do would use them up. */
+/** Shows the page of a link. It starts nothing: link scanners open links before people do. */
 async function openLink(context: ServerContext, token: string, request: Request): Promise<Response> {
   if (!tokenPattern.test(token)) return show(context, refusalPage('unknown_link'));
   const known = readBrowser(request);
@@ -49,7 +49,7 @@ async function openLink(context: ServerContext, token: string, request: Request)
   return show(context, { status: 200, page }, { 'set-cookie': browserCookie(browser) });
 }
 
-/** The button: the session is this browser's from now on. */
+/** Handles the button. From now on the session belongs to this browser. */
 async function pressButton(context: ServerContext, token: string, request: Request): Promise<Response> {
   if (!tokenPattern.test(token)) return show(context, refusalPage('unknown_link'));
   const browser = readBrowser(request);
@@ -62,9 +62,9 @@ async function pressButton(context: ServerContext, token: string, request: Reque
   return seeOther(started.url, { 'set-cookie': browserCookie(browser) });
 }
 
-/** Where the provider sends the browser. The address holds a code, so nothing but a refusal is shown at it. */
+/** Receives the browser from the provider. The address holds a code, so only a refusal is shown at it. */
 async function comeBack(context: ServerContext, contextName: string, request: Request): Promise<Response> {
-  // HEAD is answered as GET without its body, and must not use up what only the browser's own GET may.
+  // The router answers HEAD as GET without a body, and HEAD must not use up the code.
   if (request.method !== 'GET') return new Response(null, { status: 405, headers: { allow: 'GET' } });
   const { search } = new URL(request.url);
   const came = { context: contextName, search, browser: readBrowser(request) };
@@ -97,8 +97,8 @@ function show(context: ServerContext, { status, page }: StatusPage, headers: Rec
 }
 
 /**
- * Whether a form was sent by a page of this server, as far as the browser says. Our pages tell nobody where they are, so that
- * the origin is `null` for them; the proof in the form is what decides.
+ * Checks that a form was sent by a page of this server, as far as the browser says. Our pages send no referrer, so their
+ * origin is `null`; the proof in the form decides.
  */
 function isOwnPage(context: ServerContext, request: Request): boolean {
   const site = request.headers.get('sec-fetch-site');

@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ServerLimits } from './server-limits.ts';
 
-/** Bounds how many connections stand at once, from one address and in all; what is too many is closed unheard. */
+/** Limits the number of open connections, per address and in all. Excess connections are closed without an answer. */
 export function limitConnections(server: Server, limits: ServerLimits): void {
   server.maxConnections = limits.connections;
   server.maxRequestsPerSocket = limits.requestsPerConnection;

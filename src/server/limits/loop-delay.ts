@@ -1,11 +1,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** The timer by which the event loop is measured. */
+/** The interval of the timer that measures the event loop. */
 const resolutionMs = 20;
 
-/** Measures how far the event loop is behind. */
+/** Measures the delay of the event loop. */
 export interface LoopDelay extends Disposable {
-  /** The average since it was last read, in milliseconds. */
+  /** Returns the average delay since the last call, in milliseconds. */
   read(): number;
 }
 
@@ -16,7 +16,7 @@ export function measureLoop(): LoopDelay {
     read: () => {
       const meanMs = histogram.mean / 1e6 - resolutionMs;
       histogram.reset();
-      // Without a single measurement there is no mean.
+      // Without a measurement the mean is NaN.
       return Number.isFinite(meanMs) ? Math.max(0, meanMs) : 0;
     },
     [Symbol.dispose]: () => void histogram.disable(),

@@ -1,22 +1,22 @@
-/** What a server lets through; every member has a default that an honest caller hardly meets. Times in milliseconds. */
+/** The limits of a server. The defaults are far above normal use. Times are in milliseconds. */
 export interface ServerLimits {
-  /** Requests per second and tenant, except reads of tokens: over time, and at once after a pause. */
+  /** Requests per second and tenant, except reads of tokens: the sustained rate, and the burst after a pause. */
   readonly tenantRequestsPerSecond: number;
   readonly tenantBurst: number;
-  /** Requests of one tenant that are under way, except reads of tokens. */
+  /** Concurrent requests of one tenant, except reads of tokens. */
   readonly tenantCallsAtOnce: number;
-  /** Proxied calls to one provider that are under way: a provider that hangs fills no more than that. */
+  /** Concurrent proxied calls to one provider: a provider that hangs holds no more than these. */
   readonly providerCallsAtOnce: number;
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly requestsPerConnection: number;
-  /** Until a client has sent its headers. */
+  /** The time in which a client must send its headers. */
   readonly headersMs: number;
-  /** A proxied call: until its answer begins, between two pieces of a body, and in all. */
+  /** The time limits of a proxied call: until its answer begins, between two chunks of a body, and in all. */
   readonly proxyFirstByteMs: number;
   readonly proxyIdleMs: number;
   readonly proxyTotalMs: number;
-  /** How far the event loop may be behind before tenants above their fair share are told to wait, and then everybody. */
+  /** The delays of the event loop from which tenants above their fair share are refused, and then all tenants. */
   readonly overloadedMs: number;
   readonly sheddingMs: number;
 }

@@ -5,10 +5,10 @@ import { withStatus } from '../problem.ts';
 import { measureLoop } from './loop-delay.ts';
 import type { ServerLimits } from './server-limits.ts';
 
-/** Tenants whose use is remembered; who was forgotten starts with a full bucket. */
+/** Tenants whose use is remembered; a tenant that was evicted starts with a full bucket. */
 const tenantsHeld = 50_000;
 
-/** How often the load is looked at, in milliseconds; a tenant's fair share is counted for as long. */
+/** The interval of load measurements, in milliseconds; a tenant's fair share is counted per interval. */
 const lookMs = 500;
 
 interface Bucket {
@@ -17,11 +17,11 @@ interface Bucket {
 }
 
 /**
- * Keeps one caller's haste from becoming everybody's wait.
+ * Limits requests so that one tenant does not slow all others down.
  *
- * Requests are counted by tenant: a bucket that refills over time, and a number of calls at once. Reads of tokens pass
- * freely while the process is well. When its event loop falls behind, tenants above their fair share are told to wait; when
- * that is not enough, everybody is.
+ * Each tenant has a token bucket and a number of concurrent calls. Reads of tokens are not limited unless the process is
+ * overloaded. When the event loop falls behind, tenants above their fair share are refused; when it falls further behind, all
+ * are.
  */
 export class Traffic {
   readonly #world: World;
@@ -31,7 +31,7 @@ export class Traffic {
   #counts = new Map<string, number>();
   #share = Number.POSITIVE_INFINITY;
   #delayMs = 0;
-  /** Whether reads of tokens are counted at all. */
+  /** True while the server is overloaded, and reads of tokens count. */
   isPressed = false;
 
   constructor(world: World, limits: ServerLimits) {
@@ -39,7 +39,7 @@ export class Traffic {
     this.#limits = limits;
   }
 
-  /** Looks at the event loop now and then until the signal says that it is enough. */
+  /** Measures the event loop periodically until the signal aborts. */
   async watch(signal: AbortSignal): Promise<void> {
     using loop = measureLoop();
     while (!signal.aborted) {
@@ -52,28 +52,28 @@ export class Traffic {
     }
   }
 
-  /** Takes note of how far the event loop is behind, in milliseconds. */
+  /** Records the delay of the event loop, in milliseconds. */
   look(delayMs: number): void {
     this.#delayMs = delayMs;
     this.isPressed = delayMs >= this.#limits.overloadedMs;
     const total = [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
-    // One tenant alone has nobody to be fair to.
+    // A single tenant takes nothing from others.
     this.#share = this.#counts.size > 1 ? Math.max(1, total / this.#counts.size) : Number.POSITIVE_INFINITY;
     this.#counts = new Map();
   }
 
-  /** Asked for a read of a token, while {@link isPressed}. @throws {GrantryError} `rate_limited` */
+  /** Checks a read of a token while {@link isPressed}. @throws {GrantryError} `rate_limited` */
   assertFair(tenant: string): void {
     if (this.#delayMs >= this.#limits.sheddingMs) {
-      throw withStatus(wait('The server has more to do than it can.', lookMs), 503);
+      throw withStatus(wait('The server is overloaded.', lookMs), 503);
     }
     const count = (this.#counts.get(tenant) ?? 0) + 1;
     this.#counts.set(tenant, count);
-    if (count > this.#share) throw wait('The server is busy, and this tenant has had its share.', lookMs);
+    if (count > this.#share) throw wait('The server is overloaded, and this tenant has used its share.', lookMs);
   }
 
   /**
-   * Lets one request of a tenant in; what it hands back is called when the request is over.
+   * Admits one request of a tenant. The returned function must be called when the request ends.
    *
    * @throws {GrantryError} `rate_limited`
    */
@@ -81,17 +81,19 @@ export class Traffic {
     if (this.isPressed) this.assertFair(tenant);
     const underWay = this.#underWay.get(tenant) ?? 0;
     if (underWay >= this.#limits.tenantCallsAtOnce) {
-      throw wait('Too many requests of this tenant are under way.', 1_000);
+      throw wait('This tenant has too many concurrent requests.', 1_000);
     }
     this.#takeToken(tenant);
     return this.#count(tenant);
   }
 
-  /** Lets one proxied call to a provider through. @throws {GrantryError} `provider_unavailable` */
+  /** Admits one proxied call to a provider. @throws {GrantryError} `provider_unavailable` */
   enterProvider(provider: string): () => void {
     const name = `provider ${provider}`;
     if ((this.#underWay.get(name) ?? 0) >= this.#limits.providerCallsAtOnce) {
-      throw new GrantryError('provider_unavailable', 'Too many calls wait for this provider.', { retryAfterMs: 1_000 });
+      throw new GrantryError('provider_unavailable', 'There are too many concurrent calls to this provider.', {
+        retryAfterMs: 1_000,
+      });
     }
     return this.#count(name);
   }
@@ -116,7 +118,7 @@ export class Traffic {
     bucket.filledAt = now;
     this.#buckets.set(tenant, bucket);
     if (bucket.tokens < 1) {
-      throw wait('This tenant sends requests faster than it may.', ((1 - bucket.tokens) / rate) * 1_000);
+      throw wait('This tenant exceeds its request rate.', ((1 - bucket.tokens) / rate) * 1_000);
     }
     bucket.tokens -= 1;
   }

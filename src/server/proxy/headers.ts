@@ -1,4 +1,4 @@
-/** Belong to one connection (RFC 9110 section 7.6.1), or are written anew for the next one. */
+/** Headers of one connection (RFC 9110 section 7.6.1), and those that are written anew for the next one. */
 const perConnection = [
   'connection',
   'keep-alive',
@@ -12,7 +12,7 @@ const perConnection = [
   'content-length',
 ];
 
-/** Say who calls, or through whom. The provider hears of the grant and of nobody else. */
+/** Headers that identify the caller or its route. The provider learns only of the grant. */
 const identity = [
   'authorization',
   'cookie',
@@ -29,7 +29,7 @@ const identity = [
   'referer',
 ];
 
-/** Speak for the provider's own origin. On ours they would let its answers decide over our pages and callers. */
+/** Headers that act on the origin of an answer. On our origin they would let a provider control our pages and callers. */
 const originWide = [
   'set-cookie',
   'set-cookie2',
@@ -50,18 +50,18 @@ const originWide = [
 const refusedOut = new Set([...perConnection, ...identity]);
 const refusedBack = new Set([...perConnection.filter((name) => name !== 'content-length'), ...originWide]);
 const refusedOutStarts = /^(?:proxy-|x-forwarded-|sec-|grantry-)/;
-/** The last ones are orders to a reverse proxy that may stand in front of this server. */
+/** The last ones are instructions to a reverse proxy in front of this server. */
 const refusedBackStarts = /^(?:proxy-|access-control-|x-accel-|x-sendfile|x-lighttpd-send-file|x-reproxy-)/;
 
-/** What of a caller's headers goes on to the provider: names in lower case and values in turn. */
+/** Selects the headers of a caller that the provider gets: names in lower case, alternating with values. */
 export function requestHeaders(raw: readonly string[]): string[] {
   return kept(raw, refusedOut, refusedOutStarts);
 }
 
 /**
- * What of a provider's headers goes back to the caller, as `writeHead` takes it.
+ * Selects the headers of a provider that the caller gets, in the form that `writeHead` takes.
  *
- * An answer that a browser would show must not act on the origin that connect pages live on: it is sandboxed.
+ * An answer that a browser shows is sandboxed: it must not act on the origin of the connect pages.
  */
 export function responseHeaders(raw: readonly string[], generation: number): string[] {
   const headers = kept(raw, refusedBack, refusedBackStarts);
@@ -81,7 +81,7 @@ function kept(raw: readonly string[], refused: ReadonlySet<string>, refusedStart
   return headers;
 }
 
-/** Headers that `Connection` names belong to it as well. */
+/** Reads the names of the headers that `Connection` declares as belonging to one connection. */
 function namedByConnection(raw: readonly string[]): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined;
   for (let at = 0; at < raw.length; at += 2) {

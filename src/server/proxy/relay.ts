@@ -5,9 +5,9 @@ import { responseHeaders } from './headers.ts';
 import type { Watched } from './watch.ts';
 
 /**
- * Passes a provider's answer on, no faster than the caller reads it. Resolves when it is over, one way or the other.
+ * Passes a provider's answer on, no faster than the caller reads it. Resolves when the answer ended or failed.
  *
- * An answer that breaks off breaks the caller's connection, too: it must not look whole.
+ * When the provider's answer breaks off, the caller's connection is cut: the answer must not look complete.
  */
 export function relay(answer: ProxiedAnswer, response: ServerResponse, watched: Watched): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -8,10 +8,10 @@ import type { Watched } from './watch.ts';
 
 /** A request's body on its way to a provider. */
 export interface RequestBody {
-  /** For one sending; a body that is not kept is sent once. */
+  /** Returns the body for one attempt. A body that is not kept can be sent once. */
   send(): Uint8Array | Readable | null;
   canRepeat(): boolean;
-  /** As the caller declared it, for a body that is passed on as it arrives. */
+  /** The length that the caller declared, for a body that is passed on as it arrives. */
   readonly declaredLength: string | undefined;
 }
 
@@ -23,10 +23,10 @@ interface BodyOptions {
 }
 
 /**
- * Takes a request's body: a small one whole, so that it can be sent twice and that no slow caller holds a connection to the
- * provider; any other as it arrives, no faster than the provider reads it.
+ * Takes a request's body. A small body is read completely, so that it can be sent twice and a slow caller holds no connection
+ * to the provider. Any other body is passed on as it arrives, no faster than the provider reads it.
  *
- * @throws {GrantryError} `payload_too_large`, and `invalid_request` for one that comes too slowly or not whole
+ * @throws {GrantryError} `payload_too_large`, and `invalid_request` for a body that is too slow or incomplete
  */
 export async function takeBody(request: IncomingMessage, options: BodyOptions): Promise<RequestBody> {
   const declared = request.headers['content-length'];
@@ -45,7 +45,7 @@ export async function takeBody(request: IncomingMessage, options: BodyOptions): 
 function passing(request: IncomingMessage, declaredLength: string | undefined, options: BodyOptions): RequestBody {
   const body = new PassingBody(options);
   request.pipe(body);
-  // The caller went away in the midst of it: what was sent so far must not look like all of it.
+  // The caller disconnected: the part that was sent must not look like the whole body.
   request.once('close', () => {
     if (!request.complete) body.destroy(new Error('the caller went away'));
   });
@@ -61,7 +61,7 @@ function passing(request: IncomingMessage, declaredLength: string | undefined, o
   };
 }
 
-/** Counts and, while it is small, keeps what passes: a short body of unknown length can be sent again, too. */
+/** Counts the bytes that pass, and keeps them while they are few: a short body of unknown length can be sent again, too. */
 class PassingBody extends Transform {
   readonly #options: BodyOptions;
   #kept: Buffer[] | null = [];
@@ -71,7 +71,7 @@ class PassingBody extends Transform {
   constructor(options: BodyOptions) {
     super();
     this.#options = options;
-    // Whoever reads it hears of an error; when nobody reads it any more, nobody needs to.
+    // Readers get the error; this handler only prevents an unhandled 'error' event after they are gone.
     this.on('error', () => {});
   }
 
@@ -104,13 +104,13 @@ class PassingBody extends Transform {
   }
 }
 
-/** Reads a body that says it is small; the parser sees to it that it is not longer than it says. */
+/** Reads a body with a small declared length; the parser ensures that it is not longer. */
 async function readSmall(request: IncomingMessage, world: World): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => resolve(Buffer.concat(chunks)));
-  const cut = (): void => reject(new GrantryError('invalid_request', 'The body did not arrive whole.'));
+  const cut = (): void => reject(new GrantryError('invalid_request', 'The body is incomplete.'));
   request.on('error', cut).on('close', cut);
   const over = new AbortController();
   world.sleep(limits.requestBodyMs, over.signal, { background: true }).then(

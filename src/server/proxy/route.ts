@@ -15,7 +15,7 @@ import { CallWatch } from './watch.ts';
 
 const proxyPath = /^\/v1\/proxy\/([^/?#]+)\/([^/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
 
-/** As it stands in the API's description. */
+/** The path as the API's description has it. */
 export const proxyTemplate = '/v1/proxy/{tenant}/{provider}/{path…}';
 
 const methods = proxyMethods.map((method) => method.toUpperCase());
@@ -34,21 +34,22 @@ export function isProxied(request: IncomingMessage): boolean {
 /** @throws {GrantryError} `invalid_request` for a path of the proxy that cannot be read */
 function readPath(url: string): ProxyRequest {
   const found = proxyPath.exec(url);
-  if (found === null) throw new GrantryError('invalid_request', 'The path is /v1/proxy/TENANT/PROVIDER/PATH.');
+  if (found === null)
+    throw new GrantryError('invalid_request', 'The path must have the form /v1/proxy/TENANT/PROVIDER/PATH.');
   const [, tenant = '', provider = '', path = '/', query = ''] = found;
   return { tenant: decoded(tenant), provider: decoded(provider), path: path + query };
 }
 
-/** Names are decoded once; what is behind them belongs to the provider and is never decoded here. */
+/** Decodes a name once. The rest of the path belongs to the provider and is never decoded here. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new GrantryError('invalid_request', 'The path holds broken percent-encoding.');
+    throw new GrantryError('invalid_request', 'The path has invalid percent-encoding.');
   }
 }
 
-/** Answers `ANY /v1/proxy/{tenant}/{provider}/{path…}`: the provider's API, with the token put in. */
+/** Answers `ANY /v1/proxy/{tenant}/{provider}/{path…}` with the provider's API, called with the token. */
 type Proxy = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export function makeProxy(context: ServerContext): Proxy {
@@ -72,7 +73,7 @@ export function makeProxy(context: ServerContext): Proxy {
       if (response.headersSent) response.destroy();
     };
     response.once('close', () => {
-      if (!response.writableFinished) call.abort(new GrantryError('invalid_request', 'The caller went away.'));
+      if (!response.writableFinished) call.abort(new GrantryError('invalid_request', 'The caller disconnected.'));
     });
     const watched = watch.watch(abort);
     let leaveProvider: (() => void) | undefined;
@@ -114,5 +115,5 @@ function methodOf(request: IncomingMessage, response: ServerResponse): string {
   const method = methods.find((known) => known === request.method);
   if (method !== undefined) return method;
   response.setHeader('allow', methods.join(', '));
-  throw withStatus(new GrantryError('invalid_request', 'The proxy does not take this method.'), 405);
+  throw withStatus(new GrantryError('invalid_request', 'The proxy does not support this method.'), 405);
 }

@@ -1,22 +1,22 @@
 import { GrantryError } from '../../base/errors.ts';
 import type { World } from '../../base/world.ts';
 
-/** How long the parts of a proxied call may take, in milliseconds. */
+/** The time limits of a proxied call, in milliseconds. */
 export interface ProxyTimes {
   /** From the end of the request to the first byte of the answer; no caller waits longer. */
   readonly firstByteMs: number;
-  /** Between two pieces of a body, in either direction. */
+  /** Between two chunks of a body, in either direction. */
   readonly idleMs: number;
   readonly totalMs: number;
 }
 
-/** One call under watch. */
+/** One watched call. */
 export interface Watched {
-  /** Something moved. */
+  /** Data was sent or received. */
   touch(): void;
-  /** The request has been sent whole: the provider's time begins. */
+  /** The request was sent completely: the provider's time begins. */
   requestEnded(): void;
-  /** The answer has begun: from here on it only has to keep moving. */
+  /** The answer began: from now on only the idle and total limits apply. */
   answerBegan(): void;
   end(): void;
 }
@@ -28,7 +28,7 @@ interface Entry {
   readonly abort: (reason: GrantryError) => void;
 }
 
-/** Between two looks at all calls: one timer for all of them, however many there are. */
+/** The interval between two checks; one timer checks all calls. */
 const lookMs = 1_000;
 
 /** Ends the calls that take too long. */
@@ -43,7 +43,7 @@ export class CallWatch {
     this.#times = times;
   }
 
-  /** @param abort ends the call; its reason is what the caller is told if no answer has begun */
+  /** @param abort ends the call; the caller gets its reason if no answer has begun */
   watch(abort: (reason: GrantryError) => void): Watched {
     const now = this.#world.monotonic();
     const entry: Entry = { phase: 'request', startedAt: now, movedAt: now, abort };
@@ -87,13 +87,13 @@ export class CallWatch {
     const unavailable = (message: string): GrantryError =>
       new GrantryError('provider_unavailable', message, { retryAfterMs: 2_000 });
     if (phase === 'waiting' && now - movedAt >= firstByteMs) {
-      return unavailable(`The provider's API has not begun to answer within ${Math.round(firstByteMs / 1_000)} s.`);
+      return unavailable(`The provider's API did not begin to answer within ${Math.round(firstByteMs / 1_000)} s.`);
     }
     if (phase !== 'waiting' && now - movedAt >= idleMs) {
-      return unavailable(`Nothing of the call has moved for ${Math.round(idleMs / 1_000)} s.`);
+      return unavailable(`The call was idle for ${Math.round(idleMs / 1_000)} s.`);
     }
     if (now - startedAt >= totalMs) {
-      return unavailable(`The call has taken longer than ${Math.round(totalMs / 1_000)} s.`);
+      return unavailable(`The call took longer than ${Math.round(totalMs / 1_000)} s.`);
     }
     return null;
   }

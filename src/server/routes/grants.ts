@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { actionOverHttp } from '../../schemas/actions.ts';
 import {
   grantPageSchema,
   grantSchema,
@@ -170,7 +171,8 @@ export const grantRoutes: readonly Route[] = [
     },
     async ({ context, params: { tenant, provider }, query: { account } }) => {
       const report = await context.vault().health({ tenant, provider, account });
-      return { status: 200, body: toJson(report) };
+      const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
+      return { status: 200, body: toJson(told) };
     },
   ),
   defineRoute(

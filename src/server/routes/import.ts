@@ -2,6 +2,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { ReadLimit } from '../../base/lines.ts';
 import type { World } from '../../base/world.ts';
+import { actionOverHttp } from '../../schemas/actions.ts';
 import { type ImportResult, importLineSchema, importResultSchema } from '../../schemas/import-line.ts';
 import { importResultToJson } from '../../schemas/import-result-json.ts';
 import { withTimeout } from '../../vault/deadline.ts';
@@ -44,13 +45,18 @@ function limitIdle(world: World): ReadLimit {
   return (read) => withTimeout(world, read, limits.importIdleMs, late);
 }
 
+function overHttp(result: ImportResult): object {
+  const { action } = result;
+  return importResultToJson(action === undefined ? result : { ...result, action: actionOverHttp(action) });
+}
+
 function streamOf(results: AsyncGenerator<ImportResult>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream({
     pull: async (controller) => {
       const { done, value } = await results.next();
       if (done === true) controller.close();
-      else controller.enqueue(encoder.encode(`${JSON.stringify(importResultToJson(value))}\n`));
+      else controller.enqueue(encoder.encode(`${JSON.stringify(overHttp(value))}\n`));
     },
     cancel: async () => {
       await results.return(undefined);

@@ -142,3 +142,20 @@ it('a key uses up nothing of a tenant for whom it does not act', async () => {
   for (let turn = 0; turn < 20; turn += 1) expect((await server.call('GET', path, { key: 'caller' })).status).toBe(403);
   expect((await server.call('GET', path)).status).toBe(200);
 });
+
+it('a server refuses a query parameter that it does not know, so an older one never revokes against --no-revoke', async () => {
+  await using server = await makeServerBench();
+  const { minted } = await server.bench.connect(server.vault);
+  const refused = await server.call('DELETE', '/v1/tenants/acme/grants/strict?a_later_parameter=false');
+  expect([refused.status, refused.body.code]).toEqual([400, 'invalid_request']);
+  expect(refused.body.detail).toBe('Unknown field in the query: a_later_parameter.');
+  expect((await server.call('GET', '/v1/tenants/acme/grants/strict')).body.state).toBe('active');
+  expect((await server.call('DELETE', '/v1/tenants/acme/grants/strict?revoke=no')).status).toBe(400);
+  expect(server.bench.simulator.isAlive(minted.refreshToken)).toBe(true);
+});
+
+it('an action names a route over HTTP', async () => {
+  await using server = await makeServerBench();
+  const { text } = await server.call('GET', tokenPath);
+  expect(JSON.parse(text).action).toBe('Connect it: POST /v1/connect-sessions');
+});

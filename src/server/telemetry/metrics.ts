@@ -7,27 +7,27 @@ import { RequestHistogram } from './request-histogram.ts';
 
 export interface MetricsOptions {
   readonly world: World;
-  /** Tenants become labels: whoever reads the metrics then knows who the customers are. */
+  /** Makes tenants labels: readers of the metrics then see the customers' names. */
   readonly tenants: boolean;
 }
 
-/** One answer, as far as metrics go. */
+/** The facts of one answer that metrics count. */
 export interface AnsweredRequest {
   readonly method: string;
-  /** The route as it is described, never the path that was asked for. */
+  /** The template of the route, never the path of the request. */
   readonly route: string;
   readonly status: number;
   readonly tenant: string | null;
   readonly ms: number;
 }
 
-/** Queues are counted once in so many milliseconds, however many ask. */
+/** Queues are counted at most once per this many milliseconds. */
 const gaugesHeldMs = 10_000;
 
 const slowSeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 90];
 const lifeSeconds = [0, 60, 300, 900, 1_800, 3_600, 7_200, 43_200, 86_400];
 
-/** Everything that is counted here, in the form that Prometheus reads. */
+/** Collects the metrics of this process and renders them for Prometheus. */
 export class Metrics implements Meter {
   readonly #registry = new Registry();
   readonly #options: MetricsOptions;
@@ -47,13 +47,13 @@ export class Metrics implements Meter {
     collectDefaultMetrics({ register: this.#registry });
     this.#refreshes = new Counter({
       name: 'grantry_refreshes_total',
-      help: 'Tries to refresh a grant, by how they ended: saved, taken, again, or the code of the error',
+      help: 'Refresh attempts by outcome: saved, taken, again, or the code of the error',
       labelNames: ['provider', 'outcome', ...tenant],
       registers,
     });
     this.#asked = new Histogram({
       name: 'grantry_provider_request_seconds',
-      help: 'Requests to token endpoints: answered_2xx to answered_5xx, not_sent or lost',
+      help: 'Requests to token endpoints by outcome: answered_2xx to answered_5xx, not_sent or lost',
       labelNames: ['provider', 'dc', 'outcome'],
       buckets: slowSeconds,
       registers,
@@ -74,7 +74,7 @@ export class Metrics implements Meter {
     });
     this.#scrubbed = new Counter({
       name: 'grantry_log_scrubbed_total',
-      help: 'Log lines from which something that looked like a secret was taken; each is a defect',
+      help: 'Log lines from which a likely secret was removed; each is a defect',
       registers,
     });
     this.#gauges = makeGauges(registers);
@@ -97,7 +97,7 @@ export class Metrics implements Meter {
   }
 
   requestAnswered({ method, route, status, tenant, ms }: AnsweredRequest): void {
-    // Who was refused may have named a tenant that does not exist.
+    // A refused request may name a tenant that does not exist.
     const named = status < 400 ? (tenant ?? '') : '';
     this.#requests.observe(method, route, status, this.#options.tenants ? named : undefined, ms);
   }
@@ -136,18 +136,18 @@ function makeGauges(registers: Registry[]) {
   return {
     answers: new Counter({
       name: 'grantry_hand_outs_total',
-      help: 'Tokens handed out, by where they came from; callers who share one answer count once',
+      help: 'Tokens handed out by source; callers that share one answer count once',
       labelNames: ['source'],
       registers,
     }),
-    breakers: gauge('grantry_breaker_open', '1 while a provider is left alone after failures', ['provider', 'dc']),
-    calls: gauge('grantry_provider_calls', 'Calls to a provider that are under way', ['provider', 'dc']),
+    breakers: gauge('grantry_breaker_open', '1 while the circuit breaker of a provider is open', ['provider', 'dc']),
+    calls: gauge('grantry_provider_calls', 'Running calls to a provider', ['provider', 'dc']),
     waiting: gauge('grantry_provider_calls_waiting', 'Calls that wait for a free slot', ['provider', 'dc']),
     quarantined: gauge('grantry_quarantined', '1 while the database is quarantined'),
     database: gauge('grantry_database_up', '1 while the database answers'),
-    due: gauge('grantry_due_grants', 'Grants that a refresh ahead of need is due for, up to 10000'),
-    dueFor: gauge('grantry_due_seconds', 'How long the first of them has been due'),
-    doubtful: gauge('grantry_grants', 'Grants that are not plainly active, up to 10000', ['state']),
+    due: gauge('grantry_due_grants', 'Grants whose refresh ahead of need is due, up to 10000'),
+    dueFor: gauge('grantry_due_seconds', 'Seconds since the oldest of them became due'),
+    doubtful: gauge('grantry_grants', 'Grants in a state other than active, up to 10000', ['state']),
     revocations: gauge('grantry_revocations', 'Tokens that wait to be revoked, up to 10000'),
     spool: gauge('grantry_spool_files', 'Files in the spool: waiting, answer (not committed) and saved', ['kind']),
   };

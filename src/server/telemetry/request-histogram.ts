@@ -1,6 +1,6 @@
 interface Cell {
   readonly labels: string;
-  /** Requests up to each bound, and beyond the last. */
+  /** Requests per bucket; the last one counts those above the highest bound. */
   readonly counts: number[];
   count: number;
   sum: number;
@@ -10,11 +10,11 @@ const boundsMs = [1, 5, 20, 100, 500, 2_000, 10_000, 30_000];
 
 const name = 'grantry_http_request_seconds';
 
-/** Requests by route and status. Each request passes here, so that it costs a look-up and an addition, and no more. */
+/** Counts requests by route and status. Every request passes here, so it costs one look-up and one addition. */
 export class RequestHistogram {
   readonly #cells = new Map<string, Cell>();
 
-  /** @param tenant undefined where tenants are no label */
+  /** @param tenant undefined when tenants are no label */
   observe(method: string, route: string, status: number, tenant: string | undefined, ms: number): void {
     const key = tenant === undefined ? `${status} ${method} ${route}` : `${status} ${method} ${route} ${tenant}`;
     let cell = this.#cells.get(key);
@@ -30,9 +30,9 @@ export class RequestHistogram {
     cell.sum += ms;
   }
 
-  /** In the form that Prometheus reads. */
+  /** Renders the histogram for Prometheus. */
   render(): string {
-    const lines = [`# HELP ${name} Requests by route and status, and how long they took`, `# TYPE ${name} histogram`];
+    const lines = [`# HELP ${name} Requests by route and status, and their duration`, `# TYPE ${name} histogram`];
     for (const { labels, counts, count, sum } of this.#cells.values()) {
       let below = 0;
       for (const [at, bound] of boundsMs.entries()) {

@@ -1,8 +1,8 @@
-/** What is known of a request that is being answered; its path, its query and its headers are not among it. */
+/** The facts of a request that logs and metrics may use: neither its path, nor its query, nor its headers. */
 export interface RequestNote {
   readonly method: string;
   readonly startedAt: number;
-  /** The template of the route, such as `/v1/apps/{app}`; `none` for a path that nothing serves. */
+  /** The template of the route, such as `/v1/apps/{app}`; `none` for a path without a route. */
   route: string;
   /** The API key's id, once it was checked. */
   key: string | null;

@@ -5,13 +5,13 @@ import type { RequestNote } from './request-note.ts';
 
 /** A tracer that also has spans for the requests of a server. */
 export interface RequestTracer extends Tracer {
-  /** Runs what answers a request inside its span, which ends when the answer has left. */
+  /** Answers a request inside its span, which ends when the answer was sent. */
   request(request: IncomingMessage, response: ServerResponse, note: RequestNote, answer: () => void): void;
 }
 
 /**
- * Finds the OpenTelemetry SDK of this process, if somebody registered one before the server starts, such as
- * `node --import ./telemetry.js`. Without one nothing of it stays in the way.
+ * Finds the OpenTelemetry SDK of this process, if one was registered before the server starts, for example by
+ * `node --import ./telemetry.js`. Returns undefined without one.
  */
 export async function findTracer(version: string): Promise<RequestTracer | undefined> {
   let api: typeof Api;
@@ -21,7 +21,7 @@ export async function findTracer(version: string): Promise<RequestTracer | undef
     return undefined;
   }
   const provider = api.trace.getTracerProvider();
-  // Until an SDK is registered the proxy stands for nobody.
+  // Without an SDK the proxy has no delegate.
   if (provider instanceof api.ProxyTracerProvider && provider.getDelegateTracer('grantry') === undefined) {
     return undefined;
   }
@@ -43,7 +43,7 @@ class OpenTelemetry implements RequestTracer {
       try {
         return await run({ set: (more) => void span.setAttributes(allowed(more)) });
       } catch (error) {
-        // Never recordException: a message and a stack may hold anything.
+        // Never recordException: a message or a stack may hold a secret.
         span.setStatus({ code: this.#api.SpanStatusCode.ERROR });
         throw error;
       } finally {
@@ -76,7 +76,7 @@ const names = [
   'error.type',
 ] as const satisfies readonly (keyof SpanFacts)[];
 
-/** By name: whatever else somebody put there stays here. */
+/** Selects the facts by name, so that no other leaves the process. */
 function allowed(facts: SpanFacts): Api.Attributes {
   const found: Api.Attributes = {};
   for (const name of names) {

@@ -16,15 +16,15 @@ export interface WatchOptions {
 
 const methods = new Set(['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']);
 
-/** Where {@link noteRoute} stands. */
+/** The path at which {@link noteRoute} is mounted. */
 export const everyPath = '/*';
 
 const notes = new WeakMap<object, RequestNote>();
 
-/** Watches requests from the moment their head was read until their answer has left: counts, metrics, log and spans. */
+/** Watches each request from its head to the end of its answer: counts, metrics, log and spans. */
 export class Watch {
   readonly #options: WatchOptions;
-  /** Requests whose head was read, and those of them whose answer did not leave whole. */
+  /** Requests whose head was read, and those of them whose answer was not sent completely. */
   accepted = 0;
   unanswered = 0;
   readonly #open = new Set<ServerResponse>();
@@ -34,7 +34,7 @@ export class Watch {
     this.#options = options;
   }
 
-  /** Answers a request under watch. */
+  /** Answers a request and watches it. */
   over(request: IncomingMessage, response: ServerResponse, answer: () => void): void {
     const { world, tracer } = this.#options;
     const method = request.method ?? '';
@@ -54,7 +54,7 @@ export class Watch {
     else tracer.request(request, response, note, answer);
   }
 
-  /** From here on every answer says that it is the last of its connection, those that are waited for already included. */
+  /** Makes every answer the last one of its connection from now on, also of requests that already wait. */
   endConnections(): void {
     this.#ending = true;
     for (const response of this.#open) if (!response.headersSent) response.shouldKeepAlive = false;
@@ -73,19 +73,19 @@ export class Watch {
   }
 }
 
-/** Notes by which route a request was served. */
+/** Records the route that served a request. */
 export const noteRoute: MiddlewareHandler = async (request, next) => {
   await next();
   noteTemplate(outgoingOf(request), templateOf(routePath(request, -1)));
 };
 
-/** Notes the route of a request by the response that it gets. */
+/** Records the route of a request, which its response identifies. */
 export function noteTemplate(response: object | undefined, template: string): void {
   const note = response === undefined ? undefined : notes.get(response);
   if (note !== undefined) note.route = template;
 }
 
-/** Notes who called, and for whom. */
+/** Records the caller of a request and the tenant. */
 export function noteCaller(response: object | undefined, caller: { key: string; tenant: string | undefined }): void {
   const note = response === undefined ? undefined : notes.get(response);
   if (note === undefined) return;
@@ -93,7 +93,7 @@ export function noteCaller(response: object | undefined, caller: { key: string; 
   note.tenant = caller.tenant ?? null;
 }
 
-/** The response that a described route answers with. */
+/** Returns Node's response of a described route. */
 export function outgoingOf(request: HonoContext): object | undefined {
   const bindings: unknown = request.env;
   if (typeof bindings !== 'object' || bindings === null) return undefined;
@@ -101,7 +101,7 @@ export function outgoingOf(request: HonoContext): object | undefined {
   return typeof outgoing === 'object' && outgoing !== null ? outgoing : undefined;
 }
 
-/** `/v1/apps/:app` as the documentation writes it. What only this middleware matched was served by nobody. */
+/** Writes `/v1/apps/:app` as the documentation does. A path that only this middleware matched has no route. */
 function templateOf(pattern: string): string {
   return pattern === everyPath ? 'none' : pattern.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, '{$1}');
 }

@@ -145,7 +145,9 @@ class OAuthRefusal extends Error {
 
 function refusal(error: unknown, sentHeader: boolean): Response {
   if (error instanceof OAuthRefusal) return answerRefusal(error.code, error.message, sentHeader);
-  const known = isGrantryError(error) ? error : new GrantryError('internal', 'Something went wrong inside Grantry.');
+  const known = isGrantryError(error)
+    ? error
+    : new GrantryError('internal', 'An unexpected error happened in Grantry.');
   const { status, code, detail, action } = problemOf(known);
   const description = `${detail} ${action}`;
   if (code === 'unauthorized') return answerRefusal('invalid_client', description, sentHeader);

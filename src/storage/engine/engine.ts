@@ -19,7 +19,7 @@ export interface StoreLocation {
 export interface Durability {
   /** The settings that decide it, for people. */
   readonly settings: string;
-  /** What an operator must change; null when nothing. */
+  /** The change that an operator must make; null when none. */
   readonly weakness: string | null;
 }
 

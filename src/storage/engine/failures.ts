@@ -17,7 +17,7 @@ const sqliteTroubles: Record<number, string> = {
 const sqliteNotADatabase = 26;
 const sqliteUniqueCodes = [2067, 1555, 2579];
 
-/** PostgreSQL's error classes that say "not now" or "not with this server", whatever the statement was. */
+/** PostgreSQL's error classes that are about the server or the moment, not about the statement. */
 const postgresTroubles: ReadonlyArray<readonly [prefix: string, meaning: string]> = [
   ['08', 'the connection failed'],
   ['28', 'it refused the login'],
@@ -39,7 +39,7 @@ const postgresUnique = '23505';
 const postgresBusy = ['55P03', '40P01'];
 const postgresRepeatable = ['40001', '40P01'];
 
-/** What a failure of `node:sqlite` means. */
+/** Translates a failure of `node:sqlite`. */
 export function sqliteFailure(error: unknown): GrantryError {
   if (error instanceof GrantryError) return error;
   const code = numberOf(error, 'errcode');
@@ -63,13 +63,13 @@ export function sqliteFailure(error: unknown): GrantryError {
   return new GrantryError('internal', `The SQLite database refused a statement (code ${code}).`, { cause: error });
 }
 
-/** Somebody else writes just now, or recovers the write-ahead log: the same statement may go through a moment later. */
+/** Returns true while another process writes or recovers the write-ahead log: the same statement may succeed later. */
 export function isSqliteBusy(error: unknown): boolean {
   const code = numberOf(error, 'errcode');
   return code !== undefined && [5, 6, 15].includes(code & 0xff);
 }
 
-/** What a failure of `pg` means. Without an SQLSTATE it is the connection's. */
+/** Translates a failure of `pg`. Without an SQLSTATE it is the connection's. */
 export function postgresFailure(error: unknown): GrantryError {
   if (error instanceof GrantryError) return error;
   const state = sqlState(error);
@@ -85,31 +85,31 @@ export function postgresFailure(error: unknown): GrantryError {
   return new GrantryError('internal', `PostgreSQL refused a statement (SQLSTATE ${state}).`, { cause: error });
 }
 
-/** PostgreSQL undid the transaction because of another one; run again it may succeed. */
+/** Returns true when PostgreSQL undid the transaction because of another one: run again it may succeed. */
 export function isPostgresRepeatable(error: unknown): boolean {
   return postgresRepeatable.includes(sqlState(origin(error)) ?? '');
 }
 
-/** PostgreSQL itself answered, so the connection is in order. */
+/** Returns the SQLSTATE of an error that PostgreSQL itself sent: the connection is in order then. */
 export function sqlState(error: unknown): string | undefined {
   if (textOf(error, 'severity') === undefined) return undefined;
   const code = textOf(error, 'code');
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
-/** True when a statement failed because a row with such a key exists. */
+/** Returns true when a statement failed because a row with such a key exists. */
 export function isUniqueViolation(error: unknown): boolean {
   const cause = origin(error);
   return sqlState(cause) === postgresUnique || sqliteUniqueCodes.includes(numberOf(cause, 'errcode') ?? -1);
 }
 
-/** True when a statement failed because somebody else holds what it needs. */
+/** Returns true when a statement failed because another connection holds what it needs. */
 export function isBusy(error: unknown): boolean {
   const cause = origin(error);
   return isSqliteBusy(cause) || postgresBusy.includes(sqlState(cause) ?? '');
 }
 
-/** The answer of a store that was closed. */
+/** Makes the error of a closed store. */
 export function closed(cause?: unknown): GrantryError {
   return new GrantryError('storage_unavailable', 'The database was closed.', {
     action: 'Open the vault again.',

@@ -3,7 +3,7 @@ import { assert } from '../../base/errors.ts';
 
 type Reader = (text: string) => unknown;
 
-/** How values come out of PostgreSQL, so that a row looks the same as one out of SQLite. By type oid. */
+/** Readers of PostgreSQL's values by type oid: they make a row look like one of SQLite. */
 const readers = new Map<number, Reader>([
   [20, readInteger], // int8
   [114, asText], // json

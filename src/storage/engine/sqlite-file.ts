@@ -7,7 +7,7 @@ import type { Logger } from '../../base/log.ts';
 const networkFileSystems = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f, 0x00c36400]);
 
 /**
- * Checks where a SQLite database is to live and makes the file, for its owner alone, when there is none.
+ * Checks the place of a SQLite database. Makes a missing file, readable only by its owner.
  *
  * @returns the absolute path
  * @throws {GrantryError} `invalid_request` for a place where no database can be, `storage_unavailable` where it may not
@@ -34,8 +34,8 @@ export function prepareSqliteFile(path: string, logger: Logger, readOnly = false
 }
 
 /**
- * Where a database file lives: its inode, and when that was made, since an inode that became free is soon given to another
- * file. Both stay whatever is written into the file.
+ * Names the place of a database file: its inode and its birth, since another file soon gets a free inode. Writes to the file
+ * change neither.
  *
  * @throws {GrantryError} `storage_unavailable` when there is no such file any more
  */
@@ -48,7 +48,7 @@ export function placeOf(file: string): string {
   }
 }
 
-/** Where the kernel tells no birth, Node.js gives the time of the last change instead, of this program's file too. */
+/** Returns false where the kernel has no births: Node.js then gives the time of the last change, also of this program. */
 function tellsBirths(): boolean {
   const program = statSync(process.execPath, { bigint: true, throwIfNoEntry: false });
   return program !== undefined && program.birthtimeNs !== program.ctimeNs;

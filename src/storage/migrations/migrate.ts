@@ -9,7 +9,9 @@ import * as sqlite from './0001-vault.sqlite.ts';
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
 
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
-export const releasedMigrations: readonly Migration[] = [{ name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables }];
+export const releasedMigrations: readonly Migration[] = [
+  { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
+];
 
 export const schemaVersionLatest = releasedMigrations.length;
 

@@ -4,19 +4,6 @@ import type { ApiKeyTable } from '../schema.ts';
 
 export type ApiKeyRow = Selectable<ApiKeyTable>;
 
-const columns = [
-  'id',
-  'name',
-  'role',
-  'key_hash',
-  'tenants',
-  'providers',
-  'created_at',
-  'expires_at',
-  'last_used_at',
-  'revoked_at',
-] as const satisfies readonly (keyof ApiKeyRow)[];
-
 /** Keeps a new key. Returns false when a live key has that name, or the key itself is known. */
 export async function insertApiKey(
   tx: WriteTx,
@@ -32,14 +19,14 @@ export async function insertApiKey(
 
 /** Finds a key by its hash, also a revoked or expired one. Keys belong to the installation, not to a tenant. */
 export async function findApiKeyByHash(db: Reader, hash: string): Promise<ApiKeyRow | undefined> {
-  return db.selectFrom('grantry_api_keys').select(columns).where('key_hash', '=', hash).executeTakeFirst();
+  return db.selectFrom('grantry_api_keys').selectAll().where('key_hash', '=', hash).executeTakeFirst();
 }
 
 /** Lists the keys that are not revoked, oldest first. */
 export async function listApiKeys(db: Reader): Promise<ApiKeyRow[]> {
   return db
     .selectFrom('grantry_api_keys')
-    .select(columns)
+    .selectAll()
     .where('revoked_at', 'is', null)
     .orderBy('created_at')
     .orderBy('id')

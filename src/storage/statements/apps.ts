@@ -5,22 +5,6 @@ import type { AppTable } from '../schema.ts';
 
 export type AppRow = Selectable<AppTable>;
 
-const columns = [
-  'name',
-  'provider',
-  'client_id',
-  'client_secrets',
-  'dc',
-  'redirect_uri',
-  'scopes',
-  'tenants',
-  'return_to',
-  'context',
-  'generation',
-  'created_at',
-  'updated_at',
-] as const satisfies readonly (keyof AppRow)[];
-
 /**
  * Makes an app (generation 1), or replaces the one of the generation before.
  *
@@ -37,22 +21,22 @@ export async function putApp(tx: WriteTx, row: AppRow): Promise<'created' | 'rep
 
 /** Finds an app by its name. */
 export async function findApp(db: Reader, name: string): Promise<AppRow | undefined> {
-  return db.selectFrom('grantry_apps').select(columns).where('name', '=', name).executeTakeFirst();
+  return db.selectFrom('grantry_apps').selectAll().where('name', '=', name).executeTakeFirst();
 }
 
 /** Finds the app that owns a redirect URI, by the last segment of its path. */
 export async function findAppByContext(db: Reader, context: string): Promise<AppRow | undefined> {
-  return db.selectFrom('grantry_apps').select(columns).where('context', '=', context).executeTakeFirst();
+  return db.selectFrom('grantry_apps').selectAll().where('context', '=', context).executeTakeFirst();
 }
 
 /** All apps, by name. */
 export async function listApps(db: Reader): Promise<AppRow[]> {
-  return db.selectFrom('grantry_apps').select(columns).orderBy('name').execute();
+  return db.selectFrom('grantry_apps').selectAll().orderBy('name').execute();
 }
 
 /** All apps at one provider, by name. */
 export async function listAppsOfProvider(db: Reader, provider: string): Promise<AppRow[]> {
-  return db.selectFrom('grantry_apps').select(columns).where('provider', '=', provider).orderBy('name').execute();
+  return db.selectFrom('grantry_apps').selectAll().where('provider', '=', provider).orderBy('name').execute();
 }
 
 /** Returns false when there is no such app. */

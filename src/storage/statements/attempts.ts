@@ -4,21 +4,6 @@ import type { AttemptOutcome, AttemptTable } from '../schema.ts';
 
 export type AttemptRow = Selectable<AttemptTable>;
 
-const columns = [
-  'id',
-  'tenant',
-  'grant_id',
-  'fence',
-  'generation',
-  'token_fingerprint',
-  'candidate_id',
-  'owner',
-  'started_at',
-  'finished_at',
-  'outcome',
-  'detail',
-] as const satisfies readonly (keyof AttemptRow)[];
-
 const unreported = 'the holder of the lease did not report';
 
 /** The outcome is unknown: the request may not even have been sent. */
@@ -105,7 +90,7 @@ export async function listAttempts(
 function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; generation: number; limit: number }) {
   return db
     .selectFrom('grantry_attempts')
-    .select(columns)
+    .selectAll()
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('generation', '=', grant.generation)
@@ -120,7 +105,7 @@ export async function findAttempt(
 ): Promise<AttemptRow | undefined> {
   return db
     .selectFrom('grantry_attempts')
-    .select(columns)
+    .selectAll()
     .where('tenant', '=', attempt.tenant)
     .where('grant_id', '=', attempt.grantId)
     .where('fence', '=', attempt.fence)

@@ -4,24 +4,6 @@ import type { AuthorizationTable } from '../schema.ts';
 
 export type AuthorizationRow = Selectable<AuthorizationTable>;
 
-const columns = [
-  'state_hash',
-  'tenant',
-  'provider',
-  'account',
-  'app',
-  'verifier',
-  'redirect_uri',
-  'scopes',
-  'dc',
-  'issuer',
-  'provider_hash',
-  'connect_session_id',
-  'created_at',
-  'expires_at',
-  'used_at',
-] as const satisfies readonly (keyof AuthorizationRow)[];
-
 /** Keeps an authorization request until its callback comes, for at most `lifeMs`. */
 export async function insertAuthorization(
   tx: WriteTx,
@@ -47,7 +29,7 @@ export async function takeAuthorization(tx: WriteTx, stateHash: string): Promise
     .where('state_hash', '=', stateHash)
     .where('used_at', 'is', null)
     .where('expires_at', '>', tx.now)
-    .returning(columns)
+    .returningAll()
     .executeTakeFirst();
 }
 
@@ -56,26 +38,7 @@ export async function findAuthorization(
   db: Reader,
   stateHash: string,
 ): Promise<Omit<AuthorizationRow, 'verifier'> | undefined> {
-  return db
-    .selectFrom('grantry_authorizations')
-    .select([
-      'state_hash',
-      'tenant',
-      'provider',
-      'account',
-      'app',
-      'redirect_uri',
-      'scopes',
-      'dc',
-      'issuer',
-      'provider_hash',
-      'connect_session_id',
-      'created_at',
-      'expires_at',
-      'used_at',
-    ])
-    .where('state_hash', '=', stateHash)
-    .executeTakeFirst();
+  return db.selectFrom('grantry_authorizations').selectAll().where('state_hash', '=', stateHash).executeTakeFirst();
 }
 
 /** Deletes requests that expired more than `keptMs` ago: until then a late callback gets a clear error. */

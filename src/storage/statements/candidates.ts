@@ -4,18 +4,6 @@ import type { CandidateTable } from '../schema.ts';
 
 export type CandidateRow = Selectable<CandidateTable>;
 
-const columns = [
-  'id',
-  'tenant',
-  'grant_id',
-  'fence',
-  'generation',
-  'tokens',
-  'token_fingerprint',
-  'received_at',
-  'state',
-] as const satisfies readonly (keyof CandidateRow)[];
-
 /** Keeps a token set that arrived after its lease was lost. Returns false when it is kept already. */
 export async function insertCandidate(tx: WriteTx, candidate: Omit<CandidateRow, 'received_at'>): Promise<boolean> {
   return changedOne(
@@ -34,7 +22,7 @@ export async function newestCandidate(
   const { exceptId } = grant;
   return db
     .selectFrom('grantry_candidates')
-    .select(columns)
+    .selectAll()
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('state', '=', 'untested')
@@ -53,7 +41,7 @@ export async function newestSuccessor(
 ): Promise<CandidateRow | undefined> {
   return db
     .selectFrom('grantry_candidates')
-    .select(columns)
+    .selectAll()
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('state', 'in', ['untested', 'dead'])
@@ -115,7 +103,7 @@ export async function listCandidates(
 ): Promise<CandidateRow[]> {
   return db
     .selectFrom('grantry_candidates')
-    .select(columns)
+    .selectAll()
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('generation', '>=', grant.authorizedGeneration)

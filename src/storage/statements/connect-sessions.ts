@@ -4,28 +4,6 @@ import type { ConnectSessionTable } from '../schema.ts';
 
 export type ConnectSessionRow = Selectable<ConnectSessionTable>;
 
-const columns = [
-  'id',
-  'tenant',
-  'token_hash',
-  'provider',
-  'account',
-  'app',
-  'scopes',
-  'return_to',
-  'user_id',
-  'browser_hash',
-  'completion_hash',
-  'pending',
-  'state',
-  'error',
-  'granted',
-  'starts',
-  'created_at',
-  'expires_at',
-  'completed_at',
-] as const satisfies readonly (keyof ConnectSessionRow)[];
-
 export type NewConnectSession = Pick<
   ConnectSessionRow,
   'id' | 'tenant' | 'token_hash' | 'provider' | 'account' | 'app' | 'scopes' | 'return_to' | 'user_id'
@@ -53,16 +31,12 @@ export async function insertConnectSession(tx: WriteTx, session: NewConnectSessi
 
 /** Finds a session by its id. Callers with a key for all tenants ask only by the id. */
 export async function findConnectSession(db: Reader, id: string): Promise<ConnectSessionRow | undefined> {
-  return db.selectFrom('grantry_connect_sessions').select(columns).where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('grantry_connect_sessions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /** Finds the session of a link. The browser knows no tenant: the token, 256 random bits, names the row. */
 export async function findConnectSessionByToken(db: Reader, tokenHash: string): Promise<ConnectSessionRow | undefined> {
-  return db
-    .selectFrom('grantry_connect_sessions')
-    .select(columns)
-    .where('token_hash', '=', tokenHash)
-    .executeTakeFirst();
+  return db.selectFrom('grantry_connect_sessions').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst();
 }
 
 /** Lists sessions, newest first, after the last one of the page before. */
@@ -73,7 +47,7 @@ export async function listConnectSessions(
   const { tenant, after, limit } = filter;
   return db
     .selectFrom('grantry_connect_sessions')
-    .select(columns)
+    .selectAll()
     .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
     .$if(after !== undefined, (query) =>
       query.where((where) =>
@@ -202,7 +176,7 @@ export async function listUnclaimedConnectSessions(db: Reader, limit: number): P
   return (
     db
       .selectFrom('grantry_connect_sessions')
-      .select(columns)
+      .selectAll()
       .where('state', '=', 'pending')
       // As a subquery the clock is read once, and the index on the expiry can serve.
       .where('expires_at', '<=', sql<number>`(select ${db.now})`)

@@ -4,26 +4,6 @@ import { changedOne, type WriteTx } from '../database.ts';
 import type { GrantState } from '../schema.ts';
 import type { GrantRow } from './grants.ts';
 
-export type DueGrant = Pick<
-  GrantRow,
-  | 'id'
-  | 'client_id'
-  | 'provider'
-  | 'account'
-  | 'state'
-  | 'reason'
-  | 'metadata'
-  | 'generation'
-  | 'token_expiry'
-  | 'last_refreshed_at'
-  | 'used_at'
-  | 'condemned_at'
-  | 'retry_at'
-  | 'due_at'
-  | 'lease_owner'
-  | 'created_at'
->;
-
 const columns = [
   'id',
   'client_id',
@@ -41,14 +21,16 @@ const columns = [
   'due_at',
   'lease_owner',
   'created_at',
-] as const satisfies readonly (keyof DueGrant)[];
+] as const satisfies readonly (keyof GrantRow)[];
+
+export type DueGrant = Pick<GrantRow, (typeof columns)[number]>;
 
 /**
  * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
  * `holdMs`, or for `doubtHoldMs` where a holder left its lease behind: a worker that dies delays them by that time.
  * `leftForMs` restricts the claim to leases that were left behind within that time.
  *
- * The index on state and due time makes this cost what is due, whatever is stored.
+ * By the index on state and due time the cost depends on what is due, and not on what is stored.
  */
 export async function claimDueGrants(
   tx: WriteTx,

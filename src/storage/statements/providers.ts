@@ -4,8 +4,6 @@ import type { Schema } from '../schema.ts';
 /** A custom provider as it is stored. */
 export type ProviderRow = Schema['grantry_providers'];
 
-const columns = ['id', 'definition', 'created_at', 'updated_at'] as const satisfies readonly (keyof ProviderRow)[];
-
 /** Adds or replaces a provider's definition. Returns true when it is new. */
 export async function putProvider(
   tx: WriteTx,
@@ -28,12 +26,12 @@ export async function putProvider(
 }
 
 export async function findProvider(db: Reader, id: string): Promise<ProviderRow | undefined> {
-  return db.selectFrom('grantry_providers').select(columns).where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('grantry_providers').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /** All custom providers, by id. */
 export async function listProviders(db: Reader): Promise<ProviderRow[]> {
-  return db.selectFrom('grantry_providers').select(columns).orderBy('id').execute();
+  return db.selectFrom('grantry_providers').selectAll().orderBy('id').execute();
 }
 
 /** Returns false when there is no such custom provider. */

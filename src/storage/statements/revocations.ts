@@ -4,22 +4,6 @@ import type { RevocationTable } from '../schema.ts';
 
 export type RevocationRow = Selectable<RevocationTable>;
 
-const columns = [
-  'id',
-  'tenant',
-  'grant_id',
-  'provider',
-  'account',
-  'app',
-  'dc',
-  'token',
-  'token_fingerprint',
-  'attempts',
-  'next_at',
-  'deadline_at',
-  'created_at',
-] as const satisfies readonly (keyof RevocationRow)[];
-
 /** Queues a token for revocation at the provider: due at once, and again until `lifeMs` have passed. */
 export async function insertRevocation(
   tx: WriteTx,
@@ -63,7 +47,7 @@ export async function claimDueRevocations(
       // Workers pass over rows that another one is claiming.
       return where(where.refTuple('tenant', 'id'), 'in', tx.locked(due, 'skip').$asTuple('tenant', 'id'));
     })
-    .returning(columns)
+    .returningAll()
     .execute();
 }
 
@@ -80,7 +64,7 @@ export async function claimRevocationsOfGrant(
     }))
     .where('tenant', '=', claim.tenant)
     .where('grant_id', '=', claim.grantId)
-    .returning(columns)
+    .returningAll()
     .execute();
 }
 

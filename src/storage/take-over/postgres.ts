@@ -82,7 +82,7 @@ export async function finishForeignTable(tx: WriteTx, altered: Altered): Promise
     const value = preset === null ? sql`drop default` : sql`set default ${sql.raw(preset)}`;
     return [sql`${alter} ${value}`, sql`${alter} ${required ? sql`set not null` : sql`drop not null`}`];
   });
-  // One statement looks through the table once, whatever it has to check.
+  // One statement scans the table once for all its checks.
   await sql`alter table oauth_tokens ${sql.join(changes)}`.execute(tx);
   const checks = await templateChecks(tx, template);
   await sql`drop table ${sql.ref(template)}`.execute(tx);

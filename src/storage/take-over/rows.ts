@@ -3,21 +3,6 @@ import type { Reader, WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
 import type { GrantRow } from '../statements/grants.ts';
 
-/** A row that was taken over and still holds plaintext. */
-export type UnsealedRow = Pick<
-  GrantRow,
-  | 'id'
-  | 'client_id'
-  | 'provider'
-  | 'account'
-  | 'access_token'
-  | 'refresh_token'
-  | 'token_expiry'
-  | 'metadata'
-  | 'state'
-  | 'reason'
->;
-
 const columns = [
   'id',
   'client_id',
@@ -29,7 +14,10 @@ const columns = [
   'metadata',
   'state',
   'reason',
-] as const satisfies readonly (keyof UnsealedRow)[];
+] as const satisfies readonly (keyof GrantRow)[];
+
+/** A row that was taken over and still holds plaintext. */
+export type UnsealedRow = Pick<GrantRow, (typeof columns)[number]>;
 
 export interface UnsealedPage {
   afterId: string | null;

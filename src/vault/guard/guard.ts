@@ -18,7 +18,7 @@ const trailSteps = 4;
 
 /** `changing`, bound to its context; it writes the instance's row. */
 export type WriteInstance = <T>(
-  run: (change: { tx: WriteTx; recordOther(change: InstanceChange): void }) => Promise<T>,
+  run: (change: { tx: WriteTx; recordOther: (change: InstanceChange) => void }) => Promise<T>,
 ) => Promise<T>;
 
 interface InstanceChange {

@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { checkKey } from '../../base/ids.ts';
+import { toJson } from '../../schemas/json.ts';
+import { type Context, contextOf, openContextVault } from '../context.ts';
+import { resolveTenant } from '../current-tenant.ts';
+import { usageError } from '../terminal/errors.ts';
+
+export function define(command: Command): void {
+  command
+    .description('Sets members of the metadata of a grant, such as org_id or environment. NAME= removes a member.')
+    .argument('<tenant>', 'the customer, or . for the current tenant')
+    .argument('<provider>', 'such as zoho_crm')
+    .argument('<name=value...>', 'the members to set; NAME= removes one')
+    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .addHelpText(
+      'after',
+      '\nExamples:\n  grantry set acme zoho_crm org_id=20071234567\n  grantry set acme zoho_crm environment=',
+    )
+    .action(async (tenant: string, provider: string, members: string[], options: { account?: string }) =>
+      set(contextOf(command), { tenant, provider, account: options.account }, members),
+    );
+}
+
+async function set(
+  context: Context,
+  given: { tenant: string; provider: string; account: string | undefined },
+  members: readonly string[],
+): Promise<void> {
+  const changes = Object.fromEntries(members.map(readMember));
+  const tenant = await resolveTenant(context, given.tenant, { changes: true });
+  await using vault = await openContextVault(context);
+  const grant = await vault.updateMetadata(checkKey({ ...given, tenant }), changes);
+  if (context.output.json) return context.output.printJson(toJson(grant));
+  const names = Object.keys(changes).join(', ');
+  context.output.print(`Changed ${names} of ${grant.tenant} at ${grant.provider} (account ${grant.account}).`);
+}
+
+function readMember(text: string): [string, string | null] {
+  const [, name, value] = /^([^=\s]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw usageError(`"${text.slice(0, 40)}" is not of the form NAME=VALUE.`);
+  return [name, value === undefined || value === '' ? null : value];
+}

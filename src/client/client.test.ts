@@ -1,0 +1,61 @@
+import { expect, it } from 'vitest';
+import { TestWorld } from '../../test/support/world.ts';
+import type { World } from '../base/world.ts';
+import { createClient, isGrantryError } from './index.ts';
+
+const key = { tenant: 'acme', provider: 'strict' };
+
+/** A client of a server that gives one answer to everything, and the requests that it got. */
+function clientOf(answer: () => Response) {
+  const sent: string[] = [];
+  const world: World = Object.create(TestWorld.prototype);
+  world.fetch = async (url, { method }) => {
+    sent.push(`${method} ${url}`);
+    return answer();
+  };
+  return { sent, vault: createClient({ url: 'https://grants.example/base/', apiKey: 'gry_key', world }) };
+}
+
+it.each(['grants.example', 'ftp://grants.example', 'https://grants.example?x=1', ''])('refuses the URL %j', (url) => {
+  expect(() => createClient({ url, apiKey: 'gry_key' })).toThrow('http or https');
+});
+
+it('refuses an empty key', () => {
+  expect(() => createClient({ url: 'https://grants.example', apiKey: '' })).toThrow('API key is missing');
+});
+
+it('keeps the path of the server', async () => {
+  const { sent, vault } = clientOf(() => Response.json({ status: 'alive' }));
+  await vault.checkAlive();
+  expect(sent).toEqual(['GET https://grants.example/base/livez']);
+});
+
+it('asks the server to leave the token alive, and passes the refusal of an older one on', async () => {
+  const problem = {
+    type: 'x',
+    title: 'x',
+    status: 400,
+    detail: 'Unknown field.',
+    code: 'invalid_request',
+    action: 'x',
+  };
+  const { sent, vault } = clientOf(() => Response.json(problem, { status: 400 }));
+  await expect(vault.disconnect(key, { revoke: false })).rejects.toMatchObject({ code: 'invalid_request' });
+  expect(sent).toEqual([
+    'DELETE https://grants.example/base/v1/tenants/acme/grants/strict?account=default&revoke=false',
+  ]);
+});
+
+it('tells an answer that is no Grantry server’s, and repeats none of it', async () => {
+  for (const answer of [
+    () => new Response('<html>secret</html>'),
+    () => Response.json({ other: 'secret' }),
+    () => new Response('secret', { status: 502 }),
+  ]) {
+    const error = await clientOf(answer)
+      .vault.getAccessToken(key)
+      .catch((thrown: unknown) => thrown);
+    expect(isGrantryError(error, 'provider_error')).toBe(true);
+    expect(String(error)).not.toContain('secret');
+  }
+});
