@@ -174,7 +174,7 @@ export async function redeemCallback(
   { definition, dc }: TrustedCallback,
 ): Promise<Exchanged> {
   const key: CheckedKey = { tenant: row.tenant, provider: row.provider, account: row.account };
-  const code = codeOf(callback);
+  const code = callbackCode(callback);
   const app = await appFor(context, { ...key, app: row.app });
   // Another process may have started this flow with newer keys.
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
@@ -235,7 +235,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
   };
 }
 
-function codeOf(callback: AuthorizationCallback): Secret {
+function callbackCode(callback: AuthorizationCallback): Secret {
   if (callback.error !== null) {
     const declined = callback.error === 'access_denied';
     throw failed(

@@ -73,7 +73,7 @@ export async function holdForCompletion(
       const key = { tenant: session.tenant, wrapped: tenantKeys.sealingKey };
       if (!(await tenantKeyStands(tx, key))) return 'keys_gone';
       const done = await holdConnectSession(tx, {
-        ...placeOf(session),
+        ...sessionStart(session),
         pending,
         completionHash: hashText(completionCode),
         granted: JSON.stringify(scopesOf(exchanged)),
@@ -167,7 +167,7 @@ async function end(
   session: ConnectSessionRow,
   { from, granted }: { from: 'exchanging' | 'pending'; granted: GrantedScopes },
 ): Promise<void> {
-  const ended = { ...placeOf(session), from, granted: JSON.stringify(granted) };
+  const ended = { ...sessionStart(session), from, granted: JSON.stringify(granted) };
   if (!(await completeConnectSession(tx, ended))) throw changedMeanwhile();
 }
 
@@ -236,7 +236,7 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
 }
 
 /** The key of a session at its current start. */
-export function placeOf({ tenant, id, starts }: ConnectSessionRow) {
+export function sessionStart({ tenant, id, starts }: ConnectSessionRow) {
   return { tenant, id, starts };
 }
 

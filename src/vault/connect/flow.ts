@@ -31,7 +31,7 @@ import {
   type TrustedCallback,
   trustCallback,
 } from './authorize.ts';
-import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './completion.ts';
+import { completeAtCallback, discardTokens, holdForCompletion, sameHash, sessionStart } from './completion.ts';
 import { failed } from './exchange.ts';
 import { describeConnectSession, isReturnToOf } from './sessions.ts';
 
@@ -231,7 +231,7 @@ async function finish(
     if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
     const error = callback.error === null ? thrown.code : shownError(callback.error);
-    await changing(context, ({ tx }) => returnConnectSession(tx, { ...placeOf(session), error }));
+    await changing(context, ({ tx }) => returnConnectSession(tx, { ...sessionStart(session), error }));
     context.logger.info('a connect session returned without a grant', { tenant: session.tenant, error });
     return { kind: 'ended', session: described, error };
   }

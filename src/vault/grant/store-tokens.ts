@@ -45,7 +45,7 @@ export interface NewAuthorization {
 /** The number of tries of a writer whose row changes meanwhile. */
 const triesMax = 5;
 
-export interface StoreOptions {
+export interface StoreTokensOptions {
   /** If no app is named, an existing grant keeps its app, and a new one looks it up at its first refresh. */
   readonly appLater?: boolean;
   /** Leaves an existing grant or tombstone under the key unchanged. */
@@ -54,7 +54,7 @@ export interface StoreOptions {
   readonly within?: (change: ChangeTransaction) => Promise<void>;
 }
 
-interface PutOptions extends Pick<StoreOptions, 'onlyNew' | 'within'> {
+interface PutOptions extends Pick<StoreTokensOptions, 'onlyNew' | 'within'> {
   /** True if the stored tokens stay, and only metadata and scopes are updated. */
   readonly isSameAuthorization?: (row: GrantRow) => Promise<boolean>;
 }
@@ -64,7 +64,7 @@ export async function storeTokens(
   context: VaultContext,
   key: GrantKey,
   input: TokensInput,
-  options: StoreOptions = {},
+  options: StoreTokensOptions = {},
 ): Promise<StoredTokens> {
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider);
@@ -219,7 +219,7 @@ async function checkTokens(
   key: CheckedKey,
   definition: ProviderDefinition,
   input: TokensInput,
-  options: StoreOptions,
+  options: StoreTokensOptions,
 ): Promise<NewAuthorization> {
   if (input === null || typeof input !== 'object') throw new GrantryError('invalid_request', 'The tokens are missing.');
   const refreshToken = checkToken('refresh token', input.refreshToken);
@@ -244,7 +244,7 @@ async function appNameFor(
   context: VaultContext,
   key: CheckedKey,
   named: string | undefined,
-  options: StoreOptions,
+  options: StoreTokensOptions,
 ): Promise<string | null> {
   if (options.appLater !== true || named !== undefined) {
     return (await appFor(context, { tenant: key.tenant, provider: key.provider, app: named })).name;
