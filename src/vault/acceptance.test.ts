@@ -1,5 +1,5 @@
 /**
- * What a vault must do when providers are slow, fail, hang or lie, and when processes race or die: T1 to T11, each on both
+ * The duties of a vault when providers are slow, fail, hang or lie, and when processes race or die: T1 to T11, each on both
  * databases.
  */
 
@@ -76,7 +76,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
       expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
       await bench.jump(1_000);
     }
-    // One try behind the callers' backs; the next one waits until the first can no longer be under way.
+    // One try in the background. The next one waits until the first can no longer be under way.
     expect(bench.requests()).toHaveLength(1);
   });
 
@@ -94,13 +94,13 @@ describe.each(databaseKinds)('on %s', (kind) => {
       const codes = await Promise.all(callsOf(vault, key, 30).map(codeOf));
       expect(new Set(codes)).toEqual(new Set([provider === 'none' ? 'provider_unavailable' : 'refresh_uncertain']));
       expect(bench.requests().length - before).toBe(1);
-      // Where nothing rotates a 500 changes nothing about the grant.
+      // Without rotation, a 500 does not change the grant.
       expect(await bench.events(key)).toEqual(provider === 'none' ? ['stored'] : ['stored', 'uncertain']);
       bench.simulator.faults.clear();
     }
   });
 
-  it('T4c: after a failure the next try follows the back-off, and finds the provider well', async () => {
+  it('T4c: the next try after a failure waits for the back-off, and succeeds', async () => {
     await using bench = await makeBench({ kind, profiles: ['none'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'none', expiresIn: 3_600 });
@@ -116,7 +116,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(bench.requests()).toHaveLength(2);
   });
 
-  it('T4d: a refusal is suspected, confirmed once and then told once', async () => {
+  it('T4d: a refusal makes the grant suspect, is confirmed once and then reported once', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
@@ -130,7 +130,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
     expect(bench.requests()).toHaveLength(2);
     expect(await bench.events(key)).toEqual(['stored', 'suspect', 'reauthorization_required']);
-    // The tokens stay sealed for whoever recovers the grant.
+    // The tokens stay sealed for a recovery of the grant.
     expect((await bench.row(key)).refresh_token).not.toBeNull();
   });
 
@@ -161,7 +161,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(bench.requests()).toHaveLength(2);
   });
 
-  it('T6: a fresh token is read while others hold every lock', async () => {
+  it('T6: a fresh token is read while other processes hold every lock', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -172,7 +172,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     });
   });
 
-  it('T7: a token endpoint that hangs costs a caller 30 s, the grant nothing, and others nothing at all', async () => {
+  it('T7: a token endpoint that hangs costs only its caller 30 s, and neither the grant nor other callers', async () => {
     await using bench = await makeBench({ kind, profiles: ['strict', 'none'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
@@ -190,7 +190,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('T8: a fresh token needs no provider, and once read no database', async () => {
+  it('T8: a fresh token needs no provider, and after its first read no database', async () => {
     await using bench = await makeBench({ kind });
     const opened = await bench.open();
     const { key, minted } = await bench.connect(opened.vault, { expiresIn: 3_600 });
@@ -199,7 +199,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     for (let call = 0; call < 1_000; call += 1) {
       expect((await opened.vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
     }
-    // Processor time: the load of other programs lengthens only the time by the clock.
+    // Measured as processor time, which the load of other programs does not change.
     const { user, system } = process.cpuUsage(before);
     expect((user + system) / 1_000).toBeLessThan(2_000);
   });

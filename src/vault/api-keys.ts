@@ -19,13 +19,13 @@ import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import type { ApiKey, ApiKeyInput } from './types.ts';
 
-/** What every key starts with, so that scanners find one that leaked: `gry_`, 43 characters, 8 of checksum. */
+/** `gry_`, 43 characters and 8 of checksum. The prefix lets scanners find a leaked key. */
 const keyPattern = /^gry_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;
 
-/** A key that an operator made by other means must be as hard to guess: 192 bits at least. */
+/** A key that an operator made by other means; it must have at least 192 bits too. */
 const foreignKeyPattern = /^gry_[A-Za-z0-9_-]{32,256}$/;
 
-/** Makes an API key; it is shown once and kept as a hash. */
+/** Makes an API key. It is shown once, and only its hash is stored. */
 export async function createApiKey(
   context: VaultContext,
   name: string,
@@ -34,24 +34,24 @@ export async function createApiKey(
   const row = checkApiKey(context, name, input);
   const key = newKeyText(context);
   if (!(await keepApiKey(context, { ...row, key_hash: hashApiKey(key) }))) {
-    throw new GrantryError('invalid_request', `There is a key ${name} already.`, {
+    throw new GrantryError('invalid_request', `The key ${name} already exists.`, {
       action: 'Choose another name, or revoke that key first.',
     });
   }
-  const kept = await findApiKeyByHash(context.store.db, hashApiKey(key));
-  if (kept === undefined) throw new GrantryError('internal', 'A key that was just made is gone.');
-  return { apiKey: describeApiKey(kept), key: new Secret(key) };
+  const stored = await findApiKeyByHash(context.store.db, hashApiKey(key));
+  if (stored === undefined) throw new GrantryError('internal', 'A key that was just made is gone.');
+  return { apiKey: describeApiKey(stored), key: new Secret(key) };
 }
 
 /**
- * Takes an administrator's key that was put on the machine from outside, while no other one is there.
+ * Takes an administrator's key that was put on the machine from outside, if there is no other admin key.
  *
- * `known` is a key that was taken before: a revoked one stays revoked.
+ * Returns `known` for a key that was taken before. If it was revoked, it stays revoked.
  */
 export async function adoptAdminKey(context: VaultContext, key: string): Promise<'taken' | 'known' | 'not_needed'> {
   if (!foreignKeyPattern.test(key)) {
     throw new GrantryError('invalid_request', 'The admin key file does not hold a key.', {
-      action: 'It holds gry_ and at least 32 random characters of a-z A-Z 0-9 _ -, such as grantry key create prints.',
+      action: 'Write gry_ and at least 32 random characters of a-z A-Z 0-9 _ - into it, as grantry key create prints.',
     });
   }
   const keyHash = hashApiKey(key);
@@ -59,7 +59,7 @@ export async function adoptAdminKey(context: VaultContext, key: string): Promise
   if ((await findApiKeyByHash(db, keyHash)) !== undefined) return 'known';
   if (await hasLiveAdminKey(db)) return 'not_needed';
   const row = checkApiKey(context, `admin-file-${keyHash.slice(0, 8)}`, { role: 'admin' });
-  // Of several servers that start at once one is first, and it is the same key.
+  // If several servers start at once, the first one inserts the key, and the others know it.
   return (await keepApiKey(context, { ...row, key_hash: keyHash })) ? 'taken' : 'known';
 }
 
@@ -71,7 +71,7 @@ async function keepApiKey(context: VaultContext, row: NewRow): Promise<boolean> 
   });
 }
 
-/** The live keys, without what opens doors. */
+/** Lists the live keys, without their texts. */
 export async function listAllApiKeys(context: VaultContext): Promise<ApiKey[]> {
   return (await listApiKeys(context.store.db)).map(describeApiKey);
 }
@@ -87,14 +87,14 @@ export async function revokeApiKeyOf(context: VaultContext, idOrName: string): P
   if (revoked === undefined) throw new GrantryError('not_found', `There is no key ${checked}.`);
 }
 
-/** The live key with a hash, or null. */
+/** Finds the live key with a hash, or null. */
 export async function findApiKey(context: VaultContext, keyHash: string): Promise<ApiKey | null> {
   const row = await findApiKeyByHash(context.store.db, keyHash);
   if (row === undefined || row.revoked_at !== null) return null;
   return describeApiKey(row);
 }
 
-/** Notes when keys were last used. */
+/** Writes the times at which keys were last used. */
 export async function noteUses(
   context: VaultContext,
   uses: readonly { readonly id: string; readonly at: number }[],
@@ -102,12 +102,12 @@ export async function noteUses(
   await changing(context, ({ tx }) => noteApiKeyUses(tx, uses));
 }
 
-/** How a key is kept and looked up. It holds 192 random bits at least: a slow hash would protect nothing more. */
+/** Hashes a key for storage and look-up. With at least 192 random bits, a slow hash would add no protection. */
 export function hashApiKey(key: string): string {
   return hash('sha256', key);
 }
 
-/** Whether a text can be one of our keys at all; most garbage is turned away without a look at the database. */
+/** True if a text has the form of our keys. Most invalid texts are then refused without a look at the database. */
 export function isWellFormedKey(key: string): boolean {
   const found = keyPattern.exec(key);
   return found !== null && checksumOf(found[1] ?? '') === found[2];
@@ -127,19 +127,19 @@ function checkApiKey(context: VaultContext, name: string, input: ApiKeyInput): O
   checkObject('key', input);
   const role = apiKeyRoles.find((known) => known === input.role);
   if (role === undefined) {
-    throw new GrantryError('invalid_request', `A key's role is one of ${apiKeyRoles.join(', ')}.`);
+    throw new GrantryError('invalid_request', `A key's role must be one of ${apiKeyRoles.join(', ')}.`);
   }
   const listed = role === 'reader' || role === 'caller';
   const tenants = checkNames('tenants', input.tenants, (each) => checkName('tenant', each));
   const providers = checkNames('providers', input.providers, checkProviderId);
   if (!listed && (tenants !== null || providers !== null)) {
     throw new GrantryError('invalid_request', `A key of the role ${role} acts for all tenants and providers.`, {
-      action: 'Leave the lists out, or make it a reader or a caller.',
+      action: 'Leave out tenants and providers, or choose the role reader or caller.',
     });
   }
   const expiresAt = input.expiresAt?.getTime() ?? null;
   if (expiresAt !== null && !(expiresAt > context.world.now())) {
-    throw new GrantryError('invalid_request', 'The key would have expired already.');
+    throw new GrantryError('invalid_request', "The key's expiry is in the past.");
   }
   return {
     id: newUuid(context.world),
@@ -155,19 +155,22 @@ type NewRow = Omit<ApiKeyRow, 'created_at' | 'last_used_at' | 'revoked_at'>;
 
 function checkNames(
   what: string,
-  given: readonly string[] | undefined,
+  names: readonly string[] | undefined,
   check: (name: unknown) => string,
 ): string[] | null {
-  if (given === undefined) return null;
-  if (!Array.isArray(given) || given.length > limits.apiKeyNamesMax) {
-    throw new GrantryError('invalid_request', `A key's ${what} are a list of at most ${limits.apiKeyNamesMax} names.`);
+  if (names === undefined) return null;
+  if (!Array.isArray(names) || names.length > limits.apiKeyNamesMax) {
+    throw new GrantryError(
+      'invalid_request',
+      `A key's ${what} must be a list of at most ${limits.apiKeyNamesMax} names.`,
+    );
   }
-  return [...new Set(given.map(check))];
+  return [...new Set(names.map(check))];
 }
 
 function describeApiKey(row: ApiKeyRow): ApiKey {
   const role = apiKeyRoles.find((known) => known === row.role);
-  if (role === undefined) throw new GrantryError('internal', `The key ${row.name} has a role nobody knows.`);
+  if (role === undefined) throw new GrantryError('internal', `The key ${row.name} has an unknown role.`);
   return {
     id: row.id,
     name: row.name,
@@ -180,7 +183,7 @@ function describeApiKey(row: ApiKeyRow): ApiKey {
   };
 }
 
-/** Written by this file alone, as an array of strings. */
+/** Reads a list column, which only this file writes, as an array of strings. */
 function namesIn(json: string | null): string[] | null {
   return json === null ? null : (JSON.parse(json) as string[]);
 }

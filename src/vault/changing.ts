@@ -55,7 +55,7 @@ export interface GrantChange {
   readonly type: VaultEventType;
   readonly to: GrantRow['state'];
   readonly reason: string | null;
-  /** The grant's own when left out. */
+  /** By default the grant's own. */
   readonly generation?: number;
   readonly details?: Details;
 }
@@ -63,7 +63,7 @@ export interface GrantChange {
 /** A change of something that is not a grant. */
 export interface OtherChange {
   readonly type: OtherChangeType;
-  /** Left out for what belongs to the installation. */
+  /** Left out for a change of the installation. */
   readonly tenant?: string;
   readonly provider?: string;
   readonly account?: string;
@@ -81,8 +81,8 @@ export interface ChangeTransaction {
 type NewEvent = Omit<EventRow, 'id' | 'at'>;
 
 /**
- * Runs one transaction. It is the only door for writes of the vault: every insert, update and delete goes through here.
- * The recorded changes become events in the same transaction, and the vault's user learns of them after the commit.
+ * Runs one transaction. Every insert, update and delete of the vault goes through here. The recorded changes become events
+ * in the same transaction. The vault's event listener gets them after the commit.
  */
 export async function changing<T>(
   context: ChangeContext,
@@ -91,7 +91,7 @@ export async function changing<T>(
   let events: NewEvent[] = [];
   let last: EventMark | undefined;
   const result = await context.store.transaction(async (tx) => {
-    // The store may run an undone transaction again: what it recorded never happened.
+    // The store may run a rolled-back transaction again, so the events of the first run are dropped.
     events = [];
     const returned = await run({
       tx,
@@ -148,7 +148,7 @@ function tell(context: ChangeContext, event: NewEvent): void {
   try {
     context.onEvent({ at, type: event.type, tenant, provider, account, from, to, generation, reason });
   } catch {
-    // The change is committed; a defect of the listener must not look like a failed change to the caller.
+    // The change is committed, so a defect of the listener must not look like a failed change.
     context.logger.error('an event listener failed', { event: event.type });
   }
 }

@@ -19,7 +19,7 @@ describe.each(databaseKinds)('a grant that is left alive at its provider, on %s'
   });
 });
 
-it('a disconnect by another process is noticed although the clock was set back', async () => {
+it('a disconnect by another process is noticed after the clock was set back', async () => {
   await using bench = await makeBench();
   const a = await bench.open();
   const b = await bench.open();

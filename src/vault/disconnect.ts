@@ -16,8 +16,8 @@ import { replaySpool } from './refresh/replay.ts';
 import type { Disconnected } from './types.ts';
 
 /**
- * Ends a grant: local use stops with the commit of one transaction, the refresh token is revoked at the provider, and
- * everything that was kept is shredded. A provider that does not answer is asked again later, from a queue.
+ * Ends a grant. One transaction stops local use, the provider revokes the refresh token, and all stored tokens are
+ * shredded. If the provider does not answer, a queue retries the revocation later.
  *
  * @throws {GrantryError} `grant_not_found`
  */
@@ -29,24 +29,24 @@ export async function disconnect(
   const checked = checkKey(key);
   const found = await findGrant(context.store.db, checked);
   if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
-  // A clone that revoked its copy would end the original's grant; one that forgot it would be no copy to adopt.
+  // A clone that revoked its copy would end the original's grant. A clone that forgot it could not be adopted.
   await context.guard.assertMayRefresh();
-  // Read fresh: with keys that another process has replaced, the token would not open, and would not be revoked.
+  // Read fresh: under keys that another process has replaced, the token would not open and so not be revoked.
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
-  await adoptUncommitted(context, found.id);
+  await replayUncommitted(context, found.id);
   const grant = { tenant: checked.tenant, grantId: found.id };
-  // An answer that is still under way finds this reason in the row, and acts on it.
+  // An answer that is still under way will find this reason in the row.
   const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;
   await changing(context, async (change) => {
     const { tx } = change;
-    // The row is read again under a lock: a refresh may have replaced the token to revoke since.
+    // Read again under a lock: a refresh may have replaced the token.
     const row = await lockGrant(tx, checked.tenant, found.id);
     if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
       throw noSuchGrant(checked);
     }
-    const kept = options.revoke === false ? [] : await keptTokens(context, change, row, tenantKeys);
-    for (const refreshToken of kept) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
+    const tokens = options.revoke === false ? [] : await livingTokens(context, change, row, tenantKeys);
+    for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
     await deleteCandidates(tx, grant);
     change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
   });
@@ -57,19 +57,19 @@ export async function disconnect(
   return { revocation };
 }
 
-/** An answer that its holder did not live to commit may hold the only token that lives: it is to be revoked, too. */
-async function adoptUncommitted(context: VaultContext, grantId: string): Promise<void> {
+/** Replays uncommitted answers of the grant: one may hold the only working token, which must be revoked too. */
+async function replayUncommitted(context: VaultContext, grantId: string): Promise<void> {
   try {
     await replaySpool(context, { grantId });
   } catch (error) {
     if (isVaultDown(error)) throw error;
-    // A file that nobody can make sense of must not keep the tenant from leaving.
+    // An unreadable file must not prevent the disconnect.
     context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
   }
 }
 
-/** Every refresh token that the provider may still honour: a candidate may be the one that lives, and the stored one spent. */
-async function keptTokens(
+/** Lists the refresh tokens that the provider may still honour: the stored one, and untested candidates. */
+async function livingTokens(
   context: VaultContext,
   change: ChangeTransaction,
   row: GrantRow,
@@ -88,7 +88,7 @@ async function keptTokens(
   return [stored, ...untested].filter((token) => token !== null);
 }
 
-/** A token that does not open cannot be revoked; that must not keep the tenant from leaving. */
+/** Opens a token to revoke. A token that does not open cannot be revoked, which must not prevent the disconnect. */
 function revocable(context: VaultContext, row: GrantRow, open: () => Secret | null): Secret | null {
   try {
     return open();

@@ -1,4 +1,4 @@
-/** The fault model of a vault, one test per fault, judged by what the provider saw. Deaths of processes are in `kills.long.test.ts`. */
+/** The fault model of a vault, one test per fault, judged by the provider's history. `kills.long.test.ts` kills processes. */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     const before = bench.requests().length;
     await bench.jump(10_000);
     for (let call = 0; call < 5; call += 1) {
-      // Past its early mark: a refresh is tried each time, and fails; the token stays as good as it was.
+      // Past the early-refresh mark each call tries a refresh, which fails. The stored token stays valid.
       expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
       await settled(10);
     }
@@ -41,7 +41,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     expect((await vault.getAccessToken(key)).generation).toBe(2);
   });
 
-  it('F-07: an answer that came while the database was away lands when it is back', async () => {
+  it('F-07: an answer that arrives while the database is down is saved when it is back', async () => {
     await using bench = await makeBench({ kind: 'postgres' });
     await using wire = await Wire.to(bench.database);
     const { vault } = await bench.open({ database: wire.database });
@@ -53,7 +53,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     await bench.jump(2_100);
     await until(() => spooled(bench, '.answer').length === 1, 'the spooled answer');
     await bench.jump(31_000);
-    // The caller was told after 30 s; the refresh goes on.
+    // The caller got an error after 30 s, and the refresh goes on.
     expect(await refreshing).toBe('provider_unavailable');
     for (let passed = 0; passed < 10; passed += 1) await bench.jump(minute);
     expect((await bench.row(key)).generation).toBe(1);
@@ -67,7 +67,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('F-08: the answer of a process that lost the database is committed by another one of its host', async () => {
+  it('F-08: another process on the same host commits the answer of a process that lost the database', async () => {
     await using bench = await makeBench({ kind: 'postgres', profiles: ['strict_revokes_family'] });
     await using wire = await Wire.to(bench.database);
     const one = await bench.open({ database: wire.database });
@@ -85,7 +85,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     expect(await refreshing).toBe('provider_unavailable');
   });
 
-  it('F-08: whoever loses the database keeps its lease, and nobody else asks until that ends', async () => {
+  it('F-08: a process that loses the database keeps its lease, and no other process asks until it ends', async () => {
     await using bench = await makeBench({ kind: 'postgres', profiles: ['strict_revokes_family'] });
     await using wire = await Wire.to(bench.database);
     const one = await bench.open({ database: wire.database, spool: join(bench.home, 'another-host') });
@@ -97,7 +97,7 @@ describe('on PostgreSQL, when its wire is cut', () => {
     wire.cut();
     for (let tries = 0; tries < 3; tries += 1) {
       const waiting = codeOf(other.vault.getAccessToken(key));
-      // It must be waiting before the time passes for which it waits.
+      // The waiter must have begun before its time passes.
       await settled(50);
       await bench.jump(31_000);
       expect(await waiting).toBe('refresh_uncertain');
@@ -137,7 +137,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
   it.each([
     ['seconds', '120'],
     ['a date', 'date'],
-  ])('F-10: a 429 is obeyed for as long as Retry-After says in %s', async (_, form) => {
+  ])('F-10: a refresh waits for the Retry-After of a 429 in %s', async (_, form) => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
@@ -155,7 +155,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(await bench.events(key)).toEqual(['stored', 'refreshed']);
   });
 
-  it('F-12: a provider that refuses everybody by mistake for ten minutes costs no grant', async () => {
+  it('F-12: a provider that refuses every grant by mistake for ten minutes costs no grant', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const keys = [];
@@ -213,7 +213,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     },
   );
 
-  it('F-19: a holder that stood still before its first byte sends nothing once its lease is not safe any more', async () => {
+  it('F-19: a holder that was paused before its first byte sends nothing after its lease became unsafe', async () => {
     await using bench = await makeBench({ kind, profiles: ['strict_revokes_family'] });
     const slow = await bench.open();
     const other = await bench.open();
@@ -235,7 +235,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
   it.each([
     ['at once', false],
     ['from the queue', true],
-  ])('F-22: an answer for a tenant who left meanwhile is revoked (%s)', async (_, queued) => {
+  ])('F-22: an answer for a tenant that disconnected meanwhile is revoked (%s)', async (_, queued) => {
     await using bench = await makeBench({ kind });
     const one = await bench.open();
     const other = await bench.open();
@@ -255,7 +255,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(bench.simulator.family(minted.family)?.alive).toBe(false);
     const row = await bench.row(key);
     expect([row.state, row.access_token, row.refresh_token]).toEqual(['disconnected', null, null]);
-    // Nothing is left that could open, and no key to open it with.
+    // No sealed value and no key is left.
     expect(await candidates(bench)).toBe(0);
     expect(spooled(bench, '')).toEqual([]);
     const keysLeft = await bench.judge.db.selectFrom('grantry_tenant_keys').select('tenant').execute();
@@ -324,7 +324,7 @@ describe('on SQLite', () => {
     },
   );
 
-  it('F-15: without room for the answer nothing is spent', async () => {
+  it('F-15: no token is spent without room for the answer', async () => {
     await using bench = await makeBench();
     const file = join(bench.home, 'a-file');
     writeFileSync(file, '');
@@ -335,7 +335,7 @@ describe('on SQLite', () => {
     expect((await bench.row(key)).lease_owner).toBeNull();
   });
 
-  it('F-04: an answer that its own process could not commit is adopted before anything else is spent', async () => {
+  it('F-04: an answer that its own process could not commit is replayed before any token is spent', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
@@ -347,7 +347,7 @@ describe('on SQLite', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('F-04: an answer that another living process could not commit is adopted too', async () => {
+  it('F-04: an answer that another living process could not commit is replayed too', async () => {
     await using bench = await makeBench();
     const stuck = await bench.open();
     const other = await bench.open();
@@ -360,7 +360,7 @@ describe('on SQLite', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('F-04: nothing is spent while an answer waits that cannot be committed', async () => {
+  it('F-04: no token is spent while a waiting answer cannot be committed', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
@@ -371,7 +371,7 @@ describe('on SQLite', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('F-04: a spooled answer that was altered counts as lost, and keeps no grant from being refreshed', async () => {
+  it('F-04: a spooled answer that was altered counts as lost, and prevents no refresh', async () => {
     await using bench = await makeBench({ profiles: ['retire_on_use'] });
     const killed = await bench.open();
     const { key } = await bench.connect(killed.vault, { provider: 'retire_on_use' });
@@ -403,7 +403,7 @@ async function candidates(bench: Bench): Promise<number> {
   return (await bench.judge.db.selectFrom('grantry_candidates').select('id').execute()).length;
 }
 
-/** Makes every save fail with a defect of the database, not with its absence; the result ends that. */
+/** Makes every save fail with a database error other than an outage. The returned function ends that. */
 function refuseCommits(bench: Bench): () => void {
   const run = (statement: string): void => {
     const database = new DatabaseSync(bench.database.slice('sqlite:'.length));

@@ -9,9 +9,9 @@ import { isGrantryError } from '../base/errors.ts';
 
 type Opened = Awaited<ReturnType<Bench['open']>>;
 
-/** What the judge remembers. */
+/** The judge's memory. */
 interface Model {
-  /** Answers with tokens that no process has received, or that died with one. */
+  /** The number of answers with tokens that no process received, or that were lost with their process. */
   lost: number;
   disconnected: boolean;
   generationsSeen: number;
@@ -32,7 +32,7 @@ const newestSeen = new WeakMap<Opened, number>();
 const key = { tenant: 'acme', provider: '' };
 const typed = /^(provider_\w+|refresh_uncertain|reauthorization_required|grant_not_found)$/;
 
-/** Asks for a token, letting time pass until the answer is there (I5: it comes, and is a token or a typed error). */
+/** Asks for a token, and lets time pass until the answer arrives (I5: it is a token or a typed error). */
 async function ask(model: Model, real: Real, vault: Opened): Promise<void> {
   const outcome = vault.vault.getAccessToken(real.key).then(
     (token) => ({ generation: token.generation, accessToken: token.accessToken, code: null }),
@@ -50,24 +50,24 @@ async function ask(model: Model, real: Real, vault: Opened): Promise<void> {
     return;
   }
   expect(model.disconnected).toBe(false);
-  // I3: nobody gets an older generation than he has seen; of another process's change he may hear seconds later. I7: the
-  // token is one of this grant's.
+  // I3: no process gets an older generation than it has seen. It may notice another process's change seconds later.
+  // I7: the token belongs to this grant.
   expect(generation).toBeGreaterThanOrEqual(newestSeen.get(vault) ?? 0);
   newestSeen.set(vault, generation);
   const made = real.bench.simulator.history.events().map((event) => event.accessToken);
   expect(made).toContain(nameOfToken(accessToken));
 }
 
-/** What must hold after each step, whatever happened. */
+/** Checks the invariants that hold after every step. */
 async function check(model: Model, real: Real): Promise<void> {
   const row = await real.bench.row(real.key);
   // I3: generations only grow.
   expect(row.generation).toBeGreaterThanOrEqual(model.generationsSeen);
   model.generationsSeen = row.generation;
   const replays = real.bench.simulator.history.duplicateSpends();
-  // I1: nobody spends a token twice unless an answer was lost.
+  // I1: no token is spent twice unless an answer was lost.
   if (model.lost === 0) expect(replays).toHaveLength(0);
-  // I4: nobody gives up a grant whose provider would still take the token, unless its answer was lost.
+  // I4: no grant is given up while the provider would still accept its token, unless an answer was lost.
   if (row.state === 'reauthorization_required' && model.lost === 0) expect.unreachable('a false death');
 }
 
@@ -151,7 +151,7 @@ class Crash implements Command {
   toString = (): string => 'crash';
 }
 
-/** A process stands still while its answer arrives, for longer than a renewed lease lasts. */
+/** A process is paused while its answer arrives, for longer than a renewed lease lasts. */
 class Pause implements Command {
   check = (model: Readonly<Model>): boolean => !model.disconnected;
   async run(model: Model, real: Real): Promise<void> {
@@ -162,7 +162,7 @@ class Pause implements Command {
     const late = slow.vault.getAccessToken(real.key, { minValidity: 86_400 }).catch(() => {});
     await settled(5);
     slow.world.freeze();
-    // What it holds may be spent by another one meanwhile: that is what a lapsed lease means.
+    // After the lease has ended, another process may spend the same token.
     model.lost += 1;
     await bench.jump(5_000);
     await ask(model, real, other);
@@ -185,7 +185,7 @@ class Connect implements Command {
     model.disconnected = false;
     model.lost = 0;
     real.bench.simulator.history.clear();
-    // Other processes may hold the old tokens until they have looked.
+    // Other processes may hold the old tokens until they read the change.
     await real.bench.jump(5_000);
     await settled(3);
     await check(model, real);
@@ -207,7 +207,7 @@ class Disconnect implements Command {
         () => 'refused',
       ),
     ).toBe('refused');
-    // Others stop within 5 s.
+    // Other processes stop within 5 s.
     await real.bench.jump(5_000);
     await check(model, real);
   }
@@ -242,7 +242,7 @@ it.each(classes)('a random life of a grant at %s', async (id) => {
   await fc.assert(property, { numRuns: Number(process.env['GRANTRY_MODEL_RUNS'] ?? 5), endOnFailure: true });
 });
 
-/** I6: once faults have stopped, every grant settles; and where no loss can kill, it lives (I2). */
+/** I6: once faults have stopped, every grant settles. If no loss can end it, it lives (I2). */
 async function heal(model: Model, real: Real): Promise<void> {
   const { bench } = real;
   bench.simulator.faults.clear();

@@ -1,4 +1,4 @@
-/** What one process, one file or one operator does must not cost a grant that another one keeps. */
+/** One process, file or operator must not cost a grant of another. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench, nameOfToken } from '../../test/support/bench.ts';
 import { demoClient } from '../simulator/index.ts';
@@ -6,7 +6,7 @@ import { demoClient } from '../simulator/index.ts';
 const redirectUri = 'https://app.example/oauth/callback';
 
 describe.each(databaseKinds)('a tenant that another process disconnected and connected again, on %s', (kind) => {
-  it('is refreshed here at the first try, although its keys are new', async () => {
+  it('is refreshed here at the first try, despite its new keys', async () => {
     await using bench = await makeBench({ kind });
     const [{ vault: here }, { vault: there }] = [await bench.open(), await bench.open()];
     const { key } = await bench.connect(here);
@@ -28,7 +28,7 @@ describe.each(databaseKinds)('a tenant that another process disconnected and con
     expect(revoked(bench)).toContain(nameOfToken(minted.refreshToken));
   });
 
-  it('comes back from the provider here', async () => {
+  it('can connect again here', async () => {
     await using bench = await makeBench({ kind });
     const [{ vault: here }, { vault: there }] = [await bench.open(), await bench.open()];
     const { key } = await bench.connect(here);
@@ -41,8 +41,8 @@ describe.each(databaseKinds)('a tenant that another process disconnected and con
   });
 });
 
-describe('tokens that are handed in once more', () => {
-  it('do not take the place of what a rotation has brought since', async () => {
+describe('tokens that are stored again', () => {
+  it('do not replace tokens that a rotation brought meanwhile', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
@@ -53,7 +53,7 @@ describe('tokens that are handed in once more', () => {
     expect((await vault.getAccessToken(key)).generation).toBe(token.generation + 1);
   });
 
-  it('do not cost a grant that is in doubt the tokens that were kept for it', async () => {
+  it('do not remove the candidates of a grant in doubt', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault);
@@ -64,7 +64,7 @@ describe('tokens that are handed in once more', () => {
     expect(again.grant.state).toBe('uncertain');
   });
 
-  it('of another authorization do take it', async () => {
+  it('replace the stored ones if they belong to another authorization', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
@@ -115,14 +115,14 @@ describe('an operator', () => {
     await vault.providers.put({ ...bench.simulator.definition('strict'), id: 'mine' });
     await vault.apps.put('mine', { provider: 'mine', clientId: 'x', clientSecret: 'y' });
     await vault.storeTokens({ tenant: 'acme', provider: 'mine' }, { refreshToken: 'a-refresh-token' });
-    // As a token manager leaves it that knows no apps.
+    // A token manager that knows no apps leaves such a grant.
     await bench.judge.db.updateTable('oauth_tokens').set({ app: null }).execute();
     await vault.apps.remove('mine');
     expect(await codeOf(vault.providers.remove('mine'))).toBe('invalid_request');
     expect(await vault.providers.get('mine')).not.toBeNull();
   });
 
-  it('cannot empty an app of its secrets by a list that holds none', async () => {
+  it('cannot remove the secrets of an app with an empty list', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);

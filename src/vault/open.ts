@@ -29,16 +29,16 @@ import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
 /**
- * Opens a vault over a database: makes or migrates Grantry's schema, gets the root key, and commits answers that a crash
- * left in the spool. A new vault is announced by a warning.
+ * Opens a vault over a database. It makes or migrates Grantry's schema, loads the root key, and commits answers that a crash
+ * left in the spool. A warning announces a new vault.
  *
  * Open one vault per process and share it: all callers of a process then share one refresh and one token cache. Close it,
  * or let `await using` do so: closing waits for refreshes that were sent.
  *
  * @param options Everything has a default; see {@link VaultOptions}.
- * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` when there is no
- * vault and `create` is false; `invalid_request` for settings, for a table that another program made (unless `takeOver`),
- * and for a schema that is behind while migrations are off
+ * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` if there is no vault
+ * and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`, and for an
+ * outdated schema while migrations are off
  *
  * @example
  * await using vault = await openVault({ database: 'sqlite:./grantry.db', rootKey: 'file:./root.key' });
@@ -92,8 +92,8 @@ interface Preparation {
 }
 
 /**
- * Gets the root key and brings the schema up to date. A key is made only together with Grantry's own schema: an existing
- * schema was sealed with a key that must be found, not made.
+ * Loads the root key and brings the schema up to date. A key is made only together with a new schema: the values of an
+ * existing schema are sealed with a key that already exists.
  */
 async function prepareSchema(store: OpenedStore, preparation: Preparation): Promise<KeyObject> {
   const { settings, options } = preparation;
@@ -105,7 +105,7 @@ async function prepareSchema(store: OpenedStore, preparation: Preparation): Prom
   }
   const table = await inspectGrantTable(store);
   if (settings.migrate === 'off' || (table === 'foreign' && options.takeOver !== true)) {
-    // It refuses and names the ways to allow it, before anything is made.
+    // This refuses, and names the ways to allow it, before anything is made.
     await migrate(store, { mode: settings.migrate });
   }
   if (!settings.create) {
@@ -145,7 +145,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
   const { logger = silentLogger, onEvent } = options;
   let guard: Guard | undefined;
   const changes = changeContext(store, world, { logger, onEvent, noteEvent: (event) => guard?.note(event) });
-  // The home must not note what happens to a database that may be a copy.
+  // The home must not note events of a database that may be a copy.
   const write: WriteInstance = (run) => changing({ ...changes, noteEvent: () => {} }, run);
   const { installation } = settings;
   const instance = await openInstance(store, write, world, { installation, scrubPending: false });
@@ -153,7 +153,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
     rootKey,
     vaultId: instance.vault_id,
     world,
-    // Room in memory is taken at once: a program that ends after one command asks for little.
+    // The cache allocates its full size, so a program that ends after one command uses a small one.
     ...(options.backgroundRefresh === false ? { cacheMax: limits.cacheEntriesOneShot } : {}),
     store: {
       load: (tenant) => loadTenantKeys(store.db, tenant),
@@ -200,7 +200,7 @@ async function assemble(assembly: Assembly): Promise<Vault> {
   };
   if (instance.scrub_pending !== 0)
     await finishTakeOver(context, store, options, { rootKey, vaultId: instance.vault_id });
-  if (guard.reason === null) await adoptLeftAnswers(context);
+  if (guard.reason === null) await replayAtStart(context);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
@@ -226,10 +226,10 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
   return condemnedKeptDays * 86_400_000 * (world.timeScale ?? 1);
 }
 
-/** Commits spooled answers: each is the newest token of its grant, and no older one may be spent before. */
-async function adoptLeftAnswers(context: VaultContext): Promise<void> {
+/** Commits spooled answers: each may hold the newest token of its grant, and no older one may be spent before. */
+async function replayAtStart(context: VaultContext): Promise<void> {
   try {
-    if (!context.guard.failedOver) return await adoptWaiting(context);
+    if (!context.guard.failedOver) return await replayWaiting(context);
     const { recoverLostTail } = await import('./refresh/failover.ts');
     await recoverLostTail(context);
   } catch (error) {
@@ -239,7 +239,7 @@ async function adoptLeftAnswers(context: VaultContext): Promise<void> {
   }
 }
 
-async function adoptWaiting(context: VaultContext): Promise<void> {
+async function replayWaiting(context: VaultContext): Promise<void> {
   const names = namesIn(context.spoolDirectory);
   if (names.length === 0) return;
   // A busy vault keeps thousands of files, and a start must not take long.
@@ -247,7 +247,7 @@ async function adoptWaiting(context: VaultContext): Promise<void> {
   const since = context.guard.attemptsKnownSince;
   if (since !== null) {
     const { knowsMoreThanDatabase } = await import('./refresh/spool-witness.ts');
-    // Before the sweep, which takes old files away.
+    // Before the sweep, which removes old files.
     if (await knowsMoreThanDatabase(context, since, part)) return context.guard.quarantineBehindSpool();
   }
   const spool = await context.spool();

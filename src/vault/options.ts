@@ -48,7 +48,7 @@ export interface VaultOptions {
   unsafeAllowLoopbackProviders?: string | undefined;
   /** The longest time that a caller waits, in milliseconds (default 30,000). */
   callerWaitMs?: number | undefined;
-  /** How long tokens are handed out from memory while the database is down, in milliseconds (default 300,000). */
+  /** The time for which memory hands out tokens while the database is down, in milliseconds (default 300,000). */
   staleHandOutMs?: number | undefined;
   /**
    * Days for which the tokens of a grant that needs re-authorization are kept for {@link Vault.recover}: 1 to 3,650.

@@ -1,9 +1,9 @@
 /**
- * The reasons that the vault writes into a grant's row beside its state, and into events. A row may hold an error code
- * instead, while a failure without harm holds the next refresh back.
+ * The reasons that the vault writes beside a grant's state and into events. After a failure without harm, a row holds an
+ * error code instead until the next refresh.
  */
 export const reasons = {
-  /** The provider refused the refresh token, and once more after a pause. */
+  /** The provider refused the refresh token, and again after a pause. */
   refused: 'refused',
   /** The provider replaced the refresh token, and the answer with the new one was lost. */
   lostRotation: 'lost_rotation',
@@ -15,17 +15,17 @@ export const reasons = {
   candidate: 'candidate',
   /** Another attempt may still bring tokens. */
   otherAttemptOpen: 'other_attempt_open',
-  /** The provider refuses so many grants that no refusal counts. */
+  /** The provider refuses so many grants that verdicts are suspended. */
   verdictsSuspended: 'verdicts_suspended',
-  /** A grant was given up for a lost answer, and no answer was lost. */
+  /** The grant was condemned for a lost answer, but no answer was lost. */
   nothingWasLost: 'nothing_was_lost',
   disconnected: 'disconnected',
   /** Disconnected without revocation: another program may hold the same tokens. */
   leftAlive: 'left_alive',
-  /** Of a row that was taken over. */
+  /** For a row that was taken over. */
   noRefreshToken: 'no_refresh_token',
   invalidName: 'invalid_name',
-  /** Of a connect session. */
+  /** For a connect session. */
   wrongUser: 'wrong_user',
   notCompleted: 'not_completed',
 } as const;

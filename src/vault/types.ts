@@ -32,7 +32,7 @@ export interface GrantFilter {
   providers?: readonly string[] | undefined;
   state?: Grant['state'] | undefined;
   updatedSince?: Date | undefined;
-  /** What `next` of the page before said. */
+  /** The `next` of the page before. */
   cursor?: string | undefined;
   /** Grants per page, 1 to 500; 100 when left out. */
   limit?: number | undefined;

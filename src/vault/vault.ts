@@ -4,7 +4,7 @@ import { limits } from '../base/limits.ts';
 import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { getGrant, listGrants } from './grant/grants.ts';
+import { getGrant, listGrantPage } from './grant/grants.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
 import { HandOut } from './hand-out/hand-out.ts';
 import { TokenCache } from './hand-out/token-cache.ts';
@@ -42,7 +42,7 @@ export class OpenVault implements Vault {
   readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #handOut: HandOut;
-  /** Refreshes that nobody joins. */
+  /** Work that closing waits for. */
   readonly #recoveries = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
@@ -76,7 +76,7 @@ export class OpenVault implements Vault {
 
   readonly grants: Vault['grants'] = {
     get: async (key) => getGrant(this.#open(), key),
-    list: async (filter) => listGrants(this.#open(), filter),
+    list: async (filter) => listGrantPage(this.#open(), filter),
   };
 
   readonly providers: Vault['providers'] = {
@@ -211,7 +211,7 @@ export class OpenVault implements Vault {
     return this.close();
   }
 
-  /** What closing waits for. */
+  /** Lets closing wait for the work. */
   async #finished<T>(work: Promise<T>): Promise<T> {
     this.#recoveries.add(work);
     try {

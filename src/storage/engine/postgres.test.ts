@@ -100,7 +100,7 @@ describe('a connection', () => {
     const cut = store.transaction(async (tx) => {
       await insertTenantKey(tx, { tenant: 'cut', version: 1, wrapped: 'x' });
       wire.cut();
-      // The connection breaks between two statements: nobody waits for an answer then.
+      // The connection breaks between two statements, while no caller waits for an answer.
       await world.sleep(50);
       await insertTenantKey(tx, { tenant: 'cut', version: 2, wrapped: 'x' });
     });

@@ -88,7 +88,7 @@ describe('the file', () => {
     await store.close();
   });
 
-  test('lives where it did, whatever is written into it', async () => {
+  test('keeps its place when its content changes', async () => {
     await using place = scratchSqlite();
     const store = await openStore({ database: place.database, world });
     const before = await store.location();

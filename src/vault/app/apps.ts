@@ -26,8 +26,8 @@ import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFo
 /**
  * Makes or replaces a client registration.
  *
- * @throws {GrantryError} `not_found` for its provider, `invalid_request`, also for an app that exists where `onlyNew` is asked,
- * and for another client id or provider while grants of the old one are there
+ * @throws {GrantryError} `not_found` for its provider; `invalid_request`, also for an existing app with `onlyNew`, and for
+ * another client id or provider while the app has grants
  */
 export async function putAppOf(
   context: VaultContext,
@@ -39,31 +39,32 @@ export async function putAppOf(
   checkObject('app', input);
   const definition = await context.providers.require(checkProviderId(input.provider));
   const checked = checkApp(definition, input);
-  const given = checkSecrets(definition, input);
+  const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
     const old = await findApp(tx, name);
     if (old !== undefined && options.onlyNew === true) {
-      throw new GrantryError('invalid_request', `There is an app ${name} already.`);
+      throw new GrantryError('invalid_request', `The app ${name} already exists.`);
     }
     const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
     if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
       throw new GrantryError(
         'invalid_request',
-        `The app ${name} has grants that belong to its client ${old.client_id} at ${old.provider}: no other can use them.`,
-        { action: 'Add the other client as an app of another name, or disconnect the grants first.' },
+        `The app ${name} has grants of its client ${old.client_id} at ${old.provider}, which no other client can use.`,
+        { action: 'Add the other client as an app with another name, or disconnect the grants first.' },
       );
     }
     const generation = (old?.generation ?? 0) + 1;
-    // A secret is sealed beside the row's generation, so the ones that stay are opened and sealed anew.
-    // A secret belongs to its client at its provider: whoever may change those must not have it sent elsewhere.
-    const kept = given ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
+    // A seal binds the row's generation, so stored secrets are opened and sealed anew. They are dropped if the client or
+    // the provider changes: a caller who may change these must not have a secret sent elsewhere.
+    const secrets =
+      newSecrets ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
     const now = context.world.now();
     const row: AppRow = {
       name,
       provider: definition.id,
       client_id: checked.clientId,
-      client_secrets: sealSecrets(system, { name, generation }, kept),
+      client_secrets: sealSecrets(system, { name, generation }, secrets),
       dc: checked.dc,
       redirect_uri: checked.redirectUri,
       scopes: JSON.stringify(checked.scopes),
@@ -75,7 +76,7 @@ export async function putAppOf(
       updated_at: now,
     };
     await putApp(tx, row);
-    // What held this app's grants back may just have been mended: nobody should wait out a back-off then.
+    // This change may have fixed the app, so its grants need not wait for their back-off.
     await clearBackOff(tx, name);
     recordOther({ type: 'app.put', provider: definition.id, details: { app: name, generation } });
     return { row, created: old === undefined };
@@ -102,15 +103,12 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
       throw new GrantryError(
         'invalid_request',
         `${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`,
-        {
-          action: 'Disconnect them first: without the app they could never be refreshed.',
-        },
+        { action: 'Disconnect them first: without the app they cannot be refreshed.' },
       );
     }
     if (await hasRevocations(tx, { column: 'app', name })) {
       throw new GrantryError('invalid_request', `Tokens of the app ${name} still wait to be revoked.`, {
-        action:
-          'Without the app nobody could revoke them. Workers try again and again; after a week they keep nobody from removing it.',
+        action: 'Remove the app later: workers revoke the tokens with it, and drop them after at most a week.',
       });
     }
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
@@ -119,10 +117,10 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
 }
 
 /**
- * Finds the app that serves a tenant at a provider: the one named; else the one made for that tenant; else the only one
- * that serves all.
+ * Finds the app that serves a tenant at a provider: the named app, else the tenant's own app, else the only app for all
+ * tenants.
  *
- * @throws {GrantryError} `not_found`, `invalid_request` when several could be meant or the app may not serve the tenant
+ * @throws {GrantryError} `not_found`; `invalid_request` if several apps match, or the app does not serve the tenant
  */
 export async function appFor(
   context: VaultContext,
@@ -136,7 +134,7 @@ export async function appFor(
       throw new GrantryError('invalid_request', `The app ${name} is for ${row.provider}, not for ${provider}.`);
     }
     if (!serves(row, tenant)) {
-      throw new GrantryError('invalid_request', `The app ${name} is kept for other tenants than ${tenant}.`);
+      throw new GrantryError('invalid_request', `The app ${name} does not serve ${tenant}.`);
     }
     return row;
   }
@@ -148,7 +146,7 @@ export function tenantsOf(row: Pick<AppRow, 'tenants'>): readonly string[] | nul
   return row.tenants === null ? null : parseList(row.tenants);
 }
 
-/** Everything needed to speak to the provider for an app in one data centre; its secret is opened. */
+/** Makes the client of an app in one data centre, with its secret opened. */
 export async function clientOf(
   context: VaultContext,
   definition: ProviderDefinition,
@@ -163,7 +161,7 @@ export async function clientOf(
   return { definition, dc, clientId: app.client_id, clientSecret: secret };
 }
 
-/** An app as everybody may see it. */
+/** The public view of an app. */
 export function describeApp(row: AppRow): App {
   return {
     name: row.name,
@@ -179,14 +177,14 @@ export function describeApp(row: AppRow): App {
   };
 }
 
-/** Whether an app may be used for a tenant. */
+/** True if an app serves a tenant. */
 export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
   return tenantsOf(row)?.includes(tenant) ?? true;
 }
 
 function checkApp(definition: ProviderDefinition, input: AppInput) {
   const tenants = checkList('tenants', input.tenants)?.map((tenant) => checkName('tenant', tenant)) ?? null;
-  if (tenants?.length === 0) throw new GrantryError('invalid_request', 'A list of tenants names at least one.');
+  if (tenants?.length === 0) throw new GrantryError('invalid_request', 'The list of tenants is empty.');
   return {
     clientId: checkText('client id', input.clientId, limits.clientIdCharsMax),
     dc: input.dc === undefined ? null : resolveDc(definition, checkText('data centre', input.dc, limits.nameCharsMax)),
@@ -202,9 +200,12 @@ function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<stri
   if (clientSecret === undefined && clientSecrets === undefined) return null;
   if (clientSecrets !== undefined) {
     checkObject('client secrets', clientSecrets);
-    // An empty list would leave the app without any, and every grant that needs them.
+    // An empty object would leave the app and its grants without any secret.
     if (Object.keys(clientSecrets).length === 0) {
-      throw new GrantryError('invalid_request', 'The client secrets are empty; leave them out to keep what is stored.');
+      throw new GrantryError(
+        'invalid_request',
+        'The client secrets are empty. Leave them out to keep the stored ones.',
+      );
     }
   }
   const secrets = new Map<string, Secret>();
@@ -222,18 +223,18 @@ function checkList(what: string, value: readonly string[] | undefined): readonly
 
 /** Checks a client secret from outside, and wraps it. */
 export function checkSecret(value: unknown): Secret {
-  // Measured here and never shown: the text itself stays inside the Secret.
+  // The text is only measured here.
   const text = value instanceof Secret ? value.reveal() : value;
   return new Secret(checkText('client secret', text, limits.clientSecretCharsMax, { multiline: true }));
 }
 
-/** Unguessable, so that nobody can aim a callback at an app by knowing its name. */
+/** Makes an unguessable callback id: a caller who knows an app's name cannot aim a callback at it. */
 function contextOf(name: string, random: Uint8Array): string {
   const tail = Buffer.from(random).toString('base64url');
   return createHash('sha256').update(`${name}\0${tail}`).digest('base64url').slice(0, 22);
 }
 
 function parseList(json: string): string[] {
-  // Written by this file alone, as an array of strings.
+  // Only this file writes these columns, as arrays of strings.
   return JSON.parse(json) as string[];
 }

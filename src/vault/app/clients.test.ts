@@ -1,4 +1,4 @@
-/** What a careful OAuth client must do, tried with whole vaults: requirements C-xx of the threat model. */
+/** The duties of a careful OAuth client, tested with whole vaults: requirements C-xx of the threat model. */
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, settled } from '../../../test/support/bench.ts';
 import { demoClient } from '../../simulator/index.ts';
@@ -9,7 +9,7 @@ import type { Vault } from '../types.ts';
 const redirectUri = 'https://app.example/oauth/callback';
 const zoho = { tenant: 'acme', provider: 'zoho_crm' };
 
-/** A vault at the simulated Zoho, and a person who consents there. */
+/** A vault with the simulated Zoho, and a user who consents there. */
 async function atZoho(): Promise<AsyncDisposable & { bench: Bench; vault: Vault }> {
   const bench = await makeBench({ profiles: ['zoho'] });
   const { vault } = await bench.open();
@@ -24,7 +24,7 @@ async function atZoho(): Promise<AsyncDisposable & { bench: Bench; vault: Vault 
   return { bench, vault, [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose]() };
 }
 
-/** Goes where the vault sends the browser, and comes back with what the provider put into the redirect. */
+/** Follows the authorization URL, and returns the provider's redirect. */
 async function consent(bench: Bench, url: string): Promise<URL> {
   let next = new URL(url);
   for (let hops = 0; hops < 5 && next.origin !== new URL(redirectUri).origin; hops += 1) {
@@ -39,7 +39,7 @@ function exchanges(bench: Bench): number {
 }
 
 describe('C-04: a state', () => {
-  it('completes one flow once, and two flows side by side each their own', async () => {
+  it('completes its own flow once, also beside another flow', async () => {
     await using place = await atZoho();
     const { bench, vault } = place;
     const other = { tenant: 'other', provider: 'zoho_crm' };
@@ -64,7 +64,7 @@ describe('C-04: a state', () => {
     ['empty', (url: URL) => url.searchParams.set('state', '')],
     ['unknown', (url: URL) => url.searchParams.set('state', 'x'.repeat(43))],
     ['given twice', (url: URL) => url.searchParams.append('state', url.searchParams.get('state') ?? '')],
-  ])('that is %s is refused before the code is sent anywhere', async (_, change) => {
+  ])('that is %s is refused before the code is sent', async (_, change) => {
     await using place = await atZoho();
     const { bench, vault } = place;
     const { url } = await vault.authorize({ ...zoho, redirectUri });
@@ -74,7 +74,7 @@ describe('C-04: a state', () => {
     expect(exchanges(bench)).toBe(0);
   });
 
-  it('is good for ten minutes', async () => {
+  it('is valid for ten minutes', async () => {
     await using place = await atZoho();
     const { bench, vault } = place;
     const { url } = await vault.authorize({ ...zoho, redirectUri });
@@ -97,7 +97,7 @@ it.each([
   expect(exchanges(bench)).toBe(0);
 });
 
-describe('C-10: the data centre of a callback, with a session that is valid', () => {
+describe('C-10: the data centre of a callback with a valid state', () => {
   it.each([
     'https://evil.example',
     'https://accounts.zoho.com.evil.example',
@@ -118,7 +118,7 @@ describe('C-10: the data centre of a callback, with a session that is valid', ()
     expect(exchanges(bench)).toBe(0);
   });
 
-  it('agrees with itself', async () => {
+  it('is refused if its parameters contradict each other', async () => {
     await using place = await atZoho();
     const { bench, vault } = place;
     const { url } = await vault.authorize({ ...zoho, redirectUri });
@@ -128,7 +128,7 @@ describe('C-10: the data centre of a callback, with a session that is valid', ()
     expect(exchanges(bench)).toBe(0);
   });
 
-  it('and of a token answer: an API domain that is not the provider’s is not kept, and not called', async () => {
+  it('is refused in a token answer: an API domain of another host is neither stored nor called', async () => {
     await using place = await atZoho();
     const { bench, vault } = place;
     bench.simulator.zoho.change({ apiDomain: { value: 'https://evil.example' } });
@@ -139,7 +139,7 @@ describe('C-10: the data centre of a callback, with a session that is valid', ()
   });
 });
 
-it('C-16: scopes that differ from what was asked are written down', async () => {
+it('C-16: granted scopes that differ from the requested ones are recorded', async () => {
   await using place = await atZoho();
   const { bench, vault } = place;
   const asked = ['ZohoCRM.modules.ALL', 'ZohoCRM.settings.READ'];
@@ -157,7 +157,7 @@ it('C-16: scopes that differ from what was asked are written down', async () => 
   });
 });
 
-it.each(['reset', 'cut'] as const)('C-17: a code whose answer is lost (%s) is not sent again', async (kind) => {
+it.each(['reset', 'cut'] as const)('C-17: a code whose answer was lost (%s) is not sent again', async (kind) => {
   await using place = await atZoho();
   const { bench, vault } = place;
   bench.simulator.faults.add({ endpoint: 'token', effect: kind === 'cut' ? { kind } : { kind, when: 'after' } });
@@ -174,7 +174,7 @@ it.each([
   ['missing', { remove: ['expires_in'] }, 3_600],
   ['a text', { set: { expires_in: '1800' } }, 1_800],
   ['absurd', { set: { expires_in: 1e15 } }, 31_536_000],
-])('C-24: a lifetime that is %s is never taken for longer than it is', async (_, patch, seconds) => {
+])('C-24: a lifetime that is %s is never overestimated', async (_, patch, seconds) => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
@@ -185,7 +185,7 @@ it.each([
   expect(expiresAt.getTime()).toBeGreaterThanOrEqual(before + seconds * 1_000 - 1);
 });
 
-it('C-25: an answer without a refresh token keeps the old one, one with another replaces it', async () => {
+it('C-25: an answer without a refresh token keeps the old one, and a new one replaces it', async () => {
   await using bench = await makeBench({ profiles: ['none', 'strict'] });
   const { vault } = await bench.open();
   for (const provider of ['none', 'strict']) {
@@ -201,7 +201,7 @@ it('C-25: an answer without a refresh token keeps the old one, one with another 
   }
 });
 
-it('C-26: a storm of invalid_client harms no grant, and a mended app is tried at once', async () => {
+it('C-26: a storm of invalid_client harms no grant, and a fixed app is tried at once', async () => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const keys = [];
@@ -215,7 +215,7 @@ it('C-26: a storm of invalid_client harms no grant, and a mended app is tried at
 });
 
 describe('C-27: a refused access token', () => {
-  it('is refreshed once and the call made once more', async () => {
+  it('is refreshed once, and the call is repeated', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -225,7 +225,7 @@ describe('C-27: a refused access token', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('is refreshed once for many calls, those that are refused late included', async () => {
+  it('is refreshed once for many calls, including late refusals', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -239,7 +239,7 @@ describe('C-27: a refused access token', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('of a call whose body is a stream is refreshed, and the refusal handed on', async () => {
+  it('of a call with a stream as body is refreshed, and the refusal is returned', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -250,7 +250,7 @@ describe('C-27: a refused access token', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('at an API that refuses every token is refreshed once in a while, not with each call', async () => {
+  it('is refreshed at a limited rate if the API refuses every token', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -273,7 +273,7 @@ describe('C-27: a refused access token', () => {
   });
 });
 
-it('C-30: a disconnect ends local use at once, and remote use when the provider is back', async () => {
+it('C-30: a disconnect ends local use at once, and revokes the token when the provider is back', async () => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -290,12 +290,12 @@ it('C-30: a disconnect ends local use at once, and remote use when the provider 
   await bench.jump(1_800_000);
   expect(await revokeDue(context)).toBe(1);
   expect(bench.simulator.family(minted.family)?.alive).toBe(true);
-  // By then the pause has doubled: the next try comes after the provider is back.
+  // The pause has doubled by then, so the next try follows the provider's return.
   await bench.jump(1_900_000);
   expect(await revokeDue(context)).toBe(1);
   expect(bench.simulator.family(minted.family)?.alive).toBe(false);
   expect(await bench.judge.db.selectFrom('grantry_revocations').select('id').execute()).toEqual([]);
-  // The tenant's last secret is gone, and with it its key.
+  // The tenant's last secret and its key are gone.
   const kept = await bench.judge.db.selectFrom('grantry_tenant_keys').select('tenant').execute();
   expect(kept.map((each) => each.tenant)).toEqual(['$system']);
 });

@@ -6,7 +6,7 @@ import { GrantryError } from '../../base/errors.ts';
  *
  * @param all The apps of that provider
  * @param tenantsOf Returns the tenants that an app serves; null is all
- * @throws {GrantryError} `not_found`; `invalid_request` when several match
+ * @throws {GrantryError} `not_found`; `invalid_request` if several match
  */
 export function onlyApp<A extends { readonly name: string }>(
   all: readonly A[],

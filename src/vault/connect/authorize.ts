@@ -24,7 +24,8 @@ import type { AuthorizeInput, Grant } from '../types.ts';
 import { exchangeCode, failed } from './exchange.ts';
 
 /**
- * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636): where to send the tenant's user.
+ * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's user
+ * to.
  *
  * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
  */
@@ -38,7 +39,7 @@ export async function authorize(context: VaultContext, input: AuthorizeInput): P
   return { url, state };
 }
 
-/** Everything of an authorization request but its row in the database, which the caller writes. */
+/** Prepares an authorization request. The caller writes the returned row to the database. */
 export async function prepareAuthorization(
   context: VaultContext,
   input: {
@@ -46,7 +47,7 @@ export async function prepareAuthorization(
     app: AppRow;
     scopes: readonly string[];
     redirectUri: string;
-    /** The connect session that it belongs to. */
+    /** The connect session that started the request, or null. */
     session: string | null;
   },
 ): Promise<{ url: string; state: string; row: Parameters<typeof insertAuthorization>[1] }> {
@@ -75,36 +76,38 @@ export async function prepareAuthorization(
 }
 
 /**
- * Finishes an authorization code flow with the URL that the user came back to, and stores the grant.
+ * Finishes an authorization code flow with the URL that the user returned to, and stores the grant.
  *
- * The state is taken once; of several callbacks with the same state exactly one counts. A code is exchanged once: an
- * exchange whose outcome is unknown means starting again. A flow that a connect session started is finished by the browser
- * that it is bound to, at the server, and never here.
+ * A state is used once: of several callbacks with the same state exactly one counts. A code is exchanged once: after an
+ * exchange with an unknown outcome, the flow must start again. A flow of a connect session is finished only at the server,
+ * by the browser that it is bound to.
  *
  * @throws {GrantryError} `authorization_failed`, `invalid_request`, `provider_misconfigured`, `provider_unavailable`
  */
 export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
   if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
-    throw new GrantryError('invalid_request', 'The callback must be given as its whole URL.');
+    throw new GrantryError('invalid_request', 'The callback must be its whole URL.');
   }
   const callback = readCallback(String(callbackUrl));
   const { stateHash, row: known } = await openAuthorization(context, callback.state);
   if (known.connect_session_id !== null) {
-    throw failed('This authorization request belongs to a connect link: the browser that opened it must come back.');
+    throw failed(
+      'This authorization request belongs to a connect link. Only the browser that opened the link can finish it.',
+    );
   }
   const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
-  if (row === undefined) throw failed('This authorization request was completed already.');
+  if (row === undefined) throw failed('This authorization request was already completed.');
   const url = new URL(callbackUrl);
   const expected = new URL(row.redirect_uri);
   if (url.origin !== expected.origin || url.pathname !== expected.pathname) {
-    throw failed('The callback arrived at another address than this authorization request named.');
+    throw failed("The callback's address is not the redirect URI of this authorization request.");
   }
   const exchanged = await redeemCallback(context, row, callback, await trustCallback(context, row, callback));
   return putAuthorization(context, exchanged.key, authorizationOf(exchanged));
 }
 
 /**
- * The request that a state belongs to, while it may still be answered. Nothing is used up by asking.
+ * Finds the open authorization request of a state, without using it up.
  *
  * @throws {GrantryError} `authorization_failed`
  */
@@ -114,23 +117,23 @@ export async function openAuthorization(
 ): Promise<{ stateHash: string; row: Omit<AuthorizationRow, 'verifier'> }> {
   const stateHash = hashText(state);
   const row = await findAuthorization(context.store.db, stateHash);
-  if (row === undefined) throw failed('This callback belongs to no authorization request that was started here.');
-  if (row.used_at !== null) throw failed('This authorization request was completed already.');
+  if (row === undefined) throw failed('No authorization request of this vault has the state of this callback.');
+  if (row.used_at !== null) throw failed('This authorization request was already completed.');
   if (row.expires_at <= (await context.store.nowMs())) {
-    throw failed('This authorization request took too long and has expired.');
+    throw failed('This authorization request has expired.');
   }
   return { stateHash, row };
 }
 
-/** What a callback that can be trusted says of where its code came from. */
+/** The origin of the code in a callback that was checked. */
 export interface TrustedCallback {
   readonly definition: ProviderDefinition;
   readonly dc: string | null;
 }
 
 /**
- * Whether a callback comes from the provider that was asked, as far as it can be seen: its issuer, its data centre, and that the
- * provider is where it was. An answer with an error is looked at no less.
+ * Checks that a callback comes from the provider of its request: its issuer, its data centre, and that the provider's
+ * endpoints are unchanged. A callback with an error is checked as well.
  *
  * @throws {GrantryError} `authorization_failed`
  */
@@ -141,14 +144,14 @@ export async function trustCallback(
 ): Promise<TrustedCallback> {
   const definition = await context.providers.require(row.provider);
   if (providerHash(definition) !== row.provider_hash) {
-    throw failed("The provider's endpoints were changed while this authorization was under way.");
+    throw failed("The provider's endpoints changed during this authorization.");
   }
   const issParameterSupported = definition.callback?.issuerAlwaysSent === true;
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
   return { definition, dc: dcOfCallback(definition, callback.parameters) ?? row.dc };
 }
 
-/** The tokens of a callback's code, with everything that storing them needs. */
+/** The tokens that a code was exchanged for, with the facts that storing them needs. */
 export interface Exchanged {
   readonly key: CheckedKey;
   readonly definition: ProviderDefinition;
@@ -160,9 +163,9 @@ export interface Exchanged {
 }
 
 /**
- * Exchanges the code of a callback whose request was taken for it.
+ * Exchanges the code of a callback. The caller has used up the callback's request.
  *
- * @throws {GrantryError} `authorization_failed` for an answer without a code, and as {@link exchangeCode}
+ * @throws {GrantryError} `authorization_failed` for a callback without a code, and as {@link exchangeCode}
  */
 export async function redeemCallback(
   context: VaultContext,
@@ -171,20 +174,20 @@ export async function redeemCallback(
   { definition, dc }: TrustedCallback,
 ): Promise<Exchanged> {
   const key: CheckedKey = { tenant: row.tenant, provider: row.provider, account: row.account };
-  const code = codeOf(callback);
+  const code = callbackCode(callback);
   const app = await appFor(context, { ...key, app: row.app });
-  // Another process may have started this flow, with keys that this one has not seen.
+  // Another process may have started this flow with newer keys.
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const codeVerifier = row.verifier === null ? null : tenantKeys.open(verifierPlace(row.state_hash), row.verifier);
   const request = { code, redirectUri: row.redirect_uri, codeVerifier };
   const tokens = await exchangeCode(context, definition, app, dc, request);
-  // Written by `prepareAuthorization` alone, as an array of strings.
+  // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
   return { key, definition, app, dc, tokens, asked, captured: captureCallback(definition, callback).metadata };
 }
 
 /**
- * Redeems a code that was made without a redirect, such as a Zoho self client's, and stores the grant.
+ * Redeems a code without a redirect, such as a Zoho self client's, and stores the grant.
  *
  * @throws {GrantryError} as {@link completeAuthorization}
  */
@@ -194,8 +197,7 @@ export async function redeemCode(
   input: { code: Secret; app?: string | undefined; dc?: string | undefined },
 ): Promise<Grant> {
   const key = checkKey(keyInput);
-  if (!(input?.code instanceof Secret))
-    throw new GrantryError('invalid_request', 'The code must be given as a Secret.');
+  if (!(input?.code instanceof Secret)) throw new GrantryError('invalid_request', 'The code must be a Secret.');
   const definition = await context.providers.require(key.provider);
   const named = input.app === undefined ? undefined : checkName('app', input.app);
   const app = await appFor(context, { ...key, app: named });
@@ -205,7 +207,7 @@ export async function redeemCode(
   return putAuthorization(context, key, authorizationOf({ key, definition, app, dc, tokens, asked: [], captured: {} }));
 }
 
-/** What the provider granted, beside what was asked for. */
+/** Compares the granted scopes with the requested ones. */
 export function scopesOf({ definition, tokens, asked }: Exchanged): {
   scopes: readonly string[];
   narrower: readonly string[];
@@ -216,7 +218,7 @@ export function scopesOf({ definition, tokens, asked }: Exchanged): {
   return { scopes, narrower: missing, wider: extra };
 }
 
-/** The tokens as they are stored, and as the event tells of them. */
+/** Makes the authorization to store from exchanged tokens, with the details of its event. */
 export function authorizationOf(exchanged: Exchanged): NewAuthorization {
   const { app, dc, tokens, captured } = exchanged;
   const { scopes, narrower, wider } = scopesOf(exchanged);
@@ -233,29 +235,31 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
   };
 }
 
-function codeOf(callback: AuthorizationCallback): Secret {
+function callbackCode(callback: AuthorizationCallback): Secret {
   if (callback.error !== null) {
     const declined = callback.error === 'access_denied';
-    throw failed(declined ? 'The consent was declined.' : `The provider ended the authorization (${callback.error}).`);
+    throw failed(
+      declined ? 'The user declined the consent.' : `The provider refused the authorization (${callback.error}).`,
+    );
   }
-  if (callback.code === null) throw failed('The callback holds neither a code nor an error.');
+  if (callback.code === null) throw failed('The callback has neither a code nor an error.');
   return callback.code;
 }
 
-/** The scopes that an app asks for when nobody names any. */
+/** The scopes that an app requests by default. */
 export function appScopes(app: AppRow): string[] {
-  // Written by `putAppOf` alone, as an array of strings.
+  // Only `putAppOf` writes this column, as an array of strings.
   return JSON.parse(app.scopes) as string[];
 }
 
-/** Only the hash of a state, link, cookie or completion code is stored: a thief of the database cannot finish a flow. */
+/** Hashes a state, link, cookie or completion code. Only hashes are stored: a thief of the database cannot finish a flow. */
 export function hashText(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** Where a provider is: an answer to a request that was sent there must not be redeemed anywhere else (RFC 9700 section 4.4). */
+/** Hashes a provider's endpoints: a code must be redeemed where its request was sent (RFC 9700 section 4.4). */
 function providerHash({ issuer, endpoints, dataCenters, clientAuthentication }: ProviderDefinition): string {
-  // PostgreSQL keeps the members of an object in an order of its own.
+  // Sorted, because PostgreSQL reorders the members of an object.
   const sorted = (_: string, value: unknown): unknown =>
     isObject(value) ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))) : value;
   return hashText(JSON.stringify({ issuer, endpoints, dataCenters, clientAuthentication }, sorted));

@@ -24,23 +24,23 @@ import { authorizationOf, type Exchanged, hashText, scopesOf } from './authorize
 import { failed } from './exchange.ts';
 import { checkSessionId, type GrantedScopes, noSuchSession } from './sessions.ts';
 
-/** What waits, sealed, for the completion code: the tokens as they will be stored. */
+/** Tokens that wait, sealed, for the completion code. */
 interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {
   readonly accessToken: string | null;
   readonly refreshToken: string | null;
 }
 
-/** Tokens that never became a grant's, and what is needed to have them revoked. */
+/** Tokens that never became a grant's, with the facts that their revocation needs. */
 interface Discarded {
   readonly tokens: NewAuthorization;
   readonly tenantKeys: Parameters<typeof queueRevocation>[3]['tenantKeys'];
   readonly endsAccount: boolean;
 }
 
-/** How often a tenant's keys may be replaced under a writer before it gives up. */
+/** The number of tries of a writer whose tenant keys are replaced meanwhile. */
 const triesMax = 3;
 
-/** Stores the tokens of a session that nobody needs to confirm. */
+/** Stores the tokens of a session that needs no confirmation. */
 export async function completeAtCallback(
   context: VaultContext,
   session: ConnectSessionRow,
@@ -54,9 +54,9 @@ export async function completeAtCallback(
 }
 
 /**
- * Puts the tokens of a session aside, sealed, for the code that claims them. An existing grant stays as it is.
+ * Holds the sealed tokens of a session until the completion code claims them. An existing grant is unchanged.
  *
- * @throws {GrantryError} `authorization_failed` when the tokens could not be kept, or the session went on without them
+ * @throws {GrantryError} `authorization_failed` if the tokens cannot be kept, or the session changed meanwhile
  */
 export async function holdForCompletion(
   context: VaultContext,
@@ -68,73 +68,71 @@ export async function holdForCompletion(
   await assertKeepable(context, exchanged.key, authorization);
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(session.tenant, { fresh: true });
-    const pending = tenantKeys.seal(place(session.id), pack(authorization));
+    const pending = tenantKeys.seal(sealContext(session.id), pack(authorization));
     const held = await changing(context, async ({ tx }) => {
       const key = { tenant: session.tenant, wrapped: tenantKeys.sealingKey };
       if (!(await tenantKeyStands(tx, key))) return 'keys_gone';
       const done = await holdConnectSession(tx, {
-        ...placeOf(session),
+        ...sessionStart(session),
         pending,
         completionHash: hashText(completionCode),
         granted: JSON.stringify(scopesOf(exchanged)),
         lifeMs: context.times.connectCompletionMs,
       });
-      return done ? 'held' : 'gone_on';
+      return done ? 'held' : 'changed';
     });
     if (held === 'held') return;
-    if (held === 'gone_on') throw goneOn();
+    if (held === 'changed') throw changedMeanwhile();
   }
   throw new GrantryError('storage_unavailable', "The tenant's keys keep changing.");
 }
 
 /**
- * Confirms who came back: the tenant's backend hands in the code that the browser brought, and the user whom it knows from
- * its own session. Only then is the grant stored.
+ * Confirms the user of a session. The tenant's backend passes the code that the browser brought, and the user of its own
+ * session. Only then is the grant stored.
  *
- * A wrong user ends the session, and its tokens are revoked: there is no second guess.
+ * A wrong user ends the session, and its tokens are revoked, so no caller can guess twice.
  *
  * @throws {GrantryError} `not_found`, `invalid_request`, `authorization_failed`
  */
 export async function completeConnectSessionOf(
   context: VaultContext,
   id: string,
-  given: { completionCode: string; user?: string | undefined },
+  input: { completionCode: string; user?: string | undefined },
 ): Promise<Grant> {
   const row = await findConnectSession(context.store.db, checkSessionId(id));
   if (row === undefined) throw noSuchSession();
-  const code = checkText('completion code', given.completionCode, limits.nameCharsMax);
+  const code = checkText('completion code', input.completionCode, limits.nameCharsMax);
   assertWaiting(row, code, await context.store.nowMs());
-  if (row.user_id === null && given.user !== undefined) {
-    throw new GrantryError('invalid_request', 'This session was made without a user, so none can be confirmed.');
+  if (row.user_id === null && input.user !== undefined) {
+    throw new GrantryError('invalid_request', 'This session has no user, so leave user out.');
   }
-  if (row.user_id !== null && given.user === undefined) {
-    throw new GrantryError('invalid_request', 'This session was made for a user: say who came back.');
+  if (row.user_id !== null && input.user === undefined) {
+    throw new GrantryError('invalid_request', 'This session has a user, so user is required.');
   }
-  if (row.user_id !== null && !sameHash(hashText(row.user_id), given.user ?? '')) {
+  if (row.user_id !== null && !sameHash(hashText(row.user_id), input.user ?? '')) {
     await discard(context, row, reasons.wrongUser);
-    throw failed(
-      'Somebody else came back than the user this session was made for. Its tokens are revoked or shredded.',
-    );
+    throw failed("The user is not this session's user. The session's tokens are revoked or shredded.");
   }
   const { tenant, provider, account } = row;
   const key: CheckedKey = { tenant, provider, account };
   await appFor(context, { ...key, app: row.app });
   const authorization = await openPending(context, row);
-  // Written by `holdForCompletion` alone.
+  // Only `holdForCompletion` writes this column for a pending session.
   const granted = JSON.parse(row.granted ?? 'null') as GrantedScopes;
   return putAuthorization(context, key, authorization, {
     within: (change) => end(change, row, { from: 'pending', granted }),
   });
 }
 
-/** Ends sessions whose tokens nobody claimed in time; the tokens are revoked from the queue. */
+/** Ends sessions whose tokens were not claimed in time, and queues those tokens for revocation. */
 export async function discardUnclaimed(context: VaultContext): Promise<void> {
   const { db } = context.store;
   const unclaimed = await listUnclaimedConnectSessions(db, limits.connectBatch);
   for (const row of unclaimed) await discard(context, row, reasons.notCompleted);
 }
 
-/** Sends tokens that never became a grant's to the queue of those to revoke. */
+/** Queues tokens that never became a grant's for revocation. */
 export async function discardTokens(context: VaultContext, session: ConnectSessionRow, tokens: NewAuthorization) {
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
@@ -154,11 +152,11 @@ export async function discardTokens(context: VaultContext, session: ConnectSessi
 }
 
 function assertWaiting(row: ConnectSessionRow, code: string, nowMs: number): void {
-  // The code first: without it nobody learns how the session stands.
+  // The code is checked first: a caller without it must not learn the state of the session.
   if (row.completion_hash === null || !sameHash(row.completion_hash, code)) {
-    throw failed("The completion code is not this session's, or nobody has come back yet.");
+    throw failed("The completion code is not this session's, or the user has not returned yet.");
   }
-  if (row.state === 'completed') throw failed('This session was completed already.');
+  if (row.state === 'completed') throw failed('This session was already completed.');
   if (row.state !== 'pending' || row.expires_at <= nowMs) {
     throw failed('The completion code was not redeemed in time, or the session has ended.');
   }
@@ -169,8 +167,8 @@ async function end(
   session: ConnectSessionRow,
   { from, granted }: { from: 'exchanging' | 'pending'; granted: GrantedScopes },
 ): Promise<void> {
-  const ended = { ...placeOf(session), from, granted: JSON.stringify(granted) };
-  if (!(await completeConnectSession(tx, ended))) throw goneOn();
+  const ended = { ...sessionStart(session), from, granted: JSON.stringify(granted) };
+  if (!(await completeConnectSession(tx, ended))) throw changedMeanwhile();
 }
 
 async function discard(context: VaultContext, row: ConnectSessionRow, error: Reason): Promise<void> {
@@ -204,10 +202,7 @@ async function queue(
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const token = { tenant, provider, app, fingerprint, endsAccount };
   if (await wouldEndGrant(change.tx, token)) {
-    context.logger.warn('tokens are shredded without being revoked: a living grant would end with them', {
-      tenant,
-      provider,
-    });
+    context.logger.warn('tokens are shredded without being revoked: that would end a grant', { tenant, provider });
     return;
   }
   const subject = { id: null, client_id: tenant, provider, account, app, metadata: JSON.stringify(metadata) };
@@ -228,10 +223,10 @@ function pack(authorization: NewAuthorization): Secret {
 }
 
 async function openPending(context: VaultContext, row: ConnectSessionRow): Promise<NewAuthorization> {
-  if (row.pending === null) throw goneOn();
+  if (row.pending === null) throw changedMeanwhile();
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
-  // Sealed by `pack` alone, and a seal does not open when it was altered.
-  const pending = JSON.parse(tenantKeys.open(place(row.id), row.pending).reveal()) as PendingTokens;
+  // Only `pack` makes these texts, and an altered seal does not open.
+  const pending = JSON.parse(tenantKeys.open(sealContext(row.id), row.pending).reveal()) as PendingTokens;
   const { accessToken, refreshToken } = pending;
   return {
     ...pending,
@@ -240,20 +235,20 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   };
 }
 
-/** Which session, as it was started that time. */
-export function placeOf({ tenant, id, starts }: ConnectSessionRow) {
+/** The key of a session at its current start. */
+export function sessionStart({ tenant, id, starts }: ConnectSessionRow) {
   return { tenant, id, starts };
 }
 
-/** Whether a text has that hash, in a time that does not depend on where they differ. */
+/** True if the text has the hash; compares in constant time. */
 export function sameHash(hash: string, text: string): boolean {
   return timingSafeEqual(Buffer.from(hash), Buffer.from(hashText(text)));
 }
 
-function goneOn(): GrantryError {
-  return failed('This connect session was finished or started again meanwhile.');
+function changedMeanwhile(): GrantryError {
+  return failed('This connect session was finished or restarted meanwhile.');
 }
 
-function place(id: string) {
+function sealContext(id: string) {
   return { table: 'grantry_connect_sessions', row: id, column: 'pending', generation: 0 };
 }

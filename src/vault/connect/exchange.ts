@@ -11,10 +11,10 @@ import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 
 /**
- * Exchanges an authorization code once, and reads the answer.
+ * Exchanges an authorization code once, and parses the answer.
  *
  * @throws {GrantryError} `authorization_failed`, `provider_misconfigured`, `provider_throttled`, `insufficient_scope`,
- * `provider_unavailable` when nothing was sent
+ * `provider_unavailable` if nothing was sent
  */
 export async function exchangeCode(
   context: VaultContext,
@@ -31,24 +31,26 @@ export async function exchangeCode(
   });
   const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
   if (outcome.kind === 'tokens') return outcome.tokens;
-  if (outcome.kind === 'unknown') throw failed('The provider gave no usable answer to the code.');
+  if (outcome.kind === 'unknown') throw failed("The provider's answer to the code was not recognised.");
   throw refusal(outcome);
 }
 
-/** A refused code is over: whatever the reason, the flow starts again once that is mended. */
+/** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */
 function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
-  const said = outcome.error === null ? `status ${outcome.status}` : outcome.error;
+  const detail = outcome.error === null ? `status ${outcome.status}` : outcome.error;
   const retryAfterMs = outcome.retryAfterMs ?? undefined;
   if (outcome.class === 'client_refused') {
-    return new GrantryError('provider_misconfigured', `The provider refuses this app (${said}).`);
+    return new GrantryError('provider_misconfigured', `The provider refuses this app (${detail}).`);
   }
   if (outcome.class === 'throttled') {
-    return new GrantryError('provider_throttled', `The provider takes no more codes now (${said}).`, { retryAfterMs });
+    return new GrantryError('provider_throttled', `The provider throttles token requests (${detail}).`, {
+      retryAfterMs,
+    });
   }
   if (outcome.class === 'scope_refused') {
-    return new GrantryError('insufficient_scope', `The provider refuses the scope (${said}).`);
+    return new GrantryError('insufficient_scope', `The provider refuses the scope (${detail}).`);
   }
-  return failed(`The provider did not accept the code (${said}).`);
+  return failed(`The provider refused the code (${detail}).`);
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
@@ -62,13 +64,13 @@ async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): 
         retryAfterMs: context.times.retryBackOffMs,
       });
     }
-    // A second exchange of the same code makes a good server revoke what the first one gave (RFC 6749 section 4.1.2).
+    // After a second exchange of a code, a server should revoke the tokens of the first (RFC 6749 section 4.1.2).
     const lost = error instanceof AnswerLostError;
     throw failed(lost ? "The provider's answer to the code was lost." : 'The exchange of the code failed.', error);
   }
 }
 
-/** The flow is over, and starts again. */
+/** The error for a flow that is over and must start again. */
 export function failed(message: string, cause?: unknown): GrantryError {
   return new GrantryError('authorization_failed', message, { cause });
 }

@@ -31,20 +31,20 @@ import {
   type TrustedCallback,
   trustCallback,
 } from './authorize.ts';
-import { completeAtCallback, discardTokens, holdForCompletion, placeOf, sameHash } from './completion.ts';
+import { completeAtCallback, discardTokens, holdForCompletion, sameHash, sessionStart } from './completion.ts';
 import { failed } from './exchange.ts';
 import { describeConnectSession, isReturnToOf } from './sessions.ts';
 
-/** Why a browser may not go on. Each has a page that says what to do. */
+/** The reasons to stop a browser. Each has a page that says what to do. */
 export type ConnectRefusal =
-  /** Of a link. */
+  /** For a link. */
   | 'unknown_link'
   | 'expired_link'
   | 'used_link'
   | 'connected_already'
   | 'link_of_another_browser'
   | 'started_too_often'
-  /** Of a callback. */
+  /** For a callback. */
   | 'unreadable_callback'
   | 'unknown_state'
   | 'used_state'
@@ -60,14 +60,14 @@ export interface Refused {
   readonly reason: ConnectRefusal;
 }
 
-/** What a link is for, for the page that it opens. */
+/** The offer on the page that a link opens. */
 export interface ConnectOffer {
   readonly kind: 'offer';
   readonly session: ConnectSession;
   readonly providerName: string;
 }
 
-/** Errors of the provider that may be repeated to the tenant's backend; any other is a `provider_error`. */
+/** The provider's errors that the tenant's backend may see. Any other becomes `provider_error`. */
 const providerErrors = new Set([
   'access_denied',
   'invalid_request',
@@ -82,9 +82,9 @@ const providerErrors = new Set([
 ]);
 
 /**
- * What a link opens. Nothing changes: mail programs and chat rooms open links before people do.
+ * Opens a link without changing anything: mail programs and chat rooms open links before people do.
  *
- * @param browser the secret in the browser's cookie; `null` for one that was never here
+ * @param browser the secret in the browser's cookie; null for a new browser
  */
 export async function openConnectLink(
   context: VaultContext,
@@ -103,7 +103,7 @@ export async function openConnectLink(
   return { kind: 'offer', session, providerName: definition.name ?? definition.id };
 }
 
-/** A session as the browser that is bound to it may see it; `null` for any other. */
+/** Reads a session for the browser that is bound to it; null for any other browser. */
 export async function readConnectSession(
   context: VaultContext,
   id: string,
@@ -117,9 +117,9 @@ export async function readConnectSession(
 }
 
 /**
- * Binds a session to the browser and starts the authorization: where to send it.
+ * Binds a session to the browser and starts the authorization. Returns the URL to send the browser to.
  *
- * @throws {GrantryError} `provider_misconfigured`, and `invalid_request` or `not_found` for an app that has changed since
+ * @throws {GrantryError} `provider_misconfigured`; `invalid_request` or `not_found` if the app has changed meanwhile
  */
 export async function startConnect(
   context: VaultContext,
@@ -151,39 +151,39 @@ export async function startConnect(
   return now.kind === 'refused' ? now : refused('started_too_often');
 }
 
-/** What became of a callback. */
+/** The outcome of a callback. */
 export type ConnectOutcome =
   | Refused
-  /** The provider or the exchange ended it; the link can be tried again. */
+  /** The provider or the exchange failed; the link can be tried again. */
   | { readonly kind: 'ended'; readonly session: ConnectSession; readonly error: string }
   /** The tokens wait for the tenant's backend. */
   | { readonly kind: 'pending'; readonly session: ConnectSession; readonly completionCode: string }
   | { readonly kind: 'completed'; readonly session: ConnectSession };
 
 /**
- * Takes a browser's way back from the provider: to the address of which app, with what query, and with which cookie.
+ * Receives the callback with which a browser returns from the provider.
  *
- * Before the request is taken, everything is looked at that another browser could bring about; so nobody uses up a flow that
- * is not theirs. What is wrong after that ends the flow: something between the browser and the provider is not as it should be.
+ * All facts that another browser could forge are checked before the request is used up, so no browser can use up the flow
+ * of another. Any error after that ends the flow: it must lie between the browser and the provider.
  */
 export async function receiveConnectCallback(
   context: VaultContext,
   publicUrl: string,
-  came: { context: string; search: string; browser: string | null },
+  input: { context: string; search: string; browser: string | null },
 ): Promise<ConnectOutcome> {
-  const callback = read(came.search);
+  const callback = readOrNull(input.search);
   if (callback === null) return refused('unreadable_callback');
-  const found = await findFlow(context, callback, came.browser);
+  const found = await findFlow(context, callback, input.browser);
   if (found.kind === 'refused') return found;
   const { session, stateHash } = found;
   const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
   if (row === undefined) return refused('used_state');
   const app = await findApp(context.store.db, row.app);
-  const arrived = callbackUri(publicUrl, came.context);
-  if (app === undefined || app.context !== came.context || row.redirect_uri !== arrived) {
+  const redirectUri = callbackUri(publicUrl, input.context);
+  if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
     return refused('state_of_another_app');
   }
-  const trusted = await trust(context, row, callback);
+  const trusted = await trustOrNull(context, row, callback);
   if (trusted === null) return refused('not_from_the_provider');
   const { tenant, id, starts } = session;
   const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
@@ -223,22 +223,22 @@ async function finish(
       : { kind: 'pending', session: described, completionCode };
   let exchanged: Exchanged | null = null;
   try {
-    if (returnTo !== session.return_to) throw failed("The session's return_to is no longer on the app's list.");
+    if (returnTo !== session.return_to) throw failed("The session's return_to is no longer in the app's list.");
     exchanged = await redeemCallback(context, row, callback, trusted);
-    await keep(context, session, exchanged, completionCode);
+    await keepTokens(context, session, exchanged, completionCode);
     return done;
   } catch (thrown) {
     if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
     const error = callback.error === null ? thrown.code : shownError(callback.error);
-    await changing(context, ({ tx }) => returnConnectSession(tx, { ...placeOf(session), error }));
-    context.logger.info('a connect session came back without a grant', { tenant: session.tenant, error });
+    await changing(context, ({ tx }) => returnConnectSession(tx, { ...sessionStart(session), error }));
+    context.logger.info('a connect session returned without a grant', { tenant: session.tenant, error });
     return { kind: 'ended', session: described, error };
   }
 }
 
-/** The code is spent and the tokens are nowhere else: a database that is away for a moment is waited for. */
-async function keep(
+/** Stores or holds the tokens, and waits out a short database outage: the code is spent, and the tokens exist only here. */
+async function keepTokens(
   context: VaultContext,
   session: ConnectSessionRow,
   exchanged: Exchanged,
@@ -258,7 +258,7 @@ async function keep(
   }
 }
 
-/** The database may have kept the tokens without being able to say so; if not, they are to be revoked. */
+/** Looks whether the database kept the tokens before the connection failed. If not, queues them for revocation. */
 async function isKeptOrDiscarded(
   context: VaultContext,
   session: ConnectSessionRow,
@@ -279,7 +279,7 @@ async function isKeptOrDiscarded(
   }
 }
 
-/** Whether a session ended as this callback wanted it to. */
+/** True if the session has the outcome of this callback. */
 async function isKept(context: VaultContext, session: ConnectSessionRow, completionCode: string): Promise<boolean> {
   const row = await findConnectSession(context.store.db, session.id);
   if (row?.starts !== session.starts) return false;
@@ -288,14 +288,14 @@ async function isKept(context: VaultContext, session: ConnectSessionRow, complet
   return hash !== null && (state === 'pending' || state === 'completed') && sameHash(hash, completionCode);
 }
 
-/** The list may have been shortened since the link was made: nobody is sent to an address that is no longer on it. */
+/** The session's return_to if it is still in the app's list, which may have changed after the link was made. */
 async function standingReturnTo(context: VaultContext, session: ConnectSessionRow): Promise<string | null> {
   if (session.return_to === null) return null;
   const app = await findApp(context.store.db, session.app);
   return app !== undefined && isReturnToOf(app, session.return_to) ? session.return_to : null;
 }
 
-function read(search: string): AuthorizationCallback | null {
+function readOrNull(search: string): AuthorizationCallback | null {
   try {
     return readCallback(`/${search}`);
   } catch (error) {
@@ -304,7 +304,7 @@ function read(search: string): AuthorizationCallback | null {
   }
 }
 
-async function trust(
+async function trustOrNull(
   context: VaultContext,
   row: AuthorizationRow,
   callback: AuthorizationCallback,

@@ -20,7 +20,7 @@ import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { appScopes, hashText } from './authorize.ts';
 
-/** The scopes that a provider granted, compared with those that were asked for. */
+/** The granted scopes, compared with the requested ones. */
 export interface GrantedScopes {
   readonly scopes: readonly string[];
   readonly narrower: readonly string[];
@@ -30,9 +30,9 @@ export interface GrantedScopes {
 const pageItems = 100;
 
 /**
- * Makes a link that a tenant's user opens to connect the tenant to a provider.
+ * Makes a link with which a tenant's user connects the tenant to a provider.
  *
- * @param publicUrl where the server is reached, without a slash at its end; the app's redirect URI must be there.
+ * @param publicUrl the server's public URL, without a slash at its end; the app's redirect URI must be there.
  * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
  */
 export async function createConnectSession(
@@ -46,7 +46,7 @@ export async function createConnectSession(
   const redirectUri = callbackUri(publicUrl, app.context);
   if (app.redirect_uri !== null && app.redirect_uri !== redirectUri) {
     throw new GrantryError('invalid_request', `The redirect URI of the app ${app.name} is not this server's.`, {
-      action: `Register ${redirectUri} at the provider, and put the app again with it or without a redirect URI.`,
+      action: `Register ${redirectUri} at the provider, then update the app with it or without a redirect URI.`,
     });
   }
   const user = input.user === undefined ? null : checkText('user', input.user, limits.userCharsMax);
@@ -54,7 +54,7 @@ export async function createConnectSession(
   if (user !== null && returnTo === null) {
     throw new GrantryError(
       'invalid_request',
-      'A session with a user needs a return_to: the backend there says who came.',
+      'A session with a user needs a return_to, whose backend confirms the user.',
     );
   }
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
@@ -84,7 +84,7 @@ export async function getConnectSession(context: VaultContext, id: string): Prom
   return describeConnectSession(row, await context.store.nowMs());
 }
 
-/** Sessions, the newest first. */
+/** Lists sessions, newest first. */
 export async function listConnectSessionsOf(
   context: VaultContext,
   filter: { tenant?: string | undefined; cursor?: string | undefined; limit?: number | undefined } = {},
@@ -104,7 +104,7 @@ export async function listConnectSessionsOf(
 }
 
 export function describeConnectSession(row: ConnectSessionRow, nowMs: number): ConnectSession {
-  // Written by `connect-flow.ts` alone.
+  // Only `completion.ts` writes this column.
   const granted = row.granted === null ? null : (JSON.parse(row.granted) as GrantedScopes);
   return {
     id: row.id,
@@ -112,7 +112,7 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     provider: row.provider,
     account: row.account,
     app: row.app,
-    // Written by `createConnectSession` alone, as an array of strings.
+    // Only `createConnectSession` writes this column, as an array of strings.
     scopes: JSON.parse(row.scopes) as string[],
     returnTo: row.return_to,
     user: row.user_id,
@@ -127,7 +127,7 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
   };
 }
 
-/** @throws {GrantryError} `not_found` for what no session can be called */
+/** @throws {GrantryError} `not_found` for a text that is no session id */
 export function checkSessionId(id: unknown): string {
   if (typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id)) return id;
   throw noSuchSession();
@@ -137,16 +137,16 @@ export function noSuchSession(): GrantryError {
   return new GrantryError('not_found', 'There is no such connect session.');
 }
 
-/** An entry of an app's list, letter by letter: nothing is parsed, joined or completed (RFC 9700 section 4.11). */
+/** True if the URL equals an entry of the app's list, character by character (RFC 9700 section 4.11). */
 export function isReturnToOf(app: { readonly return_to: string }, returnTo: string): boolean {
-  // Written by `putAppOf` alone, as an array of strings.
+  // Only `putAppOf` writes this column, as an array of strings.
   return (JSON.parse(app.return_to) as string[]).includes(returnTo);
 }
 
 function checkReturnTo(app: { readonly name: string; readonly return_to: string }, returnTo: unknown): string {
   if (typeof returnTo === 'string' && isReturnToOf(app, returnTo)) return returnTo;
-  throw new GrantryError('invalid_request', `The return_to is not an entry of the app ${app.name}'s list.`, {
-    action: 'Put the exact URL into the return_to list of the app.',
+  throw new GrantryError('invalid_request', `The return_to is not in the list of the app ${app.name}.`, {
+    action: "Add the exact URL to the app's return_to list.",
   });
 }
 
@@ -159,5 +159,5 @@ function stateOf(row: ConnectSessionRow, nowMs: number): ConnectSession['state']
 function readCursor(cursor: string): { createdAt: number; id: string } {
   const [, createdAt, id] = /^(\d{1,16})\.([0-9a-f-]{36})$/.exec(cursor) ?? [];
   if (createdAt !== undefined && id !== undefined) return { createdAt: Number(createdAt), id };
-  throw new GrantryError('invalid_request', 'The cursor is not one that a list has given.');
+  throw new GrantryError('invalid_request', 'The cursor does not come from a list.');
 }

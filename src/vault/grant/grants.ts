@@ -5,12 +5,7 @@ import { dcNames, dcOfApiDomain, grantDc } from '../../providers/data-centre.ts'
 import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
 import { findApp } from '../../storage/statements/apps.ts';
-import {
-  findGrant,
-  type GrantSummary,
-  metadataOf,
-  listGrants as selectGrants,
-} from '../../storage/statements/grants.ts';
+import { findGrant, type GrantSummary, listGrants, metadataOf } from '../../storage/statements/grants.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { Grant, GrantFilter, GrantPage } from '../types.ts';
@@ -26,7 +21,7 @@ export async function getGrant(context: VaultContext, key: GrantKey): Promise<Gr
 }
 
 /** Lists grants page by page, in the order of their keys. */
-export async function listGrants(context: VaultContext, filter: GrantFilter = {}): Promise<GrantPage> {
+export async function listGrantPage(context: VaultContext, filter: GrantFilter = {}): Promise<GrantPage> {
   checkObject('filter', filter);
   const limit = filter.limit ?? pageItems;
   if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax) {
@@ -35,7 +30,7 @@ export async function listGrants(context: VaultContext, filter: GrantFilter = {}
   await recheckQuarantine(context);
   const state = checkState(context, filter.state);
   if (state === 'none') return { items: [], next: null };
-  const rows = await selectGrants(context.store.db, {
+  const rows = await listGrants(context.store.db, {
     tenant: filter.tenant === undefined ? undefined : checkName('tenant', filter.tenant),
     tenants: filter.tenants?.map((tenant) => checkName('tenant', tenant)),
     provider: filter.provider === undefined ? undefined : checkProviderId(filter.provider),

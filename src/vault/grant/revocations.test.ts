@@ -5,7 +5,7 @@ import { internalsOf } from '../internals.ts';
 import { revokeDue } from './revocations.ts';
 
 describe.each(databaseKinds)('a token that waits to be revoked, on %s', (kind) => {
-  it('is left alone when a grant holds it again', async () => {
+  it('is dropped when a grant holds it again', async () => {
     await using bench = await makeBench({ kind, profiles: ['none'] });
     const { vault, world } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'none' });
@@ -21,7 +21,7 @@ describe.each(databaseKinds)('a token that waits to be revoked, on %s', (kind) =
     expect(await revokeDue(internalsOf(vault).open())).toBe(0);
   });
 
-  it('is left alone when a grant that came later would end with it', async () => {
+  it('is dropped when its revocation would end a newer grant', async () => {
     await using bench = await makeBench({ kind, profiles: ['none'] });
     const refreshToken = { ...bench.simulator.definition('none').refreshToken, revocationEnds: 'account' as const };
     const providers = [{ ...bench.simulator.definition('none'), refreshToken }];
@@ -42,7 +42,7 @@ describe.each(databaseKinds)('a token that waits to be revoked, on %s', (kind) =
     expect(bench.simulator.history.events().filter(({ kind: what }) => what === 'revoke')).toEqual([]);
   });
 
-  it('keeps the app that it must be revoked with', async () => {
+  it('prevents the removal of the app that can revoke it', async () => {
     await using bench = await makeBench({ kind, profiles: ['none'] });
     const { vault, world } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'none' });
@@ -56,7 +56,7 @@ describe.each(databaseKinds)('a token that waits to be revoked, on %s', (kind) =
     await vault.apps.remove('none');
   });
 
-  it('is revoked when nobody holds it', async () => {
+  it('is revoked when no grant holds it', async () => {
     await using bench = await makeBench({ kind, profiles: ['none'] });
     const { vault, world } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'none' });

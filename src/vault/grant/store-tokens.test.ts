@@ -3,8 +3,8 @@ import { databaseKinds, makeBench, settled, until } from '../../../test/support/
 
 const provider = 'strict_revokes_family';
 
-describe.each(databaseKinds)('the same authorization stored once more, on %s', (kind) => {
-  it('while its token is being spent keeps the successor', async () => {
+describe.each(databaseKinds)('storing the same authorization again, on %s', (kind) => {
+  it('keeps the successor while the token is being spent', async () => {
     await using bench = await makeBench({ kind, profiles: [provider] });
     const { vault: one } = await bench.open();
     const { vault: other } = await bench.open();
@@ -22,7 +22,7 @@ describe.each(databaseKinds)('the same authorization stored once more, on %s', (
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('after the lease of a paused holder has ended keeps the answer that comes late', async () => {
+  it('keeps the late answer of a paused holder whose lease has ended', async () => {
     await using bench = await makeBench({ kind, profiles: [provider] });
     const slow = await bench.open();
     const { vault: other } = await bench.open();
@@ -43,7 +43,7 @@ describe.each(databaseKinds)('the same authorization stored once more, on %s', (
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('does not put a spent token in its successor’s place, whatever comes with it', async () => {
+  it('never replaces the successor of a spent token, with any input beside it', async () => {
     await using bench = await makeBench({ kind, profiles: [provider] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider });
@@ -55,7 +55,7 @@ describe.each(databaseKinds)('the same authorization stored once more, on %s', (
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('takes what is said beside it, the same on both databases, and tells the other processes', async () => {
+  it('updates metadata and scopes alike on both databases, and tells the other processes', async () => {
     await using bench = await makeBench({ kind });
     const { vault: one } = await bench.open();
     const { vault: other } = await bench.open();

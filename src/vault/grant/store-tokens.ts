@@ -29,10 +29,10 @@ import { openToken, sealTokens } from './tokens.ts';
 
 /** Tokens of a new authorization, checked. */
 export interface NewAuthorization {
-  /** `null`: the app is found when it is needed. */
+  /** Null if the app is looked up when it is needed. */
   readonly app: string | null;
   readonly accessToken: Secret | null;
-  /** `null`: the provider gave none this time, and the stored one goes on. */
+  /** Null if the provider issued none this time; the stored one stays. */
   readonly refreshToken: Secret | null;
   readonly tokenType: string | null;
   readonly expiresAtMs: number | null;
@@ -42,20 +42,20 @@ export interface NewAuthorization {
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-/** How often a row may change under a writer before it gives up. */
+/** The number of tries of a writer whose row changes meanwhile. */
 const triesMax = 5;
 
-export interface StoreOptions {
-  /** Without a named app, an existing grant keeps its own, and a new one finds it when it is first refreshed. */
+export interface StoreTokensOptions {
+  /** If no app is named, an existing grant keeps its app, and a new one looks it up at its first refresh. */
   readonly appLater?: boolean;
-  /** Leaves whatever is stored under the key as it is, a tombstone too. */
+  /** Leaves an existing grant or tombstone under the key unchanged. */
   readonly onlyNew?: boolean;
-  /** Runs in the transaction that stores the tokens; what it throws undoes all of it. */
+  /** Runs in the transaction that stores the tokens. If it throws, the transaction is rolled back. */
   readonly within?: (change: ChangeTransaction) => Promise<void>;
 }
 
-interface PutOptions extends Pick<StoreOptions, 'onlyNew' | 'within'> {
-  /** Tells that what is stored stays, and only what is said beside the tokens is new. */
+interface PutOptions extends Pick<StoreTokensOptions, 'onlyNew' | 'within'> {
+  /** True if the stored tokens stay, and only metadata and scopes are updated. */
   readonly isSameAuthorization?: (row: GrantRow) => Promise<boolean>;
 }
 
@@ -64,7 +64,7 @@ export async function storeTokens(
   context: VaultContext,
   key: GrantKey,
   input: TokensInput,
-  options: StoreOptions = {},
+  options: StoreTokensOptions = {},
 ): Promise<StoredTokens> {
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider);
@@ -77,11 +77,11 @@ export async function storeTokens(
 }
 
 /**
- * Makes a grant of a new authorization, or gives an existing one its tokens, as its next generation.
+ * Makes a grant from a new authorization, or gives its tokens to an existing grant as the next generation.
  *
- * A refresh that is in flight for the old authorization loses its lease and cannot overwrite the new one.
+ * A refresh in flight for the old authorization loses its lease and cannot overwrite the new one.
  *
- * @throws {GrantryError} `storage_unavailable` when the row keeps changing
+ * @throws {GrantryError} `storage_unavailable` if the row keeps changing
  */
 export async function putAuthorization(
   context: VaultContext,
@@ -91,16 +91,16 @@ export async function putAuthorization(
 ): Promise<Grant> {
   await fingerprinter(context);
   for (let tries = 0; tries < triesMax; tries += 1) {
-    // Read fresh: another process may have shredded the tenant's keys since, and what the old ones seal nobody opens.
+    // Read fresh: another process may have shredded the tenant's keys, and seals under old keys never open.
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
     if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
     if (old !== undefined && (await options.isSameAuthorization?.(old)) === true) {
-      const kept = await keepStoredTokens(context, old, authorization);
-      if (kept === undefined) continue;
-      return describeGrant(context, kept);
+      const updated = await keepStoredTokens(context, old, authorization);
+      if (updated === undefined) continue;
+      return describeGrant(context, updated);
     }
-    // A stored refresh token belongs to the app it was given to, and to no other.
+    // A stored refresh token belongs only to the app that it was issued to.
     const sameApp = old !== undefined && old.app === authorization.app;
     const refreshToken = authorization.refreshToken ?? (sameApp ? openToken(tenantKeys, old, 'refresh_token') : null);
     if (refreshToken === null) throw noRefreshToken(key);
@@ -148,12 +148,12 @@ async function columnsOf(
 ) {
   const fingerprint = await fingerprinter(context);
   const { expiresAtMs } = authorization;
-  // What a tombstone still says belongs to a grant that is over.
-  const kept = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
+  // The metadata of a tombstone belongs to a grant that is over.
+  const oldMetadata = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
   return {
     token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
     scopes: authorization.scopes.join(','),
-    metadata: JSON.stringify({ ...kept, ...authorization.metadata }),
+    metadata: JSON.stringify({ ...oldMetadata, ...authorization.metadata }),
     app: authorization.app,
     token_type: authorization.tokenType,
     obtained_at: expiresAtMs === null ? null : context.world.now(),
@@ -164,10 +164,9 @@ async function columnsOf(
 }
 
 /**
- * Whether tokens are the same authorization once more, so that what is stored goes on. The stored token may be the given
- * one's successor: where tokens rotate, the given one is spent, and putting it in the successor's place would end the
- * grant. While a refresh is under way, or its outcome is unknown, the given one is being spent, and its access token is
- * the older one.
+ * True if the tokens belong to the stored authorization. The stored tokens are then kept. The stored refresh token may be
+ * the new one's successor. If tokens rotate, the new one is then spent, and storing it would end the grant. While a refresh
+ * is under way or its outcome is unknown, the new token is being spent, and the new access token is the older one.
  */
 async function isSameAuthorization(
   context: VaultContext,
@@ -178,14 +177,14 @@ async function isSameAuthorization(
   const { refreshToken, accessToken, app } = authorization;
   if (refreshToken === null) return false;
   if (!['active', 'uncertain', 'suspect'].includes(row.state) || row.app !== app) return false;
-  const given = (await fingerprinter(context))(refreshToken);
-  if (row.refresh_fingerprint !== given) return (await firstFingerprint(context, row)) === given;
+  const fingerprint = (await fingerprinter(context))(refreshToken);
+  if (row.refresh_fingerprint !== fingerprint) return (await firstFingerprint(context, row)) === fingerprint;
   if (accessToken === null) return true;
   if (definition.refreshToken.rotation === 'none') return false;
   return row.state !== 'active' || (row.lease_until ?? 0) > (await context.store.nowMs());
 }
 
-/** Leaves the tokens as they are, and writes what was said beside them. */
+/** Keeps the stored tokens, and updates metadata and scopes. */
 async function keepStoredTokens(
   context: VaultContext,
   { client_id: tenant, id, generation }: GrantRow,
@@ -195,14 +194,14 @@ async function keepStoredTokens(
     const row = await lockGrant(tx, tenant, id);
     if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
     const merged = { ...metadataOf(row), ...metadata };
-    const given = scopes.length === 0 ? row.scopes : scopes.join(',');
-    if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && given === row.scopes) return row;
-    await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: given });
-    return { ...row, metadata: JSON.stringify(merged), scopes: given };
+    const newScopes = scopes.length === 0 ? row.scopes : scopes.join(',');
+    if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && newScopes === row.scopes) return row;
+    await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: newScopes });
+    return { ...row, metadata: JSON.stringify(merged), scopes: newScopes };
   });
 }
 
-/** The refresh token with which a grant's authorization began, by its fingerprint. */
+/** The fingerprint of the first refresh token of a grant's current authorization. */
 async function firstFingerprint(context: VaultContext, row: GrantRow): Promise<unknown> {
   const stored = await findEvent(context.store.db, {
     tenant: row.client_id,
@@ -210,7 +209,7 @@ async function firstFingerprint(context: VaultContext, row: GrantRow): Promise<u
     generation: row.authorized_generation,
     types: ['grant.stored', 'grant.connected'],
   });
-  // Only `changing` writes it, as an object.
+  // Only `changing` writes this column, as an object.
   const details = stored === undefined ? {} : (JSON.parse(stored.details) as Record<string, unknown>);
   return details['fingerprint'];
 }
@@ -220,7 +219,7 @@ async function checkTokens(
   key: CheckedKey,
   definition: ProviderDefinition,
   input: TokensInput,
-  options: StoreOptions,
+  options: StoreTokensOptions,
 ): Promise<NewAuthorization> {
   if (input === null || typeof input !== 'object') throw new GrantryError('invalid_request', 'The tokens are missing.');
   const refreshToken = checkToken('refresh token', input.refreshToken);
@@ -231,7 +230,7 @@ async function checkTokens(
   return {
     app: await appNameFor(context, key, input.app, options),
     refreshToken,
-    // An access token without a known end is not worth keeping: the first hand-out refreshes.
+    // An access token without a known end is not kept: the first hand-out refreshes.
     accessToken: expiresIn === null ? null : accessToken,
     tokenType: null,
     expiresAtMs: accessToken === null || expiresIn === null ? null : context.world.now() + expiresIn * 1_000,
@@ -245,7 +244,7 @@ async function appNameFor(
   context: VaultContext,
   key: CheckedKey,
   named: string | undefined,
-  options: StoreOptions,
+  options: StoreTokensOptions,
 ): Promise<string | null> {
   if (options.appLater !== true || named !== undefined) {
     return (await appFor(context, { tenant: key.tenant, provider: key.provider, app: named })).name;
@@ -254,7 +253,7 @@ async function appNameFor(
   return row === undefined || row.state === 'disconnected' ? null : row.app;
 }
 
-/** Checks a grant's metadata, and writes its data centre and API host as the provider's definition does. */
+/** Checks a grant's metadata, and normalizes its data centre and API host as in the provider's definition. */
 export function checkGrantMetadata(definition: ProviderDefinition, value: unknown): Record<string, unknown> {
   const metadata = checkMetadata(value);
   if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
@@ -263,7 +262,7 @@ export function checkGrantMetadata(definition: ProviderDefinition, value: unknow
 }
 
 function checkDc(definition: ProviderDefinition, dc: unknown): string {
-  if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a text.');
+  if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a string.');
   return resolveDc(definition, dc);
 }
 
@@ -273,7 +272,7 @@ function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): str
   throw new GrantryError('invalid_request', `metadata.api_domain is not a host of ${definition.id}.`);
 }
 
-/** Other grants with the same refresh token share the provider's limits with this one, and die with it. */
+/** Lists other grants with the same refresh token: they share the provider's limits with this one and end with it. */
 async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secret | null): Promise<GrantKey[]> {
   if (refreshToken === null) return [];
   const fingerprint = (await fingerprinter(context))(refreshToken);
@@ -284,7 +283,7 @@ async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secr
 }
 
 /**
- * Makes sure that a new authorization can be kept: it brings a refresh token, or goes on with the one that its grant has.
+ * Asserts that a new authorization can be stored: it has a refresh token, or its grant has one to go on with.
  *
  * @throws {GrantryError} `authorization_failed`
  */
@@ -301,9 +300,7 @@ export async function assertKeepable(
 function noRefreshToken(key: CheckedKey): GrantryError {
   return new GrantryError(
     'authorization_failed',
-    `${key.provider} gave no refresh token, so the grant could not be kept.`,
-    {
-      action: 'Remove the app under the connected apps of the account at the provider, then connect again.',
-    },
+    `${key.provider} issued no refresh token for ${key.tenant}, so the grant cannot be stored.`,
+    { action: "Remove the app from the account's connected apps at the provider, then connect again." },
   );
 }

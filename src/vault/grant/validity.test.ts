@@ -14,32 +14,32 @@ it.each([
   ['almost the whole life', hour - 30_000, hour, hour - 60_000],
   ['a day', 86_400_000, hour, hour - 60_000],
   ['a minute of a token that lives for one', 60_000, 60_000, 30_000],
-])('a wish for %s', (_, wishMs, lifetimeMs, asked) => {
-  expect(requiredMs(wishMs, lifetimeMs, rules)).toBe(asked);
+])('enforces a minimum validity of %s', (_, minValidityMs, lifetimeMs, enforced) => {
+  expect(requiredMs(minValidityMs, lifetimeMs, rules)).toBe(enforced);
 });
 
 it.each([
   [hour, 300_000],
   [600_000, 200_000],
   [30_000, 10_000],
-])('a token that lives for %d ms is replaced %d ms early', (lifetimeMs, early) => {
+])('a token with a lifetime of %d ms is refreshed %d ms early', (lifetimeMs, early) => {
   expect(earlyMs(lifetimeMs, rules)).toBe(early);
 });
 
-it('no wish asks for more than a fresh token has, nor for a refresh of one that was just made', () => {
+it('no minimum validity demands more than a fresh token has, or a refresh of a new token', () => {
   fc.assert(
-    fc.property(fc.nat(1e9), fc.integer({ min: 1, max: 1e9 }), (wishMs, lifetimeMs) => {
-      const asked = requiredMs(wishMs, lifetimeMs, rules);
-      expect(asked).toBeLessThanOrEqual(wishMs);
-      expect(asked).toBeLessThanOrEqual(Math.max(lifetimeMs / 2, lifetimeMs - rules.justRefreshedMs));
+    fc.property(fc.nat(1e9), fc.integer({ min: 1, max: 1e9 }), (minValidityMs, lifetimeMs) => {
+      const enforced = requiredMs(minValidityMs, lifetimeMs, rules);
+      expect(enforced).toBeLessThanOrEqual(minValidityMs);
+      expect(enforced).toBeLessThanOrEqual(Math.max(lifetimeMs / 2, lifetimeMs - rules.justRefreshedMs));
     }),
   );
 });
 
-it('the highest wish uses up half of Zoho’s ten tokens in ten minutes', () => {
+it('the highest minimum validity uses at most half of Zoho’s ten tokens in ten minutes', () => {
   const zoho = builtInProvider('zoho_crm') ?? expect.unreachable();
   const zohoRules = validityRules(zoho, timesOf(systemWorld()));
-  // A token is refreshed for such a caller when it is this old.
+  // The age at which such a caller's token is refreshed.
   const ageMs = hour - requiredMs(86_400_000, hour, zohoRules);
   expect(600_000 / ageMs).toBeLessThanOrEqual(5);
 });

@@ -19,7 +19,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
-it('does not take a database for an older copy because another process noted an event between the two looks', async () => {
+it('does not mistake a database for an older copy when another process notes an event between two checks', async () => {
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
@@ -33,15 +33,15 @@ it('does not take a database for an older copy because another process noted an 
     event: { ...event, id: otherId, at: 1_001 },
     timeline: null,
   });
-  expect((await Guard.open(options)).reason).toContain('an older copy was put back');
+  expect((await Guard.open(options)).reason).toContain('an older copy was restored');
 });
 
-it('takes a promotion for news until what it lost is back, whoever looked before and whatever came of it', async () => {
+it('reports a failover until the lost commits are back, in every process and after a failed replay', async () => {
   const { promote, open, event, mark } = await newPostgres();
   await event(0);
   expect((await open()).failedOver).toBe(false);
   promote();
-  // This one dies, and that one commits something of its own first.
+  // One process dies, and another one commits an event first.
   expect((await open()).failedOver).toBe(true);
   const slow = await open();
   slow.note(await event(1));
@@ -56,7 +56,7 @@ it('takes a promotion for news until what it lost is back, whoever looked before
   expect([slow.failedOver, mark()?.timeline, (await open()).failedOver]).toEqual([false, 2, false]);
 });
 
-it('takes a promotion for news in a home without a mark, too, until what it lost is back', async () => {
+it('reports a failover in a home without a mark too, until the lost commits are back', async () => {
   const { promote, open, forget } = await newPostgres();
   await open();
   forget();
@@ -68,7 +68,7 @@ it('takes a promotion for news in a home without a mark, too, until what it lost
   expect((await open()).failedOver).toBe(false);
 });
 
-it('does not end a failover that came while the one before was dealt with', async () => {
+it('does not end a second failover that happens during the replay of the first', async () => {
   const { promote, open, event } = await newPostgres();
   await event(0);
   await open();
@@ -83,7 +83,7 @@ it('does not end a failover that came while the one before was dealt with', asyn
   expect([guard.failedOver, guard.reason]).toEqual([false, null]);
 });
 
-it('knows the old primary before its home does', async () => {
+it('recognises the old primary before its home does', async () => {
   const { promote, open, event } = await newPostgres();
   await event(0);
   await open();
@@ -95,7 +95,7 @@ it('knows the old primary before its home does', async () => {
   expect(guard.reason).toContain('old primary');
 });
 
-it('takes a promoted PostgreSQL for a backup when it lacks what the spool cannot bring back', async () => {
+it('treats a promoted PostgreSQL as a backup if it lacks more than the spool can restore', async () => {
   const { promote, open, event, lose } = await newPostgres();
   for (let minute = 0; minute <= 60; minute += 1) {
     await event(minute);
@@ -105,14 +105,14 @@ it('takes a promoted PostgreSQL for a backup when it lacks what the spool cannot
   promote();
   const guard = await open();
   expect(guard.failedOver).toBe(false);
-  expect(guard.reason).toContain('older backup');
+  expect(guard.reason).toContain('old backup');
 });
 
 it.each([
   ['the last minutes of a busy day', Array.from({ length: 61 }, (_, minute) => minute), 52],
   ['the one event of the last hour', [0, 60, 120, 180], 120],
-  ['what came at once after a quiet day', [0, 1, 1_440, 1_440.1, 1_440.2], 1],
-])('takes a promoted PostgreSQL that lacks %s for a failover', async (_, minutes, kept) => {
+  ['several events after a quiet day', [0, 1, 1_440, 1_440.1, 1_440.2], 1],
+])('treats a promoted PostgreSQL that lacks %s as a failover', async (_, minutes, kept) => {
   const { promote, open, event, lose } = await newPostgres();
   for (const minute of minutes) {
     const noted = await event(minute);
@@ -126,7 +126,7 @@ it.each([
   expect([guard.failedOver, guard.reason]).toEqual([true, null]);
 });
 
-it('compares births of a file only where both are known', () => {
+it('compares the birth times of a file only if both are known', () => {
   expect(livesAt('inode:7', 'inode:7 born:5')).toBe(true);
   expect(livesAt('inode:7 born:5', 'inode:7')).toBe(true);
   expect(livesAt('inode:7 born:5', 'inode:7 born:5')).toBe(true);
@@ -168,7 +168,7 @@ async function newStore(): Promise<{ store: OpenedStore; home: string }> {
   return { store, home };
 }
 
-/** A database that says it is a PostgreSQL, which can be promoted, and lose its events from some minute on. */
+/** A fake PostgreSQL that can be promoted, and can lose its events from some minute on. */
 async function newPostgres() {
   const { store: sqlite, home } = await newStore();
   let place: StoreLocation = { location: '12:5', timeline: 1 };

@@ -16,7 +16,7 @@ import { type HighWaterMark, type HighWaterMarks, newerEvent } from './high-wate
 /** The mark's trail has this many steps within the time for which the spool keeps answers. */
 const trailSteps = 4;
 
-/** Changes the instance's row: `changing`, bound to its context. */
+/** `changing`, bound to its context; it writes the instance's row. */
 export type WriteInstance = <T>(
   run: (change: { tx: WriteTx; recordOther: (change: InstanceChange) => void }) => Promise<T>,
 ) => Promise<T>;
@@ -32,24 +32,24 @@ export interface GuardOptions {
   write: WriteInstance;
   marks: HighWaterMarks;
   instance: InstanceRow;
-  /** The installation's name as this process was told. */
+  /** The installation's name in this process's settings. */
   installation: string | null;
   logger: Logger;
   monotonic: () => number;
   now: () => number;
-  /** How long the spool keeps committed answers. */
+  /** The time for which the spool keeps committed answers. */
   spoolKeptMs: number;
   /** The shortest pause between two reads of the identity, and between two writes of the mark. */
   recheckMs: number;
 }
 
 /**
- * Keeps a clone from spending the refresh tokens of the original (security: F-17, F-18).
+ * Prevents a clone from spending the refresh tokens of the original (security: F-17, F-18).
  *
- * The database says where it was made and which events it has; the home remembers the newest event it saw. A database that
- * lives elsewhere, belongs to another installation, or lacks that event is quarantined: valid tokens are handed out, none
- * is refreshed, until an operator adopts it. A promoted PostgreSQL is the original, perhaps without its last commits; a
- * promoted one that lacks more than the spool can bring back is a recovered backup.
+ * The database stores its place and its events. The home stores the newest event that it has seen. A database in another
+ * place, of another installation, or without that event is quarantined: valid tokens are handed out, but no grant is
+ * refreshed until an operator adopts it. A promoted PostgreSQL is the original, perhaps without its last commits. If it
+ * lacks more than the spool can bring back, it is a recovered backup.
  */
 export class Guard {
   readonly #options: GuardOptions;
@@ -72,23 +72,23 @@ export class Guard {
     return guard;
   }
 
-  /** Why nothing may be refreshed, or null. */
+  /** The reason for the quarantine, or null. */
   get reason(): string | null {
     return this.#reason;
   }
 
-  /** True once a promoted standby is found, until the spool has brought back the commits that it lacks. */
+  /** True from the discovery of a promoted standby until the spool has brought back the commits that it lacks. */
   get failedOver(): boolean {
     return this.#failedOver;
   }
 
-  /** The database must have the rows of attempts after this time. Null on PostgreSQL, whose failovers may lose some. */
+  /** The time after which the database must have every attempt. Null on PostgreSQL, whose failovers may lose some. */
   get attemptsKnownSince(): number | null {
     return this.#place.timeline === null ? (this.#newest.metAt ?? null) : null;
   }
 
   /**
-   * Looks again before a token is spent: the database may have been restored, adopted or failed over a moment ago.
+   * Checks again before a token is spent: the database may have been restored, adopted or failed over a moment ago.
    *
    * @throws {GrantryError} `grant_quarantined`
    */
@@ -97,40 +97,40 @@ export class Guard {
     if (this.#reason !== null) throw new GrantryError('grant_quarantined', this.#reason);
   }
 
-  /** True when the last look is some seconds old. */
+  /** True if the last check is some seconds old. */
   get isStale(): boolean {
     return this.#options.monotonic() - this.#checkedAt >= this.#options.recheckMs;
   }
 
-  /** Looks again: after an outage the database may be another one, and a quarantine may have ended. */
+  /** Checks again: after an outage the database may be another one, and a quarantine may have ended. */
   async recheck(): Promise<void> {
     const instance = await readInstance(this.#options.store.db);
     if (instance !== undefined) await this.#check(instance);
   }
 
   /**
-   * Runs `bringBack`, which replays the commits that a promoted standby lacks. The home forgets the old timeline only after
-   * that has succeeded: a process that comes earlier, or after a crash, must replay them too.
+   * Runs `replay`, which restores the commits that a promoted standby lacks. The home forgets the old timeline only after
+   * `replay` succeeds: a process that comes earlier, or after a crash, must replay them too.
    */
-  async finishFailover(bringBack: () => Promise<unknown>): Promise<void> {
+  async finishFailover(replay: () => Promise<unknown>): Promise<void> {
     const place = this.#place;
-    await bringBack();
-    // Another promotion happened meanwhile, and may lack other commits.
+    await replay();
+    // Another standby was promoted meanwhile, and may lack other commits.
     if (this.#place.timeline !== place.timeline) return;
     await this.#options.write(({ tx }) => moveInstance(tx, place));
     this.#failedOver = false;
-    // The events that only the old primary had are gone for ever: the mark goes back with the database.
+    // The events that only the old primary had are gone, so the mark goes back with the database.
     this.remember({ reset: true });
   }
 
-  /** The spool holds answers to attempts that this database has never known. */
+  /** Quarantines a database whose spool holds answers to attempts that it never had. */
   async quarantineBehindSpool(): Promise<void> {
     this.#reason = await this.#quarantine(
-      'This database knows less than the spool of its home: an older copy was put back together with the home.',
+      'This database lacks attempts that its spool has: an older copy was restored together with its home.',
     );
   }
 
-  /** Notes an event that this process committed. The mark is written from time to time, and when the vault closes. */
+  /** Notes an event that this process committed. The mark is written every few seconds and when the vault closes. */
   note(event: EventMark): void {
     this.#newest = { ...this.#newest, event: newerEvent(this.#newest.event, event) };
     const now = this.#options.monotonic();
@@ -139,7 +139,7 @@ export class Guard {
     this.remember();
   }
 
-  /** Writes the mark if it moved. A read-only home loses only the detection of older copies. */
+  /** Writes the mark if it moved. With a read-only home, only the detection of older copies is lost. */
   remember(options: { reset?: boolean } = {}): void {
     const { marks, instance, logger } = this.#options;
     if (this.#reason !== null || this.#failedOver) return;
@@ -148,15 +148,15 @@ export class Guard {
       marks.write(instance.vault_id, this.#newest, options);
       this.#written = this.#newest;
     } catch {
-      logger.warn('the newest event cannot be noted in the home', {});
+      logger.warn('the high-water mark cannot be written to the home', {});
     }
   }
 
-  /** Declares this database the one that refreshes, here and under this installation's name, in its next epoch. */
+  /** Makes this database the one that refreshes, in its current place, under this installation's name, in a new epoch. */
   async adopt(): Promise<void> {
     const { store, marks, installation } = this.#options;
     const instance = await readInstance(store.db);
-    if (instance === undefined) throw new GrantryError('internal', 'the database forgot its identity');
+    if (instance === undefined) throw new GrantryError('internal', 'the database has lost its identity');
     const known = marks.read(instance.vault_id);
     const epoch = Math.max(instance.epoch, known?.epoch ?? 0) + 1;
     const place = await store.location();
@@ -168,7 +168,7 @@ export class Guard {
     });
     if (!isAdopted) throw new GrantryError('invalid_request', 'Another process has just adopted this database.');
     const event = (await readInstance(store.db))?.newest ?? null;
-    // The adopting process has read the spool: attempts from before that the database lacks are settled.
+    // The adopting process has replayed the spool, so older attempts that the database lacks are settled.
     const metAt = this.#options.now();
     marks.write(instance.vault_id, { epoch, event, timeline: place.timeline, metAt, trail: [] }, { reset: true });
     await this.recheck();
@@ -178,13 +178,13 @@ export class Guard {
     this.#checkedAt = this.#options.monotonic();
     const { store, marks } = this.#options;
     const mark = marks.read(read.vault_id);
-    // Another process may have adopted the database, and moved the mark, since the row was read.
+    // Another process may have adopted the database and moved the mark after the row was read.
     const isOlder = mark !== undefined && mark.epoch > read.epoch;
     const instance = isOlder ? ((await readInstance(store.db)) ?? read) : read;
     const place = await store.location();
     this.#reason = await this.#judge(instance, place, mark);
     if (this.#reason !== null) return;
-    // A promotion that this process has handled is no news, even if the home cannot be written.
+    // A promotion that this process has handled does not count again, even if the home cannot be written.
     const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
     const promoted = this.#failedOver || isNewer(place.timeline, known);
     this.#place = place;
@@ -213,7 +213,7 @@ export class Guard {
     if (instance.quarantined_reason !== null) return instance.quarantined_reason;
     if (installation !== null && instance.installation !== null && installation !== instance.installation) {
       // Not stored: a stray process must not stop the real installation.
-      return `This process calls itself ${installation}, and the database belongs to ${instance.installation}.`;
+      return `This process belongs to installation ${installation}, and the database to ${instance.installation}.`;
     }
     if (!livesAt(instance.location, place.location)) {
       return this.#quarantine('This database was made elsewhere: it was copied, restored or moved.');
@@ -221,16 +221,16 @@ export class Guard {
     const isOldPrimary = (seen: HighWaterMark | undefined): boolean =>
       seen !== undefined && seen.epoch >= instance.epoch && isNewer(seen.timeline, place.timeline);
     if (isOldPrimary(mark) || isOldPrimary(this.#newest)) {
-      return this.#quarantine('A standby was promoted in place of this PostgreSQL: it is the old primary.');
+      return this.#quarantine('This PostgreSQL is the old primary: a standby was promoted in its place.');
     }
     if (mark === undefined || !(await this.#isBehind(instance, mark))) return null;
     if (isNewer(place.timeline, mark.timeline)) {
       if (!(await this.#lacksMoreThanSpool(instance, mark, spoolKeptMs))) return null;
       return this.#quarantine(
-        'This PostgreSQL was promoted without much that its home has seen: it is an older backup, or was far behind.',
+        'This PostgreSQL was promoted and lacks too many events that its home has seen: it is an old backup, or was far behind.',
       );
     }
-    return this.#quarantine('This database knows less than its home has seen of it: an older copy was put back.');
+    return this.#quarantine('This database lacks an event that its home has seen: an older copy was restored.');
   }
 
   async #quarantine(reason: string): Promise<string> {
@@ -239,13 +239,13 @@ export class Guard {
         if (await quarantineInstance(tx, reason)) recordOther({ type: 'vault.quarantined', reason });
       });
     } catch (error) {
-      // A read-only copy is no danger, and its tokens may still be read.
+      // A read-only copy does no harm, and its tokens may still be read.
       if (!isGrantryError(error)) throw error;
     }
     return reason;
   }
 
-  /** Returns true when the home has seen a later epoch, or an event that the database lacks. */
+  /** Returns true if the home has seen a later epoch, or an event that the database lacks. */
   async #isBehind(instance: InstanceRow, { epoch, event }: HighWaterMark): Promise<boolean> {
     if (epoch !== instance.epoch) return epoch > instance.epoch;
     return !(await this.#knows(instance, event));
@@ -255,7 +255,7 @@ export class Guard {
     return event === null || event.id === newest?.id || hasEvent(this.#options.store.db, event);
   }
 
-  /** Returns true when it lacks an event so old that the spool has dropped the answers of that time. */
+  /** Returns true if the database lacks an event so old that the spool no longer has the answers of that time. */
   async #lacksMoreThanSpool(
     instance: InstanceRow,
     { trail = [] }: HighWaterMark,
@@ -268,8 +268,9 @@ export class Guard {
 }
 
 /**
- * Returns the trail with the database's newest event. It reaches back to one event that is older than what the spool keeps.
- * The first lost event tells how much a database has lost; the time of the newest does not, since hours may lie before it.
+ * Adds the database's newest event to the trail. The trail reaches back to one event older than the spool's keeping time.
+ * The age of the first lost event shows how much a database has lost. The age of the newest event does not, since hours may
+ * lie before it.
  */
 function trailTo(newest: EventMark | null, known: readonly EventMark[], spoolKeptMs: number): readonly EventMark[] {
   if (newest === null) return [];
@@ -285,7 +286,7 @@ function isSame(one: HighWaterMark, other: HighWaterMark): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** A higher timeline of the same PostgreSQL: a standby was promoted. */
+/** True for a higher timeline of the same PostgreSQL: a standby was promoted. */
 function isNewer(timeline: number | null, than: number | null): boolean {
   return timeline !== null && than !== null && timeline > than;
 }

@@ -2,21 +2,21 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { EventMark } from '../../storage/statements/events.ts';
 
-/** The newest event of a vault that this home knows. */
+/** The newest event of a vault that this home has seen. */
 export interface HighWaterMark {
   readonly epoch: number;
   readonly event: EventMark | null;
   /** PostgreSQL's timeline at that time. */
   readonly timeline: number | null;
-  /** When the home first met this epoch, by this host's clock: what was in the spool before is settled. */
+  /** The time at which the home first saw this epoch, by this host's clock. Older answers in the spool are settled. */
   readonly metAt?: number | null;
-  /** PostgreSQL: some earlier events, oldest first. */
+  /** Some earlier events, oldest first; only on PostgreSQL. */
   readonly trail?: readonly EventMark[];
 }
 
 /**
- * Returns the newer of two events, by the database's clock. Nothing depends on this order but how soon an older copy is
- * noticed: a database is behind when it lacks the event of the mark, whatever other events it has.
+ * Returns the newer of two events, by the database's clock. The order only affects how soon an older copy is noticed: a
+ * database is behind if it lacks the event of the mark, even if it has other events.
  */
 export function newerEvent(one: EventMark | null, other: EventMark | null): EventMark | null {
   if (one === null || other === null) return one ?? other;
@@ -25,8 +25,8 @@ export function newerEvent(one: EventMark | null, other: EventMark | null): Even
 }
 
 /**
- * The marks of this home, one for each vault, kept outside of any database: a database that lacks an event which its home
- * has seen is an older copy of itself.
+ * The marks of this home, one for each vault, stored outside of the databases. A database that lacks an event which its
+ * home has seen is an older copy of itself.
  */
 export class HighWaterMarks {
   readonly #path: string;
@@ -35,12 +35,12 @@ export class HighWaterMarks {
     this.#path = join(home, 'seen.json');
   }
 
-  /** Reads the mark of a vault; undefined when this home has not seen it, or its file cannot be read. */
+  /** Reads the mark of a vault; undefined if this home has not seen the vault, or the file cannot be read. */
   read(vaultId: string): HighWaterMark | undefined {
     return this.#all()[vaultId];
   }
 
-  /** Moves a vault's mark forward. `reset` also moves it back, after an adoption or a failover. Atomic; the newest wins. */
+  /** Moves a vault's mark forward, atomically. `reset` also moves it back, after an adoption or a failover. */
   write(vaultId: string, mark: HighWaterMark, options: { reset?: boolean } = {}): void {
     const all = this.#all();
     const known = all[vaultId];
@@ -58,13 +58,13 @@ export class HighWaterMarks {
     try {
       return readMarks(JSON.parse(readFileSync(this.#path, 'utf8')));
     } catch {
-      // No home yet, or an unreadable file: an empty home joins, by design.
+      // By design, a home without a readable file joins as an empty one.
       return {};
     }
   }
 }
 
-/** Checks by hand: every start of every program reads this file, and a schema library would double the time of a start. */
+/** Checks the file by hand: every start reads it, and a schema library would double the start-up time. */
 function readMarks(json: unknown): Record<string, HighWaterMark> {
   const vaults: unknown = typeof json === 'object' && json !== null && 'vaults' in json ? json.vaults : undefined;
   if (typeof vaults !== 'object' || vaults === null) return {};

@@ -6,8 +6,8 @@ import type { Store } from '../../storage/store.ts';
 import type { WriteInstance } from './guard.ts';
 
 /**
- * Reads the identity of the database, and makes it when the schema is new: the vault's id, which every seal binds and which
- * never changes, the place, and the installation's name.
+ * Reads the identity of the database, and creates it for a new schema. It holds the vault's id, the place, and the
+ * installation's name. Every seal binds the id, which never changes.
  */
 export async function openInstance(
   store: Store,
@@ -30,8 +30,8 @@ export async function openInstance(
   } else {
     await write(({ tx }) => nameInstallation(tx, options.installation ?? ''));
   }
-  // Several processes may do this at once: only the row that is read back counts.
+  // Several processes may do this at once, so only the row that is read back counts.
   const instance = await readInstance(store.db);
-  if (instance === undefined) throw new GrantryError('storage_unavailable', 'The database forgot its identity.');
+  if (instance === undefined) throw new GrantryError('storage_unavailable', 'The database has lost its identity.');
   return instance;
 }

@@ -1,4 +1,4 @@
-/** The guard against clones and older copies: what is quarantined, what is not, and what a quarantined vault still does. */
+/** The guard against clones and older copies: which vaults are quarantined, and what a quarantined vault still does. */
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-it('three servers with three empty homes on one PostgreSQL: none is quarantined, nor when a home is deleted', async () => {
+it('three servers with empty homes on one PostgreSQL are not quarantined, even after a home is deleted', async () => {
   await using scratch = await scratchDatabase();
   const first = await open('home-1', scratch.database);
   const tenants = ['one', 'two', 'three', 'four'] as const;
@@ -44,7 +44,7 @@ it('three servers with three empty homes on one PostgreSQL: none is quarantined,
   await refresh(first, 'four');
 });
 
-it('a PostgreSQL database that was copied elsewhere is quarantined; the original is not', async () => {
+it('a PostgreSQL database that was copied elsewhere is quarantined, and the original is not', async () => {
   await using scratch = await scratchDatabase();
   const original = await open('home', scratch.database);
   const grants = await connectTwo(original);
@@ -53,7 +53,7 @@ it('a PostgreSQL database that was copied elsewhere is quarantined; the original
   try {
     const clone = await open('home', copy.database);
     await expectQuarantined(clone, grants);
-    // Nor does a home of its own make it another one.
+    // A home of its own does not change that.
     await expectQuarantined(await open('other-home', copy.database), grants);
     const back = await open('home', scratch.database);
     expect(back.quarantine).toBeNull();
@@ -63,7 +63,7 @@ it('a PostgreSQL database that was copied elsewhere is quarantined; the original
   }
 });
 
-it('a home that was copied with its SQLite database is quarantined, and works once it is adopted', async () => {
+it('a home that was copied with its SQLite database is quarantined until it is adopted', async () => {
   const original = await open('home');
   const grants = await connectTwo(original);
   await original.close();
@@ -75,7 +75,7 @@ it('a home that was copied with its SQLite database is quarantined, and works on
   expect(back.quarantine).toBeNull();
 });
 
-it('an older SQLite file that was put back into its place is quarantined, and works once it is adopted', async () => {
+it('an older SQLite file that was restored in its place is quarantined until it is adopted', async () => {
   const path = join(directory, 'home', 'grantry.db');
   const vault = await open('home');
   const grants = await connectTwo(vault);
@@ -89,7 +89,7 @@ it('an older SQLite file that was put back into its place is quarantined, and wo
   expect(statSync(path).ino).toBe(inode);
   const restored = await open('home');
   await expectQuarantined(restored, grants);
-  // It is written down: an empty home does not make it good.
+  // The quarantine is stored, so an empty home does not end it.
   await restored.close();
   const elsewhere = await open('empty', `sqlite:${path}`);
   await expectQuarantined(elsewhere, grants);
@@ -97,7 +97,7 @@ it('an older SQLite file that was put back into its place is quarantined, and wo
   await expectAdoptable(await open('home'), grants);
 });
 
-it('adopting brings back the answers that the older copy does not know, however long the quarantine lasted', async () => {
+it('an adoption replays the answers that the older copy lacks, even after a long quarantine', async () => {
   const path = join(directory, 'home', 'grantry.db');
   const vault = await open('home');
   const { key, minted } = await bench.connect(vault, { expiresIn: 3_600 });
@@ -117,7 +117,7 @@ it('adopting brings back the answers that the older copy does not know, however 
   expect(bench.simulator.history.duplicateSpends()).toEqual([]);
 });
 
-it('a process that serves meanwhile spends nothing before adopting has brought back what the older copy does not know', async () => {
+it('a serving process spends nothing until the adoption has replayed the answers that the older copy lacks', async () => {
   const path = join(directory, 'home', 'grantry.db');
   const vault = await open('home');
   const { key, minted } = await bench.connect(vault, { provider: 'strict', expiresIn: 3_600 });
@@ -147,7 +147,7 @@ it('a process that serves meanwhile spends nothing before adopting has brought b
   expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
 });
 
-it('a home that was put back into its place, mark and all, is quarantined by what its spool still holds', async () => {
+it('a home that was restored with its mark is quarantined by the answers in its spool', async () => {
   const vault = await open('home');
   const grants = await connectTwo(vault);
   await vault.close();
@@ -167,7 +167,7 @@ it('a home that was put back into its place, mark and all, is quarantined by wha
   await restored.adopt();
   expect((await restored.grants.get(grants.strict.key))?.state).toMatch(/active|uncertain/);
   await restored.close();
-  // What the spool told is dealt with: the database will never know those attempts.
+  // The adoption settled the answers in the spool, although the database will never have their attempts.
   const adopted = await open('home');
   expect(adopted.quarantine).toBeNull();
   await bench.jump(700_000);
@@ -175,7 +175,7 @@ it('a home that was put back into its place, mark and all, is quarantined by wha
   expect(bench.simulator.history.duplicateSpends()).toEqual([]);
 });
 
-it('answers of many generations, whose attempts are forgotten, make nobody suspect an older copy', async () => {
+it('answers of many generations whose attempts were pruned cause no quarantine', async () => {
   let vault = await open('home');
   const { key } = await bench.connect(vault);
   bench.simulator.faults.add({ endpoint: 'token', times: 10, effect: { kind: 'patch', set: { expires_in: 2 } } });
@@ -189,7 +189,7 @@ it('answers of many generations, whose attempts are forgotten, make nobody suspe
   expect(readdirSync(join(directory, 'home', 'spool')).length).toBeGreaterThanOrEqual(5);
 });
 
-it('a SQLite file made anew in the place of the one with the same inode is quarantined', async () => {
+it('a new SQLite file with the same path and inode is quarantined', async () => {
   const original = await open('home');
   const grants = await connectTwo(original);
   await original.close();
@@ -199,7 +199,7 @@ it('a SQLite file made anew in the place of the one with the same inode is quara
   expect(remembered).toBe(location);
   const [inode = '', birth] = location.split(' ');
   const pretend = (place: string) => store.db.updateTable('grantry_instance').set({ location: place }).execute();
-  // Made by an earlier version, which noted the inode alone.
+  // An earlier version stored only the inode.
   await pretend(inode);
   expect((await open('home')).quarantine).toBeNull();
   if (birth !== undefined) {
@@ -209,7 +209,7 @@ it('a SQLite file made anew in the place of the one with the same inode is quara
   await store.close();
 });
 
-it('a process with the name of another installation is quarantined, the real one is not', async () => {
+it('a process with the name of another installation is quarantined, and the real one is not', async () => {
   const production = await open('home', undefined, { installation: 'production' });
   const grants = await connectTwo(production);
   const staging = await open('home', undefined, { installation: 'staging' });
@@ -225,7 +225,7 @@ it('a process with the name of another installation is quarantined, the real one
   expect(await codeOf(production.rejectAccessToken(grants.strict.key, 3))).toBe('grant_quarantined');
 });
 
-it('a vault that stays open notices within seconds that another process has adopted its database', async () => {
+it('an open vault notices within seconds that another process has adopted its database', async () => {
   const original = await open('home');
   const { strict } = await connectTwo(original);
   await original.close();
@@ -240,17 +240,17 @@ it('a vault that stays open notices within seconds that another process has adop
   expect((await server.rejectAccessToken(strict.key, 1)).generation).toBe(2);
 });
 
-it('a vault that stays open spends nothing once its database was quarantined by another process', async () => {
+it('an open vault spends nothing after another process has quarantined its database', async () => {
   const vault = await open('home');
   const { strict } = await connectTwo(vault);
   const store = await openStore({ database: `sqlite:${join(directory, 'home', 'grantry.db')}`, world: world() });
-  await store.db.updateTable('grantry_instance').set({ quarantined_reason: 'Found by somebody else.' }).execute();
+  await store.db.updateTable('grantry_instance').set({ quarantined_reason: 'Found by another process.' }).execute();
   await store.close();
   expect(await codeOf(vault.rejectAccessToken(strict.key, 1))).toBe('grant_quarantined');
   expect(bench.requests()).toEqual([]);
 });
 
-it('a commit of another process between two looks is no sign of an older copy', async () => {
+it('a commit of another process between two checks is no sign of an older copy', async () => {
   const vault = await open('home');
   const { strict } = await connectTwo(vault);
   const store = await openStore({ database: `sqlite:${join(directory, 'home', 'grantry.db')}`, world: world() });
@@ -276,7 +276,7 @@ it('a commit of another process between two looks is no sign of an older copy', 
   await store.close();
 });
 
-/** Writes an older file into the one that is there. */
+/** Overwrites the current file with an older one. */
 function putBack(backup: string, path: string): void {
   copyFileSync(backup, path);
   for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
@@ -287,14 +287,14 @@ interface Two {
   readonly strict: Awaited<ReturnType<Bench['connect']>>;
 }
 
-/** The one that rotates comes first by its name. */
+/** Connects two grants. The one with rotation comes first by name. */
 async function connectTwo(vault: Vault): Promise<Two> {
   const strict = await bench.connect(vault, { tenant: 'acme', provider: 'strict', expiresIn: 3_600 });
   const none = await bench.connect(vault, { tenant: 'zebra', provider: 'none', expiresIn: 3_600 });
   return { none, strict };
 }
 
-/** Valid tokens are read; nothing is sent to a token endpoint, deleted or ended. */
+/** Expects that valid tokens are read, and that no token request, deletion or disconnect happens. */
 async function expectQuarantined(vault: Vault, { none, strict }: Two): Promise<void> {
   expect(vault.quarantine).not.toBeNull();
   const before = bench.simulator.history.events().length;
@@ -330,7 +330,7 @@ async function expectAdoptable(vault: Vault, { none, strict }: Two): Promise<voi
 }
 
 async function refreshes(vault: Vault, key: GrantKey): Promise<void> {
-  // A token as young as the last one would be taken for good.
+  // A younger token would count as just refreshed.
   await bench.jump(700_000);
   const { generation } = await vault.getAccessToken(key);
   expect((await vault.rejectAccessToken(key, generation)).generation).toBe(generation + 1);
@@ -353,7 +353,7 @@ function world(): TestWorld {
   return new TestWorld(bench.simulator, bench.clock);
 }
 
-/** What a dump that is restored elsewhere comes to: the same rows in another database. */
+/** Copies the rows into another database, as a dump that is restored elsewhere. */
 async function copyOf(database: string): Promise<{ database: string; drop(): Promise<void> }> {
   const server = await postgresUrl();
   const url = new URL(database);

@@ -6,12 +6,12 @@ import { type ImportResult, importLineSchema } from '../../schemas/import-line.t
 import { parse } from '../../schemas/parse.ts';
 import type { Grant, Vault } from '../types.ts';
 
-/** Finds the vault for each line: a server may reopen its vault during an import. */
+/** Returns the vault for each line: a server may reopen its vault during an import. */
 type VaultSource = () => Pick<Vault, 'grants' | 'storeTokens'>;
 
 /**
- * Stores the grants of an import. A few lines are stored at once, and no more are read than that: a slow database slows the
- * sender. See `Vault.importLines`.
+ * Stores the grants of an import. It reads only as many lines as it stores at once, so a slow database slows the sender.
+ * See `Vault.importLines`.
  */
 export async function* importLines(
   vault: VaultSource,

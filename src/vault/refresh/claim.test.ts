@@ -22,7 +22,7 @@ describe.each(databaseKinds)('the token budget on %s', (kind) => {
     expect((await other.rejectAccessToken(key, 2)).generation).toBe(3);
   });
 
-  it('that the refresh under way has used up does not keep others from its answer', async () => {
+  it('lets other callers have the answer of the refresh that used it up', async () => {
     const one = { tokenLimit: { requests: 1, windowSeconds: 600 } };
     await using bench = await makeBench({ kind, profiles: ['none'], change: (each) => ({ ...each, ...one }) });
     const { vault } = await bench.open();

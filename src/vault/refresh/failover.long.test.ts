@@ -1,6 +1,6 @@
 /**
- * What a vault does when its PostgreSQL fails: a primary that ends and a standby that is promoted without its last
- * commits, and a server that stops and starts again under load.
+ * Failures of PostgreSQL: a primary that ends, a standby that is promoted without the last commits, and a server that
+ * restarts under load.
  */
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
-it('a promoted standby that lacks the last commits is no clone, and gets them back from the spool', async () => {
+it('a promoted standby without the last commits is no clone, and gets them back from the spool', async () => {
   const { bench, pair, wire, home } = await makePair();
   const vault = await open(bench, wire.database, home);
   const grants = await Promise.all(profiles.map((provider) => bench.connect(vault, { provider, expiresIn: 3_600 })));
@@ -36,7 +36,7 @@ it('a promoted standby that lacks the last commits is no clone, and gets them ba
   wire.mend();
 
   for (const { key, minted } of grants) {
-    // The database has generation 1 again, whose refresh token is spent at most of these providers.
+    // The database has generation 1 again. Most of these providers count its refresh token as spent.
     await until(() => vault.getAccessToken(key).then(Boolean, () => false), 'the database');
     await bench.jump(4_000_000);
     const { generation } = await vault.getAccessToken(key);
@@ -48,7 +48,7 @@ it('a promoted standby that lacks the last commits is no clone, and gets them ba
   expect(bench.simulator.history.duplicateSpends()).toEqual([]);
   expect(bench.requests().length).toBeGreaterThan(spent);
 
-  // Another server with an empty home joins, one that still talks to the old primary does not.
+  // A server with an empty home joins. A server that still talks to the old primary does not.
   const other = await open(bench, wire.database, join(home, 'other'));
   expect(other.quarantine).toBeNull();
   await vault.close();
@@ -59,7 +59,7 @@ it('a promoted standby that lacks the last commits is no clone, and gets them ba
   );
 });
 
-it('a vault that is opened after the failover brings back what the standby lacks before it spends anything', async () => {
+it('a vault that opens after the failover restores the lost commits before it spends a token', async () => {
   const { bench, pair, wire, home } = await makePair();
   const before = await open(bench, wire.database, home);
   const { key, minted } = await bench.connect(before, { provider: 'strict_revokes_family', expiresIn: 3_600 });
@@ -79,7 +79,7 @@ it('a vault that is opened after the failover brings back what the standby lacks
   expect(bench.simulator.history.duplicateSpends()).toEqual([]);
 });
 
-it('a start after the failover that fails leaves what the standby lacks to the next one', async () => {
+it('a start that fails after the failover leaves the lost commits to the next start', async () => {
   const { bench, pair, wire, home } = await makePair();
   const before = await open(bench, wire.database, home);
   const { key, minted } = await bench.connect(before, { provider: 'strict_revokes_family', expiresIn: 3_600 });

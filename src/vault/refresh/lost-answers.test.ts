@@ -1,4 +1,4 @@
-/** Answers that never arrive, arrive in half or arrive wrong, at providers of every rotation class. */
+/** Answers that are lost, cut or wrong, at providers of every rotation class. */
 import { describe, expect, it } from 'vitest';
 import { codeOf, databaseKinds, makeBench, until } from '../../../test/support/bench.ts';
 import type { FaultEffect } from '../../simulator/index.ts';
@@ -11,7 +11,7 @@ const losses: [string, FaultEffect][] = [
   ['an HTML page after processing', { kind: 'html', when: 'after' }],
 ];
 
-/** What a spent token brings: how long to wait until it may be tried again, and how that ends. */
+/** The wait until a spent token may be tried again, and the outcome of that try. */
 const classes = [
   { id: 'none', doubt: false, waitMs: 3_000, survives: true },
   { id: 'timed_overlap', doubt: true, waitMs: 3_000, survives: true },
@@ -24,7 +24,7 @@ const classes = [
 const cases = classes.flatMap((each) => losses.map(([name, effect]) => ({ ...each, name, effect })));
 
 describe.each(databaseKinds)('on %s', (kind) => {
-  // PostgreSQL decides nothing of this by itself: one loss per class shows that the statements do the same there.
+  // PostgreSQL runs the same statements, so one loss per class suffices there.
   const tried = kind === 'sqlite' ? cases : cases.filter((each) => each.name === 'reset after processing');
   it.each(tried)('$name at $id', async ({ id, effect, doubt, waitMs, survives }) => {
     await using bench = await makeBench({ kind, profiles: [id] });
@@ -34,7 +34,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     const code = await codeOf(vault.getAccessToken(key));
     expect(code).toMatch(doubt ? /^refresh_uncertain$/ : /^provider_(unavailable|error)$/);
     expect((await bench.row(key)).state).toBe(doubt ? 'uncertain' : 'active');
-    // Before its time nothing is sent again.
+    // Nothing is sent again before that time.
     expect(await codeOf(vault.getAccessToken(key))).toBe(code);
     expect(bench.requests()).toHaveLength(1);
     await bench.jump(waitMs);
@@ -54,7 +54,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
 });
 
 describe('on SQLite', () => {
-  it('where the definition forbids a replay, no second request is sent', async () => {
+  it('no second request is sent if the definition forbids a replay', async () => {
     await using bench = await makeBench({
       profiles: ['strict_revokes_family'],
       change: (each) => ({ ...each, refreshToken: { ...each.refreshToken, replayAfterLoss: false } }),
@@ -73,7 +73,7 @@ describe('on SQLite', () => {
     expect(await bench.events(key)).toEqual(['stored', 'uncertain', 'reauthorization_required']);
   });
 
-  it('after the overlap has closed, the grant is given up with its reason', async () => {
+  it('the grant is given up with its reason after the overlap has ended', async () => {
     await using bench = await makeBench({ profiles: ['timed_overlap'] });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
@@ -103,7 +103,7 @@ describe('on SQLite', () => {
     },
   );
 
-  it('a provider whose every answer is odd is asked at the pace of the back-off', async () => {
+  it('requests keep the pace of the back-off while every answer is unusable', async () => {
     await using bench = await makeBench({ profiles: ['retire_on_use'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'retire_on_use' });
@@ -119,11 +119,11 @@ describe('on SQLite', () => {
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('a disconnect revokes the candidate that lives, not the spent token alone', async () => {
+  it('a disconnect revokes the living candidate, not only the spent token', async () => {
     await using bench = await makeBench({ profiles: ['strict'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict' });
-    // The successor is salvaged as a candidate, and the provider stays away: what is stored is spent.
+    // The successor is salvaged as a candidate, and the provider stays down. The stored token is spent.
     bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } });
     bench.simulator.faults.add({ endpoint: 'token', times: 9, effect: { kind: 'reset', when: 'before' } });
     await codeOf(vault.getAccessToken(key));
@@ -143,7 +143,7 @@ describe('on SQLite', () => {
     const late = codeOf(slow.vault.getAccessToken(key));
     await until(() => bench.requests().length === 1, 'the request');
     slow.world.freeze();
-    // The provider refuses what the others send, again and again: they must believe that the grant is over.
+    // The provider refuses every request of the others, so they must conclude that the grant is over.
     bench.simulator.faults.add({ endpoint: 'token', times: 9, effect: { kind: 'error', error: 'invalid_grant' } });
     await bench.jump(5_000);
     expect(await codeOf(other.vault.getAccessToken(key))).toBe('refresh_uncertain');
@@ -161,7 +161,7 @@ describe('on SQLite', () => {
     expect((await bench.row(key)).state).toBe('active');
   });
 
-  it('one refusal by mistake changes nothing', async () => {
+  it('one mistaken refusal changes nothing', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);

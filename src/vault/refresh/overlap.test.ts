@@ -1,4 +1,4 @@
-/** Tokens that were parked where one replay ends the grant: which of them may be sent, in which order, and what is said. */
+/** Parked tokens at a provider where one replay ends the grant: which may be sent, in which order, with which result. */
 import { copyFileSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';
@@ -24,14 +24,14 @@ it('a parked token whose own successor was parked is never sent again', async ()
   }
   expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered' });
-  // The stored one, its successor, and the successor's: refused twice, and tried by the recovery.
+  // The stored token, its successor, and that one's successor, which is refused twice and tried by the recovery.
   const sent = bench.requests().map((each) => each.token);
   expect(sent[0]).toBe(nameOfToken(minted.refreshToken));
   expect(sent).toEqual([sent[0], sent[1], sent[2], sent[2], sent[2]]);
   expect(new Set(sent).size).toBe(3);
 });
 
-it('a sibling that comes late does not hide the successor of the stored token', async () => {
+it('a late sibling does not hide the successor of the stored token', async () => {
   await using bench = await makeBench({ profiles: [provider] });
   const { vault } = await bench.open();
   const connected = await bench.connect(vault, { provider });
@@ -47,7 +47,7 @@ it('a sibling that comes late does not hide the successor of the stored token', 
   expect(bench.simulator.family(minted.family)?.alive).toBe(true);
 });
 
-it('a family that our own replay has revoked is reported as lost, whatever arrived too late', async () => {
+it('a family that our own replay revoked is reported as lost, even if answers arrive late', async () => {
   await using bench = await makeBench({ profiles: [provider] });
   const { vault } = await bench.open();
   const connected = await bench.connect(vault, { provider });
@@ -63,24 +63,21 @@ it('a family that our own replay has revoked is reported as lost, whatever arriv
   expect((await bench.row(key)).reason).toBe('lost_rotation');
 });
 
-it.each(['none', 'retire_on_use'])(
-  '%s: a provider is not asked without end when each answer finds its lease gone',
-  async (id) => {
-    await using bench = await makeBench({ profiles: [id] });
-    const { vault, world } = await bench.open();
-    const { key } = await bench.connect(vault, { provider: id });
-    const fetch = world.fetch.bind(world);
-    world.fetch = async (url, init) => {
-      const response = await fetch(url, init);
-      const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
-      database.exec('update oauth_tokens set lease_fence = lease_fence + 1, lease_owner = null, lease_until = null');
-      database.close();
-      return response;
-    };
-    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
-    expect(bench.requests().length).toBeLessThanOrEqual(limits.refreshRoundsMax);
-  },
-);
+it.each(['none', 'retire_on_use'])('%s: the requests end even if every answer finds its lease gone', async (id) => {
+  await using bench = await makeBench({ profiles: [id] });
+  const { vault, world } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: id });
+  const fetch = world.fetch.bind(world);
+  world.fetch = async (url, init) => {
+    const response = await fetch(url, init);
+    const database = new DatabaseSync(bench.database.slice('sqlite:'.length), { timeout: 60_000 });
+    database.exec('update oauth_tokens set lease_fence = lease_fence + 1, lease_owner = null, lease_until = null');
+    database.close();
+    return response;
+  };
+  expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+  expect(bench.requests().length).toBeLessThanOrEqual(limits.refreshRoundsMax);
+});
 
 it('a quarantine does not end while an answer in the spool cannot be committed', async () => {
   await using bench = await makeBench({ profiles: [provider] });
@@ -103,7 +100,7 @@ it('a quarantine does not end while an answer in the spool cannot be committed',
   expect(bench.simulator.family(minted.family)?.alive).toBe(true);
 });
 
-/** What a process does that was stopped, or a host that comes back. */
+/** Parks tokens late, as a process that was paused or a host that comes back. */
 async function parkLate(
   bench: Bench,
   vault: Awaited<ReturnType<Bench['open']>>['vault'],

@@ -9,13 +9,13 @@ import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
 import { refreshGrant } from './refresh.ts';
 
-/** How long the provider keeps its answer back, so that a test can act while the request is under way. */
+/** The provider's delay before its answer, so that a test can act while the request is under way. */
 const answerMs = 1_000;
-/** How long a caller of `getAccessToken` waits at most. */
+/** The longest wait of a caller of `getAccessToken`. */
 const { callerWaitMs } = timesOf({});
 
 describe.each(databaseKinds)('a refresh on %s', (kind) => {
-  test('1. reads the row first, and sends nothing when another process has refreshed already', async () => {
+  test('1. reads the row first, and sends nothing if another process has refreshed already', async () => {
     await using bench = await makeBench({ kind });
     const { vault: first } = await bench.open();
     const { vault: second } = await bench.open();
@@ -96,7 +96,7 @@ describe.each(databaseKinds)('a refresh on %s', (kind) => {
     expect((await bench.row(key)).generation).toBe(2);
   });
 
-  test('6. saves the tokens as the next generation, or parks them as a candidate when the lease is lost', async () => {
+  test('6. saves the tokens as the next generation, or parks them as a candidate if the lease is lost', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const { key: kept } = await bench.connect(vault, { tenant: 'kept' });

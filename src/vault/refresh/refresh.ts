@@ -148,7 +148,7 @@ async function spend(
   const held = holdLease(context, claim.lease, plan.leaseKind, claim.claimedAt);
   let health: CallHealth = 'bad';
   try {
-    const answer = await send(context, plan, claim, held);
+    const answer = await sendRequest(context, plan, claim, held);
     if (answer === undefined || answer.status < 500) health = 'good';
     if (answer === undefined) return 'again';
     // Point of no return, second half: the answer exists only in this process.
@@ -163,7 +163,7 @@ async function spend(
 }
 
 /** Returns the raw answer, or undefined if the last look stopped the request. */
-async function send(
+async function sendRequest(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,

@@ -1,4 +1,4 @@
-/** What a first look takes for the end of a grant, and is not: mistaken refusals, unsent requests, answers that were parked. */
+/** Events that only look like the end of a grant: mistaken refusals, unsent requests, parked answers. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,7 +12,7 @@ import { claimRefresh } from './claim.ts';
 import { planRefresh } from './plan.ts';
 import { parkTokens } from './save.ts';
 
-/** As at Salesforce: a lost answer ends the grant without another request. */
+/** A provider like Salesforce: a lost answer ends the grant without another request. */
 const unreplayable = {
   profiles: ['strict_revokes_family'],
   change: (each: Bench['providers'][number]) => ({
@@ -21,12 +21,12 @@ const unreplayable = {
   }),
 };
 
-/** An answer that holds tokens and is not understood: its refresh token is parked. */
+/** An answer that is not recognised although it has tokens: its refresh token is parked. */
 const strange = { endpoint: 'token', effect: { kind: 'patch', set: { error: 'warming_up' } } } as const;
 const refusal = { endpoint: 'token', effect: { kind: 'error', error: 'invalid_grant' } } as const;
 
-describe('a parked successor that is refused once by mistake', () => {
-  it('is asked for once more, and the token that would revoke the family is never sent', async () => {
+describe('a parked successor that is refused by mistake', () => {
+  it('is tried again, and the token that would revoke the family is never sent', async () => {
     await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
@@ -39,7 +39,7 @@ describe('a parked successor that is refused once by mistake', () => {
     expect(bench.requests()).toHaveLength(3);
   });
 
-  it('and more often is given up without that token, also when a recovery is tried', async () => {
+  it('is given up after several refusals, and even a recovery does not send that token', async () => {
     await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
@@ -53,11 +53,11 @@ describe('a parked successor that is refused once by mistake', () => {
     expect(await vault.recover(key)).toMatchObject({ outcome: 'refused', tried: 1 });
     const spent = nameOfToken(minted.refreshToken);
     expect(bench.requests().filter((each) => each.token === spent)).toHaveLength(1);
-    // The provider's incident is over, and what was kept is alive.
+    // The provider's incident is over, and the kept tokens are alive.
     expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered' });
   });
 
-  it('is tried again after the overlap, where the stored token brings nothing any more', async () => {
+  it('is tried again after the overlap, when the stored token is useless', async () => {
     await using bench = await makeBench({ profiles: ['timed_overlap'] });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
@@ -77,7 +77,7 @@ describe('a parked successor that is refused once by mistake', () => {
 });
 
 describe('a request that was never sent', () => {
-  it('is no lost answer because the database was away as well', async () => {
+  it('does not count as a lost answer if the database was down as well', async () => {
     await using bench = await makeBench(unreplayable);
     const { vault, world } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
@@ -109,7 +109,7 @@ describe('a request that was never sent', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('is none because nobody confirmed that its claim was committed', async () => {
+  it('does not count as a lost answer if the commit of its claim was not confirmed', async () => {
     await using bench = await makeBench(unreplayable);
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
@@ -129,7 +129,7 @@ describe('a request that was never sent', () => {
   });
 });
 
-it('a token that is parked between choosing one and claiming the grant is noticed', async () => {
+it('a claim notices a token that was parked after the plan was made', async () => {
   await using bench = await makeBench({ profiles: ['strict_revokes_family'] });
   const { vault } = await bench.open();
   const { key, minted } = await bench.connect(vault, { provider: 'strict_revokes_family' });
@@ -160,7 +160,7 @@ it('a token that is parked between choosing one and claiming the grant is notice
   if (next !== 'look_again') await next.slot.discard();
 });
 
-it('an answer that comes to the spool after the claim keeps the spent token from being sent', async () => {
+it('an answer that reaches the spool after the claim stops the request with the spent token', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault, world } = await bench.open();
   const { key } = await bench.connect(vault);
@@ -176,13 +176,13 @@ it('an answer that comes to the spool after the claim keeps the spent token from
     if (looked === 1) writeFileSync(join(bench.home, 'spool', `${id}.${attempt.id}.answer`), 'as if it were one');
     return fetch(url, init);
   };
-  // It cannot be read, and so is looked at once.
+  // The answer cannot be read, so it stops only one request.
   expect((await vault.getAccessToken(key)).generation).toBe(2);
   expect(looked).toBe(2);
   expect(bench.requests()).toHaveLength(2);
 });
 
-it('an answer that comes when its tenant has left and come back is kept under keys that stand', async () => {
+it('an answer for a tenant that left and came back is sealed with the current keys', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault: slow } = await bench.open();
   const { vault: other } = await bench.open();
@@ -198,7 +198,7 @@ it('an answer that comes when its tenant has left and come back is kept under ke
   expect((await other.getAccessToken(key)).accessToken).toEqual(expect.any(String));
 });
 
-it('an answer that nobody committed is revoked when its grant is disconnected', async () => {
+it('an uncommitted answer is revoked when its grant is disconnected', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const killed = await bench.open();
   const { vault: other } = await bench.open();
@@ -211,7 +211,7 @@ it('an answer that nobody committed is revoked when its grant is disconnected', 
   expect(bench.simulator.family(minted.family)?.alive).toBe(false);
 });
 
-it('an answer without a refresh token leaves the parked one in force that was sent, also when it comes from the spool', async () => {
+it('an answer without a refresh token leaves the sent candidate valid, also when the spool is replayed', async () => {
   await using bench = await makeBench({ profiles: ['timed_overlap'] });
   const killed = await bench.open();
   const { key } = await bench.connect(killed.vault, { provider: 'timed_overlap' });
@@ -229,7 +229,7 @@ it('an answer without a refresh token leaves the parked one in force that was se
   expect(await bench.row(key)).toMatchObject({ generation: 2, refresh_fingerprint: candidate?.token_fingerprint });
 });
 
-it('a spooled answer of a provider that is not known here keeps no other from being committed', async () => {
+it('a spooled answer of an unknown provider does not block the commit of others', async () => {
   await using bench = await makeBench({ profiles: ['retire_on_use', 'strict'] });
   const killed = await bench.open();
   const { key: unknown } = await bench.connect(killed.vault, { provider: 'retire_on_use' });
@@ -244,12 +244,12 @@ it('a spooled answer of a provider that is not known here keeps no other from be
   await bench.open({ providers: known });
   expect((await bench.row(key)).generation).toBe(2);
   expect((await bench.row(unknown)).generation).toBe(1);
-  // Whoever knows it finds the answer where it was.
+  // A vault that knows the provider still finds the answer.
   await bench.open();
   expect((await bench.row(unknown)).generation).toBe(2);
 });
 
-it('a lost answer is remembered, however often the provider was out of reach since', async () => {
+it('a lost answer is remembered while the provider is unreachable many times', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault, world } = await bench.open();
   const { key } = await bench.connect(vault);
@@ -267,7 +267,7 @@ it('a lost answer is remembered, however often the provider was out of reach sin
   expect(bench.requests()).toHaveLength(2);
 });
 
-it('a vault that is closed finishes a recovery, too', async () => {
+it('a vault that is closing finishes a recovery', async () => {
   await using bench = await makeBench({ profiles: ['strict'] });
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
@@ -284,7 +284,7 @@ it('a vault that is closed finishes a recovery, too', async () => {
   expect((await bench.row(key)).generation).toBe(2);
 });
 
-/** The provider and the database are lost together, once a claim is committed. */
+/** Takes the provider and the database down together, after a claim is committed. */
 function cutOffBoth(bench: Bench, world: ReturnType<Bench['world']>): { happened(): Promise<void>; end(): void } {
   let locked: DatabaseSync | undefined;
   const fetch = world.fetch.bind(world);
@@ -302,7 +302,7 @@ function cutOffBoth(bench: Bench, world: ReturnType<Bench['world']>): { happened
   };
 }
 
-/** Answers reach the spool, and the database takes no new generation. */
+/** Lets answers reach the spool while the database refuses new generations. */
 function refuseCommits(bench: Bench): () => void {
   const run = (statement: string) => {
     const database = new DatabaseSync(bench.database.slice('sqlite:'.length));

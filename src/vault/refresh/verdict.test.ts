@@ -9,11 +9,11 @@ import { type RefusalEvidence, weighRefusal } from './verdict.ts';
 type Rotation = 'none' | 'timed_overlap' | 'retire_on_use' | 'strict';
 const rotations: readonly Rotation[] = ['none', 'timed_overlap', 'retire_on_use', 'strict'];
 const nowMs = 1_000_000_000;
-/** Came for the stored token, and was never refused before. */
+/** The answer to the stored token, which was never refused before. */
 const candidate = { succeedsStored: true, refusals: 0, spent: false, replayed: false };
 
 describe('a refusal', () => {
-  it.each(rotations)('is suspected first and believed second, at %s', (rotation) => {
+  it.each(rotations)('makes the grant suspect first, and condemns it the second time, at %s', (rotation) => {
     expect(weigh({ rotation })).toMatchObject({ state: 'suspect', reason: 'refused', retryInMs: 30_000 });
     const second = weigh({ rotation, row: { state: 'suspect', doubt_since: nowMs - 30_000 } });
     expect(second).toMatchObject({ state: 'reauthorization_required', reason: 'refused', condemned: true });
@@ -24,12 +24,12 @@ describe('a refusal', () => {
     ['timed_overlap', 'suspect', 'lost_rotation'],
     ['retire_on_use', 'suspect', 'lost_rotation'],
     ['strict', 'reauthorization_required', 'lost_rotation'],
-  ] as const)('after a lost answer, at %s, means %s: %s', (rotation, state, reason) => {
+  ] as const)('after a lost answer at %s leads to %s: %s', (rotation, state, reason) => {
     expect(weigh({ rotation, others: [attempt('unknown', 200_000)] })).toMatchObject({ state, reason });
   });
 
   it.each(['failed', 'not_sent', 'refused', 'saved'] as const)(
-    'after an attempt that was %s is no sign of a lost answer',
+    'after an attempt with the outcome %s is no sign of a lost answer',
     (outcome) => {
       expect(weigh({ rotation: 'strict', others: [attempt(outcome, 10_000)] })).toMatchObject({
         state: 'suspect',
@@ -60,19 +60,19 @@ describe('a refusal', () => {
     },
   );
 
-  it('of a candidate is confirmed in time where the stored token may be tried for a while alone', () => {
+  it('of a candidate is confirmed before the overlap of the stored token ends', () => {
     const first = weigh({ rotation: 'timed_overlap', candidate, overlapLeftMs: 20_000, overlapPauseMs: 10_000 });
     expect(first).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 10_000 });
   });
 
-  it('of a candidate buries nothing while the provider refuses a good part of all grants', () => {
+  it('of a candidate rejects nothing while the provider refuses a large share of all grants', () => {
     const refused = { ...candidate, refusals: 1 };
     const provider = { refused: 9, tried: 9 };
     const verdict = weigh({ rotation: 'strict', candidate: refused, provider, row: { doubt_since: nowMs - 60_000 } });
     expect(verdict).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 150_000 });
   });
 
-  it('of the last successor, where a replay revokes the family, is weighed as that of a stored token', () => {
+  it('of the last successor is weighed as that of a stored token if a replay revokes the family', () => {
     const weighIt = (evidence: Partial<Parameters<typeof weigh>[0]>) =>
       weigh({
         rotation: 'strict',
@@ -85,13 +85,13 @@ describe('a refusal', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 30_000 } as const;
     expect(weighIt({ row })).toMatchObject({ state: 'reauthorization_required', reason: 'refused' });
     expect(weighIt({ row, provider: { refused: 9, tried: 9 } })).toMatchObject({ state: 'suspect' });
-    // Its own answer was lost: then the refusal is what a spent token looks like.
+    // Its own answer was lost, so the refusal is the sign of a spent token.
     const spent = { ...candidate, spent: true };
     expect(weighIt({ candidate: spent })).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
-    // So it is when the stored token was sent after it had come, but then it is looked at again all the same.
+    // The same holds if the stored token was sent after it arrived, but then it is tried again first.
     const replayed = { ...candidate, replayed: true };
     expect(weighIt({ candidate: replayed })).toMatchObject({ state: 'suspect', reason: 'lost_rotation' });
-    // While the overlap is running, the stored token can be sent without harm.
+    // While the overlap runs, the stored token can be sent without harm.
     expect(weighIt({ candidate: { ...candidate, refusals: 1 }, overlapLeftMs: 5_000 })).toMatchObject({
       state: 'uncertain',
       reason: 'candidate',
@@ -99,7 +99,7 @@ describe('a refusal', () => {
     });
   });
 
-  it('of a spent token, whose parked successor was refused before it, is a loss and not a doubt', () => {
+  it('of a spent token whose parked successor was refused before is a loss, not a doubt', () => {
     const row = { state: 'uncertain', reason: reasons.storedRefused } as const;
     expect(weigh({ rotation: 'strict', row, others: [attempt('parked', 60_000)] })).toMatchObject({
       state: 'reauthorization_required',
@@ -114,7 +114,7 @@ describe('a refusal', () => {
     expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
   });
 
-  it('decides nothing while another attempt may still bring tokens, and says how long that may be', () => {
+  it('decides nothing while another attempt may still bring tokens, and waits for its end', () => {
     const row = { state: 'suspect' } as const;
     expect(weigh({ rotation: 'strict', row, others: [attempt('open', 60_000)] })).toEqual({
       state: 'uncertain',
@@ -131,17 +131,17 @@ describe('a refusal', () => {
     [5, 25, 'reauthorization_required'],
     [200, 1_000, 'reauthorization_required'],
     [201, 1_000, 'suspect'],
-  ])('together with those of %d grants of %d leaves it %s', (refused, tried, state) => {
+  ])('together with the refusals of %d grants of %d makes it %s', (refused, tried, state) => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
     expect(weigh({ rotation: 'strict', row, provider: { refused, tried } }).state).toBe(state);
   });
 
-  it('is believed at last, however many others are refused', () => {
+  it('is believed in the end, even if many other grants are refused', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 3_600_000 } as const;
     expect(weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } }).state).toBe('reauthorization_required');
   });
 
-  it('inside the overlap of a spent token is looked at again while that lasts, and not without end', () => {
+  it('inside the overlap of a spent token is checked again during the overlap, a limited number of times', () => {
     const lost = { rotation: 'timed_overlap', overlapLeftMs: 20_000, overlapPauseMs: 10_000 } as const;
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
     const others = [attempt('unknown', 40_000), attempt('refused', 10_000)];
@@ -149,11 +149,11 @@ describe('a refusal', () => {
     expect(weigh({ ...lost, row, others, overlapLeftMs: 0 }).state).toBe('reauthorization_required');
     const often = [...others, ...Array.from({ length: 5 }, () => attempt('refused', 5_000))];
     expect(weigh({ ...lost, row, others: often }).state).toBe('reauthorization_required');
-    // Nothing was lost: the token is not a spent one.
+    // Nothing was lost, so the token is not spent.
     expect(weigh({ ...lost, row }).state).toBe('reauthorization_required');
   });
 
-  it('that is not believed because of the others is tried again before those are forgotten', () => {
+  it('that is not believed because of other grants is checked again while their refusals count', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
     const verdict = weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } });
     expect(verdict.retryInMs).toBeLessThan(300_000);

@@ -2,7 +2,7 @@ import { GrantryError, isVaultDown } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { listGrants } from '../grant/grants.ts';
+import { listGrantPage } from '../grant/grants.ts';
 import { refreshGrant } from '../refresh/refresh.ts';
 import { replaySpool } from '../refresh/replay.ts';
 import type { AdoptReport, Grant } from '../types.ts';
@@ -48,7 +48,7 @@ async function inProbingOrder(context: VaultContext): Promise<{ grant: Grant; ro
   const grants: { grant: Grant; rotates: boolean }[] = [];
   let cursor: string | undefined;
   do {
-    const page = await listGrants(context, { cursor, limit: limits.pageItemsMax });
+    const page = await listGrantPage(context, { cursor, limit: limits.pageItemsMax });
     for (const grant of page.items) {
       if (grant.state === 'disconnected' || grant.state === 'reauthorization_required') continue;
       const definition = await context.providers.get(grant.provider);
