@@ -56,7 +56,7 @@ export type GrantryErrorCode = keyof typeof errorCodes;
 
 /** Facts about a failure beyond its code and message. */
 export interface GrantryErrorOptions {
-  /** What the person must do; without it, the action of the code. */
+  /** The instruction for the person. Default: the action of the code. */
   action?: string | undefined;
   /** The error behind this one. It stays in memory: it is never printed, logged or sent. */
   cause?: unknown;

@@ -26,7 +26,7 @@ async function run(args: readonly string[], options: RunOptions & { key?: string
   return home.run(args, { ...options, env });
 }
 
-/** What a browser does: opens the link, presses its button, consents, and comes back with its cookie. */
+/** Acts as a browser: opens the link, presses its button, consents, and comes back with its cookie. */
 async function goThrough(link: string): Promise<Response> {
   const page = await fetch(link);
   const cookie = page.headers.get('set-cookie')?.split(';')[0] ?? '';

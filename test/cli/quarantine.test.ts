@@ -40,7 +40,7 @@ afterAll(async () => {
   await home[Symbol.asyncDispose]();
 });
 
-test('a copied home says that it is quarantined, is adopted on request alone, and works then', async () => {
+test('a copied home reports its quarantine, is adopted only on request, and then works', async () => {
   await cp(join(home.path, 'home'), join(home.path, 'copy'), { recursive: true });
   const run = runnerOf('copy');
   const why = 'This database is quarantined: This database was made elsewhere';

@@ -7,9 +7,6 @@ import { existsSync, readFileSync } from 'node:fs';
 
 import { type Node, parse, visit } from './rules.ts';
 
-/** The folders and files whose text keeps the rules; `tidy.test.ts` sees to it that it stays so. */
-export const plainFolders: readonly string[] = ['scripts/', 'lab/', 'test/tidy/'];
-
 /** A word, and the word to say instead. */
 const banned: readonly (readonly [RegExp, string])[] = [
   [/\b(?:whoever|whomever)\b/i, 'name the actor'],
@@ -38,25 +35,22 @@ export function languageViolations(file: string, text: string): string[] {
   const found: string[] = [];
   for (const prose of proseOf(file, text)) {
     const say = (what: string): unknown => found.push(`line ${prose.line}: ${what}`);
-    const words = prose.text.replaceAll(/`[^`]*`/g, '`…`');
+    const words = unquoted(file, prose.text).replaceAll(/`[^`]*`/g, '`…`');
     for (const [word, instead] of banned) {
       const hit = word.exec(words);
       if (hit !== null) say(`"${hit[0]}" (${instead})`);
     }
-    if (prose.kind !== 'string' && alone.test(words)) say('"alone" (only, before its word)');
-    if (prose.kind !== 'docstring' || !file.startsWith('src/') || file.endsWith('.test.ts')) continue;
+    if (alone.test(words)) say('"alone" (only, before its word)');
+    if (prose.kind !== 'docstring') continue;
     const opening = fusedOpening.exec(words);
     if (opening !== null) say(`a docstring begins with "${opening[0]}" (a verb or a noun)`);
+    if (!file.startsWith('src/') || file.endsWith('.test.ts')) continue;
     for (const sentence of sentencesOf(words)) {
       const count = sentence.split(/\s+/).length;
       if (count > wordsMax) say(`a sentence of ${count} words, more than ${wordsMax}: ${sentence.slice(0, 40)}…`);
     }
   }
   return found;
-}
-
-export function isPlain(file: string): boolean {
-  return plainFolders.some((folder) => file.startsWith(folder));
 }
 
 /** These two must say the words that they look for. */
@@ -73,6 +67,12 @@ function proseOf(file: string, text: string): Prose[] {
     ...prose.map(({ start, value }): Prose => ({ line: lineAt(text, start), text: value, kind: 'string' })),
     ...commentsIn(text, strings),
   ];
+}
+
+/** The page of the rules quotes what they forbid, in quotation marks and in the column "before" of its table. */
+function unquoted(file: string, text: string): string {
+  if (file !== 'docs/language.md') return text;
+  return text.replaceAll(/"[^"]*"/g, '"…"').replace(/^\|[^|]*\|/, '|');
 }
 
 /** Markdown without its code: a line each, since a table's row is one. */

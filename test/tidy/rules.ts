@@ -85,7 +85,7 @@ const guardedModules: Readonly<Record<string, readonly string[]>> = {
   'node:timers/promises': ['src/base/system-world.ts'],
 };
 
-/** What only the world may do: a function call, or a member of a global. */
+/** Calls and members of globals that only the world may use. */
 const worldCalls = new Set([
   'Date.now',
   'performance.now',
