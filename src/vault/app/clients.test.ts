@@ -150,7 +150,11 @@ it('C-16: granted scopes that differ from the requested ones are recorded', asyn
   const { url } = await vault.authorize({ ...zoho, redirectUri, scopes: asked });
   const grant = await vault.completeAuthorization(await consent(bench, url));
   expect(grant.scopes).toEqual(['ZohoCRM.modules.ALL', 'ZohoCRM.users.ALL']);
-  const [event] = await bench.judge.db.selectFrom('grantry_events').select('details').execute();
+  const [event] = await bench.judge.db
+    .selectFrom('grantry_events')
+    .select('details')
+    .where('type', '=', 'grant.connected')
+    .execute();
   expect(JSON.parse(event?.details ?? '')).toMatchObject({
     narrower: 'ZohoCRM.settings.READ',
     wider: 'ZohoCRM.users.ALL',

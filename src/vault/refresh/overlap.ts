@@ -29,7 +29,7 @@ export function isReplayFatal(definition: ProviderDefinition, leftMs: number | n
   return definition.refreshToken.reuse === 'revokes_family' && (leftMs ?? 0) <= 0;
 }
 
-/** Limits a back-off to the overlap: each pause is at most half of the time that is left. */
+/** Limits a back-off to half of the overlap that is left, but not below half of the usual first back-off. */
 export function pauseInOverlap(context: VaultContext, pauseMs: number, leftMs: number | null): number {
   if (leftMs === null || leftMs <= 0) return pauseMs;
   return Math.round(Math.min(pauseMs, Math.max(context.times.retryBackOffMs / 2, leftMs / 2)));

@@ -21,7 +21,7 @@ import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 
 /**
- * Replaces the tokens of one generation of a grant, once, however many processes try.
+ * Replaces the tokens of one generation of a grant exactly once, even if many processes try.
  *
  * The provider's token endpoint is the resource to protect, and it does not know our locks. If the provider rotates, a
  * refresh token is good for one request. Only one process may send it, and its answer exists nowhere else until it is

@@ -119,7 +119,7 @@ function standsForStored({ definition, candidate, candidatesLeft, overlapLeftMs 
   return candidate?.succeedsStored === true && isReplayFatal(definition, overlapLeftMs) && !candidatesLeft;
 }
 
-/** True if a candidate counts as dead: refused twice, since a provider may also refuse a candidate by mistake. */
+/** True if a candidate counts as dead: refused twice, or refused after a lost answer at a strict provider. */
 function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate): boolean {
   const spent = candidate.spent && evidence.definition.refreshToken.rotation === 'strict';
   return spent || (candidate.refusals > 0 && !isSuspended(evidence));

@@ -27,13 +27,14 @@ describe.each(databases)('%s', (kind, scratch) => {
       expiresAt: new Date('2099-01-01T00:00:00Z'),
     });
     expect(await vault.grants.get({ tenant: 'tenant-8', provider: 'zoho_crm' })).toMatchObject({
-      id: '00000000-0000-4000-8000-000000000008',
       state: 'active',
       dc: 'us',
       app: null,
       createdAt: new Date('2024-01-01T00:00:00Z'),
       updatedAt: new Date('2024-01-02T00:00:00Z'),
     });
+    const [eighth] = await askForeign(db.database, "select id from oauth_tokens where client_id = 'tenant-8'");
+    expect(eighth?.['id']).toBe('00000000-0000-4000-8000-000000000008');
     expect(progress.at(-1)).toEqual({ sealed: 450, total: 450 });
     const [row] = await askForeign(db.database, 'select scrub_pending from grantry_instance');
     expect(Number(row?.['scrub_pending'])).toBe(0);
