@@ -15,6 +15,7 @@ beforeEach(() => {
   for (const name of ['test', 'steps', 'tally', 'test-reporter']) {
     cpSync(`${root}scripts/${name}.ts`, path.join(folder, 'scripts', `${name}.ts`));
   }
+  cpSync(`${root}test/support/memory-tmp.ts`, path.join(folder, 'test/support/memory-tmp.ts'));
   symlinkSync(`${root}node_modules`, path.join(folder, 'node_modules'));
   write('lab/model/main.ts', '');
   const include = `projects: [{ test: { name: 'long', include: ['*.test.ts'] } }]`;

@@ -4,6 +4,7 @@
  *
  *     node scripts/test.ts [fast] [long]
  */
+import { removeAbandonedTmp } from '../test/support/memory-tmp.ts';
 import { requirePackages, runStep, type Step, script, staticChecks, vitest, whenStopped } from './steps.ts';
 import { clearResults, type Result, readResults, summary } from './tally.ts';
 
@@ -56,6 +57,7 @@ function settle(step: Step, passed: boolean, how: string): void {
 }
 
 function finish(): void {
+  removeAbandonedTmp();
   process.stdout.write(summary(results));
   process.exitCode = results.length > 0 && results.every(({ passed }) => passed) ? 0 : 1;
 }

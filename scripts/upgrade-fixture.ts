@@ -119,7 +119,7 @@ async function makeGrants(vault: Vault, context: VaultContext): Promise<void> {
   await vault.disconnect(keyOf('disconnected'));
 }
 
-/** A link that nobody has opened, and a session whose tokens wait for their completion code. */
+/** Makes a link that is not opened yet, and a session whose tokens wait for their completion code. */
 async function makeSessions(
   context: VaultContext,
 ): Promise<Pick<FixtureSecrets, 'linkToken' | 'sessionId' | 'completionCode'>> {

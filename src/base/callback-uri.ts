@@ -6,7 +6,7 @@ export function callbackUri(publicUrl: string, callbackId: string): string {
 /** The redirect URI of an app: its own, else the one at a server's public URL. */
 export function redirectUriAt(
   publicUrl: string,
-  app: { readonly redirectUri: string | null; readonly callbackId: string },
+  app: { readonly redirectUri: string | null; readonly callbackId: string | null },
 ): string {
-  return app.redirectUri ?? callbackUri(publicUrl, app.callbackId);
+  return app.redirectUri ?? callbackUri(publicUrl, app.callbackId ?? '');
 }

@@ -63,7 +63,7 @@ export interface ClientOptions {
  *
  * @example
  * import { createClient } from 'grantry/client';
- * const vault = createClient({ url: 'https://grants.example', apiKey: process.env.GRANTRY_API_KEY ?? '' });
+ * const vault = createClient({ url: 'https://grants.example', apiKey: 'gry_…' });
  * const token = await vault.getAccessToken({ tenant: 'acme', provider: 'zoho_crm' });
  */
 export function createClient(options: ClientOptions): GrantryClient {

@@ -13,10 +13,9 @@ const example = {
   tenants: null,
   return_to: ['https://app.example/connected'],
   secrets: ['*'],
-  callback_id: 'q2Jx0cW1h7Yb9sVnT3uKpA',
 };
 
-export const appSchema = thing(
+const appJson = thing(
   {
     id: 'App',
     description: 'A client registration at a provider. The secrets are write-only.',
@@ -38,13 +37,20 @@ export const appSchema = thing(
     secrets: list(z.string()).meta({
       description: 'The data centres that have a secret; `*` is the one for all others.',
     }),
-    /** The last path segment of the redirect URI that a server has for this app. */
-    callbackId: z.string().meta({ description: "The last path segment of the server's redirect URI for this app." }),
   },
 );
 
+/** The JSON form has the callback id only inside the redirect URI that a server names. */
+export const appSchema = appJson.transform((app): App => {
+  const callbackId = /\/oauth\/callback\/([\w-]+)$/.exec(app.redirectUri ?? '')?.[1] ?? null;
+  return { ...app, callbackId };
+});
+
 /** A client registration at a provider, as stored; the secrets are write-only. */
-export interface App extends Readonly<z.output<typeof appSchema>> {}
+export interface App extends Readonly<z.output<typeof appJson>> {
+  /** The last path segment of the redirect URI at a server; `null` for an app with a redirect URI of its own. */
+  readonly callbackId: string | null;
+}
 
 export const appListSchema = items('AppList', 'All client registrations.', appSchema, example);
 

@@ -10,7 +10,7 @@ export function tokenToJson(token: AccessToken, nowMs: number): TokenJson {
     scope: token.scopes.join(' '),
     api_domain: token.apiDomain ?? null,
     generation: token.generation,
-    dc: token.dc ?? null,
+    ...(token.dc === undefined ? {} : { dc: token.dc }),
   };
 }
 

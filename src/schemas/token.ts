@@ -31,7 +31,7 @@ export const tokenSchema = thing(
     apiDomain: orUndefined,
     /** Counts the grant's token sets; name it when you report that the API rejects this token. */
     generation: z.int().meta({ description: "Counts the grant's token sets; reported when the API rejects a token." }),
-    dc: orUndefined,
+    dc: z.string().optional().meta({ description: 'The data centre, where the provider has any.' }),
   },
   { names: { scopes: 'scope' }, jsonOnly: { expires_in: z.int().meta({ description: 'Seconds until it expires.' }) } },
 );

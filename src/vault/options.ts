@@ -55,7 +55,10 @@ export interface VaultOptions {
    * `GRANTRY_CONDEMNED_KEPT_DAYS`, else 30.
    */
   condemnedKeptDays?: number | undefined;
-  /** `false` refreshes only while a caller waits, never in the background. For programs that end after one call. */
+  /**
+   * `false` refreshes only while a caller waits, never in the background; a token's `dc` is then the one in the grant's
+   * metadata. For programs that end after one call.
+   */
   backgroundRefresh?: boolean | undefined;
   /** The most connections to PostgreSQL (default 10). */
   poolMax?: number | undefined;

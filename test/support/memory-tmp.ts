@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const memory = '/dev/shm';
@@ -13,7 +13,7 @@ const roomMin = 3 * 2 ** 30;
 export function makeMemoryTmp(): string | undefined {
   const directory = join(memory, `${prefix}${process.pid}`);
   try {
-    removeAbandoned();
+    removeAbandonedTmp();
     const { bavail, bsize } = statfsSync(memory);
     if (bavail * bsize < roomMin) return undefined;
     mkdirSync(directory, { recursive: true });
@@ -35,10 +35,16 @@ function expectPrograms(directory: string): void {
   rmSync(program);
 }
 
-/** Deletes what a run left that was killed. */
-function removeAbandoned(): void {
+/** Deletes the directories of runs that were killed. */
+export function removeAbandonedTmp(): void {
+  if (!existsSync(memory)) return;
   for (const name of readdirSync(memory).filter((each) => each.startsWith(prefix))) {
-    if (!isRunning(Number(name.slice(prefix.length)))) rmSync(join(memory, name), { recursive: true, force: true });
+    if (isRunning(Number(name.slice(prefix.length)))) continue;
+    try {
+      rmSync(join(memory, name), { recursive: true, force: true });
+    } catch {
+      // Another user's.
+    }
   }
 }
 

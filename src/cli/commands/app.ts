@@ -3,7 +3,7 @@ import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
-import { toJson } from '../../schemas/json.ts';
+import { appToJson } from '../../schemas/app-json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
@@ -108,7 +108,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
   const redirectUri = redirectUriAt(context.settings.publicUrl, app);
   if (context.output.json) {
-    context.output.printJson({ ...toJson(app), redirect_uri: redirectUri });
+    context.output.printJson(appToJson(app, redirectUri));
     return;
   }
   const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
@@ -184,7 +184,7 @@ async function list(context: Context): Promise<void> {
   await using vault = await openContextVault(context);
   const apps = await vault.apps.list();
   if (context.output.json) {
-    context.output.printJson(apps.map((each) => toJson(each)));
+    context.output.printJson(apps.map((each) => appToJson(each)));
     return;
   }
   if (apps.length === 0) {
@@ -208,7 +208,7 @@ async function show(context: Context, name: string): Promise<void> {
   await using vault = await openContextVault(context);
   const app = await existing(vault, name);
   if (context.output.json) {
-    context.output.printJson(toJson(app));
+    context.output.printJson(appToJson(app));
     return;
   }
   const lines = fields([

@@ -44,6 +44,9 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
       ? vault.getAccessToken(key, { minValidity })
       : vault.rejectAccessToken(key, rejected, { minValidity }),
   );
-  if (context.output.json) context.output.printJson(tokenToJson(token, context.world.now()));
-  else process.stdout.write(`${token.accessToken}\n`);
+  if (context.output.json) {
+    const dc = token.dc ?? (await vault.grants.get(key))?.dc ?? undefined;
+    const whole = dc === undefined ? token : { ...token, dc };
+    context.output.printJson(tokenToJson(whole, context.world.now()));
+  } else process.stdout.write(`${token.accessToken}\n`);
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
-import { toJson } from '../../schemas/json.ts';
+import { appToJson } from '../../schemas/app-json.ts';
 import { appField } from '../../schemas/thing.ts';
 import { putAppOf } from '../../vault/app/apps.ts';
 import type { App } from '../../vault/types.ts';
@@ -26,7 +26,7 @@ export const appRoutes: readonly Route[] = [
     },
     async ({ context }) => {
       const apps = await context.vault().apps.list();
-      return { status: 200, body: { items: apps.map((app) => appToJson(context, app)) } };
+      return { status: 200, body: { items: apps.map((app) => jsonOf(context, app)) } };
     },
   ),
   defineRoute(
@@ -43,7 +43,7 @@ export const appRoutes: readonly Route[] = [
     async ({ context, params: { app: name } }) => {
       const app = await context.vault().apps.get(name);
       if (app === null) throw new GrantryError('not_found', `There is no app ${name}.`);
-      return { status: 200, body: appToJson(context, app) };
+      return { status: 200, body: jsonOf(context, app) };
     },
   ),
   defineRoute(
@@ -65,7 +65,7 @@ export const appRoutes: readonly Route[] = [
     },
     async ({ context, params: { app: name }, body }) => {
       const { app, created } = await putAppOf(vaultContext(context), name, body);
-      return { status: created ? 201 : 200, body: appToJson(context, app) };
+      return { status: created ? 201 : 200, body: jsonOf(context, app) };
     },
   ),
   defineRoute(
@@ -86,6 +86,6 @@ export const appRoutes: readonly Route[] = [
   ),
 ];
 
-function appToJson(context: ServerContext, app: App): z.input<typeof appSchema> {
-  return { ...toJson(app), redirect_uri: redirectUriAt(context.publicUrl, app) };
+function jsonOf(context: ServerContext, app: App): z.input<typeof appSchema> {
+  return appToJson(app, redirectUriAt(context.publicUrl, app));
 }

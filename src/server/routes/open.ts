@@ -32,7 +32,7 @@ export const openRoutes: readonly DescribedRoute[] = [
     description: 'The address to which providers send browsers back: one per app.',
     tag: 'Connect',
     action: 'open',
-    params: z.object({ context: z.string().meta({ description: "The app's `callback_id`." }) }),
+    params: z.object({ context: z.string().meta({ description: 'The part that tells the apps apart.' }) }),
     answers: {
       303: { description: 'To `return_to` with `session` and either `code` or `error`, or to a page with the result.' },
       400: { description: 'A page that says what to do: the callback was refused.' },

@@ -173,7 +173,7 @@ export function describeApp(row: AppRow): App {
     tenants: tenantsOf(row),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
-    callbackId: row.context,
+    callbackId: row.redirect_uri === null ? row.context : null,
   };
 }
 

@@ -213,7 +213,8 @@ export class HandOut {
     this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
     const metadata = metadataOf(row);
-    const dc = await dcOf(this.#context, row, metadata);
+    // A one-shot program hands out a stored token without reading the provider's definition.
+    const dc = this.#backgroundRefresh ? await dcOf(this.#context, row, metadata) : textOf(metadata['dc']);
     return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), metadata, dc }, rules);
   }
 
@@ -339,13 +340,12 @@ function heldTokenOf(
 ): HeldToken {
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
-  const apiDomain = metadata['api_domain'];
   return {
     accessToken: secret.reveal(),
     tokenType: interned(row.token_type ?? 'Bearer'),
     scopes: internedList(row.scopes),
-    apiDomain: typeof apiDomain === 'string' ? interned(apiDomain) : undefined,
-    dc: dc === null ? undefined : interned(dc),
+    apiDomain: internedOrNone(textOf(metadata['api_domain'])),
+    dc: internedOrNone(dc),
     generation: row.generation,
     changedAtMs: row.changed_at,
     expiresAtMs,
@@ -355,6 +355,14 @@ function heldTokenOf(
     notedAtMs: row.used_at ?? 0,
     quietUntilMs: undefined,
   };
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function internedOrNone(text: string | null): string | undefined {
+  return text === null ? undefined : interned(text);
 }
 
 /** Checks just enough for a cache look-up; a key that is not cached is checked in full. */
