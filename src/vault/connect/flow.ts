@@ -163,8 +163,8 @@ export type ConnectOutcome =
 /**
  * Receives the callback with which a browser returns from the provider.
  *
- * All facts that another browser could forge are checked before the request is used up, so no browser can use up the flow
- * of another. Any error after that ends the flow: it must lie between the browser and the provider.
+ * All facts that another browser could forge are checked before the request is used up, so no browser can use up the
+ * flow of another. Any error after that ends the flow: it must lie between the browser and the provider.
  */
 export async function receiveConnectCallback(
   context: VaultContext,
@@ -237,7 +237,7 @@ async function finish(
   }
 }
 
-/** Stores or holds the tokens, and waits out a short database outage: the code is spent, and the tokens exist only here. */
+/** Stores or holds the tokens. Waits out a short database outage, because the tokens exist only here. */
 async function keepTokens(
   context: VaultContext,
   session: ConnectSessionRow,

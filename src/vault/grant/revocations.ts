@@ -86,8 +86,8 @@ export async function revokesAccount(context: VaultContext, provider: string): P
 }
 
 /**
- * True if revoking a token would end a living grant. Some providers issue the same token again, and some end all grants of
- * an account together.
+ * True if revoking a token would end a living grant. Some providers issue the same token again, and some end all grants
+ * of an account together.
  */
 export async function wouldEndGrant(
   db: VaultContext['store']['db'],
@@ -98,8 +98,8 @@ export async function wouldEndGrant(
 }
 
 /**
- * True if a queued token must not be revoked now. If its revocation would end a living grant, the token is dropped. It waits
- * while an open connect session may lead to such a grant.
+ * True if a queued token must not be revoked now. If its revocation would end a living grant, the token is dropped. It
+ * waits while an open connect session may lead to such a grant.
  */
 async function mustNotRevoke(context: VaultContext, entry: RevocationRow): Promise<boolean> {
   const { tenant, id, provider, app, token_fingerprint: fingerprint } = entry;

@@ -10,8 +10,8 @@ import type { Claim } from './claim.ts';
 /**
  * Client credentials from a caller that differ from those of the grant's app.
  *
- * They are tested with one real refresh, and stored only if the provider accepts them. A refusal counts only against the
- * candidate, so a caller with a wrong secret, or another tenant's, cannot harm the grant.
+ * They are tested with one real refresh, and stored only if the provider accepts them. A refusal counts only against
+ * the candidate, so a caller with a wrong secret, or another tenant's, cannot harm the grant.
  */
 export interface CandidateClient {
   /** Identifies the candidate among those of its grant, without revealing the secret. */
@@ -36,7 +36,7 @@ export function refusalDetail({ error, status }: Refusal): string {
   return error === null ? `status ${status}` : `${error}, status ${status}`;
 }
 
-/** Ends the attempt of a refused candidate. The grant stays unchanged and its lease is released. Returns the error to throw. */
+/** Ends the attempt of a refused candidate and releases the lease. The grant is unchanged. Returns the error to throw. */
 export async function settleRefusedCandidateClient(
   context: VaultContext,
   claim: Claim,

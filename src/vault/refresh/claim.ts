@@ -171,7 +171,7 @@ async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: Ref
   );
 }
 
-/** Doubles the back-off with each failure of this generation. Jitter separates grants that failed in the same second. */
+/** Doubles the back-off with each failure of this generation. Jitter separates grants that failed together. */
 function backOffMs(context: VaultContext, plan: RefreshPlan): number {
   const failures = plan.prior.filter((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome)).length;
   const doubled = context.times.retryBackOffMs * 2 ** Math.min(doublingsMax, failures);

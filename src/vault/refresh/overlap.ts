@@ -16,8 +16,8 @@ export async function overlapLeftMs(context: VaultContext, row: GrantRow): Promi
 }
 
 /**
- * True if the stored token may have been spent and its overlap ends soon. Such a grant bypasses circuit breakers, budgets
- * and queues. An overlap of hours makes a grant urgent only near its end.
+ * True if the stored token may have been spent and its overlap ends soon. Such a grant bypasses circuit breakers,
+ * budgets and queues. An overlap of hours makes a grant urgent only near its end.
  */
 export async function isUrgent(context: VaultContext, row: GrantRow): Promise<boolean> {
   const leftMs = (await overlapLeftMs(context, row)) ?? 0;
@@ -38,9 +38,9 @@ export function pauseInOverlap(context: VaultContext, pauseMs: number, leftMs: n
 /**
  * Prevents a replay of a spent token that could only do harm.
  *
- * Inside the overlap, a replay is the cure for a lost answer. Once the overlap is over, a replay is refused at best, and
- * may revoke the family. The answer of a paused or slow holder may still arrive, and it is the grant's only hope. So
- * nothing is sent while an answer may be under way.
+ * Inside the overlap, a replay is the cure for a lost answer. Once the overlap is over, a replay is refused at best,
+ * and may revoke the family. The answer of a paused or slow holder may still arrive, and it is the grant's only hope.
+ * So nothing is sent while an answer may be under way.
  *
  * @throws {GrantryError} `refresh_uncertain` while an answer may be under way
  */

@@ -26,8 +26,8 @@ export async function replaySpool(
   options: { grantId?: string; ownToo?: boolean; oldToo?: boolean; waitingOnly?: boolean } = {},
 ): Promise<number> {
   const spool = await context.spool();
-  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise each
-  // process commits its own answers, unless the database has lost its commits.
+  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise
+  // each process commits its own answers, unless the database has lost its commits.
   const all = options.grantId !== undefined || options.ownToo === true;
   let replayed = 0;
   const failures: unknown[] = [];

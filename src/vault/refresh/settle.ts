@@ -20,8 +20,8 @@ import { condemnedVerdict } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /**
- * Parses an answer and writes its consequences. Returns `saved`, or `again` if the row must be read again to decide what to
- * try or wait for.
+ * Parses an answer and writes its consequences. Returns `saved`, or `again` if the row must be read again to decide
+ * what to try or wait for.
  *
  * @throws {GrantryError} every other outcome; the grant's row then states the same
  */
@@ -129,9 +129,9 @@ interface LostAnswer {
 /**
  * Settles a request that was sent and whose outcome is unknown. Returns the error for the caller.
  *
- * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when the
- * spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request must
- * no longer be under way.
+ * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when
+ * the spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request
+ * must no longer be under way.
  */
 export async function settleLostAnswer(
   context: VaultContext,
@@ -188,7 +188,8 @@ async function settleRefusal(
   const judge = async (change: ChangeTransaction) => {
     await finishAttempt(change.tx, attemptEnd(claim, 'refused', outcome.error));
     const row = await lockGrant(change.tx, tenant, grantId);
-    // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides nothing.
+    // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides
+    // nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
     return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
   };
