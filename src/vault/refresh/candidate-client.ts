@@ -5,6 +5,7 @@ import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { releaseLease } from '../../storage/statements/leases.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
+import { refusalDetail } from '../grant/refusals.ts';
 import type { Claim } from './claim.ts';
 
 /**
@@ -29,11 +30,6 @@ type Refusal = Extract<TokenOutcome, { kind: 'refused' }>;
 /** Tells whether a refusal concerns the candidate, or this token in combination with the candidate. */
 export function refusesCandidateClient(outcome: Refusal): boolean {
   return outcome.class === 'client_refused' || outcome.class === 'grant_refused';
-}
-
-/** The provider's error code, if any, and its status. */
-export function refusalDetail({ error, status }: Refusal): string {
-  return error === null ? `status ${status}` : `${error}, status ${status}`;
 }
 
 /** Ends the attempt of a refused candidate and releases the lease. The grant is unchanged. Returns the error to throw. */

@@ -123,15 +123,9 @@ async function commitAnswer(
 ): Promise<CommitOutcome> {
   const definition = await context.providers.require(row.provider);
   const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
-  const lease = {
-    tenant: head.tenant,
-    grantId: head.grantId,
-    generation: head.generation,
-    owner: head.owner.id,
-    fence: head.fence,
-  };
+  const { tenant, grantId, generation, fence } = head;
   const base = {
-    lease,
+    lease: { tenant, grantId, generation, owner: head.owner.id, fence },
     attemptId: head.attemptId,
     candidateId: head.candidateId,
     provider: row.provider,

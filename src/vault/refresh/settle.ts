@@ -1,17 +1,16 @@
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { RawAnswer, TokenOutcome } from '../../oauth/types.ts';
-import type { ErrorClass } from '../../providers/definition.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
-import { mustReauthorize, refusedOnce } from '../grant/refusals.ts';
+import { mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
-import { refusalDetail, refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
+import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
 import { type Claim, pendingOutcomeOf } from './claim.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
@@ -202,22 +201,6 @@ async function settleRefusal(
   throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused });
 }
 
-const failureCodes = {
-  client_refused: 'provider_misconfigured',
-  throttled: 'provider_throttled',
-  unavailable: 'provider_unavailable',
-  scope_refused: 'insufficient_scope',
-  not_understood: 'provider_error',
-} as const satisfies Record<Exclude<ErrorClass, 'grant_refused'>, GrantryErrorCode>;
-
-const failureTexts = {
-  client_refused: 'The provider refuses this app',
-  throttled: 'The provider throttles token requests',
-  unavailable: 'The provider is unavailable',
-  scope_refused: 'The provider refuses the scope',
-  not_understood: "The provider's answer was not recognised",
-} as const satisfies Record<keyof typeof failureCodes, string>;
-
 /** Settles an answer that is not about the grant, so it cannot harm the grant. */
 async function settleFailure(
   context: VaultContext,
@@ -233,7 +216,7 @@ async function settleFailure(
     const retryAfterMs = outcome.retryAfterMs ?? undefined;
     return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs });
   }
-  const code = failureCodes[outcome.class];
+  const [code] = providerFailures[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
   const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', outcome.error, async () => {
@@ -245,8 +228,7 @@ async function settleFailure(
     });
     return pauseMs;
   });
-  const text = `${failureTexts[outcome.class]} (${refusalDetail(outcome)}).`;
-  return new GrantryError(code, text, { retryAfterMs: retryInMs });
+  return providerFailure(outcome.class, outcome, retryInMs);
 }
 
 /** Parks the complete tokens of a cut answer: it may hold the only copy of the working refresh token. */
