@@ -27,7 +27,7 @@ const app = await Application.bootstrap({
   skipErrorChecking: true,
   excludeInternal: true,
   validation: { notExported: true, invalidLink: true, invalidPath: true, notDocumented: true },
-  requiredToBeDocumented: ['Class', 'Function', 'Interface', 'Reference', 'TypeAlias', 'Variable'],
+  requiredToBeDocumented: ['Class', 'Function', 'Interface', 'TypeAlias', 'Variable'],
 });
 const project = await app.convert();
 if (project !== undefined) {

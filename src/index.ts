@@ -11,7 +11,7 @@ export type { GrantKey } from './base/ids.ts';
 export type { LogFields, Logger } from './base/log.ts';
 export type { Meter } from './base/meter.ts';
 export { NotSentError } from './base/outbound-errors.ts';
-export type { BuiltInProviderId, ProviderId } from './base/provider-ids.ts';
+export { type BuiltInProviderId, builtInProviderIds, type ProviderId } from './base/provider-ids.ts';
 export { Secret } from './base/secret.ts';
 export { type SystemWorldOptions, systemWorld } from './base/system-world.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';

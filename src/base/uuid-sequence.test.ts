@@ -12,6 +12,7 @@ test('each UUID sorts behind the one before, within a millisecond and when the c
   made.push(next());
   expect(made).toEqual(made.toSorted());
   expect(new Set(made).size).toBe(made.length);
-  for (const uuid of made) expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  for (const uuid of made)
+    expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   expect(Number.parseInt(made.at(-1)?.replace('-', '').slice(0, 12) ?? '', 16)).toBe(nowMs);
 });

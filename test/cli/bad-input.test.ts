@@ -133,7 +133,7 @@ const rows: readonly Row[] = [
     'provider show',
     'provider add',
     'provider remove',
-    'app add x --provider zoho_crm',
+    'app add x --provider zoho_crm --client-id 1',
     'token acme zoho_crm -t',
   ].map((words) => invalid(words.split(' '))),
   // Names.

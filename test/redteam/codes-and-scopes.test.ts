@@ -120,7 +120,7 @@ describe('C-17: a code is exchanged once', () => {
     });
     expect([answer.status, sent.length, grant]).toEqual([400, 1, null]);
     expect([looked.state, looked.error]).toEqual(['started', 'authorization_failed']);
-    expect(answer.text).toContain('once more');
+    expect(answer.text).toContain('Open the link again');
     expect((await team.visitor().get(session.url)).status).toBe(403);
   });
 

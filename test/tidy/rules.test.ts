@@ -56,16 +56,9 @@ const planted: [what: string, file: string, text: string, found: RegExp][] = [
   ['a timer', 'src/vault/x.ts', `setTimeout(() => {}, 5);\n`, /setTimeout/],
   ['the network', 'src/oauth/x.ts', `await fetch('https://a.example');\n`, /fetch\(\)/],
   ['a secret let out', 'src/vault/x.ts', `const a = secret.reveal();\n`, /reveal/],
-  ['any', 'test/x.ts', `let a: any;\n`, /any/],
-  ['a non-null assertion', 'src/vault/x.ts', `const b = a!;\n`, /non-null/],
   ['a bare as', 'src/vault/x.ts', `\nconst b = a as string;\n`, /without its reason/],
-  ['a default export', 'src/vault/x.ts', `export default 1;\n`, /default export/],
-  ['a long file', 'src/vault/x.ts', '\n'.repeat(401), /401 lines/],
-  ['a long function', 'src/vault/x.ts', `function a() {\n${'b();\n'.repeat(70)}}\n`, /72 lines/],
-  ['a long method', 'src/vault/x.ts', `class A {\n a() {\n${'b();\n'.repeat(70)}}\n}\n`, /72 lines/],
   ['a plan left behind', 'docs/x.md', `${'todo'.toUpperCase()}: write this\n`, /left-over/],
   ['a path of one machine', 'docs/x.md', `see /${'HOME'.toLowerCase()}/somebody/file\n`, /outside the project/],
-  ['a name with capitals', 'src/vault/RefreshLease.ts', '', /kebab-case/],
 ];
 
 test.each(planted)('%s is found', (_, file, text, found) => {

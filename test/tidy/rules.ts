@@ -118,10 +118,6 @@ const worldFiles: Readonly<Record<string, string>> = {
   'src/simulator/state/clock.ts': 'the simulator’s default clock and dice',
 };
 
-const linesMax = 400;
-const testLinesMax = 600;
-const functionLinesMax = 70;
-
 // Spelled so that this file does not find itself.
 const leftovers = /\b(?:TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/;
 const foreignPaths = /(?:^|[\s"'`(=:])\/(?:home|root|Users|work|workspace|mnt)\/\w/m;
@@ -135,17 +131,13 @@ export interface Import {
 
 /** Everything that is wrong with one file, each as a sentence. */
 export function violations(file: string, text: string): string[] {
-  const found = [...textViolations(file, text)];
+  const found = [...textViolations(text)];
   if (!file.endsWith('.ts') || file.endsWith('.d.ts')) return found;
   const tree = parse(file, text);
   const shipped = file.startsWith('src/') && !isTest(file);
   found.push(...wallViolations(file, importsIn(tree)));
   visit(tree, (node, parents) => {
-    if (node.type === 'TSAnyKeyword') found.push(`line ${lineOf(text, node)}: any`);
-    if (!isTest(file)) found.push(...lengthViolations(text, node));
     if (!shipped) return;
-    if (node.type === 'ExportDefaultDeclaration') found.push(`line ${lineOf(text, node)}: a default export`);
-    if (node.type === 'TSNonNullExpression') found.push(`line ${lineOf(text, node)}: a non-null assertion`);
     found.push(...worldViolations(file, text, node), ...revealViolations(file, text, node));
     found.push(...writeViolations(file, text, node));
     if (node.type === 'TSAsExpression') found.push(...castViolations(text, node, parents));
@@ -153,15 +145,8 @@ export function violations(file: string, text: string): string[] {
   return found;
 }
 
-function textViolations(file: string, text: string): string[] {
+function textViolations(text: string): string[] {
   const found: string[] = [];
-  const name = path.posix.basename(file);
-  const lines = text.split('\n').length - 1;
-  const most = isTest(file) ? testLinesMax : linesMax;
-  if (/\.(?:ts|js)$/.test(file)) {
-    if (lines > most) found.push(`${lines} lines, more than ${most}`);
-    if (!/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z]+)*$/.test(name)) found.push('the file name is not kebab-case');
-  }
   const leftover = leftovers.exec(text);
   if (leftover) found.push(`a left-over ${leftover[0]}`);
   const foreign = foreignPaths.exec(text);
@@ -260,13 +245,6 @@ function below(room: string, reached = new Set<string>()): ReadonlySet<string> {
 function roomOf(file: string): string {
   const parts = file.split('/');
   return parts.length > 2 ? (parts[1] ?? '') : '';
-}
-
-function lengthViolations(text: string, node: Node): string[] {
-  if (!/^(?:FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type)) return [];
-  const first = lineOf(text, node);
-  const lines = text.slice(0, node.end).split('\n').length - first + 1;
-  return lines > functionLinesMax ? [`line ${first}: a function of ${lines} lines, more than ${functionLinesMax}`] : [];
 }
 
 function worldViolations(file: string, text: string, node: Node): string[] {

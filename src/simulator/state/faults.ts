@@ -91,21 +91,28 @@ export class Faults {
     return this.#count;
   }
 
+  /** Removes a waiting fault. @returns whether it was still waiting */
   remove(id: number): boolean {
     const before = this.#pending.length;
     this.#pending = this.#pending.filter((each) => each.id !== id);
     return this.#pending.length < before;
   }
 
+  /** Removes every waiting fault. */
   clear(): void {
     this.#pending = [];
   }
 
+  /** Lists the faults that still wait for a request. */
   pending(): readonly PendingFault[] {
     return this.#pending.map((each) => ({ ...each }));
   }
 
-  /** Returns the effect for this request, if any, and counts its use. */
+  /**
+   * Returns the effect for this request, if any, and counts its use.
+   *
+   * @internal
+   */
   take(incoming: Incoming): FaultEffect | null {
     if (this.#pending.length === 0) return null;
     const now = this.#clock.now();

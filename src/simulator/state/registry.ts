@@ -50,22 +50,27 @@ export class Registry {
   /** Gives consent without asking. */
   autoApprove = false;
 
+  /** Registers a client, or replaces the one with the same id. */
   addClient(client: SimulatorClient): void {
     this.#clients.set(client.clientId, client);
   }
 
+  /** Removes a client. @returns whether it existed */
   removeClient(clientId: string): boolean {
     return this.#clients.delete(clientId);
   }
 
+  /** Returns a client. */
   client(clientId: string): SimulatorClient | undefined {
     return this.#clients.get(clientId);
   }
 
+  /** Lists the clients. */
   clients(): readonly SimulatorClient[] {
     return [...this.#clients.values()];
   }
 
+  /** Adds a user, or replaces the one with the same id. */
   addUser(user: SimulatorUser): KnownUser {
     const dc = user.dc ?? 'us';
     const known: KnownUser = {
@@ -79,19 +84,23 @@ export class Registry {
     return known;
   }
 
+  /** Returns a user. */
   user(id: string): KnownUser | undefined {
     return this.#users.get(id);
   }
 
+  /** Lists the users. */
   users(): readonly KnownUser[] {
     return [...this.#users.values()];
   }
 
+  /** Takes a Zoho user out of the organisation, or back in. Meanwhile the user's tokens are refused; none of them dies. */
   setActive(id: string, active: boolean): void {
     if (active) this.#deactivated.delete(id);
     else this.#deactivated.add(id);
   }
 
+  /** Tells whether a user is out of the organisation. */
   isDeactivated(id: string): boolean {
     return this.#deactivated.has(id);
   }

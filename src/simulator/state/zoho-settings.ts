@@ -154,10 +154,12 @@ export class ZohoSettingsScopes {
     this.#base = { ...zohoDefaults, ...given(base) };
   }
 
+  /** Sets switches, for all or for one data centre or client. */
   change(change: ZohoChange, scope: SettingsScope = {}): void {
     this.#changes.push({ scope, change: given(change) });
   }
 
+  /** Returns the switches that apply to a client in a data centre. */
   for(dc: string | null, clientId: string | null): ZohoSettings {
     if (this.#changes.length === 0) return this.#base;
     const fitting = this.#changes.filter(
@@ -167,6 +169,7 @@ export class ZohoSettingsScopes {
     return Object.assign({}, this.#base, ...fitting.map(({ change }) => change));
   }
 
+  /** Sets every switch back. */
   clear(): void {
     this.#changes = [];
   }
