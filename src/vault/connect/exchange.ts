@@ -9,6 +9,7 @@ import type { AppRow } from '../../storage/statements/apps.ts';
 import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
+import { providerFailure, refusalDetail } from '../grant/refusals.ts';
 
 /**
  * Exchanges an authorization code once, and parses the answer.
@@ -37,20 +38,10 @@ export async function exchangeCode(
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */
 function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
-  const detail = outcome.error === null ? `status ${outcome.status}` : outcome.error;
-  const retryAfterMs = outcome.retryAfterMs ?? undefined;
-  if (outcome.class === 'client_refused') {
-    return new GrantryError('provider_misconfigured', `The provider refuses this app (${detail}).`);
-  }
-  if (outcome.class === 'throttled') {
-    return new GrantryError('provider_throttled', `The provider throttles token requests (${detail}).`, {
-      retryAfterMs,
-    });
-  }
-  if (outcome.class === 'scope_refused') {
-    return new GrantryError('insufficient_scope', `The provider refuses the scope (${detail}).`);
-  }
-  return failed(`The provider refused the code (${detail}).`);
+  const { class: kind } = outcome;
+  if (kind === 'client_refused' || kind === 'scope_refused') return providerFailure(kind, outcome, undefined);
+  if (kind === 'throttled') return providerFailure(kind, outcome, outcome.retryAfterMs ?? undefined);
+  return failed(`The provider refused the code (${refusalDetail(outcome)}).`);
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
