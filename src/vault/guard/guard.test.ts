@@ -36,6 +36,41 @@ it('does not mistake a database for an older copy when another process notes an 
   expect((await Guard.open(options)).reason).toContain('an older copy was restored');
 });
 
+it('keeps the mark of the lost event when a process writes into an older copy before it checks again', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  const marks = new HighWaterMarks(home);
+  let now = 0;
+  const guard = await Guard.open({ store, write, marks, instance, ...parts, monotonic: () => now });
+  now += 10_000;
+  await guard.note(await insert(store, 1_000));
+  // A restore in place: the file and the server stay the same.
+  await store.db.deleteFrom('grantry_events').execute();
+  now += 10_000;
+  await guard.note(await insert(store, 2_000));
+  await guard.recheck();
+  expect(guard.reason).toContain('an older copy was restored');
+});
+
+it('keeps the mark of the lost event when a process closes after it wrote into an older copy', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  const marks = new HighWaterMarks(home);
+  let now = 0;
+  const options = { store, write, marks, instance, ...parts, monotonic: () => now };
+  const guard = await Guard.open(options);
+  now += 10_000;
+  await guard.note(await insert(store, 1_000));
+  await store.db.deleteFrom('grantry_events').execute();
+  now += 1_000;
+  await guard.note(await insert(store, 2_000));
+  now += 10_000;
+  await guard.close();
+  expect((await Guard.open(options)).reason).toContain('an older copy was restored');
+});
+
 it('reports a failover until the lost commits are back, in every process and after a failed replay', async () => {
   const { promote, open, event, mark } = await newPostgres();
   await event(0);
@@ -44,7 +79,7 @@ it('reports a failover until the lost commits are back, in every process and aft
   // One process dies, and another one commits an event first.
   expect((await open()).failedOver).toBe(true);
   const slow = await open();
-  slow.note(await event(1));
+  await slow.note(await event(1));
   slow.remember();
   expect(mark()?.timeline).toBe(1);
   const failing = slow.finishFailover(() => Promise.reject(new Error('the database is away')));
@@ -117,7 +152,7 @@ it.each([
   for (const minute of minutes) {
     const noted = await event(minute);
     const guard = await open();
-    guard.note(noted);
+    await guard.note(noted);
     guard.remember();
   }
   await lose(kept);

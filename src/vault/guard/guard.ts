@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
@@ -131,11 +131,34 @@ export class Guard {
   }
 
   /** Notes an event that this process committed. The mark is written every few seconds and when the vault closes. */
-  note(event: EventMark): void {
+  async note(event: EventMark): Promise<void> {
     this.#newest = { ...this.#newest, event: newerEvent(this.#newest.event, event) };
     const now = this.#options.monotonic();
     if (now - this.#rememberedAt < this.#options.recheckMs) return;
     this.#rememberedAt = now;
+    await this.#checkAndRemember();
+  }
+
+  /** Writes the last mark of a vault that closes. */
+  async close(): Promise<void> {
+    if (this.isStale && this.#newest !== this.#written) await this.#checkAndRemember();
+    else this.remember();
+  }
+
+  /**
+   * Checks the database, and only then moves the mark. An older copy may have been restored in place since the last
+   * check. An event that was written into the copy would replace the event that it lacks.
+   */
+  async #checkAndRemember(): Promise<void> {
+    try {
+      await this.recheck();
+    } catch (error) {
+      // The change is committed, so the failure of a later check must not look like a failed change.
+      this.#options.logger.warn('the high-water mark is not moved: the database cannot be checked', {
+        code: codeOf(error),
+      });
+      return;
+    }
     this.remember();
   }
 
