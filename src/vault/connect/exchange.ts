@@ -32,25 +32,25 @@ export async function exchangeCode(
   const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
   if (outcome.kind === 'tokens') return outcome.tokens;
   if (outcome.kind === 'unknown') throw failed("The provider's answer to the code was not recognised.");
-  throw refusal(outcome);
+  throw refusal(outcome, app.name, definition.id);
 }
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */
-function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
+function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>, app: string, provider: string): GrantryError {
   const detail = outcome.error === null ? `status ${outcome.status}` : outcome.error;
   const retryAfterMs = outcome.retryAfterMs ?? undefined;
   if (outcome.class === 'client_refused') {
-    return new GrantryError('provider_misconfigured', `The provider refuses this app (${detail}).`);
+    return new GrantryError('provider_misconfigured', `${provider} refuses the app ${app} (${detail}).`);
   }
   if (outcome.class === 'throttled') {
-    return new GrantryError('provider_throttled', `The provider throttles token requests (${detail}).`, {
+    return new GrantryError('provider_throttled', `${provider} throttles token requests (${detail}).`, {
       retryAfterMs,
     });
   }
   if (outcome.class === 'scope_refused') {
-    return new GrantryError('insufficient_scope', `The provider refuses the scope (${detail}).`);
+    return new GrantryError('insufficient_scope', `${provider} refuses the scopes of the app ${app} (${detail}).`);
   }
-  return failed(`The provider refused the code (${detail}).`);
+  return failed(`${provider} refused the code (${detail}).`);
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
@@ -59,7 +59,7 @@ async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): 
   } catch (error) {
     if (isGrantryError(error)) throw error;
     if (error instanceof NotSentError) {
-      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+      throw new GrantryError('provider_unavailable', 'The provider cannot be reached: the code was not sent.', {
         cause: error,
         retryAfterMs: context.times.retryBackOffMs,
       });
