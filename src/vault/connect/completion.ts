@@ -91,8 +91,8 @@ export async function holdForCompletion(
 }
 
 /**
- * Confirms the user of a session. The tenant's backend passes the code that the browser brought, and the user of its own
- * session. Only then is the grant stored.
+ * Confirms the user of a session. The tenant's backend passes the code that the browser brought, and the user of its
+ * own session. Only then is the grant stored.
  *
  * A wrong user ends the session, and its tokens are revoked, so no caller can guess twice.
  *

@@ -1,5 +1,6 @@
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
+import type { ErrorClass } from '../../providers/definition.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
@@ -54,6 +55,33 @@ export function mustReauthorize(row: Pick<GrantRow, 'client_id' | 'provider' | '
     `The grant of ${row.client_id} at ${row.provider} has ended: ${reason} (${row.reason ?? reasons.refused}).`,
     { action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}` },
   );
+}
+
+/** The code and the text for each class of answers that is not about the grant. */
+export const providerFailures = {
+  client_refused: ['provider_misconfigured', 'refuses the client credentials of the app'],
+  throttled: ['provider_throttled', 'throttles token requests'],
+  unavailable: ['provider_unavailable', 'is unavailable'],
+  scope_refused: ['insufficient_scope', 'refuses the requested scopes'],
+  not_understood: ['provider_error', 'sent an answer that was not recognised'],
+} as const satisfies Record<Exclude<ErrorClass, 'grant_refused'>, readonly [GrantryErrorCode, string]>;
+
+type Refusal = { readonly error: string | null; readonly status: number };
+
+/** The error for an answer of that class. */
+export function providerFailure(
+  kind: keyof typeof providerFailures,
+  refusal: Refusal,
+  provider: string,
+  retryAfterMs: number | undefined,
+): GrantryError {
+  const [code, text] = providerFailures[kind];
+  return new GrantryError(code, `${provider} ${text} (${refusalDetail(refusal)}).`, { retryAfterMs });
+}
+
+/** The provider's error code, if any, and its status. */
+export function refusalDetail({ error, status }: Refusal): string {
+  return error === null ? `status ${status}` : `${error}, status ${status}`;
 }
 
 /** Reasons in an active row while the next try waits after a failure without harm. */
