@@ -74,7 +74,7 @@ const entries: readonly Entry[] = [
   {
     name: 'use',
     group: using,
-    summary: 'set the current tenant (then write . for it)',
+    summary: 'set the current tenant, for which . then stands',
     load: () => import('./commands/use.ts'),
   },
   { name: 'list', group: operating, summary: 'list grants', load: () => import('./commands/list.ts') },

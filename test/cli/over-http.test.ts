@@ -128,7 +128,7 @@ describe('grantry with GRANTRY_URL', () => {
     expect(connected.code).toBe(0);
     expect(JSON.parse(connected.stdout)).toMatchObject({ tenant: 'globex', provider: 'strict', state: 'active' });
     expect((await run(['connect', 'globex', 'strict', '--code', '-'], { stdin: '1000.x' })).stderr).toContain(
-      'not done through a server',
+      'does not work through a server',
     );
   });
 

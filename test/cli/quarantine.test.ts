@@ -73,7 +73,7 @@ test('a copied home reports its quarantine, is adopted only on request, and then
   const unasked = await run('adopt');
   expect(unasked.code).toBe(2);
   expect(unasked.stderr).toContain(why);
-  expect(unasked.stderr).toContain('two databases that refresh the same grants');
+  expect(unasked.stderr).toContain('a provider ends grants that two databases refresh');
   expect(unasked.stderr).toContain('--yes');
   expect(tokenRequests()).toBe(0);
 

@@ -112,7 +112,7 @@ function get(upstream: Upstream, path: string, headers: readonly string[] = []):
   return sendBytes(upstream.url, `${lines.join('\r\n')}\r\n\r\n`);
 }
 
-describe('S-02: the address that is checked is the one that is connected to', () => {
+describe('S-02: the client connects to the address that was checked', () => {
   it.each(ways)('a name that leads elsewhere the next time is refused then, %s', async (way) => {
     let requests = 0;
     const origin = await listen(
@@ -271,7 +271,7 @@ it('S-06: proxies named in the environment are ignored', async () => {
   expect([answer.status, seen.length, tunnels]).toEqual([200, 1, 0]);
 });
 
-describe('S-07: what belongs to one connection or says who calls goes in neither direction', () => {
+describe('S-07: hop-by-hop headers and headers that identify the caller pass in neither direction', () => {
   it('to the provider', async () => {
     const { seen, api } = noting();
     await using upstream = await makeUpstream({ api });

@@ -307,7 +307,7 @@ export function parse(file: string, text: string): Node {
   return tree;
 }
 
-function isNode(value: unknown): value is Node {
+export function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 }
 

@@ -290,7 +290,7 @@ describe('while the process is behind with its work', () => {
     expect(read(traffic, 'only', 1_000)).toBe(1_000);
   });
 
-  it('and far behind, everybody is told 503 and when to come back', () => {
+  it('a server that is far behind answers 503 to every caller, with the time to wait', () => {
     const traffic = new Traffic(systemWorld(), serverLimits);
     traffic.look(2_000);
     expect(() => traffic.assertFair('any')).toThrow(

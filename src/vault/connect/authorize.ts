@@ -86,7 +86,7 @@ export async function prepareAuthorization(
  */
 export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
   if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
-    throw new GrantryError('invalid_request', 'The callback must be its whole URL.');
+    throw new GrantryError('invalid_request', 'The callback must be the whole URL, with its query.');
   }
   const callback = readCallback(String(callbackUrl));
   const { stateHash, row: known } = await openAuthorization(context, callback.state);

@@ -84,7 +84,10 @@ export async function holdForCompletion(
     if (held === 'held') return;
     if (held === 'changed') throw changedMeanwhile();
   }
-  throw new GrantryError('storage_unavailable', "The tenant's keys keep changing.");
+  throw new GrantryError(
+    'storage_unavailable',
+    "The connection was not stored: other processes kept changing the tenant's keys.",
+  );
 }
 
 /**

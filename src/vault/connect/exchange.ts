@@ -33,15 +33,15 @@ export async function exchangeCode(
   const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
   if (outcome.kind === 'tokens') return outcome.tokens;
   if (outcome.kind === 'unknown') throw failed("The provider's answer to the code was not recognised.");
-  throw refusal(outcome);
+  throw refusal(outcome, definition.id);
 }
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */
-function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
+function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>, provider: string): GrantryError {
   const { class: kind } = outcome;
-  if (kind === 'client_refused' || kind === 'scope_refused') return providerFailure(kind, outcome, undefined);
-  if (kind === 'throttled') return providerFailure(kind, outcome, outcome.retryAfterMs ?? undefined);
-  return failed(`The provider refused the code (${refusalDetail(outcome)}).`);
+  if (kind === 'client_refused' || kind === 'scope_refused') return providerFailure(kind, outcome, provider, undefined);
+  if (kind === 'throttled') return providerFailure(kind, outcome, provider, outcome.retryAfterMs ?? undefined);
+  return failed(`${provider} refused the code (${refusalDetail(outcome)}).`);
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
@@ -50,7 +50,7 @@ async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): 
   } catch (error) {
     if (isGrantryError(error)) throw error;
     if (error instanceof NotSentError) {
-      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+      throw new GrantryError('provider_unavailable', 'The provider cannot be reached: the code was not sent.', {
         cause: error,
         retryAfterMs: context.times.retryBackOffMs,
       });

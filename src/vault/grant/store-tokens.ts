@@ -136,7 +136,7 @@ export async function putAuthorization(
     const row = await findGrant(context.store.db, key);
     if (row !== undefined) return describeGrant(context, row);
   }
-  throw new GrantryError('storage_unavailable', 'The grant keeps changing while its tokens are stored.');
+  throw new GrantryError('storage_unavailable', 'The tokens were not stored: other processes kept changing the grant.');
 }
 
 async function columnsOf(

@@ -179,7 +179,7 @@ export class Guard {
   async adopt(): Promise<void> {
     const { store, marks, installation } = this.#options;
     const instance = await readInstance(store.db);
-    if (instance === undefined) throw new GrantryError('internal', 'the database has lost its identity');
+    if (instance === undefined) throw new GrantryError('internal', 'The table grantry_instance is empty.');
     const known = marks.read(instance.vault_id);
     const epoch = Math.max(instance.epoch, known?.epoch ?? 0) + 1;
     const place = await store.location();
@@ -189,7 +189,11 @@ export class Guard {
       recordOther({ type: 'vault.adopted', details: { epoch } });
       return adoptInstance(tx, adoption);
     });
-    if (!isAdopted) throw new GrantryError('invalid_request', 'Another process has just adopted this database.');
+    if (!isAdopted) {
+      throw new GrantryError('invalid_request', 'Another process has just adopted this database.', {
+        action: 'No action is needed: the quarantine is over.',
+      });
+    }
     const event = (await readInstance(store.db))?.newest ?? null;
     // The adopting process has replayed the spool, so older attempts that the database lacks are settled.
     const metAt = this.#options.now();

@@ -160,7 +160,7 @@ async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: Ref
   if (refused === undefined) return;
   throw new GrantryError(
     'provider_throttled',
-    `The provider allows ${limit.requests} tokens in ${limit.windowSeconds} s for one refresh token, and all are used.`,
+    `${definition.id} allows ${limit.requests} tokens in ${limit.windowSeconds} s for one refresh token, and all are used.`,
     { retryAfterMs: Math.min(windowMs, Math.max(1_000, windowMs - refused.ageMs)) },
   );
 }

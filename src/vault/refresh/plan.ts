@@ -167,7 +167,10 @@ async function pickToken(
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) return { refreshToken: stored, candidateId: null, newestCandidateId };
-  throw new GrantryError('reauthorization_required', 'The provider issued no refresh token for this grant.');
+  throw new GrantryError(
+    'reauthorization_required',
+    `${row.provider} issued no refresh token for the grant of ${row.client_id}.`,
+  );
 }
 
 /**

@@ -191,7 +191,7 @@ async function sendRequest(
     if (error instanceof NotSentError) {
       await plan.slot.discard();
       if (await settleNotSent(context, plan, claim, held.lapsed || answered)) return undefined;
-      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+      throw new GrantryError('provider_unavailable', `${plan.row.provider} cannot be reached: nothing was sent.`, {
         cause: error,
         retryAfterMs: claim.backOffMs,
       });

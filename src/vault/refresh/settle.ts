@@ -7,7 +7,7 @@ import { type GrantVerdict, releaseLease, settleLease } from '../../storage/stat
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
-import { mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
+import { answerLost, mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
@@ -170,11 +170,8 @@ export async function settleLostAnswer(
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
   if (!rotates)
-    return new GrantryError(code, 'The provider gave no usable answer.', { cause, retryAfterMs: retryInMs });
-  return new GrantryError('refresh_uncertain', 'A refresh was sent and its answer was lost.', {
-    cause,
-    retryAfterMs: retryInMs,
-  });
+    return new GrantryError(code, `${plan.row.provider} gave no usable answer.`, { cause, retryAfterMs: retryInMs });
+  return answerLost(plan.row, retryInMs, cause);
 }
 
 async function settleRefusal(
@@ -194,9 +191,7 @@ async function settleRefusal(
   };
   const state = await recordOutcome(context, { plan, claim }, 'refused', outcome.error, () => changing(context, judge));
   if (state === undefined || state === 'uncertain') return 'again';
-  if (state === 'suspect') {
-    throw new GrantryError('refresh_uncertain', refusedOnce, { retryAfterMs: context.times.suspectConfirmMs });
-  }
+  if (state === 'suspect') throw refusedOnce(plan.row, context.times.suspectConfirmMs);
   const row = await readGrant(context.store.db, tenant, grantId);
   throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused });
 }
@@ -208,7 +203,8 @@ async function settleFailure(
   claim: Claim,
   outcome: Extract<TokenOutcome, { kind: 'refused' }>,
 ): Promise<GrantryError> {
-  if (outcome.class === 'grant_refused') throw new GrantryError('internal', 'a refusal was taken for a failure');
+  if (outcome.class === 'grant_refused')
+    throw new GrantryError('internal', 'A refusal of the grant was settled as a failure.');
   // A server that fails after it spent the token answers like one that failed before. So the answer counts as lost.
   // If a lost answer ends the grant, an outage would end all grants: there the answer counts as a failure.
   const { rotation, replayAfterLoss } = plan.definition.refreshToken;
@@ -228,7 +224,7 @@ async function settleFailure(
     });
     return pauseMs;
   });
-  return providerFailure(outcome.class, outcome, retryInMs);
+  return providerFailure(outcome.class, outcome, plan.row.provider, retryInMs);
 }
 
 /** Parks the complete tokens of a cut answer: it may hold the only copy of the working refresh token. */
