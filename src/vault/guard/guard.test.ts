@@ -161,6 +161,29 @@ it.each([
   expect([guard.failedOver, guard.reason]).toEqual([true, null]);
 });
 
+it('does not hold the lost events of an earlier failover against a database that is promoted again', async () => {
+  const { promote, open, event, lose } = await newPostgres();
+  const noteAt = async (minute: number): Promise<void> => {
+    const noted = await event(minute);
+    const guard = await open();
+    await guard.note(noted);
+    guard.remember();
+  };
+  for (const minute of [0, 3, 6]) await noteAt(minute);
+  await lose(5);
+  promote();
+  // Another process commits on the new primary before this one checks it.
+  await event(7);
+  const first = await open();
+  expect(first.failedOver).toBe(true);
+  await first.finishFailover(() => Promise.resolve());
+  for (const minute of [10, 13, 16.5, 17]) await noteAt(minute);
+  await lose(16.7);
+  promote();
+  const second = await open();
+  expect([second.failedOver, second.reason]).toEqual([true, null]);
+});
+
 it('compares the birth times of a file only if both are known', () => {
   expect(livesAt('inode:7', 'inode:7 born:5')).toBe(true);
   expect(livesAt('inode:7 born:5', 'inode:7')).toBe(true);

@@ -215,14 +215,14 @@ export class Guard {
     const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
     const promoted = this.#failedOver || isNewer(place.timeline, known);
     this.#place = place;
-    const newest = this.#marked(instance, mark, promoted);
+    const newest = await this.#marked(instance, mark, promoted);
     if (!isSame(newest, this.#newest)) this.#newest = newest;
     if (promoted) this.#failedOver = true;
     else if (mark === undefined) this.remember();
   }
 
   /** Makes the new mark from the database, the home's mark and what this process has noted since. */
-  #marked(instance: InstanceRow, mark: HighWaterMark | undefined, promoted: boolean): HighWaterMark {
+  async #marked(instance: InstanceRow, mark: HighWaterMark | undefined, promoted: boolean): Promise<HighWaterMark> {
     const { now, spoolKeptMs } = this.#options;
     const { epoch } = instance;
     const noted = this.#newest.epoch === epoch ? this.#newest : undefined;
@@ -232,7 +232,15 @@ export class Guard {
     const metAt = before?.metAt ?? noted?.metAt ?? now();
     if (timeline === null) return { epoch, event, timeline, metAt, trail: [] };
     const steps = noted?.trail?.length ? noted.trail : (before?.trail ?? []);
-    return { epoch, event, timeline, metAt, trail: trailTo(instance.newest, steps, spoolKeptMs) };
+    // Steps that the new primary lacks would make the next failover look like an old backup.
+    const trail = promoted ? await this.#stepsOf(instance, steps) : steps;
+    return { epoch, event, timeline, metAt, trail: trailTo(instance.newest, trail, spoolKeptMs) };
+  }
+
+  /** Returns the steps of a trail that the database has. */
+  async #stepsOf(instance: InstanceRow, steps: readonly EventMark[]): Promise<readonly EventMark[]> {
+    const known = await Promise.all(steps.map((step) => this.#knows(instance, step)));
+    return steps.filter((_, index) => known[index]);
   }
 
   async #judge(instance: InstanceRow, place: StoreLocation, mark: HighWaterMark | undefined): Promise<string | null> {
