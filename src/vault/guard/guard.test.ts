@@ -184,6 +184,20 @@ it('does not hold the lost events of an earlier failover against a database that
   expect([second.failedOver, second.reason]).toEqual([true, null]);
 });
 
+it('records one adoption when two processes adopt at once', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  const recorded: string[] = [];
+  const recording: WriteInstance = (run) =>
+    store.transaction((tx) => run({ tx, recordOther: ({ type }) => recorded.push(type) }));
+  const options = { store, write: recording, marks: new HighWaterMarks(home), instance, ...parts };
+  const [one, other] = [await Guard.open(options), await Guard.open(options)];
+  const outcomes = await Promise.allSettled([one.adopt(), other.adopt()]);
+  expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  expect(recorded).toEqual(['vault.adopted']);
+});
+
 it('compares the birth times of a file only if both are known', () => {
   expect(livesAt('inode:7', 'inode:7 born:5')).toBe(true);
   expect(livesAt('inode:7 born:5', 'inode:7')).toBe(true);

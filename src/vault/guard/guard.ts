@@ -186,8 +186,9 @@ export class Guard {
     const name = installation ?? instance.installation;
     const adoption = { ...place, from: instance.epoch, epoch, installation: name };
     const isAdopted = await this.#options.write(async ({ tx, recordOther }) => {
-      recordOther({ type: 'vault.adopted', details: { epoch } });
-      return adoptInstance(tx, adoption);
+      const isFirst = await adoptInstance(tx, adoption);
+      if (isFirst) recordOther({ type: 'vault.adopted', details: { epoch } });
+      return isFirst;
     });
     if (!isAdopted) {
       throw new GrantryError('invalid_request', 'Another process has just adopted this database.', {
