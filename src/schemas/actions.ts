@@ -48,7 +48,10 @@ export function actionOverHttp(action: string): string {
   return pairs.reduce((text, { command, route }) => text.replaceAll(command, route), action);
 }
 
+/** One route begins with another one: the longer is looked for first. */
+const byRoute = pairs.toSorted((one, other) => other.route.length - one.route.length);
+
 /** Writes a server's action for the command line: with commands instead of routes. */
 export function actionAsCommand(action: string): string {
-  return pairs.reduce((text, { route, plain }) => text.replaceAll(route, plain), action);
+  return byRoute.reduce((text, { route, plain }) => text.replaceAll(route, plain), action);
 }
