@@ -52,13 +52,8 @@ export const grantRoutes: readonly Route[] = [
     query: listQuery,
     answers: { 200: { description: 'One page of grants.', schema: grantPageSchema } },
     run: async ({ context, principal, query: wanted }) => {
-      const page = await context.vault().grants.list({
-        ...scopeOf(principal, wanted),
-        state: wanted.state,
-        updatedSince: wanted.updated_since,
-        cursor: wanted.cursor,
-        limit: wanted.limit,
-      });
+      const { updated_since: updatedSince, ...rest } = wanted;
+      const page = await context.vault().grants.list({ ...rest, ...scopeOf(principal, wanted), updatedSince });
       return { status: 200, body: pageToJson(page) };
     },
   }),

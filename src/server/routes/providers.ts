@@ -24,10 +24,7 @@ export const providerRoutes: readonly Route[] = [
     answers: { 200: { description: 'All providers.', schema: providerListSchema } },
     run: async ({ context }) => {
       const providers = await context.vault().providers.list();
-      return {
-        status: 200,
-        body: { items: providers.map((provider) => toJson(provider)) },
-      };
+      return { status: 200, body: { items: providers.map((provider) => toJson(provider)) } };
     },
   }),
   defineRoute({
