@@ -20,7 +20,7 @@ import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
 
 const path = '/v1/tenants/{tenant}/grants/{provider}';
-const one = { path, tag: 'Grants', action: 'operate', params: grantParams, query: accountQuery } as const;
+const ofGrant = { path, tag: 'Grants', action: 'operate', params: grantParams, query: accountQuery } as const;
 
 /** A list of names in a query, separated by commas; an empty one names none. */
 const names = (field: z.ZodType<string, string>, description: string) =>
@@ -59,7 +59,7 @@ export const grantRoutes: readonly Route[] = [
   }),
   defineRoute({
     method: 'get',
-    ...one,
+    ...ofGrant,
     summary: 'Show one grant',
     description: 'Shows one grant without its secrets.',
     action: 'see_grants',
@@ -72,7 +72,7 @@ export const grantRoutes: readonly Route[] = [
   }),
   defineRoute({
     method: 'put',
-    ...one,
+    ...ofGrant,
     summary: 'Store tokens',
     description: 'Stores tokens that were obtained elsewhere, in a new grant or in place of the tokens of an old one.',
     body: tokensInputSchema,
@@ -89,7 +89,7 @@ export const grantRoutes: readonly Route[] = [
   }),
   defineRoute({
     method: 'patch',
-    ...one,
+    ...ofGrant,
     summary: 'Change the metadata of a grant',
     description: 'Sets members of the metadata, and removes those that are `null`. All other members stay.',
     body: grantUpdateSchema,
@@ -101,7 +101,7 @@ export const grantRoutes: readonly Route[] = [
   }),
   defineRoute({
     method: 'delete',
-    ...one,
+    ...ofGrant,
     summary: 'Disconnect a grant',
     description:
       'Ends local use at once, then revokes the grant at the provider and shreds its tokens. With `revoke=false` the ' +
@@ -129,7 +129,7 @@ export const grantRoutes: readonly Route[] = [
   }),
   defineRoute({
     method: 'post',
-    ...one,
+    ...ofGrant,
     path: `${path}/health`,
     summary: 'Check a grant',
     description: 'Proves a grant with a real call to the provider.',
@@ -142,7 +142,7 @@ export const grantRoutes: readonly Route[] = [
   }),
   defineRoute({
     method: 'post',
-    ...one,
+    ...ofGrant,
     path: `${path}/recover`,
     summary: 'Recover a grant',
     description: 'Tries a condemned grant again with every token that was kept.',

@@ -4,7 +4,7 @@ import type { ReadLimit } from '../../base/lines.ts';
 import type { World } from '../../base/world.ts';
 import { actionOverHttp } from '../../schemas/actions.ts';
 import { type ImportResult, importLineSchema, importResultSchema } from '../../schemas/import-line.ts';
-import { importResultToJson } from '../../schemas/import-result-json.ts';
+import { importResultToJson } from '../../schemas/write-json.ts';
 import { withTimeout } from '../../vault/deadline.ts';
 import { importLines } from '../../vault/import/import.ts';
 import { defineRoute, type Route } from '../route.ts';

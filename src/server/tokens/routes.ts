@@ -1,5 +1,5 @@
 import { tokenReportSchema, tokenSchema } from '../../schemas/token.ts';
-import { tokenToJson } from '../../schemas/token-json.ts';
+import { tokenToJson } from '../../schemas/write-json.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, tokenQuery } from '../schemas.ts';
 import { tokenBody } from './token-answer.ts';

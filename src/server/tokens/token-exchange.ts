@@ -1,7 +1,7 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import type { GrantryErrorCode } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
-import { secondsUntil } from '../../schemas/token-json.ts';
+import { secondsUntil } from '../../schemas/write-json.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
