@@ -22,6 +22,8 @@ export default defineConfig({
     hookTimeout: patienceMs,
     expect: { poll: { timeout: patienceMs / 5, interval: 20 } },
     maxWorkers: 2,
+    // Each test makes vaults; the announcement has tests of its own.
+    execArgv: ['--disable-warning=GRANTRY_NEW_VAULT'],
     globalSetup: ['test/support/global-setup.ts'],
     projects: [
       {

@@ -32,7 +32,7 @@ export async function benchRefresh(): Promise<Aim[]> {
     );
     const ratio = median(single) / median(bare);
     const rows = [
-      ['the provider alone, a new connection each', ms(median(bare)), ms(percentile(bare, 0.95)), '1.00'],
+      ['only the provider, a new connection each', ms(median(bare)), ms(percentile(bare, 0.95)), '1.00'],
       ['grantry, rotation strict, SQLite', ms(median(single)), ms(percentile(single, 0.95)), ratio.toFixed(2)],
     ];
     process.stdout.write(`\n${table([`refresh, answer after ${answerMs} ms`, 'median', 'p95', 'ratio'], rows)}\n`);

@@ -1,5 +1,5 @@
 /**
- * Uses a grant: an API call through the vault, and the token itself for code that makes its calls alone.
+ * Uses a grant: an API call through the vault, and the token itself for code that makes its own calls.
  *
  *     node token.ts acme zoho_crm '/crm/v8/Leads?fields=Last_Name'
  */

@@ -231,7 +231,7 @@ async function readTheDisk(): Promise<void> {
     const known = [...new Set(secrets)];
     const found = known.filter((secret) => contents.some((content) => content.includes(secret)));
     same('tokens and secrets in the clear', found.length, 0);
-    return `${known.length} tokens and secrets came by; none stands in any of the home's ${contents.length} files`;
+    return `${known.length} tokens and secrets were used; none is in the clear in the home's ${contents.length} files`;
   });
 }
 

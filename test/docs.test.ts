@@ -18,7 +18,7 @@ declare global {
 `;
 
 interface Block {
-  /** Where it stands, for the message. */
+  /** Page and line, for the message. */
   place: string;
   code: string;
 }
@@ -92,7 +92,7 @@ function publicFiles(): string[] {
   return [...new Set([...doors, ...behind])].filter((file) => file.endsWith('.ts'));
 }
 
-/** What is wrong with the blocks, each line with the block's place. */
+/** Errors of the blocks, each line with the block's place. */
 function compile(blocks: Block[]): string[] {
   mkdirSync('.tmp', { recursive: true });
   const folder = mkdtempSync('.tmp/docs-');

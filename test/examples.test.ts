@@ -77,7 +77,7 @@ function urlIn(child: ChildProcessWithoutNullStreams): Promise<string> {
   });
 }
 
-/** What a browser does: follows every redirect, to the program's own redirect URI at last. */
+/** Acts as a browser: follows every redirect, up to the program's own redirect URI. */
 async function visit(url: string): Promise<void> {
   const response = await fetch(url);
   expect(await response.text()).toContain('You can close this window.');

@@ -121,6 +121,6 @@ function endGroup(shell: ChildProcess): void {
   try {
     if (shell.pid !== undefined) process.kill(-shell.pid, 'SIGKILL');
   } catch {
-    // Nobody of the group is left.
+    // The group has no process left.
   }
 }

@@ -59,7 +59,7 @@ function said(figures: Omit<Awaited<ReturnType<typeof runRestarts>>, 'broken'>):
   const { restarts, requests, refused, resets, shed, refreshes, replays, stopMs, waitMs } = figures;
   return [
     `${restarts} restarts, ${requests} requests answered, ${refreshes} refreshes, ${replays} with a spent token`,
-    `repeated: ${refused} refused connections, ${resets} ended before an answer, ${shed} told to come again`,
+    `repeated: ${refused} refused connections, ${resets} ended before an answer, ${shed} answered 429`,
     `stopping took ${stopMs.p50} ms (p50) to ${stopMs.max} ms, a caller waited ${waitMs.p50} ms (p50), ${waitMs.p99} ms (p99), ${waitMs.max} ms at most`,
   ].join('; ');
 }

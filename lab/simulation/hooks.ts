@@ -2,7 +2,7 @@ import { registerHooks } from 'node:module';
 import type { Edit, Mutation } from './mutants.ts';
 
 /**
- * What costs real time and shows nothing. Caches are made in full size when a vault opens, and a run opens dozens of
+ * Switches off work that costs real time and shows nothing. Caches are made in full size when a vault opens, and a run opens dozens of
  * vaults for four grants; half of all events were looks of waiters and of the change feed, which now look as seldom as
  * they do on PostgreSQL.
  */

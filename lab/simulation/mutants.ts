@@ -13,7 +13,7 @@ export interface Mutation {
   /** The guard, in a few words. */
   readonly guard: string;
   readonly edits: readonly Edit[];
-  /** Where the guard matters: other worlds would show it too, only later. */
+  /** The world where the guard matters. Other worlds show its lack later. */
   readonly focus: Focus;
   /** The reason why nothing is lost when only this guard is missing; `pair` takes both away. */
   readonly covered?: { readonly because: string; readonly pair: string };

@@ -74,7 +74,7 @@ function tableOf(found: readonly Found[]): string {
 
 function whatWasFound({ mutation, seed, violation, seeds }: Found): string {
   if (seed !== null) return plain(violation);
-  const alone = `nothing alone, in ${seeds} seeds`;
+  const alone = `nothing by itself, in ${seeds} seeds`;
   return mutation.covered === undefined
     ? alone
     : `${alone}: ${mutation.covered.because}; both: \`${mutation.covered.pair}\``;

@@ -8,10 +8,10 @@ import type { Simulation } from './simulation.ts';
 import type { Life } from './world/life.ts';
 import type { WorldState } from './world/state.ts';
 
-/** Where users come back to. */
+/** The redirect URI of every simulated user. */
 export const redirectUri = 'https://app.example/callback';
 
-/** What happens to processes, clocks and grants from outside, at times that the seed decides. */
+/** Acts on processes, clocks and grants from outside, at times that the seed decides. */
 export class Operator {
   readonly #simulation: Simulation;
   readonly #state: WorldState;

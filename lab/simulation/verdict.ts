@@ -12,7 +12,7 @@ interface Scene {
 /** Replies of a grant that may yet change, as is any that says when to come again: worth another try. */
 const passing = new Set(['refresh_uncertain', 'provider_throttled', 'provider_unavailable', 'storage_unavailable']);
 const triesMax = 60;
-/** How long the healed world may need to replay a spent token inside its overlap. */
+/** Time limit for the healed world to replay a spent token inside its overlap. */
 const recoveryMs = 60_000;
 /** A condemned grant is not asked for again and again: its second chances, once per token that is kept. */
 const requestsWhileCondemnedMax = 8;
@@ -119,7 +119,7 @@ function checkLoss(state: WorldState, grant: JudgedGrant): void {
   if (reason !== 'lost_rotation' && !unknowable) judge.violated(`the loss of ${nameOf(grant)} is called ${reason}`);
 }
 
-/** What the provider's rotation class cannot promise (see docs/reliability.md). */
+/** True if the provider's rotation class cannot prevent the loss (see docs/reliability.md). */
 function isExcused(state: WorldState, grant: JudgedGrant): boolean {
   const profile = state.plan.profiles.find(({ id }) => id === grant.provider);
   if (profile === undefined) return false;

@@ -1,6 +1,6 @@
 /**
- * Grantry's tables as Drizzle schemas, so that a program which uses Drizzle can join its own tables with the grants and so
- * that drizzle-kit leaves them alone.
+ * Grantry's tables as Drizzle schemas, for programs that join their own tables with the grants. They also keep
+ * drizzle-kit from dropping the tables.
  *
  * The vault makes and migrates these tables itself. Leave them out of your own migrations with drizzle-kit's `tablesFilter`
  * (`['!oauth_tokens', '!grantry_*']`): the schemas match the databases, but drizzle-kit 0.31 reads checks in SQLite, and the

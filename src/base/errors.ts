@@ -18,7 +18,7 @@ export const errorCodes = {
     retryable: false,
     action: 'Run grantry adopt if this database should refresh the grants: it looks restored or cloned.',
   },
-  payload_too_large: { status: 413, exit: 2, retryable: false, action: 'Send less.' },
+  payload_too_large: { status: 413, exit: 2, retryable: false, action: 'Send a smaller body or file.' },
   rate_limited: { status: 429, exit: 5, retryable: true, action: 'Send fewer requests, and wait before the next one.' },
   integrity_failed: {
     status: 500,
@@ -44,9 +44,19 @@ export const errorCodes = {
     retryable: true,
     action: 'Wait until the provider allows new tokens again.',
   },
-  provider_unavailable: { status: 503, exit: 5, retryable: true, action: 'Try again later.' },
+  provider_unavailable: {
+    status: 503,
+    exit: 5,
+    retryable: true,
+    action: 'Try again when the provider has recovered. No grant is harmed.',
+  },
   refresh_uncertain: { status: 503, exit: 5, retryable: true, action: 'Wait: Grantry is recovering the grant.' },
-  vault_sealed: { status: 503, exit: 7, retryable: false, action: 'Make the root key available.' },
+  vault_sealed: {
+    status: 503,
+    exit: 7,
+    retryable: false,
+    action: 'Make the root key available: check GRANTRY_ROOT_KEY.',
+  },
   storage_unavailable: { status: 503, exit: 5, retryable: true, action: 'Check the database, then retry.' },
   internal: { status: 500, exit: 1, retryable: false, action: 'Report this defect of Grantry.' },
 } as const satisfies Record<string, { status: number; exit: number; retryable: boolean; action: string }>;
@@ -56,7 +66,7 @@ export type GrantryErrorCode = keyof typeof errorCodes;
 
 /** Facts about a failure beyond its code and message. */
 export interface GrantryErrorOptions {
-  /** What the person must do; without it, the action of the code. */
+  /** The instruction for the person. Default: the action of the code. */
   action?: string | undefined;
   /** The error behind this one. It stays in memory: it is never printed, logged or sent. */
   cause?: unknown;
@@ -112,5 +122,5 @@ export function isVaultDown(error: unknown): boolean {
 
 /** Fails on a defect of Grantry, never on bad input or a failing provider. */
 export function assert(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new GrantryError('internal', `assertion failed: ${message}`);
+  if (!condition) throw new GrantryError('internal', `Assertion failed: ${message}.`);
 }

@@ -50,7 +50,7 @@ describe('the callback', () => {
   });
 });
 
-describe('what is not the callback reaches nobody', () => {
+describe('a request that is not the callback reaches no handler', () => {
   test.each([
     ['another path', '/favicon.ico', 404],
     ['a longer path', '/callback/x?code=1&state=the-state', 404],

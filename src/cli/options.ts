@@ -22,7 +22,7 @@ export function addGlobals(command: Command): void {
   const taken = new Set(command.options.map((option) => option.long));
   const globals = [
     new Option('--json', 'print results and errors as JSON'),
-    new Option('-v, --verbose', 'say more on stderr'),
+    new Option('-v, --verbose', 'print more on stderr'),
     ...globalSettings.map(settingOption),
   ];
   for (const option of globals) {

@@ -30,7 +30,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     token: { summary: 'print an access token', load: () => import('./commands/token.ts') },
     call: { summary: 'make an authenticated API call', load: () => import('./commands/call.ts') },
     exec: { summary: 'run a program with tokens in its environment', load: () => import('./commands/exec.ts') },
-    use: { summary: 'set the current tenant (then write . for it)', load: () => import('./commands/use.ts') },
+    use: { summary: 'set the current tenant, for which . then stands', load: () => import('./commands/use.ts') },
   },
   'Operate:': {
     list: { summary: 'list grants', load: () => import('./commands/list.ts') },

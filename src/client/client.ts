@@ -273,7 +273,7 @@ function tokenOf({ apiDomain, dc, ...token }: z.output<typeof tokenSchema>): Acc
 }
 
 function needsDatabase(method: string, why: string): GrantryError {
-  return new GrantryError('invalid_request', `${method} is not done through a server: ${why}.`, {
+  return new GrantryError('invalid_request', `${method} does not work through a server: ${why}.`, {
     action: 'Make a connect session: grantry connect TENANT PROVIDER, or call it on a vault that openVault opened.',
   });
 }

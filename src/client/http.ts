@@ -74,7 +74,7 @@ export async function problemIn(response: Response): Promise<GrantryError> {
 
 /** The error of an answer that no Grantry server gives. */
 export function notUnderstood(status: number): GrantryError {
-  return new GrantryError('provider_error', `The answer (status ${status}) is not that of a Grantry server.`, {
+  return new GrantryError('provider_error', `The answer (status ${status}) did not come from a Grantry server.`, {
     action: 'Check the URL of the server (GRANTRY_URL): it must be the one at which /livez answers.',
   });
 }

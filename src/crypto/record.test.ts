@@ -118,7 +118,7 @@ describe('properties', () => {
     );
   });
 
-  test('two contexts that differ never open each other’s records, wherever their boundaries lie', () => {
+  test('a context never opens the record of another, even if both join to the same text', () => {
     const cut = fc.tuple(fc.string({ maxLength: 12 }), fc.nat(12), fc.nat(12));
     fc.assert(
       fc.property(cut, ([whole, first, second]) => {

@@ -26,7 +26,10 @@ export async function createRootKeyFile(path: string, world: World): Promise<Key
   } catch (error) {
     if (error instanceof GrantryError) throw error;
     const code = systemCodeOf(error) ?? 'unknown error';
-    throw new GrantryError('vault_sealed', `The root key file ${path} cannot be made (${code}).`, { cause: error });
+    throw new GrantryError('vault_sealed', `The root key file ${path} cannot be made (${code}).`, {
+      action: 'Make its directory writable, or name another file with GRANTRY_ROOT_KEY.',
+      cause: error,
+    });
   }
   return loadRootKey({ kind: 'file', path });
 }

@@ -24,7 +24,7 @@ export function parseRootKeySource(text: string): RootKeySource {
   const colon = text.indexOf(':');
   const rest = text.slice(colon + 1);
   const source = rest === '' || rest.includes('\0') ? undefined : parseRest(text.slice(0, Math.max(colon, 0)), rest);
-  if (source === undefined) throw new GrantryError('invalid_request', `A root key source is ${forms}.`);
+  if (source === undefined) throw new GrantryError('invalid_request', `The root key source must be ${forms}.`);
   return source;
 }
 

@@ -197,6 +197,7 @@ export class TenantKeys {
       throw new GrantryError(
         'vault_sealed',
         'The root key does not match: this database was created with another one.',
+        { action: 'Set GRANTRY_ROOT_KEY to the key that this database was created with.' },
       );
     }
     if (opened.outcome === 'damaged' || opened.plaintext.length !== keyBytes) throw integrityFailed();

@@ -28,7 +28,9 @@ export function authorizationUrl(client: OAuthClient, request: AuthorizationRequ
   const { definition } = client;
   const endpoint = endpointOf(client, 'authorization');
   if (endpoint === null) {
-    throw new GrantryError('provider_misconfigured', `The provider ${definition.id} has no authorization endpoint.`);
+    throw new GrantryError('provider_misconfigured', `The provider ${definition.id} has no authorization endpoint.`, {
+      action: "Add endpoints.authorization to the provider's definition.",
+    });
   }
   const url = new URL(endpoint);
   for (const [name, value] of Object.entries(definition.authorizationParameters)) url.searchParams.set(name, value);

@@ -44,12 +44,14 @@ export async function discoverEndpoints(
     const openid = await ask(world, issuer, 'oidc', options, signal);
     return openid ?? ask(world, issuer, 'oauth2', options, signal);
   });
-  if (metadata === null) throw new GrantryError('provider_error', 'The issuer publishes no metadata.');
+  if (metadata === null) throw new GrantryError('provider_error', 'The issuer publishes no metadata.', { action });
   if (metadata.issuer !== issuer) {
-    throw new GrantryError('provider_misconfigured', 'The metadata is of another issuer than the one asked.');
+    throw new GrantryError('provider_misconfigured', 'The metadata names another issuer than the definition.', {
+      action,
+    });
   }
   if (metadata.token_endpoint === undefined) {
-    throw new GrantryError('provider_misconfigured', 'The metadata names no token endpoint.');
+    throw new GrantryError('provider_misconfigured', 'The metadata names no token endpoint.', { action });
   }
   return {
     issuer,
@@ -100,15 +102,18 @@ async function ask(
   }
   const text = raw.body?.reveal() ?? '';
   if (raw.incomplete || text.length > limits.documentBytesMax) {
-    throw new GrantryError('provider_error', "The issuer's metadata is cut or too large.");
+    throw new GrantryError('provider_error', "The issuer's metadata is truncated or too large.", { action });
   }
   const headers = { 'content-type': 'application/json' };
   // The library refuses every status but 200, redirects included.
   const status = raw.status === 200 ? 200 : 400;
   return processDiscoveryResponse(url, new Response(text, { status, headers })).catch((cause: unknown) => {
-    throw new GrantryError('provider_error', "The issuer's response is not its metadata.", { cause });
+    throw new GrantryError('provider_error', "The issuer's response is not its metadata.", { action, cause });
   });
 }
+
+/** The default actions are about an app. Discovery runs before there is one. */
+const action = "Correct the issuer in the provider's definition, or leave it out and name the endpoints.";
 
 function checkUrl(name: string, text: string, options: DiscoveryOptions): string;
 function checkUrl(name: string, text: string | undefined, options: DiscoveryOptions): string | null;
@@ -118,5 +123,5 @@ function checkUrl(name: string, text: string | undefined, options: DiscoveryOpti
     typeof text === 'string' && text.length <= limits.urlCharsMax && URL.canParse(text) ? new URL(text) : null;
   const scheme = url?.protocol === 'https:' || (options.allowLoopback === true && url?.protocol === 'http:');
   if (url !== null && scheme && url.username === '' && url.password === '' && url.hash === '') return text;
-  throw new GrantryError('provider_misconfigured', `The ${name} is not a usable https URL.`);
+  throw new GrantryError('provider_misconfigured', `The ${name} is not a usable https URL.`, { action });
 }

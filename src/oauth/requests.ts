@@ -88,7 +88,11 @@ async function sendTokenRequest(
   options: SendOptions,
 ): Promise<RawAnswer> {
   const endpoint = endpointOf(client, 'token');
-  if (endpoint === null) throw new GrantryError('provider_misconfigured', 'The provider has no token endpoint.');
+  if (endpoint === null) {
+    throw new GrantryError('provider_misconfigured', `The provider ${client.definition.id} has no token endpoint.`, {
+      action: "Add endpoints.token to the provider's definition.",
+    });
+  }
   const authentication = clientAuthentication(world, client, endpoint);
   const exchange = new OneExchange(world, options);
   const server = { issuer: client.definition.issuer ?? new URL(endpoint).origin, token_endpoint: endpoint };

@@ -4,7 +4,7 @@ import type { ProviderDefinition } from './definition.ts';
 /** Metadata of a grant: a JSON object, never a secret. */
 export type Metadata = Readonly<Record<string, unknown>>;
 
-/** Aliases of data centres, accepted wherever a person or a file names one. */
+/** Aliases of data centres, accepted from persons and from files. */
 export const dcAliases: ReadonlyMap<string, string> = new Map([
   ['com', 'us'],
   ['com.au', 'au'],

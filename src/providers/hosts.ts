@@ -106,9 +106,9 @@ function checkText(text: string): void {
   if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalid('The URL is empty or too long.');
   if (/[\p{Cc} \\]/u.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
   if (!text.startsWith('/') && !/^https?:\/\/[^/]/i.test(text)) {
-    throw invalid('A path starts with one slash, a URL with https://.');
+    throw invalid('A path must start with a slash, and a URL with https://.');
   }
-  if (text.startsWith('//')) throw invalid('A path starts with one slash only.');
+  if (text.startsWith('//')) throw invalid('The path must start with only one slash.');
   if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|[/;]|%2f|%5c|%3b)/i.test(text.replace(/[?#].*$/s, ''))) {
     throw invalid('The path has a ".." in it.');
   }

@@ -102,7 +102,7 @@ export const providerField = z
 
 export const scopesInput = list(z.string().max(limits.scopeCharsMax), limits.scopesMax);
 
-/** Who owns a thing, in the names that every report uses. */
+/** Owner of a thing, in the names that every report uses. */
 export const keyShape = { tenant: z.string(), provider: z.string(), account: z.string() };
 
 /** The text `TENANT/PROVIDER/ACCOUNT`, which names one grant. */

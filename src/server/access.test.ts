@@ -44,7 +44,7 @@ test('what was asked before a key was revoked does not bring it back', async () 
   await expect(after).rejects.toThrow('not valid');
 });
 
-test('whoever asks after a revocation does not share the answer to an earlier question', async () => {
+test('a request after a revocation does not share the look-up of an earlier request', async () => {
   const asked: ((key: ApiKey | null) => void)[] = [];
   const { access, elapse } = openAccess(() => new Promise((resolve) => asked.push(resolve)), ['gry_own']);
   const before = access.authenticateKey('gry_own');
@@ -84,7 +84,7 @@ test('keys that were seen before are looked up again however many they are', asy
   expect(again).toHaveLength(keys.length);
 });
 
-test('at most so many keys that nobody has seen before are looked up at once', async () => {
+test('the number of look-ups of unknown keys at once is limited', async () => {
   const { access } = openAccess(() => new Promise(() => {}));
   const keys = Array.from({ length: limits.apiKeyLookUpsAtOnce + 1 }, (_, index) => madeKey(index));
   for (const key of keys.slice(0, -1)) void access.authenticateKey(key);

@@ -22,7 +22,7 @@ test.each(databaseKinds)('a lease under which nothing was sent is given back at 
   stopping.world.thaw();
   expect(await asked).toBe('provider_unavailable');
   expect((await bench.row(key)).lease_owner).toBeNull();
-  // The strict lease would have lasted two minutes: nobody waits for its end.
+  // The strict lease would have lasted two minutes. No caller waits for its end.
   const { generation } = await other.vault.getAccessToken(key);
   expect(generation).toBe(2);
   expect(bench.clock.now()).toBeLessThan(leaseUntil);

@@ -15,7 +15,7 @@ it('the description is the one in test/snapshots (to renew it: vitest run src/se
   await expect(`${JSON.stringify(JSON.parse(text), null, 2)}\n`).toMatchFileSnapshot(file);
 });
 
-it('every described route that takes a key refuses a request without one, and with one nobody knows', async () => {
+it('every described route that takes a key refuses a request without a key and one with an unknown key', async () => {
   await using server = await makeServerBench();
   const { body } = await server.call('GET', '/openapi.json', { key: null });
   const tried: string[] = [];

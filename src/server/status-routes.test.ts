@@ -4,7 +4,7 @@ import { internalsOf } from '../vault/internals.ts';
 
 const tokenPath = '/v1/tenants/acme/grants/strict/token';
 
-test('a quarantined database is not ready, and why is told to those who run it alone', async () => {
+test('a quarantined database is not ready, and only operators get the reason', async () => {
   await using server = await makeServerBench();
   expect(await server.call('GET', '/readyz', { key: null })).toMatchObject({ status: 200, body: { status: 'ready' } });
   const quarantine = { quarantined_reason: 'it looks like a copy' };

@@ -59,7 +59,8 @@ async function answerMetrics(context: ServerContext, request: HonoContext): Prom
 function readiness(context: ServerContext, draining: () => boolean): () => Promise<void> {
   let last: { readonly at: number; readonly outcome: Promise<void> } | undefined;
   return () => {
-    if (draining()) throw new GrantryError('storage_unavailable', 'This server is stopping.');
+    if (draining())
+      throw new GrantryError('storage_unavailable', 'This server is stopping.', { action: 'Use another server.' });
     const now = context.world.monotonic();
     if (last === undefined || now - last.at >= readinessHeldMs) {
       const outcome = (async () => assertReady(vaultContext(context)))();

@@ -143,7 +143,7 @@ function runOnce<T>(
         const result = await fn(Object.assign(tx, { now: engine.now, locked: engine.locked, [writes]: true } as const));
         // Other processes re-read changes only so far back: they would miss a later commit.
         if (!long && world.monotonic() - start > limits.transactionMs) {
-          throw new GrantryError('storage_unavailable', 'The transaction took too long and was undone.');
+          throw new GrantryError('storage_unavailable', 'The transaction took too long and was rolled back.');
         }
         return result;
       } finally {

@@ -1,6 +1,6 @@
 /**
- * The duties of a vault when providers are slow, fail, hang or lie, and when processes race or die: T1 to T11, each on both
- * databases.
+ * The duties of a vault when providers are slow, fail, hang or lie, and when processes race or die: T1 to T11, each on
+ * both databases.
  */
 
 import { describe, expect, it } from 'vitest';

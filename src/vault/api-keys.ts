@@ -39,7 +39,7 @@ export async function createApiKey(
     });
   }
   const stored = await findApiKeyByHash(context.store.db, hashApiKey(key));
-  if (stored === undefined) throw new GrantryError('internal', 'A key that was just made is gone.');
+  if (stored === undefined) throw new GrantryError('internal', 'The API key was stored but cannot be read back.');
   return { apiKey: describeApiKey(stored), key: new Secret(key) };
 }
 

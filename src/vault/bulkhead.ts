@@ -41,11 +41,11 @@ export class Bulkheads {
     { urgent = false }: { urgent?: boolean } = {},
   ): Promise<T> {
     const compartment = this.#compartment(name);
-    if (!urgent) this.#refuseWhileOpen(compartment);
-    await this.#takeSlot(compartment, urgent);
+    if (!urgent) this.#refuseWhileOpen(name, compartment);
+    await this.#takeSlot(name, compartment, urgent);
     try {
       // The breaker may have opened during the wait.
-      if (!urgent) this.#refuseWhileOpen(compartment);
+      if (!urgent) this.#refuseWhileOpen(name, compartment);
       const probing = compartment.failures >= limits.breakerFailures;
       if (probing) compartment.probing = true;
       try {
@@ -77,7 +77,7 @@ export class Bulkheads {
       return;
     }
     if (compartment.retries < 1) {
-      throw new GrantryError('provider_unavailable', 'The retry budget of this provider is used up.', {
+      throw new GrantryError('provider_unavailable', `The retry budget of ${name} is used up.`, {
         retryAfterMs: this.#times.breakerPauseMs,
       });
     }
@@ -121,16 +121,16 @@ export class Bulkheads {
     return made;
   }
 
-  #refuseWhileOpen(compartment: Compartment): void {
+  #refuseWhileOpen(name: string, compartment: Compartment): void {
     if (compartment.failures < limits.breakerFailures) return;
     const leftMs = compartment.openUntil - this.#world.monotonic();
     if (leftMs <= 0 && !compartment.probing) return;
-    throw new GrantryError('provider_unavailable', 'Circuit breaker open: the provider failed repeatedly.', {
+    throw new GrantryError('provider_unavailable', `Circuit breaker open: ${name} failed repeatedly.`, {
       retryAfterMs: Math.max(leftMs, this.#times.breakerPauseMs),
     });
   }
 
-  async #takeSlot(compartment: Compartment, urgent: boolean): Promise<void> {
+  async #takeSlot(name: string, compartment: Compartment, urgent: boolean): Promise<void> {
     const callsMax = limits.providerCallsMax + (urgent ? limits.urgentCallsMax : 0);
     if (compartment.calls < callsMax) {
       compartment.calls += 1;
@@ -154,7 +154,7 @@ export class Bulkheads {
     // The slot was passed to this call just as its wait ended, so pass it on.
     if (index < 0) this.#passSlot(compartment);
     else queue.splice(index, 1);
-    throw new GrantryError('provider_unavailable', 'Too many calls to this provider are waiting.', {
+    throw new GrantryError('provider_unavailable', `Too many calls to ${name} are waiting.`, {
       retryAfterMs: this.#times.breakerPauseMs,
     });
   }

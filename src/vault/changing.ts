@@ -81,8 +81,8 @@ export interface ChangeTransaction {
 type NewEvent = Omit<EventRow, 'id' | 'at'>;
 
 /**
- * Runs one transaction. Every insert, update and delete of the vault goes through here. The recorded changes become events
- * in the same transaction. The vault's event listener gets them after the commit.
+ * Runs one transaction. Every insert, update and delete of the vault goes through here. The recorded changes become
+ * events in the same transaction. The vault's event listener gets them after the commit.
  */
 export async function changing<T>(
   context: ChangeContext,

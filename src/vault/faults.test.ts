@@ -1,4 +1,4 @@
-/** The fault model of a vault, one test per fault, judged by the provider's history. `kills.long.test.ts` kills processes. */
+/** The fault model of a vault, one test per fault. The provider's history decides. `kills.long.test.ts` kills processes. */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

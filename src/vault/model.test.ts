@@ -1,6 +1,6 @@
 /**
- * Random lives of a grant against a provider of every class, judged by the provider's history and the invariants I1 to I7.
- * A failing run prints its seed and path; put them into `fc.assert` to see it again.
+ * Random lives of a grant against a provider of every class, judged by the provider's history and the invariants I1 to
+ * I7. A failing run prints its seed and path; put them into `fc.assert` to see it again.
  */
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';

@@ -29,16 +29,16 @@ import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
 /**
- * Opens a vault over a database. It makes or migrates Grantry's schema, loads the root key, and commits answers that a crash
- * left in the spool. A warning announces a new vault.
+ * Opens a vault over a database. It makes or migrates Grantry's schema, loads the root key, and commits answers that a
+ * crash left in the spool. A warning announces a new vault.
  *
- * Open one vault per process and share it: all callers of a process then share one refresh and one token cache. Close it,
- * or let `await using` do so: closing waits for refreshes that were sent.
+ * Open one vault per process and share it: all callers of a process then share one refresh and one token cache. Close
+ * it, or let `await using` do so: closing waits for refreshes that were sent.
  *
  * @param options Everything has a default; see {@link VaultOptions}.
- * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` if there is no vault
- * and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`, and for an
- * outdated schema while migrations are off
+ * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` if there is no
+ * vault and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`, and
+ * for an outdated schema while migrations are off
  *
  * @example
  * await using vault = await openVault({ database: 'sqlite:./grantry.db', rootKey: 'file:./root.key' });
@@ -257,7 +257,7 @@ async function replayWaiting(context: VaultContext): Promise<void> {
   await replaySpool(context, { waitingOnly: true });
 }
 
-/** Synchronous, since the first asynchronous file call of a process starts a thread pool that most starts do not need. */
+/** Lists files synchronously: an asynchronous call would start a thread pool that most starts do not need. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

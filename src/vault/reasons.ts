@@ -1,6 +1,6 @@
 /**
- * The reasons that the vault writes beside a grant's state and into events. After a failure without harm, a row holds an
- * error code instead until the next refresh.
+ * The reasons that the vault writes beside a grant's state and into events. After a failure without harm, a row holds
+ * an error code instead until the next refresh.
  */
 export const reasons = {
   /** The provider refused the refresh token, and again after a pause. */

@@ -160,9 +160,9 @@ export const settings = {
     check: (text, name) => oneOf(['1', '0'], text, name) === '1',
   },
   tenantRate: limitOf('GRANTRY_TENANT_RATE', '500', 'requests per second and tenant', 1_000_000),
-  tenantBurst: limitOf('GRANTRY_TENANT_BURST', '2000', 'requests of one tenant at once after a pause', 1_000_000),
-  tenantCalls: limitOf('GRANTRY_TENANT_CALLS', '256', 'requests of one tenant under way at once', 100_000),
-  providerCalls: limitOf('GRANTRY_PROVIDER_CALLS', '1024', 'proxied calls to one provider under way at once', 100_000),
+  tenantBurst: limitOf('GRANTRY_TENANT_BURST', '2000', 'burst of requests of one tenant, after a pause', 1_000_000),
+  tenantCalls: limitOf('GRANTRY_TENANT_CALLS', '256', 'concurrent requests of one tenant', 100_000),
+  providerCalls: limitOf('GRANTRY_PROVIDER_CALLS', '1024', 'concurrent proxied calls to one provider', 100_000),
   connections: limitOf('GRANTRY_CONNECTIONS', '16384', 'connections to the server', 1_000_000),
   connectionsPerAddress: limitOf(
     'GRANTRY_CONNECTIONS_PER_ADDRESS',

@@ -302,7 +302,8 @@ export interface Vault extends AsyncDisposable {
    * @throws {GrantryError} `payload_too_large` for too many lines
    *
    * @example
-   * for await (const result of vault.importLines(text)) console.log(result);
+   * const lines = '{"tenant":"acme","provider":"zoho_crm","app":"crm","refresh_token":"1000.…"}';
+   * for await (const result of vault.importLines(lines)) console.log(result);
    */
   importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
   /**

@@ -24,7 +24,7 @@ const clientSecret = 'canary-client-secret-4f1d0c8be2';
 const adminKey = `gry_${'canary-of-the-first-admin'.repeat(2)}`;
 const returnTo = 'http://127.0.0.1:9/back';
 
-/** Where a secret is meant to be. Everything else is a leak. */
+/** Places where a secret is allowed. Any other place is a leak. */
 const allowed: readonly string[] = [
   'API key in POST /v1/keys',
   'access token in GET /v1/tenants/acme/grants/strict/token',
@@ -76,7 +76,7 @@ class CanaryRun implements AsyncDisposable {
   readonly #place = join(import.meta.dirname, `../../.tmp/canary-${process.pid}`);
   readonly database: string;
   readonly #env: Readonly<Record<string, string>>;
-  /** What came out, by the name of the place where it did. */
+  /** Collected output, by the name of its place. */
   readonly #sinks: { readonly sink: string; readonly content: string }[] = [];
   /** The part of PostgreSQL's log that was written when the run began. */
   #firstLog = '';

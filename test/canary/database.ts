@@ -1,4 +1,4 @@
-/** What a database keeps: its rows, and the bytes of its files. */
+/** Content of a database: its rows, and the bytes of its files. */
 import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 

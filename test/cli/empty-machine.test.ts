@@ -1,4 +1,4 @@
-/** A machine on which nothing was made yet: whoever only looks finds that said, and leaves nothing behind. */
+/** A machine without a vault: commands that only read say so and leave no file behind. */
 import { readdir } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { Home } from './grantry.ts';

@@ -26,7 +26,7 @@ async function run(args: readonly string[], options: RunOptions & { key?: string
   return home.run(args, { ...options, env });
 }
 
-/** What a browser does: opens the link, presses its button, consents, and comes back with its cookie. */
+/** Acts as a browser: opens the link, presses its button, consents, and comes back with its cookie. */
 async function goThrough(link: string): Promise<Response> {
   const page = await fetch(link);
   const cookie = page.headers.get('set-cookie')?.split(';')[0] ?? '';
@@ -128,7 +128,7 @@ describe('grantry with GRANTRY_URL', () => {
     expect(connected.code).toBe(0);
     expect(JSON.parse(connected.stdout)).toMatchObject({ tenant: 'globex', provider: 'strict', state: 'active' });
     expect((await run(['connect', 'globex', 'strict', '--code', '-'], { stdin: '1000.x' })).stderr).toContain(
-      'not done through a server',
+      'does not work through a server',
     );
   });
 

@@ -1,4 +1,4 @@
-/** What only shows between processes: signals, closed pipes, the browser that declines, ports that are taken. */
+/** Behaviour that needs real processes: signals, closed pipes, a browser that declines, ports in use. */
 import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -66,7 +66,7 @@ const exec = (script: string, options?: RunOptions): Promise<Run> =>
   run(['exec', 'acme', '--provider', 'zoho_crm', '--', process.execPath, '-e', script], options);
 
 describe('exec', () => {
-  test('hands the tokens to the child, and to nobody else', async () => {
+  test('hands the tokens only to the child', async () => {
     const ran = await exec(
       'const { ZOHO_CRM_ACCESS_TOKEN: t, ZOHO_CRM_API_DOMAIN: a, ZOHO_CRM_EXPIRES_AT: e, ZOHO_CRM_DC: d, ZOHO_CRM_ORG_ID: o } = process.env; console.log(t.slice(0, 5), a, new Date(e) > new Date(), d, o)',
     );
@@ -120,7 +120,7 @@ describe('connect', () => {
     expect((await run(['show', 'bravo', 'zoho_crm'])).code).toBe(3);
   });
 
-  test('a callback of somebody else ends nothing', async () => {
+  test('a callback with another state does not end the command', async () => {
     const ran = await connect(
       withBrowser(async (url) => {
         await visit(`http://127.0.0.1:${port}/callback?code=stolen&state=other`, 400);
@@ -167,7 +167,7 @@ describe('output', () => {
     },
   );
 
-  test('the current tenant is kept for its owner alone, and the environment wins', async () => {
+  test('the file of the current tenant is readable only by its owner, and the environment wins', async () => {
     await run(['use', 'acme']);
     const { mode } = await stat(join(home.path, 'home/current-tenant'));
     expect(mode & 0o777).toBe(0o600);

@@ -40,7 +40,7 @@ afterAll(async () => {
   await home[Symbol.asyncDispose]();
 });
 
-test('a copied home says that it is quarantined, is adopted on request alone, and works then', async () => {
+test('a copied home reports its quarantine, is adopted only on request, and then works', async () => {
   await cp(join(home.path, 'home'), join(home.path, 'copy'), { recursive: true });
   const run = runnerOf('copy');
   const why = 'This database is quarantined: This database was made elsewhere';
@@ -73,7 +73,7 @@ test('a copied home says that it is quarantined, is adopted on request alone, an
   const unasked = await run('adopt');
   expect(unasked.code).toBe(2);
   expect(unasked.stderr).toContain(why);
-  expect(unasked.stderr).toContain('two databases that refresh the same grants');
+  expect(unasked.stderr).toContain('a provider ends grants that two databases refresh');
   expect(unasked.stderr).toContain('--yes');
   expect(tokenRequests()).toBe(0);
 

@@ -40,7 +40,7 @@ import type { StorePlace } from './storage.ts';
 
 const world = systemWorld();
 
-/** What the statements beside the grants' do, in every store. */
+/** Behaviour of the other statements than those of grants, in every store. */
 export function describeStatements(name: string, open: () => Promise<StorePlace>): void {
   describe(name, () => {
     let place: StorePlace;
@@ -126,7 +126,7 @@ function describeTenantKeys(store: () => OpenedStore): void {
 }
 
 function describeApps(store: () => OpenedStore): void {
-  test('an app is made, replaced from its newest version alone, found and removed', async () => {
+  test('an app is made, replaced only from its newest version, found and removed', async () => {
     const { db, transaction: write } = store();
     const first = app({ name: 'crm', context: 'c1' });
     expect(await write((tx) => putApp(tx, first))).toBe('created');
@@ -176,7 +176,7 @@ function describeAuthorizations(store: () => OpenedStore): void {
     expect(await write((tx) => takeAuthorization(tx, 'state-unknown'))).toBeUndefined();
   });
 
-  test('an expired one is given to nobody, told apart for a while, then forgotten', async () => {
+  test('an expired authorization is not handed out, stays for a while, and is then deleted', async () => {
     const { db, transaction: write } = store();
     await write((tx) => insertAuthorization(tx, authorization('state-2', -1)));
     expect(await write((tx) => takeAuthorization(tx, 'state-2'))).toBeUndefined();

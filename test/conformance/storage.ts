@@ -14,7 +14,7 @@ export interface StorePlace {
   drop(): Promise<void>;
 }
 
-/** What every store does alike, whatever keeps it. */
+/** Behaviour that all stores share. */
 export function describeStore(name: string, open: () => Promise<StorePlace>): void {
   describe(name, () => {
     let place: StorePlace;
@@ -100,7 +100,7 @@ function describeValues(store: () => OpenedStore): void {
     });
   });
 
-  test('times are told in UTC with milliseconds, wherever they were written', async () => {
+  test('times are read in UTC with milliseconds, even if they were written in another zone', async () => {
     const { id } = await insertGrantRow(store(), { account: 'times', token_expiry: '2026-06-01T12:00:00.000Z' });
     const query = store().db.selectFrom('oauth_tokens').select('token_expiry').where('id', '=', id);
     expect(await query.executeTakeFirst()).toStrictEqual({ token_expiry: '2026-06-01T12:00:00.000Z' });
@@ -192,7 +192,7 @@ function describeTransactions(store: () => OpenedStore): void {
     expect(await accounts(store(), 'atomic')).toBe(1);
   });
 
-  test('commits nothing after a statement failed, even if somebody swallows that', async () => {
+  test('commits nothing after a statement failed, even if the caller swallows the error', async () => {
     const swallowing = store().transaction(async (tx) => {
       await tx
         .insertInto('oauth_tokens')

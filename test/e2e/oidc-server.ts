@@ -28,7 +28,7 @@ export class OidcServer implements AsyncDisposable {
   readonly clients: readonly OidcClient[];
   /** Every request to an endpoint, in order. */
   readonly served: Served[] = [];
-  /** What to do with the next answer to a refresh instead of sending it. The server has acted on it by then. */
+  /** Takes the next answer to a refresh instead of sending it. The server has acted on the request by then. */
   withholdRefresh: ((response: ServerResponse) => void) | null = null;
   readonly #server: Server;
   readonly #provider: Provider;
@@ -143,7 +143,7 @@ export class OidcServer implements AsyncDisposable {
 function parse(body: unknown): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(String(body));
-    // Just checked: an object with whatever members it has.
+    // Just checked: an object.
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
     return {};

@@ -4,7 +4,7 @@ interface Cookie {
   readonly path: string;
 }
 
-/** A browser with a person in it who signs in and consents, whatever page comes up. */
+/** A browser whose user signs in and consents on every page that asks. */
 export class Browser {
   readonly #cookies = new Map<string, Cookie>();
 

@@ -12,7 +12,7 @@ import { AuthorizationServer } from './authorization-server.ts';
 
 export const cookieName = '__Host-grantry_browser';
 
-/** Where the tenant's application waits; nothing listens there, since only the address counts. */
+/** Address of the tenant's application. No server listens there, since only the address counts. */
 export const returnTo = 'https://app.example/connected';
 
 export interface Answer {
@@ -136,7 +136,7 @@ export class RedTeam implements AsyncDisposable {
     return new Visitor(this.url);
   }
 
-  /** What the workers do every few seconds. */
+  /** Does the work that the workers do every few seconds. */
   async tidy(): Promise<void> {
     await tidyUp(internalsOf(this.vault).open());
   }

@@ -1,4 +1,4 @@
-/** What browsers are shown and where they are sent, with hostile text in every place that takes some. */
+/** Pages and redirects for browsers, with hostile text in every place that takes text. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -82,7 +82,7 @@ describe('C-12: the pages', () => {
     expect((await visitor.get(page)).status).toBe(404);
   });
 
-  it('C-12 opening a link changes nothing, however often and by whomever', async () => {
+  it('C-12 opening a link changes nothing, even many times and from several browsers', async () => {
     const session = await team.session({ tenant: newTenant(), provider: 'honest' });
     for (let visit = 0; visit < 3; visit += 1) expect((await team.visitor().get(session.url)).status).toBe(200);
     const head = await fetch(session.url, { method: 'HEAD' });
@@ -91,7 +91,7 @@ describe('C-12: the pages', () => {
     expect((await team.visitor().connect(session.url, honest)).status).toBe(303);
   });
 
-  it('C-12 a callback is answered to GET alone', async () => {
+  it('C-12 a callback is answered to GET only', async () => {
     const visitor = team.visitor();
     const session = await team.session({ tenant: newTenant(), provider: 'honest' });
     const { redirectUri, callback } = honest.consent(await visitor.start(session.url));
@@ -228,7 +228,7 @@ describe('C-14: no open redirect', () => {
   });
 });
 
-describe('C-15: nobody else’s frame or window', () => {
+describe('C-15: frames and windows of other sites', () => {
   it('C-15 pages may not be framed, and nothing here posts messages between windows', async () => {
     const session = await team.session({ tenant: newTenant(), provider: 'honest' });
     expectStrictPage(await team.visitor().get(session.url));

@@ -1,4 +1,4 @@
-/** What goes to a token endpoint, how often, and what is made of its answers. */
+/** Requests to a token endpoint, their number, and the use of its answers. */
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuthorizationServer, type Heard, json } from './authorization-server.ts';
@@ -120,7 +120,7 @@ describe('C-17: a code is exchanged once', () => {
     });
     expect([answer.status, sent.length, grant]).toEqual([400, 1, null]);
     expect([looked.state, looked.error]).toEqual(['started', 'authorization_failed']);
-    expect(answer.text).toContain('once more');
+    expect(answer.text).toContain('Open the link again');
     expect((await team.visitor().get(session.url)).status).toBe(403);
   });
 
@@ -170,7 +170,7 @@ describe('C-20, C-21 and C-22: to the token endpoint, and nowhere else', () => {
     expect(sent[0]?.form.getAll('client_secret')).toEqual(['app-secret']);
   });
 
-  it('C-21 an assertion made for the attacker names the attacker alone, whatever endpoint he publishes', async () => {
+  it('C-21 an assertion made for the attacker names only the attacker, even if its metadata names another endpoint', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const client_secret = privateKey.export({ type: 'pkcs8', format: 'pem' });
     const issuer = 'https://evil.example';
@@ -185,7 +185,7 @@ describe('C-20, C-21 and C-22: to the token endpoint, and nowhere else', () => {
   });
 
   it.each([301, 302, 303, 307, 308])(
-    'C-22 a token endpoint that redirects with %i is an error, and nobody is called',
+    'C-22 a token endpoint that redirects with %i is an error, and the redirect is not followed',
     async (status) => {
       const { answer, sent, grant } = await run({
         answerToken: (_heard, response) => {

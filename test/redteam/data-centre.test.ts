@@ -108,7 +108,7 @@ describe('C-10: the data centre of the callback', () => {
     expect([answer.status, heard]).toEqual([400, [0, 0, 0]]);
   });
 
-  it('C-10 the data centre of a grant changes through a new consent alone, whatever a refresh answers', async () => {
+  it('C-10 the data centre of a grant changes only through a new consent, even if a refresh names another', async () => {
     const { tenant, grant } = await come(() => {});
     expect(grant?.dc).toBe('us');
     const tokens = { access_token: 'another-access-token', token_type: 'Bearer', expires_in: 3_600 };

@@ -112,7 +112,7 @@ describe('C-04: a state counts once, in time, in its own browser', () => {
     if (which === 'empty') forged.set('state', '');
     if (which === 'repeated') forged.append('state', callback.get('state') ?? '');
     expect((await visitor.callback(redirectUri, forged)).status).toBe(400);
-    // Nobody's flow was used up by that.
+    // The forged callbacks did not use up the flow.
     expect((await visitor.callback(redirectUri, callback)).status).toBe(303);
     expect(await stateOf(tenant)).toBe('active');
   });
@@ -220,7 +220,7 @@ describe('C-06: who started must be who finishes', () => {
     ).toEqual([true]);
   });
 
-  it('C-06 what nobody confirms in ten minutes is revoked', async () => {
+  it('C-06 tokens without a confirmation in ten minutes are revoked', async () => {
     // What other tests left behind goes first.
     team.clock.ms += 600_001;
     await team.tidy();
@@ -258,7 +258,7 @@ describe('C-06: who started must be who finishes', () => {
     expect(await team.vault.getAccessToken({ tenant, provider: 'honest' })).toMatchObject({ generation: 2 });
   });
 
-  it('C-06 a page elsewhere cannot press the button, whatever it sends', async () => {
+  it('C-06 a page elsewhere cannot press the button', async () => {
     const session = await team.session({ tenant: newTenant(), provider: 'honest' });
     const victim = team.visitor();
     const page = await victim.get(session.url);

@@ -1,4 +1,4 @@
-/** Two authorization servers, one of which attacks: whatever it says, nothing of the other reaches it. */
+/** Two authorization servers, one of which attacks: it never gets a code, token or secret of the other. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AuthorizationServer } from './authorization-server.ts';
 import { RedTeam } from './bench.ts';
@@ -29,12 +29,12 @@ async function hasGrant(tenant: string, provider: string): Promise<boolean> {
 }
 
 describe('C-05: each context has an address of its own', () => {
-  it('C-05 COAT: the attacker bounces a flow of his to the honest server, and no code reaches him', async () => {
+  it('C-05 COAT: a flow that the attacker redirects to the honest server brings the attacker no code', async () => {
     const tenant = newTenant();
     const victim = team.visitor();
     const attack = await team.session({ tenant, provider: 'evil' });
     const atEvil = new URL(await victim.start(attack.url));
-    // His authorization endpoint sends the browser on, with his own flow's state and the other context's address.
+    // The attacker's authorization endpoint redirects the browser, with its own state and the other context's address.
     const { body: app } = await team.api('GET', '/v1/apps/honest-app');
     atEvil.searchParams.set('client_id', 'client-of-honest-app');
     atEvil.searchParams.set('redirect_uri', app.redirect_uri);
@@ -61,7 +61,7 @@ describe('C-05: each context has an address of its own', () => {
     expect(await hasGrant(tenant, 'honest')).toBe(false);
   });
 
-  it('C-05 each app has an address of its own, and an address of nobody is refused', async () => {
+  it('C-05 each app has an address of its own, and an address of no app is refused', async () => {
     const { body } = await team.api('GET', '/v1/apps');
     const addresses = body.items.map((app) => app.redirect_uri);
     expect(new Set(addresses).size).toBe(addresses.length);

@@ -22,7 +22,7 @@ import { listen } from '../support/recording-server.ts';
 import { testTls } from '../support/tls.ts';
 import { makeUpstream, tokens, type Upstream } from '../support/upstream.ts';
 
-/** What reached the provider, as bytes would tell: one entry per request. */
+/** Requests that reached the provider, one entry each. */
 function noting(): { seen: http.IncomingMessage[]; api: http.RequestListener } {
   const seen: http.IncomingMessage[] = [];
   return {
@@ -66,7 +66,7 @@ function resolver(...answers: string[][]): { lookup: LookupAll; asked: () => num
   };
 }
 
-describe('S-01: the upstream is the pinned origin, and the caller brings path and query alone', () => {
+describe('S-01: the upstream is the pinned origin, and the caller gives only path and query', () => {
   const { seen, api } = noting();
 
   it.each([
@@ -89,7 +89,7 @@ describe('S-01: the upstream is the pinned origin, and the caller brings path an
     seen.length = 0;
     const answer = await get(upstream, `/v1/proxy/acme/plain${path}`);
     expect(answer.status).toBe(status);
-    // Whatever got through got to the provider, and says to its server what it said to ours.
+    // A request that gets through reaches the provider unchanged.
     const asSent = seen.map(({ url, headers }) => [headers.host, url]);
     expect(asSent).toEqual(status === 200 ? [[new URL(upstream.origin).host, path]] : []);
   });
@@ -112,7 +112,7 @@ function get(upstream: Upstream, path: string, headers: readonly string[] = []):
   return sendBytes(upstream.url, `${lines.join('\r\n')}\r\n\r\n`);
 }
 
-describe('S-02: the address that is checked is the one that is connected to', () => {
+describe('S-02: the client connects to the address that was checked', () => {
   it.each(ways)('a name that leads elsewhere the next time is refused then, %s', async (way) => {
     let requests = 0;
     const origin = await listen(
@@ -224,7 +224,7 @@ describe('S-04: global unicast addresses and nothing else', () => {
   });
 });
 
-it('S-05: a redirect is handed back, and nobody else sees the token', async () => {
+it('S-05: a redirect is handed back, and no other server sees the token', async () => {
   const stolen: http.IncomingHttpHeaders[] = [];
   const thief = await listen(
     http.createServer((request, response) => {
@@ -271,7 +271,7 @@ it('S-06: proxies named in the environment are ignored', async () => {
   expect([answer.status, seen.length, tunnels]).toEqual([200, 1, 0]);
 });
 
-describe('S-07: what belongs to one connection or says who calls goes in neither direction', () => {
+describe('S-07: hop-by-hop headers and headers that identify the caller pass in neither direction', () => {
   it('to the provider', async () => {
     const { seen, api } = noting();
     await using upstream = await makeUpstream({ api });
@@ -354,7 +354,7 @@ describe('S-07: what belongs to one connection or says who calls goes in neither
     ['two lengths', ['Content-Length: 4', 'Content-Length: 5'], 'abcde'],
     ['lengths in a list', ['Content-Length: 4, 5'], 'abcde'],
     ['a signed length', ['Content-Length: +4'], 'abcd'],
-    ['an encoding nobody knows', ['Transfer-Encoding: xchunked'], '0\r\n\r\n'],
+    ['an unknown encoding', ['Transfer-Encoding: xchunked'], '0\r\n\r\n'],
     ['pieces that are not last', ['Transfer-Encoding: chunked, identity'], '0\r\n\r\n'],
     ['an encoding with a vertical tab', ['Transfer-Encoding:\x0bchunked'], '0\r\n\r\n'],
     ['a folded header', ['X-A: 1', ' Transfer-Encoding: chunked'], '0\r\n\r\n'],
@@ -377,7 +377,7 @@ describe('S-07: what belongs to one connection or says who calls goes in neither
     expect(seen.filter(({ url }) => url === '/hidden')).toEqual([]);
   });
 
-  it('TRACE and methods that nobody knows are refused', async () => {
+  it('TRACE and unknown methods are refused', async () => {
     const { seen, api } = noting();
     await using upstream = await makeUpstream({ api });
     for (const method of ['TRACE', 'PURGE', 'MKCOL', 'NONSENSE']) {
@@ -396,7 +396,7 @@ describe('S-08: https on port 443, bounded answers, certificates that are checke
     }
   });
 
-  it.each(ways)('a certificate that nobody vouches for is no connection, and is not tried again, %s', async (way) => {
+  it.each(ways)('a connection with an untrusted certificate fails and is not tried again, %s', async (way) => {
     let hellos = 0;
     const server = https.createServer({ ...testTls }, (_request, response) => response.end('stolen'));
     server.on('connection', () => (hellos += 1));

@@ -42,7 +42,7 @@ const dead: TestWorld[] = [];
 
 /** Long enough for any machine: what does not hold by then never will. */
 const patienceMs = 120_000;
-/** Where workers look all the time, there is no calm. */
+/** Longest wait for a calm: workers that look all the time leave none. */
 const settledMsMax = 5_000;
 
 export const user = 'user@us.example';

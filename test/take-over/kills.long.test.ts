@@ -98,7 +98,7 @@ describe.each(databases)('%s', (kind, scratch) => {
     expect(await plaintextFiles(place.database, canary)).toEqual([]);
   });
 
-  test('what a killed run left is not handed out, says why, and disturbs nobody else', async () => {
+  test('plaintext that a killed run left is not handed out, fails with the reason, and affects no other grant', async () => {
     await using place = await scratch();
     using home = scratchHome();
     await runForeign(place.database, [plainTable[kind], plainRows(kind, 3)]);

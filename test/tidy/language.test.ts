@@ -35,6 +35,29 @@ const planted: [what: string, file: string, text: string, found: RegExp][] = [
     `/**\n * Reads ${'one\n * '.repeat(30)}more.\n */\n`,
     /a sentence of 32 words/,
   ],
+  ['a comment of a script', 'test/cli/scripts/x.txt', `grantry init\n# Whoever asks waits.\n`, /line 2: "Whoever"/],
+  ['"alone" in a title', 'test/x.test.ts', `test('sends its own row alone', () => {});\n`, /"alone"/],
+  ['a fused opening in a test', 'lab/x.ts', `/** What a spent token brings. */\n`, /begins with "What"/],
+  ['a bad sentence beside a quoted one', 'docs/language.md', '| somebody | somebody asks |\n', /"somebody"/],
+  [
+    'an error that begins like a log line',
+    'src/vault/x.ts',
+    `throw new GrantryError('internal', 'the row is gone.');\n`,
+    /message begins with a lower-case word/,
+  ],
+  [
+    'an error without a full stop',
+    'src/vault/x.ts',
+    "throw new GrantryError('internal', a ? `The row ${b}.` : 'The row is gone');\n",
+    /message has no full stop: The row is gone/,
+  ],
+  [
+    'an action without a full stop',
+    'src/vault/x.ts',
+    `fail({ action: 'Set GRANTRY_HOME' });\n`,
+    /action has no full stop/,
+  ],
+  ['an advice without its reason', 'src/vault/x.ts', `fail({ action: 'Try again later.' });\n`, /say after what/],
 ];
 
 test.each(planted)('%s is found', (_, file, text, found) => {
@@ -49,8 +72,9 @@ const plain: [what: string, file: string, text: string][] = [
   ['a comment in a string', 'src/vault/x.ts', `const a = 'https://a.example/alone';\n`],
   ['a comment in an expression', 'src/vault/x.ts', 'const a = /\\/\\/ alone/;\nconst b = `// alone`;\n'],
   ['what stands alone', 'docs/x.md', `Each file stands alone.\n`],
-  ['a question in a test', 'src/vault/x.test.ts', `/** What a spent token brings. */\n`],
-  ['a question outside src', 'lab/x.ts', `/** What a spent token brings. */\n`],
+  ['a quoted word of the rules', 'docs/language.md', '| Whoever asks waits. | The caller waits. |\nNo "whoever".\n'],
+  ['an action that ends with a command', 'src/vault/x.ts', 'fail({ action: `Connect it: grantry connect ${a}` });\n'],
+  ['an error about an option', 'src/vault/x.ts', `throw new GrantryError('internal', 'expiresIn is missing.');\n`],
   ['a list', 'src/vault/x.ts', `/**\n * Steps:\n * 1. ${'a '.repeat(20)}\n * 2. ${'a '.repeat(20)}\n */\n`],
 ];
 

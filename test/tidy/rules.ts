@@ -85,7 +85,7 @@ const guardedModules: Readonly<Record<string, readonly string[]>> = {
   'node:timers/promises': ['src/base/system-world.ts'],
 };
 
-/** What only the world may do: a function call, or a member of a global. */
+/** Calls and members of globals that only the world may use. */
 const worldCalls = new Set([
   'Date.now',
   'performance.now',
@@ -307,7 +307,7 @@ export function parse(file: string, text: string): Node {
   return tree;
 }
 
-function isNode(value: unknown): value is Node {
+export function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 }
 

@@ -126,7 +126,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
-  it('F-05: killed after its commit, nothing is lost and nobody asks again', async () => {
+  it('F-05: a process killed after its commit loses nothing and causes no second request', async () => {
     await using bench = await makeBench({ kind, listen: true });
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);

@@ -1,6 +1,6 @@
 /**
  * A process of its own with a vault, driven by its parent in JSON lines: `{"call": n}` asks for n tokens at once. Its
- * answers tell tokens by generation alone.
+ * answers name tokens only by generation.
  */
 import { createInterface } from 'node:readline';
 import { isGrantryError } from '../../src/base/errors.ts';
@@ -13,7 +13,7 @@ interface Job {
   home: string;
   providers: readonly never[];
   key: { tenant: string; provider: string };
-  /** Where it stops for ever, and says so. */
+  /** Step at which it stops for ever, and reports that. */
   stopAt?: 'before_send' | 'after_answer';
   timeScale?: number;
 }

@@ -1,4 +1,4 @@
-/** Where every simulated process keeps its spool, on a disk that is not this machine's. */
+/** Spool directory of every simulated process, on a simulated disk. */
 export const spoolDirectory = ['', 'home', 'spool'].join('/');
 
 /** A local disk in memory: what a crash of a process leaves, and what is left when the power fails. */

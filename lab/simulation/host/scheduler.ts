@@ -142,7 +142,7 @@ function quiet(): Promise<void> {
   });
 }
 
-/** What a dead process waits for. */
+/** A promise that never settles, for the calls of a dead process. */
 export function never<T>(): Promise<T> {
   return new Promise<T>(() => {});
 }

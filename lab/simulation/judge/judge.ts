@@ -4,7 +4,7 @@ import type { GrantPlan } from '../host/swarm.ts';
 import { type KnownToken, newestUnspent, wasOvertaken } from './known-token.ts';
 import { Rows } from './rows.ts';
 
-/** What a row says, as far as it is judged. */
+/** The columns of a row that are judged. */
 export interface SeenRow {
   readonly id: string;
   readonly generation: number;
@@ -21,7 +21,7 @@ export interface JudgedGrant extends GrantPlan {
   /** The provider's family that the row's token belongs to. */
   family: string | null;
   readonly tokens: Map<string, KnownToken>;
-  /** What may excuse a loss, since the last authorization: when it happened last. */
+  /** Time of the last event of each kind that excuses a loss, since the last authorization. */
   readonly excuses: Map<Excuse, number>;
   disconnectedAt: number | null;
   condemnations: number;

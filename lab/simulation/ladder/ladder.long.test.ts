@@ -21,7 +21,7 @@ const rungSchema = z.object({
   violations: z.array(z.string()),
 });
 
-/** How many calls the operation makes at least: a ladder that ends at its first rung proves nothing. */
+/** Minimum number of calls of each operation: a ladder that ends at its first rung proves nothing. */
 const operations = [
   ['store tokens', 8],
   ['hand out', 20],

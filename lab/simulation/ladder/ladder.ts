@@ -24,7 +24,7 @@ export interface Rung {
   readonly provider: string;
   readonly when: When;
   readonly n: number;
-  /** What failed; null when nothing was left to fail. */
+  /** The call that failed; null if no call was left. */
   readonly failed: string | null;
   readonly outcome: string;
   readonly violations: readonly string[];
@@ -135,9 +135,9 @@ const twins = 10;
 
 interface Operation {
   readonly name: string;
-  /** What must be there before: of several rungs at once, where that takes time. */
+  /** Prepares the scenes, several rungs at once where that takes time. */
   readonly prepare: (scenes: readonly Scene[]) => Promise<void>;
-  /** How many rungs are prepared at once; one when left out. */
+  /** Number of rungs that are prepared at once. Default: one. */
   readonly ahead?: number;
   readonly act: (scene: Scene) => Promise<unknown>;
   /** The grant is gone when it worked. */

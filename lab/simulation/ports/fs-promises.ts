@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { type DiskFile, diskError } from '../host/disk.ts';
 import { type PortProcess, processOf, type StepKind } from './processes.ts';
 
-/** What only looks at a file puts no answer at risk. */
+/** Calls that only read: a failure of one puts no answer at risk. */
 const looks = new Set(['readdir', 'readFile', 'stat']);
 
 async function on<T>(

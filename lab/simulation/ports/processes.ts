@@ -1,7 +1,7 @@
 import type { World } from '../../../src/base/world.ts';
 import type { Disk } from '../host/disk.ts';
 
-/** What the ports in front of file system and database need to know of a simulated process. */
+/** The part of a simulated process that the file system and database ports use. */
 export interface PortProcess {
   readonly disk: Disk;
   now(): number;

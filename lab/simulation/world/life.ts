@@ -51,7 +51,7 @@ export class Life implements Actor, PortProcess {
   vault: Vault | undefined;
   workers: Workers | undefined;
   owner: Owner | undefined;
-  /** How far its clock is off, besides the host's. */
+  /** Offset of its clock, in addition to the host's. */
   readonly skewMs: number;
   pausedMs = 0;
   pausedSince = 0;
@@ -168,7 +168,7 @@ export class Life implements Actor, PortProcess {
     return network.send(this, url, init);
   }
 
-  /** What the operating system does when a process ends. */
+  /** Does the work of the operating system when a process ends. */
   end(): void {
     this.dead = true;
     for (const handle of this.handles) handle.close();

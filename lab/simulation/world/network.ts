@@ -9,7 +9,7 @@ import type { Chances } from './chances.ts';
 import type { Life } from './life.ts';
 import type { WorldState } from './state.ts';
 
-/** What a request is about. */
+/** The grant and the token of a request. */
 interface About {
   readonly grant: JudgedGrant | undefined;
   /** It asks for tokens. */
@@ -19,7 +19,7 @@ interface About {
   readonly sentAt: number;
 }
 
-/** How long after its sender died a request may still arrive. Less than a renewed lease still lasts by then. */
+/** Longest delay of a request whose sender died. A renewed lease lasts longer. */
 const afterDeathMs = 2_000;
 /** So long after an answer came it is in the spool and outlives its process: it is written in the turn in which it came. */
 const keptWithinMs = 1;

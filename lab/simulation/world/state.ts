@@ -77,7 +77,7 @@ export class WorldState {
     else this.jumpedWildlyAt = this.scheduler.now;
   }
 
-  /** How far the clock was put back: appointments at a wall-clock time come that much later. */
+  /** Time by which the clock was set back: events at a wall-clock time come that much later. */
   get behindMs(): number {
     return Math.max(0, -this.#jumpedMs);
   }

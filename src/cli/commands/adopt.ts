@@ -15,12 +15,12 @@ interface AdoptOptions {
 
 const meaning =
   'After adopt, this database refreshes the grants. Stop the original and every other copy first: where tokens rotate, ' +
-  'two databases that refresh the same grants end them.';
+  'a provider ends grants that two databases refresh.';
 
 export function define(command: Command): void {
   command
     .description('Ends the quarantine of a restored or cloned database, and checks its grants.')
-    .option('--after-restore', 'also refresh each grant whose token rotates, once')
+    .option('--after-restore', 'also refresh once each grant whose refresh token rotates')
     .option('-y, --yes', 'do not ask for confirmation')
     .addHelpText(
       'after',

@@ -20,7 +20,7 @@ export function define(command: Command): void {
     .argument('<tenant>', 'the tenant, or . for the current one')
     .argument('<provider>', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
-    .option('--no-revoke', 'keep it alive at the provider, for another program that has the same tokens')
+    .option('--no-revoke', 'do not revoke the grant: another program uses the same tokens')
     .addHelpText('after', epilogue('Example:\n  grantry disconnect acme zoho_crm'))
     .action(async (tenant: string, provider: string, options: { account?: string; revoke: boolean }) =>
       disconnect(contextOf(command), tenant, provider, options),

@@ -24,13 +24,13 @@ interface ServeOptions {
 
 export function define(command: Command): void {
   command.description(
-    'Runs the HTTP server with its workers until SIGTERM or Ctrl-C, and then finishes what it began. A second signal ' +
+    'Runs the HTTP server with its workers until SIGTERM or Ctrl-C, and then finishes the requests that it has begun. A second signal ' +
       'ends it at once. Make the first key with grantry key create NAME --role admin, or put one into the file that ' +
       'GRANTRY_ADMIN_KEY_FILE names.',
   );
   addSettings(command, [table.host, table.port, table.publicUrl, table.stopDelay]);
   command
-    .option('--no-workers', 'answer requests only; other servers on the same database refresh ahead')
+    .option('--no-workers', 'only answer requests; other servers on the same database refresh ahead of need')
     .addHelpText(
       'after',
       epilogue(`Environment variables without a flag:

@@ -8,10 +8,10 @@ import { usageError } from '../terminal/errors.ts';
 export function define(command: Command): void {
   command
     .description('Sets members of the metadata of a grant, such as org_id or environment. NAME= removes a member.')
-    .argument('<tenant>', 'the customer, or . for the current tenant')
-    .argument('<provider>', 'such as zoho_crm')
+    .argument('<tenant>', 'the tenant, or . for the current one')
+    .argument('<provider>', 'the provider, such as zoho_crm')
     .argument('<name=value...>', 'the members to set; NAME= removes one')
-    .option('--account <name>', "which of the tenant's accounts at this provider")
+    .option('--account <name>', 'the account, when the tenant has several at this provider')
     .addHelpText(
       'after',
       '\nExamples:\n  grantry set acme zoho_crm org_id=20071234567\n  grantry set acme zoho_crm environment=',

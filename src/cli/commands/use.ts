@@ -8,7 +8,7 @@ import { epilogue } from '../options.ts';
 export function define(command: Command): void {
   command
     .description(
-      'Sets the current tenant, for which you then write a dot in every command. Without a tenant, prints the current one. The setting is kept in the home; GRANTRY_TENANT wins over it.',
+      'Sets the current tenant. A dot stands for it in every command. Without a tenant, prints the current one. The setting is kept in the home; GRANTRY_TENANT wins over it.',
     )
     .argument('[tenant]', 'the tenant')
     .addHelpText('after', epilogue('Example:\n  grantry use acme && grantry token . zoho_crm'))

@@ -6,7 +6,7 @@ export interface Finding {
   readonly check: string;
   readonly status: 'ok' | 'warn' | 'fail';
   readonly detail: string;
-  /** What to do; empty when all is well. */
+  /** Instruction for the operator. Empty if all is well. */
   readonly action: string;
   /** Sets the exit code of a failure. */
   readonly code?: GrantryErrorCode;

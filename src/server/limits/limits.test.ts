@@ -156,7 +156,7 @@ describe('a client that takes its time', () => {
     expect(answer.text).toContain('application/problem+json');
   });
 
-  it('leaves others alone: two thousand slow ones cost nobody a token', async () => {
+  it('two thousand slow connections cost no other caller a token', async () => {
     const server = await makeServer();
     await server.bench.connect(server.vault, { expiresIn: 3_600 });
     const port = Number(new URL(server.url).port);
@@ -219,7 +219,7 @@ describe('a tenant that sends too much', () => {
     expect((await server.call('GET', path)).status).toBe(200);
   });
 
-  it('has so many calls at once, and its own alone wait for them', async () => {
+  it('a provider has a limit of concurrent calls, and only its own calls wait', async () => {
     const waiting: (() => void)[] = [];
     const upstream = await makeUpstream({
       api: (request, response) => {
@@ -282,7 +282,7 @@ describe('while the process is behind with its work', () => {
     expect(read(traffic, 'noisy', 1_000)).toBe(1_000);
   });
 
-  it('one tenant alone is not told to be fair', () => {
+  it('a server with one tenant does not limit its share', () => {
     const traffic = new Traffic(systemWorld(), serverLimits);
     traffic.look(300);
     read(traffic, 'only', 500);
@@ -290,7 +290,7 @@ describe('while the process is behind with its work', () => {
     expect(read(traffic, 'only', 1_000)).toBe(1_000);
   });
 
-  it('and far behind, everybody is told 503 and when to come back', () => {
+  it('a server that is far behind answers 503 to every caller, with the time to wait', () => {
     const traffic = new Traffic(systemWorld(), serverLimits);
     traffic.look(2_000);
     expect(() => traffic.assertFair('any')).toThrow(
@@ -310,7 +310,7 @@ it('a server that is far behind tells readers of tokens to come back', async () 
   }
 });
 
-it('a provider that hangs ends with a typed problem, and costs nobody else anything', async () => {
+it('a call to a provider that hangs ends with a typed problem and delays no other call', async () => {
   const upstream = await makeUpstream({ api: () => {}, server: { limits: { proxyFirstByteMs: 1_500 } } });
   opened.push(upstream);
   const { key } = await upstream.vault.keys.create('reader', { role: 'reader', tenants: ['acme'] });

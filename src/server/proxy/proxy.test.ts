@@ -262,7 +262,7 @@ describe('a stream', () => {
       const headers = { authorization: `Bearer ${upstream.key}` };
       http.get(`${upstream.url}/v1/proxy/acme/plain/x`, { headers, agent: false }, resolve);
     });
-    // Nobody reads: what was written stops growing at what sockets and buffers hold, far from the whole.
+    // The client reads nothing, so the provider stops writing once sockets and buffers are full.
     let before = -1;
     await until(async () => {
       const same = before === written;

@@ -79,7 +79,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(await server.bench.events({ tenant, provider: 'strict' })).toEqual(['connected', 'connected']);
   });
 
-  it('what nobody confirms is revoked after ten minutes, a wrong user’s at once, and then it is shredded', async () => {
+  it('unconfirmed tokens are revoked after ten minutes, those of a wrong user at once, and then deleted', async () => {
     const [late, wrong] = [newTenant(), newTenant()];
     const first = await make({ tenant: wrong, return_to: returnTo, user });
     const code = (await visit(first.url)).searchParams.get('code');

@@ -106,7 +106,7 @@ describe('what a role may do', () => {
     expect(seen).toEqual(expected);
   });
 
-  it('a reader lists the grants of its own tenants and providers alone', async () => {
+  it('a reader lists only the grants of its own tenants and providers', async () => {
     await using server = await makeServerBench({ profiles: ['strict', 'none'] });
     await server.bench.connect(server.vault);
     await server.bench.connect(server.vault, { provider: 'none' });

@@ -17,7 +17,7 @@ function register(): void {
 
 const tokenPath = '/v1/tenants/acme/grants/strict/token';
 
-test('a request, its refresh and the call to the provider are spans with allowed attributes alone', async () => {
+test('a request, its refresh and the call to the provider are spans with only allowed attributes', async () => {
   register();
   await using server = await makeServerBench();
   const { minted } = await server.bench.connect(server.vault);

@@ -140,7 +140,7 @@ function checkBinding(value: unknown): Binding {
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (value instanceof Uint8Array) return value;
   const kind = typeof value === 'number' ? 'NaN or infinite' : typeof value;
-  throw new GrantryError('internal', `assertion failed: a statement binds a value that is ${kind}`);
+  throw new GrantryError('internal', `Assertion failed: a statement binds a value that is ${kind}.`);
 }
 
 function checkText(value: string): string {

@@ -147,18 +147,18 @@ async function refuseUnfit(pool: Pool, options: PostgresOptions): Promise<void> 
   );
   const server = rows[0];
   if (server === undefined)
-    throw new GrantryError('storage_unavailable', 'The PostgreSQL server says nothing of itself.');
+    throw new GrantryError('storage_unavailable', 'The PostgreSQL server did not return its version and settings.');
   if (server.version < limits.postgresVersionMin) {
     throw unfit(
-      `it is version ${Math.floor(server.version / 10_000)}, and 15 is the oldest that is supported`,
-      'Update it.',
+      `version ${Math.floor(server.version / 10_000)} is older than 15`,
+      'Update the server to PostgreSQL 15 or newer.',
     );
   }
   if (options.unsafeAllowFsyncOff !== undefined) return;
   if (server.fsync !== 'on') {
     throw unfit(
       'it runs with fsync = off, so a crash loses tokens that were saved',
-      'Turn fsync on in its configuration.',
+      'Set fsync = on in postgresql.conf.',
     );
   }
   if (server.synchronous_commit === 'off') {
@@ -202,7 +202,7 @@ async function location(db: Reader): Promise<StoreLocation> {
       case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())::bigint
         else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end as timeline`.execute(db);
   const row = rows[0];
-  if (row === undefined) throw new GrantryError('internal', 'PostgreSQL does not say where it lives.');
+  if (row === undefined) throw new GrantryError('internal', 'PostgreSQL did not return its system identifier.');
   return row;
 }
 

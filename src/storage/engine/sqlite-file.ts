@@ -44,7 +44,10 @@ export function placeOf(file: string): string {
     const { ino, birthtimeMs } = statSync(file, { bigint: true });
     return birthtimeMs > 0n && tellsBirths() ? `inode:${ino} born:${birthtimeMs}` : `inode:${ino}`;
   } catch (cause) {
-    throw new GrantryError('storage_unavailable', 'The SQLite database file is gone.', { cause });
+    throw new GrantryError('storage_unavailable', 'The SQLite database file no longer exists.', {
+      action: 'Restore the file from a backup, or correct GRANTRY_DATABASE.',
+      cause,
+    });
   }
 }
 
@@ -60,7 +63,7 @@ function create(file: string): void {
     closeSync(openSync(file, 'a', 0o600));
   } catch (cause) {
     throw new GrantryError('storage_unavailable', `The SQLite database cannot be made: ${reason(cause)}.`, {
-      action: 'Make its directory writable, or name another.',
+      action: 'Make its directory writable, or name another file with GRANTRY_DATABASE.',
       cause,
     });
   }

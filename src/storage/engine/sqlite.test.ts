@@ -55,7 +55,7 @@ describe('a place where no database can be', () => {
 });
 
 describe('the file', () => {
-  test('belongs to its owner alone, with its log', async () => {
+  test('only the owner can read the database file and its log', async () => {
     await using place = scratchSqlite();
     const store = await openStore({ database: place.database, world });
     await migrate(store, { mode: 'auto' });

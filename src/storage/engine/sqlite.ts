@@ -160,9 +160,13 @@ function configured(path: string): DatabaseSync {
   try {
     const mode = database.prepare('pragma journal_mode = wal').get()?.['journal_mode'];
     if (path !== ':memory:' && mode !== 'wal') {
-      throw new GrantryError('invalid_request', 'The file system of the SQLite database offers no write-ahead log.', {
-        action: 'Put the database on a local disk.',
-      });
+      throw new GrantryError(
+        'invalid_request',
+        'The file system of the SQLite database does not support a write-ahead log.',
+        {
+          action: 'Put the database on a local disk.',
+        },
+      );
     }
     database.exec('pragma synchronous = full; pragma trusted_schema = off; pragma busy_timeout = 0');
     return database;

@@ -151,8 +151,8 @@ function refuseNewer(version: number, known: number): void {
   if (version <= known) return;
   throw new GrantryError(
     'invalid_request',
-    `The database has version ${version} of Grantry's schema, and this program knows ${known} at most.`,
-    { action: 'Run a newer Grantry.' },
+    `The database has schema version ${version}; this version of Grantry supports up to ${known}.`,
+    { action: 'Install the Grantry version that migrated this database, or a newer one.' },
   );
 }
 

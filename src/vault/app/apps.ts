@@ -26,8 +26,8 @@ import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFo
 /**
  * Makes or replaces a client registration.
  *
- * @throws {GrantryError} `not_found` for its provider; `invalid_request`, also for an existing app with `onlyNew`, and for
- * another client id or provider while the app has grants
+ * @throws {GrantryError} `not_found` for its provider; `invalid_request`, also for an existing app with `onlyNew`, and
+ * for another client id or provider while the app has grants
  */
 export async function putAppOf(
   context: VaultContext,
@@ -55,8 +55,8 @@ export async function putAppOf(
       );
     }
     const generation = (old?.generation ?? 0) + 1;
-    // A seal binds the row's generation, so stored secrets are opened and sealed anew. They are dropped if the client or
-    // the provider changes: a caller who may change these must not have a secret sent elsewhere.
+    // A seal binds the row's generation, so stored secrets are opened and sealed anew. They are dropped if the client
+    // or the provider changes: a caller who may change these must not have a secret sent elsewhere.
     const secrets =
       newSecrets ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
     const now = context.world.now();

@@ -24,8 +24,8 @@ import type { AuthorizeInput, Grant } from '../types.ts';
 import { exchangeCode, failed } from './exchange.ts';
 
 /**
- * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's user
- * to.
+ * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's
+ * user to.
  *
  * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
  */
@@ -79,14 +79,14 @@ export async function prepareAuthorization(
  * Finishes an authorization code flow with the URL that the user returned to, and stores the grant.
  *
  * A state is used once: of several callbacks with the same state exactly one counts. A code is exchanged once: after an
- * exchange with an unknown outcome, the flow must start again. A flow of a connect session is finished only at the server,
- * by the browser that it is bound to.
+ * exchange with an unknown outcome, the flow must start again. A flow of a connect session is finished only at the
+ * server, by the browser that it is bound to.
  *
  * @throws {GrantryError} `authorization_failed`, `invalid_request`, `provider_misconfigured`, `provider_unavailable`
  */
 export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
   if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
-    throw new GrantryError('invalid_request', 'The callback must be its whole URL.');
+    throw new GrantryError('invalid_request', 'The callback must be the whole URL, with its query.');
   }
   const callback = readCallback(String(callbackUrl));
   const { stateHash, row: known } = await openAuthorization(context, callback.state);
@@ -252,7 +252,7 @@ export function appScopes(app: AppRow): string[] {
   return JSON.parse(app.scopes) as string[];
 }
 
-/** Hashes a state, link, cookie or completion code. Only hashes are stored: a thief of the database cannot finish a flow. */
+/** Hashes a state, link, cookie or completion code, so that a thief of the database cannot finish a flow. */
 export function hashText(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

@@ -84,12 +84,15 @@ export async function holdForCompletion(
     if (held === 'held') return;
     if (held === 'changed') throw changedMeanwhile();
   }
-  throw new GrantryError('storage_unavailable', "The tenant's keys keep changing.");
+  throw new GrantryError(
+    'storage_unavailable',
+    "The connection was not stored: other processes kept changing the tenant's keys.",
+  );
 }
 
 /**
- * Confirms the user of a session. The tenant's backend passes the code that the browser brought, and the user of its own
- * session. Only then is the grant stored.
+ * Confirms the user of a session. The tenant's backend passes the code that the browser brought, and the user of its
+ * own session. Only then is the grant stored.
  *
  * A wrong user ends the session, and its tokens are revoked, so no caller can guess twice.
  *

@@ -9,6 +9,7 @@ import type { AppRow } from '../../storage/statements/apps.ts';
 import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
+import { providerFailure, refusalDetail } from '../grant/refusals.ts';
 
 /**
  * Exchanges an authorization code once, and parses the answer.
@@ -32,25 +33,15 @@ export async function exchangeCode(
   const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
   if (outcome.kind === 'tokens') return outcome.tokens;
   if (outcome.kind === 'unknown') throw failed("The provider's answer to the code was not recognised.");
-  throw refusal(outcome);
+  throw refusal(outcome, definition.id);
 }
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */
-function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>): GrantryError {
-  const detail = outcome.error === null ? `status ${outcome.status}` : outcome.error;
-  const retryAfterMs = outcome.retryAfterMs ?? undefined;
-  if (outcome.class === 'client_refused') {
-    return new GrantryError('provider_misconfigured', `The provider refuses this app (${detail}).`);
-  }
-  if (outcome.class === 'throttled') {
-    return new GrantryError('provider_throttled', `The provider throttles token requests (${detail}).`, {
-      retryAfterMs,
-    });
-  }
-  if (outcome.class === 'scope_refused') {
-    return new GrantryError('insufficient_scope', `The provider refuses the scope (${detail}).`);
-  }
-  return failed(`The provider refused the code (${detail}).`);
+function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>, provider: string): GrantryError {
+  const { class: kind } = outcome;
+  if (kind === 'client_refused' || kind === 'scope_refused') return providerFailure(kind, outcome, provider, undefined);
+  if (kind === 'throttled') return providerFailure(kind, outcome, provider, outcome.retryAfterMs ?? undefined);
+  return failed(`${provider} refused the code (${refusalDetail(outcome)}).`);
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
@@ -59,7 +50,7 @@ async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): 
   } catch (error) {
     if (isGrantryError(error)) throw error;
     if (error instanceof NotSentError) {
-      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+      throw new GrantryError('provider_unavailable', 'The provider cannot be reached: the code was not sent.', {
         cause: error,
         retryAfterMs: context.times.retryBackOffMs,
       });

@@ -163,15 +163,15 @@ export type ConnectOutcome =
 /**
  * Receives the callback with which a browser returns from the provider.
  *
- * All facts that another browser could forge are checked before the request is used up, so no browser can use up the flow
- * of another. Any error after that ends the flow: it must lie between the browser and the provider.
+ * All facts that another browser could forge are checked before the request is used up, so no browser can use up the
+ * flow of another. Any error after that ends the flow: it must lie between the browser and the provider.
  */
 export async function receiveConnectCallback(
   context: VaultContext,
   publicUrl: string,
   input: { context: string; search: string; browser: string | null },
 ): Promise<ConnectOutcome> {
-  const callback = readOrNull(input.search);
+  const callback = await orNull(() => readCallback(`/${input.search}`));
   if (callback === null) return refused('unreadable_callback');
   const found = await findFlow(context, callback, input.browser);
   if (found.kind === 'refused') return found;
@@ -183,7 +183,7 @@ export async function receiveConnectCallback(
   if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
     return refused('state_of_another_app');
   }
-  const trusted = await trustOrNull(context, row, callback);
+  const trusted = await orNull(() => trustCallback(context, row, callback));
   if (trusted === null) return refused('not_from_the_provider');
   const { tenant, id, starts } = session;
   const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
@@ -237,7 +237,7 @@ async function finish(
   }
 }
 
-/** Stores or holds the tokens, and waits out a short database outage: the code is spent, and the tokens exist only here. */
+/** Stores or holds the tokens. Waits out a short database outage, because the tokens exist only here. */
 async function keepTokens(
   context: VaultContext,
   session: ConnectSessionRow,
@@ -295,22 +295,10 @@ async function standingReturnTo(context: VaultContext, session: ConnectSessionRo
   return app !== undefined && isReturnToOf(app, session.return_to) ? session.return_to : null;
 }
 
-function readOrNull(search: string): AuthorizationCallback | null {
+/** Runs a check of a callback; null if it throws `authorization_failed`. */
+async function orNull<T>(check: () => T | Promise<T>): Promise<T | null> {
   try {
-    return readCallback(`/${search}`);
-  } catch (error) {
-    if (isGrantryError(error, 'authorization_failed')) return null;
-    throw error;
-  }
-}
-
-async function trustOrNull(
-  context: VaultContext,
-  row: AuthorizationRow,
-  callback: AuthorizationCallback,
-): Promise<TrustedCallback | null> {
-  try {
-    return await trustCallback(context, row, callback);
+    return await check();
   } catch (error) {
     if (isGrantryError(error, 'authorization_failed')) return null;
     throw error;

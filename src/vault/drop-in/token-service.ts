@@ -200,7 +200,8 @@ export class OAuthTokenService {
    */
   async deleteToken(clientId: string, provider: string, options: { revoke?: boolean } = {}): Promise<void> {
     const revoke = options?.revoke ?? true;
-    if (typeof revoke !== 'boolean') throw new GrantryError('invalid_request', 'revoke must be true or false.');
+    if (typeof revoke !== 'boolean')
+      throw new GrantryError('invalid_request', 'The option revoke must be true or false.');
     try {
       await this.#vault.disconnect({ tenant: clientId, provider }, { revoke });
     } catch (error) {

@@ -4,8 +4,8 @@ import type { VaultContext } from '../context.ts';
 import { earlyMs, validityRules } from './validity.ts';
 
 /**
- * Returns the time at which a worker refreshes a grant whose tokens were just saved. It lies before the early-refresh mark,
- * spread at random over as much time again, so that grants with equal expiries are not due together.
+ * Returns the time at which a worker refreshes a grant whose tokens were just saved. It lies before the early-refresh
+ * mark, spread at random over as much time again, so that grants with equal expiries are not due together.
  */
 export async function dueAt(
   context: VaultContext,
@@ -29,8 +29,8 @@ export function dueAtOf(
 }
 
 /**
- * Returns the time at which an unused grant must be refreshed because its refresh token expires when idle. It lies at half
- * of the idle time, spread over a tenth of it. Null if the token does not expire.
+ * Returns the time at which an unused grant must be refreshed because its refresh token expires when idle. It lies at
+ * half of the idle time, spread over a tenth of it. Null if the token does not expire.
  */
 export function idleDueAt(context: VaultContext, definition: ProviderDefinition, sinceMs: number): number | null {
   const { idleSeconds } = definition.refreshToken;

@@ -1,11 +1,29 @@
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
+import type { ErrorClass } from '../../providers/definition.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 
-/** The text for a first refusal, which the vault still has to confirm. */
-export const refusedOnce = 'The provider refused the refresh token once. A second try will confirm or disprove that.';
+/** The part of a grant's row that names it in errors. */
+type Named = Pick<GrantRow, 'client_id' | 'provider'>;
+
+/** Names a grant in an error. */
+export function nameOf(row: Named): string {
+  return `the grant of ${row.client_id} at ${row.provider}`;
+}
+
+/** The error for a first refusal, which the vault still has to confirm. */
+export function refusedOnce(row: Named, retryAfterMs: number): GrantryError {
+  const text = `${row.provider} refused the refresh token of ${row.client_id} once. A second try confirms or disproves that.`;
+  return new GrantryError('refresh_uncertain', text, { retryAfterMs });
+}
+
+/** The error for a refresh whose outcome is unknown. */
+export function answerLost(row: Named, retryAfterMs: number, cause?: unknown): GrantryError {
+  const text = `A refresh of ${nameOf(row)} was sent, and its answer was lost.`;
+  return new GrantryError('refresh_uncertain', text, { cause, retryAfterMs });
+}
 
 /** The error for a grant that does not exist or was disconnected. Callers need not tell the two apart. */
 export function noSuchGrant(key: CheckedKey): GrantryError {
@@ -34,9 +52,36 @@ export function mustReauthorize(row: Pick<GrantRow, 'client_id' | 'provider' | '
   const reason = reasonTexts[row.reason ?? ''] ?? 'the provider no longer accepts its refresh token';
   return new GrantryError(
     'reauthorization_required',
-    `The grant of ${row.client_id} at ${row.provider} is over: ${reason} (${row.reason ?? reasons.refused}).`,
+    `The grant of ${row.client_id} at ${row.provider} has ended: ${reason} (${row.reason ?? reasons.refused}).`,
     { action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}` },
   );
+}
+
+/** The code and the text for each class of answers that is not about the grant. */
+export const providerFailures = {
+  client_refused: ['provider_misconfigured', 'refuses the client credentials of the app'],
+  throttled: ['provider_throttled', 'throttles token requests'],
+  unavailable: ['provider_unavailable', 'is unavailable'],
+  scope_refused: ['insufficient_scope', 'refuses the requested scopes'],
+  not_understood: ['provider_error', 'sent an answer that was not recognised'],
+} as const satisfies Record<Exclude<ErrorClass, 'grant_refused'>, readonly [GrantryErrorCode, string]>;
+
+type Refusal = { readonly error: string | null; readonly status: number };
+
+/** The error for an answer of that class. */
+export function providerFailure(
+  kind: keyof typeof providerFailures,
+  refusal: Refusal,
+  provider: string,
+  retryAfterMs: number | undefined,
+): GrantryError {
+  const [code, text] = providerFailures[kind];
+  return new GrantryError(code, `${provider} ${text} (${refusalDetail(refusal)}).`, { retryAfterMs });
+}
+
+/** The provider's error code, if any, and its status. */
+export function refusalDetail({ error, status }: Refusal): string {
+  return error === null ? `status ${status}` : `${error}, status ${status}`;
 }
 
 /** Reasons in an active row while the next try waits after a failure without harm. */
@@ -59,11 +104,14 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
   if (retryAfterMs <= 0) return undefined;
   const code = backOffReasons.find((each) => each === row.reason);
   if (row.state === 'active' && code !== undefined) {
-    return new GrantryError(code, `The last refresh failed (${code}), and the next try waits for its back-off.`, {
-      retryAfterMs,
-    });
+    return new GrantryError(
+      code,
+      `The last refresh of ${nameOf(row)} failed (${code}). The next one waits for its back-off.`,
+      {
+        retryAfterMs,
+      },
+    );
   }
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
-  const text = isRefused ? refusedOnce : 'A refresh was sent and its answer was lost.';
-  return new GrantryError('refresh_uncertain', text, { retryAfterMs });
+  return isRefused ? refusedOnce(row, retryAfterMs) : answerLost(row, retryAfterMs);
 }

@@ -70,7 +70,7 @@ export async function revokeDue(context: VaultContext, limit = 10): Promise<numb
     claimDueRevocations(tx, { limit, holdMs: context.times.revocationHoldMs }),
   );
   for (const entry of due) {
-    if (!(await mayEndGrant(context, entry))) await revokeQueued(context, entry);
+    if (!(await mustNotRevoke(context, entry))) await revokeQueued(context, entry);
   }
   return due.length;
 }
@@ -86,8 +86,8 @@ export async function revokesAccount(context: VaultContext, provider: string): P
 }
 
 /**
- * True if revoking a token would end a living grant. Some providers issue the same token again, and some end all grants of
- * an account together.
+ * True if revoking a token would end a living grant. Some providers issue the same token again, and some end all grants
+ * of an account together.
  */
 export async function wouldEndGrant(
   db: VaultContext['store']['db'],
@@ -98,10 +98,10 @@ export async function wouldEndGrant(
 }
 
 /**
- * True if revoking a queued token may end a living grant: its own, connected again, or another one. The token is then
- * dropped. It waits while an open connect session of the tenant may lead to such a grant.
+ * True if a queued token must not be revoked now. If its revocation would end a living grant, the token is dropped. It
+ * waits while an open connect session may lead to such a grant.
  */
-async function mayEndGrant(context: VaultContext, entry: RevocationRow): Promise<boolean> {
+async function mustNotRevoke(context: VaultContext, entry: RevocationRow): Promise<boolean> {
   const { tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
   const endsAccount = await revokesAccount(context, provider);
   const { db } = context.store;

@@ -136,7 +136,7 @@ export async function putAuthorization(
     const row = await findGrant(context.store.db, key);
     if (row !== undefined) return describeGrant(context, row);
   }
-  throw new GrantryError('storage_unavailable', 'The grant keeps changing while its tokens are stored.');
+  throw new GrantryError('storage_unavailable', 'The tokens were not stored: other processes kept changing the grant.');
 }
 
 async function columnsOf(
@@ -164,9 +164,10 @@ async function columnsOf(
 }
 
 /**
- * True if the tokens belong to the stored authorization. The stored tokens are then kept. The stored refresh token may be
- * the new one's successor. If tokens rotate, the new one is then spent, and storing it would end the grant. While a refresh
- * is under way or its outcome is unknown, the new token is being spent, and the new access token is the older one.
+ * True if the tokens belong to the stored authorization. The stored tokens are then kept. The stored refresh token may
+ * be the new one's successor. If tokens rotate, the new one is then spent, and storing it would end the grant. While a
+ * refresh is under way or its outcome is unknown, the new token is being spent, and the new access token is the older
+ * one.
  */
 async function isSameAuthorization(
   context: VaultContext,

@@ -30,7 +30,7 @@ export function openToken(
   const sealed = row[column];
   if (sealed === null) return null;
   if (row.generation === 0) {
-    throw new GrantryError('integrity_failed', 'This row was taken over and is not sealed yet.', {
+    throw new GrantryError('integrity_failed', 'The tokens of this grant were taken over and are not sealed yet.', {
       action: 'Continue the take-over: grantry init',
     });
   }

@@ -46,10 +46,10 @@ export interface GuardOptions {
 /**
  * Prevents a clone from spending the refresh tokens of the original (security: F-17, F-18).
  *
- * The database stores its place and its events. The home stores the newest event that it has seen. A database in another
- * place, of another installation, or without that event is quarantined: valid tokens are handed out, but no grant is
- * refreshed until an operator adopts it. A promoted PostgreSQL is the original, perhaps without its last commits. If it
- * lacks more than the spool can bring back, it is a recovered backup.
+ * The database stores its place and its events. The home stores the newest event that it has seen. A database in
+ * another place, of another installation, or without that event is quarantined: valid tokens are handed out, but no
+ * grant is refreshed until an operator adopts it. A promoted PostgreSQL is the original, perhaps without its last
+ * commits. If it lacks more than the spool can bring back, it is a recovered backup.
  */
 export class Guard {
   readonly #options: GuardOptions;
@@ -109,8 +109,8 @@ export class Guard {
   }
 
   /**
-   * Runs `replay`, which restores the commits that a promoted standby lacks. The home forgets the old timeline only after
-   * `replay` succeeds: a process that comes earlier, or after a crash, must replay them too.
+   * Runs `replay`, which restores the commits that a promoted standby lacks. The home forgets the old timeline only
+   * after `replay` succeeds: a process that comes earlier, or after a crash, must replay them too.
    */
   async finishFailover(replay: () => Promise<unknown>): Promise<void> {
     const place = this.#place;
@@ -152,11 +152,11 @@ export class Guard {
     }
   }
 
-  /** Makes this database the one that refreshes, in its current place, under this installation's name, in a new epoch. */
+  /** Makes this database, in its place and under this installation's name, the one that refreshes. Begins a new epoch. */
   async adopt(): Promise<void> {
     const { store, marks, installation } = this.#options;
     const instance = await readInstance(store.db);
-    if (instance === undefined) throw new GrantryError('internal', 'the database has lost its identity');
+    if (instance === undefined) throw new GrantryError('internal', 'The table grantry_instance is empty.');
     const known = marks.read(instance.vault_id);
     const epoch = Math.max(instance.epoch, known?.epoch ?? 0) + 1;
     const place = await store.location();
@@ -166,7 +166,11 @@ export class Guard {
       recordOther({ type: 'vault.adopted', details: { epoch } });
       return adoptInstance(tx, adoption);
     });
-    if (!isAdopted) throw new GrantryError('invalid_request', 'Another process has just adopted this database.');
+    if (!isAdopted) {
+      throw new GrantryError('invalid_request', 'Another process has just adopted this database.', {
+        action: 'No action is needed: the quarantine is over.',
+      });
+    }
     const event = (await readInstance(store.db))?.newest ?? null;
     // The adopting process has replayed the spool, so older attempts that the database lacks are settled.
     const metAt = this.#options.now();
@@ -268,9 +272,9 @@ export class Guard {
 }
 
 /**
- * Adds the database's newest event to the trail. The trail reaches back to one event older than the spool's keeping time.
- * The age of the first lost event shows how much a database has lost. The age of the newest event does not, since hours may
- * lie before it.
+ * Adds the database's newest event to the trail. The trail reaches back to one event older than the spool's keeping
+ * time. The age of the first lost event shows how much a database has lost. The age of the newest event does not, since
+ * hours may lie before it.
  */
 function trailTo(newest: EventMark | null, known: readonly EventMark[], spoolKeptMs: number): readonly EventMark[] {
   if (newest === null) return [];

@@ -32,6 +32,10 @@ export async function openInstance(
   }
   // Several processes may do this at once, so only the row that is read back counts.
   const instance = await readInstance(store.db);
-  if (instance === undefined) throw new GrantryError('storage_unavailable', 'The database has lost its identity.');
+  if (instance === undefined) {
+    throw new GrantryError('storage_unavailable', 'The table grantry_instance is empty.', {
+      action: 'Restore the database from a backup.',
+    });
+  }
   return instance;
 }

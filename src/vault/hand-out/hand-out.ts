@@ -163,7 +163,8 @@ export class HandOut {
         this.answers[source] += 1;
         return held;
       }
-      if (round > 1) throw new GrantryError('provider_error', 'The provider issues tokens that have already expired.');
+      if (round > 1)
+        throw new GrantryError('provider_error', `${key.provider} issues tokens that have already expired.`);
       const generation = read.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
         // Another process has refreshed, and the change feed has not reported it yet.
@@ -269,7 +270,7 @@ export class HandOut {
       const seconds = Math.round(callerWaitMs / 1_000);
       return new GrantryError(
         'provider_unavailable',
-        `The provider has not answered within ${seconds} s; the refresh continues in the background.`,
+        `${key.provider} has not answered within ${seconds} s; the refresh continues in the background.`,
         {
           retryAfterMs: times.retryBackOffMs,
         },

@@ -5,13 +5,14 @@ import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { releaseLease } from '../../storage/statements/leases.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
+import { refusalDetail } from '../grant/refusals.ts';
 import type { Claim } from './claim.ts';
 
 /**
  * Client credentials from a caller that differ from those of the grant's app.
  *
- * They are tested with one real refresh, and stored only if the provider accepts them. A refusal counts only against the
- * candidate, so a caller with a wrong secret, or another tenant's, cannot harm the grant.
+ * They are tested with one real refresh, and stored only if the provider accepts them. A refusal counts only against
+ * the candidate, so a caller with a wrong secret, or another tenant's, cannot harm the grant.
  */
 export interface CandidateClient {
   /** Identifies the candidate among those of its grant, without revealing the secret. */
@@ -31,12 +32,7 @@ export function refusesCandidateClient(outcome: Refusal): boolean {
   return outcome.class === 'client_refused' || outcome.class === 'grant_refused';
 }
 
-/** The provider's error code, if any, and its status. */
-export function refusalDetail({ error, status }: Refusal): string {
-  return error === null ? `status ${status}` : `${error}, status ${status}`;
-}
-
-/** Ends the attempt of a refused candidate. The grant stays unchanged and its lease is released. Returns the error to throw. */
+/** Ends the attempt of a refused candidate and releases the lease. The grant is unchanged. Returns the error to throw. */
 export async function settleRefusedCandidateClient(
   context: VaultContext,
   claim: Claim,

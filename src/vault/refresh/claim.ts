@@ -51,31 +51,25 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
       await plan.slot.discard();
       return 'look_again';
     }
-    const lease: Lease = {
-      tenant: row.client_id,
-      grantId: row.id,
-      generation: row.generation,
-      owner: context.owner.id,
-      fence: claimed.fence,
-    };
-    const { fence } = claimed;
+    const { client_id: tenant, id: grantId, generation } = row;
+    const { fence, state } = claimed;
     return {
-      lease,
+      lease: { tenant, grantId, generation, owner: context.owner.id, fence },
       attemptId,
       claimedAt,
       head: {
         version: 1,
-        tenant: row.client_id,
-        grantId: row.id,
+        tenant,
+        grantId,
         attemptId,
-        generation: row.generation,
+        generation,
         fence,
         tokenFingerprint: plan.tokenFingerprint,
         candidateId: plan.candidateId,
         owner: context.owner,
         at: context.world.now(),
       },
-      state: claimed.state,
+      state,
       backOffMs: backOffMs(context, plan),
     };
   } catch (error) {
@@ -166,12 +160,12 @@ async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: Ref
   if (refused === undefined) return;
   throw new GrantryError(
     'provider_throttled',
-    `The provider allows ${limit.requests} tokens in ${limit.windowSeconds} s for one refresh token, and all are used.`,
+    `${definition.id} allows ${limit.requests} tokens in ${limit.windowSeconds} s for one refresh token, and all are used.`,
     { retryAfterMs: Math.min(windowMs, Math.max(1_000, windowMs - refused.ageMs)) },
   );
 }
 
-/** Doubles the back-off with each failure of this generation. Jitter separates grants that failed in the same second. */
+/** Doubles the back-off with each failure of this generation. Jitter separates grants that failed together. */
 function backOffMs(context: VaultContext, plan: RefreshPlan): number {
   const failures = plan.prior.filter((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome)).length;
   const doubled = context.times.retryBackOffMs * 2 ** Math.min(doublingsMax, failures);

@@ -1,8 +1,8 @@
 import type { VaultContext } from '../context.ts';
 
 /**
- * Replays the spool after a standby was promoted that lacks the last commits. Returns true if it did: rows that were read
- * before must be read again.
+ * Replays the spool after a standby was promoted that lacks the last commits. Returns true if it did: rows that were
+ * read before must be read again.
  *
  * Called at each place that may notice a promotion first. Nothing may be spent before.
  */

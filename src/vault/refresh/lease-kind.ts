@@ -7,8 +7,9 @@ import { isKnownDead } from '../spool/owner.ts';
 export type LeaseKind = 'renewed' | 'strict';
 
 /**
- * Chooses the kind of lease. If a replay is harmless or is needed quickly, a dead holder is replaced within seconds. If a
- * second request could end the grant, none may be sent while the first may be under way. Unknown rotation is `strict`.
+ * Chooses the kind of lease. If a replay is harmless or is needed quickly, a dead holder is replaced within seconds. If
+ * a second request could end the grant, none may be sent while the first may be under way. Unknown rotation is
+ * `strict`.
  */
 export function leaseKindOf(context: VaultContext, definition: ProviderDefinition): LeaseKind {
   const { rotation, overlapSeconds } = definition.refreshToken;
@@ -21,8 +22,8 @@ export function leaseKindOf(context: VaultContext, definition: ProviderDefinitio
  * Returns the part of a lease that need not be waited for because its owner is known to be dead. Undefined if none.
  *
  * If tokens do not rotate, the whole lease is waived. Otherwise the provider may still be processing the dead holder's
- * last request, and a later answer may retire an earlier one. So half of the lease must pass. A living holder renews each
- * quarter, so by then the holder has been dead for a quarter. A strict lease is never waived.
+ * last request, and a later answer may retire an earlier one. So half of the lease must pass. A living holder renews
+ * each quarter, so by then the holder has been dead for a quarter. A strict lease is never waived.
  */
 export function waivedLease(
   context: VaultContext,

@@ -18,8 +18,8 @@ export interface HeldLease {
 /**
  * Watches a lease that was claimed at `claimedAt` (by `World.monotonic`), and renews it if its kind is `renewed`.
  *
- * Renewal tells other processes that the holder lives: a killed holder stops renewing and is replaced within seconds. If
- * a renewal fails after the request is out, the refresh goes on. Its answer is then fenced and parked.
+ * Renewal tells other processes that the holder lives: a killed holder stops renewing and is replaced within seconds.
+ * If a renewal fails after the request is out, the refresh goes on. Its answer is then fenced and parked.
  */
 export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, claimedAt: number): HeldLease {
   const { world, times } = context;

@@ -1,4 +1,4 @@
-/** Parked tokens at a provider where one replay ends the grant: which may be sent, in which order, with which result. */
+/** The order in which parked tokens may be sent, at a provider where one replay ends the grant. */
 import { copyFileSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it } from 'vitest';

@@ -16,8 +16,8 @@ export async function overlapLeftMs(context: VaultContext, row: GrantRow): Promi
 }
 
 /**
- * True if the stored token may have been spent and its overlap ends soon. Such a grant bypasses circuit breakers, budgets
- * and queues. An overlap of hours makes a grant urgent only near its end.
+ * True if the stored token may have been spent and its overlap ends soon. Such a grant bypasses circuit breakers,
+ * budgets and queues. An overlap of hours makes a grant urgent only near its end.
  */
 export async function isUrgent(context: VaultContext, row: GrantRow): Promise<boolean> {
   const leftMs = (await overlapLeftMs(context, row)) ?? 0;
@@ -29,7 +29,7 @@ export function isReplayFatal(definition: ProviderDefinition, leftMs: number | n
   return definition.refreshToken.reuse === 'revokes_family' && (leftMs ?? 0) <= 0;
 }
 
-/** Limits a back-off to the overlap: each pause is at most half of the time that is left. */
+/** Limits a back-off to half of the overlap that is left, but not below half of the usual first back-off. */
 export function pauseInOverlap(context: VaultContext, pauseMs: number, leftMs: number | null): number {
   if (leftMs === null || leftMs <= 0) return pauseMs;
   return Math.round(Math.min(pauseMs, Math.max(context.times.retryBackOffMs / 2, leftMs / 2)));
@@ -38,9 +38,9 @@ export function pauseInOverlap(context: VaultContext, pauseMs: number, leftMs: n
 /**
  * Prevents a replay of a spent token that could only do harm.
  *
- * Inside the overlap, a replay is the cure for a lost answer. Once the overlap is over, a replay is refused at best, and
- * may revoke the family. The answer of a paused or slow holder may still arrive, and it is the grant's only hope. So
- * nothing is sent while an answer may be under way.
+ * Inside the overlap, a replay is the cure for a lost answer. Once the overlap is over, a replay is refused at best,
+ * and may revoke the family. The answer of a paused or slow holder may still arrive, and it is the grant's only hope.
+ * So nothing is sent while an answer may be under way.
  *
  * @throws {GrantryError} `refresh_uncertain` while an answer may be under way
  */

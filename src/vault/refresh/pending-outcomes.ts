@@ -11,9 +11,9 @@ import { reasons } from '../reasons.ts';
 /**
  * Outcomes of attempts that the database could not record yet.
  *
- * An attempt that stays open looks like a lost answer, and at a strict provider a lost answer ends the grant. So a process
- * that knows that nothing was lost records that as soon as the database is back. If the process dies first, the attempt
- * stays in doubt, as it should.
+ * An attempt that stays open looks like a lost answer, and at a strict provider a lost answer ends the grant. So a
+ * process that knows that nothing was lost records that as soon as the database is back. If the process dies first, the
+ * attempt stays in doubt, as it should.
  */
 export class PendingOutcomes implements OutcomeJournal {
   readonly #ends = new Map<string, PendingOutcome>();

@@ -136,12 +136,12 @@ interface PickedToken extends KeptToken {
 /**
  * Picks the token to spend: the stored one, unless a candidate is newer.
  *
- * A candidate that answered the token which is still stored is its successor. A candidate of an older generation may long
- * be spent, and sending it could revoke the whole family. It is tried only after the stored token was refused.
+ * A candidate that answered the token which is still stored is its successor. A candidate of an older generation may
+ * long be spent, and sending it could revoke the whole family. It is tried only after the stored token was refused.
  *
- * A successor must also wait if a later request was lost while the provider still takes the stored token. That request may
- * have made a newer successor, and the stored token brings the newest of all. Once its overlap is over, the stored token
- * brings nothing, and sending it could revoke the family.
+ * A successor must also wait if a later request was lost while the provider still takes the stored token. That request
+ * may have made a newer successor, and the stored token brings the newest of all. Once its overlap is over, the stored
+ * token brings nothing, and sending it could revoke the family.
  */
 async function pickToken(
   context: VaultContext,
@@ -167,12 +167,15 @@ async function pickToken(
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) return { refreshToken: stored, candidateId: null, newestCandidateId };
-  throw new GrantryError('reauthorization_required', 'The provider issued no refresh token for this grant.');
+  throw new GrantryError(
+    'reauthorization_required',
+    `${row.provider} issued no refresh token for the grant of ${row.client_id}.`,
+  );
 }
 
 /**
- * Finds the last successor of the stored token, if a replay revokes the family. The stored token is then not sent, even if
- * the successor was refused. It may be sent while its overlap is running.
+ * Finds the last successor of the stored token, if a replay revokes the family. The stored token is then not sent, even
+ * if the successor was refused. It may be sent while its overlap is running.
  */
 async function lastSuccessor(
   context: VaultContext,

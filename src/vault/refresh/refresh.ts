@@ -21,7 +21,7 @@ import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
 import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 
 /**
- * Replaces the tokens of one generation of a grant, once, however many processes try.
+ * Replaces the tokens of one generation of a grant exactly once, even if many processes try.
  *
  * The provider's token endpoint is the resource to protect, and it does not know our locks. If the provider rotates, a
  * refresh token is good for one request. Only one process may send it, and its answer exists nowhere else until it is
@@ -30,16 +30,16 @@ import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
  * 1. **Read.** Another process may have refreshed already. A grant that is condemned or throttled is not tried.
  * 2. **Prepare.** Steps that may fail without harm come before anything is spent: unwrap keys, open the app's secret,
  *    reserve room in the spool.
- * 3. **Claim.** One transaction takes the lease and writes the attempt: its generation and its token. A store that cannot
- *    write now could not save the answer either, so nothing is spent.
+ * 3. **Claim.** One transaction takes the lease and writes the attempt: its generation and its token. A store that
+ *    cannot write now could not save the answer either, so nothing is spent.
  * 4. **Point of no return.** The request is written. From here no caller can cancel, however long it has waited.
  * 5. **Keep.** The raw answer goes to the spool, sealed and flushed, before it is parsed.
- * 6. **Settle.** One transaction saves the tokens as the next generation if lease and generation are still ours. If not,
- *    it parks the answer as a candidate and never drops it. A refusal is evidence, which `verdict.ts` weighs.
+ * 6. **Settle.** One transaction saves the tokens as the next generation if lease and generation are still ours. If
+ *    not, it parks the answer as a candidate and never drops it. A refusal is evidence, which `verdict.ts` weighs.
  * 7. **Hand out.** Callers read the row, so they never see a token that is not saved.
  *
- * A process that finds the lease taken waits for the row to change instead. Returns when the grant has a newer generation
- * than `seen`.
+ * A process that finds the lease taken waits for the row to change instead. Returns when the grant has a newer
+ * generation than `seen`.
  *
  * @throws {GrantryError} `grant_not_found`, `reauthorization_required`, `grant_quarantined`, `refresh_uncertain`,
  * `provider_throttled`, `provider_unavailable`, `provider_misconfigured`, `provider_error`, `insufficient_scope`,
@@ -105,7 +105,7 @@ async function waitForLease(context: VaultContext, row: GrantRow, giveUpAt: numb
   wait.retryAfterMs = undefined;
 }
 
-/** Runs one round: prepare, claim, spend. `taken`: another process is refreshing. `again`: the row must be read again. */
+/** Runs one round: prepare, claim, spend. `taken`: another process is refreshing. `again`: read the row again. */
 export function refreshRound(
   context: VaultContext,
   row: GrantRow,
@@ -178,8 +178,8 @@ async function sendRequest(
         refreshToken,
         signal: deadline.signal,
         // Point of no return. The provider may spend the token when it reads the request. The check runs on the open
-        // connection, immediately before the first byte. A pause until here may have cost us the lease, and the previous
-        // holder may have been paused and have received its answer just now.
+        // connection, immediately before the first byte. A pause until here may have cost us the lease, and the
+        // previous holder may have been paused and have received its answer just now.
         beforeSend: () => {
           held.assertTimeLeft();
           answered = plan.isAnswered();
@@ -191,7 +191,7 @@ async function sendRequest(
     if (error instanceof NotSentError) {
       await plan.slot.discard();
       if (await settleNotSent(context, plan, claim, held.lapsed || answered)) return undefined;
-      throw new GrantryError('provider_unavailable', 'The provider cannot be reached.', {
+      throw new GrantryError('provider_unavailable', `${plan.row.provider} cannot be reached: nothing was sent.`, {
         cause: error,
         retryAfterMs: claim.backOffMs,
       });

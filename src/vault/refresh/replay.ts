@@ -26,8 +26,8 @@ export async function replaySpool(
   options: { grantId?: string; ownToo?: boolean; oldToo?: boolean; waitingOnly?: boolean } = {},
 ): Promise<number> {
   const spool = await context.spool();
-  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise each
-  // process commits its own answers, unless the database has lost its commits.
+  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise
+  // each process commits its own answers, unless the database has lost its commits.
   const all = options.grantId !== undefined || options.ownToo === true;
   let replayed = 0;
   const failures: unknown[] = [];
@@ -123,15 +123,9 @@ async function commitAnswer(
 ): Promise<CommitOutcome> {
   const definition = await context.providers.require(row.provider);
   const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
-  const lease = {
-    tenant: head.tenant,
-    grantId: head.grantId,
-    generation: head.generation,
-    owner: head.owner.id,
-    fence: head.fence,
-  };
+  const { tenant, grantId, generation, fence } = head;
   const base = {
-    lease,
+    lease: { tenant, grantId, generation, owner: head.owner.id, fence },
     attemptId: head.attemptId,
     candidateId: head.candidateId,
     provider: row.provider,

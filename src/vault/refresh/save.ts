@@ -31,15 +31,15 @@ export interface TokenAttempt {
 const generationsRemembered = 2;
 
 /**
- * The fate of tokens that arrived. `saved`: they are the next generation. `parked`: they are a candidate. `nothing`: they
- * are known already, belong to a past authorization, or cannot be spent. `orphaned`: the grant was disconnected meanwhile.
- * Orphaned tokens are queued for revocation, unless the disconnect asked for none.
+ * The fate of tokens that arrived. `saved`: they are the next generation. `parked`: they are a candidate. `nothing`:
+ * they are known already, belong to a past authorization, or cannot be spent. `orphaned`: the grant was disconnected
+ * meanwhile. Orphaned tokens are queued for revocation, unless the disconnect asked for none.
  */
 export type CommitOutcome = 'saved' | 'parked' | 'nothing' | 'orphaned';
 
 /**
- * Saves tokens as the next generation, or parks them if the lease is no longer ours. Either way they are durable when this
- * returns.
+ * Saves tokens as the next generation, or parks them if the lease is no longer ours. Either way they are durable when
+ * this returns.
  */
 export async function commitTokens(
   context: VaultContext,
@@ -103,8 +103,8 @@ interface ParkedTokens {
 }
 
 /**
- * Parks the tokens of an answer that cannot be saved as a generation, and ends its lease, so that they are tried next. They
- * are never dropped, since the provider may honour only them. They revive a condemned grant.
+ * Parks the tokens of an answer that cannot be saved as a generation, and ends its lease, so that they are tried next.
+ * They are never dropped, since the provider may honour only them. They revive a condemned grant.
  */
 export async function parkTokens(
   context: VaultContext,
@@ -198,8 +198,8 @@ async function park(
 }
 
 /**
- * Puts the grant in doubt. While the row has the generation that was spent, its stored token is older than the candidate,
- * so the candidate is due at once. A condemned grant was given up without this token, so it is revived.
+ * Puts the grant in doubt. While the row has the generation that was spent, its stored token is older than the
+ * candidate, so the candidate is due at once. A condemned grant was given up without this token, so it is revived.
  */
 async function doubtAfterParking(
   context: VaultContext,

@@ -6,8 +6,8 @@ import type { VaultContext } from '../context.ts';
 const laterChances = [6, 144] as const;
 
 /**
- * Returns the time until a worker tries a condemned grant again: after 10 minutes, an hour and a day, since refusals end
- * with the provider's incident. Null if no chance is left, or if a replay revokes the whole family.
+ * Returns the time until a worker tries a condemned grant again: after 10 minutes, an hour and a day, since refusals
+ * end with the provider's incident. Null if no chance is left, or if a replay revokes the whole family.
  */
 export function nextChanceInMs(
   context: VaultContext,

@@ -1,17 +1,16 @@
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { RawAnswer, TokenOutcome } from '../../oauth/types.ts';
-import type { ErrorClass } from '../../providers/definition.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
-import { mustReauthorize, refusedOnce } from '../grant/refusals.ts';
+import { answerLost, mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
-import { refusalDetail, refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
+import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
 import { type Claim, pendingOutcomeOf } from './claim.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
@@ -20,8 +19,8 @@ import { condemnedVerdict } from './second-chance.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /**
- * Parses an answer and writes its consequences. Returns `saved`, or `again` if the row must be read again to decide what to
- * try or wait for.
+ * Parses an answer and writes its consequences. Returns `saved`, or `again` if the row must be read again to decide
+ * what to try or wait for.
  *
  * @throws {GrantryError} every other outcome; the grant's row then states the same
  */
@@ -129,9 +128,9 @@ interface LostAnswer {
 /**
  * Settles a request that was sent and whose outcome is unknown. Returns the error for the caller.
  *
- * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when the
- * spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request must
- * no longer be under way.
+ * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when
+ * the spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request
+ * must no longer be under way.
  */
 export async function settleLostAnswer(
   context: VaultContext,
@@ -171,11 +170,8 @@ export async function settleLostAnswer(
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
   if (!rotates)
-    return new GrantryError(code, 'The provider gave no usable answer.', { cause, retryAfterMs: retryInMs });
-  return new GrantryError('refresh_uncertain', 'A refresh was sent and its answer was lost.', {
-    cause,
-    retryAfterMs: retryInMs,
-  });
+    return new GrantryError(code, `${plan.row.provider} gave no usable answer.`, { cause, retryAfterMs: retryInMs });
+  return answerLost(plan.row, retryInMs, cause);
 }
 
 async function settleRefusal(
@@ -188,34 +184,17 @@ async function settleRefusal(
   const judge = async (change: ChangeTransaction) => {
     await finishAttempt(change.tx, attemptEnd(claim, 'refused', outcome.error));
     const row = await lockGrant(change.tx, tenant, grantId);
-    // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides nothing.
+    // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides
+    // nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
     return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
   };
   const state = await recordOutcome(context, { plan, claim }, 'refused', outcome.error, () => changing(context, judge));
   if (state === undefined || state === 'uncertain') return 'again';
-  if (state === 'suspect') {
-    throw new GrantryError('refresh_uncertain', refusedOnce, { retryAfterMs: context.times.suspectConfirmMs });
-  }
+  if (state === 'suspect') throw refusedOnce(plan.row, context.times.suspectConfirmMs);
   const row = await readGrant(context.store.db, tenant, grantId);
   throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused });
 }
-
-const failureCodes = {
-  client_refused: 'provider_misconfigured',
-  throttled: 'provider_throttled',
-  unavailable: 'provider_unavailable',
-  scope_refused: 'insufficient_scope',
-  not_understood: 'provider_error',
-} as const satisfies Record<Exclude<ErrorClass, 'grant_refused'>, GrantryErrorCode>;
-
-const failureTexts = {
-  client_refused: 'The provider refuses this app',
-  throttled: 'The provider throttles token requests',
-  unavailable: 'The provider is unavailable',
-  scope_refused: 'The provider refuses the scope',
-  not_understood: "The provider's answer was not recognised",
-} as const satisfies Record<keyof typeof failureCodes, string>;
 
 /** Settles an answer that is not about the grant, so it cannot harm the grant. */
 async function settleFailure(
@@ -224,7 +203,8 @@ async function settleFailure(
   claim: Claim,
   outcome: Extract<TokenOutcome, { kind: 'refused' }>,
 ): Promise<GrantryError> {
-  if (outcome.class === 'grant_refused') throw new GrantryError('internal', 'a refusal was taken for a failure');
+  if (outcome.class === 'grant_refused')
+    throw new GrantryError('internal', 'A refusal of the grant was settled as a failure.');
   // A server that fails after it spent the token answers like one that failed before. So the answer counts as lost.
   // If a lost answer ends the grant, an outage would end all grants: there the answer counts as a failure.
   const { rotation, replayAfterLoss } = plan.definition.refreshToken;
@@ -232,7 +212,7 @@ async function settleFailure(
     const retryAfterMs = outcome.retryAfterMs ?? undefined;
     return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs });
   }
-  const code = failureCodes[outcome.class];
+  const [code] = providerFailures[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
   const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', outcome.error, async () => {
@@ -244,8 +224,7 @@ async function settleFailure(
     });
     return pauseMs;
   });
-  const text = `${failureTexts[outcome.class]} (${refusalDetail(outcome)}).`;
-  return new GrantryError(code, text, { retryAfterMs: retryInMs });
+  return providerFailure(outcome.class, outcome, plan.row.provider, retryInMs);
 }
 
 /** Parks the complete tokens of a cut answer: it may hold the only copy of the working refresh token. */

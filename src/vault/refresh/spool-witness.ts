@@ -7,8 +7,8 @@ const askedMax = 64;
 
 /**
  * Tells whether the spool holds answers to attempts that the database does not know. Each attempt reaches the database
- * before its file is written. Such a database is therefore an older copy of itself. It was restored together with its home,
- * whose high-water mark is as old and reveals nothing.
+ * before its file is written. Such a database is therefore an older copy of itself. It was restored together with its
+ * home, whose high-water mark is as old and reveals nothing.
  *
  * @param since attempts before this time do not count
  */

@@ -65,9 +65,9 @@ export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly sta
  * Decides what a provider's refusal says about a grant (invariant I4: no false death).
  *
  * A refusal is evidence, not a verdict. The newest known token must have been refused. No other attempt may still bring
- * tokens, and no candidate may be left. It must have been refused twice with a pause between, since providers also refuse
- * by mistake. Only a lost answer at a strict provider needs no second refusal. There a refusal is the sign of a spent
- * token, and another try could do harm.
+ * tokens, and no candidate may be left. It must have been refused twice with a pause between, since providers also
+ * refuse by mistake. Only a lost answer at a strict provider needs no second refusal. There a refusal is the sign of a
+ * spent token, and another try could do harm.
  */
 export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const { row, others, definition, candidate } = evidence;
@@ -105,21 +105,21 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
 }
 
-/** True if the provider refuses a large share of all grants: then it, or our app, has an incident that ends no grant. */
+/** True while the provider refuses a large share of all grants: it, or our app, has an incident that ends no grant. */
 function isSuspended({ row, nowMs, provider: { tried, refused }, suspendedMsMax }: RefusalEvidence): boolean {
   const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
   return massRefusal && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
 }
 
 /**
- * True if the refused candidate takes the stored token's part. If a replay revokes the family, only the last successor of
- * the stored token may be sent.
+ * True if the refused candidate takes the stored token's part. If a replay revokes the family, only the last successor
+ * of the stored token may be sent.
  */
 function standsForStored({ definition, candidate, candidatesLeft, overlapLeftMs }: RefusalEvidence): boolean {
   return candidate?.succeedsStored === true && isReplayFatal(definition, overlapLeftMs) && !candidatesLeft;
 }
 
-/** True if a candidate counts as dead: refused twice, since a provider may also refuse a candidate by mistake. */
+/** True if a candidate counts as dead: refused twice, or refused after a lost answer at a strict provider. */
 function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate): boolean {
   const spent = candidate.spent && evidence.definition.refreshToken.rotation === 'strict';
   return spent || (candidate.refusals > 0 && !isSuspended(evidence));
@@ -236,8 +236,8 @@ function stillCondemned(row: GrantRow): RefusalVerdict {
 }
 
 /**
- * Condemns a grant whose answer was lost without another request, if the provider's definition forbids a replay. Its tokens
- * stay sealed. Returns true if the grant was condemned.
+ * Condemns a grant whose answer was lost without another request, if the provider's definition forbids a replay. Its
+ * tokens stay sealed. Returns true if the grant was condemned.
  */
 export async function condemnUnreplayable(
   context: VaultContext,

@@ -24,8 +24,8 @@ export function stillUncertain(retryAfterMs: number): GrantryError {
 /**
  * Waits until another process's refresh has changed a grant's row, or its lease has ended or is waived.
  *
- * One poller per grant and process polls often at first, then less and less often. Callers of a provider that answers in
- * 100 ms wait a few ms more, and a provider that hangs costs the database little.
+ * One poller per grant and process polls often at first, then less and less often. Callers of a provider that answers
+ * in 100 ms wait a few ms more, and a provider that hangs costs the database little.
  *
  * @throws {GrantryError} `refresh_uncertain` at `giveUpAt` (by `World.monotonic`)
  */

@@ -216,7 +216,10 @@ export class Spool {
       return await readdir(this.directory);
     } catch (error) {
       if (isMissing(error)) return [];
-      throw new GrantryError('storage_unavailable', 'The spool directory cannot be read.', { cause: error });
+      throw new GrantryError('storage_unavailable', `The spool directory ${this.directory} cannot be read.`, {
+        action: 'Make the directory readable for the user that runs Grantry.',
+        cause: error,
+      });
     }
   }
 
@@ -291,7 +294,10 @@ export class Spool {
           try {
             await rm(path, { force: true });
           } catch (error) {
-            throw new GrantryError('storage_unavailable', 'A spool file cannot be removed.', { cause: error });
+            throw new GrantryError('storage_unavailable', `The spool file ${name} cannot be removed.`, {
+              action: `Make the spool directory ${this.directory} writable.`,
+              cause: error,
+            });
           }
         },
       };
