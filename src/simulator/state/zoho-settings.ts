@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { windowSchema } from './rate-windows.ts';
 import { count, httpStatus, text } from './schema-parts.ts';
 
-const value = z.strictObject({ value: z.string().max(2_048) });
+const other = z.strictObject({ value: z.string().max(2_048) });
 const off = z.literal('off');
 
 const throttleSchema = windowSchema.extend({
@@ -25,9 +25,9 @@ const refreshTokenCapSchema = z.strictObject({
 });
 
 const callbackSchema = z.strictObject({
-  accountsServer: z.union([z.enum(['encoded', 'plain', 'missing']), value]),
-  location: z.union([z.enum(['normal', 'missing']), value]),
-  state: z.union([z.enum(['echoed', 'missing']), value]),
+  accountsServer: z.union([z.enum(['encoded', 'plain', 'missing']), other]),
+  location: z.union([z.enum(['normal', 'missing']), other]),
+  state: z.union([z.enum(['echoed', 'missing']), other]),
   duplicate: z.array(text).readonly(),
   trailingAmpersand: z.boolean(),
 });
@@ -42,7 +42,7 @@ export const zohoSettingsSchema = z.strictObject({
   /** Sends errors as a page instead of JSON. */
   errorBody: z.enum(['json', 'html']),
   expiresIn: z.enum(['seconds', 'legacy_milliseconds', 'text', 'missing']),
-  apiDomain: z.union([z.enum(['normal', 'missing', 'trailing_slash', 'accounts_style']), value]),
+  apiDomain: z.union([z.enum(['normal', 'missing', 'trailing_slash', 'accounts_style']), other]),
   scopeInAnswer: z.boolean(),
   /** Repeats the refresh token in the answer to a refresh. */
   echoRefreshToken: z.boolean(),
