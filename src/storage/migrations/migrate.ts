@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { assert, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { assert, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
 import { grantTable, vaultTables } from './0001-vault.ts';
@@ -146,8 +146,7 @@ async function latestVersion(db: Reader): Promise<number> {
 
 function refuseNewer(version: number, known: number): void {
   if (version <= known) return;
-  throw new GrantryError(
-    'invalid_request',
+  throw invalidRequest(
     `The database has version ${version} of Grantry's schema, and this program knows ${known} at most.`,
     { action: 'Run a newer Grantry.' },
   );
@@ -155,13 +154,13 @@ function refuseNewer(version: number, known: number): void {
 
 function behind(version: number, needed: number): GrantryError {
   const has = version === 0 ? 'has no schema of Grantry' : `has version ${version} of Grantry's schema`;
-  return new GrantryError('invalid_request', `The database ${has}; version ${needed} is needed.`, {
+  return invalidRequest(`The database ${has}; version ${needed} is needed.`, {
     action: 'Run grantry migrate with a role that may change the schema.',
   });
 }
 
 function foreign(): GrantryError {
-  return new GrantryError('invalid_request', 'The database has an oauth_tokens table that another program made.', {
+  return invalidRequest('The database has an oauth_tokens table that another program made.', {
     action: 'Stop the programs that write to it, then take it over: grantry init, or openVault({ takeOver: true }).',
   });
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import type { Reader, WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
 import type { Store } from '../store.ts';
@@ -38,7 +38,7 @@ export async function convertForeignTable(
 ): Promise<ForeignTable> {
   const table = await inspectForeignTable(tx, kind);
   if (table.refusals.length > 0) {
-    throw new GrantryError('invalid_request', `The oauth_tokens table cannot be taken over: ${table.refusals[0]}.`, {
+    throw invalidRequest(`The oauth_tokens table cannot be taken over: ${table.refusals[0]}.`, {
       action: 'Change that first; grantry init --dry-run lists everything.',
     });
   }

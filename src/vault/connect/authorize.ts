@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, type GrantKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
@@ -86,7 +86,7 @@ export async function prepareAuthorization(
  */
 export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
   if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
-    throw new GrantryError('invalid_request', 'The callback must be its whole URL.');
+    throw invalidRequest('The callback must be its whole URL.');
   }
   const callback = readCallback(String(callbackUrl));
   const { stateHash, row: known } = await openAuthorization(context, callback.state);
@@ -119,9 +119,7 @@ export async function openAuthorization(
   const row = await findAuthorization(context.store.db, stateHash);
   if (row === undefined) throw failed('No authorization request of this vault has the state of this callback.');
   if (row.used_at !== null) throw failed('This authorization request was already completed.');
-  if (row.expires_at <= (await context.store.nowMs())) {
-    throw failed('This authorization request has expired.');
-  }
+  if (row.expires_at <= (await context.store.nowMs())) throw failed('This authorization request has expired.');
   return { stateHash, row };
 }
 
@@ -197,7 +195,7 @@ export async function redeemCode(
   input: { code: Secret; app?: string | undefined; dc?: string | undefined },
 ): Promise<Grant> {
   const key = checkKey(keyInput);
-  if (!(input?.code instanceof Secret)) throw new GrantryError('invalid_request', 'The code must be a Secret.');
+  if (!(input?.code instanceof Secret)) throw invalidRequest('The code must be a Secret.');
   const definition = await context.providers.require(key.provider);
   const named = input.app === undefined ? undefined : checkName('app', input.app);
   const app = await appFor(context, { ...key, app: named });

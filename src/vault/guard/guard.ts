@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
@@ -166,7 +166,7 @@ export class Guard {
       recordOther({ type: 'vault.adopted', details: { epoch } });
       return adoptInstance(tx, adoption);
     });
-    if (!isAdopted) throw new GrantryError('invalid_request', 'Another process has just adopted this database.');
+    if (!isAdopted) throw invalidRequest('Another process has just adopted this database.');
     const event = (await readInstance(store.db))?.newest ?? null;
     // The adopting process has replayed the spool, so older attempts that the database lacks are settled.
     const metAt = this.#options.now();
