@@ -97,12 +97,11 @@ async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, ve
   if (store.kind === 'postgres') await sql`select pg_advisory_xact_lock(${postgresLockKey})`.execute(tx);
   await run(tx, versionTable[store.kind]);
   // The version comes first: a process that finds it taken leaves the work to the other one.
-  const isFirst = await changedOne(
-    tx
-      .insertInto('grantry_schema')
-      .values({ version, name: migration.name, applied_at: tx.now })
-      .onConflict((conflict) => conflict.column('version').doNothing()),
-  );
+  const isFirst = await tx
+    .insertInto('grantry_schema')
+    .values({ version, name: migration.name, applied_at: tx.now })
+    .onConflict((conflict) => conflict.column('version').doNothing())
+    .$call(changedOne);
   if (!isFirst) return refuseNewer(await latestVersion(tx), migrations.length);
   if (version === 1) return createVault(tx, store.kind, migration, options);
   return run(tx, migration[store.kind]);

@@ -45,21 +45,19 @@ export async function deleteApp(tx: WriteTx, name: string): Promise<boolean> {
 }
 
 async function insertApp(tx: WriteTx, row: AppRow): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_apps')
-      .values(row)
-      .onConflict((conflict) => conflict.column('name').doNothing()),
-  );
+  return tx
+    .insertInto('grantry_apps')
+    .values(row)
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .$call(changedOne);
 }
 
 async function updateApp(tx: WriteTx, row: AppRow): Promise<boolean> {
   const { name, created_at: _, ...changes } = row;
-  return changedOne(
-    tx
-      .updateTable('grantry_apps')
-      .set(changes)
-      .where('name', '=', name)
-      .where('generation', '=', row.generation - 1),
-  );
+  return tx
+    .updateTable('grantry_apps')
+    .set(changes)
+    .where('name', '=', name)
+    .where('generation', '=', row.generation - 1)
+    .$call(changedOne);
 }

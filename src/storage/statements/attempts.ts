@@ -42,14 +42,13 @@ export async function finishAttempt(
   tx: WriteTx,
   attempt: { tenant: string; id: string; outcome: AttemptOutcome; detail: string | null },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_attempts')
-      .set({ outcome: attempt.outcome, detail: attempt.detail, finished_at: tx.now })
-      .where('tenant', '=', attempt.tenant)
-      .where('id', '=', attempt.id)
-      .where('outcome', 'in', unresolved),
-  );
+  return tx
+    .updateTable('grantry_attempts')
+    .set({ outcome: attempt.outcome, detail: attempt.detail, finished_at: tx.now })
+    .where('tenant', '=', attempt.tenant)
+    .where('id', '=', attempt.id)
+    .where('outcome', 'in', unresolved)
+    .$call(changedOne);
 }
 
 /** Marks the open attempts on a generation as unknown: their lease has ended, and their holders did not report. */
@@ -57,16 +56,15 @@ export async function abandonAttempts(
   tx: WriteTx,
   grant: { tenant: string; grantId: string; generation: number; exceptId: string },
 ): Promise<number> {
-  return changedRows(
-    tx
-      .updateTable('grantry_attempts')
-      .set({ outcome: 'unknown', detail: unreported, finished_at: tx.now })
-      .where('tenant', '=', grant.tenant)
-      .where('grant_id', '=', grant.grantId)
-      .where('generation', '=', grant.generation)
-      .where('outcome', '=', 'open')
-      .where('id', '!=', grant.exceptId),
-  );
+  return tx
+    .updateTable('grantry_attempts')
+    .set({ outcome: 'unknown', detail: unreported, finished_at: tx.now })
+    .where('tenant', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '=', grant.generation)
+    .where('outcome', '=', 'open')
+    .where('id', '!=', grant.exceptId)
+    .$call(changedRows);
 }
 
 /**

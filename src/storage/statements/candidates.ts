@@ -6,12 +6,11 @@ export type CandidateRow = Selectable<CandidateTable>;
 
 /** Keeps a token set that arrived after its lease was lost. Returns false when it is kept already. */
 export async function insertCandidate(tx: WriteTx, candidate: Omit<CandidateRow, 'received_at'>): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_candidates')
-      .values({ ...candidate, received_at: tx.now })
-      .onConflict((conflict) => conflict.columns(['tenant', 'grant_id', 'token_fingerprint']).doNothing()),
-  );
+  return tx
+    .insertInto('grantry_candidates')
+    .values({ ...candidate, received_at: tx.now })
+    .onConflict((conflict) => conflict.columns(['tenant', 'grant_id', 'token_fingerprint']).doNothing())
+    .$call(changedOne);
 }
 
 /** Finds the newest candidate that is not rejected and not older than the grant's last authorization. */
