@@ -49,10 +49,7 @@ export function sqliteFailure(error: unknown): GrantryError {
   }
   const primary = code & 0xff;
   if (primary === sqliteNotADatabase) {
-    return invalidRequest('The file is not a SQLite database.', {
-      action: 'Name another file.',
-      cause: error,
-    });
+    return invalidRequest('The file is not a SQLite database.', { action: 'Name another file.', cause: error });
   }
   const trouble = sqliteTroubles[primary];
   if (trouble !== undefined) {

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely';
+import { limits } from '../../base/limits.ts';
 import { changedOne, changedRows, type Reader, type WriteTx } from '../database.ts';
 import type { AttemptOutcome, AttemptTable } from '../schema.ts';
 
@@ -73,11 +74,11 @@ export async function abandonAttempts(
  */
 export async function listAttempts(
   db: Reader,
-  grant: { tenant: string; grantId: string; generation: number; limit: number },
+  grant: { tenant: string; grantId: string; generation: number },
 ): Promise<AttemptRow[]> {
   const last = await selectAttempts(db, grant).execute();
   const oldest = last.at(-1);
-  if (oldest === undefined || last.length < grant.limit) return last;
+  if (oldest === undefined || last.length < limits.attemptsListedMax) return last;
   const older = await selectAttempts(db, grant)
     .where('fence', '<', oldest.fence)
     .where('outcome', 'in', spending)
@@ -85,7 +86,7 @@ export async function listAttempts(
   return [...last, ...older];
 }
 
-function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; generation: number; limit: number }) {
+function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; generation: number }) {
   return db
     .selectFrom('grantry_attempts')
     .selectAll()
@@ -93,7 +94,7 @@ function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; ge
     .where('grant_id', '=', grant.grantId)
     .where('generation', '=', grant.generation)
     .orderBy('fence', 'desc')
-    .limit(grant.limit);
+    .limit(limits.attemptsListedMax);
 }
 
 /** Finds the attempt that a spooled answer belongs to. */

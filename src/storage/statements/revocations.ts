@@ -32,10 +32,7 @@ export async function claimDueRevocations(
 ): Promise<RevocationRow[]> {
   return tx
     .updateTable('grantry_revocations')
-    .set((column) => ({
-      attempts: column('attempts', '+', 1),
-      next_at: sql<number>`${tx.now} + ${claim.holdMs}`,
-    }))
+    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
     .where((where) => {
       const due = where
         .selectFrom('grantry_revocations')
@@ -58,10 +55,7 @@ export async function claimRevocationsOfGrant(
 ): Promise<RevocationRow[]> {
   return tx
     .updateTable('grantry_revocations')
-    .set((column) => ({
-      attempts: column('attempts', '+', 1),
-      next_at: sql<number>`${tx.now} + ${claim.holdMs}`,
-    }))
+    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
     .where('tenant', '=', claim.tenant)
     .where('grant_id', '=', claim.grantId)
     .returningAll()

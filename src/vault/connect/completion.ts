@@ -20,9 +20,9 @@ import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocat
 import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
-import { authorizationOf, type Exchanged, hashText, scopesOf } from './authorize.ts';
+import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
 import { failed } from './exchange.ts';
-import { checkSessionId, type GrantedScopes, noSuchSession } from './sessions.ts';
+import { checkSessionId, noSuchSession } from './sessions.ts';
 
 /** Tokens that wait, sealed, for the completion code. */
 interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {

@@ -18,14 +18,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { appScopes, hashText } from './authorize.ts';
-
-/** The granted scopes, compared with the requested ones. */
-export interface GrantedScopes {
-  readonly scopes: readonly string[];
-  readonly narrower: readonly string[];
-  readonly wider: readonly string[];
-}
+import { appScopes, type GrantedScopes, hashText } from './authorize.ts';
 
 const pageItems = 100;
 

@@ -146,10 +146,7 @@ async function readBody(response: Response): Promise<unknown> {
     throw new GrantryError(
       'provider_error',
       `The API answered with status ${response.status} and a body that is not JSON.`,
-      {
-        cause: error,
-        action: 'Use vault.fetch for answers that are not JSON.',
-      },
+      { cause: error, action: 'Use vault.fetch for answers that are not JSON.' },
     );
   }
 }

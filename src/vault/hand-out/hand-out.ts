@@ -270,9 +270,7 @@ export class HandOut {
       return new GrantryError(
         'provider_unavailable',
         `The provider has not answered within ${seconds} s; the refresh continues in the background.`,
-        {
-          retryAfterMs: times.retryBackOffMs,
-        },
+        { retryAfterMs: times.retryBackOffMs },
       );
     });
   }
