@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { newUuid } from '../src/base/ids.ts';
-import { grantTable } from '../src/storage/migrations/0001-vault.ts';
+import * as postgresText from '../src/storage/migrations/0001-vault.postgres.ts';
+import * as sqliteText from '../src/storage/migrations/0001-vault.sqlite.ts';
 import { releasedMigrations, versionTable } from '../src/storage/migrations/migrate.ts';
 import type { Schema } from '../src/storage/schema.ts';
 import { insertCandidate } from '../src/storage/statements/candidates.ts';
@@ -155,11 +156,8 @@ async function keepForEver({ db }: OpenedStore): Promise<void> {
 
 /** The schema as its migrations make it, and every row. */
 async function dump(store: OpenedStore): Promise<string> {
-  const schema = [
-    versionTable[store.kind],
-    grantTable[store.kind],
-    ...releasedMigrations.map((each) => each[store.kind]),
-  ];
+  const { grantTable } = store.kind === 'sqlite' ? sqliteText : postgresText;
+  const schema = [versionTable[store.kind], grantTable, ...releasedMigrations.map((each) => each[store.kind])];
   const rows: string[] = [];
   for (const [, name = ''] of schema.join('\n').matchAll(/^create table (?:if not exists )?"?(\w+)"?/gm)) {
     rows.push(...(await inserts(store, name as keyof Schema)));

@@ -2,13 +2,16 @@ import { sql } from 'kysely';
 import { assert, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
-import { grantTable, vaultTables } from './0001-vault.ts';
+import * as postgres from './0001-vault.postgres.ts';
+import * as sqlite from './0001-vault.sqlite.ts';
 
 /** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
 
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
-export const releasedMigrations: readonly Migration[] = [{ name: 'vault', ...vaultTables }];
+export const releasedMigrations: readonly Migration[] = [
+  { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
+];
 
 export const schemaVersionLatest = releasedMigrations.length;
 
@@ -114,7 +117,7 @@ async function createVault(
   { takeOver, afterTakeOver }: MigrateOptions,
 ): Promise<void> {
   const isTaken = await hasTable(tx, kind, 'oauth_tokens');
-  if (!isTaken) await run(tx, grantTable[kind]);
+  if (!isTaken) await run(tx, (kind === 'sqlite' ? sqlite : postgres).grantTable);
   else if (takeOver) await takeOver(tx);
   else throw foreign();
   await run(tx, migration[kind]);

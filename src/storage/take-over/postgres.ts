@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Reader, WriteTx } from '../database.ts';
-import { grantTable } from '../migrations/0001-vault.ts';
+import { grantTable } from '../migrations/0001-vault.postgres.ts';
 import {
   foreignColumns,
   foreignIndexes,
@@ -48,7 +48,7 @@ export async function alterForeignTable(tx: WriteTx, table: ForeignTable): Promi
   await sql`lock table oauth_tokens in access exclusive mode`.execute(tx);
   // Values are read as text: these two settings decide the form of a time.
   await sql`select set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, YMD', true)`.execute(tx);
-  await sql.raw(grantTable.postgres.replace('oauth_tokens', template)).execute(tx);
+  await sql.raw(grantTable.replace('oauth_tokens', template)).execute(tx);
   const ours = await templateColumns(tx, template);
   const views = await viewsOver(tx);
   for (const view of views.toReversed()) await sql`drop view ${sql.raw(view.name)}`.execute(tx);

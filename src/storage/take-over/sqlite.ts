@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Reader, WriteTx } from '../database.ts';
-import { grantTable } from '../migrations/0001-vault.ts';
+import { grantTable } from '../migrations/0001-vault.sqlite.ts';
 import type { Store } from '../store.ts';
 import { indexSurvives, keptName } from './names.ts';
 import {
@@ -77,7 +77,7 @@ export async function rebuildForeignTable(tx: WriteTx, table: ForeignTable): Pro
     // They belong to the other program, and would see plaintext while rows are sealed.
     if (type === 'trigger') await sql`drop trigger ${sql.ref(name)}`.execute(tx);
   }
-  await sql.raw(grantTable.sqlite.replace('oauth_tokens', rebuiltName)).execute(tx);
+  await sql.raw(grantTable.replace('oauth_tokens', rebuiltName)).execute(tx);
   const ours = new Set((await columnsOf(tx, rebuiltName)).map((column) => column.name));
   const extra = table.extra.map(({ name }) => ({ from: name, to: keptName(name, ours) }));
   const foreignIds = await hasForeignIds(tx);

@@ -3,122 +3,103 @@
  * The text shares nothing with other code. A take-over makes the same grant table from the first part.
  */
 
-const sqlite = {
-  uuid: 'text',
-  integer: 'integer',
-  json: 'text',
-  time: 'text',
-  strict: ' strict',
-  tenantId: 'create unique index oauth_tokens_tenant_id on oauth_tokens (client_id, id)',
-};
-
-const postgres: typeof sqlite = {
-  uuid: 'uuid',
-  integer: 'bigint',
-  json: 'jsonb',
-  time: 'timestamptz',
-  strict: '',
-  // A foreign key needs a constraint here.
-  tenantId: 'alter table oauth_tokens add constraint oauth_tokens_tenant_id unique (client_id, id)',
-};
-
 /**
  * The grants. Columns that the vault decides have no default, and a token must begin as a sealed value does: a program
  * that still writes plaintext fails. Generation 0 is a row that was taken over and is not sealed yet.
  */
-const grantTableIn = ({ uuid, integer, json, time, strict }: typeof sqlite): string => `
+export const grantTable = `
 create table "oauth_tokens" (
-  id ${uuid} not null primary key,
+  id text not null primary key,
   client_id text not null,
   provider text not null,
   account text default 'default' not null,
   access_token text,
   refresh_token text,
-  token_expiry ${time},
+  token_expiry text,
   scopes text default '' not null,
-  metadata ${json} default '{}' not null,
-  created_at ${time} not null,
-  updated_at ${time} not null,
+  metadata text default '{}' not null,
+  created_at text not null,
+  updated_at text not null,
   app text,
   state text not null,
   reason text,
-  generation ${integer} not null,
-  authorized_generation ${integer} not null,
+  generation integer not null,
+  authorized_generation integer not null,
   token_type text,
-  obtained_at ${integer},
-  last_refreshed_at ${integer},
-  changed_at ${integer} not null,
+  obtained_at integer,
+  last_refreshed_at integer,
+  changed_at integer not null,
   refresh_fingerprint text,
-  doubt_since ${integer},
-  retry_at ${integer},
-  overlap_until ${integer},
+  doubt_since integer,
+  retry_at integer,
+  overlap_until integer,
   lease_owner text,
-  lease_until ${integer},
-  lease_fence ${integer} not null,
-  condemned_at ${integer},
-  used_at ${integer},
-  due_at ${integer},
+  lease_until integer,
+  lease_fence integer not null,
+  condemned_at integer,
+  used_at integer,
+  due_at integer,
   constraint oauth_tokens_state_check check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
   constraint oauth_tokens_generation_check check (generation >= 0),
   constraint oauth_tokens_access_token_check check (generation = 0 or access_token like 'gry1.%'),
   constraint oauth_tokens_refresh_token_check check (generation = 0 or refresh_token like 'gry1.%'),
   constraint oauth_tokens_lease_check check ((lease_owner is null) = (lease_until is null))
-)${strict}`;
+) strict`;
 
 /** The keys and indexes of the grants, and every other table. */
-const vaultTablesIn = ({ uuid, integer, json, strict, tenantId }: typeof sqlite): string => `
+export const vaultTables = `
 create unique index oauth_tokens_key on oauth_tokens (client_id, provider, account);
-${tenantId};
+create unique index oauth_tokens_tenant_id on oauth_tokens (client_id, id);
 create index oauth_tokens_due on oauth_tokens (state, due_at);
 create index oauth_tokens_changed_at on oauth_tokens (changed_at);
 create index oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
 
 create table grantry_instance (
-  id ${integer} not null primary key,
+  id integer not null primary key,
   vault_id text not null,
   installation text,
-  epoch ${integer} not null,
+  epoch integer not null,
   location text not null,
-  timeline ${integer},
+  timeline integer,
   quarantined_reason text,
-  scrub_pending ${integer} not null,
-  created_at ${integer} not null,
+  scrub_pending integer not null,
+  created_at integer not null,
   constraint grantry_instance_one_check check (id = 1),
   constraint grantry_instance_scrub_check check (scrub_pending in (0, 1))
-)${strict};
+) strict;
 
 create table grantry_tenant_keys (
   tenant text not null,
-  version ${integer} not null,
+  version integer not null,
   wrapped text not null,
-  created_at ${integer} not null,
+  created_at integer not null,
   constraint grantry_tenant_keys_pkey primary key (tenant, version)
-)${strict};
+) strict;
 
 create table grantry_apps (
   name text not null primary key,
   provider text not null,
   client_id text not null,
-  client_secrets ${json} not null,
+  client_secrets text not null,
   dc text,
   redirect_uri text,
-  scopes ${json} not null,
-  tenants ${json},
-  return_to ${json} not null,
+  scopes text not null,
+  tenants text,
+  return_to text not null,
   context text not null,
-  generation ${integer} not null,
-  created_at ${integer} not null,
-  updated_at ${integer} not null
-)${strict};
+  generation integer not null,
+  created_at integer not null,
+  updated_at integer not null
+) strict;
 create unique index grantry_apps_context_key on grantry_apps (context);
 create index grantry_apps_provider on grantry_apps (provider, client_id);
 
 create table grantry_providers (
   id text not null primary key,
-  definition ${json} not null,
-  created_at ${integer} not null,
-  updated_at ${integer} not null
-)${strict};
+  definition text not null,
+  created_at integer not null,
+  updated_at integer not null
+) strict;
 
 create table grantry_connect_sessions (
   tenant text not null,
@@ -127,7 +108,7 @@ create table grantry_connect_sessions (
   provider text not null,
   account text not null,
   app text not null,
-  scopes ${json} not null,
+  scopes text not null,
   return_to text,
   user_id text,
   browser_hash text,
@@ -135,14 +116,14 @@ create table grantry_connect_sessions (
   pending text,
   state text not null,
   error text,
-  granted ${json},
-  starts ${integer} not null,
-  created_at ${integer} not null,
-  expires_at ${integer} not null,
-  completed_at ${integer},
+  granted text,
+  starts integer not null,
+  created_at integer not null,
+  expires_at integer not null,
+  completed_at integer,
   constraint grantry_connect_sessions_pkey primary key (tenant, id),
   constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
-)${strict};
+) strict;
 create index grantry_connect_sessions_id on grantry_connect_sessions (id);
 create index grantry_connect_sessions_token on grantry_connect_sessions (token_hash);
 create index grantry_connect_sessions_expires_at on grantry_connect_sessions (expires_at);
@@ -155,92 +136,92 @@ create table grantry_authorizations (
   app text not null,
   verifier text,
   redirect_uri text not null,
-  scopes ${json} not null,
+  scopes text not null,
   dc text,
   issuer text,
   provider_hash text not null,
   connect_session_id text,
-  created_at ${integer} not null,
-  expires_at ${integer} not null,
-  used_at ${integer},
+  created_at integer not null,
+  expires_at integer not null,
+  used_at integer,
   constraint grantry_authorizations_pkey primary key (tenant, state_hash),
   constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
-)${strict};
+) strict;
 create index grantry_authorizations_state on grantry_authorizations (state_hash);
 create index grantry_authorizations_session on grantry_authorizations (tenant, connect_session_id);
 create index grantry_authorizations_expires_at on grantry_authorizations (expires_at);
 
 create table grantry_attempts (
   tenant text not null,
-  id ${uuid} not null,
-  grant_id ${uuid} not null,
-  fence ${integer} not null,
-  generation ${integer} not null,
+  id text not null,
+  grant_id text not null,
+  fence integer not null,
+  generation integer not null,
   token_fingerprint text not null,
-  candidate_id ${uuid},
+  candidate_id text,
   owner text not null,
-  started_at ${integer} not null,
-  finished_at ${integer},
+  started_at integer not null,
+  finished_at integer,
   outcome text not null,
   detail text,
   constraint grantry_attempts_pkey primary key (tenant, id),
   constraint grantry_attempts_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
   constraint grantry_attempts_outcome_check check (outcome in ('open', 'saved', 'parked', 'refused', 'failed', 'not_sent', 'unknown'))
-)${strict};
+) strict;
 create index grantry_attempts_grant on grantry_attempts (tenant, grant_id, outcome);
 create index grantry_attempts_started_at on grantry_attempts (started_at);
 
 create table grantry_candidates (
   tenant text not null,
-  id ${uuid} not null,
-  grant_id ${uuid} not null,
-  fence ${integer} not null,
-  generation ${integer} not null,
+  id text not null,
+  grant_id text not null,
+  fence integer not null,
+  generation integer not null,
   tokens text not null,
   token_fingerprint text not null,
-  received_at ${integer} not null,
+  received_at integer not null,
   state text not null,
   constraint grantry_candidates_pkey primary key (tenant, id),
   constraint grantry_candidates_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
   constraint grantry_candidates_state_check check (state in ('untested', 'dead', 'superseded'))
-)${strict};
+) strict;
 create unique index grantry_candidates_grant on grantry_candidates (tenant, grant_id, token_fingerprint);
 
 create table grantry_revocations (
   tenant text not null,
-  id ${uuid} not null,
-  grant_id ${uuid},
+  id text not null,
+  grant_id text,
   provider text not null,
   account text not null,
   app text,
   dc text,
   token text not null,
   token_fingerprint text not null,
-  attempts ${integer} not null,
-  next_at ${integer} not null,
-  deadline_at ${integer} not null,
-  created_at ${integer} not null,
+  attempts integer not null,
+  next_at integer not null,
+  deadline_at integer not null,
+  created_at integer not null,
   constraint grantry_revocations_pkey primary key (tenant, id),
   constraint grantry_revocations_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id)
-)${strict};
+) strict;
 create index grantry_revocations_grant on grantry_revocations (tenant, grant_id);
 create index grantry_revocations_next_at on grantry_revocations (next_at);
 
 create table grantry_events (
   tenant text not null,
-  id ${uuid} not null,
-  at ${integer} not null,
-  grant_id ${uuid},
+  id text not null,
+  at integer not null,
+  grant_id text,
   provider text,
   account text,
   type text not null,
   from_state text,
   to_state text,
-  generation ${integer},
+  generation integer,
   reason text,
-  details ${json} not null,
+  details text not null,
   constraint grantry_events_pkey primary key (tenant, id)
-)${strict};
+) strict;
 create index grantry_events_at on grantry_events (at, id);
 
 create table grantry_api_keys (
@@ -248,23 +229,19 @@ create table grantry_api_keys (
   name text not null,
   role text not null,
   key_hash text not null,
-  tenants ${json},
-  providers ${json},
-  created_at ${integer} not null,
-  expires_at ${integer},
-  last_used_at ${integer},
-  revoked_at ${integer}
-)${strict};
+  tenants text,
+  providers text,
+  created_at integer not null,
+  expires_at integer,
+  last_used_at integer,
+  revoked_at integer
+) strict;
 create unique index grantry_api_keys_hash_key on grantry_api_keys (key_hash);
 create unique index grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
 
 create table grantry_token_requests (
   fingerprint text not null primary key,
-  requests ${json} not null,
-  last_at ${integer} not null
-)${strict};
+  requests text not null,
+  last_at integer not null
+) strict;
 create index grantry_token_requests_last_at on grantry_token_requests (last_at)`;
-
-export const grantTable = { sqlite: grantTableIn(sqlite), postgres: grantTableIn(postgres) };
-
-export const vaultTables = { sqlite: vaultTablesIn(sqlite), postgres: vaultTablesIn(postgres) };

@@ -1,0 +1,247 @@
+/*
+ * Frozen: this text made the databases of 0.1.0 and is never edited. A change of the schema is a migration of its own.
+ * The text shares nothing with other code. A take-over makes the same grant table from the first part.
+ */
+
+/**
+ * The grants. Columns that the vault decides have no default, and a token must begin as a sealed value does: a program
+ * that still writes plaintext fails. Generation 0 is a row that was taken over and is not sealed yet.
+ */
+export const grantTable = `
+create table "oauth_tokens" (
+  id uuid not null primary key,
+  client_id text not null,
+  provider text not null,
+  account text default 'default' not null,
+  access_token text,
+  refresh_token text,
+  token_expiry timestamptz,
+  scopes text default '' not null,
+  metadata jsonb default '{}' not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  app text,
+  state text not null,
+  reason text,
+  generation bigint not null,
+  authorized_generation bigint not null,
+  token_type text,
+  obtained_at bigint,
+  last_refreshed_at bigint,
+  changed_at bigint not null,
+  refresh_fingerprint text,
+  doubt_since bigint,
+  retry_at bigint,
+  overlap_until bigint,
+  lease_owner text,
+  lease_until bigint,
+  lease_fence bigint not null,
+  condemned_at bigint,
+  used_at bigint,
+  due_at bigint,
+  constraint oauth_tokens_state_check check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
+  constraint oauth_tokens_generation_check check (generation >= 0),
+  constraint oauth_tokens_access_token_check check (generation = 0 or access_token like 'gry1.%'),
+  constraint oauth_tokens_refresh_token_check check (generation = 0 or refresh_token like 'gry1.%'),
+  constraint oauth_tokens_lease_check check ((lease_owner is null) = (lease_until is null))
+)`;
+
+/** The keys and indexes of the grants, and every other table. */
+export const vaultTables = `
+create unique index oauth_tokens_key on oauth_tokens (client_id, provider, account);
+alter table oauth_tokens add constraint oauth_tokens_tenant_id unique (client_id, id);
+create index oauth_tokens_due on oauth_tokens (state, due_at);
+create index oauth_tokens_changed_at on oauth_tokens (changed_at);
+create index oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
+
+create table grantry_instance (
+  id bigint not null primary key,
+  vault_id text not null,
+  installation text,
+  epoch bigint not null,
+  location text not null,
+  timeline bigint,
+  quarantined_reason text,
+  scrub_pending bigint not null,
+  created_at bigint not null,
+  constraint grantry_instance_one_check check (id = 1),
+  constraint grantry_instance_scrub_check check (scrub_pending in (0, 1))
+);
+
+create table grantry_tenant_keys (
+  tenant text not null,
+  version bigint not null,
+  wrapped text not null,
+  created_at bigint not null,
+  constraint grantry_tenant_keys_pkey primary key (tenant, version)
+);
+
+create table grantry_apps (
+  name text not null primary key,
+  provider text not null,
+  client_id text not null,
+  client_secrets jsonb not null,
+  dc text,
+  redirect_uri text,
+  scopes jsonb not null,
+  tenants jsonb,
+  return_to jsonb not null,
+  context text not null,
+  generation bigint not null,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create unique index grantry_apps_context_key on grantry_apps (context);
+create index grantry_apps_provider on grantry_apps (provider, client_id);
+
+create table grantry_providers (
+  id text not null primary key,
+  definition jsonb not null,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+
+create table grantry_connect_sessions (
+  tenant text not null,
+  id text not null,
+  token_hash text not null,
+  provider text not null,
+  account text not null,
+  app text not null,
+  scopes jsonb not null,
+  return_to text,
+  user_id text,
+  browser_hash text,
+  completion_hash text,
+  pending text,
+  state text not null,
+  error text,
+  granted jsonb,
+  starts bigint not null,
+  created_at bigint not null,
+  expires_at bigint not null,
+  completed_at bigint,
+  constraint grantry_connect_sessions_pkey primary key (tenant, id),
+  constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
+);
+create index grantry_connect_sessions_id on grantry_connect_sessions (id);
+create index grantry_connect_sessions_token on grantry_connect_sessions (token_hash);
+create index grantry_connect_sessions_expires_at on grantry_connect_sessions (expires_at);
+
+create table grantry_authorizations (
+  tenant text not null,
+  state_hash text not null,
+  provider text not null,
+  account text not null,
+  app text not null,
+  verifier text,
+  redirect_uri text not null,
+  scopes jsonb not null,
+  dc text,
+  issuer text,
+  provider_hash text not null,
+  connect_session_id text,
+  created_at bigint not null,
+  expires_at bigint not null,
+  used_at bigint,
+  constraint grantry_authorizations_pkey primary key (tenant, state_hash),
+  constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
+);
+create index grantry_authorizations_state on grantry_authorizations (state_hash);
+create index grantry_authorizations_session on grantry_authorizations (tenant, connect_session_id);
+create index grantry_authorizations_expires_at on grantry_authorizations (expires_at);
+
+create table grantry_attempts (
+  tenant text not null,
+  id uuid not null,
+  grant_id uuid not null,
+  fence bigint not null,
+  generation bigint not null,
+  token_fingerprint text not null,
+  candidate_id uuid,
+  owner text not null,
+  started_at bigint not null,
+  finished_at bigint,
+  outcome text not null,
+  detail text,
+  constraint grantry_attempts_pkey primary key (tenant, id),
+  constraint grantry_attempts_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
+  constraint grantry_attempts_outcome_check check (outcome in ('open', 'saved', 'parked', 'refused', 'failed', 'not_sent', 'unknown'))
+);
+create index grantry_attempts_grant on grantry_attempts (tenant, grant_id, outcome);
+create index grantry_attempts_started_at on grantry_attempts (started_at);
+
+create table grantry_candidates (
+  tenant text not null,
+  id uuid not null,
+  grant_id uuid not null,
+  fence bigint not null,
+  generation bigint not null,
+  tokens text not null,
+  token_fingerprint text not null,
+  received_at bigint not null,
+  state text not null,
+  constraint grantry_candidates_pkey primary key (tenant, id),
+  constraint grantry_candidates_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
+  constraint grantry_candidates_state_check check (state in ('untested', 'dead', 'superseded'))
+);
+create unique index grantry_candidates_grant on grantry_candidates (tenant, grant_id, token_fingerprint);
+
+create table grantry_revocations (
+  tenant text not null,
+  id uuid not null,
+  grant_id uuid,
+  provider text not null,
+  account text not null,
+  app text,
+  dc text,
+  token text not null,
+  token_fingerprint text not null,
+  attempts bigint not null,
+  next_at bigint not null,
+  deadline_at bigint not null,
+  created_at bigint not null,
+  constraint grantry_revocations_pkey primary key (tenant, id),
+  constraint grantry_revocations_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id)
+);
+create index grantry_revocations_grant on grantry_revocations (tenant, grant_id);
+create index grantry_revocations_next_at on grantry_revocations (next_at);
+
+create table grantry_events (
+  tenant text not null,
+  id uuid not null,
+  at bigint not null,
+  grant_id uuid,
+  provider text,
+  account text,
+  type text not null,
+  from_state text,
+  to_state text,
+  generation bigint,
+  reason text,
+  details jsonb not null,
+  constraint grantry_events_pkey primary key (tenant, id)
+);
+create index grantry_events_at on grantry_events (at, id);
+
+create table grantry_api_keys (
+  id text not null primary key,
+  name text not null,
+  role text not null,
+  key_hash text not null,
+  tenants jsonb,
+  providers jsonb,
+  created_at bigint not null,
+  expires_at bigint,
+  last_used_at bigint,
+  revoked_at bigint
+);
+create unique index grantry_api_keys_hash_key on grantry_api_keys (key_hash);
+create unique index grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
+
+create table grantry_token_requests (
+  fingerprint text not null primary key,
+  requests jsonb not null,
+  last_at bigint not null
+);
+create index grantry_token_requests_last_at on grantry_token_requests (last_at)`;
