@@ -66,10 +66,7 @@ async function connect(context: Context, given: string, provider: string, option
       : await withProgress(context.world, 'Redeeming the code', () =>
           vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
         );
-  if (context.output.json) {
-    context.output.printJson(toJson(grant));
-    return;
-  }
+  if (context.output.json) return context.output.printJson(toJson(grant));
   const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
 }
