@@ -55,17 +55,15 @@ export function zohoProducts(state: SimulatorState, incoming: Incoming): Simulat
   const told = { ...event, family: family.id, clientId: family.clientId, user: family.user };
   const settings = state.zoho.for(site.dc, family.clientId);
   const user = state.registry.user(family.user);
-  const operation = product.operations.find(
-    (each) => (each.method ?? 'GET') === incoming.method && each.path.test(path),
-  );
+  const operation = product.operations.find((each) => each.method === incoming.method && each.path.test(path));
   if (operation === undefined || user === undefined) return problem(product, 'not_found', told, settings);
   const module = operation.path.exec(path)?.[1] ?? '';
   if (!covers(token.scopes, operation.scope.replace('{module}', module)))
     return problem(product, 'scope', told, settings);
   if (!isInOrganization(product, operation, incoming, user)) return problem(product, 'organization', told, settings);
   if (isOverLimit(state, product, user, settings)) return problem(product, 'too_many', told, settings);
-  if (operation.records === true) return records(state, incoming, product, module, user, told);
-  return json(200, operation.answer?.(user) ?? {}, told);
+  if (operation.answer === undefined) return records(state, incoming, product, module, user, told);
+  return json(200, operation.answer(user), told);
 }
 
 /** Returns the token if it is valid here, else the reason. A token of another data centre counts as expired. */
