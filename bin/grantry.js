@@ -87,6 +87,8 @@ function replaceCache(file, code, fs, path) {
     var cache = path.dirname(file);
     var monthAgo = Date.now() - 30 * 24 * 3600 * 1000;
     fs.readdirSync(cache).forEach(function (name) {
+      // The home may be a directory with a cache of another program.
+      if (!/^main-[0-9a-f]{32}-.*\.bin(\.\d+)?$/.test(name)) return;
       var old = path.join(cache, name);
       if (fs.statSync(old).mtimeMs < monthAgo) fs.rmSync(old, { force: true });
     });

@@ -42,6 +42,29 @@ test('counts a file that does not load, and an error outside of any test', async
   expect(text).toMatch(/\n2 passed, 2 failed\n$/);
 });
 
+test.each([
+  ['skips every test', `test.skip('holds', () => {});`],
+  ['has only tests to do', `test.todo('holds');`],
+])('fails a suite that %s', async (_, body) => {
+  writeTest('one', body);
+  const { text, code } = await run();
+  expect(text.split('\n').slice(-5)).toEqual([
+    'Failed:',
+    '  ✗ tests (long) (ran no test)',
+    '',
+    '1 passed, 1 failed',
+    '',
+  ]);
+  expect(code).toBe(1);
+});
+
+test('fails a suite in which a focused test hides another one', async () => {
+  writeTest('one', `test.only('holds', () => {}); test('breaks', () => { throw new Error('hidden'); });`);
+  const { text, code } = await run();
+  expect(text).toMatch(/, [1-9] failed\n$/);
+  expect(code).toBe(1);
+});
+
 test('keeps its results and names its failures when it is stopped', async () => {
   writeTest('one', `test('holds', () => {}); test('breaks', () => { throw new Error('seen'); });`);
   writeTest('two', `test('hangs', () => new Promise(() => {}), 600_000);`);

@@ -8,6 +8,7 @@ import { removeAbandonedTmp } from '../test/support/memory-tmp.ts';
 import { requirePackages, runStep, type Step, script, staticChecks, vitest, whenStopped } from './steps.ts';
 import { clearResults, type Result, readResults, summary } from './tally.ts';
 
+const suites = new Set<Step>();
 const rings: Readonly<Record<string, readonly Step[]>> = {
   fast: [
     ...staticChecks,
@@ -38,7 +39,11 @@ running = undefined;
 finish();
 
 function suite(ring: string): Step {
-  return vitest(`tests (${ring})`, '--project', ring, '--reporter=./scripts/test-reporter.ts');
+  // A focused test would hide all others of its file.
+  const flags = ['--project', ring, '--reporter=./scripts/test-reporter.ts', '--allowOnly=false'];
+  const step = vitest(`tests (${ring})`, ...flags);
+  suites.add(step);
+  return step;
 }
 
 function stepsOf(ring: string): readonly Step[] {
@@ -47,11 +52,18 @@ function stepsOf(ring: string): readonly Step[] {
   return steps;
 }
 
-/** Counts the tests of a step, or the step itself when it has none or fails without a failed test. */
+/**
+ * Counts the tests of a step, or the step itself when it has none or fails without a failed test. A suite that skips
+ * every test has failed.
+ */
 function settle(step: Step, passed: boolean, how: string): void {
   const tests = readResults();
   results.push(...tests);
   if (passed && tests.length > 0) return;
+  if (passed && suites.has(step)) {
+    results.push({ name: `${step.name} (ran no test)`, passed: false });
+    return;
+  }
   if (how === 'failed' && tests.some((test) => !test.passed)) return;
   results.push({ name: passed ? step.name : `${step.name} (${how})`, passed });
 }

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -105,6 +106,20 @@ describe('compiled code', () => {
     build('new');
     expect(run([]).stdout).toBe('new\n');
     expect(run([]).stdout).toBe('new\n');
+  });
+
+  test('of old versions is removed, and files of other programs stay', () => {
+    const cache = path.join(home, 'cache');
+    mkdirSync(path.join(cache, 'folder'), { recursive: true, mode: 0o700 });
+    chmodSync(home, 0o700);
+    const old = `main-${'0'.repeat(32)}-14.2.bin`;
+    for (const name of [old, `${old}.123`, 'main.bin', 'photo.jpg', 'folder']) {
+      if (name !== 'folder') writeFileSync(path.join(cache, name), '');
+      utimesSync(path.join(cache, name), 1, 1);
+    }
+    expect(run([]).stdout).toBe('ran\n');
+    const left = readdirSync(cache).toSorted();
+    expect(left).toEqual(['folder', expect.stringMatching(/^main-[0-9a-f]{32}-/), 'main.bin', 'photo.jpg']);
   });
 
   test('lets the main file be required by the other files, once', () => {

@@ -30,6 +30,15 @@ it('keeps the path of the server', async () => {
   expect(sent).toEqual(['GET https://grants.example/base/livez']);
 });
 
+it.each(['/.\t./.\t./.\n./.\n./v1/keys', '/..\t/..\t/..\t/..\t/v1/keys', '/ ../x', '/a\u0000b', '/a\\b'])(
+  'refuses the path %j, which a URL parser would change',
+  async (path) => {
+    const { sent, vault } = clientOf(() => Response.json({}, { headers: { 'grantry-generation': '1' } }));
+    await expect(vault.fetch(key, path)).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(sent).toEqual([]);
+  },
+);
+
 it('asks the server to leave the token alive, and passes the refusal of an older one on', async () => {
   const problem = {
     type: 'x',

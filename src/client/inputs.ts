@@ -50,6 +50,10 @@ export function filterQuery(filter: GrantFilter): Record<string, string | number
 
 /** The path and host of a proxied call. @throws {GrantryError} `invalid_request` for a path that would leave the proxy */
 export function proxiedTarget(pathOrUrl: string): { path: string; host: string | undefined } {
+  // A URL parser drops tabs and line breaks, so that ".\t." becomes "..", and turns a backslash into a slash.
+  if (typeof pathOrUrl !== 'string' || /[\p{Cc} \\]/u.test(pathOrUrl)) {
+    throw new GrantryError('invalid_request', 'The path has a space, a backslash or a control character.');
+  }
   const url = URL.canParse(pathOrUrl) ? new URL(pathOrUrl) : undefined;
   const path = url === undefined ? pathOrUrl : `${url.pathname}${url.search}`;
   const bare = path.replace(/[?#].*$/s, '');

@@ -16,14 +16,14 @@ export interface ChangeContext {
   readonly onEvent: ((event: VaultEvent) => void) | undefined;
   readonly newEventId: () => string;
   /** Tells the guard of an event that was committed. */
-  readonly noteEvent: (event: EventMark) => void;
+  readonly noteEvent: (event: EventMark) => Promise<void>;
 }
 
 /** Makes the context of changes in a store. */
 export function changeContext(
   store: Store,
   world: World,
-  { logger = silentLogger, onEvent, noteEvent = () => {} }: Partial<ChangeContext> = {},
+  { logger = silentLogger, onEvent, noteEvent = async () => {} }: Partial<ChangeContext> = {},
 ): ChangeContext {
   return { store, world, logger, onEvent, newEventId: uuidSequence(world), noteEvent };
 }
@@ -104,7 +104,7 @@ export async function changing<T>(
     );
     return returned;
   });
-  if (last !== undefined) context.noteEvent(last);
+  if (last !== undefined) await context.noteEvent(last);
   for (const event of events) tell(context, event);
   return result;
 }

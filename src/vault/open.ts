@@ -144,9 +144,9 @@ async function assemble(assembly: Assembly): Promise<Vault> {
   const { store, world, rootKey, settings, options } = assembly;
   const { logger = silentLogger, onEvent } = options;
   let guard: Guard | undefined;
-  const changes = changeContext(store, world, { logger, onEvent, noteEvent: (event) => guard?.note(event) });
+  const changes = changeContext(store, world, { logger, onEvent, noteEvent: async (event) => guard?.note(event) });
   // The home must not note events of a database that may be a copy.
-  const write: WriteInstance = (run) => changing({ ...changes, noteEvent: () => {} }, run);
+  const write: WriteInstance = (run) => changing({ ...changes, noteEvent: async () => {} }, run);
   const { installation } = settings;
   const instance = await openInstance(store, write, world, { installation, scrubPending: false });
   const keys = new TenantKeys({

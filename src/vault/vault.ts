@@ -202,7 +202,7 @@ export class OpenVault implements Vault {
       // The database is still away: its next reader finds these attempts open, and in doubt.
     });
     await this.#feed.close();
-    this.#context.guard.remember();
+    await this.#context.guard.close();
     retireOwner(this.#context.owner);
     await this.#context.store.close();
   }

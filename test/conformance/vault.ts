@@ -378,21 +378,21 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
     'starts an authorization, or says that a server does not': async ({ vault, bench, remote }) => {
       await bench.addApp(vault, 'strict');
       const started = vault.authorize({ ...key, redirectUri: 'https://app.example/callback' });
-      if (remote) return refuses(started, 'invalid_request', 'not done through a server');
+      if (remote) return refuses(started, 'invalid_request', 'does not work through a server');
       expect(await started).toEqual({ url: expect.stringContaining('https://'), state: expect.any(String) });
     },
   },
   completeAuthorization: {
     'refuses an unknown state, or says that a server does not': async ({ vault, remote }) => {
       const completed = vault.completeAuthorization('https://app.example/callback?code=c&state=s');
-      if (remote) return refuses(completed, 'invalid_request', 'not done through a server');
+      if (remote) return refuses(completed, 'invalid_request', 'does not work through a server');
       await refuses(completed, 'authorization_failed');
     },
   },
   redeemCode: {
     'redeems a code, or says that a server does not': async ({ vault, remote }) => {
       const redeemed = vault.redeemCode(key, { code: new Secret('code') });
-      if (remote) return refuses(redeemed, 'invalid_request', 'not done through a server');
+      if (remote) return refuses(redeemed, 'invalid_request', 'does not work through a server');
       await refuses(redeemed, 'not_found');
     },
   },

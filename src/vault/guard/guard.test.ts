@@ -36,6 +36,41 @@ it('does not mistake a database for an older copy when another process notes an 
   expect((await Guard.open(options)).reason).toContain('an older copy was restored');
 });
 
+it('keeps the mark of the lost event when a process writes into an older copy before it checks again', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  const marks = new HighWaterMarks(home);
+  let now = 0;
+  const guard = await Guard.open({ store, write, marks, instance, ...parts, monotonic: () => now });
+  now += 10_000;
+  await guard.note(await insert(store, 1_000));
+  // A restore in place: the file and the server stay the same.
+  await store.db.deleteFrom('grantry_events').execute();
+  now += 10_000;
+  await guard.note(await insert(store, 2_000));
+  await guard.recheck();
+  expect(guard.reason).toContain('an older copy was restored');
+});
+
+it('keeps the mark of the lost event when a process closes after it wrote into an older copy', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  const marks = new HighWaterMarks(home);
+  let now = 0;
+  const options = { store, write, marks, instance, ...parts, monotonic: () => now };
+  const guard = await Guard.open(options);
+  now += 10_000;
+  await guard.note(await insert(store, 1_000));
+  await store.db.deleteFrom('grantry_events').execute();
+  now += 1_000;
+  await guard.note(await insert(store, 2_000));
+  now += 10_000;
+  await guard.close();
+  expect((await Guard.open(options)).reason).toContain('an older copy was restored');
+});
+
 it('reports a failover until the lost commits are back, in every process and after a failed replay', async () => {
   const { promote, open, event, mark } = await newPostgres();
   await event(0);
@@ -44,7 +79,7 @@ it('reports a failover until the lost commits are back, in every process and aft
   // One process dies, and another one commits an event first.
   expect((await open()).failedOver).toBe(true);
   const slow = await open();
-  slow.note(await event(1));
+  await slow.note(await event(1));
   slow.remember();
   expect(mark()?.timeline).toBe(1);
   const failing = slow.finishFailover(() => Promise.reject(new Error('the database is away')));
@@ -117,13 +152,50 @@ it.each([
   for (const minute of minutes) {
     const noted = await event(minute);
     const guard = await open();
-    guard.note(noted);
+    await guard.note(noted);
     guard.remember();
   }
   await lose(kept);
   promote();
   const guard = await open();
   expect([guard.failedOver, guard.reason]).toEqual([true, null]);
+});
+
+it('does not hold the lost events of an earlier failover against a database that is promoted again', async () => {
+  const { promote, open, event, lose } = await newPostgres();
+  const noteAt = async (minute: number): Promise<void> => {
+    const noted = await event(minute);
+    const guard = await open();
+    await guard.note(noted);
+    guard.remember();
+  };
+  for (const minute of [0, 3, 6]) await noteAt(minute);
+  await lose(5);
+  promote();
+  // Another process commits on the new primary before this one checks it.
+  await event(7);
+  const first = await open();
+  expect(first.failedOver).toBe(true);
+  await first.finishFailover(() => Promise.resolve());
+  for (const minute of [10, 13, 16.5, 17]) await noteAt(minute);
+  await lose(16.7);
+  promote();
+  const second = await open();
+  expect([second.failedOver, second.reason]).toEqual([true, null]);
+});
+
+it('records one adoption when two processes adopt at once', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  const recorded: string[] = [];
+  const recording: WriteInstance = (run) =>
+    store.transaction((tx) => run({ tx, recordOther: ({ type }) => recorded.push(type) }));
+  const options = { store, write: recording, marks: new HighWaterMarks(home), instance, ...parts };
+  const [one, other] = [await Guard.open(options), await Guard.open(options)];
+  const outcomes = await Promise.allSettled([one.adopt(), other.adopt()]);
+  expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  expect(recorded).toEqual(['vault.adopted']);
 });
 
 it('compares the birth times of a file only if both are known', () => {

@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
@@ -131,11 +131,34 @@ export class Guard {
   }
 
   /** Notes an event that this process committed. The mark is written every few seconds and when the vault closes. */
-  note(event: EventMark): void {
+  async note(event: EventMark): Promise<void> {
     this.#newest = { ...this.#newest, event: newerEvent(this.#newest.event, event) };
     const now = this.#options.monotonic();
     if (now - this.#rememberedAt < this.#options.recheckMs) return;
     this.#rememberedAt = now;
+    await this.#checkAndRemember();
+  }
+
+  /** Writes the last mark of a vault that closes. */
+  async close(): Promise<void> {
+    if (this.isStale && this.#newest !== this.#written) await this.#checkAndRemember();
+    else this.remember();
+  }
+
+  /**
+   * Checks the database, and only then moves the mark. An older copy may have been restored in place since the last
+   * check. An event that was written into the copy would replace the event that it lacks.
+   */
+  async #checkAndRemember(): Promise<void> {
+    try {
+      await this.recheck();
+    } catch (error) {
+      // The change is committed, so the failure of a later check must not look like a failed change.
+      this.#options.logger.warn('the high-water mark is not moved: the database cannot be checked', {
+        code: codeOf(error),
+      });
+      return;
+    }
     this.remember();
   }
 
@@ -163,8 +186,9 @@ export class Guard {
     const name = installation ?? instance.installation;
     const adoption = { ...place, from: instance.epoch, epoch, installation: name };
     const isAdopted = await this.#options.write(async ({ tx, recordOther }) => {
-      recordOther({ type: 'vault.adopted', details: { epoch } });
-      return adoptInstance(tx, adoption);
+      const isFirst = await adoptInstance(tx, adoption);
+      if (isFirst) recordOther({ type: 'vault.adopted', details: { epoch } });
+      return isFirst;
     });
     if (!isAdopted) {
       throw new GrantryError('invalid_request', 'Another process has just adopted this database.', {
@@ -192,14 +216,14 @@ export class Guard {
     const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
     const promoted = this.#failedOver || isNewer(place.timeline, known);
     this.#place = place;
-    const newest = this.#marked(instance, mark, promoted);
+    const newest = await this.#marked(instance, mark, promoted);
     if (!isSame(newest, this.#newest)) this.#newest = newest;
     if (promoted) this.#failedOver = true;
     else if (mark === undefined) this.remember();
   }
 
   /** Makes the new mark from the database, the home's mark and what this process has noted since. */
-  #marked(instance: InstanceRow, mark: HighWaterMark | undefined, promoted: boolean): HighWaterMark {
+  async #marked(instance: InstanceRow, mark: HighWaterMark | undefined, promoted: boolean): Promise<HighWaterMark> {
     const { now, spoolKeptMs } = this.#options;
     const { epoch } = instance;
     const noted = this.#newest.epoch === epoch ? this.#newest : undefined;
@@ -209,7 +233,15 @@ export class Guard {
     const metAt = before?.metAt ?? noted?.metAt ?? now();
     if (timeline === null) return { epoch, event, timeline, metAt, trail: [] };
     const steps = noted?.trail?.length ? noted.trail : (before?.trail ?? []);
-    return { epoch, event, timeline, metAt, trail: trailTo(instance.newest, steps, spoolKeptMs) };
+    // Steps that the new primary lacks would make the next failover look like an old backup.
+    const trail = promoted ? await this.#stepsOf(instance, steps) : steps;
+    return { epoch, event, timeline, metAt, trail: trailTo(instance.newest, trail, spoolKeptMs) };
+  }
+
+  /** Returns the steps of a trail that the database has. */
+  async #stepsOf(instance: InstanceRow, steps: readonly EventMark[]): Promise<readonly EventMark[]> {
+    const known = await Promise.all(steps.map((step) => this.#knows(instance, step)));
+    return steps.filter((_, index) => known[index]);
   }
 
   async #judge(instance: InstanceRow, place: StoreLocation, mark: HighWaterMark | undefined): Promise<string | null> {
