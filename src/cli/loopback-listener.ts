@@ -5,15 +5,8 @@ import { limits } from '../base/limits.ts';
 import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
 import { isLoopbackHost } from '../vault/settings.ts';
 
-/** The page that the browser shows. */
-export interface CallbackPage {
-  readonly good: boolean;
-  readonly title: string;
-  readonly text: string;
-}
-
 /** Completes the flow of one callback and returns the page for the browser. */
-export type CallbackHandler = (callbackUrl: string) => Promise<CallbackPage>;
+export type CallbackHandler = (callbackUrl: string) => Promise<Page>;
 
 /**
  * Listens at an app's redirect URI, reachable only from this machine, until the browser comes back from the provider.
@@ -33,7 +26,7 @@ export async function listenForCallback(
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = callbackUrl(request, address);
     const refuse = (status: number, title: string, text: string): void =>
-      send(response, status, { good: false, title, text });
+      send(response, status, { tone: 'bad', title, text });
     if (url === null) return refuse(404, 'Nothing here', 'This page only waits for the answer of a provider.');
     if (url.searchParams.getAll('state').join('\n') !== state) {
       const text = 'This answer belongs to another connection. Start again from the terminal.';
@@ -44,7 +37,7 @@ export async function listenForCallback(
     }
     handled = true;
     const page = await handle(url.href);
-    return send(response, page.good ? 200 : 400, page);
+    return send(response, page.tone === 'good' ? 200 : 400, page);
   };
   const servers: Server[] = [];
   const answers: Promise<void>[] = [];
@@ -112,8 +105,7 @@ function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): U
   return url.origin === redirect.origin && url.pathname === redirect.pathname ? url : null;
 }
 
-function send(response: ServerResponse, status: number, { good, title, text }: CallbackPage): void {
-  const page: Page = { tone: good ? 'good' : 'bad', title, text };
+function send(response: ServerResponse, status: number, page: Page): void {
   response.writeHead(status, { ...pageHeaders('https:'), Connection: 'close' });
   response.end(renderPage(page));
 }

@@ -27,7 +27,7 @@ import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
 import type { AccessToken, Grant, ImportResult, Vault } from '../vault/types.ts';
 import { Http, type HttpRequest, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
-import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody, wholeSeconds } from './inputs.ts';
+import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody } from './inputs.ts';
 
 /** The vault behind a Grantry server, with the calls that only a server has. */
 export interface GrantryClient extends Vault {
@@ -138,8 +138,9 @@ export class RemoteVault implements GrantryClient {
     },
   };
 
-  readonly getAccessToken: Vault['getAccessToken'] = async (key, options = {}) => {
-    const query = { min_validity: wholeSeconds(options) };
+  readonly getAccessToken: Vault['getAccessToken'] = async (key, { minValidity } = {}) => {
+    // The route takes whole seconds; a longer validity satisfies the caller, too.
+    const query = { min_validity: minValidity === undefined ? undefined : Math.ceil(minValidity) };
     return tokenOf(await this.#ofGrant('GET', key, tokenSchema, { below: '/token', query }));
   };
 

@@ -126,15 +126,12 @@ async function waitForBrowser(
     try {
       const grant = await vault.completeAuthorization(callbackUrl);
       outcome.resolve(grant);
-      return {
-        good: true,
-        title: 'Connected',
-        text: `${grant.tenant} is connected to ${grant.provider}. You can close this page.`,
-      };
+      const text = `${grant.tenant} is connected to ${grant.provider}. You can close this page.`;
+      return { tone: 'good', title: 'Connected', text };
     } catch (thrown) {
       const error = toGrantryError(thrown);
       outcome.reject(error);
-      return { good: false, title: 'Not connected', text: `${error.message} ${error.action}` };
+      return { tone: 'bad', title: 'Not connected', text: `${error.message} ${error.action}` };
     }
   });
   await using _ = listener;

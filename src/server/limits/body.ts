@@ -43,10 +43,9 @@ async function readText(request: Request, world: World): Promise<string> {
   if (declared > limits.requestBodyBytesMax) throw tooLarge();
   if (request.body === null) return '';
   const endsAt = world.monotonic() + limits.requestBodyMs;
-  const late = () => withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408);
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  const inTime: ReadLimit = (read) => withTimeout(world, read, endsAt - world.monotonic(), late);
+  const inTime: ReadLimit = (read) => withTimeout(world, read, endsAt - world.monotonic(), bodyTooSlow);
   for await (const chunk of chunksOf(request.body, inTime)) {
     bytes += chunk.length;
     if (bytes > limits.requestBodyBytesMax) throw tooLarge();
@@ -61,6 +60,10 @@ function decode(bytes: Buffer): string {
   } catch (error) {
     throw new GrantryError('invalid_request', 'The body is not UTF-8.', { cause: error });
   }
+}
+
+export function bodyTooSlow(): GrantryError {
+  return withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408);
 }
 
 function tooLarge(): GrantryError {

@@ -93,7 +93,7 @@ export class Traffic {
       throw wait('This tenant has too many concurrent requests.', 1_000);
     }
     this.#takeToken(tenant);
-    return this.#count(tenant);
+    return countIn(this.#underWay, tenant);
   }
 
   /** Admits one proxied call to a provider. @throws {GrantryError} `provider_unavailable` */
@@ -104,19 +104,7 @@ export class Traffic {
         retryAfterMs: 1_000,
       });
     }
-    return this.#count(name);
-  }
-
-  #count(name: string): () => void {
-    this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1);
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      const now = (this.#underWay.get(name) ?? 1) - 1;
-      if (now === 0) this.#underWay.delete(name);
-      else this.#underWay.set(name, now);
-    };
+    return countIn(this.#underWay, name);
   }
 
   #takeToken(tenant: string): void {
@@ -131,6 +119,19 @@ export class Traffic {
     }
     bucket.tokens -= 1;
   }
+}
+
+/** Counts one more under a name until the returned function is called. */
+export function countIn(counts: Map<string, number>, name: string): () => void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+  let left = false;
+  return () => {
+    if (left) return;
+    left = true;
+    const now = (counts.get(name) ?? 1) - 1;
+    if (now === 0) counts.delete(name);
+    else counts.set(name, now);
+  };
 }
 
 function wait(message: string, retryAfterMs: number): GrantryError {

@@ -111,16 +111,7 @@ function minValidity(text: string | undefined): { minValidity: number } | undefi
   return { minValidity: Number(text) };
 }
 
-type OAuthErrorCode =
-  | 'invalid_request'
-  | 'invalid_client'
-  | 'invalid_target'
-  | 'invalid_scope'
-  | 'invalid_grant'
-  | 'unauthorized_client'
-  | 'unsupported_grant_type'
-  | 'temporarily_unavailable'
-  | 'server_error';
+type OAuthErrorCode = (typeof oauthCodes)[GrantryErrorCode] | 'unsupported_grant_type';
 
 class OAuthRefusal extends Error {
   readonly code: OAuthErrorCode;
@@ -163,7 +154,7 @@ const oauthCodes = {
   vault_sealed: 'temporarily_unavailable',
   storage_unavailable: 'temporarily_unavailable',
   internal: 'server_error',
-} as const satisfies Record<GrantryErrorCode, OAuthErrorCode>;
+} as const satisfies Record<GrantryErrorCode, string>;
 
 function answerRefusal(error: OAuthErrorCode, description: string, sentHeader: boolean): Response {
   const isClient = error === 'invalid_client';
