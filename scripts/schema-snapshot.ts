@@ -1,13 +1,13 @@
 /**
  * Writes what follows from the schema of a migrated database: its text for both databases into test/snapshots, and the
- * Drizzle schemas. Tests compare the files, so that a review sees every change of the schema.
+ * tables of the Drizzle schemas. Tests compare the files, so that a review sees every change of the schema.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemWorld } from '../src/base/system-world.ts';
 import { migrate } from '../src/storage/migrations/migrate.ts';
 import { openStore } from '../src/storage/store.ts';
-import { drizzleSchemas } from '../test/support/drizzle-schema.ts';
+import { drizzleTables } from '../test/support/drizzle-schema.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { dumpSchema } from '../test/support/schema-dump.ts';
 
@@ -16,11 +16,8 @@ try {
   const sqlite = await migrated('sqlite::memory:');
   const postgres = await migrated(server.url);
   for (const store of [sqlite, postgres]) write(`test/snapshots/schema.${store.kind}.sql`, await dumpSchema(store));
-  const drizzle = await drizzleSchemas(sqlite, postgres);
-  for (const store of [sqlite, postgres]) {
-    write(`src/adapters/drizzle/${store.kind}.ts`, drizzle[store.kind]);
-    await store.close();
-  }
+  write('src/adapters/drizzle/tables.ts', await drizzleTables(sqlite, postgres));
+  for (const store of [sqlite, postgres]) await store.close();
 } finally {
   await server.remove();
 }

@@ -17,7 +17,6 @@ export { type SystemWorldOptions, systemWorld } from './base/system-world.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
 export { type World, type WorldRequest } from './base/world.ts';
 export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
-export type { ImportResult } from './schemas/import-line.ts';
 export {
   type ClientToken,
   type ClientTokenOptions,
@@ -34,29 +33,6 @@ export {
 export { type ApiCallOptions, type ApiRefusal, ZohoTokenManager } from './vault/drop-in/zoho-token-manager.ts';
 export { openVault } from './vault/open.ts';
 export type { VaultOptions } from './vault/options.ts';
-export type {
-  AccessToken,
-  AdoptReport,
-  ApiKey,
-  ApiKeyInput,
-  ApiKeyRole,
-  App,
-  AppInput,
-  AuthorizeInput,
-  Disconnected,
-  GetAccessTokenOptions,
-  Grant,
-  GrantFilter,
-  GrantPage,
-  HealthReport,
-  RecoverReport,
-  StoredTokens,
-  TokenSource,
-  TokensInput,
-  Vault,
-  VaultEvent,
-  VaultEventType,
-  VaultRequest,
-} from './vault/types.ts';
+export type * from './vault/types.ts';
 export type { UpkeepOutcome } from './vault/upkeep/upkeep.ts';
 export { startWorkers, type WorkerCounts, type Workers } from './workers/workers.ts';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openVault, type Vault } from '../../src/index.ts';
 import { startServer } from '../../src/server/index.ts';
+import { patient } from '../../test/support/patient-limits.ts';
 import { Dice } from '../dice.ts';
 import { type DescribedRoute, makeRequest } from './requests.ts';
 
@@ -51,7 +52,13 @@ export async function fuzz({ count, seed, onProgress }: FuzzOptions): Promise<Fu
       warn: () => {},
       error: (message: string) => void defects.push(message),
     };
-    await using server = await startServer({ open: () => Promise.resolve(vault), port: 0, workers: false, logger });
+    await using server = await startServer({
+      open: () => Promise.resolve(vault),
+      port: 0,
+      workers: false,
+      logger,
+      ...patient(),
+    });
     const routes = await describedRoutes(server.url);
     const dice = new Dice(seed);
     for (let done = 0; done < count; done += 1) {

@@ -26,18 +26,18 @@ const late: Focus = {
 
 const saveByFence: Edit = {
   file: '/src/storage/statements/leases.ts',
-  from: "      .where('lease_fence', '=', lease.fence)\n      .where('generation', '=', lease.generation)\n      .where('state', '!=', 'disconnected'),\n  );\n}\n\nexport interface GrantVerdict",
-  to: "      .where('generation', '=', lease.generation)\n      .where('state', '!=', 'disconnected'),\n  );\n}\n\nexport interface GrantVerdict",
+  from: "    .where('lease_fence', '=', lease.fence)\n    .where('generation', '=', lease.generation)\n    .where('state', '!=', 'disconnected')\n    .$call(changedOne);\n}\n\nexport interface GrantVerdict",
+  to: "    .where('generation', '=', lease.generation)\n    .where('state', '!=', 'disconnected')\n    .$call(changedOne);\n}\n\nexport interface GrantVerdict",
 };
 
 const saveByGeneration: Edit = {
   ...saveByFence,
-  to: "      .where('lease_fence', '=', lease.fence)\n      .where('state', '!=', 'disconnected'),\n  );\n}\n\nexport interface GrantVerdict",
+  to: "    .where('lease_fence', '=', lease.fence)\n    .where('state', '!=', 'disconnected')\n    .$call(changedOne);\n}\n\nexport interface GrantVerdict",
 };
 
 const blindSave: Edit = {
   ...saveByFence,
-  to: "      .where('state', '!=', 'disconnected'),\n  );\n}\n\nexport interface GrantVerdict",
+  to: "    .where('state', '!=', 'disconnected')\n    .$call(changedOne);\n}\n\nexport interface GrantVerdict",
 };
 
 const firstRefusalCounts: Edit = {
@@ -185,8 +185,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: '/src/storage/statements/grants.ts',
-        from: '        lease_fence: seen.lease_fence + 1,\n        condemned_at',
-        to: '        condemned_at',
+        from: 'lease_fence: seen.lease_fence + 1 }',
+        to: '}',
       },
       {
         file: '/src/vault/grant/store-tokens.ts',

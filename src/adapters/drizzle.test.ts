@@ -7,8 +7,8 @@ import type { LibSQLDatabase } from 'drizzle-orm/libsql';
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { CheckBuilder, getTableConfig, SQLiteSyncDialect, type SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { Pool } from 'pg';
-import { afterEach, describe, expect, test } from 'vitest';
-import { drizzleSchemas } from '../../test/support/drizzle-schema.ts';
+import { afterEach, describe, expect, expectTypeOf, test } from 'vitest';
+import { drizzleTables } from '../../test/support/drizzle-schema.ts';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { migrate } from '../storage/migrations/migrate.ts';
@@ -20,12 +20,20 @@ const sqliteTables: readonly SQLiteTable[] = Object.values(sqlite);
 test('the schemas are those of the databases (to renew them: npm run schema-snapshot)', async () => {
   await using place = await scratchDatabase();
   const stores = [await migrated('sqlite::memory:'), await migrated(place.database)] as const;
-  const schemas = await drizzleSchemas(...stores);
-  for (const store of stores) {
-    const file = join(import.meta.dirname, 'drizzle', `${store.kind}.ts`);
-    expect(readFileSync(file, 'utf8')).toBe(schemas[store.kind]);
-    await store.close();
-  }
+  const file = join(import.meta.dirname, 'drizzle', 'tables.ts');
+  expect(readFileSync(file, 'utf8')).toBe(await drizzleTables(...stores));
+  for (const store of stores) await store.close();
+});
+
+test('the types of rows and columns follow the data', () => {
+  const { oauthTokens, apiKeys, instance } = postgres;
+  expectTypeOf<typeof oauthTokens.$inferSelect.tokenExpiry>().toEqualTypeOf<string | null>();
+  expectTypeOf<typeof oauthTokens.$inferSelect.generation>().toEqualTypeOf<number>();
+  expectTypeOf<typeof oauthTokens.$inferInsert.account>().toEqualTypeOf<string | undefined>();
+  expectTypeOf<typeof oauthTokens.clientId._.name>().toEqualTypeOf<'client_id'>();
+  expectTypeOf<typeof apiKeys.tenants._.columnType>().toEqualTypeOf<'PgJsonb'>();
+  expectTypeOf<typeof sqlite.apiKeys.tenants._.columnType>().toEqualTypeOf<'SQLiteTextJson'>();
+  expectTypeOf<typeof instance.$inferInsert.id>().toEqualTypeOf<number>();
 });
 
 describe('postgres', () => {

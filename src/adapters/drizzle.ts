@@ -18,7 +18,5 @@
  * @module
  */
 
-/** The tables in PostgreSQL. */
-export * as postgres from './drizzle/postgres.ts';
-/** The tables in SQLite. */
-export * as sqlite from './drizzle/sqlite.ts';
+export { postgres } from './drizzle/postgres.ts';
+export { sqlite } from './drizzle/sqlite.ts';

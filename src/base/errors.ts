@@ -105,6 +105,11 @@ export class GrantryError extends Error {
   }
 }
 
+/** The error for a call that the caller must change. */
+export function invalidRequest(message: string, options?: GrantryErrorOptions): GrantryError {
+  return new GrantryError('invalid_request', message, options);
+}
+
 /** True for a {@link GrantryError} of that code. */
 export function isGrantryError(error: unknown, code?: GrantryErrorCode): error is GrantryError {
   return error instanceof GrantryError && (code === undefined || error.code === code);

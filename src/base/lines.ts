@@ -43,7 +43,8 @@ export async function* linesOf(
   else if (rest.trim() !== '') yield { number, text: rest };
 }
 
-async function* chunksOf(body: ReadableStream<Uint8Array>, limit: ReadLimit): AsyncGenerator<Uint8Array> {
+/** Reads a body chunk by chunk. @throws {GrantryError} `invalid_request` when it breaks off */
+export async function* chunksOf(body: ReadableStream<Uint8Array>, limit: ReadLimit): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   try {
     for (;;) {

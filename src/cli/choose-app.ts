@@ -17,6 +17,10 @@ export async function chooseApp(vault: Vault, key: CheckedKey, name: string | un
       key,
     );
   }
+  return namedApp(vault, name);
+}
+
+export async function namedApp(vault: Vault, name: string): Promise<App> {
   const app = await vault.apps.get(name);
   if (app !== null) return app;
   throw new GrantryError('not_found', `There is no app ${name}.`, {

@@ -15,38 +15,26 @@ export async function connectThroughServer(
   key: CheckedKey,
   options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
 ): Promise<Grant> {
-  const { id, url, expiresAt } = await vault.connectSessions.create({
-    ...key,
-    app: options.app,
-    scopes: options.scopes,
-  });
+  const { app, scopes } = options;
+  const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, app, scopes });
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(url);
   const until = expiresAt.toISOString().slice(11, 16);
-  await withProgress(
-    world,
-    `Waiting for the browser (the link works until ${until}Z; Ctrl-C leaves it valid)`,
-    async () => {
-      for (;;) {
-        const session = await vault.connectSessions.get(id);
-        const { state, error } = session ?? { state: 'expired' as const, error: null };
-        if (state === 'completed') return;
-        if (state === 'failed' || state === 'expired') {
-          const why = error === null ? '' : ` (${error})`;
-          throw new GrantryError(
-            'authorization_failed',
-            `The connect session ${state === 'failed' ? 'failed' : 'expired'}${why}.`,
-          );
-        }
-        await world.sleep(pollMs);
+  const waiting = `Waiting for the browser (the link works until ${until}Z; Ctrl-C leaves it valid)`;
+  await withProgress(world, waiting, async () => {
+    for (;;) {
+      const session = await vault.connectSessions.get(id);
+      const { state, error } = session ?? { state: 'expired' as const, error: null };
+      if (state === 'completed') return;
+      if (state === 'failed' || state === 'expired') {
+        const why = error === null ? '' : ` (${error})`;
+        throw new GrantryError('authorization_failed', `The connect session ${state}${why}.`);
       }
-    },
-  );
+      await world.sleep(pollMs);
+    }
+  });
   const grant = await vault.grants.get(key);
-  if (grant === null)
-    throw new GrantryError(
-      'internal',
-      `The grant of ${key.tenant} at ${key.provider} was just connected and no longer exists.`,
-    );
-  return grant;
+  if (grant !== null) return grant;
+  const message = `The grant of ${key.tenant} at ${key.provider} was just connected and no longer exists.`;
+  throw new GrantryError('internal', message);
 }

@@ -36,18 +36,9 @@ export function contextFor(flags: GlobalFlags): Context {
 export function contextOf(command: Command): Context {
   const flags: GlobalFlags = {};
   for (let at: Command | null = command; at !== null; at = at.parent) {
-    const given: GlobalFlags = at.opts();
-    flags.home ??= given.home;
-    flags.database ??= given.database;
-    flags.rootKey ??= given.rootKey;
-    flags.installation ??= given.installation;
-    flags.spool ??= given.spool;
-    flags.publicUrl ??= given.publicUrl;
-    flags.url ??= given.url;
-    flags.logLevel ??= given.logLevel;
-    if (hasGlobalTenant(at)) flags.tenant ??= given.tenant;
-    flags.json ??= given.json;
-    flags.verbose ??= given.verbose;
+    const { tenant, ...given } = at.opts<GlobalFlags>();
+    Object.assign(flags, { ...given, ...flags });
+    if (hasGlobalTenant(at)) flags.tenant ??= tenant;
   }
   return contextFor(flags);
 }

@@ -38,7 +38,7 @@ describe('warnings', () => {
   });
 });
 
-test('what looks like a secret is taken out of a line, and counted', () => {
+test('a text that looks like a secret is removed from a line and counted', () => {
   const lines: string[] = [];
   let hits = 0;
   const target = { terminal: false, write: (line: string) => lines.push(line), onScrubbed: () => (hits += 1) };

@@ -19,7 +19,11 @@ export function stderrLogger(
   { logLevel, json }: Pick<Settings, 'logLevel' | 'json'>,
   target: LogTarget = {},
 ): Logger {
-  const { terminal = process.stderr.isTTY, write = toStderr, onScrubbed = () => {} } = target;
+  const {
+    terminal = process.stderr.isTTY,
+    write = (line) => void process.stderr.write(line),
+    onScrubbed = () => {},
+  } = target;
   const lowest = logLevels.indexOf(logLevel);
   const form = terminal && !json ? sentence : jsonLine;
   const at =
@@ -31,10 +35,6 @@ export function stderrLogger(
       if (hits > 0) onScrubbed();
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-}
-
-function toStderr(line: string): void {
-  process.stderr.write(line);
 }
 
 function jsonLine(world: World, level: LogLevel, message: string, fields: LogFields): string {

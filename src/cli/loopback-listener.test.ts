@@ -16,7 +16,7 @@ async function listening(path = '/callback') {
   open.push(
     await listenForCallback(redirectUri, 'the-state', async (url) => {
       handled.push(url);
-      return { good: true, title: 'Connected', text: 'acme <script>alert(1)</script> & "co"' };
+      return { tone: 'good', title: 'Connected', text: 'acme <script>alert(1)</script> & "co"' };
     }),
   );
   return { redirectUri, port, handled };
@@ -90,7 +90,7 @@ describe('the place', () => {
   test('a busy port is said, with the ways out', async () => {
     const { redirectUri } = await listening();
     await expect(
-      listenForCallback(redirectUri, 's', async () => ({ good: true, title: '', text: '' })),
+      listenForCallback(redirectUri, 's', async () => ({ tone: 'good', title: '', text: '' })),
     ).rejects.toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining('in use'),
@@ -102,7 +102,7 @@ describe('the place', () => {
     '%s is refused',
     async (redirectUri) => {
       await expect(
-        listenForCallback(redirectUri, 's', async () => ({ good: true, title: '', text: '' })),
+        listenForCallback(redirectUri, 's', async () => ({ tone: 'good', title: '', text: '' })),
       ).rejects.toMatchObject({
         code: 'invalid_request',
       });
@@ -113,7 +113,7 @@ describe('the place', () => {
     const port = await freePort();
     open.push(
       await listenForCallback(`http://localhost:${port}/cb`, 's', async () => ({
-        good: false,
+        tone: 'bad',
         title: 'Declined',
         text: 'x',
       })),

@@ -1,18 +1,12 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
 import { isLoopbackHost } from '../vault/settings.ts';
 
-/** The page that the browser shows. */
-export interface CallbackPage {
-  readonly good: boolean;
-  readonly title: string;
-  readonly text: string;
-}
-
 /** Completes the flow of one callback and returns the page for the browser. */
-export type CallbackHandler = (callbackUrl: string) => Promise<CallbackPage>;
+export type CallbackHandler = (callbackUrl: string) => Promise<Page>;
 
 /**
  * Listens at an app's redirect URI, reachable only from this machine, until the browser comes back from the provider.
@@ -31,29 +25,19 @@ export async function listenForCallback(
   let handled = false;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = callbackUrl(request, address);
-    if (url === null)
-      return send(response, 404, {
-        good: false,
-        title: 'Nothing here',
-        text: 'This page only waits for the answer of a provider.',
-      });
+    const refuse = (status: number, title: string, text: string): void =>
+      send(response, status, { tone: 'bad', title, text });
+    if (url === null) return refuse(404, 'Nothing here', 'This page only waits for the answer of a provider.');
     if (url.searchParams.getAll('state').join('\n') !== state) {
-      return send(response, 400, {
-        good: false,
-        title: 'Not this connection',
-        text: 'This answer belongs to another connection. Start again from the terminal.',
-      });
+      const text = 'This answer belongs to another connection. Start again from the terminal.';
+      return refuse(400, 'Not this connection', text);
     }
     if (handled) {
-      return send(response, 400, {
-        good: false,
-        title: 'Already answered',
-        text: 'This connection is complete. The terminal shows its result.',
-      });
+      return refuse(400, 'Already answered', 'This connection is complete. The terminal shows its result.');
     }
     handled = true;
     const page = await handle(url.href);
-    return send(response, page.good ? 200 : 400, page);
+    return send(response, page.tone === 'good' ? 200 : 400, page);
   };
   const servers: Server[] = [];
   const answers: Promise<void>[] = [];
@@ -63,7 +47,7 @@ export async function listenForCallback(
       answer(request, response).catch(() => response.destroy());
     });
     try {
-      await listen(server, host, address.port);
+      await once(server.listen({ host, port: address.port, exclusive: true }), 'listening');
       servers.push(server);
     } catch (error) {
       // `localhost` means both addresses, where the machine has both.
@@ -121,20 +105,9 @@ function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): U
   return url.origin === redirect.origin && url.pathname === redirect.pathname ? url : null;
 }
 
-function send(response: ServerResponse, status: number, { good, title, text }: CallbackPage): void {
-  const page: Page = { tone: good ? 'good' : 'bad', title, text };
+function send(response: ServerResponse, status: number, page: Page): void {
   response.writeHead(status, { ...pageHeaders('https:'), Connection: 'close' });
   response.end(renderPage(page));
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 function stop(server: Server): void {

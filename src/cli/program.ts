@@ -6,131 +6,55 @@ import { clean } from './terminal/output.ts';
 import { ownVersion } from './version.ts';
 
 interface Entry {
-  readonly name: string;
-  readonly group: string;
   readonly summary: string;
   load(): Promise<{ define(command: Command): void }>;
 }
 
-const setUp = 'Set up:';
-const connecting = 'Connect tenants:';
-const using = 'Use grants:';
-const operating = 'Operate:';
-const serving = 'Server:';
-const trying = 'Try it out:';
-
-/** Every command, in the order of the help. The code of a command is loaded when it is called. */
-const entries: readonly Entry[] = [
-  {
-    name: 'init',
-    group: setUp,
-    summary: 'make a vault, or take over an oauth_tokens table',
-    load: () => import('./commands/init.ts'),
+/** Every command by its group, in the order of the help. The code of a command is loaded when it is called. */
+const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
+  'Set up:': {
+    init: { summary: 'make a vault, or take over an oauth_tokens table', load: () => import('./commands/init.ts') },
+    migrate: { summary: 'bring the database schema up to date', load: () => import('./commands/migrate.ts') },
+    app: { summary: 'client registrations at providers', load: () => import('./commands/app.ts') },
+    provider: { summary: 'built-in and custom providers', load: () => import('./commands/provider.ts') },
   },
-  {
-    name: 'migrate',
-    group: setUp,
-    summary: 'bring the database schema up to date',
-    load: () => import('./commands/migrate.ts'),
+  'Connect tenants:': {
+    connect: { summary: 'connect a tenant to a provider in the browser', load: () => import('./commands/connect.ts') },
+    import: { summary: 'import tokens from env files or NDJSON', load: () => import('./commands/import.ts') },
+    disconnect: {
+      summary: 'end a grant and revoke it at the provider',
+      load: () => import('./commands/disconnect.ts'),
+    },
   },
-  {
-    name: 'app',
-    group: setUp,
-    summary: 'client registrations at providers',
-    load: () => import('./commands/app.ts'),
+  'Use grants:': {
+    token: { summary: 'print an access token', load: () => import('./commands/token.ts') },
+    call: { summary: 'make an authenticated API call', load: () => import('./commands/call.ts') },
+    exec: { summary: 'run a program with tokens in its environment', load: () => import('./commands/exec.ts') },
+    use: { summary: 'set the current tenant, for which . then stands', load: () => import('./commands/use.ts') },
   },
-  {
-    name: 'provider',
-    group: setUp,
-    summary: 'built-in and custom providers',
-    load: () => import('./commands/provider.ts'),
+  'Operate:': {
+    list: { summary: 'list grants', load: () => import('./commands/list.ts') },
+    show: { summary: 'show one grant', load: () => import('./commands/show.ts') },
+    set: { summary: 'change the metadata of a grant', load: () => import('./commands/set.ts') },
+    health: { summary: 'check grants with a real API call', load: () => import('./commands/health.ts') },
+    recover: { summary: 'retry grants that need re-authorization', load: () => import('./commands/recover.ts') },
+    adopt: {
+      summary: 'end the quarantine of a restored or cloned database',
+      load: () => import('./commands/adopt.ts'),
+    },
+    doctor: { summary: 'check this installation and report what to do', load: () => import('./commands/doctor.ts') },
   },
-  {
-    name: 'connect',
-    group: connecting,
-    summary: 'connect a tenant to a provider in the browser',
-    load: () => import('./commands/connect.ts'),
+  'Server:': {
+    serve: { summary: 'run the HTTP server and its workers', load: () => import('./commands/serve.ts') },
+    key: { summary: 'API keys for the server', load: () => import('./commands/key.ts') },
   },
-  {
-    name: 'import',
-    group: connecting,
-    summary: 'import tokens from env files or NDJSON',
-    load: () => import('./commands/import.ts'),
+  'Try it out:': {
+    simulate: { summary: 'run simulated providers on this machine', load: () => import('./commands/simulate.ts') },
   },
-  {
-    name: 'disconnect',
-    group: connecting,
-    summary: 'end a grant and revoke it at the provider',
-    load: () => import('./commands/disconnect.ts'),
-  },
-  { name: 'token', group: using, summary: 'print an access token', load: () => import('./commands/token.ts') },
-  { name: 'call', group: using, summary: 'make an authenticated API call', load: () => import('./commands/call.ts') },
-  {
-    name: 'exec',
-    group: using,
-    summary: 'run a program with tokens in its environment',
-    load: () => import('./commands/exec.ts'),
-  },
-  {
-    name: 'use',
-    group: using,
-    summary: 'set the current tenant, for which . then stands',
-    load: () => import('./commands/use.ts'),
-  },
-  { name: 'list', group: operating, summary: 'list grants', load: () => import('./commands/list.ts') },
-  { name: 'show', group: operating, summary: 'show one grant', load: () => import('./commands/show.ts') },
-  {
-    name: 'set',
-    group: operating,
-    summary: 'change the metadata of a grant',
-    load: () => import('./commands/set.ts'),
-  },
-  {
-    name: 'health',
-    group: operating,
-    summary: 'check grants with a real API call',
-    load: () => import('./commands/health.ts'),
-  },
-  {
-    name: 'recover',
-    group: operating,
-    summary: 'retry grants that need re-authorization',
-    load: () => import('./commands/recover.ts'),
-  },
-  {
-    name: 'adopt',
-    group: operating,
-    summary: 'end the quarantine of a restored or cloned database',
-    load: () => import('./commands/adopt.ts'),
-  },
-  {
-    name: 'doctor',
-    group: operating,
-    summary: 'check this installation and report what to do',
-    load: () => import('./commands/doctor.ts'),
-  },
-  {
-    name: 'serve',
-    group: serving,
-    summary: 'run the HTTP server and its workers',
-    load: () => import('./commands/serve.ts'),
-  },
-  {
-    name: 'key',
-    group: serving,
-    summary: 'API keys for the server',
-    load: () => import('./commands/key.ts'),
-  },
-  {
-    name: 'simulate',
-    group: trying,
-    summary: 'run simulated providers on this machine',
-    load: () => import('./commands/simulate.ts'),
-  },
-];
+};
 
 /** The names of all commands, in the order of the help. */
-export const commandNames = entries.map(({ name }) => name);
+export const commandNames = Object.values(groups).flatMap((entries) => Object.keys(entries));
 
 /** Parses the command line and runs the command. @throws {GrantryError} `invalid_request` when it cannot be understood */
 export async function runProgram(words: readonly string[]): Promise<void> {
@@ -158,12 +82,13 @@ function makeProgram(versionText: string): Command {
     .addHelpText('after', epilogue(rootEpilogue()));
   addGlobals(program);
   configure(program);
-  for (const entry of entries) {
-    const command = program.command(entry.name).summary(entry.summary).helpGroup(entry.group);
-    configure(command);
+  for (const [group, entries] of Object.entries(groups)) {
+    for (const [name, { summary }] of Object.entries(entries)) {
+      configure(program.command(name).summary(summary).helpGroup(group));
+    }
   }
   program.hook('preSubcommand', async (_, command) => {
-    const entry = entries.find((candidate) => candidate.name === command.name());
+    const entry = groups[command.helpGroup()]?.[command.name()];
     if (entry === undefined) return;
     (await entry.load()).define(command);
     for (const one of [command, ...command.commands]) {

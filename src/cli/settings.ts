@@ -10,19 +10,13 @@ import {
 } from '../vault/settings.ts';
 
 /** The flags that every command takes, as they were given. */
-export interface GlobalFlags {
-  home?: string | undefined;
-  database?: string | undefined;
-  rootKey?: string | undefined;
-  installation?: string | undefined;
-  spool?: string | undefined;
-  publicUrl?: string | undefined;
-  url?: string | undefined;
-  logLevel?: string | undefined;
-  tenant?: string | undefined;
+export interface GlobalFlags extends Partial<Record<TextFlag, string | undefined>> {
   json?: boolean | undefined;
   verbose?: boolean | undefined;
 }
+
+type PlaceFlag = 'home' | 'database' | 'rootKey' | 'installation' | 'spool';
+type TextFlag = PlaceFlag | 'publicUrl' | 'url' | 'logLevel' | 'tenant';
 
 export type LogLevel = (typeof logLevels)[number];
 

@@ -46,7 +46,7 @@ const word = fc.constantFrom(
   '-',
 );
 
-test('what the quick way recognises, the full parser understands the same', () => {
+test('the full parser gives the same result for each command line that the quick one accepts', () => {
   let recognised = 0;
   fc.assert(
     fc.property(fc.array(word, { maxLength: 7 }), (rest) => {

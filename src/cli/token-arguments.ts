@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import type { GlobalFlags } from './settings.ts';
 
 /** The arguments of `grantry token`, as they were typed. */
@@ -9,23 +10,23 @@ export interface TokenInput {
   readonly rejected: string | undefined;
 }
 
-type TokenFlag = 'account' | 'minValidity' | 'rejected' | Exclude<keyof GlobalFlags, 'json' | 'verbose'>;
+const text = { type: 'string' } as const;
 
-const flagNames: Readonly<Record<string, TokenFlag>> = {
-  '-t': 'minValidity',
-  '--min-validity': 'minValidity',
-  '--account': 'account',
-  '--rejected': 'rejected',
-  '--home': 'home',
-  '--database': 'database',
-  '--root-key': 'rootKey',
-  '--installation': 'installation',
-  '--spool': 'spool',
-  '--url': 'url',
-  '--public-url': 'publicUrl',
-  '--log-level': 'logLevel',
-  '--tenant': 'tenant',
-};
+const options = {
+  'min-validity': { type: 'string', short: 't' },
+  account: text,
+  rejected: text,
+  home: text,
+  database: text,
+  'root-key': text,
+  installation: text,
+  spool: text,
+  url: text,
+  'public-url': text,
+  'log-level': text,
+  tenant: text,
+  json: { type: 'boolean' },
+} as const;
 
 /**
  * Recognises the plain forms of `grantry token TENANT PROVIDER [flags]`; `null` for everything else.
@@ -34,25 +35,19 @@ const flagNames: Readonly<Record<string, TokenFlag>> = {
  */
 export function recogniseToken(words: readonly string[]): (TokenInput & { flags: GlobalFlags }) | null {
   if (words[0] !== 'token') return null;
-  const operands: string[] = [];
-  const given: Partial<Record<TokenFlag, string>> = {};
-  let json = false;
-  for (let index = 1; index < words.length; index += 1) {
-    const word = words[index] ?? '';
-    if (word === '--json') {
-      json = true;
-    } else if (!word.startsWith('-')) {
-      operands.push(word);
-    } else {
-      const name = Object.hasOwn(flagNames, word) ? flagNames[word] : undefined;
-      const value = words[index + 1];
-      if (name === undefined || value === undefined || value.startsWith('-') || given[name] !== undefined) return null;
-      given[name] = value;
-      index += 1;
-    }
+  const parsed = parsedOrNull(words.slice(1));
+  const [tenant, provider] = parsed?.positionals ?? [];
+  if (parsed?.positionals.length !== 2 || tenant === undefined || provider === undefined) return null;
+  const { account, rejected, 'min-validity': minValidity, ...values } = parsed.values;
+  const { json = false, 'root-key': rootKey, 'public-url': publicUrl, 'log-level': logLevel, ...others } = values;
+  const flags = { ...others, json, rootKey, publicUrl, logLevel };
+  return { tenant, provider, account, minValidity, rejected, flags };
+}
+
+function parsedOrNull(args: string[]) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true });
+  } catch {
+    return null;
   }
-  const [tenant, provider] = operands;
-  if (tenant === undefined || provider === undefined || operands.length > 2) return null;
-  const { account, minValidity, rejected, ...flags } = given;
-  return { tenant, provider, account, minValidity, rejected, flags: { ...flags, json } };
 }

@@ -25,23 +25,9 @@ import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../s
 import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
-import type {
-  AccessToken,
-  AdoptReport,
-  Disconnected,
-  GetAccessTokenOptions,
-  Grant,
-  HealthReport,
-  ImportResult,
-  RecoverReport,
-  StoredTokens,
-  TokenSource,
-  TokensInput,
-  Vault,
-  VaultRequest,
-} from '../vault/types.ts';
-import { Http, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
-import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody, wholeSeconds } from './inputs.ts';
+import type { AccessToken, Grant, ImportResult, Vault } from '../vault/types.ts';
+import { Http, type HttpRequest, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
+import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody } from './inputs.ts';
 
 /** The vault behind a Grantry server, with the calls that only a server has. */
 export interface GrantryClient extends Vault {
@@ -79,7 +65,7 @@ export class RemoteVault implements GrantryClient {
   }
 
   async checkAlive(): Promise<void> {
-    await this.#open().ask('GET', '/livez', statusSchema);
+    await this.#ask('GET', '/livez', statusSchema);
   }
 
   async checkQuarantine(): Promise<void> {
@@ -94,12 +80,11 @@ export class RemoteVault implements GrantryClient {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) =>
-      (await this.#open().ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) })).body,
+    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) }),
     get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema),
-    list: async () => (await this.#open().ask('GET', '/v1/apps', appListSchema)).body.items,
+    list: async () => (await this.#ask('GET', '/v1/apps', appListSchema)).items,
     remove: async (name) => {
-      await this.#open().ask('DELETE', `/v1/apps/${segment(name)}`, nothing);
+      await this.#ask('DELETE', `/v1/apps/${segment(name)}`, nothing);
     },
   };
 
@@ -110,7 +95,7 @@ export class RemoteVault implements GrantryClient {
     },
     list: async (filter = {}) => {
       checkObject('filter', filter);
-      return (await this.#open().ask('GET', '/v1/grants', grantPageSchema, { query: filterQuery(filter) })).body;
+      return this.#ask('GET', '/v1/grants', grantPageSchema, { query: filterQuery(filter) });
     },
   };
 
@@ -118,12 +103,12 @@ export class RemoteVault implements GrantryClient {
     put: async (definition) => {
       const { parseProviderDefinition } = await import('../providers/parse.ts');
       const body = parseProviderDefinition(definition);
-      return (await this.#open().ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body })).body;
+      return this.#ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body });
     },
     get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema),
-    list: async () => (await this.#open().ask('GET', '/v1/providers', providerListSchema)).body.items,
+    list: async () => (await this.#ask('GET', '/v1/providers', providerListSchema)).items,
     remove: async (id) => {
-      await this.#open().ask('DELETE', `/v1/providers/${segment(id)}`, nothing);
+      await this.#ask('DELETE', `/v1/providers/${segment(id)}`, nothing);
     },
   };
 
@@ -131,47 +116,41 @@ export class RemoteVault implements GrantryClient {
     create: async (name, input) => {
       checkObject('key', input);
       const body = { name, ...toJson(input) };
-      const { key, ...apiKey } = (await this.#open().ask('POST', '/v1/keys', newApiKeySchema, { body })).body;
+      const { key, ...apiKey } = await this.#ask('POST', '/v1/keys', newApiKeySchema, { body });
       return { apiKey, key: new Secret(key) };
     },
-    list: async () => (await this.#open().ask('GET', '/v1/keys', apiKeyListSchema)).body.items,
+    list: async () => (await this.#ask('GET', '/v1/keys', apiKeyListSchema)).items,
     revoke: async (idOrName) => {
-      await this.#open().ask('DELETE', `/v1/keys/${segment(idOrName)}`, nothing);
+      await this.#ask('DELETE', `/v1/keys/${segment(idOrName)}`, nothing);
     },
   };
 
   readonly connectSessions: GrantryClient['connectSessions'] = {
     create: async (input) => {
       const body = toJson(input);
-      return (await this.#open().ask('POST', '/v1/connect-sessions', newConnectSessionSchema, { body })).body;
+      return this.#ask('POST', '/v1/connect-sessions', newConnectSessionSchema, { body });
     },
     get: async (id) => this.#find(`/v1/connect-sessions/${segment(id)}`, connectSessionSchema),
-    list: async (query = {}) =>
-      (await this.#open().ask('GET', '/v1/connect-sessions', connectSessionPageSchema, { query })).body,
+    list: async (query = {}) => this.#ask('GET', '/v1/connect-sessions', connectSessionPageSchema, { query }),
     complete: async (id, completion) => {
       const path = `/v1/connect-sessions/${segment(id)}/complete`;
-      return (await this.#open().ask('POST', path, grantSchema, { body: toJson(completion) })).body;
+      return this.#ask('POST', path, grantSchema, { body: toJson(completion) });
     },
   };
 
-  async getAccessToken(key: GrantKey, options: GetAccessTokenOptions = {}): Promise<AccessToken> {
-    const { path, query } = routeOf(key);
-    const all = { ...query, min_validity: wholeSeconds(options) };
-    return tokenOf((await this.#open().ask('GET', `${path}/token`, tokenSchema, { query: all })).body);
-  }
+  readonly getAccessToken: Vault['getAccessToken'] = async (key, { minValidity } = {}) => {
+    // The route takes whole seconds; a longer validity satisfies the caller, too.
+    const query = { min_validity: minValidity === undefined ? undefined : Math.ceil(minValidity) };
+    return tokenOf(await this.#ofGrant('GET', key, tokenSchema, { below: '/token', query }));
+  };
 
-  async rejectAccessToken(
-    key: GrantKey,
-    generation: number,
-    options: GetAccessTokenOptions = {},
-  ): Promise<AccessToken> {
-    const { path, query } = routeOf(key);
-    const body = { rejected_generation: generation, min_validity: options.minValidity };
-    return tokenOf((await this.#open().ask('POST', `${path}/token`, tokenSchema, { query, body })).body);
-  }
+  readonly rejectAccessToken: Vault['rejectAccessToken'] = async (key, generation, { minValidity } = {}) => {
+    const body = { rejected_generation: generation, min_validity: minValidity };
+    return tokenOf(await this.#ofGrant('POST', key, tokenSchema, { below: '/token', body }));
+  };
 
   /** Calls the API through the server's proxy: the token never comes here. */
-  async fetch(key: GrantKey, pathOrUrl: string, init: VaultRequest = {}): Promise<Response> {
+  readonly fetch: Vault['fetch'] = async (key, pathOrUrl, init = {}) => {
     const { tenant, provider, account } = checkKey(key);
     const { path, host } = proxiedTarget(pathOrUrl);
     const headers = new Headers(init.headers);
@@ -185,18 +164,15 @@ export class RemoteVault implements GrantryClient {
     // An answer without a generation is the server's own, not the API's.
     if (response.headers.get('grantry-generation') === null) throw await problemIn(response);
     return response;
-  }
+  };
 
-  tokenSource(key: GrantKey): TokenSource {
-    return tokenSourceOf(this, key);
-  }
+  readonly tokenSource: Vault['tokenSource'] = (key) => tokenSourceOf(this, key);
 
-  async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
-    const { path, query } = routeOf(key);
+  readonly storeTokens: Vault['storeTokens'] = async (key, tokens) => {
     const body = tokensBody(tokens);
-    const { sharedWith, ...grant } = (await this.#open().ask('PUT', path, storedGrantSchema, { query, body })).body;
+    const { sharedWith, ...grant } = await this.#ofGrant('PUT', key, storedGrantSchema, { body });
     return { grant, sharedWith };
-  }
+  };
 
   async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
     const headers = { 'content-type': 'application/x-ndjson' };
@@ -209,12 +185,10 @@ export class RemoteVault implements GrantryClient {
     }
   }
 
-  async updateMetadata(key: GrantKey, changes: Readonly<Record<string, unknown>>): Promise<Grant> {
-    const { path, query } = routeOf(key);
-    return (await this.#open().ask('PATCH', path, grantSchema, { query, body: { metadata: changes } })).body;
-  }
+  readonly updateMetadata: Vault['updateMetadata'] = async (key, metadata) =>
+    this.#ofGrant('PATCH', key, grantSchema, { body: { metadata } });
 
-  async disconnect(key: GrantKey, { revoke }: { revoke?: boolean } = {}): Promise<Disconnected> {
+  readonly disconnect: Vault['disconnect'] = async (key, { revoke } = {}) => {
     const { path, query } = routeOf(key);
     // A server refuses a parameter that it does not know, so none revokes what it was told to leave alive.
     const all = { ...query, revoke: revoke === false ? 'false' : undefined };
@@ -222,24 +196,18 @@ export class RemoteVault implements GrantryClient {
     const revocation = revocations.find((known) => known === headers.get('grantry-revocation'));
     if (revocation === undefined) throw notUnderstood(status);
     return { revocation };
-  }
+  };
 
-  async health(key: GrantKey): Promise<HealthReport> {
-    const { path, query } = routeOf(key);
-    return (await this.#open().ask('POST', `${path}/health`, healthSchema, { query })).body;
-  }
+  readonly health: Vault['health'] = async (key) => this.#ofGrant('POST', key, healthSchema, { below: '/health' });
 
-  async recover(key: GrantKey): Promise<RecoverReport> {
-    const { path, query } = routeOf(key);
-    return (await this.#open().ask('POST', `${path}/recover`, recoverySchema, { query })).body;
-  }
+  readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 
-  async adopt({ afterRestore, onReport }: Parameters<Vault['adopt']>[0] = {}): Promise<readonly AdoptReport[]> {
+  readonly adopt: Vault['adopt'] = async ({ afterRestore, onReport } = {}) => {
     const body = toJson({ afterRestore });
-    const { items } = (await this.#open().ask('POST', '/v1/adopt', adoptionSchema, { body })).body;
+    const { items } = await this.#ask('POST', '/v1/adopt', adoptionSchema, { body });
     for (const report of items) onReport?.(report);
     return items;
-  }
+  };
 
   async authorize(): Promise<never> {
     throw needsDatabase('authorize', 'the browser comes back to the server');
@@ -267,11 +235,30 @@ export class RemoteVault implements GrantryClient {
     query: Readonly<Record<string, string | undefined>> = {},
   ): Promise<z.output<Shape> | null> {
     try {
-      return (await this.#open().ask('GET', path, shape, { query })).body;
+      return await this.#ask('GET', path, shape, { query });
     } catch (error) {
       if (isGrantryError(error, 'not_found') || isGrantryError(error, 'grant_not_found')) return null;
       throw error;
     }
+  }
+
+  async #ofGrant<Shape extends z.ZodType>(
+    method: string,
+    key: GrantKey,
+    shape: Shape,
+    { below = '', query, body }: HttpRequest & { readonly below?: string },
+  ): Promise<z.output<Shape>> {
+    const route = routeOf(key);
+    return this.#ask(method, route.path + below, shape, { query: { ...route.query, ...query }, body });
+  }
+
+  async #ask<Shape extends z.ZodType>(
+    method: string,
+    path: string,
+    shape: Shape,
+    request?: HttpRequest,
+  ): Promise<z.output<Shape>> {
+    return (await this.#open().ask(method, path, shape, request)).body;
   }
 
   #open(): Http {

@@ -17,29 +17,7 @@ export type {
   ConnectSessionPage,
   NewConnectSession,
 } from '../schemas/connect-session.ts';
-export type {
-  AccessToken,
-  AdoptReport,
-  ApiKey,
-  ApiKeyInput,
-  ApiKeyRole,
-  App,
-  AppInput,
-  AuthorizeInput,
-  Disconnected,
-  GetAccessTokenOptions,
-  Grant,
-  GrantFilter,
-  GrantPage,
-  HealthReport,
-  ImportResult,
-  RecoverReport,
-  StoredTokens,
-  TokenSource,
-  TokensInput,
-  Vault,
-  VaultRequest,
-} from '../vault/types.ts';
+export type * from '../vault/types.ts';
 export type { GrantryClient } from './client.ts';
 
 /** Options of {@link createClient}. */

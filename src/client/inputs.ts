@@ -2,7 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import { checkKey, checkName, checkProviderId, type GrantKey } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import { toJson } from '../schemas/json.ts';
-import type { AppInput, GetAccessTokenOptions, GrantFilter, TokensInput } from '../vault/types.ts';
+import type { AppInput, GrantFilter, TokensInput } from '../vault/types.ts';
 import { segment } from './http.ts';
 
 /** The path of a grant's routes, and its account as a query. @throws {GrantryError} `invalid_request` */
@@ -46,11 +46,6 @@ export function filterQuery(filter: GrantFilter): Record<string, string | number
     cursor,
     limit,
   };
-}
-
-/** The route takes whole seconds; a longer validity satisfies the caller, too. */
-export function wholeSeconds({ minValidity }: GetAccessTokenOptions): number | undefined {
-  return minValidity === undefined ? undefined : Math.ceil(minValidity);
 }
 
 /** The path and host of a proxied call. @throws {GrantryError} `invalid_request` for a path that would leave the proxy */

@@ -95,9 +95,9 @@ describe('a record', () => {
   });
 
   test('is not made from a key version, salt or context that it cannot carry', () => {
-    for (const keyVersion of [0, -1, 1.5, Number.NaN, 2 ** 32]) expect(() => seal({ keyVersion })).toThrow('assertion');
-    expect(() => seal({ salt: randomBytes(31) })).toThrow('assertion');
-    expect(() => seal({ context: ['\ud800'] })).toThrow('assertion');
+    for (const keyVersion of [0, -1, 1.5, Number.NaN, 2 ** 32]) expect(() => seal({ keyVersion })).toThrow('Assertion');
+    expect(() => seal({ salt: randomBytes(31) })).toThrow('Assertion');
+    expect(() => seal({ context: ['\ud800'] })).toThrow('Assertion');
   });
 });
 

@@ -82,7 +82,7 @@ describe('sealing', () => {
     for (const change of elsewhere) {
       expect(() => acme.open({ ...place, ...change }, sealed)).toThrow(/cannot be decrypted/);
     }
-    expect(() => acme.open({ ...place, generation: 0.5 }, sealed)).toThrow('assertion');
+    expect(() => acme.open({ ...place, generation: 0.5 }, sealed)).toThrow('Assertion');
   });
 
   test('for one tenant never opens for another, for another vault or with another key', async () => {

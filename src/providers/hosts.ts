@@ -1,4 +1,4 @@
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { ProviderDefinition } from './definition.ts';
 import { expand, type Place } from './expand.ts';
@@ -63,7 +63,7 @@ export function hostOrigin(definition: ProviderDefinition, name: string): string
       if (url !== null && url.pathname === '/' && isProviderHost(definition, url)) return url.origin;
     }
   }
-  throw new GrantryError('invalid_request', `The host does not belong to ${definition.id}.`);
+  throw invalidRequest(`The host does not belong to ${definition.id}.`);
 }
 
 export interface ApiUrlOptions extends Place {
@@ -88,29 +88,29 @@ export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string,
   const base = options.host === undefined ? apiBase(definition, options) : hostOrigin(definition, options.host);
   const prefix = base + definition.api.basePath.replace(/\/+$/, '');
   const url = parseUrl(isPath ? prefix + pathOrUrl : pathOrUrl);
-  if (url === null) throw invalid('The URL is not valid.');
+  if (url === null) throw invalidRequest('The URL is not valid.');
   url.hash = '';
-  if (isPath && !staysBelow(prefix, url)) throw invalid('The path leads outside the API.');
-  if (!isProviderHost(definition, url)) throw invalid(`The URL is not on one of ${definition.id}'s hosts.`);
-  if (url.protocol !== 'https:' && options.allowLoopback !== true) throw invalid('The URL must be https.');
+  if (isPath && !staysBelow(prefix, url)) throw invalidRequest('The path leads outside the API.');
+  if (!isProviderHost(definition, url)) throw invalidRequest(`The URL is not on one of ${definition.id}'s hosts.`);
+  if (url.protocol !== 'https:' && options.allowLoopback !== true) throw invalidRequest('The URL must be https.');
   // The URL is sent as text: the next program that parses it must find the same host.
   const again = parseUrl(url.href);
   if (again === null || again.origin !== url.origin)
-    throw invalid('The URL is ambiguous: parsers read it differently.');
+    throw invalidRequest('The URL is ambiguous: parsers read it differently.');
   return url.href;
 }
 
 /** Refuses text that URL parsers repair silently and differently; it is never an honest path. */
 function checkText(text: string): void {
-  if (typeof text !== 'string') throw invalid('The path or URL is missing or not a string.');
-  if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalid('The URL is empty or too long.');
-  if (/[\p{Cc} \\]/u.test(text)) throw invalid('The URL has a space, a backslash or a control character.');
+  if (typeof text !== 'string') throw invalidRequest('The path or URL is missing or not a string.');
+  if (text.length === 0 || text.length > limits.urlCharsMax * 4) throw invalidRequest('The URL is empty or too long.');
+  if (/[\p{Cc} \\]/u.test(text)) throw invalidRequest('The URL has a space, a backslash or a control character.');
   if (!text.startsWith('/') && !/^https?:\/\/[^/]/i.test(text)) {
-    throw invalid('A path must start with a slash, and a URL with https://.');
+    throw invalidRequest('A path must start with a slash, and a URL with https://.');
   }
-  if (text.startsWith('//')) throw invalid('The path must start with only one slash.');
+  if (text.startsWith('//')) throw invalidRequest('The path must start with only one slash.');
   if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|[/;]|%2f|%5c|%3b)/i.test(text.replace(/[?#].*$/s, ''))) {
-    throw invalid('The path has a ".." in it.');
+    throw invalidRequest('The path has a ".." in it.');
   }
 }
 
@@ -140,8 +140,4 @@ function parseUrl(text: string): URL | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
   return url.protocol === 'https:' || url.protocol === 'http:' ? url : null;
-}
-
-function invalid(message: string): GrantryError {
-  return new GrantryError('invalid_request', message);
 }

@@ -1,4 +1,4 @@
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type ProviderDefinition, providerDefinition } from './definition.ts';
 
@@ -25,7 +25,7 @@ export function parseProviderDefinition(json: unknown): ProviderDefinition {
       return `${message.slice(0, 200)}${place}`;
     });
     const more = parsed.error.issues.length > 3 ? `; and ${parsed.error.issues.length - 3} more` : '';
-    throw invalid(`The provider definition is not valid: ${problems.join('; ')}${more}.`);
+    throw invalidRequest(`The provider definition is not valid: ${problems.join('; ')}${more}.`);
   }
   return parsed.data;
 }
@@ -39,7 +39,7 @@ function readJson(json: unknown): unknown {
     const value: unknown = JSON.parse(text);
     return value;
   } catch (cause) {
-    throw new GrantryError('invalid_request', 'The provider definition is not JSON.', { cause });
+    throw invalidRequest('The provider definition is not JSON.', { cause });
   }
 }
 
@@ -47,10 +47,6 @@ function toText(value: unknown): string {
   try {
     return JSON.stringify(value) ?? 'null';
   } catch (cause) {
-    throw new GrantryError('invalid_request', 'The provider definition is not JSON.', { cause });
+    throw invalidRequest('The provider definition is not JSON.', { cause });
   }
-}
-
-function invalid(message: string): GrantryError {
-  return new GrantryError('invalid_request', message);
 }

@@ -5,12 +5,10 @@ import { adoptOutcomes, recoverOutcomes } from './words.ts';
 
 const key = { tenant: 'acme', provider: 'zoho_crm', account: 'default' };
 
+const example = { status: 'healthy', ...key, dc: 'eu', org_name: 'Acme Ltd', token_fingerprint: 'q2Jx0cW1h7Yb' };
+
 const healthy = thing(
-  {
-    id: 'Healthy',
-    description: 'The provider accepted the token.',
-    example: { status: 'healthy', ...key, dc: 'eu', org_name: 'Acme Ltd', token_fingerprint: 'q2Jx0cW1h7Yb' },
-  },
+  { id: 'Healthy', description: 'The provider accepted the token.', example },
   {
     status: z.literal('healthy'),
     ...keyShape,
@@ -52,7 +50,7 @@ const unhealthy = thing(
 export const healthSchema = z.union([healthy, unhealthy]).meta({
   id: 'Health',
   description: 'The result of a real call to the provider.',
-  examples: [{ status: 'healthy', ...key, dc: 'eu', org_name: 'Acme Ltd', token_fingerprint: 'q2Jx0cW1h7Yb' }],
+  examples: [example],
 });
 
 /**

@@ -30,7 +30,7 @@ function openAccess(find: (hash: string) => Promise<ApiKey | null>, keys: readon
   return { access, elapse };
 }
 
-test('what was asked before a key was revoked does not bring it back', async () => {
+test('a look-up that began before a revocation does not restore the key', async () => {
   const asked: ((key: ApiKey | null) => void)[] = [];
   const { access, elapse } = openAccess(() => new Promise((resolve) => asked.push(resolve)), ['gry_own']);
   const before = access.authenticateKey('gry_own');

@@ -56,7 +56,7 @@ test('a connection that is open may still ask, hears that the server stops, and 
   await expect(server.call('GET', '/livez')).rejects.toThrow('fetch failed');
 });
 
-test('what keys were used for last is written down before the end', async () => {
+test('a server saves the last uses of keys before it ends', async () => {
   await using server = await makeServerBench();
   await server.call('GET', '/v1/apps', { key: 'operator' });
   await server.stop();

@@ -6,7 +6,7 @@ import { limits } from '../base/limits.ts';
 import { mountConnect } from './connect/routes.ts';
 import type { ServerContext } from './context.ts';
 import { describeRoutes } from './openapi.ts';
-import { knownError, problemHeaders, problemOf, problemResponse } from './problem.ts';
+import { knownError, problemHeaders, problemOf, problemResponse, withStatus } from './problem.ts';
 import { isProxied, makeProxy, proxyTemplate } from './proxy/route.ts';
 import { proxyShapes } from './proxy/shapes.ts';
 import { mount } from './route.ts';
@@ -44,7 +44,7 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
   return (request, response) => options.watch.over(request, response, () => answer(request, response));
   function answer(request: IncomingMessage, response: ServerResponse): void {
     const refused = refusedOutright(request);
-    if (refused !== null) return sendProblem(context, response, refused.error, refused.status);
+    if (refused !== null) return sendProblem(context, response, refused);
     const refuse = (error: unknown): void => sendProblem(context, response, knownError(context.logger, error));
     try {
       const answered = answerHere(request, response);
@@ -86,29 +86,26 @@ function notFound(app: Hono, path: string, method: string): Response {
 }
 
 /** Refuses requests that are too large or name no path, before any route sees them. */
-function refusedOutright(request: IncomingMessage): { error: GrantryError; status: number } | null {
+function refusedOutright(request: IncomingMessage): GrantryError | null {
+  const refusal = (message: string, status: number): GrantryError =>
+    withStatus(new GrantryError('invalid_request', message), status);
   const url = request.url ?? '';
   if (url.length > limits.requestUrlCharsMax) {
-    const message = `The URL is longer than ${limits.requestUrlCharsMax} characters.`;
-    return { error: new GrantryError('invalid_request', message), status: 414 };
+    return refusal(`The URL is longer than ${limits.requestUrlCharsMax} characters.`, 414);
   }
   if (request.rawHeaders.length > limits.requestHeadersMax * 2) {
-    const message = `The request has more than ${limits.requestHeadersMax} headers.`;
-    return { error: new GrantryError('invalid_request', message), status: 431 };
+    return refusal(`The request has more than ${limits.requestHeadersMax} headers.`, 431);
   }
   // A proxy's absolute form, or the asterisk of OPTIONS: this server is neither.
-  if (!url.startsWith('/')) {
-    return { error: new GrantryError('invalid_request', 'The request must name a path of this server.'), status: 400 };
-  }
-  return null;
+  return url.startsWith('/') ? null : refusal('The request must name a path of this server.', 400);
 }
 
-function sendProblem(context: ServerContext, response: ServerResponse, error: GrantryError, status?: number): void {
+function sendProblem(context: ServerContext, response: ServerResponse, error: GrantryError): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
-  const problem = problemOf(error, status);
+  const problem = problemOf(error);
   const body = JSON.stringify(problem);
   giveUpReading(context, response);
   response.writeHead(problem.status, { ...problemHeaders(problem), 'content-length': Buffer.byteLength(body) });

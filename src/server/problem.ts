@@ -51,6 +51,10 @@ export function problemOf(
   };
 }
 
+export function retryAfterHeader(seconds: number | undefined): Record<string, string> {
+  return seconds === undefined ? {} : { 'retry-after': String(seconds) };
+}
+
 /** Returns whole seconds, never zero: a client that does not wait retries at once. */
 export function retryAfterSeconds(error: GrantryError): number | undefined {
   if (error.retryAfterMs !== undefined) return Math.max(1, Math.ceil(error.retryAfterMs / 1_000));
@@ -74,7 +78,7 @@ export function problemHeaders(problem: Problem): Record<string, string> {
   return {
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
-    ...(problem.retry_after === undefined ? {} : { 'retry-after': String(problem.retry_after) }),
+    ...retryAfterHeader(problem.retry_after),
     ...(problem.status === 401 ? { 'www-authenticate': 'Bearer realm="grantry"' } : {}),
   };
 }

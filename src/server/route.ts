@@ -71,8 +71,12 @@ export function defineRoute<
   Query extends Fields = typeof nothing,
   Body extends z.ZodType = z.ZodUndefined,
 >(
-  shape: RouteShape & { params?: Params; query?: Query; body?: Body },
-  run: (input: RouteInput<Params, Query, Body>) => Promise<Answer | Response>,
+  shape: RouteShape & {
+    readonly params?: Params;
+    readonly query?: Query;
+    readonly body?: Body;
+    readonly run: (input: RouteInput<Params, Query, Body>) => Promise<Answer | Response>;
+  },
 ): Route {
   return {
     ...shape,
@@ -85,7 +89,7 @@ export function defineRoute<
       const given = shape.body === undefined ? undefined : await readJson(request.req.raw, context.world);
       // As above: without a shape the body is undefined.
       const body = shape.body === undefined ? (undefined as z.output<Body>) : parse(shape.body, given, 'body');
-      return run({ context, principal, params, query, body, request: request.req.raw });
+      return shape.run({ context, principal, params, query, body, request: request.req.raw });
     },
   };
 }

@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { errorCodes, GrantryError } from '../base/errors.ts';
+import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import type { Meter } from '../base/meter.ts';
@@ -20,6 +21,7 @@ import { makeHandler } from './handler.ts';
 import { limitConnections } from './limits/connection-limits.ts';
 import { type ServerLimits, serverLimits } from './limits/server-limits.ts';
 import { Traffic } from './limits/traffic.ts';
+import { problemOf } from './problem.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { findTracer } from './telemetry/tracing.ts';
 import { Watch } from './telemetry/watch.ts';
@@ -204,20 +206,17 @@ function makeHttpServer(allowed: ServerLimits): Server {
   return server;
 }
 
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const inUse = error.code === 'EADDRINUSE';
-      const message = inUse ? `The port ${port} is already in use.` : `The server cannot listen on ${host}:${port}.`;
-      reject(
-        new GrantryError('invalid_request', message, {
-          action: 'Choose another port with --port or GRANTRY_PORT.',
-          cause: error,
-        }),
-      );
+async function listen(server: Server, port: number, host: string): Promise<void> {
+  try {
+    await once(server.listen(port, host), 'listening');
+  } catch (cause) {
+    const inUse = cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
+    const message = inUse ? `The port ${port} is already in use.` : `The server cannot listen on ${host}:${port}.`;
+    throw new GrantryError('invalid_request', message, {
+      action: 'Choose another port with --port or GRANTRY_PORT.',
+      cause,
     });
-    server.listen(port, host, resolve);
-  });
+  }
 }
 
 function addressOf(server: Server): string {
@@ -234,15 +233,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
     return;
   }
   const [status, reason] = brokenStatus(error.code);
-  const code = 'invalid_request';
-  const body = JSON.stringify({
-    type: `urn:grantry:error:${code}`,
-    title: reason,
-    status,
-    detail: reason,
-    code,
-    action: errorCodes.invalid_request.action,
-  });
+  const body = JSON.stringify({ ...problemOf(new GrantryError('invalid_request', reason), status), title: reason });
   const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}`;
   socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
 }

@@ -4,6 +4,7 @@ import { assertReady } from '../vault/upkeep/readiness.ts';
 import { assertMay } from './access.ts';
 import { type ServerContext, vaultContext } from './context.ts';
 import { problemResponse } from './problem.ts';
+import { responseOf } from './route.ts';
 import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 /** Many probes may ask at once: the database is checked once a second at most. */
@@ -17,7 +18,7 @@ export interface StatusOptions {
 /** Adds liveness, readiness, the API's description and metrics. Only the metrics want a key. */
 export function mountStatus(app: Hono, context: ServerContext, options: StatusOptions): void {
   const ready = readiness(context, options.draining);
-  app.get('/livez', () => plain({ status: 'alive' }));
+  app.get('/livez', () => responseOf({ status: 200, body: { status: 'alive' } }));
   app.get('/readyz', (request) => answerReady(context, ready, request));
   app.get('/metrics', (request) => answerMetrics(context, request));
   app.get(
@@ -33,7 +34,7 @@ async function answerReady(
 ): Promise<Response> {
   try {
     await ready();
-    return plain({ status: 'ready' });
+    return responseOf({ status: 200, body: { status: 'ready' } });
   } catch (error) {
     const known = isGrantryError(error)
       ? error
@@ -79,9 +80,4 @@ async function maySeeDetails(context: ServerContext, header: string | undefined)
     // A caller that cannot be identified now does not see the details.
     return false;
   }
-}
-
-function plain(body: unknown): Response {
-  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-  return new Response(JSON.stringify(body), { headers });
 }

@@ -33,7 +33,7 @@ test('a database that is lost between opening and the first use is waited for', 
   }
 });
 
-test('what waiting does not cure ends the start', async () => {
+test('an error that waiting does not cure ends the start', async () => {
   const home = mkdtempSync(path.join(tmpdir(), 'grantry-holder-'));
   const opening = VaultHolder.open({
     open: () => openVault({ home }),

@@ -1,6 +1,7 @@
 import { systemWorld } from '../base/system-world.ts';
 import { builtInProvider, builtInProviderIds } from '../providers/catalogue.ts';
 import { applyAfter, applyBefore, nameOf, responseOf, type Sleep, unprocessed } from './fault-effects.ts';
+import type { SimulatorAnswer } from './http/answer.ts';
 import { ConnectionResetError } from './http/errors.ts';
 import { twinOf } from './oauth/twin.ts';
 import { routeOf } from './routes.ts';
@@ -115,12 +116,7 @@ async function answer(state: SimulatorState, request: Request, sleep: Sleep, sto
   return applyAfter(effect, made, sleep, signal);
 }
 
-function processed(
-  state: SimulatorState,
-  incoming: Incoming,
-  made: ReturnType<ReturnType<typeof routeOf>['handle']>,
-  fault?: string,
-) {
+function processed(state: SimulatorState, incoming: Incoming, made: SimulatorAnswer, fault?: string) {
   record(state, incoming, { ...made.event, status: made.status }, fault);
   return made;
 }
@@ -136,13 +132,8 @@ function record(
   event: Omit<HistoryEvent, 'sequence' | 'at' | 'profile' | 'dc'>,
   fault: string | undefined,
 ): void {
-  state.history.append({
-    at: state.clock.now(),
-    profile: incoming.site.profile,
-    dc: incoming.site.dc,
-    ...event,
-    fault,
-  });
+  const { profile, dc } = incoming.site;
+  state.history.append({ at: state.clock.now(), profile, dc, ...event, fault });
 }
 
 /** Never answers; ends when the caller gives up or the simulator is closed. */

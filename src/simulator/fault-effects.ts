@@ -98,16 +98,9 @@ export function responseOf(answer: SimulatorAnswer): Response {
 /** Creates the event of a request that the server never processed; it still names the presented token. */
 export function unprocessed(incoming: Incoming): AnswerEvent {
   const token = incoming.parameters.get('refresh_token') ?? incoming.parameters.get('token');
-  const kinds = {
-    authorize: 'authorize',
-    token: 'token',
-    revoke: 'revoke',
-    device: 'device',
-    api: 'api',
-    discovery: 'api',
-  } as const;
+  const endpoint = incoming.endpoint ?? 'api';
   return {
-    kind: kinds[incoming.endpoint ?? 'api'],
+    kind: endpoint === 'discovery' ? 'api' : endpoint,
     outcome: 'not_processed',
     grantType: incoming.parameters.get('grant_type') ?? undefined,
     clientId: incoming.clientId ?? undefined,

@@ -12,7 +12,6 @@ export { RunningSimulator, startSimulator } from './server.ts';
 export { createSimulator, Simulator } from './simulator.ts';
 export type { SimulatorClock } from './state/clock.ts';
 export type { NewDataCenter } from './state/data-centers.ts';
-export type { Endpoint } from './state/endpoints.ts';
 export type { RotationRule } from './state/families.ts';
 export type { Fault, FaultEffect, Faults, PendingFault } from './state/faults.ts';
 export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
@@ -32,6 +31,7 @@ export {
   type SimulatorClient,
   type SimulatorUser,
 } from './state/registry.ts';
+export type { Endpoint } from './state/request.ts';
 export type { RandomSource } from './state/tokens.ts';
 export { fingerprintOf } from './state/tokens.ts';
 export type { Consent, FamilyView, MintedTokens } from './state/views.ts';

@@ -120,18 +120,10 @@ export class Simulator {
 
   /** Creates a code as Zoho's console does for a self client: it is exchanged without a redirect URI. */
   mintCode(consent: Consent & { readonly lifeSeconds?: number | undefined }): string {
-    const { clientId, scopes } = consent;
+    const { clientId, user, scopes } = consent;
     const dc = this.#userOf(consent).dc;
     const seconds = consent.lifeSeconds ?? this.#state.zoho.for(dc, clientId).selfClientCodeSeconds;
-    const parts = {
-      dc,
-      clientId,
-      user: consent.user,
-      scopes,
-      redirectUri: null,
-      challenge: null,
-      withRefreshToken: true,
-    };
+    const parts = { dc, clientId, user, scopes, redirectUri: null, challenge: null, withRefreshToken: true };
     return makeCode(this.#state, parts, seconds).value;
   }
 
@@ -144,11 +136,8 @@ export class Simulator {
       throw new RangeError(`No server ${profile}${dc === null ? '' : `/${dc}`} runs here.`);
     const { clientId, user, scopes } = consent;
     const now = state.clock.now();
-    const pair = state.ledger.firstTokens(
-      state.ledger.open({ profile, dc, clientId, user, scopes: [...scopes] }, now),
-      now,
-      true,
-    );
+    const opened = state.ledger.open({ profile, dc, clientId, user, scopes: [...scopes] }, now);
+    const pair = state.ledger.firstTokens(opened, now, true);
     const refreshToken = pair.refreshToken?.value ?? plainValue(state.random, 'rt');
     const { value: accessToken, expiresAt, family } = pair.accessToken;
     if (profile === 'zoho') consentOf(state, profile, clientId, user).offline = true;

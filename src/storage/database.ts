@@ -33,7 +33,7 @@ type WriteResult = InsertResult | UpdateResult | DeleteResult;
 /** Runs a statement that writes. Returns how many rows it inserted, updated or deleted. */
 export async function changedRows(query: { execute(): Promise<readonly WriteResult[]> }): Promise<number> {
   const [result] = await query.execute();
-  return Number(result === undefined ? 0 : countOf(result));
+  return Number(result === undefined ? 0 : writtenBy(result));
 }
 
 /** Runs a statement that writes at most one row. Returns true when it wrote that row. */
@@ -41,7 +41,18 @@ export async function changedOne(query: { execute(): Promise<readonly WriteResul
   return (await changedRows(query)) === 1;
 }
 
-function countOf(result: WriteResult): bigint {
+/** Tells whether a query finds a row. */
+export async function findsOne<DB, TB extends keyof DB, O>(query: SelectQueryBuilder<DB, TB, O>): Promise<boolean> {
+  return (await query.limit(1).executeTakeFirst()) !== undefined;
+}
+
+/** Counts the rows of a query. */
+export async function countRows<DB, TB extends keyof DB, O>(query: SelectQueryBuilder<DB, TB, O>): Promise<number> {
+  const counted = query.select(({ fn }) => fn.countAll().as('count')).$castTo<{ count: number | string | bigint }>();
+  return Number((await counted.executeTakeFirstOrThrow()).count);
+}
+
+function writtenBy(result: WriteResult): bigint {
   if ('numUpdatedRows' in result) return result.numUpdatedRows;
   if ('numDeletedRows' in result) return result.numDeletedRows;
   return result.numInsertedOrUpdatedRows ?? 0n;

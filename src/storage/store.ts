@@ -1,5 +1,5 @@
 import { Kysely } from 'kysely';
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { randomFraction, type World } from '../base/world.ts';
@@ -107,7 +107,7 @@ async function openEngine(options: StoreOptions): Promise<Engine> {
 
 /** The message leaves the name out: it may hold a password. */
 function notADatabase(): GrantryError {
-  return new GrantryError('invalid_request', 'The database is not named as sqlite:PATH or postgres://USER@HOST/NAME.', {
+  return invalidRequest('The database is not named as sqlite:PATH or postgres://USER@HOST/NAME.', {
     action: 'Set GRANTRY_DATABASE to sqlite:PATH or to a postgres:// URL.',
   });
 }

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
@@ -34,7 +34,7 @@ export async function createApiKey(
   const row = checkApiKey(context, name, input);
   const key = newKeyText(context);
   if (!(await keepApiKey(context, { ...row, key_hash: hashApiKey(key) }))) {
-    throw new GrantryError('invalid_request', `The key ${name} already exists.`, {
+    throw invalidRequest(`The key ${name} already exists.`, {
       action: 'Choose another name, or revoke that key first.',
     });
   }
@@ -50,7 +50,7 @@ export async function createApiKey(
  */
 export async function adoptAdminKey(context: VaultContext, key: string): Promise<'taken' | 'known' | 'not_needed'> {
   if (!foreignKeyPattern.test(key)) {
-    throw new GrantryError('invalid_request', 'The admin key file does not hold a key.', {
+    throw invalidRequest('The admin key file does not hold a key.', {
       action: 'Write gry_ and at least 32 random characters of a-z A-Z 0-9 _ - into it, as grantry key create prints.',
     });
   }
@@ -126,20 +126,18 @@ function checkApiKey(context: VaultContext, name: string, input: ApiKeyInput): O
   checkName('key', name);
   checkObject('key', input);
   const role = apiKeyRoles.find((known) => known === input.role);
-  if (role === undefined) {
-    throw new GrantryError('invalid_request', `A key's role must be one of ${apiKeyRoles.join(', ')}.`);
-  }
+  if (role === undefined) throw invalidRequest(`A key's role must be one of ${apiKeyRoles.join(', ')}.`);
   const listed = role === 'reader' || role === 'caller';
   const tenants = checkNames('tenants', input.tenants, (each) => checkName('tenant', each));
   const providers = checkNames('providers', input.providers, checkProviderId);
   if (!listed && (tenants !== null || providers !== null)) {
-    throw new GrantryError('invalid_request', `A key of the role ${role} acts for all tenants and providers.`, {
+    throw invalidRequest(`A key of the role ${role} acts for all tenants and providers.`, {
       action: 'Leave out tenants and providers, or choose the role reader or caller.',
     });
   }
   const expiresAt = input.expiresAt?.getTime() ?? null;
   if (expiresAt !== null && !(expiresAt > context.world.now())) {
-    throw new GrantryError('invalid_request', "The key's expiry is in the past.");
+    throw invalidRequest("The key's expiry is in the past.");
   }
   return {
     id: newUuid(context.world),
@@ -160,10 +158,7 @@ function checkNames(
 ): string[] | null {
   if (names === undefined) return null;
   if (!Array.isArray(names) || names.length > limits.apiKeyNamesMax) {
-    throw new GrantryError(
-      'invalid_request',
-      `A key's ${what} must be a list of at most ${limits.apiKeyNamesMax} names.`,
-    );
+    throw invalidRequest(`A key's ${what} must be a list of at most ${limits.apiKeyNamesMax} names.`);
   }
   return [...new Set(names.map(check))];
 }

@@ -1,5 +1,5 @@
 import { closestName } from '../base/closest.ts';
-import { GrantryError } from '../base/errors.ts';
+import { invalidRequest } from '../base/errors.ts';
 import { checkObject } from './checks.ts';
 import type { VaultOptions } from './options.ts';
 
@@ -33,7 +33,7 @@ export function checkOptions(options: VaultOptions): void {
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
   if (unknown === undefined) return;
   const closest = closestName(unknown, Object.keys(known));
-  throw new GrantryError('invalid_request', `openVault has no option ${unknown.slice(0, 64)}.`, {
+  throw invalidRequest(`openVault has no option ${unknown.slice(0, 64)}.`, {
     action: closest === null ? `Use one of ${Object.keys(known).join(', ')}.` : `Did you mean ${closest}?`,
   });
 }

@@ -1,4 +1,4 @@
-import { GrantryError } from '../base/errors.ts';
+import { invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { Vault } from './types.ts';
@@ -10,16 +10,10 @@ export function checkText(
   charsMax: number,
   options: { multiline?: boolean } = {},
 ): string {
-  if (typeof value !== 'string' || value.trim() === '') {
-    throw new GrantryError('invalid_request', `The ${what} is missing or not a string.`);
-  }
-  if (value.length > charsMax) {
-    throw new GrantryError('invalid_request', `The ${what} is longer than ${charsMax} characters.`);
-  }
+  if (typeof value !== 'string' || value.trim() === '') throw invalidRequest(`The ${what} is missing or not a string.`);
+  if (value.length > charsMax) throw invalidRequest(`The ${what} is longer than ${charsMax} characters.`);
   const allowed = options.multiline === true ? /^[\P{C}\n\r\t]+$/u : /^\P{C}+$/u;
-  if (!allowed.test(value)) {
-    throw new GrantryError('invalid_request', `The ${what} contains control characters or invalid Unicode.`);
-  }
+  if (!allowed.test(value)) throw invalidRequest(`The ${what} contains control characters or invalid Unicode.`);
   return value;
 }
 
@@ -27,7 +21,7 @@ export function checkText(
 export function checkToken(what: string, value: unknown): Secret {
   const text = value instanceof Secret ? value.reveal() : value;
   const checked = checkText(what, text, limits.tokenCharsMax);
-  if (/\s/.test(checked)) throw new GrantryError('invalid_request', `The ${what} contains white space.`);
+  if (/\s/.test(checked)) throw invalidRequest(`The ${what} contains white space.`);
   return new Secret(checked);
 }
 
@@ -36,16 +30,13 @@ export function checkRedirectUri(value: unknown): string {
   const text = checkText('redirect URI', value, limits.urlCharsMax);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.hash !== '' || text.includes('#')) {
-    throw new GrantryError(
-      'invalid_request',
-      'The redirect URI must be an absolute http or https URL without a fragment.',
-    );
+    throw invalidRequest('The redirect URI must be an absolute http or https URL without a fragment.');
   }
   if (url.username !== '' || url.password !== '') {
-    throw new GrantryError('invalid_request', 'The redirect URI must not contain a user name or password.');
+    throw invalidRequest('The redirect URI must not contain a user name or password.');
   }
   if (url.protocol === 'http:' && !['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname)) {
-    throw new GrantryError('invalid_request', 'The redirect URI must be https unless it is on the loopback interface.');
+    throw invalidRequest('The redirect URI must be https unless it is on the loopback interface.');
   }
   return text;
 }
@@ -53,16 +44,13 @@ export function checkRedirectUri(value: unknown): string {
 /** Checks a list of scopes. */
 export function checkScopes(value: readonly string[]): string[] {
   if (!Array.isArray(value) || value.length > limits.scopesMax) {
-    throw new GrantryError('invalid_request', `Scopes are a list of at most ${limits.scopesMax} names.`);
+    throw invalidRequest(`Scopes are a list of at most ${limits.scopesMax} names.`);
   }
   const names = value.map((scope) => checkText('scope', scope, limits.scopeCharsMax));
   // The stored list is separated by commas, and RFC 6749 separates scopes by spaces.
   const bad = names.find((scope) => /[\s,]/.test(scope));
   if (bad !== undefined)
-    throw new GrantryError(
-      'invalid_request',
-      'A scope contains a comma or white space. Pass each scope as one list entry.',
-    );
+    throw invalidRequest('A scope contains a comma or white space. Pass each scope as one list entry.');
   return [...new Set(names)];
 }
 
@@ -70,27 +58,24 @@ export function checkScopes(value: readonly string[]): string[] {
 export function checkMetadata(value: unknown): Record<string, unknown> {
   if (value === undefined) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new GrantryError('invalid_request', 'The metadata must be an object.');
+    throw invalidRequest('The metadata must be an object.');
   }
   let json: string;
   try {
     // JSON.stringify returns undefined if the object's toJSON method does.
     json = JSON.stringify(value) ?? 'null';
   } catch (error) {
-    throw new GrantryError('invalid_request', 'The metadata cannot be written as JSON.', { cause: error });
+    throw invalidRequest('The metadata cannot be written as JSON.', { cause: error });
   }
   checkMetadataSize(value, json);
-  if (json.includes('\\u0000')) throw new GrantryError('invalid_request', 'The metadata contains a NUL character.');
+  if (json.includes('\\u0000')) throw invalidRequest('The metadata contains a NUL character.');
   const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
   if (secretKey !== undefined) {
-    throw new GrantryError(
-      'invalid_request',
-      'The metadata has a member that looks like a secret; metadata is stored unencrypted.',
-    );
+    throw invalidRequest('The metadata has a member that looks like a secret; metadata is stored unencrypted.');
   }
   // Parse the JSON again, so that the stored value is exactly the checked one, without members that JSON drops.
   const parsed: unknown = JSON.parse(json);
-  if (!isObject(parsed)) throw new GrantryError('invalid_request', 'The metadata must be a plain object.');
+  if (!isObject(parsed)) throw invalidRequest('The metadata must be a plain object.');
   return parsed;
 }
 
@@ -99,8 +84,7 @@ export function checkMetadataSize(metadata: object, json = JSON.stringify(metada
   if (Buffer.byteLength(json) <= limits.metadataBytesMax && Object.keys(metadata).length <= limits.metadataKeysMax) {
     return;
   }
-  throw new GrantryError(
-    'invalid_request',
+  throw invalidRequest(
     `The metadata is larger than ${limits.metadataBytesMax} bytes or ${limits.metadataKeysMax} members.`,
   );
 }
@@ -112,19 +96,19 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 /** Checks that a value from outside is an object and not an array. */
 export function checkObject(what: string, value: unknown): void {
-  if (!isObject(value)) throw new GrantryError('invalid_request', `The ${what} must be an object.`);
+  if (!isObject(value)) throw invalidRequest(`The ${what} must be an object.`);
 }
 
 /** Checks the vault that a caller passes to a drop-in class. */
 export function checkVault(vault: Vault): Vault {
   if (typeof vault?.getAccessToken === 'function') return vault;
-  throw new GrantryError('invalid_request', 'Expected a vault from openVault.');
+  throw invalidRequest('Expected a vault from openVault.');
 }
 
 /** Checks a caller's number of seconds. */
 export function checkSeconds(what: string, value: unknown, secondsMax: number): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > secondsMax) {
-    throw new GrantryError('invalid_request', `The ${what} must be a number of seconds from 0 to ${secondsMax}.`);
+    throw invalidRequest(`The ${what} must be a number of seconds from 0 to ${secondsMax}.`);
   }
   return value;
 }
@@ -132,7 +116,7 @@ export function checkSeconds(what: string, value: unknown, secondsMax: number): 
 /** Checks a generation that a caller reports. */
 export function checkGeneration(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
-    throw new GrantryError('invalid_request', 'The generation must be a whole number from 1.');
+    throw invalidRequest('The generation must be a whole number from 1.');
   }
   return value;
 }

@@ -1,6 +1,5 @@
 import { isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
@@ -75,12 +74,7 @@ async function livingTokens(
   row: GrantRow,
   tenantKeys: PinnedTenant,
 ): Promise<Secret[]> {
-  const candidates = await listCandidates(change.tx, {
-    tenant: row.client_id,
-    grantId: row.id,
-    authorizedGeneration: row.authorized_generation,
-    limit: limits.candidatesListedMax,
-  });
+  const candidates = await listCandidates(change.tx, row);
   const stored = revocable(context, row, () => openToken(tenantKeys, row, 'refresh_token'));
   const untested = candidates
     .filter((candidate) => candidate.state === 'untested')

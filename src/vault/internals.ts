@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
 import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';
@@ -38,5 +38,5 @@ export function registerInternals(vault: Vault, parts: Omit<VaultInternals, 'ref
 export function internalsOf(vault: Vault): VaultInternals {
   const found = internals.get(vault);
   if (found !== undefined) return found;
-  throw new GrantryError('invalid_request', 'Expected a vault from openVault.');
+  throw invalidRequest('Expected a vault from openVault.');
 }

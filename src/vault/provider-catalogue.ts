@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
@@ -125,12 +125,12 @@ export class ProviderCatalogue {
     const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
     if (apps.length > 0 && isOnly) {
       const names = apps.map((app) => app.name).join(', ');
-      throw new GrantryError('invalid_request', `The provider ${id} has apps: ${names}.`, {
+      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
         action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
       });
     }
     if (isOnly && (await this.isInUse(id))) {
-      throw new GrantryError('invalid_request', `The provider ${id} has grants, or tokens waiting to be revoked.`, {
+      throw invalidRequest(`The provider ${id} has grants, or tokens waiting to be revoked.`, {
         action:
           'Disconnect the grants first. Workers retry pending revocations for a week; after that they do not block the removal.',
       });
@@ -142,7 +142,7 @@ export class ProviderCatalogue {
     });
     this.#cache.delete(id);
     if (removed) return;
-    if ((await builtIn(id)) !== null) throw new GrantryError('invalid_request', `The provider ${id} is built in.`);
+    if ((await builtIn(id)) !== null) throw invalidRequest(`The provider ${id} is built in.`);
     throw new GrantryError('not_found', `There is no provider ${id}.`);
   }
 
@@ -165,17 +165,15 @@ export class ProviderCatalogue {
 
   async #checkBuiltIn(original: ProviderDefinition, definition: ProviderDefinition): Promise<void> {
     if (!this.#allowLoopback) {
-      throw new GrantryError('invalid_request', `The provider id ${definition.id} is built in.`, {
+      throw invalidRequest(`The provider id ${definition.id} is built in.`, {
         action: 'Give your definition another id.',
       });
     }
     const { differsInOriginsOnly } = await import('../providers/check-origins.ts');
     if (differsInOriginsOnly(original, definition)) return;
-    throw new GrantryError(
-      'invalid_request',
-      `A definition of the built-in provider ${definition.id} may change only the origins.`,
-      { action: `Start from the output of: grantry provider show ${definition.id} --json` },
-    );
+    throw invalidRequest(`A definition of the built-in provider ${definition.id} may change only the origins.`, {
+      action: `Start from the output of: grantry provider show ${definition.id} --json`,
+    });
   }
 
   /** Asks an issuer for its endpoints once; the stored definition pins them. */

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { GrantryError } from '../base/errors.ts';
+import { invalidRequest } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
@@ -249,7 +249,7 @@ export function isLoopbackHost(hostname: string): boolean {
 export function wholeNumber(name: string, value: string, range: { min: number; max: number }): number {
   const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
   if (number >= range.min && number <= range.max) return number;
-  throw invalid(`${name} must be a whole number from ${range.min} to ${range.max}.`);
+  throw invalidRequest(`${name} must be a whole number from ${range.min} to ${range.max}.`);
 }
 
 /** The option holds a reason in words, the variable a 1. */
@@ -262,15 +262,16 @@ function allowsLoopback(reason: unknown, environment: Environment): boolean {
 function textOf(setting: Setting, given: unknown, name: string): string {
   // The command line has texts only.
   if (typeof given !== setting.kind && typeof given !== 'string')
-    throw invalid(`${name} must be a ${setting.kind ?? 'text'}.`);
+    throw invalidRequest(`${name} must be a ${setting.kind ?? 'text'}.`);
   return typeof given === 'boolean' ? (given ? 'on' : 'off') : String(given);
 }
 
 function checkedText(text: string, name: string): string {
-  if (text.trim() === '') throw invalid(`${name} is empty.`);
-  if (text.length > limits.urlCharsMax) throw invalid(`${name} is longer than ${limits.urlCharsMax} characters.`);
+  if (text.trim() === '') throw invalidRequest(`${name} is empty.`);
+  if (text.length > limits.urlCharsMax)
+    throw invalidRequest(`${name} is longer than ${limits.urlCharsMax} characters.`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw invalid(`${name} has control characters.`);
+  if (/[\u0000-\u001f\u007f]/.test(text)) throw invalidRequest(`${name} has control characters.`);
   return text;
 }
 
@@ -281,7 +282,9 @@ function path(text: string): string {
 function database(text: string, name: string): string {
   if (/^postgres(ql)?:\/\/./.test(text) || /^sqlite:./.test(text)) return text;
   // The value is not repeated: it may carry a password.
-  throw invalid(`${name} does not name a database.`, 'Write it as sqlite:PATH or postgres://USER@HOST/NAME.');
+  throw invalidRequest(`${name} does not name a database.`, {
+    action: 'Write it as sqlite:PATH or postgres://USER@HOST/NAME.',
+  });
 }
 
 function rootKey(text: string, name: string): string {
@@ -291,7 +294,9 @@ function rootKey(text: string, name: string): string {
   } catch {
     // The value is not repeated: it may be the key itself.
     const forms = 'file:PATH, env:NAME, fd:N (not 1 or 2) or command:PROGRAM ARGS';
-    throw invalid(`${name} does not name the source of a root key.`, `Write ${forms}, never the key itself.`);
+    throw invalidRequest(`${name} does not name the source of a root key.`, {
+      action: `Write ${forms}, never the key itself.`,
+    });
   }
 }
 
@@ -300,23 +305,19 @@ function webAddress(text: string, name: string): string {
   const secure =
     url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname)));
   if (secure && `${url.username}${url.password}${url.search}${url.hash}` === '') return text.replace(/\/+$/, '');
-  throw invalid(
-    `${name} must be https, or http on a loopback address.`,
-    'Write a whole address without user name, query and fragment.',
-  );
+  throw invalidRequest(`${name} must be https, or http on a loopback address.`, {
+    action: 'Write a whole address without user name, query and fragment.',
+  });
 }
 
 function apiKey(text: string, name: string): Secret {
-  if (text.trim().length > limits.apiKeyCharsMax || /\s/.test(text.trim())) throw invalid(`${name} is not an API key.`);
+  if (text.trim().length > limits.apiKeyCharsMax || /\s/.test(text.trim()))
+    throw invalidRequest(`${name} is not an API key.`);
   return new Secret(text.trim());
 }
 
 function oneOf<const Word extends string>(words: readonly Word[], text: string, name: string): Word {
   const word = words.find((candidate) => candidate === text);
   if (word !== undefined) return word;
-  throw invalid(`${name} must be ${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}.`);
-}
-
-function invalid(message: string, action?: string): GrantryError {
-  return new GrantryError('invalid_request', message, { action });
+  throw invalidRequest(`${name} must be ${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}.`);
 }

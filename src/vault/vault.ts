@@ -1,4 +1,4 @@
-import { GrantryError } from '../base/errors.ts';
+import { GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
@@ -228,5 +228,5 @@ export class OpenVault implements Vault {
 }
 
 function closedError(): GrantryError {
-  return new GrantryError('invalid_request', 'This vault was closed.', { action: 'Open it again: openVault(…)' });
+  return invalidRequest('This vault was closed.', { action: 'Open it again: openVault(…)' });
 }

@@ -8,6 +8,7 @@ import { openVault, type Vault } from '../../src/index.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { tidyUp } from '../../src/vault/upkeep/upkeep.ts';
+import { patient } from '../support/patient-limits.ts';
 import { AuthorizationServer } from './authorization-server.ts';
 
 export const cookieName = '__Host-grantry_browser';
@@ -84,7 +85,13 @@ export class RedTeam implements AsyncDisposable {
       unsafeAllowLoopbackProviders: 'the attackers live on loopback ports',
       world,
     });
-    const server = await startServer({ open: () => Promise.resolve(vault), port: 0, workers: false, world });
+    const server = await startServer({
+      open: () => Promise.resolve(vault),
+      port: 0,
+      workers: false,
+      world,
+      ...patient(),
+    });
     const { key } = await vault.keys.create('redteam', { role: 'admin' });
     return new RedTeam({ server, vault, home, key: key.reveal(), clock });
   }

@@ -89,7 +89,7 @@ describe('a person connects', () => {
     expect(await heading(page)).toBe('Already connected');
   });
 
-  it('and declines, thinks again, and is connected by the same link', async () => {
+  it('a user who declines connects later with the same link', async () => {
     const session = await bench.session({ tenant, provider: 'strict' });
     await using context = await browser.newContext();
     const page = await connectThrough(context, session.url, 'Decline');
@@ -102,7 +102,7 @@ describe('a person connects', () => {
     expect(await heading(second)).toBe('Connected');
   });
 
-  it('and declines on the way to an application, which hears why', async () => {
+  it('an application gets the reason after its user declines', async () => {
     const session = await bench.session({ tenant, provider: 'zoho_crm', return_to: returnTo() });
     await using context = await browser.newContext();
     const page = await connectThrough(context, session.url, 'Decline');
@@ -198,7 +198,7 @@ describe('links and browsers', () => {
     expect((await look(session.id)).state).toBe('open');
   });
 
-  it('what browsers and providers brought is stored by hash or sealed', async () => {
+  it('values from browsers and providers are stored as hashes or sealed', async () => {
     const session = await bench.session({ tenant, provider: 'strict', return_to: returnTo() });
     await using context = await browser.newContext();
     const page = await context.newPage();

@@ -51,10 +51,16 @@ const descriptions: Readonly<Record<string, string>> = {
   grantry_token_requests: 'Recent token requests, for the limits of providers.',
 };
 
-/** Writes the Drizzle schemas of migrated databases, as Biome formats them. */
-export async function drizzleSchemas(sqlite: Store, postgres: Store): Promise<{ sqlite: string; postgres: string }> {
+/** Writes the tables of migrated databases as the Drizzle schemas read them, formatted by Biome. */
+export async function drizzleTables(sqlite: Store, postgres: Store): Promise<string> {
   const tables = await readTables(sqlite, await readTypes(postgres));
-  return { sqlite: render(tables, 'sqlite'), postgres: render(tables, 'postgres') };
+  return formatted(`// Written by "npm run schema-snapshot" from migrated databases.
+import type { Table } from './table.ts';
+
+export const tables = {
+${tables.map(renderTable).join('\n')}
+} as const satisfies Readonly<Record<string, Table>>;
+`);
 }
 
 async function readTypes(postgres: Store): Promise<ReadonlyMap<string, string>> {
@@ -113,79 +119,46 @@ function indexOf({ name, sql: text }: { name: string; sql: string }): Index {
   return { name, columns: columns.split(', '), isUnique: unique !== undefined, where };
 }
 
-type Kind = 'sqlite' | 'postgres';
-
-function render(tables: readonly Table[], kind: Kind): string {
-  const body = tables.map((table) => renderTable(table, kind)).join('\n');
-  const module = kind === 'sqlite' ? 'sqlite-core' : 'pg-core';
-  const helpers =
-    kind === 'sqlite'
-      ? `const json = <Name extends string>(name: Name) => text(name, { mode: 'json' });\n`
-      : `const integer = <Name extends string>(name: Name) => bigint(name, { mode: 'number' });
-const time = <Name extends string>(name: Name) => timestamp(name, { withTimezone: true, mode: 'string' });\n`;
-  const words =
-    'bigint check foreignKey index integer jsonb pgTable primaryKey sqliteTable text timestamp unique uniqueIndex uuid';
-  const used = words.split(' ').filter((word) => new RegExp(`\\b${word}\\(`).test(helpers + body));
-  const own = kind === 'sqlite' ? used : used.filter((word) => word !== 'integer');
-  return formatted(`// Written by "npm run schema-snapshot" from a migrated database.
-import { sql } from 'drizzle-orm';
-import { ${own.join(', ')} } from 'drizzle-orm/${module}';
-
-${helpers}
-${body}`);
-}
-
-function renderTable(table: Table, kind: Kind): string {
-  const [only] = table.primaryKey.length === 1 ? table.primaryKey : [];
-  const columns = table.columns.map((column) => {
-    const required = column.isRequired ? '.notNull()' : '';
-    const key = column.name === only ? '.primaryKey()' : '';
-    return `${camel(column.name)}: ${builderOf(column, kind)}('${column.name}')${presetOf(column)}${required}${key},`;
-  });
-  const rules = rulesOf(table, kind);
-  const extra =
-    rules.length === 0
-      ? ''
-      : `, (${rules.join('').includes('table.') ? 'table' : ''}) => [${rules.map((rule) => `${rule},`).join('\n')}]`;
-  const make = kind === 'sqlite' ? 'sqliteTable' : 'pgTable';
+function renderTable(table: Table): string {
+  const columns = table.columns.map((column) => `${camel(column.name)}: ${quoted(typeOf(column, table.primaryKey))}`);
   return `/** ${descriptions[table.name] ?? table.name} */
-export const ${exportName(table.name)} = ${make}('${table.name}', {\n${columns.join('\n')}\n}${extra});
-`;
+${exportName(table.name)}: { name: '${table.name}', columns: { ${columns.join(', ')} }, ${rulesOf(table).join(', ')} },`;
 }
 
-function rulesOf(table: Table, kind: Kind): string[] {
-  const list = (columns: readonly string[], of = 'table') =>
-    columns.map((column) => `${of}.${camel(column)}`).join(', ');
-  const { primaryKey } = table;
-  const key = `primaryKey({ name: '${table.name}_pkey', columns: [${list(primaryKey)}] })`;
-  return [
-    ...(primaryKey.length > 1 ? [key] : []),
-    ...table.foreignKeys.map(
-      ({ name, columns, table: target, targets, cascades }) =>
-        `foreignKey({ name: '${name}', columns: [${list(columns)}], foreignColumns: [${list(targets, exportName(target))}] })${
-          cascades ? `.onDelete('cascade')` : ''
-        }`,
+function typeOf({ name, type, isRequired, preset }: Column, primaryKey: readonly string[]): string {
+  const short = { bigint: 'integer', jsonb: 'json', 'timestamp with time zone': 'time' }[type] ?? type;
+  if (primaryKey.length === 1 && name === primaryKey[0]) return `${short} primary key`;
+  if (preset !== null) return `${short} default ${preset}`;
+  return isRequired ? short : `${short} null`;
+}
+
+function rulesOf({ name: tableName, primaryKey, foreignKeys, checks, indexes }: Table): string[] {
+  const names = (columns: readonly string[]) => `[${columns.map((column) => `'${camel(column)}'`).join(', ')}]`;
+  const targetOf = ({ table, targets }: ForeignKey, at: number) => `${exportName(table)}.${camel(targets[at] ?? '')}`;
+  // The target of a foreign key, which PostgreSQL has as a constraint.
+  const isKey = ({ name }: Index) => name === 'oauth_tokens_tenant_id';
+  const indexesOf = (kept: readonly Index[]) => kept.map(({ name, columns }) => `${name}: ${names(columns)}`);
+  const rules: Readonly<Record<string, readonly string[]>> = {
+    foreignKeys: foreignKeys.map(
+      (key) => `${key.name}: { ${key.columns.map((from, at) => `${camel(from)}: '${targetOf(key, at)}'`).join(', ')} }`,
     ),
-    ...table.checks.map(({ name, text }) => `check('${name}', sql\`${text}\`)`),
-    ...table.indexes.map(({ name, columns, isUnique, where }) => {
-      const condition = where === undefined ? '' : `.where(sql\`${where}\`)`;
-      // The target of a foreign key, which PostgreSQL has as a constraint.
-      if (kind === 'postgres' && name === 'oauth_tokens_tenant_id') return `unique('${name}').on(${list(columns)})`;
-      return `${isUnique ? 'uniqueIndex' : 'index'}('${name}').on(${list(columns)})${condition}`;
-    }),
+    cascades: foreignKeys.filter(({ cascades }) => cascades).map(({ name }) => `${name}: true`),
+    checks: checks.map(({ name, text }) => `${name}: ${quoted(text)}`),
+    uniqueKeys: indexesOf(indexes.filter(isKey)),
+    uniqueIndexes: indexesOf(indexes.filter((index) => index.isUnique && !isKey(index))),
+    indexes: indexesOf(indexes.filter(({ isUnique }) => !isUnique)),
+    where: indexes.flatMap(({ name, where }) => (where === undefined ? [] : [`${name}: ${quoted(where)}`])),
+  };
+  return [
+    ...(primaryKey.length > 1 ? [`primaryKey: { ${tableName}_pkey: ${names(primaryKey)} }`] : []),
+    ...Object.entries(rules).flatMap(([rule, members]) =>
+      members.length === 0 ? [] : [`${rule}: { ${members.join(', ')} }`],
+    ),
   ];
 }
 
-function builderOf({ type }: Column, kind: Kind): string {
-  if (type === 'bigint') return 'integer';
-  if (type === 'jsonb') return kind === 'sqlite' ? 'json' : 'jsonb';
-  if (kind === 'sqlite' || type === 'text') return 'text';
-  return type === 'uuid' ? 'uuid' : 'time';
-}
-
-function presetOf({ preset, type }: Column): string {
-  if (preset === null) return '';
-  return type === 'jsonb' ? `.default(${preset.slice(1, -1)})` : `.default(${preset})`;
+function quoted(text: string): string {
+  return text.includes("'") ? JSON.stringify(text) : `'${text}'`;
 }
 
 function exportName(table: string): string {
@@ -197,6 +170,6 @@ function camel(name: string): string {
 }
 
 function formatted(text: string): string {
-  const options = ['format', '--stdin-file-path=src/adapters/drizzle/schema.ts'];
+  const options = ['format', '--stdin-file-path=src/adapters/drizzle/tables.ts'];
   return execFileSync('node_modules/.bin/biome', options, { input: text, encoding: 'utf8' });
 }

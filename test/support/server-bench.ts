@@ -5,6 +5,7 @@
 import type { ApiKeyInput, Vault, VaultOptions } from '../../src/index.ts';
 import { type Instruments, type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
 import { type Bench, type BenchOptions, makeBench } from './bench.ts';
+import { patient } from './patient-limits.ts';
 import type { TestWorld } from './world.ts';
 
 export interface ServerBenchOptions extends BenchOptions {
@@ -88,7 +89,13 @@ export class ServerBench implements AsyncDisposable {
       opened.vault = (await this.bench.open({ ...instruments, ...this.#options.vault, world })).vault;
       return opened.vault;
     };
-    const server = await startServer({ open, port: 0, workers: false, world, ...this.#options.server, ...more });
+    const server = await startServer({
+      open,
+      port: 0,
+      workers: false,
+      world,
+      ...patient(this.#options.server ?? {}, more),
+    });
     this.#servers.push({ server, opened, world });
     return server;
   }

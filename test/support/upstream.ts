@@ -13,6 +13,7 @@ import type { World } from '../../src/base/world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import type { ProviderDefinitionInput } from '../../src/providers/definition.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
+import { patient } from './patient-limits.ts';
 
 export interface UpstreamOptions {
   /** The provider's API; the bench answers the token endpoint itself. */
@@ -66,7 +67,7 @@ export async function makeUpstream(options: UpstreamOptions): Promise<Upstream> 
     port: 0,
     workers: false,
     world,
-    ...options.server,
+    ...patient(options.server ?? {}),
   });
   const upstream = new Upstream({ server, vault, key: key.reveal(), origin, made });
   await upstream.connect('acme', options.metadata);

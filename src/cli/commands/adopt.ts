@@ -6,7 +6,7 @@ import { epilogue } from '../options.ts';
 import { exitCodeOf, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine } from '../terminal/prompt.ts';
-import { table } from '../terminal/table.ts';
+import { keyColumns, printTable } from '../terminal/table.ts';
 
 interface AdoptOptions {
   afterRestore?: boolean;
@@ -49,20 +49,14 @@ async function adopt(context: Context, options: AdoptOptions): Promise<void> {
     () => vault.adopt({ afterRestore: options.afterRestore === true, onReport: (report) => void reports.push(report) }),
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.outcome === 'failed' ? codeOf(report) : null)));
-  if (output.json) {
-    output.printJson(reports.map((each) => toJson(each)));
-    return;
-  }
+  if (output.json) return output.printJson(reports.map((each) => toJson(each)));
   if (quarantined) output.note('The quarantine is over: this database refreshes its grants.');
-  const rows = reports.map((report) => [
-    report.tenant,
-    report.provider,
-    report.account,
-    report.outcome,
-    detailOf(report, options),
-  ]);
-  if (rows.length === 0) output.note('It has no grants to check.');
-  else for (const line of table(['TENANT', 'PROVIDER', 'ACCOUNT', 'OUTCOME', 'DETAIL'], rows)) output.print(line);
+  if (reports.length === 0) return output.note('It has no grants to check.');
+  printTable(output, reports, {
+    ...keyColumns,
+    OUTCOME: ({ outcome }) => outcome,
+    DETAIL: (report) => detailOf(report, options),
+  });
 }
 
 async function confirm({ output }: Context, vault: Vault, options: AdoptOptions): Promise<void> {

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { redirectUriAt } from '../../base/callback-uri.ts';
-import { GrantryError } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
-import { appToJson } from '../../schemas/app-json.ts';
+import { appToJson } from '../../schemas/write-json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
+import { namedApp } from '../choose-app.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../client-secrets.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -12,7 +12,7 @@ import { definitionFor } from '../import/importer.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { canPrompt } from '../terminal/prompt.ts';
-import { fields, table } from '../terminal/table.ts';
+import { printFields, printTable } from '../terminal/table.ts';
 
 /** The redirect URI for `grantry connect` when no other is chosen. */
 const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
@@ -107,10 +107,7 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const secrets = sources.length > 0 || kept !== null ? given : await missingSecret(vault, name, provider);
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
   const redirectUri = redirectUriAt(context.settings.publicUrl, app);
-  if (context.output.json) {
-    context.output.printJson(appToJson(app, redirectUri));
-    return;
-  }
+  if (context.output.json) return context.output.printJson(appToJson(app, redirectUri));
   const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
   context.output.print(old === null ? `Added the app ${app.name}.` : changed);
   context.output.print(`Register this redirect URI at the provider: ${redirectUri}`);
@@ -160,10 +157,7 @@ function printRedirectUri(
   }
   const uri = redirectUri ?? loopbackRedirectUri;
   if (!URL.canParse(uri)) throw usageError('The redirect URI is not a URL.', `Use one such as ${loopbackRedirectUri}.`);
-  if (output.json) {
-    output.printJson({ name, provider, client_id: null, redirect_uri: uri, stored: false });
-    return;
-  }
+  if (output.json) return output.printJson({ name, provider, client_id: null, redirect_uri: uri, stored: false });
   output.print(`Register this redirect URI at the provider: ${uri}`);
   output.note(`The app ${name} is not stored yet. When the provider has issued a client id, run this again with`);
   output.note(`  --redirect-uri '${uri}' --client-id ID --client-secret-file FILE`);
@@ -183,35 +177,26 @@ async function missingSecret(vault: Vault, name: string, provider: string): Prom
 async function list(context: Context): Promise<void> {
   await using vault = await openContextVault(context);
   const apps = await vault.apps.list();
-  if (context.output.json) {
-    context.output.printJson(apps.map((each) => appToJson(each)));
-    return;
-  }
+  if (context.output.json) return context.output.printJson(apps.map((each) => appToJson(each)));
   if (apps.length === 0) {
-    context.output.note('There are no apps yet. Run grantry app add --help to see how to add one.');
-    return;
+    return context.output.note('There are no apps yet. Run grantry app add --help to see how to add one.');
   }
-  const rows = apps.map((app) => [
-    app.name,
-    app.provider,
-    app.clientId,
-    app.dc ?? '-',
-    app.tenants?.join(',') ?? 'all',
-    app.secrets.join(',') || 'none',
-  ]);
-  for (const line of table(['APP', 'PROVIDER', 'CLIENT ID', 'DC', 'TENANTS', 'SECRETS FOR'], rows))
-    context.output.print(line);
+  printTable(context.output, apps, {
+    APP: ({ name }) => name,
+    PROVIDER: ({ provider }) => provider,
+    'CLIENT ID': ({ clientId }) => clientId,
+    DC: ({ dc }) => dc ?? '-',
+    TENANTS: ({ tenants }) => tenants?.join(',') ?? 'all',
+    'SECRETS FOR': ({ secrets }) => secrets.join(',') || 'none',
+  });
 }
 
 async function show(context: Context, name: string): Promise<void> {
   checkName('app', name);
   await using vault = await openContextVault(context);
-  const app = await existing(vault, name);
-  if (context.output.json) {
-    context.output.printJson(appToJson(app));
-    return;
-  }
-  const lines = fields([
+  const app = await namedApp(vault, name);
+  if (context.output.json) return context.output.printJson(appToJson(app));
+  printFields(context.output, [
     ['app', app.name],
     ['provider', app.provider],
     ['client id', app.clientId],
@@ -222,7 +207,6 @@ async function show(context: Context, name: string): Promise<void> {
     ['return to', app.returnTo.join(' ') || '-'],
     ['secrets for', app.secrets.map((dc) => (dc === '*' ? 'all data centres' : dc)).join(', ') || '-'],
   ]);
-  for (const line of lines) context.output.print(line);
 }
 
 async function remove(context: Context, name: string): Promise<void> {
@@ -231,10 +215,4 @@ async function remove(context: Context, name: string): Promise<void> {
   await vault.apps.remove(name);
   if (context.output.json) context.output.printJson({ name, removed: true });
   else context.output.print(`Removed the app ${name}.`);
-}
-
-async function existing(vault: Vault, name: string): Promise<App> {
-  const app = await vault.apps.get(name);
-  if (app !== null) return app;
-  throw new GrantryError('not_found', `There is no app ${name}.`, { action: 'Run grantry app list to see the names.' });
 }

@@ -66,10 +66,7 @@ async function connect(context: Context, given: string, provider: string, option
       : await withProgress(context.world, 'Redeeming the code', () =>
           vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
         );
-  if (context.output.json) {
-    context.output.printJson(toJson(grant));
-    return;
-  }
+  if (context.output.json) return context.output.printJson(toJson(grant));
   const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
 }
@@ -129,15 +126,12 @@ async function waitForBrowser(
     try {
       const grant = await vault.completeAuthorization(callbackUrl);
       outcome.resolve(grant);
-      return {
-        good: true,
-        title: 'Connected',
-        text: `${grant.tenant} is connected to ${grant.provider}. You can close this page.`,
-      };
+      const text = `${grant.tenant} is connected to ${grant.provider}. You can close this page.`;
+      return { tone: 'good', title: 'Connected', text };
     } catch (thrown) {
       const error = toGrantryError(thrown);
       outcome.reject(error);
-      return { good: false, title: 'Not connected', text: `${error.message} ${error.action}` };
+      return { tone: 'bad', title: 'Not connected', text: `${error.message} ${error.action}` };
     }
   });
   await using _ = listener;

@@ -33,11 +33,8 @@ async function disconnect(
   provider: string,
   options: { account?: string; revoke: boolean },
 ): Promise<void> {
-  const key = checkKey({
-    tenant: await resolveTenant(context, given, { changes: true }),
-    provider,
-    account: options.account,
-  });
+  const tenant = await resolveTenant(context, given, { changes: true });
+  const key = checkKey({ tenant, provider, account: options.account });
   await using vault = await openContextVault(context);
   const { revocation } = await withProgress(context.world, 'Revoking at the provider', () =>
     vault.disconnect(key, { revoke: options.revoke }),

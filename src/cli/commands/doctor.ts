@@ -3,11 +3,10 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
-import { type Finding, fail, finding, ok } from '../doctor/finding.ts';
+import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
 import { epilogue } from '../options.ts';
 import { quarantineAction } from '../quarantine.ts';
-import { toGrantryError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
 
@@ -25,10 +24,10 @@ async function doctor(context: Context): Promise<void> {
   const findings = await withProgress(context.world, 'Checking', () => examine(context));
   const failure = findings.find((found) => found.status === 'fail');
   process.exitCode = failure === undefined ? 0 : errorCodes[failure.code ?? 'internal'].exit;
-  if (context.output.json) {
-    context.output.printJson(findings.map(({ check, status, detail, action }) => ({ check, status, detail, action })));
-    return;
-  }
+  if (context.output.json)
+    return context.output.printJson(
+      findings.map(({ check, status, detail, action }) => ({ check, status, detail, action })),
+    );
   const width = Math.max(...findings.map((found) => found.check.length));
   for (const { check, status, detail, action } of findings) {
     context.output.print(`${status.padEnd(4)}  ${check.padEnd(width)}  ${detail}`);
@@ -57,8 +56,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
     const store = await openStore({ database: settings.database, world: context.world, logger: silentLogger });
     findings.push(...(await examineDatabase(context, store)));
   } catch (thrown) {
-    const error = toGrantryError(thrown);
-    findings.push(fail('database', error.message, error.action, error.code));
+    findings.push(failed('database', thrown));
   }
   const fine =
     findings.slice(before).every((found) => found.status === 'ok') &&
@@ -100,8 +98,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
   } catch (thrown) {
-    const error = toGrantryError(thrown);
-    return [fail('vault', error.message, error.action, error.code)];
+    return [failed('vault', thrown)];
   }
 }
 
@@ -110,10 +107,6 @@ function grantsFinding(grants: readonly { readonly state: string }[]): Finding {
   const lost = alive.filter((grant) => grant.state === 'reauthorization_required').length;
   const detail = `${alive.length} connected`;
   if (lost === 0) return ok('grants', detail);
-  return {
-    check: 'grants',
-    status: 'warn',
-    detail: `${detail}, ${lost} need re-authorization`,
-    action: 'Run: grantry list --state reauthorization_required',
-  };
+  const action = 'Run: grantry list --state reauthorization_required';
+  return warn('grants', `${detail}, ${lost} need re-authorization`, action);
 }

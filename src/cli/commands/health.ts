@@ -9,7 +9,7 @@ import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
-import { table } from '../terminal/table.ts';
+import { keyColumns, printTable } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
 
 /** Quick with hundreds of grants, and within the limits of every provider. */
@@ -53,14 +53,15 @@ async function health(
     () => checkAll(vault, keys, key !== null, () => (done += 1)),
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.status === 'healthy' ? null : report.error)));
-  if (context.output.json) {
-    const items = reports.map((each) => toJson(each));
-    context.output.printJson(key === null ? items : items[0]);
-  } else if (reports.length === 0) {
-    context.output.note('No grants to check.');
-  } else {
-    print(context, reports);
-  }
+  const items = reports.map((each) => toJson(each));
+  if (context.output.json) return context.output.printJson(key === null ? items : items[0]);
+  if (reports.length === 0) return context.output.note('No grants to check.');
+  printTable(context.output, reports, {
+    ...keyColumns,
+    STATUS: ({ status }) => status,
+    DC: ({ dc }) => dc ?? '-',
+    DETAIL: healthDetail,
+  });
 }
 
 async function liveKeys(vault: Vault, tenant: string | undefined): Promise<readonly GrantKey[]> {
@@ -95,9 +96,7 @@ async function check(vault: Vault, key: GrantKey, single: boolean): Promise<Heal
     if (single || error.code === 'internal') throw thrown;
     return {
       status: 'unhealthy',
-      tenant: key.tenant,
-      provider: key.provider,
-      account: key.account ?? 'default',
+      ...checkKey(key),
       dc: null,
       error: error.code,
       message: error.message,
@@ -105,19 +104,6 @@ async function check(vault: Vault, key: GrantKey, single: boolean): Promise<Heal
       actionRequired: !error.retryable,
     };
   }
-}
-
-function print(context: Context, reports: readonly HealthReport[]): void {
-  const rows = reports.map((report) => [
-    report.tenant,
-    report.provider,
-    report.account,
-    report.status,
-    report.dc ?? '-',
-    healthDetail(report),
-  ]);
-  for (const line of table(['TENANT', 'PROVIDER', 'ACCOUNT', 'STATUS', 'DC', 'DETAIL'], rows))
-    context.output.print(line);
 }
 
 /** The organisation of a healthy grant; else the error and what to do. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { errorCodes, type GrantryError } from '../../base/errors.ts';
-import { checkName, checkProviderId, defaultAccount, type GrantKey } from '../../base/ids.ts';
+import { checkKey, checkName, checkProviderId, defaultAccount, type GrantKey } from '../../base/ids.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -11,7 +11,7 @@ import { epilogue } from '../options.ts';
 import { errorItem, toGrantryError, usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
-import { table } from '../terminal/table.ts';
+import { printTable } from '../terminal/table.ts';
 
 interface ImportOptions {
   tenant?: string;
@@ -122,25 +122,17 @@ function noteUnused(context: Context, content: ClientFile): void {
 }
 
 function report(context: Context, outcomes: readonly Outcome[]): void {
-  if (context.output.json) {
-    context.output.printJson(outcomes.map(item));
-    return;
-  }
-  const rows = outcomes.map((outcome) => [
-    outcome.file,
-    outcome.tenant ?? '-',
-    outcome.dc ?? '-',
-    outcome.app ?? '-',
-    outcome.result,
-    detail(outcome),
-  ]);
-  for (const line of table(['FILE', 'TENANT', 'DC', 'APP', 'RESULT', 'DETAIL'], rows)) context.output.print(line);
+  if (context.output.json) return context.output.printJson(outcomes.map(item));
+  printTable(context.output, outcomes, {
+    FILE: ({ file }) => file,
+    TENANT: ({ tenant }) => tenant ?? '-',
+    DC: ({ dc }) => dc ?? '-',
+    APP: ({ app }) => app ?? '-',
+    RESULT: ({ result }) => result,
+    DETAIL: detail,
+  });
   const failed = outcomes.filter((outcome) => outcome.result === 'failed').length;
-  context.output.note(
-    failed === 0
-      ? `${counted(outcomes.length, 'file')}, no failures.`
-      : `${counted(outcomes.length, 'file')}, ${failed} failed.`,
-  );
+  context.output.note(`${counted(outcomes.length, 'file')}, ${failed === 0 ? 'no failures' : `${failed} failed`}.`);
 }
 
 function detail(outcome: Outcome): string {
@@ -158,11 +150,7 @@ function item(outcome: Outcome): Record<string, unknown> {
     app: outcome.app ?? null,
     dc: outcome.dc ?? null,
     result: outcome.result.replace(' ', '_'),
-    shared_with: (outcome.sharedWith ?? []).map((key) => ({
-      tenant: key.tenant,
-      provider: key.provider,
-      account: key.account ?? defaultAccount,
-    })),
+    shared_with: (outcome.sharedWith ?? []).map(checkKey),
     error: outcome.error === undefined ? null : errorItem(outcome.error),
   };
 }

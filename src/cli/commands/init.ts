@@ -6,7 +6,7 @@ import { epilogue } from '../options.ts';
 import { printPlan } from '../take-over-plan.ts';
 import { counted } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
-import { fields } from '../terminal/table.ts';
+import { printFields } from '../terminal/table.ts';
 
 /** The next command for a newcomer, with placeholders for the client id and the file. */
 const nextCommand =
@@ -61,13 +61,12 @@ async function init(context: Context): Promise<void> {
     });
     return;
   }
-  const lines = fields([
+  printFields(output, [
     ['home', settings.home],
     ['database', database],
     ['root key', rootKeyPlace(settings.rootKey)],
     ...(takenOver === 0 ? [] : [['taken over', `${counted(takenOver, 'grant')}, sealed`] as const]),
   ]);
-  for (const line of lines) output.print(line);
   output.note('Keep a copy of the root key away from the database: without the key, no stored token can be read.');
   if (takenOver > 0) {
     output.note(

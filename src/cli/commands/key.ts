@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { checkName } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
-import type { ApiKey, ApiKeyInput } from '../../vault/types.ts';
+import { apiKeyRoles } from '../../schemas/words.ts';
+import type { ApiKey } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute } from '../terminal/present.ts';
-import { table } from '../terminal/table.ts';
+import { printTable } from '../terminal/table.ts';
 
 interface CreateOptions {
   role: string;
@@ -14,8 +15,6 @@ interface CreateOptions {
   provider?: string[];
   expires?: string;
 }
-
-const roles = ['admin', 'operator', 'reader', 'caller'] as const satisfies readonly ApiKeyInput['role'][];
 
 export function define(command: Command): void {
   command.description('API keys of the server.');
@@ -28,7 +27,7 @@ export function define(command: Command): void {
         'Readers and callers act only for the tenants that you name.',
     )
     .argument('<name>', 'your name for the key, such as billing-service')
-    .requiredOption('--role <role>', `one of ${roles.join(', ')}`)
+    .requiredOption('--role <role>', `one of ${apiKeyRoles.join(', ')}`)
     .option('--tenant <tenant>', 'a tenant that the key may act for; may be given several times', collect)
     .option(
       '--provider <provider>',
@@ -59,21 +58,15 @@ export function define(command: Command): void {
 }
 
 async function create(context: Context, name: string, options: CreateOptions): Promise<void> {
-  const role = roles.find((known) => known === options.role);
-  if (role === undefined) throw usageError(`--role must be one of ${roles.join(', ')}.`);
+  const role = apiKeyRoles.find((known) => known === options.role);
+  if (role === undefined) throw usageError(`--role must be one of ${apiKeyRoles.join(', ')}.`);
   checkName('key', name);
   const expiresAt = options.expires === undefined ? undefined : expiryOf(options.expires, context.world.now());
   await using vault = await openContextVault(context);
-  const { apiKey, key } = await vault.keys.create(name, {
-    role,
-    tenants: options.tenant,
-    providers: options.provider,
-    expiresAt,
-  });
-  if (context.output.json) {
-    context.output.printJson({ id: apiKey.id, name: apiKey.name, role: apiKey.role, key: key.reveal() });
-    return;
-  }
+  const { tenant: tenants, provider: providers } = options;
+  const { apiKey, key } = await vault.keys.create(name, { role, tenants, providers, expiresAt });
+  if (context.output.json)
+    return context.output.printJson({ id: apiKey.id, name: apiKey.name, role: apiKey.role, key: key.reveal() });
   process.stdout.write(`${key.reveal()}\n`);
   context.output.note(`Key ${name} (${role}), id ${apiKey.id}. It cannot be shown again: store it with your secrets.`);
   if ((role === 'reader' || role === 'caller') && apiKey.tenants.length === 0) {
@@ -84,23 +77,18 @@ async function create(context: Context, name: string, options: CreateOptions): P
 async function list(context: Context): Promise<void> {
   await using vault = await openContextVault(context);
   const keys = await vault.keys.list();
-  if (context.output.json) {
-    context.output.printJson(keys.map((each) => toJson(each)));
-    return;
-  }
+  if (context.output.json) return context.output.printJson(keys.map((each) => toJson(each)));
   if (keys.length === 0) {
-    context.output.note('There are no keys yet. Make one: grantry key create NAME --role admin');
-    return;
+    return context.output.note('There are no keys yet. Make one: grantry key create NAME --role admin');
   }
-  const rows = keys.map((key) => [
-    key.name,
-    key.role,
-    actsFor(key),
-    minute(key.expiresAt),
-    minute(key.lastUsedAt),
-    key.id,
-  ]);
-  for (const line of table(['NAME', 'ROLE', 'TENANTS', 'EXPIRES', 'LAST USED', 'ID'], rows)) context.output.print(line);
+  printTable(context.output, keys, {
+    NAME: ({ name }) => name,
+    ROLE: ({ role }) => role,
+    TENANTS: actsFor,
+    EXPIRES: ({ expiresAt }) => minute(expiresAt),
+    'LAST USED': ({ lastUsedAt }) => minute(lastUsedAt),
+    ID: ({ id }) => id,
+  });
 }
 
 async function revoke(context: Context, idOrName: string): Promise<void> {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { toJson } from '../../schemas/json.ts';
+import { grantStates } from '../../schemas/words.ts';
 import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -10,9 +11,7 @@ import { noteQuarantine } from '../quarantine.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute, stateText } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
-import { table } from '../terminal/table.ts';
-
-const states = ['active', 'uncertain', 'suspect', 'reauthorization_required', 'quarantined', 'disconnected'] as const;
+import { keyColumns, printTable } from '../terminal/table.ts';
 
 interface ListOptions {
   tenant?: string;
@@ -25,7 +24,7 @@ export function define(command: Command): void {
     .description('Lists grants without their tokens.')
     .option('--tenant <tenant>', 'only grants of this tenant; . is the current one')
     .option('--provider <provider>', 'only grants at this provider')
-    .option('--state <state>', `only grants in this state: ${states.join(', ')}`)
+    .option('--state <state>', `only grants in this state: ${grantStates.join(', ')}`)
     .addHelpText('after', epilogue('Examples:\n  grantry list\n  grantry list --state reauthorization_required --json'))
     .action(async (options: ListOptions) => list(contextOf(command), options));
 }
@@ -39,30 +38,20 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   await using vault = await openContextVault(context);
   noteQuarantine(context.output, vault);
   const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
-  if (context.output.json) {
-    context.output.printJson(grants.map((each) => toJson(each)));
-    return;
-  }
+  if (context.output.json) return context.output.printJson(grants.map((each) => toJson(each)));
   if (grants.length === 0) {
-    context.output.note(
-      Object.values(filter).some((part) => part !== undefined)
-        ? 'No grant matches.'
-        : 'There are no grants yet. Make one: grantry connect TENANT PROVIDER',
-    );
-    return;
+    const isFiltered = Object.values(filter).some((part) => part !== undefined);
+    const none = 'There are no grants yet. Make one: grantry connect TENANT PROVIDER';
+    return context.output.note(isFiltered ? 'No grant matches.' : none);
   }
-  const rows = grants.map((grant) => [
-    grant.tenant,
-    grant.provider,
-    grant.account,
-    stateText(grant),
-    grant.dc ?? '-',
-    grant.app ?? '-',
-    String(grant.generation),
-    minute(grant.expiresAt),
-  ]);
-  const headings = ['TENANT', 'PROVIDER', 'ACCOUNT', 'STATE', 'DC', 'APP', 'GENERATION', 'TOKEN EXPIRES'];
-  for (const line of table(headings, rows)) context.output.print(line);
+  printTable(context.output, grants, {
+    ...keyColumns,
+    STATE: stateText,
+    DC: ({ dc }) => dc ?? '-',
+    APP: ({ app }) => app ?? '-',
+    GENERATION: ({ generation }) => String(generation),
+    'TOKEN EXPIRES': ({ expiresAt }) => minute(expiresAt),
+  });
 }
 
 /** Reads every grant that matches the filter, page by page. */
@@ -78,7 +67,7 @@ export async function allGrants(vault: Vault, filter: GrantFilter): Promise<read
 }
 
 function checkState(value: string): Grant['state'] {
-  const state = states.find((candidate) => candidate === value);
+  const state = grantStates.find((candidate) => candidate === value);
   if (state !== undefined) return state;
-  throw usageError(`--state must be one of ${states.join(', ')}.`);
+  throw usageError(`--state must be one of ${grantStates.join(', ')}.`);
 }

@@ -30,11 +30,7 @@ async function versionNow(context: Context): Promise<number> {
     const { openStore } = await import('../../storage/store.ts');
     const { schemaVersion } = await import('../../storage/migrations/migrate.ts');
     const { settings, world } = context;
-    const store = await openStore({
-      database: settings.database,
-      world,
-      logger: stderrLogger(world, settings),
-    });
+    const store = await openStore({ database: settings.database, world, logger: stderrLogger(world, settings) });
     try {
       return await schemaVersion(store);
     } finally {

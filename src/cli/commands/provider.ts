@@ -8,7 +8,7 @@ import { readSmallFile } from '../files.ts';
 import { definitionFor } from '../import/importer.ts';
 import { epilogue } from '../options.ts';
 import { decodeText, readStdin } from '../terminal/prompt.ts';
-import { fields, table } from '../terminal/table.ts';
+import { printFields, printTable } from '../terminal/table.ts';
 
 export function define(command: Command): void {
   command.description('Built-in and custom providers.');
@@ -46,24 +46,22 @@ export function define(command: Command): void {
 async function list(context: Context): Promise<void> {
   await using vault = await catalogueVault(context);
   const providers = vault === null ? await builtInProviders() : await vault.providers.list();
-  if (context.output.json) {
-    context.output.printJson(providers.map(({ id, name, builtIn }) => ({ id, name, built_in: builtIn })));
-    return;
-  }
-  const rows = providers.map(({ id, name, builtIn }) => [id, name, builtIn ? 'built in' : 'added']);
-  for (const line of table(['PROVIDER', 'NAME', 'ORIGIN'], rows)) context.output.print(line);
+  if (context.output.json)
+    return context.output.printJson(providers.map(({ id, name, builtIn }) => ({ id, name, built_in: builtIn })));
+  printTable(context.output, providers, {
+    PROVIDER: ({ id }) => id,
+    NAME: ({ name }) => name,
+    ORIGIN: ({ builtIn }) => (builtIn ? 'built in' : 'added'),
+  });
 }
 
 async function show(context: Context, provider: string): Promise<void> {
   checkProviderId(provider);
   await using vault = await catalogueVault(context);
   const definition = await definitionFor(vault, provider);
-  if (context.output.json) {
-    context.output.printJson(definition);
-    return;
-  }
+  if (context.output.json) return context.output.printJson(definition);
   const { endpoints, refreshToken, accessToken, tokenLimit, api } = definition;
-  const lines = fields([
+  printFields(context.output, [
     ['provider', definition.id],
     ['name', definition.name ?? '-'],
     ['documentation', definition.documentation ?? '-'],
@@ -78,7 +76,6 @@ async function show(context: Context, provider: string): Promise<void> {
     ['token limit', tokenLimit === undefined ? '-' : `${tokenLimit.requests} in ${tokenLimit.windowSeconds} s`],
     ['API hosts', api.hosts.join(' ')],
   ]);
-  for (const line of lines) context.output.print(line);
 }
 
 /** The vault, or null where there is none: the built-in catalogue needs none. */

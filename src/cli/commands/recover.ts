@@ -8,7 +8,7 @@ import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { exitCodeOf, toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
-import { table } from '../terminal/table.ts';
+import { keyColumns, printTable } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
 
 export function define(command: Command): void {
@@ -62,14 +62,15 @@ async function recover(
     },
   );
   process.exitCode = exitCodeOf(reports.map(codeOf));
-  if (context.output.json) {
-    const items = reports.map((each) => toJson(each));
-    context.output.printJson(key === null ? items : items[0]);
-  } else if (reports.length === 0) {
-    context.output.note('No grant needs re-authorization.');
-  } else {
-    print(context, reports);
-  }
+  const items = reports.map((each) => toJson(each));
+  if (context.output.json) return context.output.printJson(key === null ? items : items[0]);
+  if (reports.length === 0) return context.output.note('No grant needs re-authorization.');
+  printTable(context.output, reports, {
+    ...keyColumns,
+    OUTCOME: ({ outcome }) => outcome,
+    TRIED: ({ tried }) => String(tried),
+    DETAIL: detailOf,
+  });
 }
 
 async function condemnedKeys(vault: Vault): Promise<readonly GrantKey[]> {
@@ -86,8 +87,7 @@ async function tryOne(vault: Vault, key: GrantKey, single: boolean): Promise<Rec
     if (single || ['internal', 'grant_quarantined', 'storage_unavailable', 'vault_sealed'].includes(error.code)) {
       throw thrown;
     }
-    const { tenant, provider, account = 'default' } = key;
-    return { tenant, provider, account, outcome: 'failed', tried: 0, error: error.code };
+    return { ...checkKey(key), outcome: 'failed', tried: 0, error: error.code };
   }
 }
 
@@ -95,19 +95,6 @@ function codeOf(report: RecoverReport): string | null {
   if (report.outcome === 'refused') return 'reauthorization_required';
   if (report.outcome === 'under_way') return 'refresh_uncertain';
   return report.outcome === 'failed' ? (report.error ?? 'internal') : null;
-}
-
-function print(context: Context, reports: readonly RecoverReport[]): void {
-  const rows = reports.map((report) => [
-    report.tenant,
-    report.provider,
-    report.account,
-    report.outcome,
-    String(report.tried),
-    detailOf(report),
-  ]);
-  const headings = ['TENANT', 'PROVIDER', 'ACCOUNT', 'OUTCOME', 'TRIED', 'DETAIL'];
-  for (const line of table(headings, rows)) context.output.print(line);
 }
 
 function detailOf(report: RecoverReport): string {

@@ -55,7 +55,6 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   const port = read(table.port, options.port) ?? Number(table.port.usual);
   const stopDelay = read(table.stopDelay, options.stopDelay) ?? 0;
   const metricsTenants = read(table.metricsTenants) ?? false;
-  const limitsGiven = serverLimits();
   const adminKey = await readAdminKey(read(table.adminKeyFile));
   const { startServer } = await import('../../server/index.ts');
   // A server logs what it does; a command that ends logs problems only.
@@ -74,7 +73,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     stopDelayMs: stopDelay * 1_000,
     adminKey,
     version: ownVersion(),
-    limits: limitsGiven,
+    limits: serverLimits(),
     logger,
     world,
   });

@@ -7,7 +7,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { minute, stateText } from '../terminal/present.ts';
-import { fields } from '../terminal/table.ts';
+import { printFields } from '../terminal/table.ts';
 
 export function define(command: Command): void {
   command
@@ -27,19 +27,12 @@ async function show(context: Context, given: string, provider: string, account: 
   noteQuarantine(context.output, vault);
   const grant = await vault.grants.get(key);
   if (grant === null) {
-    throw new GrantryError(
-      'grant_not_found',
-      `${key.tenant} has no grant at ${key.provider} (account ${key.account}).`,
-      {
-        action: `Connect the tenant: grantry connect ${key.tenant} ${key.provider}`,
-      },
-    );
+    const message = `${key.tenant} has no grant at ${key.provider} (account ${key.account}).`;
+    const action = `Connect the tenant: grantry connect ${key.tenant} ${key.provider}`;
+    throw new GrantryError('grant_not_found', message, { action });
   }
-  if (context.output.json) {
-    context.output.printJson(toJson(grant));
-    return;
-  }
-  const lines = fields([
+  if (context.output.json) return context.output.printJson(toJson(grant));
+  printFields(context.output, [
     ['tenant', grant.tenant],
     ['provider', grant.provider],
     ['account', grant.account],
@@ -55,7 +48,6 @@ async function show(context: Context, given: string, provider: string, account: 
     ['updated', minute(grant.updatedAt)],
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
-  for (const line of lines) context.output.print(line);
 }
 
 function metadataText(value: unknown): string {

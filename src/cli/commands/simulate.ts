@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { RunningSimulator } from '../../simulator/index.ts';
+import type { RunningSimulator, SimulatorOptions } from '../../simulator/index.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf } from '../context.ts';
 import { collect, epilogue } from '../options.ts';
@@ -44,12 +44,7 @@ async function simulate(context: Context, options: SimulateOptions): Promise<voi
   checkNames('--profile', profiles, simulatorProfiles);
   checkNames('--dc', options.dc ?? [], Object.keys(zohoDataCenters));
   const stopped = untilSignal();
-  const simulator = await start({
-    profiles,
-    dataCenters: options.dc ?? [],
-    autoApprove: options.autoApprove ?? false,
-    port,
-  });
+  const simulator = await start({ profiles, dataCenters: options.dc, autoApprove: options.autoApprove ?? false, port });
   try {
     const directory = resolve(options.definitions ?? join(context.settings.home, 'simulator'));
     const written = await writeDefinitions(simulator, profiles, directory);
@@ -60,18 +55,10 @@ async function simulate(context: Context, options: SimulateOptions): Promise<voi
   }
 }
 
-async function start(options: {
-  profiles: readonly string[];
-  dataCenters: readonly string[];
-  autoApprove: boolean;
-  port: number;
-}): Promise<RunningSimulator> {
+async function start(options: SimulatorOptions & { port: number }): Promise<RunningSimulator> {
   const { startSimulator } = await import('../../simulator/index.ts');
   try {
-    return await startSimulator({
-      ...options,
-      dataCenters: options.dataCenters.length === 0 ? undefined : options.dataCenters,
-    });
+    return await startSimulator(options);
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES')) {
       throw usageError(

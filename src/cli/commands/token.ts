@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { tokenToJson } from '../../schemas/token-json.ts';
+import { tokenToJson } from '../../schemas/write-json.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';

@@ -29,7 +29,11 @@ export async function finding(check: string, look: () => Promise<Finding>): Prom
   try {
     return await look();
   } catch (thrown) {
-    const error = toGrantryError(thrown);
-    return fail(check, error.message, error.action, error.code);
+    return failed(check, thrown);
   }
+}
+
+export function failed(check: string, thrown: unknown): Finding {
+  const { message, action, code } = toGrantryError(thrown);
+  return fail(check, message, action, code);
 }

@@ -1,5 +1,5 @@
 import { GrantryError } from '../../base/errors.ts';
-import { checkKey, checkName, defaultAccount, type GrantKey } from '../../base/ids.ts';
+import { type CheckedKey, checkKey, checkName, defaultAccount, type GrantKey } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { App, Vault } from '../../vault/types.ts';
@@ -7,10 +7,7 @@ import { usageError } from '../terminal/errors.ts';
 import type { ClientFile } from './client-file.ts';
 
 /** The grant and app of a file. */
-export interface ImportTarget {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
+export interface ImportTarget extends CheckedKey {
   readonly app: string;
   readonly dc: string | null;
 }
@@ -66,14 +63,14 @@ export class Importer {
   sharedInRun(content: ClientFile, target: ImportTarget): readonly GrantKey[] {
     const token = content.refreshToken.reveal(); // compared in memory, never shown
     const before = this.#tokens.get(token);
-    this.#tokens.set(token, { tenant: target.tenant, provider: target.provider, account: target.account });
+    this.#tokens.set(token, keyOf(target));
     return before === undefined ? [] : [before];
   }
 
   /** Stores the app and the tokens. */
   async store(vault: Vault, content: ClientFile, target: ImportTarget): Promise<Imported> {
     await this.#keepApp(vault, content, target);
-    const key = { tenant: target.tenant, provider: target.provider, account: target.account };
+    const key = keyOf(target);
     const before = await vault.grants.get(key);
     const { grant, sharedWith } = await vault.storeTokens(key, {
       app: target.app,
@@ -142,6 +139,10 @@ export async function definitionFor(vault: Vault | null, provider: string): Prom
   throw new GrantryError('not_found', `There is no provider ${provider}.`, {
     action: 'Run grantry provider list to see the ids.',
   });
+}
+
+function keyOf({ tenant, provider, account }: ImportTarget): CheckedKey {
+  return { tenant, provider, account };
 }
 
 function dcOf(definition: ProviderDefinition, written: string | undefined): string | null {

@@ -1,6 +1,6 @@
 import { openAsBlob, statSync } from 'node:fs';
 import { errorCodes } from '../../base/errors.ts';
-import { importResultToJson } from '../../schemas/import-result-json.ts';
+import { importResultToJson } from '../../schemas/write-json.ts';
 import type { ImportResult } from '../../vault/types.ts';
 import { type Context, makeContextVault } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';

@@ -1,15 +1,28 @@
-import { clean } from './output.ts';
+import type { CheckedKey } from '../../base/ids.ts';
+import { clean, type Output } from './output.ts';
 
-/** Formats rows under headings; each column is as wide as its widest cell, and the last is not padded. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const lines = [headings, ...rows].map((row) => row.map((cell) => clean(cell).replaceAll('\n', ' ')));
-  const widths = headings.map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ''))));
-  return lines.map((line) =>
-    line
-      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - width(cell)))
-      .join('  ')
-      .trimEnd(),
-  );
+/** Headings, and the cell of an item below each. */
+type Columns<Item> = Readonly<Record<string, (item: Item) => string>>;
+
+export const keyColumns: Columns<CheckedKey> = {
+  TENANT: ({ tenant }) => tenant,
+  PROVIDER: ({ provider }) => provider,
+  ACCOUNT: ({ account }) => account,
+};
+
+/** Prints items under headings; each column is as wide as its widest cell, and the last is not padded. */
+export function printTable<Item>(output: Output, items: readonly Item[], columns: Columns<Item>): void {
+  const rows = items.map((item) => Object.values(columns).map((cellOf) => cellOf(item)));
+  const lines = [Object.keys(columns), ...rows].map((row) => row.map((cell) => clean(cell).replaceAll('\n', ' ')));
+  const widths = Object.keys(columns).map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ''))));
+  for (const line of lines) {
+    const padded = line.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - width(cell)));
+    output.print(padded.join('  ').trimEnd());
+  }
+}
+
+export function printFields(output: Output, pairs: readonly (readonly [string, string])[]): void {
+  for (const line of fields(pairs)) output.print(line);
 }
 
 /** Formats names and values, one pair per line, with aligned values. */

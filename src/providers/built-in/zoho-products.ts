@@ -20,7 +20,7 @@ export interface ZohoProduct {
 /**
  * CRM's envelope `{code, details, message, status}`. It names the cause, so a bare 401 only counts without an envelope.
  */
-export const crmInvalidToken: readonly AnswerRule[] = [
+const crmInvalidToken: readonly AnswerRule[] = [
   { status: 401, pointer: '/code', equals: 'INVALID_TOKEN' },
   { status: 401, pointer: '/code', equals: 'AUTHENTICATION_FAILURE' },
   { status: 400, pointer: '/code', equals: 'INVALID_TOKEN' },
@@ -28,9 +28,7 @@ export const crmInvalidToken: readonly AnswerRule[] = [
 ];
 export const crmScopeMissing: readonly AnswerRule[] = [{ pointer: '/code', equals: 'OAUTH_SCOPE_MISMATCH' }];
 
-/**
- * The finance products' envelope `{code, message}`: 0 means success, any other code an error, at any status.
- */
+/** The finance products' envelope `{code, message}`: 0 means success, any other code an error, at any status. */
 export const financeInvalidToken: readonly AnswerRule[] = [
   { status: 401, pointer: '/code', equals: 57 },
   { status: 401, pointer: '/code', equals: 14 },
@@ -44,6 +42,9 @@ export const financeScopeMissing: readonly AnswerRule[] = [
   { status: 200, pointer: '/code', equals: 57 },
 ];
 
+const crmAnswers = { invalidToken: crmInvalidToken, scopeMissing: crmScopeMissing };
+const financeAnswers = { invalidToken: financeInvalidToken, scopeMissing: financeScopeMissing };
+
 const developer = 'https://www.zoho.com';
 
 /** All products, by the second part of their provider id. */
@@ -54,8 +55,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoCRM',
     base: 'api',
     hosts: ['sandbox', 'developer', 'content'],
-    invalidToken: crmInvalidToken,
-    scopeMissing: crmScopeMissing,
+    ...crmAnswers,
     health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
   },
   bigin: {
@@ -63,8 +63,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: 'https://www.bigin.com/developer/docs/apis/v2/',
     scopePrefix: 'ZohoBigin',
     base: 'api',
-    invalidToken: crmInvalidToken,
-    scopeMissing: crmScopeMissing,
+    ...crmAnswers,
     health: { path: '/bigin/v2/org', name: '/org/0/company_name', scope: 'ZohoBigin.org.READ' },
   },
   recruit: {
@@ -72,8 +71,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/recruit/developer-guide/apiv2/`,
     scopePrefix: 'ZohoRecruit',
     base: 'recruit',
-    invalidToken: crmInvalidToken,
-    scopeMissing: crmScopeMissing,
+    ...crmAnswers,
     health: { path: '/recruit/v2/org', name: '/org/0/company_name', scope: 'ZohoRecruit.org.READ' },
   },
   books: {
@@ -82,8 +80,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoBooks',
     base: 'api',
     organization: { in: 'query', name: 'organization_id' },
-    invalidToken: financeInvalidToken,
-    scopeMissing: financeScopeMissing,
+    ...financeAnswers,
     health: finance('/books/v3/organizations', 'ZohoBooks.settings.READ'),
   },
   invoice: {
@@ -92,8 +89,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoInvoice',
     base: 'api',
     organization: { in: 'header', name: 'X-com-zoho-invoice-organizationid' },
-    invalidToken: financeInvalidToken,
-    scopeMissing: financeScopeMissing,
+    ...financeAnswers,
     health: finance('/invoice/v3/organizations', 'ZohoInvoice.settings.READ'),
   },
   inventory: {
@@ -102,8 +98,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoInventory',
     base: 'api',
     organization: { in: 'query', name: 'organization_id' },
-    invalidToken: financeInvalidToken,
-    scopeMissing: financeScopeMissing,
+    ...financeAnswers,
     health: finance('/inventory/v1/organizations', 'ZohoInventory.settings.READ'),
   },
   creator: {

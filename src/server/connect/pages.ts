@@ -46,18 +46,18 @@ export function sessionPage(offer: ConnectOffer): StatusPage {
     });
   }
   if (session.state === 'failed' || session.state === 'expired') {
-    return bad(410, 'Not connected', `The connection failed or expired. ${askForNewLink}`);
+    return bad('Not connected', `The connection failed or expired. ${askForNewLink}`, 410);
   }
   return good({ tone: 'plain', title: 'Not connected yet', text: `${openAgain} The link works until it expires.` });
 }
 
 const refusals: Readonly<Record<ConnectRefusal, StatusPage>> = {
-  unknown_link: bad(404, 'This link is not valid', `The link may be incomplete: copy all of it. ${askForNewLink}`),
-  expired_link: bad(410, 'This link has expired', `A link works only for a short time. ${askForNewLink}`),
+  unknown_link: bad('This link is not valid', `The link may be incomplete: copy all of it. ${askForNewLink}`, 404),
+  expired_link: bad('This link has expired', `A link works only for a short time. ${askForNewLink}`, 410),
   used_link: bad(
-    410,
     'This link was already used',
     `A link works once. If you did not use it, tell the sender. ${askForNewLink}`,
+    410,
   ),
   connected_already: {
     status: 200,
@@ -68,53 +68,38 @@ const refusals: Readonly<Record<ConnectRefusal, StatusPage>> = {
     },
   },
   link_of_another_browser: bad(
-    403,
     'This link was opened in another browser',
     `Continue in the browser in which its button was pressed first. ${askForNewLink}`,
+    403,
   ),
-  started_too_often: bad(429, 'This link was tried too often', askForNewLink),
-  unreadable_callback: bad(
-    400,
-    'Not connected',
-    `The provider's answer could not be read. Nothing was changed. ${openAgain}`,
-  ),
+  started_too_often: bad('This link was tried too often', askForNewLink, 429),
+  unreadable_callback: notConnected(`The provider's answer could not be read. Nothing was changed. ${openAgain}`),
   unknown_state: bad(
-    400,
     'This answer belongs to no connection',
     `Nothing was changed. The connection may be too old, or was not started here. ${openAgain}`,
   ),
   used_state: bad(
-    400,
     'This answer was already used',
     'Each answer of a provider works once; going back or reloading does nothing. If you are not connected yet, open the link again.',
   ),
-  expired_state: bad(
-    400,
-    'That took too long',
-    `You must sign in within ten minutes. Nothing was changed. ${openAgain}`,
-  ),
+  expired_state: bad('That took too long', `You must sign in within ten minutes. Nothing was changed. ${openAgain}`),
   state_of_a_terminal: bad(
-    400,
     'Continue in the terminal',
     'This connection was started from a command line. Copy the whole address of this page and paste it there.',
   ),
   state_of_another_browser: bad(
-    400,
     'This is another browser',
     `Finish in the browser in which you started, with cookies allowed. Nothing was changed. ${openAgain}`,
   ),
   state_of_another_app: bad(
-    400,
     'This answer came to the wrong address',
     `The answer was refused because it belongs to another app. ${openAgain} If it happens again, tell the sender of the link.`,
   ),
   not_from_the_provider: bad(
-    400,
     'This answer was refused',
     `The answer did not come from the provider, so it was not used. ${openAgain} If it happens again, tell the sender of the link.`,
   ),
   finished_already: bad(
-    400,
     'This was finished in another tab',
     'The connection continued in another tab or window. See the result there; you can close this page.',
   ),
@@ -142,23 +127,17 @@ export function stalePage(path: string): StatusPage {
 /** The page for a flow that the provider or the exchange ended. */
 export function endedPage(error: string, providerName: string): StatusPage {
   if (error === 'access_denied') {
-    return bad(
-      400,
-      'Not connected',
+    return notConnected(
       `You declined at ${providerName}, so nothing was connected. If that was a mistake: ${lower(openAgain)}`,
     );
   }
   if (error === 'invalid_scope' || error === 'insufficient_scope') {
-    return bad(
-      400,
-      'Not connected',
+    return notConnected(
       `${providerName} does not grant the requested access to this account. Sign in with an account that may grant it, or tell the sender of the link.`,
     );
   }
   if (error === 'provider_misconfigured' || error === 'unauthorized_client' || error === 'invalid_request') {
-    return bad(
-      400,
-      'Not connected',
+    return notConnected(
       `${providerName} refuses this application. Tell the sender of the link: the app's registration at the provider must be corrected.`,
     );
   }
@@ -168,25 +147,21 @@ export function endedPage(error: string, providerName: string): StatusPage {
     error === 'server_error' ||
     error === 'temporarily_unavailable'
   ) {
-    return bad(400, 'Not connected', `${providerName} is not available at the moment. Wait a minute. ${openAgain}`);
+    return notConnected(`${providerName} is not available at the moment. Wait a minute. ${openAgain}`);
   }
-  return bad(
-    400,
-    'Not connected',
-    `${providerName} did not complete the connection. Nothing was changed. ${openAgain}`,
-  );
+  return notConnected(`${providerName} did not complete the connection. Nothing was changed. ${openAgain}`);
 }
 
 /** The page for a failure of ours. After the callback the provider's answer may already have been used. */
 export function troublePage(error: GrantryError, status: number, options: { cameBack: boolean }): StatusPage {
   if (error.retryable || status === 503) {
     const text = options.cameBack ? 'It is not certain that anything was connected.' : 'Nothing has happened yet.';
-    return bad(status, 'Not available at the moment', `${text} Wait a minute, then open the link again.`);
+    return bad('Not available at the moment', `${text} Wait a minute, then open the link again.`, status);
   }
   return bad(
-    status,
     'This does not work',
     `The connection is not set up correctly. Tell the sender of the link (${error.code}).`,
+    status,
   );
 }
 
@@ -203,8 +178,12 @@ function good(page: Page): StatusPage {
   return { status: 200, page };
 }
 
-function bad(status: number, title: string, text: string): StatusPage {
+function bad(title: string, text: string, status = 400): StatusPage {
   return { status, page: { tone: 'bad', title, text } };
+}
+
+function notConnected(text: string): StatusPage {
+  return bad('Not connected', text);
 }
 
 function lower(sentence: string): string {

@@ -10,7 +10,7 @@ import {
 import { internalsOf } from '../../vault/internals.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
-import { knownError, retryAfterSeconds } from '../problem.ts';
+import { knownError, retryAfterHeader, retryAfterSeconds } from '../problem.ts';
 import { browserCookie, formProof, isFormProof, newBrowser, readBrowser } from './browser-cookie.ts';
 import { pageResponse, seeOther } from './page.ts';
 import { endedPage, refusalPage, type StatusPage, sessionPage, stalePage, startPage, troublePage } from './pages.ts';
@@ -25,8 +25,7 @@ export function mountConnect(app: Hono, context: ServerContext): void {
     } catch (thrown) {
       const error = knownError(context.logger, thrown);
       const { status } = errorCodes[error.code];
-      const retryAfter = retryAfterSeconds(error);
-      const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
+      const headers = retryAfterHeader(retryAfterSeconds(error));
       return show(context, troublePage(error, status, { cameBack }), headers);
     }
   };

@@ -1,7 +1,9 @@
 import { parseJson } from '../../base/bounded-json.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { chunksOf, type ReadLimit } from '../../base/lines.ts';
 import type { World } from '../../base/world.ts';
+import { withTimeout } from '../../vault/deadline.ts';
 import { withStatus } from '../problem.ts';
 
 /**
@@ -40,31 +42,14 @@ async function readText(request: Request, world: World): Promise<string> {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > limits.requestBodyBytesMax) throw tooLarge();
   if (request.body === null) return '';
-  const reader = request.body.getReader();
-  const enough = new AbortController();
-  const late = world.sleep(limits.requestBodyMs, enough.signal, { background: true }).then(
-    () => 'late' as const,
-    () => 'over' as const,
-  );
+  const endsAt = world.monotonic() + limits.requestBodyMs;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  try {
-    for (;;) {
-      const read = await Promise.race([reader.read(), late]);
-      if (read === 'late' || read === 'over') {
-        throw withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408);
-      }
-      if (read.done) break;
-      bytes += read.value.length;
-      if (bytes > limits.requestBodyBytesMax) throw tooLarge();
-      chunks.push(read.value);
-    }
-  } catch (error) {
-    await reader.cancel().catch(() => {});
-    if (error instanceof GrantryError) throw error;
-    throw new GrantryError('invalid_request', 'The body is incomplete.', { cause: error });
-  } finally {
-    enough.abort(new Error('the body was read'));
+  const inTime: ReadLimit = (read) => withTimeout(world, read, endsAt - world.monotonic(), bodyTooSlow);
+  for await (const chunk of chunksOf(request.body, inTime)) {
+    bytes += chunk.length;
+    if (bytes > limits.requestBodyBytesMax) throw tooLarge();
+    chunks.push(chunk);
   }
   return decode(Buffer.concat(chunks));
 }
@@ -75,6 +60,10 @@ function decode(bytes: Buffer): string {
   } catch (error) {
     throw new GrantryError('invalid_request', 'The body is not UTF-8.', { cause: error });
   }
+}
+
+export function bodyTooSlow(): GrantryError {
+  return withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408);
 }
 
 function tooLarge(): GrantryError {

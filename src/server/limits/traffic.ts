@@ -1,8 +1,8 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { LRUCache } from 'lru-cache';
 import { GrantryError } from '../../base/errors.ts';
 import type { World } from '../../base/world.ts';
 import { withStatus } from '../problem.ts';
-import { measureLoop } from './loop-delay.ts';
 import type { ServerLimits } from './server-limits.ts';
 
 /** Tenants whose use is remembered; a tenant that was evicted starts with a full bucket. */
@@ -10,6 +10,9 @@ const tenantsHeld = 50_000;
 
 /** The interval of load measurements, in milliseconds; a tenant's fair share is counted per interval. */
 const lookMs = 500;
+
+/** The interval of the timer that measures the event loop. */
+const resolutionMs = 20;
 
 interface Bucket {
   tokens: number;
@@ -41,14 +44,20 @@ export class Traffic {
 
   /** Measures the event loop periodically until the signal aborts. */
   async watch(signal: AbortSignal): Promise<void> {
-    using loop = measureLoop();
-    while (!signal.aborted) {
-      try {
+    const loop = monitorEventLoopDelay({ resolution: resolutionMs });
+    loop.enable();
+    try {
+      for (;;) {
         await this.#world.sleep(lookMs, signal, { background: true });
-      } catch {
-        return;
+        const meanMs = loop.mean / 1e6 - resolutionMs;
+        loop.reset();
+        // Without a measurement the mean is NaN.
+        this.look(Number.isFinite(meanMs) ? Math.max(0, meanMs) : 0);
       }
-      this.look(loop.read());
+    } catch {
+      // The server stops.
+    } finally {
+      loop.disable();
     }
   }
 
@@ -84,7 +93,7 @@ export class Traffic {
       throw wait('This tenant has too many concurrent requests.', 1_000);
     }
     this.#takeToken(tenant);
-    return this.#count(tenant);
+    return countIn(this.#underWay, tenant);
   }
 
   /** Admits one proxied call to a provider. @throws {GrantryError} `provider_unavailable` */
@@ -95,19 +104,7 @@ export class Traffic {
         retryAfterMs: 1_000,
       });
     }
-    return this.#count(name);
-  }
-
-  #count(name: string): () => void {
-    this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1);
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      const now = (this.#underWay.get(name) ?? 1) - 1;
-      if (now === 0) this.#underWay.delete(name);
-      else this.#underWay.set(name, now);
-    };
+    return countIn(this.#underWay, name);
   }
 
   #takeToken(tenant: string): void {
@@ -122,6 +119,19 @@ export class Traffic {
     }
     bucket.tokens -= 1;
   }
+}
+
+/** Counts one more under a name until the returned function is called. */
+export function countIn(counts: Map<string, number>, name: string): () => void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+  let left = false;
+  return () => {
+    if (left) return;
+    left = true;
+    const now = (counts.get(name) ?? 1) - 1;
+    if (now === 0) counts.delete(name);
+    else counts.set(name, now);
+  };
 }
 
 function wait(message: string, retryAfterMs: number): GrantryError {

@@ -3,7 +3,8 @@ import { type Readable, Transform } from 'node:stream';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { World } from '../../base/world.ts';
-import { withStatus } from '../problem.ts';
+import { withTimeout } from '../../vault/deadline.ts';
+import { bodyTooSlow } from '../limits/body.ts';
 import type { Watched } from './watch.ts';
 
 /** A request's body on its way to a provider. */
@@ -112,16 +113,7 @@ async function readSmall(request: IncomingMessage, world: World): Promise<Buffer
   request.on('end', () => resolve(Buffer.concat(chunks)));
   const cut = (): void => reject(new GrantryError('invalid_request', 'The body is incomplete.'));
   request.on('error', cut).on('close', cut);
-  const over = new AbortController();
-  world.sleep(limits.requestBodyMs, over.signal, { background: true }).then(
-    () => reject(withStatus(new GrantryError('invalid_request', 'The body took too long to arrive.'), 408)),
-    () => {},
-  );
-  try {
-    return await promise;
-  } finally {
-    over.abort(new Error('the body was read'));
-  }
+  return withTimeout(world, promise, limits.requestBodyMs, bodyTooSlow);
 }
 
 function tooLarge(): GrantryError {

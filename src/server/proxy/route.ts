@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GrantryError } from '../../base/errors.ts';
-import { type CheckedKey, checkKey } from '../../base/ids.ts';
+import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { proxyCall } from '../../vault/api/proxied-call.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { assertMayFor } from '../access.ts';
@@ -8,9 +8,9 @@ import type { ServerContext } from '../context.ts';
 import { withStatus } from '../problem.ts';
 import { noteCaller } from '../telemetry/watch.ts';
 import { requestHeaders } from './headers.ts';
-import { proxyMethods } from './methods.ts';
 import { relay } from './relay.ts';
 import { takeBody } from './request-body.ts';
+import { proxyMethods } from './shapes.ts';
 import { CallWatch } from './watch.ts';
 
 const proxyPath = /^\/v1\/proxy\/([^/?#]+)\/([^/?#]+)(\/[^?#]*)?(\?[^#]*)?$/;
@@ -20,19 +20,12 @@ export const proxyTemplate = '/v1/proxy/{tenant}/{provider}/{path…}';
 
 const methods = proxyMethods.map((method) => method.toUpperCase());
 
-/** A request for a provider's API: the parts of its URL, with path and query as they were sent. */
-interface ProxyRequest {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly path: string;
-}
-
 export function isProxied(request: IncomingMessage): boolean {
   return request.url?.startsWith('/v1/proxy/') === true;
 }
 
-/** @throws {GrantryError} `invalid_request` for a path of the proxy that cannot be read */
-function readPath(url: string): ProxyRequest {
+/** Reads the parts of a URL; path and query stay as they were sent. @throws {GrantryError} `invalid_request` */
+function readPath(url: string): { tenant: string; provider: string; path: string } {
   const found = proxyPath.exec(url);
   if (found === null)
     throw new GrantryError('invalid_request', 'The path must have the form /v1/proxy/TENANT/PROVIDER/PATH.');
@@ -49,18 +42,13 @@ function decoded(part: string): string {
   }
 }
 
-/** Answers `ANY /v1/proxy/{tenant}/{provider}/{path…}` with the provider's API, called with the token. */
 type Proxy = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
+/** Answers `ANY /v1/proxy/{tenant}/{provider}/{path…}` with the provider's API, called with the token. */
 export function makeProxy(context: ServerContext): Proxy {
-  const watch = new CallWatch(context.world, {
-    firstByteMs: context.limits.proxyFirstByteMs,
-    idleMs: context.limits.proxyIdleMs,
-    totalMs: context.limits.proxyTotalMs,
-  });
+  const watch = new CallWatch(context.world, context.limits);
   return async (request, response) => {
-    const known = context.access.authenticate(request.headers.authorization);
-    const principal = known instanceof Promise ? await known : known;
+    const principal = await context.access.authenticate(request.headers.authorization);
     const proxied = readPath(request.url ?? '');
     const key = keyOf(proxied, request);
     noteCaller(response, { key: principal.id, tenant: key.tenant });
@@ -85,7 +73,7 @@ export function makeProxy(context: ServerContext): Proxy {
       const { handOut, open } = internalsOf(context.vault());
       const answer = await proxyCall(open(), handOut, key, {
         path: proxied.path,
-        host: hostOf(request),
+        host: headerOf(request, 'grantry-host'),
         method,
         headers,
         body: () => body.send(),
@@ -101,14 +89,13 @@ export function makeProxy(context: ServerContext): Proxy {
   };
 }
 
-function keyOf({ tenant, provider }: ProxyRequest, request: IncomingMessage): CheckedKey {
-  const account = request.headers['grantry-account'];
-  return checkKey({ tenant, provider, account: Array.isArray(account) ? account.join() : account });
+function keyOf({ tenant, provider }: GrantKey, request: IncomingMessage): CheckedKey {
+  return checkKey({ tenant, provider, account: headerOf(request, 'grantry-account') });
 }
 
-function hostOf(request: IncomingMessage): string | undefined {
-  const host = request.headers['grantry-host'];
-  return Array.isArray(host) ? host.join() : host;
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join() : value;
 }
 
 function methodOf(request: IncomingMessage, response: ServerResponse): string {

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { accountField } from '../../schemas/thing.ts';
 import type { RouteShape } from '../route.ts';
 import { grantParams } from '../schemas.ts';
-import { proxyMethods } from './methods.ts';
+
+/** The methods that the proxy passes on. */
+export const proxyMethods = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const;
 
 const params = grantParams.extend({
   path: z

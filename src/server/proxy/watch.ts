@@ -1,14 +1,8 @@
 import { GrantryError } from '../../base/errors.ts';
 import type { World } from '../../base/world.ts';
+import type { ServerLimits } from '../limits/server-limits.ts';
 
-/** The time limits of a proxied call, in milliseconds. */
-export interface ProxyTimes {
-  /** From the end of the request to the first byte of the answer; no caller waits longer. */
-  readonly firstByteMs: number;
-  /** Between two chunks of a body, in either direction. */
-  readonly idleMs: number;
-  readonly totalMs: number;
-}
+type ProxyTimes = Pick<ServerLimits, 'proxyFirstByteMs' | 'proxyIdleMs' | 'proxyTotalMs'>;
 
 /** One watched call. */
 export interface Watched {
@@ -83,7 +77,7 @@ export class CallWatch {
   }
 
   #lateness({ phase, startedAt, movedAt }: Entry, now: number): GrantryError | null {
-    const { firstByteMs, idleMs, totalMs } = this.#times;
+    const { proxyFirstByteMs: firstByteMs, proxyIdleMs: idleMs, proxyTotalMs: totalMs } = this.#times;
     const unavailable = (message: string): GrantryError =>
       new GrantryError('provider_unavailable', message, { retryAfterMs: 2_000 });
     if (phase === 'waiting' && now - movedAt >= firstByteMs) {

@@ -2,88 +2,68 @@ import { z } from 'zod';
 import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
-import { appToJson } from '../../schemas/app-json.ts';
 import { appField } from '../../schemas/thing.ts';
+import { appToJson } from '../../schemas/write-json.ts';
 import { putAppOf } from '../../vault/app/apps.ts';
 import type { App } from '../../vault/types.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
 import { defineRoute, type Route } from '../route.ts';
 
-const params = z.object({ app: appField });
-const path = '/v1/apps/{app}';
-const tag = 'Apps';
+const every = { path: '/v1/apps', tag: 'Apps', action: 'operate' } as const;
+const one = { ...every, path: '/v1/apps/{app}', params: z.object({ app: appField }) } as const;
 
 export const appRoutes: readonly Route[] = [
-  defineRoute(
-    {
-      method: 'get',
-      path: '/v1/apps',
-      summary: 'List client registrations',
-      description: 'Lists every client registration. Secrets are never part of an answer.',
-      tag,
-      action: 'operate',
-      answers: { 200: { description: 'All client registrations.', schema: appListSchema } },
-    },
-    async ({ context }) => {
+  defineRoute({
+    method: 'get',
+    ...every,
+    summary: 'List client registrations',
+    description: 'Lists every client registration. Secrets are never part of an answer.',
+    answers: { 200: { description: 'All client registrations.', schema: appListSchema } },
+    run: async ({ context }) => {
       const apps = await context.vault().apps.list();
       return { status: 200, body: { items: apps.map((app) => jsonOf(context, app)) } };
     },
-  ),
-  defineRoute(
-    {
-      method: 'get',
-      path,
-      summary: 'Show one client registration',
-      description: 'Shows one client registration without its secrets.',
-      tag,
-      action: 'operate',
-      params,
-      answers: { 200: { description: 'The app.', schema: appSchema } },
-    },
-    async ({ context, params: { app: name } }) => {
+  }),
+  defineRoute({
+    method: 'get',
+    ...one,
+    summary: 'Show one client registration',
+    description: 'Shows one client registration without its secrets.',
+    answers: { 200: { description: 'The app.', schema: appSchema } },
+    run: async ({ context, params: { app: name } }) => {
       const app = await context.vault().apps.get(name);
       if (app === null) throw new GrantryError('not_found', `There is no app ${name}.`);
       return { status: 200, body: jsonOf(context, app) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'put',
-      path,
-      summary: 'Make or replace a client registration',
-      description:
-        'Makes or replaces a client registration. Without a secret, a replaced app keeps those it has. The ' +
-        '`redirect_uri` of the answer is the address to register at the provider.',
-      tag,
-      action: 'operate',
-      params,
-      body: appInputSchema,
-      answers: {
-        200: { description: 'The app was replaced.', schema: appSchema },
-        201: { description: 'The app was made.', schema: appSchema },
-      },
+  }),
+  defineRoute({
+    method: 'put',
+    ...one,
+    summary: 'Make or replace a client registration',
+    description:
+      'Makes or replaces a client registration. Without a secret, a replaced app keeps those it has. The ' +
+      '`redirect_uri` of the answer is the address to register at the provider.',
+    body: appInputSchema,
+    answers: {
+      200: { description: 'The app was replaced.', schema: appSchema },
+      201: { description: 'The app was made.', schema: appSchema },
     },
-    async ({ context, params: { app: name }, body }) => {
+    run: async ({ context, params: { app: name }, body }) => {
       const { app, created } = await putAppOf(vaultContext(context), name, body);
       return { status: created ? 201 : 200, body: jsonOf(context, app) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'delete',
-      path,
-      summary: 'Remove a client registration',
-      description: 'Removes a client registration that no grant uses.',
-      tag,
-      action: 'operate',
-      params,
-      answers: { 204: { description: 'The app is removed.' } },
-    },
-    async ({ context, params: { app: name } }) => {
+  }),
+  defineRoute({
+    method: 'delete',
+    ...one,
+    summary: 'Remove a client registration',
+    description: 'Removes a client registration that no grant uses.',
+    answers: { 204: { description: 'The app is removed.' } },
+    run: async ({ context, params: { app: name } }) => {
       await context.vault().apps.remove(name);
       return { status: 204 };
     },
-  ),
+  }),
 ];
 
 function jsonOf(context: ServerContext, app: App): z.input<typeof appSchema> {

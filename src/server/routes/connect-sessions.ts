@@ -17,76 +17,59 @@ import { vaultContext } from '../context.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 
-const path = '/v1/connect-sessions';
+const every = { path: '/v1/connect-sessions', tag: 'Connect', action: 'operate' } as const;
 const params = z.object({ id: nameField.meta({ description: "The session's id." }) });
-const tag = 'Connect';
+const one = { ...every, path: '/v1/connect-sessions/{id}', params } as const;
 
 export const connectSessionRoutes: readonly Route[] = [
-  defineRoute(
-    {
-      method: 'post',
-      path,
-      summary: 'Make a connect link',
-      description: "Makes a link with which a tenant's user connects the tenant to a provider in a browser.",
-      tag,
-      action: 'operate',
-      body: connectSessionInputSchema,
-      answers: { 201: { description: 'The link. No later answer shows it.', schema: newConnectSessionSchema } },
-    },
-    async ({ context, body }) => {
+  defineRoute({
+    method: 'post',
+    ...every,
+    summary: 'Make a connect link',
+    description: "Makes a link with which a tenant's user connects the tenant to a provider in a browser.",
+    body: connectSessionInputSchema,
+    answers: { 201: { description: 'The link. No later answer shows it.', schema: newConnectSessionSchema } },
+    run: async ({ context, body }) => {
       const made = await createConnectSession(vaultContext(context), context.publicUrl, body);
       return { status: 201, body: toJson(made) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'get',
-      path,
-      summary: 'List connect sessions',
-      description: 'Lists connect sessions, newest first. A session is kept for a day after its end.',
-      tag,
-      action: 'operate',
-      query: pageQuery.extend({ tenant: tenantField.optional() }),
-      answers: { 200: { description: 'One page of sessions.', schema: connectSessionPageSchema } },
-    },
-    async ({ context, query }) => {
+  }),
+  defineRoute({
+    method: 'get',
+    ...every,
+    summary: 'List connect sessions',
+    description: 'Lists connect sessions, newest first. A session is kept for a day after its end.',
+    query: pageQuery.extend({ tenant: tenantField.optional() }),
+    answers: { 200: { description: 'One page of sessions.', schema: connectSessionPageSchema } },
+    run: async ({ context, query }) => {
       const page = await listConnectSessionsOf(vaultContext(context), query);
       return { status: 200, body: pageToJson(page) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'get',
-      path: `${path}/{id}`,
-      summary: 'Show one connect session',
-      description: 'Shows the state of one connect session.',
-      tag,
-      action: 'operate',
-      params,
-      answers: { 200: { description: 'The session.', schema: connectSessionSchema } },
-    },
-    async ({ context, params: { id } }) => {
+  }),
+  defineRoute({
+    method: 'get',
+    ...one,
+    summary: 'Show one connect session',
+    description: 'Shows the state of one connect session.',
+    answers: { 200: { description: 'The session.', schema: connectSessionSchema } },
+    run: async ({ context, params: { id } }) => {
       const session = await getConnectSession(vaultContext(context), id);
       return { status: 200, body: toJson(session) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'post',
-      path: `${path}/{id}/complete`,
-      summary: 'Complete a connect session',
-      description:
-        'Confirms who came back. Only then is the grant stored. A wrong user ends the session and revokes its tokens.',
-      tag,
-      action: 'operate',
-      params,
-      body: completionSchema,
-      answers: { 200: { description: 'The grant.', schema: grantSchema } },
-    },
-    async ({ context, params: { id }, body }) => {
+  }),
+  defineRoute({
+    method: 'post',
+    ...one,
+    path: '/v1/connect-sessions/{id}/complete',
+    summary: 'Complete a connect session',
+    description:
+      'Confirms who came back. Only then is the grant stored. A wrong user ends the session and revokes its tokens.',
+    body: completionSchema,
+    answers: { 200: { description: 'The grant.', schema: grantSchema } },
+    run: async ({ context, params: { id }, body }) => {
       const grant = await completeConnectSessionOf(vaultContext(context), id, body);
       internalsOf(context.vault()).forget(grant);
       return { status: 200, body: toJson(grant) };
     },
-  ),
+  }),
 ];

@@ -17,10 +17,10 @@ import { providerField, tenantField, time } from '../../schemas/thing.ts';
 import { isNew } from '../../vault/import/import.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { pageQuery, grantParams as params, accountQuery as query } from '../schemas.ts';
+import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
 
 const path = '/v1/tenants/{tenant}/grants/{provider}';
-const tag = 'Grants';
+const ofGrant = { path, tag: 'Grants', action: 'operate', params: grantParams, query: accountQuery } as const;
 
 /** A list of names in a query, separated by commas; an empty one names none. */
 const names = (field: z.ZodType<string, string>, description: string) =>
@@ -42,156 +42,116 @@ const listQuery = pageQuery.extend({
 });
 
 export const grantRoutes: readonly Route[] = [
-  defineRoute(
-    {
-      method: 'get',
-      path: '/v1/grants',
-      summary: 'List grants',
-      description: 'Lists grants page by page. A key that names tenants or providers sees only their grants.',
-      tag,
-      action: 'see_grants',
-      query: listQuery,
-      answers: { 200: { description: 'One page of grants.', schema: grantPageSchema } },
-    },
-    async ({ context, principal, query: wanted }) => {
-      const page = await context.vault().grants.list({
-        ...scopeOf(principal, wanted),
-        state: wanted.state,
-        updatedSince: wanted.updated_since,
-        cursor: wanted.cursor,
-        limit: wanted.limit,
-      });
+  defineRoute({
+    method: 'get',
+    path: '/v1/grants',
+    tag: 'Grants',
+    summary: 'List grants',
+    description: 'Lists grants page by page. A key that names tenants or providers sees only their grants.',
+    action: 'see_grants',
+    query: listQuery,
+    answers: { 200: { description: 'One page of grants.', schema: grantPageSchema } },
+    run: async ({ context, principal, query: wanted }) => {
+      const { updated_since: updatedSince, ...rest } = wanted;
+      const page = await context.vault().grants.list({ ...rest, ...scopeOf(principal, wanted), updatedSince });
       return { status: 200, body: pageToJson(page) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'get',
-      path,
-      summary: 'Show one grant',
-      description: 'Shows one grant without its secrets.',
-      tag,
-      action: 'see_grants',
-      params,
-      query,
-      answers: { 200: { description: 'The grant.', schema: grantSchema } },
-    },
-    async ({ context, params: { tenant, provider }, query: { account } }) => {
+  }),
+  defineRoute({
+    method: 'get',
+    ...ofGrant,
+    summary: 'Show one grant',
+    description: 'Shows one grant without its secrets.',
+    action: 'see_grants',
+    answers: { 200: { description: 'The grant.', schema: grantSchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
       const grant = await context.vault().grants.get({ tenant, provider, account });
       if (grant === null) throw new GrantryError('grant_not_found', `${tenant} has no grant at ${provider}.`);
       return { status: 200, body: toJson(grant) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'put',
-      path,
-      summary: 'Store tokens',
-      description:
-        'Stores tokens that were obtained elsewhere, in a new grant or in place of the tokens of an old one.',
-      tag,
-      action: 'operate',
-      params,
-      query,
-      body: tokensInputSchema,
-      answers: {
-        200: { description: 'An existing grant got these tokens.', schema: storedGrantSchema },
-        201: { description: 'A grant was made.', schema: storedGrantSchema },
-      },
+  }),
+  defineRoute({
+    method: 'put',
+    ...ofGrant,
+    summary: 'Store tokens',
+    description: 'Stores tokens that were obtained elsewhere, in a new grant or in place of the tokens of an old one.',
+    body: tokensInputSchema,
+    answers: {
+      200: { description: 'An existing grant got these tokens.', schema: storedGrantSchema },
+      201: { description: 'A grant was made.', schema: storedGrantSchema },
     },
-    async ({ context, params: { tenant, provider }, query: { account }, body }) => {
+    run: async ({ context, params: { tenant, provider }, query: { account }, body }) => {
       const key = { tenant, provider, account };
       const before = await context.vault().grants.get(key);
       const { grant, sharedWith } = await context.vault().storeTokens(key, body);
       return { status: isNew(before) ? 201 : 200, body: { ...toJson(grant), shared_with: sharedWith.map(writeKey) } };
     },
-  ),
-  defineRoute(
-    {
-      method: 'patch',
-      path,
-      summary: 'Change the metadata of a grant',
-      description: 'Sets members of the metadata, and removes those that are `null`. All other members stay.',
-      tag,
-      action: 'operate',
-      params,
-      query,
-      body: grantUpdateSchema,
-      answers: { 200: { description: 'The changed grant.', schema: grantSchema } },
-    },
-    async ({ context, params: { tenant, provider }, query: { account }, body }) => {
+  }),
+  defineRoute({
+    method: 'patch',
+    ...ofGrant,
+    summary: 'Change the metadata of a grant',
+    description: 'Sets members of the metadata, and removes those that are `null`. All other members stay.',
+    body: grantUpdateSchema,
+    answers: { 200: { description: 'The changed grant.', schema: grantSchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account }, body }) => {
       const grant = await context.vault().updateMetadata({ tenant, provider, account }, body.metadata);
       return { status: 200, body: toJson(grant) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'delete',
-      path,
-      summary: 'Disconnect a grant',
-      description:
-        'Ends local use at once, then revokes the grant at the provider and shreds its tokens. With `revoke=false` the ' +
-        'tokens stay alive at the provider, where another program may hold them.',
-      tag,
-      action: 'operate',
-      params,
-      query: query.extend({
-        revoke: z
-          .enum(['true', 'false'])
-          .optional()
-          .meta({ description: '`false` leaves the tokens alive at the provider.', examples: ['false'] }),
-      }),
-      answers: {
-        204: {
-          description: 'Local use has ended.',
-          headers: {
-            'Grantry-Revocation':
-              '`revoked`; `queued` when the provider did not answer; `not_supported`; `nothing` to revoke; or `skipped`.',
-          },
+  }),
+  defineRoute({
+    method: 'delete',
+    ...ofGrant,
+    summary: 'Disconnect a grant',
+    description:
+      'Ends local use at once, then revokes the grant at the provider and shreds its tokens. With `revoke=false` the ' +
+      'tokens stay alive at the provider, where another program may hold them.',
+    query: accountQuery.extend({
+      revoke: z
+        .enum(['true', 'false'])
+        .optional()
+        .meta({ description: '`false` leaves the tokens alive at the provider.', examples: ['false'] }),
+    }),
+    answers: {
+      204: {
+        description: 'Local use has ended.',
+        headers: {
+          'Grantry-Revocation':
+            '`revoked`; `queued` when the provider did not answer; `not_supported`; `nothing` to revoke; or `skipped`.',
         },
       },
     },
-    async ({ context, params: { tenant, provider }, query: { account, revoke } }) => {
+    run: async ({ context, params: { tenant, provider }, query: { account, revoke } }) => {
       const key = { tenant, provider, account };
       const { revocation } = await context.vault().disconnect(key, { revoke: revoke !== 'false' });
       return { status: 204, headers: { 'grantry-revocation': revocation } };
     },
-  ),
-  defineRoute(
-    {
-      method: 'post',
-      path: `${path}/health`,
-      summary: 'Check a grant',
-      description: 'Proves a grant with a real call to the provider.',
-      tag,
-      action: 'operate',
-      params,
-      query,
-      answers: { 200: { description: 'The result of the call.', schema: healthSchema } },
-    },
-    async ({ context, params: { tenant, provider }, query: { account } }) => {
+  }),
+  defineRoute({
+    method: 'post',
+    ...ofGrant,
+    path: `${path}/health`,
+    summary: 'Check a grant',
+    description: 'Proves a grant with a real call to the provider.',
+    answers: { 200: { description: 'The result of the call.', schema: healthSchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
       const report = await context.vault().health({ tenant, provider, account });
       const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
       return { status: 200, body: toJson(told) };
     },
-  ),
-  defineRoute(
-    {
-      method: 'post',
-      path: `${path}/recover`,
-      summary: 'Recover a grant',
-      description: 'Tries a condemned grant again with every token that was kept.',
-      tag,
-      action: 'operate',
-      params,
-      query,
-      answers: { 200: { description: 'The result of the recovery.', schema: recoverySchema } },
-    },
-    async ({ context, params: { tenant, provider }, query: { account } }) => {
+  }),
+  defineRoute({
+    method: 'post',
+    ...ofGrant,
+    path: `${path}/recover`,
+    summary: 'Recover a grant',
+    description: 'Tries a condemned grant again with every token that was kept.',
+    answers: { 200: { description: 'The result of the recovery.', schema: recoverySchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
       const report = await context.vault().recover({ tenant, provider, account });
       return { status: 200, body: toJson(report) };
     },
-  ),
+  }),
 ];
 
 interface Wanted {

@@ -4,28 +4,26 @@ import type { ReadLimit } from '../../base/lines.ts';
 import type { World } from '../../base/world.ts';
 import { actionOverHttp } from '../../schemas/actions.ts';
 import { type ImportResult, importLineSchema, importResultSchema } from '../../schemas/import-line.ts';
-import { importResultToJson } from '../../schemas/import-result-json.ts';
+import { importResultToJson } from '../../schemas/write-json.ts';
 import { withTimeout } from '../../vault/deadline.ts';
 import { importLines } from '../../vault/import/import.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 export const importRoutes: readonly Route[] = [
-  defineRoute(
-    {
-      method: 'post',
-      path: '/v1/import',
-      summary: 'Store many grants',
-      description:
-        'Stores one grant per line of NDJSON. The answer has one result per line, in the order in which the lines were ' +
-        'stored. A bad line stops no other.',
-      tag: 'Grants',
-      action: 'operate',
-      ownBody: { contentType: 'application/x-ndjson', schema: importLineSchema },
-      answers: {
-        200: { description: 'One result per line.', schema: importResultSchema, contentType: 'application/x-ndjson' },
-      },
+  defineRoute({
+    method: 'post',
+    path: '/v1/import',
+    summary: 'Store many grants',
+    description:
+      'Stores one grant per line of NDJSON. The answer has one result per line, in the order in which the lines were ' +
+      'stored. A bad line stops no other.',
+    tag: 'Grants',
+    action: 'operate',
+    ownBody: { contentType: 'application/x-ndjson', schema: importLineSchema },
+    answers: {
+      200: { description: 'One result per line.', schema: importResultSchema, contentType: 'application/x-ndjson' },
     },
-    async ({ context, request }) => {
+    run: async ({ context, request }) => {
       const type = request.headers.get('content-type') ?? '';
       if (!/^application\/(?:x-)?(?:ndjson|jsonl)\b/i.test(type)) {
         throw new GrantryError('invalid_request', 'The body must be NDJSON (application/x-ndjson).');
@@ -37,7 +35,7 @@ export const importRoutes: readonly Route[] = [
         headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
       });
     },
-  ),
+  }),
 ];
 
 function limitIdle(world: World): ReadLimit {

@@ -11,64 +11,47 @@ import { type ServerContext, vaultContext } from '../context.ts';
 import { readJson } from '../limits/body.ts';
 import { defineRoute, type Route } from '../route.ts';
 
+const every = { path: '/v1/providers', tag: 'Providers', action: 'operate' } as const;
 const params = z.object({ provider: providerField });
-const path = '/v1/providers/{provider}';
-const tag = 'Providers';
+const one = { ...every, path: '/v1/providers/{provider}', params } as const;
 
 export const providerRoutes: readonly Route[] = [
-  defineRoute(
-    {
-      method: 'get',
-      path: '/v1/providers',
-      summary: 'List providers',
-      description: 'Lists the built-in and the custom providers.',
-      tag,
-      action: 'operate',
-      answers: { 200: { description: 'All providers.', schema: providerListSchema } },
-    },
-    async ({ context }) => {
+  defineRoute({
+    method: 'get',
+    ...every,
+    summary: 'List providers',
+    description: 'Lists the built-in and the custom providers.',
+    answers: { 200: { description: 'All providers.', schema: providerListSchema } },
+    run: async ({ context }) => {
       const providers = await context.vault().providers.list();
-      return {
-        status: 200,
-        body: { items: providers.map((provider) => toJson(provider)) },
-      };
+      return { status: 200, body: { items: providers.map((provider) => toJson(provider)) } };
     },
-  ),
-  defineRoute(
-    {
-      method: 'get',
-      path,
-      summary: 'Show a provider',
-      description: 'Shows the definition of a provider, with every default filled in.',
-      tag,
-      action: 'operate',
-      params,
-      answers: { 200: { description: 'The definition.', schema: definitionSchema } },
-    },
-    async ({ context, params: { provider: id } }) => {
+  }),
+  defineRoute({
+    method: 'get',
+    ...one,
+    summary: 'Show a provider',
+    description: 'Shows the definition of a provider, with every default filled in.',
+    answers: { 200: { description: 'The definition.', schema: definitionSchema } },
+    run: async ({ context, params: { provider: id } }) => {
       const definition = await context.vault().providers.get(id);
       if (definition === null) throw new GrantryError('not_found', `There is no provider ${id}.`);
       return { status: 200, body: definition };
     },
-  ),
-  defineRoute(
-    {
-      method: 'put',
-      path,
-      summary: 'Add or replace a custom provider',
-      description:
-        'Adds or replaces a custom provider. Only an admin key may change the hosts or endpoints of a provider that has ' +
-        'apps or grants.',
-      tag,
-      action: 'operate',
-      params,
-      ownBody: { contentType: 'application/json', schema: definitionSchema },
-      answers: {
-        200: { description: 'The provider was replaced.', schema: definitionSchema },
-        201: { description: 'The provider was added.', schema: definitionSchema },
-      },
+  }),
+  defineRoute({
+    method: 'put',
+    ...one,
+    summary: 'Add or replace a custom provider',
+    description:
+      'Adds or replaces a custom provider. Only an admin key may change the hosts or endpoints of a provider that has ' +
+      'apps or grants.',
+    ownBody: { contentType: 'application/json', schema: definitionSchema },
+    answers: {
+      200: { description: 'The provider was replaced.', schema: definitionSchema },
+      201: { description: 'The provider was added.', schema: definitionSchema },
     },
-    async ({ context, principal, params: { provider: id }, request }) => {
+    run: async ({ context, principal, params: { provider: id }, request }) => {
       const body = await readJson(request, context.world);
       if (!isObject(body)) throw new GrantryError('invalid_request', 'The body must be an object.');
       if (body['id'] !== undefined && body['id'] !== id) {
@@ -79,23 +62,18 @@ export const providerRoutes: readonly Route[] = [
       );
       return { status: created ? 201 : 200, body: definition };
     },
-  ),
-  defineRoute(
-    {
-      method: 'delete',
-      path,
-      summary: 'Remove a custom provider',
-      description: 'Removes a custom provider that has no app and no grant.',
-      tag,
-      action: 'operate',
-      params,
-      answers: { 204: { description: 'The provider is removed.' } },
-    },
-    async ({ context, params: { provider: id } }) => {
+  }),
+  defineRoute({
+    method: 'delete',
+    ...one,
+    summary: 'Remove a custom provider',
+    description: 'Removes a custom provider that has no app and no grant.',
+    answers: { 204: { description: 'The provider is removed.' } },
+    run: async ({ context, params: { provider: id } }) => {
       await context.vault().providers.remove(id);
       return { status: 204 };
     },
-  ),
+  }),
 ];
 
 /** Checks who may move a provider: the secrets and tokens of its apps would go to the new hosts. */

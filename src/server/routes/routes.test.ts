@@ -83,7 +83,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
   });
 });
 
-describe('what a role may do', () => {
+describe('the rights of a role', () => {
   it.each([
     ['GET', '/v1/tenants/acme/grants/strict/token', { admin: 200, operator: 403, reader: 200, caller: 403 }],
     ['GET', '/v1/tenants/acme/grants/strict', { admin: 200, operator: 200, reader: 200, caller: 200 }],

@@ -13,7 +13,7 @@ async function numbers(server: ServerBench): Promise<ReadonlyMap<string, number>
   );
 }
 
-test('what happened is counted, with templates for paths and without tenants or secrets', async () => {
+test('metrics count events, with templates for paths and without tenants or secrets', async () => {
   await using server = await makeServerBench();
   const { minted } = await server.bench.connect(server.vault);
   const { key } = await server.bench.connect(server.vault, { tenant: 'globex', expiresIn: 3_000 });

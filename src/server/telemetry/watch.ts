@@ -4,8 +4,7 @@ import { routePath } from 'hono/route';
 import type { Logger } from '../../base/log.ts';
 import type { World } from '../../base/world.ts';
 import type { Metrics } from './metrics.ts';
-import type { RequestNote } from './request-note.ts';
-import type { RequestTracer } from './tracing.ts';
+import type { RequestNote, RequestTracer } from './tracing.ts';
 
 export interface WatchOptions {
   readonly world: World;

@@ -1,49 +1,44 @@
 import { tokenReportSchema, tokenSchema } from '../../schemas/token.ts';
-import { tokenToJson } from '../../schemas/token-json.ts';
+import { tokenToJson } from '../../schemas/write-json.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { accountQuery, grantParams as params, tokenQuery } from '../schemas.ts';
+import { accountQuery, grantParams, tokenQuery } from '../schemas.ts';
 import { tokenBody } from './token-answer.ts';
 
-const path = '/v1/tenants/{tenant}/grants/{provider}/token';
+const one = {
+  path: '/v1/tenants/{tenant}/grants/{provider}/token',
+  tag: 'Tokens',
+  action: 'read_token',
+  params: grantParams,
+} as const;
 
 export const tokenRoutes: readonly Route[] = [
-  defineRoute(
-    {
-      method: 'get',
-      path,
-      summary: 'Get an access token',
-      description: 'Hands out an access token that is good for at least `min_validity` seconds.',
-      tag: 'Tokens',
-      action: 'read_token',
-      params,
-      query: tokenQuery,
-      answers: { 200: { description: 'The token.', schema: tokenSchema } },
-    },
-    async ({ context, params: { tenant, provider }, query }) => {
+  defineRoute({
+    method: 'get',
+    ...one,
+    summary: 'Get an access token',
+    description: 'Hands out an access token that is good for at least `min_validity` seconds.',
+    query: tokenQuery,
+    answers: { 200: { description: 'The token.', schema: tokenSchema } },
+    run: async ({ context, params: { tenant, provider }, query }) => {
       const body = await tokenBody(context, { tenant, provider, account: query.account }, query.min_validity);
       return new Response(body, { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } });
     },
-  ),
-  defineRoute(
-    {
-      method: 'post',
-      path,
-      summary: 'Report a rejected token',
-      description:
-        'Reports that the API rejected the token of a generation. However many callers report it, the grant is refreshed ' +
-        'once.',
-      tag: 'Tokens',
-      action: 'read_token',
-      params,
-      query: accountQuery,
-      body: tokenReportSchema,
-      answers: { 200: { description: 'The token that replaces it.', schema: tokenSchema } },
-    },
-    async ({ context, params: { tenant, provider }, query, body }) => {
+  }),
+  defineRoute({
+    method: 'post',
+    ...one,
+    summary: 'Report a rejected token',
+    description:
+      'Reports that the API rejected the token of a generation. However many callers report it, the grant is refreshed ' +
+      'once.',
+    query: accountQuery,
+    body: tokenReportSchema,
+    answers: { 200: { description: 'The token that replaces it.', schema: tokenSchema } },
+    run: async ({ context, params: { tenant, provider }, query, body }) => {
       const key = { tenant, provider, account: query.account };
       const options = { minValidity: body.minValidity };
       const token = await context.vault().rejectAccessToken(key, body.rejectedGeneration, options);
       return { status: 200, body: tokenToJson(token, context.world.now()) };
     },
-  ),
+  }),
 ];

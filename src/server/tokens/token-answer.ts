@@ -1,6 +1,6 @@
 import type { GrantKey } from '../../base/ids.ts';
 import type { AccessToken } from '../../schemas/token.ts';
-import { secondsUntil, tokenToJson } from '../../schemas/token-json.ts';
+import { secondsUntil, tokenToJson } from '../../schemas/write-json.ts';
 import { accessTokenOf, type HeldToken } from '../../vault/hand-out/token-cache.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import type { ServerContext } from '../context.ts';

@@ -1,27 +1,15 @@
 import type { Hono, Context as HonoContext } from 'hono';
-import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
+import type { GrantryErrorCode } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
-import { secondsUntil } from '../../schemas/token-json.ts';
+import { secondsUntil } from '../../schemas/write-json.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
-import { problemOf, retryAfterSeconds } from '../problem.ts';
+import { knownError, problemOf, retryAfterHeader } from '../problem.ts';
+import { responseOf } from '../route.ts';
 
 const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
-
-const parameters = new Set([
-  'grant_type',
-  'audience',
-  'subject_token',
-  'subject_token_type',
-  'requested_token_type',
-  'scope',
-  'client_id',
-  'client_secret',
-  'account',
-  'min_validity',
-]);
 
 /**
  * Serves `POST /oauth2/token`: OAuth 2.0 Token Exchange (RFC 8693), for tools that only speak OAuth.
@@ -35,7 +23,7 @@ export function mountTokenExchange(app: Hono, context: ServerContext): void {
     try {
       return await exchange(context, request);
     } catch (error) {
-      return refusal(error, request.req.header('authorization') !== undefined);
+      return refusal(context, error, request.req.header('authorization') !== undefined);
     }
   });
 }
@@ -45,9 +33,9 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   const principal = await authenticate(context, request.req.header('authorization'), form);
   if (form['grant_type'] !== grantType)
     throw new OAuthRefusal('unsupported_grant_type', `The only supported grant type is ${grantType}.`);
-  const unknown = Object.keys(form).find((name) => !parameters.has(name));
-  if (unknown === 'resource' || unknown === 'actor_token') {
-    throw new OAuthRefusal('invalid_request', `The parameter ${unknown} is not supported.`);
+  const unsupported = ['resource', 'actor_token'].find((name) => name in form);
+  if (unsupported !== undefined) {
+    throw new OAuthRefusal('invalid_request', `The parameter ${unsupported} is not supported.`);
   }
   const { audience, subject_token: tenant, requested_token_type: wanted } = form;
   if (audience === undefined || audience === '')
@@ -123,16 +111,7 @@ function minValidity(text: string | undefined): { minValidity: number } | undefi
   return { minValidity: Number(text) };
 }
 
-type OAuthErrorCode =
-  | 'invalid_request'
-  | 'invalid_client'
-  | 'invalid_target'
-  | 'invalid_scope'
-  | 'invalid_grant'
-  | 'unauthorized_client'
-  | 'unsupported_grant_type'
-  | 'temporarily_unavailable'
-  | 'server_error';
+type OAuthErrorCode = (typeof oauthCodes)[GrantryErrorCode] | 'unsupported_grant_type';
 
 class OAuthRefusal extends Error {
   readonly code: OAuthErrorCode;
@@ -143,21 +122,14 @@ class OAuthRefusal extends Error {
   }
 }
 
-function refusal(error: unknown, sentHeader: boolean): Response {
+function refusal(context: ServerContext, error: unknown, sentHeader: boolean): Response {
   if (error instanceof OAuthRefusal) return answerRefusal(error.code, error.message, sentHeader);
-  const known = isGrantryError(error)
-    ? error
-    : new GrantryError('internal', 'An unexpected error happened in Grantry.');
-  const { status, code, detail, action } = problemOf(known);
+  const known = knownError(context.logger, error);
+  const { status, code, detail, action, retry_after } = problemOf(known);
   const description = `${detail} ${action}`;
   if (code === 'unauthorized') return answerRefusal('invalid_client', description, sentHeader);
-  const retryAfter = retryAfterSeconds(known);
-  const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
-  return json(
-    status < 500 ? 400 : status,
-    { error: oauthCodes[code], error_description: printable(description), grantry_code: code },
-    headers,
-  );
+  const body = { error: oauthCodes[code], error_description: printable(description), grantry_code: code };
+  return json(status < 500 ? 400 : status, body, retryAfterHeader(retry_after));
 }
 
 /** The OAuth error for each code of ours. A new code does not compile until it has one. */
@@ -182,7 +154,7 @@ const oauthCodes = {
   vault_sealed: 'temporarily_unavailable',
   storage_unavailable: 'temporarily_unavailable',
   internal: 'server_error',
-} as const satisfies Record<GrantryErrorCode, OAuthErrorCode>;
+} as const satisfies Record<GrantryErrorCode, string>;
 
 function answerRefusal(error: OAuthErrorCode, description: string, sentHeader: boolean): Response {
   const isClient = error === 'invalid_client';
@@ -196,6 +168,5 @@ function printable(text: string): string {
 }
 
 function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
-  const all = { 'content-type': 'application/json', 'cache-control': 'no-store', pragma: 'no-cache', ...headers };
-  return new Response(JSON.stringify(body), { status, headers: all });
+  return responseOf({ status, body, headers: { pragma: 'no-cache', ...headers } });
 }

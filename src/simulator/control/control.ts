@@ -1,9 +1,19 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Simulator } from '../simulator.ts';
+import { faultSchema } from '../state/faults.ts';
+import { clientSchema, userSchema } from '../state/registry.ts';
+import { count, text } from '../state/schema-parts.ts';
+import { zohoSettingsSchema } from '../state/zoho-settings.ts';
 import { statusPage } from './page.ts';
-import { clientSchema, consentSchema, faultSchema, userSchema, zohoSettingsSchema } from './schemas.ts';
 
+const consentSchema = z.strictObject({
+  profile: text.optional(),
+  clientId: text,
+  user: text,
+  scopes: z.array(text).max(256),
+  lifeSeconds: count.optional(),
+});
 const tokenSchema = z.strictObject({ refreshToken: z.string().min(1) });
 const clockSchema = z.strictObject({ advanceMs: z.number().int() });
 const zohoSchema = z.strictObject({

@@ -3,7 +3,7 @@ import { consentPage, errorPage } from '../http/consent.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 import { isRedirectUriOf, type KnownUser } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import { consentOf, keepCode, type SimulatorState } from '../state/state.ts';
+import { type Code, consentOf, keepCode, type SimulatorState } from '../state/state.ts';
 import { plainValue } from '../state/tokens.ts';
 
 /** Lifetime of these servers' codes. */
@@ -21,12 +21,8 @@ export function oauthAuthorize(state: SimulatorState, incoming: Incoming, profil
     return errorPage(400, 'Unknown client', 'No application with this client_id is registered.', clientId);
   const redirectUri = parameters.get('redirect_uri') ?? '';
   if (!isRedirectUriOf(client, redirectUri)) {
-    return errorPage(
-      400,
-      'Redirect URI mismatch',
-      'The redirect_uri is not registered for this application.',
-      clientId,
-    );
+    const text = 'The redirect_uri is not registered for this application.';
+    return errorPage(400, 'Redirect URI mismatch', text, clientId);
   }
   const back = (error: string, text: string): SimulatorAnswer =>
     redirect(withQuery(redirectUri, [['error', error], ['error_description', text], ...stateOf(incoming)]), {
@@ -55,8 +51,7 @@ export function oauthAuthorize(state: SimulatorState, incoming: Incoming, profil
     user,
     scopes,
     redirectUri,
-    challenge,
-    method,
+    challenge: challenge === null ? null : { value: challenge, method },
   });
 }
 
@@ -64,16 +59,9 @@ function accepted(
   state: SimulatorState,
   incoming: Incoming,
   profile: OAuthProfile,
-  request: {
-    clientId: string;
-    user: KnownUser;
-    scopes: string[];
-    redirectUri: string;
-    challenge: string | null;
-    method: string;
-  },
+  request: Pick<Code, 'clientId' | 'scopes' | 'challenge'> & { user: KnownUser; redirectUri: string },
 ): SimulatorAnswer {
-  const { clientId, user, scopes, redirectUri } = request;
+  const { clientId, user, scopes, redirectUri, challenge } = request;
   const consent = consentOf(state, profile.id, clientId, user.id);
   for (const scope of scopes) consent.scopes.add(scope);
   const value = plainValue(state.random, 'ac');
@@ -85,7 +73,7 @@ function accepted(
     user: user.id,
     scopes,
     redirectUri,
-    challenge: request.challenge === null ? null : { value: request.challenge, method: request.method },
+    challenge,
     withRefreshToken: true,
     expiresAt: state.clock.now() + codeSeconds * 1000,
     overLimit: false,

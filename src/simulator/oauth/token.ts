@@ -3,9 +3,17 @@ import { revokeFamily, spend, type TokenPair } from '../state/families.ts';
 import type { OAuthProfile } from '../state/profiles.ts';
 import { type SimulatorClient, secretOf } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
-import type { Site } from '../state/sites.ts';
 import type { Code, SimulatorState } from '../state/state.ts';
 import { fingerprintOf, s256 } from '../state/tokens.ts';
+
+/** A token request of a known client. */
+interface Call {
+  readonly state: SimulatorState;
+  readonly incoming: Incoming;
+  readonly profile: OAuthProfile;
+  readonly client: SimulatorClient;
+  readonly event: AnswerEvent;
+}
 
 /** Handles the token endpoint: RFC 6749 sections 4.1.3, 5 and 6. */
 export function oauthToken(state: SimulatorState, incoming: Incoming, profile: OAuthProfile): SimulatorAnswer {
@@ -22,8 +30,9 @@ export function oauthToken(state: SimulatorState, incoming: Incoming, profile: O
   const client = authenticated(state, incoming);
   if (client === null)
     return refuse(401, 'invalid_client', 'client authentication failed', { ...event, outcome: 'client_refused' });
-  if (grantType === 'authorization_code') return exchange(state, incoming, profile, client, event);
-  if (grantType === 'refresh_token') return refresh(state, incoming, profile, client, event);
+  const call: Call = { state, incoming, profile, client, event };
+  if (grantType === 'authorization_code') return exchange(call);
+  if (grantType === 'refresh_token') return refresh(call);
   return refuse(400, grantType === '' ? 'invalid_request' : 'unsupported_grant_type', 'grant_type', event);
 }
 
@@ -47,15 +56,10 @@ export function oauthRevoke(state: SimulatorState, incoming: Incoming): Simulato
   return json(200, {}, { ...event, outcome: 'revoked', family: (family ?? access?.family)?.id });
 }
 
-function exchange(
-  state: SimulatorState,
-  incoming: Incoming,
-  profile: OAuthProfile,
-  client: SimulatorClient,
-  event: AnswerEvent,
-): SimulatorAnswer {
+function exchange(call: Call): SimulatorAnswer {
+  const { state, incoming, profile, client, event } = call;
   const code = state.codes.get(incoming.form.get('code') ?? '');
-  const reason = refusalOf(state, incoming, client, code);
+  const reason = refusalOf(call, code);
   if (code === undefined || reason !== null)
     return refuse(400, 'invalid_grant', reason ?? 'unknown code', { ...event, outcome: 'refused' });
   code.used = true;
@@ -63,15 +67,10 @@ function exchange(
   const parts = { profile: profile.id, dc: null, clientId: client.clientId, user: code.user, scopes: code.scopes };
   if (profile.livePerUserAndClient !== null) state.ledger.makeRoom(parts, profile.livePerUserAndClient, now);
   const pair = state.ledger.firstTokens(state.ledger.open(parts, now), now, code.withRefreshToken);
-  return issue(state, incoming.site, profile, pair, { ...event, user: code.user }, pair.refreshToken !== null);
+  return issue({ ...call, event: { ...event, user: code.user } }, pair, pair.refreshToken !== null);
 }
 
-function refusalOf(
-  state: SimulatorState,
-  incoming: Incoming,
-  client: SimulatorClient,
-  code: Code | undefined,
-): string | null {
+function refusalOf({ state, incoming, client }: Call, code: Code | undefined): string | null {
   if (code === undefined || code.profile !== incoming.site.profile) return 'unknown code';
   if (code.clientId !== client.clientId) return 'the code belongs to another client';
   if (code.used) return 'the code was used before';
@@ -85,13 +84,8 @@ function refusalOf(
     : 'code_verifier does not fit';
 }
 
-function refresh(
-  state: SimulatorState,
-  incoming: Incoming,
-  profile: OAuthProfile,
-  client: SimulatorClient,
-  event: AnswerEvent,
-): SimulatorAnswer {
+function refresh(call: Call): SimulatorAnswer {
+  const { state, incoming, profile, client, event } = call;
   const found = state.ledger.findRefresh(incoming.form.get('refresh_token') ?? '');
   if (found === undefined || found.family.profile !== profile.id || found.family.clientId !== client.clientId) {
     return refuse(400, 'invalid_grant', 'unknown refresh token', { ...event, outcome: 'refused' });
@@ -101,22 +95,15 @@ function refresh(
   const told: AnswerEvent = { ...event, family: family.id, user: family.user, replay: spent.replay || undefined };
   if (spent.kind === 'refused') return refuse(400, 'invalid_grant', spent.reason, { ...told, outcome: 'refused' });
   state.ledger.remember(spent.pair);
-  return issue(state, incoming.site, profile, spent.pair, told, spent.rotated);
+  return issue({ ...call, event: told }, spent.pair, spent.rotated);
 }
 
-function issue(
-  state: SimulatorState,
-  site: Site,
-  profile: OAuthProfile,
-  pair: TokenPair,
-  event: AnswerEvent,
-  withRefresh: boolean,
-): SimulatorAnswer {
+function issue({ state, incoming, profile, event }: Call, pair: TokenPair, withRefresh: boolean): SimulatorAnswer {
   const { accessToken, refreshToken } = pair;
   const orgId = state.registry.user(accessToken.family.user)?.orgId ?? '';
   const extras = Object.entries(profile.tokenExtras).map(([name, text]) => [
     name,
-    text.replace('{origin}', site.origin).replace('{orgId}', orgId),
+    text.replace('{origin}', incoming.site.origin).replace('{orgId}', orgId),
   ]);
   const seconds = Math.max(0, Math.round((accessToken.expiresAt - state.clock.now()) / 1000));
   const body = {

@@ -13,21 +13,8 @@ export interface ZohoDataCenter {
   readonly hosts: Readonly<Record<string, string>>;
 }
 
-const productHosts = [
-  'desk',
-  'mail',
-  'calendar',
-  'recruit',
-  'projects',
-  'analyticsapi',
-  'campaigns',
-  'cliq',
-  'workdrive',
-  'people',
-  'sign',
-  'creator',
-  'api.catalyst',
-] as const;
+const productHosts =
+  'desk mail calendar recruit projects analyticsapi campaigns cliq workdrive people sign creator api.catalyst';
 
 /**
  * All data centres. Repeats the provider definitions on purpose: a twin that read its addresses from the table under
@@ -53,7 +40,7 @@ function dataCenter(domain: string, apiDomain: string, odd: Record<string, strin
     accounts: `https://accounts.${domain}`,
     api: `https://www.${apiDomain}`,
     hosts: {
-      ...Object.fromEntries(productHosts.map((label) => [label, `https://${label}.${domain}`])),
+      ...Object.fromEntries(productHosts.split(' ').map((label) => [label, `https://${label}.${domain}`])),
       ...Object.fromEntries(
         ['sandbox', 'developer', 'content'].map((label) => [label, `https://${label}.${apiDomain}`]),
       ),

@@ -1,63 +1,78 @@
+import { z } from 'zod';
 import type { SimulatorClock } from './clock.ts';
-import type { Endpoint } from './endpoints.ts';
-import type { Incoming } from './request.ts';
+import { endpoints, type Incoming } from './request.ts';
+import { count, httpStatus, text } from './schema-parts.ts';
 
-/** Effect of a fault. With `before` the server never acts on the request, with `after` it does. */
-export type FaultEffect =
-  | { readonly kind: 'delay'; readonly ms: number; readonly when: 'before' | 'after' }
-  | { readonly kind: 'hang'; readonly when: 'before' | 'after' }
-  | { readonly kind: 'reset'; readonly when: 'before' | 'after' }
+const when = z.enum(['before', 'after']);
+
+const effectSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('delay'), ms: count, when }),
+  z.strictObject({ kind: z.literal('hang'), when }),
+  z.strictObject({ kind: z.literal('reset'), when }),
   /** Sends half of the answer, then breaks the connection; always after processing. */
-  | { readonly kind: 'cut' }
-  | {
-      readonly kind: 'status';
-      readonly status: number;
-      readonly when: 'before' | 'after';
-      readonly body?: string | undefined;
-      readonly contentType?: string | undefined;
-      readonly headers?: Readonly<Record<string, string>> | undefined;
-    }
-  | { readonly kind: 'html'; readonly status?: number | undefined; readonly when: 'before' | 'after' }
-  | { readonly kind: 'redirect'; readonly location: string }
+  z.strictObject({ kind: z.literal('cut') }),
+  z.strictObject({
+    kind: z.literal('status'),
+    status: httpStatus,
+    when,
+    body: z.string().max(1_048_576).optional(),
+    contentType: text.optional(),
+    headers: z.record(text, z.string()).optional(),
+  }),
+  z.strictObject({ kind: z.literal('html'), status: httpStatus.optional(), when }),
+  z.strictObject({ kind: z.literal('redirect'), location: text }),
   /** Pads the answer with this many bytes before its last brace. */
-  | { readonly kind: 'huge'; readonly bytes: number }
+  z.strictObject({ kind: z.literal('huge'), bytes: count.max(1e9) }),
   /** Sends this many zero bytes, compressed. */
-  | { readonly kind: 'gzip_bomb'; readonly bytes: number }
-  | { readonly kind: 'content_type'; readonly value: string }
+  z.strictObject({ kind: z.literal('gzip_bomb'), bytes: count.max(2e8) }),
+  z.strictObject({ kind: z.literal('content_type'), value: text }),
   /** Replaces, adds or removes members of a JSON answer. */
-  | {
-      readonly kind: 'patch';
-      readonly set?: Readonly<Record<string, unknown>> | undefined;
-      readonly remove?: readonly string[] | undefined;
-    }
+  z.strictObject({
+    kind: z.literal('patch'),
+    set: z.record(text, z.unknown()).optional(),
+    remove: z.array(text).readonly().optional(),
+  }),
   /** Refuses a valid request without processing it. */
-  | {
-      readonly kind: 'error';
-      readonly error: string;
-      readonly status?: number | undefined;
-      readonly description?: string | undefined;
-    }
+  z.strictObject({
+    kind: z.literal('error'),
+    error: text,
+    status: httpStatus.optional(),
+    description: text.optional(),
+  }),
   /** Sends the server's throttle answer below its limit, without processing the request. */
-  | { readonly kind: 'throttle' };
+  z.strictObject({ kind: z.literal('throttle') }),
+]);
 
-/** A fault on request: the requests it selects, and its effect on them. */
-export interface Fault {
+export const faultSchema = z.strictObject({
   /** Selects any endpoint when left out. */
-  readonly endpoint?: Endpoint | undefined;
-  readonly profile?: string | undefined;
-  readonly dc?: string | undefined;
-  readonly clientId?: string | undefined;
-  readonly grantType?: string | undefined;
+  endpoint: z.enum(endpoints).optional(),
+  profile: text.optional(),
+  dc: text.optional(),
+  clientId: text.optional(),
+  grantType: text.optional(),
   /** Prefix of the path. */
-  readonly path?: string | undefined;
+  path: text.optional(),
   /** Number of matching requests to let through first; defaults to 0. */
-  readonly skip?: number | undefined;
+  skip: count.optional(),
   /** Number of requests to affect; defaults to 1, or to no limit with `forMs`. */
-  readonly times?: number | undefined;
+  times: count.optional(),
   /** Ends the fault this many milliseconds of simulator time after it was added. */
-  readonly forMs?: number | undefined;
-  readonly effect: FaultEffect;
-}
+  forMs: count.optional(),
+  effect: effectSchema,
+});
+
+/**
+ * Effect of a fault. With `before` the server never acts on the request, with `after` it does.
+ *
+ * @useDeclaredType
+ */
+export type FaultEffect = Readonly<z.output<typeof effectSchema>>;
+/**
+ * A fault on request: the requests it selects, and its effect on them.
+ *
+ * @useDeclaredType
+ */
+export type Fault = Readonly<z.output<typeof faultSchema>>;
 
 /** A fault that waits for its request. */
 export interface PendingFault {

@@ -72,13 +72,11 @@ export class History {
   }
 
   /** @internal */
-  append(event: NewEvent): HistoryEvent {
+  append(event: NewEvent): void {
     this.#sequence += 1;
-    const kept: HistoryEvent = { sequence: this.#sequence, ...event };
-    this.#events.push(kept);
+    this.#events.push({ sequence: this.#sequence, ...event });
     // Trimmed at one and a half times the cap, so that a full history is copied only once per many events.
     if (this.#events.length >= this.#cap * 1.5) this.#events = this.#events.slice(-this.#cap);
-    return kept;
   }
 
   /** Returns the kept events, oldest first; optionally those after a sequence number. */

@@ -12,13 +12,7 @@ import {
 } from './families.ts';
 
 /** Facts of a new family. */
-export interface NewFamily {
-  readonly profile: string;
-  readonly dc: string | null;
-  readonly clientId: string;
-  readonly user: string;
-  readonly scopes: readonly string[];
-}
+export type NewFamily = Readonly<Pick<Family, 'profile' | 'dc' | 'clientId' | 'user' | 'scopes'>>;
 
 /** Owner of refresh tokens that are counted together: a user at one client, or at all clients. */
 export interface TokenOwner {
@@ -91,13 +85,6 @@ export class Ledger {
     return token;
   }
 
-  /** Adds a refresh token with a given value to a family. */
-  adopt(family: Family, value: string, now: number): IssuedRefreshToken {
-    const token = newRefresh(family, null, { ...this.#mintOf(family), refreshValue: () => value }, now);
-    this.#refresh.set(value, token);
-    return token;
-  }
-
   /** Indexes a pair, and forgets the expired tokens of its family. */
   remember(pair: TokenPair): void {
     this.#access.set(pair.accessToken.value, pair.accessToken);
@@ -146,16 +133,11 @@ export class Ledger {
     return token !== undefined && deathOf(token, this.#mintOf(token.family), now) === null;
   }
 
-  /**
-   * Revokes the oldest families of an owner until there is room for one more.
-   *
-   * @returns the revoked families
-   */
-  makeRoom(owner: TokenOwner, cap: number, now: number): readonly Family[] {
+  /** Revokes the oldest families of an owner until there is room for one more. */
+  makeRoom(owner: TokenOwner, cap: number, now: number): void {
     const living = this.livingOf(owner, now);
-    const evicted = living.slice(0, Math.max(0, living.length - cap + 1));
-    for (const family of evicted) revokeFamily(family, 'too many refresh tokens of this user and client');
-    return evicted;
+    for (const family of living.slice(0, Math.max(0, living.length - cap + 1)))
+      revokeFamily(family, 'too many refresh tokens of this user and client');
   }
 
   clear(): void {

@@ -1,12 +1,21 @@
-/** A limit of requests per time window. */
-export interface WindowRule {
-  readonly requests: number;
-  readonly windowSeconds: number;
+import { z } from 'zod';
+import { count } from './schema-parts.ts';
+
+export const windowSchema = z.strictObject({
+  requests: count,
+  windowSeconds: count,
   /** `fixed` (the default): the window opens with the first request. `sliding`: the last `windowSeconds` count. */
-  readonly window?: 'fixed' | 'sliding' | undefined;
+  window: z.enum(['fixed', 'sliding']).optional(),
   /** Restarts the window when a request arrives during the block. */
-  readonly prolong?: boolean | undefined;
-}
+  prolong: z.boolean().optional(),
+});
+
+/**
+ * A limit of requests per time window.
+ *
+ * @useDeclaredType
+ */
+export type WindowRule = Readonly<z.output<typeof windowSchema>>;
 
 /** Counts requests by key. */
 export class RateWindows {

@@ -1,38 +1,46 @@
-/** An application that is registered at the simulated providers. */
-export interface SimulatorClient {
-  readonly clientId: string;
-  /** Secret for every data centre. Leave it out for a public client, or when `secrets` has one per data centre. */
-  readonly secret?: string | undefined;
-  /** One secret per data centre; takes precedence over `secret`. */
-  readonly secrets?: Readonly<Record<string, string>> | undefined;
-  /** Data centres where the client is enabled; defaults to all. */
-  readonly dataCenters?: readonly string[] | undefined;
-  /** Exact redirect URIs; `any` (the default) accepts every http or https URI. */
-  readonly redirectUris?: readonly string[] | 'any' | undefined;
-  /** `browser` clients have no secret; `self` clients exchange codes without a redirect URI. */
-  readonly type?: 'server' | 'self' | 'device' | 'browser' | undefined;
-  /** Requires a PKCE challenge. */
-  readonly requirePkce?: boolean | undefined;
-}
+import { z } from 'zod';
+import { text } from './schema-parts.ts';
 
-/** A user who can consent. */
-export interface SimulatorUser {
-  readonly id: string;
+export const clientSchema = z.strictObject({
+  clientId: text,
+  /** Secret for every data centre. Leave it out for a public client, or when `secrets` has one per data centre. */
+  secret: text.optional(),
+  /** One secret per data centre; takes precedence over `secret`. */
+  secrets: z.record(text, text).optional(),
+  /** Data centres where the client is enabled; defaults to all. */
+  dataCenters: z.array(text).readonly().optional(),
+  /** Exact redirect URIs; `any` (the default) accepts every http or https URI. */
+  redirectUris: z.union([z.literal('any'), z.array(text).readonly()]).optional(),
+  /** `browser` clients have no secret; `self` clients exchange codes without a redirect URI. */
+  type: z.enum(['server', 'self', 'device', 'browser']).optional(),
+  /** Requires a PKCE challenge. */
+  requirePkce: z.boolean().optional(),
+});
+
+export const userSchema = z.strictObject({
+  id: text,
   /** Data centre of the account; defaults to `us`. */
-  readonly dc?: string | undefined;
-  readonly name?: string | undefined;
-  readonly orgId?: string | undefined;
-  readonly orgName?: string | undefined;
-}
+  dc: text.optional(),
+  name: text.optional(),
+  orgId: text.optional(),
+  orgName: text.optional(),
+});
+
+/**
+ * An application that is registered at the simulated providers.
+ *
+ * @useDeclaredType
+ */
+export type SimulatorClient = Readonly<z.output<typeof clientSchema>>;
+/**
+ * A user who can consent.
+ *
+ * @useDeclaredType
+ */
+export type SimulatorUser = Readonly<z.output<typeof userSchema>>;
 
 /** A user with every default filled in. */
-export interface KnownUser {
-  readonly id: string;
-  readonly dc: string;
-  readonly name: string;
-  readonly orgId: string;
-  readonly orgName: string;
-}
+export type KnownUser = { readonly [Fact in keyof SimulatorUser]-?: string };
 
 /** Client that every simulator knows, so that no registration is needed. */
 export const demoClient: SimulatorClient = {

@@ -1,5 +1,12 @@
-import type { Endpoint } from './endpoints.ts';
 import type { Site } from './sites.ts';
+
+export const endpoints = ['authorize', 'token', 'revoke', 'api', 'device', 'discovery'] as const;
+/**
+ * Kinds of request that a fault can select.
+ *
+ * @useDeclaredType
+ */
+export type Endpoint = (typeof endpoints)[number];
 
 /** A request whose body has been read, so that the server can answer it in one synchronous step. */
 export interface Incoming {

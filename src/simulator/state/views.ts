@@ -44,20 +44,13 @@ export interface FamilyView {
 /** Creates the view of a family. */
 export function viewOf(ledger: Ledger, family: Family, now: number): FamilyView {
   const current = ledger.currentOf(family, now);
-  const { id, profile, dc, clientId, user, scopes, createdAt, lastUsedAt, revoked } = family;
+  const { refreshTokens, accessTokens: _, ...facts } = family;
   return {
-    id,
-    profile,
-    dc,
-    clientId,
-    user,
-    scopes: [...scopes],
-    createdAt,
-    lastUsedAt,
-    revoked,
+    ...facts,
+    scopes: [...facts.scopes],
     alive: current !== null,
     current: current === null ? null : fingerprintOf(current.value),
-    living: family.refreshTokens.filter((token) => ledger.isAlive(token.value, now)).length,
-    refreshTokensMade: family.refreshTokens.length,
+    living: refreshTokens.filter((token) => ledger.isAlive(token.value, now)).length,
+    refreshTokensMade: refreshTokens.length,
   };
 }

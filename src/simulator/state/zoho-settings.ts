@@ -1,87 +1,111 @@
-import type { WindowRule } from './rate-windows.ts';
+import { z } from 'zod';
+import { windowSchema } from './rate-windows.ts';
+import { count, httpStatus, text } from './schema-parts.ts';
 
-/** Settings of Zoho's token throttle. */
-export interface ThrottleSettings extends WindowRule {
-  readonly status: 200 | 400 | 401;
+const other = z.strictObject({ value: z.string().max(2_048) });
+const off = z.literal('off');
+
+const throttleSchema = windowSchema.extend({
+  status: z.union([z.literal(200), z.literal(400), z.literal(401)]),
   /** One of its three known wordings. */
-  readonly wording: 'full' | 'without_status' | 'old';
+  wording: z.enum(['full', 'without_status', 'old']),
   /** Counts the code exchange's own access token too. */
-  readonly countsExchange: boolean;
+  countsExchange: z.boolean(),
   /** Counts refused requests. */
-  readonly countsFailed: boolean;
+  countsFailed: z.boolean(),
   /** Counts throttled requests. */
-  readonly countsThrottled: boolean;
-}
+  countsThrottled: z.boolean(),
+});
+
+const refreshTokenCapSchema = z.strictObject({
+  max: count,
+  overflow: z.enum(['evict', 'refuse']),
+  /** Scope of the count; defaults to the user and client. */
+  per: z.enum(['user', 'user_and_client']).optional(),
+});
+
+const callbackSchema = z.strictObject({
+  accountsServer: z.union([z.enum(['encoded', 'plain', 'missing']), other]),
+  location: z.union([z.enum(['normal', 'missing']), other]),
+  state: z.union([z.enum(['echoed', 'missing']), other]),
+  duplicate: z.array(text).readonly(),
+  trailingAmpersand: z.boolean(),
+});
+
+export const zohoSettingsSchema = z.strictObject({
+  accessTokenSeconds: count,
+  codeSeconds: count,
+  selfClientCodeSeconds: count,
+  /** Status of body errors such as `{"error":"invalid_code"}`. */
+  errorStatus: httpStatus,
+  errorDescription: z.boolean(),
+  /** Sends errors as a page instead of JSON. */
+  errorBody: z.enum(['json', 'html']),
+  expiresIn: z.enum(['seconds', 'legacy_milliseconds', 'text', 'missing']),
+  apiDomain: z.union([z.enum(['normal', 'missing', 'trailing_slash', 'accounts_style']), other]),
+  scopeInAnswer: z.boolean(),
+  /** Repeats the refresh token in the answer to a refresh. */
+  echoRefreshToken: z.boolean(),
+  /** Issues a refresh token for a repeated offline consent without `prompt=consent` too. */
+  refreshTokenOnRepeat: z.boolean(),
+  spaceSeparatedScopes: z.enum(['accepted', 'refused']),
+  pkce: z.enum(['checked', 'ignored']),
+  wrongVerifier: z.enum(['invalid_request', 'invalid_code']),
+  errorPageStatus: httpStatus,
+  secretsInQuery: z.enum(['accepted', 'refused']),
+  jsonBody: z.enum(['accepted', 'refused']),
+  /** Error for a secret that belongs to another data centre. */
+  otherSecret: z.enum(['invalid_client_secret', 'invalid_client']),
+  callback: callbackSchema,
+  serverInfo: z.strictObject({ extra: z.record(text, text), missing: z.array(text).readonly() }),
+  throttle: z.union([off, throttleSchema]),
+  /** Number of living access tokens per refresh token; the next one ends the oldest. */
+  activeAccessTokens: count,
+  refreshTokens: z.union([off, refreshTokenCapSchema]),
+  /** Error for the refresh token of a deactivated user; Zoho has not published it. */
+  deactivatedUser: text,
+  refreshTokenCreation: z.union([off, windowSchema]),
+  codes: z.union([off, windowSchema.extend({ answer: z.enum(['access_denied', 'roadblock']) })]),
+  oldRevoke: z.enum(['there', 'gone']),
+  revokeErrorStatus: httpStatus,
+  revokeAtOtherDataCenter: z.enum(['accepted', 'refused']),
+  clientCredentials: z.enum(['granted', 'invalid_soid', 'invalid_org', 'unsupported_grant_type']),
+  deviceTimes: z.enum(['seconds', 'milliseconds']),
+  devicePollSeconds: count,
+  scopeEnhancement: z.enum(['granted', 'refused']),
+  /** CRM's code for a token that needs one refresh. */
+  crmInvalidToken: z.enum(['INVALID_TOKEN', 'AUTHENTICATION_FAILURE']),
+  crmInvalidTokenStatus: httpStatus,
+  /** API calls per minute and organisation; the next call gets the product's 429. */
+  apiCallsPerMinute: z.union([off, count]),
+  apiThrottleBody: z.enum(['product', 'none', 'html']),
+});
 
 /**
  * Switches of the simulated Zoho. Zoho's documentation contradicts itself and the observed behaviour in places. There
  * the default is the likelier behaviour; the others can be chosen per data centre or per client.
+ *
+ * @useDeclaredType
  */
-export interface ZohoSettings {
-  readonly accessTokenSeconds: number;
-  readonly codeSeconds: number;
-  readonly selfClientCodeSeconds: number;
-  /** Status of body errors such as `{"error":"invalid_code"}`. */
-  readonly errorStatus: number;
-  readonly errorDescription: boolean;
-  /** Sends errors as a page instead of JSON. */
-  readonly errorBody: 'json' | 'html';
-  readonly expiresIn: 'seconds' | 'legacy_milliseconds' | 'text' | 'missing';
-  readonly apiDomain: 'normal' | 'missing' | 'trailing_slash' | 'accounts_style' | { readonly value: string };
-  readonly scopeInAnswer: boolean;
-  /** Repeats the refresh token in the answer to a refresh. */
-  readonly echoRefreshToken: boolean;
-  /** Issues a refresh token for a repeated offline consent without `prompt=consent` too. */
-  readonly refreshTokenOnRepeat: boolean;
-  readonly spaceSeparatedScopes: 'accepted' | 'refused';
-  readonly pkce: 'checked' | 'ignored';
-  readonly wrongVerifier: 'invalid_request' | 'invalid_code';
-  readonly errorPageStatus: number;
-  readonly secretsInQuery: 'accepted' | 'refused';
-  readonly jsonBody: 'accepted' | 'refused';
-  /** Error for a secret that belongs to another data centre. */
-  readonly otherSecret: 'invalid_client_secret' | 'invalid_client';
-  readonly callback: CallbackSettings;
-  readonly serverInfo: { readonly extra: Readonly<Record<string, string>>; readonly missing: readonly string[] };
-  readonly throttle: ThrottleSettings | 'off';
-  /** Number of living access tokens per refresh token; the next one ends the oldest. */
-  readonly activeAccessTokens: number;
-  readonly refreshTokens: RefreshTokenCap | 'off';
-  /** Error for the refresh token of a deactivated user; Zoho has not published it. */
-  readonly deactivatedUser: string;
-  readonly refreshTokenCreation: WindowRule | 'off';
-  readonly codes: (WindowRule & { readonly answer: 'access_denied' | 'roadblock' }) | 'off';
-  readonly oldRevoke: 'there' | 'gone';
-  readonly revokeErrorStatus: number;
-  readonly revokeAtOtherDataCenter: 'accepted' | 'refused';
-  readonly clientCredentials: 'granted' | 'invalid_soid' | 'invalid_org' | 'unsupported_grant_type';
-  readonly deviceTimes: 'seconds' | 'milliseconds';
-  readonly devicePollSeconds: number;
-  readonly scopeEnhancement: 'granted' | 'refused';
-  /** CRM's code for a token that needs one refresh. */
-  readonly crmInvalidToken: 'INVALID_TOKEN' | 'AUTHENTICATION_FAILURE';
-  readonly crmInvalidTokenStatus: number;
-  /** API calls per minute and organisation; the next call gets the product's 429. */
-  readonly apiCallsPerMinute: number | 'off';
-  readonly apiThrottleBody: 'product' | 'none' | 'html';
-}
-
-/** Limit of living refresh tokens, and the effect of the next one. */
-export interface RefreshTokenCap {
-  readonly max: number;
-  readonly overflow: 'evict' | 'refuse';
-  /** Scope of the count; defaults to the user and client. */
-  readonly per?: 'user' | 'user_and_client' | undefined;
-}
-
-/** Form of the callback to the redirect URI. */
-export interface CallbackSettings {
-  readonly accountsServer: 'encoded' | 'plain' | 'missing' | { readonly value: string };
-  readonly location: 'normal' | 'missing' | { readonly value: string };
-  readonly state: 'echoed' | 'missing' | { readonly value: string };
-  readonly duplicate: readonly string[];
-  readonly trailingAmpersand: boolean;
-}
+export type ZohoSettings = Readonly<z.output<typeof zohoSettingsSchema>>;
+/**
+ * Settings of Zoho's token throttle.
+ *
+ * @useDeclaredType
+ */
+export type ThrottleSettings = Readonly<z.output<typeof throttleSchema>>;
+/**
+ * Limit of living refresh tokens, and the effect of the next one.
+ *
+ * @useDeclaredType
+ */
+export type RefreshTokenCap = Readonly<z.output<typeof refreshTokenCapSchema>>;
+/**
+ * Form of the callback to the redirect URI.
+ *
+ * @useDeclaredType
+ */
+export type CallbackSettings = Readonly<z.output<typeof callbackSchema>>;
 
 export const defaultThrottle: ThrottleSettings = {
   requests: 10,

@@ -26,6 +26,7 @@ export function zohoAuthorize(state: SimulatorState, incoming: Incoming): Simula
   const { client, user, settings } = request;
   if (user.dc !== incoming.site.dc) return moved(state, incoming, client, user);
   const { parameters } = incoming;
+  const event = { kind: 'authorize', clientId: client.clientId, user: user.id } as const;
   const offline = parameters.get('access_type') === 'offline';
   const prompted = parameters.get('prompt')?.toLowerCase() === 'consent';
   const consent = consentOf(state, 'zoho', client.clientId, user.id);
@@ -43,13 +44,7 @@ export function zohoAuthorize(state: SimulatorState, incoming: Incoming): Simula
       ['error', 'access_denied'],
       ...(echo === null ? [] : [['state', echo] as const]),
     ]);
-    return redirect(location, {
-      kind: 'authorize',
-      outcome: 'declined',
-      clientId: client.clientId,
-      user: user.id,
-      error: 'access_denied',
-    });
+    return redirect(location, { ...event, outcome: 'declined', error: 'access_denied' });
   }
   if (decision !== 'accept') return consentPage(state, incoming, consentPath, user, request.scopes);
   const withRefreshToken = offline && (prompted || !consent.offline || !remembered || settings.refreshTokenOnRepeat);
@@ -121,12 +116,8 @@ function moved(state: SimulatorState, incoming: Incoming, client: SimulatorClien
   // China is operated separately: its users are unknown elsewhere, and others are unknown there.
   const separate = user.dc === 'cn' || site.dc === 'cn';
   if (home === undefined || separate || !isEnabledIn(client, user.dc)) {
-    return errorPage(
-      400,
-      'Invalid Client',
-      `This application is not available to users of data centre ${user.dc}.`,
-      client.clientId,
-    );
+    const text = `This application is not available to users of data centre ${user.dc}.`;
+    return errorPage(400, 'Invalid Client', text, client.clientId);
   }
   const query = new URLSearchParams(incoming.parameters);
   query.delete('decision');
@@ -158,12 +149,8 @@ function withCode(
   );
   if (code.overLimit && settings.codes !== 'off' && settings.codes.answer === 'roadblock') {
     state.codes.delete(code.value);
-    return errorPage(
-      200,
-      'Access Denied',
-      'You have reached the maximum request limit for your account. Please try again later.',
-      client.clientId,
-    );
+    const text = 'You have reached the maximum request limit for your account. Please try again later.';
+    return errorPage(200, 'Access Denied', text, client.clientId);
   }
   const location = callbackUrl(settings, site, redirectUri, code.value, parameters.get('state'));
   return redirect(location, { kind: 'authorize', outcome: 'code', clientId: client.clientId, user: user.id });
@@ -173,10 +160,8 @@ function withCode(
 function implicit(state: SimulatorState, incoming: Incoming, request: Request): SimulatorAnswer {
   const { client, user, scopes, redirectUri } = request;
   const now = state.clock.now();
-  const family = state.ledger.open(
-    { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user: user.id, scopes },
-    now,
-  );
+  const parts = { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user: user.id, scopes };
+  const family = state.ledger.open(parts, now);
   const token = state.ledger.loneAccess(family, now);
   const fragment = new URLSearchParams({
     access_token: token.value,

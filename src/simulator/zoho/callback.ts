@@ -12,16 +12,12 @@ export function callbackUrl(
 ): string {
   const { callback } = settings;
   const parts: [string, string][] = [['code', encodeURIComponent(code)]];
-  const location = chosen(callback.location, 'normal', site.dc ?? '');
+  const location = chosen(callback.location, site.dc ?? '');
   if (location !== null) parts.push(['location', encodeURIComponent(location)]);
-  const accounts = chosen(
-    callback.accountsServer === 'encoded' || callback.accountsServer === 'plain' ? 'normal' : callback.accountsServer,
-    'normal',
-    accountsOf(site),
-  );
+  const accounts = chosen(callback.accountsServer, accountsOf(site));
   if (accounts !== null)
     parts.push(['accounts-server', callback.accountsServer === 'plain' ? accounts : encodeURIComponent(accounts)]);
-  const echoed = state === null ? null : chosen(callback.state, 'echoed', state);
+  const echoed = state === null ? null : chosen(callback.state, state);
   if (echoed !== null) parts.push(['state', encodeURIComponent(echoed)]);
   for (const name of callback.duplicate) {
     const first = parts.find(([each]) => each === name);
@@ -53,11 +49,7 @@ export function serverInfo(
   return { result: 'success', locations };
 }
 
-function chosen<Normal extends string>(
-  setting: Normal | 'missing' | { readonly value: string },
-  _normal: Normal,
-  value: string,
-): string | null {
+function chosen(setting: string | { readonly value: string }, value: string): string | null {
   if (setting === 'missing') return null;
   return typeof setting === 'object' ? setting.value : value;
 }

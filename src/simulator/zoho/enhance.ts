@@ -44,11 +44,8 @@ export function enhanceToken(state: SimulatorState, incoming: Incoming): Simulat
     clientId: client.clientId,
     expiresAt: now + enhanceSeconds * 1000,
   });
-  return json(
-    200,
-    { enhance_token: token, expires_in: enhanceSeconds },
-    { ...event, outcome: 'ok', family: found.family.id },
-  );
+  const body = { enhance_token: token, expires_in: enhanceSeconds };
+  return json(200, body, { ...event, outcome: 'ok', family: found.family.id });
 }
 
 /**
@@ -61,23 +58,14 @@ export function addExtraScope(state: SimulatorState, incoming: Incoming): Simula
   const settings = state.zoho.for(site.dc, clientId);
   const client = state.registry.client(clientId ?? '');
   const redirectUri = parameters.get('redirect_uri') ?? '';
+  const wrong = (title: string, text: string) => errorPage(settings.errorPageStatus, title, text, clientId);
   if (client === undefined || parameters.get('response_type') !== 'update_scopes')
-    return errorPage(settings.errorPageStatus, 'Invalid Client', 'The client ID passed does not exist.', clientId);
+    return wrong('Invalid Client', 'The client ID passed does not exist.');
   if (!isRedirectUriOf(client, redirectUri))
-    return errorPage(
-      settings.errorPageStatus,
-      'Invalid Redirect Uri',
-      'The redirect URI passed does not match the one configured.',
-      clientId,
-    );
+    return wrong('Invalid Redirect Uri', 'The redirect URI passed does not match the one configured.');
   const scopes = splitScopes(parameters.get('scope') ?? '', settings.spaceSeparatedScopes);
   if (scopes.length === 0 || !scopes.every(isKnownScope))
-    return errorPage(
-      settings.errorPageStatus,
-      'Invalid OAuth scope',
-      'The scope is missing or does not exist.',
-      clientId,
-    );
+    return wrong('Invalid OAuth scope', 'The scope is missing or does not exist.');
   const enhancement = state.enhancements.get(parameters.get('enhance_token') ?? '');
   const family =
     enhancement === undefined || enhancement.expiresAt <= state.clock.now()
@@ -90,7 +78,7 @@ export function addExtraScope(state: SimulatorState, incoming: Incoming): Simula
     user === undefined ||
     enhancement.clientId !== client.clientId
   ) {
-    return errorPage(settings.errorPageStatus, 'Invalid Request', 'The enhance_token is not valid.', clientId);
+    return wrong('Invalid Request', 'The enhance_token is not valid.');
   }
   const decision =
     incoming.method === 'POST' ? incoming.form.get('decision') : state.registry.autoApprove ? 'accept' : null;

@@ -44,28 +44,22 @@ export function zohoProducts(state: SimulatorState, incoming: Incoming): Simulat
   const token = living(state, incoming, value);
   if (typeof token === 'string') {
     const known = state.ledger.findAccess(value)?.family;
-    return problem(
-      product,
-      'bad_token',
-      { ...event, family: known?.id, clientId: known?.clientId, user: known?.user, error: token },
-      state.zoho.for(site.dc, null),
-    );
+    const told = { ...event, family: known?.id, clientId: known?.clientId, user: known?.user, error: token };
+    return problem(product, 'bad_token', told, state.zoho.for(site.dc, null));
   }
   const { family } = token;
   const told = { ...event, family: family.id, clientId: family.clientId, user: family.user };
   const settings = state.zoho.for(site.dc, family.clientId);
   const user = state.registry.user(family.user);
-  const operation = product.operations.find(
-    (each) => (each.method ?? 'GET') === incoming.method && each.path.test(path),
-  );
+  const operation = product.operations.find((each) => each.method === incoming.method && each.path.test(path));
   if (operation === undefined || user === undefined) return problem(product, 'not_found', told, settings);
   const module = operation.path.exec(path)?.[1] ?? '';
   if (!covers(token.scopes, operation.scope.replace('{module}', module)))
     return problem(product, 'scope', told, settings);
   if (!isInOrganization(product, operation, incoming, user)) return problem(product, 'organization', told, settings);
   if (isOverLimit(state, product, user, settings)) return problem(product, 'too_many', told, settings);
-  if (operation.records === true) return records(state, incoming, product, module, user, told);
-  return json(200, operation.answer?.(user) ?? {}, told);
+  if (operation.answer === undefined) return records(state, incoming, product, module, user, told);
+  return json(200, operation.answer(user), told);
 }
 
 /** Returns the token if it is valid here, else the reason. A token of another data centre counts as expired. */
@@ -131,12 +125,10 @@ function records(
     id: String(1_000_000 + kept.length + index),
     ...record,
   }));
-  if (added.length === 0)
-    return json(
-      400,
-      { code: 'INVALID_DATA', details: {}, message: 'body', status: 'error' },
-      { ...event, outcome: 'invalid' },
-    );
+  if (added.length === 0) {
+    const body = { code: 'INVALID_DATA', details: {}, message: 'body', status: 'error' };
+    return json(400, body, { ...event, outcome: 'invalid' });
+  }
   state.records.set(key, [...kept, ...added].slice(-recordsMax));
   const first = added[0];
   if (product.name === 'Desk') return json(200, first, event);
@@ -181,9 +173,6 @@ function userInfo(
   if (!covers(token.scopes, 'AaaServer.profile.READ'))
     return json(401, { error: 'INVALID_OAUTHSCOPE' }, { ...event, outcome: 'forbidden', error: 'scope' });
   const user = state.registry.user(token.family.user);
-  return json(
-    200,
-    { ZUID: user?.orgId, Email: user?.id, Display_Name: user?.name },
-    { ...event, family: token.family.id, user: token.family.user },
-  );
+  const body = { ZUID: user?.orgId, Email: user?.id, Display_Name: user?.name };
+  return json(200, body, { ...event, family: token.family.id, user: token.family.user });
 }

@@ -40,11 +40,8 @@ export function zohoRevokeOld(state: SimulatorState, incoming: Incoming): Simula
   const elsewhere =
     family !== undefined && family.dc !== incoming.site.dc && settings.revokeAtOtherDataCenter === 'refused';
   if (family === undefined || family.revoked !== null || family.profile !== 'zoho' || elsewhere) {
-    return json(
-      settings.revokeErrorStatus,
-      { error: 'invalid_token' },
-      { ...event, outcome: 'refused', error: 'invalid_token' },
-    );
+    const error = 'invalid_token';
+    return json(settings.revokeErrorStatus, { error }, { ...event, outcome: 'refused', error });
   }
   kill(state, family, value, state.ledger.findRefresh(value) === undefined ? 'access_token' : 'refresh_token');
   return json(200, { status: 'success' }, { ...event, outcome: 'revoked', family: family.id, user: family.user });

@@ -1,31 +1,9 @@
 /** Services in Zoho's scopes, in lower case: Zoho's own spelling varies. */
-const services = new Set([
-  'zohocrm',
-  'zohobigin',
-  'zohobooks',
-  'zohoinvoice',
-  'zohoinventory',
-  'zohocalendar',
-  'zohocreator',
-  'zohoanalytics',
-  'desk',
-  'zohomail',
-  'zohoprojects',
-  'zohopc',
-  'zohopeople',
-  'zohorecruit',
-  'zohocliq',
-  'workdrive',
-  'zohofiles',
-  'zohosign',
-  'zohocampaigns',
-  'zohobookings',
-  'zohobackstage',
-  'zohocatalyst',
-  'aaaserver',
-  'zohosearch',
-  'phonebridge',
-]);
+const serviceNames =
+  'zohocrm zohobigin zohobooks zohoinvoice zohoinventory zohocalendar zohocreator zohoanalytics desk zohomail ' +
+  'zohoprojects zohopc zohopeople zohorecruit zohocliq workdrive zohofiles zohosign zohocampaigns zohobookings ' +
+  'zohobackstage zohocatalyst aaaserver zohosearch phonebridge';
+const services = new Set(serviceNames.split(' '));
 
 const operations = new Set(['all', 'read', 'create', 'update', 'delete', 'write', 'custom', 'execute', 'rar']);
 /** Operations that `WRITE` includes. */

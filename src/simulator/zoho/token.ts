@@ -9,6 +9,15 @@ import { throttled, zohoError, zohoTokens } from './answers.ts';
 import { zohoClient } from './client.ts';
 import { isKnownScope, splitScopes } from './scopes.ts';
 
+/** A token request of a known client. */
+interface Call {
+  readonly state: SimulatorState;
+  readonly incoming: Incoming;
+  readonly settings: ZohoSettings;
+  readonly client: SimulatorClient;
+  readonly event: AnswerEvent;
+}
+
 /** Handles `POST {accounts}/oauth/v2/token` in any of its three request styles. */
 export function zohoToken(state: SimulatorState, original: Incoming): SimulatorAnswer {
   const settings = state.zoho.for(original.site.dc, original.clientId);
@@ -30,37 +39,27 @@ export function zohoToken(state: SimulatorState, original: Incoming): SimulatorA
     countFailure(state, settings, presented);
     return client;
   }
-  if (grantType === 'authorization_code') return exchange(state, incoming, settings, client, event);
-  if (grantType === 'refresh_token') return refresh(state, incoming, settings, client, event);
-  if (grantType === 'client_credentials') return clientCredentials(state, incoming, settings, client, event);
+  const call: Call = { state, incoming, settings, client, event };
+  if (grantType === 'authorization_code') return exchange(call);
+  if (grantType === 'refresh_token') return refresh(call);
+  if (grantType === 'client_credentials') return clientCredentials(call);
   return zohoError(settings, 'invalid_client', { ...event, outcome: 'invalid' });
 }
 
-function refresh(
-  state: SimulatorState,
-  incoming: Incoming,
-  settings: ZohoSettings,
-  client: SimulatorClient,
-  event: AnswerEvent,
-): SimulatorAnswer {
+function refresh(call: Call): SimulatorAnswer {
+  const { state, incoming, settings, event } = call;
   const now = state.clock.now();
   const found = state.ledger.findRefresh(incoming.parameters.get('refresh_token') ?? '');
   const told: AnswerEvent = { ...event, family: found?.family.id, user: found?.family.user };
-  const refused = refusalOf(state, incoming, client, found);
+  const refused = refusalOf(call, found);
   if (found === undefined || refused !== null) {
     countFailure(state, settings, incoming.parameters.get('refresh_token'));
-    return zohoError(settings, refused?.error ?? 'invalid_code', {
-      ...told,
-      outcome: 'refused',
-      detail: refused?.detail,
-    });
+    const { error = 'invalid_code', detail } = refused ?? {};
+    return zohoError(settings, error, { ...told, outcome: 'refused', detail });
   }
   if (state.registry.isDeactivated(found.family.user)) {
-    return zohoError(settings, settings.deactivatedUser, {
-      ...told,
-      outcome: 'refused',
-      detail: 'the user is deactivated',
-    });
+    const detail = 'the user is deactivated';
+    return zohoError(settings, settings.deactivatedUser, { ...told, outcome: 'refused', detail });
   }
   const { throttle } = settings;
   if (throttle !== 'off') {
@@ -73,20 +72,12 @@ function refresh(
   if (spent.kind === 'refused')
     return zohoError(settings, 'invalid_code', { ...told, outcome: 'refused', detail: spent.reason });
   state.ledger.remember(spent.pair);
-  return zohoTokens(
-    state,
-    settings,
-    incoming.site,
-    spent.pair.accessToken,
-    settings.echoRefreshToken ? found : null,
-    told,
-  );
+  const echoed = settings.echoRefreshToken ? found : null;
+  return zohoTokens(state, settings, incoming.site, spent.pair.accessToken, echoed, told);
 }
 
 function refusalOf(
-  state: SimulatorState,
-  incoming: Incoming,
-  client: SimulatorClient,
+  { state, incoming, client }: Call,
   token: IssuedRefreshToken | undefined,
 ): { error: string; detail: string } | null {
   if (token === undefined || token.family.profile !== 'zoho')
@@ -99,32 +90,18 @@ function refusalOf(
   return death === null ? null : { error: 'invalid_code', detail: death };
 }
 
-function exchange(
-  state: SimulatorState,
-  incoming: Incoming,
-  settings: ZohoSettings,
-  client: SimulatorClient,
-  event: AnswerEvent,
-): SimulatorAnswer {
+function exchange(call: Call): SimulatorAnswer {
+  const { state, incoming, settings, client, event } = call;
   const now = state.clock.now();
   const code = state.codes.get(incoming.parameters.get('code') ?? '');
-  const refused = codeRefusalOf(state, incoming, settings, client, code);
+  const refused = codeRefusalOf(call, code);
   if (code === undefined || refused !== null) {
-    return zohoError(settings, refused?.error ?? 'invalid_code', {
-      ...event,
-      user: code?.user,
-      outcome: refused?.outcome ?? 'refused',
-      detail: refused?.detail,
-    });
+    const { error = 'invalid_code', outcome = 'refused', detail } = refused ?? {};
+    return zohoError(settings, error, { ...event, user: code?.user, outcome, detail });
   }
-  const parts = {
-    profile: 'zoho',
-    dc: incoming.site.dc,
-    clientId: client.clientId,
-    user: code.user,
-    scopes: code.scopes,
-  };
-  const told: AnswerEvent = { ...event, user: code.user };
+  const { user, scopes } = code;
+  const parts = { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user, scopes };
+  const told: AnswerEvent = { ...event, user };
   const full = code.withRefreshToken ? noRoom(state, settings, parts, told, now) : null;
   if (full !== null) return full;
   code.used = true;
@@ -134,6 +111,8 @@ function exchange(
   }
   return zohoTokens(state, settings, incoming.site, pair.accessToken, pair.refreshToken, told);
 }
+
+const denied = { error: 'Access Denied' };
 
 /** Makes room for one more refresh token of this user and client, or returns the reason why there is none. */
 function noRoom(
@@ -150,17 +129,18 @@ function noRoom(
     refreshTokens.overflow === 'refuse' &&
     state.ledger.livingOf(owner, now).length >= refreshTokens.max
   ) {
-    return json(
-      400,
-      { error: 'Access Denied' },
-      { ...event, outcome: 'throttled', error: 'Access Denied', detail: 'no room for another refresh token' },
-    );
+    return json(400, denied, {
+      ...event,
+      ...denied,
+      outcome: 'throttled',
+      detail: 'no room for another refresh token',
+    });
   }
   if (creation !== 'off') {
     const key = `creation ${parts.clientId} ${parts.user}`;
     if (!state.rateWindows.allows(key, creation, now)) {
       if (settings.throttle !== 'off') return throttled(settings.throttle, event);
-      return json(400, { error: 'Access Denied' }, { ...event, outcome: 'throttled', error: 'Access Denied' });
+      return json(400, denied, { ...event, ...denied, outcome: 'throttled' });
     }
     state.rateWindows.count(key, creation, now);
   }
@@ -169,10 +149,7 @@ function noRoom(
 }
 
 function codeRefusalOf(
-  state: SimulatorState,
-  incoming: Incoming,
-  settings: ZohoSettings,
-  client: SimulatorClient,
+  { state, incoming, settings, client }: Call,
   code: Code | undefined,
 ): { error: string; outcome: 'refused' | 'throttled'; detail: string } | null {
   const refused = (error: string, detail: string) => ({ error, outcome: 'refused' as const, detail });
@@ -192,13 +169,7 @@ function codeRefusalOf(
   return fits ? null : refused(settings.wrongVerifier, 'code_verifier does not fit');
 }
 
-function clientCredentials(
-  state: SimulatorState,
-  incoming: Incoming,
-  settings: ZohoSettings,
-  client: SimulatorClient,
-  event: AnswerEvent,
-): SimulatorAnswer {
+function clientCredentials({ state, incoming, settings, client, event }: Call): SimulatorAnswer {
   const { parameters, site } = incoming;
   if (settings.clientCredentials !== 'granted') return zohoError(settings, settings.clientCredentials, event);
   const text = parameters.get('scope') ?? '';
@@ -211,18 +182,9 @@ function clientCredentials(
   if (orgId === undefined) return zohoError(settings, 'invalid_soid', event);
   if (user === undefined) return zohoError(settings, 'invalid_org', event);
   const now = state.clock.now();
-  const family = state.ledger.open(
-    { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes },
-    now,
-  );
-  return zohoTokens(
-    state,
-    { ...settings, scopeInAnswer: true },
-    site,
-    state.ledger.loneAccess(family, now),
-    null,
-    event,
-  );
+  const parts = { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes };
+  const token = state.ledger.loneAccess(state.ledger.open(parts, now), now);
+  return zohoTokens(state, { ...settings, scopeInAnswer: true }, site, token, null, event);
 }
 
 /** Counts a refused request towards the throttle if the settings say so. */

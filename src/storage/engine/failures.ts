@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 
 /** SQLite's primary result codes that are about the file or the machine, not about the statement. */
 const sqliteTroubles: Record<number, string> = {
@@ -49,10 +49,7 @@ export function sqliteFailure(error: unknown): GrantryError {
   }
   const primary = code & 0xff;
   if (primary === sqliteNotADatabase) {
-    return new GrantryError('invalid_request', 'The file is not a SQLite database.', {
-      action: 'Name another file.',
-      cause: error,
-    });
+    return invalidRequest('The file is not a SQLite database.', { action: 'Name another file.', cause: error });
   }
   const trouble = sqliteTroubles[primary];
   if (trouble !== undefined) {

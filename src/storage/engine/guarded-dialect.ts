@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
-import { assert, GrantryError } from '../../base/errors.ts';
+import { assert, GrantryError, invalidRequest } from '../../base/errors.ts';
 import type { Binding, Engine, EngineConnection } from './engine.ts';
 import { closed } from './failures.ts';
 
@@ -145,5 +145,5 @@ function checkBinding(value: unknown): Binding {
 
 function checkText(value: string): string {
   if (!value.includes('\0')) return value;
-  throw new GrantryError('invalid_request', 'A text holds a NUL character, which PostgreSQL cannot keep.');
+  throw invalidRequest('A text holds a NUL character, which PostgreSQL cannot keep.');
 }

@@ -1,6 +1,6 @@
 import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely';
 import { type CustomTypesConfig, Pool, type PoolClient, type PoolConfig, type QueryResult } from 'pg';
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { World } from '../../base/world.ts';
@@ -170,7 +170,7 @@ async function refuseUnfit(pool: Pool, options: PostgresOptions): Promise<void> 
 }
 
 function unfit(why: string, action: string): GrantryError {
-  return new GrantryError('invalid_request', `This PostgreSQL server cannot keep grants: ${why}.`, { action });
+  return invalidRequest(`This PostgreSQL server cannot keep grants: ${why}.`, { action });
 }
 
 const locked: Lock = (query, mode = 'update') => {

@@ -1,6 +1,6 @@
 import { closeSync, openSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 
 /** Linux's numbers of file systems whose locks do not hold between hosts: NFS, SMB, CIFS, SMB2, AFS, Ceph. */
@@ -80,7 +80,7 @@ function look(path: string): Stats | undefined {
 }
 
 function refused(why: string): GrantryError {
-  return new GrantryError('invalid_request', `The SQLite database cannot be opened: ${why}.`, {
+  return invalidRequest(`The SQLite database cannot be opened: ${why}.`, {
     action: 'Name a file on a local disk: sqlite:PATH.',
   });
 }

@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import { randomFraction, type World } from '../../base/world.ts';
@@ -160,13 +160,9 @@ function configured(path: string): DatabaseSync {
   try {
     const mode = database.prepare('pragma journal_mode = wal').get()?.['journal_mode'];
     if (path !== ':memory:' && mode !== 'wal') {
-      throw new GrantryError(
-        'invalid_request',
-        'The file system of the SQLite database does not support a write-ahead log.',
-        {
-          action: 'Put the database on a local disk.',
-        },
-      );
+      throw invalidRequest('The file system of the SQLite database does not support a write-ahead log.', {
+        action: 'Put the database on a local disk.',
+      });
     }
     database.exec('pragma synchronous = full; pragma trusted_schema = off; pragma busy_timeout = 0');
     return database;

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { assert, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { assert, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
 import * as postgres from './0001-vault.postgres.ts';
@@ -100,12 +100,11 @@ async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, ve
   if (store.kind === 'postgres') await sql`select pg_advisory_xact_lock(${postgresLockKey})`.execute(tx);
   await run(tx, versionTable[store.kind]);
   // The version comes first: a process that finds it taken leaves the work to the other one.
-  const isFirst = await changedOne(
-    tx
-      .insertInto('grantry_schema')
-      .values({ version, name: migration.name, applied_at: tx.now })
-      .onConflict((conflict) => conflict.column('version').doNothing()),
-  );
+  const isFirst = await tx
+    .insertInto('grantry_schema')
+    .values({ version, name: migration.name, applied_at: tx.now })
+    .onConflict((conflict) => conflict.column('version').doNothing())
+    .$call(changedOne);
   if (!isFirst) return refuseNewer(await latestVersion(tx), migrations.length);
   if (version === 1) return createVault(tx, store.kind, migration, options);
   return run(tx, migration[store.kind]);
@@ -149,22 +148,20 @@ async function latestVersion(db: Reader): Promise<number> {
 
 function refuseNewer(version: number, known: number): void {
   if (version <= known) return;
-  throw new GrantryError(
-    'invalid_request',
-    `The database has schema version ${version}; this version of Grantry supports up to ${known}.`,
-    { action: 'Install the Grantry version that migrated this database, or a newer one.' },
-  );
+  throw invalidRequest(`The database has schema version ${version}; this version of Grantry supports up to ${known}.`, {
+    action: 'Install the Grantry version that migrated this database, or a newer one.',
+  });
 }
 
 function behind(version: number, needed: number): GrantryError {
   const has = version === 0 ? 'has no schema of Grantry' : `has version ${version} of Grantry's schema`;
-  return new GrantryError('invalid_request', `The database ${has}; version ${needed} is needed.`, {
+  return invalidRequest(`The database ${has}; version ${needed} is needed.`, {
     action: 'Run grantry migrate with a role that may change the schema.',
   });
 }
 
 function foreign(): GrantryError {
-  return new GrantryError('invalid_request', 'The database has an oauth_tokens table that another program made.', {
+  return invalidRequest('The database has an oauth_tokens table that another program made.', {
     action: 'Stop the programs that write to it, then take it over: grantry init, or openVault({ takeOver: true }).',
   });
 }

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely';
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { ApiKeyTable } from '../schema.ts';
 
 export type ApiKeyRow = Selectable<ApiKeyTable>;
@@ -9,12 +9,11 @@ export async function insertApiKey(
   tx: WriteTx,
   key: Omit<ApiKeyRow, 'created_at' | 'last_used_at' | 'revoked_at'>,
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_api_keys')
-      .values({ ...key, created_at: tx.now, last_used_at: null, revoked_at: null })
-      .onConflict((conflict) => conflict.doNothing()),
-  );
+  return tx
+    .insertInto('grantry_api_keys')
+    .values({ ...key, created_at: tx.now, last_used_at: null, revoked_at: null })
+    .onConflict((conflict) => conflict.doNothing())
+    .$call(changedOne);
 }
 
 /** Finds a key by its hash, also a revoked or expired one. Keys belong to the installation, not to a tenant. */
@@ -46,15 +45,13 @@ export async function revokeApiKey(tx: WriteTx, idOrName: string): Promise<Pick<
 
 /** Tells whether an admin key exists that is neither expired nor revoked. */
 export async function hasLiveAdminKey(db: Reader): Promise<boolean> {
-  const row = await db
+  return db
     .selectFrom('grantry_api_keys')
     .select('id')
     .where('role', '=', 'admin')
     .where('revoked_at', 'is', null)
     .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', db.now)]))
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .$call(findsOne);
 }
 
 /** Notes when keys were last used. An older time never replaces a newer one. */

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely';
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { AppTable } from '../schema.ts';
 
@@ -14,7 +14,7 @@ export type AppRow = Selectable<AppTable>;
 export async function putApp(tx: WriteTx, row: AppRow): Promise<'created' | 'replaced'> {
   if (row.generation === 1 && (await insertApp(tx, row))) return 'created';
   if (await updateApp(tx, row)) return 'replaced';
-  throw new GrantryError('invalid_request', `The app ${row.name} was changed by another caller in the meantime.`, {
+  throw invalidRequest(`The app ${row.name} was changed by another caller in the meantime.`, {
     action: 'Read the app again, then repeat the change.',
   });
 }
@@ -45,21 +45,19 @@ export async function deleteApp(tx: WriteTx, name: string): Promise<boolean> {
 }
 
 async function insertApp(tx: WriteTx, row: AppRow): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_apps')
-      .values(row)
-      .onConflict((conflict) => conflict.column('name').doNothing()),
-  );
+  return tx
+    .insertInto('grantry_apps')
+    .values(row)
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .$call(changedOne);
 }
 
 async function updateApp(tx: WriteTx, row: AppRow): Promise<boolean> {
   const { name, created_at: _, ...changes } = row;
-  return changedOne(
-    tx
-      .updateTable('grantry_apps')
-      .set(changes)
-      .where('name', '=', name)
-      .where('generation', '=', row.generation - 1),
-  );
+  return tx
+    .updateTable('grantry_apps')
+    .set(changes)
+    .where('name', '=', name)
+    .where('generation', '=', row.generation - 1)
+    .$call(changedOne);
 }

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely';
+import { limits } from '../../base/limits.ts';
 import { changedOne, changedRows, type Reader, type WriteTx } from '../database.ts';
 import type { AttemptOutcome, AttemptTable } from '../schema.ts';
 
@@ -42,14 +43,13 @@ export async function finishAttempt(
   tx: WriteTx,
   attempt: { tenant: string; id: string; outcome: AttemptOutcome; detail: string | null },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_attempts')
-      .set({ outcome: attempt.outcome, detail: attempt.detail, finished_at: tx.now })
-      .where('tenant', '=', attempt.tenant)
-      .where('id', '=', attempt.id)
-      .where('outcome', 'in', unresolved),
-  );
+  return tx
+    .updateTable('grantry_attempts')
+    .set({ outcome: attempt.outcome, detail: attempt.detail, finished_at: tx.now })
+    .where('tenant', '=', attempt.tenant)
+    .where('id', '=', attempt.id)
+    .where('outcome', 'in', unresolved)
+    .$call(changedOne);
 }
 
 /** Marks the open attempts on a generation as unknown: their lease has ended, and their holders did not report. */
@@ -57,16 +57,15 @@ export async function abandonAttempts(
   tx: WriteTx,
   grant: { tenant: string; grantId: string; generation: number; exceptId: string },
 ): Promise<number> {
-  return changedRows(
-    tx
-      .updateTable('grantry_attempts')
-      .set({ outcome: 'unknown', detail: unreported, finished_at: tx.now })
-      .where('tenant', '=', grant.tenant)
-      .where('grant_id', '=', grant.grantId)
-      .where('generation', '=', grant.generation)
-      .where('outcome', '=', 'open')
-      .where('id', '!=', grant.exceptId),
-  );
+  return tx
+    .updateTable('grantry_attempts')
+    .set({ outcome: 'unknown', detail: unreported, finished_at: tx.now })
+    .where('tenant', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '=', grant.generation)
+    .where('outcome', '=', 'open')
+    .where('id', '!=', grant.exceptId)
+    .$call(changedRows);
 }
 
 /**
@@ -75,11 +74,11 @@ export async function abandonAttempts(
  */
 export async function listAttempts(
   db: Reader,
-  grant: { tenant: string; grantId: string; generation: number; limit: number },
+  grant: { tenant: string; grantId: string; generation: number },
 ): Promise<AttemptRow[]> {
   const last = await selectAttempts(db, grant).execute();
   const oldest = last.at(-1);
-  if (oldest === undefined || last.length < grant.limit) return last;
+  if (oldest === undefined || last.length < limits.attemptsListedMax) return last;
   const older = await selectAttempts(db, grant)
     .where('fence', '<', oldest.fence)
     .where('outcome', 'in', spending)
@@ -87,7 +86,7 @@ export async function listAttempts(
   return [...last, ...older];
 }
 
-function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; generation: number; limit: number }) {
+function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; generation: number }) {
   return db
     .selectFrom('grantry_attempts')
     .selectAll()
@@ -95,7 +94,7 @@ function selectAttempts(db: Reader, grant: { tenant: string; grantId: string; ge
     .where('grant_id', '=', grant.grantId)
     .where('generation', '=', grant.generation)
     .orderBy('fence', 'desc')
-    .limit(grant.limit);
+    .limit(limits.attemptsListedMax);
 }
 
 /** Finds the attempt that a spooled answer belongs to. */

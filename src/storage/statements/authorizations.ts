@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely';
-import { changedRows, type Reader, type WriteTx } from '../database.ts';
+import { changedRows, countRows, type Reader, type WriteTx } from '../database.ts';
 import type { AuthorizationTable } from '../schema.ts';
 
 export type AuthorizationRow = Selectable<AuthorizationTable>;
@@ -43,22 +43,21 @@ export async function findAuthorization(
 
 /** Deletes requests that expired more than `keptMs` ago: until then a late callback gets a clear error. */
 export async function purgeAuthorizations(tx: WriteTx, keptMs: number): Promise<number> {
-  return changedRows(
+  return (
     tx
       .deleteFrom('grantry_authorizations')
       // As a subquery the clock is read once, and the index on the expiry can serve.
-      .where('expires_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`),
+      .where('expires_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`)
+      .$call(changedRows)
   );
 }
 
 /** Counts the authorization requests of a tenant whose callback may still come. */
 export async function countOpenAuthorizations(db: Reader, tenant: string): Promise<number> {
-  const { count } = await db
+  return db
     .selectFrom('grantry_authorizations')
-    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
     .where('tenant', '=', tenant)
     .where('used_at', 'is', null)
     .where('expires_at', '>', db.now)
-    .executeTakeFirstOrThrow();
-  return Number(count);
+    .$call(countRows);
 }

@@ -1,17 +1,18 @@
 import type { Selectable } from 'kysely';
+import { limits } from '../../base/limits.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { CandidateTable } from '../schema.ts';
+import type { GrantRow } from './grants.ts';
 
 export type CandidateRow = Selectable<CandidateTable>;
 
 /** Keeps a token set that arrived after its lease was lost. Returns false when it is kept already. */
 export async function insertCandidate(tx: WriteTx, candidate: Omit<CandidateRow, 'received_at'>): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_candidates')
-      .values({ ...candidate, received_at: tx.now })
-      .onConflict((conflict) => conflict.columns(['tenant', 'grant_id', 'token_fingerprint']).doNothing()),
-  );
+  return tx
+    .insertInto('grantry_candidates')
+    .values({ ...candidate, received_at: tx.now })
+    .onConflict((conflict) => conflict.columns(['tenant', 'grant_id', 'token_fingerprint']).doNothing())
+    .$call(changedOne);
 }
 
 /** Finds the newest candidate that is not rejected and not older than the grant's last authorization. */
@@ -96,19 +97,19 @@ export async function retireCandidate(tx: WriteTx, candidate: { tenant: string; 
     .execute();
 }
 
-/** Lists the candidates of a grant since its last authorization, tried or not, newest first. */
+/** Lists the last candidates of a grant since its last authorization, tried or not, newest first. */
 export async function listCandidates(
   db: Reader,
-  grant: { tenant: string; grantId: string; authorizedGeneration: number; limit: number },
+  grant: Pick<GrantRow, 'client_id' | 'id' | 'authorized_generation'>,
 ): Promise<CandidateRow[]> {
   return db
     .selectFrom('grantry_candidates')
     .selectAll()
-    .where('tenant', '=', grant.tenant)
-    .where('grant_id', '=', grant.grantId)
-    .where('generation', '>=', grant.authorizedGeneration)
+    .where('tenant', '=', grant.client_id)
+    .where('grant_id', '=', grant.id)
+    .where('generation', '>=', grant.authorized_generation)
     .orderBy('received_at', 'desc')
     .orderBy('fence', 'desc')
-    .limit(grant.limit)
+    .limit(limits.candidatesListedMax)
     .execute();
 }

@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely';
-import { changedOne, changedRows, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, changedRows, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { ConnectSessionTable } from '../schema.ts';
 
 export type ConnectSessionRow = Selectable<ConnectSessionTable>;
@@ -72,7 +72,7 @@ export async function startConnectSession(
   start: Place & { browserHash: string; lifeMs: number; startsMax: number },
 ): Promise<boolean> {
   const until = sql<number>`${tx.now} + ${start.lifeMs}`;
-  return changedOne(
+  return (
     tx
       .updateTable('grantry_connect_sessions')
       .set((column) => ({
@@ -87,35 +87,34 @@ export async function startConnectSession(
       .where('state', 'in', ['open', 'started', 'exchanging'])
       .where((where) => where.or([where('browser_hash', 'is', null), where('browser_hash', '=', start.browserHash)]))
       .where('starts', '<', start.startsMax)
-      .where('expires_at', '>', tx.now),
+      .where('expires_at', '>', tx.now)
+      .$call(changedOne)
   );
 }
 
 /** Takes a session for the exchange of one code. Of several callbacks that arrive at once, one gets it. */
 export async function claimConnectSession(tx: WriteTx, claim: Started & { browserHash: string }): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_connect_sessions')
-      .set({ state: 'exchanging' })
-      .where('tenant', '=', claim.tenant)
-      .where('id', '=', claim.id)
-      .where('state', '=', 'started')
-      .where('starts', '=', claim.starts)
-      .where('browser_hash', '=', claim.browserHash),
-  );
+  return tx
+    .updateTable('grantry_connect_sessions')
+    .set({ state: 'exchanging' })
+    .where('tenant', '=', claim.tenant)
+    .where('id', '=', claim.id)
+    .where('state', '=', 'started')
+    .where('starts', '=', claim.starts)
+    .where('browser_hash', '=', claim.browserHash)
+    .$call(changedOne);
 }
 
 /** Returns a session whose browser came back without a grant: it can be tried again until it ends. */
 export async function returnConnectSession(tx: WriteTx, back: Started & { error: string }): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_connect_sessions')
-      .set({ state: 'started', error: back.error })
-      .where('tenant', '=', back.tenant)
-      .where('id', '=', back.id)
-      .where('state', '=', 'exchanging')
-      .where('starts', '=', back.starts),
-  );
+  return tx
+    .updateTable('grantry_connect_sessions')
+    .set({ state: 'started', error: back.error })
+    .where('tenant', '=', back.tenant)
+    .where('id', '=', back.id)
+    .where('state', '=', 'exchanging')
+    .where('starts', '=', back.starts)
+    .$call(changedOne);
 }
 
 /** Keeps sealed tokens for the completion code. Returns false when the session has changed meanwhile. */
@@ -123,22 +122,21 @@ export async function holdConnectSession(
   tx: WriteTx,
   held: Started & { pending: string; completionHash: string; granted: string; lifeMs: number },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_connect_sessions')
-      .set({
-        state: 'pending',
-        error: null,
-        pending: held.pending,
-        completion_hash: held.completionHash,
-        granted: held.granted,
-        expires_at: sql<number>`${tx.now} + ${held.lifeMs}`,
-      })
-      .where('tenant', '=', held.tenant)
-      .where('id', '=', held.id)
-      .where('state', '=', 'exchanging')
-      .where('starts', '=', held.starts),
-  );
+  return tx
+    .updateTable('grantry_connect_sessions')
+    .set({
+      state: 'pending',
+      error: null,
+      pending: held.pending,
+      completion_hash: held.completionHash,
+      granted: held.granted,
+      expires_at: sql<number>`${tx.now} + ${held.lifeMs}`,
+    })
+    .where('tenant', '=', held.tenant)
+    .where('id', '=', held.id)
+    .where('state', '=', 'exchanging')
+    .where('starts', '=', held.starts)
+    .$call(changedOne);
 }
 
 /** Ends a session with a grant, in the transaction that stores it. Returns false when the session has ended otherwise. */
@@ -146,7 +144,7 @@ export async function completeConnectSession(
   tx: WriteTx,
   completed: Started & { from: 'exchanging' | 'pending'; granted: string },
 ): Promise<boolean> {
-  return changedOne(
+  return (
     tx
       .updateTable('grantry_connect_sessions')
       .set({ state: 'completed', error: null, pending: null, granted: completed.granted, completed_at: tx.now })
@@ -155,20 +153,20 @@ export async function completeConnectSession(
       .where('state', '=', completed.from)
       .where('starts', '=', completed.starts)
       // Only tokens that waited for their code have a deadline.
-      .$if(completed.from === 'pending', (query) => query.where('expires_at', '>', tx.now)),
+      .$if(completed.from === 'pending', (query) => query.where('expires_at', '>', tx.now))
+      .$call(changedOne)
   );
 }
 
 /** Ends a session without a grant and shreds its tokens. The caller has queued them for revocation. */
 export async function failConnectSession(tx: WriteTx, failed: Place & { error: string }): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_connect_sessions')
-      .set({ state: 'failed', error: failed.error, pending: null })
-      .where('tenant', '=', failed.tenant)
-      .where('id', '=', failed.id)
-      .where('state', '=', 'pending'),
-  );
+  return tx
+    .updateTable('grantry_connect_sessions')
+    .set({ state: 'failed', error: failed.error, pending: null })
+    .where('tenant', '=', failed.tenant)
+    .where('id', '=', failed.id)
+    .where('state', '=', 'pending')
+    .$call(changedOne);
 }
 
 /** Lists sessions whose tokens were not claimed in time, of all tenants. */
@@ -188,12 +186,11 @@ export async function listUnclaimedConnectSessions(db: Reader, limit: number): P
 
 /** Deletes sessions that ended more than `keptMs` ago, with their authorization requests. */
 export async function purgeConnectSessions(tx: WriteTx, keptMs: number): Promise<number> {
-  return changedRows(
-    tx
-      .deleteFrom('grantry_connect_sessions')
-      .where('state', '<>', 'pending')
-      .where('expires_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`),
-  );
+  return tx
+    .deleteFrom('grantry_connect_sessions')
+    .where('state', '<>', 'pending')
+    .where('expires_at', '<=', sql<number>`(select ${tx.now} - ${keptMs})`)
+    .$call(changedRows);
 }
 
 /** Tells whether a session of that app is open for a tenant: tokens may be on their way, or wait for their code. */
@@ -201,7 +198,7 @@ export async function isConnecting(
   db: Reader,
   of: { tenant: string; provider: string; app: string | null },
 ): Promise<boolean> {
-  const row = await db
+  return db
     .selectFrom('grantry_connect_sessions')
     .select('id')
     .where('tenant', '=', of.tenant)
@@ -209,18 +206,14 @@ export async function isConnecting(
     .$if(of.app !== null, (query) => query.where('app', '=', of.app ?? ''))
     .where('state', 'in', ['exchanging', 'pending'])
     .where('expires_at', '>', db.now)
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .$call(findsOne);
 }
 
 /** Counts the sessions of a tenant that hold sealed tokens. */
 export async function countPendingConnectSessions(db: Reader, tenant: string): Promise<number> {
-  const { count } = await db
+  return db
     .selectFrom('grantry_connect_sessions')
-    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
     .where('tenant', '=', tenant)
     .where('state', '=', 'pending')
-    .executeTakeFirstOrThrow();
-  return Number(count);
+    .$call(countRows);
 }

@@ -2,28 +2,7 @@ import { sql } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
 import { changedOne, type WriteTx } from '../database.ts';
 import type { GrantState } from '../schema.ts';
-import type { GrantRow } from './grants.ts';
-
-const columns = [
-  'id',
-  'client_id',
-  'provider',
-  'account',
-  'state',
-  'reason',
-  'metadata',
-  'generation',
-  'token_expiry',
-  'last_refreshed_at',
-  'used_at',
-  'condemned_at',
-  'retry_at',
-  'due_at',
-  'lease_owner',
-  'created_at',
-] as const satisfies readonly (keyof GrantRow)[];
-
-export type DueGrant = Pick<GrantRow, (typeof columns)[number]>;
+import { type GrantSummary, summaryColumns } from './grants.ts';
 
 /**
  * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
@@ -42,7 +21,7 @@ export async function claimDueGrants(
     exceptProviders: readonly string[];
     leftForMs?: number;
   },
-): Promise<DueGrant[]> {
+): Promise<GrantSummary[]> {
   const { leftForMs } = claim;
   return tx
     .updateTable('oauth_tokens')
@@ -73,7 +52,7 @@ export async function claimDueGrants(
         .limit(claim.limit);
       return tx.locked(due, 'skip');
     })
-    .returning(columns)
+    .returning(summaryColumns)
     .execute();
 }
 
@@ -115,20 +94,19 @@ export async function shredCondemned(
   tx: WriteTx,
   grant: { tenant: string; id: string; generation: number; at: string },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set({
-        access_token: null,
-        refresh_token: null,
-        refresh_fingerprint: null,
-        due_at: null,
-        updated_at: grant.at,
-        changed_at: tx.now,
-      })
-      .where('client_id', '=', grant.tenant)
-      .where('id', '=', grant.id)
-      .where('generation', '=', grant.generation)
-      .where('state', '=', 'reauthorization_required'),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set({
+      access_token: null,
+      refresh_token: null,
+      refresh_fingerprint: null,
+      due_at: null,
+      updated_at: grant.at,
+      changed_at: tx.now,
+    })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .where('generation', '=', grant.generation)
+    .where('state', '=', 'reauthorization_required')
+    .$call(changedOne);
 }

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely';
-import type { Reader, WriteTx } from '../database.ts';
+import { findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { EventTable } from '../schema.ts';
 
 export type EventRow = Selectable<EventTable>;
@@ -23,13 +23,12 @@ export async function insertEvents(
 
 /** Tells whether this database has an event. */
 export async function hasEvent(db: Reader, event: EventMark): Promise<boolean> {
-  const row = await db
+  return db
     .selectFrom('grantry_events')
     .select('id')
     .where('tenant', '=', event.tenant)
     .where('id', '=', event.id)
-    .executeTakeFirst();
-  return row !== undefined;
+    .$call(findsOne);
 }
 
 /** The newest event of these types that a grant had at one generation. */

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { GrantState, GrantTable } from '../schema.ts';
 
 export type GrantRow = Selectable<GrantTable>;
@@ -14,7 +14,7 @@ export function metadataOf(row: Pick<GrantRow, 'metadata'>): Record<string, unkn
   return JSON.parse(row.metadata) as Record<string, unknown>;
 }
 
-const summaryColumns = [
+export const summaryColumns = [
   'id',
   'client_id',
   'provider',
@@ -45,7 +45,7 @@ const summaryColumns = [
   'due_at',
 ] as const satisfies readonly (keyof GrantSummary)[];
 
-const allColumns = [...summaryColumns, 'access_token', 'refresh_token'] as const;
+export const grantColumns = [...summaryColumns, 'access_token', 'refresh_token'] as const;
 
 /** The columns of a grant that no process holds. */
 export const clearedLease = { lease_owner: null, lease_until: null } as const;
@@ -57,7 +57,7 @@ export const settled = { ...clearedLease, doubt_since: null, retry_at: null, ove
 export async function findGrant(db: Reader, key: CheckedKey): Promise<GrantRow | undefined> {
   return db
     .selectFrom('oauth_tokens')
-    .select(allColumns)
+    .select(grantColumns)
     .where('client_id', '=', key.tenant)
     .where('provider', '=', key.provider)
     .where('account', '=', key.account)
@@ -68,7 +68,7 @@ export async function findGrant(db: Reader, key: CheckedKey): Promise<GrantRow |
 export async function readGrant(db: Reader, tenant: string, id: string): Promise<GrantRow | undefined> {
   return db
     .selectFrom('oauth_tokens')
-    .select(allColumns)
+    .select(grantColumns)
     .where('client_id', '=', tenant)
     .where('id', '=', id)
     .executeTakeFirst();
@@ -76,7 +76,7 @@ export async function readGrant(db: Reader, tenant: string, id: string): Promise
 
 /** Reads a tenant's grant and keeps others from changing it until the transaction ends. */
 export async function lockGrant(tx: WriteTx, tenant: string, id: string): Promise<GrantRow | undefined> {
-  const query = tx.selectFrom('oauth_tokens').select(allColumns).where('client_id', '=', tenant).where('id', '=', id);
+  const query = tx.selectFrom('oauth_tokens').select(grantColumns).where('client_id', '=', tenant).where('id', '=', id);
   return tx.locked(query).executeTakeFirst();
 }
 
@@ -96,12 +96,9 @@ export async function peekGrant(
     .executeTakeFirst();
 }
 
-export type NewGrant = Pick<
+/** The columns that a new authorization brings, and the time of its arrival. */
+export type NewAuthorization = Pick<
   GrantRow,
-  | 'id'
-  | 'client_id'
-  | 'provider'
-  | 'account'
   | 'access_token'
   | 'refresh_token'
   | 'token_expiry'
@@ -115,28 +112,30 @@ export type NewGrant = Pick<
   | 'due_at'
 > & { at: string };
 
+export type NewGrant = NewAuthorization & Pick<GrantRow, 'id' | 'client_id' | 'provider' | 'account'>;
+
+/** The columns that a new authorization decides; the grant is active at once. */
+function authorized<G extends NewAuthorization>(tx: WriteTx, { at, ...columns }: G) {
+  return {
+    ...columns,
+    ...settled,
+    updated_at: at,
+    state: 'active' as const,
+    reason: null,
+    authorized_generation: columns.generation,
+    last_refreshed_at: null,
+    changed_at: tx.now,
+    condemned_at: null,
+  };
+}
+
 /** Inserts a grant that is active at once. Returns false when the key is taken. */
 export async function insertGrant(tx: WriteTx, grant: NewGrant): Promise<boolean> {
-  const { at, ...columns } = grant;
-  return changedOne(
-    tx
-      .insertInto('oauth_tokens')
-      .values({
-        ...columns,
-        created_at: at,
-        updated_at: at,
-        state: 'active',
-        reason: null,
-        authorized_generation: grant.generation,
-        last_refreshed_at: null,
-        changed_at: tx.now,
-        ...settled,
-        lease_fence: 0,
-        condemned_at: null,
-        used_at: null,
-      })
-      .onConflict((conflict) => conflict.columns(['client_id', 'provider', 'account']).doNothing()),
-  );
+  return tx
+    .insertInto('oauth_tokens')
+    .values({ ...authorized(tx, grant), created_at: grant.at, lease_fence: 0, used_at: null })
+    .onConflict((conflict) => conflict.columns(['client_id', 'provider', 'account']).doNothing())
+    .$call(changedOne);
 }
 
 /**
@@ -148,29 +147,16 @@ export async function insertGrant(tx: WriteTx, grant: NewGrant): Promise<boolean
 export async function replaceAuthorization(
   tx: WriteTx,
   seen: Pick<GrantRow, 'client_id' | 'id' | 'generation' | 'lease_fence'>,
-  grant: Omit<NewGrant, 'id' | 'client_id' | 'provider' | 'account'>,
+  authorization: NewAuthorization,
 ): Promise<boolean> {
-  const { at, ...columns } = grant;
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set({
-        ...columns,
-        updated_at: at,
-        state: 'active',
-        reason: null,
-        authorized_generation: grant.generation,
-        last_refreshed_at: null,
-        changed_at: tx.now,
-        ...settled,
-        lease_fence: seen.lease_fence + 1,
-        condemned_at: null,
-      })
-      .where('client_id', '=', seen.client_id)
-      .where('id', '=', seen.id)
-      .where('generation', '=', seen.generation)
-      .where('lease_fence', '=', seen.lease_fence),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set({ ...authorized(tx, authorization), lease_fence: seen.lease_fence + 1 })
+    .where('client_id', '=', seen.client_id)
+    .where('id', '=', seen.id)
+    .where('generation', '=', seen.generation)
+    .where('lease_fence', '=', seen.lease_fence)
+    .$call(changedOne);
 }
 
 /**
@@ -181,26 +167,25 @@ export async function markDisconnected(
   tx: WriteTx,
   grant: { tenant: string; grantId: string; reason: string; at: string },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set((row) => ({
-        access_token: null,
-        refresh_token: null,
-        token_expiry: null,
-        refresh_fingerprint: null,
-        state: 'disconnected' as const,
-        reason: grant.reason,
-        updated_at: grant.at,
-        changed_at: tx.now,
-        ...settled,
-        due_at: null,
-        lease_fence: row('lease_fence', '+', 1),
-      }))
-      .where('client_id', '=', grant.tenant)
-      .where('id', '=', grant.grantId)
-      .where('state', '!=', 'disconnected'),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set((row) => ({
+      access_token: null,
+      refresh_token: null,
+      token_expiry: null,
+      refresh_fingerprint: null,
+      state: 'disconnected' as const,
+      reason: grant.reason,
+      updated_at: grant.at,
+      changed_at: tx.now,
+      ...settled,
+      due_at: null,
+      lease_fence: row('lease_fence', '+', 1),
+    }))
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.grantId)
+    .where('state', '!=', 'disconnected')
+    .$call(changedOne);
 }
 
 /**
@@ -212,18 +197,17 @@ export async function updateMetadata(
   grant: { tenant: string; id: string; at: string },
   news: { metadata: Readonly<Record<string, unknown>>; scopes?: string },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set({
-        metadata: JSON.stringify(news.metadata),
-        updated_at: grant.at,
-        changed_at: tx.now,
-        ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
-      })
-      .where('client_id', '=', grant.tenant)
-      .where('id', '=', grant.id),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set({
+      metadata: JSON.stringify(news.metadata),
+      updated_at: grant.at,
+      changed_at: tx.now,
+      ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
+    })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .$call(changedOne);
 }
 
 export interface GrantListFilter {
@@ -305,25 +289,18 @@ export async function clearBackOff(tx: WriteTx, app: string): Promise<void> {
 
 /** Names the app that refreshes a grant from now on. Returns false for a disconnected grant. */
 export async function bindApp(tx: WriteTx, grant: { tenant: string; id: string; app: string }): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set({ app: grant.app })
-      .where('client_id', '=', grant.tenant)
-      .where('id', '=', grant.id)
-      .where('state', '!=', 'disconnected'),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set({ app: grant.app })
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .where('state', '!=', 'disconnected')
+    .$call(changedOne);
 }
 
 /** Counts the grants that use an app, without disconnected ones. */
 export async function countGrantsOfApp(db: Reader, app: string): Promise<number> {
-  const { count } = await db
-    .selectFrom('oauth_tokens')
-    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
-    .where('app', '=', app)
-    .where('state', '!=', 'disconnected')
-    .executeTakeFirstOrThrow();
-  return Number(count);
+  return db.selectFrom('oauth_tokens').where('app', '=', app).where('state', '!=', 'disconnected').$call(countRows);
 }
 
 /** Tells whether a tenant may have a grant of that app. A grant without an app counts, a disconnected one does not. */
@@ -331,37 +308,31 @@ export async function hasGrantOfApp(
   db: Reader,
   { tenant, provider, app }: { tenant: string; provider: string; app: string | null },
 ): Promise<boolean> {
-  const row = await db
+  return db
     .selectFrom('oauth_tokens')
     .select('id')
     .where('client_id', '=', tenant)
     .where('provider', '=', provider)
     .$if(app !== null, (query) => query.where((where) => where.or([where('app', '=', app), where('app', 'is', null)])))
     .where('state', '!=', 'disconnected')
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .$call(findsOne);
 }
 
 /** Tells whether any tenant has a grant at a provider. Disconnected grants do not count. */
 export async function hasGrantAt(db: Reader, provider: string): Promise<boolean> {
-  const row = await db
+  return db
     .selectFrom('oauth_tokens')
     .select('id')
     .where('provider', '=', provider)
     .where('state', '!=', 'disconnected')
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .$call(findsOne);
 }
 
 /** Counts the grants of a tenant, without disconnected ones. */
 export async function countGrantsOfTenant(db: Reader, tenant: string): Promise<number> {
-  const { count } = await db
+  return db
     .selectFrom('oauth_tokens')
-    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
     .where('client_id', '=', tenant)
     .where('state', '!=', 'disconnected')
-    .executeTakeFirstOrThrow();
-  return Number(count);
+    .$call(countRows);
 }

@@ -67,12 +67,11 @@ export async function createInstance(
   tx: WriteTx,
   instance: Pick<InstanceRow, 'vault_id' | 'installation' | 'location' | 'timeline' | 'scrub_pending'>,
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_instance')
-      .values({ ...instance, id: theOne, epoch: 1, quarantined_reason: null, created_at: tx.now })
-      .onConflict((conflict) => conflict.column('id').doNothing()),
-  );
+  return tx
+    .insertInto('grantry_instance')
+    .values({ ...instance, id: theOne, epoch: 1, quarantined_reason: null, created_at: tx.now })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .$call(changedOne);
 }
 
 /**
@@ -97,13 +96,12 @@ export async function moveInstance(tx: WriteTx, to: StoreLocation): Promise<void
 
 /** Quarantines the whole database. Returns false when it was quarantined before: the first reason stays. */
 export async function quarantineInstance(tx: WriteTx, reason: string): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_instance')
-      .set({ quarantined_reason: reason })
-      .where('id', '=', theOne)
-      .where('quarantined_reason', 'is', null),
-  );
+  return tx
+    .updateTable('grantry_instance')
+    .set({ quarantined_reason: reason })
+    .where('id', '=', theOne)
+    .where('quarantined_reason', 'is', null)
+    .$call(changedOne);
 }
 
 /**
@@ -114,19 +112,18 @@ export async function adoptInstance(
   tx: WriteTx,
   adoption: StoreLocation & { from: number; epoch: number; installation: string | null },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_instance')
-      .set({
-        location: adoption.location,
-        timeline: adoption.timeline,
-        installation: adoption.installation,
-        epoch: adoption.epoch,
-        quarantined_reason: null,
-      })
-      .where('id', '=', theOne)
-      .where('epoch', '=', adoption.from),
-  );
+  return tx
+    .updateTable('grantry_instance')
+    .set({
+      location: adoption.location,
+      timeline: adoption.timeline,
+      installation: adoption.installation,
+      epoch: adoption.epoch,
+      quarantined_reason: null,
+    })
+    .where('id', '=', theOne)
+    .where('epoch', '=', adoption.from)
+    .$call(changedOne);
 }
 
 /** Names the installation. Returns false when it has a name. */

@@ -80,15 +80,14 @@ export async function claimLease(
 
 /** Extends a lease that is still ours. Returns false when another process has claimed it since. */
 export async function renewLease(tx: WriteTx, lease: Lease, leaseMs: number): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set({ lease_until: sql<number>`${tx.now} + ${leaseMs}`, due_at: sql<number>`${tx.now} + ${leaseMs}` })
-      .where('client_id', '=', lease.tenant)
-      .where('id', '=', lease.grantId)
-      .where('lease_fence', '=', lease.fence)
-      .where('lease_owner', '=', lease.owner),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set({ lease_until: sql<number>`${tx.now} + ${leaseMs}`, due_at: sql<number>`${tx.now} + ${leaseMs}` })
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .where('lease_owner', '=', lease.owner)
+    .$call(changedOne);
 }
 
 export type SavedTokens = Pick<
@@ -102,27 +101,26 @@ export type SavedTokens = Pick<
  */
 export async function saveTokens(tx: WriteTx, lease: Lease, tokens: SavedTokens): Promise<boolean> {
   const { at, atMs, scopes, ...columns } = tokens;
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set({
-        ...columns,
-        ...(scopes === undefined ? {} : { scopes }),
-        updated_at: at,
-        last_refreshed_at: atMs,
-        generation: lease.generation + 1,
-        state: 'active',
-        reason: null,
-        changed_at: tx.now,
-        ...settled,
-        condemned_at: null,
-      })
-      .where('client_id', '=', lease.tenant)
-      .where('id', '=', lease.grantId)
-      .where('lease_fence', '=', lease.fence)
-      .where('generation', '=', lease.generation)
-      .where('state', '!=', 'disconnected'),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set({
+      ...columns,
+      ...(scopes === undefined ? {} : { scopes }),
+      updated_at: at,
+      last_refreshed_at: atMs,
+      generation: lease.generation + 1,
+      state: 'active',
+      reason: null,
+      changed_at: tx.now,
+      ...settled,
+      condemned_at: null,
+    })
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .where('generation', '=', lease.generation)
+    .where('state', '!=', 'disconnected')
+    .$call(changedOne);
 }
 
 export interface GrantVerdict {
@@ -144,42 +142,40 @@ export interface GrantVerdict {
  */
 export async function settleLease(tx: WriteTx, lease: Lease, verdict: GrantVerdict): Promise<boolean> {
   const doubtful = verdict.state === 'uncertain' || verdict.state === 'suspect';
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set((column) => ({
-        state: verdict.state,
-        reason: verdict.reason,
-        updated_at: verdict.at,
-        changed_at: tx.now,
-        doubt_since: doubtful ? column.fn.coalesce('doubt_since', tx.now) : null,
-        retry_at: later(tx, verdict.retryInMs),
-        due_at: later(tx, verdict.dueInMs === undefined ? (verdict.retryInMs ?? 0) : verdict.dueInMs),
-        condemned_at: verdict.condemned === true ? column.fn.coalesce('condemned_at', tx.now) : null,
-        ...(doubtful ? {} : { overlap_until: null }),
-        ...(verdict.keepLease === true ? {} : clearedLease),
-      }))
-      .where('client_id', '=', lease.tenant)
-      .where('id', '=', lease.grantId)
-      .where('lease_fence', '=', lease.fence)
-      .where('generation', '=', lease.generation)
-      .where('state', '!=', 'disconnected'),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      state: verdict.state,
+      reason: verdict.reason,
+      updated_at: verdict.at,
+      changed_at: tx.now,
+      doubt_since: doubtful ? column.fn.coalesce('doubt_since', tx.now) : null,
+      retry_at: later(tx, verdict.retryInMs),
+      due_at: later(tx, verdict.dueInMs === undefined ? (verdict.retryInMs ?? 0) : verdict.dueInMs),
+      condemned_at: verdict.condemned === true ? column.fn.coalesce('condemned_at', tx.now) : null,
+      ...(doubtful ? {} : { overlap_until: null }),
+      ...(verdict.keepLease === true ? {} : clearedLease),
+    }))
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .where('generation', '=', lease.generation)
+    .where('state', '!=', 'disconnected')
+    .$call(changedOne);
 }
 
 /** Returns a lease. A grant that is not in doubt has spent nothing, so its overlap ends too. */
 export async function releaseLease(tx: WriteTx, lease: Lease): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set((column) => ({
-        ...clearedLease,
-        overlap_until: column.case().when('state', '=', 'active').then(null).else(column.ref('overlap_until')).end(),
-      }))
-      .where('client_id', '=', lease.tenant)
-      .where('id', '=', lease.grantId)
-      .where('lease_fence', '=', lease.fence),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      ...clearedLease,
+      overlap_until: column.case().when('state', '=', 'active').then(null).else(column.ref('overlap_until')).end(),
+    }))
+    .where('client_id', '=', lease.tenant)
+    .where('id', '=', lease.grantId)
+    .where('lease_fence', '=', lease.fence)
+    .$call(changedOne);
 }
 
 /** Puts a grant in doubt without a lease: an unfinished attempt was found, or a late answer arrived. */
@@ -187,23 +183,22 @@ export async function raiseDoubt(
   tx: WriteTx,
   grant: { tenant: string; grantId: string; reason: string; at: string; from: GrantState[] },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('oauth_tokens')
-      .set((column) => ({
-        state: 'uncertain' as const,
-        reason: grant.reason,
-        updated_at: grant.at,
-        changed_at: tx.now,
-        doubt_since: column.fn.coalesce('doubt_since', tx.now),
-        retry_at: null,
-        due_at: tx.now,
-        condemned_at: null,
-      }))
-      .where('client_id', '=', grant.tenant)
-      .where('id', '=', grant.grantId)
-      .where('state', 'in', grant.from),
-  );
+  return tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      state: 'uncertain' as const,
+      reason: grant.reason,
+      updated_at: grant.at,
+      changed_at: tx.now,
+      doubt_since: column.fn.coalesce('doubt_since', tx.now),
+      retry_at: null,
+      due_at: tx.now,
+      condemned_at: null,
+    }))
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.grantId)
+    .where('state', 'in', grant.from)
+    .$call(changedOne);
 }
 
 function later(tx: WriteTx, inMs: number | null): RawBuilder<number> | null {

@@ -1,4 +1,4 @@
-import type { Reader } from '../database.ts';
+import { findsOne, type Reader } from '../database.ts';
 
 interface AttemptPlace {
   readonly tenant: string;
@@ -29,7 +29,7 @@ export async function knownAttempts(db: Reader, attempts: readonly AttemptPlace[
  */
 export async function lacksAttempt(db: Reader, attempt: AttemptPlace): Promise<boolean> {
   const { tenant, grantId, attemptId, generation } = attempt;
-  const grant = await db
+  return db
     .selectFrom('oauth_tokens')
     .select('id')
     .where('client_id', '=', tenant)
@@ -46,6 +46,5 @@ export async function lacksAttempt(db: Reader, attempt: AttemptPlace): Promise<b
         ),
       ),
     )
-    .executeTakeFirst();
-  return grant !== undefined;
+    .$call(findsOne);
 }

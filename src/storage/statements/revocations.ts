@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely';
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { RevocationTable } from '../schema.ts';
 
 export type RevocationRow = Selectable<RevocationTable>;
@@ -32,10 +32,7 @@ export async function claimDueRevocations(
 ): Promise<RevocationRow[]> {
   return tx
     .updateTable('grantry_revocations')
-    .set((column) => ({
-      attempts: column('attempts', '+', 1),
-      next_at: sql<number>`${tx.now} + ${claim.holdMs}`,
-    }))
+    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
     .where((where) => {
       const due = where
         .selectFrom('grantry_revocations')
@@ -58,10 +55,7 @@ export async function claimRevocationsOfGrant(
 ): Promise<RevocationRow[]> {
   return tx
     .updateTable('grantry_revocations')
-    .set((column) => ({
-      attempts: column('attempts', '+', 1),
-      next_at: sql<number>`${tx.now} + ${claim.holdMs}`,
-    }))
+    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
     .where('tenant', '=', claim.tenant)
     .where('grant_id', '=', claim.grantId)
     .returningAll()
@@ -80,34 +74,26 @@ export async function rescheduleRevocation(
   tx: WriteTx,
   revocation: { tenant: string; id: string; attempts: number; delayMs: number },
 ): Promise<boolean> {
-  return changedOne(
-    tx
-      .updateTable('grantry_revocations')
-      .set({ next_at: sql<number>`${tx.now} + ${revocation.delayMs}` })
-      .where('tenant', '=', revocation.tenant)
-      .where('id', '=', revocation.id)
-      .where('attempts', '=', revocation.attempts),
-  );
+  return tx
+    .updateTable('grantry_revocations')
+    .set({ next_at: sql<number>`${tx.now} + ${revocation.delayMs}` })
+    .where('tenant', '=', revocation.tenant)
+    .where('id', '=', revocation.id)
+    .where('attempts', '=', revocation.attempts)
+    .$call(changedOne);
 }
 
 /** Tells whether a token that is not past its deadline waits to be revoked with an app, or at a provider. */
 export async function hasRevocations(db: Reader, of: { column: 'app' | 'provider'; name: string }): Promise<boolean> {
-  const row = await db
+  return db
     .selectFrom('grantry_revocations')
     .select('id')
     .where(of.column, '=', of.name)
     .where('deadline_at', '>', db.now)
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .$call(findsOne);
 }
 
 /** Counts the tokens of a tenant that wait to be revoked. */
 export async function countRevocationsOfTenant(db: Reader, tenant: string): Promise<number> {
-  const { count } = await db
-    .selectFrom('grantry_revocations')
-    .select(({ fn }) => fn.countAll<number | string | bigint>().as('count'))
-    .where('tenant', '=', tenant)
-    .executeTakeFirstOrThrow();
-  return Number(count);
+  return db.selectFrom('grantry_revocations').where('tenant', '=', tenant).$call(countRows);
 }

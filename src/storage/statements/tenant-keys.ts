@@ -19,12 +19,11 @@ export async function loadTenantKeys(db: Reader, tenant: string): Promise<Tenant
 
 /** Returns false when that version exists: another process was faster, and only its key may be used. */
 export async function insertTenantKey(tx: WriteTx, key: TenantKeyRow): Promise<boolean> {
-  return changedOne(
-    tx
-      .insertInto('grantry_tenant_keys')
-      .values({ ...key, created_at: tx.now })
-      .onConflict((conflict) => conflict.columns(['tenant', 'version']).doNothing()),
-  );
+  return tx
+    .insertInto('grantry_tenant_keys')
+    .values({ ...key, created_at: tx.now })
+    .onConflict((conflict) => conflict.columns(['tenant', 'version']).doNothing())
+    .$call(changedOne);
 }
 
 /** Every version of many tenants' keys. */

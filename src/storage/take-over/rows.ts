@@ -1,23 +1,7 @@
 import { sql } from 'kysely';
-import type { Reader, WriteTx } from '../database.ts';
+import { countRows, type Reader, type WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
-import type { GrantRow } from '../statements/grants.ts';
-
-const columns = [
-  'id',
-  'client_id',
-  'provider',
-  'account',
-  'access_token',
-  'refresh_token',
-  'token_expiry',
-  'metadata',
-  'state',
-  'reason',
-] as const satisfies readonly (keyof GrantRow)[];
-
-/** A row that was taken over and still holds plaintext. */
-export type UnsealedRow = Pick<GrantRow, (typeof columns)[number]>;
+import { type GrantRow, grantColumns } from '../statements/grants.ts';
 
 export interface UnsealedPage {
   afterId: string | null;
@@ -28,18 +12,18 @@ export interface UnsealedPage {
  * Reads some rows of generation 0 after an id and locks them until the transaction ends. Rows that another process seals at
  * this moment are skipped.
  */
-export async function lockUnsealed(tx: WriteTx, page: UnsealedPage): Promise<UnsealedRow[]> {
+export async function lockUnsealed(tx: WriteTx, page: UnsealedPage): Promise<GrantRow[]> {
   return tx.locked(unsealed(tx, page), 'skip').execute();
 }
 
 /** Reads rows of generation 0 after an id, for a report. */
-export async function listUnsealed(db: Reader, page: UnsealedPage): Promise<UnsealedRow[]> {
+export async function listUnsealed(db: Reader, page: UnsealedPage): Promise<GrantRow[]> {
   return unsealed(db, page).execute();
 }
 
 /** Counts the rows that hold plaintext. */
 export async function countUnsealed(db: Reader): Promise<number> {
-  return count(db, 0);
+  return db.selectFrom('oauth_tokens').where('generation', '=', 0).$call(countRows);
 }
 
 /** Lists the providers of the rows that hold plaintext. */
@@ -49,8 +33,8 @@ export async function providersOfUnsealed(db: Reader): Promise<string[]> {
 }
 
 /** Counts the rows. */
-export async function countRows(db: Reader): Promise<number> {
-  return count(db, undefined);
+export async function countGrants(db: Reader): Promise<number> {
+  return db.selectFrom('oauth_tokens').$call(countRows);
 }
 
 export interface SealedRow {
@@ -85,13 +69,7 @@ export async function sealRows(tx: WriteTx, kind: StoreKind, rows: readonly Seal
 }
 
 function unsealed(db: Reader, page: UnsealedPage) {
-  const query = db.selectFrom('oauth_tokens').select(columns).where('generation', '=', 0);
+  const query = db.selectFrom('oauth_tokens').select(grantColumns).where('generation', '=', 0);
   const rest = page.afterId === null ? query : query.where('id', '>', page.afterId);
   return rest.orderBy('id').limit(page.limit);
-}
-
-async function count(db: Reader, generation: number | undefined): Promise<number> {
-  const query = db.selectFrom('oauth_tokens').select(sql<number>`count(*)`.as('count'));
-  const row = await (generation === undefined ? query : query.where('generation', '=', generation)).executeTakeFirst();
-  return row?.count ?? 0;
 }

@@ -3,7 +3,14 @@ import type { Reader, WriteTx } from '../database.ts';
 import { grantTable } from '../migrations/0001-vault.sqlite.ts';
 import type { Store } from '../store.ts';
 import { indexSurvives, keptName } from './names.ts';
-import type { DroppedPart, ForeignColumn, ForeignTable, PlainColumn, RawColumns } from './table.ts';
+import {
+  type DroppedPart,
+  type ForeignColumn,
+  type ForeignTable,
+  type PlainColumn,
+  plainColumns,
+  type RawColumns,
+} from './table.ts';
 
 const rebuiltName = 'grantry_oauth_tokens';
 const uuidGlob = ['????????-????-????-????-????????????', '*[^0-9a-fA-F-]*'] as const;
@@ -119,17 +126,7 @@ async function copyRows(
   const raw = (name: PlainColumn, fallback: string | null) =>
     present.has(name) ? sql`coalesce(cast(${sql.ref(name)} as text), ${fallback})` : sql`${fallback}`;
   const id = foreignIds ? sql`lower(hex(randomblob(16)))` : sql`cast(id as text)`;
-  const targets = [
-    'id',
-    'client_id',
-    'provider',
-    'access_token',
-    'refresh_token',
-    'token_expiry',
-    'scopes',
-    'metadata',
-  ];
-  const names = [...targets, 'created_at', 'updated_at', ...extra.map(({ to }) => to)].map((name) => sql.ref(name));
+  const names = [...plainColumns, ...extra.map(({ to }) => to)].map((name) => sql.ref(name));
   await sql`insert into ${sql.ref(rebuiltName)} (${sql.join(names)}, account, state, generation, authorized_generation,
       changed_at, lease_fence)
     select ${id}, ${raw('client_id', '')}, ${raw('provider', '')}, ${raw('access_token', null)},
@@ -141,16 +138,7 @@ async function copyRows(
 
 function rawColumns(columns: readonly ForeignColumn[], foreignIds: boolean): RawColumns {
   const raw = new Map<PlainColumn, string>();
-  const names = [
-    'client_id',
-    'provider',
-    'access_token',
-    'refresh_token',
-    'token_expiry',
-    'scopes',
-    'metadata',
-  ] as const;
-  for (const name of [...names, 'created_at', 'updated_at'] as const) {
+  for (const name of plainColumns) {
     if (columns.some((column) => column.name === name)) raw.set(name, name);
   }
   return raw.set('id', foreignIds ? 'original_id' : 'id');

@@ -1,11 +1,18 @@
 import { sql } from 'kysely';
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import type { Reader, WriteTx } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
 import type { Store } from '../store.ts';
 import { alterForeignTable, finishForeignTable, inspectPostgresTable } from './postgres.ts';
 import { inspectSqliteTable, rebuildForeignTable, restoreSqliteTable } from './sqlite.ts';
-import { type ConvertedRow, type ForeignRow, type ForeignTable, plainColumns, type RawColumns } from './table.ts';
+import {
+  type ConvertedRow,
+  type ForeignRow,
+  type ForeignTable,
+  type PlainColumn,
+  plainColumns,
+  type RawColumns,
+} from './table.ts';
 
 const neededColumns: readonly string[] = plainColumns.slice(0, 5);
 
@@ -38,7 +45,7 @@ export async function convertForeignTable(
 ): Promise<ForeignTable> {
   const table = await inspectForeignTable(tx, kind);
   if (table.refusals.length > 0) {
-    throw new GrantryError('invalid_request', `The oauth_tokens table cannot be taken over: ${table.refusals[0]}.`, {
+    throw invalidRequest(`The oauth_tokens table cannot be taken over: ${table.refusals[0]}.`, {
       action: 'Change that first; grantry init --dry-run lists everything.',
     });
   }
@@ -75,19 +82,23 @@ function rowColumn(kind: StoreKind): string {
   return kind === 'sqlite' ? 'rowid' : 'grantry_row';
 }
 
+/** Selects every plain column as text, from the column that has its value; an absent one is NULL. */
+function textValues(columnOf: (name: PlainColumn) => string | undefined) {
+  const values = plainColumns.map((name) => {
+    const column = columnOf(name);
+    return sql`cast(${column === undefined ? sql`null` : sql.ref(column)} as text) as ${sql.ref(name)}`;
+  });
+  return sql.join(values);
+}
+
 /** Reads one page of rows, each value as text. */
 export async function readForeignRows(
   db: Reader,
   from: { columns: RawColumns; rowColumn: string; after: number; limit: number },
 ): Promise<ForeignRow[]> {
   const row = sql.ref(from.rowColumn);
-  const values = plainColumns.map((name) => {
-    const column = from.columns.get(name);
-    return column === undefined
-      ? sql`cast(null as text) as ${sql.ref(name)}`
-      : sql`cast(${sql.ref(column)} as text) as ${sql.ref(name)}`;
-  });
-  const { rows } = await sql<ForeignRow>`select ${row} as "row", ${sql.join(values)} from oauth_tokens
+  const { rows } =
+    await sql<ForeignRow>`select ${row} as "row", ${textValues((name) => from.columns.get(name))} from oauth_tokens
     where ${row} > ${from.after} order by ${row} limit ${from.limit}`.execute(db);
   return rows;
 }
@@ -101,11 +112,7 @@ export async function eachForeignPage(
   visit: (rows: readonly ForeignRow[]) => void,
 ): Promise<void> {
   const names = new Set(table.columns.map((column) => column.name));
-  const values = plainColumns.map((name) => {
-    const value = names.has(name) ? sql`cast(${sql.ref(name)} as text)` : sql`cast(null as text)`;
-    return sql`${value} as ${sql.ref(name)}`;
-  });
-  const all = sql`select ${sql.join(values)} from oauth_tokens`;
+  const all = sql`select ${textValues((name) => (names.has(name) ? name : undefined))} from oauth_tokens`;
   let row = 0;
   const pages = async (read: (offset: number) => Promise<{ rows: Omit<ForeignRow, 'row'>[] }>) => {
     for (;;) {

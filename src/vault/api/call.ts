@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { RefusedAddressError } from '../../base/outbound-errors.ts';
@@ -205,7 +205,7 @@ function parseJson(bytes: Buffer): unknown {
 function checkMethod(method = 'GET'): string {
   const upper = typeof method === 'string' ? method.toUpperCase() : '';
   if (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].includes(upper)) return upper;
-  throw new GrantryError('invalid_request', 'The method must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.');
+  throw invalidRequest('The method must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.');
 }
 
 function checkHeaders(input: VaultRequest['headers']): Headers {
@@ -213,11 +213,9 @@ function checkHeaders(input: VaultRequest['headers']): Headers {
   try {
     headers = new Headers(input);
   } catch (error) {
-    throw new GrantryError('invalid_request', 'A header has an invalid name or value.', { cause: error });
+    throw invalidRequest('A header has an invalid name or value.', { cause: error });
   }
   const refused = refusedHeaders.find((name) => headers.has(name));
-  if (refused !== undefined) {
-    throw new GrantryError('invalid_request', `The header ${refused} cannot be set by the caller.`);
-  }
+  if (refused !== undefined) throw invalidRequest(`The header ${refused} cannot be set by the caller.`);
   return headers;
 }

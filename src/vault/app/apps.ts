@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
@@ -43,13 +43,10 @@ export async function putAppOf(
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
     const old = await findApp(tx, name);
-    if (old !== undefined && options.onlyNew === true) {
-      throw new GrantryError('invalid_request', `The app ${name} already exists.`);
-    }
+    if (old !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
     const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
     if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
-      throw new GrantryError(
-        'invalid_request',
+      throw invalidRequest(
         `The app ${name} has grants of its client ${old.client_id} at ${old.provider}, which no other client can use.`,
         { action: 'Add the other client as an app with another name, or disconnect the grants first.' },
       );
@@ -100,14 +97,12 @@ export async function removeApp(context: VaultContext, name: string): Promise<vo
   await changing(context, async ({ tx, recordOther }) => {
     const grants = await countGrantsOfApp(tx, name);
     if (grants > 0) {
-      throw new GrantryError(
-        'invalid_request',
-        `${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`,
-        { action: 'Disconnect them first: without the app they cannot be refreshed.' },
-      );
+      throw invalidRequest(`${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`, {
+        action: 'Disconnect them first: without the app they cannot be refreshed.',
+      });
     }
     if (await hasRevocations(tx, { column: 'app', name })) {
-      throw new GrantryError('invalid_request', `Tokens of the app ${name} still wait to be revoked.`, {
+      throw invalidRequest(`Tokens of the app ${name} still wait to be revoked.`, {
         action: 'Remove the app later: workers revoke the tokens with it, and drop them after at most a week.',
       });
     }
@@ -130,12 +125,8 @@ export async function appFor(
   if (name !== undefined && name !== null) {
     const row = await findApp(context.store.db, checkName('app', name));
     if (row === undefined) throw new GrantryError('not_found', `There is no app ${name}.`);
-    if (row.provider !== provider) {
-      throw new GrantryError('invalid_request', `The app ${name} is for ${row.provider}, not for ${provider}.`);
-    }
-    if (!serves(row, tenant)) {
-      throw new GrantryError('invalid_request', `The app ${name} does not serve ${tenant}.`);
-    }
+    if (row.provider !== provider) throw invalidRequest(`The app ${name} is for ${row.provider}, not for ${provider}.`);
+    if (!serves(row, tenant)) throw invalidRequest(`The app ${name} does not serve ${tenant}.`);
     return row;
   }
   return onlyApp(await listAppsOfProvider(context.store.db, provider), tenantsOf, wanted);
@@ -184,7 +175,7 @@ export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
 
 function checkApp(definition: ProviderDefinition, input: AppInput) {
   const tenants = checkList('tenants', input.tenants)?.map((tenant) => checkName('tenant', tenant)) ?? null;
-  if (tenants?.length === 0) throw new GrantryError('invalid_request', 'The list of tenants is empty.');
+  if (tenants?.length === 0) throw invalidRequest('The list of tenants is empty.');
   return {
     clientId: checkText('client id', input.clientId, limits.clientIdCharsMax),
     dc: input.dc === undefined ? null : resolveDc(definition, checkText('data centre', input.dc, limits.nameCharsMax)),
@@ -202,10 +193,7 @@ function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<stri
     checkObject('client secrets', clientSecrets);
     // An empty object would leave the app and its grants without any secret.
     if (Object.keys(clientSecrets).length === 0) {
-      throw new GrantryError(
-        'invalid_request',
-        'The client secrets are empty. Leave them out to keep the stored ones.',
-      );
+      throw invalidRequest('The client secrets are empty. Leave them out to keep the stored ones.');
     }
   }
   const secrets = new Map<string, Secret>();
@@ -218,7 +206,7 @@ function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<stri
 
 function checkList(what: string, value: readonly string[] | undefined): readonly string[] | undefined {
   if (value === undefined || Array.isArray(value)) return value;
-  throw new GrantryError('invalid_request', `The ${what} must be a list.`);
+  throw invalidRequest(`The ${what} must be a list.`);
 }
 
 /** Checks a client secret from outside, and wraps it. */

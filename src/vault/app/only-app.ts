@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 
 /**
  * Chooses the app of a tenant at a provider when the caller names none: the tenant's own app, else the only app for all
@@ -23,7 +23,7 @@ export function onlyApp<A extends { readonly name: string }>(
   }
   if (others.length === 0) return first;
   const names = found.map(({ name }) => name).join(', ');
-  throw new GrantryError('invalid_request', `Several apps for ${provider} serve ${tenant}: ${names}.`, {
+  throw invalidRequest(`Several apps for ${provider} serve ${tenant}: ${names}.`, {
     action: 'Name one of them as app (--app on the command line).',
   });
 }

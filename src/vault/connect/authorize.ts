@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, type GrantKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
@@ -86,10 +86,14 @@ export async function prepareAuthorization(
  */
 export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
   if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
-    throw new GrantryError('invalid_request', 'The callback must be the whole URL, with its query.');
+    throw invalidRequest('The callback must be the whole URL, with its query.');
   }
   const callback = readCallback(String(callbackUrl));
-  const { stateHash, row: known } = await openAuthorization(context, callback.state);
+  const stateHash = hashText(callback.state);
+  const known = await findAuthorization(context.store.db, stateHash);
+  if (known === undefined) throw failed('No authorization request of this vault has the state of this callback.');
+  if (known.used_at !== null) throw failed('This authorization request was already completed.');
+  if (known.expires_at <= (await context.store.nowMs())) throw failed('This authorization request has expired.');
   if (known.connect_session_id !== null) {
     throw failed(
       'This authorization request belongs to a connect link. Only the browser that opened the link can finish it.',
@@ -104,25 +108,6 @@ export async function completeAuthorization(context: VaultContext, callbackUrl: 
   }
   const exchanged = await redeemCallback(context, row, callback, await trustCallback(context, row, callback));
   return putAuthorization(context, exchanged.key, authorizationOf(exchanged));
-}
-
-/**
- * Finds the open authorization request of a state, without using it up.
- *
- * @throws {GrantryError} `authorization_failed`
- */
-export async function openAuthorization(
-  context: VaultContext,
-  state: string,
-): Promise<{ stateHash: string; row: Omit<AuthorizationRow, 'verifier'> }> {
-  const stateHash = hashText(state);
-  const row = await findAuthorization(context.store.db, stateHash);
-  if (row === undefined) throw failed('No authorization request of this vault has the state of this callback.');
-  if (row.used_at !== null) throw failed('This authorization request was already completed.');
-  if (row.expires_at <= (await context.store.nowMs())) {
-    throw failed('This authorization request has expired.');
-  }
-  return { stateHash, row };
 }
 
 /** The origin of the code in a callback that was checked. */
@@ -197,7 +182,7 @@ export async function redeemCode(
   input: { code: Secret; app?: string | undefined; dc?: string | undefined },
 ): Promise<Grant> {
   const key = checkKey(keyInput);
-  if (!(input?.code instanceof Secret)) throw new GrantryError('invalid_request', 'The code must be a Secret.');
+  if (!(input?.code instanceof Secret)) throw invalidRequest('The code must be a Secret.');
   const definition = await context.providers.require(key.provider);
   const named = input.app === undefined ? undefined : checkName('app', input.app);
   const app = await appFor(context, { ...key, app: named });
@@ -207,12 +192,15 @@ export async function redeemCode(
   return putAuthorization(context, key, authorizationOf({ key, definition, app, dc, tokens, asked: [], captured: {} }));
 }
 
+/** The granted scopes, compared with the requested ones. */
+export interface GrantedScopes {
+  readonly scopes: readonly string[];
+  readonly narrower: readonly string[];
+  readonly wider: readonly string[];
+}
+
 /** Compares the granted scopes with the requested ones. */
-export function scopesOf({ definition, tokens, asked }: Exchanged): {
-  scopes: readonly string[];
-  narrower: readonly string[];
-  wider: readonly string[];
-} {
+export function scopesOf({ definition, tokens, asked }: Exchanged): GrantedScopes {
   const scopes = tokens.scopes ?? asked;
   const { missing, extra } = compareScopes(definition, asked, scopes);
   return { scopes, narrower: missing, wider: extra };

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
@@ -20,9 +20,9 @@ import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocat
 import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
-import { authorizationOf, type Exchanged, hashText, scopesOf } from './authorize.ts';
+import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
 import { failed } from './exchange.ts';
-import { checkSessionId, type GrantedScopes, noSuchSession } from './sessions.ts';
+import { checkSessionId, noSuchSession } from './sessions.ts';
 
 /** Tokens that wait, sealed, for the completion code. */
 interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {
@@ -108,10 +108,10 @@ export async function completeConnectSessionOf(
   const code = checkText('completion code', input.completionCode, limits.nameCharsMax);
   assertWaiting(row, code, await context.store.nowMs());
   if (row.user_id === null && input.user !== undefined) {
-    throw new GrantryError('invalid_request', 'This session has no user, so leave user out.');
+    throw invalidRequest('This session has no user, so leave user out.');
   }
   if (row.user_id !== null && input.user === undefined) {
-    throw new GrantryError('invalid_request', 'This session has a user, so user is required.');
+    throw invalidRequest('This session has a user, so user is required.');
   }
   if (row.user_id !== null && !sameHash(hashText(row.user_id), input.user ?? '')) {
     await discard(context, row, reasons.wrongUser);

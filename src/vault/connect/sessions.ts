@@ -1,5 +1,5 @@
 import { callbackUri } from '../../base/callback-uri.ts';
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, checkName, newRandomText, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type {
@@ -18,14 +18,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { appScopes, hashText } from './authorize.ts';
-
-/** The granted scopes, compared with the requested ones. */
-export interface GrantedScopes {
-  readonly scopes: readonly string[];
-  readonly narrower: readonly string[];
-  readonly wider: readonly string[];
-}
+import { appScopes, type GrantedScopes, hashText } from './authorize.ts';
 
 const pageItems = 100;
 
@@ -45,17 +38,14 @@ export async function createConnectSession(
   const app = await appFor(context, { ...key, app: input.app });
   const redirectUri = callbackUri(publicUrl, app.context);
   if (app.redirect_uri !== null && app.redirect_uri !== redirectUri) {
-    throw new GrantryError('invalid_request', `The redirect URI of the app ${app.name} is not this server's.`, {
+    throw invalidRequest(`The redirect URI of the app ${app.name} is not this server's.`, {
       action: `Register ${redirectUri} at the provider, then update the app with it or without a redirect URI.`,
     });
   }
   const user = input.user === undefined ? null : checkText('user', input.user, limits.userCharsMax);
   const returnTo = input.returnTo === undefined ? null : checkReturnTo(app, input.returnTo);
   if (user !== null && returnTo === null) {
-    throw new GrantryError(
-      'invalid_request',
-      'A session with a user needs a return_to, whose backend confirms the user.',
-    );
+    throw invalidRequest('A session with a user needs a return_to, whose backend confirms the user.');
   }
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
   const id = newUuid(context.world);
@@ -145,7 +135,7 @@ export function isReturnToOf(app: { readonly return_to: string }, returnTo: stri
 
 function checkReturnTo(app: { readonly name: string; readonly return_to: string }, returnTo: unknown): string {
   if (typeof returnTo === 'string' && isReturnToOf(app, returnTo)) return returnTo;
-  throw new GrantryError('invalid_request', `The return_to is not in the list of the app ${app.name}.`, {
+  throw invalidRequest(`The return_to is not in the list of the app ${app.name}.`, {
     action: "Add the exact URL to the app's return_to list.",
   });
 }
@@ -159,5 +149,5 @@ function stateOf(row: ConnectSessionRow, nowMs: number): ConnectSession['state']
 function readCursor(cursor: string): { createdAt: number; id: string } {
   const [, createdAt, id] = /^(\d{1,16})\.([0-9a-f-]{36})$/.exec(cursor) ?? [];
   if (createdAt !== undefined && id !== undefined) return { createdAt: Number(createdAt), id };
-  throw new GrantryError('invalid_request', 'The cursor does not come from a list.');
+  throw invalidRequest('The cursor does not come from a list.');
 }

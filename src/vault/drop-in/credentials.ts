@@ -1,4 +1,4 @@
-import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkName } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -40,7 +40,7 @@ export async function checkCredentials(
   definition: () => Promise<ProviderDefinition>,
 ): Promise<CheckedClient> {
   if (input === null || typeof input !== 'object') {
-    throw new GrantryError('invalid_request', 'The credentials must be an object { clientId, clientSecret }.');
+    throw invalidRequest('The credentials must be an object { clientId, clientSecret }.');
   }
   const clientId = checkText('client id', input.clientId, limits.clientIdCharsMax);
   if (input.clientSecret === undefined && (await definition()).clientAuthentication === 'none') {
@@ -212,7 +212,7 @@ async function assertNameIsFree(context: VaultContext, key: CheckedKey, row: Gra
   if (existing === undefined) return;
   const others = (await countGrantsOfApp(context.store.db, name)) - (row.app === name ? 1 : 0);
   if (existing.provider === key.provider && isOwn(existing, key) && others === 0) return;
-  throw new GrantryError('invalid_request', `No app has this client id, and the app ${name} has another client id.`, {
+  throw invalidRequest(`No app has this client id, and the app ${name} has another client id.`, {
     action: `Add an app with this client id for ${key.tenant} under another name, or pass the client id of ${name}.`,
   });
 }
@@ -224,11 +224,7 @@ function isOwn(app: AppRow, key: CheckedKey): boolean {
 function ownName(key: CheckedKey): string {
   const name = `${key.tenant}-${key.provider}`;
   if (name.length <= limits.nameCharsMax) return checkName('app', name);
-  throw new GrantryError(
-    'invalid_request',
-    'No app has this client id, and the name for a new app would be too long.',
-    {
-      action: `Add an app with this client id for ${key.tenant} under another name.`,
-    },
-  );
+  throw invalidRequest('No app has this client id, and the name for a new app would be too long.', {
+    action: `Add an app with this client id for ${key.tenant} under another name.`,
+  });
 }

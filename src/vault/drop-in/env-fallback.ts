@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkName, checkProviderId, defaultAccount } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { VaultContext } from '../context.ts';
@@ -30,14 +30,11 @@ const defaultDc = 'us';
 export function checkFallback(input: EnvironmentFallback | undefined): CheckedFallback | null {
   if (input === undefined) return null;
   if (input === null || typeof input !== 'object') {
-    throw new GrantryError('invalid_request', 'The fallback must be an object { tenant, provider, variable? }.');
+    throw invalidRequest('The fallback must be an object { tenant, provider, variable? }.');
   }
   const variable = input.variable ?? defaultVariable;
   if (typeof variable !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(variable)) {
-    throw new GrantryError(
-      'invalid_request',
-      "The fallback's variable is not a valid name of an environment variable.",
-    );
+    throw invalidRequest("The fallback's variable is not a valid name of an environment variable.");
   }
   return { tenant: checkName('tenant', input.tenant), provider: checkProviderId(input.provider), variable };
 }

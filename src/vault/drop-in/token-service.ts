@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
@@ -129,14 +129,11 @@ export class OAuthTokenService {
     const context = this.#internals.open();
     const key = checkKey({ tenant: clientId, provider });
     if (tokens === null || typeof tokens !== 'object') {
-      throw new GrantryError(
-        'invalid_request',
-        'The tokens must be an object { accessToken, refreshToken, expiresIn }.',
-      );
+      throw invalidRequest('The tokens must be an object { accessToken, refreshToken, expiresIn }.');
     }
     const { accessToken, refreshToken, expiresIn, scopes, metadata } = tokens;
     if (accessToken === undefined || expiresIn === undefined) {
-      throw new GrantryError('invalid_request', 'accessToken and expiresIn are missing.');
+      throw invalidRequest('accessToken and expiresIn are missing.');
     }
     const { storeTokens } = await import('../grant/store-tokens.ts');
     const input = { accessToken, refreshToken, expiresIn, scopes, metadata };
@@ -200,8 +197,7 @@ export class OAuthTokenService {
    */
   async deleteToken(clientId: string, provider: string, options: { revoke?: boolean } = {}): Promise<void> {
     const revoke = options?.revoke ?? true;
-    if (typeof revoke !== 'boolean')
-      throw new GrantryError('invalid_request', 'The option revoke must be true or false.');
+    if (typeof revoke !== 'boolean') throw invalidRequest('The option revoke must be true or false.');
     try {
       await this.#vault.disconnect({ tenant: clientId, provider }, { revoke });
     } catch (error) {

@@ -1,4 +1,4 @@
-import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
+import { GrantryError, type GrantryErrorCode, invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { checkVault } from '../checks.ts';
 import type { Vault, VaultRequest } from '../types.ts';
@@ -91,9 +91,9 @@ function readCall(
   second: string | ApiCallOptions | undefined,
   third: unknown,
 ): { path: string; request: VaultRequest } {
-  if (typeof first !== 'string' || first === '') throw new GrantryError('invalid_request', 'The path is missing.');
+  if (typeof first !== 'string' || first === '') throw invalidRequest('The path is missing.');
   if (second === null || (second !== undefined && typeof second !== 'string' && typeof second !== 'object')) {
-    throw new GrantryError('invalid_request', 'The second argument must be an options object or a method.');
+    throw invalidRequest('The second argument must be an options object or a method.');
   }
   if (typeof second === 'string') {
     const methodFirst = methodPattern.test(first);
@@ -121,9 +121,9 @@ function encode(body: unknown): { body: string | Uint8Array | undefined; isJson:
   try {
     json = JSON.stringify(body);
   } catch (error) {
-    throw new GrantryError('invalid_request', 'The body cannot be written as JSON.', { cause: error });
+    throw invalidRequest('The body cannot be written as JSON.', { cause: error });
   }
-  if (json === undefined) throw new GrantryError('invalid_request', 'The body cannot be written as JSON.');
+  if (json === undefined) throw invalidRequest('The body cannot be written as JSON.');
   return { body: json, isJson: true };
 }
 
@@ -146,10 +146,7 @@ async function readBody(response: Response): Promise<unknown> {
     throw new GrantryError(
       'provider_error',
       `The API answered with status ${response.status} and a body that is not JSON.`,
-      {
-        cause: error,
-        action: 'Use vault.fetch for answers that are not JSON.',
-      },
+      { cause: error, action: 'Use vault.fetch for answers that are not JSON.' },
     );
   }
 }

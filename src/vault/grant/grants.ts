@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { dcNames, dcOfApiDomain, grantDc } from '../../providers/data-centre.ts';
@@ -25,7 +25,7 @@ export async function listGrantPage(context: VaultContext, filter: GrantFilter =
   checkObject('filter', filter);
   const limit = filter.limit ?? pageItems;
   if (!Number.isInteger(limit) || limit < 1 || limit > limits.pageItemsMax) {
-    throw new GrantryError('invalid_request', `The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);
+    throw invalidRequest(`The limit must be a whole number from 1 to ${limits.pageItemsMax}.`);
   }
   await recheckQuarantine(context);
   const state = checkState(context, filter.state);
@@ -95,16 +95,14 @@ async function recheckQuarantine({ guard }: VaultContext): Promise<void> {
 /** `quarantined` is the state of the database, not of a row. */
 function checkState(context: VaultContext, state: GrantFilter['state']): GrantState | undefined | 'none' {
   if (state === undefined) return undefined;
-  if (!grantStates.includes(state)) {
-    throw new GrantryError('invalid_request', `Unknown state. The states are ${grantStates.join(', ')}.`);
-  }
+  if (!grantStates.includes(state)) throw invalidRequest(`Unknown state. The states are ${grantStates.join(', ')}.`);
   if (state === 'quarantined') return context.guard.reason === null ? 'none' : undefined;
   return context.guard.reason !== null && state !== 'disconnected' ? 'none' : state;
 }
 
 function checkDate(date: Date): string {
   if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
-    throw new GrantryError('invalid_request', 'updatedSince must be a valid date.');
+    throw invalidRequest('updatedSince must be a valid date.');
   }
   return date.toISOString();
 }
@@ -124,6 +122,6 @@ function readCursor(cursor: string): CheckedKey {
       account: checkName('account', account),
     };
   } catch (error) {
-    throw new GrantryError('invalid_request', 'The cursor does not come from a list.', { cause: error });
+    throw invalidRequest('The cursor does not come from a list.', { cause: error });
   }
 }

@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -222,7 +222,7 @@ async function checkTokens(
   input: TokensInput,
   options: StoreTokensOptions,
 ): Promise<NewAuthorization> {
-  if (input === null || typeof input !== 'object') throw new GrantryError('invalid_request', 'The tokens are missing.');
+  if (input === null || typeof input !== 'object') throw invalidRequest('The tokens are missing.');
   const refreshToken = checkToken('refresh token', input.refreshToken);
   const accessToken = input.accessToken === undefined ? null : checkToken('access token', input.accessToken);
   const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
@@ -263,14 +263,14 @@ export function checkGrantMetadata(definition: ProviderDefinition, value: unknow
 }
 
 function checkDc(definition: ProviderDefinition, dc: unknown): string {
-  if (typeof dc !== 'string') throw new GrantryError('invalid_request', 'metadata.dc must be a string.');
+  if (typeof dc !== 'string') throw invalidRequest('metadata.dc must be a string.');
   return resolveDc(definition, dc);
 }
 
 function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): string {
   const accepted = apiOrigin(definition, apiDomain);
   if (accepted !== null) return accepted;
-  throw new GrantryError('invalid_request', `metadata.api_domain is not a host of ${definition.id}.`);
+  throw invalidRequest(`metadata.api_domain is not a host of ${definition.id}.`);
 }
 
 /** Lists other grants with the same refresh token: they share the provider's limits with this one and end with it. */

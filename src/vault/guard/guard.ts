@@ -1,4 +1,4 @@
-import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
@@ -195,7 +195,7 @@ export class Guard {
       return isFirst;
     });
     if (!isAdopted) {
-      throw new GrantryError('invalid_request', 'Another process has just adopted this database.', {
+      throw invalidRequest('Another process has just adopted this database.', {
         action: 'No action is needed: the quarantine is over.',
       });
     }

@@ -70,9 +70,7 @@ export class ChangeFeed {
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#wasDown = true;
-      logger.warn('the database cannot be watched for changes', {
-        code: codeOf(error),
-      });
+      logger.warn('the database cannot be watched for changes', { code: codeOf(error) });
     }
   }
 

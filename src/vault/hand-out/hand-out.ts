@@ -1,4 +1,4 @@
-import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
@@ -99,7 +99,7 @@ export class HandOut {
     const deadline = this.#deadline();
     const row = await this.#row(checked);
     if (rejected > row.generation) {
-      throw new GrantryError('invalid_request', `The generation ${rejected} of this grant was never handed out.`);
+      throw invalidRequest(`The generation ${rejected} of this grant was never handed out.`);
     }
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
@@ -271,9 +271,7 @@ export class HandOut {
       return new GrantryError(
         'provider_unavailable',
         `${key.provider} has not answered within ${seconds} s; the refresh continues in the background.`,
-        {
-          retryAfterMs: times.retryBackOffMs,
-        },
+        { retryAfterMs: times.retryBackOffMs },
       );
     });
   }

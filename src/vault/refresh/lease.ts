@@ -37,10 +37,7 @@ export function holdLease(context: VaultContext, lease: Lease, kind: LeaseKind, 
         if (await changing(context, ({ tx }) => renewLease(tx, lease, times.renewedLeaseMs))) heldSince = askedAt;
         else lost = true;
       } catch (error) {
-        context.logger.warn('a lease could not be renewed', {
-          grant: lease.grantId,
-          code: codeOf(error),
-        });
+        context.logger.warn('a lease could not be renewed', { grant: lease.grantId, code: codeOf(error) });
       }
       if (lost) return;
     }

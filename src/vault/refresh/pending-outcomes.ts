@@ -72,8 +72,7 @@ async function reviveIfNothingWasLost(
   const { tenant, grantId, generation } = end;
   if (row.state !== 'reauthorization_required' || row.reason !== reasons.lostRotation) return;
   if (row.generation !== generation) return;
-  const limit = limits.attemptsListedMax;
-  const attempts = await listAttempts(change.tx, { tenant, grantId, generation, limit });
+  const attempts = await listAttempts(change.tx, { tenant, grantId, generation });
   if (attempts.some(mayHaveSpent)) return;
   const reason = reasons.nothingWasLost;
   await raiseDoubt(change.tx, { tenant, grantId, reason, at: isoNow(context), from: [row.state] });

@@ -1,6 +1,5 @@
 import { GrantryError } from '../../base/errors.ts';
 import { newUuid } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
@@ -43,12 +42,7 @@ export async function planRefresh(
   const tenant = row.client_id;
   // Read fresh: another process may have shredded and remade the tenant's keys.
   const tenantKeys = await context.keys.pin(tenant, { fresh: true });
-  const prior = await listAttempts(context.store.db, {
-    tenant,
-    grantId: row.id,
-    generation: row.generation,
-    limit: limits.attemptsListedMax,
-  });
+  const prior = await listAttempts(context.store.db, { tenant, grantId: row.id, generation: row.generation });
   // An attempt without an outcome may have left its answer on this disk. A new request would then send a spent token.
   const inDoubt = prior.some(isUnresolved);
   if (inDoubt && (await replaySpool(context, { grantId: row.id })) > 0) return 'look_again';
@@ -150,10 +144,7 @@ async function pickToken(
 ): Promise<PickedToken> {
   const { tenantKeys } = known;
   const grant = { tenant: row.client_id, grantId: row.id };
-  const newest = await newestCandidate(context.store.db, {
-    ...grant,
-    authorizedGeneration: row.authorized_generation,
-  });
+  const newest = await newestCandidate(context.store.db, { ...grant, authorizedGeneration: row.authorized_generation });
   const leftMs = await overlapLeftMs(context, row);
   const isItsTurn = newest !== undefined && isCandidatesTurn(row, newest, { ...known, leftMs });
   const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition, leftMs);

@@ -1,5 +1,4 @@
 import { codeOf, isVaultDown } from '../../base/errors.ts';
-import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
@@ -164,11 +163,6 @@ function storedOf(tenantKeys: PinnedTenant, row: GrantRow): Secret[] {
 }
 
 async function candidatesOf(context: VaultContext, tenantKeys: PinnedTenant, row: GrantRow): Promise<Secret[]> {
-  const candidates = await listCandidates(context.store.db, {
-    tenant: row.client_id,
-    grantId: row.id,
-    authorizedGeneration: row.authorized_generation,
-    limit: limits.candidatesListedMax,
-  });
+  const candidates = await listCandidates(context.store.db, row);
   return candidates.map((each) => refreshTokenOf(tenantKeys, each)).filter((token) => token !== null);
 }

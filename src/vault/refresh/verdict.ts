@@ -180,7 +180,7 @@ async function gatherEvidence(
 ): Promise<RefusalEvidence> {
   const { times } = context;
   const grant = { tenant: row.client_id, grantId: row.id };
-  const attempts = await listAttempts(tx, { ...grant, generation: row.generation, limit: limits.attemptsListedMax });
+  const attempts = await listAttempts(tx, { ...grant, generation: row.generation });
   const others = attempts.filter((attempt) => attempt.id !== plan.attemptId);
   const { now: nowMs } = await tx.selectNoFrom(tx.now.as('now')).executeTakeFirstOrThrow();
   const leftMs = row.overlap_until === null ? null : row.overlap_until - nowMs;

@@ -79,13 +79,13 @@ export interface SpoolEntry {
  */
 export class Spool {
   readonly directory: string;
-  readonly #owner: Owner;
+  readonly owner: Owner;
   #hasDirectory = false;
   #reservations = 0;
 
   constructor(directory: string, owner: Owner) {
     this.directory = directory;
-    this.#owner = owner;
+    this.owner = owner;
   }
 
   /**
@@ -179,10 +179,6 @@ export class Spool {
     await rm(path, { force: true }).catch(() => {
       // The file only takes disk space; a failed removal must not block a start.
     });
-  }
-
-  get owner(): Owner {
-    return this.#owner;
   }
 
   /** Tells whether an uncommitted answer exists under this name. Synchronous: it is the last check before a request. */

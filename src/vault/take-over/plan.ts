@@ -6,6 +6,7 @@ import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
+import { metadataOf } from '../../storage/statements/grants.ts';
 import { openStore, type Store } from '../../storage/store.ts';
 import { listUnsealed } from '../../storage/take-over/rows.ts';
 import type { DroppedPart, ForeignTable } from '../../storage/take-over/table.ts';
@@ -89,7 +90,7 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
         reason: row.reason,
         expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
         problems,
-        metadata: parsed(row.metadata),
+        metadata: metadataOf(row),
         age: `${row.updated_at} ${row.created_at} ${String(row.row).padStart(12, '0')}`,
       });
     }
@@ -122,7 +123,7 @@ async function planUnfinished(store: Store, options: VaultOptions): Promise<Take
         reason: row.reason,
         expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
         problems: [],
-        metadata: parsed(row.metadata),
+        metadata: metadataOf(row),
         age: '',
       };
       rows.push(planRow(draft, definitions, apps));
@@ -196,9 +197,4 @@ async function knownDefinition(id: string, options: VaultOptions): Promise<Provi
   }
   const { builtInProvider } = await import('../../providers/catalogue.ts');
   return builtInProvider(id);
-}
-
-function parsed(json: string): Record<string, unknown> {
-  // The metadata column holds a JSON object, because rows are converted before they are stored.
-  return JSON.parse(json) as Record<string, unknown>;
 }

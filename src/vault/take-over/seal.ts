@@ -5,14 +5,9 @@ import type { Fingerprint } from '../../crypto/fingerprint.ts';
 import { type StoredTenantKey, TenantKeys } from '../../crypto/tenant-keys.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { insertTenantKeys, loadKeysOfTenants } from '../../storage/statements/tenant-keys.ts';
-import {
-  lockUnsealed,
-  providersOfUnsealed,
-  type SealedRow,
-  sealRows,
-  type UnsealedRow,
-} from '../../storage/take-over/rows.ts';
+import { lockUnsealed, providersOfUnsealed, type SealedRow, sealRows } from '../../storage/take-over/rows.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { dueAtOf } from '../grant/due.ts';
@@ -83,7 +78,7 @@ async function keysOf(
   context: VaultContext,
   keys: SealingKeys,
   { tx }: ChangeTransaction,
-  rows: readonly UnsealedRow[],
+  rows: readonly GrantRow[],
 ): Promise<TenantKeys> {
   // Sorted, so that two processes that create keys for the same tenants cannot deadlock.
   const names = [...new Set(rows.map((row) => row.client_id))].sort();
@@ -121,7 +116,7 @@ function byTenant(rows: readonly StoredTenantKey[]): Map<string, StoredTenantKey
 
 async function sealOne(
   context: VaultContext,
-  row: UnsealedRow,
+  row: GrantRow,
   work: { tenants: TenantKeys; fingerprint: Fingerprint; definition: ProviderDefinition | undefined },
 ): Promise<SealedRow | undefined> {
   const { tenants, fingerprint, definition } = work;
@@ -135,7 +130,7 @@ async function sealOne(
       client_id: row.client_id,
       ...sealTokens(pinned, { id: row.id, generation: firstGeneration }, { accessToken, refreshToken }),
       refresh_fingerprint: refreshToken === null ? null : fingerprint(refreshToken),
-      metadata: definition === undefined ? row.metadata : withKnownDc(definition, row.metadata),
+      metadata: definition === undefined ? row.metadata : withKnownDc(definition, row),
       due_at: definition === undefined || row.state !== 'active' ? null : dueAtOf(context, definition, expiresAtMs),
     };
   } catch (error) {
@@ -147,15 +142,14 @@ async function sealOne(
 }
 
 /** Normalises the name of the data centre, such as `com` to `us`; an unknown name stays unchanged. */
-function withKnownDc(definition: ProviderDefinition, json: string): string {
-  // The metadata column holds a JSON object, because rows are converted before they are stored.
-  const metadata = JSON.parse(json) as Record<string, unknown>;
+function withKnownDc(definition: ProviderDefinition, row: GrantRow): string {
+  const metadata = metadataOf(row);
   const { dc } = metadata;
-  if (typeof dc !== 'string' || dc === '' || dcNames(definition).length === 0) return json;
+  if (typeof dc !== 'string' || dc === '' || dcNames(definition).length === 0) return row.metadata;
   try {
     return JSON.stringify({ ...metadata, dc: resolveDc(definition, dc) });
   } catch {
-    return json;
+    return row.metadata;
   }
 }
 

@@ -9,7 +9,7 @@ import { migrate } from '../../storage/migrations/migrate.ts';
 import { insertEvents } from '../../storage/statements/events.ts';
 import { createInstance, readInstance, setScrubPending } from '../../storage/statements/instance.ts';
 import { isBusy, type OpenedStore } from '../../storage/store.ts';
-import { countRows, countUnsealed } from '../../storage/take-over/rows.ts';
+import { countGrants, countUnsealed } from '../../storage/take-over/rows.ts';
 import { overwriteDeleted, scrubPlaintext } from '../../storage/take-over/scrub.ts';
 import { withoutForeignKeys } from '../../storage/take-over/sqlite.ts';
 import type { ForeignTable } from '../../storage/take-over/table.ts';
@@ -77,7 +77,7 @@ export async function sealTakenOver(
   await overwriteDeleted(store, true);
   // Created before any row is locked, because the fingerprinter writes its key outside of the transactions below.
   await fingerprinter(context);
-  const total = await countRows(store.db);
+  const total = await countGrants(store.db);
   let sealed = total - (await countUnsealed(store.db));
   const definitions = await definitionsOf(context);
   let refused = 0;

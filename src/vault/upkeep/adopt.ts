@@ -1,4 +1,4 @@
-import { GrantryError, isVaultDown } from '../../base/errors.ts';
+import { GrantryError, invalidRequest, isVaultDown } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
@@ -24,7 +24,7 @@ export async function adoptDatabase(
 ): Promise<readonly AdoptReport[]> {
   checkObject('options', options);
   if (context.guard.reason === null && options.afterRestore !== true) {
-    throw new GrantryError('invalid_request', 'This database is not quarantined.', {
+    throw invalidRequest('This database is not quarantined.', {
       action: 'No action is needed. To probe every grant anyway, run: grantry adopt --after-restore',
     });
   }

@@ -1,6 +1,5 @@
 import { GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
 import { listCandidates } from '../../storage/statements/candidates.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
@@ -61,12 +60,7 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
 /** Lists the tokens to try, newest first, without duplicates. */
 async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptToken[]> {
   const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
-  const candidates = await listCandidates(context.store.db, {
-    tenant: row.client_id,
-    grantId: row.id,
-    authorizedGeneration: row.authorized_generation,
-    limit: limits.candidatesListedMax,
-  });
+  const candidates = await listCandidates(context.store.db, row);
   // If a replay revokes the token family, a token with a known successor could only revoke what is left.
   const definition = await context.providers.require(row.provider);
   const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');

@@ -4,7 +4,8 @@ import type { GrantState } from '../../storage/schema.ts';
 import { purgeAuthorizations } from '../../storage/statements/authorizations.ts';
 import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import { purgeConnectSessions } from '../../storage/statements/connect-sessions.ts';
-import { claimDueGrants, type DueGrant, rescheduleGrant, shredCondemned } from '../../storage/statements/due.ts';
+import { claimDueGrants, rescheduleGrant, shredCondemned } from '../../storage/statements/due.ts';
+import type { GrantSummary } from '../../storage/statements/grants.ts';
 import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
 import { changing } from '../changing.ts';
 import { discardUnclaimed } from '../connect/completion.ts';
@@ -24,7 +25,7 @@ export interface DueRoom {
 }
 
 /** Tells whether a grant may have a deadline at its provider: it is in doubt, or a dead holder may have spent its token. */
-export function isPressing(grant: Pick<DueGrant, 'state' | 'lease_owner'>): boolean {
+export function isPressing(grant: Pick<GrantSummary, 'state' | 'lease_owner'>): boolean {
   return isDoubt(grant.state) || grant.lease_owner !== null;
 }
 
@@ -32,7 +33,7 @@ export function isPressing(grant: Pick<DueGrant, 'state' | 'lease_owner'>): bool
 export async function claimDue(
   context: VaultContext,
   room: { pressing: DueRoom; usual: DueRoom },
-): Promise<DueGrant[]> {
+): Promise<GrantSummary[]> {
   const { workerHoldMs, doubtHoldMs } = context.times;
   const pressing = await claimInOrder(context, room.pressing, [
     { state: 'uncertain', holdMs: doubtHoldMs },
@@ -50,9 +51,9 @@ async function claimInOrder(
   context: VaultContext,
   { limit, exceptProviders }: DueRoom,
   wanted: readonly { state: GrantState; holdMs: number; leftForMs?: number }[],
-): Promise<DueGrant[]> {
+): Promise<GrantSummary[]> {
   const { doubtHoldMs } = context.times;
-  const claimed: DueGrant[] = [];
+  const claimed: GrantSummary[] = [];
   for (const each of wanted) {
     const left = limit - claimed.length;
     if (left <= 0) break;
@@ -68,7 +69,7 @@ async function claimInOrder(
  *
  * Failures at the provider do not throw: they are recorded in the row, together with the next due time.
  */
-export async function tend(context: VaultContext, handOut: HandOut, grant: DueGrant): Promise<UpkeepOutcome> {
+export async function tend(context: VaultContext, handOut: HandOut, grant: GrantSummary): Promise<UpkeepOutcome> {
   const key = { tenant: grant.client_id, provider: grant.provider, account: grant.account };
   try {
     if (grant.state === 'reauthorization_required') return await tendCondemned(context, grant);
@@ -137,7 +138,7 @@ function isDoubt(state: GrantState): boolean {
  * Tells whether a worker should refresh a grant: it was used recently, is about to expire from disuse, or a dead holder may
  * have spent its token. Other grants wait for a caller.
  */
-async function isWanted(context: VaultContext, grant: DueGrant): Promise<boolean> {
+async function isWanted(context: VaultContext, grant: GrantSummary): Promise<boolean> {
   if (grant.lease_owner !== null) return true;
   const now = await context.store.nowMs();
   if (grant.used_at !== null && now - grant.used_at < context.times.inUseMs) return true;
@@ -146,13 +147,13 @@ async function isWanted(context: VaultContext, grant: DueGrant): Promise<boolean
   return idle !== null && idle <= now;
 }
 
-async function putOff(context: VaultContext, grant: DueGrant): Promise<'put_off'> {
+async function putOff(context: VaultContext, grant: GrantSummary): Promise<'put_off'> {
   const definition = await context.providers.require(grant.provider);
   await reschedule(context, grant, idleDueAt(context, definition, lastSpentMs(grant)));
   return 'put_off';
 }
 
-async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<UpkeepOutcome> {
+async function tendCondemned(context: VaultContext, grant: GrantSummary): Promise<UpkeepOutcome> {
   const now = await context.store.nowMs();
   const condemnedForMs = now - (grant.condemned_at ?? now);
   if (condemnedForMs >= context.condemnedKeptMs) return shred(context, grant);
@@ -172,7 +173,7 @@ async function tendCondemned(context: VaultContext, grant: DueGrant): Promise<Up
   return 'second_chance';
 }
 
-async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'> {
+async function shred(context: VaultContext, grant: GrantSummary): Promise<'shredded'> {
   await changing(context, async (change) => {
     const { tx } = change;
     const row = { tenant: grant.client_id, id: grant.id, generation: grant.generation };
@@ -183,18 +184,18 @@ async function shred(context: VaultContext, grant: DueGrant): Promise<'shredded'
   return 'shredded';
 }
 
-async function postpone(context: VaultContext, grant: DueGrant, error: GrantryError): Promise<void> {
+async function postpone(context: VaultContext, grant: GrantSummary, error: GrantryError): Promise<void> {
   const { workerHoldMs, doubtHoldMs } = context.times;
   const holdMs = isPressing(grant) ? doubtHoldMs : workerHoldMs;
   const pauseMs = Math.max(error.retryAfterMs ?? 0, holdMs);
   await reschedule(context, grant, (await context.store.nowMs()) + pauseMs);
 }
 
-async function reschedule(context: VaultContext, grant: DueGrant, dueAt: number | null): Promise<void> {
+async function reschedule(context: VaultContext, grant: GrantSummary, dueAt: number | null): Promise<void> {
   const { client_id: tenant, id, generation, due_at: claimedDueAt } = grant;
   await changing(context, ({ tx }) => rescheduleGrant(tx, { tenant, id, generation, claimedDueAt, dueAt }));
 }
 
-function lastSpentMs(grant: DueGrant): number {
+function lastSpentMs(grant: GrantSummary): number {
   return grant.last_refreshed_at ?? Date.parse(grant.created_at);
 }

@@ -1,2 +1,0 @@
-/** Kinds of request that a fault can select. */
-export type Endpoint = 'authorize' | 'token' | 'revoke' | 'api' | 'device' | 'discovery';
