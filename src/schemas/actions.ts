@@ -25,7 +25,7 @@ export function actionOverHttp(action: string): string {
 }
 
 /** One route begins with another one: the longer is looked for first. */
-const byRoute = pairs.toSorted((one, other) => other.route.length - one.route.length);
+const byRoute = pairs.toSorted(([, one], [, other]) => other.length - one.length);
 
 /** Writes a server's action for the command line: with commands instead of routes. */
 export function actionAsCommand(action: string): string {
