@@ -23,6 +23,12 @@ test.each([
   expect(actionAsCommand(actionOverHttp(command))).toContain('grantry ');
 });
 
+test('turns the route of one provider into its own command', () => {
+  const action = 'Start from the output of: grantry provider show zoho_crm --json';
+  const shown = 'Start from the output of: grantry provider show PROVIDER --json';
+  expect(actionAsCommand(actionOverHttp(action))).toBe(shown);
+});
+
 test('every command in an action of the vault has a route, or runs where the database is', () => {
   const rooms = ['base', 'vault', 'oauth', 'providers', 'storage', 'crypto'];
   const files = rooms.flatMap((room) =>

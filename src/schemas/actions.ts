@@ -24,7 +24,10 @@ export function actionOverHttp(action: string): string {
   return pairs.reduce((text, [command, route]) => text.replaceAll(command, route), action);
 }
 
+/** Longest first, because one route is the beginning of another. */
+const byRoute = pairs.toSorted(([, one], [, other]) => other.length - one.length);
+
 /** Writes a server's action for the command line: with commands instead of routes. */
 export function actionAsCommand(action: string): string {
-  return pairs.reduce((text, [, route, plain]) => text.replaceAll(route, plain), action);
+  return byRoute.reduce((text, [, route, plain]) => text.replaceAll(route, plain), action);
 }

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { assert } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { StoreLocation } from '../engine/engine.ts';
@@ -8,7 +8,17 @@ import type { EventMark } from './events.ts';
 export type InstanceRow = Selectable<InstanceTable> & {
   /** The event that the database recorded last, by its own clock. */
   newest: EventMark | null;
+  /** The database's clock. */
+  now: number;
 };
+
+/** An event that is later than now by more than this was recorded before the clock was set back. */
+const clockStepMs = 60_000;
+
+/** Tells whether an event was recorded while the clock was ahead. It would pass for the newest until then. */
+export function isFromFuture({ at }: EventMark, now: number): boolean {
+  return at > now + clockStepMs;
+}
 
 /** The table has this one row. */
 const theOne = 1;
@@ -23,6 +33,7 @@ export async function readInstance(db: Reader): Promise<InstanceRow | undefined>
         db
           .selectFrom('grantry_events')
           .select(['tenant', 'id as event_id', 'at'])
+          .where('at', '<=', sql<number>`(select ${db.now} + ${clockStepMs})`)
           .orderBy('at', 'desc')
           .orderBy('id', 'desc')
           .limit(1)
@@ -42,6 +53,7 @@ export async function readInstance(db: Reader): Promise<InstanceRow | undefined>
       'newest.tenant',
       'newest.event_id',
       'newest.at',
+      db.now.as('now'),
     ])
     .where('grantry_instance.id', '=', theOne)
     .executeTakeFirst();

@@ -184,6 +184,24 @@ it('does not hold the lost events of an earlier failover against a database that
   expect([second.failedOver, second.reason]).toEqual([true, null]);
 });
 
+it('recognises an older copy after the clock was ahead for a while', async () => {
+  const { store, home } = await newStore();
+  const write = writeTo(store);
+  const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
+  let now = 0;
+  const options = { store, write, marks: new HighWaterMarks(home), instance, ...parts, monotonic: () => now };
+  const guard = await Guard.open(options);
+  const year = 365 * 86_400_000;
+  for (const at of [1_000, systemWorld().now() + year, 2_000, 3_000]) {
+    now += 10_000;
+    await guard.note(await insert(store, at));
+  }
+  await guard.close();
+  expect((await Guard.open(options)).reason).toBeNull();
+  await store.db.deleteFrom('grantry_events').where('at', '=', 3_000).execute();
+  expect((await Guard.open(options)).reason).toContain('an older copy was restored');
+});
+
 it('records one adoption when two processes adopt at once', async () => {
   const { store, home } = await newStore();
   const write = writeTo(store);

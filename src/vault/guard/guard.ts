@@ -5,6 +5,7 @@ import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
 import {
   adoptInstance,
   type InstanceRow,
+  isFromFuture,
   livesAt,
   moveInstance,
   quarantineInstance,
@@ -60,6 +61,8 @@ export class Guard {
   #written: HighWaterMark | undefined;
   #place: StoreLocation = { location: '', timeline: null };
   #failedOver = false;
+  /** The home's mark is an event that was recorded while the clock was ahead: any later event may replace it. */
+  #isMarkOutdated = false;
 
   private constructor(options: GuardOptions) {
     this.#options = options;
@@ -168,7 +171,8 @@ export class Guard {
     if (this.#reason !== null || this.#failedOver) return;
     if (this.#newest.event === null || this.#newest === this.#written) return;
     try {
-      marks.write(instance.vault_id, this.#newest, options);
+      marks.write(instance.vault_id, this.#newest, { reset: options.reset === true || this.#isMarkOutdated });
+      this.#isMarkOutdated = false;
       this.#written = this.#newest;
     } catch {
       logger.warn('the high-water mark cannot be written to the home', {});
@@ -216,6 +220,7 @@ export class Guard {
     const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
     const promoted = this.#failedOver || isNewer(place.timeline, known);
     this.#place = place;
+    this.#isMarkOutdated = !!mark?.event && isFromFuture(mark.event, instance.now);
     const newest = await this.#marked(instance, mark, promoted);
     if (!isSame(newest, this.#newest)) this.#newest = newest;
     if (promoted) this.#failedOver = true;
@@ -228,7 +233,9 @@ export class Guard {
     const { epoch } = instance;
     const noted = this.#newest.epoch === epoch ? this.#newest : undefined;
     const before = mark?.epoch === epoch ? mark : undefined;
-    const event = promoted ? instance.newest : newerEvent(instance.newest, noted?.event ?? null);
+    const own = noted?.event ?? null;
+    const isOutdated = promoted || (own !== null && isFromFuture(own, instance.now));
+    const event = isOutdated ? instance.newest : newerEvent(instance.newest, own);
     const { timeline } = this.#place;
     const metAt = before?.metAt ?? noted?.metAt ?? now();
     if (timeline === null) return { epoch, event, timeline, metAt, trail: [] };

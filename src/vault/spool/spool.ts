@@ -234,7 +234,7 @@ export class Spool {
           // Synchronous on purpose: once write and rename return, a SIGKILL cannot lose the answer. The thread pool may be
           // busy with other flushes. The flush below only guards against power loss.
           ftruncateSync(file.fd, bytes.length);
-          writeSync(file.fd, bytes, 0, bytes.length, 0);
+          writeWhole(file.fd, bytes);
           renameSync(waiting, answer);
           isWritten = true;
           await file.datasync();
@@ -302,6 +302,11 @@ export class Spool {
       return undefined;
     }
   }
+}
+
+/** Writes all of the bytes. On a disk that gets full a write may stop early without an error; the next one then fails. */
+function writeWhole(file: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
 }
 
 function partOf(names: readonly string[], { count, from }: SpoolPart): readonly string[] {
