@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { GrantryError, invalidRequest } from '../base/errors.ts';
+import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
 import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';

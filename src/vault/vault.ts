@@ -1,4 +1,4 @@
-import { GrantryError, invalidRequest } from '../base/errors.ts';
+import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { assert, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
+import { assert, type GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
 import * as postgres from './0001-vault.postgres.ts';

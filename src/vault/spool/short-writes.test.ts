@@ -1,3 +1,5 @@
+import type * as NodeFs from 'node:fs';
+import type * as Fs from 'node:fs';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +9,7 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { Spool } from './spool.ts';
 
 vi.mock('node:fs', async (importOriginal) => {
-  const fs = await importOriginal<typeof import('node:fs')>();
+  const fs = await importOriginal<typeof NodeFs>();
   const writeSync = (file: number, bytes: Uint8Array, offset: number, length: number, at: number): number =>
     fs.writeSync(file, bytes, offset, Math.min(length, 10_000), at);
   return { ...fs, writeSync };
