@@ -24,11 +24,7 @@ export function actionOverHttp(action: string): string {
   return pairs.reduce((text, [command, route]) => text.replaceAll(command, route), action);
 }
 
-<<<<<<< HEAD
-/** One route begins with another one: the longer is looked for first. */
-=======
 /** Longest first, because one route is the beginning of another. */
->>>>>>> fe1287f
 const byRoute = pairs.toSorted(([, one], [, other]) => other.length - one.length);
 
 /** Writes a server's action for the command line: with commands instead of routes. */
