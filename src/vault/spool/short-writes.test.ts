@@ -1,5 +1,4 @@
 import type * as NodeFs from 'node:fs';
-import type * as Fs from 'node:fs';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
