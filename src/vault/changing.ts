@@ -122,18 +122,14 @@ function grantEvent(grant: ChangedGrant, change: GrantChange): NewEvent {
     to_state,
     generation,
     reason,
-    details: json(details),
+    details: JSON.stringify(details),
   };
 }
 
 function otherEvent(change: OtherChange): NewEvent {
   const { type, tenant = systemTenant, provider = null, account = null, reason = null, details = {} } = change;
   const none = { grant_id: null, from_state: null, to_state: null, generation: null };
-  return { ...none, tenant, provider, account, type, reason, details: json(details) };
-}
-
-function json(details: Details): string {
-  return JSON.stringify(details);
+  return { ...none, tenant, provider, account, type, reason, details: JSON.stringify(details) };
 }
 
 function tell(context: ChangeContext, event: NewEvent): void {

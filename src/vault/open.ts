@@ -63,8 +63,8 @@ export async function openAnnouncing(
   const rootKeySource = parseRootKeySource(settings.rootKey);
   const store = await openDatabase(settings, world, options);
   try {
-    const rootKey = await prepareSchema(store, { settings, world, rootKeySource, options, onNewVault });
-    return await assemble({ store, world, rootKey, settings, options });
+    const opening = { settings, world, rootKeySource, options, onNewVault };
+    return await assemble(store, await prepareSchema(store, opening), opening);
   } catch (error) {
     await store.close();
     throw error;
@@ -83,7 +83,7 @@ async function openDatabase(settings: VaultSettings, world: World, options: Vaul
   return openStore({ database, world, logger: options.logger, poolMax: options.poolMax });
 }
 
-interface Preparation {
+interface Opening {
   settings: VaultSettings;
   world: World;
   rootKeySource: RootKeySource;
@@ -95,11 +95,11 @@ interface Preparation {
  * Loads the root key and brings the schema up to date. A key is made only together with a new schema: the values of an
  * existing schema are sealed with a key that already exists.
  */
-async function prepareSchema(store: OpenedStore, preparation: Preparation): Promise<KeyObject> {
-  const { settings, options } = preparation;
+async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyObject> {
+  const { settings, options, world } = opening;
   const version = await schemaVersion(store);
   if (version > 0) {
-    const rootKey = await loadRootKey(preparation.rootKeySource);
+    const rootKey = await loadRootKey(opening.rootKeySource);
     if (version !== schemaVersionLatest) await migrate(store, { mode: settings.migrate });
     return rootKey;
   }
@@ -112,36 +112,27 @@ async function prepareSchema(store: OpenedStore, preparation: Preparation): Prom
     const { noVaultError } = await import('./home.ts');
     throw noVaultError(settings, options.create === false);
   }
-  const rootKey = await firstRootKey(preparation);
+  const rootKey = await firstRootKey(opening);
   if (table === 'foreign') {
     const { takeOverSchema } = await import('./take-over/take-over.ts');
     await takeOverSchema(store, {
       mode: settings.migrate,
-      world: preparation.world,
+      world,
       installation: settings.installation,
       logger: options.logger ?? silentLogger,
     });
   } else await migrate(store, { mode: settings.migrate });
-  await preparation.onNewVault(settings);
+  await opening.onNewVault(settings);
   return rootKey;
 }
 
-async function firstRootKey({ rootKeySource, world, settings }: Preparation): Promise<KeyObject> {
+async function firstRootKey({ rootKeySource, world, settings }: Opening): Promise<KeyObject> {
   if (rootKeySource.kind !== 'file' || settings.migrate === 'off') return loadRootKey(rootKeySource);
   const { makeRootKey } = await import('./home.ts');
   return makeRootKey(rootKeySource.path, world);
 }
 
-interface Assembly {
-  store: OpenedStore;
-  world: World;
-  rootKey: KeyObject;
-  settings: VaultSettings;
-  options: VaultOptions;
-}
-
-async function assemble(assembly: Assembly): Promise<Vault> {
-  const { store, world, rootKey, settings, options } = assembly;
+async function assemble(store: OpenedStore, rootKey: KeyObject, { world, settings, options }: Opening): Promise<Vault> {
   const { logger = silentLogger, onEvent } = options;
   let guard: Guard | undefined;
   const changes = changeContext(store, world, { logger, onEvent, noteEvent: async (event) => guard?.note(event) });

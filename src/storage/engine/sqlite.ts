@@ -141,17 +141,14 @@ async function openDatabase(path: string, world: World, readOnly: boolean): Prom
   const start = world.monotonic();
   for (;;) {
     try {
-      return readOnly ? readOnlyDatabase(path) : configured(path);
+      if (readOnly) return new DatabaseSync(path, { readOnly, timeout: limits.sqliteOpenBusyMs });
+      return configured(path);
     } catch (error) {
       // SQLite does not wait where it sees a deadlock: two processes that both switch to WAL are one.
       if (!isSqliteBusy(error) || world.monotonic() - start >= timesOf(world).storageBusyMs) throw sqliteFailure(error);
     }
     await world.sleep(5 + 20 * randomFraction(world));
   }
-}
-
-function readOnlyDatabase(path: string): DatabaseSync {
-  return new DatabaseSync(path, { readOnly: true, timeout: limits.sqliteOpenBusyMs });
 }
 
 function configured(path: string): DatabaseSync {

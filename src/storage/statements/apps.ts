@@ -12,8 +12,12 @@ export type AppRow = Selectable<AppTable>;
  * would undo that change
  */
 export async function putApp(tx: WriteTx, row: AppRow): Promise<'created' | 'replaced'> {
-  if (row.generation === 1 && (await insertApp(tx, row))) return 'created';
-  if (await updateApp(tx, row)) return 'replaced';
+  const { name, created_at: _, ...changes } = row;
+  const insert = tx.insertInto('grantry_apps').values(row);
+  const isNew = insert.onConflict((conflict) => conflict.column('name').doNothing());
+  if (row.generation === 1 && (await changedOne(isNew))) return 'created';
+  const update = tx.updateTable('grantry_apps').set(changes).where('name', '=', name);
+  if (await changedOne(update.where('generation', '=', row.generation - 1))) return 'replaced';
   throw invalidRequest(`The app ${row.name} was changed by another caller in the meantime.`, {
     action: 'Read the app again, then repeat the change.',
   });
@@ -42,22 +46,4 @@ export async function listAppsOfProvider(db: Reader, provider: string): Promise<
 /** Returns false when there is no such app. */
 export async function deleteApp(tx: WriteTx, name: string): Promise<boolean> {
   return changedOne(tx.deleteFrom('grantry_apps').where('name', '=', name));
-}
-
-async function insertApp(tx: WriteTx, row: AppRow): Promise<boolean> {
-  return tx
-    .insertInto('grantry_apps')
-    .values(row)
-    .onConflict((conflict) => conflict.column('name').doNothing())
-    .$call(changedOne);
-}
-
-async function updateApp(tx: WriteTx, row: AppRow): Promise<boolean> {
-  const { name, created_at: _, ...changes } = row;
-  return tx
-    .updateTable('grantry_apps')
-    .set(changes)
-    .where('name', '=', name)
-    .where('generation', '=', row.generation - 1)
-    .$call(changedOne);
 }

@@ -122,20 +122,14 @@ export async function holdConnectSession(
   tx: WriteTx,
   held: Started & { pending: string; completionHash: string; granted: string; lifeMs: number },
 ): Promise<boolean> {
+  const { tenant, id, starts, lifeMs, completionHash: completion_hash, ...columns } = held;
   return tx
     .updateTable('grantry_connect_sessions')
-    .set({
-      state: 'pending',
-      error: null,
-      pending: held.pending,
-      completion_hash: held.completionHash,
-      granted: held.granted,
-      expires_at: sql<number>`${tx.now} + ${held.lifeMs}`,
-    })
-    .where('tenant', '=', held.tenant)
-    .where('id', '=', held.id)
+    .set({ ...columns, completion_hash, state: 'pending', error: null, expires_at: sql<number>`${tx.now} + ${lifeMs}` })
+    .where('tenant', '=', tenant)
+    .where('id', '=', id)
     .where('state', '=', 'exchanging')
-    .where('starts', '=', held.starts)
+    .where('starts', '=', starts)
     .$call(changedOne);
 }
 

@@ -112,17 +112,12 @@ export async function adoptInstance(
   tx: WriteTx,
   adoption: StoreLocation & { from: number; epoch: number; installation: string | null },
 ): Promise<boolean> {
+  const { from, ...instance } = adoption;
   return tx
     .updateTable('grantry_instance')
-    .set({
-      location: adoption.location,
-      timeline: adoption.timeline,
-      installation: adoption.installation,
-      epoch: adoption.epoch,
-      quarantined_reason: null,
-    })
+    .set({ ...instance, quarantined_reason: null })
     .where('id', '=', theOne)
-    .where('epoch', '=', adoption.from)
+    .where('epoch', '=', from)
     .$call(changedOne);
 }
 

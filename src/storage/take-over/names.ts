@@ -3,7 +3,7 @@ const indexNames = ['key', 'tenant_id', 'due', 'changed_at', 'refresh_fingerprin
 const ourIndex = new RegExp(`\\boauth_tokens_(${indexNames.join('|')})\\b`, 'i');
 
 /** Names an unknown column after a take-over: the names of the vault's own columns are taken. */
-export function keptName(name: string, ours: ReadonlySet<string>): string {
+export function keptName(name: string, ours: { has(name: string): boolean }): string {
   return ours.has(name) ? `original_${name}` : name;
 }
 

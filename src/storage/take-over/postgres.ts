@@ -1,4 +1,4 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Reader, WriteTx } from '../database.ts';
 import { grantTable } from '../migrations/0001-vault.postgres.ts';
 import {
@@ -11,7 +11,6 @@ import {
   pointingKeys,
   templateChecks,
   templateColumns,
-  type ViewDefinition,
   viewsOver,
 } from './catalogue.ts';
 import { indexSurvives, keptName } from './names.ts';
@@ -51,9 +50,13 @@ export async function alterForeignTable(tx: WriteTx, table: ForeignTable): Promi
   await sql.raw(grantTable.replace('oauth_tokens', template)).execute(tx);
   const ours = await templateColumns(tx, template);
   const views = await viewsOver(tx);
+  const remadeViews = views.map(({ name, definition }) => ({
+    name,
+    definition: `create view ${name} as ${definition}`,
+  }));
   for (const view of views.toReversed()) await sql`drop view ${sql.raw(view.name)}`.execute(tx);
   await dropTriggers(tx);
-  const raw = await renameColumns(tx, table, new Set(ours.map((column) => column.name)));
+  const raw = await renameColumns(tx, table, new Map(ours.map(({ name, type }) => [name, type])));
   const keys = await pointingKeys(tx);
   const indexes = (await foreignIndexes(tx)).filter((index) => indexSurvives(index.definition));
   await dropConstraints(tx);
@@ -69,7 +72,7 @@ export async function alterForeignTable(tx: WriteTx, table: ForeignTable): Promi
   return {
     columns: raw.columns,
     raw: raw.names,
-    restore: [...indexes, ...(await originalKey(tx)), ...keys, ...views.map(asRestored)],
+    restore: [...indexes, ...(await originalKey(tx)), ...keys, ...remadeViews],
   };
 }
 
@@ -110,7 +113,7 @@ interface RawPart {
 }
 
 /** Renames columns that have another type than ours; ids get a name of their own. */
-async function renameColumns(tx: WriteTx, table: ForeignTable, ours: ReadonlySet<string>): Promise<RawPart> {
+async function renameColumns(tx: WriteTx, table: ForeignTable, ours: ReadonlyMap<string, string>): Promise<RawPart> {
   const columns = new Map<PlainColumn, string>();
   const names: string[] = [];
   const present = new Set<string>();
@@ -121,7 +124,7 @@ async function renameColumns(tx: WriteTx, table: ForeignTable, ours: ReadonlySet
   for (const { name } of table.extra) if (ours.has(name)) await rename(name, keptName(name, ours));
   for (const { name, type } of table.columns) {
     if (!isPlain(name, table)) continue;
-    const become = conversionOf(name, type);
+    const become = conversionOf(name, type, ours.get(name));
     if (become === 'text') {
       const text = type === 'bytea' ? sql`convert_from(${sql.ref(name)}, 'UTF8')` : sql`${sql.ref(name)}::text`;
       await sql`alter table oauth_tokens alter column ${sql.ref(name)} drop default`.execute(tx);
@@ -139,23 +142,12 @@ function isPlain(name: string, table: ForeignTable): name is PlainColumn {
   return !table.extra.some((column) => column.name === name);
 }
 
+const textColumns: readonly PlainColumn[] = ['client_id', 'provider', 'access_token', 'refresh_token'];
+
 /** Says how a column becomes ours. Tokens and names become text; another column is renamed unless it has our type. */
-function conversionOf(name: PlainColumn, type: string): 'stay' | 'text' | 'move' {
-  switch (name) {
-    case 'id':
-      return type === 'uuid' ? 'stay' : 'move';
-    case 'client_id':
-    case 'provider':
-    case 'access_token':
-    case 'refresh_token':
-      return type === 'text' ? 'stay' : 'text';
-    case 'scopes':
-      return type === 'text' ? 'stay' : 'move';
-    case 'metadata':
-      return type === 'jsonb' ? 'stay' : 'move';
-    default:
-      return type === 'timestamp with time zone' ? 'stay' : 'move';
-  }
+function conversionOf(name: PlainColumn, type: string, ours: string | undefined): 'stay' | 'text' | 'move' {
+  if (type === ours) return 'stay';
+  return textColumns.includes(name) ? 'text' : 'move';
 }
 
 /** Drops all constraints and the foreign keys that rely on them: some narrow the key, some would refuse the vault's rows. */
@@ -191,21 +183,13 @@ async function originalKey(tx: WriteTx): Promise<NamedDefinition[]> {
   ];
 }
 
-function asRestored(view: ViewDefinition): NamedDefinition {
-  return { name: view.name, definition: `create view ${view.name} as ${view.definition}` };
-}
-
 /** Runs a definition. Returns false when it no longer fits, which must not undo the take-over. */
 async function restore(tx: WriteTx, { definition }: NamedDefinition): Promise<boolean> {
   if (definition.includes('$grantry$')) return false;
   await sql`select set_config('grantry.restored', 'yes', true)`.execute(tx);
   const block = `begin execute $grantry$${definition}$grantry$;
     exception when others then perform set_config('grantry.restored', 'no', true); end`;
-  await doBlock(block).execute(tx);
+  await sql.raw(`do $block$ ${block} $block$`).execute(tx);
   const { rows } = await sql<{ restored: string }>`select current_setting('grantry.restored') as restored`.execute(tx);
   return rows[0]?.restored === 'yes';
-}
-
-function doBlock(body: string): RawBuilder<unknown> {
-  return sql.raw(`do $block$ ${body} $block$`);
 }

@@ -230,7 +230,8 @@ async function finish(
   } catch (thrown) {
     if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
     if (!isGrantryError(thrown)) throw thrown;
-    const error = callback.error === null ? thrown.code : shownError(callback.error);
+    const named = callback.error ?? thrown.code;
+    const error = callback.error === null || providerErrors.has(named) ? named : 'provider_error';
     await changing(context, ({ tx }) => returnConnectSession(tx, { ...sessionStart(session), error }));
     context.logger.info('a connect session returned without a grant', { tenant: session.tenant, error });
     return { kind: 'ended', session: described, error };
@@ -307,10 +308,6 @@ async function orNull<T>(check: () => T | Promise<T>): Promise<T | null> {
 
 function isBrowserOf(row: Pick<ConnectSessionRow, 'browser_hash'>, browser: string | null): boolean {
   return row.browser_hash !== null && browser !== null && sameHash(row.browser_hash, browser);
-}
-
-function shownError(error: string): string {
-  return providerErrors.has(error) ? error : 'provider_error';
 }
 
 function refused(reason: ConnectRefusal): Refused {

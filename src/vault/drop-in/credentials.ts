@@ -86,7 +86,9 @@ export async function candidateClientOf(
   const app = await appWith(context, key, client, row.app);
   const sameApp = app !== null && app.name === row.app;
   if (sameApp) {
-    const stored = secretFor(openSecrets(await pinSystemKeys(context), app), await dcOf(context, row, app));
+    const definition = await context.providers.require(row.provider);
+    const dc = grantDc({ definition, metadata: metadataOf(row), app });
+    const stored = secretFor(openSecrets(await pinSystemKeys(context), app), dc);
     if (nameOf(stored) === nameOf(client.clientSecret)) return undefined;
   }
   if (app === null) await assertNameIsFree(context, key, row);
@@ -109,11 +111,6 @@ async function appWith(
   const all = await listAppsOfProvider(context.store.db, key.provider);
   const found = all.filter((app) => app.client_id === client.clientId && serves(app, key.tenant));
   return found.find((app) => app.name === named) ?? found.find((app) => app.tenants !== null) ?? found[0] ?? null;
-}
-
-async function dcOf(context: VaultContext, row: GrantRow, app: AppRow): Promise<string | null> {
-  const definition = await context.providers.require(row.provider);
-  return grantDc({ definition, metadata: metadataOf(row), app });
 }
 
 interface Accepted {

@@ -15,11 +15,7 @@ export interface EnvironmentFallback {
 }
 
 /** A checked {@link EnvironmentFallback}. */
-export interface CheckedFallback {
-  readonly tenant: string;
-  readonly provider: string;
-  readonly variable: string;
-}
+export type CheckedFallback = Readonly<EnvironmentFallback & { variable: string }>;
 
 const defaultVariable = 'ZOHO_REFRESH_TOKEN';
 const dcVariable = 'ZOHO_DC';

@@ -1,17 +1,12 @@
 import { checkVault } from '../checks.ts';
-import type { GetAccessTokenOptions, Vault } from '../types.ts';
+import type { AccessToken, GetAccessTokenOptions, Vault } from '../types.ts';
 
 /** A tenant's token, with its API origin and data centre. */
-export interface ClientToken {
-  readonly accessToken: string;
-  readonly tokenType: string;
-  readonly expiresAt: Date;
-  readonly scopes: readonly string[];
+export interface ClientToken extends Omit<AccessToken, 'apiDomain' | 'dc'> {
   /** Origin for API paths, such as `https://www.zohoapis.eu`; `null` if the provider has none. */
   readonly apiDomain: string | null;
   /** Data centre, such as `eu`; `null` if the provider has none. */
   readonly dc: string | null;
-  readonly generation: number;
 }
 
 /** Options of {@link MultiDCTokenManager.getClientToken}. */

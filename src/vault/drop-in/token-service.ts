@@ -40,20 +40,16 @@ export interface ServiceTokens {
 }
 
 /** A stored grant without its tokens, in the shape that existing token services return. */
-export interface TokenRecord {
+export interface TokenRecord
+  extends Pick<
+    Grant,
+    'provider' | 'account' | 'scopes' | 'metadata' | 'state' | 'generation' | 'createdAt' | 'updatedAt'
+  > {
   readonly id: string;
   /** The tenant. */
   readonly clientId: string;
-  readonly provider: string;
-  readonly account: string;
   /** Expiry of the access token; `null` if there is none. */
   readonly tokenExpiry: Date | null;
-  readonly scopes: readonly string[];
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly state: Grant['state'];
-  readonly generation: number;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
 }
 
 /**

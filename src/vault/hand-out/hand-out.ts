@@ -284,7 +284,8 @@ export class HandOut {
     if (running !== undefined && running.generation >= generation) return running;
     const wait: LeaseWait = {};
     const done: Promise<void> = Promise.resolve(before?.())
-      .then(loadRefresh)
+      // Loaded on demand: a program that only reads stored tokens does not pay for it.
+      .then(() => import('../refresh/refresh.ts'))
       .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { candidateClient, wait }))
       // A failed refresh leaves the cached token: it may be the only one available while the database is down.
       .then(() => this.#cache.forget(key))
@@ -319,24 +320,13 @@ interface RefreshOptions {
   before?: () => Promise<void>;
 }
 
-/** Loads the refresh code on demand: a program that only reads stored tokens does not pay for it. */
-function loadRefresh() {
-  return import('../refresh/refresh.ts');
-}
-
-interface HoldFacts {
-  readonly expiresAtMs: number;
-  readonly nowMs: number;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly dc: string | null;
-}
-
 function heldTokenOf(
   row: GrantRow,
   secret: Secret,
-  { expiresAtMs, nowMs, metadata, dc }: HoldFacts,
+  facts: { expiresAtMs: number; nowMs: number; metadata: Readonly<Record<string, unknown>>; dc: string | null },
   rules: ValidityRules,
 ): HeldToken {
+  const { expiresAtMs, nowMs, metadata, dc } = facts;
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
   return {

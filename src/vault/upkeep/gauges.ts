@@ -25,7 +25,10 @@ export async function readGauges(vault: Vault): Promise<Gauges> {
   const context = open();
   const [queues, spool] = await Promise.all([
     readQueues(context.store.db, limits.queueCountMax).catch(() => null),
-    depthOf(context).catch(() => null),
+    context
+      .spool()
+      .then((spooled) => spooled.depth())
+      .catch(() => null),
   ]);
   return {
     answers: { ...handOut.answers },
@@ -34,8 +37,4 @@ export async function readGauges(vault: Vault): Promise<Gauges> {
     queues,
     spool,
   };
-}
-
-async function depthOf(context: VaultContext): Promise<SpoolDepth> {
-  return (await context.spool()).depth();
 }

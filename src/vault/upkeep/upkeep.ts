@@ -26,7 +26,7 @@ export interface DueRoom {
 
 /** Tells whether a grant may have a deadline at its provider: it is in doubt, or a dead holder may have spent its token. */
 export function isPressing(grant: Pick<GrantSummary, 'state' | 'lease_owner'>): boolean {
-  return isDoubt(grant.state) || grant.lease_owner !== null;
+  return grant.state === 'uncertain' || grant.state === 'suspect' || grant.lease_owner !== null;
 }
 
 /** Claims due grants: the pressing ones first, with a limit of their own, so that no backlog delays them. */
@@ -128,10 +128,6 @@ async function forgetTokenRequests(context: VaultContext): Promise<void> {
   const keptMs = limits.tokenWindowSecondsMax * 1_000;
   const limit = limits.tokenRequestsPurged;
   while ((await changing(context, ({ tx }) => purgeTokenRequests(tx, { keptMs, limit }))) === limit);
-}
-
-function isDoubt(state: GrantState): boolean {
-  return state === 'uncertain' || state === 'suspect';
 }
 
 /**
