@@ -55,12 +55,7 @@ export async function newestSuccessor(
 
 /** Marks a candidate that the provider refused more than once. Only `recover` tries it again. */
 export async function rejectCandidate(tx: WriteTx, candidate: { tenant: string; id: string }): Promise<void> {
-  await tx
-    .updateTable('grantry_candidates')
-    .set({ state: 'dead' })
-    .where('tenant', '=', candidate.tenant)
-    .where('id', '=', candidate.id)
-    .execute();
+  await closeCandidate(tx, candidate, 'dead');
 }
 
 /** Marks the candidates that are older than a token which was proven newer and saved. */
@@ -89,12 +84,7 @@ export async function deleteCandidates(tx: WriteTx, grant: { tenant: string; gra
 
 /** Marks a candidate whose token was spent and whose successor was saved. */
 export async function retireCandidate(tx: WriteTx, candidate: { tenant: string; id: string }): Promise<void> {
-  await tx
-    .updateTable('grantry_candidates')
-    .set({ state: 'superseded' })
-    .where('tenant', '=', candidate.tenant)
-    .where('id', '=', candidate.id)
-    .execute();
+  await closeCandidate(tx, candidate, 'superseded');
 }
 
 /** Lists the last candidates of a grant since its last authorization, tried or not, newest first. */
@@ -112,4 +102,12 @@ export async function listCandidates(
     .orderBy('fence', 'desc')
     .limit(limits.candidatesListedMax)
     .execute();
+}
+
+async function closeCandidate(
+  tx: WriteTx,
+  { tenant, id }: { tenant: string; id: string },
+  state: 'dead' | 'superseded',
+): Promise<void> {
+  await tx.updateTable('grantry_candidates').set({ state }).where('tenant', '=', tenant).where('id', '=', id).execute();
 }

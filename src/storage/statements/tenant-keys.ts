@@ -1,4 +1,4 @@
-import { changedOne, changedRows, type Reader, type WriteTx } from '../database.ts';
+import { changedRows, type Reader, type WriteTx } from '../database.ts';
 
 /** A tenant's key, wrapped. */
 export interface TenantKeyRow {
@@ -9,21 +9,12 @@ export interface TenantKeyRow {
 
 /** Every version of a tenant's key, oldest first. */
 export async function loadTenantKeys(db: Reader, tenant: string): Promise<TenantKeyRow[]> {
-  return db
-    .selectFrom('grantry_tenant_keys')
-    .select(['tenant', 'version', 'wrapped'])
-    .where('tenant', '=', tenant)
-    .orderBy('version')
-    .execute();
+  return loadKeysOfTenants(db, [tenant]);
 }
 
 /** Returns false when that version exists: another process was faster, and only its key may be used. */
 export async function insertTenantKey(tx: WriteTx, key: TenantKeyRow): Promise<boolean> {
-  return tx
-    .insertInto('grantry_tenant_keys')
-    .values({ ...key, created_at: tx.now })
-    .onConflict((conflict) => conflict.columns(['tenant', 'version']).doNothing())
-    .$call(changedOne);
+  return (await insertTenantKeys(tx, [key])) === 1;
 }
 
 /** Every version of many tenants' keys. */
@@ -37,14 +28,17 @@ export async function loadKeysOfTenants(db: Reader, tenants: readonly string[]):
     .execute();
 }
 
-/** Inserts many keys, except versions that exist: another process was faster, and only its key may be used. */
-export async function insertTenantKeys(tx: WriteTx, keys: readonly TenantKeyRow[]): Promise<void> {
-  if (keys.length === 0) return;
-  await tx
+/**
+ * Inserts keys, except versions that exist: another process was faster, and only its key may be used. Returns how many it
+ * inserted.
+ */
+export async function insertTenantKeys(tx: WriteTx, keys: readonly TenantKeyRow[]): Promise<number> {
+  if (keys.length === 0) return 0;
+  return tx
     .insertInto('grantry_tenant_keys')
     .values(keys.map(({ tenant, version, wrapped }) => ({ tenant, version, wrapped, created_at: tx.now })))
     .onConflict((conflict) => conflict.columns(['tenant', 'version']).doNothing())
-    .execute();
+    .$call(changedRows);
 }
 
 /** Shreds everything that was ever sealed for a tenant. Returns how many versions of the key it deleted. */
