@@ -16,8 +16,24 @@ function clientOf(answer: () => Response) {
   return { sent, vault: createClient({ url: 'https://grants.example/base/', apiKey: 'gry_key', world }) };
 }
 
-it.each(['grants.example', 'ftp://grants.example', 'https://grants.example?x=1', ''])('refuses the URL %j', (url) => {
-  expect(() => createClient({ url, apiKey: 'gry_key' })).toThrow('http or https');
+it.each(['grants.example', 'ftp://grants.example', 'http://grants.example', 'https://grants.example?x=1', ''])(
+  'refuses the URL %j, to which a key would travel in the clear or not at all',
+  (url) => {
+    expect(() => createClient({ url, apiKey: 'gry_key' })).toThrow('must be https, or http on a loopback address');
+  },
+);
+
+it('does not take a wrong address for a tenant that never connected', async () => {
+  const problem = {
+    type: 'x',
+    title: 'x',
+    status: 404,
+    detail: 'There is no such route.',
+    code: 'not_found',
+    action: 'x',
+  };
+  const { vault } = clientOf(() => Response.json(problem, { status: 404 }));
+  await expect(vault.grants.get(key)).rejects.toMatchObject({ code: 'not_found' });
 });
 
 it('refuses an empty key', () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { linesOf } from '../base/lines.ts';
@@ -81,7 +81,7 @@ export class RemoteVault implements GrantryClient {
 
   readonly apps: Vault['apps'] = {
     put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) }),
-    get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema),
+    get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/apps', appListSchema)).items,
     remove: async (name) => {
       await this.#ask('DELETE', `/v1/apps/${segment(name)}`, nothing);
@@ -91,7 +91,7 @@ export class RemoteVault implements GrantryClient {
   readonly grants: Vault['grants'] = {
     get: async (key) => {
       const { path, query } = routeOf(key);
-      return this.#find(path, grantSchema, query);
+      return this.#find(path, grantSchema, 'grant_not_found', query);
     },
     list: async (filter = {}) => {
       checkObject('filter', filter);
@@ -105,7 +105,7 @@ export class RemoteVault implements GrantryClient {
       const body = parseProviderDefinition(definition);
       return this.#ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body });
     },
-    get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema),
+    get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/providers', providerListSchema)).items,
     remove: async (id) => {
       await this.#ask('DELETE', `/v1/providers/${segment(id)}`, nothing);
@@ -130,7 +130,7 @@ export class RemoteVault implements GrantryClient {
       const body = toJson(input);
       return this.#ask('POST', '/v1/connect-sessions', newConnectSessionSchema, { body });
     },
-    get: async (id) => this.#find(`/v1/connect-sessions/${segment(id)}`, connectSessionSchema),
+    get: async (id) => this.#find(`/v1/connect-sessions/${segment(id)}`, connectSessionSchema, 'not_found'),
     list: async (query = {}) => this.#ask('GET', '/v1/connect-sessions', connectSessionPageSchema, { query }),
     complete: async (id, completion) => {
       const path = `/v1/connect-sessions/${segment(id)}/complete`;
@@ -232,12 +232,13 @@ export class RemoteVault implements GrantryClient {
   async #find<Shape extends z.ZodType>(
     path: string,
     shape: Shape,
+    absent: GrantryErrorCode,
     query: Readonly<Record<string, string | undefined>> = {},
   ): Promise<z.output<Shape> | null> {
     try {
       return await this.#ask('GET', path, shape, { query });
     } catch (error) {
-      if (isGrantryError(error, 'not_found') || isGrantryError(error, 'grant_not_found')) return null;
+      if (isGrantryError(error, absent)) return null;
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 /** The vault's interface over HTTP. Start at {@link createClient}. */
 import { GrantryError } from '../base/errors.ts';
+import { isPrivateUrl } from '../base/loopback.ts';
 import { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { World } from '../base/world.ts';
@@ -47,8 +48,8 @@ export interface ClientOptions {
 export function createClient(options: ClientOptions): GrantryClient {
   const { apiKey, world = systemWorld({ allowLoopback: true, anywhere: true }) } = options;
   const url = URL.canParse(options.url) ? new URL(options.url) : undefined;
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new GrantryError('invalid_request', 'The URL of the server must be an http or https address.');
+  if (url === undefined || !isPrivateUrl(url) || url.search !== '' || url.hash !== '') {
+    throw new GrantryError('invalid_request', 'The URL of the server must be https, or http on a loopback address.');
   }
   if (apiKey === '' || !(typeof apiKey === 'string' || apiKey instanceof Secret)) {
     throw new GrantryError('invalid_request', 'The API key is missing.', {

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { invalidRequest } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { isPrivateUrl } from '../base/loopback.ts';
 import { Secret } from '../base/secret.ts';
 import { parseRootKeySource } from '../crypto/root-key-source.ts';
 import type { VaultOptions } from './options.ts';
@@ -240,11 +241,6 @@ export function usualDatabase(home: string): string {
   return `sqlite:${join(home, 'grantry.db')}`;
 }
 
-/** True when a host name means this machine. */
-export function isLoopbackHost(hostname: string): boolean {
-  return hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]';
-}
-
 /** Checks a whole number that is given as text. @throws {GrantryError} `invalid_request` */
 export function wholeNumber(name: string, value: string, range: { min: number; max: number }): number {
   const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
@@ -302,9 +298,8 @@ function rootKey(text: string, name: string): string {
 
 function webAddress(text: string, name: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  const secure =
-    url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname)));
-  if (secure && `${url.username}${url.password}${url.search}${url.hash}` === '') return text.replace(/\/+$/, '');
+  if (url !== null && isPrivateUrl(url) && `${url.username}${url.password}${url.search}${url.hash}` === '')
+    return text.replace(/\/+$/, '');
   throw invalidRequest(`${name} must be https, or http on a loopback address.`, {
     action: 'Write a whole address without user name, query and fragment.',
   });

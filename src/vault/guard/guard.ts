@@ -325,6 +325,10 @@ function trailTo(newest: EventMark | null, known: readonly EventMark[], spoolKep
   return trail.slice(Math.max(0, oldest));
 }
 
+function isSame(one: HighWaterMark, other: HighWaterMark): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
 /** True for a higher timeline of the same PostgreSQL: a standby was promoted. */
 function isNewer(timeline: number | null, than: number | null): boolean {
   return timeline !== null && than !== null && timeline > than;
