@@ -12,6 +12,7 @@ export type Scrubbed =
 /** Two processes that scrub at once would wait for each other. The number is arbitrary. */
 const scrubLockKey = 7_238_946_110_202;
 const lockWaitMs = 3_000;
+const snapshotPollMs = 50;
 
 /** Makes SQLite overwrite with zeros what it deletes; PostgreSQL has no such setting. */
 export async function overwriteDeleted(store: Store, on: boolean): Promise<void> {
@@ -52,6 +53,7 @@ async function scrubPostgres(store: OpenedStore): Promise<Scrubbed> {
 type Connection = Pick<Reader, 'getExecutor'>;
 
 async function rewritePostgres(db: Connection): Promise<Scrubbed> {
+  if (!(await oldSnapshotsEnd(db))) return { outcome: 'busy' };
   // The planner's samples of the table are copies of its values: take new ones, then rewrite the old ones.
   for (const statement of [sql`analyze oauth_tokens`, sql`vacuum (full, analyze) oauth_tokens`]) {
     if (!(await isFree(() => statement.execute(db)))) return { outcome: 'busy' };
@@ -59,6 +61,25 @@ async function rewritePostgres(db: Connection): Promise<Scrubbed> {
   if (!(await mayVacuumCatalogue(db))) return { outcome: 'partly', statement: 'vacuum full pg_catalog.pg_statistic' };
   const rewritten = await isFree(() => sql`vacuum full pg_catalog.pg_statistic`.execute(db));
   return { outcome: rewritten ? 'done' : 'busy' };
+}
+
+/**
+ * Waits until no snapshot is older than this moment: VACUUM FULL keeps a dead tuple, plaintext included, while a snapshot
+ * may still see it. Such a snapshot needs no lock on the table; autovacuum and standbys have some, too.
+ */
+async function oldSnapshotsEnd(db: Connection): Promise<boolean> {
+  const { rows } = await sql<{ now: string }>`
+    select (pg_snapshot_xmax(pg_current_snapshot())::text::bigint % 4294967296)::text as now`.execute(db);
+  const now = sql`${rows[0]?.now}::text::xid`;
+  for (let waitedMs = 0; waitedMs < lockWaitMs; waitedMs += snapshotPollMs) {
+    const { rows: older } = await sql`
+      select from pg_stat_activity where pid <> pg_backend_pid() and age(backend_xmin) > age(${now})
+        and (datname = current_database() or backend_type = 'walsender')
+      union all select from pg_replication_slots where age(xmin) > age(${now})`.execute(db);
+    if (older.length === 0) return true;
+    await sql`select pg_sleep(${snapshotPollMs / 1_000})`.execute(db);
+  }
+  return false;
 }
 
 async function mayVacuumCatalogue(db: Connection): Promise<boolean> {
