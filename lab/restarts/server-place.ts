@@ -75,7 +75,7 @@ export class ServerPlace {
       stopMs: performance.now() - startedAt,
       requests: last?.requests ?? 0,
       unanswered: last?.unanswered ?? 0,
-      complaints: this.#log.filter(({ level }) => level !== 'info').map((line) => JSON.stringify(line)),
+      complaints: this.#log.filter(isComplaint).map((line) => JSON.stringify(line)),
     };
   }
 
@@ -92,4 +92,9 @@ function lineOf(line: string): LogLine {
   } catch {
     return { level: 'error', message: line };
   }
+}
+
+/** The first start announces the vault that it makes. */
+function isComplaint({ level, message = '' }: LogLine): boolean {
+  return level !== 'info' && !/^made a new vault\b/i.test(message);
 }
