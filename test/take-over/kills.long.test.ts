@@ -131,6 +131,7 @@ test('on PostgreSQL the scrubbing waits for an old snapshot that locks nothing',
   using home = scratchHome();
   await runForeign(place.database, [plainTable.postgres, plainRows('postgres', 400)]);
   const report = new Client({ connectionString: place.database });
+  report.on('error', () => {});
   await report.connect();
   await report.query('begin isolation level repeatable read; select 1');
   // Short waits, so that it gives up soon.
