@@ -6,11 +6,11 @@ export {
   type GrantryErrorOptions,
   isGrantryError,
 } from './base/errors.ts';
-export type { LookupAll } from './base/guarded-connector.ts';
 export type { GrantKey } from './base/ids.ts';
 export type { LogFields, Logger } from './base/log.ts';
 export type { Meter } from './base/meter.ts';
-export { NotSentError } from './base/outbound-errors.ts';
+export type { LookupAll } from './base/network/guarded-connector.ts';
+export { NotSentError } from './base/network/outbound-errors.ts';
 export { type BuiltInProviderId, builtInProviderIds, type ProviderId } from './base/provider-ids.ts';
 export { Secret } from './base/secret.ts';
 export { type SystemWorldOptions, systemWorld } from './base/system-world.ts';

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
-import { registerExchange } from './exchange.ts';
-import type { ConnectorOptions, LookupAll } from './guarded-connector.ts';
 import { timesOf } from './limits.ts';
+import { registerExchange } from './network/exchange.ts';
+import type { ConnectorOptions, LookupAll } from './network/guarded-connector.ts';
 import type { World } from './world.ts';
 
 /** Options of {@link systemWorld}. */
@@ -31,12 +31,12 @@ export function systemWorld(options: SystemWorldOptions = {}): World {
     sleep,
     fetch: async (url, init) => {
       // The HTTP client is loaded by the first request: a program that only reads a stored token never pays for it.
-      const { send } = await import('./outbound.ts');
+      const { send } = await import('./network/outbound.ts');
       return send(url, init, connection());
     },
   };
   registerExchange(world, async (url, request) => {
-    const { sendRaw } = await import('./outbound.ts');
+    const { sendRaw } = await import('./network/outbound.ts');
     return sendRaw(url, request, connection());
   });
   return world;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { isLoopbackHost } from '../base/loopback.ts';
+import { isLoopbackHost } from '../base/network/loopback.ts';
 import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
 
 /** Completes the flow of one callback and returns the page for the browser. */

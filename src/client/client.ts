@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { linesOf } from '../base/lines.ts';
+import { linesOf } from '../base/network/lines.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { apiKeyListSchema, newApiKeySchema } from '../schemas/api-key.ts';

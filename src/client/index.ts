@@ -1,6 +1,6 @@
 /** The vault's interface over HTTP. Start at {@link createClient}. */
 import { GrantryError } from '../base/errors.ts';
-import { isPrivateUrl } from '../base/loopback.ts';
+import { isPrivateUrl } from '../base/network/loopback.ts';
 import { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { World } from '../base/world.ts';

@@ -1,5 +1,5 @@
-import { readBounded } from '../base/bounded.ts';
 import { limits } from '../base/limits.ts';
+import { readBounded } from '../base/network/bounded.ts';
 import { Secret } from '../base/secret.ts';
 import type { RawAnswer } from './types.ts';
 

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { listen, recordingServer } from '../../test/support/recording-server.ts';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { NotSentError } from '../base/outbound-errors.ts';
+import { NotSentError } from '../base/network/outbound-errors.ts';
 import { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { type ProviderDefinitionInput, providerDefinition } from '../providers/definition.ts';

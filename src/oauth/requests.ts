@@ -5,7 +5,7 @@ import {
   type TokenEndpointRequestOptions,
 } from 'oauth4webapi';
 import { GrantryError } from '../base/errors.ts';
-import { NotSentError } from '../base/outbound-errors.ts';
+import { NotSentError } from '../base/network/outbound-errors.ts';
 import type { Secret } from '../base/secret.ts';
 import type { World, WorldRequest } from '../base/world.ts';
 import { joinScopes } from '../providers/scopes.ts';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { invalidRequest } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { isPrivateUrl } from '../base/loopback.ts';
+import { isPrivateUrl } from '../base/network/loopback.ts';
 import { Secret } from '../base/secret.ts';
 import { parseRootKeySource } from '../crypto/root-key-source.ts';
 import type { VaultOptions } from './options.ts';

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { NotSentError } from '../../src/base/outbound-errors.ts';
+import { NotSentError } from '../../src/base/network/outbound-errors.ts';
 import type { World, WorldRequest } from '../../src/base/world.ts';
 import type { Simulator } from '../../src/simulator/index.ts';
 import type { TestClock } from './clock.ts';

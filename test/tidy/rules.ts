@@ -79,7 +79,7 @@ const guardedModules: Readonly<Record<string, readonly string[]>> = {
   pg: ['src/storage/'],
   kysely: ['src/storage/'],
   oauth4webapi: ['src/oauth/'],
-  undici: ['src/base/outbound.ts', 'src/base/guarded-connector.ts'],
+  undici: ['src/base/network/outbound.ts', 'src/base/network/guarded-connector.ts'],
   commander: ['src/cli/'],
   'node:timers': ['src/base/system-world.ts'],
   'node:timers/promises': ['src/base/system-world.ts'],
@@ -114,7 +114,7 @@ const writeDoor = 'src/vault/changing.ts';
 /** The world itself, its network, and the make-believe world's default clock. */
 const worldFiles: Readonly<Record<string, string>> = {
   'src/base/system-world.ts': 'the world',
-  'src/base/outbound.ts': 'the world’s network',
+  'src/base/network/outbound.ts': 'the world’s network',
   'src/simulator/state/clock.ts': 'the simulator’s default clock and dice',
 };
 

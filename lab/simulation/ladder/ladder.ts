@@ -8,7 +8,7 @@ import { randomFillSync, randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isGrantryError } from '../../../src/base/errors.ts';
 import type { GrantKey } from '../../../src/base/ids.ts';
-import { NotSentError } from '../../../src/base/outbound-errors.ts';
+import { NotSentError } from '../../../src/base/network/outbound-errors.ts';
 import type { World, WorldRequest } from '../../../src/base/world.ts';
 import { createSimulator, demoClient, type MintedTokens, type Simulator } from '../../../src/simulator/index.ts';
 import { openVault } from '../../../src/vault/open.ts';

@@ -1,4 +1,4 @@
-import { NotSentError } from '../../../src/base/outbound-errors.ts';
+import { NotSentError } from '../../../src/base/network/outbound-errors.ts';
 import type { World, WorldRequest } from '../../../src/base/world.ts';
 import type { Owner } from '../../../src/vault/spool/owner.ts';
 import { retireOwner } from '../../../src/vault/spool/owner.ts';

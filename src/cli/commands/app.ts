@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { redirectUriAt } from '../../base/callback-uri.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
+import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import type { Secret } from '../../base/secret.ts';
 import { appToJson } from '../../schemas/write-json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName } from '../../base/ids.ts';
 import { limits, timesOf } from '../../base/limits.ts';
+import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import { Secret } from '../../base/secret.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { Grant, Vault } from '../../vault/types.ts';

@@ -1,7 +1,7 @@
-import { parseJson } from '../../base/bounded-json.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { chunksOf, type ReadLimit } from '../../base/lines.ts';
+import { parseJson } from '../../base/network/bounded-json.ts';
+import { chunksOf, type ReadLimit } from '../../base/network/lines.ts';
 import type { World } from '../../base/world.ts';
 import { withTimeout } from '../../vault/deadline.ts';
 import { withStatus } from '../problem.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { redirectUriAt } from '../../base/callback-uri.ts';
 import { GrantryError } from '../../base/errors.ts';
+import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
 import { appField } from '../../schemas/thing.ts';
 import { appToJson } from '../../schemas/write-json.ts';

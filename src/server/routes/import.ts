@@ -1,6 +1,6 @@
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { ReadLimit } from '../../base/lines.ts';
+import type { ReadLimit } from '../../base/network/lines.ts';
 import type { World } from '../../base/world.ts';
 import { actionOverHttp } from '../../schemas/actions.ts';
 import { type ImportResult, importLineSchema, importResultSchema } from '../../schemas/import-line.ts';

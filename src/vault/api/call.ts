@@ -1,7 +1,7 @@
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { RefusedAddressError } from '../../base/outbound-errors.ts';
+import { RefusedAddressError } from '../../base/network/outbound-errors.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';

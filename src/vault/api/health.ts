@@ -1,7 +1,7 @@
-import { readBounded } from '../../base/bounded.ts';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { readBounded } from '../../base/network/bounded.ts';
 import { Secret } from '../../base/secret.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import { GrantryError } from '../../base/errors.ts';
-import { type ExchangeAnswer, exchange } from '../../base/exchange.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
 import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';

@@ -1,5 +1,5 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
-import { NotSentError } from '../../base/outbound-errors.ts';
+import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import { readTokenAnswer } from '../../oauth/answer.ts';
 import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';

@@ -1,7 +1,7 @@
-import { callbackUri } from '../../base/callback-uri.ts';
 import { isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, newRandomText } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { callbackUri } from '../../base/network/callback-uri.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
 import type { ConnectSession } from '../../schemas/connect-session.ts';
 import { findApp } from '../../storage/statements/apps.ts';

@@ -1,7 +1,7 @@
-import { callbackUri } from '../../base/callback-uri.ts';
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, checkName, newRandomText, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { callbackUri } from '../../base/network/callback-uri.ts';
 import type {
   ConnectSession,
   ConnectSessionInput,

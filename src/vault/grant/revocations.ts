@@ -1,6 +1,6 @@
 import { isGrantryError } from '../../base/errors.ts';
 import { newUuid } from '../../base/ids.ts';
-import { NotSentError } from '../../base/outbound-errors.ts';
+import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';

@@ -1,7 +1,7 @@
-import { parseJson } from '../../base/bounded-json.ts';
 import { errorCodes, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Line, linesOf, type ReadLimit } from '../../base/lines.ts';
+import { parseJson } from '../../base/network/bounded-json.ts';
+import { type Line, linesOf, type ReadLimit } from '../../base/network/lines.ts';
 import { type ImportResult, importLineSchema } from '../../schemas/import-line.ts';
 import { parse } from '../../schemas/parse.ts';
 import type { Grant, Vault } from '../types.ts';

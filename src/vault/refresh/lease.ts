@@ -1,5 +1,5 @@
 import { codeOf } from '../../base/errors.ts';
-import { NotSentError } from '../../base/outbound-errors.ts';
+import { NotSentError } from '../../base/network/outbound-errors.ts';
 import { type Lease, renewLease } from '../../storage/statements/leases.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';

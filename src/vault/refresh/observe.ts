@@ -1,5 +1,5 @@
 import { isGrantryError } from '../../base/errors.ts';
-import { NotSentError } from '../../base/outbound-errors.ts';
+import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';

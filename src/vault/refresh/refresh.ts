@@ -1,7 +1,7 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { NotSentError } from '../../base/outbound-errors.ts';
+import { NotSentError } from '../../base/network/outbound-errors.ts';
 import { sendRefresh } from '../../oauth/requests.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';

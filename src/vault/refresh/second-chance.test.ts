@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, nameOfToken, until } from '../../../test/support/bench.ts';
 import { GrantryError } from '../../base/errors.ts';
-import { NotSentError } from '../../base/outbound-errors.ts';
+import { NotSentError } from '../../base/network/outbound-errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { internalsOf } from '../internals.ts';
 import { claimRefresh } from './claim.ts';

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { World } from './world.ts';
+import type { World } from '../world.ts';
 
 /** A request that is forwarded unchanged; its headers are names and values in turn, as on the wire. */
 export interface RawExchangeRequest {

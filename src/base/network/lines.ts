@@ -1,4 +1,4 @@
-import { GrantryError } from './errors.ts';
+import { GrantryError } from '../errors.ts';
 
 /** One line of a body: its text, or the fact that it is too long to be read. */
 export type Line =

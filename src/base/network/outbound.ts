@@ -1,9 +1,9 @@
 import { Agent, Client, Dispatcher, fetch, Request } from 'undici';
+import { systemCodeOf } from '../system-error.ts';
+import type { WorldRequest } from '../world.ts';
 import type { ExchangeAnswer, RawExchangeRequest } from './exchange.ts';
 import { type ConnectorOptions, guardedConnector } from './guarded-connector.ts';
 import { NotSentError, RefusedAddressError } from './outbound-errors.ts';
-import { systemCodeOf } from './system-error.ts';
-import type { WorldRequest } from './world.ts';
 
 /**
  * Sends one HTTP request over the machine's network: the system world's `fetch`.

@@ -1,5 +1,5 @@
-import { GrantryError } from './errors.ts';
-import { limits } from './limits.ts';
+import { GrantryError } from '../errors.ts';
+import { limits } from '../limits.ts';
 
 /**
  * Parses JSON of bounded depth and size. The parser's own messages quote the text, which may hold a secret, so they are
