@@ -66,6 +66,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['handler.ts', 'index.ts', 'server.ts', 'status-routes.ts', 'vault-holder.ts'],
   ],
   simulator: [['state'], ['http'], ['zoho', 'oauth'], ['.'], ['control'], ['server.ts', 'index.ts']],
+  base: [['.'], ['network'], ['system-world.ts']],
   adapters: [['drizzle'], ['.']],
   cli: [['terminal'], ['.'], ['import', 'doctor'], ['commands'], ['main.ts', 'program.ts']],
 };
