@@ -210,7 +210,7 @@ test('a stop while the database is away does not wait for it', async () => {
   const asked = place.call('GET', tokenPath);
   await expect.poll(tokenRequests).toBe(before + 1);
   await postgres.it.stop();
-  await place.log('it is kept in the spool');
+  await place.log('it stays in the spool');
   place.signal('SIGTERM');
   // The caller waits no longer than any caller does.
   expect((await asked).status).toBe(503);
