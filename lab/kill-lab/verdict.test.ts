@@ -20,6 +20,21 @@ describe('an answer that was in the memory of a killed process', () => {
   });
 });
 
+test('an answer whose process was stopped before its commit came late on a host of its own, and was kept on a shared one', () => {
+  const run = (database: string): Run => {
+    const died = diedWith({ memoryMs: 900 });
+    return {
+      ...died,
+      options: { ...died.options, database },
+      deeds: died.deeds.map((deed) => ({ ...deed, open: [] })),
+      pauses: [{ pid: 7, from: 1_080, until: 1_900 }],
+      judgement: { ...died.judgement, families: died.judgement.families.map((family) => ({ ...family, alive: null })) },
+    };
+  };
+  expect(judgeRun(run('postgres://host/name'))).toMatchObject({ losses: { came_late: 1, kept: 0 }, broken: [] });
+  expect(judgeRun(run('sqlite')).losses).toMatchObject({ came_late: 0, kept: 1 });
+});
+
 /** One strict grant, whose only holder was killed so long after its answer had come. */
 function diedWith({ memoryMs, waitedMs = 0 }: { memoryMs: number; waitedMs?: number }): Run {
   const tenant = 'tenant-0';

@@ -216,7 +216,12 @@ function lossOf(run: Run, healed: Healed): Loss {
     return { ...loss, kind: 'in_memory', ...memoryOf(run, got, deed) };
   }
   const issuedAt = facts?.lastIssued?.at ?? 0;
-  const slept = run.pauses.some(({ pid, from, until }) => pid === got.pid && from <= got.at && until >= issuedAt);
+  // With PostgreSQL each process has a host of its own: one that is stopped between arrival and commit keeps its answer
+  // from all others. With SQLite they share the spool, and the answer must be found there.
+  const uncommittedMs = run.options.database === 'sqlite' ? 0 : inMemoryMsMax;
+  const slept = run.pauses.some(
+    ({ pid, from, until }) => pid === got.pid && from <= got.at + uncommittedMs && until >= issuedAt,
+  );
   if (!alive && slept) return { ...loss, kind: 'came_late' };
   return { ...loss, kind: 'kept', falseDeath: alive };
 }
@@ -251,7 +256,9 @@ function loopsOf(
     // may start the count anew.
     const revivals = events.filter(({ type }) => type === 'grant.revived').length;
     const held = run.deeds.filter(({ open }) => open.some((attempt) => attempt.tenant === tenant)).length;
-    if (strict && facts.worst > 1 + Math.max(1, held) + 2 * revivals) return true;
+    // A process that was stopped past its lease may be such a holder too.
+    const stopped = run.pauses.filter(({ from }) => from <= facts.lastRequestAt).length;
+    if (strict && facts.worst > 1 + Math.max(1, held + stopped) + 2 * revivals) return true;
     const verdict = events.findLast(({ type }) => type === 'grant.reauthorization_required');
     return over.has(tenant) && verdict !== undefined && facts.lastRequestAt > verdict.at + 1_000;
   });
