@@ -1,5 +1,5 @@
 /** The vault's interface over HTTP. Start at {@link createClient}. */
-import { GrantryError } from '../base/errors.ts';
+import { invalidRequest } from '../base/errors.ts';
 import { isPrivateUrl } from '../base/network/loopback.ts';
 import { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
@@ -49,10 +49,10 @@ export function createClient(options: ClientOptions): GrantryClient {
   const { apiKey, world = systemWorld({ allowLoopback: true, anywhere: true }) } = options;
   const url = URL.canParse(options.url) ? new URL(options.url) : undefined;
   if (url === undefined || !isPrivateUrl(url) || url.search !== '' || url.hash !== '') {
-    throw new GrantryError('invalid_request', 'The URL of the server must be https, or http on a loopback address.');
+    throw invalidRequest('The URL of the server must be https, or http on a loopback address.');
   }
   if (apiKey === '' || !(typeof apiKey === 'string' || apiKey instanceof Secret)) {
-    throw new GrantryError('invalid_request', 'The API key is missing.', {
+    throw invalidRequest('The API key is missing.', {
       action: 'Pass a key of that server as apiKey.',
     });
   }

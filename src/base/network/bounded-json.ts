@@ -1,4 +1,4 @@
-import { GrantryError } from '../errors.ts';
+import { invalidRequest } from '../errors.ts';
 import { limits } from '../limits.ts';
 
 /**
@@ -12,13 +12,13 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new GrantryError('invalid_request', 'The body is not valid JSON.');
+    throw invalidRequest('The body is not valid JSON.');
   }
   if (depthOf(value, limits.requestJsonDepthMax) > limits.requestJsonDepthMax) {
-    throw new GrantryError('invalid_request', `The JSON is nested deeper than ${limits.requestJsonDepthMax} levels.`);
+    throw invalidRequest(`The JSON is nested deeper than ${limits.requestJsonDepthMax} levels.`);
   }
   if (membersOf(value) > limits.requestJsonMembersMax) {
-    throw new GrantryError('invalid_request', `The JSON has more than ${limits.requestJsonMembersMax} members.`);
+    throw invalidRequest(`The JSON has more than ${limits.requestJsonMembersMax} members.`);
   }
   return value;
 }
