@@ -189,7 +189,7 @@ export const mutations: readonly Mutation[] = [
         to: '}',
       },
       {
-        file: '/src/vault/grant/store-tokens.ts',
+        file: '/src/vault/grant/put-authorization.ts',
         from: 'const generation = (old?.generation ?? 0) + 1;',
         to: 'const generation = old?.generation ?? 1;',
       },

@@ -19,7 +19,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { type NewAuthorization, putAuthorization } from '../grant/store-tokens.ts';
+import { type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
 import type { AuthorizeInput, Grant } from '../types.ts';
 import { exchangeCode, failed } from './exchange.ts';
 
