@@ -23,6 +23,7 @@ import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
+import { Spending } from './spending.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { Vault } from './types.ts';
@@ -181,6 +182,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
     pendingOutcomes: new PendingOutcomes(),
+    spending: new Spending(),
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,
