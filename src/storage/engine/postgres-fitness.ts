@@ -16,7 +16,7 @@ interface UntriedEngine {
   readonly name: string;
   /** Matches the answer to `select version()`. */
   readonly pattern: RegExp;
-  /** What a grant may be lost by, in words that complete "it …". */
+  /** The reason to refuse it, in words that complete "it …". */
   readonly missing: string;
 }
 

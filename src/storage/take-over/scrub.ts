@@ -57,7 +57,7 @@ async function resample(store: OpenedStore): Promise<void> {
 }
 
 /**
- * Rewrites a table into a new file. A table that somebody else holds is skipped without an error, and keeps its file: then
+ * Rewrites a table into a new file. A table that another connection holds is skipped without an error, and keeps its file: then
  * this tries again for a while.
  */
 async function isRewritten(db: Reader, table: 'oauth_tokens' | 'pg_catalog.pg_statistic'): Promise<boolean> {

@@ -66,7 +66,7 @@ async function isThereNothing(): Promise<boolean> {
   }
 }
 
-/** Replaces a function of PostgreSQL in this database alone. */
+/** Replaces a function of PostgreSQL only in this database. */
 async function replace(signature: string, returns: string, body: string): Promise<void> {
   const [plain = ''] = signature.split('(');
   await administer(
