@@ -133,15 +133,18 @@ describe('the exchange of a code', () => {
     return { vault, grant: vault.completeAuthorization(consent.headers.get('location') ?? '') };
   }
 
-  it.each([...forms.slice(0, 3), ...doubtful.slice(2)])('keeps the tokens of an answer with %s', async (_name, form) => {
-    await using bench = await makeBench({ profiles: ['strict'] });
-    const { vault, grant } = await exchanged(bench, form);
-    expect((await grant).state).toBe('active');
-    await vault.getAccessToken(key);
-    await bench.jump(3_600_000);
-    await vault.getAccessToken(key);
-    expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
-  });
+  it.each([...forms.slice(0, 3), ...doubtful.slice(2)])(
+    'keeps the tokens of an answer with %s',
+    async (_name, form) => {
+      await using bench = await makeBench({ profiles: ['strict'] });
+      const { vault, grant } = await exchanged(bench, form);
+      expect((await grant).state).toBe('active');
+      await vault.getAccessToken(key);
+      await bench.jump(3_600_000);
+      await vault.getAccessToken(key);
+      expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
+    },
+  );
 
   it.each([
     ['<html>Service</html>', 'holds no token that can be read'],
