@@ -23,6 +23,8 @@ export interface LooseText {
   readonly objects: readonly LooseObject[];
   /** Every member with a text under one of the names that were asked for. */
   readonly found: readonly LooseMember[];
+  /** The text around the objects. */
+  readonly outside: string;
   /** False if quotes or brackets do not match up, so that a depth may be wrong. A missing end alone leaves it true. */
   readonly sound: boolean;
 }
@@ -43,9 +45,11 @@ const [depthKept, objectsKept, itemsKept] = [8, 64, 512];
 export function readLoosely(text: string, names: readonly string[]): LooseText {
   const reader = new LooseReader(text, names);
   reader.read();
-  const placed = new Set(reader.found.map(({ at }) => at));
-  const strays = plainMembers(text, names).filter(({ at }) => !placed.has(at));
-  return { objects: reader.objects, found: [...reader.found, ...strays], sound: reader.sound };
+  const placed = new Map(reader.found.map(({ at, value }) => [at, value]));
+  // A value that the reader took to be longer, because of a quote inside it, counts in both lengths.
+  const strays = plainMembers(text, names).filter(({ at, value }) => placed.get(at) !== value);
+  const { objects, found, outside, sound } = reader;
+  return { objects, found: [...found, ...strays], outside: outside.join('\n'), sound };
 }
 
 interface Open {
@@ -60,6 +64,7 @@ interface Open {
 class LooseReader {
   readonly objects: LooseObject[] = [];
   readonly found: LooseMember[] = [];
+  readonly outside: string[] = [];
   sound = true;
   readonly #text: string;
   readonly #names: readonly string[];
@@ -83,6 +88,7 @@ class LooseReader {
   /** Outside of any object, only the start of one is of interest: quotes mean nothing there. */
   #skipToObject(): void {
     const start = this.#text.indexOf('{', this.#at);
+    this.outside.push(this.#text.slice(this.#at, start === -1 ? undefined : start));
     this.#at = start === -1 ? this.#text.length : start + 1;
     if (start === -1 || this.#text[skipBlank(this.#text, start + 1)] !== '"') return;
     const opened = this.#push(new Map());
@@ -138,8 +144,9 @@ class LooseReader {
     const next = skipBlank(this.#text, end);
     if (!isName) {
       const { name, nameAt: at } = top;
-      if (name !== null && this.#names.includes(name)) this.found.push({ name, value, depth: this.#depth, at });
-      this.#give(top, value);
+      if (value !== null && name !== null && this.#names.includes(name))
+        this.found.push({ name, value, depth: this.#depth, at });
+      this.#give(top, value ?? Number.NaN);
     } else if (this.#text[next] === ':') {
       top.name = value;
       top.nameAt = start;
@@ -205,11 +212,16 @@ function bareValue(text: string): unknown {
 
 const escapes: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
 
-function unescaped(text: string): string {
+/** The value of a text, without its quotes. Null if it has an escape that JSON does not know: it is not whole then. */
+function unescaped(text: string): string | null {
   if (!text.includes('\\')) return text;
-  return text.replaceAll(/\\(?:u([0-9a-fA-F]{4})|([^]))/g, (_whole, hex: string | undefined, single: string) =>
-    hex === undefined ? (escapes[single] ?? single) : String.fromCharCode(Number.parseInt(hex, 16)),
-  );
+  let isWhole = true;
+  const value = text.replaceAll(/\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt])|)/g, (_raw, hex?: string, single?: string) => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+    if (single === undefined) isWhole = false;
+    return escapes[single ?? ''] ?? single ?? '';
+  });
+  return isWhole ? value : null;
 }
 
 /** Finds every `"name":"value"`, whatever stands around it. */
@@ -224,7 +236,8 @@ function plainMembers(text: string, names: readonly string[]): LooseMember[] {
     while (end < text.length && text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
     // Behind a text that does not end there is no other one.
     if (end >= text.length) break;
-    found.push({ name: match[1] ?? '', value: unescaped(text.slice(start, end)), depth: 0, at: match.index });
+    const value = unescaped(text.slice(start, end));
+    if (value !== null) found.push({ name: match[1] ?? '', value, depth: 0, at: match.index });
   }
   return found;
 }

@@ -93,9 +93,9 @@ function distinct(members: readonly LooseMember[]): string[] {
 function looseText(raw: RawAnswer): LooseText {
   const text = raw.body?.reveal().replace(/^\uFEFF/, '') ?? '';
   const json = readLoosely(unwrapped(text), tokenNames);
-  if (json.found.length > 0) return json;
-  const form = readForms(text, raw.incomplete);
-  return form.found.length > 0 ? form : json;
+  const form = readForms(json.outside, raw.incomplete);
+  if (form.objects.length === 0) return json;
+  return { ...json, objects: [...json.objects, ...form.objects], found: [...json.found, ...form.found] };
 }
 
 /** Unwraps an object that was written as one JSON string. */
@@ -110,21 +110,22 @@ function unwrapped(text: string): string {
 }
 
 /** Reads form-encoded parameters, whatever the content type is called and whatever text stands around them. */
-function readForms(text: string, incomplete: boolean): LooseText {
+function readForms(text: string, incomplete: boolean): Pick<LooseText, 'objects' | 'found'> {
   const objects: LooseObject[] = [];
   const found: LooseMember[] = [];
-  const pieces = text.split(/[\s<>"'{}]+/);
+  const pieces = text.split(/[\s<>"'{}()[\]]+/);
   for (const [index, piece] of pieces.entries()) {
-    if (!/^[a-z_]{1,32}=/i.test(piece) || !piece.includes('_token=')) continue;
+    // An address, as in a link of a page, is no answer.
+    if (!/(?:^|[^\w-])(?:access|refresh)_token=/.test(piece) || /^[^=]*(?:\?|:\/\/)/.test(piece)) continue;
     const isCut = incomplete && index === pieces.length - 1;
     // The last parameter of a cut answer may lack its end.
     const whole = isCut ? piece.slice(0, Math.max(0, piece.lastIndexOf('&'))) : piece;
     const members = new Map<string, unknown>();
-    for (const [name, value] of new URLSearchParams(whole)) {
+    for (const [name, value] of new URLSearchParams(whole.replace(/^\W+/, ''))) {
       members.set(name, members.has(name) && members.get(name) !== value ? conflicting : value);
       if (tokenNames.includes(name)) found.push({ name, value, depth: 1, at: found.length });
     }
     objects.push({ members, ended: !isCut });
   }
-  return { objects, found, sound: true };
+  return { objects, found };
 }
