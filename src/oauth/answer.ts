@@ -109,12 +109,13 @@ function readUnparsed(
 }
 
 /**
- * True if a broken answer can be saved like a proper one. If a member may be missing, lifetime and refresh token must
- * be there: without the new refresh token the spent one would be kept.
+ * True if a broken answer can be saved like a proper one. A page may hold an `access_token` of its own, so a lifetime or
+ * a type must stand beside it. If a member may be missing, lifetime and refresh token must be there: without the new
+ * refresh token the spent one would be kept.
  */
 function isEnough(definition: ProviderDefinition, answer: ClearAnswer, on: TokenRequestKind): boolean {
   if (answer.objects.some((each) => errorOf(each) !== null)) return false;
-  if (answer.whole) return true;
+  if (answer.whole) return hasLifetime(answer.members) || isGiven(answer.members?.get('token_type'));
   const isKept = on === 'refresh' && definition.refreshToken.rotation === 'none';
   return hasLifetime(answer.members) && (isKept || tokenOf(answer.members?.get('refresh_token')) !== null);
 }
@@ -148,7 +149,7 @@ function membersOf(raw: RawAnswer): JsonObject | null {
   if (json !== null) return json;
   const form = /^application\/x-www-form-urlencoded\b|^text\/plain\b/i.test(raw.contentType ?? '');
   // Some older servers answer in the form encoding; under text/plain only the first parameter's name shows it.
-  return form && /^[a-z_]{1,32}=[^\s<>{}]*$/.test(text) ? parseForm(text) : null;
+  return form && /^[a-z_]{1,32}=[^\s<>{}"']*$/.test(text) ? parseForm(text) : null;
 }
 
 function parseForm(text: string): JsonObject | null {

@@ -102,6 +102,11 @@ describe('an answer whose tokens can be read without guessing is saved', () => {
   });
 });
 
+it('a page with a token of its own brings nothing', () => {
+  const page = '<html><script>start({"access_token":"pk.map","style":"dark"})</script></html>';
+  for (const rotation of ['strict', 'none'] as const) expect(fate(page, {}, rotation)).toEqual([]);
+});
+
 describe('any other token that stands whole becomes a candidate', () => {
   it.each([
     ['two values at the top level', plus(',"refresh_token":"rt2"'), ['rt2', 'rt']],
@@ -117,6 +122,12 @@ describe('any other token that stands whole becomes a candidate', () => {
     ['a cut object and a whole one', `${whole.slice(0, 18)}${whole.replaceAll('t"', 't2"')}`, ['rt2']],
     ['a comma missing', whole.replace(',', ''), ['rt']],
     ['a brace missing', `{"access_token":"at","user":{"id":1,"refresh_token":"rt","expires_in":600}`, ['rt']],
+    [
+      'a brace of a foreign object lost',
+      '{"access_token":"at","expires_in":600,"user":\\"refresh_token":"rt9"}}',
+      ['rt9'],
+    ],
+    ['a form with a quote in it', 'access_token=at&expires_in=600"refresh_token=rt&scope=', ['rt']],
     ['a token type that nobody knows', plus(',"token_type":"mac",'), ['rt']],
     ['form encoding with a name twice', 'access_token=at&refresh_token=rt&access_token=at2', ['rt']],
   ])('%s', (_name, text, expected) => {
@@ -148,6 +159,12 @@ describe('a refusal stays one', () => {
     ['a refusal that repeats the request', '{"error":"invalid_grant","refresh_token":"spent"}', 400, 'grant_refused'],
     ['a refusal about other tokens', `{"error":"invalid_grant","request":${whole}}`, 400, 'grant_refused'],
     ['a page that repeats the request', '<pre>{"refresh_token":"spent","scope":"a"}</pre>', 500, 'unavailable'],
+    [
+      'a page that repeats the form',
+      '<pre>grant_type=refresh_token&refresh_token=spent&scope=a</pre>',
+      400,
+      'unavailable',
+    ],
     ['a page with a whole token', `<pre>${whole}</pre>`, 500, ['rt']],
     ['a refusal with a token', `{"error":"invalid_grant",${whole.slice(1)}`, 400, ['rt']],
   ])('%s', (_name, text, status, expected) => {

@@ -1,7 +1,8 @@
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import { type JsonObject, toMembers } from './json.ts';
-import { conflicting, type LooseMember, type LooseObject, type LooseText, readLoosely } from './loose-json.ts';
+import { readLoosely } from './loose-json.ts';
+import { conflicting, type LooseMember, type LooseObject, type LooseText } from './loose-reader.ts';
 import type { RawAnswer } from './types.ts';
 
 /** Tells whether a refresh token is the one that the request spent. An answer that echoes it brings no token. */
@@ -17,7 +18,10 @@ export interface Salvaged {
 
 /** An answer as far as it can be read without guessing. */
 export interface ClearAnswer extends Salvaged {
-  /** The members, if exactly one object has tokens and each token stands in it once; else null. */
+  /**
+   * The members, if exactly one object has tokens and each token stands in it once; else null. Null as well for a
+   * refresh token whose place is not certain: a foreign one must not replace the grant's.
+   */
   readonly members: JsonObject | null;
   /** True if no member can be missing: the end was seen, and quotes and brackets match up. */
   readonly whole: boolean;
@@ -38,7 +42,7 @@ const tokensMax = 8;
  * the top level is.
  */
 export function readBroken(raw: RawAnswer, isSpent: IsSpent): ClearAnswer {
-  const { objects, found, sound } = looseText(raw);
+  const { objects, found, sound, balanced } = looseText(raw);
   const isWhole = sound && objects.length > 0 && objects.every(({ ended }) => ended);
   const isTrusted = sound && (isWhole || raw.incomplete);
   const isNestedForeign = isWhole && found.some(({ name, depth }) => name === 'access_token' && depth <= 1);
@@ -58,7 +62,7 @@ export function readBroken(raw: RawAnswer, isSpent: IsSpent): ClearAnswer {
   const isClear =
     holders.length === 1 &&
     accessTokens.length === 1 &&
-    refreshTokens.length <= 1 &&
+    refreshTokens.length <= (balanced ? 1 : 0) &&
     tokenOf(holder?.get('access_token'))?.reveal() === accessTokens[0] &&
     (refreshTokens.length === 0 || tokenOf(holder?.get('refresh_token'))?.reveal() === refreshTokens[0]);
   const [accessToken] = accessTokens;

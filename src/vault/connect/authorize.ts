@@ -20,7 +20,7 @@ import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
 import type { AuthorizeInput, Grant } from '../types.ts';
-import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
+import { exchangeCode, failed, type RedeemedTokens } from './exchange.ts';
 
 /**
  * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's
@@ -141,7 +141,7 @@ export interface Exchanged {
   readonly definition: ProviderDefinition;
   readonly app: AppRow;
   readonly dc: string | null;
-  readonly tokens: ExchangedTokens;
+  readonly tokens: RedeemedTokens;
   readonly asked: readonly string[];
   readonly captured: Readonly<Record<string, string>>;
 }

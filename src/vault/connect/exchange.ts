@@ -12,7 +12,7 @@ import { deadlineSignal } from '../deadline.ts';
 import { providerFailure, refusalDetail } from '../grant/refusals.ts';
 
 /** Tokens that a code was exchanged for. A broken answer may tell only the refresh token; the first use refreshes then. */
-export interface ExchangedTokens extends Omit<TokenSet, 'accessToken' | 'expiresAt'> {
+export interface RedeemedTokens extends Omit<TokenSet, 'accessToken' | 'expiresAt'> {
   readonly accessToken: Secret | null;
   readonly expiresAt: number | null;
 }
@@ -30,15 +30,19 @@ export async function exchangeCode(
   app: AppRow,
   dc: string | null,
   request: { code: Secret; redirectUri: string | null; codeVerifier: Secret | null },
-): Promise<ExchangedTokens> {
+): Promise<RedeemedTokens> {
   const client = await clientOf(context, definition, app, dc);
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
     const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
-  const outcome = readTokenAnswer(definition, raw, 'exchange', { now: context.world.now() });
+  return readRedeemed(context, definition, raw);
+}
+
+function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): RedeemedTokens {
   const provider = definition.id;
+  const outcome = readTokenAnswer(definition, raw, 'exchange', { now: context.world.now() });
   if (outcome.kind === 'refused') throw refusal(outcome, provider);
   if (outcome.kind === 'tokens') {
     if (outcome.notes.length > 0) {

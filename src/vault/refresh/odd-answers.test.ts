@@ -106,6 +106,14 @@ it('a refusal that repeats the spent token is recognised', async () => {
   expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
 });
 
+it.each(['strict', 'none'])('the error tells why an answer is of no use, at %s', async (provider) => {
+  await using bench = await makeBench({ profiles: [provider] });
+  const { vault, world } = await bench.open();
+  const { key } = await bench.connect(vault, { provider });
+  once(world, () => '<html>Welcome</html>');
+  await expect(vault.getAccessToken(key)).rejects.toThrow('the response holds no token that can be read');
+});
+
 describe('a lifetime that is no positive number counts as missing', () => {
   it.each(['0', '-1', '"0"', '"never"', '{}', 'NaN'])('%s', async (life) => {
     await using bench = await makeBench({ profiles: ['none'] });

@@ -9,7 +9,14 @@ import { type GrantVerdict, releaseLease, settleLease } from '../../storage/stat
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
-import { answerLost, mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
+import {
+  answerLost,
+  mustReauthorize,
+  providerFailure,
+  providerFailures,
+  refusedOnce,
+  UselessAnswerError,
+} from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
@@ -51,7 +58,9 @@ export async function settleAnswer(
     await finishCommit(context, plan, committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
-    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
+    throw await settleLostAnswer(context, plan, claim, new UselessAnswerError(outcome.reason), {
+      code: 'provider_error',
+    });
   }
   await plan.slot.discard();
   if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
@@ -177,8 +186,13 @@ export async function settleLostAnswer(
     const grant = { ...plan.row, state: claim.state };
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
-  if (!rotates)
-    return new GrantryError(code, `${plan.row.provider} gave no usable answer.`, { cause, retryAfterMs: retryInMs });
+  if (!rotates) {
+    const why = cause instanceof UselessAnswerError ? `: ${cause.message}` : '';
+    return new GrantryError(code, `${plan.row.provider} gave no usable answer${why}.`, {
+      cause,
+      retryAfterMs: retryInMs,
+    });
+  }
   return answerLost(plan.row, retryInMs, cause);
 }
 
