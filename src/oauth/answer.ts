@@ -1,5 +1,5 @@
 import { limits } from '../base/limits.ts';
-import { Secret } from '../base/secret.ts';
+import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { classify, type EndpointAnswer } from '../providers/errors.ts';
 import { capture } from './captured.ts';

@@ -4,8 +4,8 @@ import { type LooseMember, LooseReader, type LooseText, unescaped } from './loos
  * Reads a text that no JSON parser takes: text around it, repeated members, deep nesting, NaN, trailing commas, raw
  * newlines and quotes in texts, a missing end. Never throws, and takes time in proportion to the length.
  *
- * A quote inside a text must be escaped, so the characters `"name":"value"` are a member wherever they stand. The
- * reader finds such members even where it lost the structure around them. It never finds one inside a proper text.
+ * A quote inside a text must be escaped, so the characters `"name":"value"` are a member in any place. The reader
+ * finds such members even if it lost the structure around them. It never finds one inside a proper text.
  */
 export function readLoosely(text: string, names: readonly string[]): LooseText {
   const reader = new LooseReader(text, names);
@@ -17,7 +17,7 @@ export function readLoosely(text: string, names: readonly string[]): LooseText {
   return { objects, found: [...found, ...strays], outside: outside.join('\n'), sound: sound && balanced, balanced };
 }
 
-/** Finds every `"name":"value"`, whatever stands around it. */
+/** Finds every `"name":"value"`, without regard to the text around it. */
 function plainMembers(text: string, names: readonly string[]): LooseMember[] {
   const found: LooseMember[] = [];
   for (const match of text.matchAll(new RegExp(`"(${names.join('|')})"\\s*:\\s*"`, 'g'))) {

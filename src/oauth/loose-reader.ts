@@ -1,6 +1,6 @@
 import { skipBlank } from './json.ts';
 
-/** A text member of an object, wherever it stands. */
+/** A text member of an object at any depth. */
 export interface LooseMember {
   readonly name: string;
   readonly value: string;
@@ -25,7 +25,7 @@ export interface LooseText {
   readonly found: readonly LooseMember[];
   /** The text around the objects. */
   readonly outside: string;
-  /** False if quotes or brackets do not match up, so that a depth may be wrong. A missing end alone leaves it true. */
+  /** False if quotes or brackets do not match up, so that a depth may be wrong. Only a missing end leaves it true. */
   readonly sound: boolean;
   /** False if brackets, names or commas do not match up: quotes that are not escaped leave it true. */
   readonly balanced: boolean;
@@ -188,7 +188,7 @@ export class LooseReader {
   }
 }
 
-/** Of two lifetimes the shorter one is safe. Any other two values that differ cancel each other. */
+/** Merges the values of a repeated member: the shorter of two lifetimes is safe, and other values cancel each other. */
 function merged(name: string, first: unknown, second: unknown): unknown {
   if (Object.is(first, second)) return first;
   if (!name.startsWith('expires_in')) return conflicting;

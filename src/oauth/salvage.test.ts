@@ -44,6 +44,7 @@ describe('an answer whose tokens can be read without guessing is saved', () => {
     ['a notice of PHP in front', `<br />\n<b>Notice</b>: Undefined index: "x in /a.php on line 3<br />\n${whole}`],
     ['a comment behind', `${whole}\n<!-- 0.03 s, it's "done -->`],
     ['a second object without tokens behind', `${whole}{"debug":true}`],
+    ['all of it twice', whole + whole],
     ['a member twice', plus(',"scope":"a","scope":"a b"')],
     ['the lifetime twice', plus(',"expires_in":600')],
     ['each token twice, with the same value', plus(`,${whole.slice(1, -1)}`)],
@@ -128,7 +129,7 @@ describe('any other token that stands whole becomes a candidate', () => {
       ['rt9'],
     ],
     ['a form with a quote in it', 'access_token=at&expires_in=600"refresh_token=rt&scope=', ['rt']],
-    ['a token type that nobody knows', plus(',"token_type":"mac",'), ['rt']],
+    ['an unknown token type', plus(',"token_type":"mac",'), ['rt']],
     ['form encoding with a name twice', 'access_token=at&refresh_token=rt&access_token=at2', ['rt']],
   ])('%s', (_name, text, expected) => {
     expect(fate(text)).toEqual(expected);

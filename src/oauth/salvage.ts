@@ -19,7 +19,7 @@ export interface Salvaged {
 /** An answer as far as it can be read without guessing. */
 export interface ClearAnswer extends Salvaged {
   /**
-   * The members, if exactly one object has tokens and each token stands in it once; else null. Null as well for a
+   * The members of the object with the tokens, if each token has one value in the whole answer; else null. Null as well for a
    * refresh token whose place is not certain: a foreign one must not replace the grant's.
    */
   readonly members: JsonObject | null;
@@ -60,14 +60,14 @@ export function readBroken(raw: RawAnswer, isSpent: IsSpent): ClearAnswer {
   const holders = objects.map((each) => tokenHolder(each.members)).filter((each) => each.has('access_token'));
   const [holder] = holders;
   const isClear =
-    holders.length === 1 &&
+    holder !== undefined &&
     accessTokens.length === 1 &&
     refreshTokens.length <= (balanced ? 1 : 0) &&
-    tokenOf(holder?.get('access_token'))?.reveal() === accessTokens[0] &&
-    (refreshTokens.length === 0 || tokenOf(holder?.get('refresh_token'))?.reveal() === refreshTokens[0]);
+    tokenOf(holder.get('access_token'))?.reveal() === accessTokens[0] &&
+    (refreshTokens.length === 0 || tokenOf(holder.get('refresh_token'))?.reveal() === refreshTokens[0]);
   const [accessToken] = accessTokens;
   return {
-    members: isClear && holder !== undefined ? holder : null,
+    members: isClear ? holder : null,
     whole: isWhole,
     objects: objects.map(({ members }) => members),
     accessToken: accessToken === undefined || accessTokens.length > 1 ? null : new Secret(accessToken),
@@ -113,7 +113,7 @@ function unwrapped(text: string): string {
   }
 }
 
-/** Reads form-encoded parameters, whatever the content type is called and whatever text stands around them. */
+/** Reads form-encoded parameters, under any content type and between any other text. */
 function readForms(text: string, incomplete: boolean): Pick<LooseText, 'objects' | 'found'> {
   const objects: LooseObject[] = [];
   const found: LooseMember[] = [];
