@@ -95,9 +95,17 @@ function judge(kept: Kept, { real, broken, isWhole }: { real: RealAnswer; broken
 function standsWhole({ text, incomplete }: BrokenAnswer, { refreshToken }: RealAnswer): boolean {
   if (refreshToken === null) return false;
   const token = refreshToken.replaceAll(/[^A-Za-z0-9]/g, '\\$&');
-  const form = `(?:^|[&\\s<>"'{}])refresh_token=${token}(?:&|[\\s<>"'{}]${incomplete ? '' : '|$'})`;
   const wrapped = text.startsWith('"{') && text.endsWith('}"') ? `|\\\\"refresh_token\\\\":\\\\"${token}\\\\"` : '';
-  return new RegExp(`(?<!\\\\)"refresh_token"\\s*:\\s*"${token}"${wrapped}|${form}`).test(text);
+  if (new RegExp(`(?<!\\\\)"refresh_token"\\s*:\\s*"${token}"${wrapped}`).test(text)) return true;
+  const end = `(?:&|[\\s<>"'{}]${incomplete ? '' : '|$'})`;
+  const form = new RegExp(`(?:^|[&\\s<>"'{}])refresh_token=${token}${end}`).exec(text);
+  return form !== null && !isInsideObject(text.slice(0, form.index));
+}
+
+/** True if an object or a text was begun and not ended: a parameter in it is a part of some other text. */
+function isInsideObject(before: string): boolean {
+  const count = (character: string) => before.split(character).length - 1;
+  return before.includes('{"') && (count('{') !== count('}') || count('"') % 2 === 1);
 }
 
 /** True if the text has the token, escaped or not. */

@@ -103,8 +103,6 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
     return noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account });
   }
   if (row.state === 'reauthorization_required') return mustReauthorize(row);
-  const expired = issuedExpired(context, row);
-  if (expired !== undefined) return expired;
   if (row.retry_at === null) return undefined;
   const retryAfterMs = row.retry_at - (await context.store.nowMs());
   if (retryAfterMs <= 0) return undefined;
@@ -120,15 +118,4 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
   }
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
   return isRefused ? refusedOnce(row, retryAfterMs) : answerLost(row, retryAfterMs);
-}
-
-/** A provider that issues tokens which have already expired is asked at its own pace, not at the pace of the callers. */
-function issuedExpired(context: VaultContext, row: GrantRow): GrantryError | undefined {
-  const { token_expiry: expiry, last_refreshed_at: refreshedAt } = row;
-  if (expiry === null || refreshedAt === null || Date.parse(expiry) > refreshedAt) return undefined;
-  const retryAfterMs = refreshedAt + context.times.justRefreshedMs - context.world.now();
-  if (retryAfterMs <= 0 || retryAfterMs > context.times.justRefreshedMs) return undefined;
-  return new GrantryError('provider_error', `${row.provider} issues tokens that have already expired.`, {
-    retryAfterMs,
-  });
 }
