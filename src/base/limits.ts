@@ -245,6 +245,8 @@ export const limits = {
   condemnedKeptDaysMax: 3_650,
   /** Kept tokens of one grant that are retried or revoked, newest first. */
   candidatesListedMax: 500,
+  /** The last token sets of one grant that were replaced by hand and are kept for `recover`. */
+  replacedKeptMax: 10,
   /** Spool files that a start examines, to remove old ones. */
   spoolSweptAtStart: 256,
   /**

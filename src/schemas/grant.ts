@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { limits } from '../base/limits.ts';
 import { page } from './page.ts';
 import { appField, keyShape, keyText, list, seconds, secret, thing, time } from './thing.ts';
-import { grantStates } from './words.ts';
+import { grantStates, storeResults } from './words.ts';
 
 export const grantState = z
   .enum(grantStates)
@@ -62,16 +62,31 @@ export const grantPageSchema = page('GrantPage', 'Grants, in the order of their 
 /** One page of grants. */
 export interface GrantPage extends Readonly<z.output<typeof grantPageSchema>> {}
 
+export const storeResult = z.enum(storeResults).meta({
+  description:
+    '`imported`: a new grant. `replaced`: an existing grant was changed. `unchanged`: the grant has had this token, and ' +
+    'what is stored is the same or newer. `kept`: the grant has tokens of another authorization, which stay. ' +
+    '`condemned`: the provider refused the grant, and this token cannot bring it back. `disconnected`: the grant was ' +
+    'disconnected and stays so.',
+});
+
+export const differs = list(z.string()).meta({
+  description: 'Members that differ from the input and stay as they are, such as `metadata.org_id`.',
+  examples: [['metadata.org_id']],
+});
+
 export const storedGrantSchema = thing(
   {
     id: 'StoredGrant',
     description: 'A grant whose tokens were stored, and the other grants that hold the same refresh token.',
-    example: { ...example, shared_with: [] },
+    example: { ...example, shared_with: [], result: 'replaced', differs: [] },
   },
   {
     ...shape,
     /** The provider revokes and limits all of them together. */
     sharedWith: list(keyText).meta({ description: 'Each as TENANT/PROVIDER/ACCOUNT.' }),
+    result: storeResult,
+    differs,
   },
 );
 
@@ -89,8 +104,17 @@ export const tokensInputShape = {
     .max(limits.scopeCharsMax * 16)
     .transform((text): readonly string[] => text.split(' ').filter((scope) => scope !== ''))
     .optional()
-    .meta({ description: 'Scopes separated by spaces.' }),
+    .meta({ description: 'Scopes separated by spaces; also by commas, if the provider separates them so.' }),
   metadata: metadata.optional(),
+  /** True replaces also what another authorization stored since, and a tombstone; false leaves an existing grant alone. */
+  replace: z
+    .boolean()
+    .optional()
+    .meta({
+      description:
+        'Without it, a token that the grant never had replaces the stored one. `true` also replaces the tokens of a ' +
+        'later authorization, and connects a disconnected grant again. `false` leaves an existing grant as it is.',
+    }),
 };
 
 export const tokensInputExample = {

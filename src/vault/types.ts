@@ -7,7 +7,7 @@ import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
-import type { revocations } from '../schemas/words.ts';
+import type { revocations, StoreResult } from '../schemas/words.ts';
 
 export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
@@ -80,6 +80,10 @@ export interface Disconnected {
 /** A grant whose tokens were just stored, and the other holders of its refresh token. */
 export interface StoredTokens {
   readonly grant: Grant;
+  /** `imported`: a new grant. `unchanged`: it has had this token. `kept`, `condemned`: what is stored stays as it is. */
+  readonly result: StoreResult;
+  /** Members in which the grant differs from the input and stays as it is, such as `metadata.org_id`. */
+  readonly differs: readonly string[];
   /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
   readonly sharedWith: readonly GrantKey[];
 }
@@ -288,8 +292,13 @@ export interface Vault extends AsyncDisposable {
    * Stores tokens that were obtained elsewhere, for an import or a move. Other grants with the same refresh token are named
    * in `sharedWith`.
    *
-   * @param tokens `expiresIn`: seconds from now
-   * @throws {GrantryError} `invalid_request`, `not_found` for an unknown provider or app
+   * A refresh token that the grant has had before changes nothing: the stored one is the same or newer. Any other replaces
+   * the stored one, which {@link Vault.recover} can use until a refresh has proven the new one.
+   *
+   * @param tokens `expiresIn`: seconds from now. `replace`: `true` also replaces a later authorization, and a disconnected
+   * grant; `false` leaves an existing grant as it is
+   * @throws {GrantryError} `invalid_request`, also for a token of a disconnected grant; `not_found` for an unknown provider
+   * or app
    *
    * @example
    * await vault.storeTokens(key, { app: 'crm', refreshToken: '1000.…', metadata: { dc: 'eu' } });
@@ -297,7 +306,7 @@ export interface Vault extends AsyncDisposable {
   storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens>;
   /**
    * Stores the grants of a text of lines: one JSON object per line, in the form of `POST /v1/import`. Each result is
-   * yielded as soon as it is known, and a bad line stops no other.
+   * yielded as soon as it is known, and a bad line stops no other. The same lines once more change nothing.
    *
    * @throws {GrantryError} `payload_too_large` for too many lines
    *

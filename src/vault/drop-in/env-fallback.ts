@@ -2,7 +2,7 @@ import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkName, checkProviderId, defaultAccount } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { VaultContext } from '../context.ts';
-import { storeTokens } from '../grant/store-tokens.ts';
+import { handIn } from '../grant/store-tokens.ts';
 
 /** Binding of a refresh token in the environment to one grant. */
 export interface EnvironmentFallback {
@@ -57,7 +57,7 @@ export async function importFromEnvironment(
   const named = environment[dcVariable]?.trim() ?? '';
   const fallbackDc = dcNames(definition).includes(defaultDc) ? defaultDc : null;
   const dc = named !== '' && dcNames(definition).length > 0 ? resolveDc(definition, named) : fallbackDc;
-  await storeTokens(
+  await handIn(
     context,
     key,
     { refreshToken, ...(dc === null ? {} : { metadata: { dc } }) },

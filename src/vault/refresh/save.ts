@@ -3,8 +3,14 @@ import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { TokenSet } from '../../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
-import { insertCandidate, retireCandidate, supersedeCandidates } from '../../storage/statements/candidates.ts';
-import { type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
+import {
+  deleteCandidates,
+  findCandidate,
+  insertCandidate,
+  retireCandidate,
+  supersedeCandidates,
+} from '../../storage/statements/candidates.ts';
+import { bindApp, type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -25,6 +31,8 @@ export interface TokenAttempt {
   readonly spentToken: Secret;
   readonly spentFingerprint: string;
   readonly tenantKeys: PinnedTenant;
+  /** The app of a token that was replaced by hand; null for the grant's own. */
+  readonly app?: string | null;
 }
 
 /** Attempts are kept for this many past generations. */
@@ -82,11 +90,16 @@ async function commitOnce(
         expiresAt: tokens.expiresAt,
       });
     }
+    const { app = null } = attempt;
+    if (app !== null && app !== row.app) await bindApp(tx, { tenant, id: grantId, app });
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     await keepMetadata(context, change, row, tokens.metadata);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
+    // The first refresh since the tokens were stored proves them, so what they replaced is shredded.
+    const { authorized_generation: belowGeneration } = row;
+    if (row.last_refreshed_at === null) await deleteCandidates(tx, { tenant, grantId, belowGeneration });
     await pruneAttempts(tx, { tenant, grantId, belowGeneration: lease.generation - generationsRemembered });
     const type = row.state === 'reauthorization_required' ? 'grant.revived' : 'grant.refreshed';
     const details = { fingerprint: fingerprint(refreshToken) };
@@ -164,7 +177,12 @@ async function park(
   // The same authorization was stored again meanwhile: its token is the spent one, and this token is its successor.
   const succeedsStored = row.refresh_fingerprint === attempt.spentFingerprint;
   const generation = succeedsStored ? row.generation : attempt.lease.generation;
-  if (known || generation < row.authorized_generation) {
+  // A token that was replaced by hand is kept for `recover`. If it was being spent, only its successor works.
+  const replaced =
+    generation < row.authorized_generation
+      ? await findCandidate(tx, { tenant, grantId, fingerprint: attempt.spentFingerprint })
+      : undefined;
+  if (known || (generation < row.authorized_generation && replaced === undefined)) {
     await finish(known ? 'saved' : 'parked');
     return 'nothing';
   }
@@ -192,8 +210,17 @@ async function park(
   await finish('parked');
   if (!isNew) return 'nothing';
   // The candidate whose token was sent is spent.
-  if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
-  await doubtAfterParking(context, change, row, generation);
+  const spentId = attempt.candidateId ?? replaced?.id ?? null;
+  if (spentId !== null) await retireCandidate(tx, { tenant, id: spentId });
+  if (replaced === undefined) await doubtAfterParking(context, change, row, { generation, fingerprint });
+  else
+    change.record(row, {
+      type: 'grant.parked',
+      to: row.state,
+      reason: row.reason,
+      generation,
+      details: { fingerprint },
+    });
   return 'parked';
 }
 
@@ -205,11 +232,15 @@ async function doubtAfterParking(
   context: VaultContext,
   change: ChangeTransaction,
   row: GrantRow,
-  generation: number,
+  parked: { generation: number; fingerprint: string },
 ): Promise<void> {
+  const details = { fingerprint: parked.fingerprint };
   const condemned = row.state === 'reauthorization_required';
-  const stale = row.generation === generation;
-  if (!condemned && !stale) return;
+  const stale = row.generation === parked.generation;
+  if (!condemned && !stale) {
+    change.record(row, { type: 'grant.parked', to: row.state, reason: row.reason, details });
+    return;
+  }
   const grant = { tenant: row.client_id, grantId: row.id };
   // The stored token of a condemned grant was refused already, so a candidate of any age is tried now.
   const reason = condemned ? reasons.storedRefused : reasons.candidate;
@@ -219,7 +250,7 @@ async function doubtAfterParking(
     at: isoNow(context),
     from: ['active', 'uncertain', 'suspect', 'reauthorization_required'],
   });
-  change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason });
+  change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason, details });
 }
 
 /** Writes the answer's metadata if it is new. Other members stay. */
