@@ -42,7 +42,7 @@ const shape = {
   scopes: list(z.string()),
   /** The data centre; `null` where the provider has none. */
   dc: z.string().nullable(),
-  /** The API host that the provider named for this grant. */
+  /** The API host that the provider named for this grant, else the one of its data centre. */
   apiDomain: z.string().nullable(),
   metadata,
   /** The expiry of the access token. */

@@ -122,7 +122,9 @@ function lifeOf(context: VaultContext, definition: ProviderDefinition, expiresIn
 /** Splits scopes at the provider's separator, if that is a comma: the form of its answers and of the stored column. */
 function scopesOf(definition: ProviderDefinition, scopes: readonly string[]): readonly string[] {
   if (definition.scopeSeparator.trim() !== ',' || !Array.isArray(scopes)) return scopes;
-  return scopes.flatMap((scope: unknown) => (typeof scope === 'string' ? scope.split(',') : [scope as string]));
+  return scopes.flatMap((scope: string) =>
+    String(scope).includes(',') ? scope.split(',').filter((name) => name !== '') : [scope],
+  );
 }
 
 async function appNameFor(

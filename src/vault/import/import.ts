@@ -3,6 +3,7 @@ import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { parseJson } from '../../base/network/bounded-json.ts';
 import { type Line, linesOf, type ReadLimit } from '../../base/network/lines.ts';
+import { hideTokens } from '../../base/scrub.ts';
 import { type ImportResult, importLineSchema } from '../../schemas/import-line.ts';
 import { parse } from '../../schemas/parse.ts';
 import { checkGrantMetadata, handIn } from '../grant/store-tokens.ts';
@@ -53,7 +54,8 @@ async function importLine(vault: VaultSource, line: Line): Promise<ImportResult>
     try {
       return { line: line.number, ...key, ...(await storeLine(vault(), key, parsed)) };
     } catch (error) {
-      return { ...failure(line.number, error), ...key };
+      const named = { tenant: hideTokens(tenant), provider: hideTokens(provider), account: hideTokens(account) };
+      return { ...failure(line.number, error), ...named };
     }
   } catch (error) {
     return failure(line.number, error);
