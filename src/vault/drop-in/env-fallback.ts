@@ -1,6 +1,7 @@
 import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkName, checkProviderId, defaultAccount } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
+import { checkMembers } from '../check-options.ts';
 import type { VaultContext } from '../context.ts';
 import { handIn } from '../grant/store-tokens.ts';
 
@@ -28,6 +29,7 @@ export function checkFallback(input: EnvironmentFallback | undefined): CheckedFa
   if (input === null || typeof input !== 'object') {
     throw invalidRequest('The fallback must be an object { tenant, provider, variable? }.');
   }
+  checkMembers('The fallback', input, ['tenant', 'provider', 'variable']);
   const variable = input.variable ?? defaultVariable;
   if (typeof variable !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(variable)) {
     throw invalidRequest("The fallback's variable is not a valid name of an environment variable.");

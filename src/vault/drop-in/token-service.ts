@@ -2,6 +2,7 @@ import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
+import { checkMembers } from '../check-options.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { internalsOf, type VaultInternals } from '../internals.ts';
 import type { Grant, Vault } from '../types.ts';
@@ -80,6 +81,7 @@ export class OAuthTokenService {
   constructor(vault: Vault, options: OAuthTokenServiceOptions = {}) {
     this.#vault = vault;
     this.#internals = internalsOf(vault);
+    if (options !== undefined && options !== null) checkMembers('OAuthTokenService', options, ['fallback']);
     this.#fallback = checkFallback(options?.fallback);
   }
 
@@ -106,10 +108,10 @@ export class OAuthTokenService {
     const row = await this.#read(key);
     // The database is unavailable. A cached token may still be trusted; the credentials cannot be compared.
     if (row === undefined) return this.#handOut(key);
-    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs)
-      return this.#refreshOrStored(key, row, client);
-    if (row.app === null) await bindMissingApp(context, row, client);
-    return this.#handOut(key);
+    const isGood = lifeMs(row, context.world.now()) >= context.times.serviceRefreshAheadMs;
+    // Before a refresh, only a known client is bound: the refresh tries a new one first.
+    const bound = await bindMissingApp(context, row, client, isGood);
+    return isGood ? this.#handOut(key) : this.#refreshOrStored(key, bound, client);
   }
 
   /**

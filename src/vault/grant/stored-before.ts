@@ -46,11 +46,11 @@ export async function decideStoring(
   rules: StoringRules,
 ): Promise<StoringDecision> {
   const { replace } = rules;
+  const condemned = row.state === 'reauthorization_required';
+  const isOver = condemned || row.state === 'disconnected';
+  if (news.refreshToken === null && (isOver || row.app !== news.app)) throw noRefreshToken(row.client_id, row.provider);
   const held = await heldWhen(context, row, news.refreshToken);
   if (row.state === 'disconnected') return decideOverTombstone(row, held, rules);
-  const condemned = row.state === 'reauthorization_required';
-  if (news.refreshToken === null && (condemned || row.app !== news.app))
-    throw noRefreshToken(row.client_id, row.provider);
   const differs = differences(row, news);
   const stays = (result: StoreResult) => ({
     result: condemned ? ('condemned' as const) : result,
