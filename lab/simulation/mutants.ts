@@ -168,7 +168,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: '/src/vault/refresh/save.ts',
-        from: '  if (known || generation < row.authorized_generation) {',
+        from: '  if (known || (generation < row.authorized_generation && replaced === undefined)) {',
         to: '  if (known) {',
       },
       {

@@ -106,7 +106,7 @@ export const tokensInputShape = {
     .optional()
     .meta({ description: 'Scopes separated by spaces; also by commas, if the provider separates them so.' }),
   metadata: metadata.optional(),
-  /** True replaces also what another authorization stored since, and a tombstone; false leaves an existing grant alone. */
+  /** True replaces also what another authorization stored since, and a tombstone; false changes no existing grant. */
   replace: z
     .boolean()
     .optional()

@@ -130,7 +130,7 @@ function noteUnused(context: Context, content: ClientFile): void {
   }
 }
 
-/** How the run was asked for. */
+/** The options of the run that the report needs. */
 type Run = Readonly<Required<Pick<ImportOptions, 'dryRun' | 'replace'>>>;
 
 const words = {

@@ -68,7 +68,7 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
   };
 }
 
-/** Where a grant's API calls go. */
+/** The destination of a grant's API calls. */
 export interface GrantPlace {
   /** Null if the provider has no data centres, or no longer has the stored one. */
   readonly dc: string | null;

@@ -100,7 +100,7 @@ describe('an access token that was stored with little life left', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it('uses up no budget, whatever a caller asks for', async () => {
+  it('uses up no budget, however much a caller asks for', async () => {
     await using bench = await makeBench({ profiles: ['none'] });
     const { vault } = await bench.open();
     const { key, minted } = await bench.connect(vault, { provider: 'none', expiresIn: 50 });
