@@ -172,6 +172,11 @@ export const mutations: readonly Mutation[] = [
         to: '  if (known) {',
       },
       {
+        file: '/src/vault/refresh/save.ts',
+        from: '    if (row.last_refreshed_at === null) await deleteCandidates(tx, { tenant, grantId, belowGeneration });\n',
+        to: '',
+      },
+      {
         file: '/src/storage/statements/candidates.ts',
         from: "    .where('state', '=', 'untested')\n    .where('generation', '>=', grant.authorizedGeneration)",
         to: "    .where('state', '=', 'untested')",

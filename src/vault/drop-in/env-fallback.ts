@@ -2,6 +2,7 @@ import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkName, checkProviderId, defaultAccount } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import { checkMembers } from '../check-options.ts';
+import { isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { handIn } from '../grant/store-tokens.ts';
 
@@ -26,7 +27,7 @@ const defaultDc = 'us';
 /** Checks the option `fallback`. @throws {GrantryError} `invalid_request` */
 export function checkFallback(input: EnvironmentFallback | undefined): CheckedFallback | null {
   if (input === undefined) return null;
-  if (input === null || typeof input !== 'object') {
+  if (!isObject(input)) {
     throw invalidRequest('The fallback must be an object { tenant, provider, variable? }.');
   }
   checkMembers('The fallback', input, ['tenant', 'provider', 'variable']);
