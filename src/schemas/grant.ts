@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { page } from './page.ts';
 import { appField, keyShape, keyText, list, seconds, secret, thing, time } from './thing.ts';
-import { grantStates, storeResults } from './words.ts';
+import { grantStates, type StoreResult, storeResults } from './words.ts';
 
 export const grantState = z
   .enum(grantStates)
@@ -89,6 +90,17 @@ export const storedGrantSchema = thing(
     differs,
   },
 );
+
+/** A grant whose tokens were just stored, and the other holders of its refresh token. */
+export interface StoredTokens {
+  readonly grant: Grant;
+  /** `imported`: a new grant. `unchanged`: it has had this token. `kept`, `condemned`: what is stored stays as it is. */
+  readonly result: StoreResult;
+  /** Members in which the grant differs from the input and stays as it is, such as `metadata.org_id`. */
+  readonly differs: readonly string[];
+  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
+  readonly sharedWith: readonly GrantKey[];
+}
 
 const tokenText = secret(limits.tokenCharsMax);
 

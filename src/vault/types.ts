@@ -3,15 +3,15 @@ import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
-import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
-import type { revocations, StoreResult } from '../schemas/words.ts';
+import type { revocations } from '../schemas/words.ts';
 
 export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
-export type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
@@ -75,17 +75,6 @@ export type VaultEventType =
 export interface Disconnected {
   /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
   readonly revocation: (typeof revocations)[number];
-}
-
-/** A grant whose tokens were just stored, and the other holders of its refresh token. */
-export interface StoredTokens {
-  readonly grant: Grant;
-  /** `imported`: a new grant. `unchanged`: it has had this token. `kept`, `condemned`: what is stored stays as it is. */
-  readonly result: StoreResult;
-  /** Members in which the grant differs from the input and stays as it is, such as `metadata.org_id`. */
-  readonly differs: readonly string[];
-  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
-  readonly sharedWith: readonly GrantKey[];
 }
 
 /**

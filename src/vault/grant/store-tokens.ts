@@ -123,7 +123,7 @@ function lifeOf(context: VaultContext, definition: ProviderDefinition, expiresIn
 function scopesOf(definition: ProviderDefinition, scopes: readonly string[]): readonly string[] {
   if (definition.scopeSeparator.trim() !== ',' || !Array.isArray(scopes)) return scopes;
   return scopes.flatMap((scope: string) =>
-    String(scope).includes(',') ? scope.split(',').filter((name) => name !== '') : [scope],
+    /,/.test(scope) ? scope.split(',').filter((name) => name !== '') : [scope],
   );
 }
 

@@ -37,7 +37,7 @@ export async function planRefresh(
   found: GrantRow,
   { candidateClient, keptToken }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
-  const row = keptToken?.app == null ? found : { ...found, app: keptToken.app };
+  const row = { ...found, app: keptToken?.app ?? found.app };
   await context.guard.assertMayRefresh();
   if (await recoverLostTail(context)) return 'look_again';
   const tenant = row.client_id;

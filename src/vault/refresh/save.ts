@@ -212,15 +212,7 @@ async function park(
   // The candidate whose token was sent is spent.
   const spentId = attempt.candidateId ?? replaced?.id ?? null;
   if (spentId !== null) await retireCandidate(tx, { tenant, id: spentId });
-  if (replaced === undefined) await doubtAfterParking(context, change, row, { generation, fingerprint });
-  else
-    change.record(row, {
-      type: 'grant.parked',
-      to: row.state,
-      reason: row.reason,
-      generation,
-      details: { fingerprint },
-    });
+  await doubtAfterParking(context, change, row, { generation, fingerprint, isReplaced: replaced !== undefined });
   return 'parked';
 }
 
@@ -232,13 +224,15 @@ async function doubtAfterParking(
   context: VaultContext,
   change: ChangeTransaction,
   row: GrantRow,
-  parked: { generation: number; fingerprint: string },
+  parked: { generation: number; fingerprint: string; isReplaced: boolean },
 ): Promise<void> {
   const details = { fingerprint: parked.fingerprint };
-  const condemned = row.state === 'reauthorization_required';
-  const stale = row.generation === parked.generation;
+  const { generation } = parked;
+  // The successor of a token that was replaced by hand waits for `recover`.
+  const condemned = row.state === 'reauthorization_required' && !parked.isReplaced;
+  const stale = row.generation === generation;
   if (!condemned && !stale) {
-    change.record(row, { type: 'grant.parked', to: row.state, reason: row.reason, details });
+    change.record(row, { type: 'grant.parked', to: row.state, reason: row.reason, generation, details });
     return;
   }
   const grant = { tenant: row.client_id, grantId: row.id };
