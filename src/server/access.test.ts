@@ -22,7 +22,14 @@ const live: ApiKey = {
 function openAccess(find: (hash: string) => Promise<ApiKey | null>, keys: readonly string[] = []) {
   let monotonicMs = 0;
   const world = { ...systemWorld(), monotonic: () => monotonicMs };
-  const access = new Access({ find, noteUses: async () => {}, world, logger: silentLogger });
+  const access = new Access({
+    find,
+    findRevoked: async () => [],
+    offlineMs: () => 300_000,
+    noteUses: async () => {},
+    world,
+    logger: silentLogger,
+  });
   for (const key of keys) access.admitForeign(key);
   const elapse = (ms: number): void => {
     monotonicMs += ms;

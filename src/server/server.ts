@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
-import { adoptAdminKey, findApiKey, noteUses } from '../vault/api-keys.ts';
+import { adoptAdminKey, findApiKey, findRevokedKeys, noteUses } from '../vault/api-keys.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
@@ -138,7 +138,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
-  const notes = Promise.all([keepNotingUses(context, running.signal), context.traffic.watch(running.signal)]);
+  const notes = Promise.all([
+    keepNotingUses(context, running.signal),
+    access.watch(running.signal),
+    context.traffic.watch(running.signal),
+  ]);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     watch.endConnections();
@@ -168,6 +172,8 @@ function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {
   const opened = (): VaultContext => internalsOf(vault()).open();
   return new Access({
     find: async (hash) => findApiKey(opened(), hash),
+    findRevoked: async (withinMs) => findRevokedKeys(opened(), withinMs),
+    offlineMs: () => internalsOf(vault()).handOut.staleHandOutMs,
     noteUses: async (uses) => noteUses(opened(), uses),
     world,
     logger,

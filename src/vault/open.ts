@@ -21,6 +21,7 @@ import { HighWaterMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
+import { Reach } from './reach.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
@@ -167,12 +168,15 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     spoolKeptMs: timesOf(world).spoolKeptMs,
     recheckMs: timesOf(world).guardRecheckMs,
   });
+  const reach = new Reach(world);
   const context: VaultContext = {
     ...changes,
     times: timesOf(world),
     keys,
+    reach,
     providers: await ProviderCatalogue.open({
       changes,
+      reach,
       allowLoopback: settings.allowLoopback,
       given: options.providers ?? [],
     }),

@@ -101,11 +101,11 @@ export class OAuthTokenService {
     const context = this.#internals.open();
     const key = checkKey({ tenant: clientId, provider });
     const client = await checkCredentials(credentials, () => context.providers.require(key.provider));
+    const aheadMs = context.times.serviceRefreshAheadMs;
     const row = await this.#read(key);
     // The database is unavailable. A cached token may still be trusted; the credentials cannot be compared.
     if (row === undefined) return this.#handOut(key);
-    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs)
-      return this.#refreshOrStored(key, row, client);
+    if (lifeMs(row, context.world.now()) < aheadMs) return this.#refreshOrStored(key, row, client);
     if (row.app === null) await makeMissingApp(context, key, client);
     return this.#handOut(key);
   }
@@ -205,7 +205,7 @@ export class OAuthTokenService {
   async #read(key: CheckedKey): Promise<GrantRow | undefined> {
     const context = this.#internals.open();
     try {
-      let row = await findGrant(context.store.db, key);
+      let row = await this.#internals.handOut.askIfHeld(key, () => findGrant(context.store.db, key));
       if (row === undefined && (await importFromEnvironment(context, this.#fallback, key))) {
         row = await findGrant(context.store.db, key);
       }
