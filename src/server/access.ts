@@ -124,16 +124,14 @@ export class Access {
     if (known === undefined && !isWellFormedKey(key) && hash !== this.#foreignHash) {
       throw unauthorized('The API key is not valid.');
     }
-    if (known === undefined || known.checkedAt <= this.#distrustedUntil) {
-      return (known === undefined ? this.#askNew(hash) : this.#ask(hash)).then((fresh) => this.#use(fresh));
-    }
+    if (known === undefined) return this.#askNew(hash).then((fresh) => this.#use(fresh));
     return this.#ageMs(known) < limits.apiKeyTrustedMs ? this.#use(known) : this.#askAgain(hash, known);
   }
 
   /** The time since the entry was known to be right. The watch keeps live keys right, and finds no new ones. */
   #ageMs({ principal, checkedAt }: Known): number {
     const rightAt = principal !== null && this.#isWatched ? Math.max(checkedAt, this.#watchedAt) : checkedAt;
-    return this.#options.world.monotonic() - rightAt;
+    return rightAt > this.#distrustedUntil ? this.#options.world.monotonic() - rightAt : Number.POSITIVE_INFINITY;
   }
 
   async #askAgain(hash: string, known: Known): Promise<Principal> {
@@ -210,6 +208,7 @@ export class Access {
   }
 
   #keep(hash: string, known: Known): void {
+    if (known.checkedAt <= this.#distrustedUntil) return;
     const kept = this.#known.get(hash) ?? this.#strangers.get(hash);
     if (kept !== undefined && kept.checkedAt > known.checkedAt) return;
     this.#known.delete(hash);
