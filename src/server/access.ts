@@ -147,7 +147,9 @@ export class Access {
   async #forgetRevoked(): Promise<void> {
     const lookedAt = this.#options.world.monotonic();
     const revoked = await this.#options.findRevoked(lookedAt - this.#watchedAt + limits.apiKeyWatchOverlapMs);
-    for (const hash of revoked) this.#known.delete(hash);
+    for (const hash of revoked) {
+      if (this.#known.has(hash)) this.#keep(hash, { principal: null, checkedAt: lookedAt });
+    }
     this.#watchedAt = lookedAt;
     this.#isWatched = true;
   }
