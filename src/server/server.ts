@@ -138,11 +138,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
-  const notes = Promise.all([
-    keepNotingUses(context, running.signal),
-    access.watch(running.signal),
-    context.traffic.watch(running.signal),
-  ]);
+  const notes = keepUp(context, running.signal);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     watch.endConnections();
@@ -185,6 +181,12 @@ async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: 
   const outcome = await adoptAdminKey(internalsOf(vault).open(), adminKey.reveal());
   if (outcome === 'taken') logger.info('the first admin key was taken from its file');
   if (outcome === 'not_needed') logger.warn('the admin key file was ignored: there is already an admin key');
+}
+
+/** Everything that a server does again and again until it stops. */
+async function keepUp(context: ServerContext, signal: AbortSignal): Promise<void> {
+  const { access, traffic } = context;
+  await Promise.all([keepNotingUses(context, signal), access.watch(signal), traffic.watch(signal)]);
 }
 
 async function keepNotingUses({ access, world }: ServerContext, signal: AbortSignal): Promise<void> {
