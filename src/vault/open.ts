@@ -22,6 +22,7 @@ import { HighWaterMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
+import { Reach } from './reach.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { Spending } from './spending.ts';
@@ -183,12 +184,15 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     spoolKeptMs: timesOf(world).spoolKeptMs,
     recheckMs: timesOf(world).guardRecheckMs,
   });
+  const reach = new Reach(world);
   const context: VaultContext = {
     ...changes,
     times: timesOf(world),
     keys,
+    reach,
     providers: await ProviderCatalogue.open({
       changes,
+      reach,
       allowLoopback: settings.allowLoopback,
       given: options.providers ?? [],
     }),

@@ -1,11 +1,12 @@
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
-import { timesOf } from '../base/limits.ts';
+import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
 import { type ChangeContext, changing } from './changing.ts';
+import type { Reach } from './reach.ts';
 
 /**
  * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
@@ -15,21 +16,19 @@ import { type ChangeContext, changing } from './changing.ts';
  */
 export class ProviderCatalogue {
   readonly #changes: ChangeContext;
+  readonly #reach: Reach;
   readonly #allowLoopback: boolean;
   readonly #given = new Map<string, ProviderDefinition>();
-  readonly #cache = new Map<string, { definition: ProviderDefinition | null; unsafe: boolean; readAt: number }>();
+  readonly #cache = new Map<string, Known>();
 
-  private constructor(changes: ChangeContext, allowLoopback: boolean) {
+  private constructor({ changes, reach, allowLoopback }: CatalogueOptions) {
     this.#changes = changes;
+    this.#reach = reach;
     this.#allowLoopback = allowLoopback;
   }
 
-  static async open(options: {
-    changes: ChangeContext;
-    allowLoopback: boolean;
-    given: readonly ProviderDefinitionInput[];
-  }): Promise<ProviderCatalogue> {
-    const catalogue = new ProviderCatalogue(options.changes, options.allowLoopback);
+  static async open(options: CatalogueOptions): Promise<ProviderCatalogue> {
+    const catalogue = new ProviderCatalogue(options);
     for (const input of options.given) {
       const definition = await catalogue.#check(input);
       catalogue.#given.set(definition.id, await catalogue.#discover(definition));
@@ -40,11 +39,12 @@ export class ProviderCatalogue {
   /**
    * Returns the definition of a provider for a request to it.
    *
+   * @param options `orKept`: while the database does not answer, the definition that was read last is good enough
    * @throws {GrantryError} `not_found`; `provider_misconfigured` for a definition that was stored while loopback providers
    * were allowed, if they no longer are: a simulator's address must not get real secrets
    */
-  async require(id: string): Promise<ProviderDefinition> {
-    const definition = await this.get(id);
+  async require(id: string, options?: { orKept: boolean }): Promise<ProviderDefinition> {
+    const definition = await this.get(id, options);
     if (definition !== null && this.#isUnsafe(id)) {
       throw new GrantryError('provider_misconfigured', `The definition of the provider ${id} points to a simulator.`, {
         action: `Run: grantry provider remove ${id}. In a test, set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1.`,
@@ -56,17 +56,31 @@ export class ProviderCatalogue {
     });
   }
 
-  async get(id: string): Promise<ProviderDefinition | null> {
+  async get(id: string, options?: { orKept: boolean }): Promise<ProviderDefinition | null> {
     const given = this.#given.get(id);
     if (given !== undefined) return given;
     const cached = this.#cache.get(id);
-    const now = this.#changes.world.monotonic();
-    if (cached !== undefined && now - cached.readAt < timesOf(this.#changes.world).providerCachedMs)
-      return cached.definition;
+    if (cached === undefined) return this.#read(id);
+    const { providerCachedMs, providerKeptMs } = timesOf(this.#changes.world);
+    const ageMs = this.#changes.world.monotonic() - cached.readAt;
+    if (ageMs < providerCachedMs) return cached.definition;
+    if (options?.orKept !== true) return this.#read(id);
+    // A slow database is no reason to use an old definition at once.
+    const patienceMs = ageMs < providerKeptMs ? limits.storagePatienceMs : limits.storagePatienceMsMax;
+    try {
+      return await this.#reach.ask(() => this.#read(id), patienceMs);
+    } catch (error) {
+      if (isGrantryError(error, 'storage_unavailable')) return cached.definition;
+      throw error;
+    }
+  }
+
+  async #read(id: string): Promise<ProviderDefinition | null> {
+    const readAt = this.#changes.world.monotonic();
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
     const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
-    this.#cache.set(id, { definition, unsafe, readAt: now });
+    this.#cache.set(id, { definition, unsafe, readAt });
     return definition;
   }
 
@@ -195,6 +209,19 @@ export class ProviderCatalogue {
       ...(found.issParameterSupported ? { callback: { ...definition.callback, issuerAlwaysSent: true } } : {}),
     };
   }
+}
+
+export interface CatalogueOptions {
+  readonly changes: ChangeContext;
+  readonly reach: Reach;
+  readonly allowLoopback: boolean;
+  readonly given: readonly ProviderDefinitionInput[];
+}
+
+interface Known {
+  readonly definition: ProviderDefinition | null;
+  readonly unsafe: boolean;
+  readonly readAt: number;
 }
 
 /** Recognises a simulator's definition: only loopback mode permits a built-in id or an address without https. */

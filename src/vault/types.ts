@@ -207,7 +207,7 @@ export interface Vault extends AsyncDisposable {
    * Returns an access token that is valid long enough, and refreshes it first where needed. Call it before each use and do
    * not store the result.
    *
-   * A stored token that is still valid is returned while the provider is slow or down.
+   * A stored token that still lives is returned while the provider or the database is slow or down.
    *
    * @param options `minValidity`: seconds for which the token must still be good, 0 to 31,536,000 (default 60)
    * @throws {GrantryError} `grant_not_found`, `reauthorization_required`, `grant_quarantined`,

@@ -57,7 +57,8 @@ export class OpenVault implements Vault {
       context,
       cache: this.#cache,
       feed: this.#feed,
-      isTokenAccepted: async (key, token) => (await import('./api/health.ts')).isTokenAccepted(context, key, token),
+      isTokenAccepted: async (key, token) =>
+        (await import('./api/health.ts')).isTokenAccepted(context, this.#handOut, key, token),
     });
     registerInternals(this, {
       open: () => this.#open(),

@@ -63,3 +63,10 @@ export function isKnownDead(ownerId: string): boolean {
   // A killed process that its parent has not reaped, or a later process with the same pid.
   return current !== undefined && (current.state === 'Z' || current.state === 'X' || current.start !== start);
 }
+
+/** Tells whether this process can see the owner's process: it then knows when that one ends. */
+export function isSeen(ownerId: string): boolean {
+  if (ownersHere.has(ownerId)) return true;
+  const place = ownerId.split(':')[3];
+  return place !== undefined && place === thisProcess().place;
+}
