@@ -245,6 +245,10 @@ export const limits = {
   condemnedKeptDaysMax: 3_650,
   /** Kept tokens of one grant that are retried or revoked, newest first. */
   candidatesListedMax: 500,
+  /** Answers of one grant that are kept although they were not understood; an even number. */
+  unreadAnswersMax: 32,
+  /** Answers that one round of the workers tries to understand once more. */
+  unreadAnswersTried: 16,
   /** Spool files that a start examines, to remove old ones. */
   spoolSweptAtStart: 256,
   /**

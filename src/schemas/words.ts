@@ -17,4 +17,4 @@ export const revocations = ['revoked', 'queued', 'not_supported', 'nothing', 'sk
 
 export const recoverOutcomes = ['recovered', 'refused', 'under_way', 'failed', 'not_needed'] as const;
 
-export const adoptOutcomes = ['refreshed', 'failed', 'not_probed'] as const;
+export const adoptOutcomes = ['refreshed', 'failed', 'not_probed', 'set_aside'] as const;

@@ -12,6 +12,7 @@ import { shredTenantIfEmpty } from './grant/shred.ts';
 import { openCandidate, openToken } from './grant/tokens.ts';
 import { reasons } from './reasons.ts';
 import { replaySpool } from './refresh/replay.ts';
+import { spoolAnswers } from './spool/names.ts';
 import type { Disconnected } from './types.ts';
 
 /**
@@ -37,7 +38,7 @@ export async function disconnect(
   const grant = { tenant: checked.tenant, grantId: found.id };
   // An answer that is still under way will find this reason in the row.
   const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;
-  await changing(context, async (change) => {
+  const generation = await changing(context, async (change) => {
     const { tx } = change;
     // Read again under a lock: a refresh may have replaced the token.
     const row = await lockGrant(tx, checked.tenant, found.id);
@@ -48,9 +49,10 @@ export async function disconnect(
     for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
     await deleteCandidates(tx, grant);
     change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
+    return row.generation;
   });
   options.forget?.(checked);
-  await shredSpooled(context, found.id);
+  await shredSpooled(context, found.id, generation);
   const revocation = options.revoke === false ? ('skipped' as const) : await revokeOfGrant(context, grant);
   await shredTenantIfEmpty(context, checked.tenant);
   return { revocation };
@@ -59,7 +61,7 @@ export async function disconnect(
 /** Replays uncommitted answers of the grant: one may hold the only working token, which must be revoked too. */
 async function replayUncommitted(context: VaultContext, grantId: string): Promise<void> {
   try {
-    await replaySpool(context, { grantId });
+    await replaySpool(context, { grantId, kinds: spoolAnswers, retryNow: true });
   } catch (error) {
     if (isVaultDown(error)) throw error;
     // An unreadable file must not prevent the disconnect.
@@ -96,7 +98,9 @@ function revocable(context: VaultContext, row: GrantRow, open: () => Secret | nu
   }
 }
 
-async function shredSpooled(context: VaultContext, grantId: string): Promise<void> {
+/** Removes the grant's answers. The tenant may have connected again by now: later answers belong to the new grant. */
+async function shredSpooled(context: VaultContext, grantId: string, generation: number): Promise<void> {
   const spool = await context.spool();
-  for (const entry of await spool.list(grantId)) await entry.remove();
+  const entries = await spool.list(grantId, spoolAnswers);
+  for (const entry of entries) if (entry.head.generation <= generation) await entry.remove();
 }

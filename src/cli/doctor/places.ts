@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { access, readdir, stat, statfs } from 'node:fs/promises';
+import { access, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, sep } from 'node:path';
+import { readDepth, unreadableParts } from '../../vault/spool/depth.ts';
 import type { Settings } from '../settings.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -49,20 +50,36 @@ export async function checkSpool({ spool }: Settings): Promise<Finding> {
     `${spool}${sep}`.startsWith(`${root}${sep}`),
   );
   if (temporary) return warn('spool', `${spool} is in a directory for temporary files`, action);
-  const waiting = await waitingFiles(spool);
-  if (waiting > 0) {
-    return warn(
-      'spool',
-      `${waiting} answers are not committed yet`,
-      'Run grantry health: the next use of a grant commits its answer.',
-    );
-  }
-  return ok('spool', spool);
+  const { details, actions } = await openAnswers(spool);
+  return details.length === 0 ? ok('spool', spool) : warn('spool', details.join('; '), actions.join(' '));
 }
 
-async function waitingFiles(spool: string): Promise<number> {
-  const names = await readdir(spool).catch(() => []);
-  return names.filter((name) => name.endsWith('.answer')).length;
+/** The kinds of files that need attention, each with what it means and what to do. */
+const attention = [
+  ['answer', 'answers are not committed yet', 'Run grantry health: the next use of a grant commits its answer.'],
+  [
+    'refused',
+    'answers are set aside: the database refuses to save them',
+    'Mend the cause, which the log names, then run grantry recover TENANT PROVIDER for the grants with the reason answer_refused.',
+  ],
+  [
+    'unread',
+    'answers were not understood and are kept',
+    'Nothing is needed while their grants work. Otherwise run grantry recover TENANT PROVIDER, also after the next upgrade.',
+  ],
+] as const;
+
+async function openAnswers(spool: string): Promise<{ details: string[]; actions: string[] }> {
+  const depth = await readDepth(spool);
+  const unreadable = await unreadableParts(spool);
+  const found = attention.filter(([kind]) => depth[kind] > 0);
+  const details = found.map(([kind, means]) => `${depth[kind]} ${means}`);
+  const actions: string[] = found.map(([, , action]) => action);
+  if (unreadable.length > 0) {
+    details.push(`cannot be read: ${unreadable.join(', ')}`);
+    actions.push('Make these readable for the user that runs Grantry.');
+  }
+  return { details, actions };
 }
 
 async function freeBytes(path: string): Promise<number> {

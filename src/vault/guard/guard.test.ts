@@ -23,7 +23,7 @@ it('does not mistake a database for an older copy when another process notes an 
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   const options = { store, write, marks, instance, ...parts };
   const event = await insert(store, 1_000);
   marks.write(instance.vault_id, { epoch: instance.epoch, event, timeline: null });
@@ -40,7 +40,7 @@ it('keeps the mark of the lost event when a process writes into an older copy be
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   let now = 0;
   const guard = await Guard.open({ store, write, marks, instance, ...parts, monotonic: () => now });
   now += 10_000;
@@ -57,7 +57,7 @@ it('keeps the mark of the lost event when a process closes after it wrote into a
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   let now = 0;
   const options = { store, write, marks, instance, ...parts, monotonic: () => now };
   const guard = await Guard.open(options);
@@ -189,7 +189,7 @@ it('recognises an older copy after the clock was ahead for a while', async () =>
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
   let now = 0;
-  const options = { store, write, marks: new HighWaterMarks(home), instance, ...parts, monotonic: () => now };
+  const options = { store, write, marks: new HighWaterMarks(home, 'nonce'), instance, ...parts, monotonic: () => now };
   const guard = await Guard.open(options);
   const year = 365 * 86_400_000;
   for (const at of [1_000, systemWorld().now() + year, 2_000, 3_000]) {
@@ -209,7 +209,7 @@ it('records one adoption when two processes adopt at once', async () => {
   const recorded: string[] = [];
   const recording: WriteInstance = (run) =>
     store.transaction((tx) => run({ tx, recordOther: ({ type }) => recorded.push(type) }));
-  const options = { store, write: recording, marks: new HighWaterMarks(home), instance, ...parts };
+  const options = { store, write: recording, marks: new HighWaterMarks(home, 'nonce'), instance, ...parts };
   const [one, other] = [await Guard.open(options), await Guard.open(options)];
   const outcomes = await Promise.allSettled([one.adopt(), other.adopt()]);
   expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
@@ -266,7 +266,7 @@ async function newPostgres() {
   const write = writeTo(store);
   const options = { installation: null, scrubPending: false };
   const { vault_id: vaultId } = await openInstance(store, write, systemWorld(), options);
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   return {
     promote: (by = 1): void => {
       place = { ...place, timeline: (place.timeline ?? 0) + by };

@@ -258,7 +258,7 @@ it('a commit of another process between two checks is no sign of an older copy',
   if (instance === undefined) throw new Error('there is no instance');
   await vault.rejectAccessToken(strict.key, 1);
   await vault.close();
-  const marks = new HighWaterMarks(join(directory, 'home'));
+  const marks = new HighWaterMarks(join(directory, 'home'), 'nonce');
   expect(marks.read(instance.vault_id)?.event?.id).not.toBe(instance.newest?.id);
   const guard = await Guard.open({
     store,

@@ -1,4 +1,4 @@
-import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
+import { GrantryError, type GrantryErrorCode, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { RawAnswer, TokenOutcome } from '../../oauth/types.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
@@ -7,15 +7,23 @@ import { type GrantVerdict, releaseLease, settleLease } from '../../storage/stat
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
-import { answerLost, mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
+import {
+  answerLost,
+  answerSetAside,
+  mustReauthorize,
+  providerFailure,
+  providerFailures,
+  refusedOnce,
+} from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
 import { type Claim, pendingOutcomeOf } from './claim.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
+import { type CommitOutcome, commitWhatFits, parkTokens, type TokenAttempt } from './save.ts';
 import { condemnedVerdict } from './second-chance.ts';
+import { setAside } from './set-aside.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /**
@@ -33,14 +41,15 @@ export async function settleAnswer(
   const outcome = readTokenAnswer(plan.definition, raw, 'refresh', context.world.now());
   const attempt = attemptOf(plan, claim);
   if (outcome.kind === 'tokens') {
-    const committed = await untilStored(context, () => commitTokens(context, attempt, outcome.tokens));
+    const commit = () => commitWhatFits(context, attempt, outcome.tokens);
+    const committed = await commitOrSetAside(context, plan, claim, commit);
     await finishCommit(context, plan, committed);
     // Parked tokens are no generation yet. The process that holds the lease now makes them one.
     return committed === 'saved' ? 'saved' : 'again';
   }
   if (outcome.kind === 'unknown') {
-    const committed = await salvage(context, attempt, raw);
-    await finishCommit(context, plan, committed);
+    const committed = await commitOrSetAside(context, plan, claim, () => salvage(context, attempt, raw));
+    await finishCommit(context, plan, raw.body === null && committed === 'unread' ? 'nothing' : committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
     throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
@@ -54,20 +63,42 @@ export async function settleAnswer(
   throw await settleFailure(context, plan, claim, outcome);
 }
 
+/**
+ * Commits tokens, however long the database is down. If the database refuses them, the answer is set aside for its grant.
+ *
+ * @throws {GrantryError} `refresh_uncertain` after an answer was set aside
+ */
+async function commitOrSetAside<T>(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  commit: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await untilStored(context, commit);
+  } catch (error) {
+    if (isVaultDown(error)) throw error;
+    await setAside(context, claim.head, plan.slot, { error, retryInMs: claim.backOffMs });
+    throw answerSetAside(plan.row, claim.backOffMs);
+  }
+}
+
 /** Marks or removes the spool file of an answer whose outcome the database has, and revokes orphaned tokens. */
 async function finishCommit(
   context: VaultContext,
   plan: RefreshPlan,
-  committed: CommitOutcome | 'unusable',
+  committed: CommitOutcome | 'unread',
 ): Promise<void> {
-  if (committed !== 'orphaned' && committed !== 'unusable') {
-    await plan.slot.markCommitted().catch(() => {
+  if (committed !== 'orphaned') {
+    // An answer that was not understood may hold the only copy of the living token: `recover` reads it again.
+    const move = committed === 'unread' ? plan.slot.setAside('unread') : plan.slot.markCommitted();
+    await move.catch(() => {
       // The file keeps its name and is replayed later, which changes nothing.
     });
     return;
   }
   await plan.slot.discard();
-  if (committed === 'orphaned') await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
+  await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
 }
 
 /** Describes the attempt that brought the tokens, for a commit. */
@@ -232,10 +263,10 @@ async function salvage(
   context: VaultContext,
   attempt: TokenAttempt,
   raw: RawAnswer,
-): Promise<CommitOutcome | 'unusable'> {
+): Promise<CommitOutcome | 'unread'> {
   const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
-  if (refreshToken === null) return 'unusable';
-  return untilStored(context, () => parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null }));
+  if (refreshToken === null) return 'unread';
+  return parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null });
 }
 
 /** Retries until the database saves the tokens, which exist only in memory and in the spool. */
