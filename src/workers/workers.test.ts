@@ -266,7 +266,8 @@ it('keeps a committed answer for ten minutes, for a database that comes back wit
   const { bench, vault } = await make({ profiles: ['strict'] });
   const { key } = await bench.connect(vault);
   await vault.getAccessToken(key);
-  const saved = () => readdirSync(join(bench.home, 'spool')).filter((name) => name.endsWith('.saved')).length;
+  const names = () => readdirSync(join(bench.home, 'spool'), { recursive: true, encoding: 'utf8' });
+  const saved = () => names().filter((name) => name.endsWith('.saved')).length;
   await work(vault);
   await later(bench, 9 * minute);
   expect(saved()).toBe(1);

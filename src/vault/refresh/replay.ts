@@ -1,4 +1,4 @@
-import { isVaultDown } from '../../base/errors.ts';
+import { isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
@@ -14,7 +14,7 @@ import type { SpoolKind } from '../spool/names.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import type { SpoolEntry, SpoolHead } from '../spool/spool.ts';
 import { type CommitOutcome, commitWhatFits, parkTokens, type TokenAttempt } from './save.ts';
-import { forgetRetry, isRetryDue, postponeRetry, setAside } from './set-aside.ts';
+import { forgetRetry, isRetryDue, liftHold, postponeRetry, setAside } from './set-aside.ts';
 
 /** The result of a replay. */
 export interface Replayed {
@@ -125,6 +125,8 @@ async function replayEntry(context: VaultContext, entry: SpoolEntry): Promise<bo
   const raw = openAnswer(context, entry, tenantKeys);
   const outcome = raw === undefined ? 'unread' : await commitAnswer(context, { head, raw }, row, tenantKeys);
   if (outcome === 'unread') return leaveUnread(context, entry);
+  // Nothing can be spent where the provider is unknown. A process that knows it reads the answer.
+  if (outcome === 'unknown_provider') return false;
   if (outcome === 'orphaned') {
     forgetRetry(context, head.attemptId);
     await entry.remove();
@@ -144,12 +146,14 @@ function isOfPastAuthorization(row: GrantRow, { kind, head }: SpoolEntry): boole
 async function settled(context: VaultContext, entry: SpoolEntry): Promise<void> {
   forgetRetry(context, entry.head.attemptId);
   await entry.markCommitted();
+  if (entry.kind === 'refused') await liftHold(context, entry.head);
 }
 
 /** Keeps an answer that may hold tokens and is not understood: a later version may read it. */
 async function leaveUnread(context: VaultContext, entry: SpoolEntry): Promise<false> {
   postponeRetry(context, entry.head.attemptId);
   if (entry.kind === 'answer' || entry.kind === 'refused') await entry.setAside('unread');
+  if (entry.kind === 'refused') await liftHold(context, entry.head);
   return false;
 }
 
@@ -169,7 +173,7 @@ async function commitAnswer(
   { head, raw }: { head: SpoolHead; raw: RawAnswer },
   row: GrantRow,
   tenantKeys: PinnedTenant,
-): Promise<CommitOutcome | 'unread'> {
+): Promise<CommitOutcome | 'unread' | 'unknown_provider'> {
   const { tenant, grantId, generation, fence } = head;
   const base = {
     lease: { tenant, grantId, generation, owner: head.owner.id, fence },
@@ -180,7 +184,7 @@ async function commitAnswer(
     tenantKeys,
   };
   const definition = await definitionOf(context, row);
-  if (!(definition instanceof Error)) {
+  if (definition !== undefined) {
     const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
     if (outcome.kind === 'tokens') {
       const spentToken = outcome.tokens.refreshToken ?? (await spentTokenOf(context, tenantKeys, row, head));
@@ -196,17 +200,16 @@ async function commitAnswer(
     return parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null });
   }
   if (raw.body === null) return 'nothing';
-  if (definition instanceof Error) throw definition;
-  return 'unread';
+  return definition === undefined ? 'unknown_provider' : 'unread';
 }
 
-/** Returns the provider's definition, or the error of a process that does not have it: tokens are then parked. */
-async function definitionOf(context: VaultContext, row: GrantRow): Promise<ProviderDefinition | Error> {
+/** Returns the provider's definition; undefined in a process that does not have it, where tokens can only be parked. */
+async function definitionOf(context: VaultContext, row: GrantRow): Promise<ProviderDefinition | undefined> {
   try {
     return await context.providers.require(row.provider);
   } catch (error) {
-    if (isVaultDown(error) || !(error instanceof Error)) throw error;
-    return error;
+    if (isGrantryError(error, 'not_found') || isGrantryError(error, 'provider_misconfigured')) return undefined;
+    throw error;
   }
 }
 

@@ -48,6 +48,18 @@ export async function setAside(
   }
 }
 
+/** Ends the hold of a grant whose set-aside answer turned out to bring nothing: the answer counts as lost. */
+export async function liftHold(context: VaultContext, { tenant, grantId }: SpoolHead): Promise<void> {
+  await changing(context, async (change) => {
+    const { tx } = change;
+    const row = await lockGrant(tx, tenant, grantId);
+    if (row?.reason !== reasons.answerRefused) return;
+    const reason = reasons.answerLost;
+    await raiseDoubt(tx, { tenant, grantId, reason, at: isoNow(context), from: ['uncertain'] });
+    change.record(row, { type: 'grant.uncertain', to: 'uncertain', reason });
+  });
+}
+
 /** Tells whether it is time to try an answer again that was set aside, or could not be understood. */
 export function isRetryDue(context: VaultContext, { attemptId }: SpoolHead): boolean {
   return (retries.get(context)?.get(attemptId)?.notBefore ?? 0) <= context.world.monotonic();
