@@ -2,6 +2,7 @@ import { isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import { salvageTokens } from '../oauth/answer.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
@@ -35,6 +36,7 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
+  const spooled = options.revoke === false ? [] : await spooledTokens(context, found.id, tenantKeys);
   const grant = { tenant: checked.tenant, grantId: found.id };
   // An answer that is still under way will find this reason in the row.
   const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;
@@ -45,7 +47,8 @@ export async function disconnect(
     if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
       throw noSuchGrant(checked);
     }
-    const tokens = options.revoke === false ? [] : await livingTokens(context, change, row, tenantKeys);
+    const stored = options.revoke === false ? [] : await livingTokens(context, change, row, tenantKeys);
+    const tokens = [...stored, ...spooled];
     for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
     await deleteCandidates(tx, grant);
     change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
@@ -67,6 +70,21 @@ async function replayUncommitted(context: VaultContext, grantId: string): Promis
     // An unreadable file must not prevent the disconnect.
     context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
   }
+}
+
+/** Lists the refresh tokens in answers that the database refuses to save: they are revoked before their files go. */
+async function spooledTokens(context: VaultContext, grantId: string, tenantKeys: PinnedTenant): Promise<Secret[]> {
+  const spool = await context.spool();
+  const tokens: Secret[] = [];
+  for (const entry of await spool.list(grantId, ['refused'])) {
+    try {
+      const { refreshToken = null } = salvageTokens(entry.read(tenantKeys)) ?? {};
+      if (refreshToken !== null) tokens.push(refreshToken);
+    } catch {
+      context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
+    }
+  }
+  return tokens;
 }
 
 /** Lists the refresh tokens that the provider may still honour: the stored one, and untested candidates. */

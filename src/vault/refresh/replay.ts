@@ -120,7 +120,8 @@ async function replayEntry(context: VaultContext, entry: SpoolEntry): Promise<bo
     await settled(context, entry);
     return false;
   }
-  const tenantKeys = await context.keys.pin(head.tenant);
+  // Read fresh: another process may have shredded and remade the tenant's keys.
+  const tenantKeys = await context.keys.pin(head.tenant, { fresh: true });
   await fingerprinter(context);
   const raw = openAnswer(context, entry, tenantKeys);
   const outcome = raw === undefined ? 'unread' : await commitAnswer(context, { head, raw }, row, tenantKeys);

@@ -139,6 +139,17 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect((await bench.row(key)).state).toBe('active');
   });
 
+  it('a refused answer is revoked and shredded when its grant is disconnected', async () => {
+    await using bench = await makeBench({ kind, profiles: ['strict'] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault);
+    await refuse(bench, 'tokens');
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await vault.disconnect(key);
+    expect(bench.simulator.family(minted.family)?.alive).toBe(false);
+    expect(filesIn(bench)).toEqual([]);
+  });
+
   it('a grant that connects again while its tombstone is cleaned keeps its newer answer', async () => {
     await using bench = await makeBench({ kind, profiles: ['strict'] });
     const { vault } = await bench.open();

@@ -6,7 +6,7 @@ import { raiseDoubt, releaseLease, settleLease } from '../../storage/statements/
 import { changing } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { answerSetAside, answerUnreadable } from '../grant/refusals.ts';
-import { reasons } from '../reasons.ts';
+import { type Reason, reasons } from '../reasons.ts';
 import type { SpoolEntry, SpoolHead } from '../spool/spool.ts';
 import { overlapLeftMs } from './overlap.ts';
 
@@ -20,16 +20,17 @@ const retries = new WeakMap<VaultContext, Map<string, { readonly tries: number; 
  * Sets an answer aside that the database refuses to save. Only its grant is held: its file waits for a later try, and the
  * spent token is not sent again meanwhile.
  *
- * Not for a database that is down: that delays all answers alike, and a later try saves them.
+ * Not for a database that is down: that delays all answers alike, and a later try saves them. Returns false if the answer
+ * is in no file, and so is lost.
  */
 export async function setAside(
   context: VaultContext,
   head: SpoolHead,
   file: Pick<SpoolEntry, 'setAside'>,
   { error, retryInMs }: { error: unknown; retryInMs: number },
-): Promise<void> {
+): Promise<boolean> {
   const { tenant, grantId: grant, attemptId: attempt } = head;
-  const isKept = await file.setAside('refused').catch(() => false);
+  const isKept = await file.setAside('refused');
   postponeRetry(context, attempt);
   const code = codeOf(error);
   context.logger.error('the database refuses to save an answer, which is set aside', {
@@ -40,12 +41,13 @@ export async function setAside(
     isKept,
   });
   try {
-    await holdGrant(context, head, { code, retryInMs });
+    await holdGrant(context, head, { code, retryInMs, reason: isKept ? reasons.answerRefused : reasons.answerLost });
   } catch (failure) {
     if (isVaultDown(failure)) throw failure;
     // The database refuses this as well. The open attempt and the file still hold the grant.
     context.logger.error('the database refuses to hold a grant', { tenant, grant, code: codeOf(failure) });
   }
+  return isKept;
 }
 
 /** Ends the hold of a grant whose set-aside answer turned out to bring nothing: the answer counts as lost. */
@@ -114,11 +116,10 @@ async function isReplayHarmless(
 async function holdGrant(
   context: VaultContext,
   head: SpoolHead,
-  { code, retryInMs }: { code: string; retryInMs: number },
+  { code, retryInMs, reason }: { code: string; retryInMs: number; reason: Reason },
 ): Promise<void> {
   const { tenant, grantId, generation, fence } = head;
   const lease = { tenant, grantId, generation, owner: head.owner.id, fence };
-  const reason = reasons.answerRefused;
   await changing(context, async (change) => {
     const { tx } = change;
     const row = await lockGrant(tx, tenant, grantId);

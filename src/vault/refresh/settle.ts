@@ -78,8 +78,8 @@ async function commitOrSetAside<T>(
     return await untilStored(context, commit);
   } catch (error) {
     if (isVaultDown(error)) throw error;
-    await setAside(context, claim.head, plan.slot, { error, retryInMs: claim.backOffMs });
-    throw answerSetAside(plan.row, claim.backOffMs);
+    const isKept = await setAside(context, claim.head, plan.slot, { error, retryInMs: claim.backOffMs });
+    throw isKept ? answerSetAside(plan.row, claim.backOffMs) : answerLost(plan.row, claim.backOffMs, error);
   }
 }
 

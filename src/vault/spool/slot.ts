@@ -96,8 +96,8 @@ class OpenSlot implements SpoolSlot {
   }
 
   async setAside(kind: 'refused' | 'unread'): Promise<boolean> {
-    if (this.#isWritten) await this.#move(kind);
-    else await this.#dropReservation();
+    // After a failure the file keeps its kind, or another process has just moved it. Either way it is replayed.
+    await (this.#isWritten ? this.#move(kind) : this.#dropReservation()).catch(() => {});
     return this.#isWritten;
   }
 

@@ -36,7 +36,7 @@ export interface SpoolEntry {
   readonly keptSince: number;
   read(tenant: PinnedTenant): RawAnswer;
   markCommitted(): Promise<void>;
-  /** Sets the answer aside: the database refuses it, or it was not understood. Returns false if that failed. */
+  /** Sets the answer aside: the database refuses it, or it was not understood. Returns true: it is in a file. */
   setAside(kind: 'refused' | 'unread'): Promise<boolean>;
   remove(): Promise<void>;
 }
@@ -171,10 +171,12 @@ export class Spool {
         keptSince: minute === null ? mtimeMs : minute * 60_000,
         read: (tenant) => openSealed(head, tenant, sealed),
         markCommitted: async () => {
-          // A file that keeps its kind is replayed again, which is idempotent.
           if (kind !== 'saved') await this.#move(file, 'saved');
         },
-        setAside: (to) => (to === kind ? Promise.resolve(true) : this.#move(file, to)),
+        setAside: async (to) => {
+          if (to !== kind) await this.#move(file, to);
+          return true;
+        },
         remove: () => this.#remove(file.path),
       };
     } catch (error) {
@@ -184,11 +186,9 @@ export class Spool {
     }
   }
 
-  #move(file: SpoolFile, kind: SpoolKind): Promise<boolean> {
-    return this.#folder.move(file, kind).then(
-      () => true,
-      () => false,
-    );
+  /** A file that cannot be renamed keeps its kind. It is replayed again, which is idempotent. */
+  async #move(file: SpoolFile, kind: SpoolKind): Promise<void> {
+    await this.#folder.move(file, kind).catch(() => {});
   }
 
   async #remove(path: string): Promise<void> {
