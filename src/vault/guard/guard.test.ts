@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { migrate } from '../../storage/migrations/migrate.ts';
 import type { EventMark } from '../../storage/statements/events.ts';
 import { livesAt, readInstance } from '../../storage/statements/instance.ts';
 import { type OpenedStore, openStore, type StoreLocation } from '../../storage/store.ts';
+import { nonceOf, registerOwner, retireOwner } from '../spool/owner.ts';
 import { Guard, type WriteInstance } from './guard.ts';
 import { HighWaterMarks } from './high-water-mark.ts';
 import { openInstance } from './instance.ts';
@@ -34,6 +35,30 @@ it('does not mistake a database for an older copy when another process notes an 
     timeline: null,
   });
   expect((await Guard.open(options)).reason).toContain('an older copy was restored');
+});
+
+it('writes no mark while the file cannot be read, so that the marks of other vaults stay', async () => {
+  const { home } = await newStore();
+  const path = join(home, 'seen.json');
+  const mark = { epoch: 1, event: null, timeline: null };
+  new HighWaterMarks(home, 'one').write('vault-1', mark);
+  const before = readFileSync(path, 'utf8');
+  renameSync(path, `${path}.away`);
+  // Reading a directory fails for every user.
+  mkdirSync(path);
+  expect(() => new HighWaterMarks(home, 'two').write('vault-2', mark)).toThrow('EISDIR');
+  rmdirSync(path);
+  renameSync(`${path}.away`, path);
+  expect(readFileSync(path, 'utf8')).toBe(before);
+  new HighWaterMarks(home, 'two').write('vault-2', mark);
+  expect(Object.keys(JSON.parse(readFileSync(path, 'utf8')).vaults)).toEqual(['vault-1', 'vault-2']);
+  expect(readdirSync(home).filter((name) => name.startsWith('seen'))).toEqual(['seen.json']);
+});
+
+it('draws each vault a name of its own for the file that replaces the marks', () => {
+  const owners = [registerOwner(systemWorld()), registerOwner(systemWorld())];
+  expect(new Set(owners.map(nonceOf)).size).toBe(2);
+  for (const owner of owners) retireOwner(owner);
 });
 
 it('keeps the mark of the lost event when a process writes into an older copy before it checks again', async () => {
