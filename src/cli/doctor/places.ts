@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, sep } from 'node:path';
-import { readDepth, unreadableParts } from '../../vault/spool/depth.ts';
+import { readDepth } from '../../vault/spool/depth.ts';
+import { unreadableParts } from '../../vault/spool/unreadable.ts';
 import type { Settings } from '../settings.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -32,8 +33,8 @@ export async function checkDisk({ home, spool }: Settings): Promise<Finding> {
   return least.free < freeBytesWarn ? warn('disk', detail, 'Free disk space soon.') : ok('disk', detail);
 }
 
-/** Checks that the spool survives a restart: it holds answers that are not committed yet. */
-export async function checkSpool({ spool }: Settings): Promise<Finding> {
+/** Checks that the spool survives a restart, and names the answers in it that are not committed. */
+export async function checkSpool({ spool }: Pick<Settings, 'spool'>): Promise<Finding> {
   const place = await existingPart(spool);
   if (!(await mayWrite(place))) {
     return fail(
@@ -43,15 +44,24 @@ export async function checkSpool({ spool }: Settings): Promise<Finding> {
       'storage_unavailable',
     );
   }
+  const found = [await placeTrouble(spool, place), ...(await openAnswers(spool))].filter((each) => each !== undefined);
+  if (found.length === 0) return ok('spool', spool);
+  return warn('spool', found.map(({ detail }) => detail).join('; '), found.map(({ action }) => action).join(' '));
+}
+
+interface Trouble {
+  readonly detail: string;
+  readonly action: string;
+}
+
+async function placeTrouble(spool: string, place: string): Promise<Trouble | undefined> {
   const action = 'Set GRANTRY_SPOOL to a directory on a disk that survives a restart.';
   const inMemory = process.platform === 'linux' && memoryFileSystems.has((await statfs(place)).type);
-  if (inMemory) return warn('spool', `${spool} is in memory and is gone after a restart`, action);
+  if (inMemory) return { detail: `${spool} is in memory and is gone after a restart`, action };
   const temporary = ['/tmp', '/var/tmp', '/dev/shm', '/run', tmpdir()].some((root) =>
     `${spool}${sep}`.startsWith(`${root}${sep}`),
   );
-  if (temporary) return warn('spool', `${spool} is in a directory for temporary files`, action);
-  const { details, actions } = await openAnswers(spool);
-  return details.length === 0 ? ok('spool', spool) : warn('spool', details.join('; '), actions.join(' '));
+  return temporary ? { detail: `${spool} is in a directory for temporary files`, action } : undefined;
 }
 
 /** The kinds of files that need attention, each with what it means and what to do. */
@@ -69,17 +79,17 @@ const attention = [
   ],
 ] as const;
 
-async function openAnswers(spool: string): Promise<{ details: string[]; actions: string[] }> {
+async function openAnswers(spool: string): Promise<Trouble[]> {
   const depth = await readDepth(spool);
+  const troubles: Trouble[] = attention
+    .filter(([kind]) => depth[kind] > 0)
+    .map(([kind, means, action]) => ({ detail: `${depth[kind]} ${means}`, action }));
   const unreadable = await unreadableParts(spool);
-  const found = attention.filter(([kind]) => depth[kind] > 0);
-  const details = found.map(([kind, means]) => `${depth[kind]} ${means}`);
-  const actions: string[] = found.map(([, , action]) => action);
   if (unreadable.length > 0) {
-    details.push(`cannot be read: ${unreadable.join(', ')}`);
-    actions.push('Make these readable for the user that runs Grantry.');
+    const action = 'Make these readable for the user that runs Grantry.';
+    troubles.push({ detail: `cannot be read: ${unreadable.join(', ')}`, action });
   }
-  return { details, actions };
+  return troubles;
 }
 
 async function freeBytes(path: string): Promise<number> {

@@ -20,7 +20,7 @@ const nextGeneration = [
   "new.client_id = 'acme' and new.generation > old.generation",
 ] as const;
 
-/** What the database refuses, of the tenant acme only. */
+/** Changes that the database refuses, of the tenant acme only. */
 const refusals = {
   save: [nextGeneration],
   tokens: [nextGeneration, ['insert', 'grantry_candidates', "new.tenant = 'acme'"]],

@@ -406,7 +406,7 @@ describe('an answer that is set aside', () => {
   });
 });
 
-it('leaves files alone that are not its own', async () => {
+it('touches no file that is not its own', async () => {
   const spool = newSpool();
   await keep(spool, '{}');
   const path = join(spool.directory, 'a-grant.a-session.consent');
