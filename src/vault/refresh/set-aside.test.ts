@@ -8,9 +8,9 @@ import type { GrantKey } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
-import { startWorkers } from '../../workers/workers.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
+import { tidyUp } from '../upkeep/upkeep.ts';
 
 const minute = 60_000;
 
@@ -186,9 +186,10 @@ it('workers try a refused answer again with a growing pause, and save it once th
   const { key } = await bench.connect(vault);
   const mend = await refuse(bench, 'save');
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
-  const workers = startWorkers(vault);
+  const context = internalsOf(vault).open();
   for (let passed = 0; passed < 30; passed += 1) {
     await bench.jump(5_000);
+    await tidyUp(context);
   }
   const tries = refused.filter((message) => message.includes('is set aside')).length;
   expect(tries).toBeGreaterThan(3);
@@ -196,10 +197,10 @@ it('workers try a refused answer again with a growing pause, and save it once th
   await mend();
   for (let passed = 0; passed < 80 && (await bench.row(key)).generation === 1; passed += 1) {
     await bench.jump(5_000);
+    await tidyUp(context);
   }
   expect(await bench.row(key)).toMatchObject({ generation: 2, state: 'active', reason: null });
   expect(bench.requests()).toHaveLength(1);
-  await workers.stop();
 });
 
 describe('an answer that was not understood', () => {
@@ -242,14 +243,18 @@ describe('an answer that was not understood', () => {
     expect(kindsIn(bench)).toEqual(['unread']);
     await bench.jump(121_000);
     expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
-    const workers = startWorkers(vault);
-    for (let passed = 0; passed < 30; passed += 1) await bench.jump(minute);
+    const maintain = async (minutes: number) => {
+      for (let passed = 0; passed < minutes; passed += 1) {
+        await bench.jump(minute);
+        await tidyUp(internalsOf(vault).open());
+      }
+    };
+    await maintain(30);
     expect(kindsIn(bench)).toEqual(['unread']);
     // A new authorization makes it obsolete.
     await bench.connect(vault);
-    for (let passed = 0; passed < 60; passed += 1) await bench.jump(minute);
+    await maintain(60);
     expect(kindsIn(bench)).not.toContain('unread');
-    await workers.stop();
   });
 
   it('is shredded when the grant is disconnected', async () => {
