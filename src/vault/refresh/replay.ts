@@ -63,7 +63,7 @@ export async function replaySpool(context: VaultContext, options: ReplayOptions 
     if (outcome === 'changed') changed += 1;
     if (outcome === 'set_aside') setAsideHeads.push(entry.head);
   }
-  for (const path of spool.unreadable) context.logger.error('a part of the spool cannot be read', { path });
+  for (const path of spool.newlyUnreadable()) context.logger.error('a part of the spool cannot be read', { path });
   return { changed, setAside: setAsideHeads };
 }
 

@@ -1,31 +1,16 @@
 /** Answers that the database refuses, or that are not understood: they cost no other grant anything, and nothing is lost. */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
-import { type Bench, codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
-import type { GrantKey } from '../../base/ids.ts';
+import { codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { filesIn, kindsIn, pretendFailover, refreshAndLose, refuse } from '../../../test/support/refusals.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
 import { internalsOf } from '../internals.ts';
-import type { Vault } from '../types.ts';
 import { tidyUp } from '../upkeep/upkeep.ts';
 
 const minute = 60_000;
-
-const nextGeneration = [
-  'update',
-  'oauth_tokens',
-  "new.client_id = 'acme' and new.generation > old.generation",
-] as const;
-
-/** Changes that the database refuses, of the tenant acme only. */
-const refusals = {
-  save: [nextGeneration],
-  tokens: [nextGeneration, ['insert', 'grantry_candidates', "new.tenant = 'acme'"]],
-  metadata: [['update', 'oauth_tokens', "new.client_id = 'acme' and new.metadata <> old.metadata"]],
-} as const;
 
 describe.each(databaseKinds)('on %s', (kind) => {
   it('a refused answer holds only its own grant, in every process and on every host, until it can be saved', async () => {
@@ -268,88 +253,8 @@ describe('an answer that was not understood', () => {
   });
 });
 
-describe('a part of the spool that cannot be read', () => {
-  it('holds the grant whose answer it may hide, and no other', async () => {
-    await using bench = await makeBench({ profiles: ['strict'] });
-    const one = await bench.open();
-    const { key, minted } = await bench.connect(one.vault);
-    const { key: neighbour } = await bench.connect(one.vault, { tenant: 'globex' });
-    await refuse(bench, 'save');
-    await codeOf(one.vault.getAccessToken(key));
-    const [name = ''] = filesIn(bench);
-    const path = join(bench.home, 'spool', name.replace(/refused$/, 'answer'));
-    rmSync(join(bench.home, 'spool', name));
-    // Reading a directory as a file fails for every user.
-    mkdirSync(path);
-    await bench.judge.db
-      .updateTable('oauth_tokens')
-      .set({ reason: 'answer_lost' })
-      .where('client_id', '=', 'acme')
-      .execute();
-    const { vault } = await bench.open();
-    await bench.jump(121_000);
-    await expect(vault.getAccessToken(key)).rejects.toMatchObject({
-      code: 'refresh_uncertain',
-      message: expect.stringContaining(path),
-    });
-    expect((await vault.getAccessToken(neighbour)).generation).toBe(2);
-    expect(bench.simulator.family(minted.family)?.alive).toBe(true);
-    expect(bench.requests()).toHaveLength(2);
-  });
-});
-
-/** Makes the database refuse a change with an error that is no outage; the returned function ends that. */
-async function refuse(bench: Bench, what: keyof typeof refusals): Promise<() => Promise<void>> {
-  const run = async (text: string) => void (await sql.raw(text).execute(bench.judge.db));
-  const isSqlite = bench.kind === 'sqlite';
-  const does = isSqlite ? "begin select raise(abort, 'no'); end" : 'execute function refuse()';
-  if (!isSqlite) {
-    const body = "begin raise exception 'no' using errcode = '22P02'; end";
-    await run(`create function refuse() returns trigger language plpgsql as $$ ${body} $$`);
-  }
-  for (const [verb, table, when] of refusals[what]) {
-    const scope = isSqlite ? '' : 'for each row';
-    await run(`create trigger refuse_${table} before ${verb} on ${table} ${scope} when (${when}) ${does}`);
-  }
-  return async () => {
-    for (const [, table] of refusals[what]) await run(`drop trigger refuse_${table}${isSqlite ? '' : ` on ${table}`}`);
-  };
-}
-
-/** Refreshes a grant and undoes what that wrote, as a standby that lacks the commits. */
-async function refreshAndLose(bench: Bench, vault: Vault, key: GrantKey): Promise<void> {
-  const { id, ...before } = await bench.row(key);
-  expect((await vault.getAccessToken(key)).generation).toBe(2);
-  const { db } = bench.judge;
-  await db.updateTable('oauth_tokens').set(before).where('id', '=', id).execute();
-  await db.deleteFrom('grantry_attempts').where('grant_id', '=', id).execute();
-}
-
-/** Makes a vault believe that a standby was promoted. */
-function pretendFailover(vault: Vault): { failedOver: boolean } {
-  const { guard } = internalsOf(vault).open();
-  const pretended = { failedOver: true };
-  Object.defineProperty(guard, 'failedOver', { get: () => pretended.failedOver });
-  guard.finishFailover = async (replay) => {
-    await replay();
-    pretended.failedOver = false;
-  };
-  return pretended;
-}
-
 function capturing(definition: ProviderDefinitionInput): ProviderDefinitionInput {
   return { ...definition, capture: { token: { token_type: 'kind', company: 'company' } } };
-}
-
-function filesIn(bench: Bench): string[] {
-  const names = readdirSync(join(bench.home, 'spool'), { recursive: true, encoding: 'utf8' });
-  return names.filter((name) => name.includes('.'));
-}
-
-function kindsIn(bench: Bench): string[] {
-  return filesIn(bench)
-    .map((name) => name.split('.').at(-1) ?? '')
-    .sort();
 }
 
 function noting(into: string[]): Logger {

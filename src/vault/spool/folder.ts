@@ -18,6 +18,7 @@ export class SpoolFolder {
   #isMade = false;
   /** Shards and files that the system does not let this process read, by shard or by grant id. */
   readonly #unreadable = new Map<string, string>();
+  #told: ReadonlySet<string> = new Set();
 
   constructor(directory: string, now: () => number) {
     this.directory = directory;
@@ -77,6 +78,19 @@ export class SpoolFolder {
 
   get unreadable(): readonly string[] {
     return [...this.#unreadable.values()];
+  }
+
+  /** Returns the unreadable paths that were not returned before, so that each is reported once. */
+  newlyUnreadable(): readonly string[] {
+    const paths = this.unreadable;
+    const untold = paths.filter((path) => !this.#told.has(path));
+    this.#told = new Set(paths);
+    return untold;
+  }
+
+  /** Forgets what could not be read, before everything is read again. */
+  forgetUnreadable(): void {
+    this.#unreadable.clear();
   }
 
   /** Gives a file another kind. */

@@ -91,6 +91,7 @@ export class Spool {
     kinds: readonly SpoolKind[] = replayed,
     most = Number.POSITIVE_INFINITY,
   ): Promise<SpoolEntry[]> {
+    if (grantId === undefined && kinds.includes('saved')) this.#folder.forgetUnreadable();
     const files = await this.#files(kinds.includes('saved') ? shardsFor(grantId) : []);
     const wanted = files.filter(({ name }) => kinds.includes(name.kind) && mayBelongTo(name, grantId));
     if (grantId !== undefined) this.#folder.noteUnreadable(grantId);
@@ -137,6 +138,11 @@ export class Spool {
   /** The files and folders that could not be read when they were last tried. */
   get unreadable(): readonly string[] {
     return this.#folder.unreadable;
+  }
+
+  /** Returns the unreadable paths that were not returned before, so that each is reported once. */
+  newlyUnreadable(): readonly string[] {
+    return this.#folder.newlyUnreadable();
   }
 
   async #files(from: readonly string[]): Promise<SpoolFile[]> {
