@@ -257,6 +257,10 @@ export const limits = {
   candidatesListedMax: 500,
   /** The last token sets of one grant that were replaced by hand and are kept for `recover`. */
   replacedKeptMax: 10,
+  /** Answers of one grant that are kept although they were not understood; an even number. */
+  unreadAnswersMax: 32,
+  /** Answers that one round of the workers tries to understand once more. */
+  unreadAnswersTried: 16,
   /** Spool files that a start examines, to remove old ones. */
   spoolSweptAtStart: 256,
   /**

@@ -26,7 +26,7 @@ import { Reach } from './reach.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { Spending } from './spending.ts';
-import { type Owner, registerOwner } from './spool/owner.ts';
+import { nonceOf, type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
@@ -175,7 +175,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   guard = await Guard.open({
     store,
     write,
-    marks: new HighWaterMarks(settings.home),
+    marks: new HighWaterMarks(settings.home, nonceOf(owner)),
     instance,
     installation,
     logger,
@@ -196,7 +196,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
       allowLoopback: settings.allowLoopback,
       given: options.providers ?? [],
     }),
-    spool: lazySpool(settings.spool, owner),
+    spool: lazySpool(settings.spool, owner, () => world.now()),
     spoolDirectory: settings.spool,
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
@@ -263,10 +263,10 @@ async function replayWaiting(context: VaultContext): Promise<void> {
     if (await knowsMoreThanDatabase(context, since, part)) return context.guard.quarantineBehindSpool();
   }
   const spool = await context.spool();
-  await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
-  if (!names.some((name) => name.endsWith('.answer'))) return;
+  await spool.sweep({ olderThan: context.world.now() - context.times.spoolKeptMs }, part);
+  if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.refused'))) return;
   const { replaySpool } = await import('./refresh/replay.ts');
-  await replaySpool(context, { waitingOnly: true });
+  await replaySpool(context, { kinds: ['answer', 'refused'] });
 }
 
 /** Lists files synchronously: an asynchronous call would start a thread pool that most starts do not need. */
@@ -278,10 +278,10 @@ function namesIn(directory: string): string[] {
   }
 }
 
-function lazySpool(directory: string, owner: Owner): () => Promise<Spool> {
+function lazySpool(directory: string, owner: Owner, now: () => number): () => Promise<Spool> {
   let spool: Promise<Spool> | undefined;
   return () => {
-    spool ??= import('./spool/spool.ts').then((module) => new module.Spool(directory, owner));
+    spool ??= import('./spool/spool.ts').then((module) => new module.Spool(directory, owner, now));
     return spool;
   };
 }

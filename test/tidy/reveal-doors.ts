@@ -24,6 +24,6 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/vault/hand-out/held-token.ts': 'hands the access token to the caller',
   'src/vault/checks.ts': 'checks a token that was handed in',
   'src/vault/refresh/save.ts': 'packs a token set to be sealed',
-  'src/vault/spool/spool.ts': 'packs an answer to be sealed into the spool, and unpacks it',
+  'src/vault/spool/head.ts': 'packs an answer to be sealed into the spool, and unpacks it',
   'src/vault/grant/tokens.ts': 'unpacks a candidate’s token set',
 };

@@ -119,8 +119,11 @@ export async function tidyUp(context: VaultContext): Promise<void> {
 async function tidySpool(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   // Committed answers are read only after a failover, because a busy vault keeps thousands of them.
-  if (!(await recoverLostTail(context))) await replaySpool(context, { waitingOnly: true });
-  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+  if (!(await recoverLostTail(context))) await replaySpool(context, { kinds: ['answer', 'refused'] });
+  await replaySpool(context, { kinds: ['unread'], most: limits.unreadAnswersTried });
+  const now = context.world.now();
+  const unreadBefore = now - context.condemnedKeptMs;
+  await spool.sweep({ olderThan: now - context.times.spoolKeptMs, unreadBefore });
 }
 
 /** Deletes token requests older than the longest rate-limit window of any provider. */
