@@ -120,14 +120,14 @@ export class OpenVault implements Vault {
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
-    const { completeAuthorization } = await import('./connect/authorize.ts');
+    const { completeAuthorization } = await import('./connect/complete.ts');
     const grant = await completeAuthorization(this.#open(), callbackUrl);
     this.#cache.forget(grant);
     return grant;
   }
 
   async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
-    const { redeemCode } = await import('./connect/authorize.ts');
+    const { redeemCode } = await import('./connect/complete.ts');
     const grant = await redeemCode(this.#open(), key, input);
     this.#cache.forget(grant);
     return grant;

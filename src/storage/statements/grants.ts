@@ -159,6 +159,37 @@ export async function replaceAuthorization(
     .$call(changedOne);
 }
 
+/** The columns that a consent without a refresh token brings. Tokens are sealed for the generation. */
+export type RenewedAccess = Omit<NewAuthorization, 'app' | 'refresh_fingerprint' | 'due_at'> &
+  Partial<Pick<GrantRow, 'due_at' | 'state' | 'reason' | 'condemned_at'>>;
+
+/**
+ * Gives a grant a new access token beside its refresh token. Lease, doubts, candidates and the authorization stay. Returns
+ * false when the row has changed since it was read.
+ */
+export async function renewAccess(
+  tx: WriteTx,
+  seen: Pick<GrantRow, 'client_id' | 'id' | 'generation' | 'lease_fence' | 'state'>,
+  { at, ...columns }: RenewedAccess,
+): Promise<boolean> {
+  return tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      ...columns,
+      updated_at: at,
+      changed_at: tx.now,
+      ...(columns.state === 'suspect'
+        ? { doubt_since: column.fn.coalesce('doubt_since', tx.now), retry_at: null, due_at: tx.now }
+        : {}),
+    }))
+    .where('client_id', '=', seen.client_id)
+    .where('id', '=', seen.id)
+    .where('generation', '=', seen.generation)
+    .where('lease_fence', '=', seen.lease_fence)
+    .where('state', '=', seen.state)
+    .$call(changedOne);
+}
+
 /**
  * Disconnects a grant: removes its tokens, keeps its generation and advances the fence, so that no refresh in flight can
  * bring it back. Returns false when there is no such grant, or it is disconnected already.

@@ -1,6 +1,7 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
+import { type AccountFacts, accountFactsOf } from '../../oauth/account.ts';
 import { readTokenAnswer } from '../../oauth/answer.ts';
 import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from '../../oauth/types.ts';
@@ -11,8 +12,17 @@ import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { providerFailure, refusalDetail } from '../grant/refusals.ts';
 
+/** The tokens of an answer to a code, and what it says about the account. */
+export interface ExchangedTokens {
+  readonly tokens: TokenSet;
+  readonly account: AccountFacts;
+}
+
+/** The cause of an error about a successful answer in which no token was recognised. */
+export class UnreadAnswerError extends Error {}
+
 /**
- * Exchanges an authorization code once, and parses the answer.
+ * Exchanges an authorization code once, and parses the answer. Before that, `keep` gets the answer as it came.
  *
  * @throws {GrantryError} `authorization_failed`, `provider_misconfigured`, `provider_throttled`, `insufficient_scope`,
  * `provider_unavailable` if nothing was sent
@@ -23,16 +33,31 @@ export async function exchangeCode(
   app: AppRow,
   dc: string | null,
   request: { code: Secret; redirectUri: string | null; codeVerifier: Secret | null },
-): Promise<TokenSet> {
+  keep: (raw: RawAnswer) => Promise<void>,
+): Promise<ExchangedTokens> {
   const client = await clientOf(context, definition, app, dc);
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
     const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
+  await keep(raw);
+  return readExchange(context, definition, raw);
+}
+
+/**
+ * Parses the answer to a code.
+ *
+ * @throws {GrantryError} as {@link exchangeCode}; with an {@link UnreadAnswerError} as cause if it may hold tokens
+ */
+export function readExchange(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): ExchangedTokens {
   const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
-  if (outcome.kind === 'tokens') return outcome.tokens;
-  if (outcome.kind === 'unknown') throw failed("The provider's answer to the code was not recognised.");
+  if (outcome.kind === 'tokens') return { tokens: outcome.tokens, account: accountFactsOf(raw) };
+  if (outcome.kind === 'unknown') {
+    const unread = raw.status >= 200 && raw.status < 300 && raw.body !== null;
+    const cause = unread ? new UnreadAnswerError(outcome.reason) : undefined;
+    throw failed("The provider's answer to the code was not recognised.", cause);
+  }
   throw refusal(outcome, definition.id);
 }
 

@@ -305,7 +305,7 @@ export class Spool {
 }
 
 /** Writes all of the bytes. On a disk that gets full a write may stop early without an error; the next one then fails. */
-function writeWhole(file: number, bytes: Uint8Array): void {
+export function writeWhole(file: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
 }
 
@@ -329,16 +329,20 @@ function spoolPlace(head: SpoolHead): { table: string; row: string; column: stri
   return { table: 'spool', row: head.grantId, column: `${head.attemptId}:${head.fence}`, generation: head.generation };
 }
 
-function sealable(raw: RawAnswer): Secret {
+export function sealable(raw: RawAnswer): Secret {
   return new Secret(JSON.stringify({ ...raw, body: raw.body?.reveal() ?? null }));
 }
 
 function readSealed(head: SpoolHead, tenant: PinnedTenant, sealed: string): RawAnswer {
-  const plain = tenant.open(spoolPlace(head), sealed).reveal();
-  const answer = spooledAnswer.parse(JSON.parse(plain));
+  return answerOf(tenant.open(spoolPlace(head), sealed));
+}
+
+/** Reads what {@link sealable} made. */
+export function answerOf(plain: Secret): RawAnswer {
+  const answer = spooledAnswer.parse(JSON.parse(plain.reveal()));
   return { ...answer, body: answer.body === null || answer.body === '' ? null : new Secret(answer.body) };
 }
 
-function isMissing(error: unknown): boolean {
+export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
