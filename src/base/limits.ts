@@ -201,6 +201,8 @@ export const limits = {
   /** A request: URL, bytes and number of headers, and JSON body. */
   requestUrlCharsMax: 8_192,
   requestHeaderBytesMax: 16_384,
+  /** A callback's URL: providers append the granted scopes, an id token and words of their own. */
+  callbackCharsMax: 16_384,
   requestHeadersMax: 100,
   requestBodyBytesMax: 262_144,
   requestJsonDepthMax: 32,

@@ -2,7 +2,7 @@ import type { ProviderDefinition } from '../providers/definition.ts';
 import { type JsonObject, parseJsonObject, toMembers } from './json.ts';
 import type { RawAnswer } from './types.ts';
 
-/** What a provider says about the account of a consent: the name of each fact, and its value. */
+/** Facts that a provider states about the account of a consent, by their names. */
 export type AccountFacts = Readonly<Record<string, string>>;
 
 /** Members of token answers that name a user, an organisation or an installation. */
@@ -39,7 +39,7 @@ const claims = ['sub', 'tid', 'oid'] as const;
 const valueCharsMax = 512;
 
 /**
- * Reads what a token answer says about the account that gave its consent. Other parts of the answer may be odd.
+ * Reads the facts that a token answer states about the account that gave its consent. Other parts of the answer may be odd.
  *
  * The answer came from the token endpoint over a checked connection, so the id token's signature adds nothing (OpenID
  * Connect Core 3.1.3.7).

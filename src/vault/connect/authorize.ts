@@ -74,6 +74,8 @@ export async function prepareAuthorization(
 export interface TrustedCallback {
   readonly definition: ProviderDefinition;
   readonly dc: string | null;
+  /** Members of the callback for the grant's metadata. */
+  readonly captured: Readonly<Record<string, string>>;
 }
 
 /**
@@ -93,7 +95,8 @@ export async function trustCallback(
   }
   const issParameterSupported = definition.callback?.issuerAlwaysSent === true;
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
-  return { definition, dc: dcOfCallback(definition, callback.parameters) ?? row.dc };
+  const dc = dcOfCallback(definition, callback.parameters) ?? row.dc;
+  return { definition, dc, captured: captureCallback(definition, callback).metadata };
 }
 
 /** The tokens that a code was exchanged for, with the facts that storing them needs. */
@@ -117,7 +120,7 @@ export async function redeemCallback(
   context: VaultContext,
   row: AuthorizationRow,
   callback: AuthorizationCallback,
-  { definition, dc }: TrustedCallback,
+  { definition, dc, captured }: TrustedCallback,
   consent: Consent,
 ): Promise<Exchanged> {
   const key: CheckedKey = { tenant: row.tenant, provider: row.provider, account: row.account };
@@ -129,7 +132,6 @@ export async function redeemCallback(
   const request = { code, redirectUri: row.redirect_uri, codeVerifier };
   // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
-  const captured = captureCallback(definition, callback).metadata;
   const head = await headOf(context, consent.head, { ...key, app: app.name, dc, asked, captured });
   const exchanged = await exchangeCode(context, definition, app, dc, request, (raw) =>
     keepAnswer(context, consent, head, { tenantKeys, raw }),

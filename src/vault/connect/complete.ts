@@ -55,7 +55,7 @@ export async function completeAuthorization(context: VaultContext, callbackUrl: 
       'This authorization request belongs to a connect link. Only the browser that opened the link can finish it.',
     );
   }
-  const id = consentIdOf(callback);
+  const id = await consentIdOf(context, [stateHash], callback.code);
   if (known.used_at !== null) return repeated(context, known, id);
   if (known.expires_at <= (await context.store.nowMs())) throw failed('This authorization request has expired.');
   const consent = await reserveConsent(context, { id, stateHash, session: null });
@@ -158,7 +158,7 @@ export async function redeemCode(
   const named = input.app === undefined ? undefined : checkName('app', input.app);
   const app = await appFor(context, { ...key, app: named });
   const dc = input.dc === undefined ? grantDc({ definition, metadata: {}, app }) : resolveDc(definition, input.dc);
-  const id = hashText(JSON.stringify([key, app.name, input.code.reveal()]));
+  const id = await consentIdOf(context, [...Object.values(key), app.name], input.code);
   const known = await grantOfConsent(context, key, id);
   if (known !== null) return known;
   const consent = await reserveConsent(context, { id, stateHash: null, session: null });

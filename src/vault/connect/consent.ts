@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
-import type { AuthorizationCallback } from '../../oauth/callback.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { isNamedInEvent } from '../../storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
-import type { VaultContext } from '../context.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
 import { type ConsentHead, type ConsentSlot, Consents } from '../spool/consents.ts';
 import type { Owner } from '../spool/owner.ts';
 import { UnreadAnswerError } from './exchange.ts';
@@ -37,10 +37,16 @@ export async function reserveConsent(context: VaultContext, head: Consent['head'
   return { slot: await consentsOf(context).reserve(head.id, newUuid(context.world)), head };
 }
 
-/** Names the consent of a callback. The same state with another code is another callback. */
-export function consentIdOf({ state, code, error }: AuthorizationCallback): string {
-  const text = JSON.stringify([state, code?.reveal() ?? null, error]);
-  return createHash('sha256').update(text).digest('hex');
+/** Names the consent of a callback, or of a code without one. The same words with another code name another consent. */
+export async function consentIdOf(
+  context: VaultContext,
+  words: readonly string[],
+  code: Secret | null,
+): Promise<string> {
+  const fingerprint = code === null ? null : (await fingerprinter(context))(code);
+  return createHash('sha256')
+    .update(JSON.stringify([...words, fingerprint]))
+    .digest('hex');
 }
 
 /** Completes the head of a consent with the grant that its tokens will replace. */

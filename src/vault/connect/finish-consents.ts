@@ -42,7 +42,7 @@ function isLeftToHolder(context: VaultContext, { head, writtenAt }: ConsentEntry
 }
 
 /**
- * Stores the tokens of a consent that nobody finished. If they are known to be unwanted, they are revoked instead:
+ * Stores the tokens of a consent that no caller finished. If they are known to be unwanted, they are revoked instead:
  * another consent or a disconnect came since, or the session went on without them.
  *
  * @throws {GrantryError} if this must be tried again

@@ -195,7 +195,7 @@ export async function receiveConnectCallback(
   const completionHash = session.return_to === null ? null : hashText(completionCode);
   const { tenant, id, starts } = session;
   const consent = await reserveConsent(context, {
-    id: consentIdOf(callback),
+    id: await consentIdOf(context, [stateHash], callback.code),
     stateHash,
     session: { id, starts, completionHash },
   });
@@ -254,7 +254,7 @@ async function repeated(
   { session: { id }, callback, completionCode }: Flow,
 ): Promise<ConnectOutcome> {
   const { world, times, store } = context;
-  const consent = consentIdOf(callback);
+  const consent = await consentIdOf(context, [hashText(callback.state)], callback.code);
   const consents = consentsOf(context);
   const until = world.monotonic() + times.callerWaitMs;
   for (;;) {

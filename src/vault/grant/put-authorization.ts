@@ -36,7 +36,7 @@ export interface NewAuthorization {
   readonly scopes: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
-  /** What the provider says about the account of a consent. Left out for tokens that were stored by hand. */
+  /** Facts about the account of a consent. Left out for tokens that were stored by hand. */
   readonly account?: AccountFacts;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
