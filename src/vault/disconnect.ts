@@ -5,6 +5,7 @@ import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
+import { finishConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { noSuchGrant } from './grant/refusals.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
@@ -34,6 +35,8 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
+  // Otherwise the tokens of a consent that was not stored yet would lose their keys, and live on at the provider.
+  await finishConsents(context, checked);
   const grant = { tenant: checked.tenant, grantId: found.id };
   // An answer that is still under way will find this reason in the row.
   const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;

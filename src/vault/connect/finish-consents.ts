@@ -1,8 +1,11 @@
 import { codeOf, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
+import type { RawAnswer } from '../../oauth/types.ts';
+import { endAuthorization } from '../../storage/statements/authorizations.ts';
 import { findConnectSession } from '../../storage/statements/connect-sessions.ts';
 import { findGrant } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
+import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
 import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
@@ -15,14 +18,15 @@ import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
 /**
  * Finishes the consents that a crash or an outage left in the spool. A failure of one does not hold up the others.
  *
+ * @param only the grant whose consents are finished; all when left out
  * @throws {GrantryError} if the vault itself is down
  */
-export async function finishConsents(context: VaultContext): Promise<void> {
+export async function finishConsents(context: VaultContext, only?: CheckedKey): Promise<void> {
   // A copy of a database must not take what belongs to the original.
   if (context.guard.reason !== null) return;
   const entries = await consentsOf(context).list(context.world.now() - context.times.spoolKeptMs);
   for (const entry of entries) {
-    if (isLeftToHolder(context, entry)) continue;
+    if (isLeftToHolder(context, entry) || (only !== undefined && !isOf(entry.head, only))) continue;
     try {
       await finishConsent(context, entry);
     } catch (error) {
@@ -31,6 +35,10 @@ export async function finishConsents(context: VaultContext): Promise<void> {
       context.logger.error('a consent in the spool cannot be finished yet', { tenant, provider, code: codeOf(error) });
     }
   }
+}
+
+function isOf(head: CheckedKey, key: CheckedKey): boolean {
+  return head.tenant === key.tenant && head.provider === key.provider && head.account === key.account;
 }
 
 /** True while the process that sent the code may still store the answer itself. */
@@ -69,6 +77,9 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
     await discardTokens(context, key, authorization);
     context.logger.warn('a consent was not stored: it is no longer wanted', { tenant, provider });
   }
+  const { stateHash } = head;
+  // A repeated callback need not wait any more.
+  if (stateHash !== null) await changing(context, ({ tx }) => endAuthorization(tx, { tenant, stateHash }));
   await entry.remove();
   context.logger.info('a consent in the spool was finished', { tenant, provider });
 }
@@ -90,7 +101,8 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   const { head } = entry;
   const definition = await context.providers.require(key.provider);
   const app = await appFor(context, { ...key, app: head.app });
-  const raw = entry.read(await context.keys.pin(key.tenant));
+  const raw = await readEntry(context, entry);
+  if (raw === null) return null;
   const { dc, asked, captured, id: consent } = head;
   try {
     return { ...readExchange(context, definition, raw), consent, key, definition, app, dc, asked, captured };
@@ -98,6 +110,19 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());
     context.logger.error('an answer to a code holds no tokens that can be stored', { tenant: key.tenant, unread });
+    return null;
+  }
+}
+
+/** Opens a file. One that does not open is set aside: its keys were shredded, or its text was edited. */
+async function readEntry(context: VaultContext, entry: ConsentEntry): Promise<RawAnswer | null> {
+  const { tenant } = entry.head;
+  try {
+    return entry.read(await context.keys.pin(tenant, { fresh: true }));
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    await entry.setAside();
+    context.logger.error('an answer to a code does not open', { tenant });
     return null;
   }
 }
