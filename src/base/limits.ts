@@ -94,6 +94,8 @@ const baseTimes = {
   guardRecheckMs: 2_000,
   /** A stored provider definition is used this long before the database is asked again. */
   providerCachedMs: 2_000,
+  /** Metadata of an issuer that could not be read is asked for again after this long. */
+  issuerRecheckMs: 60_000,
   /** The API host of a grant is used this long before its metadata is read again. */
   apiPlaceKnownMs: 2_000,
   /** Callers within this time of each other share one answer, and the deadline of the first. */
@@ -182,6 +184,8 @@ export const limits = {
   connectKeepPauseMs: 500,
   /** Connect sessions that one statement reads. */
   connectBatch: 50,
+  /** A flow waits this long for an issuer's metadata that it can do without, in milliseconds. */
+  issuerMetadataMs: 5_000,
   /** A name for the tenant's user, as its backend knows it. */
   userCharsMax: 256,
   /** Tenants or providers that one API key names. */

@@ -49,6 +49,8 @@ export async function prepareAuthorization(
   const { key, app, scopes, redirectUri } = input;
   const definition = await context.providers.require(key.provider);
   const dc = grantDc({ definition, metadata: {}, app });
+  // Asked now, so that the callback finds the answer even if the issuer is away then.
+  await context.providers.demandsIssuer(definition);
   const client = await clientOf(context, definition, app, dc);
   const state = newRandomText(context.world);
   const codeVerifier = definition.pkce === 'off' ? null : new Secret(newRandomText(context.world));
@@ -93,7 +95,7 @@ export async function trustCallback(
   if (providerHash(definition) !== row.provider_hash) {
     throw failed("The provider's endpoints changed during this authorization.");
   }
-  const issParameterSupported = definition.callback?.issuerAlwaysSent === true;
+  const issParameterSupported = await context.providers.demandsIssuer(definition);
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
   const dc = dcOfCallback(definition, callback.parameters) ?? row.dc;
   return { definition, dc, captured: captureCallback(definition, callback).metadata };
