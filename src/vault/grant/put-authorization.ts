@@ -22,6 +22,7 @@ import { type AccountComparison, compareAccount, describeAccount, mergeForAccoun
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
+import { warnOfSlots } from './slots.ts';
 import { openToken, sealTokens } from './tokens.ts';
 
 /** Tokens of a new authorization, checked. */
@@ -124,6 +125,7 @@ export async function putAuthorization(
     });
     if (!stored) continue;
     if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
+    if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
     const row = await findGrant(context.store.db, key);
     if (row !== undefined) return describeGrant(context, row);
   }
