@@ -125,7 +125,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect(bench.simulator.families().at(-1)?.alive).toBe(false);
   });
 
-  it('is never revoked when it was stored, whatever came after', async () => {
+  it('is stored once when the answer of the commit was lost', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
     const { store } = internalsOf(vault).open();
