@@ -261,24 +261,19 @@ export interface Vault extends AsyncDisposable {
    */
   authorize(input: AuthorizeInput): Promise<{ readonly url: string; readonly state: string }>;
   /**
-   * Completes a connection: redeems the code of the callback and stores the grant. Call it for a browser whose session has
-   * the same state.
-   *
-   * The same URL again gives the same grant, without another exchange: browsers repeat callbacks. So call again after
-   * `storage_unavailable`, or after a crash; the provider's answer waits in the spool.
+   * Completes a connection: redeems the code of the callback and stores the grant. The browser's session must have the same
+   * state. The same URL again gives the same grant, also after a crash or `storage_unavailable`, with one exchange.
    *
    * @param callbackUrl The whole URL at which the browser came back
-   * @throws {GrantryError} `authorization_failed` when the user declined, the code was used or is too old, or the consent is
-   * of another account and brought no refresh token; `invalid_request` for a URL that is no callback;
-   * `storage_unavailable`, `provider_misconfigured`, `provider_error`, `provider_unavailable`
+   * @throws {GrantryError} `authorization_failed` when the user declined, or the code was used, too old or of another account;
+   * `invalid_request` for a URL that is no callback; `provider_misconfigured`, `provider_error`, `provider_unavailable`
    *
    * @example
    * const grant = await vault.completeAuthorization('https://app.example/oauth/callback?code=…&state=…');
    */
   completeAuthorization(callbackUrl: string | URL): Promise<Grant>;
   /**
-   * Redeems a code that was made without a redirect, such as one of a Zoho self client, and stores the grant. The same code
-   * again gives the same grant.
+   * Redeems a code that was made without a redirect, such as one of a Zoho self client. The same code gives the same grant.
    *
    * @param input `dc`: the data centre of the user; the app's when left out
    * @throws {GrantryError} As {@link Vault.completeAuthorization}
