@@ -8,6 +8,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
+import { reasons } from '../reasons.ts';
 import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import { authorizationOf, type Exchanged } from './authorize.ts';
@@ -74,7 +75,10 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
     } else await finishSession(context, head.session, exchanged);
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
-    await discardTokens(context, key, authorization);
+    const row = await findGrant(context.store.db, key);
+    // A disconnect without revocation leaves every token of the grant alive.
+    const leftAlive = row?.state === 'disconnected' && row.reason === reasons.leftAlive;
+    if (!leftAlive) await discardTokens(context, key, authorization);
     context.logger.warn('a consent was not stored: it is no longer wanted', { tenant, provider });
   }
   const { stateHash } = head;
