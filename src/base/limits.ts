@@ -100,6 +100,8 @@ const baseTimes = {
   providerCachedMs: 2_000,
   /** A definition this young does for a call to the API at once when the database does not answer. */
   providerKeptMs: 300_000,
+  /** Metadata of an issuer that could not be read is asked for again after this long. */
+  issuerRecheckMs: 60_000,
   /** Callers within this time of each other share one answer, and the deadline of the first. */
   sharedAnswerMs: 100,
   /** The pause of a take-over that waits for another process. */
@@ -186,6 +188,8 @@ export const limits = {
   connectKeepPauseMs: 500,
   /** Connect sessions that one statement reads. */
   connectBatch: 50,
+  /** A flow waits this long for an issuer's metadata that it can do without, in milliseconds. */
+  issuerMetadataMs: 5_000,
   /** A name for the tenant's user, as its backend knows it. */
   userCharsMax: 256,
   /** Tenants or providers that one API key names. */
@@ -207,6 +211,8 @@ export const limits = {
   /** A request: URL, bytes and number of headers, and JSON body. */
   requestUrlCharsMax: 8_192,
   requestHeaderBytesMax: 16_384,
+  /** A callback's URL: providers append the granted scopes, an id token and words of their own. */
+  callbackCharsMax: 16_384,
   requestHeadersMax: 100,
   requestBodyBytesMax: 262_144,
   requestJsonDepthMax: 32,

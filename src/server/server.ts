@@ -202,7 +202,8 @@ async function keepNotingUses({ access, world }: ServerContext, signal: AbortSig
 
 function makeHttpServer(allowed: ServerLimits): Server {
   const server = createServer({
-    maxHeaderSize: limits.requestHeaderBytesMax,
+    // The line with the URL counts too, and a callback's is long.
+    maxHeaderSize: limits.requestHeaderBytesMax + limits.callbackCharsMax,
     headersTimeout: allowed.headersMs,
     // Bodies have their own deadlines: short for JSON, none for a streamed body while data moves.
     requestTimeout: 0,

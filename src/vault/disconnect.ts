@@ -6,6 +6,7 @@ import { salvageTokens } from '../oauth/answer.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
+import { finishConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { noSuchGrant } from './grant/refusals.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
@@ -37,6 +38,8 @@ export async function disconnect(
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
   const spooled = options.revoke === false ? [] : await spooledTokens(context, found.id, tenantKeys);
+  // Otherwise the tokens of a consent that was not stored yet would lose their keys, and live on at the provider.
+  await finishConsents(context, checked);
   const grant = { tenant: checked.tenant, grantId: found.id };
   // An answer that is still under way will find this reason in the row.
   const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { codeOf, invalidRequest, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
@@ -241,9 +242,11 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
 /** Commits spooled answers: each may hold the newest token of its grant, and no older one may be spent before. */
 async function replayAtStart(context: VaultContext): Promise<void> {
   try {
-    if (!context.guard.failedOver) return await replayWaiting(context);
-    const { recoverLostTail } = await import('./refresh/failover.ts');
-    await recoverLostTail(context);
+    if (context.guard.failedOver) {
+      const { recoverLostTail } = await import('./refresh/failover.ts');
+      await recoverLostTail(context);
+    } else await replayWaiting(context);
+    await finishConsentsAtStart(context);
   } catch (error) {
     // One unreadable answer must not block all other grants; its file stays.
     if (isVaultDown(error)) throw error;
@@ -267,6 +270,13 @@ async function replayWaiting(context: VaultContext): Promise<void> {
   if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.refused'))) return;
   const { replaySpool } = await import('./refresh/replay.ts');
   await replaySpool(context, { kinds: ['answer', 'refused'] });
+}
+
+/** Stores consents whose process died, or lost its database, after the provider had answered. */
+async function finishConsentsAtStart(context: VaultContext): Promise<void> {
+  if (context.guard.reason !== null || namesIn(join(context.spoolDirectory, 'consents')).length === 0) return;
+  const { finishConsents } = await import('./connect/finish-consents.ts');
+  await finishConsents(context);
 }
 
 /** Lists files synchronously: an asynchronous call would start a thread pool that most starts do not need. */

@@ -6,6 +6,7 @@ import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
 import { type ChangeContext, changing } from './changing.ts';
+import { IssuerPromises } from './issuer-promises.ts';
 import type { Reach } from './reach.ts';
 
 /**
@@ -21,7 +22,10 @@ export class ProviderCatalogue {
   readonly #given = new Map<string, ProviderDefinition>();
   readonly #cache = new Map<string, Known>();
 
+  readonly #promises: IssuerPromises;
+
   private constructor({ changes, reach, allowLoopback }: CatalogueOptions) {
+    this.#promises = new IssuerPromises(changes.world, allowLoopback);
     this.#changes = changes;
     this.#reach = reach;
     this.#allowLoopback = allowLoopback;
@@ -31,6 +35,7 @@ export class ProviderCatalogue {
     const catalogue = new ProviderCatalogue(options);
     for (const input of options.given) {
       const definition = await catalogue.#check(input);
+      // A promise is asked for at the first flow: an open need not wait for it.
       catalogue.#given.set(definition.id, await catalogue.#discover(definition));
     }
     return catalogue;
@@ -110,7 +115,7 @@ export class ProviderCatalogue {
     input: unknown,
     approve?: (definition: ProviderDefinition) => Promise<void>,
   ): Promise<{ definition: ProviderDefinition; created: boolean }> {
-    const definition = await this.#discover(await this.#check(input));
+    const definition = await this.#pinPromise(await this.#discover(await this.#check(input)));
     await approve?.(definition);
     const json = JSON.stringify(definition);
     const { id } = definition;
@@ -190,6 +195,24 @@ export class ProviderCatalogue {
     });
   }
 
+  /**
+   * True if each callback of a provider must name its issuer: the definition says so, or the issuer's metadata promises it.
+   */
+  async demandsIssuer({ issuer, callback }: ProviderDefinition): Promise<boolean> {
+    if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return callback?.issuerAlwaysSent === true;
+    return (await this.#promises.of(issuer)) === true;
+  }
+
+  /** Writes an issuer's promise into a definition that names its endpoints itself. An earlier promise stands. */
+  async #pinPromise(definition: ProviderDefinition): Promise<ProviderDefinition> {
+    const { id, issuer, callback } = definition;
+    if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return definition;
+    const stored = await this.#stored(id);
+    const promisedBefore = stored?.issuer === issuer && stored.callback?.issuerAlwaysSent === true;
+    const promised = (await this.#promises.of(issuer)) ?? (promisedBefore ? true : null);
+    return promised === null ? definition : { ...definition, callback: { ...callback, issuerAlwaysSent: promised } };
+  }
+
   /** Asks an issuer for its endpoints once; the stored definition pins them. */
   async #discover(definition: ProviderDefinition): Promise<ProviderDefinition> {
     if (definition.issuer === undefined || definition.endpoints?.token !== undefined) return definition;
@@ -206,7 +229,11 @@ export class ProviderCatalogue {
         ...(revocation === null ? {} : { revocation }),
         ...definition.endpoints,
       },
-      ...(found.issParameterSupported ? { callback: { ...definition.callback, issuerAlwaysSent: true } } : {}),
+      callback: {
+        issuerAlwaysSent: false,
+        ...definition.callback,
+        ...(found.issParameterSupported ? { issuerAlwaysSent: true } : {}),
+      },
     };
   }
 }

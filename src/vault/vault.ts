@@ -122,7 +122,7 @@ export class OpenVault implements Vault {
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
-    const { completeAuthorization } = await import('./connect/authorize.ts');
+    const { completeAuthorization } = await import('./connect/complete.ts');
     const context = this.#open();
     const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
     this.#cache.forget(grant);
@@ -130,7 +130,7 @@ export class OpenVault implements Vault {
   }
 
   async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
-    const { redeemCode } = await import('./connect/authorize.ts');
+    const { redeemCode } = await import('./connect/complete.ts');
     const context = this.#open();
     const grant = await context.spending.run(() => redeemCode(context, key, input));
     this.#cache.forget(grant);

@@ -12,6 +12,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/server/server.ts': 'takes the administrator’s key from its file',
   'src/crypto/fingerprint.ts': 'names a secret by a keyed hash',
   'src/crypto/pinned-tenant.ts': 'seals a secret',
+  'src/oauth/account.ts': 'reads whose account a token endpoint’s answer is about',
   'src/oauth/answer.ts': 'reads a token endpoint’s answer, which holds tokens',
   'src/oauth/salvage.ts': 'finds the tokens in an answer that is broken',
   'src/oauth/authorization-url.ts': 'hashes the PKCE verifier into its challenge',

@@ -35,14 +35,22 @@ const spooledAnswer = z.object({
 
 /** Seals an answer under its head. */
 export function sealAnswer(head: SpoolHead, tenant: PinnedTenant, raw: RawAnswer): string {
-  const plain = new Secret(JSON.stringify({ ...raw, body: raw.body?.reveal() ?? null }));
-  return `${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), plain)}\n`;
+  return `${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`;
 }
 
 /** Opens what {@link sealAnswer} made; throws if it was changed, moved, or sealed under other keys. */
 export function openSealed(head: SpoolHead, tenant: PinnedTenant, sealed: string): RawAnswer {
-  const plain = tenant.open(spoolPlace(head), sealed).reveal();
-  const answer = spooledAnswer.parse(JSON.parse(plain));
+  return answerOf(tenant.open(spoolPlace(head), sealed));
+}
+
+/** Writes an answer as the text that is sealed. */
+export function sealable(raw: RawAnswer): Secret {
+  return new Secret(JSON.stringify({ ...raw, body: raw.body?.reveal() ?? null }));
+}
+
+/** Reads what {@link sealable} made. */
+export function answerOf(plain: Secret): RawAnswer {
+  const answer = spooledAnswer.parse(JSON.parse(plain.reveal()));
   return { ...answer, body: answer.body === null || answer.body === '' ? null : new Secret(answer.body) };
 }
 

@@ -9,6 +9,7 @@ import type { GrantSummary } from '../../storage/statements/grants.ts';
 import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
 import { changing } from '../changing.ts';
 import { discardUnclaimed } from '../connect/completion.ts';
+import { finishConsents } from '../connect/finish-consents.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
@@ -96,6 +97,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   const duties: readonly (() => Promise<unknown>)[] = [
     () => context.pendingOutcomes.write(context),
     () => tidySpool(context),
+    () => finishConsents(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),
     () => changing(context, ({ tx }) => purgeAuthorizations(tx, times.authorizationMs)),
