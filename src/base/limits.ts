@@ -175,6 +175,8 @@ export const limits = {
   /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,
+  /** Grants that are named as holders of one refresh token. */
+  grantsNamedMax: 20,
   /** Presses of the button of one connect link. */
   connectStartsMax: 20,
   /** New tokens wait this long for a database that is down, with this pause between tries, in milliseconds. */

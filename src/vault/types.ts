@@ -73,8 +73,13 @@ export type VaultEventType =
 
 /** The result of a disconnect. Local use has ended in every case. */
 export interface Disconnected {
-  /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
+  /**
+   * `revoked`; `queued` (the provider did not answer; retried later); `shared` (revoking it would end the grants in
+   * `sharedWith`, so the token was only shredded here); `not_supported`; `nothing` to revoke; or `skipped`.
+   */
   readonly revocation: (typeof revocations)[number];
+  /** Present when `revocation` is `shared`: the living grants that would have ended too. */
+  readonly sharedWith?: readonly GrantKey[];
 }
 
 /** A grant whose tokens were just stored, and the other holders of its refresh token. */
@@ -325,8 +330,11 @@ export interface Vault extends AsyncDisposable {
   /**
    * Ends a grant: local use stops at once, and the provider is asked to revoke it. Later calls get `grant_not_found`.
    *
+   * A token is not revoked while that would end another living grant, for example one that holds the same refresh token.
+   *
    * @param options `revoke: false` leaves the tokens alive at the provider, where another program may hold them
-   * @throws {GrantryError} `grant_not_found`, `grant_quarantined`
+   * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable` also if it is not known whether the
+   * database kept the change. Hand-out in this process has then ended, and the vault goes on until it knows.
    *
    * @example
    * const { revocation } = await vault.disconnect(key);

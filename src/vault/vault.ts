@@ -160,7 +160,7 @@ export class OpenVault implements Vault {
 
   async disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected> {
     const { disconnect } = await import('./disconnect.ts');
-    return disconnect(this.#open(), key, { ...options, forget: (checked) => this.#cache.forget(checked) });
+    return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
   }
 
   async health(key: GrantKey): Promise<HealthReport> {

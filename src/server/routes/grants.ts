@@ -15,7 +15,7 @@ import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
 import { isNew } from '../../vault/import/import.ts';
-import { assertMayFor, type Principal } from '../access.ts';
+import { assertMayFor, maySee, type Principal } from '../access.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
 
@@ -80,11 +80,12 @@ export const grantRoutes: readonly Route[] = [
       200: { description: 'An existing grant got these tokens.', schema: storedGrantSchema },
       201: { description: 'A grant was made.', schema: storedGrantSchema },
     },
-    run: async ({ context, params: { tenant, provider }, query: { account }, body }) => {
+    run: async ({ context, principal, params: { tenant, provider }, query: { account }, body }) => {
       const key = { tenant, provider, account };
       const before = await context.vault().grants.get(key);
       const { grant, sharedWith } = await context.vault().storeTokens(key, body);
-      return { status: isNew(before) ? 201 : 200, body: { ...toJson(grant), shared_with: sharedWith.map(writeKey) } };
+      const seen = sharedWith.filter((other) => maySee(principal, other)).map(writeKey);
+      return { status: isNew(before) ? 201 : 200, body: { ...toJson(grant), shared_with: seen } };
     },
   }),
   defineRoute({
@@ -104,8 +105,9 @@ export const grantRoutes: readonly Route[] = [
     ...ofGrant,
     summary: 'Disconnect a grant',
     description:
-      'Ends local use at once, then revokes the grant at the provider and shreds its tokens. With `revoke=false` the ' +
-      'tokens stay alive at the provider, where another program may hold them.',
+      'Ends local use at once, then revokes the grant at the provider and shreds its tokens. A token is not revoked ' +
+      'while that would end another grant. With `revoke=false` the tokens stay alive at the provider, where another ' +
+      'program may hold them.',
     query: accountQuery.extend({
       revoke: z
         .enum(['true', 'false'])
@@ -117,14 +119,20 @@ export const grantRoutes: readonly Route[] = [
         description: 'Local use has ended.',
         headers: {
           'Grantry-Revocation':
-            '`revoked`; `queued` when the provider did not answer; `not_supported`; `nothing` to revoke; or `skipped`.',
+            '`revoked`; `queued` when the provider did not answer; `shared` when it would have ended another grant too; ' +
+            '`not_supported`; `nothing` to revoke; or `skipped`.',
+          'Grantry-Shared-With':
+            'With `shared`: the other grants, as far as the key may see them, each as TENANT/PROVIDER/ACCOUNT, separated by commas.',
         },
       },
     },
-    run: async ({ context, params: { tenant, provider }, query: { account, revoke } }) => {
+    run: async ({ context, principal, params: { tenant, provider }, query: { account, revoke } }) => {
       const key = { tenant, provider, account };
-      const { revocation } = await context.vault().disconnect(key, { revoke: revoke !== 'false' });
-      return { status: 204, headers: { 'grantry-revocation': revocation } };
+      const ended = await context.vault().disconnect(key, { revoke: revoke !== 'false' });
+      const headers = { 'grantry-revocation': ended.revocation };
+      const seen = (ended.sharedWith ?? []).filter((other) => maySee(principal, other));
+      if (seen.length === 0) return { status: 204, headers };
+      return { status: 204, headers: { ...headers, 'grantry-shared-with': seen.map(writeKey).join(', ') } };
     },
   }),
   defineRoute({

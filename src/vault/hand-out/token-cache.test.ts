@@ -78,8 +78,8 @@ it('lists each grant in use once', () => {
   const cache = new TokenCache(10);
   cache.hold(checkKey({ tenant: 'a', provider: 'zoho', account: 'x' }), { ...held(1), usedAtMs: 50 });
   cache.hold(key, { ...held(1), usedAtMs: 5 });
-  expect(cache.takeUsed(10, 10)).toEqual([{ tenant: 'a', provider: 'zoho', account: 'x' }]);
-  expect(cache.takeUsed(10, 10)).toEqual([]);
+  expect([...cache.takeUsed(10, 10)]).toEqual([[{ tenant: 'a', provider: 'zoho', account: 'x' }]]);
+  expect([...cache.takeUsed(10, 10)]).toEqual([]);
 });
 
 it('gives each caller its own copy of the token', () => {
