@@ -5,7 +5,7 @@ import { silentLogger } from '../base/log.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { hashApiKey } from '../vault/api-keys.ts';
 import type { ApiKey } from '../vault/types.ts';
-import { Access } from './access.ts';
+import { Access, maySee } from './access.ts';
 
 const live: ApiKey = {
   id: '0190a000-0000-7000-8000-000000000001',
@@ -96,3 +96,10 @@ function madeKey(index: number): string {
   const random = String(index).padStart(43, 'A');
   return `gry_${random}${crc32(random).toString(16).padStart(8, '0')}`;
 }
+
+test('a key that is limited to tenants or providers does not learn of other grants', () => {
+  const principal = { id: '', role: 'reader', expiresAtMs: 0, tenants: new Set(['acme']), providers: null } as const;
+  expect(maySee(principal, { tenant: 'acme', provider: 'zoho' })).toBe(true);
+  expect(maySee(principal, { tenant: 'globex', provider: 'zoho' })).toBe(false);
+  expect(maySee({ ...principal, providers: new Set(['xero']) }, { tenant: 'acme', provider: 'zoho' })).toBe(false);
+});

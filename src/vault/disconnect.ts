@@ -106,7 +106,9 @@ async function untilKnown(context: VaultContext, end: () => Promise<void>): Prom
 
 async function finishElsewhere(context: VaultContext, { key, grantId, revoke }: Ending): Promise<Disconnected> {
   const { tenant } = key;
-  const ended: Disconnected = revoke ? await revokeOfGrant(context, { tenant, grantId }) : { revocation: 'skipped' };
+  const ended: Disconnected = revoke
+    ? await revokeOfGrant(context, { tenant, grantId }, { isOrdered: true })
+    : { revocation: 'skipped' };
   await shredTenantIfEmpty(context, tenant);
   return ended;
 }

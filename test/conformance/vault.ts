@@ -486,6 +486,13 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
       expect(bench.simulator.isAlive(minted.refreshToken)).toBe(true);
       await refuses(vault.getAccessToken(key), 'grant_not_found');
     },
+    'does not revoke a token that another grant holds, and says whose it is': async ({ vault, bench }) => {
+      const { minted } = await bench.connect(vault);
+      const other = { tenant: 'globex', provider: 'strict', account: 'second' };
+      await vault.storeTokens(other, { refreshToken: minted.refreshToken });
+      expect(await vault.disconnect(key)).toEqual({ revocation: 'shared', sharedWith: [other] });
+      expect(bench.simulator.isAlive(minted.refreshToken)).toBe(true);
+    },
     'revokes when told to': async ({ vault, bench }) => {
       await bench.connect(vault);
       expect(await vault.disconnect(key, { revoke: true })).toEqual({ revocation: 'revoked' });

@@ -54,16 +54,22 @@ export async function queueRevocation(
   });
 }
 
-/** Revokes the queued tokens of a disconnected grant now. */
+/**
+ * Revokes the queued tokens of a disconnected grant now.
+ *
+ * @param options.isOrdered True if somebody ordered the end of this grant. The order holds also at a provider that then ends
+ * all grants of the account, but never for a token that another grant holds.
+ */
 export async function revokeOfGrant(
   context: VaultContext,
   grant: { tenant: string; grantId: string },
+  options: { isOrdered?: boolean } = {},
 ): Promise<Disconnected> {
   const entries = await changing(context, ({ tx }) =>
     claimRevocationsOfGrant(tx, { ...grant, holdMs: context.times.revocationHoldMs }),
   );
   const ends: Disconnected[] = [];
-  for (const entry of entries) ends.push(await endOf(context, entry));
+  for (const entry of entries) ends.push(await endOf(context, entry, options));
   // Of several tokens, the one that may still be alive is told of.
   const revocation = told.find((word) => ends.some((end) => end.revocation === word)) ?? 'nothing';
   if (revocation !== 'shared') return { revocation };
@@ -146,9 +152,13 @@ function distinctKeys(keys: readonly GrantKey[]): GrantKey[] {
  * The token of a living grant is dropped in the transaction that finds this grant. It waits while an open connect session
  * may lead to such a grant.
  */
-async function endOf(context: VaultContext, entry: RevocationRow): Promise<Disconnected> {
+async function endOf(
+  context: VaultContext,
+  entry: RevocationRow,
+  { isOrdered = false }: { isOrdered?: boolean } = {},
+): Promise<Disconnected> {
   const { tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
-  const endsAccount = await revokesAccount(context, provider);
+  const endsAccount = !isOrdered && (await revokesAccount(context, provider));
   const token: TokenToRevoke = { tenant, provider, app, fingerprint, endsAccount };
   const sharedWith = await changing(context, async ({ tx }) => {
     const ended = await grantsEndedWith(tx, token);
