@@ -260,6 +260,8 @@ export const limits = {
   sqliteOpenBusyMs: 5_000,
   sqliteStatementsMax: 256,
   postgresConnectionsMax: 10,
+  /** Connections that the writers of one tenant may hold at once. */
+  tenantWritesMax: 4,
   /** The least time for a connection to PostgreSQL, however short a test makes its times. */
   postgresConnectMsMin: 2_000,
   /** The oldest PostgreSQL, as `server_version_num`. */

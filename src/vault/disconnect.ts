@@ -73,18 +73,20 @@ async function endLocally(context: VaultContext, { key, grantId, revoke, tenantK
   const grant = { tenant: key.tenant, grantId };
   // An answer that is still under way will find this reason in the row.
   const reason = revoke ? reasons.disconnected : reasons.leftAlive;
-  await changing(context, async (change) => {
-    const { tx } = change;
-    // Read again under a lock: a refresh may have replaced the token.
-    const row = await lockGrant(tx, key.tenant, grantId);
-    if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
-      throw noSuchGrant(key);
-    }
-    const tokens = revoke ? await livingTokens(context, change, row, tenantKeys) : [];
-    for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
-    await deleteCandidates(tx, grant);
-    change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
-  });
+  await context.turns.run(key, () =>
+    changing(context, async (change) => {
+      const { tx } = change;
+      // Read again under a lock: a refresh may have replaced the token.
+      const row = await lockGrant(tx, key.tenant, grantId);
+      if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
+        throw noSuchGrant(key);
+      }
+      const tokens = revoke ? await livingTokens(context, change, row, tenantKeys) : [];
+      for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
+      await deleteCandidates(tx, grant);
+      change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
+    }),
+  );
 }
 
 /**

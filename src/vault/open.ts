@@ -25,6 +25,7 @@ import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
+import { Turns } from './turns.ts';
 import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
@@ -181,6 +182,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
     pendingOutcomes: new PendingOutcomes(),
+    turns: new Turns(world),
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,

@@ -198,9 +198,8 @@ export class OpenVault implements Vault {
     this.#options.close();
     await this.#handOut.close();
     await Promise.allSettled(this.#recoveries);
-    await this.#context.pendingOutcomes.write(this.#context).catch(() => {
-      // The database is still away: its next reader finds these attempts open, and in doubt.
-    });
+    // What cannot be written leaves its attempt open: the next reader of the database finds it in doubt.
+    await this.#context.pendingOutcomes.write(this.#context);
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

@@ -78,30 +78,32 @@ export async function putAuthorization(
     const generation = (old?.generation ?? 0) + 1;
     const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
     const columns = await columnsOf(context, key.provider, authorization, refreshToken, old);
-    const stored = await changing(context, async (change) => {
-      const { tx } = change;
-      const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(tx, standing))) return false;
-      const written =
-        old === undefined
-          ? await insertGrant(tx, {
-              id,
-              client_id: key.tenant,
-              provider: key.provider,
-              account: key.account,
-              ...columns,
-              ...sealed,
-              generation,
-            })
-          : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
-      if (!written) return false;
-      await options.within?.(change);
-      await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-      const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
-      const details = { ...authorization.details, fingerprint: columns.refresh_fingerprint };
-      change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
-      return true;
-    });
+    const stored = await context.turns.run(key, () =>
+      changing(context, async (change) => {
+        const { tx } = change;
+        const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
+        if (!(await tenantKeyStands(tx, standing))) return false;
+        const written =
+          old === undefined
+            ? await insertGrant(tx, {
+                id,
+                client_id: key.tenant,
+                provider: key.provider,
+                account: key.account,
+                ...columns,
+                ...sealed,
+                generation,
+              })
+            : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
+        if (!written) return false;
+        await options.within?.(change);
+        await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+        const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
+        const details = { ...authorization.details, fingerprint: columns.refresh_fingerprint };
+        change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
+        return true;
+      }),
+    );
     if (!stored) continue;
     const row = await findGrant(context.store.db, key);
     if (row !== undefined) return describeGrant(context, row);
@@ -136,18 +138,20 @@ async function columnsOf(
 /** Keeps the stored tokens, and updates metadata and scopes. */
 async function keepStoredTokens(
   context: VaultContext,
-  { client_id: tenant, id, generation }: GrantRow,
+  { client_id: tenant, provider, account, id, generation }: GrantRow,
   { metadata, scopes }: NewAuthorization,
 ): Promise<GrantRow | undefined> {
-  return changing(context, async ({ tx }) => {
-    const row = await lockGrant(tx, tenant, id);
-    if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
-    const merged = { ...metadataOf(row), ...metadata };
-    const newScopes = scopes.length === 0 ? row.scopes : scopes.join(',');
-    if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && newScopes === row.scopes) return row;
-    await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: newScopes });
-    return { ...row, metadata: JSON.stringify(merged), scopes: newScopes };
-  });
+  return context.turns.run({ tenant, provider, account }, () =>
+    changing(context, async ({ tx }) => {
+      const row = await lockGrant(tx, tenant, id);
+      if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
+      const merged = { ...metadataOf(row), ...metadata };
+      const newScopes = scopes.length === 0 ? row.scopes : scopes.join(',');
+      if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && newScopes === row.scopes) return row;
+      await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: newScopes });
+      return { ...row, metadata: JSON.stringify(merged), scopes: newScopes };
+    }),
+  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { GrantryError, invalidRequest, isVaultDown } from '../../base/errors.ts';
+import { GrantryError, invalidRequest, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
@@ -72,7 +72,9 @@ async function probe(context: VaultContext, grant: Grant): Promise<AdoptReport> 
     return { ...key, outcome: 'refreshed' };
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
-    if (isVaultDown(error)) throw error;
+    // A locked row is the trouble of its grant alone: then the database still answers.
+    if (isGrantryError(error, 'storage_unavailable')) await context.store.nowMs();
+    else if (isVaultDown(error)) throw error;
     return { ...key, outcome: 'failed', error: error.code };
   }
 }
