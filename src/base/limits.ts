@@ -234,6 +234,12 @@ export const limits = {
   /** Refused grants of one provider, and their share of its attempts, beyond which no grant is given up. */
   verdictRefusalsMin: 5,
   verdictRefusalShare: 0.2,
+  /** Newest refusals, and newest attempts, of all providers that one count reads. */
+  refusalsReadMax: 1_000,
+  attemptsReadMax: 5_000,
+  /** From this number of refused grants on, one count serves all verdicts of a process for this time, in milliseconds. */
+  refusalsSharedMin: 50,
+  refusalsSharedMs: 1_000,
   /** Grants that a worker claims at once. */
   workerBatch: 32,
   /** Grants that the workers of one process hold at once, and additional ones that are uncertain. */
