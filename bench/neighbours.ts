@@ -18,6 +18,8 @@ const pairs = 5;
 const refreshesPerRound = 120;
 const atOnce = 4;
 const answerMs = 20;
+/** The pause of a caller in trouble; Grantry asks for at least as much. */
+const retryMs = 1_000;
 /** Grants of each kind of trouble, whose callers ask again and again. */
 const troubled = 12;
 
@@ -115,7 +117,7 @@ async function makeTrouble(vault: Vault, database: string, home: string, pair: n
         while (!stop.signal.aborted) {
           calls += 1;
           await call().catch(() => {});
-          await sleep(100);
+          await sleep(retryMs);
         }
       })(),
     );

@@ -48,7 +48,7 @@ const entryBytes = 300;
 /** Separates the parts of a key. No name contains it, so a key with two separators is unambiguous. */
 const separator = '\0';
 
-/** Tokens that are looked at in one go: well below a millisecond. */
+/** Tokens that are looked at in one go. */
 const lookedAtMax = 2_000;
 
 /** The name of a grant in the cache. */
@@ -75,6 +75,8 @@ export class TokenCache {
   /** Counts polls and removals. A row read in one epoch must not be cached in a later one, since it may be stale. */
   epoch = 0;
   readonly #held: LRUCache<string, HeldToken>;
+  /** Tokens that were removed together, each with the time of its use that is not noted. */
+  readonly #unnoted = new Map<string, number>();
   /** Grants that this process is disconnecting, and by how many calls. */
   readonly #withheld = new Map<string, number>();
 
@@ -111,8 +113,10 @@ export class TokenCache {
     if (held.generation < generation || isOther) this.#held.delete(name);
   }
 
+  /** Removes all tokens. That they were used is still to be noted. */
   forgetAll(): void {
     this.epoch += 1;
+    for (const [name, { usedAtMs, notedAtMs }] of this.#held.entries()) this.#unnoted.set(name, usedAtMs - notedAtMs);
     this.#held.clear();
   }
 
@@ -145,18 +149,24 @@ export class TokenCache {
     let used: CheckedKey[] = [];
     let looked = 0;
     // A copy of the names: the cache may change between two lists.
-    for (const name of [...this.#held.keys()]) {
+    for (const name of [...this.#unnoted.keys(), ...this.#held.keys()]) {
       looked += 1;
-      const held = this.#held.peek(name);
-      if (held !== undefined && held.usedAtMs - held.notedAtMs >= afterMs) {
-        held.notedAtMs = held.usedAtMs;
-        used.push(keyOf(name));
-      }
+      if (this.#takeUse(name, afterMs)) used.push(keyOf(name));
       if (used.length < limit && looked < lookedAtMax) continue;
       yield used;
       used = [];
       looked = 0;
     }
     if (used.length > 0) yield used;
+  }
+
+  /** Tells whether a use of at least that time is not noted, and then counts it as noted. */
+  #takeUse(name: string, afterMs: number): boolean {
+    const held = this.#held.peek(name);
+    const usedMs = Math.max(this.#unnoted.get(name) ?? 0, held === undefined ? 0 : held.usedAtMs - held.notedAtMs);
+    this.#unnoted.delete(name);
+    if (usedMs < afterMs) return false;
+    if (held !== undefined) held.notedAtMs = held.usedAtMs;
+    return true;
   }
 }
