@@ -12,7 +12,7 @@ export function compartmentOf(row: Pick<GrantRow, 'provider' | 'metadata'>): str
 
 /**
  * Returns the name of a grant's retry budget: its compartment. After a mistake of its app, such as a wrong secret, it is that
- * app's own budget, so that one broken app leaves the retries of all others alone.
+ * app's own budget, so that one broken app takes no retry of another.
  */
 export function retryBudgetOf(row: Pick<GrantRow, 'provider' | 'metadata' | 'reason'>, clientId: string): string {
   const compartment = compartmentOf(row);

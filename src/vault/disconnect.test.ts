@@ -94,7 +94,7 @@ describe('a disconnect whose commit is slow', () => {
     wire.cut();
     wire.mend();
     await bench.jump(1_000);
-    // Nobody knows yet what became of it. This process hands out nothing.
+    // No process knows yet what became of it. This one hands out nothing.
     expect(await codeOf(a.vault.getAccessToken(key))).toBe('grant_not_found');
     await gate.open();
     expect(await leaving).toEqual({ revocation: 'skipped' });

@@ -77,7 +77,7 @@ it('a refused commit of one tenant holds up no refresh of others', async () => {
   expect((await vault.getAccessToken(key)).generation).toBe(2);
 });
 
-it('a broken app leaves the retries of other apps at its provider alone', async () => {
+it('a broken app takes no retry of other apps at its provider', async () => {
   await using bench = await makeBench({ profiles: ['none'] });
   const { vault, world } = await bench.open();
   const { key: good, minted } = await bench.connect(vault, { provider: 'none', tenant: 'good' });
@@ -96,7 +96,7 @@ it('a broken app leaves the retries of other apps at its provider alone', async 
   expect((await vault.getAccessToken(good)).generation).toBe(2);
 });
 
-/** The row of {@link stuck}, held by another program. Whoever waits for it gives up after a moment. */
+/** The row of {@link stuck}, held by another program. A transaction that waits for it gives up after a moment. */
 async function lockable(bench: Bench) {
   const other = new Client({ connectionString: bench.database });
   await other.connect();

@@ -106,7 +106,7 @@ export function isBusy(error: unknown): boolean {
   return isSqliteBusy(cause) || postgresBusy.includes(sqlState(cause) ?? '');
 }
 
-/** The failures of commits whose end nobody has heard of. */
+/** The failures of commits that left no answer. */
 const openCommits = new WeakSet<GrantryError>();
 
 /** Notes that the commit which failed with this error may have succeeded, or may succeed later. */

@@ -134,7 +134,7 @@ export interface RefusalCount {
 /**
  * Counts the grants of a provider that were tried within a window, and those that were refused, of all tenants.
  *
- * Whoever asks wants to know whether the refused ones are `enough` and more than the `share` of those tried. So it counts
+ * A verdict asks whether the refused ones are `enough` and more than the `share` of those tried. So it counts
  * until that is decided, newest first, and looks at a limited number of rows. Where the limit leaves it open, the count errs
  * on the side of too many refusals, which gives up no grant.
  */

@@ -57,7 +57,7 @@ export async function queueRevocation(
 /**
  * Revokes the queued tokens of a disconnected grant now.
  *
- * @param options.isOrdered True if somebody ordered the end of this grant. The order holds also at a provider that then ends
+ * @param options.isOrdered True if a caller ordered the end of this grant. The order holds also at a provider that then ends
  * all grants of the account, but never for a token that another grant holds.
  */
 export async function revokeOfGrant(
@@ -146,8 +146,8 @@ function distinctKeys(keys: readonly GrantKey[]): GrantKey[] {
 }
 
 /**
- * Brings a claimed revocation to its end, or schedules its next try. Every revocation goes through here, whatever ended the
- * use of its token.
+ * Brings a claimed revocation to its end, or schedules its next try. Every revocation goes through here: after a
+ * disconnect, an abandoned connection, a late answer, or from the queue.
  *
  * The token of a living grant is dropped in the transaction that finds this grant. It waits while an open connect session
  * may lead to such a grant.

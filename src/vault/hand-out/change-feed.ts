@@ -96,6 +96,7 @@ export class ChangeFeed {
     this.#notedUseAt = now;
     this.#noting = this.#noteUse()
       .catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return;
         logger.warn('the use of grants could not be recorded', { code: codeOf(error) });
       })
       .finally(() => {
@@ -109,7 +110,7 @@ export class ChangeFeed {
     for (const used of this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch)) {
       if (this.#stop.signal.aborted) return;
       if (used.length > 0) await changing(this.#context, ({ tx }) => noteUse(tx, used));
-      else await new Promise((resolve) => setImmediate(resolve));
+      else await this.#context.world.sleep(0, this.#stop.signal, { background: true });
     }
   }
 

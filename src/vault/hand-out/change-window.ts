@@ -7,7 +7,8 @@ import type { ChangeMark } from '../../storage/store.ts';
  * synchronous standby may be away, a disk may stall. A window of fixed length misses such a change for ever.
  *
  * So each poll also asks which transactions are in progress. Once one of them has ended, the next poll reads back to before
- * that transaction was first seen. Transactions that no poll saw began and ended between two polls.
+ * that transaction was first seen. Transactions that no poll saw began and ended between two polls. See
+ * docs/decisions/0012-the-change-feed-follows-transactions.md.
  */
 export class ChangeWindow {
   #readUntil: number | undefined;

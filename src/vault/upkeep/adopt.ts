@@ -72,7 +72,7 @@ async function probe(context: VaultContext, grant: Grant): Promise<AdoptReport> 
     return { ...key, outcome: 'refreshed' };
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
-    // A locked row is the trouble of its grant alone: then the database still answers.
+    // A locked row concerns only its grant: then the database still answers.
     if (isGrantryError(error, 'storage_unavailable')) await context.store.nowMs();
     else if (isVaultDown(error)) throw error;
     return { ...key, outcome: 'failed', error: error.code };
