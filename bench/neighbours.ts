@@ -60,7 +60,7 @@ async function measure(database: string): Promise<{ calm: number[]; disturbed: n
   const home = mkdtempSync(path.join(tmpdir(), 'grantry-bench-'));
   try {
     await using vault = await vaultFor(home, database, originOf(provider));
-    await using _workers = startWorkers(vault);
+    await using workers = startWorkers(vault);
     let next = 0;
     const round = async (): Promise<number> => {
       const first = next;
@@ -80,6 +80,7 @@ async function measure(database: string): Promise<{ calm: number[]; disturbed: n
       failures += await end();
       process.stderr.write(`\r  pair ${pair + 1} of ${pairs}`);
     }
+    await workers.stop();
     process.stderr.write('\r                 \r');
     return { calm, disturbed, failures: `${failures}` };
   } finally {

@@ -8,13 +8,13 @@ import { mayBeCommitted } from '../storage/store.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
+import type { Disconnected } from './disconnected.ts';
 import { noSuchGrant } from './grant/refusals.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
 import { openCandidate, openToken } from './grant/tokens.ts';
 import { reasons } from './reasons.ts';
 import { replaySpool } from './refresh/replay.ts';
-import type { Disconnected } from './types.ts';
 
 export interface DisconnectOptions {
   readonly revoke?: boolean;

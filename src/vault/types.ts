@@ -7,7 +7,7 @@ import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
-import type { revocations } from '../schemas/words.ts';
+import type { Disconnected } from './disconnected.ts';
 
 export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
@@ -15,6 +15,7 @@ export type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
+export type { Disconnected } from './disconnected.ts';
 
 /** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {
@@ -70,17 +71,6 @@ export type VaultEventType =
   | 'grant.disconnected'
   | 'grant.taken_over'
   | 'grant.shredded';
-
-/** The result of a disconnect. Local use has ended in every case. */
-export interface Disconnected {
-  /**
-   * `revoked`; `queued` (the provider did not answer; retried later); `shared` (revoking it would end the grants in
-   * `sharedWith`, so the token was only shredded here); `not_supported`; `nothing` to revoke; or `skipped`.
-   */
-  readonly revocation: (typeof revocations)[number];
-  /** Present when `revocation` is `shared`: the living grants that would have ended too. */
-  readonly sharedWith?: readonly GrantKey[];
-}
 
 /** A grant whose tokens were just stored, and the other holders of its refresh token. */
 export interface StoredTokens {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { writeKey } from '../../schemas/json.ts';
-import type { Disconnected } from '../../vault/types.ts';
+import type { Disconnected } from '../../vault/disconnected.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';

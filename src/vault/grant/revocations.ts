@@ -21,7 +21,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
-import type { Disconnected } from '../types.ts';
+import type { Disconnected } from '../disconnected.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 
 /** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
