@@ -125,12 +125,18 @@ export async function pruneAttempts(
     .execute();
 }
 
-/** Counts the grants of a provider that were tried within a window, and those that were refused, of all tenants. */
+/** Outcomes that say nothing about a grant: the provider failed, or was out of reach. */
+const failures: readonly AttemptOutcome[] = ['failed', 'unknown', 'not_sent'];
+
+/**
+ * Counts the grants of a provider that were tried within a window, and those that were refused, of all tenants. `failed`
+ * is how many of them met the most frequent kind of failure: a grant may have met several kinds.
+ */
 export async function countRefusals(
   db: Reader,
   provider: string,
   windowMs: number,
-): Promise<{ tried: number; refused: number }> {
+): Promise<{ tried: number; refused: number; failed: number }> {
   const rows = await db
     .selectFrom('grantry_attempts')
     .innerJoin('oauth_tokens', (join) =>
@@ -144,10 +150,14 @@ export async function countRefusals(
     ])
     .where('oauth_tokens.provider', '=', provider)
     .where('grantry_attempts.started_at', '>', sql<number>`(select ${db.now} - ${windowMs})`)
-    .where('grantry_attempts.outcome', 'in', ['saved', 'parked', 'refused'])
+    .where('grantry_attempts.outcome', 'in', ['saved', 'parked', 'refused', ...failures])
     .groupBy('grantry_attempts.outcome')
     .execute();
   const count = (wanted: (outcome: AttemptOutcome) => boolean) =>
     rows.filter((row) => wanted(row.outcome)).reduce((sum, row) => sum + Number(row.grants), 0);
-  return { tried: count(() => true), refused: count((outcome) => outcome === 'refused') };
+  return {
+    tried: count((outcome) => !failures.includes(outcome)),
+    refused: count((outcome) => outcome === 'refused'),
+    failed: Math.max(...failures.map((kind) => count((outcome) => outcome === kind))),
+  };
 }

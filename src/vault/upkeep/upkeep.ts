@@ -155,7 +155,8 @@ async function tendCondemned(context: VaultContext, grant: GrantSummary): Promis
   if (condemnedForMs >= context.condemnedKeptMs) return shred(context, grant);
   const keptMs = context.condemnedKeptMs - condemnedForMs;
   const definition = await context.providers.require(grant.provider);
-  if (!hasSecondChances(definition)) {
+  const { reason } = grant;
+  if (!hasSecondChances(definition, reason)) {
     await reschedule(context, grant, now + keptMs);
     return 'put_off';
   }
@@ -165,7 +166,7 @@ async function tendCondemned(context: VaultContext, grant: GrantSummary): Promis
     account: grant.account,
   });
   if (report.outcome === 'recovered') return 'second_chance';
-  await reschedule(context, grant, now + (nextChanceInMs(context, definition, condemnedForMs) ?? keptMs));
+  await reschedule(context, grant, now + (nextChanceInMs(context, definition, { reason, condemnedForMs }) ?? keptMs));
   return 'second_chance';
 }
 
