@@ -43,7 +43,10 @@ export async function settleAnswer(
     await finishCommit(context, plan, committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
-    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
+    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), {
+      code: 'provider_error',
+      isAnswered: isWholeAnswer(raw),
+    });
   }
   await plan.slot.discard();
   if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
@@ -51,7 +54,7 @@ export async function settleAnswer(
     throw await recordOutcome(context, { plan, claim }, 'failed', outcome.error, settle);
   }
   if (outcome.class === 'grant_refused') return settleRefusal(context, plan, claim, outcome);
-  throw await settleFailure(context, plan, claim, outcome);
+  throw await settleFailure(context, plan, claim, { ...outcome, isAnswered: isWholeAnswer(raw) });
 }
 
 /** Marks or removes the spool file of an answer whose outcome the database has, and revokes orphaned tokens. */
@@ -123,6 +126,16 @@ interface LostAnswer {
   readonly code?: GrantryErrorCode;
   /** The pause that the provider asked for. */
   readonly retryAfterMs?: number | undefined;
+  /** True if the provider's own answer arrived whole, so that the request is no longer under way. */
+  readonly isAnswered?: boolean;
+}
+
+/** Statuses by which a gateway says that it waits no longer. The provider behind it may still be at work. */
+const gatewayTimeouts: readonly number[] = [504, 524, 598, 599];
+
+/** True if no request is under way any more: the provider itself has answered, and the answer is complete. */
+function isWholeAnswer({ status, incomplete }: RawAnswer): boolean {
+  return !incomplete && !gatewayTimeouts.includes(status);
 }
 
 /**
@@ -130,21 +143,23 @@ interface LostAnswer {
  *
  * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when
  * the spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request
- * must no longer be under way.
+ * must no longer be under way. So the lease stays until its end, unless the provider's answer arrived whole. Whatever
+ * that answer says, the provider is done with the request. If it spent the token, the next request is refused, and a
+ * wait would change nothing. If it did not, the next request brings the tokens.
  */
 export async function settleLostAnswer(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
   cause: unknown,
-  { code = 'provider_unavailable', retryAfterMs }: LostAnswer = {},
+  { code = 'provider_unavailable', retryAfterMs, isAnswered = false }: LostAnswer = {},
 ): Promise<GrantryError> {
   if (isGrantryError(cause, 'provider_misconfigured')) {
     await settleNotSent(context, plan, claim, false);
     return cause;
   }
   const rotates = plan.definition.refreshToken.rotation !== 'none';
-  const strict = plan.leaseKind === 'strict';
+  const keepLease = plan.leaseKind === 'strict' && !isAnswered;
   const passedMs = context.world.monotonic() - claim.claimedAt;
   const overlapMs = overlapMsOf(context, plan.definition);
   const begunMs = await overlapLeftMs(context, plan.row);
@@ -154,15 +169,18 @@ export async function settleLostAnswer(
   const pauseMs = retryAfterMs ?? claim.backOffMs;
   // Once the overlap is over, obeying the provider's pause costs nothing.
   const mayObey = retryAfterMs !== undefined && begunMs !== null && begunMs <= 0;
-  const retryInMs = strict
+  const retryInMs = keepLease
     ? Math.max(retryAfterMs ?? 0, context.times.strictLeaseMs - passedMs)
     : pauseInOverlap(context, pauseMs, mayObey ? null : leftMs);
   const at = isoNow(context);
   await changing(context, async (change) => {
     const { tx } = change;
-    await finishAttempt(tx, attemptEnd(claim, 'unknown', 'the answer was lost'));
+    await finishAttempt(
+      tx,
+      attemptEnd(claim, 'unknown', isAnswered ? 'the answer was useless' : 'the answer was lost'),
+    );
     const verdict: GrantVerdict = rotates
-      ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease: strict, at }
+      ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease, at }
       : unchanged(context, plan, claim, code, pauseMs);
     const settled = await settleLease(tx, claim.lease, verdict);
     if (!settled || !rotates || claim.state === 'uncertain') return;
@@ -201,7 +219,7 @@ async function settleFailure(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
-  outcome: Extract<TokenOutcome, { kind: 'refused' }>,
+  outcome: Extract<TokenOutcome, { kind: 'refused' }> & { readonly isAnswered: boolean },
 ): Promise<GrantryError> {
   if (outcome.class === 'grant_refused')
     throw new GrantryError('internal', 'A refusal of the grant was settled as a failure.');
@@ -210,17 +228,21 @@ async function settleFailure(
   const { rotation, replayAfterLoss } = plan.definition.refreshToken;
   if (outcome.class === 'unavailable' && rotation !== 'none' && replayAfterLoss) {
     const retryAfterMs = outcome.retryAfterMs ?? undefined;
-    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs });
+    const { isAnswered } = outcome;
+    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs, isAnswered });
   }
+  const mayBeUnderWay = outcome.class === 'unavailable' && !outcome.isAnswered;
+  const keepLease = plan.leaseKind === 'strict' && mayBeUnderWay;
   const [code] = providerFailures[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
   const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', outcome.error, async () => {
     const leftMs = await overlapLeftMs(context, plan.row);
-    const pauseMs = outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs);
+    const leaseMs = keepLease ? context.times.strictLeaseMs - (context.world.monotonic() - claim.claimedAt) : 0;
+    const pauseMs = Math.max(leaseMs, outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs));
     await changing(context, async ({ tx }) => {
       await finishAttempt(tx, attemptEnd(claim, 'failed', outcome.error));
-      await settleLease(tx, claim.lease, unchanged(context, plan, claim, code, pauseMs));
+      await settleLease(tx, claim.lease, { ...unchanged(context, plan, claim, code, pauseMs), keepLease });
     });
     return pauseMs;
   });
