@@ -10,7 +10,7 @@ import { assert } from './errors.ts';
 const baseTimes = {
   /** Connecting and writing the request. */
   connectMs: 10_000,
-  /** The deadline D: from the point of no return until the provider's answer is complete. */
+  /** The longest deadline D: from the point of no return until the provider's answer is complete. */
   answerDeadlineMs: 90_000,
   /** Clock and scheduling error that every comparison between two processes allows for. */
   marginMs: 10_000,
@@ -21,6 +21,8 @@ const baseTimes = {
   leaseRenewalMs: 1_000,
   /** An overlap shorter than this leaves no room for a second try: such providers get the strict lease. */
   quickOverlapMinMs: 15_000,
+  /** The part of an overlap that stays free for a replay when an answer does not come; a short overlap leaves half. */
+  replayRoomMs: 15_000,
   /** The longest time that a caller waits. */
   callerWaitMs: 30_000,
   /** A first refusal is confirmed after this long. */

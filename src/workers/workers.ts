@@ -33,7 +33,9 @@ export function startWorkers(vault: Vault): Workers {
   const stop = new AbortController();
   const counts: Record<UpkeepOutcome, number> = { refreshed: 0, failed: 0, put_off: 0, second_chance: 0, shredded: 0 };
   const dueGrants = new DueGrantLoop(context, stop.signal, async (grant) => {
-    counts[await tend(context, handOut, grant)] += 1;
+    const outcome = await tend(context, handOut, grant);
+    counts[outcome] += 1;
+    return outcome;
   });
   const running = Promise.all([dueGrants.run(), maintainQueues(context, stop.signal)]);
   async function stopAll(): Promise<void> {
@@ -74,12 +76,14 @@ class RunningTasks {
 class DueGrantLoop {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
-  readonly #tend: (grant: Due) => Promise<void>;
+  readonly #tend: (grant: Due) => Promise<UpkeepOutcome>;
+  /** When a refresh last failed, by `World.monotonic`. */
+  #failedAt = Number.NEGATIVE_INFINITY;
   readonly #busy = new Set<Promise<void>>();
   readonly #usual = new RunningTasks(limits.workerGrantsMax);
   readonly #pressing = new RunningTasks(limits.workerDoubtsMax);
 
-  constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
+  constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<UpkeepOutcome>) {
     this.#context = context;
     this.#signal = signal;
     this.#tend = work;
@@ -91,11 +95,17 @@ class DueGrantLoop {
       for (const grant of claimed) this.#start(grant);
       if (claimed.length > 0 && this.#usual.count < limits.workerGrantsMax) continue;
       // A finished task may make room for more of its provider.
-      if (this.#busy.size > 0)
-        await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#context.times.workerPauseMs)]);
-      else await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
+      if (this.#busy.size > 0) await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#pauseMs())]);
+      else await pause(this.#context, this.#signal, this.#pauseMs());
     }
     await Promise.allSettled(this.#busy);
+  }
+
+  /** Shorter after a failure: its back-off is short too, and an overlap may be running. */
+  #pauseMs(): number {
+    const { times, world } = this.#context;
+    const isRecent = world.monotonic() - this.#failedAt < 2 * times.workerPauseMs;
+    return isRecent ? Math.min(times.workerPauseMs, times.retryBackOffMs / 2) : times.workerPauseMs;
   }
 
   async #claim(): Promise<Due[]> {
@@ -116,6 +126,9 @@ class DueGrantLoop {
     const tasks = isPressing(grant) ? this.#pressing : this.#usual;
     tasks.change(provider, 1);
     const work = this.#tend(grant)
+      .then((outcome) => {
+        if (outcome === 'failed') this.#failedAt = this.#context.world.monotonic();
+      })
       .catch((error: unknown) => {
         const code = codeOf(error);
         this.#context.logger.warn('the maintenance of a due grant failed', { grant: grant.id, code });

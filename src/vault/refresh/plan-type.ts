@@ -26,6 +26,8 @@ export interface RefreshPlan {
   /** Attempts on this generation so far, newest first. */
   readonly prior: readonly AttemptRow[];
   readonly leaseKind: LeaseKind;
+  /** The time from the request until its answer must be complete. */
+  readonly answerDeadlineMs: number;
   /** True if the grant was condemned and a kept token is tried again. */
   readonly recovering: boolean;
   readonly attemptId: string;

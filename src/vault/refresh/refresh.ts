@@ -169,7 +169,7 @@ async function sendRequest(
   claim: Claim,
   held: HeldLease,
 ): Promise<RawAnswer | undefined> {
-  const deadline = deadlineSignal(context, context.times.answerDeadlineMs);
+  const deadline = deadlineSignal(context, plan.answerDeadlineMs);
   let answered = false;
   try {
     const { client, refreshToken } = plan;
