@@ -240,6 +240,8 @@ export const limits = {
   workerGrantsMax: 256,
   workerDoubtsMax: 128,
   attemptsListedMax: 20,
+  /** Grants that one look for times of a clock that was ahead corrects. */
+  clockRowsMax: 500,
   /** Rounds of a refresh before its caller gets `refresh_uncertain`. */
   refreshRoundsMax: 16,
   /** Outcomes of attempts that are held in memory while the database is down. */

@@ -110,7 +110,7 @@ async function claim(
   const abandoned = await abandonAttempts(tx, { ...grant, exceptId: attemptId });
   if (await condemnUnreplayable(context, plan, change, { fence, abandoned })) return 'condemned';
   // Counted after the lease is taken: a process that finds it taken waits for the answer to the last permitted request.
-  await keepWithinBudget(plan, change);
+  await keepWithinBudget(plan, change, context.times.marginMs);
   await insertAttempt(tx, {
     id: attemptId,
     tenant: row.client_id,
@@ -151,12 +151,16 @@ async function hasNewCandidate(
  *
  * @throws {GrantryError} `provider_throttled` if the limit is used up; the claim is undone
  */
-async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: RefreshPlan, { tx }: ChangeTransaction) {
+async function keepWithinBudget(
+  { definition, tokenFingerprint, attemptId }: RefreshPlan,
+  { tx }: ChangeTransaction,
+  marginMs: number,
+): Promise<void> {
   const limit = definition.tokenLimit;
   if (limit === undefined) return;
   const windowMs = limit.windowSeconds * 1_000;
   const request = { fingerprint: tokenFingerprint, attemptId };
-  const refused = await countTokenRequest(tx, request, { requests: limit.requests, windowMs });
+  const refused = await countTokenRequest(tx, request, { requests: limit.requests, windowMs, marginMs });
   if (refused === undefined) return;
   throw new GrantryError(
     'provider_throttled',

@@ -12,6 +12,7 @@ import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
+import { cutTimes } from './clocks.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
@@ -60,6 +61,7 @@ export async function refreshGrant(
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
     if (row.generation > seen) return;
+    if (await cutTimes(context, row)) continue;
     const blocker = await refreshBlocker(context, row);
     // A refusal of the stored client says nothing about another one.
     const applies = candidateClient === undefined || blocker?.code !== 'provider_misconfigured';

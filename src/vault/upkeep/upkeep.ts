@@ -13,6 +13,7 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
+import { cutAllTimes } from '../refresh/clocks.ts';
 import { recoverLostTail } from '../refresh/failover.ts';
 import { replaySpool } from '../refresh/replay.ts';
 import { hasSecondChances, nextChanceInMs } from '../refresh/second-chance.ts';
@@ -96,6 +97,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   const duties: readonly (() => Promise<unknown>)[] = [
     () => context.pendingOutcomes.write(context),
     () => tidySpool(context),
+    () => cutAllTimes(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),
     () => changing(context, ({ tx }) => purgeAuthorizations(tx, times.authorizationMs)),
