@@ -58,8 +58,14 @@ const baseTimes = {
   connectKeptMs: 86_400_000,
   /** A token obtained this recently satisfies any minimum validity. */
   justRefreshedMs: 60_000,
-  /** The first pause of a circuit breaker. */
+  /** The first pause of a circuit breaker, and the longest one: a provider that fails is probed while somebody waits. */
   breakerPauseMs: 2_000,
+  breakerPauseMsMax: 8_000,
+  /** A provider that served a grant this recently is well, so another grant's failures are its own. */
+  servedLatelyMs: 60_000,
+  /** When a provider is well again, its grants follow the first one within this time, and at this distance. */
+  releaseSpreadMs: 5_000,
+  releaseGapMs: 50,
   /** No grant of a provider is given up for this long after the provider refused too many. */
   verdictWindowMs: 300_000,
   /** A grant that is suspect for longer than this is judged all the same. */
@@ -82,6 +88,8 @@ const baseTimes = {
   usageNoteMs: 60_000,
   /** The pause before a retry of a request that failed without harm. */
   retryBackOffMs: 2_000,
+  /** Jitter included, no back-off of ours is longer. */
+  retryBackOffMsMax: 80_000,
   /** The first pause and the longest one before tokens are offered again to a database that is down. */
   commitPauseMs: 100,
   commitPauseMsMax: 5_000,
@@ -227,7 +235,6 @@ export const limits = {
   urgentCallsMax: 4,
   /** Consecutive failures that open a circuit breaker. */
   breakerFailures: 8,
-  breakerDoublingsMax: 5,
   /** The retry budget: retries per call to a provider, and the most that it can hold. */
   retryBudgetShare: 0.1,
   retryBudgetMax: 50,
@@ -244,6 +251,8 @@ export const limits = {
   clockRowsMax: 500,
   /** Rounds of a refresh before its caller gets `refresh_uncertain`. */
   refreshRoundsMax: 16,
+  /** Grants in back-off that one recovery of their provider releases. */
+  releasedAtOnce: 500,
   /** Outcomes of attempts that are held in memory while the database is down. */
   pendingOutcomesMax: 10_000,
   condemnedKeptDaysMax: 3_650,

@@ -128,6 +128,11 @@ export async function pruneAttempts(
 /** Outcomes that say nothing about a grant: the provider failed, or was out of reach. */
 const failures: readonly AttemptOutcome[] = ['failed', 'unknown', 'not_sent'];
 
+/** Returns true when an attempt met a failure of the provider, or did not reach it. */
+export function hasFailed({ outcome }: Pick<AttemptRow, 'outcome'>): boolean {
+  return failures.includes(outcome);
+}
+
 /**
  * Counts the grants of a provider that were tried within a window, and those that were refused, of all tenants. `failed`
  * is how many of them met the most frequent kind of failure: a grant may have met several kinds.

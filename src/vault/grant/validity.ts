@@ -14,7 +14,7 @@ export interface ValidityRules {
  * Returns when a row's access token ends, as far as the row can be believed; 0 if it has ended or nobody knows.
  *
  * A token that was obtained in the future comes from a clock that was ahead, so its end is unknown. It counts as ended if
- * a refresh can replace it. No token lives longer than the longest life.
+ * a refresh can replace it. No token that a provider gave to us lives longer than the longest life.
  */
 export function believedEndMs(
   row: Pick<GrantRow, 'token_expiry' | 'obtained_at' | 'refresh_token'>,
@@ -22,9 +22,10 @@ export function believedEndMs(
   marginMs: number,
 ): number {
   if (row.token_expiry === null) return 0;
-  const isFromAhead = (row.obtained_at ?? 0) > nowMs + marginMs;
-  if (isFromAhead && row.refresh_token !== null) return 0;
-  return Math.min(Date.parse(row.token_expiry), nowMs + limits.accessTokenLifetimeMsMax);
+  const endMs = Date.parse(row.token_expiry);
+  if (row.obtained_at === null) return endMs;
+  if (row.obtained_at > nowMs + marginMs && row.refresh_token !== null) return 0;
+  return Math.min(endMs, nowMs + limits.accessTokenLifetimeMsMax);
 }
 
 /**

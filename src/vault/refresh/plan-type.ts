@@ -1,3 +1,4 @@
+import type { GrantryError } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
@@ -36,4 +37,6 @@ export interface RefreshPlan {
   readonly isAnswered: () => boolean;
   /** True if the client is a candidate: its refusal decides nothing about the grant. */
   readonly isCandidateClient: boolean;
+  /** The back-off in spite of which this refresh probes its provider; null if none holds. */
+  readonly backOff: GrantryError | null;
 }

@@ -5,7 +5,7 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { type AttemptRow, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
+import { type AttemptRow, hasFailed, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
 import {
   type CandidateRow,
   newestCandidate,
@@ -35,7 +35,7 @@ import { replaySpool } from './replay.ts';
 export async function planRefresh(
   context: VaultContext,
   row: GrantRow,
-  { candidateClient, keptToken }: RefreshOptions = {},
+  { candidateClient, keptToken, backOff }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
   await context.guard.assertMayRefresh();
   if (await recoverLostTail(context)) return 'look_again';
@@ -53,10 +53,9 @@ export async function planRefresh(
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
   if (keptToken === undefined) await waitForLateAnswer(context, definition, later);
   const client = await clientFor(context, definition, row, candidateClient);
-  // Urgent grants and an operator's requests bypass the budget.
-  if (keptToken === undefined && !(await isUrgent(context, row))) {
-    const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
-    context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
+  // Urgent grants, probes and an operator's requests bypass the budget.
+  if (keptToken === undefined && backOff === undefined && !(await isUrgent(context, row))) {
+    context.bulkheads.countTry(compartmentOf(row), prior.some(hasFailed) ? 'retry' : 'first');
   }
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
@@ -80,6 +79,7 @@ export async function planRefresh(
     slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
     isAnswered: laterAnswers(spool, row, prior),
     isCandidateClient: candidateClient !== undefined,
+    backOff: backOff ?? null,
   };
 }
 
@@ -112,6 +112,8 @@ export interface RefreshOptions {
   readonly candidateClient?: CandidateClient | undefined;
   /** A token of a condemned grant, to be tried once more. */
   readonly keptToken?: KeptToken | undefined;
+  /** The back-off in spite of which this refresh probes its provider. */
+  readonly backOff?: GrantryError | undefined;
 }
 
 /** A refresh token that may be spent. */

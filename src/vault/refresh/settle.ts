@@ -187,9 +187,15 @@ export async function settleLostAnswer(
     const grant = { ...plan.row, state: claim.state };
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
+  const toldMs = keepLease || retryAfterMs !== undefined ? retryInMs : untilProbe(context, retryInMs);
   if (!rotates)
-    return new GrantryError(code, `${plan.row.provider} gave no usable answer.`, { cause, retryAfterMs: retryInMs });
-  return answerLost(plan.row, retryInMs, cause);
+    return new GrantryError(code, `${plan.row.provider} gave no usable answer.`, { cause, retryAfterMs: toldMs });
+  return answerLost(plan.row, toldMs, cause);
+}
+
+/** Returns when a caller should come back after a failure: before its back-off ends, his call may probe the provider. */
+export function untilProbe(context: VaultContext, backOffMs: number): number {
+  return Math.min(backOffMs, context.times.breakerPauseMsMax);
 }
 
 async function settleRefusal(
@@ -246,7 +252,9 @@ async function settleFailure(
     });
     return pauseMs;
   });
-  return providerFailure(outcome.class, outcome, plan.row.provider, retryInMs);
+  const isOwn = outcome.class === 'unavailable' && outcome.retryAfterMs === null && !keepLease;
+  const toldMs = isOwn ? untilProbe(context, retryInMs) : retryInMs;
+  return providerFailure(outcome.class, outcome, plan.row.provider, toldMs);
 }
 
 /** Parks the complete tokens of a cut answer: it may hold the only copy of the working refresh token. */
