@@ -60,7 +60,7 @@ const baseTimes = {
   justRefreshedMs: 60_000,
   /** The first pause of a circuit breaker, and the longest one: a provider that fails is probed while somebody waits. */
   breakerPauseMs: 2_000,
-  breakerPauseMsMax: 8_000,
+  breakerPauseMsMax: 5_000,
   /** A provider that served a grant this recently is well, so another grant's failures are its own. */
   servedLatelyMs: 60_000,
   /** When a provider is well again, its grants follow the first one within this time, and at this distance. */

@@ -54,7 +54,8 @@ export function answerDeadlineMs(
   const overlapMs = overlapMsOf(context, definition);
   if (overlapMs === null || leaseKindOf(context, definition) === 'strict') return longestMs;
   const roomMs = Math.min(times.replayRoomMs, overlapMs / 2);
-  const beforeReplayMs = (leftMs ?? overlapMs) - roomMs;
+  // After an overlap, either the token is dead, or no request has arrived yet: then this one begins an overlap.
+  const beforeReplayMs = (leftMs !== null && leftMs > 0 ? leftMs : overlapMs) - roomMs;
   return beforeReplayMs < times.replayRoomMs / 3 ? longestMs : Math.min(longestMs, beforeReplayMs);
 }
 

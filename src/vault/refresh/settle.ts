@@ -1,8 +1,9 @@
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { RawAnswer, TokenOutcome } from '../../oauth/types.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
-import { lockGrant, readGrant } from '../../storage/statements/grants.ts';
+import { type GrantRow, lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -100,7 +101,7 @@ export async function settleNotSent(
   return recordOutcome(context, { plan, claim }, 'not_sent', detail, async () => {
     const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
     await changing(context, async ({ tx }) => {
-      await finishAttempt(tx, attemptEnd(claim, 'not_sent', detail));
+      await endAttempt(tx, claim, 'not_sent', detail);
       if (keptBack) await releaseLease(tx, claim.lease);
       else await settleLease(tx, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
       // Grant before budget, in the order of a claim: any other order could deadlock.
@@ -175,10 +176,7 @@ export async function settleLostAnswer(
   const at = isoNow(context);
   await changing(context, async (change) => {
     const { tx } = change;
-    await finishAttempt(
-      tx,
-      attemptEnd(claim, 'unknown', isAnswered ? 'the answer was useless' : 'the answer was lost'),
-    );
+    await endAttempt(tx, claim, 'unknown', isAnswered ? 'the answer was useless' : 'the answer was lost');
     const verdict: GrantVerdict = rotates
       ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease, at }
       : unchanged(context, plan, claim, code, pauseMs);
@@ -206,8 +204,7 @@ async function settleRefusal(
 ): Promise<'again'> {
   const { tenant, grantId, fence } = claim.lease;
   const judge = async (change: ChangeTransaction) => {
-    await finishAttempt(change.tx, attemptEnd(claim, 'refused', outcome.error));
-    const row = await lockGrant(change.tx, tenant, grantId);
+    const row = await endAttempt(change.tx, claim, 'refused', outcome.error);
     // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides
     // nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
@@ -247,7 +244,7 @@ async function settleFailure(
     const leaseMs = keepLease ? context.times.strictLeaseMs - (context.world.monotonic() - claim.claimedAt) : 0;
     const pauseMs = Math.max(leaseMs, outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs));
     await changing(context, async ({ tx }) => {
-      await finishAttempt(tx, attemptEnd(claim, 'failed', outcome.error));
+      await endAttempt(tx, claim, 'failed', outcome.error);
       await settleLease(tx, claim.lease, { ...unchanged(context, plan, claim, code, pauseMs), keepLease });
     });
     return pauseMs;
@@ -282,8 +279,16 @@ async function untilStored<T>(context: VaultContext, store: () => Promise<T>): P
   }
 }
 
-function attemptEnd(claim: Claim, outcome: 'not_sent' | 'unknown' | 'refused' | 'failed', detail: string | null) {
-  return { tenant: claim.lease.tenant, id: claim.attemptId, outcome, detail };
+/** Writes how an attempt ended. The grant's row is locked first, as in a claim: any other order could deadlock. */
+async function endAttempt(
+  tx: WriteTx,
+  { lease: { tenant, grantId }, attemptId: id }: Claim,
+  outcome: 'not_sent' | 'unknown' | 'refused' | 'failed',
+  detail: string | null,
+): Promise<GrantRow | undefined> {
+  const row = await lockGrant(tx, tenant, grantId);
+  await finishAttempt(tx, { tenant, id, outcome, detail });
+  return row;
 }
 
 /** Keeps the state, and sets the reason and the time of the next try. */
