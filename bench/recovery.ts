@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openVault, type Vault } from '../src/index.ts';
+import { GrantryError, openVault, type Vault } from '../src/index.ts';
 import { createSimulator, demoClient, type FaultEffect, type Simulator } from '../src/simulator/index.ts';
 import { TestClock } from '../test/support/clock.ts';
 import { TestWorld } from '../test/support/world.ts';
@@ -132,19 +132,20 @@ class Scene implements AsyncDisposable {
     let wellAt = Number.POSITIVE_INFINITY;
     const endsAt = this.#clock.now() + outageMs;
     const asking = new Set<string>();
-    const ask = (tenant: string): void => {
+    const ask = async (tenant: string): Promise<void> => {
       asking.add(tenant);
-      this.#vault
-        .getAccessToken({ tenant, provider: this.#profile })
-        .then(
-          () => {
-            waiting.delete(tenant);
-            this.waits.push(this.#clock.now() - wellAt);
-          },
-          (error: { retryAfterMs?: number }) => waiting.set(tenant, this.#clock.now() + (error.retryAfterMs ?? 0)),
-        )
-        .finally(() => asking.delete(tenant));
+      try {
+        await this.#vault.getAccessToken({ tenant, provider: this.#profile });
+        waiting.delete(tenant);
+        this.waits.push(this.#clock.now() - wellAt);
+      } catch (error) {
+        const laterMs = error instanceof GrantryError ? (error.retryAfterMs ?? 0) : 0;
+        waiting.set(tenant, this.#clock.now() + laterMs);
+      } finally {
+        asking.delete(tenant);
+      }
     };
+    const asked: Promise<void>[] = [];
     const broker = this.#runBroker(() => wellAt);
     while (waiting.size > 0 || Number.isNaN(this.brokerWait)) {
       if (this.#clock.now() >= endsAt && wellAt === Number.POSITIVE_INFINITY) {
@@ -153,12 +154,12 @@ class Scene implements AsyncDisposable {
         wellAt = this.#clock.now();
       }
       const now = this.#clock.now();
-      for (const [tenant, from] of waiting) if (now >= from && !asking.has(tenant)) ask(tenant);
+      for (const [tenant, from] of waiting) if (now >= from && !asking.has(tenant)) asked.push(ask(tenant));
       await turns();
       this.#clock.jump(stepMs);
       await turns();
     }
-    await broker;
+    await Promise.all([broker, ...asked]);
   }
 
   /** Asks at fixed times, with a deadline, until it has a token. */
@@ -182,7 +183,7 @@ class Scene implements AsyncDisposable {
       () => false,
       () => false,
     );
-    const asked = this.#world.fetch(url, { method: 'POST', headers, body: `${body}`, signal: stop.signal }).then(
+    const asked = this.#world.fetch(url, { method: 'POST', headers, body: body.toString(), signal: stop.signal }).then(
       (response) => response.status === 200,
       () => false,
     );

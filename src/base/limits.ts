@@ -58,7 +58,7 @@ const baseTimes = {
   connectKeptMs: 86_400_000,
   /** A token obtained this recently satisfies any minimum validity. */
   justRefreshedMs: 60_000,
-  /** The first pause of a circuit breaker, and the longest one: a provider that fails is probed while somebody waits. */
+  /** The first pause of a circuit breaker, and the longest one: a provider that fails is probed while a caller waits. */
   breakerPauseMs: 2_000,
   breakerPauseMsMax: 5_000,
   /** A provider that served a grant this recently is well, so another grant's failures are its own. */

@@ -76,7 +76,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
       expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
       await bench.jump(1_000);
     }
-    // Tries in the background, after 2, 4 and 8 seconds. Nobody waits for them.
+    // Tries in the background, after 2, 4 and 8 seconds. No caller waits for them.
     expect(bench.requests().length).toBeLessThanOrEqual(5);
   });
 

@@ -121,14 +121,15 @@ class DueGrantLoop {
     }
   }
 
+  async #run(grant: Due): Promise<void> {
+    if ((await this.#tend(grant)) === 'failed') this.#failedAt = this.#context.world.monotonic();
+  }
+
   #start(grant: Due): void {
     const { provider } = grant;
     const tasks = isPressing(grant) ? this.#pressing : this.#usual;
     tasks.change(provider, 1);
-    const work = this.#tend(grant)
-      .then((outcome) => {
-        if (outcome === 'failed') this.#failedAt = this.#context.world.monotonic();
-      })
+    const work = this.#run(grant)
       .catch((error: unknown) => {
         const code = codeOf(error);
         this.#context.logger.warn('the maintenance of a due grant failed', { grant: grant.id, code });

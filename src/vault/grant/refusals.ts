@@ -97,7 +97,7 @@ const backOffReasons = [
 /** Reasons in a row whose next try waits until the provider is well again. */
 export const outageReasons: readonly string[] = ['provider_unavailable', 'provider_error', reasons.answerLost];
 
-/** What forbids a refresh of a grant now. */
+/** The reason why no refresh of a grant may begin now. */
 export interface Blocker {
   readonly error: GrantryError;
   /** True if this call goes on in spite of the back-off, to learn if the provider is well again. */
@@ -123,7 +123,7 @@ function blocked(error: GrantryError): Blocker {
 }
 
 /**
- * Returns the time until a grant in back-off may probe its provider, since a caller waits for its token. Nobody waits while
+ * Returns the time until a grant in back-off may probe its provider, since a caller waits for its token. No caller waits while
  * the stored token lives. A back-off that the provider asked for is obeyed. So is one that protects a request under way:
  * its lease is still held.
  */

@@ -11,7 +11,7 @@ export interface ValidityRules {
 }
 
 /**
- * Returns when a row's access token ends, as far as the row can be believed; 0 if it has ended or nobody knows.
+ * Returns when a row's access token ends, as far as the row can be believed; 0 if it has ended or its end is unknown.
  *
  * A token that was obtained in the future comes from a clock that was ahead, so its end is unknown. It counts as ended if
  * a refresh can replace it. No token that a provider gave to us lives longer than the longest life.

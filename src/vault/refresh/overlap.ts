@@ -41,7 +41,7 @@ export function isReplayFatal(definition: ProviderDefinition, leftMs: number | n
  *
  * `leftMs` is the rest of an overlap that has begun.
  */
-export function answerDeadlineMs(
+export function deadlineFor(
   context: VaultContext,
   definition: ProviderDefinition,
   { leftMs, prior }: { leftMs: number | null; prior: readonly AttemptRow[] },
@@ -84,9 +84,10 @@ export async function waitForLateAnswer(
   const pending = prior.filter(mayStillAnswer);
   if (pending.length === 0) return;
   const sentAt = pending.map((attempt) => attempt.started_at);
-  const { answerDeadlineMs, marginMs } = context.times;
+  // An earlier request may have had the longest deadline.
+  const { answerDeadlineMs: deadlineMs, marginMs } = context.times;
   const overlapEndsAt = Math.min(...sentAt) + overlapMs;
-  const answersEndAt = Math.max(...sentAt) + answerDeadlineMs + marginMs;
+  const answersEndAt = Math.max(...sentAt) + deadlineMs + marginMs;
   const now = await context.store.nowMs();
   if (now < overlapEndsAt || now >= answersEndAt) return;
   throw new GrantryError('refresh_uncertain', 'A refresh was sent, and its answer may still be on its way.', {

@@ -23,7 +23,7 @@ import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { recoverLostTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
-import { answerDeadlineMs, isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
+import { deadlineFor, isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { replaySpool } from './replay.ts';
 
@@ -73,7 +73,7 @@ export async function planRefresh(
     newestCandidateId: token.newestCandidateId ?? null,
     prior,
     leaseKind: leaseKindOf(context, definition),
-    answerDeadlineMs: answerDeadlineMs(context, definition, { leftMs: await overlapLeftMs(context, row), prior }),
+    answerDeadlineMs: deadlineFor(context, definition, { leftMs: await overlapLeftMs(context, row), prior }),
     recovering: keptToken !== undefined,
     attemptId,
     slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),

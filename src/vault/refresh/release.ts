@@ -10,7 +10,7 @@ import { outageReasons } from '../grant/refusals.ts';
 import { reasons } from '../reasons.ts';
 import type { RefreshPlan } from './plan-type.ts';
 
-/** Suspended verdicts wait for the same event: somebody was served. */
+/** Suspended verdicts wait for the same event: the provider serves a grant. */
 const waitingReasons = [...outageReasons, reasons.verdictsSuspended];
 
 const turnsMax = 10;

@@ -144,8 +144,8 @@ function isWholeAnswer({ status, incomplete }: RawAnswer): boolean {
  *
  * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when
  * the spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request
- * must no longer be under way. So the lease stays until its end, unless the provider's answer arrived whole. Whatever
- * that answer says, the provider is done with the request. If it spent the token, the next request is refused, and a
+ * must no longer be under way. So the lease stays until its end, unless the provider's answer arrived whole. The provider is
+ * done with the request. If it spent the token, the next request is refused, and a
  * wait would change nothing. If it did not, the next request brings the tokens.
  */
 export async function settleLostAnswer(
@@ -191,7 +191,7 @@ export async function settleLostAnswer(
   return answerLost(plan.row, toldMs, cause);
 }
 
-/** Returns when a caller should come back after a failure: before its back-off ends, his call may probe the provider. */
+/** Returns when a caller should come back after a failure: before its back-off ends, its call may probe the provider. */
 export function untilProbe(context: VaultContext, backOffMs: number): number {
   return Math.min(backOffMs, context.times.breakerPauseMsMax);
 }

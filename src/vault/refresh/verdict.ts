@@ -107,8 +107,8 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
 
 /**
  * True while the provider refuses a large share of all grants, or fails for many and serves none: it, or our app, has an
- * incident that ends no grant. After an outage its back-offs let a few grants through at first. Their refusals alone
- * would look like an end.
+ * incident that ends no grant. After an outage its back-offs let a few grants through at first. Only their refusals
+ * would count, and look like an end.
  */
 function isSuspended({ row, nowMs, provider, suspendedMsMax }: RefusalEvidence): boolean {
   const { tried, refused, failed } = provider;

@@ -1,9 +1,9 @@
 /** Connections that fall silent after the provider has acted: inside an overlap the replay must come in time. */
 import { expect, it } from 'vitest';
-import { codeOf, databaseKinds, makeBench, until } from '../../../test/support/bench.ts';
-import { timesOf } from '../../base/limits.ts';
-import { builtInProfile } from '../../simulator/index.ts';
-import { startWorkers } from '../../workers/workers.ts';
+import { codeOf, databaseKinds, makeBench, until } from '../../test/support/bench.ts';
+import { timesOf } from '../base/limits.ts';
+import { builtInProfile } from '../simulator/index.ts';
+import { startWorkers } from './workers.ts';
 
 const silence = { endpoint: 'token', effect: { kind: 'delay', ms: 3_600_000, when: 'after' } } as const;
 

@@ -1,9 +1,9 @@
 /** The database's clock was ahead, and was set back: no time that it wrote may hold a grant back for that long. */
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
-import { type Bench, codeOf, databaseKinds, makeBench, settled, until } from '../../../test/support/bench.ts';
-import type { TestWorld } from '../../../test/support/world.ts';
-import { startWorkers } from '../../workers/workers.ts';
+import { type Bench, codeOf, databaseKinds, makeBench, settled, until } from '../../test/support/bench.ts';
+import type { TestWorld } from '../../test/support/world.ts';
+import { startWorkers } from './workers.ts';
 
 /** As a host that takes local time for UTC, and as one that begins in the wrong year. */
 const stepsMs = [7_200_000, 40_000_000_000];
@@ -36,29 +36,32 @@ describe.each(databaseKinds)('on %s', (kind) => {
     ['none', 4_000],
     ['timed_overlap', 4_000],
     ['strict', 120_000],
-  ] as const)('the lease of a holder at %s that nobody sees end lasts for one lease from then', async (id, leaseMs) => {
-    await using bench = await makeBench({ kind, profiles: [id] });
-    const gone = await bench.open();
-    const { vault } = await bench.open();
-    const { key } = await bench.connect(gone.vault, { provider: id });
-    gone.world.freezeBeforeSend();
-    await moveClock(bench, gone.world, 7_200_000);
-    gone.vault.getAccessToken(key).catch(() => {});
-    await until(async () => (await bench.row(key)).lease_owner !== null, 'the claim');
-    await moveClock(bench, gone.world, 0);
-    const workers = startWorkers(vault);
-    await until(async () => ((await bench.row(key)).lease_until ?? 0) < bench.clock.now() + 130_000, 'the cut');
-    for (let each = 0; each < 8; each += 1) await bench.jump((leaseMs - 2_000) / 8);
-    expect(bench.requests()).toHaveLength(0);
-    for (let passed = 0; passed < 20_000 && (await bench.row(key)).generation === 1; passed += 1_000) {
-      await bench.jump(1_000);
-      await settled(6);
-    }
-    expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
-    const stopped = workers.stop();
-    await bench.jump(6_000);
-    await stopped;
-  });
+  ] as const)(
+    'the lease of a holder at %s that no process sees end lasts for one lease from then',
+    async (id, leaseMs) => {
+      await using bench = await makeBench({ kind, profiles: [id] });
+      const gone = await bench.open();
+      const { vault } = await bench.open();
+      const { key } = await bench.connect(gone.vault, { provider: id });
+      gone.world.freezeBeforeSend();
+      await moveClock(bench, gone.world, 7_200_000);
+      gone.vault.getAccessToken(key).catch(() => {});
+      await until(async () => (await bench.row(key)).lease_owner !== null, 'the claim');
+      await moveClock(bench, gone.world, 0);
+      const workers = startWorkers(vault);
+      await until(async () => ((await bench.row(key)).lease_until ?? 0) < bench.clock.now() + 130_000, 'the cut');
+      for (let each = 0; each < 8; each += 1) await bench.jump((leaseMs - 2_000) / 8);
+      expect(bench.requests()).toHaveLength(0);
+      for (let passed = 0; passed < 20_000 && (await bench.row(key)).generation === 1; passed += 1_000) {
+        await bench.jump(1_000);
+        await settled(6);
+      }
+      expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
+      const stopped = workers.stop();
+      await bench.jump(6_000);
+      await stopped;
+    },
+  );
 
   it('two requests of a strict grant never run at once', async () => {
     await using bench = await makeBench({ kind, profiles: ['strict_revokes_family'] });

@@ -1,9 +1,9 @@
 /** Incidents of a provider: it fails, then refuses every grant by mistake. No grant may be given up. */
 import { expect, it } from 'vitest';
-import { type Bench, codeOf, databaseKinds, makeBench, settled } from '../../../test/support/bench.ts';
-import type { GrantKey } from '../../base/ids.ts';
-import type { FaultEffect } from '../../simulator/index.ts';
-import { startWorkers } from '../../workers/workers.ts';
+import { type Bench, codeOf, databaseKinds, makeBench, settled } from '../../test/support/bench.ts';
+import type { GrantKey } from '../base/ids.ts';
+import type { FaultEffect } from '../simulator/index.ts';
+import { startWorkers } from './workers.ts';
 
 type Vault = Awaited<ReturnType<Bench['open']>>['vault'];
 
