@@ -1,4 +1,4 @@
-/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | loss]…`: measures, prints the tables, exits 1 below an aim. */
+/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | recovery | loss]…`: measures, prints the tables, exits 1 below an aim. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
@@ -7,6 +7,7 @@ import { benchHandOut } from './hand-out.ts';
 import { benchHerd } from './herd.ts';
 import { benchLoss } from './loss.ts';
 import { benchNeighbours } from './neighbours.ts';
+import { benchRecovery } from './recovery.ts';
 import { benchRefresh } from './refresh.ts';
 import { type Aim, judge } from './report.ts';
 import { benchSlowProvider } from './slow-provider.ts';
@@ -19,6 +20,7 @@ const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
   herd: benchHerd,
   'slow-provider': benchSlowProvider,
   neighbours: benchNeighbours,
+  recovery: benchRecovery,
   loss: benchLoss,
 };
 

@@ -1,3 +1,4 @@
+import { timesOf } from '../../src/base/limits.ts';
 import type { Arrival, EventFacts, GrantFacts, OpenAttempt } from './evidence.ts';
 import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
 import type { LabOptions } from './options.ts';
@@ -252,13 +253,17 @@ function loopsOf(
     const facts = factsOf(run, tenant);
     if (facts === undefined) return false;
     const events = eventsOf.get(tenant) ?? [];
-    // Counts one request, and one more for each holder that was killed before it could record its answer. A late answer
-    // may start the count anew.
+    // Counts one request and a second look, and one more for each holder that was killed before it could record its
+    // answer. A late answer may start the count anew. While a provider refuses many grants, each is looked at again at
+    // the pace of half a window.
     const revivals = events.filter(({ type }) => type === 'grant.revived').length;
     const held = run.deeds.filter(({ open }) => open.some((attempt) => attempt.tenant === tenant)).length;
     // A process that was stopped past its lease may be such a holder too.
     const stopped = run.pauses.filter(({ from }) => from <= facts.lastRequestAt).length;
-    if (strict && facts.worst > 1 + Math.max(1, held + stopped) + 2 * revivals) return true;
+    const { verdictWindowMs } = timesOf({ timeScale: run.options.scale });
+    const refusedMs = facts.lastRequestAt - (facts.lastIssued?.at ?? facts.lastRequestAt);
+    const looks = 1 + Math.ceil(refusedMs / (verdictWindowMs / 2));
+    if (strict && facts.worst > looks + Math.max(1, held + stopped) + 2 * revivals + 1) return true;
     const verdict = events.findLast(({ type }) => type === 'grant.reauthorization_required');
     return over.has(tenant) && verdict !== undefined && facts.lastRequestAt > verdict.at + 1_000;
   });

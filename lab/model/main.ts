@@ -12,13 +12,26 @@ const guards = {
   PARK: 1,
   SPOOL: 1,
   SUSPECT: 1,
+  SUSPECT_LOST: 1,
+  KEEP_LEASE: 1,
+  CUT_LEASE: 1,
   SAVE_FIRST: 1,
   OLDER_LAST: 1,
   LOOK_AGAIN: 1,
   QUARANTINE: 1,
   TOMBSTONE: 1,
 };
-const faults = { CRASH: 0, LOSS: 0, PAUSE: 0, FALSE_NO: 0, RESTORE: 0, DISCONNECT: 0 };
+const faults = {
+  CRASH: 0,
+  LOSS: 0,
+  PAUSE: 0,
+  FALSE_NO: 0,
+  RESTORE: 0,
+  DISCONNECT: 0,
+  FAIL: 0,
+  LATE: 0,
+  CLOCK_BACK: 0,
+};
 
 interface Configuration {
   name: string;
@@ -55,12 +68,25 @@ const configurations: Configuration[] = [
   holds('strict, 3 workers: crash', { ...strict, CRASH: 1, N: 3 }, ['P1', 'P2', 'P3', 'P7', 'P8']),
   holds('timed_overlap: a false refusal', { ...overlap, FAMILY: 0, FALSE_NO: 1 }, ['P1']),
   holds('strict: a false refusal', { ...strict, FALSE_NO: 1 }, ['P1']),
+  holds('strict: a failure and a false refusal', { ...strict, FAIL: 1, FALSE_NO: 1 }, ['P1', 'P2', 'P3', 'P7']),
+  holds('strict: a failure, a loss and a crash', { ...strict, FAIL: 1, LOSS: 1, CRASH: 1 }, [
+    'P1',
+    'P2',
+    'P3',
+    'P7',
+    'P8',
+  ]),
+  holds('strict: a request that is looked at late', { ...strict, LATE: 1, FAIL: 1 }, ['P1', 'P2', 'P3', 'P7', 'P8']),
+  holds('strict: a clock that is set back', { ...strict, CLOCK_BACK: 1, CRASH: 1 }, ['P1', 'P2', 'P3', 'P7', 'P8']),
   holds('disconnect, crash and pause', { ...overlap, DISCONNECT: 1, CRASH: 1, PAUSE: 1 }, ['P5']),
   holds('restore', { ...strict, RESTORE: 1 }, ['P6']),
   missed('the fence', { ...overlap, PAUSE: 1, FENCE: 0 }, 'P3'),
   missed('candidates', { ...overlap, PAUSE: 1, PARK: 0 }, 'P8'),
   missed('the spool', { ...strict, CRASH: 1, SPOOL: 0 }, 'P8'),
   missed('the suspect state', { ...strict, FALSE_NO: 1, SUSPECT: 0 }, 'P1'),
+  missed('the suspect state after a loss', { ...strict, FAIL: 1, FALSE_NO: 1, SUSPECT_LOST: 0 }, 'P1'),
+  missed('the lease after a request without an answer', { ...strict, LATE: 1, KEEP_LEASE: 0 }, 'P2'),
+  missed('the full lease after a clock was set back', { ...strict, CLOCK_BACK: 1, CUT_LEASE: 0 }, 'P2'),
   missed('save before use', { ...retire, CRASH: 1, SAVE_FIRST: 0 }, 'P4'),
   missed('the order of candidates', { ...overlap, PAUSE: 1, OLDER_LAST: 0 }, 'P2'),
   missed('the last look at the lease', { ...overlap, PAUSE: 1, LOOK_AGAIN: 0 }, 'P2'),

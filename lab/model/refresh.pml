@@ -9,11 +9,17 @@
    LEASE        0 renewed: lapses when its holder is dead or paused, even while its call is under way
                 1 strict: never lapses while its holder may still be calling
    CRASH LOSS PAUSE FALSE_NO RESTORE DISCONNECT   bound of each fault
+   FAIL         the provider answers with a failure and has spent nothing
+   LATE         the holder gives a request up before the provider looks at it
+   CLOCK_BACK   the clock of the store is set back while a lease runs
    Guards, 1 in the product; 0 removes one to show that it is needed:
    FENCE        a save must name the current fence and generation
    PARK         an answer that cannot be saved is parked as a candidate, and can revive a given-up grant
    SPOOL        an answer survives the crash of its holder
    SUSPECT      a first refusal is confirmed before it ends the grant
+   SUSPECT_LOST the same after a lost answer at a strict provider
+   KEEP_LEASE   a strict lease outlives a request that was given up without an answer
+   CUT_LEASE    a lease that lies too far ahead lasts one full lease more, and does not end at once
    SAVE_FIRST   tokens are used only after they were saved
    OLDER_LAST   a candidate for an older generation waits until the stored token was refused
    QUARANTINE   a restored store spends nothing
@@ -42,6 +48,8 @@ bool dead = false, suspect = false, refused_stored = false, unknown = false, tom
 bool busy[N + 1];                /* its request may be under way */
 bool paused[N + 1];
 byte crashes = 0, losses = 0, pauses = 0, false_nos = 0, restores = 0, disconnects = 0, running = 0;
+byte fails = 0, lates = 0, clocks_back = 0;
+byte late = 0;                   /* the token of a request that was given up and is still on its way */
 
 /* Ghost variables; only the properties read them. */
 bool answer_vanished = false;    /* a successor was issued and no process has it */
@@ -56,6 +64,8 @@ byte calls = 0, calls_max = 0;
    the provider still takes the stored token. */
 #define PICK_CANDIDATE (refused_stored || OLDER_LAST == 0 || \
   (cand_gen >= gen && !((CLASS == 1 || CLASS == 2) && unknown_fence > cand_fence)))
+/* The request that was given up may still be looked at. */
+#define MUST_WAIT (KEEP_LEASE == 1 && LEASE == 1 && late != 0)
 /* The tokens left to try: the stored one and the candidate. */
 #define WE_HOLD_A_LIVING_TOKEN (HONOURS(stored) || HONOURS(cand))
 
@@ -131,8 +141,7 @@ inline refuse(me, t, f, g) {
      :: cand != 0 && cand == t -> cand = 0
      :: cand != 0 && cand != t -> refused_stored = true
      :: cand == 0 && flying -> skip
-     :: cand == 0 && !flying && CLASS == 3 && unknown -> dead = true
-     :: cand == 0 && !flying && !(CLASS == 3 && unknown) && SUSPECT == 1 && !suspect -> suspect = true
+     :: cand == 0 && !flying && SUSPECT == 1 && !suspect && (SUSPECT_LOST == 1 || !(CLASS == 3 && unknown)) -> suspect = true
      :: else -> dead = true
      fi
   fi
@@ -174,7 +183,11 @@ again:
        :: else -> skip
        fi;
        calls++; if :: calls > calls_max -> calls_max = calls :: else -> skip fi;
-       ask_provider(t, answer)
+       if
+       :: fails < FAIL -> fails++; unknown = true; unknown_fence = f; answer = 255; calls--; goto settle
+       :: lates < LATE -> lates++; late = t; unknown = true; unknown_fence = f; answer = 255; goto settle
+       :: ask_provider(t, answer)
+       fi
      };
      if                                                    /* the answer is on its way */
      :: crashes < CRASH -> atomic { crashes++; calls--; unknown = true; unknown_fence = f;
@@ -197,6 +210,7 @@ again:
         goto crash
      :: else -> skip
      fi;
+settle:
      atomic {                                              /* settle */
        if
        :: answer == 255 -> skip
@@ -204,7 +218,7 @@ again:
        :: else -> save(me, answer, f, g)
        fi;
        busy[me] = false;
-       if :: f == fence && holder == me -> holder = 0 :: else -> skip fi
+       if :: f == fence && holder == me && !MUST_WAIT -> holder = 0 :: else -> skip fi
      };
 next:
      skip
@@ -219,8 +233,18 @@ end_worker:
 
 active proctype Clock() {
   do
-  :: atomic { holder != 0 && !busy[holder] -> holder = 0 }                     /* its holder died: it lapses */
+  :: atomic { holder != 0 && !busy[holder] && !MUST_WAIT -> holder = 0 }       /* its holder died: it lapses */
   :: atomic { LEASE == 0 && holder != 0 && paused[holder] -> holder = 0 }      /* its holder does not renew */
+  :: timeout -> break
+  od
+}
+
+/* Delivers a request that its holder has given up. */
+active proctype Network() {
+  byte answer;
+  do
+  :: atomic { late != 0 -> ask_provider(late, answer); calls--;
+       if :: answer != 0 && answer != late -> answer_vanished = true :: else -> skip fi; late = 0 }
   :: timeout -> break
   od
 }
@@ -231,6 +255,8 @@ active proctype Outside() {
   do
   :: atomic { disconnects < DISCONNECT -> disconnects++; left = true; tomb = (TOMBSTONE == 1); stored = 0; cand = 0;
        if :: TOMBSTONE == 1 -> fence++; holder = 0 :: else -> skip fi }
+  :: atomic { clocks_back < CLOCK_BACK && holder != 0 -> clocks_back++;
+       if :: CUT_LEASE == 0 -> holder = 0 :: else -> skip fi }
   :: atomic { restores < RESTORE -> restores++; stored = old_stored; gen = old_gen; cand = 0; dead = false;
        holder = 0; fence++; quarantined = true }
   :: timeout -> break

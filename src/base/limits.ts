@@ -10,7 +10,7 @@ import { assert } from './errors.ts';
 const baseTimes = {
   /** Connecting and writing the request. */
   connectMs: 10_000,
-  /** The deadline D: from the point of no return until the provider's answer is complete. */
+  /** The longest deadline D: from the point of no return until the provider's answer is complete. */
   answerDeadlineMs: 90_000,
   /** Clock and scheduling error that every comparison between two processes allows for. */
   marginMs: 10_000,
@@ -21,6 +21,8 @@ const baseTimes = {
   leaseRenewalMs: 1_000,
   /** An overlap shorter than this leaves no room for a second try: such providers get the strict lease. */
   quickOverlapMinMs: 15_000,
+  /** The part of an overlap that stays free for a replay when an answer does not come; a short overlap leaves half. */
+  replayRoomMs: 15_000,
   /** The longest time that a caller waits. */
   callerWaitMs: 30_000,
   /** A first refusal is confirmed after this long. */
@@ -60,8 +62,14 @@ const baseTimes = {
   justRefreshedMs: 60_000,
   /** A provider that issued expired tokens for a grant is asked again after this long. */
   issuedExpiredMs: 60_000,
-  /** The first pause of a circuit breaker. */
+  /** The first pause of a circuit breaker, and the longest one: a provider that fails is probed while a caller waits. */
   breakerPauseMs: 2_000,
+  breakerPauseMsMax: 5_000,
+  /** A provider that served a grant this recently is well, so another grant's failures are its own. */
+  servedLatelyMs: 60_000,
+  /** When a provider is well again, its grants follow the first one within this time, and at this distance. */
+  releaseSpreadMs: 5_000,
+  releaseGapMs: 50,
   /** No grant of a provider is given up for this long after the provider refused too many. */
   verdictWindowMs: 300_000,
   /** A grant that is suspect for longer than this is judged all the same. */
@@ -84,6 +92,8 @@ const baseTimes = {
   usageNoteMs: 60_000,
   /** The pause before a retry of a request that failed without harm. */
   retryBackOffMs: 2_000,
+  /** Jitter included, no back-off of ours is longer. */
+  retryBackOffMsMax: 80_000,
   /** The first pause and the longest one before tokens are offered again to a database that is down. */
   commitPauseMs: 100,
   commitPauseMsMax: 5_000,
@@ -239,7 +249,6 @@ export const limits = {
   urgentCallsMax: 4,
   /** Consecutive failures that open a circuit breaker. */
   breakerFailures: 8,
-  breakerDoublingsMax: 5,
   /** The retry budget: retries per call to a provider, and the most that it can hold. */
   retryBudgetShare: 0.1,
   retryBudgetMax: 50,
@@ -258,8 +267,12 @@ export const limits = {
   workerGrantsMax: 256,
   workerDoubtsMax: 128,
   attemptsListedMax: 20,
+  /** Grants that one look for times of a clock that was ahead corrects. */
+  clockRowsMax: 500,
   /** Rounds of a refresh before its caller gets `refresh_uncertain`. */
   refreshRoundsMax: 16,
+  /** Grants in back-off that one recovery of their provider releases. */
+  releasedAtOnce: 500,
   /** Outcomes of attempts that are held in memory while the database is down. */
   pendingOutcomesMax: 10_000,
   condemnedKeptDaysMax: 3_650,

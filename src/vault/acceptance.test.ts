@@ -76,8 +76,8 @@ describe.each(databaseKinds)('on %s', (kind) => {
       expect((await vault.getAccessToken(key)).accessToken).toBe(minted.accessToken);
       await bench.jump(1_000);
     }
-    // One try in the background. The next one waits until the first can no longer be under way.
-    expect(bench.requests()).toHaveLength(1);
+    // Tries in the background, after 2, 4 and 8 seconds. No caller waits for them.
+    expect(bench.requests().length).toBeLessThanOrEqual(5);
   });
 
   it('T4b: 30 callers and a 500 make one token request and one event', async () => {
@@ -150,7 +150,13 @@ describe.each(databaseKinds)('on %s', (kind) => {
     await until(() => bench.requests().length === 1, 'the request');
     await bench.crash(killed);
     const { vault } = await bench.open();
-    await bench.jump(id.startsWith('strict') ? 121_000 : 4_500);
+    const isStrict = id.startsWith('strict');
+    await bench.jump(isStrict ? 121_000 : 4_500);
+    if (isStrict) {
+      // The provider refuses the spent token. A second look shows that this is no mistake.
+      expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+      await bench.jump(31_000);
+    }
     const outcome = await vault.getAccessToken(key).then(
       (token) => token.generation,
       (error: { code: string }) => error.code,
@@ -158,7 +164,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(outcome).toBe(state === 'active' ? 2 : 'reauthorization_required');
     const row = await bench.row(key);
     expect([row.state, row.reason]).toEqual([state, reason]);
-    expect(bench.requests()).toHaveLength(2);
+    expect(bench.requests()).toHaveLength(isStrict ? 3 : 2);
   });
 
   it('T6: a fresh token is read while other processes hold every lock', async () => {

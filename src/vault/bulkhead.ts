@@ -26,8 +26,8 @@ export type CallHealth = 'good' | 'bad';
  * Isolates providers from each other: per provider and data centre, a limit of concurrent calls and a circuit breaker.
  *
  * A call takes its slot before its lease, so a waiting call holds nothing that others need. The breaker opens after
- * {@link limits}.breakerFailures consecutive failures. After a pause that doubles up to a minute, one call at a time probes
- * the provider.
+ * {@link limits}.breakerFailures consecutive failures. From the first failure on, one call at a time probes the provider,
+ * in turns that a pause of seconds separates. A probe without an answer does not delay the next one.
  */
 export class Bulkheads {
   readonly #world: World;
@@ -44,30 +44,50 @@ export class Bulkheads {
   /**
    * Runs a call in its provider's compartment, after waiting for a free slot. An `urgent` call has a deadline at the
    * provider: it passes an open breaker, precedes all waiting calls, and may use {@link limits}.urgentCallsMax more slots.
+   * A `probe` has taken its turn with {@link takeProbe}, and passes an open breaker too.
    *
    * @throws {GrantryError} `provider_unavailable` at once while the breaker is open, or if no slot is free in time
    */
   async run<T>(
     name: string,
     call: (report: (health: CallHealth) => void) => Promise<T>,
-    { urgent = false }: { urgent?: boolean } = {},
+    { urgent = false, probe = false }: { urgent?: boolean; probe?: boolean } = {},
   ): Promise<T> {
     const compartment = this.#compartment(name);
-    if (!urgent) this.#refuseWhileOpen(name, compartment);
+    const isAdmitted = urgent || probe || this.#admit(name, compartment);
     await this.#takeSlot(name, compartment, urgent);
     try {
       // The breaker may have opened during the wait.
-      if (!urgent) this.#refuseWhileOpen(name, compartment);
-      const probing = compartment.failures >= limits.breakerFailures;
-      if (probing) compartment.probing = true;
-      try {
-        return await call((health) => this.#note(compartment, health));
-      } finally {
-        if (probing) compartment.probing = false;
-      }
+      if (!isAdmitted) this.#admit(name, compartment);
+      return await call((health) => this.#note(compartment, health));
     } finally {
       this.#passSlot(compartment);
     }
+  }
+
+  /**
+   * Returns the time until a grant in back-off may be asked to learn if its provider is well again. Infinite if the
+   * provider served another grant lately: then the failures are the grant's own.
+   */
+  probeInMs(name: string): number {
+    const { failures, servedAt, pausedUntil } = this.#compartment(name);
+    const now = this.#world.monotonic();
+    if (failures === 0 && now - servedAt < this.#times.servedLatelyMs) return Number.POSITIVE_INFINITY;
+    return Math.max(0, pausedUntil - now);
+  }
+
+  /** Takes the turn to probe a provider. The next one comes after a pause, whether this one gets an answer or not. */
+  takeProbe(name: string): void {
+    this.#pause(this.#compartment(name));
+  }
+
+  /** Tells, once in a while, that a grant was served whose provider had failed: others may be waiting for that. */
+  isRelease(name: string): boolean {
+    const compartment = this.#compartment(name);
+    const now = this.#world.monotonic();
+    if (now - compartment.releasedAt < this.#times.releaseSpreadMs) return false;
+    compartment.releasedAt = now;
+    return true;
   }
 
   /** Returns the state of every compartment, for reports. */
@@ -93,17 +113,22 @@ export class Bulkheads {
       urgent: [],
       waiting: [],
       failures: 0,
-      openUntil: 0,
-      probing: false,
+      pausedUntil: 0,
+      servedAt: Number.NEGATIVE_INFINITY,
+      releasedAt: Number.NEGATIVE_INFINITY,
     };
     this.#compartments.set(name, made);
     return made;
   }
 
-  #refuseWhileOpen(name: string, compartment: Compartment): void {
-    if (compartment.failures < limits.breakerFailures) return;
-    const leftMs = compartment.openUntil - this.#world.monotonic();
-    if (leftMs <= 0 && !compartment.probing) return;
+  /** Returns true if the breaker is open and this call takes the turn to probe. Throws if it is not its turn. */
+  #admit(name: string, compartment: Compartment): boolean {
+    if (compartment.failures < limits.breakerFailures) return false;
+    const leftMs = compartment.pausedUntil - this.#world.monotonic();
+    if (leftMs <= 0) {
+      this.#pause(compartment);
+      return true;
+    }
     throw new GrantryError('provider_unavailable', `Circuit breaker open: ${name} failed repeatedly.`, {
       retryAfterMs: Math.max(leftMs, this.#times.breakerPauseMs),
     });
@@ -149,13 +174,18 @@ export class Bulkheads {
   #note(compartment: Compartment, health: CallHealth): void {
     if (health === 'good') {
       compartment.failures = 0;
+      compartment.servedAt = this.#world.monotonic();
       return;
     }
     compartment.failures += 1;
-    if (compartment.failures < limits.breakerFailures) return;
-    const doublings = Math.min(limits.breakerDoublingsMax, compartment.failures - limits.breakerFailures);
-    const pauseMs = this.#times.breakerPauseMs * 2 ** doublings * (0.75 + randomFraction(this.#world) / 2);
-    compartment.openUntil = this.#world.monotonic() + pauseMs;
+    this.#pause(compartment);
+  }
+
+  /** Begins a pause that doubles with each failure, up to some seconds. */
+  #pause(compartment: Compartment): void {
+    const { breakerPauseMs, breakerPauseMsMax } = this.#times;
+    const doubledMs = Math.min(breakerPauseMsMax, breakerPauseMs * 2 ** Math.max(0, compartment.failures - 1));
+    compartment.pausedUntil = this.#world.monotonic() + doubledMs * (0.75 + randomFraction(this.#world) / 2);
   }
 }
 
@@ -166,8 +196,9 @@ interface Compartment {
   readonly waiting: (() => void)[];
   /** Consecutive failures. */
   failures: number;
-  /** End of the breaker's pause, by `World.monotonic`. */
-  openUntil: number;
-  /** True while one call probes whether the provider is back. */
-  probing: boolean;
+  /** When the next call may probe, by `World.monotonic`. */
+  pausedUntil: number;
+  /** When the provider last answered well, and when its grants in back-off were last released. */
+  servedAt: number;
+  releasedAt: number;
 }

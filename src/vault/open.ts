@@ -15,7 +15,7 @@ import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
-import { changeContext, changing } from './changing.ts';
+import { type ChangeContext, changeContext, changing } from './changing.ts';
 import { checkOptions } from './check-options.ts';
 import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
@@ -153,25 +153,13 @@ async function firstRootKey({ rootKeySource, world, settings }: Opening): Promis
 
 async function assemble(store: OpenedStore, rootKey: KeyObject, { world, settings, options }: Opening): Promise<Vault> {
   const { logger = silentLogger, onEvent } = options;
+  const { installation } = settings;
   let guard: Guard | undefined;
   const changes = changeContext(store, world, { logger, onEvent, noteEvent: async (event) => guard?.note(event) });
   // The home must not note events of a database that may be a copy.
   const write: WriteInstance = (run) => changing({ ...changes, noteEvent: async () => {} }, run);
-  const { installation } = settings;
   const instance = await openInstance(store, write, world, { installation, scrubPending: false });
-  const keys = new TenantKeys({
-    rootKey,
-    vaultId: instance.vault_id,
-    world,
-    // The cache allocates its full size, so a program that ends after one command uses a small one.
-    ...(options.backgroundRefresh === false ? { cacheMax: limits.cacheEntriesOneShot } : {}),
-    store: {
-      load: (tenant) => loadTenantKeys(store.db, tenant),
-      insert: async (key) => {
-        await changing(changes, ({ tx }) => insertTenantKey(tx, key));
-      },
-    },
-  });
+  const keys = openKeys(changes, rootKey, instance.vault_id, options);
   const owner = registerOwner(world);
   const closing = new AbortController();
   guard = await Guard.open({
@@ -220,6 +208,22 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
     close: () => closing.abort(new Error('the vault is closing')),
+  });
+}
+
+function openKeys(changes: ChangeContext, rootKey: KeyObject, vaultId: string, options: VaultOptions): TenantKeys {
+  return new TenantKeys({
+    rootKey,
+    vaultId,
+    world: changes.world,
+    // The cache allocates its full size, so a program that ends after one command uses a small one.
+    ...(options.backgroundRefresh === false ? { cacheMax: limits.cacheEntriesOneShot } : {}),
+    store: {
+      load: (tenant) => loadTenantKeys(changes.store.db, tenant),
+      insert: async (key) => {
+        await changing(changes, ({ tx }) => insertTenantKey(tx, key));
+      },
+    },
   });
 }
 

@@ -47,9 +47,12 @@ export class RetryBudgets {
     budget.retries -= 1;
   }
 
-  /** Counts a call that brought tokens: it allows one more retry. */
+  /**
+   * Counts a call that brought tokens. It allows two more retries, so that after an outage the number of calls doubles
+   * with each answer.
+   */
   countServed(name: string): void {
-    allow(this.#budget(name), 1);
+    allow(this.#budget(name), 2);
   }
 
   #budget(name: string): Budget {

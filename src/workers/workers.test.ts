@@ -155,8 +155,8 @@ describe('a condemned grant', () => {
     expect(await bench.events(key)).toContain('revived');
   });
 
-  it('has three chances, after 10 minutes, an hour and a day, and is shredded after 30 days', async () => {
-    const { bench, vault, key } = await condemn('strict', 'revoked');
+  it.each(['strict', 'strict_revokes_family'])('has three chances at %s, and is shredded after 30 days', async (id) => {
+    const { bench, vault, key } = await condemn(id, 'revoked');
     await work(vault);
     const start = bench.requests().length;
     const chances = async (ms: number) => {
@@ -180,8 +180,16 @@ describe('a condemned grant', () => {
     expect(await bench.events(key)).toContain('shredded');
   });
 
-  it('is not tried again where a replay revokes the whole family, and is shredded after 30 days', async () => {
-    const { bench, vault, key } = await condemn('strict_revokes_family', 'revoked');
+  it('is not tried again if its answer was lost where a replay is forbidden, and is shredded after 30 days', async () => {
+    const { bench, vault } = await make({
+      profiles: ['strict_revokes_family'],
+      change: (each) => ({ ...each, refreshToken: { ...each.refreshToken, replayAfterLoss: false } }),
+    });
+    const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+    await codeOf(vault.getAccessToken(key));
+    await bench.jump(121_000);
+    expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
     await work(vault);
     const start = bench.requests().length;
     for (const ms of [11 * minute, hour, day, 28 * day]) await later(bench, ms);

@@ -7,6 +7,7 @@ import {
   claimDue,
   type DueRoom,
   type Duty,
+  doDuty,
   duties,
   isPressing,
   tend,
@@ -41,7 +42,9 @@ export function startWorkers(vault: Vault): Workers {
   const stop = new AbortController();
   const counts: Record<UpkeepOutcome, number> = { refreshed: 0, failed: 0, put_off: 0, second_chance: 0, shredded: 0 };
   const dueGrants = new DueGrantLoop(context, stop.signal, async (grant) => {
-    counts[await tend(context, handOut, grant)] += 1;
+    const outcome = await tend(context, handOut, grant);
+    counts[outcome] += 1;
+    return outcome;
   });
   const running = Promise.all([dueGrants.run(), ...duties.map((duty) => keepDoing(context, stop.signal, duty))]);
   async function stopAll(): Promise<void> {
@@ -82,14 +85,16 @@ class RunningTasks {
 class DueGrantLoop {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
-  readonly #tend: (grant: Due) => Promise<void>;
+  readonly #tend: (grant: Due) => Promise<UpkeepOutcome>;
+  /** When a refresh last failed, by `World.monotonic`. */
+  #failedAt = Number.NEGATIVE_INFINITY;
   readonly #busy = new Set<Promise<void>>();
   readonly #usual = new RunningTasks(limits.workerGrantsMax);
   readonly #pressing = new RunningTasks(limits.workerDoubtsMax);
   /** Ends the present pause. */
   #nap = new AbortController();
 
-  constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
+  constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<UpkeepOutcome>) {
     this.#context = context;
     this.#signal = signal;
     this.#tend = work;
@@ -109,7 +114,14 @@ class DueGrantLoop {
   /** Pauses until a task is finished, which may make room for more of its provider, or until the time is over. */
   async #rest(): Promise<void> {
     this.#nap = new AbortController();
-    if (!this.#signal.aborted) await pause(this.#context, this.#nap.signal, this.#context.times.workerPauseMs);
+    if (!this.#signal.aborted) await pause(this.#context, this.#nap.signal, this.#pauseMs());
+  }
+
+  /** Shorter after a failure: its back-off is short too, and an overlap may be running. */
+  #pauseMs(): number {
+    const { times, world } = this.#context;
+    const isRecent = world.monotonic() - this.#failedAt < 2 * times.workerPauseMs;
+    return isRecent ? Math.min(times.workerPauseMs, times.retryBackOffMs / 2) : times.workerPauseMs;
   }
 
   async #claim(): Promise<Due[]> {
@@ -125,11 +137,15 @@ class DueGrantLoop {
     }
   }
 
+  async #run(grant: Due): Promise<void> {
+    if ((await this.#tend(grant)) === 'failed') this.#failedAt = this.#context.world.monotonic();
+  }
+
   #start(grant: Due): void {
     const { provider } = grant;
     const tasks = isPressing(grant) ? this.#pressing : this.#usual;
     tasks.change(provider, 1);
-    const work = this.#tend(grant)
+    const work = this.#run(grant)
       .catch((error: unknown) => {
         const code = codeOf(error);
         this.#context.logger.warn('the maintenance of a due grant failed', { grant: grant.id, code });
@@ -147,7 +163,7 @@ class DueGrantLoop {
 async function keepDoing(context: VaultContext, signal: AbortSignal, duty: Duty): Promise<void> {
   while (!signal.aborted) {
     try {
-      await duty(context);
+      await doDuty(context, duty);
     } catch (error) {
       context.logger.warn('the maintenance of a queue failed', { code: codeOf(error) });
     }

@@ -148,17 +148,23 @@ describe.each([
     expect([await server.isActive(successor), (await vault.grants.get(key))?.generation]).toEqual([true, 1]);
 
     await endLease();
+    await expect(vault.rejectAccessToken(key, 1)).rejects.toMatchObject({ code: 'refresh_uncertain' });
+    await endPause();
     await expect(vault.rejectAccessToken(key, 1)).rejects.toMatchObject({
       code: 'reauthorization_required',
       message: expect.stringContaining('the answer with the new one was lost'),
     });
     expect(await vault.grants.get(key)).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
     // The old token was used again after the lease had ended: the provider took that for a thief and ended the family.
-    expect(server.tokenRequests('refresh_token').map(({ form }) => form.get('refresh_token'))).toEqual([dead, dead]);
+    expect(server.tokenRequests('refresh_token').map(({ form }) => form.get('refresh_token'))).toEqual([
+      dead,
+      dead,
+      dead,
+    ]);
     expect(await server.isActive(successor)).toBe(false);
 
     await expect(vault.rejectAccessToken(key, 1)).rejects.toMatchObject({ code: 'reauthorization_required' });
-    expect(server.tokenRequests('refresh_token')).toHaveLength(2);
+    expect(server.tokenRequests('refresh_token')).toHaveLength(3);
     const condemned = events.filter(({ type }) => type === 'grant.reauthorization_required');
     expect(condemned.map(({ reason }) => reason)).toEqual(['lost_rotation']);
 
@@ -248,6 +254,16 @@ async function endLease(): Promise<void> {
       .updateTable('grantry_attempts')
       .set((column) => ({ started_at: column('started_at', '-', ms) }))
       .execute();
+  } finally {
+    await store.close();
+  }
+}
+
+/** Ends the pause after a first refusal. */
+async function endPause(): Promise<void> {
+  const store = await openStore({ database: scratch.database, world: systemWorld() });
+  try {
+    await store.db.updateTable('oauth_tokens').set({ retry_at: null }).execute();
   } finally {
     await store.close();
   }

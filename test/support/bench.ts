@@ -30,7 +30,7 @@ import { openVault } from '../../src/vault/open.ts';
 import type { VaultOptions } from '../../src/vault/options.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
 import type { Vault } from '../../src/vault/types.ts';
-import { duties } from '../../src/vault/upkeep/upkeep.ts';
+import { doDuty, duties } from '../../src/vault/upkeep/upkeep.ts';
 import { TestClock } from './clock.ts';
 import { isBusy } from './in-flight.ts';
 import { scratchDatabase, scratchSqlite } from './postgres.ts';
@@ -250,7 +250,7 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
 
 /** Does the upkeep of the workers once, one duty after the other. */
 export async function tidyUp(vault: Vault): Promise<void> {
-  for (const duty of duties) await duty(internalsOf(vault).open());
+  for (const duty of duties) await doDuty(internalsOf(vault).open(), duty);
 }
 
 /** Blocks other processes from writing grants, as a long transaction does. */

@@ -156,10 +156,8 @@ export class Network {
   #effectFor(grant: JudgedGrant | undefined): FaultEffect | null {
     const { excuses } = grant ?? { excuses: undefined };
     if (this.#state.isLying()) {
-      // A short lie must not kill: it is over before a refusal is confirmed. Only where an answer was lost as well, at a
-      // strict provider, no process may ask a third time.
-      const lastWord = grant !== undefined && this.#state.isStrict(grant) && grant.excuses.has('answer_lost');
-      if (this.#state.isLyingLong() || lastWord) excuses?.set('lied', this.#state.scheduler.now);
+      // A short lie must not kill, also after a lost answer: it is over before a refusal is confirmed.
+      if (this.#state.isLyingLong()) excuses?.set('lied', this.#state.scheduler.now);
       if (grant !== undefined) this.#chances.putOff(grant);
       return { kind: 'error', error: 'invalid_grant' };
     }

@@ -125,18 +125,30 @@ export async function pruneAttempts(
     .execute();
 }
 
+/** Outcomes that say nothing about a grant: the provider failed, or was out of reach. */
+const failures: readonly AttemptOutcome[] = ['failed', 'unknown', 'not_sent'];
+
+/** Returns true when an attempt met a failure of the provider, or did not reach it. */
+export function hasFailed({ outcome }: Pick<AttemptRow, 'outcome'>): boolean {
+  return failures.includes(outcome);
+}
+
 /** Grants of a provider, within a window. */
 export interface RefusalCount {
+  /** Those that were served or refused. */
   readonly tried: number;
   readonly refused: number;
+  /** Those that met the most frequent kind of failure: a grant may have met several kinds. */
+  readonly failed: number;
 }
 
 /**
- * Counts the grants of a provider that were tried within a window, and those that were refused, of all tenants.
+ * Counts the grants of a provider that were tried within a window, and those that were refused or met a failure, of all
+ * tenants.
  *
- * A verdict asks whether the refused ones are `enough` and more than the `share` of those tried. So it counts
- * until that is decided, newest first, and looks at a limited number of rows. Where the limit leaves it open, the count errs
- * on the side of too many refusals, which gives up no grant.
+ * A verdict asks whether the refused ones are `enough` and more than the `share` of those tried, or whether `enough` failed
+ * and none was served. So it counts until that is decided, newest first, and looks at a limited number of rows. Where the
+ * limit leaves it open, the count errs on the side of too many refusals, which gives up no grant.
  */
 export async function countRefusals(
   db: Reader,
@@ -169,8 +181,13 @@ export async function countRefusals(
   if (refused < enough) {
     const { length } = await recent(['refused'], refusalsReadMax).execute();
     // So many refusals of other providers hide those of this one. Then this one counts as refusing too.
-    return length < refusalsReadMax ? { tried: refused, refused } : { tried: enough, refused: enough };
+    if (length >= refusalsReadMax) return { tried: enough, refused: enough, failed: 0 };
+    let failed = 0;
+    for (const kind of failures) failed = Math.max(failed, await grantsOf(recent([kind], refusalsReadMax), enough));
+    const served = failed < enough ? 0 : await grantsOf(recent(['saved', 'parked'], attemptsReadMax), 1);
+    return { tried: refused + served, refused, failed };
   }
   const decided = Math.floor(refused / share) + 1;
-  return { tried: await grantsOf(recent(['saved', 'parked', 'refused'], attemptsReadMax), decided), refused };
+  const tried = await grantsOf(recent(['saved', 'parked', 'refused'], attemptsReadMax), decided);
+  return { tried, refused, failed: 0 };
 }

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
-import { changedOne, type WriteTx } from '../database.ts';
+import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { GrantState } from '../schema.ts';
-import { type GrantSummary, summaryColumns } from './grants.ts';
+import { type GrantRow, type GrantSummary, summaryColumns } from './grants.ts';
 
 /**
  * Claims grants in one state that are due, of all tenants, the longest waiting first. No other worker gets them for
@@ -117,4 +117,46 @@ export async function shredCondemned(
     .where('generation', '=', grant.generation)
     .where('state', '=', 'reauthorization_required')
     .$call(changedOne);
+}
+
+type Waiting = Pick<GrantRow, 'client_id' | 'id' | 'provider' | 'metadata'>;
+
+/**
+ * Lists grants of a provider, of all tenants, whose next try waits for one of these reasons and is due within that time.
+ * The index on state and due time serves.
+ */
+export async function listWaiting(
+  db: Reader,
+  search: { provider: string; reasons: readonly string[]; withinMs: number; limit: number },
+): Promise<Waiting[]> {
+  return db
+    .selectFrom('oauth_tokens')
+    .select(['client_id', 'id', 'provider', 'metadata'])
+    .where('state', 'in', ['active', 'uncertain', 'suspect'])
+    .where('due_at', '>', sql<number>`(select ${db.now})`)
+    .where('due_at', '<=', sql<number>`(select ${db.now} + ${search.withinMs})`)
+    .where('provider', '=', search.provider)
+    .where('reason', 'in', search.reasons)
+    .where('retry_at', 'is not', null)
+    .where('lease_owner', 'is', null)
+    .limit(search.limit)
+    .execute();
+}
+
+/** Lets these grants be tried after that time, except those that a process holds, or that may be tried earlier. */
+export async function releaseWaiting(tx: WriteTx, grants: readonly Waiting[], inMs: number): Promise<void> {
+  const at = sql<number>`${tx.now} + ${inMs}`;
+  await tx
+    .updateTable('oauth_tokens')
+    .set({ retry_at: at, due_at: at })
+    .where((where) =>
+      where(
+        where.refTuple('client_id', 'id'),
+        'in',
+        grants.map((grant) => where.tuple(grant.client_id, grant.id)),
+      ),
+    )
+    .where('lease_owner', 'is', null)
+    .where('retry_at', '>', at)
+    .execute();
 }

@@ -1,4 +1,4 @@
-import { type Selectable, sql } from 'kysely';
+import { type Selectable } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
@@ -339,35 +339,6 @@ export async function bindApp(tx: WriteTx, grant: { tenant: string; id: string; 
 /** Counts the grants that use an app, without disconnected ones. */
 export async function countGrantsOfApp(db: Reader, app: string): Promise<number> {
   return db.selectFrom('oauth_tokens').where('app', '=', app).where('state', '!=', 'disconnected').$call(countRows);
-}
-
-/**
- * Counts the refresh tokens of an app's grants, by the account that the provider named at their consent; null for grants
- * whose provider named none.
- */
-export async function countTokensByAccount(
-  db: Reader,
-  app: string,
-): Promise<{ account: string | null; tokens: number }[]> {
-  const account = sql<string | null>`grantry_events.details ->> 'account'`;
-  const rows = await db
-    .selectFrom('oauth_tokens')
-    .leftJoin('grantry_events', (join) =>
-      join
-        .onRef('grantry_events.tenant', '=', 'oauth_tokens.client_id')
-        .onRef('grantry_events.grant_id', '=', 'oauth_tokens.id')
-        .onRef('grantry_events.generation', '=', 'oauth_tokens.authorized_generation')
-        .on('grantry_events.type', '=', 'grant.connected'),
-    )
-    .select((column) => [
-      account.as('account'),
-      column.fn.count<number | string>('oauth_tokens.refresh_fingerprint').distinct().as('tokens'),
-    ])
-    .where('oauth_tokens.app', '=', app)
-    .where('oauth_tokens.state', '!=', 'disconnected')
-    .groupBy(account)
-    .execute();
-  return rows.map((row) => ({ account: row.account, tokens: Number(row.tokens) }));
 }
 
 /** Finds a tenant's grants of an app. A grant without an app counts, a disconnected one does not. */

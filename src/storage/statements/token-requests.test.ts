@@ -5,7 +5,7 @@ import { migrate } from '../migrations/migrate.ts';
 import { type OpenedStore, openStore } from '../store.ts';
 import { countTokenRequest, deleteTokenRequest, purgeTokenRequests } from './token-requests.ts';
 
-const limit = { requests: 3, windowMs: 600_000 };
+const limit = { requests: 3, windowMs: 600_000, marginMs: 10_000 };
 
 describe.each(['sqlite', 'postgres'] as const)('token requests on %s', (kind) => {
   let store: OpenedStore;
@@ -43,6 +43,16 @@ describe.each(['sqlite', 'postgres'] as const)('token requests on %s', (kind) =>
     await store.transaction((tx) => deleteTokenRequest(tx, { fingerprint: 'token', attemptId }));
     await store.transaction((tx) => deleteTokenRequest(tx, { fingerprint: 'unknown', attemptId }));
     expect(await count('token')).toBeUndefined();
+    expect(await count('token')).toMatchObject({ ageMs: expect.any(Number) });
+  });
+
+  test('does not count requests that a clock dated that was ahead', async () => {
+    const tomorrow = JSON.stringify(
+      Array.from({ length: 3 }, (_, at) => ({ attempt: `${at}`, at: Date.now() + 86_400_000 })),
+    );
+    await count('token');
+    await store.db.updateTable('grantry_token_requests').set({ requests: tomorrow }).execute();
+    for (let request = 0; request < 3; request += 1) expect(await count('token')).toBeUndefined();
     expect(await count('token')).toMatchObject({ ageMs: expect.any(Number) });
   });
 

@@ -4,7 +4,8 @@ import type { TokenRequest } from '../schema.ts';
 
 /**
  * Counts a request against the provider's limit, before it is sent. The row of the refresh token is locked until the
- * transaction ends, so that processes count one after the other, whichever grant of the token they refresh.
+ * transaction ends, so that processes count one after the other, whichever grant of the token they refresh. A request from
+ * further in the future than `marginMs` does not count: the clock that dated it was ahead.
  *
  * @returns undefined when the request is counted; else how long ago the request was sent that must leave the window first,
  * and the caller must undo the transaction
@@ -12,7 +13,7 @@ import type { TokenRequest } from '../schema.ts';
 export async function countTokenRequest(
   tx: WriteTx,
   request: { fingerprint: string; attemptId: string },
-  limit: { requests: number; windowMs: number },
+  limit: { requests: number; windowMs: number; marginMs: number },
 ): Promise<{ ageMs: number } | undefined> {
   const { fingerprint } = request;
   const row = await tx
@@ -21,7 +22,8 @@ export async function countTokenRequest(
     .onConflict((conflict) => conflict.column('fingerprint').doUpdateSet({ last_at: tx.now }))
     .returning(['requests', 'last_at as now'])
     .executeTakeFirstOrThrow();
-  const recent = read(row).filter(({ at }) => at > row.now - limit.windowMs);
+  const { windowMs, marginMs } = limit;
+  const recent = read(row).filter(({ at }) => at > row.now - windowMs && at <= row.now + marginMs);
   const oldest = recent.at(-limit.requests);
   if (recent.length >= limit.requests && oldest !== undefined) return { ageMs: Math.max(0, row.now - oldest.at) };
   await write(tx, fingerprint, [...recent, { attempt: request.attemptId, at: row.now }]);

@@ -89,53 +89,69 @@ export async function putAuthorization(
       }
       continue;
     }
-    const id = old?.id ?? newUuid(context.world);
-    const generation = (old?.generation ?? 0) + 1;
-    const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
-    const columns = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
-    const definition = await context.providers.require(key.provider);
-    const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
-    const newFingerprint = columns.refresh_fingerprint;
-    const candidateId = newUuid(context.world);
-    let hasQueued = false;
-    const stored = await context.turns.run(key, () =>
-      changing(context, async (change) => {
-        const { tx } = change;
-        const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
-        if (!(await tenantKeyStands(tx, standing))) return false;
-        const written =
-          old === undefined
-            ? await insertGrant(tx, {
-                id,
-                client_id: key.tenant,
-                provider: key.provider,
-                account: key.account,
-                ...columns,
-                ...sealed,
-                generation,
-              })
-            : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
-        if (!written) return false;
-        await options.within?.(change);
-        if (authorization.event === 'grant.stored')
-          await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
-        else {
-          if (old !== undefined)
-            hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
-          await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-        }
-        const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
-        change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
-        return true;
-      }),
-    );
-    if (!stored) continue;
-    if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
-    if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
+    if (!(await replaceTokens(context, key, { authorization, refreshToken, old, comparison, tenantKeys }, options)))
+      continue;
     const row = await findGrant(context.store.db, key);
     if (row !== undefined) return describeGrant(context, row);
   }
   throw new GrantryError('storage_unavailable', 'The tokens were not stored: other processes kept changing the grant.');
+}
+
+interface Replacing extends GoingOn {
+  readonly refreshToken: Secret;
+}
+
+/** Stores a new refresh token: in a new grant, or as the next generation of an old one. False if the row changed meanwhile. */
+async function replaceTokens(
+  context: VaultContext,
+  key: CheckedKey,
+  { authorization, refreshToken, old, comparison, tenantKeys }: Replacing,
+  options: PutOptions,
+): Promise<boolean> {
+  const id = old?.id ?? newUuid(context.world);
+  const generation = (old?.generation ?? 0) + 1;
+  const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
+  const columns = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+  const definition = await context.providers.require(key.provider);
+  const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
+  const newFingerprint = columns.refresh_fingerprint;
+  const candidateId = newUuid(context.world);
+  let hasQueued = false;
+  const stored = await context.turns.run(key, () =>
+    changing(context, async (change) => {
+      const { tx } = change;
+      const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
+      if (!(await tenantKeyStands(tx, standing))) return false;
+      const written =
+        old === undefined
+          ? await insertGrant(tx, {
+              id,
+              client_id: key.tenant,
+              provider: key.provider,
+              account: key.account,
+              ...columns,
+              ...sealed,
+              generation,
+            })
+          : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
+      if (!written) return false;
+      await options.within?.(change);
+      if (authorization.event === 'grant.stored')
+        await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
+      else {
+        if (old !== undefined)
+          hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
+        await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+      }
+      const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
+      change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
+      return true;
+    }),
+  );
+  if (!stored) return false;
+  if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
+  if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
+  return true;
 }
 
 /** Compares the account of a consent with the stored one; null without a grant, and for tokens stored by hand. */

@@ -2,6 +2,7 @@ import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import type { ErrorClass } from '../../providers/definition.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
+import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 
@@ -115,15 +116,50 @@ const backOffReasons = [
   'insufficient_scope',
 ] as const satisfies readonly GrantryErrorCode[];
 
-/** Returns the error that forbids a refresh of a grant now, or undefined. */
-export async function refreshBlocker(context: VaultContext, row: GrantRow): Promise<GrantryError | undefined> {
+/** Reasons in a row whose next try waits until the provider is well again. */
+export const outageReasons: readonly string[] = ['provider_unavailable', 'provider_error', reasons.answerLost];
+
+/** The reason why no refresh of a grant may begin now. */
+export interface Blocker {
+  readonly error: GrantryError;
+  /** True if this call goes on in spite of the back-off, to learn if the provider is well again. */
+  readonly isProbe: boolean;
+}
+
+/** Returns what forbids a refresh of a grant now, or undefined. */
+export async function refreshBlocker(context: VaultContext, row: GrantRow): Promise<Blocker | undefined> {
   if (row.state === 'disconnected') {
-    return noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account });
+    return blocked(noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account }));
   }
-  if (row.state === 'reauthorization_required') return mustReauthorize(row);
+  if (row.state === 'reauthorization_required') return blocked(mustReauthorize(row));
   if (row.retry_at === null) return undefined;
-  const retryAfterMs = row.retry_at - (await context.store.nowMs());
-  if (retryAfterMs <= 0) return undefined;
+  const now = await context.store.nowMs();
+  if (row.retry_at <= now) return undefined;
+  const probeInMs = timeUntilProbe(context, row, now);
+  if (probeInMs <= 0) context.bulkheads.takeProbe(compartmentOf(row));
+  return { error: backOffError(row, Math.max(1, Math.min(row.retry_at - now, probeInMs))), isProbe: probeInMs <= 0 };
+}
+
+function blocked(error: GrantryError): Blocker {
+  return { error, isProbe: false };
+}
+
+/**
+ * Returns the time until a grant in back-off may probe its provider, since a caller waits for its token. No caller waits while
+ * the stored token lives. A back-off that the provider asked for is obeyed. So is one that protects a request under way:
+ * its lease is still held.
+ */
+function timeUntilProbe({ times, bulkheads, world }: VaultContext, row: GrantRow, now: number): number {
+  if (row.token_expiry !== null && Date.parse(row.token_expiry) > world.now()) return Number.POSITIVE_INFINITY;
+  const { retry_at: retryAt, changed_at: failedAt, reason } = row;
+  const isOutage = ['active', 'uncertain'].includes(row.state) && outageReasons.includes(reason ?? '');
+  const backOffMs = (retryAt ?? now) - failedAt;
+  if (!isOutage || row.lease_owner !== null || backOffMs > times.retryBackOffMsMax) return Number.POSITIVE_INFINITY;
+  const ownMs = failedAt + Math.min(backOffMs, times.breakerPauseMsMax) - now;
+  return Math.max(ownMs, bulkheads.probeInMs(compartmentOf(row)));
+}
+
+function backOffError(row: GrantRow, retryAfterMs: number): GrantryError {
   const code = backOffReasons.find((each) => each === row.reason);
   if (row.state === 'active' && code !== undefined) {
     return new GrantryError(

@@ -1,8 +1,8 @@
 import { isGrantryError } from '../../base/errors.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { findApp } from '../../storage/statements/apps.ts';
-import { countTokensByAccount } from '../../storage/statements/grants.ts';
 import { countRevocationsOfApp } from '../../storage/statements/revocations.ts';
+import { countTokensByAccount } from '../../storage/statements/slots.ts';
 import type { VaultContext } from '../context.ts';
 
 /** The share of a provider's limit from which on an operator is warned: 15 of Zoho's 20. */

@@ -1,11 +1,31 @@
 import type { Times } from '../../base/limits.ts';
+import { limits } from '../../base/limits.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { GrantRow } from '../../storage/statements/grants.ts';
 
 /** A provider's rules for replacing an access token before its end. */
 export interface ValidityRules {
   readonly earlyRefreshMs: number;
   /** A token obtained this recently satisfies every minimum validity. */
   readonly justRefreshedMs: number;
+}
+
+/**
+ * Returns when a row's access token ends, as far as the row can be believed; 0 if it has ended or its end is unknown.
+ *
+ * A token that was obtained in the future comes from a clock that was ahead, so its end is unknown. It counts as ended if
+ * a refresh can replace it. No token that a provider gave to us lives longer than the longest life.
+ */
+export function believedEndMs(
+  row: Pick<GrantRow, 'token_expiry' | 'obtained_at' | 'refresh_token'>,
+  nowMs: number,
+  marginMs: number,
+): number {
+  if (row.token_expiry === null) return 0;
+  const endMs = Date.parse(row.token_expiry);
+  if (row.obtained_at === null) return endMs;
+  if (row.obtained_at > nowMs + marginMs && row.refresh_token !== null) return 0;
+  return Math.min(endMs, nowMs + limits.accessTokenLifetimeMsMax);
 }
 
 /**

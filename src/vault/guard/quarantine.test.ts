@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, stat
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Bench, codeOf, makeBench } from '../../../test/support/bench.ts';
+import { type Bench, codeOf, makeBench, tidyUp } from '../../../test/support/bench.ts';
 import { administer, postgresUrl, scratchDatabase } from '../../../test/support/postgres.ts';
 import { TestWorld } from '../../../test/support/world.ts';
 import type { GrantKey } from '../../base/ids.ts';
@@ -42,6 +42,26 @@ it('three servers with empty homes on one PostgreSQL are not quarantined, even a
   rmSync(join(directory, 'home-2'), { recursive: true });
   await refresh(await open('home-2', scratch.database), 'four');
   await refresh(first, 'four');
+});
+
+it('the workers of a copy revoke nothing, and remove nothing', async () => {
+  await using scratch = await scratchDatabase();
+  const original = await open('home', scratch.database);
+  const { strict } = await connectTwo(original);
+  bench.simulator.faults.add({ endpoint: 'revoke', effect: { kind: 'status', status: 503, when: 'before' } });
+  expect(await original.disconnect(strict.key)).toEqual({ revocation: 'queued' });
+  await original.close();
+  bench.simulator.faults.clear();
+  const copy = await copyOf(scratch.database);
+  try {
+    const clone = await open('other-home', copy.database);
+    const before = bench.simulator.history.events().length;
+    await bench.jump(3_600_000);
+    await tidyUp(clone);
+    expect(bench.simulator.history.events()).toHaveLength(before);
+  } finally {
+    await copy.drop();
+  }
 });
 
 it('a PostgreSQL database that was copied elsewhere is quarantined, and the original is not', async () => {

@@ -8,7 +8,7 @@ import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
-import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
+import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
 import type { CandidateClient } from '../refresh/candidate-client.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
@@ -264,7 +264,7 @@ export class HandOut {
   }
 
   async #open(key: CheckedKey, row: GrantRow): Promise<HeldToken | undefined> {
-    const expiresAtMs = row.token_expiry === null ? 0 : Date.parse(row.token_expiry);
+    const expiresAtMs = believedEndMs(row, this.#context.world.now(), this.#context.times.marginMs);
     if (row.access_token === null || !(expiresAtMs > this.#context.world.now())) return undefined;
     const secret = await this.#openAccessToken(row);
     if (secret === null) return undefined;

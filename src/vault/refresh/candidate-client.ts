@@ -40,8 +40,9 @@ export async function settleRefusedCandidateClient(
 ): Promise<GrantryError> {
   await changing(context, async ({ tx }) => {
     const { tenant } = claim.lease;
-    await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
+    // The grant's row first, as in a claim: any other order could deadlock.
     await releaseLease(tx, claim.lease);
+    await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
   });
   const reason = refusalDetail(outcome);
   if (outcome.class === 'client_refused') {

@@ -1,6 +1,6 @@
 import { GrantryError } from '../../base/errors.ts';
 import { randomFraction } from '../../base/world.ts';
-import { abandonAttempts, insertAttempt } from '../../storage/statements/attempts.ts';
+import { abandonAttempts, hasFailed, insertAttempt } from '../../storage/statements/attempts.ts';
 import { newestCandidate } from '../../storage/statements/candidates.ts';
 import { lockGrant } from '../../storage/statements/grants.ts';
 import { claimLease, type Lease, raiseDoubt } from '../../storage/statements/leases.ts';
@@ -111,7 +111,7 @@ async function claim(
   const abandoned = await abandonAttempts(tx, { ...grant, exceptId: attemptId });
   if (await condemnUnreplayable(context, plan, change, { fence, abandoned })) return 'condemned';
   // Counted after the lease is taken: a process that finds it taken waits for the answer to the last permitted request.
-  await keepWithinBudget(plan, change);
+  await keepWithinBudget(plan, change, context.times.marginMs);
   await insertAttempt(tx, {
     id: attemptId,
     tenant: row.client_id,
@@ -149,16 +149,23 @@ async function hasNewCandidate(
 
 /**
  * Counts the request against the provider's limit. All processes, and all rows with the same token, share that limit.
+ * Probes use at most half of it: when the provider is well again, there must be room for the request that counts.
  *
  * @throws {GrantryError} `provider_throttled` if the limit is used up; the claim is undone
  */
-async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: RefreshPlan, { tx }: ChangeTransaction) {
+async function keepWithinBudget(
+  { definition, tokenFingerprint, attemptId, backOff }: RefreshPlan,
+  { tx }: ChangeTransaction,
+  marginMs: number,
+): Promise<void> {
   const limit = definition.tokenLimit;
   if (limit === undefined) return;
   const windowMs = limit.windowSeconds * 1_000;
   const request = { fingerprint: tokenFingerprint, attemptId };
-  const refused = await countTokenRequest(tx, request, { requests: limit.requests, windowMs });
+  const requests = backOff === null ? limit.requests : Math.ceil(limit.requests / 2);
+  const refused = await countTokenRequest(tx, request, { requests, windowMs, marginMs });
   if (refused === undefined) return;
+  if (backOff !== null) throw backOff;
   throw new GrantryError(
     'provider_throttled',
     `${definition.id} allows ${limit.requests} tokens in ${limit.windowSeconds} s for one refresh token, and all are used.`,
@@ -168,7 +175,7 @@ async function keepWithinBudget({ definition, tokenFingerprint, attemptId }: Ref
 
 /** Doubles the back-off with each failure of this generation. Jitter separates grants that failed together. */
 function backOffMs(context: VaultContext, plan: RefreshPlan): number {
-  const failures = plan.prior.filter((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome)).length;
+  const failures = plan.prior.filter(hasFailed).length;
   const doubled = context.times.retryBackOffMs * 2 ** Math.min(doublingsMax, failures);
   return Math.round(doubled * (0.75 + randomFraction(context.world) / 2));
 }

@@ -55,6 +55,8 @@ it('a family that our own replay revoked is reported as lost, even if answers ar
   bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
   await codeOf(vault.getAccessToken(key));
   await bench.jump(121_000);
+  expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+  await bench.jump(31_000);
   expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
   expect(await parkLate(bench, vault, connected, { generation: 1, fence: 1 })).toBe('parked');
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');

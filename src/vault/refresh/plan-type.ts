@@ -1,3 +1,4 @@
+import type { GrantryError } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
@@ -26,6 +27,8 @@ export interface RefreshPlan {
   /** Attempts on this generation so far, newest first. */
   readonly prior: readonly AttemptRow[];
   readonly leaseKind: LeaseKind;
+  /** The time from the request until its answer must be complete. */
+  readonly answerDeadlineMs: number;
   /** True if the grant was condemned and a kept token is tried again. */
   readonly recovering: boolean;
   readonly attemptId: string;
@@ -34,4 +37,6 @@ export interface RefreshPlan {
   readonly isAnswered: () => boolean;
   /** True if the client is a candidate: its refusal decides nothing about the grant. */
   readonly isCandidateClient: boolean;
+  /** The back-off in spite of which this refresh probes its provider; null if none holds. */
+  readonly backOff: GrantryError | null;
 }

@@ -5,7 +5,7 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { type AttemptRow, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
+import { type AttemptRow, hasFailed, isUnresolved, listAttempts } from '../../storage/statements/attempts.ts';
 import {
   type CandidateRow,
   newestCandidate,
@@ -23,7 +23,7 @@ import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { recoverLostTail } from './failover.ts';
 import { leaseKindOf } from './lease-kind.ts';
-import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
+import { deadlineFor, isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { replaySpool } from './replay.ts';
 import { assertNotHeld } from './set-aside.ts';
@@ -36,7 +36,7 @@ import { assertNotHeld } from './set-aside.ts';
 export async function planRefresh(
   context: VaultContext,
   found: GrantRow,
-  { candidateClient, keptToken }: RefreshOptions = {},
+  { candidateClient, keptToken, backOff }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
   const row = { ...found, app: keptToken?.app ?? found.app };
   await context.guard.assertMayRefresh();
@@ -61,10 +61,9 @@ export async function planRefresh(
     await assertNotHeld(context, row, definition, { waiting: replayed.setAside, fence: token.fence ?? -1 });
   }
   const client = await clientFor(context, definition, row, candidateClient);
-  // Urgent grants and an operator's requests bypass the budget.
-  if (keptToken === undefined && !(await isUrgent(context, row))) {
-    const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
-    context.bulkheads.retries.countTry(retryBudgetOf(row, client.clientId), failed ? 'retry' : 'first');
+  // Urgent grants, probes and an operator's requests bypass the budget.
+  if (keptToken === undefined && backOff === undefined && !(await isUrgent(context, row))) {
+    context.bulkheads.retries.countTry(retryBudgetOf(row, client.clientId), prior.some(hasFailed) ? 'retry' : 'first');
   }
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
@@ -81,11 +80,13 @@ export async function planRefresh(
     newestCandidateId: token.newestCandidateId ?? null,
     prior,
     leaseKind: leaseKindOf(context, definition),
+    answerDeadlineMs: deadlineFor(context, definition, { leftMs: await overlapLeftMs(context, row), prior }),
     recovering: keptToken !== undefined,
     attemptId,
     slot: await spool.reserve(`${row.id}.${attemptId}`, context.world.now() - context.times.spoolKeptMs),
     isAnswered: laterAnswers(spool, row, prior),
     isCandidateClient: candidateClient !== undefined,
+    backOff: backOff ?? null,
   };
 }
 
@@ -118,6 +119,8 @@ export interface RefreshOptions {
   readonly candidateClient?: CandidateClient | undefined;
   /** A token of a condemned grant, to be tried once more. */
   readonly keptToken?: KeptToken | undefined;
+  /** The back-off in spite of which this refresh probes its provider. */
+  readonly backOff?: GrantryError | undefined;
 }
 
 /** A refresh token that may be spent. */

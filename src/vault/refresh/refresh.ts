@@ -12,12 +12,14 @@ import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
+import { cutTimes } from './clocks.ts';
 import { type HeldLease, holdLease } from './lease.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
 import { planRefresh, type RefreshOptions } from './plan.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { settleAnswer, settleLostAnswer, settleNotSent } from './settle.ts';
+import { releaseOthers } from './release.ts';
+import { settleAnswer, settleLostAnswer, settleNotSent, untilProbe } from './settle.ts';
 import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
 
 /**
@@ -58,12 +60,14 @@ export async function refreshGrant(
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
     if (row.generation > seen) return;
+    if (await cutTimes(context, row)) continue;
     // Outcomes that the database has not recorded yet decide whether anything is in doubt.
     if (!context.pendingOutcomes.isEmpty && (await recordKnownOutcomes(context, row))) continue;
     const blocker = await refreshBlocker(context, row);
     // A refusal of the stored client says nothing about another one.
-    const applies = candidateClient === undefined || blocker?.code !== 'provider_misconfigured';
-    if (blocker !== undefined && applies) throw blocker;
+    const applies = candidateClient === undefined || blocker?.error.code !== 'provider_misconfigured';
+    if (blocker !== undefined && applies && !blocker.isProbe) throw blocker.error;
+    const backOff = blocker?.isProbe === true ? blocker.error : undefined;
 
     // If another process holds the lease, wait for it first. Preparing a refresh that it is already sending only costs
     // processor and database time. Wait once and briefly: a dead holder's answer is found only by preparing. After that
@@ -77,8 +81,9 @@ export async function refreshGrant(
     // A failing provider delays only its own callers, and no process holds a lease while it queues here.
     // Near the end of an overlap the breaker's pause could cost the grant.
     const urgent = await isUrgent(context, row);
-    const round = (report: (health: CallHealth) => void) => refreshRound(context, row, report, { candidateClient });
-    const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent });
+    const round = (report: (health: CallHealth) => void) =>
+      refreshRound(context, row, report, { candidateClient, backOff });
+    const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent, probe: backOff !== undefined });
     if (outcome === 'saved') return;
     if (outcome === 'taken') {
       waited = true;
@@ -154,7 +159,10 @@ async function claimAndSpend(
     return 'taken';
   }
   const outcome = await spend(context, plan, claim, report);
-  if (outcome === 'saved') await options.candidateClient?.onAccepted({ id: plan.row.id, dc: plan.client.dc });
+  if (outcome === 'saved') {
+    await options.candidateClient?.onAccepted({ id: plan.row.id, dc: plan.client.dc });
+    await releaseOthers(context, plan);
+  }
   return outcome;
 }
 
@@ -192,7 +200,7 @@ async function sendRequest(
   claim: Claim,
   held: HeldLease,
 ): Promise<RawAnswer | undefined> {
-  const deadline = deadlineSignal(context, context.times.answerDeadlineMs);
+  const deadline = deadlineSignal(context, plan.answerDeadlineMs);
   let answered = false;
   try {
     const { client, refreshToken } = plan;
@@ -216,7 +224,7 @@ async function sendRequest(
       if (await settleNotSent(context, plan, claim, held.lapsed || answered)) return undefined;
       throw new GrantryError('provider_unavailable', `${plan.row.provider} cannot be reached: nothing was sent.`, {
         cause: error,
-        retryAfterMs: claim.backOffMs,
+        retryAfterMs: untilProbe(context, claim.backOffMs),
       });
     }
     // The provider may have processed any request that is not known to be unsent. That includes a defect of ours.

@@ -260,9 +260,11 @@ it('a lost answer is remembered while the provider is unreachable many times', a
     await bench.jump(121_000);
   }
   world.offline = false;
+  expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+  await bench.jump(31_000);
   expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
   expect((await bench.row(key)).reason).toBe('lost_rotation');
-  expect(bench.requests()).toHaveLength(2);
+  expect(bench.requests()).toHaveLength(3);
 });
 
 it('a vault that is closing finishes a recovery', async () => {

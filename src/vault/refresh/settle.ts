@@ -3,8 +3,9 @@ import type { Secret } from '../../base/secret.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { IsSpent } from '../../oauth/salvage.ts';
 import type { RawAnswer, TokenOutcome } from '../../oauth/types.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
-import { lockGrant, readGrant } from '../../storage/statements/grants.ts';
+import { type GrantRow, lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -63,6 +64,7 @@ export async function settleAnswer(
     if (committed === 'parked' && plan.candidateId === null) return 'again';
     throw await settleLostAnswer(context, plan, claim, new UselessAnswerError(outcome.reason), {
       code: 'provider_error',
+      isAnswered: isWholeAnswer(raw),
     });
   }
   await plan.slot.discard();
@@ -71,7 +73,7 @@ export async function settleAnswer(
     throw await recordOutcome(context, { plan, claim }, 'failed', outcome.error, settle);
   }
   if (outcome.class === 'grant_refused') return settleRefusal(context, plan, claim, outcome);
-  throw await settleFailure(context, plan, claim, outcome);
+  throw await settleFailure(context, plan, claim, { ...outcome, isAnswered: isWholeAnswer(raw) });
 }
 
 /**
@@ -140,7 +142,7 @@ export async function settleNotSent(
   return recordOutcome(context, { plan, claim }, 'not_sent', detail, async () => {
     const retryInMs = pauseInOverlap(context, claim.backOffMs, await overlapLeftMs(context, plan.row));
     await changing(context, async ({ tx }) => {
-      await finishAttempt(tx, attemptEnd(claim, 'not_sent', detail));
+      await endAttempt(tx, claim, 'not_sent', detail);
       if (keptBack) await releaseLease(tx, claim.lease);
       else await settleLease(tx, claim.lease, unchanged(context, plan, claim, 'provider_unavailable', retryInMs));
       // Grant before budget, in the order of a claim: any other order could deadlock.
@@ -166,6 +168,16 @@ interface LostAnswer {
   readonly code?: GrantryErrorCode;
   /** The pause that the provider asked for. */
   readonly retryAfterMs?: number | undefined;
+  /** True if the provider's own answer arrived whole, so that the request is no longer under way. */
+  readonly isAnswered?: boolean;
+}
+
+/** Statuses by which a gateway says that it waits no longer. The provider behind it may still be at work. */
+const gatewayTimeouts: readonly number[] = [504, 524, 598, 599];
+
+/** True if no request is under way any more: the provider itself has answered, and the answer is complete. */
+function isWholeAnswer({ status, incomplete }: RawAnswer): boolean {
+  return !incomplete && !gatewayTimeouts.includes(status);
 }
 
 /**
@@ -173,21 +185,23 @@ interface LostAnswer {
  *
  * If tokens do not rotate, nothing can be lost. Otherwise the grant becomes uncertain, and its rotation decides when
  * the spent token may be tried again: inside the overlap, or after the back-off. At a strict provider the first request
- * must no longer be under way.
+ * must no longer be under way. So the lease stays until its end, unless the provider's answer arrived whole. The provider is
+ * done with the request. If it spent the token, the next request is refused, and a
+ * wait would change nothing. If it did not, the next request brings the tokens.
  */
 export async function settleLostAnswer(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
   cause: unknown,
-  { code = 'provider_unavailable', retryAfterMs }: LostAnswer = {},
+  { code = 'provider_unavailable', retryAfterMs, isAnswered = false }: LostAnswer = {},
 ): Promise<GrantryError> {
   if (isGrantryError(cause, 'provider_misconfigured')) {
     await settleNotSent(context, plan, claim, false);
     return cause;
   }
   const rotates = plan.definition.refreshToken.rotation !== 'none';
-  const strict = plan.leaseKind === 'strict';
+  const keepLease = plan.leaseKind === 'strict' && !isAnswered;
   const passedMs = context.world.monotonic() - claim.claimedAt;
   const overlapMs = overlapMsOf(context, plan.definition);
   const begunMs = await overlapLeftMs(context, plan.row);
@@ -197,29 +211,33 @@ export async function settleLostAnswer(
   const pauseMs = retryAfterMs ?? claim.backOffMs;
   // Once the overlap is over, obeying the provider's pause costs nothing.
   const mayObey = retryAfterMs !== undefined && begunMs !== null && begunMs <= 0;
-  const retryInMs = strict
+  const retryInMs = keepLease
     ? Math.max(retryAfterMs ?? 0, context.times.strictLeaseMs - passedMs)
     : pauseInOverlap(context, pauseMs, mayObey ? null : leftMs);
   const at = isoNow(context);
   await changing(context, async (change) => {
     const { tx } = change;
-    await finishAttempt(tx, attemptEnd(claim, 'unknown', 'the answer was lost'));
+    await endAttempt(tx, claim, 'unknown', isAnswered ? 'the answer was useless' : 'the answer was lost');
     const verdict: GrantVerdict = rotates
-      ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease: strict, at }
+      ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease, at }
       : unchanged(context, plan, claim, code, pauseMs);
     const settled = await settleLease(tx, claim.lease, verdict);
     if (!settled || !rotates || claim.state === 'uncertain') return;
     const grant = { ...plan.row, state: claim.state };
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
+  const toldMs = keepLease || retryAfterMs !== undefined ? retryInMs : untilProbe(context, retryInMs);
   if (!rotates) {
     const why = cause instanceof UselessAnswerError ? `: ${cause.message}` : '';
-    return new GrantryError(code, `${plan.row.provider} gave no usable answer${why}.`, {
-      cause,
-      retryAfterMs: retryInMs,
-    });
+    const text = `${plan.row.provider} gave no usable answer${why}.`;
+    return new GrantryError(code, text, { cause, retryAfterMs: toldMs });
   }
-  return answerLost(plan.row, retryInMs, cause);
+  return answerLost(plan.row, toldMs, cause);
+}
+
+/** Returns when a caller should come back after a failure: before its back-off ends, its call may probe the provider. */
+export function untilProbe(context: VaultContext, backOffMs: number): number {
+  return Math.min(backOffMs, context.times.breakerPauseMsMax);
 }
 
 async function settleRefusal(
@@ -230,8 +248,7 @@ async function settleRefusal(
 ): Promise<'again'> {
   const { tenant, grantId, fence } = claim.lease;
   const judge = async (change: ChangeTransaction) => {
-    await finishAttempt(change.tx, attemptEnd(claim, 'refused', outcome.error));
-    const row = await lockGrant(change.tx, tenant, grantId);
+    const row = await endAttempt(change.tx, claim, 'refused', outcome.error);
     // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides
     // nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
@@ -249,7 +266,7 @@ async function settleFailure(
   context: VaultContext,
   plan: RefreshPlan,
   claim: Claim,
-  outcome: Extract<TokenOutcome, { kind: 'refused' }>,
+  outcome: Extract<TokenOutcome, { kind: 'refused' }> & { readonly isAnswered: boolean },
 ): Promise<GrantryError> {
   if (outcome.class === 'grant_refused')
     throw new GrantryError('internal', 'A refusal of the grant was settled as a failure.');
@@ -258,21 +275,27 @@ async function settleFailure(
   const { rotation, replayAfterLoss } = plan.definition.refreshToken;
   if (outcome.class === 'unavailable' && rotation !== 'none' && replayAfterLoss) {
     const retryAfterMs = outcome.retryAfterMs ?? undefined;
-    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs });
+    const { isAnswered } = outcome;
+    return settleLostAnswer(context, plan, claim, new Error(`status ${outcome.status}`), { retryAfterMs, isAnswered });
   }
+  const mayBeUnderWay = outcome.class === 'unavailable' && !outcome.isAnswered;
+  const keepLease = plan.leaseKind === 'strict' && mayBeUnderWay;
   const [code] = providerFailures[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
   const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', outcome.error, async () => {
     const leftMs = await overlapLeftMs(context, plan.row);
-    const pauseMs = outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs);
+    const leaseMs = keepLease ? context.times.strictLeaseMs - (context.world.monotonic() - claim.claimedAt) : 0;
+    const pauseMs = Math.max(leaseMs, outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs));
     await changing(context, async ({ tx }) => {
-      await finishAttempt(tx, attemptEnd(claim, 'failed', outcome.error));
-      await settleLease(tx, claim.lease, unchanged(context, plan, claim, code, pauseMs));
+      await endAttempt(tx, claim, 'failed', outcome.error);
+      await settleLease(tx, claim.lease, { ...unchanged(context, plan, claim, code, pauseMs), keepLease });
     });
     return pauseMs;
   });
-  return providerFailure(outcome.class, outcome, plan.row.provider, retryInMs);
+  const isOwn = outcome.class === 'unavailable' && outcome.retryAfterMs === null && !keepLease;
+  const toldMs = isOwn ? untilProbe(context, retryInMs) : retryInMs;
+  return providerFailure(outcome.class, outcome, plan.row.provider, toldMs);
 }
 
 /** Parks the complete tokens of an answer that is broken or cut: it may hold the only copy of the working one. */
@@ -301,8 +324,16 @@ async function untilStored<T>(context: VaultContext, store: () => Promise<T>): P
   }
 }
 
-function attemptEnd(claim: Claim, outcome: 'not_sent' | 'unknown' | 'refused' | 'failed', detail: string | null) {
-  return { tenant: claim.lease.tenant, id: claim.attemptId, outcome, detail };
+/** Writes how an attempt ended. The grant's row is locked first, as in a claim: any other order could deadlock. */
+async function endAttempt(
+  tx: WriteTx,
+  { lease: { tenant, grantId }, attemptId: id }: Claim,
+  outcome: 'not_sent' | 'unknown' | 'refused' | 'failed',
+  detail: string | null,
+): Promise<GrantRow | undefined> {
+  const row = await lockGrant(tx, tenant, grantId);
+  await finishAttempt(tx, { tenant, id, outcome, detail });
+  return row;
 }
 
 /** Keeps the state, and sets the reason and the time of the next try. */

@@ -23,10 +23,23 @@ describe('a refusal', () => {
     ['none', 'suspect', 'refused'],
     ['timed_overlap', 'suspect', 'lost_rotation'],
     ['retire_on_use', 'suspect', 'lost_rotation'],
-    ['strict', 'reauthorization_required', 'lost_rotation'],
-  ] as const)('after a lost answer at %s leads to %s: %s', (rotation, state, reason) => {
-    expect(weigh({ rotation, others: [attempt('unknown', 200_000)] })).toMatchObject({ state, reason });
-  });
+    ['strict', 'suspect', 'lost_rotation'],
+  ] as const)(
+    'after a lost answer at %s leads to %s: %s, and is confirmed like any other',
+    (rotation, state, reason) => {
+      const others = [attempt('unknown', 200_000)];
+      for (const reuse of ['error', 'revokes_family'] as const) {
+        expect(weigh({ rotation, reuse, others })).toMatchObject({ state, reason, retryInMs: 30_000 });
+        const row = { state: 'suspect', doubt_since: nowMs - 30_000 } as const;
+        const again = { rotation, reuse, row, others: [...others, attempt('refused', 30_000)] };
+        expect(weigh(again)).toMatchObject({ state: 'reauthorization_required', reason });
+        expect(weigh({ ...again, provider: { refused: 12, tried: 12, failed: 0 } })).toMatchObject({
+          state: 'suspect',
+          reason: reasons.verdictsSuspended,
+        });
+      }
+    },
+  );
 
   it.each(['failed', 'not_sent', 'refused', 'saved'] as const)(
     'after an attempt with the outcome %s is no sign of a lost answer',
@@ -67,7 +80,7 @@ describe('a refusal', () => {
 
   it('of a candidate rejects nothing while the provider refuses a large share of all grants', () => {
     const refused = { ...candidate, refusals: 1 };
-    const provider = { refused: 9, tried: 9 };
+    const provider = { refused: 9, tried: 9, failed: 0 };
     const verdict = weigh({ rotation: 'strict', candidate: refused, provider, row: { doubt_since: nowMs - 60_000 } });
     expect(verdict).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 150_000 });
   });
@@ -84,10 +97,14 @@ describe('a refusal', () => {
     expect(weighIt({})).toMatchObject({ state: 'suspect', reason: 'refused', retryInMs: 30_000 });
     const row = { state: 'suspect', doubt_since: nowMs - 30_000 } as const;
     expect(weighIt({ row })).toMatchObject({ state: 'reauthorization_required', reason: 'refused' });
-    expect(weighIt({ row, provider: { refused: 9, tried: 9 } })).toMatchObject({ state: 'suspect' });
+    expect(weighIt({ row, provider: { refused: 9, tried: 9, failed: 0 } })).toMatchObject({ state: 'suspect' });
     // Its own answer was lost, so the refusal is the sign of a spent token.
     const spent = { ...candidate, spent: true };
-    expect(weighIt({ candidate: spent })).toMatchObject({ state: 'reauthorization_required', reason: 'lost_rotation' });
+    expect(weighIt({ candidate: spent })).toMatchObject({ state: 'suspect', reason: 'lost_rotation' });
+    expect(weighIt({ candidate: spent, row })).toMatchObject({
+      state: 'reauthorization_required',
+      reason: 'lost_rotation',
+    });
     // The same holds if the stored token was sent after it arrived, but then it is tried again first.
     const replayed = { ...candidate, replayed: true };
     expect(weighIt({ candidate: replayed })).toMatchObject({ state: 'suspect', reason: 'lost_rotation' });
@@ -101,7 +118,9 @@ describe('a refusal', () => {
 
   it('of a spent token whose parked successor was refused before is a loss, not a doubt', () => {
     const row = { state: 'uncertain', reason: reasons.storedRefused } as const;
-    expect(weigh({ rotation: 'strict', row, others: [attempt('parked', 60_000)] })).toMatchObject({
+    const others = [attempt('parked', 60_000)];
+    expect(weigh({ rotation: 'strict', row, others })).toMatchObject({ state: 'suspect', reason: 'lost_rotation' });
+    expect(weigh({ rotation: 'strict', row: { ...row, state: 'suspect' }, others })).toMatchObject({
       state: 'reauthorization_required',
       reason: 'lost_rotation',
     });
@@ -133,12 +152,26 @@ describe('a refusal', () => {
     [201, 1_000, 'suspect'],
   ])('together with the refusals of %d grants of %d makes it %s', (refused, tried, state) => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
-    expect(weigh({ rotation: 'strict', row, provider: { refused, tried } }).state).toBe(state);
+    expect(weigh({ rotation: 'strict', row, provider: { refused, tried, failed: 0 } }).state).toBe(state);
   });
+
+  it.each([
+    [4, 1, 1, 'reauthorization_required'],
+    [5, 1, 1, 'suspect'],
+    [5, 1, 2, 'reauthorization_required'],
+  ])(
+    'while the provider failed for %d grants, and refused %d of %d others, makes it %s',
+    (failed, refused, tried, state) => {
+      const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+      expect(weigh({ rotation: 'strict', row, provider: { failed, refused, tried } }).state).toBe(state);
+    },
+  );
 
   it('is believed in the end, even if many other grants are refused', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 3_600_000 } as const;
-    expect(weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } }).state).toBe('reauthorization_required');
+    expect(weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9, failed: 0 } }).state).toBe(
+      'reauthorization_required',
+    );
   });
 
   it('inside the overlap of a spent token is checked again during the overlap, a limited number of times', () => {
@@ -155,7 +188,7 @@ describe('a refusal', () => {
 
   it('that is not believed because of other grants is checked again while their refusals count', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
-    const verdict = weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9 } });
+    const verdict = weigh({ rotation: 'none', row, provider: { refused: 9, tried: 9, failed: 0 } });
     expect(verdict.retryInMs).toBeLessThan(300_000);
   });
 });
@@ -183,7 +216,7 @@ function weigh(
     confirmMs: 30_000,
     overlapLeftMs: null,
     overlapPauseMs: 30_000,
-    provider: { tried: 1, refused: 1 },
+    provider: { tried: 1, refused: 1, failed: 0 },
     windowMs: 300_000,
     suspendedMsMax: 3_600_000,
     ...rest,

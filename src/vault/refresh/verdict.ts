@@ -46,8 +46,8 @@ export interface RefusalEvidence {
   readonly overlapPauseMs: number;
   /** The time for which the provider should still accept the spent stored token; null if no overlap has begun. */
   readonly overlapLeftMs: number | null;
-  /** The provider's grants that were tried within the window, and how many of them were refused. */
-  readonly provider: { readonly tried: number; readonly refused: number };
+  /** The provider's grants that were tried within the window, and how many of them were refused or met a failure. */
+  readonly provider: { readonly tried: number; readonly refused: number; readonly failed: number };
   readonly windowMs: number;
   readonly suspendedMsMax: number;
 }
@@ -61,8 +61,11 @@ export type RefusalVerdict = Omit<GrantVerdict, 'at' | 'state'> & { readonly sta
  *
  * A refusal is evidence, not a verdict. The newest known token must have been refused. No other attempt may still bring
  * tokens, and no candidate may be left. It must have been refused twice with a pause between, since providers also
- * refuse by mistake. Only a lost answer at a strict provider needs no second refusal. There a refusal is the sign of a
- * spent token, and another try could do harm.
+ * refuse by mistake. And the provider must not be refusing many grants at once.
+ *
+ * This also holds after a lost answer at a strict provider, and where a replay revokes the family. If the token was
+ * spent, the replay that was just refused has done all the harm that a replay can do. So another look costs nothing. If
+ * it was not spent, only another look shows that the refusal was a mistake.
  */
 export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const { row, others, definition, candidate } = evidence;
@@ -84,9 +87,6 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   // A parked answer spent the stored token too, and its tokens have been refused by now.
   const lost = stands ? candidate?.spent === true : rotates && others.some(mayHaveSpent);
   const reason = lost || (stands && candidate?.replayed === true) ? reasons.lostRotation : reasons.refused;
-  if (lost && definition.refreshToken.rotation === 'strict') {
-    return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
-  }
   // Inside the overlap a refusal contradicts the provider's promise, so it is believed only after several.
   const inOverlap = lost && (evidence.overlapLeftMs ?? 0) > 0;
   const refusals = others.filter((attempt) => attempt.outcome === 'refused').length;
@@ -100,10 +100,16 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
 }
 
-/** True while the provider refuses a large share of all grants: it, or our app, has an incident that ends no grant. */
-function isSuspended({ row, nowMs, provider: { tried, refused }, suspendedMsMax }: RefusalEvidence): boolean {
+/**
+ * True while the provider refuses a large share of all grants, or fails for many and serves none: it, or our app, has an
+ * incident that ends no grant. After an outage its back-offs let a few grants through at first. Only their refusals
+ * would count, and look like an end.
+ */
+function isSuspended({ row, nowMs, provider, suspendedMsMax }: RefusalEvidence): boolean {
+  const { tried, refused, failed } = provider;
   const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
-  return massRefusal && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
+  const servesNobody = failed >= limits.verdictRefusalsMin && refused === tried;
+  return (massRefusal || servesNobody) && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
 }
 
 /**
@@ -114,10 +120,9 @@ function standsForStored({ definition, candidate, candidatesLeft, overlapLeftMs 
   return candidate?.succeedsStored === true && isReplayFatal(definition, overlapLeftMs) && !candidatesLeft;
 }
 
-/** True if a candidate counts as dead: refused twice, or refused after a lost answer at a strict provider. */
+/** True if a candidate counts as dead: refused twice, while the provider does not refuse many grants. */
 function isBelievedDead(evidence: RefusalEvidence, candidate: RefusedCandidate): boolean {
-  const spent = candidate.spent && evidence.definition.refreshToken.rotation === 'strict';
-  return spent || (candidate.refusals > 0 && !isSuspended(evidence));
+  return candidate.refusals > 0 && !isSuspended(evidence);
 }
 
 /** Weighs the refusal of a candidate. Returns null if nothing else is left to try. */

@@ -14,6 +14,7 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
+import { cutAllTimes } from '../refresh/clocks.ts';
 import { recoverLostTail } from '../refresh/failover.ts';
 import { replaySpool } from '../refresh/replay.ts';
 import { hasSecondChances, nextChanceInMs } from '../refresh/second-chance.ts';
@@ -96,12 +97,19 @@ export const duties: readonly Duty[] = [
   (context) => context.pendingOutcomes.write(context),
   tidySpool,
   (context) => finishConsents(context),
+  cutAllTimes,
   discardUnclaimed,
   (context) => revokeDue(context),
   (context) => changing(context, ({ tx }) => purgeAuthorizations(tx, context.times.authorizationMs)),
   (context) => changing(context, ({ tx }) => purgeConnectSessions(tx, context.times.connectKeptMs)),
   forgetTokenRequests,
 ];
+
+/** Does a duty. A quarantined database stays unchanged: nothing is spent, revoked or removed. */
+export async function doDuty(context: VaultContext, duty: Duty): Promise<void> {
+  if (context.guard.isStale) await context.guard.recheck();
+  if (context.guard.reason === null) await duty(context);
+}
 
 /** Commits spooled answers, and only then removes old files, since a failover may still need them. */
 async function tidySpool(context: VaultContext): Promise<void> {
@@ -146,7 +154,8 @@ async function tendCondemned(context: VaultContext, grant: GrantSummary): Promis
   if (condemnedForMs >= context.condemnedKeptMs) return shred(context, grant);
   const keptMs = context.condemnedKeptMs - condemnedForMs;
   const definition = await context.providers.require(grant.provider);
-  if (!hasSecondChances(definition)) {
+  const { reason } = grant;
+  if (!hasSecondChances(definition, reason)) {
     await reschedule(context, grant, now + keptMs);
     return 'put_off';
   }
@@ -156,7 +165,7 @@ async function tendCondemned(context: VaultContext, grant: GrantSummary): Promis
     account: grant.account,
   });
   if (report.outcome === 'recovered') return 'second_chance';
-  await reschedule(context, grant, now + (nextChanceInMs(context, definition, condemnedForMs) ?? keptMs));
+  await reschedule(context, grant, now + (nextChanceInMs(context, definition, { reason, condemnedForMs }) ?? keptMs));
   return 'second_chance';
 }
 
