@@ -25,10 +25,13 @@ const { values } = parseArgs({
     /** A slice of seeds for a process of a parallel run: results go out as lines of JSON. */
     slice: { type: 'string' },
     minutes: { type: 'string' },
+    /** So many seeds in the wide world and in each narrow one, until one shows something: for a mutant of the source. */
+    sieve: { type: 'string' },
   },
 });
 
 if (values.slice !== undefined) await runSlice(values.slice);
+else if (values.sieve !== undefined) process.exitCode = await runSieve(Number(values.sieve));
 else if (values.seed !== undefined) await runOne(Number(values.seed));
 else if (values.mutate) {
   process.exitCode = await huntMutants({
@@ -69,6 +72,20 @@ async function runSlice(slice: string): Promise<void> {
     const result = await runner.run(from + index * step, { focus: focus() });
     process.stdout.write(`${JSON.stringify({ ...result, coverage: [...result.coverage] })}\n`);
   }
+}
+
+async function runSieve(seeds: number): Promise<number> {
+  await using runner = await makeRunner();
+  const focuses = [null, ...new Set([...worlds, ...mutations].map((each) => each.focus))];
+  for (const [index, narrow] of focuses.entries()) {
+    for (let seed = 1; seed <= (narrow === null ? 2 * seeds : seeds); seed += 1) {
+      const { violations } = await runner.run(seed, { focus: narrow });
+      if (violations[0] === undefined) continue;
+      process.stdout.write(`noticed: world ${index}, seed ${seed}: ${violations[0].split('\n')[0]}\n`);
+      return 1;
+    }
+  }
+  return 0;
 }
 
 async function runOne(seed: number): Promise<void> {

@@ -1,4 +1,6 @@
 import { demoClient } from '../../src/simulator/index.ts';
+import { retireOwner } from '../../src/vault/spool/owner.ts';
+import type { Vault } from '../../src/vault/types.ts';
 import { startWorkers } from '../../src/workers/workers.ts';
 import { Dice } from './host/dice.ts';
 import { Operator, redirectUri } from './operator.ts';
@@ -42,6 +44,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     for (const life of simulation.lives) life?.end();
     judge.close();
     forgetProcesses();
+    for (const owner of state.unseen) retireOwner(owner);
   }
   return {
     seed: options.seed,
@@ -87,7 +90,20 @@ async function setUp(simulation: Simulation, life: Life): Promise<void> {
   for (const grant of judge.grants) {
     await vault.storeTokens({ tenant: grant.tenant, provider: grant.provider }, simulation.state.consent(grant));
   }
+  await shareToken(simulation, vault);
   await vault.close();
+}
+
+/** Stores the token of one grant for a second one too, where a provider lets both live. */
+async function shareToken({ state }: Simulation, vault: Vault): Promise<void> {
+  const { plan, judge } = state;
+  if (plan.faults.shared_token === 0) return;
+  const [one, other] = judge.grants.filter(({ provider }) => provider === 'none');
+  const token = one === undefined ? undefined : [...one.tokens.values()].at(-1);
+  if (one === undefined || other === undefined || token === undefined) return;
+  judge.share(one, other);
+  await vault.storeTokens({ tenant: other.tenant, provider: other.provider }, { refreshToken: token.value });
+  state.coverage.count('grants that share a token');
 }
 
 /** Ends every fault: every process runs again, and every grant must reach a settled state. */
@@ -97,7 +113,7 @@ async function heal(simulation: Simulation): Promise<void> {
   state.chaos = false;
   state.healedAt = state.scheduler.now;
   state.lyingUntil = 0;
-  state.lyingLongUntil = 0;
+  state.refused = null;
   for (const life of lives) {
     if (life === undefined) continue;
     simulation.thaw(life);

@@ -96,7 +96,8 @@ export class Simulation {
       home: life.home,
       spool: `${life.home}/spool`,
       rootKey: 'env:GRANTRY_SIMULATION_KEY',
-      providers: plan.profiles.map(({ id }) => simulator.definition(id)),
+      // The provider's odd answers have a member that is kept beside the tokens.
+      providers: plan.profiles.map(({ id }) => ({ ...simulator.definition(id), capture: { token: { note: 'note' } } })),
       world: life.world,
       ...options,
     });

@@ -1,8 +1,9 @@
 import type { Simulator } from '../../../src/simulator/index.ts';
 import type { Coverage } from '../host/coverage.ts';
+import type { Scheduler } from '../host/scheduler.ts';
 import type { GrantPlan } from '../host/swarm.ts';
-import { type KnownToken, newestUnspent, wasOvertaken } from './known-token.ts';
-import { Rows } from './rows.ts';
+import { type KnownToken, newestUnspent, overtaken, type Sender } from './known-token.ts';
+import type { Bystander, Snapshot } from './rows.ts';
 
 /** The columns of a row that are judged. */
 export interface SeenRow {
@@ -27,6 +28,17 @@ export interface JudgedGrant extends GrantPlan {
   condemnations: number;
   /** Token requests since the grant was condemned. */
   requestsWhileCondemned: number;
+  /** When the provider refused this generation without cause. */
+  refusedAt: number[];
+  /** The last consent whose tokens came to a process that lived. */
+  consent: Consent | null;
+}
+
+/** A consent of a user: its tokens must end up in the row, unless a later one does. */
+export interface Consent {
+  readonly family: string;
+  readonly at: number;
+  saved: boolean;
 }
 
 /** A token that a process got, and had when it died. */
@@ -45,7 +57,9 @@ export type Excuse =
   | 'lied'
   /** A clock jumped further than the guarantees allow for. */
   | 'wild'
-  | 'revoked_by_user';
+  | 'revoked_by_user'
+  /** A job handed in a token that was used up, for a grant that had no other. */
+  | 'imported_dead';
 
 /**
  * Compares what the vault believes with what the provider knows, after every commit and at the end. The provider's own
@@ -57,11 +71,15 @@ export class Judge {
   readonly #simulator: Simulator;
   readonly #coverage: Coverage;
   readonly #now: () => number;
-  readonly #rows: Rows;
+  readonly #bystander: Bystander;
+  readonly #scheduler: Scheduler;
+  readonly #leaseMs: number;
+  #snapshot: Snapshot = { grants: [], candidates: [], attempts: [], events: [] };
   readonly #byRefresh = new Map<string, JudgedGrant>();
   readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string }>();
   readonly #byFingerprint = new Map<string, string>();
   readonly #named = new Set<string>();
+  readonly #sharers = new Map<JudgedGrant, JudgedGrant>();
   /** When the provider revoked a family because of what we sent. */
   readonly #revokedAt = new Map<string, number>();
   /** Attempts at whose spool file the disk failed. */
@@ -72,8 +90,10 @@ export class Judge {
     grants: readonly GrantPlan[];
     simulator: Simulator;
     coverage: Coverage;
-    database: string;
-    now: () => number;
+    bystander: Bystander;
+    scheduler: Scheduler;
+    /** How long a lease lasts that is renewed. */
+    leaseMs: number;
   }) {
     this.grants = parts.grants.map((grant, index) => ({
       ...grant,
@@ -85,20 +105,30 @@ export class Judge {
       disconnectedAt: null,
       condemnations: 0,
       requestsWhileCondemned: 0,
+      refusedAt: [],
+      consent: null,
     }));
     this.#simulator = parts.simulator;
     this.#coverage = parts.coverage;
-    this.#now = parts.now;
-    this.#rows = new Rows(parts.database);
+    this.#scheduler = parts.scheduler;
+    this.#now = () => parts.scheduler.now;
+    this.#bystander = parts.bystander;
+    this.#leaseMs = parts.leaseMs;
+  }
+
+  /** Lets something pass that a fault may have caused: how often is printed, by kind. */
+  excuse(kind: string): void {
+    this.#coverage.count(`excused: ${kind}`);
   }
 
   /** The attempt that an answer belongs to. */
   openAttempt(grant: JudgedGrant, owner: string): string | null {
-    return grant.row === null ? null : this.#rows.openAttempt(grant.row.id, owner);
+    const found = this.#snapshot.attempts.find((row) => row['grant_id'] === grant.row?.id && row['owner'] === owner);
+    return found === undefined ? null : String(found['id']);
   }
 
   close(): void {
-    this.#rows.close();
+    this.#bystander.close();
   }
 
   /** Vault and judge must call tokens by the same names. */
@@ -112,6 +142,17 @@ export class Judge {
 
   grantOf(tenant: string, provider: string): JudgedGrant | undefined {
     return this.grants.find((grant) => grant.tenant === tenant && grant.provider === provider);
+  }
+
+  /** Two grants that hold one token have one set of tokens. */
+  share(one: JudgedGrant, other: JudgedGrant): void {
+    for (const token of one.tokens.values()) other.tokens.set(token.value, token);
+    this.#sharers.set(one, other).set(other, one);
+  }
+
+  /** True if what belongs to one grant belongs to the other too. */
+  isOne(one: JudgedGrant, other: JudgedGrant): boolean {
+    return one === other || this.#sharers.get(one) === other;
   }
 
   ownerOf(refreshToken: string): JudgedGrant | undefined {
@@ -131,9 +172,10 @@ export class Judge {
       delivered: boolean;
       spent: string | null;
       sentAt?: number | undefined;
+      sender?: Sender | undefined;
     },
   ): void {
-    const { refreshToken, accessToken, delivered, spent, sentAt } = tokens;
+    const { refreshToken, accessToken, delivered, spent, sentAt, sender = null } = tokens;
     const parent = spent === null || spent === refreshToken ? undefined : grant.tokens.get(spent);
     if (parent !== undefined) parent.isUnspent = false;
     if (accessToken !== '') this.#byAccess.set(accessToken, { grant, refresh: refreshToken });
@@ -150,6 +192,7 @@ export class Judge {
       family,
       issuedAt,
       sentAt: sentAt ?? issuedAt,
+      sender,
       isUnspent: true,
       parent: parent?.value ?? null,
       delivered,
@@ -187,9 +230,17 @@ export class Judge {
     return newest.lost || cameLate || this.newestWasOvertaken(grant);
   }
 
-  /** The newest token was asked for first and made last: no process can know that it is the newest. */
+  /**
+   * The newest token was asked for first and made last: no process can know that it is the newest. Not excused if the
+   * second sender knew that the first was dead and did not wait for its requests.
+   */
   newestWasOvertaken(grant: JudgedGrant): boolean {
-    return wasOvertaken([...grant.tokens.values()], grant.family);
+    return overtaken([...grant.tokens.values()], grant.family, this.#leaseMs) === 'unavoidable';
+  }
+
+  /** The same, where waiting would have prevented it. */
+  wasSentTooEarly(grant: JudgedGrant): boolean {
+    return overtaken([...grant.tokens.values()], grant.family, this.#leaseMs) === 'too early';
   }
 
   /** The stored token was spent, nothing that came for it is kept, and the provider would still take it. */
@@ -226,9 +277,10 @@ export class Judge {
   }
 
   /** Looks at all rows; called after every commit. */
-  look(): void {
+  async look(): Promise<void> {
     this.#nameNewTokens();
-    for (const raw of this.#rows.grants()) {
+    this.#snapshot = await this.#scheduler.outside(this.#bystander.look());
+    for (const raw of this.#snapshot.grants) {
       const grant = this.grantOf(String(raw['client_id']), String(raw['provider']));
       if (grant === undefined) {
         this.violated(`an unknown row appeared: ${String(raw['client_id'])}`);
@@ -260,9 +312,10 @@ export class Judge {
 
   #lookAt(grant: JudgedGrant, row: SeenRow): void {
     const before = grant.row;
+    const familyBefore = grant.family;
     grant.row = row;
-    for (const candidate of this.#rows.candidates(row.id)) {
-      this.#markStored(grant, String(candidate['token_fingerprint']));
+    for (const candidate of this.#snapshot.candidates) {
+      if (candidate['grant_id'] === row.id) this.#markStored(grant, String(candidate['token_fingerprint']));
     }
     const refreshToken = row.fingerprint === null ? undefined : this.#byFingerprint.get(row.fingerprint);
     if (row.state !== 'disconnected') this.#checkToken(grant, before, row, refreshToken);
@@ -271,11 +324,14 @@ export class Judge {
     if (row.state === before.state && row.generation === before.generation) return;
     if (row.state === 'disconnected') grant.disconnectedAt = this.#now();
     else if (before.state === 'disconnected') grant.disconnectedAt = null;
+    if (row.generation > before.generation) grant.refusedAt = [];
     if (row.authorizedGeneration !== before.authorizedGeneration) {
-      for (const excuse of ['answer_lost', 'lied', 'revoked_by_user'] as const) grant.excuses.delete(excuse);
+      // A consent without a refresh token changes nothing about the stored one.
+      const over = grant.family === familyBefore ? [] : (['answer_lost', 'lied', 'revoked_by_user'] as const);
+      for (const excuse of over) grant.excuses.delete(excuse);
     } else if (row.generation > before.generation) {
       // The next tokens are saved: what was lost or said before this is over.
-      for (const excuse of ['answer_lost', 'lied', 'wild'] as const) grant.excuses.delete(excuse);
+      for (const excuse of ['answer_lost', 'lied', 'wild', 'imported_dead'] as const) grant.excuses.delete(excuse);
     }
     const dies = row.state === 'reauthorization_required' && before.state !== row.state;
     if (dies) this.#checkDeath(grant, row);
@@ -289,7 +345,7 @@ export class Judge {
       this.violated(`${nameOf(grant)} holds a token that the provider never made for us`);
       return;
     }
-    if (owner !== grant) this.violated(`I7: ${nameOf(grant)} holds a token of ${nameOf(owner)}`);
+    if (!this.isOne(owner, grant)) this.violated(`I7: ${nameOf(grant)} holds a token of ${nameOf(owner)}`);
     const token = grant.tokens.get(refreshToken);
     if (token === undefined) return;
     token.stored = true;
@@ -298,7 +354,18 @@ export class Judge {
     if (grant.family !== null && grant.family !== token.family && !authorized) {
       this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);
     }
+    if (authorized && before !== null && token.family !== grant.family) this.#checkNewer(grant, before, token);
     grant.family = token.family;
+    if (grant.consent?.family === token.family) grant.consent.saved = true;
+  }
+
+  /** A grant that lives is never given an authorization that is older than its own. */
+  #checkNewer(grant: JudgedGrant, before: SeenRow, token: KnownToken): void {
+    if (!['active', 'uncertain', 'suspect'].includes(before.state)) return;
+    const consentOf = (family: string | null): number =>
+      Math.min(...[...grant.tokens.values()].filter((each) => each.family === family).map(({ issuedAt }) => issuedAt));
+    if (consentOf(token.family) < consentOf(grant.family))
+      this.violated(`an older authorization of ${nameOf(grant)} was put over a newer one`);
   }
 
   /** I4: no grant is declared dead while a token in the database is alive at the provider. */
@@ -306,9 +373,13 @@ export class Judge {
     grant.condemnations += 1;
     this.#coverage.count(`condemned: ${row.reason ?? 'no reason'}`);
     const alive = this.#livingTokens(grant).filter((token) => token.stored);
-    if (alive.length === 0 || grant.excuses.has('wild')) return;
+    if (alive.length === 0) return;
+    if (grant.excuses.has('wild')) {
+      this.excuse('condemned after a clock jumped wildly');
+      return;
+    }
     if (grant.excuses.has('lied')) {
-      this.#coverage.count('condemned by a lie');
+      this.excuse('condemned by refusals without cause, 20 s and more apart');
       return;
     }
     this.violated(`I4: ${nameOf(grant)} was condemned (${row.reason ?? '-'}) with a living token in the database`);
@@ -332,7 +403,10 @@ export class Judge {
       const token = grant.tokens.get(refreshToken);
       if (token === undefined || token.stored || inSpool) continue;
       const wanted = token.family === grant.family && grant.row?.state !== 'disconnected';
-      if (mustBeKept && wanted && !this.isStruck(token))
+      if (!mustBeKept && grant.consent?.family === token.family) grant.consent = null;
+      const struck = this.isStruck(token);
+      if (mustBeKept && wanted && struck) this.excuse('an answer died with its process, and the disk failed at its file');
+      else if (mustBeKept && wanted)
         this.violated(`I2: an answer for ${nameOf(grant)} died with its process long after it came`);
       token.vanished = true;
       this.lost(grant, refreshToken);
@@ -351,7 +425,7 @@ export class Judge {
     }
     const known = this.#byAccess.get(token.accessToken);
     if (known === undefined) this.violated(`${nameOf(grant)} gave out a token that the provider never made`);
-    else if (known.grant !== grant)
+    else if (!this.isOne(known.grant, grant))
       this.violated(`I7: a caller of ${nameOf(grant)} got a token of ${nameOf(known.grant)}`);
     if (grant.row !== null && token.generation > grant.row.generation) {
       this.violated(`${nameOf(grant)} gave out generation ${token.generation} before it was saved`);
@@ -367,11 +441,25 @@ export class Judge {
   }
 
   events(grant: JudgedGrant): readonly { type: string; reason: string | null }[] {
-    if (grant.row === null) return [];
-    return this.#rows.events(grant.row.id).map((event) => ({
-      type: String(event['type']),
-      reason: event['reason'] === null ? null : String(event['reason']),
-    }));
+    return this.#snapshot.events
+      .filter((event) => event['grant_id'] === grant.row?.id)
+      .map((event) => ({
+        type: String(event['type']),
+        reason: event['reason'] === null ? null : String(event['reason']),
+      }));
+  }
+
+  /** The access token came with a consent that brought no refresh token: the stored one goes on. */
+  cameWithout(grant: JudgedGrant, accessToken: string): void {
+    const stored = this.#storedToken(grant);
+    if (stored !== undefined) this.#byAccess.set(accessToken, { grant, refresh: stored.value });
+  }
+
+  /** The provider refused without cause. True if it did so before, so long ago that a second look may have followed. */
+  refusedWithoutCause(grant: JudgedGrant, pauseMs: number): boolean {
+    const again = grant.refusedAt.some((at) => at + pauseMs <= this.#now());
+    grant.refusedAt.push(this.#now());
+    return again;
   }
 
   #markStored(grant: JudgedGrant, fingerprint: string): void {

@@ -98,7 +98,15 @@ class LadderProcess implements PortProcess {
     if (this.#strikes('before', what)) throw failureOf('disk');
   }
 
-  committed(): void {}
+  statement(): void {
+    // The ladder fails steps, not statements by what they say.
+  }
+
+  async flushed(): Promise<void> {
+    // A commit takes no time here.
+  }
+
+  async committed(): Promise<void> {}
 
   async #fetch(simulator: Simulator, url: string, init: WorldRequest): Promise<Response> {
     if (this.#strikes('before', 'fetch')) throw new NotSentError('simulated');

@@ -17,7 +17,11 @@ export interface PortProcess {
   /** Handles that the operating system closes when the process dies. */
   readonly handles: Set<{ close(): void }>;
   /** Told after each commit, before the process knows of it. */
-  committed(): void;
+  committed(): Promise<void>;
+  /** Told before a statement of a transaction. Throws if the database is to refuse it. */
+  statement(sql: string, parameters: readonly unknown[]): void;
+  /** Waits as long as a commit takes today. */
+  flushed(): Promise<void>;
 }
 
 export type StepKind = 'read' | 'write' | 'begin' | 'commit' | 'rollback' | 'disk' | 'flush';

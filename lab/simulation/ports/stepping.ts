@@ -12,8 +12,9 @@ export function stepping(inner: EngineConnection, process: PortProcess): EngineC
       const kind = writes ? 'write' : 'read';
       const what = nameOf(statement.sql);
       await process.step(kind, what);
+      if (writes) process.statement(statement.sql, statement.parameters);
       const result = await inner.execute(statement);
-      if (writes && !inTransaction) process.committed();
+      if (writes && !inTransaction) await process.committed();
       await process.done(kind, what);
       return result;
     },
@@ -25,9 +26,10 @@ export function stepping(inner: EngineConnection, process: PortProcess): EngineC
     },
     commit: async () => {
       await process.step('commit', 'commit');
+      await process.flushed();
       await inner.commit();
       inTransaction = false;
-      process.committed();
+      await process.committed();
       await process.done('commit', 'commit');
     },
     rollback: async () => {

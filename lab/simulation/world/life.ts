@@ -53,6 +53,8 @@ export class Life implements Actor, PortProcess {
   owner: Owner | undefined;
   /** Offset of its clock, in addition to the host's. */
   readonly skewMs: number;
+  /** No other process can see it die. */
+  readonly isUnseen: boolean;
   pausedMs = 0;
   pausedSince = 0;
   diedAt = Number.POSITIVE_INFINITY;
@@ -69,6 +71,7 @@ export class Life implements Actor, PortProcess {
     this.name = parts.name;
     this.slot = parts.slot;
     this.skewMs = parts.skewMs;
+    this.isUnseen = this.#state.plan.faults.unseen_death > 0 && parts.dice.fork().chance(0.5);
     this.disk = this.#state.disk;
     this.home = `/${parts.name}/home`;
     this.world = {
@@ -131,8 +134,28 @@ export class Life implements Actor, PortProcess {
     await this.#die(`after ${what}`);
   }
 
-  committed(): void {
-    this.#state.judge.look();
+  committed(): Promise<void> {
+    return this.#state.judge.look();
+  }
+
+  /** The database refuses the next generation of one grant, as a broken constraint or an odd value would. */
+  statement(sql: string, parameters: readonly unknown[]): void {
+    const { refused, scheduler } = this.#state;
+    const savesTokens = /^\s*update "oauth_tokens"/i.test(sql) && sql.includes('"refresh_fingerprint" =');
+    if (refused === null || refused.until <= scheduler.now || !savesTokens) return;
+    if (!parameters.includes(refused.grant.row?.id ?? '')) return;
+    this.#state.coverage.count('commits refused');
+    throw refusal();
+  }
+
+  /** A disk that stalls, or a standby that is slow: the commit comes late, and others wait for it. */
+  async flushed(): Promise<void> {
+    if (!this.#state.strikes('slow_commit', 0.002)) return;
+    const ms = this.#dice.between(5_000, 30_000);
+    this.#state.storeBusyUntil = Math.max(this.#state.storeBusyUntil, this.#state.scheduler.now + ms);
+    await new Promise<void>((resolve) => {
+      this.#state.scheduler.after(ms, this, 'a slow commit', resolve);
+    });
   }
 
   /** Time goes by; others have their turn. */
@@ -173,12 +196,20 @@ export class Life implements Actor, PortProcess {
     this.dead = true;
     for (const handle of this.handles) handle.close();
     this.handles.clear();
-    if (this.owner !== undefined) retireOwner(this.owner);
+    if (this.owner === undefined) return;
+    // A process in a container of its own, or on another host: no process sees that it is dead.
+    if (this.isUnseen) this.#state.unseen.push(this.owner);
+    else retireOwner(this.owner);
   }
 }
 
 function isStore(kind: StepKind): boolean {
   return kind !== 'disk' && kind !== 'flush';
+}
+
+/** A broken CHECK, as `node:sqlite` reports it. */
+function refusal(): Error {
+  return Object.assign(new Error('CHECK constraint failed: simulated'), { code: 'ERR_SQLITE_ERROR', errcode: 275 });
 }
 
 /** As `node:sqlite` reports it: 10 is an I/O error, 14 a file that cannot be opened. */

@@ -5,7 +5,9 @@ import type { Dice } from '../host/dice.ts';
 import { Disk, spoolDirectory } from '../host/disk.ts';
 import { Scheduler } from '../host/scheduler.ts';
 import { type FaultKind, type Focus, planSwarm, type SwarmPlan } from '../host/swarm.ts';
+import type { Owner } from '../../../src/vault/spool/owner.ts';
 import { Judge, type JudgedGrant } from '../judge/judge.ts';
+import { sqliteBystander } from '../judge/rows.ts';
 
 export interface WorldOptions {
   /** The directory in which the run makes its database file. */
@@ -16,6 +18,8 @@ export interface WorldOptions {
   readonly trace?: ((line: string) => void) | undefined;
 }
 
+/** As in the vault's times. */
+const renewedLeaseMs = 4_000;
 /** 2026-01-01, so that a seed means the same on every day. */
 const epochMs = 1_767_225_600_000;
 
@@ -29,13 +33,19 @@ export class WorldState {
   readonly judge: Judge;
   /** Authorization codes that are under way. */
   readonly codes = new Map<string, JudgedGrant>();
+  /** Codes for which the provider gives no refresh token. */
+  readonly bareCodes = new Set<string>();
+  /** The grant whose commits the database refuses, and until when. */
+  refused: { readonly grant: JudgedGrant; readonly until: number } | null = null;
+  /** A commit that waits for the disk holds others up until then. */
+  storeBusyUntil = 0;
+  /** Owners that no process can see to be dead. */
+  readonly unseen: Owner[] = [];
   readonly database: string;
   /** False before and after the faults: then no fault strikes. */
   chaos = true;
   /** The provider refuses every refresh until then. */
   lyingUntil = 0;
-  /** The provider refuses until then, for longer than the confirmation of a refusal takes. */
-  lyingLongUntil = 0;
   jumpedWildlyAt = Number.NEGATIVE_INFINITY;
   smallJumpsMs = 0;
   healedAt = 0;
@@ -61,8 +71,9 @@ export class WorldState {
       grants: this.plan.grants.filter(isFirst),
       simulator: this.simulator,
       coverage: this.coverage,
-      database: this.database,
-      now: () => this.scheduler.now,
+      bystander: sqliteBystander(this.database),
+      scheduler: this.scheduler,
+      leaseMs: renewedLeaseMs,
     });
   }
 
@@ -94,8 +105,9 @@ export class WorldState {
     return this.lyingUntil > this.scheduler.now;
   }
 
-  isLyingLong(): boolean {
-    return this.lyingLongUntil > this.scheduler.now;
+  /** The database refuses commits of this grant now. */
+  refuses(grant: JudgedGrant): boolean {
+    return this.refused?.grant === grant && this.refused.until > this.scheduler.now;
   }
 
   /** At a strict provider two refreshes of one grant must never overlap. */
