@@ -25,6 +25,8 @@ const { values } = parseArgs({
     /** A slice of seeds for a process of a parallel run: results go out as lines of JSON. */
     slice: { type: 'string' },
     minutes: { type: 'string' },
+    /** `sqlite`, `postgres`, or `both`: each second seed on PostgreSQL. */
+    database: { type: 'string', default: 'sqlite' },
     /** So many seeds in the wide world and in each narrow one, until one shows something: for a mutant of the source. */
     sieve: { type: 'string' },
   },
@@ -46,6 +48,7 @@ else if (values.mutate) {
     from: Number(values.from),
     seeds: Number(values.seeds),
     jobs: Number(values.jobs),
+    database: databaseOf(values.database),
     minutesMax: values.minutes === undefined ? null : Number(values.minutes),
   });
 }
@@ -62,7 +65,12 @@ async function makeRunner() {
   if (values.mutation !== undefined && mutation === null) throw new Error(`No mutation is called ${values.mutation}.`);
   installHooks(mutation);
   const { SeedRunner } = await import('./seed-runner.ts');
-  return SeedRunner.make();
+  return SeedRunner.make(databaseOf(values.database));
+}
+
+function databaseOf(name: string): 'sqlite' | 'postgres' | 'both' {
+  if (name === 'sqlite' || name === 'postgres' || name === 'both') return name;
+  throw new Error('--database is sqlite, postgres or both.');
 }
 
 async function runSlice(slice: string): Promise<void> {

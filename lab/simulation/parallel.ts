@@ -21,6 +21,7 @@ export async function runSlices(options: {
   seeds: number;
   jobs: number;
   mutation?: string | undefined;
+  database?: string | undefined;
   onResult: (result: SliceResult) => boolean;
 }): Promise<string | null> {
   const { from, seeds, jobs } = options;
@@ -32,9 +33,8 @@ export async function runSlices(options: {
     Array.from({ length: jobs }, async (_, job) => {
       const count = Math.ceil((seeds - job) / jobs);
       const mutation = options.mutation === undefined ? [] : ['--mutation', options.mutation];
-      const child = spawn(process.execPath, [main, '--slice', `${from + job},${count},${jobs}`, ...mutation], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
+      const slice = ['--slice', `${from + job},${count},${jobs}`, '--database', options.database ?? 'sqlite'];
+      const child = spawn(process.execPath, [main, ...slice, ...mutation], { stdio: ['ignore', 'pipe', 'pipe'] });
       children.add(child);
       let said = '';
       child.stderr.on('data', (chunk) => {
@@ -59,6 +59,7 @@ export async function runParallel(options: {
   from: number;
   seeds: number;
   jobs: number;
+  database: string;
   minutesMax: number | null;
 }): Promise<number> {
   const coverage = new Coverage();

@@ -1,6 +1,5 @@
 import { demoClient } from '../../src/simulator/index.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
-import type { Vault } from '../../src/vault/types.ts';
 import { startWorkers } from '../../src/workers/workers.ts';
 import { Dice } from './host/dice.ts';
 import { Operator, redirectUri } from './operator.ts';
@@ -87,23 +86,18 @@ async function setUp(simulation: Simulation, life: Life): Promise<void> {
       redirectUri,
     });
   }
+  const [sharing, sharer] = plan.faults.shared_token > 0 ? judge.grants.filter(canShare) : [];
   for (const grant of judge.grants) {
-    await vault.storeTokens({ tenant: grant.tenant, provider: grant.provider }, simulation.state.consent(grant));
+    const key = { tenant: grant.tenant, provider: grant.provider };
+    if (grant !== sharer || sharing === undefined) await vault.storeTokens(key, simulation.state.consent(grant));
+    else await vault.storeTokens(key, { refreshToken: judge.share(sharing, sharer) });
   }
-  await shareToken(simulation, vault);
   await vault.close();
 }
 
-/** Stores the token of one grant for a second one too, where a provider lets both live. */
-async function shareToken({ state }: Simulation, vault: Vault): Promise<void> {
-  const { plan, judge } = state;
-  if (plan.faults.shared_token === 0) return;
-  const [one, other] = judge.grants.filter(({ provider }) => provider === 'none');
-  const token = one === undefined ? undefined : [...one.tokens.values()].at(-1);
-  if (one === undefined || other === undefined || token === undefined) return;
-  judge.share(one, other);
-  await vault.storeTokens({ tenant: other.tenant, provider: other.provider }, { refreshToken: token.value });
-  state.coverage.count('grants that share a token');
+/** Where tokens do not rotate, two grants may live on one token. */
+function canShare({ provider }: { provider: string }): boolean {
+  return provider === 'none';
 }
 
 /** Ends every fault: every process runs again, and every grant must reach a settled state. */

@@ -92,7 +92,7 @@ export class Simulation {
   async openVault(life: Life, options: Pick<VaultOptions, 'logger' | 'onEvent'> = {}): Promise<Vault> {
     const { database, simulator, plan, judge } = this.state;
     const vault = await openVault({
-      database: `sqlite:${database}`,
+      database,
       home: life.home,
       spool: `${life.home}/spool`,
       rootKey: 'env:GRANTRY_SIMULATION_KEY',

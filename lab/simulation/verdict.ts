@@ -129,7 +129,8 @@ function checkLoss(state: WorldState, grant: JudgedGrant): void {
   }
   judge.excuse(`lost: ${excuse}`);
   coverage.count(`grants lost by the provider's rules: ${grant.provider}`);
-  const unknowable = excuses.has('lied') || excuses.has('wild') || judge.newestWasOvertaken(grant);
+  const misled = (['lied', 'wild', 'imported_dead'] as const).some((kind) => excuses.has(kind));
+  const unknowable = misled || judge.newestWasOvertaken(grant);
   if (reason !== 'lost_rotation' && !unknowable) judge.violated(`the loss of ${nameOf(grant)} is called ${reason}`);
 }
 

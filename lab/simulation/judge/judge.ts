@@ -30,6 +30,8 @@ export interface JudgedGrant extends GrantPlan {
   requestsWhileCondemned: number;
   /** When the provider refused this generation without cause. */
   refusedAt: number[];
+  /** When this generation was sent. */
+  sentAt: number[];
   /** The last consent whose tokens came to a process that lived. */
   consent: Consent | null;
 }
@@ -60,6 +62,10 @@ export type Excuse =
   | 'revoked_by_user'
   /** A job handed in a token that was used up, for a grant that had no other. */
   | 'imported_dead';
+
+/** With a back-off that doubles from half a second, a generation is sent about eight times in a minute. */
+const paceWindowMs = 60_000;
+const paceMax = 20;
 
 /**
  * Compares what the vault believes with what the provider knows, after every commit and at the end. The provider's own
@@ -106,6 +112,7 @@ export class Judge {
       condemnations: 0,
       requestsWhileCondemned: 0,
       refusedAt: [],
+      sentAt: [],
       consent: null,
     }));
     this.#simulator = parts.simulator;
@@ -144,10 +151,14 @@ export class Judge {
     return this.grants.find((grant) => grant.tenant === tenant && grant.provider === provider);
   }
 
-  /** Two grants that hold one token have one set of tokens. */
-  share(one: JudgedGrant, other: JudgedGrant): void {
-    for (const token of one.tokens.values()) other.tokens.set(token.value, token);
+  /** Lets two grants hold one token. Returns it. */
+  share(one: JudgedGrant, other: JudgedGrant): string {
+    const [token] = one.tokens.values();
+    if (token === undefined) throw new Error(`${nameOf(one)} has no token`);
+    other.tokens.set(token.value, token);
     this.#sharers.set(one, other).set(other, one);
+    this.#coverage.count('grants that share a token');
+    return token.value;
   }
 
   /** True if what belongs to one grant belongs to the other too. */
@@ -324,7 +335,10 @@ export class Judge {
     if (row.state === before.state && row.generation === before.generation) return;
     if (row.state === 'disconnected') grant.disconnectedAt = this.#now();
     else if (before.state === 'disconnected') grant.disconnectedAt = null;
-    if (row.generation > before.generation) grant.refusedAt = [];
+    if (row.generation > before.generation) {
+      grant.refusedAt = [];
+      grant.sentAt = [];
+    }
     if (row.authorizedGeneration !== before.authorizedGeneration) {
       // A consent without a refresh token changes nothing about the stored one.
       const over = grant.family === familyBefore ? [] : (['answer_lost', 'lied', 'revoked_by_user'] as const);
@@ -354,7 +368,7 @@ export class Judge {
     if (grant.family !== null && grant.family !== token.family && !authorized) {
       this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);
     }
-    if (authorized && before !== null && token.family !== grant.family) this.#checkNewer(grant, before, token);
+    if (authorized && before !== null) this.#checkNewer(grant, before, token);
     grant.family = token.family;
     if (grant.consent?.family === token.family) grant.consent.saved = true;
   }
@@ -362,10 +376,20 @@ export class Judge {
   /** A grant that lives is never given an authorization that is older than its own. */
   #checkNewer(grant: JudgedGrant, before: SeenRow, token: KnownToken): void {
     if (!['active', 'uncertain', 'suspect'].includes(before.state)) return;
+    if (token.family === grant.family) {
+      if (!token.isUnspent && this.#byRefreshOf(before)?.isUnspent === true)
+        this.violated(`a used token of ${nameOf(grant)} was put over the newest one`);
+      return;
+    }
     const consentOf = (family: string | null): number =>
       Math.min(...[...grant.tokens.values()].filter((each) => each.family === family).map(({ issuedAt }) => issuedAt));
     if (consentOf(token.family) < consentOf(grant.family))
       this.violated(`an older authorization of ${nameOf(grant)} was put over a newer one`);
+  }
+
+  #byRefreshOf({ fingerprint }: SeenRow): KnownToken | undefined {
+    const value = fingerprint === null ? undefined : this.#byFingerprint.get(fingerprint);
+    return value === undefined ? undefined : this.#byRefresh.get(value)?.tokens.get(value);
   }
 
   /** I4: no grant is declared dead while a token in the database is alive at the provider. */
@@ -453,6 +477,14 @@ export class Judge {
   cameWithout(grant: JudgedGrant, accessToken: string): void {
     const stored = this.#storedToken(grant);
     if (stored !== undefined) this.#byAccess.set(accessToken, { grant, refresh: stored.value });
+  }
+
+  /** A process sends the grant's token: a provider that fails is asked more and more seldom. */
+  sent(grant: JudgedGrant): void {
+    grant.sentAt = grant.sentAt.filter((at) => at > this.#now() - paceWindowMs);
+    grant.sentAt.push(this.#now());
+    if (grant.sentAt.length > paceMax)
+      this.violated(`${nameOf(grant)} was asked for ${grant.sentAt.length} times in ${paceWindowMs / 1_000} s`);
   }
 
   /** The provider refused without cause. True if it did so before, so long ago that a second look may have followed. */

@@ -4,7 +4,12 @@ import type { PortProcess } from './processes.ts';
 const writing = /^\s*(insert|update|delete)/i;
 
 /** A connection whose every statement is a step of its process. */
-export function stepping(inner: EngineConnection, process: PortProcess): EngineConnection {
+export function stepping(
+  inner: EngineConnection,
+  process: PortProcess,
+  /** `ownCommits`: the driver decides itself how long a commit takes. */
+  { ownCommits = false }: { ownCommits?: boolean } = {},
+): EngineConnection {
   let inTransaction = false;
   return {
     execute: async (statement: EngineStatement) => {
@@ -26,7 +31,7 @@ export function stepping(inner: EngineConnection, process: PortProcess): EngineC
     },
     commit: async () => {
       await process.step('commit', 'commit');
-      await process.flushed();
+      if (!ownCommits) await process.flushed();
       await inner.commit();
       inTransaction = false;
       await process.committed();

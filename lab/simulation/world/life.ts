@@ -7,7 +7,7 @@ import type { Workers } from '../../../src/workers/workers.ts';
 import type { Dice } from '../host/dice.ts';
 import { type Disk, diskError } from '../host/disk.ts';
 import { type Actor, never, type Scheduled } from '../host/scheduler.ts';
-import { type PortProcess, registerProcess, type StepKind } from '../ports/processes.ts';
+import { type PortProcess, registerProcess, type ServerProcess, type StepKind } from '../ports/processes.ts';
 import type { WorldState } from './state.ts';
 
 /** Typical times of a step on this machine, in milliseconds. */
@@ -145,17 +145,39 @@ export class Life implements Actor, PortProcess {
     if (refused === null || refused.until <= scheduler.now || !savesTokens) return;
     if (!parameters.includes(refused.grant.row?.id ?? '')) return;
     this.#state.coverage.count('commits refused');
-    throw refusal();
+    throw refusal(this.#state.kind);
   }
 
   /** A disk that stalls, or a standby that is slow: the commit comes late, and others wait for it. */
   async flushed(): Promise<void> {
-    if (!this.#state.strikes('slow_commit', 0.002)) return;
-    const ms = this.#dice.between(5_000, 30_000);
-    this.#state.storeBusyUntil = Math.max(this.#state.storeBusyUntil, this.#state.scheduler.now + ms);
+    const ms = this.#slowCommitMs();
+    if (ms === 0) return;
     await new Promise<void>((resolve) => {
       this.#state.scheduler.after(ms, this, 'a slow commit', resolve);
     });
+  }
+
+  #slowCommitMs(): number {
+    if (!this.#state.strikes('slow_commit', 0.002)) return 0;
+    const ms = this.#dice.between(5_000, 30_000);
+    this.#state.storeBusyUntil = Math.max(this.#state.storeBusyUntil, this.#state.scheduler.now + ms);
+    return ms;
+  }
+
+  get server(): ServerProcess | undefined {
+    if (this.#state.kind === 'sqlite') return undefined;
+    const { scheduler, coverage } = this.#state;
+    return {
+      handles: this.handles,
+      monotonic: () => scheduler.now,
+      serverClock: () => Math.floor(this.#state.wallClock()),
+      after: (ms, what, run) => scheduler.after(ms, this, what, run),
+      later: (ms, what, run) => scheduler.after(ms, null, what, run),
+      outside: (work) => scheduler.outside(work),
+      slowCommitMs: () => this.#slowCommitMs(),
+      committed: () => this.committed(),
+      count: (what) => coverage.count(what),
+    };
   }
 
   /** Time goes by; others have their turn. */
@@ -207,8 +229,9 @@ function isStore(kind: StepKind): boolean {
   return kind !== 'disk' && kind !== 'flush';
 }
 
-/** A broken CHECK, as `node:sqlite` reports it. */
-function refusal(): Error {
+/** A broken CHECK, as the driver reports it. */
+function refusal(kind: 'sqlite' | 'postgres'): Error {
+  if (kind === 'postgres') return Object.assign(new Error('simulated'), { severity: 'ERROR', code: '23514' });
   return Object.assign(new Error('CHECK constraint failed: simulated'), { code: 'ERR_SQLITE_ERROR', errcode: 275 });
 }
 

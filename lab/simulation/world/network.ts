@@ -320,6 +320,7 @@ export class Network {
     if (grant.row?.state === 'reauthorization_required') grant.requestsWhileCondemned += 1;
     scheduler.note(life, `sends a refresh for ${grant.tenant}/${grant.provider}`);
     this.#traffic.flights.add(flight);
+    judge.sent(grant);
     return flight;
   }
 

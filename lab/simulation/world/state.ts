@@ -7,13 +7,15 @@ import { Scheduler } from '../host/scheduler.ts';
 import { type FaultKind, type Focus, planSwarm, type SwarmPlan } from '../host/swarm.ts';
 import type { Owner } from '../../../src/vault/spool/owner.ts';
 import { Judge, type JudgedGrant } from '../judge/judge.ts';
-import { sqliteBystander } from '../judge/rows.ts';
+import { type Bystander, sqliteBystander } from '../judge/rows.ts';
 
 export interface WorldOptions {
   /** The directory in which the run makes its database file. */
   readonly directory: string;
   /** A database file with Grantry's schema and no rows. */
   readonly template: string;
+  /** A fresh PostgreSQL database instead of the file. */
+  readonly postgres?: { readonly url: string; readonly bystander: Bystander } | undefined;
   readonly focus?: Focus | null | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 }
@@ -41,7 +43,9 @@ export class WorldState {
   storeBusyUntil = 0;
   /** Owners that no process can see to be dead. */
   readonly unseen: Owner[] = [];
+  /** As a vault names it. */
   readonly database: string;
+  readonly kind: 'sqlite' | 'postgres';
   /** False before and after the faults: then no fault strikes. */
   chaos = true;
   /** The provider refuses every refresh until then. */
@@ -64,14 +68,19 @@ export class WorldState {
       random: (count) => providerDice.bytes(count),
       sleep: () => Promise.resolve(),
     });
-    this.database = `${options.directory}/world.db`;
-    for (const suffix of ['', '-wal', '-shm']) rmSync(this.database + suffix, { force: true });
-    copyFileSync(options.template, this.database);
+    const { postgres } = options;
+    const file = `${options.directory}/world.db`;
+    this.kind = postgres === undefined ? 'sqlite' : 'postgres';
+    this.database = postgres?.url ?? `sqlite:${file}`;
+    if (postgres === undefined) {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+      copyFileSync(options.template, file);
+    }
     this.judge = new Judge({
       grants: this.plan.grants.filter(isFirst),
       simulator: this.simulator,
       coverage: this.coverage,
-      bystander: sqliteBystander(this.database),
+      bystander: postgres?.bystander ?? sqliteBystander(file),
       scheduler: this.scheduler,
       leaseMs: renewedLeaseMs,
     });
