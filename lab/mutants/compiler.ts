@@ -14,7 +14,11 @@ export class Compiler {
   constructor(root: string) {
     this.#root = root;
     const config = ts.readConfigFile(`${root}/tsconfig.json`, ts.sys.readFile);
-    const { options, fileNames } = ts.parseJsonConfigFileContent(config.config, ts.sys, dirname(`${root}/tsconfig.json`));
+    const { options, fileNames } = ts.parseJsonConfigFileContent(
+      config.config,
+      ts.sys,
+      dirname(`${root}/tsconfig.json`),
+    );
     const sources = fileNames.filter((name) => name.startsWith(`${root}/src/vault/`));
     this.#service = ts.createLanguageService({
       getCompilationSettings: () => ({ ...options, noEmit: true }),

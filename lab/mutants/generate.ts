@@ -163,7 +163,10 @@ function isNegation(node: ts.Node): node is ts.PrefixUnaryExpression {
 /** Statements such as `assertTimeLeft()`, which stop what follows. */
 function throwsOnly(statement: ts.ExpressionStatement, source: ts.SourceFile): boolean {
   const inner = ts.isAwaitExpression(statement.expression) ? statement.expression.expression : statement.expression;
-  return ts.isCallExpression(inner) && /\b(assert|keepWithin|check|require|waitFor)\w*$/.test(inner.expression.getText(source));
+  return (
+    ts.isCallExpression(inner) &&
+    /\b(assert|keepWithin|check|require|waitFor)\w*$/.test(inner.expression.getText(source))
+  );
 }
 
 /** A whole condition, or a side of `&&` or `||`: other kinds take care of these. */

@@ -35,9 +35,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 const texts = new Map(subjects.map((file) => [file, readFileSync(`${root}/${file}`, 'utf8')]));
 const results = new Results(values.results);
 const reviewed = readReviewed();
-const mutants = subjects
-  .filter((file) => file.includes(values.file))
-  .flatMap((file) => mutantsOf(file, textOf(file)));
+const mutants = subjects.filter((file) => file.includes(values.file)).flatMap((file) => mutantsOf(file, textOf(file)));
 
 if (!values.list) await tryAll();
 const judged: Judged[] = mutants.map((mutant) => ({
@@ -95,7 +93,8 @@ function compileAll(): void {
     const text = textOf(file);
     for (const mutant of unknown.filter((each) => each.file === file)) {
       const error = compiler.errorIn(file, applied(text, mutant));
-      if (error !== undefined) results.add({ file, key: mutant.key, text: hashOf(text), by: 'compiler', how: error, ms: 0 });
+      if (error !== undefined)
+        results.add({ file, key: mutant.key, text: hashOf(text), by: 'compiler', how: error, ms: 0 });
     }
     compiler.restore(file);
   }

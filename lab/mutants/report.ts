@@ -32,7 +32,9 @@ export function report(judged: readonly Judged[], stale: readonly Reviewed[]): {
     ...survivors.map(({ mutant }) => `survives: ${mutant.file}:${mutant.line} ${mutant.key}`),
     ...judged
       .filter(({ result, reviewed }) => reviewed !== undefined && result !== undefined && result.by !== null)
-      .map(({ mutant, result }) => `reviewed, but noticed by ${result?.by}: ${mutant.file}:${mutant.line} ${mutant.key}`),
+      .map(
+        ({ mutant, result }) => `reviewed, but noticed by ${result?.by}: ${mutant.file}:${mutant.line} ${mutant.key}`,
+      ),
     ...stale.map(({ file, mutant }) => `reviewed, but no longer made: ${file} ${mutant}`),
   ];
   return { text: lines.join('\n'), share };

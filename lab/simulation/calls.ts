@@ -112,9 +112,9 @@ export class Calls {
     if (since === null || startedAt <= since + disconnectMs * Math.max(1, plan.slowness / 10)) return;
     const { store_outage: outage, clock_jump: jump, wild_clock_jump: wild } = plan.faults;
     const excused = life.pausedMs > 0 || life.storeDownUntil > since || outage + jump + wild > 0;
-    if (excused) judge.excuse('a hand-out after a disconnect: the process was stopped, or its clock or database failed');
-    else
-      judge.violated(`${nameOf(grant)} was handed out ${Math.round(startedAt - since)} ms after its disconnect`);
+    if (excused)
+      judge.excuse('a hand-out after a disconnect: the process was stopped, or its clock or database failed');
+    else judge.violated(`${nameOf(grant)} was handed out ${Math.round(startedAt - since)} ms after its disconnect`);
   }
 
   #waitedMs({ startedAt, life, pausedMs }: OpenCall): number {

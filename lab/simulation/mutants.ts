@@ -58,7 +58,10 @@ export const worlds: readonly { readonly name: string; readonly focus: Focus }[]
   { name: 'closing', focus: { providers: ['retire_on_use'], faults: { restart: 2.5, slow_answer: 5 } } },
   {
     name: 'odd',
-    focus: { providers: ['strict', 'strict_revokes_family', 'timed_overlap'], faults: { odd_answer: 5, unstorable: 2 } },
+    focus: {
+      providers: ['strict', 'strict_revokes_family', 'timed_overlap'],
+      faults: { odd_answer: 5, unstorable: 2 },
+    },
   },
   {
     name: 'handed-in',
@@ -77,7 +80,10 @@ export const worlds: readonly { readonly name: string; readonly focus: Focus }[]
     name: 'incident',
     focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 1, lasting_lie: 1 } },
   },
-  { name: '503-lie', focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 3, lie: 2.5 } } },
+  {
+    name: '503-lie',
+    focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 3, lie: 2.5 } },
+  },
   { name: 'unseen', focus: { faults: { unseen_death: 1, crash: 2.5, reset_after: 1, slow_answer: 1 } } },
   { name: 'outage', focus: { providers: ['none', 'timed_overlap', 'retire_on_use'], faults: { status_before: 11 } } },
 ];

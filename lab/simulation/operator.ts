@@ -181,7 +181,9 @@ export class Operator {
     if (bare) this.#state.bareCodes.add(code);
     await life.sleep(this.#dice.between(100, 4_000));
     await vault.completeAuthorization(location);
-    this.#state.coverage.count(bare ? 're-authorized without a refresh token' : 're-authorized by completeAuthorization');
+    this.#state.coverage.count(
+      bare ? 're-authorized without a refresh token' : 're-authorized by completeAuthorization',
+    );
   }
 
   async #disconnect(life: Life, grant: JudgedGrant): Promise<void> {

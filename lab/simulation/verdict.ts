@@ -146,5 +146,7 @@ function excuseFor(state: WorldState, grant: JudgedGrant): string | null {
   if (!state.judge.newestWasLost(grant)) return null;
   if (kind === 'strict') return 'the newest answer was lost, and the provider honours no other';
   const endedAt = state.judge.storedSpentAt(grant) + overlapSeconds * 1_000;
-  return endedAt < state.healedAt + recoveryMs ? 'the newest answer was lost, and the overlap ended in the faults' : null;
+  return endedAt < state.healedAt + recoveryMs
+    ? 'the newest answer was lost, and the overlap ended in the faults'
+    : null;
 }

@@ -48,8 +48,7 @@ export function overtaken(
   const newest = newestUnspent(tokens, family);
   if (newest === undefined || newest.parent === null) return 'no';
   const siblings = tokens.filter(
-    ({ parent, sentAt, issuedAt }) =>
-      parent === newest.parent && sentAt > newest.sentAt && issuedAt < newest.issuedAt,
+    ({ parent, sentAt, issuedAt }) => parent === newest.parent && sentAt > newest.sentAt && issuedAt < newest.issuedAt,
   );
   if (siblings.length === 0) return 'no';
   const diedAt = newest.sender?.diedAt ?? Number.POSITIVE_INFINITY;

@@ -3,7 +3,7 @@
  * sends it. So the order of all statements, and every wait for a lock, is the scheduler's, and a seed repeats a run.
  */
 import { EventEmitter } from 'node:events';
-import { Client, type ClientConfig, Pool as RealPool, type QueryResult } from 'pg';
+import { Client, type ClientConfig, type QueryResult, Pool as RealPool } from 'pg';
 import type { Scheduled } from '../host/scheduler.ts';
 import { currentProcess, type ServerProcess } from './processes.ts';
 
@@ -87,6 +87,8 @@ class SimulatedClient extends EventEmitter {
   readonly #released: () => void;
   #server: Client | undefined;
   #inTransaction = false;
+  /** The server has been told to commit, and has not answered. */
+  #committing = false;
   #lastAt = 0;
   #watch: Scheduled | undefined;
   #lost: Error | undefined;
@@ -110,16 +112,16 @@ class SimulatedClient extends EventEmitter {
   release(error?: unknown): void {
     this.#watch?.cancel();
     if (this.#inTransaction) this.#rollBack(error === undefined ? undefined : 'closed');
-    if (this.#server !== undefined) idle.push(this.#server);
-    this.#server = undefined;
+    if (this.#server !== undefined && !this.#committing) idle.push(this.#server);
     this.#released();
   }
 
   /** The process died: the server sees the closed socket, and rolls back. */
   vanish(): void {
     this.#watch?.cancel();
-    this.#lost = new Error('the process is gone');
+    this.#lost ??= new Error('the process is gone');
     if (this.#inTransaction) this.#rollBack('closed');
+    if (this.#server !== undefined && !this.#committing) idle.push(this.#server);
   }
 
   async #begin(): Promise<QueryResult> {
@@ -131,23 +133,31 @@ class SimulatedClient extends EventEmitter {
 
   async #commit(): Promise<QueryResult> {
     const slowMs = this.#process.slowCommitMs();
-    if (slowMs > 0) {
-      // A standby that is late, or a disk: the server goes on with it, whatever becomes of the process.
-      this.#watch?.cancel();
-      const arrived = new Promise<QueryResult>((resolve, reject) => {
-        this.#process.later(slowMs, 'a slow commit', () => {
-          this.#end('commit').then((result) => {
-            this.#process.committed().catch(reject);
-            resolve(result);
-          }, reject);
-        });
-        this.#process.later(Math.min(slowMs + 1, commitAnswerMs), 'no answer to a commit', () =>
-          reject(new Error('Query read timeout')),
-        );
+    if (slowMs === 0) return this.#end('commit');
+    this.#watch?.cancel();
+    // A standby that is late, or a disk: from here the server goes on, whatever becomes of the process.
+    this.#inTransaction = false;
+    this.#committing = true;
+    return new Promise<QueryResult>((resolve, reject) => {
+      this.#process.later(slowMs, 'a slow commit', () => {
+        this.#lateCommit().then(resolve, reject);
       });
-      return arrived;
-    }
-    return this.#end('commit');
+      const noAnswer = (): void => {
+        this.#lost ??= new Error('Query read timeout');
+        reject(this.#lost);
+      };
+      if (slowMs > commitAnswerMs) this.#process.after(commitAnswerMs, 'no answer to a commit', noAnswer);
+    });
+  }
+
+  async #lateCommit(): Promise<QueryResult> {
+    const isLate = this.#lost !== undefined;
+    const result = await this.#end('commit');
+    this.#committing = false;
+    // Its process has given this connection up.
+    if (isLate && this.#server !== undefined) idle.push(this.#server);
+    await this.#process.committed();
+    return result;
   }
 
   async #end(text: 'commit' | 'rollback'): Promise<QueryResult> {
@@ -226,9 +236,8 @@ class SimulatedClient extends EventEmitter {
       this.#lost = serverError(why === 'closed' ? '08006' : why, 'the session was ended');
       this.emit('error', this.#lost);
     }
-    const { server } = { server: this.#server };
-    if (server === undefined) return;
-    this.#process.outside(server.query('rollback')).then(wakeAll, () => {});
+    if (this.#server === undefined) return;
+    this.#process.outside(this.#server.query('rollback')).then(wakeAll, () => {});
   }
 
   /** The server's clock is the simulated host's. */
@@ -241,11 +250,16 @@ class SimulatedClient extends EventEmitter {
 
 async function connect(config: ClientConfig): Promise<Client> {
   const { connectionString, types } = config;
-  const client = new Client({ ...(connectionString === undefined ? {} : { connectionString }), ...(types === undefined ? {} : { types }) });
+  const client = new Client({
+    ...(connectionString === undefined ? {} : { connectionString }),
+    ...(types === undefined ? {} : { types }),
+  });
   client.on('error', () => {});
   await client.connect();
   // Only one statement runs at a time, so a lock that is held now is held until another step.
-  await client.query("set lock_timeout = '1ms'; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0");
+  await client.query(
+    "set lock_timeout = '1ms'; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0",
+  );
   return client;
 }
 

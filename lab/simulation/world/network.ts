@@ -4,10 +4,10 @@ import type { Dice } from '../host/dice.ts';
 import { spoolDirectory } from '../host/disk.ts';
 import { type JudgedGrant, nameOf } from '../judge/judge.ts';
 import type { KnownToken } from '../judge/known-token.ts';
-import { oddAnswer, unstorableAnswer } from './odd-answers.ts';
 import { Call, type Flight, type Traffic } from './call.ts';
 import type { Chances } from './chances.ts';
 import type { Life } from './life.ts';
+import { oddAnswer, unstorableAnswer } from './odd-answers.ts';
 import type { WorldState } from './state.ts';
 
 /** The grant and the token of a request. */

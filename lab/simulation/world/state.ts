@@ -1,11 +1,11 @@
 import { copyFileSync, rmSync } from 'node:fs';
 import { createSimulator, demoClient, type Simulator } from '../../../src/simulator/index.ts';
+import type { Owner } from '../../../src/vault/spool/owner.ts';
 import { Coverage } from '../host/coverage.ts';
 import type { Dice } from '../host/dice.ts';
 import { Disk, spoolDirectory } from '../host/disk.ts';
 import { Scheduler } from '../host/scheduler.ts';
 import { type FaultKind, type Focus, planSwarm, type SwarmPlan } from '../host/swarm.ts';
-import type { Owner } from '../../../src/vault/spool/owner.ts';
 import { Judge, type JudgedGrant } from '../judge/judge.ts';
 import { type Bystander, sqliteBystander } from '../judge/rows.ts';
 
