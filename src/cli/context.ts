@@ -4,6 +4,7 @@ import { GrantryError } from '../base/errors.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { World } from '../base/world.ts';
 import type { GrantryClient } from '../client/index.ts';
+import { internalsOf } from '../vault/internals.ts';
 import { openAnnouncing, openVault } from '../vault/open.ts';
 import type { VaultOptions } from '../vault/options.ts';
 import { settings as table, usualDatabase } from '../vault/settings.ts';
@@ -11,6 +12,7 @@ import type { Vault } from '../vault/types.ts';
 import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
 import { type GlobalFlags, resolveSettings, type Settings } from './settings.ts';
+import { finishBeforeEnd } from './signals.ts';
 import { type Output, processOutput } from './terminal/output.ts';
 import { withProgress } from './terminal/progress.ts';
 
@@ -134,8 +136,10 @@ export function refuseServer({ settings }: Context, command: string): void {
   });
 }
 
-function withOpening(context: Context, show: { quiet?: boolean }, open: () => Promise<Vault>): Promise<Vault> {
-  return show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open);
+async function withOpening(context: Context, show: { quiet?: boolean }, open: () => Promise<Vault>): Promise<Vault> {
+  const vault = await (show.quiet === true ? open() : withProgress(context.world, 'Opening the vault', open));
+  finishBeforeEnd(internalsOf(vault));
+  return vault;
 }
 
 /** Makes the home for its default database; a directory that the caller named for a database must exist. */

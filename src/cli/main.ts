@@ -1,5 +1,6 @@
 import { handOutToken } from './commands/token.ts';
 import { contextFor } from './context.ts';
+import { catchSignals, isEnding } from './signals.ts';
 import { reportError } from './terminal/errors.ts';
 import { flush, ignoreClosedPipes } from './terminal/output.ts';
 import { recogniseToken } from './token-arguments.ts';
@@ -18,6 +19,8 @@ async function run(words: readonly string[]): Promise<number> {
     }
     return Number(process.exitCode ?? 0);
   } catch (error) {
+    // A signal is ending the program; this error is only its consequence.
+    if (isEnding()) return 1;
     return reportError(error, wantsJson(words));
   }
 }
@@ -30,7 +33,9 @@ function wantsJson(words: readonly string[]): boolean {
 async function main(): Promise<void> {
   // First, since the parser prints its help itself.
   ignoreClosedPipes();
+  catchSignals();
   const exitCode = await run(process.argv.slice(2));
+  if (isEnding()) return;
   await flush();
   // Idle connections and unread standard input must not keep the program alive.
   process.exit(exitCode);

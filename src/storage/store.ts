@@ -21,6 +21,8 @@ export interface StoreOptions {
   poolMax?: number | undefined;
   /** SQLite: only reads the file, and neither makes nor changes it. For a dry run. */
   readOnly?: boolean | undefined;
+  /** PostgreSQL: opens an engine that Grantry was never tried on, with a warning. */
+  allowUntriedEngine?: boolean | undefined;
   /** Says why a server may be used that can lose what it confirmed. Only for throw-away servers of tests. */
   unsafeAllowFsyncOff?: string | undefined;
 }
@@ -99,8 +101,8 @@ async function openEngine(options: StoreOptions): Promise<Engine> {
     if (!URL.canParse(database)) throw notADatabase();
     // Loaded with the first PostgreSQL database: a program that uses SQLite never pays for it.
     const { openPostgres } = await import('./engine/postgres.ts');
-    const { poolMax = limits.postgresConnectionsMax, unsafeAllowFsyncOff } = options;
-    return openPostgres({ url: database, world, logger, poolMax, unsafeAllowFsyncOff });
+    const { poolMax = limits.postgresConnectionsMax, unsafeAllowFsyncOff, allowUntriedEngine = false } = options;
+    return openPostgres({ url: database, world, logger, poolMax, unsafeAllowFsyncOff, allowUntriedEngine });
   }
   throw notADatabase();
 }

@@ -24,6 +24,7 @@ const known: Readonly<Record<keyof VaultOptions, true>> = {
   staleHandOutMs: true,
   condemnedKeptDays: true,
   backgroundRefresh: true,
+  untriedEngine: true,
   poolMax: true,
 };
 

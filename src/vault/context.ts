@@ -7,6 +7,7 @@ import type { Bulkheads } from './bulkhead.ts';
 import type { ChangeContext } from './changing.ts';
 import type { Guard } from './guard/guard.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
+import type { Spending } from './spending.ts';
 import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 
@@ -21,6 +22,7 @@ export interface VaultContext extends ChangeContext {
   readonly owner: Owner;
   readonly bulkheads: Bulkheads;
   readonly pendingOutcomes: OutcomeJournal;
+  readonly spending: Spending;
   readonly meter: Meter;
   readonly tracer: Tracer;
   readonly allowLoopback: boolean;

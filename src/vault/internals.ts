@@ -3,6 +3,7 @@ import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
 import type { VaultContext } from './context.ts';
 import type { HandOut } from './hand-out/hand-out.ts';
+import type { Spending } from './spending.ts';
 import type { Vault } from './types.ts';
 
 /** The parts of a vault that only other classes of the library use. */
@@ -13,6 +14,8 @@ export interface VaultInternals {
   readonly forget: (key: CheckedKey) => void;
   /** Prepares for closing: no refresh starts any more, sent requests are finished, and other leases are released. */
   readonly windDown: () => void;
+  /** Requests whose answers this process must not miss. */
+  readonly spending: Spending;
   /** Credentials that a provider refused a moment ago, by grant, generation and candidate client. */
   readonly refusedClients: LRUCache<string, { error: GrantryError; untilMs: number }>;
 }

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { codeOf, isVaultDown } from '../base/errors.ts';
+import { codeOf, invalidRequest, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
@@ -10,6 +10,7 @@ import { randomFraction, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
 import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
+import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
@@ -23,6 +24,7 @@ import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
+import { Spending } from './spending.ts';
 import { type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { Vault } from './types.ts';
@@ -80,7 +82,8 @@ async function openDatabase(settings: VaultSettings, world: World, options: Vaul
     const { makeHome } = await import('./home.ts');
     await makeHome(home);
   }
-  return openStore({ database, world, logger: options.logger, poolMax: options.poolMax });
+  const { untriedEngine: allowUntriedEngine } = settings;
+  return openStore({ database, world, logger: options.logger, poolMax: options.poolMax, allowUntriedEngine });
 }
 
 interface Opening {
@@ -112,6 +115,7 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
     const { noVaultError } = await import('./home.ts');
     throw noVaultError(settings, options.create === false);
   }
+  await refuseAnonymous(store, settings);
   const rootKey = await firstRootKey(opening);
   if (table === 'foreign') {
     const { takeOverSchema } = await import('./take-over/take-over.ts');
@@ -124,6 +128,18 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
   } else await migrate(store, { mode: settings.migrate });
   await opening.onNewVault(settings);
   return rootKey;
+}
+
+/** Refuses a new vault whose copies could not be told from it. @throws {GrantryError} `invalid_request` */
+async function refuseAnonymous(store: OpenedStore, { installation }: VaultSettings): Promise<void> {
+  const { location } = await store.location();
+  if (installation !== null || !isAnonymous(location)) return;
+  throw invalidRequest(
+    'This role may not read the identity of the server, so a copy could not be told from the original.',
+    {
+      action: 'Set GRANTRY_INSTALLATION, or: grant execute on function pg_control_system() to the role.',
+    },
+  );
 }
 
 async function firstRootKey({ rootKeySource, world, settings }: Opening): Promise<KeyObject> {
@@ -181,6 +197,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
     pendingOutcomes: new PendingOutcomes(),
+    spending: new Spending(),
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,

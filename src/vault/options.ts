@@ -60,6 +60,8 @@ export interface VaultOptions {
    * metadata. For programs that end after one call.
    */
   backgroundRefresh?: boolean | undefined;
+  /** `true` opens a database engine on which Grantry was never tried, with a warning. `GRANTRY_UNTRIED_ENGINE`. */
+  untriedEngine?: boolean | undefined;
   /** The most connections to PostgreSQL (default 10). */
   poolMax?: number | undefined;
 }

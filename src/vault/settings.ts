@@ -88,6 +88,13 @@ export const settings = {
     help: '1: allow http:// and loopback providers; only for tests and simulators',
     check: (text, name) => oneOf(['1', '0', 'off'], text, name) === '1',
   },
+  untriedEngine: {
+    variable: 'GRANTRY_UNTRIED_ENGINE',
+    kind: 'boolean',
+    usual: '',
+    help: '1: open a database engine on which Grantry was never tried, such as CockroachDB',
+    check: (text, name) => ['1', 'on'].includes(oneOf(['1', '0', 'on', 'off'], text, name)),
+  },
   tenant: {
     variable: 'GRANTRY_TENANT',
     flag: '--tenant <name>',
@@ -207,6 +214,7 @@ export interface VaultSettings {
   readonly create: boolean;
   readonly migrate: 'auto' | 'off';
   readonly allowLoopback: boolean;
+  readonly untriedEngine: boolean;
   /** Null for the usual time. */
   readonly condemnedKeptDays: number | null;
 }
@@ -232,6 +240,7 @@ export function resolveVaultSettings(
     create: read(settings.create, given.create, 'create') ?? true,
     migrate: read(settings.migrate, given.migrate, 'migrate') ?? 'auto',
     allowLoopback: allowsLoopback(given.unsafeAllowLoopbackProviders, environment),
+    untriedEngine: read(settings.untriedEngine, given.untriedEngine, 'untriedEngine') ?? false,
     condemnedKeptDays: read(settings.condemnedKeptDays, given.condemnedKeptDays, 'condemnedKeptDays') ?? null,
   };
 }

@@ -64,6 +64,7 @@ export class OpenVault implements Vault {
       handOut: this.#handOut,
       forget: (key) => this.#cache.forget(key),
       windDown: () => this.#options.close(),
+      spending: context.spending,
     });
   }
 
@@ -121,14 +122,16 @@ export class OpenVault implements Vault {
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
     const { completeAuthorization } = await import('./connect/authorize.ts');
-    const grant = await completeAuthorization(this.#open(), callbackUrl);
+    const context = this.#open();
+    const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
     this.#cache.forget(grant);
     return grant;
   }
 
   async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
     const { redeemCode } = await import('./connect/authorize.ts');
-    const grant = await redeemCode(this.#open(), key, input);
+    const context = this.#open();
+    const grant = await context.spending.run(() => redeemCode(context, key, input));
     this.#cache.forget(grant);
     return grant;
   }
@@ -198,6 +201,7 @@ export class OpenVault implements Vault {
     this.#options.close();
     await this.#handOut.close();
     await Promise.allSettled(this.#recoveries);
+    await this.#context.spending.idle();
     await this.#context.pendingOutcomes.write(this.#context).catch(() => {
       // The database is still away: its next reader finds these attempts open, and in doubt.
     });

@@ -132,6 +132,23 @@ test('SIGTERM while a provider answers: the caller gets the token, and the end i
   expect(stderr).toContain('"unanswered":0');
 });
 
+test('a defect while a provider answers: the caller gets the token, and then the server ends', async () => {
+  await using place = await Place.make();
+  const defect = "process.on('SIGUSR2', () => void Promise.reject(new Error('a defect')))";
+  await place.start({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(defect)}` });
+  await place.connect();
+  simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_500, when: 'after' } });
+  const before = tokenRequests();
+  const asked = place.call('GET', tokenPath);
+  await expect.poll(tokenRequests).toBe(before + 1);
+  place.signal('SIGUSR2');
+  expect(await asked).toMatchObject({ status: 200, body: { generation: 2 } });
+  const { code, stderr } = await place.ended;
+  expect(code).toBe(1);
+  expect(stderr).toContain('a defect ends this program');
+  expect(stderr).not.toContain('Error: a defect');
+});
+
 test('a second signal ends it at once, and what had arrived is committed at the next start', async () => {
   await using place = await Place.make();
   await place.start();

@@ -12,6 +12,7 @@ import { type Context, contextOf, openContextVault, openServer } from '../contex
 import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { collect, epilogue } from '../options.ts';
+import { ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
@@ -136,9 +137,10 @@ async function waitForBrowser(
   });
   await using _ = listener;
   const ended = new AbortController();
-  const interrupt = () => ended.abort('interrupted');
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  const release = ownSignals(() => {
+    release();
+    ended.abort('interrupted');
+  });
   context.output.note(`Open this URL in a browser, signed in as the tenant's user:\n\n  ${flow.url}\n`);
   if (flow.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(flow.url);
   const waiting = `Waiting for the browser to come back to ${flow.redirectUri} (up to 10 minutes; Ctrl-C stops)`;
@@ -151,8 +153,7 @@ async function waitForBrowser(
   } finally {
     givenUp.catch(() => {});
     ended.abort();
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    release();
   }
 }
 

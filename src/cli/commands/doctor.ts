@@ -53,7 +53,8 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   const before = findings.length;
   try {
     const { openStore } = await import('../../storage/store.ts');
-    const store = await openStore({ database: settings.database, world: context.world, logger: silentLogger });
+    const { database, untriedEngine: allowUntriedEngine } = settings;
+    const store = await openStore({ database, world: context.world, logger: silentLogger, allowUntriedEngine });
     findings.push(...(await examineDatabase(context, store)));
   } catch (thrown) {
     findings.push(failed('database', thrown));

@@ -9,6 +9,7 @@ import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { collect, epilogue } from '../options.ts';
+import { ownSignals } from '../signals.ts';
 import { usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
@@ -115,9 +116,11 @@ function runChild(program: string, args: readonly string[], environment: NodeJS.
       const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!fromTerminal) child.kill(signal);
     };
+    const release = ownSignals(() => {});
     for (const signal of forwarded) process.on(signal, pass);
     const done = (): void => {
       for (const signal of forwarded) process.off(signal, pass);
+      release();
     };
     child.once('error', (error: NodeJS.ErrnoException) => {
       done();

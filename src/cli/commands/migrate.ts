@@ -30,7 +30,8 @@ async function versionNow(context: Context): Promise<number> {
     const { openStore } = await import('../../storage/store.ts');
     const { schemaVersion } = await import('../../storage/migrations/migrate.ts');
     const { settings, world } = context;
-    const store = await openStore({ database: settings.database, world, logger: stderrLogger(world, settings) });
+    const { database, untriedEngine: allowUntriedEngine } = settings;
+    const store = await openStore({ database, world, logger: stderrLogger(world, settings), allowUntriedEngine });
     try {
       return await schemaVersion(store);
     } finally {

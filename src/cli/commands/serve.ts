@@ -3,13 +3,13 @@ import { GrantryError } from '../../base/errors.ts';
 import { keepHeapSmall } from '../../base/heap.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import type { ServerLimits } from '../../server/index.ts';
+import type { RunningServer, ServerLimits } from '../../server/index.ts';
 import { type Setting, settingReader, settings as table } from '../../vault/settings.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
 import { readSmallFile } from '../files.ts';
 import { stderrLogger } from '../log.ts';
 import { addSettings, epilogue, variableLines } from '../options.ts';
-import { untilSignal } from '../signals.ts';
+import { ownSignals, untilSignal } from '../signals.ts';
 import { endOnUncaught } from '../uncaught.ts';
 import { ownVersion } from '../version.ts';
 
@@ -61,8 +61,10 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   let lineScrubbed = (): void => {};
   const level = settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' as const };
   const logger = stderrLogger(world, level, { onScrubbed: () => lineScrubbed() });
-  endOnUncaught(logger);
-  const server = await startServer({
+  let server: RunningServer | undefined;
+  // After a defect no new work begins. Requests that were sent are answered first: only this process gets their answers.
+  endOnUncaught({ logger, world }, async () => server?.stop());
+  const started = await startServer({
     open: (instruments) =>
       makeContextVault(context, { ...instruments, backgroundRefresh: true, logger }, { quiet: true }),
     host,
@@ -77,17 +79,17 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     logger,
     world,
   });
-  lineScrubbed = () => server.lineScrubbed();
-  if (output.json) output.printJson({ url: server.url });
-  else output.note(`Grantry listens at ${server.url}. Ctrl-C stops it.`);
+  server = started;
+  lineScrubbed = () => started.lineScrubbed();
+  if (output.json) output.printJson({ url: started.url });
+  else output.note(`Grantry listens at ${started.url}. Ctrl-C stops it.`);
   await signalled;
   const impatient = (): void => {
     logger.warn('ended at once by a second signal');
     process.exit(1);
   };
-  process.once('SIGINT', impatient);
-  process.once('SIGTERM', impatient);
-  await server.stop();
+  ownSignals(impatient);
+  await started.stop();
 }
 
 async function readAdminKey(file: string | undefined): Promise<Secret | undefined> {

@@ -1,5 +1,5 @@
 import { schemaVersion, schemaVersionLatest } from '../../storage/migrations/migrate.ts';
-import { readInstance } from '../../storage/statements/instance.ts';
+import { isAnonymous, readInstance } from '../../storage/statements/instance.ts';
 import type { Store } from '../../storage/store.ts';
 import type { Context } from '../context.ts';
 import { quarantineAction } from '../quarantine.ts';
@@ -71,6 +71,10 @@ async function identity(context: Context, store: Store): Promise<Finding> {
     return warn('identity', 'plaintext of a take-over is not scrubbed yet', 'Run: grantry init');
   }
   const { installation } = context.settings;
+  if (isAnonymous(instance.location) && installation === null) {
+    const detail = 'the server tells no identity, so a copy could not be told from the original';
+    return fail('identity', detail, 'Set GRANTRY_INSTALLATION.', 'grant_quarantined');
+  }
   if (installation !== null && instance.installation !== null && installation !== instance.installation) {
     return fail(
       'identity',

@@ -9,7 +9,10 @@ export type Binding = string | number | bigint | null | Uint8Array;
 
 /** The place of a database: a copy or a restore elsewhere changes it. */
 export interface StoreLocation {
-  /** PostgreSQL: system identifier and database oid. SQLite: the file's inode and its birth. */
+  /**
+   * SQLite: the file's inode and its birth. PostgreSQL: system identifier and database oid, and what a managed service
+   * tells besides, such as `neon:TIMELINE`. A role that may not read the identifier leaves its place empty.
+   */
   location: string;
   /** PostgreSQL's timeline: it grows with each promotion of a standby. */
   timeline: number | null;

@@ -24,7 +24,6 @@ const postgresTroubles: ReadonlyArray<readonly [prefix: string, meaning: string]
   ['3D000', 'there is no such database'],
   ['3F000', 'there is no such schema'],
   ['53', 'it is out of resources or connections'],
-  ['55000', 'it takes no connections to this database now'],
   ['57', 'it is shutting down, starting or took too long'],
   ['58', 'it reports a failure of its system'],
   ['XX', 'it reports a failure of its own'],
@@ -75,11 +74,16 @@ export function postgresFailure(error: unknown): GrantryError {
     const detail = code !== undefined && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? ` (${code})` : '';
     return new GrantryError('storage_unavailable', `The PostgreSQL server does not answer${detail}.`, { cause: error });
   }
+  // A refused connection is fatal to its session. The same code for a statement says that the server lacks something.
+  if (state === '55000' && textOf(error, 'severity') === 'FATAL')
+    return unavailable('it takes no connections to this database now', state, error);
   const trouble = postgresTroubles.find(([prefix]) => state.startsWith(prefix));
-  if (trouble !== undefined) {
-    return new GrantryError('storage_unavailable', `PostgreSQL: ${trouble[1]} (SQLSTATE ${state}).`, { cause: error });
-  }
+  if (trouble !== undefined) return unavailable(trouble[1], state, error);
   return new GrantryError('internal', `PostgreSQL refused a statement (SQLSTATE ${state}).`, { cause: error });
+}
+
+function unavailable(meaning: string, state: string, cause: unknown): GrantryError {
+  return new GrantryError('storage_unavailable', `PostgreSQL: ${meaning} (SQLSTATE ${state}).`, { cause });
 }
 
 /** Returns true when PostgreSQL undid the transaction because of another one: run again it may succeed. */

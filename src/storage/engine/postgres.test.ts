@@ -7,6 +7,7 @@ import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { insertTenantKey, loadTenantKeys } from '../statements/tenant-keys.ts';
 import { openStore } from '../store.ts';
+import { postgresFailure } from './failures.ts';
 
 const world = systemWorld();
 
@@ -165,3 +166,11 @@ async function startWire(database: string) {
   const cut = (): void => sockets.forEach((socket) => socket.destroy());
   return { database: url.href, cut, close: () => new Promise((resolve) => relay.close(resolve)) };
 }
+
+test.each([
+  ['FATAL', 'storage_unavailable', 'takes no connections'],
+  ['ERROR', 'internal', 'refused a statement'],
+])('an object that is in another state: %s', (severity, code, words) => {
+  const error = Object.assign(new Error('secret'), { severity, code: '55000' });
+  expect(postgresFailure(error)).toMatchObject({ code, message: expect.stringContaining(words) });
+});

@@ -1,22 +1,20 @@
 import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely';
 import { type CustomTypesConfig, Pool, type PoolClient, type PoolConfig, type QueryResult } from 'pg';
-import { GrantryError, invalidRequest } from '../../base/errors.ts';
+import { GrantryError } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
-import type { Logger } from '../../base/log.ts';
 import type { World } from '../../base/world.ts';
 import type { Lock, Reader } from '../database.ts';
-import type { Durability, Engine, EngineConnection, EngineResult, EngineStatement, StoreLocation } from './engine.ts';
+import type { Durability, Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
 import { isPostgresRepeatable, postgresFailure, sqlState } from './failures.ts';
+import { type FitnessOptions, refuseUnfit } from './postgres-fitness.ts';
+import { placeOf } from './postgres-place.ts';
 import { postgresTypes } from './postgres-types.ts';
 
-export interface PostgresOptions {
+export interface PostgresOptions extends FitnessOptions {
   url: string;
   world: World;
-  logger: Logger;
   /** Connections at most. */
   poolMax: number;
-  /** Says why this server may lose what it confirmed. Only for throw-away servers of tests. */
-  unsafeAllowFsyncOff?: string | undefined;
 }
 
 /** Opens a pool of connections to a PostgreSQL server, after a check that it is fit to keep grants. */
@@ -43,7 +41,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Engine> {
     locked,
     feedPauseMs: timesOf(options.world).feedPostgresMs,
     changeCounter: async () => null,
-    location,
+    location: placeOf,
     durability,
   };
 }
@@ -134,45 +132,6 @@ function poolConfig({ url, world, poolMax }: PostgresOptions): PoolConfig {
   };
 }
 
-interface ServerRow {
-  version: number;
-  fsync: string;
-  synchronous_commit: string;
-}
-
-async function refuseUnfit(pool: Pool, options: PostgresOptions): Promise<void> {
-  const { rows } = await pool.query<ServerRow>(
-    `select current_setting('server_version_num')::int as version, current_setting('fsync') as fsync,
-       current_setting('synchronous_commit') as synchronous_commit`,
-  );
-  const server = rows[0];
-  if (server === undefined)
-    throw new GrantryError('storage_unavailable', 'The PostgreSQL server did not return its version and settings.');
-  if (server.version < limits.postgresVersionMin) {
-    throw unfit(
-      `version ${Math.floor(server.version / 10_000)} is older than 15`,
-      'Update the server to PostgreSQL 15 or newer.',
-    );
-  }
-  if (options.unsafeAllowFsyncOff !== undefined) return;
-  if (server.fsync !== 'on') {
-    throw unfit(
-      'it runs with fsync = off, so a crash loses tokens that were saved',
-      'Set fsync = on in postgresql.conf.',
-    );
-  }
-  if (server.synchronous_commit === 'off') {
-    throw unfit(
-      'synchronous_commit is off, so a crash loses tokens that were saved',
-      "Turn it on for Grantry's role: alter role … set synchronous_commit = on.",
-    );
-  }
-}
-
-function unfit(why: string, action: string): GrantryError {
-  return invalidRequest(`This PostgreSQL server cannot keep grants: ${why}.`, { action });
-}
-
 const locked: Lock = (query, mode = 'update') => {
   if (mode === 'share') return query.forShare();
   return mode === 'skip' ? query.forUpdate().skipLocked() : query.forUpdate();
@@ -192,18 +151,6 @@ async function durability(db: Reader): Promise<Durability> {
     settings: `PostgreSQL ${version}, ${off.map(([name]) => `${name}=off`).join(', ')}`,
     weakness: 'Turn it on in the server: a crash could lose a confirmed refresh.',
   };
-}
-
-async function location(db: Reader): Promise<StoreLocation> {
-  // The control file's timeline lags behind a promotion until the next checkpoint; the write position does not.
-  const { rows } = await sql<{ location: string; timeline: number | null }>`
-    select (select system_identifier from pg_control_system())::text || ':' ||
-        (select oid from pg_database where datname = current_database())::text as location,
-      case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())::bigint
-        else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end as timeline`.execute(db);
-  const row = rows[0];
-  if (row === undefined) throw new GrantryError('internal', 'PostgreSQL did not return its system identifier.');
-  return row;
 }
 
 function asError(error: unknown): Error {

@@ -75,14 +75,53 @@ export async function createInstance(
 }
 
 /**
- * Tells whether a database is still where it was noted to live. Not every file system tells when a file was made: then
- * only the rest is compared.
+ * Tells whether a database is still where it was noted to live. Only what both places tell is compared: not every file
+ * system tells when a file was made, and not every role may read a server's identifier.
  */
 export function livesAt(noted: string, found: string): boolean {
-  const [notedPlace, notedBirth] = noted.split(' ');
-  const [foundPlace, foundBirth] = found.split(' ');
-  const isReborn = notedBirth !== undefined && foundBirth !== undefined && notedBirth !== foundBirth;
-  return notedPlace === foundPlace && !isReborn;
+  const [before, now] = [partsOf(noted), partsOf(found)];
+  return [...now].every(([name, values]) => {
+    const known = before.get(name);
+    return known === undefined || values.some((value) => known.includes(value));
+  });
+}
+
+/**
+ * True if the place that was found tells something that the noted one does not: it was noted by an older version, or
+ * before an Aurora cluster got another instance.
+ */
+export function tellsMore(noted: string, found: string): boolean {
+  const before = partsOf(noted);
+  return [...partsOf(found)].some(([name, values]) =>
+    values.some((value) => before.get(name)?.includes(value) !== true),
+  );
+}
+
+/** Joins what is noted of a place with what was found: a part that was not told this time stays. */
+export function joinedPlace(noted: string, found: string): string {
+  const { system, oid, ...others } = Object.fromEntries([...partsOf(noted), ...partsOf(found)]);
+  const own = oid === undefined ? [] : [`${system?.[0] ?? ''}:${oid[0] ?? ''}`];
+  return [...own, ...Object.entries(others).map(([name, values]) => `${name}:${values.join(',')}`)].join(' ');
+}
+
+/** True if a copy of this database could not be told from it, since its server tells no identity. */
+export function isAnonymous(location: string): boolean {
+  const parts = partsOf(location);
+  return !['memory', 'inode', 'system', 'neon', 'aurora'].some((name) => parts.has(name));
+}
+
+/** Splits a place into its parts. A part with several values agrees with any of them. */
+function partsOf(location: string): Map<string, readonly string[]> {
+  const parts = new Map<string, readonly string[]>();
+  for (const text of location.split(' ')) {
+    const [, name = '', value = ''] = /^([^:]*):?(.*)$/.exec(text) ?? [];
+    if (/^\d*$/.test(name)) {
+      // PostgreSQL's own part has no names: system identifier and oid.
+      if (name !== '') parts.set('system', [name]);
+      parts.set('oid', [value]);
+    } else parts.set(name, value.split(','));
+  }
+  return parts;
 }
 
 /** Notes the new place of the database after a failover. */

@@ -5,11 +5,14 @@ import { type EventMark, hasEvent } from '../../storage/statements/events.ts';
 import {
   adoptInstance,
   type InstanceRow,
+  isAnonymous,
   isFromFuture,
+  joinedPlace,
   livesAt,
   moveInstance,
   quarantineInstance,
   readInstance,
+  tellsMore,
 } from '../../storage/statements/instance.ts';
 import type { Store, StoreLocation } from '../../storage/store.ts';
 import { type HighWaterMark, type HighWaterMarks, newerEvent } from './high-water-mark.ts';
@@ -216,6 +219,7 @@ export class Guard {
     const place = await store.location();
     this.#reason = await this.#judge(instance, place, mark);
     if (this.#reason !== null) return;
+    await this.#notePlace(instance, place);
     // A promotion that this process has handled does not count again, even if the home cannot be written.
     const known = this.#newest.timeline ?? (mark === undefined ? instance.timeline : mark.timeline);
     const promoted = this.#failedOver || isNewer(place.timeline, known);
@@ -225,6 +229,18 @@ export class Guard {
     if (!isSame(newest, this.#newest)) this.#newest = newest;
     if (promoted) this.#failedOver = true;
     else if (mark === undefined) this.remember();
+  }
+
+  /** Notes what the place tells beyond what is known of it, so that a later copy is told from it. */
+  async #notePlace(instance: InstanceRow, { location }: StoreLocation): Promise<void> {
+    if (!tellsMore(instance.location, location)) return;
+    const joined = { location: joinedPlace(instance.location, location), timeline: instance.timeline };
+    try {
+      await this.#options.write(({ tx }) => moveInstance(tx, joined));
+    } catch (error) {
+      // A standby takes no writes; the primary will note it.
+      if (!isGrantryError(error)) throw error;
+    }
   }
 
   /** Makes the new mark from the database, the home's mark and what this process has noted since. */
@@ -257,6 +273,9 @@ export class Guard {
     if (installation !== null && instance.installation !== null && installation !== instance.installation) {
       // Not stored: a stray process must not stop the real installation.
       return `This process belongs to installation ${installation}, and the database to ${instance.installation}.`;
+    }
+    if (isAnonymous(place.location) && installation === null) {
+      return 'The server tells no identity, so this may be a copy. Set GRANTRY_INSTALLATION to the name of this installation.';
     }
     if (!livesAt(instance.location, place.location)) {
       return this.#quarantine('This database was made elsewhere: it was copied, restored or moved.');

@@ -124,6 +124,20 @@ async function runRound(
   if (context.closing()) throw stopping(context);
   const plan = await planRefresh(context, row, options);
   if (plan === 'look_again') return 'again';
+  return context.spending.run(() => claimAndSpend(context, plan, report, options));
+}
+
+/** From here on a program that is asked to end waits: the answer may be the only copy of the new token. */
+async function claimAndSpend(
+  context: VaultContext,
+  plan: RefreshPlan,
+  report: (health: CallHealth) => void,
+  options: RefreshOptions,
+): Promise<'saved' | 'taken' | 'again'> {
+  if (context.closing()) {
+    await plan.slot.discard();
+    throw stopping(context);
+  }
   const claim = await claimRefresh(context, plan);
   if (claim === 'look_again') return 'again';
   if (claim === 'taken') {
@@ -131,7 +145,7 @@ async function runRound(
     return 'taken';
   }
   const outcome = await spend(context, plan, claim, report);
-  if (outcome === 'saved') await options.candidateClient?.onAccepted({ id: row.id, dc: plan.client.dc });
+  if (outcome === 'saved') await options.candidateClient?.onAccepted({ id: plan.row.id, dc: plan.client.dc });
   return outcome;
 }
 

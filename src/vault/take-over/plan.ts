@@ -55,9 +55,10 @@ export interface TakeOverPlan {
  * @throws {GrantryError} `invalid_request` for invalid settings or a missing file, `storage_unavailable`
  */
 export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan> {
-  const { database } = resolveVaultSettings(options);
+  const { database, untriedEngine: allowUntriedEngine } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
-  const store = await openStore({ database, world, logger: options.logger ?? silentLogger, readOnly: true });
+  const logger = options.logger ?? silentLogger;
+  const store = await openStore({ database, world, logger, readOnly: true, allowUntriedEngine });
   try {
     const state = await inspectGrantTable(store);
     if (state === 'absent') return emptyPlan('absent');

@@ -3,6 +3,7 @@ import { limits } from '../../base/limits.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { listGrantPage } from '../grant/grants.ts';
+import { stopping } from '../grant/refusals.ts';
 import { refreshGrant } from '../refresh/refresh.ts';
 import { replaySpool } from '../refresh/replay.ts';
 import type { AdoptReport, Grant } from '../types.ts';
@@ -37,6 +38,7 @@ export async function adoptDatabase(
   const grants = await inProbingOrder(context);
   const reports: AdoptReport[] = [];
   for (const { grant, rotates } of grants) {
+    if (context.closing()) throw stopping(context);
     const report = rotates && options.afterRestore !== true ? untouched(grant) : await probe(context, grant);
     reports.push(report);
     options.onReport?.(report);

@@ -4,7 +4,7 @@ import { listCandidates } from '../../storage/statements/candidates.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
-import { noSuchGrant } from '../grant/refusals.ts';
+import { noSuchGrant, stopping } from '../grant/refusals.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { isReplayFatal } from '../refresh/overlap.ts';
 import type { KeptToken } from '../refresh/plan.ts';
@@ -39,6 +39,7 @@ async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRo
 async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
   let tried = 0;
   for (const keptToken of await keptTokens(context, found)) {
+    if (context.closing()) throw stopping(context);
     // Read again for each token, because a refusal changes the row and a claim requires the current version.
     const row = tried === 0 ? found : await findGrant(context.store.db, key);
     if (row?.state !== 'reauthorization_required') return { ...key, outcome: 'under_way', tried };
