@@ -22,7 +22,7 @@ const { values } = parseArgs({
     file: { type: 'string', default: '' },
     results: { type: 'string', default: '.tmp/mutants/results.jsonl' },
     jobs: { type: 'string', default: '2' },
-    seeds: { type: 'string', default: '6' },
+    seeds: { type: 'string', default: '3' },
     survivors: { type: 'boolean', default: false },
     reviewed: { type: 'boolean', default: false },
     slow: { type: 'boolean', default: false },
@@ -65,6 +65,9 @@ async function tryAll(): Promise<void> {
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
+    const [first] = trees;
+    const early = first === undefined ? null : await noticeOf(first, checks);
+    if (early !== null) throw new Error(`Without any mutant, the ${early.by} already fail: ${early.how}`);
     await Promise.all(
       trees.map(async (tree) => {
         for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {

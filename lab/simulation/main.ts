@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { installHooks } from './hooks.ts';
 import { byName } from './host/coverage.ts';
-import { mutations, worlds } from './mutants.ts';
+import { mutations, sieve, worlds } from './mutants.ts';
 import { huntMutants } from './mutate.ts';
 import { runParallel } from './parallel.ts';
 
@@ -84,12 +84,13 @@ async function runSlice(slice: string): Promise<void> {
 
 async function runSieve(seeds: number): Promise<number> {
   await using runner = await makeRunner();
-  const focuses = [null, ...new Set([...worlds, ...mutations].map((each) => each.focus))];
-  for (const [index, narrow] of focuses.entries()) {
-    for (let seed = 1; seed <= (narrow === null ? 2 * seeds : seeds); seed += 1) {
-      const { violations } = await runner.run(seed, { focus: narrow });
+  const all = [...worlds, ...mutations];
+  const narrow = sieve.map((name) => ({ name, focus: all.find((each) => each.name === name)?.focus ?? null }));
+  for (const { name, focus } of [{ name: 'wide', focus: null }, ...narrow]) {
+    for (let seed = 1; seed <= (focus === null ? 2 * seeds : seeds); seed += 1) {
+      const { violations } = await runner.run(seed, { focus });
       if (violations[0] === undefined) continue;
-      process.stdout.write(`noticed: world ${index}, seed ${seed}: ${violations[0].split('\n')[0]}\n`);
+      process.stdout.write(`noticed: world ${name}, seed ${seed}: ${violations[0].split('\n')[0]}\n`);
       return 1;
     }
   }
