@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import ts from 'typescript-6';
 
 /** An unused name shows no mistake of the mutant: dropping one side of a condition often leaves one. */
@@ -13,28 +12,26 @@ export class Compiler {
 
   constructor(root: string) {
     this.#root = root;
-    const config = ts.readConfigFile(`${root}/tsconfig.json`, ts.sys.readFile);
-    const { options, fileNames } = ts.parseJsonConfigFileContent(
-      config.config,
-      ts.sys,
-      dirname(`${root}/tsconfig.json`),
-    );
+    const { sys } = ts;
+    const read = (path: string): string | undefined => sys.readFile(path);
+    const config = ts.readConfigFile(`${root}/tsconfig.json`, read);
+    const { options, fileNames } = ts.parseJsonConfigFileContent(config.config, sys, root);
     const sources = fileNames.filter((name) => name.startsWith(`${root}/src/vault/`));
     this.#service = ts.createLanguageService({
       getCompilationSettings: () => ({ ...options, noEmit: true }),
       getScriptFileNames: () => sources,
       getScriptVersion: (name) => String(this.#changed.get(name)?.version ?? 0),
       getScriptSnapshot: (name) => {
-        const text = this.#changed.get(name)?.text ?? ts.sys.readFile(name);
+        const text = this.#changed.get(name)?.text ?? read(name);
         return text === undefined ? undefined : ts.ScriptSnapshot.fromString(text);
       },
       getCurrentDirectory: () => root,
       getDefaultLibFileName: (chosen) => ts.getDefaultLibFilePath(chosen),
-      fileExists: ts.sys.fileExists,
-      readFile: ts.sys.readFile,
-      readDirectory: ts.sys.readDirectory,
-      directoryExists: ts.sys.directoryExists,
-      getDirectories: ts.sys.getDirectories,
+      fileExists: (path) => sys.fileExists(path),
+      readFile: read,
+      readDirectory: (...where) => sys.readDirectory(...where),
+      directoryExists: (path) => sys.directoryExists(path),
+      getDirectories: (path) => sys.getDirectories(path),
     });
   }
 

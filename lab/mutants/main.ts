@@ -47,8 +47,8 @@ const stale = reviewed.filter(
   ({ file, mutant }) =>
     file.includes(values.file) && !mutants.some((each) => each.file === file && each.key === mutant),
 );
-const { text, share } = report(judged, stale);
-process.stdout.write(`\n${text}\n`);
+const { lines, share } = report(judged, stale);
+process.stdout.write(`\n${lines.join('\n')}\n`);
 process.exitCode = share >= aim && stale.length === 0 ? 0 : 1;
 
 async function tryAll(): Promise<void> {

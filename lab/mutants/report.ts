@@ -9,7 +9,7 @@ export interface Judged {
 }
 
 /** The table, then each survivor. */
-export function report(judged: readonly Judged[], stale: readonly Reviewed[]): { text: string; share: number } {
+export function report(judged: readonly Judged[], stale: readonly Reviewed[]): { lines: string[]; share: number } {
   const files = [...new Set(judged.map(({ mutant }) => mutant.file))];
   const rows = files.map((file) =>
     rowOf(
@@ -37,7 +37,7 @@ export function report(judged: readonly Judged[], stale: readonly Reviewed[]): {
       ),
     ...stale.map(({ file, mutant }) => `reviewed, but no longer made: ${file} ${mutant}`),
   ];
-  return { text: lines.join('\n'), share };
+  return { lines, share };
 }
 
 function isLive({ result }: Judged): boolean {

@@ -1,5 +1,5 @@
 /**
- * `npm run simulate-world -- --seeds 100000 [--from N] [--jobs N]`: many seeds, each a world of several processes and
+ * `npm run simulate-world -- --seeds 5000 [--from N] [--jobs N] [--database sqlite|postgres|both]`: many seeds, each a world of several processes and
  * everything that goes wrong between them. `--seed N [--trace]` repeats one. `--mutate [NAME]` takes one guard after the
  * other out of the source and looks for a seed that shows what it is for; `--write` puts the table into the docs.
  */
@@ -25,7 +25,7 @@ const { values } = parseArgs({
     /** A slice of seeds for a process of a parallel run: results go out as lines of JSON. */
     slice: { type: 'string' },
     minutes: { type: 'string' },
-    /** `sqlite`, `postgres`, or `both`: each second seed on PostgreSQL. */
+    /** `sqlite`, `postgres`, or `both`: an eighth of the seeds on PostgreSQL. */
     database: { type: 'string', default: 'sqlite' },
     /** So many seeds in the wide world and in each narrow one, until one shows something: for a mutant of the source. */
     sieve: { type: 'string' },
@@ -54,7 +54,7 @@ else if (values.mutate) {
 }
 
 /** The narrower world that concerns the guard which is taken out. */
-function focus() {
+function focusNamed() {
   const wanted = values.world ?? values.mutation;
   return [...mutations, ...worlds].find(({ name }) => name === wanted)?.focus ?? null;
 }
@@ -77,7 +77,7 @@ async function runSlice(slice: string): Promise<void> {
   const [from = 0, count = 0, step = 1] = slice.split(',').map(Number);
   await using runner = await makeRunner();
   for (let index = 0; index < count; index += 1) {
-    const result = await runner.run(from + index * step, { focus: focus() });
+    const result = await runner.run(from + index * step, { focus: focusNamed() });
     process.stdout.write(`${JSON.stringify({ ...result, coverage: [...result.coverage] })}\n`);
   }
 }
@@ -100,10 +100,10 @@ async function runSieve(seeds: number): Promise<number> {
 async function runOne(seed: number): Promise<void> {
   await using runner = await makeRunner();
   const result = await runner.run(seed, {
-    focus: focus(),
+    focus: focusNamed(),
     trace: values.trace ? (line) => process.stdout.write(`${line}\n`) : undefined,
   });
-  const again = values.trace ? result : await runner.run(seed, { focus: focus() });
+  const again = values.trace ? result : await runner.run(seed, { focus: focusNamed() });
   process.stdout.write(
     `seed ${seed}: ${result.steps} events in ${Math.round(result.virtualMs / 1_000)} s of its time\n`,
   );

@@ -77,8 +77,8 @@ export class Judge extends TokenBook {
         id: String(raw['id']),
         generation: Number(raw['generation']),
         state: String(raw['state']),
-        reason: raw['reason'] === null ? null : String(raw['reason']),
-        fingerprint: raw['refresh_fingerprint'] === null ? null : String(raw['refresh_fingerprint']),
+        reason: textOf(raw['reason']),
+        fingerprint: textOf(raw['refresh_fingerprint']),
         authorizedGeneration: Number(raw['authorized_generation']),
       });
     }
@@ -216,7 +216,7 @@ export class Judge extends TokenBook {
       .filter((event) => event['grant_id'] === grant.row?.id)
       .map((event) => ({
         type: String(event['type']),
-        reason: event['reason'] === null ? null : String(event['reason']),
+        reason: textOf(event['reason']),
       }));
   }
 
@@ -234,4 +234,8 @@ export class Judge extends TokenBook {
     grant.refusedAt.push(this.now());
     return again;
   }
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
 }

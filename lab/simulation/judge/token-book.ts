@@ -1,5 +1,5 @@
 import type { Simulator } from '../../../src/simulator/index.ts';
-import type { Coverage } from '../host/coverage.ts';
+import { type Coverage, excusedMark } from '../host/coverage.ts';
 import type { GrantPlan } from '../host/swarm.ts';
 import { type JudgedGrant, nameOf, type SeenRow } from './judged-grant.ts';
 import { type KnownToken, newestUnspent, overtaken, type Sender } from './known-token.ts';
@@ -52,7 +52,7 @@ export class TokenBook {
 
   /** Lets something pass that a fault may have caused: how often is printed, by kind. */
   excuse(kind: string): void {
-    this.coverage.count(`excused: ${kind}`);
+    this.coverage.count(`${excusedMark}${kind}`);
   }
 
   /** The grant and the refresh token that an access token came with. */

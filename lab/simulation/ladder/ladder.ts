@@ -98,13 +98,9 @@ class LadderProcess implements PortProcess {
     if (this.#strikes('before', what)) throw failureOf('disk');
   }
 
-  statement(): void {
-    // The ladder fails steps, not statements by what they say.
-  }
+  statement(): void {}
 
-  async flushed(): Promise<void> {
-    // A commit takes no time here.
-  }
+  async flushed(): Promise<void> {}
 
   async committed(): Promise<void> {}
 

@@ -3,7 +3,7 @@
  * sends it. So the order of all statements, and every wait for a lock, is the scheduler's, and a seed repeats a run.
  */
 import { EventEmitter } from 'node:events';
-import { Client, type ClientConfig, type QueryResult, Pool as RealPool } from 'pg';
+import { Client, type ClientConfig, type PoolClient, type QueryResult, Pool as RealPool } from 'pg';
 import type { Scheduled } from '../host/scheduler.ts';
 import { currentProcess, type ServerProcess } from './processes.ts';
 
@@ -33,37 +33,29 @@ export async function closeConnections(): Promise<void> {
   await Promise.all(idle.splice(0).map((client) => client.end()));
 }
 
-/** The pool of one simulated process. Outside of a simulation it is the driver's own. */
+/** The pool of one simulated process. Outside of a simulation it hands on to the driver's own. */
 export class Pool extends EventEmitter {
   readonly #config: ClientConfig & { max?: number };
-  readonly #process!: ServerProcess;
+  readonly #process = currentProcess();
+  readonly #real: RealPool | undefined;
   readonly #clients = new Set<SimulatedClient>();
   readonly #queue: (() => void)[] = [];
 
   constructor(config: ClientConfig & { max?: number }) {
     super();
     this.#config = config;
-    const process = currentProcess();
-    // oxlint-disable-next-line no-constructor-return -- a caller of `new Pool` gets the real one then
-    if (process === undefined) return new RealPool(config) as unknown as Pool; // it has every member that is used
-    this.#process = process;
-    process.handles.add({ close: () => this.#die() });
+    if (this.#process === undefined) this.#real = new RealPool(config);
+    this.#process?.handles.add({ close: () => this.#die() });
   }
 
-  async connect(): Promise<SimulatedClient> {
-    while (this.#clients.size >= (this.#config.max ?? 10)) {
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
-    }
-    const client = new SimulatedClient(this.#process, this.#config, () => {
-      this.#clients.delete(client);
-      this.#queue.shift()?.();
-    });
-    this.#clients.add(client);
-    return client;
+  async connect(): Promise<SimulatedClient | PoolClient> {
+    if (this.#real !== undefined) return this.#real.connect();
+    return this.#connect();
   }
 
   async query(text: string, values?: unknown[]): Promise<QueryResult> {
-    const client = await this.connect();
+    if (this.#real !== undefined) return this.#real.query(text, values);
+    const client = await this.#connect();
     try {
       return await client.query(values === undefined ? { text } : { text, values });
     } finally {
@@ -72,7 +64,21 @@ export class Pool extends EventEmitter {
   }
 
   async end(): Promise<void> {
+    await this.#real?.end();
     while (this.#clients.size > 0) await new Promise<void>((resolve) => this.#queue.push(resolve));
+  }
+
+  async #connect(): Promise<SimulatedClient> {
+    while (this.#clients.size >= (this.#config.max ?? 10)) {
+      await new Promise<void>((resolve) => this.#queue.push(resolve));
+    }
+    if (this.#process === undefined) throw new Error('no simulated process has this pool');
+    const client = new SimulatedClient(this.#process, this.#config, () => {
+      this.#clients.delete(client);
+      this.#queue.shift()?.();
+    });
+    this.#clients.add(client);
+    return client;
   }
 
   #die(): void {
@@ -264,7 +270,7 @@ async function connect(config: ClientConfig): Promise<Client> {
 }
 
 function wakeAll(): void {
-  for (const wake of [...waiting]) wake();
+  for (const wake of Array.from(waiting)) wake();
 }
 
 function stateOf(error: unknown): unknown {
