@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { fuzzAnswers } from './answers.ts';
 import { fuzz } from './fuzz.ts';
 
 const seed = 20_261_122;
@@ -8,4 +9,8 @@ it(`a thousand mutated requests, seed ${seed}: no undocumented 5xx, no defect, n
   expect(findings).toEqual([]);
   // The requests reached the routes, not only the checks before them.
   for (const status of [200, 400, 401, 403, 404]) expect([status, statuses.has(status)]).toEqual([status, true]);
+});
+
+it(`ten thousand broken answers, seed ${seed}: no whole token is lost (npm run fuzz answers reads more)`, () => {
+  expect(fuzzAnswers({ count: 10_000, seed }).findings).toEqual([]);
 });

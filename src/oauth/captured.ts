@@ -43,7 +43,7 @@ function looksLikeUrl(value: string): boolean {
   return /^\s*[a-z][a-z0-9+.-]*:|^\s*[\\/]{2}/i.test(value);
 }
 
-/** Control characters are refused: captured values become parts of requests. */
+/** Control characters and lone surrogates are refused: no database stores them all, and requests must not hold them. */
 function isPlainText(value: string): boolean {
-  return value.length <= limits.urlCharsMax && !/[\p{Cc}\u2028\u2029]/u.test(value);
+  return value.length <= limits.urlCharsMax && value.isWellFormed() && !/[\p{Cc}\u2028\u2029]/u.test(value);
 }

@@ -23,6 +23,7 @@ export function parseJsonObject(text: string): JsonObject | null {
 /** Returns the members of an object inside a parsed one; `null` for any other value. */
 export function toMembers(value: unknown): JsonObject | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  if (value instanceof Map) return value;
   return new Map(Object.entries(value));
 }
 
@@ -51,34 +52,6 @@ function isUnambiguous(text: string): boolean {
   return true;
 }
 
-/** Returns the complete text members at the top level of a JSON object whose end may be missing. */
-export function textMembersOfPrefix(text: string): JsonObject | null {
-  const members = new Map<string, string>();
-  const seen = new Set<string>();
-  let depth = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const character = text[at];
-    if (character === '{' || character === '[') depth += 1;
-    else if (character === '}' || character === ']') depth -= 1;
-    if (character !== '"') continue;
-    const end = endOfString(text, at);
-    if (end === -1) return members;
-    if (depth === 1 && nextVisible(text, end) === ':') {
-      const key = readString(text.slice(at, end));
-      if (key === null || seen.has(key)) return null;
-      seen.add(key);
-      const valueAt = skipBlank(text, text.indexOf(':', end) + 1);
-      const valueEnd = text[valueAt] === '"' ? endOfString(text, valueAt) : -1;
-      const value = valueEnd === -1 ? null : readString(text.slice(valueAt, valueEnd));
-      if (value !== null) members.set(key, value);
-      at = (valueEnd === -1 ? valueAt : valueEnd) - 1;
-    } else {
-      at = end - 1;
-    }
-  }
-  return members;
-}
-
 /** Returns the index behind the closing quote, or -1 when there is none. */
 function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
@@ -89,7 +62,8 @@ function endOfString(text: string, start: number): number {
   return -1;
 }
 
-function skipBlank(text: string, start: number): number {
+/** Returns the index of the first character from `start` on that is not blank. */
+export function skipBlank(text: string, start: number): number {
   let at = start;
   while (at < text.length && ' \t\r\n'.includes(text.charAt(at))) at += 1;
   return at;

@@ -31,6 +31,11 @@ test.each([
   [{ ...small, accessToken: { scheme: 'Bearer\r\nX: y' } }, 'accessToken.scheme'],
   [{ ...small, errors: [{ error: 'x', class: 'dead' }] }, 'errors.0.class'],
   [{ ...small, dataCenters: { EU: {} } }, 'dataCenters.EU'],
+  [{ ...small, name: 'a\0' }, 'NUL'],
+  [
+    '{"id":"example","name":"Caf\\ud800","endpoints":{"token":"https://as.example.com/token"},"api":{"hosts":["https://api.example.com"]}}',
+    'invalid Unicode',
+  ],
   [BigInt(1), 'not JSON'],
   [undefined, ''],
 ])('%# is refused by name and place', (input, place) => {

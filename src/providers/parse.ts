@@ -1,5 +1,6 @@
 import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { isStorableJson } from '../base/storable.ts';
 import { type ProviderDefinition, providerDefinition } from './definition.ts';
 
 /**
@@ -26,6 +27,9 @@ export function parseProviderDefinition(json: unknown): ProviderDefinition {
     });
     const more = parsed.error.issues.length > 3 ? `; and ${parsed.error.issues.length - 3} more` : '';
     throw invalidRequest(`The provider definition is not valid: ${problems.join('; ')}${more}.`);
+  }
+  if (!isStorableJson(JSON.stringify(parsed.data))) {
+    throw invalidRequest('The provider definition contains a NUL character or invalid Unicode.');
   }
   return parsed.data;
 }

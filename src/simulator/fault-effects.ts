@@ -83,6 +83,8 @@ export async function applyAfter(
       });
     case 'content_type':
       return responseOf({ ...answer, headers: { ...answer.headers, 'content-type': effect.value } });
+    case 'surround':
+      return responseOf({ ...answer, body: `${effect.before ?? ''}${answer.body}${effect.after ?? ''}` });
     case 'patch':
       return responseOf({ ...answer, body: patched(answer.body, effect.set ?? {}, effect.remove ?? []) });
     default:

@@ -1,6 +1,7 @@
 import { invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import { isStorableJson } from '../base/storable.ts';
 import type { Vault } from './types.ts';
 
 /** Checks a text from outside: its type, its length, and that all of it is printable. */
@@ -68,7 +69,7 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
     throw invalidRequest('The metadata cannot be written as JSON.', { cause: error });
   }
   checkMetadataSize(value, json);
-  if (json.includes('\\u0000')) throw invalidRequest('The metadata contains a NUL character.');
+  if (!isStorableJson(json)) throw invalidRequest('The metadata contains a NUL character or invalid Unicode.');
   const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
   if (secretKey !== undefined) {
     throw invalidRequest('The metadata has a member that looks like a secret; metadata is stored unencrypted.');

@@ -17,6 +17,8 @@ export class TestWorld implements World {
   offline = false;
   /** Runs when a request is about to be written. */
   onSend: (url: string) => void = () => {};
+  /** Rewrites the body of each answer of the token endpoint. */
+  rewrite: ((text: string) => string) | null = null;
 
   readonly timeScale: number;
 
@@ -64,7 +66,7 @@ export class TestWorld implements World {
       ...(signal === undefined ? {} : { signal }),
     });
     try {
-      return await this.#simulator.fetch(request);
+      return await this.#rewritten(url, await this.#simulator.fetch(request));
     } finally {
       await this.#running;
     }
@@ -86,6 +88,12 @@ export class TestWorld implements World {
     this.#stopBeforeSend = false;
     this.#thaw?.();
     this.#running = Promise.resolve();
+  }
+
+  async #rewritten(url: string, response: Response): Promise<Response> {
+    if (this.rewrite === null || !/(?<!revoke)\/token$/.test(new URL(url).pathname)) return response;
+    const { status, headers } = response;
+    return new Response(this.rewrite(await response.text()), { status, headers });
   }
 
   #askBeforeSend(init: WorldRequest): void {

@@ -12,6 +12,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/crypto/fingerprint.ts': 'names a secret by a keyed hash',
   'src/crypto/pinned-tenant.ts': 'seals a secret',
   'src/oauth/answer.ts': 'reads a token endpoint’s answer, which holds tokens',
+  'src/oauth/salvage.ts': 'finds the tokens in an answer that is broken',
   'src/oauth/authorization-url.ts': 'hashes the PKCE verifier into its challenge',
   'src/oauth/client-authentication.ts': 'puts the client secret where the provider expects it, or signs with it',
   'src/oauth/discovery.ts': 'reads a metadata document, which arrives as carefully as an answer with tokens',

@@ -108,6 +108,13 @@ describe('faults without a socket', () => {
     expect(simulator.isAlive(refreshToken)).toBe(false);
   });
 
+  it('puts text around an answer', async () => {
+    const { simulator, request } = pure();
+    simulator.faults.add({ effect: { kind: 'surround', before: '<b>Notice</b>\n', after: '<!-- 3 ms -->' } });
+    const text = await (await simulator.fetch(request())).text();
+    expect(text).toMatch(/^<b>Notice<\/b>\n\{.*"refresh_token".*\}<!-- 3 ms -->$/);
+  });
+
   it('waits before or after processing, by the clock it was given', async () => {
     const waits: [number, boolean][] = [];
     const simulator = createSimulator({

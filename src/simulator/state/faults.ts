@@ -26,6 +26,8 @@ const effectSchema = z.discriminatedUnion('kind', [
   /** Sends this many zero bytes, compressed. */
   z.strictObject({ kind: z.literal('gzip_bomb'), bytes: count.max(2e8) }),
   z.strictObject({ kind: z.literal('content_type'), value: text }),
+  /** Puts text around the answer, as a server does that prints its own warnings. */
+  z.strictObject({ kind: z.literal('surround'), before: text.optional(), after: text.optional() }),
   /** Replaces, adds or removes members of a JSON answer. */
   z.strictObject({
     kind: z.literal('patch'),

@@ -4,7 +4,6 @@ import { type CheckedKey, checkKey, checkName, type GrantKey, newRandomText } fr
 import { Secret } from '../../base/secret.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
 import { type AuthorizationCallback, captureCallback, checkIssuer, readCallback } from '../../oauth/callback.ts';
-import type { TokenSet } from '../../oauth/types.ts';
 import { dcOfCallback, grantDc, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { compareScopes } from '../../providers/scopes.ts';
@@ -21,7 +20,7 @@ import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
 import type { AuthorizeInput, Grant } from '../types.ts';
-import { exchangeCode, failed } from './exchange.ts';
+import { exchangeCode, failed, type RedeemedTokens } from './exchange.ts';
 
 /**
  * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's
@@ -142,7 +141,7 @@ export interface Exchanged {
   readonly definition: ProviderDefinition;
   readonly app: AppRow;
   readonly dc: string | null;
-  readonly tokens: TokenSet;
+  readonly tokens: RedeemedTokens;
   readonly asked: readonly string[];
   readonly captured: Readonly<Record<string, string>>;
 }

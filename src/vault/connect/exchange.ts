@@ -1,7 +1,7 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
-import { readTokenAnswer } from '../../oauth/answer.ts';
+import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from '../../oauth/types.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
@@ -11,8 +11,15 @@ import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { providerFailure, refusalDetail } from '../grant/refusals.ts';
 
+/** Tokens that a code was exchanged for. A broken answer may tell only the refresh token; the first use refreshes then. */
+export interface RedeemedTokens extends Omit<TokenSet, 'accessToken' | 'expiresAt'> {
+  readonly accessToken: Secret | null;
+  readonly expiresAt: number | null;
+}
+
 /**
- * Exchanges an authorization code once, and parses the answer.
+ * Exchanges an authorization code once, and parses the answer. A refresh token that stands whole in a broken answer is
+ * kept: the code is spent, so there is no second try.
  *
  * @throws {GrantryError} `authorization_failed`, `provider_misconfigured`, `provider_throttled`, `insufficient_scope`,
  * `provider_unavailable` if nothing was sent
@@ -23,17 +30,32 @@ export async function exchangeCode(
   app: AppRow,
   dc: string | null,
   request: { code: Secret; redirectUri: string | null; codeVerifier: Secret | null },
-): Promise<TokenSet> {
+): Promise<RedeemedTokens> {
   const client = await clientOf(context, definition, app, dc);
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
     const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
-  const outcome = readTokenAnswer(definition, raw, 'exchange', context.world.now());
-  if (outcome.kind === 'tokens') return outcome.tokens;
-  if (outcome.kind === 'unknown') throw failed("The provider's answer to the code was not recognised.");
-  throw refusal(outcome, definition.id);
+  return readRedeemed(context, definition, raw);
+}
+
+function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): RedeemedTokens {
+  const provider = definition.id;
+  const outcome = readTokenAnswer(definition, raw, 'exchange', { now: context.world.now() });
+  if (outcome.kind === 'refused') throw refusal(outcome, provider);
+  if (outcome.kind === 'tokens') {
+    if (outcome.notes.length > 0) {
+      context.logger.warn('members of an answer were dropped', { provider, members: outcome.notes.join('; ') });
+    }
+    return outcome.tokens;
+  }
+  const [refreshToken] = salvageTokens(raw)?.refreshTokens ?? [];
+  context.logger.warn('the answer to a code is broken', { provider, reason: outcome.reason, status: raw.status });
+  if (refreshToken !== undefined) {
+    return { accessToken: null, refreshToken, tokenType: 'Bearer', expiresAt: null, scopes: null, metadata: {} };
+  }
+  throw failed(`${provider} answered the code with status ${raw.status}, but ${outcome.reason}.`);
 }
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */

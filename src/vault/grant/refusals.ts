@@ -19,9 +19,13 @@ export function refusedOnce(row: Named, retryAfterMs: number): GrantryError {
   return new GrantryError('refresh_uncertain', text, { retryAfterMs });
 }
 
+/** The cause of an error about an answer that arrived and is of no use; the message says why. */
+export class UselessAnswerError extends Error {}
+
 /** The error for a refresh whose outcome is unknown. */
 export function answerLost(row: Named, retryAfterMs: number, cause?: unknown): GrantryError {
-  const text = `A refresh of ${nameOf(row)} was sent, and its answer was lost.`;
+  const why = cause instanceof UselessAnswerError ? cause.message : 'its answer was lost';
+  const text = `A refresh of ${nameOf(row)} was sent, and ${why}.`;
   return new GrantryError('refresh_uncertain', text, { cause, retryAfterMs });
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { databaseKinds, makeBench, settled, until } from '../../../test/support/bench.ts';
+import { codeOf, databaseKinds, makeBench, settled, until } from '../../../test/support/bench.ts';
 
 const provider = 'strict_revokes_family';
 
@@ -81,5 +81,21 @@ describe.each(databaseKinds)('storing the same authorization again, on %s', (kin
     for (let passedMs = 0; passedMs < 4_500; passedMs += 500) await bench.jump(500);
     await settled(10);
     expect((await other.getAccessToken(key)).scopes).toEqual(['read', 'write']);
+  });
+});
+
+describe.each(databaseKinds)('metadata on %s', (kind) => {
+  it('takes every text that both databases keep, and refuses any other', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault);
+    const kept = { path: 'C:\\u0000\\ud800', face: '\u{1f600}', deep: [{ 'k\u{1f600}': 'a\tb' }] };
+    expect((await vault.updateMetadata(key, kept)).metadata).toEqual(kept);
+    for (const text of ['a\0', 'Caf\ud800', '\udc00x', '\\\ud800', '\ude00\ud83d']) {
+      for (const metadata of [{ text }, { [text]: 1 }, { deep: [{ text }] }]) {
+        const changes = [vault.updateMetadata(key, metadata), vault.storeTokens(key, { refreshToken: 'r', metadata })];
+        for (const change of changes) expect(await codeOf(change)).toBe('invalid_request');
+      }
+    }
   });
 });

@@ -144,13 +144,21 @@ it('tells a caller that waits for the strict lease of another process when the l
   expect(await hanging).toMatchObject({ code: 'provider_unavailable' });
 });
 
-it('reports an error, without a loop, when the provider issues expired tokens', async () => {
+it('asks a provider that issues expired tokens at most twice a minute, and tells its callers', async () => {
   await using bench = await makeBench();
   const { vault } = await bench.open();
   const { key } = await bench.connect(vault);
-  bench.simulator.faults.add({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 0 } } });
-  expect(await codeOf(vault.getAccessToken(key))).toBe('provider_error');
-  expect(bench.requests().length).toBeLessThanOrEqual(2);
+  bench.simulator.faults.add({ endpoint: 'token', times: 99, effect: { kind: 'patch', set: { expires_in: 1e-9 } } });
+  const thrown: unknown = await vault.getAccessToken(key).catch((error: unknown) => error);
+  expect(isGrantryError(thrown, 'provider_error') && (thrown.retryAfterMs ?? 0) > minute / 2).toBe(true);
+  for (let calls = 0; calls < 5; calls += 1) {
+    expect(await codeOf(vault.getAccessToken(key))).toBe('provider_error');
+    await bench.jump(1_000);
+  }
+  expect(bench.requests()).toHaveLength(2);
+  bench.simulator.faults.clear();
+  await bench.jump(minute);
+  expect((await vault.getAccessToken(key)).generation).toBe(4);
 });
 
 it('finishes a running refresh and refuses new calls after close', async () => {

@@ -52,6 +52,8 @@ export class HandOut {
   /** The running refreshes, one per grant and client; later callers join them. */
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<Promise<void>>();
+  /** The generations that had expired when they came, two in a row. */
+  readonly #issuedExpired = new Map<string, { generation: number; at: number }>();
   /** Single flights: a thousand concurrent callers make one request, read the row once and open its token once. */
   readonly #answers = new SingleFlight<HeldToken>();
   readonly #rows = new SingleFlight<GrantRow | undefined>();
@@ -163,17 +165,31 @@ export class HandOut {
         this.answers[source] += 1;
         return held;
       }
-      if (round > 1)
-        throw new GrantryError('provider_error', `${key.provider} issues tokens that have already expired.`);
       const generation = read.generation ?? (await this.#row(key)).generation;
       if (held !== undefined && held.generation < generation) {
         // Another process has refreshed, and the change feed has not reported it yet.
         this.#cache.forgetOlder(key, generation);
         continue;
       }
+      // The first of two may have expired while this process was paused.
+      if (round > 1) this.#issuedExpired.set(cacheKey(key), { generation, at: this.#context.world.monotonic() });
+      this.#assertNotExpired(key, generation);
       await this.#refreshWithTimeout(key, generation, deadline, { candidateClient });
       round += 1;
     }
+  }
+
+  /** A provider that issues expired tokens is asked at its own pace, not at the pace of the callers. */
+  #assertNotExpired(key: CheckedKey, generation: number): void {
+    const expired = this.#issuedExpired.get(cacheKey(key));
+    if (expired === undefined) return;
+    const retryAfterMs = expired.at + this.#context.times.issuedExpiredMs - this.#context.world.monotonic();
+    if (expired.generation !== generation || retryAfterMs <= 0) {
+      this.#issuedExpired.delete(cacheKey(key));
+      return;
+    }
+    const text = `${key.provider} issues tokens that have already expired.`;
+    throw new GrantryError('provider_error', text, { retryAfterMs });
   }
 
   /** Reads from the cache while it is trusted, else from the row; while the database is down, only from the cache. */

@@ -124,5 +124,5 @@ async function parkLate(
     tenantKeys: await context.keys.pin(key.tenant, { fresh: true }),
   };
   const refreshToken = new Secret('a-token-that-came-late');
-  return parkTokens(context, late, { refreshToken, accessToken: null, expiresAt: null });
+  return parkTokens(context, late, { refreshTokens: [refreshToken], accessToken: null });
 }

@@ -121,7 +121,9 @@ async function commitAnswer(
   tenantKeys: PinnedTenant,
 ): Promise<CommitOutcome> {
   const definition = await context.providers.require(row.provider);
-  const outcome = readTokenAnswer(definition, raw, 'refresh', context.world.now());
+  const fingerprint = await fingerprinter(context);
+  const isSpent = (token: Secret) => fingerprint(token) === head.tokenFingerprint;
+  const outcome = readTokenAnswer(definition, raw, 'refresh', { now: context.world.now(), isSpent });
   const { tenant, grantId, generation, fence } = head;
   const base = {
     lease: { tenant, grantId, generation, owner: head.owner.id, fence },
@@ -138,10 +140,10 @@ async function commitAnswer(
     const attempt: TokenAttempt = { ...base, spentToken };
     return commitTokens(context, attempt, outcome.tokens);
   }
-  const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
-  if (refreshToken === null) return 'nothing';
-  const attempt: TokenAttempt = { ...base, spentToken: refreshToken };
-  return parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null });
+  const salvaged = salvageTokens(raw, isSpent);
+  const [likeliest] = salvaged?.refreshTokens ?? [];
+  if (salvaged === null || likeliest === undefined) return 'nothing';
+  return parkTokens(context, { ...base, spentToken: likeliest }, salvaged);
 }
 
 /** Finds the refresh token that an answer without one leaves valid: the token that was sent. */

@@ -1,6 +1,7 @@
 import { newUuid } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { Salvaged } from '../../oauth/salvage.ts';
 import type { TokenSet } from '../../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
 import { insertCandidate, retireCandidate, supersedeCandidates } from '../../storage/statements/candidates.ts';
@@ -104,21 +105,28 @@ interface ParkedTokens {
 
 /**
  * Parks the tokens of an answer that cannot be saved as a generation, and ends its lease, so that they are tried next.
- * They are never dropped, since the provider may honour only them. They revive a condemned grant.
+ * They are never dropped, since the provider may honour only them. They revive a condemned grant. If an answer names
+ * several refresh tokens, each becomes a candidate, all in one transaction.
  */
 export async function parkTokens(
   context: VaultContext,
   attempt: TokenAttempt,
-  tokens: ParkedTokens,
+  { refreshTokens, accessToken }: Salvaged,
 ): Promise<CommitOutcome> {
   return underStandingKeys(context, attempt, (standing) =>
     changing(context, async (change) => {
-      const outcome = await park(context, change, standing, tokens);
-      if (outcome === 'parked') await releaseLease(change.tx, attempt.lease);
-      return outcome;
+      const outcomes = new Set<CommitOutcome | 'keys_gone'>();
+      for (const refreshToken of refreshTokens) {
+        outcomes.add(await park(context, change, standing, { refreshToken, accessToken, expiresAt: null }));
+      }
+      if (outcomes.has('parked')) await releaseLease(change.tx, attempt.lease);
+      return outcomesByWeight.find((each) => outcomes.has(each)) ?? 'nothing';
     }),
   );
 }
+
+/** The outcome of several tokens together is the first of these that one of them has. */
+const outcomesByWeight = ['keys_gone', 'orphaned', 'parked'] as const;
 
 /** Runs a commit under keys that exist. A tenant may have left during the request: its answer is then sealed anew. */
 async function underStandingKeys(

@@ -151,9 +151,7 @@ it('a claim notices a token that was parked after the plan was made', async () =
     tenantKeys: plan.tenantKeys,
   };
   const successor = new Secret('a-successor-that-came-late');
-  expect(await parkTokens(context, late, { refreshToken: successor, accessToken: null, expiresAt: null })).toBe(
-    'parked',
-  );
+  expect(await parkTokens(context, late, { refreshTokens: [successor], accessToken: null })).toBe('parked');
   expect(await claimRefresh(context, plan)).toBe('look_again');
   const next = await planRefresh(context, await bench.row(key));
   expect(next).toMatchObject({ succeedsStored: true });

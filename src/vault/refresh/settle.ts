@@ -1,13 +1,22 @@
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
+import type { Secret } from '../../base/secret.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
+import type { IsSpent } from '../../oauth/salvage.ts';
 import type { RawAnswer, TokenOutcome } from '../../oauth/types.ts';
 import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { lockGrant, readGrant } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, releaseLease, settleLease } from '../../storage/statements/leases.ts';
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
-import { isoNow, type VaultContext } from '../context.ts';
-import { answerLost, mustReauthorize, providerFailure, providerFailures, refusedOnce } from '../grant/refusals.ts';
+import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import {
+  answerLost,
+  mustReauthorize,
+  providerFailure,
+  providerFailures,
+  refusedOnce,
+  UselessAnswerError,
+} from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
@@ -30,20 +39,28 @@ export async function settleAnswer(
   claim: Claim,
   raw: RawAnswer,
 ): Promise<'saved' | 'again'> {
-  const outcome = readTokenAnswer(plan.definition, raw, 'refresh', context.world.now());
+  const fingerprint = await fingerprinter(context);
+  const isSpent = (token: Secret) => fingerprint(token) === plan.tokenFingerprint;
+  const outcome = readTokenAnswer(plan.definition, raw, 'refresh', { now: context.world.now(), isSpent });
   const attempt = attemptOf(plan, claim);
   if (outcome.kind === 'tokens') {
+    if (outcome.notes.length > 0) {
+      const { client_id: tenant, provider } = plan.row;
+      context.logger.warn('members of an answer were dropped', { tenant, provider, members: outcome.notes.join('; ') });
+    }
     const committed = await untilStored(context, () => commitTokens(context, attempt, outcome.tokens));
     await finishCommit(context, plan, committed);
     // Parked tokens are no generation yet. The process that holds the lease now makes them one.
     return committed === 'saved' ? 'saved' : 'again';
   }
   if (outcome.kind === 'unknown') {
-    const committed = await salvage(context, attempt, raw);
+    const committed = await salvage(context, attempt, raw, isSpent);
     await finishCommit(context, plan, committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
-    throw await settleLostAnswer(context, plan, claim, new Error(outcome.reason), { code: 'provider_error' });
+    throw await settleLostAnswer(context, plan, claim, new UselessAnswerError(outcome.reason), {
+      code: 'provider_error',
+    });
   }
   await plan.slot.discard();
   if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
@@ -169,8 +186,13 @@ export async function settleLostAnswer(
     const grant = { ...plan.row, state: claim.state };
     change.record(grant, { type: 'grant.uncertain', to: 'uncertain', reason: reasons.answerLost });
   });
-  if (!rotates)
-    return new GrantryError(code, `${plan.row.provider} gave no usable answer.`, { cause, retryAfterMs: retryInMs });
+  if (!rotates) {
+    const why = cause instanceof UselessAnswerError ? `: ${cause.message}` : '';
+    return new GrantryError(code, `${plan.row.provider} gave no usable answer${why}.`, {
+      cause,
+      retryAfterMs: retryInMs,
+    });
+  }
   return answerLost(plan.row, retryInMs, cause);
 }
 
@@ -227,15 +249,16 @@ async function settleFailure(
   return providerFailure(outcome.class, outcome, plan.row.provider, retryInMs);
 }
 
-/** Parks the complete tokens of a cut answer: it may hold the only copy of the working refresh token. */
+/** Parks the complete tokens of an answer that is broken or cut: it may hold the only copy of the working one. */
 async function salvage(
   context: VaultContext,
   attempt: TokenAttempt,
   raw: RawAnswer,
+  isSpent: IsSpent,
 ): Promise<CommitOutcome | 'unusable'> {
-  const { refreshToken = null, accessToken = null } = salvageTokens(raw) ?? {};
-  if (refreshToken === null) return 'unusable';
-  return untilStored(context, () => parkTokens(context, attempt, { refreshToken, accessToken, expiresAt: null }));
+  const salvaged = salvageTokens(raw, isSpent);
+  if (salvaged === null || salvaged.refreshTokens.length === 0) return 'unusable';
+  return untilStored(context, () => parkTokens(context, attempt, salvaged));
 }
 
 /** Retries until the database saves the tokens, which exist only in memory and in the spool. */
