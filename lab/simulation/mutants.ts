@@ -85,6 +85,10 @@ export const worlds: readonly { readonly name: string; readonly focus: Focus }[]
     focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 3, lie: 2.5 } },
   },
   { name: 'unseen', focus: { faults: { unseen_death: 1, crash: 2.5, reset_after: 1, slow_answer: 1 } } },
+  {
+    name: 'siblings',
+    focus: { providers: ['overlap_newest_only'], faults: { pause: 5, slow_request: 6, slow_answer: 6 } },
+  },
   { name: 'outage', focus: { providers: ['none', 'timed_overlap', 'retire_on_use'], faults: { status_before: 11 } } },
 ];
 
@@ -241,42 +245,6 @@ export const mutations: readonly Mutation[] = [
         file: '/src/vault/refresh/lease-kind.ts',
         from: 'renewedLeaseMs : renewedLeaseMs / 2 };',
         to: 'renewedLeaseMs : renewedLeaseMs };',
-      },
-    ],
-  },
-  {
-    name: 'seen-fence',
-    guard: 'the claim asks for the fence that was read',
-    focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 3, throttle: 5, lie: 1 } },
-    edits: [
-      {
-        file: '/src/storage/statements/leases.ts',
-        from: "    .where('lease_fence', '=', seen.lease_fence)\n",
-        to: '',
-      },
-    ],
-  },
-  {
-    name: 'supersede',
-    guard: 'candidates of the generation that was spent stay when a sibling is saved',
-    focus: { providers: ['overlap_newest_only'], faults: { pause: 5, slow_request: 6, slow_answer: 6 } },
-    edits: [
-      {
-        file: '/src/vault/refresh/save.ts',
-        from: 'untilGeneration: lease.generation - 1 });',
-        to: 'untilGeneration: lease.generation });',
-      },
-    ],
-  },
-  {
-    name: 'back-off',
-    guard: 'the back-off doubles with each failure',
-    focus: { providers: ['none', 'timed_overlap', 'retire_on_use'], faults: { status_before: 11 } },
-    edits: [
-      {
-        file: '/src/vault/refresh/claim.ts',
-        from: 'context.times.retryBackOffMs * 2 ** Math.min(doublingsMax, failures)',
-        to: 'context.times.retryBackOffMs',
       },
     ],
   },

@@ -57,7 +57,6 @@ const missing: readonly { readonly mutation: string; readonly from: string; read
   { mutation: 'suspect-strict', from: '1', seen: /I4: .*\/strict was condemned \(refused\) with a living token/ },
   { mutation: 'spool-disk', from: '14', seen: /I2: an answer for .* died with its process/ },
   { mutation: 'half-lease', from: '6', seen: /a replay revoked|a process did not wait for the requests of a dead one/ },
-  { mutation: 'back-off', from: '1', seen: /was asked for \d+ times in 60 s/ },
 ];
 
 it.each(missing)('sees a guard that is missing: $mutation', async ({ mutation, from, seen }) => {
