@@ -8,7 +8,12 @@ export const subjects: readonly string[] = [
 ];
 
 /** Tests that ask most of these files, quick ones first. A folder stands for its fast tests. */
-export const quickTests: readonly string[] = ['src/vault/refresh', 'src/vault/grant', 'src/vault/disconnect.test.ts'];
+export const quickTests: readonly string[] = [
+  'src/storage/statements',
+  'src/vault/refresh',
+  'src/vault/grant',
+  'src/vault/disconnect.test.ts',
+];
 
 /** The other tests that reach them, for mutants that everything else lets live. */
 export const slowTests: readonly string[] = [
@@ -22,5 +27,4 @@ export const slowTests: readonly string[] = [
   'src/vault/drop-in',
   'src/vault/acceptance.test.ts',
   'src/vault/faults.test.ts',
-  'src/storage',
 ];
