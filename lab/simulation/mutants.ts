@@ -209,8 +209,13 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: '/src/vault/refresh/save.ts',
-        from: '  if (known || generation < row.authorized_generation) {',
+        from: '  if (known || (generation < row.authorized_generation && replaced === undefined)) {',
         to: '  if (known) {',
+      },
+      {
+        file: '/src/vault/refresh/save.ts',
+        from: '    if (row.last_refreshed_at === null) await deleteCandidates(tx, { tenant, grantId, belowGeneration });\n',
+        to: '',
       },
       {
         file: '/src/storage/statements/candidates.ts',

@@ -1,3 +1,5 @@
+import { hideTokens } from './scrub.ts';
+
 /**
  * The error codes Grantry answers with, and what each means for an HTTP client, a shell script and a person.
  *
@@ -95,9 +97,10 @@ export class GrantryError extends Error {
   readonly retryAfterMs?: number;
 
   constructor(code: GrantryErrorCode, message: string, options: GrantryErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    // Every error passes here, so no message repeats a token that was sent as a name.
+    super(hideTokens(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.action = options.action ?? errorCodes[code].action;
+    this.action = options.action === undefined ? errorCodes[code].action : hideTokens(options.action);
     this.retryable = errorCodes[code].retryable;
     if (options.retryAfterMs !== undefined) this.retryAfterMs = Math.max(0, Math.ceil(options.retryAfterMs));
     // A cause may hold a provider's answer or a driver's statement: it stays out of console.log and inspection.

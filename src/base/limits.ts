@@ -245,8 +245,14 @@ export const limits = {
   /** Outcomes of attempts that are held in memory while the database is down. */
   pendingOutcomesMax: 10_000,
   condemnedKeptDaysMax: 3_650,
+  /** The highest values of the options of a vault. */
+  callerWaitMsMax: 3_600_000,
+  staleHandOutMsMax: 86_400_000,
+  poolSizeMax: 1_000,
   /** Kept tokens of one grant that are retried or revoked, newest first. */
   candidatesListedMax: 500,
+  /** The last token sets of one grant that were replaced by hand and are kept for `recover`. */
+  replacedKeptMax: 10,
   /** Spool files that a start examines, to remove old ones. */
   spoolSweptAtStart: 256,
   /**

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { invalidRequest } from './errors.ts';
 import { scrub } from './scrub.ts';
 
 const hex = '0123456789abcdef'.repeat(2);
@@ -13,6 +14,8 @@ test.each([
   ['an answer', '{"access_token":"abc","expires_in":3600}', '{[scrubbed]","expires_in":3600}'],
   ['an answer inside JSON', '{"m":"{\\"refresh_token\\": \\"abc\\"}"}', '{"m":"{[scrubbed]\\"}"}'],
   ['a JSON Web Token', 'eyJhbGciOiJI.eyJzdWIiOiIx.c2ln', '[scrubbed]'],
+  ['a GitHub token', `gho_${'a1'.repeat(12)}`, '[scrubbed]'],
+  ['a Google refresh token', `1//0${'a1'.repeat(12)}`, '[scrubbed]'],
   ['a database URL', 'postgres://grantry:pa:ss@db/grantry', 'postgres[scrubbed]db/grantry'],
 ])('%s does not get through', (_, line, expected) => {
   const scrubbed = scrub(line);
@@ -28,3 +31,14 @@ test('ordinary lines are left as they are', () => {
   ];
   for (const line of lines) expect(scrub(line)).toEqual({ line, hits: 0 });
 });
+
+test.each([`1000.${hex}.${hex}`, `gry_${'a1'.repeat(12)}`, `gho_${'a1'.repeat(12)}`, 'eyJhbGciOiJI.eyJzdWIiOiIx.c2ln'])(
+  'an error does not repeat %s, which was sent as a name',
+  (token) => {
+    const error = invalidRequest(`There is no app ${token}.`, { action: `Connect it: grantry connect ${token} zoho` });
+    expect(error).toMatchObject({
+      message: 'There is no app [not shown].',
+      action: 'Connect it: grantry connect [not shown] zoho',
+    });
+  },
+);

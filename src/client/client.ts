@@ -170,8 +170,8 @@ export class RemoteVault implements GrantryClient {
 
   readonly storeTokens: Vault['storeTokens'] = async (key, tokens) => {
     const body = tokensBody(tokens);
-    const { sharedWith, ...grant } = await this.#ofGrant('PUT', key, storedGrantSchema, { body });
-    return { grant, sharedWith };
+    const { sharedWith, result, differs, ...grant } = await this.#ofGrant('PUT', key, storedGrantSchema, { body });
+    return { grant, sharedWith, result, differs };
   };
 
   async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {

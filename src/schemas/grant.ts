@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { page } from './page.ts';
 import { appField, keyShape, keyText, list, seconds, secret, thing, time } from './thing.ts';
-import { grantStates } from './words.ts';
+import { grantStates, type StoreResult, storeResults } from './words.ts';
 
 export const grantState = z
   .enum(grantStates)
@@ -42,7 +43,7 @@ const shape = {
   scopes: list(z.string()),
   /** The data centre; `null` where the provider has none. */
   dc: z.string().nullable(),
-  /** The API host that the provider named for this grant. */
+  /** The API host that the provider named for this grant, else the one of its data centre. */
   apiDomain: z.string().nullable(),
   metadata,
   /** The expiry of the access token. */
@@ -62,18 +63,44 @@ export const grantPageSchema = page('GrantPage', 'Grants, in the order of their 
 /** One page of grants. */
 export interface GrantPage extends Readonly<z.output<typeof grantPageSchema>> {}
 
+export const storeResult = z.enum(storeResults).meta({
+  description:
+    '`imported`: a new grant. `replaced`: an existing grant was changed. `unchanged`: the grant has had this token, and ' +
+    'what is stored is the same or newer. `kept`: the grant has tokens of another authorization, which stay. ' +
+    '`condemned`: the provider refused the grant, and this token cannot bring it back. `disconnected`: the grant was ' +
+    'disconnected and stays so.',
+});
+
+export const differs = list(z.string()).meta({
+  description: 'Members that differ from the input and stay as they are, such as `metadata.org_id`.',
+  examples: [['metadata.org_id']],
+});
+
 export const storedGrantSchema = thing(
   {
     id: 'StoredGrant',
     description: 'A grant whose tokens were stored, and the other grants that hold the same refresh token.',
-    example: { ...example, shared_with: [] },
+    example: { ...example, shared_with: [], result: 'replaced', differs: [] },
   },
   {
     ...shape,
     /** The provider revokes and limits all of them together. */
     sharedWith: list(keyText).meta({ description: 'Each as TENANT/PROVIDER/ACCOUNT.' }),
+    result: storeResult,
+    differs,
   },
 );
+
+/** A grant whose tokens were just stored, and the other holders of its refresh token. */
+export interface StoredTokens {
+  readonly grant: Grant;
+  /** `imported`: a new grant. `unchanged`: it has had this token. `kept`, `condemned`: what is stored stays as it is. */
+  readonly result: StoreResult;
+  /** Members in which the grant differs from the input and stays as it is, such as `metadata.org_id`. */
+  readonly differs: readonly string[];
+  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
+  readonly sharedWith: readonly GrantKey[];
+}
 
 const tokenText = secret(limits.tokenCharsMax);
 
@@ -89,8 +116,17 @@ export const tokensInputShape = {
     .max(limits.scopeCharsMax * 16)
     .transform((text): readonly string[] => text.split(' ').filter((scope) => scope !== ''))
     .optional()
-    .meta({ description: 'Scopes separated by spaces.' }),
+    .meta({ description: 'Scopes separated by spaces; also by commas, if the provider separates them so.' }),
   metadata: metadata.optional(),
+  /** True replaces also what another authorization stored since, and a tombstone; false changes no existing grant. */
+  replace: z
+    .boolean()
+    .optional()
+    .meta({
+      description:
+        'Without it, a token that the grant never had replaces the stored one. `true` also replaces the tokens of a ' +
+        'later authorization, and connects a disconnected grant again. `false` leaves an existing grant as it is.',
+    }),
 };
 
 export const tokensInputExample = {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { tokensInputExample, tokensInputNames, tokensInputShape } from './grant.ts';
-import { accountField, keyText, list, providerField, tenantField, thing } from './thing.ts';
+import { limits } from '../base/limits.ts';
+import { differs, storeResult, tokensInputExample, tokensInputNames, tokensInputShape } from './grant.ts';
+import { accountField, keyText, list, providerField, secret, tenantField, thing } from './thing.ts';
 
 export const importLineSchema = thing(
   {
@@ -9,7 +10,21 @@ export const importLineSchema = thing(
     example: { tenant: 'acme', provider: 'zoho_crm', ...tokensInputExample },
     strict: true,
   },
-  { tenant: tenantField, provider: providerField, account: accountField.optional(), ...tokensInputShape },
+  {
+    tenant: tenantField,
+    provider: providerField,
+    account: accountField.optional(),
+    ...tokensInputShape,
+    clientId: z.string().min(1).max(limits.clientIdCharsMax).optional().meta({
+      description:
+        'The client of the app. If there is no such app, one is made: `app`, or `TENANT-PROVIDER` for this tenant only.',
+    }),
+    clientSecret: secret(limits.clientSecretCharsMax)
+      .optional()
+      .meta({ description: 'The secret of that client. A stored one that differs stays, unless `replace` is true.' }),
+    /** Stores nothing, and tells what would happen. */
+    dryRun: z.boolean().optional().meta({ description: 'True stores nothing, and tells what would happen.' }),
+  },
   { names: tokensInputNames },
 );
 
@@ -17,15 +32,19 @@ export const importResultSchema = thing(
   {
     id: 'ImportResult',
     description: 'The result of one line of an import.',
-    example: { line: 1, tenant: 'acme', provider: 'zoho_crm', account: 'default', status: 201 },
+    example: { line: 1, tenant: 'acme', provider: 'zoho_crm', account: 'default', status: 201, result: 'imported' },
   },
   {
     line: z.int(),
     tenant: z.string().optional(),
     provider: z.string().optional(),
     account: z.string().optional(),
-    /** 201 for a new grant, 200 for a replaced one, else the status of the error. */
-    status: z.int().meta({ description: '201 for a new grant, 200 for a replaced one, else the status of the error.' }),
+    /** 201 for a new grant, 200 for an existing one, else the status of the error. */
+    status: z
+      .int()
+      .meta({ description: '201 for a new grant, 200 for an existing one, else the status of the error.' }),
+    result: storeResult.optional(),
+    differs: differs.optional(),
     /** Other grants that hold the same refresh token. */
     sharedWith: list(keyText).optional().meta({ description: 'Other grants that hold the same refresh token.' }),
     code: z.string().optional(),

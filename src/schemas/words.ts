@@ -15,6 +15,11 @@ export const sessionStates = ['open', 'started', 'pending', 'completed', 'failed
 
 export const revocations = ['revoked', 'queued', 'not_supported', 'nothing', 'skipped'] as const;
 
+/** The fates of tokens that were handed in. Only an import passes over a tombstone. */
+export const storeResults = ['imported', 'replaced', 'unchanged', 'kept', 'condemned', 'disconnected'] as const;
+
+export type StoreResult = (typeof storeResults)[number];
+
 export const recoverOutcomes = ['recovered', 'refused', 'under_way', 'failed', 'not_needed'] as const;
 
 export const adoptOutcomes = ['refreshed', 'failed', 'not_probed'] as const;

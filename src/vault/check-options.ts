@@ -1,40 +1,72 @@
 import { closestName } from '../base/closest.ts';
 import { invalidRequest } from '../base/errors.ts';
-import { checkObject } from './checks.ts';
+import { limits } from '../base/limits.ts';
+import { checkObject, isObject } from './checks.ts';
 import type { VaultOptions } from './options.ts';
 
-const known: Readonly<Record<keyof VaultOptions, true>> = {
-  create: true,
-  database: true,
-  rootKey: true,
-  home: true,
-  spool: true,
-  takeOver: true,
-  onTakeOver: true,
-  providers: true,
-  logger: true,
-  meter: true,
-  tracer: true,
-  onEvent: true,
-  world: true,
-  migrate: true,
-  installation: true,
-  unsafeAllowLoopbackProviders: true,
-  callerWaitMs: true,
-  staleHandOutMs: true,
-  condemnedKeptDays: true,
-  backgroundRefresh: true,
-  untriedEngine: true,
-  poolMax: true,
+/** Returns what an option must be, or null if the value is that. */
+type Check = (value: unknown) => string | null;
+
+/** An option that `settings.ts` checks together with its environment variable. */
+const setting: Check = () => null;
+const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false');
+const callback: Check = (value) => (typeof value === 'function' ? null : 'a function');
+const list: Check = (value) => (Array.isArray(value) ? null : 'a list');
+
+function whole(min: number, max: number): Check {
+  const isWhole = (value: unknown) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max;
+  return (value) => (isWhole(value) ? null : `a whole number from ${min} to ${max}`);
+}
+
+function objectWith(...methods: readonly string[]): Check {
+  return (value) => {
+    if (isObject(value) && methods.every((method) => typeof value[method] === 'function')) return null;
+    return methods.length === 0 ? 'an object' : `an object with the methods ${methods.join(', ')}`;
+  };
+}
+
+const known: Readonly<Record<keyof VaultOptions, Check>> = {
+  create: setting,
+  database: setting,
+  rootKey: setting,
+  home: setting,
+  spool: setting,
+  takeOver: flag,
+  onTakeOver: callback,
+  providers: list,
+  logger: objectWith('debug', 'info', 'warn', 'error'),
+  meter: objectWith(),
+  tracer: objectWith(),
+  onEvent: callback,
+  world: objectWith('now', 'monotonic', 'randomBytes', 'sleep', 'fetch'),
+  migrate: setting,
+  installation: setting,
+  unsafeAllowLoopbackProviders: setting,
+  callerWaitMs: whole(1, limits.callerWaitMsMax),
+  staleHandOutMs: whole(0, limits.staleHandOutMsMax),
+  condemnedKeptDays: setting,
+  backgroundRefresh: flag,
+  untriedEngine: setting,
+  poolMax: whole(1, limits.poolSizeMax),
 };
 
-/** Refuses what is not an object of options: a mistyped option would open another vault. @throws {GrantryError} */
+/** Refuses options that `openVault` does not have, and values of another kind. @throws {GrantryError} `invalid_request` */
 export function checkOptions(options: VaultOptions): void {
   checkObject('options of a vault', options);
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  checkMembers('openVault', options, Object.keys(known));
+  for (const [name, check] of Object.entries(known)) {
+    const value: unknown = Reflect.get(options, name);
+    const kind = value === undefined ? null : check(value);
+    if (kind !== null) throw invalidRequest(`The option ${name} must be ${kind}.`);
+  }
+}
+
+/** Refuses a member that is no option: a mistyped one would be ignored. @throws {GrantryError} `invalid_request` */
+export function checkMembers(owner: string, given: object, names: readonly string[]): void {
+  const unknown = Object.keys(given).find((name) => !names.includes(name));
   if (unknown === undefined) return;
-  const closest = closestName(unknown, Object.keys(known));
-  throw invalidRequest(`openVault has no option ${unknown.slice(0, 64)}.`, {
-    action: closest === null ? `Use one of ${Object.keys(known).join(', ')}.` : `Did you mean ${closest}?`,
+  const closest = closestName(unknown, names);
+  throw invalidRequest(`${owner} has no option ${unknown.slice(0, 64)}.`, {
+    action: closest === null ? `Use one of ${names.join(', ')}.` : `Did you mean ${closest}?`,
   });
 }

@@ -51,7 +51,9 @@ export function checkScopes(value: readonly string[]): string[] {
   // The stored list is separated by commas, and RFC 6749 separates scopes by spaces.
   const bad = names.find((scope) => /[\s,]/.test(scope));
   if (bad !== undefined)
-    throw invalidRequest('A scope contains a comma or white space. Pass each scope as one list entry.');
+    throw invalidRequest(
+      'A scope contains a comma or white space. Separate scopes by spaces; by commas only where the provider does.',
+    );
   return [...new Set(names)];
 }
 

@@ -33,6 +33,29 @@ describe('openVault', () => {
     });
   });
 
+  test.each<[string, unknown, string]>([
+    ['poolMax', 'a', 'a whole number from 1 to 1000'],
+    ['poolMax', 0, 'a whole number'],
+    ['callerWaitMs', -1, 'a whole number from 1 to 3600000'],
+    ['callerWaitMs', Number.NaN, 'a whole number'],
+    ['staleHandOutMs', '5', 'a whole number from 0 to 86400000'],
+    ['takeOver', 'yes', 'true or false'],
+    ['backgroundRefresh', 0, 'true or false'],
+    ['create', 'yes', 'on or off'],
+    ['migrate', true, 'a text'],
+    ['onEvent', {}, 'a function'],
+    ['providers', {}, 'a list'],
+    ['logger', { info: () => {} }, 'an object with the methods debug, info, warn, error'],
+    ['world', 7, 'an object with the methods now,'],
+    ['meter', 'm', 'an object'],
+  ])('refuses the option %s with the value %j', async (name, value, kind) => {
+    const place = join(home, 'unknown');
+    const options: VaultOptions = Object.assign({ home: place }, { [name]: value });
+    const message = expect.stringMatching(new RegExp(`^The option ${name} must be ${kind}`));
+    await expect(openVault(options)).rejects.toMatchObject({ code: 'invalid_request', message });
+    expect(existsSync(place)).toBe(false);
+  });
+
   test.each([
     ['databse', 'Did you mean database?'],
     ['rootkey', 'Did you mean rootKey?'],

@@ -3,7 +3,7 @@ import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
-import type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
@@ -11,7 +11,7 @@ import type { revocations } from '../schemas/words.ts';
 
 export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
-export type { Grant, GrantPage, TokensInput } from '../schemas/grant.ts';
+export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
@@ -75,13 +75,6 @@ export type VaultEventType =
 export interface Disconnected {
   /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
   readonly revocation: (typeof revocations)[number];
-}
-
-/** A grant whose tokens were just stored, and the other holders of its refresh token. */
-export interface StoredTokens {
-  readonly grant: Grant;
-  /** Other grants that hold the same refresh token: they share the provider's limits and end together. */
-  readonly sharedWith: readonly GrantKey[];
 }
 
 /**
@@ -288,8 +281,13 @@ export interface Vault extends AsyncDisposable {
    * Stores tokens that were obtained elsewhere, for an import or a move. Other grants with the same refresh token are named
    * in `sharedWith`.
    *
-   * @param tokens `expiresIn`: seconds from now
-   * @throws {GrantryError} `invalid_request`, `not_found` for an unknown provider or app
+   * A refresh token that the grant has had before changes nothing: the stored one is the same or newer. Any other replaces
+   * the stored one, which {@link Vault.recover} can use until a refresh has proven the new one.
+   *
+   * @param tokens `expiresIn`: seconds from now. `replace`: `true` also replaces a later authorization, and a disconnected
+   * grant; `false` leaves an existing grant as it is
+   * @throws {GrantryError} `invalid_request`, also for a token of a disconnected grant; `not_found` for an unknown provider
+   * or app
    *
    * @example
    * await vault.storeTokens(key, { app: 'crm', refreshToken: '1000.…', metadata: { dc: 'eu' } });
@@ -297,7 +295,7 @@ export interface Vault extends AsyncDisposable {
   storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens>;
   /**
    * Stores the grants of a text of lines: one JSON object per line, in the form of `POST /v1/import`. Each result is
-   * yielded as soon as it is known, and a bad line stops no other.
+   * yielded as soon as it is known, and a bad line stops no other. The same lines once more change nothing.
    *
    * @throws {GrantryError} `payload_too_large` for too many lines
    *

@@ -90,7 +90,7 @@ describe('grantry with GRANTRY_URL', () => {
     await writeFile(join(home.path, 'grants.ndjson'), lines.map((each) => JSON.stringify(each)).join('\n'));
     const imported = await run(['import', 'grants.ndjson']);
     expect(imported).toMatchObject({ code: 2 });
-    expect(imported.stderr).toBe('40 lines: 39 stored, 0 replaced, 1 failed.\n');
+    expect(imported.stderr).toBe('40 lines: 39 stored, 0 replaced, 0 left as they are, 1 failed.\n');
     expect(imported.stdout).toMatch(/^line 8: There is no app nobody\..*\n$/);
     const again = await run(['import', 'grants.ndjson', '--json']);
     expect(again.stdout.trim().split('\n')).toHaveLength(40);

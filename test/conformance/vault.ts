@@ -406,6 +406,20 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
       const second = await vault.storeTokens({ ...key, account: 'second' }, { refreshToken: 'shared' });
       expect(second.sharedWith).toEqual([{ ...key, account: 'default' }]);
     },
+    'tells what became of the tokens': async ({ vault, bench }) => {
+      await bench.addApp(vault, 'strict');
+      const store = async (refreshToken: string, replace?: boolean) =>
+        (await vault.storeTokens(key, { refreshToken, ...(replace === undefined ? {} : { replace }) })).result;
+      expect(await store('one')).toBe('imported');
+      expect(await store('one')).toBe('unchanged');
+      expect(await store('two', false)).toBe('kept');
+      expect(await store('two')).toBe('replaced');
+      expect(await store('one')).toBe('kept');
+      expect(await store('one', true)).toBe('replaced');
+      await vault.disconnect(key, { revoke: false });
+      await refuses(store('one'), 'invalid_request', 'was disconnected');
+      expect(await store('one', true)).toBe('imported');
+    },
     'refuses tokens that are none': async ({ vault, bench }) => {
       await bench.addApp(vault, 'strict');
       await refuses(vault.storeTokens(key, { refreshToken: '' }), 'invalid_request');

@@ -6,7 +6,7 @@ import { type Context, contextOf, databaseExists, makeContextVault } from '../co
 import { resolveTenant } from '../current-tenant.ts';
 import { type ClientFile, readClientFile } from '../import/client-file.ts';
 import { listClientFiles } from '../import/client-files.ts';
-import { definitionFor, Importer, type ImportTarget } from '../import/importer.ts';
+import { definitionFor, type Imported, Importer, type ImportTarget } from '../import/importer.ts';
 import { epilogue } from '../options.ts';
 import { errorItem, toGrantryError, usageError } from '../terminal/errors.ts';
 import { counted } from '../terminal/present.ts';
@@ -19,23 +19,23 @@ interface ImportOptions {
   provider: string;
   app?: string;
   account?: string;
+  replace?: boolean;
   dryRun?: boolean;
 }
 
 /** The result of one file. */
-interface Outcome extends Partial<ImportTarget> {
+interface Outcome extends Partial<ImportTarget>, Partial<Imported> {
   readonly file: string;
-  readonly result: 'imported' | 'replaced' | 'unchanged' | 'would import' | 'failed';
   readonly error?: GrantryError;
-  readonly sharedWith?: readonly GrantKey[];
 }
 
 export function define(command: Command): void {
   command
     .description(
       'Imports one env file per tenant, with ZOHO_DC, ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET, ZOHO_REFRESH_TOKEN and ' +
-        'ZOHO_ORG_ID. A bad file is reported and does not stop the others; the exit code is then 2. A FILE.ndjson holds ' +
-        'one grant per line, with tenant, provider, refresh_token and app.',
+        'ZOHO_ORG_ID. Running it twice changes nothing: what was connected, condemned, disconnected or changed since is ' +
+        'reported and left alone. A bad file is reported and does not stop the others; the exit code is then 2. A ' +
+        'FILE.ndjson holds one grant per line, with tenant, provider, refresh_token and app.',
     )
     .argument('<files...>', 'env files; or, with --tenant-from-name, directories of NAME.env files; or one FILE.ndjson')
     .option('--tenant <tenant>', 'the tenant of the file, or . for the current one')
@@ -43,6 +43,7 @@ export function define(command: Command): void {
     .option('--provider <provider>', 'the provider of the tokens', 'zoho')
     .option('--app <name>', 'the app of the tokens (default: TENANT-PROVIDER, made only for that tenant)')
     .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
+    .option('--replace', 'also replace what was connected, disconnected or changed since, with what the files say')
     .option('--dry-run', 'only report what would happen')
     .addHelpText(
       'after',
@@ -62,7 +63,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   if ((options.tenant === undefined) === (options.tenantFromName !== true)) {
     throw usageError('The tenant of the files is missing.', 'Add either --tenant TENANT or --tenant-from-name.');
   }
-  const { app, account, dryRun = false } = options;
+  const { app, account, dryRun = false, replace = false } = options;
   const provider = checkProviderId(options.provider);
   if (app !== undefined) checkName('app', app);
   if (account !== undefined) checkName('account', account);
@@ -71,18 +72,24 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   const files = await listClientFiles(paths, { directories: tenant === undefined });
   // A dry run must not make a database.
   await using vault = dryRun && !databaseExists(context) ? null : await makeContextVault(context);
-  const importer = new Importer({ definition: await definitionFor(vault, provider), app, account });
+  const importer = new Importer({
+    definition: await definitionFor(vault, provider),
+    app,
+    account,
+    replace,
+    dryRun,
+  });
   const outcomes: Outcome[] = [];
   await withProgress(
     context.world,
     () => `Importing files: ${outcomes.length} of ${files.length}`,
     async () => {
       for (const file of files) {
-        outcomes.push(await importOne(context, importer, { file, tenant, vault: dryRun ? null : vault }));
+        outcomes.push(await importOne(context, importer, { file, tenant, vault }));
       }
     },
   );
-  report(context, outcomes);
+  report(context, outcomes, { dryRun, replace });
   process.exitCode = exitCodeOf(outcomes);
 }
 
@@ -103,13 +110,15 @@ async function importOne(
     target = { tenant: content.tenant };
     const plan = importer.plan(content);
     target = plan;
-    if (vault === null)
-      return { ...target, file, result: 'would import', sharedWith: importer.sharedInRun(content, plan) };
-    return { ...target, file, ...(await importer.store(vault, content, plan)) };
+    const sharedInRun = importer.sharedInRun(content, plan);
+    if (vault === null) return { ...target, file, result: 'imported', sharedWith: sharedInRun };
+    const { sharedWith, ...stored } = await importer.store(vault, content, plan);
+    // In a dry run, the other files are not stored yet.
+    return { ...target, file, ...stored, sharedWith: sharedWith.length === 0 ? sharedInRun : sharedWith };
   } catch (thrown) {
     const error = toGrantryError(thrown);
     if (error.code === 'internal') throw thrown;
-    return { ...target, file, result: 'failed', error };
+    return { ...target, file, error };
   }
 }
 
@@ -121,27 +130,61 @@ function noteUnused(context: Context, content: ClientFile): void {
   }
 }
 
-function report(context: Context, outcomes: readonly Outcome[]): void {
-  if (context.output.json) return context.output.printJson(outcomes.map(item));
+/** The options of the run that the report needs. */
+type Run = Readonly<Required<Pick<ImportOptions, 'dryRun' | 'replace'>>>;
+
+const words = {
+  imported: ['imported', 'would import'],
+  replaced: ['replaced', 'would replace'],
+  unchanged: ['unchanged', 'unchanged'],
+  kept: ['kept', 'kept'],
+  condemned: ['is condemned', 'is condemned'],
+  disconnected: ['is disconnected', 'is disconnected'],
+} as const satisfies Record<Imported['result'], readonly [string, string]>;
+
+function wordOf({ result }: Outcome, { dryRun }: Run): string {
+  return result === undefined ? 'failed' : words[result][dryRun ? 1 : 0];
+}
+
+function report(context: Context, outcomes: readonly Outcome[], run: Run): void {
+  if (context.output.json) return context.output.printJson(outcomes.map((outcome) => item(outcome, run)));
   printTable(context.output, outcomes, {
     FILE: ({ file }) => file,
     TENANT: ({ tenant }) => tenant ?? '-',
     DC: ({ dc }) => dc ?? '-',
     APP: ({ app }) => app ?? '-',
-    RESULT: ({ result }) => result,
-    DETAIL: detail,
+    RESULT: (outcome) => wordOf(outcome, run),
+    DETAIL: (outcome) => detail(outcome, run),
   });
-  const failed = outcomes.filter((outcome) => outcome.result === 'failed').length;
+  const failed = outcomes.filter(({ error }) => error !== undefined).length;
   context.output.note(`${counted(outcomes.length, 'file')}, ${failed === 0 ? 'no failures' : `${failed} failed`}.`);
 }
 
-function detail(outcome: Outcome): string {
-  if (outcome.error !== undefined) return `${outcome.error.message} ${outcome.error.action}`;
-  if (outcome.sharedWith === undefined || outcome.sharedWith.length === 0) return '';
-  return `the same refresh token is stored for ${outcome.sharedWith.map(keyText).join(', ')}`;
+function detail(outcome: Outcome, { replace }: Run): string {
+  const { error, result, differs = [], sharedWith = [] } = outcome;
+  if (error !== undefined) return `${error.message} ${error.action}`;
+  const hint = (text: string): string => (replace ? '' : `; --replace ${text}`);
+  const parts: string[] = [];
+  if (result === 'kept') parts.push(`other tokens were stored since${hint('puts this one in their place')}`);
+  if (result === 'condemned') parts.push(`the provider refused it${hint('stores a token that it never had')}`);
+  if (result === 'disconnected') parts.push(`it was disconnected since${hint('connects it again')}`);
+  if (differs.length > 0) parts.push(`stays different: ${differs.map(shortName).join(', ')}${hint('changes that')}`);
+  if (sharedWith.length > 0) parts.push(`the same refresh token is stored for ${sharedWith.map(keyText).join(', ')}`);
+  return parts.join('. ');
 }
 
-function item(outcome: Outcome): Record<string, unknown> {
+/** The name of a member as the file has it. */
+function shortName(member: string): string {
+  const names: Record<string, string> = {
+    client_id: 'ZOHO_CLIENT_ID',
+    client_secret: 'ZOHO_CLIENT_SECRET',
+    'metadata.org_id': 'ZOHO_ORG_ID',
+    'metadata.dc': 'ZOHO_DC',
+  };
+  return names[member] ?? member;
+}
+
+function item(outcome: Outcome, run: Run): Record<string, unknown> {
   return {
     file: outcome.file,
     tenant: outcome.tenant ?? null,
@@ -149,7 +192,8 @@ function item(outcome: Outcome): Record<string, unknown> {
     account: outcome.account ?? null,
     app: outcome.app ?? null,
     dc: outcome.dc ?? null,
-    result: outcome.result.replace(' ', '_'),
+    result: wordOf(outcome, run).replace(' ', '_'),
+    differs: outcome.differs ?? [],
     shared_with: (outcome.sharedWith ?? []).map(checkKey),
     error: outcome.error === undefined ? null : errorItem(outcome.error),
   };

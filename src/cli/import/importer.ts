@@ -1,8 +1,8 @@
-import { GrantryError } from '../../base/errors.ts';
+import { errorCodes, GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, defaultAccount, type GrantKey } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import type { App, Vault } from '../../vault/types.ts';
+import type { ImportResult, Vault } from '../../vault/types.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { ClientFile } from './client-file.ts';
 
@@ -12,9 +12,11 @@ export interface ImportTarget extends CheckedKey {
   readonly dc: string | null;
 }
 
-/** The result of a stored file. */
+/** The result of a file. A dry run says what would happen. */
 export interface Imported {
-  readonly result: 'imported' | 'replaced' | 'unchanged';
+  readonly result: NonNullable<ImportResult['result']>;
+  /** Members in which the stored grant or app differs from the file and stays as it is. */
+  readonly differs: readonly string[];
   /** Other grants that hold the same refresh token. */
   readonly sharedWith: readonly GrantKey[];
 }
@@ -23,6 +25,8 @@ export interface ImportOptions {
   readonly definition: ProviderDefinition;
   readonly app: string | undefined;
   readonly account: string | undefined;
+  readonly replace: boolean;
+  readonly dryRun: boolean;
 }
 
 /** The data centre of a file without one. */
@@ -67,66 +71,39 @@ export class Importer {
     return before === undefined ? [] : [before];
   }
 
-  /** Stores the app and the tokens. */
+  /** Stores the app and the tokens, or tells in a dry run what would happen. */
   async store(vault: Vault, content: ClientFile, target: ImportTarget): Promise<Imported> {
-    await this.#keepApp(vault, content, target);
-    const key = keyOf(target);
-    const before = await vault.grants.get(key);
-    const { grant, sharedWith } = await vault.storeTokens(key, {
-      app: target.app,
-      refreshToken: content.refreshToken,
-      metadata: {
-        ...(target.dc === null ? {} : { dc: target.dc }),
-        ...(content.orgId === undefined ? {} : { org_id: content.orgId }),
-      },
-    });
-    if (before === null || before.state === 'disconnected') return { result: 'imported', sharedWith };
-    return { result: grant.generation === before.generation ? 'unchanged' : 'replaced', sharedWith };
+    await this.#checkClient(vault, content, target);
+    for await (const result of vault.importLines(this.#lineOf(content, target))) {
+      const { code, detail = '', action, result: word, differs = [], sharedWith = [] } = result;
+      if (code !== undefined) throw new GrantryError(codeNamed(code), detail, action === undefined ? {} : { action });
+      if (word !== undefined) return { result: word, differs, sharedWith };
+    }
+    throw new GrantryError('internal', 'The vault gave no result for this file.');
   }
 
-  async #keepApp(vault: Vault, content: ClientFile, target: ImportTarget): Promise<void> {
-    const app = await vault.apps.get(target.app);
-    const { clientId, clientSecret } = content;
-    if (app !== null) {
-      this.#checkApp(app, content, target);
-      // A shared app belongs to the operator: the file of one tenant does not change it.
-      if (this.#options.app !== undefined || clientId === undefined || clientSecret === undefined) return;
-    } else if (clientId === undefined || clientSecret === undefined) {
-      throw usageError(
-        `${content.file} has no ${clientId === undefined ? 'ZOHO_CLIENT_ID' : 'ZOHO_CLIENT_SECRET'}, and there is no app ${target.app}.`,
-        'Add it to the file, or name an existing app with --app.',
-      );
-    }
-    await vault.apps.put(target.app, {
-      provider: target.provider,
-      clientId,
-      clientSecret,
-      dc: target.dc ?? undefined,
-      redirectUri: app?.redirectUri ?? undefined,
-      scopes: app?.scopes ?? [],
-      returnTo: app?.returnTo ?? [],
-      tenants: this.#options.app === undefined ? [target.tenant] : undefined,
+  /** The file as a line of an import. */
+  #lineOf({ clientId, clientSecret, refreshToken, orgId }: ClientFile, target: ImportTarget): string {
+    const { app, replace, dryRun } = this.#options;
+    const bringsClient = clientId !== undefined || clientSecret !== undefined;
+    return JSON.stringify({
+      ...keyOf(target),
+      // Without --app, the line means the tenant's own app, which is made if it is missing.
+      app: bringsClient ? app : target.app,
+      client_id: clientId,
+      client_secret: clientSecret?.reveal(), // to the vault, which seals it
+      refresh_token: refreshToken.reveal(), // to the vault, which seals it
+      metadata: { ...(target.dc === null ? {} : { dc: target.dc }), ...(orgId === undefined ? {} : { org_id: orgId }) },
+      replace,
+      dry_run: dryRun,
     });
   }
 
-  #checkApp(app: App, content: ClientFile, target: ImportTarget): void {
-    if (app.provider !== target.provider) {
-      throw usageError(
-        `The app ${app.name} is for ${app.provider}, not for ${target.provider}.`,
-        `Name an app for ${target.provider} with --app.`,
-      );
-    }
-    if (this.#options.app !== undefined) {
-      if (content.clientId === undefined || content.clientId === app.clientId) return;
-      throw usageError(
-        `ZOHO_CLIENT_ID in ${content.file} is not the client id of the app ${app.name}.`,
-        'Name the app that the tokens were made with, or leave --app out: another app cannot refresh them.',
-      );
-    }
-    if (app.tenants?.length === 1 && app.tenants[0] === target.tenant) return;
+  async #checkClient(vault: Vault, { file, clientId, clientSecret }: ClientFile, { app }: ImportTarget): Promise<void> {
+    if ((clientId !== undefined && clientSecret !== undefined) || (await vault.apps.get(app)) !== null) return;
     throw usageError(
-      `The app ${app.name} exists already, and it does not serve only ${target.tenant}.`,
-      `Use it with --app ${app.name}, or name another app.`,
+      `${file} has no ${clientId === undefined ? 'ZOHO_CLIENT_ID' : 'ZOHO_CLIENT_SECRET'}, and there is no app ${app}.`,
+      'Add it to the file, or name an existing app with --app.',
     );
   }
 }
@@ -139,6 +116,11 @@ export async function definitionFor(vault: Vault | null, provider: string): Prom
   throw new GrantryError('not_found', `There is no provider ${provider}.`, {
     action: 'Run grantry provider list to see the ids.',
   });
+}
+
+function codeNamed(text: string): GrantryErrorCode {
+  const codes = Object.keys(errorCodes).filter((code): code is GrantryErrorCode => code in errorCodes);
+  return codes.find((code) => code === text) ?? 'internal';
 }
 
 function keyOf({ tenant, provider, account }: ImportTarget): CheckedKey {

@@ -16,6 +16,7 @@ interface LineImportOptions {
   readonly app?: string;
   readonly account?: string;
   readonly dryRun?: boolean;
+  readonly replace?: boolean;
 }
 
 /** Imports a file with one grant per line, in the form of `POST /v1/import`. A bad line stops no other. */
@@ -27,15 +28,16 @@ export async function importLineFile(
   const [path, ...others] = paths;
   if (path === undefined || others.length > 0)
     throw usageError('An NDJSON file is imported by itself.', 'Run one import per NDJSON file.');
-  const given = [options.tenant, options.tenantFromName, options.app, options.account, options.dryRun];
+  const { tenant, tenantFromName, app, account, dryRun, replace } = options;
+  const given = [tenant, tenantFromName, app, account, dryRun, replace];
   if (given.some((option) => option !== undefined)) {
     throw usageError(
-      '--tenant, --tenant-from-name, --app, --account and --dry-run do not work with an NDJSON file.',
-      'Leave them out: each line names its tenant, app and account.',
+      '--tenant, --tenant-from-name, --app, --account, --replace and --dry-run do not work with an NDJSON file.',
+      'Leave them out: each line has its own tenant, app, account, replace and dry_run.',
     );
   }
   const { size } = statSync(path);
-  const counts = { stored: 0, replaced: 0, failed: 0 };
+  const counts = { stored: 0, replaced: 0, left: 0, failed: 0 };
   const failures: ImportResult[] = [];
   let read = 0;
   const watched = (await openAsBlob(path)).stream().pipeThrough(
@@ -50,15 +52,16 @@ export async function importLineFile(
   await withProgress(
     context.world,
     () =>
-      `Importing grants: ${counts.stored + counts.replaced} kept, ${counts.failed} failed, ${percent(read, size)} read`,
+      `Importing grants: ${counts.stored + counts.replaced + counts.left} done, ${counts.failed} failed, ${percent(read, size)} read`,
     async () => {
       for await (const result of vault.importLines(watched)) {
         if (context.output.json) context.output.printJson(importResultToJson(result));
         if (result.code !== undefined) {
           counts.failed += 1;
           if (failures.length < shownMax) failures.push(result);
-        } else if (result.status === 201) counts.stored += 1;
-        else counts.replaced += 1;
+        } else if (result.result === 'imported') counts.stored += 1;
+        else if (result.result === 'replaced') counts.replaced += 1;
+        else counts.left += 1;
       }
     },
   );
@@ -68,16 +71,17 @@ export async function importLineFile(
 
 function report(
   { output }: Context,
-  counts: { stored: number; replaced: number; failed: number },
+  counts: { stored: number; replaced: number; left: number; failed: number },
   failures: readonly ImportResult[],
 ): void {
   if (!output.json) {
     for (const { line, detail = '', action = '' } of failures) output.print(`line ${line}: ${detail} ${action}`);
     if (counts.failed > failures.length) output.print(`… and ${counts.failed - failures.length} more`);
   }
-  const total = counts.stored + counts.replaced + counts.failed;
+  const { stored, replaced, left, failed } = counts;
+  const total = stored + replaced + left + failed;
   output.note(
-    `${counted(total, 'line')}: ${counts.stored} stored, ${counts.replaced} replaced, ${counts.failed} failed.`,
+    `${counted(total, 'line')}: ${stored} stored, ${replaced} replaced, ${left} left as they are, ${failed} failed.`,
   );
 }
 

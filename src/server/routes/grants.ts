@@ -14,7 +14,6 @@ import { toJson, writeKey } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
-import { isNew } from '../../vault/import/import.ts';
 import { assertMayFor, type Principal } from '../access.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
@@ -74,17 +73,19 @@ export const grantRoutes: readonly Route[] = [
     method: 'put',
     ...ofGrant,
     summary: 'Store tokens',
-    description: 'Stores tokens that were obtained elsewhere, in a new grant or in place of the tokens of an old one.',
+    description:
+      'Stores tokens that were obtained elsewhere, in a new grant or in place of the tokens of an old one. A refresh ' +
+      'token that the grant has had before changes nothing.',
     body: tokensInputSchema,
     answers: {
-      200: { description: 'An existing grant got these tokens.', schema: storedGrantSchema },
+      200: { description: 'A grant existed; `result` tells what became of it.', schema: storedGrantSchema },
       201: { description: 'A grant was made.', schema: storedGrantSchema },
     },
     run: async ({ context, params: { tenant, provider }, query: { account }, body }) => {
       const key = { tenant, provider, account };
-      const before = await context.vault().grants.get(key);
-      const { grant, sharedWith } = await context.vault().storeTokens(key, body);
-      return { status: isNew(before) ? 201 : 200, body: { ...toJson(grant), shared_with: sharedWith.map(writeKey) } };
+      const { grant, sharedWith, result, differs } = await context.vault().storeTokens(key, body);
+      const stored = { ...toJson(grant), shared_with: sharedWith.map(writeKey), result, differs };
+      return { status: result === 'imported' ? 201 : 200, body: stored };
     },
   }),
   defineRoute({

@@ -9,6 +9,8 @@ interface Result {
   readonly tenant?: string;
   readonly code?: string;
   readonly shared_with?: readonly string[];
+  readonly result?: string;
+  readonly differs?: readonly string[];
 }
 
 async function importLines(server: ServerBench, lines: readonly (string | object)[]): Promise<Result[]> {
@@ -93,6 +95,68 @@ describe.each(databaseKinds)('POST /v1/import on %s', (kind) => {
     await importLines(server, [line('acme')]);
     const [result] = await importLines(server, [line('globex', { refresh_token: 'token-of-acme' })]);
     expect(result?.shared_with).toEqual(['acme/strict/default']);
+  });
+
+  it('changes nothing the second time, and tells what differs', async () => {
+    await using server = await makeServerBench({ kind });
+    const { vault } = server;
+    await server.bench.addApp(vault, 'strict');
+    const first = { ...line('acme'), app: undefined, client_id: 'acme-client', client_secret: 'one' };
+    const metadata = { org_id: '1' };
+    expect(await importLines(server, [{ ...first, metadata, dry_run: true }])).toMatchObject([{ result: 'imported' }]);
+    expect(await vault.grants.get({ tenant: 'acme', provider: 'strict' })).toBeNull();
+    expect(await vault.apps.get('acme-strict')).toBeNull();
+    expect(await importLines(server, [{ ...first, metadata }])).toMatchObject([{ status: 201, result: 'imported' }]);
+    expect(await vault.apps.get('acme-strict')).toMatchObject({ clientId: 'acme-client', tenants: ['acme'] });
+    const before = JSON.stringify([await vault.grants.list(), await vault.apps.list()]);
+    const other = { ...first, client_secret: 'two', metadata: { org_id: '2' } };
+    const differs = ['client_secret', 'metadata.org_id'];
+    for (const [given, told] of [
+      [
+        { ...first, metadata },
+        { status: 200, result: 'unchanged', differs: [] },
+      ],
+      [other, { status: 200, result: 'unchanged', differs }],
+      [
+        { ...other, replace: false, refresh_token: 'newer' },
+        { status: 200, result: 'kept', differs },
+      ],
+      [
+        { ...other, client_id: 'another' },
+        { status: 200, result: 'unchanged', differs: ['client_id', ...differs] },
+      ],
+      [
+        { ...other, client_id: 'another', refresh_token: 'newer' },
+        { status: 400, code: 'invalid_request' },
+      ],
+      [
+        { ...other, replace: true, dry_run: true },
+        { result: 'replaced', differs: [] },
+      ],
+    ] as const)
+      expect(await importLines(server, [given])).toMatchObject([told]);
+    expect(JSON.stringify([await vault.grants.list(), await vault.apps.list()])).toBe(before);
+    expect(await importLines(server, [{ ...other, replace: true }])).toMatchObject([
+      { result: 'replaced', differs: [] },
+    ]);
+    expect(await importLines(server, [other])).toMatchObject([{ result: 'unchanged', differs: [] }]);
+    expect(await vault.grants.get({ tenant: 'acme', provider: 'strict' })).toMatchObject({
+      generation: 1,
+      metadata: { org_id: '2' },
+    });
+  });
+
+  it('refuses a client for an app that is missing, serves others, or has another client', async () => {
+    await using server = await makeServerBench({ kind });
+    await server.bench.addApp(server.vault, 'strict');
+    await server.vault.apps.put('shared-strict', { provider: 'strict', clientId: 'c', clientSecret: 's' });
+    const results = await importLines(server, [
+      line('acme', { app: 'strict', client_id: 'another' }),
+      line('shared', { app: undefined, client_id: 'c', client_secret: 's' }),
+      line('globex', { app: undefined, client_id: 'c' }),
+    ]);
+    expect(results.map(({ code }) => code)).toEqual(['invalid_request', 'invalid_request', 'invalid_request']);
+    expect((await server.vault.grants.list()).items).toEqual([]);
   });
 
   it('takes hundreds of lines and answers while they arrive', async () => {

@@ -73,12 +73,17 @@ export async function supersedeCandidates(
     .execute();
 }
 
-/** Shreds the candidates of a grant. */
-export async function deleteCandidates(tx: WriteTx, grant: { tenant: string; grantId: string }): Promise<void> {
+/** Shreds the candidates of a grant; with `belowGeneration`, only those of earlier generations. */
+export async function deleteCandidates(
+  tx: WriteTx,
+  grant: { tenant: string; grantId: string; belowGeneration?: number },
+): Promise<void> {
+  const { belowGeneration } = grant;
   await tx
     .deleteFrom('grantry_candidates')
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
+    .$if(belowGeneration !== undefined, (query) => query.where('generation', '<', belowGeneration ?? 0))
     .execute();
 }
 
@@ -87,17 +92,27 @@ export async function retireCandidate(tx: WriteTx, candidate: { tenant: string; 
   await closeCandidate(tx, candidate, 'superseded');
 }
 
-/** Lists the last candidates of a grant since its last authorization, tried or not, newest first. */
-export async function listCandidates(
+/** Finds the candidate of a grant with a certain token, in any state. */
+export async function findCandidate(
   db: Reader,
-  grant: Pick<GrantRow, 'client_id' | 'id' | 'authorized_generation'>,
-): Promise<CandidateRow[]> {
+  wanted: { tenant: string; grantId: string; fingerprint: string },
+): Promise<CandidateRow | undefined> {
+  return db
+    .selectFrom('grantry_candidates')
+    .selectAll()
+    .where('tenant', '=', wanted.tenant)
+    .where('grant_id', '=', wanted.grantId)
+    .where('token_fingerprint', '=', wanted.fingerprint)
+    .executeTakeFirst();
+}
+
+/** Lists the last candidates of a grant, tried or not, newest first. Those below its last authorization were replaced by hand. */
+export async function listCandidates(db: Reader, grant: Pick<GrantRow, 'client_id' | 'id'>): Promise<CandidateRow[]> {
   return db
     .selectFrom('grantry_candidates')
     .selectAll()
     .where('tenant', '=', grant.client_id)
     .where('grant_id', '=', grant.id)
-    .where('generation', '>=', grant.authorized_generation)
     .orderBy('received_at', 'desc')
     .orderBy('fence', 'desc')
     .limit(limits.candidatesListedMax)

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { EventTable } from '../schema.ts';
 
@@ -31,21 +31,24 @@ export async function hasEvent(db: Reader, event: EventMark): Promise<boolean> {
     .$call(findsOne);
 }
 
-/** The newest event of these types that a grant had at one generation. */
-export async function findEvent(
+/** The members of an event's details that name a token. */
+export type TokenMember = 'fingerprint' | 'access_fingerprint';
+
+/** The newest generation at which an event of a grant names a token, or undefined if none does. */
+export async function generationNaming(
   db: Reader,
-  wanted: { tenant: string; grantId: string; generation: number; types: readonly string[] },
-): Promise<Pick<EventRow, 'details'> | undefined> {
-  return db
+  wanted: { tenant: string; grantId: string; member: TokenMember; fingerprint: string },
+): Promise<number | undefined> {
+  const named = await db
     .selectFrom('grantry_events')
-    .select('details')
+    .select('generation')
     .where('tenant', '=', wanted.tenant)
     .where('grant_id', '=', wanted.grantId)
-    .where('generation', '=', wanted.generation)
-    .where('type', 'in', wanted.types)
+    .where(sql<string>`details ->> ${sql.lit(wanted.member)}`, '=', wanted.fingerprint)
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
+  return named === undefined ? undefined : (named.generation ?? 0);
 }
 
 /** A grant's events, oldest first. */

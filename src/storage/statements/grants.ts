@@ -110,7 +110,11 @@ export type NewAuthorization = Pick<
   | 'obtained_at'
   | 'refresh_fingerprint'
   | 'due_at'
-> & { at: string };
+> & {
+  at: string;
+  /** The generation of an authorization that goes on; the new one's own when left out. */
+  authorized_generation?: number;
+};
 
 export type NewGrant = NewAuthorization & Pick<GrantRow, 'id' | 'client_id' | 'provider' | 'account'>;
 
@@ -122,7 +126,7 @@ function authorized<G extends NewAuthorization>(tx: WriteTx, { at, ...columns }:
     updated_at: at,
     state: 'active' as const,
     reason: null,
-    authorized_generation: columns.generation,
+    authorized_generation: columns.authorized_generation ?? columns.generation,
     last_refreshed_at: null,
     changed_at: tx.now,
     condemned_at: null,

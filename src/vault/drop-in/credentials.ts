@@ -50,22 +50,38 @@ export async function checkCredentials(
 }
 
 /**
- * Creates the app `TENANT-PROVIDER`, for this tenant only, if no app that serves the tenant has this client id. An existing
- * app of that name stays, even with another client id: untested credentials replace nothing.
+ * Binds a grant without an app to the app with this client id, and returns its row. If no app that serves the tenant has
+ * it and `mayMake` is true, the app `TENANT-PROVIDER` is created, for this tenant only. An existing app of that name
+ * stays, even with another client id: untested credentials replace nothing.
  *
  * A failure is only logged, because the caller has a good token. The next refresh needs the app and reports the problem.
  */
-export async function makeMissingApp(context: VaultContext, key: CheckedKey, client: CheckedClient): Promise<void> {
+export async function bindMissingApp(
+  context: VaultContext,
+  row: GrantRow,
+  client: CheckedClient,
+  mayMake: boolean,
+): Promise<GrantRow> {
+  if (row.app !== null) return row;
+  const key = { tenant: row.client_id, provider: row.provider, account: row.account };
   try {
-    if ((await appWith(context, key, client, null)) !== null) return;
-    if ((await findApp(context.store.db, ownName(key))) === undefined) await makeApp(context, key, client);
+    let app = await appWith(context, key, client, null);
+    if (app === null && mayMake && (await findApp(context.store.db, ownName(key))) === undefined) {
+      await makeApp(context, key, client);
+      app = await appWith(context, key, client, null);
+    }
+    if (app === null) return row;
+    const { name } = app;
+    await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: row.id, app: name }));
+    return { ...row, app: name };
   } catch (error) {
     const code = codeOf(error);
-    context.logger.warn('the app for a new client id could not be created', {
+    context.logger.warn('the app of a grant could not be created or bound', {
       tenant: key.tenant,
       provider: key.provider,
       code,
     });
+    return row;
   }
 }
 

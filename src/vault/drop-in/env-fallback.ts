@@ -1,8 +1,10 @@
 import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkName, checkProviderId, defaultAccount } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
+import { checkMembers } from '../check-options.ts';
+import { isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { storeTokens } from '../grant/store-tokens.ts';
+import { handIn } from '../grant/store-tokens.ts';
 
 /** Binding of a refresh token in the environment to one grant. */
 export interface EnvironmentFallback {
@@ -25,9 +27,10 @@ const defaultDc = 'us';
 /** Checks the option `fallback`. @throws {GrantryError} `invalid_request` */
 export function checkFallback(input: EnvironmentFallback | undefined): CheckedFallback | null {
   if (input === undefined) return null;
-  if (input === null || typeof input !== 'object') {
+  if (!isObject(input)) {
     throw invalidRequest('The fallback must be an object { tenant, provider, variable? }.');
   }
+  checkMembers('The fallback', input, ['tenant', 'provider', 'variable']);
   const variable = input.variable ?? defaultVariable;
   if (typeof variable !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(variable)) {
     throw invalidRequest("The fallback's variable is not a valid name of an environment variable.");
@@ -57,7 +60,7 @@ export async function importFromEnvironment(
   const named = environment[dcVariable]?.trim() ?? '';
   const fallbackDc = dcNames(definition).includes(defaultDc) ? defaultDc : null;
   const dc = named !== '' && dcNames(definition).length > 0 ? resolveDc(definition, named) : fallbackDc;
-  await storeTokens(
+  await handIn(
     context,
     key,
     { refreshToken, ...(dc === null ? {} : { metadata: { dc } }) },

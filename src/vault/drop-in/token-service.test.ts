@@ -408,14 +408,17 @@ function badCalls(
       call('getAccessToken', 'acme', provider, { ...good, clientId: bad }),
       call('getAccessToken', 'acme', provider, { ...good, clientSecret: bad }),
       call('storeTokens', 'acme', provider, { ...tokens, accessToken: bad }),
-      call('storeTokens', 'acme', provider, { ...tokens, refreshToken: bad }),
     ]),
+    // Without a refresh token, the stored one stays.
+    ...secrets
+      .filter((bad) => bad !== undefined)
+      .map((bad) => call('storeTokens', 'acme', provider, { ...tokens, refreshToken: bad })),
     ...[null, undefined, 'text', 7].map((bad) => call('getAccessToken', 'acme', provider, bad)),
     ...[null, undefined, 'text'].map((bad) => call('storeTokens', 'acme', provider, bad)),
     ...[-1, Number.NaN, Number.POSITIVE_INFINITY, '3600', null, undefined, 1e12].map((bad) =>
       call('storeTokens', 'acme', provider, { ...tokens, expiresIn: bad }),
     ),
-    call('storeTokens', 'acme', provider, { ...tokens, scopes: 'a,b' }),
+    call('storeTokens', 'acme', provider, { ...tokens, scopes: ['a b'] }),
     call('storeTokens', 'acme', provider, { ...tokens, metadata: { dc: 'mars' } }),
     call('storeTokens', 'acme', provider, { ...tokens, metadata: { api_domain: 'https://evil.example' } }),
     call('storeTokens', 'acme', provider, { ...tokens, metadata: { refresh_token: 'x' } }),

@@ -2,15 +2,16 @@ import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
+import { checkMembers } from '../check-options.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { internalsOf, type VaultInternals } from '../internals.ts';
 import type { Grant, Vault } from '../types.ts';
 import {
+  bindMissingApp,
   type CheckedClient,
   type ClientCredentials,
   candidateClientOf,
   checkCredentials,
-  makeMissingApp,
 } from './credentials.ts';
 import {
   type CheckedFallback,
@@ -31,10 +32,12 @@ export interface OAuthTokenServiceOptions {
 /** Input of {@link OAuthTokenService.storeTokens}. */
 export interface ServiceTokens {
   accessToken: string | Secret;
-  refreshToken: string | Secret;
+  /** Without it, the stored refresh token stays: some providers send none when a user consents again. */
+  refreshToken?: string | Secret | undefined;
   /** Seconds until the access token expires. */
   expiresIn: number;
-  scopes?: readonly string[] | undefined;
+  /** A list, or a text separated by commas or spaces. */
+  scopes?: string | readonly string[] | undefined;
   /** `api_domain`, `dc`, `org_id` and other facts about the grant; never a secret. */
   metadata?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -78,6 +81,7 @@ export class OAuthTokenService {
   constructor(vault: Vault, options: OAuthTokenServiceOptions = {}) {
     this.#vault = vault;
     this.#internals = internalsOf(vault);
+    if (options !== undefined && options !== null) checkMembers('OAuthTokenService', options, ['fallback']);
     this.#fallback = checkFallback(options?.fallback);
   }
 
@@ -104,18 +108,20 @@ export class OAuthTokenService {
     const row = await this.#read(key);
     // The database is unavailable. A cached token may still be trusted; the credentials cannot be compared.
     if (row === undefined) return this.#handOut(key);
-    if (lifeMs(row, context.world.now()) < context.times.serviceRefreshAheadMs)
-      return this.#refreshOrStored(key, row, client);
-    if (row.app === null) await makeMissingApp(context, key, client);
-    return this.#handOut(key);
+    const isGood = lifeMs(row, context.world.now()) >= context.times.serviceRefreshAheadMs;
+    // Before a refresh, only a known client is bound: the refresh tries a new one first.
+    const bound = await bindMissingApp(context, row, client, isGood);
+    return isGood ? this.#handOut(key) : this.#refreshOrStored(key, bound, client);
   }
 
   /**
    * Stores tokens of a new authorization as the grant's next generation. The grant keeps its app; a new grant gets the app
-   * that the credentials of the first `getAccessToken` select.
+   * that the credentials of the first `getAccessToken` select. A refresh token that the grant has had before changes
+   * nothing, as in `Vault.storeTokens`.
    *
    * @param clientId The tenant.
-   * @throws {GrantryError} `invalid_request`, `not_found` for the provider, `storage_unavailable`, `vault_sealed`
+   * @throws {GrantryError} `invalid_request`, also for a token of a deleted grant; `authorization_failed` if there is no
+   * refresh token, and none is stored; `not_found` for the provider, `storage_unavailable`, `vault_sealed`
    *
    * @example
    * const tokens = new OAuthTokenService(vault);
@@ -131,9 +137,10 @@ export class OAuthTokenService {
     if (accessToken === undefined || expiresIn === undefined) {
       throw invalidRequest('accessToken and expiresIn are missing.');
     }
-    const { storeTokens } = await import('../grant/store-tokens.ts');
-    const input = { accessToken, refreshToken, expiresIn, scopes, metadata };
-    await storeTokens(context, key, input, { appLater: true });
+    const { handIn } = await import('../grant/store-tokens.ts');
+    const names = typeof scopes === 'string' ? scopes.split(/[\s,]+/).filter((name) => name !== '') : scopes;
+    const input = { accessToken, refreshToken, expiresIn, scopes: names, metadata };
+    await handIn(context, key, input, { appLater: true });
     this.#internals.forget(key);
   }
 

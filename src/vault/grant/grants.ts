@@ -2,6 +2,7 @@ import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { dcNames, dcOfApiDomain, grantDc } from '../../providers/data-centre.ts';
+import { apiBase } from '../../providers/hosts.ts';
 import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
 import { findApp } from '../../storage/statements/apps.ts';
@@ -48,7 +49,6 @@ export async function listGrantPage(context: VaultContext, filter: GrantFilter =
 /** The public view of a grant. */
 export async function describeGrant(context: VaultContext, row: GrantSummary): Promise<Grant> {
   const metadata = metadataOf(row);
-  const apiDomain = metadata['api_domain'];
   const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
   return {
     tenant: row.client_id,
@@ -59,8 +59,7 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
     reason: row.reason,
     generation: row.generation,
     scopes: row.scopes === '' ? [] : row.scopes.split(','),
-    dc: await dcOf(context, row, metadata),
-    apiDomain: typeof apiDomain === 'string' ? apiDomain : null,
+    ...(await placeOf(context, row, metadata)),
     metadata,
     expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
     lastRefreshedAt: row.last_refreshed_at === null ? null : new Date(row.last_refreshed_at),
@@ -69,21 +68,31 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
   };
 }
 
-/** Returns a grant's data centre; null if the provider has none, or no longer has the stored one. */
-export async function dcOf(
+/** The destination of a grant's API calls. */
+export interface GrantPlace {
+  /** Null if the provider has no data centres, or no longer has the stored one. */
+  readonly dc: string | null;
+  /** The API host that the provider named for this grant, else the one of its data centre. */
+  readonly apiDomain: string | null;
+}
+
+/** Returns a grant's data centre and API host. */
+export async function placeOf(
   context: VaultContext,
   row: Pick<GrantSummary, 'provider' | 'app'>,
   metadata: Readonly<Record<string, unknown>>,
-): Promise<string | null> {
+): Promise<GrantPlace> {
+  const named = typeof metadata['api_domain'] === 'string' ? metadata['api_domain'] : null;
   try {
     const definition = await context.providers.get(row.provider);
-    if (definition === null || dcNames(definition).length === 0) return null;
-    const isNamed = typeof metadata['dc'] === 'string' || dcOfApiDomain(definition, metadata['api_domain']) !== null;
+    if (definition === null || dcNames(definition).length === 0) return { dc: null, apiDomain: named };
+    const isNamed = typeof metadata['dc'] === 'string' || dcOfApiDomain(definition, named) !== null;
     const app = row.app === null || isNamed ? undefined : await findApp(context.store.db, row.app);
-    return grantDc({ definition, metadata, app: app ?? null });
+    const dc = grantDc({ definition, metadata, app: app ?? null });
+    return { dc, apiDomain: named ?? new URL(apiBase(definition, { dc, metadata })).origin };
   } catch {
     // A data centre that the definition no longer has must not prevent listing the grant or handing out its token.
-    return null;
+    return { dc: null, apiDomain: named };
   }
 }
 

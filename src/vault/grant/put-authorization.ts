@@ -6,10 +6,8 @@ import {
   findGrant,
   type GrantRow,
   insertGrant,
-  lockGrant,
   metadataOf,
   replaceAuthorization,
-  updateMetadata,
 } from '../../storage/statements/grants.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -17,6 +15,7 @@ import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, VaultEventType } from '../types.ts';
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
+import { keepReplaced } from './replaced.ts';
 import { openToken, sealTokens } from './tokens.ts';
 
 /** Tokens of a new authorization, checked. */
@@ -28,6 +27,8 @@ export interface NewAuthorization {
   readonly refreshToken: Secret | null;
   readonly tokenType: string | null;
   readonly expiresAtMs: number | null;
+  /** When the access token was issued, if that was not now. */
+  readonly obtainedAtMs?: number | null;
   readonly scopes: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
@@ -42,8 +43,8 @@ export interface PutOptions {
   readonly onlyNew?: boolean;
   /** Runs in the transaction that stores the tokens. If it throws, the transaction is rolled back. */
   readonly within?: (change: ChangeTransaction) => Promise<void>;
-  /** True if the stored tokens stay, and only metadata and scopes are updated. */
-  readonly isSameAuthorization?: (row: GrantRow) => Promise<boolean>;
+  /** Decides about an existing row: `store` the new tokens, or keep what is stored and return its row. */
+  readonly keepStored?: (row: GrantRow) => Promise<GrantRow | 'store' | 'changed'>;
 }
 
 /**
@@ -65,11 +66,9 @@ export async function putAuthorization(
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
     if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
-    if (old !== undefined && (await options.isSameAuthorization?.(old)) === true) {
-      const updated = await keepStoredTokens(context, old, authorization);
-      if (updated === undefined) continue;
-      return describeGrant(context, updated);
-    }
+    const kept = old === undefined ? 'store' : ((await options.keepStored?.(old)) ?? 'store');
+    if (kept === 'changed') continue;
+    if (kept !== 'store') return describeGrant(context, kept);
     // A stored refresh token belongs only to the app that it was issued to.
     const sameApp = old !== undefined && old.app === authorization.app;
     const refreshToken = authorization.refreshToken ?? (sameApp ? openToken(tenantKeys, old, 'refresh_token') : null);
@@ -78,6 +77,7 @@ export async function putAuthorization(
     const generation = (old?.generation ?? 0) + 1;
     const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
     const columns = await columnsOf(context, key.provider, authorization, refreshToken, old);
+    const candidateId = newUuid(context.world);
     const stored = await changing(context, async (change) => {
       const { tx } = change;
       const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
@@ -96,7 +96,9 @@ export async function putAuthorization(
           : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
       if (!written) return false;
       await options.within?.(change);
-      await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+      if (authorization.event === 'grant.stored')
+        await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
+      else await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
       const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
       const details = { ...authorization.details, fingerprint: columns.refresh_fingerprint };
       change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
@@ -116,38 +118,24 @@ async function columnsOf(
   refreshToken: Secret,
   old: GrantRow | undefined,
 ) {
-  const fingerprint = await fingerprinter(context);
+  const fingerprint = (await fingerprinter(context))(refreshToken);
   const { expiresAtMs } = authorization;
+  // A new access token for the stored refresh token: the authorization and its candidates go on.
+  const goesOn = old?.refresh_fingerprint === fingerprint ? old : undefined;
   // The metadata of a tombstone belongs to a grant that is over.
   const oldMetadata = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
   return {
     token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
-    scopes: authorization.scopes.join(','),
+    scopes: authorization.scopes.length === 0 ? (goesOn?.scopes ?? '') : authorization.scopes.join(','),
     metadata: JSON.stringify({ ...oldMetadata, ...authorization.metadata }),
     app: authorization.app,
     token_type: authorization.tokenType,
-    obtained_at: expiresAtMs === null ? null : context.world.now(),
-    refresh_fingerprint: fingerprint(refreshToken),
+    obtained_at: expiresAtMs === null ? null : (authorization.obtainedAtMs ?? context.world.now()),
+    refresh_fingerprint: fingerprint,
+    ...(goesOn === undefined ? {} : { authorized_generation: goesOn.authorized_generation }),
     due_at: await dueAt(context, provider, expiresAtMs),
     at: isoNow(context),
   };
-}
-
-/** Keeps the stored tokens, and updates metadata and scopes. */
-async function keepStoredTokens(
-  context: VaultContext,
-  { client_id: tenant, id, generation }: GrantRow,
-  { metadata, scopes }: NewAuthorization,
-): Promise<GrantRow | undefined> {
-  return changing(context, async ({ tx }) => {
-    const row = await lockGrant(tx, tenant, id);
-    if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
-    const merged = { ...metadataOf(row), ...metadata };
-    const newScopes = scopes.length === 0 ? row.scopes : scopes.join(',');
-    if (JSON.stringify(merged) === JSON.stringify(metadataOf(row)) && newScopes === row.scopes) return row;
-    await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes: newScopes });
-    return { ...row, metadata: JSON.stringify(merged), scopes: newScopes };
-  });
 }
 
 /**

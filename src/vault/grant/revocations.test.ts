@@ -12,7 +12,7 @@ describe.each(databaseKinds)('a token that waits to be revoked, on %s', (kind) =
     world.offline = true;
     expect(await vault.disconnect(key)).toEqual({ revocation: 'queued' });
     world.offline = false;
-    await vault.storeTokens(key, { refreshToken: minted.refreshToken });
+    await vault.storeTokens(key, { refreshToken: minted.refreshToken, replace: true });
     await bench.jump(600_000);
     expect(await revokeDue(internalsOf(vault).open())).toBe(1);
     expect(bench.simulator.history.events().filter(({ kind: what }) => what === 'revoke')).toEqual([]);

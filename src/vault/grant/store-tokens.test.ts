@@ -99,3 +99,53 @@ describe.each(databaseKinds)('metadata on %s', (kind) => {
     }
   });
 });
+describe('an access token that was stored with little life left', () => {
+  it.each([
+    [30, 60],
+    [90, 300],
+    [299, 300],
+    [600, 1_800],
+  ])('of %i s is refreshed for %i s, and the new one counts as fresh', async (expiresIn, minValidity) => {
+    await using bench = await makeBench({ profiles: ['none'] });
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { provider: 'none', expiresIn });
+    const { expiresAt } = await vault.getAccessToken(key, { minValidity });
+    expect((expiresAt.getTime() - bench.clock.now()) / 1_000).toBeGreaterThanOrEqual(minValidity);
+    for (const demand of [60, 3_000, 86_400]) await vault.getAccessToken(key, { minValidity: demand });
+    expect(bench.requests()).toHaveLength(1);
+  });
+
+  it('uses up no budget, however much a caller asks for', async () => {
+    await using bench = await makeBench({ profiles: ['none'] });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault, { provider: 'none', expiresIn: 50 });
+    const { refreshToken, accessToken } = minted;
+    for (let tries = 0; tries < 20; tries += 1) {
+      await vault.storeTokens(key, { refreshToken, accessToken, expiresIn: 50 });
+      await vault.getAccessToken(key, { minValidity: 86_400 });
+    }
+    expect(bench.requests()).toHaveLength(1);
+  });
+});
+
+describe.each([true, false])('the place of a grant, with background refresh %s', (backgroundRefresh) => {
+  it('is known from the data centre, before the first refresh', async () => {
+    await using bench = await makeBench({ profiles: ['zoho'] });
+    const { vault } = await bench.open({ backgroundRefresh });
+    await vault.apps.put('zoho', { provider: 'zoho', clientId: 'c', clientSecret: 's' });
+    const key = { tenant: 'acme', provider: 'zoho' };
+    const tokens = { refreshToken: 'r', accessToken: 'a', expiresIn: 3_600, metadata: { dc: 'eu' } };
+    const { grant } = await vault.storeTokens(key, tokens);
+    expect(grant).toMatchObject({ dc: 'eu', apiDomain: 'https://www.zohoapis.eu', metadata: { dc: 'eu' } });
+    expect(await vault.getAccessToken(key)).toMatchObject({ dc: 'eu', apiDomain: 'https://www.zohoapis.eu' });
+  });
+});
+
+it.each(['zoho', 'strict'])('takes scopes separated by commas only where the provider does, at %s', async (id) => {
+  await using bench = await makeBench({ profiles: ['zoho', 'strict'] });
+  const { vault } = await bench.open();
+  await vault.apps.put(id, { provider: id, clientId: 'c', clientSecret: 's' });
+  const stored = vault.storeTokens({ tenant: 'acme', provider: id }, { refreshToken: 'r', scopes: ['A.read,B.read'] });
+  if (id === 'zoho') expect((await stored).grant.scopes).toEqual(['A.read', 'B.read']);
+  else await expect(stored).rejects.toThrow(/comma/);
+});

@@ -1,85 +1,95 @@
-import { invalidRequest } from '../../base/errors.ts';
+import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { apiOrigin } from '../../providers/hosts.ts';
-import { findEvent } from '../../storage/statements/events.ts';
 import { findGrant, type GrantRow, grantsWithRefreshToken } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import type { Grant, StoredTokens, TokensInput } from '../types.ts';
 
+import { describeGrant } from './grants.ts';
 import { type NewAuthorization, type PutOptions, putAuthorization } from './put-authorization.ts';
+import { decideStoring, keepStored, noRefreshToken, type StoringDecision, type StoringRules } from './stored-before.ts';
 
-export interface StoreTokensOptions extends Pick<PutOptions, 'onlyNew' | 'within'> {
+export interface StoreTokensOptions extends Pick<PutOptions, 'onlyNew' | 'within'>, Pick<StoringRules, 'isImport'> {
   /** If no app is named, an existing grant keeps its app, and a new one looks it up at its first refresh. */
   readonly appLater?: boolean;
+  /** Decides and changes nothing. */
+  readonly dryRun?: boolean;
+}
+
+/** Tokens that were handed in; without a refresh token, the stored one goes on. */
+export type HandedTokens = Omit<TokensInput, 'refreshToken'> & {
+  readonly refreshToken?: TokensInput['refreshToken'] | undefined;
+};
+
+/** The fate of handed-in tokens. A dry run for a new grant has none. */
+export interface Storing extends Pick<StoringDecision, 'result' | 'differs'> {
+  readonly grant: Grant | null;
+  readonly sharedWith: readonly GrantKey[];
 }
 
 /** Stores tokens obtained elsewhere; see `Vault.storeTokens`. */
-export async function storeTokens(
+export async function storeTokens(context: VaultContext, key: GrantKey, input: TokensInput): Promise<StoredTokens> {
+  if (input?.refreshToken === undefined) throw invalidRequest('The refresh token is missing.');
+  const { grant, result, differs, sharedWith } = await handIn(context, key, input);
+  if (grant === null) throw new GrantryError('internal', 'The tokens were not stored.');
+  return { grant, result, differs, sharedWith };
+}
+
+/** Stores tokens obtained elsewhere, by the rules of an import or of a drop-in class. */
+export async function handIn(
   context: VaultContext,
   key: GrantKey,
-  input: TokensInput,
+  input: HandedTokens,
   options: StoreTokensOptions = {},
-): Promise<StoredTokens> {
+): Promise<Storing> {
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider);
-  const authorization = await checkTokens(context, checked, definition, input, options);
-  const grant = await putAuthorization(context, checked, authorization, {
+  const news = await checkTokens(context, checked, definition, input, options);
+  const rules = { replace: checkReplace(input.replace), isImport: options.isImport };
+  let decision: StoringDecision = { result: 'imported', stores: true, differs: [] };
+  const decide = async (row: GrantRow) => {
+    decision = await decideStoring(context, row, news, rules);
+    return decision;
+  };
+  const sharedWith = await holdersOf(context, checked, news.refreshToken);
+  const old = await findGrant(context.store.db, checked);
+  if (old === undefined && news.refreshToken === null) throw noRefreshToken(checked.tenant, checked.provider);
+  if (options.dryRun === true) {
+    if (old !== undefined) await decide(old);
+    return { ...decision, grant: old === undefined ? null : await describeGrant(context, old), sharedWith };
+  }
+  const grant = await putAuthorization(context, checked, news, {
     ...options,
-    isSameAuthorization: (row) => isSameAuthorization(context, definition, row, authorization),
+    keepStored: async (row) => {
+      const { stores, result } = await decide(row);
+      if (stores) return 'store';
+      if (result !== 'unchanged' && result !== 'replaced') return row;
+      return (await keepStored(context, row, news, rules)) ?? 'changed';
+    },
   });
-  return { grant, sharedWith: await holdersOf(context, grant, authorization.refreshToken) };
+  return { ...decision, grant, sharedWith };
 }
 
-/**
- * True if the tokens belong to the stored authorization. The stored tokens are then kept. The stored refresh token may
- * be the new one's successor. If tokens rotate, the new one is then spent, and storing it would end the grant. While a
- * refresh is under way or its outcome is unknown, the new token is being spent, and the new access token is the older
- * one.
- */
-async function isSameAuthorization(
-  context: VaultContext,
-  definition: ProviderDefinition,
-  row: GrantRow,
-  authorization: NewAuthorization,
-): Promise<boolean> {
-  const { refreshToken, accessToken, app } = authorization;
-  if (refreshToken === null) return false;
-  if (!['active', 'uncertain', 'suspect'].includes(row.state) || row.app !== app) return false;
-  const fingerprint = (await fingerprinter(context))(refreshToken);
-  if (row.refresh_fingerprint !== fingerprint) return (await firstFingerprint(context, row)) === fingerprint;
-  if (accessToken === null) return true;
-  if (definition.refreshToken.rotation === 'none') return false;
-  return row.state !== 'active' || (row.lease_until ?? 0) > (await context.store.nowMs());
-}
-
-/** The fingerprint of the first refresh token of a grant's current authorization. */
-async function firstFingerprint(context: VaultContext, row: GrantRow): Promise<unknown> {
-  const stored = await findEvent(context.store.db, {
-    tenant: row.client_id,
-    grantId: row.id,
-    generation: row.authorized_generation,
-    types: ['grant.stored', 'grant.connected'],
-  });
-  // Only `changing` writes this column, as an object.
-  const details = stored === undefined ? {} : (JSON.parse(stored.details) as Record<string, unknown>);
-  return details['fingerprint'];
+function checkReplace(replace: unknown): boolean | undefined {
+  if (replace === undefined || typeof replace === 'boolean') return replace;
+  throw invalidRequest('The member replace must be true or false.');
 }
 
 async function checkTokens(
   context: VaultContext,
   key: CheckedKey,
   definition: ProviderDefinition,
-  input: TokensInput,
+  input: HandedTokens,
   options: StoreTokensOptions,
 ): Promise<NewAuthorization> {
   if (input === null || typeof input !== 'object') throw invalidRequest('The tokens are missing.');
-  const refreshToken = checkToken('refresh token', input.refreshToken);
+  const refreshToken = input.refreshToken === undefined ? null : checkToken('refresh token', input.refreshToken);
   const accessToken = input.accessToken === undefined ? null : checkToken('access token', input.accessToken);
   const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
   const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
@@ -90,11 +100,31 @@ async function checkTokens(
     // An access token without a known end is not kept: the first hand-out refreshes.
     accessToken: expiresIn === null ? null : accessToken,
     tokenType: null,
-    expiresAtMs: accessToken === null || expiresIn === null ? null : context.world.now() + expiresIn * 1_000,
-    scopes: checkScopes(input.scopes ?? []),
+    ...lifeOf(context, definition, accessToken === null ? null : expiresIn),
+    scopes: checkScopes(scopesOf(definition, input.scopes ?? [])),
     metadata,
     event: 'grant.stored',
+    details: accessToken === null ? {} : { access_fingerprint: (await fingerprinter(context))(accessToken) },
   };
+}
+
+/**
+ * The end of an access token that came from elsewhere, and the time of its issue. It is counted as having lived for as
+ * long as the provider's tokens live: only a refresh of ours makes a token fresh.
+ */
+function lifeOf(context: VaultContext, definition: ProviderDefinition, expiresIn: number | null) {
+  if (expiresIn === null) return { expiresAtMs: null, obtainedAtMs: null };
+  const expiresAtMs = context.world.now() + expiresIn * 1_000;
+  const issuedAtMs = expiresAtMs - definition.accessToken.lifetimeSeconds * 1_000;
+  return { expiresAtMs, obtainedAtMs: Math.min(context.world.now(), issuedAtMs) };
+}
+
+/** Splits scopes at the provider's separator, if that is a comma: the form of its answers and of the stored column. */
+function scopesOf(definition: ProviderDefinition, scopes: readonly string[]): readonly string[] {
+  if (definition.scopeSeparator.trim() !== ',' || !Array.isArray(scopes)) return scopes;
+  return scopes.flatMap((scope: string) =>
+    /,/.test(scope) ? scope.split(',').filter((name) => name !== '') : [scope],
+  );
 }
 
 async function appNameFor(
@@ -130,11 +160,11 @@ function checkApiDomain(definition: ProviderDefinition, apiDomain: unknown): str
 }
 
 /** Lists other grants with the same refresh token: they share the provider's limits with this one and end with it. */
-async function holdersOf(context: VaultContext, grant: Grant, refreshToken: Secret | null): Promise<GrantKey[]> {
+async function holdersOf(context: VaultContext, key: CheckedKey, refreshToken: Secret | null): Promise<GrantKey[]> {
   if (refreshToken === null) return [];
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const holders = await grantsWithRefreshToken(context.store.db, fingerprint);
   return holders
     .map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account }))
-    .filter((key) => key.tenant !== grant.tenant || key.provider !== grant.provider || key.account !== grant.account);
+    .filter((other) => other.tenant !== key.tenant || other.provider !== key.provider || other.account !== key.account);
 }

@@ -42,6 +42,23 @@ export interface CandidateTokens {
   readonly refreshToken: string;
   readonly accessToken: string | null;
   readonly expiresAt: number | null;
+  /** The app of a token set that was replaced by hand. */
+  readonly app?: string | null;
+}
+
+/** Packs the stored tokens of a row for a candidate. Null if there are none, or they do not open. */
+export function replacedTokens(tenant: PinnedTenant, row: GrantRow): CandidateTokens | null {
+  try {
+    const refreshToken = openToken(tenant, row, 'refresh_token')?.reveal();
+    if (refreshToken === undefined) return null;
+    const accessToken = openToken(tenant, row, 'access_token')?.reveal() ?? null;
+    const expiresAt = row.token_expiry === null ? null : Date.parse(row.token_expiry);
+    return { refreshToken, accessToken, expiresAt, app: row.app };
+  } catch (error) {
+    // Tokens that do not open are lost anyway, and new ones are their cure.
+    if (isGrantryError(error, 'integrity_failed')) return null;
+    throw error;
+  }
 }
 
 export function sealCandidate(
@@ -67,6 +84,19 @@ export function refreshTokenOf(
 ): Secret | null {
   try {
     return new Secret(openCandidate(tenant, candidate).refreshToken);
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    return null;
+  }
+}
+
+/** The app of a token set that was replaced by hand; null if it does not open. */
+export function appOfReplaced(
+  tenant: PinnedTenant,
+  candidate: { id: string; generation: number; tokens: string },
+): string | null {
+  try {
+    return openCandidate(tenant, candidate).app ?? null;
   } catch (error) {
     if (!isGrantryError(error, 'integrity_failed')) throw error;
     return null;

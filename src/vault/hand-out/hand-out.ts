@@ -6,7 +6,7 @@ import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/g
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
-import { dcOf } from '../grant/grants.ts';
+import { type GrantPlace, placeOf } from '../grant/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -230,9 +230,11 @@ export class HandOut {
     this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
     const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
     const metadata = metadataOf(row);
-    // A one-shot program hands out a stored token without reading the provider's definition.
-    const dc = this.#backgroundRefresh ? await dcOf(this.#context, row, metadata) : textOf(metadata['dc']);
-    return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), metadata, dc }, rules);
+    const named = { dc: textOf(metadata['dc']), apiDomain: textOf(metadata['api_domain']) };
+    // A one-shot program hands out a stored token without reading the provider's definition, unless it needs its host.
+    const isPlaced = !this.#backgroundRefresh && (named.dc === null || named.apiDomain !== null);
+    const place = isPlaced ? named : await placeOf(this.#context, row, metadata);
+    return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), ...place }, rules);
   }
 
   async #openAccessToken(row: GrantRow): Promise<Secret | null> {
@@ -339,17 +341,17 @@ interface RefreshOptions {
 function heldTokenOf(
   row: GrantRow,
   secret: Secret,
-  facts: { expiresAtMs: number; nowMs: number; metadata: Readonly<Record<string, unknown>>; dc: string | null },
+  facts: GrantPlace & { expiresAtMs: number; nowMs: number },
   rules: ValidityRules,
 ): HeldToken {
-  const { expiresAtMs, nowMs, metadata, dc } = facts;
+  const { expiresAtMs, nowMs, apiDomain, dc } = facts;
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
   return {
     accessToken: secret.reveal(),
     tokenType: interned(row.token_type ?? 'Bearer'),
     scopes: internedList(row.scopes),
-    apiDomain: internedOrNone(textOf(metadata['api_domain'])),
+    apiDomain: internedOrNone(apiDomain),
     dc: internedOrNone(dc),
     generation: row.generation,
     changedAtMs: row.changed_at,

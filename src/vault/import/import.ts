@@ -1,13 +1,18 @@
-import { errorCodes, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { errorCodes, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
+import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { parseJson } from '../../base/network/bounded-json.ts';
 import { type Line, linesOf, type ReadLimit } from '../../base/network/lines.ts';
+import { hideTokens } from '../../base/scrub.ts';
 import { type ImportResult, importLineSchema } from '../../schemas/import-line.ts';
 import { parse } from '../../schemas/parse.ts';
-import type { Grant, Vault } from '../types.ts';
+import { checkGrantMetadata, handIn } from '../grant/store-tokens.ts';
+import { internalsOf } from '../internals.ts';
+import type { Vault } from '../types.ts';
+import { appOfLine } from './line-app.ts';
 
 /** Returns the vault for each line: a server may reopen its vault during an import. */
-type VaultSource = () => Pick<Vault, 'grants' | 'storeTokens'>;
+type VaultSource = () => Vault;
 
 /**
  * Stores the grants of an import. It reads only as many lines as it stores at once, so a slow database slows the sender.
@@ -43,25 +48,58 @@ async function importLine(vault: VaultSource, line: Line): Promise<ImportResult>
     if ('tooLong' in line) {
       throw new GrantryError('payload_too_large', `The line is longer than ${limits.importLineBytesMax} bytes.`);
     }
-    const { tenant, provider, account = 'default', ...tokens } = parse(importLineSchema, parseJson(line.text), 'line');
+    const parsed = parse(importLineSchema, parseJson(line.text), 'line');
+    const { tenant, provider, account = 'default' } = parsed;
     const key = { tenant, provider, account };
     try {
-      const before = await vault().grants.get(key);
-      const { sharedWith } = await vault().storeTokens(key, tokens);
-      const shared = sharedWith.map((other) => ({ ...other, account: other.account ?? 'default' }));
-      const status = isNew(before) ? 201 : 200;
-      return { line: line.number, ...key, status, ...(shared.length === 0 ? {} : { sharedWith: shared }) };
+      return { line: line.number, ...key, ...(await storeLine(vault(), key, parsed)) };
     } catch (error) {
-      return { ...failure(line.number, error), ...key };
+      const named = { tenant: hideTokens(tenant), provider: hideTokens(provider), account: hideTokens(account) };
+      return { ...failure(line.number, error), ...named };
     }
   } catch (error) {
     return failure(line.number, error);
   }
 }
 
-/** A tombstone counts as absent: tokens stored over it make a new grant. */
-export function isNew(before: Grant | null): boolean {
-  return before === null || before.state === 'disconnected';
+type ParsedLine = ReturnType<typeof importLineSchema.parse>;
+
+async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promise<Omit<ImportResult, 'line'>> {
+  const { open, forget } = internalsOf(vault);
+  const context = open();
+  const { tenant: _tenant, provider: _provider, account: _account, clientId, clientSecret, dryRun, ...tokens } = line;
+  const replace = tokens.replace === true;
+  const bringsClient = clientId !== undefined || clientSecret !== undefined;
+  const definition = await context.providers.require(key.provider);
+  const { dc } = checkGrantMetadata(definition, tokens.metadata);
+  const app = bringsClient
+    ? await appOfLine(context, key, {
+        app: tokens.app,
+        clientId,
+        clientSecret,
+        dc: typeof dc === 'string' ? dc : null,
+        replace,
+        dryRun: dryRun === true,
+      })
+    : null;
+  const isForeign = app?.differs.includes('client_id') === true;
+  const input = app === null ? tokens : { ...tokens, app: app.isMissing ? undefined : app.name };
+  const options = { isImport: true, appLater: app?.isMissing === true };
+  const stored = await handIn(context, key, input, { ...options, dryRun: dryRun === true || isForeign });
+  const stores = stored.result === 'imported' || stored.result === 'replaced';
+  if (isForeign && stores && app !== null) {
+    throw invalidRequest(`The client id is not that of the app ${app.name}.`, {
+      action: 'Name another app: only the client that a refresh token was issued to can use it.',
+    });
+  }
+  if (dryRun !== true) forget(key);
+  const sharedWith = stored.sharedWith.map((other) => ({ ...other, account: other.account ?? 'default' }));
+  return {
+    status: stored.result === 'imported' ? 201 : 200,
+    result: stored.result === 'unchanged' && app?.replaced === true ? 'replaced' : stored.result,
+    differs: [...(app?.differs ?? []), ...stored.differs],
+    ...(sharedWith.length === 0 ? {} : { sharedWith }),
+  };
 }
 
 function failure(line: number, thrown: unknown): ImportResult {

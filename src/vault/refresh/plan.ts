@@ -34,9 +34,10 @@ import { replaySpool } from './replay.ts';
  */
 export async function planRefresh(
   context: VaultContext,
-  row: GrantRow,
+  found: GrantRow,
   { candidateClient, keptToken }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
+  const row = { ...found, app: keptToken?.app ?? found.app };
   await context.guard.assertMayRefresh();
   if (await recoverLostTail(context)) return 'look_again';
   const tenant = row.client_id;
@@ -118,6 +119,8 @@ export interface KeptToken {
   readonly refreshToken: Secret;
   /** Null for the token in the row itself. */
   readonly candidateId: string | null;
+  /** The app that the token was issued to, if that may not be the grant's. */
+  readonly app?: string | null;
 }
 
 interface PickedToken extends KeptToken {

@@ -4,8 +4,14 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { Salvaged } from '../../oauth/salvage.ts';
 import type { TokenSet } from '../../oauth/types.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
-import { insertCandidate, retireCandidate, supersedeCandidates } from '../../storage/statements/candidates.ts';
-import { type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
+import {
+  deleteCandidates,
+  findCandidate,
+  insertCandidate,
+  retireCandidate,
+  supersedeCandidates,
+} from '../../storage/statements/candidates.ts';
+import { bindApp, type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -26,6 +32,8 @@ export interface TokenAttempt {
   readonly spentToken: Secret;
   readonly spentFingerprint: string;
   readonly tenantKeys: PinnedTenant;
+  /** The app of a token that was replaced by hand; null for the grant's own. */
+  readonly app?: string | null;
 }
 
 /** Attempts are kept for this many past generations. */
@@ -83,11 +91,16 @@ async function commitOnce(
         expiresAt: tokens.expiresAt,
       });
     }
+    const { app = null } = attempt;
+    if (app !== null && app !== row.app) await bindApp(tx, { tenant, id: grantId, app });
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     await keepMetadata(context, change, row, tokens.metadata);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
+    // The first refresh since the tokens were stored proves them, so what they replaced is shredded.
+    const { authorized_generation: belowGeneration } = row;
+    if (row.last_refreshed_at === null) await deleteCandidates(tx, { tenant, grantId, belowGeneration });
     await pruneAttempts(tx, { tenant, grantId, belowGeneration: lease.generation - generationsRemembered });
     const type = row.state === 'reauthorization_required' ? 'grant.revived' : 'grant.refreshed';
     const details = { fingerprint: fingerprint(refreshToken) };
@@ -172,7 +185,12 @@ async function park(
   // The same authorization was stored again meanwhile: its token is the spent one, and this token is its successor.
   const succeedsStored = row.refresh_fingerprint === attempt.spentFingerprint;
   const generation = succeedsStored ? row.generation : attempt.lease.generation;
-  if (known || generation < row.authorized_generation) {
+  // A token that was replaced by hand is kept for `recover`. If it was being spent, only its successor works.
+  const replaced =
+    generation < row.authorized_generation
+      ? await findCandidate(tx, { tenant, grantId, fingerprint: attempt.spentFingerprint })
+      : undefined;
+  if (known || (generation < row.authorized_generation && replaced === undefined)) {
     await finish(known ? 'saved' : 'parked');
     return 'nothing';
   }
@@ -200,8 +218,9 @@ async function park(
   await finish('parked');
   if (!isNew) return 'nothing';
   // The candidate whose token was sent is spent.
-  if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
-  await doubtAfterParking(context, change, row, generation);
+  const spentId = attempt.candidateId ?? replaced?.id ?? null;
+  if (spentId !== null) await retireCandidate(tx, { tenant, id: spentId });
+  await doubtAfterParking(context, change, row, { generation, fingerprint, isReplaced: replaced !== undefined });
   return 'parked';
 }
 
@@ -213,11 +232,17 @@ async function doubtAfterParking(
   context: VaultContext,
   change: ChangeTransaction,
   row: GrantRow,
-  generation: number,
+  parked: { generation: number; fingerprint: string; isReplaced: boolean },
 ): Promise<void> {
-  const condemned = row.state === 'reauthorization_required';
+  const details = { fingerprint: parked.fingerprint };
+  const { generation } = parked;
+  // The successor of a token that was replaced by hand waits for `recover`.
+  const condemned = row.state === 'reauthorization_required' && !parked.isReplaced;
   const stale = row.generation === generation;
-  if (!condemned && !stale) return;
+  if (!condemned && !stale) {
+    change.record(row, { type: 'grant.parked', to: row.state, reason: row.reason, generation, details });
+    return;
+  }
   const grant = { tenant: row.client_id, grantId: row.id };
   // The stored token of a condemned grant was refused already, so a candidate of any age is tried now.
   const reason = condemned ? reasons.storedRefused : reasons.candidate;
@@ -227,7 +252,7 @@ async function doubtAfterParking(
     at: isoNow(context),
     from: ['active', 'uncertain', 'suspect', 'reauthorization_required'],
   });
-  change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason });
+  change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason, details });
 }
 
 /** Writes the answer's metadata if it is new. Other members stay. */

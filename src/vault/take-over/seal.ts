@@ -53,7 +53,8 @@ export async function sealBatch(context: VaultContext, keys: SealingKeys, batch:
       if (one === undefined) continue;
       sealed.push(one);
       const taken = { ...row, state: null, generation: firstGeneration };
-      change.record(taken, { type: 'grant.taken_over', to: row.state, reason: row.reason });
+      const details = { fingerprint: one.refresh_fingerprint };
+      change.record(taken, { type: 'grant.taken_over', to: row.state, reason: row.reason, details });
     }
     if (sealed.length > 0) await sealRows(change.tx, store.kind, sealed);
     return { lastId: rows.at(-1)?.id ?? null, sealed: sealed.length, refused: rows.length - sealed.length };

@@ -1,11 +1,12 @@
 import { GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
-import { listCandidates } from '../../storage/statements/candidates.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import { type CandidateRow, listCandidates } from '../../storage/statements/candidates.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
-import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { appOfReplaced, openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { isReplayFatal } from '../refresh/overlap.ts';
 import type { KeptToken } from '../refresh/plan.ts';
 import { refreshGrant, refreshRound } from '../refresh/refresh.ts';
@@ -38,8 +39,12 @@ async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRo
 
 async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: GrantRow): Promise<RecoverReport> {
   let tried = 0;
+  // Tokens that were replaced by hand may belong to another app than one that the provider refuses.
+  const refusedApps = new Map<string | null, unknown>();
   for (const keptToken of await keptTokens(context, found)) {
     if (context.closing()) throw stopping(context);
+    const app = keptToken.app ?? found.app;
+    if (refusedApps.has(app)) continue;
     // Read again for each token, because a refusal changes the row and a claim requires the current version.
     const row = tried === 0 ? found : await findGrant(context.store.db, key);
     if (row?.state !== 'reauthorization_required') return { ...key, outcome: 'under_way', tried };
@@ -52,16 +57,22 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
       // Another process is refreshing, or an answer was found in the spool. Both are more promising than another request.
       return { ...key, outcome: 'under_way', tried };
     } catch (error) {
-      if (!isGrantryError(error, 'reauthorization_required')) return failure(key, tried, error);
+      if (isGrantryError(error, 'provider_misconfigured')) refusedApps.set(app, error);
+      else if (!isGrantryError(error, 'reauthorization_required')) return failure(key, tried, error);
     }
   }
-  return { ...key, outcome: 'refused', tried };
+  const [misconfigured] = refusedApps.values();
+  return misconfigured === undefined ? { ...key, outcome: 'refused', tried } : failure(key, tried, misconfigured);
 }
 
-/** Lists the tokens to try, newest first, without duplicates. */
+/**
+ * Lists the tokens to try, newest first, without duplicates: those of the last authorization, then what was replaced by
+ * hand.
+ */
 async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptToken[]> {
   const tenantKeys = await context.keys.pin(row.client_id, { fresh: true });
-  const candidates = await listCandidates(context.store.db, row);
+  const all = await listCandidates(context.store.db, row);
+  const candidates = all.filter((each) => each.generation >= row.authorized_generation);
   // If a replay revokes the token family, a token with a known successor could only revoke what is left.
   const definition = await context.providers.require(row.provider);
   const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
@@ -76,7 +87,33 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
     if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id });
   }
   const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');
-  return stored === null ? kept : [...kept, { refreshToken: stored, candidateId: null }];
+  if (stored !== null) kept.push({ refreshToken: stored, candidateId: null });
+  const replaced = all.filter((each) => each.generation < row.authorized_generation);
+  return [...kept, ...replacedTokens(tenantKeys, replaced, isFatal)];
+}
+
+/**
+ * Opens token sets that were replaced by hand, newest first. A candidate with a fence is the successor of the token that
+ * was replaced with it, so it comes before that token. If a replay revokes the family, only the newest is worth a try.
+ */
+function replacedTokens(tenantKeys: PinnedTenant, candidates: readonly CandidateRow[], isFatal: boolean): KeptToken[] {
+  const newest = candidates.toSorted((one, other) => other.generation - one.generation || other.fence - one.fence);
+  const byGeneration = [...Map.groupBy(newest, ({ generation }) => generation).values()];
+  // The last generation of an authorization is the one whose stored token was replaced.
+  const worthTrying = isFatal
+    ? byGeneration.filter((sets) => sets.some(isReplacedByHand)).map(([first]) => first)
+    : newest;
+  return worthTrying.flatMap((candidate) => {
+    if (candidate === undefined) return [];
+    const replaced = newest.findLast((each) => isReplacedByHand(each) && each.generation >= candidate.generation);
+    const app = replaced === undefined ? null : appOfReplaced(tenantKeys, replaced);
+    const refreshToken = refreshTokenOf(tenantKeys, candidate);
+    return refreshToken === null ? [] : [{ refreshToken, candidateId: candidate.id, app }];
+  });
+}
+
+function isReplacedByHand({ fence }: CandidateRow): boolean {
+  return fence === 0;
 }
 
 function failure(key: CheckedKey, tried: number, error: unknown): RecoverReport {

@@ -1,0 +1,38 @@
+import { limits } from '../../base/limits.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import { deleteCandidates, insertCandidate } from '../../storage/statements/candidates.ts';
+import type { GrantRow } from '../../storage/statements/grants.ts';
+import type { ChangeTransaction } from '../changing.ts';
+import { replacedTokens, sealCandidate } from './tokens.ts';
+
+/**
+ * Keeps the stored tokens that new ones replace by hand, as a candidate for `recover`. No refresh spends it by itself:
+ * its generation is older than the new authorization. The first refresh of the new tokens shreds it.
+ */
+export async function keepReplaced(
+  { tx }: ChangeTransaction,
+  tenantKeys: PinnedTenant,
+  old: GrantRow | undefined,
+  news: { readonly id: string; readonly generation: number; readonly refresh_fingerprint: string },
+): Promise<void> {
+  if (old === undefined) return;
+  const { client_id: tenant, id: grant_id, generation, refresh_fingerprint: token_fingerprint } = old;
+  // A program may store tokens again and again without a refresh between.
+  const belowGeneration = news.generation - limits.replacedKeptMax;
+  await deleteCandidates(tx, { tenant, grantId: grant_id, belowGeneration });
+  if (token_fingerprint === null || token_fingerprint === news.refresh_fingerprint) return;
+  const tokens = replacedTokens(tenantKeys, old);
+  if (tokens === null) return;
+  const { id } = news;
+  await insertCandidate(tx, {
+    id,
+    tenant,
+    grant_id,
+    // No attempt brought it.
+    fence: 0,
+    generation,
+    token_fingerprint,
+    state: 'untested',
+    tokens: sealCandidate(tenantKeys, { id, generation }, tokens),
+  });
+}
