@@ -76,6 +76,7 @@ export const worlds: readonly { readonly name: string; readonly focus: Focus }[]
   },
   { name: 'shared', focus: { providers: ['none'], faults: { shared_token: 1, disconnect: 3, reauthorize: 1 } } },
   { name: 'commits', focus: { faults: { refused_commit: 3, slow_commit: 2, disconnect: 1, crash: 1 } } },
+  { name: 'late-commit', focus: { providers: ['none', 'strict'], faults: { disconnect: 5, slow_commit: 1 } } },
   {
     name: 'incident',
     focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 1, lasting_lie: 1 } },

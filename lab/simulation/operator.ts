@@ -188,6 +188,8 @@ export class Operator {
 
   async #disconnect(life: Life, grant: JudgedGrant): Promise<void> {
     if (life.vault === undefined || life.closing) return;
+    // Rare by chance, and what a standby that lags does to each.
+    if (this.#state.plan.faults.slow_commit > 0) life.isNextCommitSlow = this.#dice.chance(0.4);
     const { revocation } = await life.vault.disconnect({ tenant: grant.tenant, provider: grant.provider });
     this.#state.coverage.count(`disconnected: ${revocation}`);
   }

@@ -60,6 +60,8 @@ export class Life implements Actor, PortProcess {
   diedAt = Number.POSITIVE_INFINITY;
   /** Its database does not answer until then. */
   storeDownUntil = 0;
+  /** The very next commit is a slow one. */
+  isNextCommitSlow = false;
   readonly #surroundings: Surroundings;
   readonly #state: WorldState;
   readonly #dice: Dice;
@@ -158,7 +160,9 @@ export class Life implements Actor, PortProcess {
   }
 
   #slowCommitMs(): number {
-    if (!this.#state.strikes('slow_commit', 0.002)) return 0;
+    const isNext = this.isNextCommitSlow;
+    this.isNextCommitSlow = false;
+    if (!isNext && !this.#state.strikes('slow_commit', 0.002)) return 0;
     const ms = this.#dice.between(5_000, 30_000);
     this.#state.storeBusyUntil = Math.max(this.#state.storeBusyUntil, this.#state.scheduler.now + ms);
     return ms;
