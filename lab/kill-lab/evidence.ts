@@ -110,7 +110,7 @@ function numbered(rows: Record<string, unknown>[]): unknown[] {
 export async function spooledBy(pid: number, home: string): Promise<string[]> {
   const names = await readdir(`${home}/spool`).catch(() => []);
   const found: string[] = [];
-  for (const name of names.filter((each) => each.endsWith('.answer'))) {
+  for (const name of names.filter((each) => each.endsWith('.answer') || each.endsWith('.refused'))) {
     // Another process may replay the file meanwhile.
     const text = await readFile(`${home}/spool/${name}`, 'utf8').catch(() => '');
     const head: unknown = text === '' ? undefined : JSON.parse(text.slice(0, text.indexOf('\n')));

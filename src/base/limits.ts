@@ -25,6 +25,8 @@ const baseTimes = {
   callerWaitMs: 30_000,
   /** A first refusal is confirmed after this long. */
   suspectConfirmMs: 30_000,
+  /** A waiter gives an unseen holder of a strict lease this long: most answers come within it. */
+  unseenHolderMs: 10_000,
   waiterPollMinMs: 20,
   waiterPollMaxMs: 100,
   /** The interval at which the changes of other processes are read. */
@@ -96,8 +98,10 @@ const baseTimes = {
   guardRecheckMs: 2_000,
   /** A stored provider definition is used this long before the database is asked again. */
   providerCachedMs: 2_000,
-  /** The API host of a grant is used this long before its metadata is read again. */
-  apiPlaceKnownMs: 2_000,
+  /** A definition this young does for a call to the API at once when the database does not answer. */
+  providerKeptMs: 300_000,
+  /** Metadata of an issuer that could not be read is asked for again after this long. */
+  issuerRecheckMs: 60_000,
   /** Callers within this time of each other share one answer, and the deadline of the first. */
   sharedAnswerMs: 100,
   /** The pause of a take-over that waits for another process. */
@@ -184,6 +188,8 @@ export const limits = {
   connectKeepPauseMs: 500,
   /** Connect sessions that one statement reads. */
   connectBatch: 50,
+  /** A flow waits this long for an issuer's metadata that it can do without, in milliseconds. */
+  issuerMetadataMs: 5_000,
   /** A name for the tenant's user, as its backend knows it. */
   userCharsMax: 256,
   /** Tenants or providers that one API key names. */
@@ -195,14 +201,18 @@ export const limits = {
   /** Hashes of unknown keys in the cache, and look-ups of new keys at once. */
   strangeKeysHeld: 1_000,
   apiKeyLookUpsAtOnce: 32,
-  /** A cached key is trusted this long, in milliseconds, and this long while the database is down. */
+  /** A cached key is trusted this long, in milliseconds, after the last look for revoked keys. */
   apiKeyTrustedMs: 4_000,
-  apiKeyTrustedOfflineMs: 300_000,
+  /** The pause between two looks for revoked keys. Each goes back further than the last, for commits that took long. */
+  apiKeyWatchMs: 2_000,
+  apiKeyWatchOverlapMs: 60_000,
   /** The interval at which a server records the last use of keys, in milliseconds. */
   apiKeyUseNotedMs: 60_000,
   /** A request: URL, bytes and number of headers, and JSON body. */
   requestUrlCharsMax: 8_192,
   requestHeaderBytesMax: 16_384,
+  /** A callback's URL: providers append the granted scopes, an id token and words of their own. */
+  callbackCharsMax: 16_384,
   requestHeadersMax: 100,
   requestBodyBytesMax: 262_144,
   requestJsonDepthMax: 32,
@@ -253,6 +263,10 @@ export const limits = {
   candidatesListedMax: 500,
   /** The last token sets of one grant that were replaced by hand and are kept for `recover`. */
   replacedKeptMax: 10,
+  /** Answers of one grant that are kept although they were not understood; an even number. */
+  unreadAnswersMax: 32,
+  /** Answers that one round of the workers tries to understand once more. */
+  unreadAnswersTried: 16,
   /** Spool files that a start examines, to remove old ones. */
   spoolSweptAtStart: 256,
   /**
@@ -260,6 +274,17 @@ export const limits = {
    * changes again, and never scaled: it is about real databases, however short a test makes its leases.
    */
   transactionMs: 8_000,
+  /**
+   * A caller that can do with what memory has waits this long for the database, in milliseconds; the second time where
+   * memory is the worse answer. Never scaled, as above.
+   */
+  storagePatienceMs: 50,
+  storagePatienceMsMax: 2_000,
+  /** While the database is away, one read in this time asks whether it is back. */
+  storageProbeMs: 1_000,
+  /** A check of readiness takes no longer than this; another one begins beside one that hangs after the second time. */
+  readinessMs: 1_500,
+  readinessHangsMs: 5_000,
   /** Tries of a transaction that PostgreSQL rolled back because of another one. */
   transactionAttemptsMax: 5,
   /** SQLite's own wait while a database is opened. */

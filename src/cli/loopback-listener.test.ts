@@ -42,10 +42,28 @@ describe('the callback', () => {
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
   });
 
-  test('is taken once', async () => {
+  test('is taken once, and its repetitions get the same page', async () => {
     const { redirectUri, handled } = await listening();
-    await fetch(`${redirectUri}?code=1&state=the-state`);
-    expect((await fetch(`${redirectUri}?code=2&state=the-state`)).status).toBe(400);
+    const pages = [1, 1, 2].map(async (code) => (await fetch(`${redirectUri}?code=${code}&state=the-state`)).text());
+    expect(new Set(await Promise.all(pages)).size).toBe(1);
+    expect(handled).toHaveLength(1);
+  });
+
+  test('is not taken by HEAD nor by a prefetch', async () => {
+    const { redirectUri, handled } = await listening();
+    const callback = `${redirectUri}?code=1&state=the-state`;
+    expect((await fetch(callback, { method: 'HEAD' })).status).toBe(404);
+    for (const purpose of ['prefetch', 'prefetch;prerender']) {
+      expect((await fetch(callback, { headers: { 'sec-purpose': purpose } })).status).toBe(503);
+    }
+    expect(handled).toHaveLength(0);
+    expect((await fetch(callback)).status).toBe(200);
+  });
+
+  test('may be long', async () => {
+    const { redirectUri, handled } = await listening();
+    const callback = `${redirectUri}?code=1&state=the-state&scope=${'read+'.repeat(2_000)}&scope=write`;
+    expect((await fetch(callback)).status).toBe(200);
     expect(handled).toHaveLength(1);
   });
 });

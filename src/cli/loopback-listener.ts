@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { isLoopbackHost } from '../base/network/loopback.ts';
+import { isPrefetch } from '../base/network/prefetch.ts';
 import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
 
 /** Completes the flow of one callback and returns the page for the browser. */
@@ -11,8 +12,8 @@ export type CallbackHandler = (callbackUrl: string) => Promise<Page>;
 /**
  * Listens at an app's redirect URI, reachable only from this machine, until the browser comes back from the provider.
  *
- * A request with another path, state or host name is answered and changes nothing. Only the first callback with `state`
- * reaches the handler.
+ * A request with another path, state or host name is answered and changes nothing, and so is a browser's prefetch. Only
+ * the first callback with `state` reaches the handler. A repeated one gets the same page.
  *
  * @throws {GrantryError} `invalid_request` when the redirect URI is not a loopback one, or its port is taken
  */
@@ -22,7 +23,7 @@ export async function listenForCallback(
   handle: CallbackHandler,
 ): Promise<AsyncDisposable> {
   const address = loopbackAddress(redirectUri);
-  let handled = false;
+  let page: Promise<Page> | null = null;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = callbackUrl(request, address);
     const refuse = (status: number, title: string, text: string): void =>
@@ -32,12 +33,11 @@ export async function listenForCallback(
       const text = 'This answer belongs to another connection. Start again from the terminal.';
       return refuse(400, 'Not this connection', text);
     }
-    if (handled) {
-      return refuse(400, 'Already answered', 'This connection is complete. The terminal shows its result.');
-    }
-    handled = true;
-    const page = await handle(url.href);
-    return send(response, page.tone === 'good' ? 200 : 400, page);
+    // The browser then asks again when the person goes there.
+    if (isPrefetch(request.headers)) return refuse(503, 'Not yet', 'This page does not load in advance.');
+    page ??= handle(url.href);
+    const shown = await page;
+    return send(response, shown.tone === 'good' ? 200 : 400, shown);
   };
   const servers: Server[] = [];
   const answers: Promise<void>[] = [];
@@ -98,7 +98,7 @@ function loopbackAddress(redirectUri: string): LoopbackAddress {
 function callbackUrl(request: IncomingMessage, { redirect }: LoopbackAddress): URL | null {
   const target = request.url ?? '';
   // The host name is compared, so that another site cannot reach this listener through DNS rebinding.
-  if (request.method !== 'GET' || request.headers.host !== redirect.host || target.length > limits.urlCharsMax * 4)
+  if (request.method !== 'GET' || request.headers.host !== redirect.host || target.length > limits.callbackCharsMax)
     return null;
   if (!target.startsWith('/') || !URL.canParse(target, redirect.origin)) return null;
   const url = new URL(target, redirect.origin);

@@ -2,7 +2,8 @@ import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isGrantryError } from '../base/errors.ts';
-import { checkIssuer, readCallback } from './callback.ts';
+import { builtInProvider } from '../providers/catalogue.ts';
+import { captureCallback, checkIssuer, readCallback } from './callback.ts';
 
 describe('a callback', () => {
   it('with a code', () => {
@@ -37,13 +38,33 @@ describe('a callback', () => {
     ['code and error', '/cb?state=s&code=c&error=e'],
     ['state twice', '/cb?state=s&state=s&code=c'],
     ['code twice', '/cb?state=s&code=c&code=c'],
-    ['a data centre twice', '/cb?state=s&code=c&location=eu&location=us'],
+    ['error twice', '/cb?state=s&error=e&error=f'],
+    ['iss twice', '/cb?state=s&code=c&iss=a&iss=b'],
     ['a long state', `/cb?code=c&state=${'s'.repeat(513)}`],
-    ['a long parameter', `/cb?code=c&state=s&x=${'x'.repeat(3_000)}`],
     ['a long URL', `/cb?code=${'c'.repeat(20_000)}&state=s`],
     ['no URL', 'http://'],
   ])('%s is refused', (_name, url) => {
     expect(() => readCallback(url)).toThrow(expect.objectContaining({ code: 'authorization_failed' }));
+  });
+
+  it.each([
+    ['a scope of 8 KB', `scope=${'https%3A%2F%2Fwww.example.com%2Fauth%2Fsome.part.readonly+'.repeat(140)}`],
+    ['an id token of 3,000 characters', `id_token=${'x'.repeat(3_000)}`],
+    ['a foreign parameter twice', 'scope=read&scope=write'],
+    ['an empty foreign parameter twice', 'scope=&scope='],
+    ['a description twice', 'error_description=a&error_description=b'],
+    ['an empty error', 'error='],
+    ['a broken escape', 'name=100%'],
+  ])('with %s is read', (_name, more) => {
+    expect(readCallback(`/cb?state=s&${more}&code=c`)).toMatchObject({ state: 's', error: null });
+  });
+
+  it('that repeats a parameter which the definition captures is refused', () => {
+    const quickbooks = builtInProvider('quickbooks') ?? expect.unreachable('it is built in');
+    const capture = (query: string) =>
+      captureCallback(quickbooks, readCallback(`/cb?state=s&code=c&${query}`)).metadata;
+    expect(capture('realmId=1&x=1&x=2')).toEqual({ realm_id: '1' });
+    expect(() => capture('realmId=1&realmId=2')).toThrow(expect.objectContaining({ code: 'authorization_failed' }));
   });
 
   it('of any text gives a callback or authorization_failed', () => {

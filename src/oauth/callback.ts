@@ -13,7 +13,7 @@ export interface AuthorizationCallback {
   readonly error: string | null;
   /** The issuer that claims to have sent the browser back (RFC 9207). */
   readonly iss: string | null;
-  /** All other parameters, for the look-up of the data centre and for capture. */
+  /** All other parameters, for the look-up of the data centre and for capture. Any of them may be repeated. */
   readonly parameters: URLSearchParams;
 }
 
@@ -22,27 +22,23 @@ const stateCharsMax = 512;
 /**
  * Parses a callback (RFC 6749 sections 4.1.2 and 4.1.2.1), given as a full URL or as a path with its query.
  *
- * A callback comes from a browser, so an attacker may have written it. No parameter may be repeated or oversized, and
- * it contains either a code or an error.
+ * A callback comes from a browser, so an attacker may have written it. No parameter of the protocol may be repeated or
+ * oversized, and it contains either a code or an error. Providers append what they like: a long list of scopes, an id
+ * token, the same name twice. Such parameters only count against the length of the whole.
  *
  * @throws {GrantryError} `authorization_failed` for anything else; the message repeats none of it.
  */
 export function readCallback(url: string): AuthorizationCallback {
-  if (url.length > limits.tokenCharsMax || !URL.canParse(url, 'http://callback.invalid')) {
+  if (url.length > limits.callbackCharsMax || !URL.canParse(url, 'http://callback.invalid')) {
     throw authorizationFailed('The callback is not a URL, or is too long.');
   }
   const parameters = new URL(url, 'http://callback.invalid').searchParams;
-  const names = [...parameters.keys()];
-  if (new Set(names).size !== names.length) throw authorizationFailed('The callback repeats a parameter.');
   const state = take(parameters, 'state', stateCharsMax);
   if (state === null) throw authorizationFailed('The callback has no state.');
   const code = take(parameters, 'code', limits.tokenCharsMax);
   const error = take(parameters, 'error', limits.urlCharsMax);
-  take(parameters, 'error_description', limits.tokenCharsMax);
   const iss = take(parameters, 'iss', limits.urlCharsMax);
-  for (const value of parameters.values()) {
-    if (value.length > limits.urlCharsMax) throw authorizationFailed('The callback has a parameter that is too long.');
-  }
+  parameters.delete('error_description');
   if ((code === null) === (error === null))
     throw authorizationFailed('The callback has neither a code nor an error, or both.');
   return { state, code: code === null ? null : new Secret(code), error: shown(error), iss, parameters };
@@ -65,14 +61,23 @@ export function checkIssuer(
   throw authorizationFailed('The callback does not come from the provider that was asked.');
 }
 
-/** Captures the callback parameters that the definition wants in the grant's metadata. */
+/**
+ * Captures the callback parameters that the definition wants in the grant's metadata.
+ *
+ * @throws {GrantryError} `authorization_failed` for a repeated one: its readers could disagree about it
+ */
 export function captureCallback(definition: ProviderDefinition, callback: AuthorizationCallback): Captured {
-  return capture(definition, definition.capture?.callback, new Map(callback.parameters));
+  const names = definition.capture?.callback;
+  for (const name of Object.keys(names ?? {})) {
+    if (callback.parameters.getAll(name).length > 1) throw authorizationFailed('The callback repeats a parameter.');
+  }
+  return capture(definition, names, new Map(callback.parameters));
 }
 
-/** Removes a parameter and returns its value; an empty value counts as absent. */
+/** Removes a parameter of the protocol and returns its value; an empty value counts as absent. */
 function take(parameters: URLSearchParams, name: string, charsMax: number): string | null {
-  const value = parameters.get(name);
+  const [value = null, ...others] = parameters.getAll(name);
+  if (others.length > 0) throw authorizationFailed('The callback repeats a parameter.');
   parameters.delete(name);
   if (value === null || value === '') return null;
   if (value.length > charsMax) throw authorizationFailed('The callback has a parameter that is too long.');

@@ -43,7 +43,10 @@ function looksLikeUrl(value: string): boolean {
   return /^\s*[a-z][a-z0-9+.-]*:|^\s*[\\/]{2}/i.test(value);
 }
 
-/** Control characters and lone surrogates are refused: no database stores them all, and requests must not hold them. */
+/**
+ * Control characters are refused: captured values become parts of requests. So are lone surrogates, which a provider makes
+ * when it cuts a name, and which PostgreSQL does not store.
+ */
 function isPlainText(value: string): boolean {
   return value.length <= limits.urlCharsMax && value.isWellFormed() && !/[\p{Cc}\u2028\u2029]/u.test(value);
 }

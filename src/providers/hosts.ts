@@ -88,16 +88,39 @@ export function resolveApiUrl(definition: ProviderDefinition, pathOrUrl: string,
   const base = options.host === undefined ? apiBase(definition, options) : hostOrigin(definition, options.host);
   const prefix = base + definition.api.basePath.replace(/\/+$/, '');
   const url = parseUrl(isPath ? prefix + pathOrUrl : pathOrUrl);
-  if (url === null) throw invalidRequest('The URL is not valid.');
+  if (url !== null && isPath && !staysBelow(prefix, url)) throw invalidRequest('The path leads outside the API.');
+  assertProviderUrl(definition, url, options.allowLoopback);
   url.hash = '';
-  if (isPath && !staysBelow(prefix, url)) throw invalidRequest('The path leads outside the API.');
-  if (!isProviderHost(definition, url)) throw invalidRequest(`The URL is not on one of ${definition.id}'s hosts.`);
-  if (url.protocol !== 'https:' && options.allowLoopback !== true) throw invalidRequest('The URL must be https.');
   // The URL is sent as text: the next program that parses it must find the same host.
   const again = parseUrl(url.href);
   if (again === null || again.origin !== url.origin)
     throw invalidRequest('The URL is ambiguous: parsers read it differently.');
   return url.href;
+}
+
+/**
+ * Refuses a call that the provider's definition shows to be wrong, before anything is known about the grant.
+ *
+ * @throws {GrantryError} `invalid_request` as {@link resolveApiUrl} does
+ */
+export function assertCallable(
+  definition: ProviderDefinition,
+  pathOrUrl: string,
+  { host, allowLoopback }: Pick<ApiUrlOptions, 'host' | 'allowLoopback'>,
+): void {
+  checkText(pathOrUrl);
+  if (host !== undefined) hostOrigin(definition, host);
+  if (!pathOrUrl.startsWith('/')) assertProviderUrl(definition, parseUrl(pathOrUrl), allowLoopback);
+}
+
+/** Tells whether a host is known for this grant's calls. */
+export function hasApiBase(definition: ProviderDefinition, place: Place): boolean {
+  try {
+    return apiBase(definition, place) !== '';
+  } catch (error) {
+    if (error instanceof GrantryError) return false;
+    throw error;
+  }
 }
 
 /** Refuses text that URL parsers repair silently and differently; it is never an honest path. */
@@ -112,6 +135,16 @@ function checkText(text: string): void {
   if (/(?:^|\/|%2f|%5c)(?:\.|%2e){2}(?:$|[/;]|%2f|%5c|%3b)/i.test(text.replace(/[?#].*$/s, ''))) {
     throw invalidRequest('The path has a ".." in it.');
   }
+}
+
+function assertProviderUrl(
+  definition: ProviderDefinition,
+  url: URL | null,
+  allowLoopback: boolean | undefined,
+): asserts url is URL {
+  if (url === null) throw invalidRequest('The URL is not valid.');
+  if (!isProviderHost(definition, url)) throw invalidRequest(`The URL is not on one of ${definition.id}'s hosts.`);
+  if (url.protocol !== 'https:' && allowLoopback !== true) throw invalidRequest('The URL must be https.');
 }
 
 function staysBelow(prefix: string, url: URL): boolean {

@@ -90,9 +90,14 @@ const adoptedGrant = thing(
   { id: 'AdoptedGrant', description: 'One grant after an adoption.', example: { ...key, outcome: 'refreshed' } },
   {
     ...keyShape,
-    /** `not_probed`: its tokens rotate, and only `afterRestore` spends one to find out. */
+    /**
+     * `not_probed`: its tokens rotate, and only `afterRestore` spends one to find out. `set_aside`: the database refuses
+     * to save its newest answer, which waits in the spool.
+     */
     outcome: z.enum(adoptOutcomes).meta({
-      description: '`not_probed`: its tokens rotate, and only `after_restore` spends one to find out.',
+      description:
+        '`not_probed`: its tokens rotate, and only `after_restore` spends one to find out. `set_aside`: the database ' +
+        'refuses to save its newest answer, which waits in the spool.',
     }),
     error: z.string().optional(),
   },

@@ -22,4 +22,4 @@ export type StoreResult = (typeof storeResults)[number];
 
 export const recoverOutcomes = ['recovered', 'refused', 'under_way', 'failed', 'not_needed'] as const;
 
-export const adoptOutcomes = ['refreshed', 'failed', 'not_probed'] as const;
+export const adoptOutcomes = ['refreshed', 'failed', 'not_probed', 'set_aside'] as const;

@@ -22,7 +22,14 @@ const live: ApiKey = {
 function openAccess(find: (hash: string) => Promise<ApiKey | null>, keys: readonly string[] = []) {
   let monotonicMs = 0;
   const world = { ...systemWorld(), monotonic: () => monotonicMs };
-  const access = new Access({ find, noteUses: async () => {}, world, logger: silentLogger });
+  const access = new Access({
+    find,
+    findRevoked: async () => [],
+    offlineMs: () => 300_000,
+    noteUses: async () => {},
+    world,
+    logger: silentLogger,
+  });
   for (const key of keys) access.admitForeign(key);
   const elapse = (ms: number): void => {
     monotonicMs += ms;
@@ -96,3 +103,73 @@ function madeKey(index: number): string {
   const random = String(index).padStart(43, 'A');
   return `gry_${random}${crc32(random).toString(16).padStart(8, '0')}`;
 }
+
+/** Access whose database can be taken away, and which has looked for revoked keys once. */
+async function watchedAccess() {
+  const state = { revoked: [] as string[], hangs: false, lookUps: 0 };
+  const answer = async <T>(value: T): Promise<T> => (state.hangs ? new Promise<T>(() => {}) : value);
+  let monotonicMs = 0;
+  const stop = new AbortController();
+  const world = { ...systemWorld(), monotonic: () => monotonicMs };
+  const paused: (() => void)[] = [];
+  const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+    ms === limits.apiKeyWatchMs ? new Promise((resolve) => paused.push(resolve)) : world.sleep(ms, signal);
+  const access = new Access({
+    find: async (hash) => {
+      state.lookUps += 1;
+      return answer(state.revoked.includes(hash) ? null : live);
+    },
+    findRevoked: async () => answer(state.revoked),
+    offlineMs: () => 300_000,
+    noteUses: async () => {},
+    world: { ...world, sleep },
+    logger: silentLogger,
+  });
+  void access.watch(stop.signal);
+  const elapse = async (ms: number): Promise<void> => {
+    monotonicMs += ms;
+    paused.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await elapse(1);
+  return { access, state, elapse };
+}
+
+test('a live key is not looked up again while the server hears of revoked ones', async () => {
+  const { access, state, elapse } = await watchedAccess();
+  await access.authenticateKey(madeKey(1));
+  for (let passed = 0; passed < 60; passed += 1) {
+    await elapse(2_000);
+    expect(access.authenticateKey(madeKey(1))).toMatchObject({ role: 'admin' });
+  }
+  expect(state.lookUps).toBe(1);
+});
+
+test('a key that was revoked elsewhere is refused within five seconds, also in an outage that begins then', async () => {
+  const { access, state, elapse } = await watchedAccess();
+  await access.authenticateKey(madeKey(1));
+  await access.authenticateKey(madeKey(2));
+  await elapse(60_000);
+  state.revoked = [hashApiKey(madeKey(2))];
+  await elapse(4_000);
+  state.hangs = true;
+  await elapse(10_000);
+  await expect(access.authenticateKey(madeKey(1))).resolves.toMatchObject({ role: 'admin' });
+  await expect(access.authenticateKey(madeKey(2))).rejects.toThrow('not valid');
+});
+
+test('live keys are trusted for as long as memory hands out tokens, and no caller waits', async () => {
+  const { access, state, elapse } = await watchedAccess();
+  await access.authenticateKey(madeKey(1));
+  state.hangs = true;
+  await elapse(5_000);
+  for (let passed = 5; passed < 290; passed += 10) {
+    const startedAt = performance.now();
+    expect(await access.authenticateKey(madeKey(1))).toMatchObject({ role: 'admin' });
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    await elapse(10_000);
+  }
+  await elapse(20_000);
+  const late = access.authenticateKey(madeKey(1));
+  expect(await Promise.race([late, new Promise((resolve) => setTimeout(resolve, 200, 'waits'))])).toBe('waits');
+});

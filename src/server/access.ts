@@ -4,6 +4,7 @@ import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
 import { hashApiKey, isWellFormedKey } from '../vault/api-keys.ts';
+import { Reach } from '../vault/reach.ts';
 import type { ApiKey } from '../vault/types.ts';
 import { withStatus } from './problem.ts';
 
@@ -44,6 +45,10 @@ interface Known {
 export interface AccessOptions {
   /** The live key with a hash. @throws {GrantryError} while the vault is not open */
   readonly find: (hash: string) => Promise<ApiKey | null>;
+  /** The hashes of the keys that were revoked in the last milliseconds. @throws {GrantryError} as `find` does */
+  readonly findRevoked: (withinMs: number) => Promise<readonly string[]>;
+  /** The time for which keys that were live are trusted while the database is away. */
+  readonly offlineMs: () => number;
   /** Records when keys were last used. @throws {GrantryError} as `find` does */
   readonly noteUses: (uses: readonly { readonly id: string; readonly at: number }[]) => Promise<void>;
   readonly world: World;
@@ -51,8 +56,10 @@ export interface AccessOptions {
 }
 
 /**
- * Identifies the caller. Keys are looked up by their hash and cached for some seconds, so that a read costs no query and a
- * revoked key is refused everywhere within five seconds.
+ * Identifies the caller. Keys are looked up by their hash and cached. Every two seconds the server looks for keys that were
+ * revoked elsewhere: a read costs no query, and a revoked key is refused everywhere within five seconds.
+ *
+ * While the database is away, keys that were live stay trusted for as long as memory hands out tokens.
  */
 export class Access {
   readonly #options: AccessOptions;
@@ -64,12 +71,33 @@ export class Access {
   #newOnes = 0;
   /** Entries learnt before this time (`World.monotonic`) are no longer trusted. */
   #distrustedUntil = Number.NEGATIVE_INFINITY;
+  readonly #reach: Reach;
+  /** The time (`World.monotonic`) of the last successful look for revoked keys; before the first one, of the start. */
+  #watchedAt: number;
+  #isWatched = false;
   #uses = new Map<string, number>();
   /** The hash of a key from outside, which has no checksum of ours. */
   #foreignHash: string | null = null;
 
   constructor(options: AccessOptions) {
     this.#options = options;
+    this.#reach = new Reach(options.world);
+    this.#watchedAt = options.world.monotonic();
+  }
+
+  /** Forgets the keys that were revoked elsewhere, again and again. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { world, logger } = this.#options;
+    while (!signal.aborted) {
+      await this.#forgetRevoked().catch((error: unknown) => {
+        logger.debug('revoked keys cannot be looked for', { code: codeOf(error) });
+      });
+      try {
+        await world.sleep(limits.apiKeyWatchMs, signal, { background: true });
+      } catch {
+        return;
+      }
+    }
   }
 
   /** Allows the look-up of a key that this program did not make. */
@@ -96,21 +124,34 @@ export class Access {
     if (known === undefined && !isWellFormedKey(key) && hash !== this.#foreignHash) {
       throw unauthorized('The API key is not valid.');
     }
-    const isTrusted = known !== undefined && known.checkedAt > this.#distrustedUntil;
-    const ageMs = isTrusted ? this.#options.world.monotonic() - known.checkedAt : Number.POSITIVE_INFINITY;
-    if (known !== undefined && ageMs < limits.apiKeyTrustedMs) {
-      // Looked up again in the background before the entry expires: callers of a busy key never wait.
-      if (ageMs > limits.apiKeyTrustedMs / 2) void this.#ask(hash).catch(() => {});
-      return this.#use(known);
+    if (known === undefined) return this.#askNew(hash).then((fresh) => this.#use(fresh));
+    return this.#ageMs(known) < limits.apiKeyTrustedMs ? this.#use(known) : this.#askAgain(hash, known);
+  }
+
+  /** The time since the entry was known to be right. The watch keeps live keys right, and finds no new ones. */
+  #ageMs({ principal, checkedAt }: Known): number {
+    const rightAt = principal !== null && this.#isWatched ? Math.max(checkedAt, this.#watchedAt) : checkedAt;
+    return rightAt > this.#distrustedUntil ? this.#options.world.monotonic() - rightAt : Number.POSITIVE_INFINITY;
+  }
+
+  async #askAgain(hash: string, known: Known): Promise<Principal> {
+    if (this.#ageMs(known) >= this.#options.offlineMs()) return this.#use(await this.#ask(hash));
+    try {
+      return this.#use(await this.#reach.ask(() => this.#ask(hash), limits.storagePatienceMs));
+    } catch (error) {
+      if (isGrantryError(error, 'storage_unavailable')) return this.#use(known);
+      throw error;
     }
-    return (known === undefined ? this.#askNew(hash) : this.#ask(hash)).then(
-      (fresh) => this.#use(fresh),
-      (error: unknown) => {
-        const stillTrusted = known !== undefined && ageMs < limits.apiKeyTrustedOfflineMs;
-        if (stillTrusted && isGrantryError(error, 'storage_unavailable')) return this.#use(known);
-        throw error;
-      },
-    );
+  }
+
+  async #forgetRevoked(): Promise<void> {
+    const lookedAt = this.#options.world.monotonic();
+    const revoked = await this.#options.findRevoked(lookedAt - this.#watchedAt + limits.apiKeyWatchOverlapMs);
+    for (const hash of revoked) {
+      if (this.#known.has(hash)) this.#keep(hash, { principal: null, checkedAt: lookedAt });
+    }
+    this.#watchedAt = lookedAt;
+    this.#isWatched = true;
   }
 
   /** Records when keys were last used; called periodically and at the end. */
@@ -169,6 +210,7 @@ export class Access {
   }
 
   #keep(hash: string, known: Known): void {
+    if (known.checkedAt <= this.#distrustedUntil) return;
     const kept = this.#known.get(hash) ?? this.#strangers.get(hash);
     if (kept !== undefined && kept.checkedAt > known.checkedAt) return;
     this.#known.delete(hash);

@@ -90,11 +90,15 @@ function refusedOutright(request: IncomingMessage): GrantryError | null {
   const refusal = (message: string, status: number): GrantryError =>
     withStatus(new GrantryError('invalid_request', message), status);
   const url = request.url ?? '';
-  if (url.length > limits.requestUrlCharsMax) {
-    return refusal(`The URL is longer than ${limits.requestUrlCharsMax} characters.`, 414);
-  }
+  const isCallback = url.startsWith('/oauth/callback/');
+  const urlCharsMax = isCallback ? limits.callbackCharsMax : limits.requestUrlCharsMax;
+  if (url.length > urlCharsMax) return refusal(`The URL is longer than ${urlCharsMax} characters.`, 414);
   if (request.rawHeaders.length > limits.requestHeadersMax * 2) {
     return refusal(`The request has more than ${limits.requestHeadersMax} headers.`, 431);
+  }
+  const line = isCallback ? 0 : url.length;
+  if (request.rawHeaders.reduce((bytes, text) => bytes + text.length + 2, line) > limits.requestHeaderBytesMax) {
+    return refusal(`The headers are longer than ${limits.requestHeaderBytesMax} bytes.`, 431);
   }
   // A proxy's absolute form, or the asterisk of OPTIONS: this server is neither.
   return url.startsWith('/') ? null : refusal('The request must name a path of this server.', 400);

@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
-import { adoptAdminKey, findApiKey, noteUses } from '../vault/api-keys.ts';
+import { adoptAdminKey, findApiKey, findRevokedKeys, noteUses } from '../vault/api-keys.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
@@ -138,7 +138,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;
   server.on('request', makeHandler(context, { version: options.version ?? '0', draining, watch }));
-  const notes = Promise.all([keepNotingUses(context, running.signal), context.traffic.watch(running.signal)]);
+  const notes = keepUp(context, running.signal);
   async function stopAll(): Promise<void> {
     running.abort(new Error('the server stops'));
     watch.endConnections();
@@ -168,6 +168,8 @@ function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {
   const opened = (): VaultContext => internalsOf(vault()).open();
   return new Access({
     find: async (hash) => findApiKey(opened(), hash),
+    findRevoked: async (withinMs) => findRevokedKeys(opened(), withinMs),
+    offlineMs: () => internalsOf(vault()).handOut.staleHandOutMs,
     noteUses: async (uses) => noteUses(opened(), uses),
     world,
     logger,
@@ -179,6 +181,12 @@ async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: 
   const outcome = await adoptAdminKey(internalsOf(vault).open(), adminKey.reveal());
   if (outcome === 'taken') logger.info('the first admin key was taken from its file');
   if (outcome === 'not_needed') logger.warn('the admin key file was ignored: there is already an admin key');
+}
+
+/** Everything that a server does again and again until it stops. */
+async function keepUp(context: ServerContext, signal: AbortSignal): Promise<void> {
+  const { access, traffic } = context;
+  await Promise.all([keepNotingUses(context, signal), access.watch(signal), traffic.watch(signal)]);
 }
 
 async function keepNotingUses({ access, world }: ServerContext, signal: AbortSignal): Promise<void> {
@@ -194,7 +202,8 @@ async function keepNotingUses({ access, world }: ServerContext, signal: AbortSig
 
 function makeHttpServer(allowed: ServerLimits): Server {
   const server = createServer({
-    maxHeaderSize: limits.requestHeaderBytesMax,
+    // The line with the URL counts too, and a callback's is long.
+    maxHeaderSize: limits.requestHeaderBytesMax + limits.callbackCharsMax,
     headersTimeout: allowed.headersMs,
     // Bodies have their own deadlines: short for JSON, none for a streamed body while data moves.
     requestTimeout: 0,

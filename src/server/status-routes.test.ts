@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
+import { makeBench } from '../../test/support/bench.ts';
 import { makeServerBench } from '../../test/support/server-bench.ts';
+import { outages, Wire } from '../../test/support/wire.ts';
 import { internalsOf } from '../vault/internals.ts';
+import { startServer } from './server.ts';
 
 const tokenPath = '/v1/tenants/acme/grants/strict/token';
 
@@ -31,4 +34,31 @@ test('no provider makes a server unready', async () => {
   expect((await server.call('GET', tokenPath)).status).toBe(503);
   await server.bench.jump(1_100);
   expect((await server.call('GET', '/readyz', { key: null })).status).toBe(200);
+});
+
+test.each(outages)('a server is not ready within 2 s when its database goes away (%s)', async (outage) => {
+  await using bench = await makeBench({ kind: 'postgres' });
+  await using wire = await Wire.to(bench.database);
+  const { vault, world } = await bench.open({ database: wire.database, providers: [] });
+  await using server = await startServer({ open: async () => vault, port: 0, workers: false, world });
+  const { key } = await vault.keys.create('operator', { role: 'operator' });
+  const ready = async (): Promise<number> =>
+    (await fetch(`${server.url}/readyz`, { headers: { authorization: `Bearer ${key.reveal()}` } })).status;
+  expect(await ready()).toBe(200);
+  await wire.lose(outage);
+  for (let check = 0; check < 3; check += 1) {
+    // Past the time for which an answer is shared, and past the trust in the key.
+    bench.clock.jump(5_000);
+    const startedAt = performance.now();
+    expect(await ready()).toBe(503);
+    // The driver's time-outs take 10 s; the rest is for a busy test machine.
+    expect(performance.now() - startedAt).toBeLessThan(4_000);
+  }
+  wire.mend();
+  await expect
+    .poll(async () => {
+      bench.clock.jump(2_000);
+      return ready();
+    })
+    .toBe(200);
 });

@@ -1,5 +1,6 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
+import { withTimeout } from '../vault/deadline.ts';
 import { assertReady } from '../vault/upkeep/readiness.ts';
 import { assertMay } from './access.ts';
 import { type ServerContext, vaultContext } from './context.ts';
@@ -9,6 +10,9 @@ import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 /** Many probes may ask at once: the database is checked once a second at most. */
 const readinessHeldMs = 1_000;
+
+/** A probe waits no longer to learn whether it may see details. */
+const keyLookUpMs = 300;
 
 export interface StatusOptions {
   readonly draining: () => boolean;
@@ -74,7 +78,9 @@ function readiness(context: ServerContext, draining: () => boolean): () => Promi
 async function maySeeDetails(context: ServerContext, header: string | undefined): Promise<boolean> {
   if (header === undefined) return false;
   try {
-    assertMay(await context.access.authenticate(header), 'see_metrics');
+    const known = Promise.resolve(context.access.authenticate(header));
+    const late = (): GrantryError => new GrantryError('storage_unavailable', 'The key cannot be looked up in time.');
+    assertMay(await withTimeout(context.world, known, keyLookUpMs, late), 'see_metrics');
     return true;
   } catch {
     // A caller that cannot be identified now does not see the details.

@@ -13,6 +13,7 @@ import {
   listApiKeys,
   noteApiKeyUses,
   revokeApiKey,
+  revokedKeyHashes,
 } from '../storage/statements/api-keys.ts';
 import { changing } from './changing.ts';
 import { checkObject } from './checks.ts';
@@ -92,6 +93,11 @@ export async function findApiKey(context: VaultContext, keyHash: string): Promis
   const row = await findApiKeyByHash(context.store.db, keyHash);
   if (row === undefined || row.revoked_at !== null) return null;
   return describeApiKey(row);
+}
+
+/** Finds the hashes of the keys that were revoked in the last milliseconds, by the database's clock. */
+export async function findRevokedKeys(context: VaultContext, withinMs: number): Promise<readonly string[]> {
+  return revokedKeyHashes(context.store.db, Math.ceil(withinMs));
 }
 
 /** Writes the times at which keys were last used. */

@@ -7,6 +7,7 @@ import type { Bulkheads } from './bulkhead.ts';
 import type { ChangeContext } from './changing.ts';
 import type { Guard } from './guard/guard.ts';
 import type { ProviderCatalogue } from './provider-catalogue.ts';
+import type { Reach } from './reach.ts';
 import type { Spending } from './spending.ts';
 import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
@@ -16,6 +17,7 @@ export interface VaultContext extends ChangeContext {
   readonly times: Times;
   readonly keys: TenantKeys;
   readonly providers: ProviderCatalogue;
+  readonly reach: Reach;
   /** Loads the spool on demand: a program that only reads tokens does not need it. */
   readonly spool: () => Promise<Spool>;
   readonly spoolDirectory: string;

@@ -1,9 +1,8 @@
 import type { GrantryError } from '../base/errors.ts';
 import type { World } from '../base/world.ts';
-import type { VaultContext } from './context.ts';
 
 /** Returns a signal that aborts after a time, by the world's clock. */
-export function deadlineSignal(context: VaultContext, ms: number): { signal: AbortSignal; clear(): void } {
+export function deadlineSignal(context: { readonly world: World }, ms: number): { signal: AbortSignal; clear(): void } {
   const deadline = new AbortController();
   const stop = new AbortController();
   context.world.sleep(ms, stop.signal).then(

@@ -2,9 +2,11 @@ import { isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
+import { salvageTokens } from '../oauth/answer.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
+import { finishConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { noSuchGrant } from './grant/refusals.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
@@ -12,6 +14,7 @@ import { shredTenantIfEmpty } from './grant/shred.ts';
 import { openCandidate, openToken } from './grant/tokens.ts';
 import { reasons } from './reasons.ts';
 import { replaySpool } from './refresh/replay.ts';
+import { spoolAnswers } from './spool/names.ts';
 import type { Disconnected } from './types.ts';
 
 /**
@@ -34,23 +37,28 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
+  const spooled = options.revoke === false ? [] : await spooledTokens(context, found.id, tenantKeys);
+  // Otherwise the tokens of a consent that was not stored yet would lose their keys, and live on at the provider.
+  await finishConsents(context, checked);
   const grant = { tenant: checked.tenant, grantId: found.id };
   // An answer that is still under way will find this reason in the row.
   const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;
-  await changing(context, async (change) => {
+  const generation = await changing(context, async (change) => {
     const { tx } = change;
     // Read again under a lock: a refresh may have replaced the token.
     const row = await lockGrant(tx, checked.tenant, found.id);
     if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
       throw noSuchGrant(checked);
     }
-    const tokens = options.revoke === false ? [] : await livingTokens(context, change, row, tenantKeys);
+    const stored = options.revoke === false ? [] : await livingTokens(context, change, row, tenantKeys);
+    const tokens = [...stored, ...spooled];
     for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
     await deleteCandidates(tx, grant);
     change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
+    return row.generation;
   });
   options.forget?.(checked);
-  await shredSpooled(context, found.id);
+  await shredSpooled(context, found.id, generation);
   const revocation = options.revoke === false ? ('skipped' as const) : await revokeOfGrant(context, grant);
   await shredTenantIfEmpty(context, checked.tenant);
   return { revocation };
@@ -59,12 +67,28 @@ export async function disconnect(
 /** Replays uncommitted answers of the grant: one may hold the only working token, which must be revoked too. */
 async function replayUncommitted(context: VaultContext, grantId: string): Promise<void> {
   try {
-    await replaySpool(context, { grantId });
+    await replaySpool(context, { grantId, kinds: spoolAnswers, retryNow: true });
   } catch (error) {
     if (isVaultDown(error)) throw error;
     // An unreadable file must not prevent the disconnect.
     context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
   }
+}
+
+/** Lists the refresh tokens in answers that the database refuses to save: they are revoked before their files go. */
+async function spooledTokens(context: VaultContext, grantId: string, tenantKeys: PinnedTenant): Promise<Secret[]> {
+  const spool = await context.spool();
+  const tokens: Secret[] = [];
+  const fingerprint = await fingerprinter(context);
+  for (const entry of await spool.list(grantId, ['refused'])) {
+    try {
+      const isSpent = (token: Secret) => fingerprint(token) === entry.head.tokenFingerprint;
+      tokens.push(...(salvageTokens(entry.read(tenantKeys), isSpent)?.refreshTokens ?? []));
+    } catch {
+      context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
+    }
+  }
+  return tokens;
 }
 
 /** Lists the refresh tokens that the provider may still honour: the stored one, and untested candidates. */
@@ -96,7 +120,9 @@ function revocable(context: VaultContext, row: GrantRow, open: () => Secret | nu
   }
 }
 
-async function shredSpooled(context: VaultContext, grantId: string): Promise<void> {
+/** Removes the grant's answers. The tenant may have connected again by now: later answers belong to the new grant. */
+async function shredSpooled(context: VaultContext, grantId: string, generation: number): Promise<void> {
   const spool = await context.spool();
-  for (const entry of await spool.list(grantId)) await entry.remove();
+  const entries = await spool.list(grantId, spoolAnswers);
+  for (const entry of entries) if (entry.head.generation <= generation) await entry.remove();
 }

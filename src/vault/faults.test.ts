@@ -340,7 +340,7 @@ describe('on SQLite', () => {
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
     const mend = refuseCommits(bench);
-    expect(await codeOf(vault.getAccessToken(key))).toBe('internal');
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     mend();
     await bench.jump(121_000);
     expect((await vault.getAccessToken(key)).generation).toBe(2);
@@ -353,7 +353,7 @@ describe('on SQLite', () => {
     const other = await bench.open();
     const { key } = await bench.connect(stuck.vault);
     const mend = refuseCommits(bench);
-    expect(await codeOf(stuck.vault.getAccessToken(key))).toBe('internal');
+    expect(await codeOf(stuck.vault.getAccessToken(key))).toBe('refresh_uncertain');
     mend();
     await bench.jump(121_000);
     expect((await other.vault.getAccessToken(key)).generation).toBe(2);
@@ -365,9 +365,9 @@ describe('on SQLite', () => {
     const { vault } = await bench.open();
     const { key } = await bench.connect(vault);
     refuseCommits(bench);
-    expect(await codeOf(vault.getAccessToken(key))).toBe('internal');
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     await bench.jump(121_000);
-    expect(await codeOf(vault.getAccessToken(key))).toBe('internal');
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     expect(bench.requests()).toHaveLength(1);
   });
 
@@ -377,11 +377,11 @@ describe('on SQLite', () => {
     const { key } = await bench.connect(killed.vault, { provider: 'retire_on_use' });
     const { key: other } = await bench.connect(killed.vault, { provider: 'retire_on_use', tenant: 'other' });
     const mend = refuseCommits(bench);
-    expect(await codeOf(killed.vault.getAccessToken(key))).toBe('internal');
-    expect(await codeOf(killed.vault.getAccessToken(other))).toBe('internal');
+    expect(await codeOf(killed.vault.getAccessToken(key))).toBe('refresh_uncertain');
+    expect(await codeOf(killed.vault.getAccessToken(other))).toBe('refresh_uncertain');
     mend();
     await bench.crash(killed);
-    const rotten = spooled(bench, '.answer').find((file) => readFileSync(file, 'utf8').includes('"acme"'));
+    const rotten = spooled(bench, '.refused').find((file) => readFileSync(file, 'utf8').includes('"acme"'));
     const text = readFileSync(rotten ?? '', 'utf8');
     writeFileSync(rotten ?? '', `${text.slice(0, -20)}AAAA${text.slice(-16)}`);
     const { vault } = await bench.open();

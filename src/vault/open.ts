@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { codeOf, invalidRequest, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
@@ -22,10 +23,11 @@ import { HighWaterMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
+import { Reach } from './reach.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
 import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { Spending } from './spending.ts';
-import { type Owner, registerOwner } from './spool/owner.ts';
+import { nonceOf, type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
@@ -174,7 +176,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   guard = await Guard.open({
     store,
     write,
-    marks: new HighWaterMarks(settings.home),
+    marks: new HighWaterMarks(settings.home, nonceOf(owner)),
     instance,
     installation,
     logger,
@@ -183,16 +185,19 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     spoolKeptMs: timesOf(world).spoolKeptMs,
     recheckMs: timesOf(world).guardRecheckMs,
   });
+  const reach = new Reach(world);
   const context: VaultContext = {
     ...changes,
     times: timesOf(world),
     keys,
+    reach,
     providers: await ProviderCatalogue.open({
       changes,
+      reach,
       allowLoopback: settings.allowLoopback,
       given: options.providers ?? [],
     }),
-    spool: lazySpool(settings.spool, owner),
+    spool: lazySpool(settings.spool, owner, () => world.now()),
     spoolDirectory: settings.spool,
     owner,
     bulkheads: new Bulkheads(world, timesOf(world)),
@@ -237,9 +242,11 @@ function condemnedKeptMs(world: World, { condemnedKeptDays }: VaultSettings): nu
 /** Commits spooled answers: each may hold the newest token of its grant, and no older one may be spent before. */
 async function replayAtStart(context: VaultContext): Promise<void> {
   try {
-    if (!context.guard.failedOver) return await replayWaiting(context);
-    const { recoverLostTail } = await import('./refresh/failover.ts');
-    await recoverLostTail(context);
+    if (context.guard.failedOver) {
+      const { recoverLostTail } = await import('./refresh/failover.ts');
+      await recoverLostTail(context);
+    } else await replayWaiting(context);
+    await finishConsentsAtStart(context);
   } catch (error) {
     // One unreadable answer must not block all other grants; its file stays.
     if (isVaultDown(error)) throw error;
@@ -259,10 +266,17 @@ async function replayWaiting(context: VaultContext): Promise<void> {
     if (await knowsMoreThanDatabase(context, since, part)) return context.guard.quarantineBehindSpool();
   }
   const spool = await context.spool();
-  await spool.sweep(context.world.now() - context.times.spoolKeptMs, part);
-  if (!names.some((name) => name.endsWith('.answer'))) return;
+  await spool.sweep({ olderThan: context.world.now() - context.times.spoolKeptMs }, part);
+  if (!names.some((name) => name.endsWith('.answer') || name.endsWith('.refused'))) return;
   const { replaySpool } = await import('./refresh/replay.ts');
-  await replaySpool(context, { waitingOnly: true });
+  await replaySpool(context, { kinds: ['answer', 'refused'] });
+}
+
+/** Stores consents whose process died, or lost its database, after the provider had answered. */
+async function finishConsentsAtStart(context: VaultContext): Promise<void> {
+  if (context.guard.reason !== null || namesIn(join(context.spoolDirectory, 'consents')).length === 0) return;
+  const { finishConsents } = await import('./connect/finish-consents.ts');
+  await finishConsents(context);
 }
 
 /** Lists files synchronously: an asynchronous call would start a thread pool that most starts do not need. */
@@ -274,10 +288,10 @@ function namesIn(directory: string): string[] {
   }
 }
 
-function lazySpool(directory: string, owner: Owner): () => Promise<Spool> {
+function lazySpool(directory: string, owner: Owner, now: () => number): () => Promise<Spool> {
   let spool: Promise<Spool> | undefined;
   return () => {
-    spool ??= import('./spool/spool.ts').then((module) => new module.Spool(directory, owner));
+    spool ??= import('./spool/spool.ts').then((module) => new module.Spool(directory, owner, now));
     return spool;
   };
 }

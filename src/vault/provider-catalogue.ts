@@ -1,11 +1,13 @@
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
-import { timesOf } from '../base/limits.ts';
+import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
 import { type ChangeContext, changing } from './changing.ts';
+import { IssuerPromises } from './issuer-promises.ts';
+import type { Reach } from './reach.ts';
 
 /**
  * All provider definitions of a vault: the built-in ones, those in the database, and those passed to `openVault`.
@@ -15,23 +17,25 @@ import { type ChangeContext, changing } from './changing.ts';
  */
 export class ProviderCatalogue {
   readonly #changes: ChangeContext;
+  readonly #reach: Reach;
   readonly #allowLoopback: boolean;
   readonly #given = new Map<string, ProviderDefinition>();
-  readonly #cache = new Map<string, { definition: ProviderDefinition | null; unsafe: boolean; readAt: number }>();
+  readonly #cache = new Map<string, Known>();
 
-  private constructor(changes: ChangeContext, allowLoopback: boolean) {
+  readonly #promises: IssuerPromises;
+
+  private constructor({ changes, reach, allowLoopback }: CatalogueOptions) {
+    this.#promises = new IssuerPromises(changes.world, allowLoopback);
     this.#changes = changes;
+    this.#reach = reach;
     this.#allowLoopback = allowLoopback;
   }
 
-  static async open(options: {
-    changes: ChangeContext;
-    allowLoopback: boolean;
-    given: readonly ProviderDefinitionInput[];
-  }): Promise<ProviderCatalogue> {
-    const catalogue = new ProviderCatalogue(options.changes, options.allowLoopback);
+  static async open(options: CatalogueOptions): Promise<ProviderCatalogue> {
+    const catalogue = new ProviderCatalogue(options);
     for (const input of options.given) {
       const definition = await catalogue.#check(input);
+      // A promise is asked for at the first flow: an open need not wait for it.
       catalogue.#given.set(definition.id, await catalogue.#discover(definition));
     }
     return catalogue;
@@ -40,11 +44,12 @@ export class ProviderCatalogue {
   /**
    * Returns the definition of a provider for a request to it.
    *
+   * @param options `orKept`: while the database does not answer, the definition that was read last is good enough
    * @throws {GrantryError} `not_found`; `provider_misconfigured` for a definition that was stored while loopback providers
    * were allowed, if they no longer are: a simulator's address must not get real secrets
    */
-  async require(id: string): Promise<ProviderDefinition> {
-    const definition = await this.get(id);
+  async require(id: string, options?: { orKept: boolean }): Promise<ProviderDefinition> {
+    const definition = await this.get(id, options);
     if (definition !== null && this.#isUnsafe(id)) {
       throw new GrantryError('provider_misconfigured', `The definition of the provider ${id} points to a simulator.`, {
         action: `Run: grantry provider remove ${id}. In a test, set GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS=1.`,
@@ -56,17 +61,31 @@ export class ProviderCatalogue {
     });
   }
 
-  async get(id: string): Promise<ProviderDefinition | null> {
+  async get(id: string, options?: { orKept: boolean }): Promise<ProviderDefinition | null> {
     const given = this.#given.get(id);
     if (given !== undefined) return given;
     const cached = this.#cache.get(id);
-    const now = this.#changes.world.monotonic();
-    if (cached !== undefined && now - cached.readAt < timesOf(this.#changes.world).providerCachedMs)
-      return cached.definition;
+    if (cached === undefined) return this.#read(id);
+    const { providerCachedMs, providerKeptMs } = timesOf(this.#changes.world);
+    const ageMs = this.#changes.world.monotonic() - cached.readAt;
+    if (ageMs < providerCachedMs) return cached.definition;
+    if (options?.orKept !== true) return this.#read(id);
+    // A slow database is no reason to use an old definition at once.
+    const patienceMs = ageMs < providerKeptMs ? limits.storagePatienceMs : limits.storagePatienceMsMax;
+    try {
+      return await this.#reach.ask(() => this.#read(id), patienceMs);
+    } catch (error) {
+      if (isGrantryError(error, 'storage_unavailable')) return cached.definition;
+      throw error;
+    }
+  }
+
+  async #read(id: string): Promise<ProviderDefinition | null> {
+    const readAt = this.#changes.world.monotonic();
     const stored = await this.#stored(id);
     const definition = stored ?? (await builtIn(id));
     const unsafe = stored !== null && !this.#allowLoopback && (await standsForSimulator(stored));
-    this.#cache.set(id, { definition, unsafe, readAt: now });
+    this.#cache.set(id, { definition, unsafe, readAt });
     return definition;
   }
 
@@ -96,7 +115,7 @@ export class ProviderCatalogue {
     input: unknown,
     approve?: (definition: ProviderDefinition) => Promise<void>,
   ): Promise<{ definition: ProviderDefinition; created: boolean }> {
-    const definition = await this.#discover(await this.#check(input));
+    const definition = await this.#pinPromise(await this.#discover(await this.#check(input)));
     await approve?.(definition);
     const json = JSON.stringify(definition);
     const { id } = definition;
@@ -176,6 +195,24 @@ export class ProviderCatalogue {
     });
   }
 
+  /**
+   * True if each callback of a provider must name its issuer: the definition says so, or the issuer's metadata promises it.
+   */
+  async demandsIssuer({ issuer, callback }: ProviderDefinition): Promise<boolean> {
+    if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return callback?.issuerAlwaysSent === true;
+    return (await this.#promises.of(issuer)) === true;
+  }
+
+  /** Writes an issuer's promise into a definition that names its endpoints itself. An earlier promise stands. */
+  async #pinPromise(definition: ProviderDefinition): Promise<ProviderDefinition> {
+    const { id, issuer, callback } = definition;
+    if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return definition;
+    const stored = await this.#stored(id);
+    const promisedBefore = stored?.issuer === issuer && stored.callback?.issuerAlwaysSent === true;
+    const promised = (await this.#promises.of(issuer)) ?? (promisedBefore ? true : null);
+    return promised === null ? definition : { ...definition, callback: { ...callback, issuerAlwaysSent: promised } };
+  }
+
   /** Asks an issuer for its endpoints once; the stored definition pins them. */
   async #discover(definition: ProviderDefinition): Promise<ProviderDefinition> {
     if (definition.issuer === undefined || definition.endpoints?.token !== undefined) return definition;
@@ -192,9 +229,26 @@ export class ProviderCatalogue {
         ...(revocation === null ? {} : { revocation }),
         ...definition.endpoints,
       },
-      ...(found.issParameterSupported ? { callback: { ...definition.callback, issuerAlwaysSent: true } } : {}),
+      callback: {
+        issuerAlwaysSent: false,
+        ...definition.callback,
+        ...(found.issParameterSupported ? { issuerAlwaysSent: true } : {}),
+      },
     };
   }
+}
+
+export interface CatalogueOptions {
+  readonly changes: ChangeContext;
+  readonly reach: Reach;
+  readonly allowLoopback: boolean;
+  readonly given: readonly ProviderDefinitionInput[];
+}
+
+interface Known {
+  readonly definition: ProviderDefinition | null;
+  readonly unsafe: boolean;
+  readonly readAt: number;
 }
 
 /** Recognises a simulator's definition: only loopback mode permits a built-in id or an address without https. */

@@ -9,6 +9,8 @@ export const reasons = {
   lostRotation: 'lost_rotation',
   /** A refresh was sent and its answer was lost. */
   answerLost: 'answer_lost',
+  /** An answer arrived, and the database refuses to save it. It waits in the spool of the host that got it. */
+  answerRefused: 'answer_refused',
   /** The stored token was refused while candidates are left to try. */
   storedRefused: 'stored_refused',
   /** A candidate waits to be tried. */

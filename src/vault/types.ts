@@ -207,7 +207,7 @@ export interface Vault extends AsyncDisposable {
    * Returns an access token that is valid long enough, and refreshes it first where needed. Call it before each use and do
    * not store the result.
    *
-   * A stored token that is still valid is returned while the provider is slow or down.
+   * A stored token that still lives is returned while the provider or the database is slow or down.
    *
    * @param options `minValidity`: seconds for which the token must still be good, 0 to 31,536,000 (default 60)
    * @throws {GrantryError} `grant_not_found`, `reauthorization_required`, `grant_quarantined`,
@@ -254,11 +254,11 @@ export interface Vault extends AsyncDisposable {
    */
   authorize(input: AuthorizeInput): Promise<{ readonly url: string; readonly state: string }>;
   /**
-   * Completes a connection: redeems the code of the callback and stores the grant. Call it once, for a browser whose session
-   * has the same state.
+   * Completes a connection: redeems the code of the callback and stores the grant. The browser's session must have the same
+   * state. The same URL again gives the same grant, also after a crash or `storage_unavailable`, with one exchange.
    *
    * @param callbackUrl The whole URL at which the browser came back
-   * @throws {GrantryError} `authorization_failed` when the user declined, or the code was used or is too old;
+   * @throws {GrantryError} `authorization_failed` when the user declined, or the code was used, too old or of another account;
    * `invalid_request` for a URL that is no callback; `provider_misconfigured`, `provider_error`, `provider_unavailable`
    *
    * @example
@@ -266,7 +266,7 @@ export interface Vault extends AsyncDisposable {
    */
   completeAuthorization(callbackUrl: string | URL): Promise<Grant>;
   /**
-   * Redeems a code that was made without a redirect, such as one of a Zoho self client, and stores the grant.
+   * Redeems a code that was made without a redirect, such as one of a Zoho self client. The same code gives the same grant.
    *
    * @param input `dc`: the data centre of the user; the app's when left out
    * @throws {GrantryError} As {@link Vault.completeAuthorization}

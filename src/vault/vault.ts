@@ -57,7 +57,8 @@ export class OpenVault implements Vault {
       context,
       cache: this.#cache,
       feed: this.#feed,
-      isTokenAccepted: async (key, token) => (await import('./api/health.ts')).isTokenAccepted(context, key, token),
+      isTokenAccepted: async (key, token) =>
+        (await import('./api/health.ts')).isTokenAccepted(context, this.#handOut, key, token),
     });
     registerInternals(this, {
       open: () => this.#open(),
@@ -121,7 +122,7 @@ export class OpenVault implements Vault {
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
-    const { completeAuthorization } = await import('./connect/authorize.ts');
+    const { completeAuthorization } = await import('./connect/complete.ts');
     const context = this.#open();
     const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
     this.#cache.forget(grant);
@@ -129,7 +130,7 @@ export class OpenVault implements Vault {
   }
 
   async redeemCode(key: GrantKey, input: Parameters<Vault['redeemCode']>[1]): Promise<Grant> {
-    const { redeemCode } = await import('./connect/authorize.ts');
+    const { redeemCode } = await import('./connect/complete.ts');
     const context = this.#open();
     const grant = await context.spending.run(() => redeemCode(context, key, input));
     this.#cache.forget(grant);

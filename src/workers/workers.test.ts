@@ -262,11 +262,47 @@ it('commits an answer that a process left in the spool when it died', async () =
   expect(bench.requests()).toHaveLength(1);
 });
 
+it('have one pause at a time, however many tasks end beside one that hangs', async () => {
+  const bench = await makeBench({ profiles: ['none'] });
+  benches.push(bench);
+  const world = bench.world();
+  const { vault } = await bench.open({ world });
+  const pauseMs = internalsOf(vault).open().times.workerPauseMs;
+  let pauses = 0;
+  let most = 0;
+  const sleep = world.sleep.bind(world);
+  world.sleep = async (ms, signal) => {
+    const counted = ms === pauseMs ? 1 : 0;
+    pauses += counted;
+    most = Math.max(most, pauses);
+    await sleep(ms, signal).finally(() => {
+      pauses -= counted;
+    });
+  };
+  const tenants = Array.from({ length: 12 }, (_, index) => `t${index}`);
+  for (const tenant of tenants) await bench.connect(vault, { tenant, provider: 'none', expiresIn: 60 });
+  const soon = { due_at: bench.clock.now() - 1_000, used_at: bench.clock.now() };
+  await bench.judge.db.updateTable('oauth_tokens').set(soon).execute();
+  for (const [index] of tenants.entries()) {
+    bench.simulator.faults.add({
+      endpoint: 'token',
+      effect: { kind: 'delay', ms: 100 * (index + 1), when: 'after' },
+    });
+  }
+  await work(vault);
+  await until(() => bench.requests().length === tenants.length, 'every request');
+  for (let passed = 0; passed < 1_300; passed += 100) await bench.jump(100);
+  expect(bench.simulator.history.duplicateSpends()).toEqual([]);
+  // One of the loop for due grants, and one of the loop for the queues.
+  expect(most).toBe(2);
+});
+
 it('keeps a committed answer for ten minutes, for a database that comes back without it, and removes it then', async () => {
   const { bench, vault } = await make({ profiles: ['strict'] });
   const { key } = await bench.connect(vault);
   await vault.getAccessToken(key);
-  const saved = () => readdirSync(join(bench.home, 'spool')).filter((name) => name.endsWith('.saved')).length;
+  const names = () => readdirSync(join(bench.home, 'spool'), { recursive: true, encoding: 'utf8' });
+  const saved = () => names().filter((name) => name.endsWith('.saved')).length;
   await work(vault);
   await later(bench, 9 * minute);
   expect(saved()).toBe(1);

@@ -78,11 +78,14 @@ class DueGrantLoop {
   readonly #busy = new Set<Promise<void>>();
   readonly #usual = new RunningTasks(limits.workerGrantsMax);
   readonly #pressing = new RunningTasks(limits.workerDoubtsMax);
+  /** Ends the present pause. */
+  #nap = new AbortController();
 
   constructor(context: VaultContext, signal: AbortSignal, work: (grant: Due) => Promise<void>) {
     this.#context = context;
     this.#signal = signal;
     this.#tend = work;
+    signal.addEventListener('abort', () => this.#nap.abort(), { once: true });
   }
 
   async run(): Promise<void> {
@@ -90,12 +93,15 @@ class DueGrantLoop {
       const claimed = await this.#claim();
       for (const grant of claimed) this.#start(grant);
       if (claimed.length > 0 && this.#usual.count < limits.workerGrantsMax) continue;
-      // A finished task may make room for more of its provider.
-      if (this.#busy.size > 0)
-        await Promise.race([...this.#busy, pause(this.#context, this.#signal, this.#context.times.workerPauseMs)]);
-      else await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
+      await this.#rest();
     }
     await Promise.allSettled(this.#busy);
+  }
+
+  /** Pauses until a task is finished, which may make room for more of its provider, or until the time is over. */
+  async #rest(): Promise<void> {
+    this.#nap = new AbortController();
+    if (!this.#signal.aborted) await pause(this.#context, this.#nap.signal, this.#context.times.workerPauseMs);
   }
 
   async #claim(): Promise<Due[]> {
@@ -123,6 +129,7 @@ class DueGrantLoop {
       .finally(() => {
         this.#busy.delete(work);
         tasks.change(provider, -1);
+        this.#nap.abort();
       });
     this.#busy.add(work);
   }

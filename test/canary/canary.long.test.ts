@@ -327,9 +327,10 @@ class CanaryRun implements AsyncDisposable {
     for (const name of readdirSync(home).filter((each) => each !== 'root.key' && each !== 'spool')) {
       this.#needles.search(`home/${name}`, readFileSync(join(home, name)));
     }
-    const spool = readdirSync(join(home, 'spool'));
+    const files = readdirSync(join(home, 'spool'), { recursive: true, withFileTypes: true });
+    const spool = files.filter((file) => file.isFile());
     expect(spool.length).toBeGreaterThan(0);
-    for (const name of spool) this.#needles.search('the spool', readFileSync(join(home, 'spool', name)));
+    for (const { parentPath, name } of spool) this.#needles.search('the spool', readFileSync(join(parentPath, name)));
   }
 
   async #store(tenant: string): Promise<{ refreshToken: string; accessToken: string }> {

@@ -28,6 +28,8 @@ export interface ServerRules {
   ignoresPkce?: boolean;
   /** Answers a token request by itself; `null` leaves it to the honest answer. */
   answerToken?: (heard: Heard, response: ServerResponse) => boolean;
+  /** Publishes metadata that promises an `iss` in every callback, or that promises none. */
+  promisesIssuer?: boolean;
   /** Members of the token answer, in place of or beside the honest ones. */
   tokens?: Record<string, unknown>;
 }
@@ -108,6 +110,14 @@ export class AuthorizationServer implements AsyncDisposable {
     };
     this.heard.push(heard);
     if (heard.path === '/revoke') return json(response, 200, {});
+    if (heard.path === '/.well-known/openid-configuration' && this.rules.promisesIssuer !== undefined) {
+      return json(response, 200, {
+        issuer: this.origin,
+        authorization_endpoint: `${this.origin}/authorize`,
+        token_endpoint: `${this.origin}/token`,
+        authorization_response_iss_parameter_supported: this.rules.promisesIssuer,
+      });
+    }
     if (heard.path !== '/token') return json(response, 404, {});
     if (this.rules.answerToken?.(heard, response) === true) return;
     const issued = this.#codes.get(heard.form.get('code') ?? '');

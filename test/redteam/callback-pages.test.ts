@@ -59,8 +59,10 @@ describe('C-12: the pages', () => {
     // What was in the callback's address is in none that follows.
     const code = callback.get('code') ?? '';
     expect([back.location?.href, done.text].filter((text) => text?.includes(code))).toEqual([]);
+    // A repeated callback leads to the same page.
+    expect((await visitor.callback(redirectUri, callback)).location).toEqual(back.location);
     for (const refused of [
-      await visitor.callback(redirectUri, callback),
+      await team.visitor().callback(redirectUri, callback),
       await visitor.get(session.url),
       await visitor.get('/connect/nothing'),
       await visitor.post(session.url, {}),

@@ -1,7 +1,7 @@
 /** The front channel: starting and finishing a flow, against an honest authorization server and an attacking one. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuthorizationServer } from './authorization-server.ts';
-import { RedTeam, returnTo } from './bench.ts';
+import { cookieName, RedTeam, returnTo } from './bench.ts';
 
 let team: RedTeam;
 let honest: AuthorizationServer;
@@ -78,16 +78,38 @@ describe('C-02 and C-03: the verifier and the state', () => {
 });
 
 describe('C-04: a state counts once, in time, in its own browser', () => {
-  it('C-04 a replayed callback is refused, and the first one stands', async () => {
+  it('C-04 a replayed callback exchanges nothing, and its own browser sees the same end', async () => {
     const tenant = newTenant();
     const session = await team.session({ tenant, provider: 'honest' });
     const visitor = team.visitor();
     const { redirectUri, callback } = honest.consent(await visitor.start(session.url));
     const asked = honest.at('/token').length;
     const answers = await Promise.all([1, 2, 3, 4].map(() => visitor.callback(redirectUri, callback)));
-    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([303, 400, 400, 400]);
-    expect((await visitor.callback(redirectUri, callback)).status).toBe(400);
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([303, 303, 303, 303]);
+    expect((await visitor.callback(redirectUri, callback)).location).toEqual(answers[0]?.location);
+    expect((await team.visitor().callback(redirectUri, callback)).status).toBe(400);
+    const other = new URLSearchParams(callback);
+    other.set('code', 'another');
+    expect((await visitor.callback(redirectUri, other)).status).toBe(400);
     expect(honest.at('/token').length).toBe(asked + 1);
+    expect(await stateOf(tenant)).toBe('active');
+  });
+
+  it('C-04 neither HEAD nor a prefetch uses a callback up, and a long one is read', async () => {
+    const tenant = newTenant();
+    const session = await team.session({ tenant, provider: 'honest' });
+    const visitor = team.visitor();
+    const { redirectUri, callback } = honest.consent(await visitor.start(session.url));
+    callback.append('scope', 'https://www.example.com/auth/some.part.readonly '.repeat(170));
+    callback.append('scope', 'twice');
+    const url = `${redirectUri}?${callback.toString()}`;
+    expect(url.length).toBeGreaterThan(8_192);
+    const headers = { cookie: `${cookieName}=${visitor.cookie}` };
+    expect((await fetch(url, { method: 'HEAD', headers, redirect: 'manual' })).status).toBe(405);
+    const early = await fetch(url, { headers: { ...headers, 'sec-purpose': 'prefetch' }, redirect: 'manual' });
+    expect(early.status).toBe(503);
+    expect(await stateOf(tenant)).toBe('none');
+    expect((await visitor.callback(redirectUri, callback)).status).toBe(303);
     expect(await stateOf(tenant)).toBe('active');
   });
 

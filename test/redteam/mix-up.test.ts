@@ -144,6 +144,49 @@ describe('C-07: the issuer in the callback', () => {
   const servers = new Map<string, AuthorizationServer>();
 });
 
+describe('C-07: the promise in the metadata of an issuer whose endpoints are given', () => {
+  const accepted = async (id: string, server: AuthorizationServer, iss: string | null): Promise<boolean> => {
+    const session = await team.session({ tenant: newTenant(), provider: id });
+    const answer = await team.visitor().connect(session.url, server, (query) => {
+      if (iss !== null) query.set('iss', iss);
+    });
+    return answer.status === 303;
+  };
+
+  it.each([
+    [true, false],
+    [false, true],
+  ])('C-07 promised: %s, a callback without an issuer is accepted: %s', async (promisesIssuer, silent) => {
+    const server = await AuthorizationServer.start({ promisesIssuer });
+    team.keep(server);
+    const id = `metadata-${promisesIssuer}`;
+    await team.vault.providers.put(server.definition(id, { issuer: server.origin }));
+    await team.app(`${id}-app`, id);
+    expect(await accepted(id, server, null)).toBe(silent);
+    expect(await accepted(id, server, server.origin)).toBe(true);
+    expect(server.at('/.well-known/openid-configuration')).toHaveLength(1);
+  });
+
+  it('C-07 stands when the metadata cannot be read later, and its absence refuses nothing', async () => {
+    const server = await AuthorizationServer.start();
+    team.keep(server);
+    const definition = server.definition('later', { issuer: server.origin });
+    await team.vault.providers.put(definition);
+    await team.app('later-app', 'later');
+    expect(await accepted('later', server, null)).toBe(true);
+    // The issuer begins to promise. The next look is a minute later.
+    server.rules = { promisesIssuer: true };
+    team.clock.ms += 60_001;
+    expect(await accepted('later', server, null)).toBe(false);
+    await team.vault.providers.put(definition);
+    server.rules = {};
+    team.clock.ms += 60_001;
+    await team.vault.providers.put(definition);
+    expect(await accepted('later', server, null)).toBe(false);
+    expect(await accepted('later', server, server.origin)).toBe(true);
+  });
+});
+
 describe('C-08 and C-09: a code goes where the question went', () => {
   it('C-08 a provider that borrows the honest server’s authorization endpoint is another context, with another address', async () => {
     const { body: app } = await team.api('GET', '/v1/apps/honest-app');

@@ -21,6 +21,8 @@ export interface UpstreamOptions {
   readonly change?: (definition: ProviderDefinitionInput) => ProviderDefinitionInput;
   readonly server?: Partial<ServerOptions>;
   readonly metadata?: Record<string, unknown>;
+  /** More members of the token endpoint's answers. */
+  readonly answer?: (origin: string) => Record<string, unknown>;
   readonly world?: World;
 }
 
@@ -36,7 +38,8 @@ export async function makeUpstream(options: UpstreamOptions): Promise<Upstream> 
       made.refreshes += 1;
       response.setHeader('content-type', 'application/json');
       const access = made.refreshes === 1 ? tokens.refreshed : `${tokens.refreshed}-${made.refreshes}`;
-      response.end(JSON.stringify({ access_token: access, token_type: 'Bearer', expires_in: 3600 }));
+      const more = options.answer?.(origin) ?? {};
+      response.end(JSON.stringify({ access_token: access, token_type: 'Bearer', expires_in: 3600, ...more }));
     });
   });
   provider.on('connection', (socket: net.Socket) => {

@@ -30,8 +30,13 @@ export class Disk {
     return this.#names.delete(path);
   }
 
-  /** The names in a directory, in their order of creation. */
+  /** The names in a directory, in their order of creation. A folder in it is named once. */
   list(directory: string): string[] {
+    return [...new Set(this.below(directory).map((path) => path.split('/', 1)[0] ?? ''))];
+  }
+
+  /** The paths of all files below a directory, relative to it. */
+  below(directory: string): string[] {
     const prefix = `${directory}/`;
     return [...this.#names.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
   }

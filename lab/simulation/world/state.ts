@@ -126,8 +126,9 @@ export class WorldState {
   }
 
   isSpooled(attemptId: string): boolean {
-    const endings = [`.${attemptId}.answer`, `.${attemptId}.saved`];
-    return this.disk.list(spoolDirectory).some((name) => endings.some((ending) => name.endsWith(ending)));
+    return this.disk
+      .below(spoolDirectory)
+      .some((path) => path.includes(`.${attemptId}.`) && !path.endsWith('.waiting'));
   }
 
   /** A user consents: the provider makes the grant's tokens. */

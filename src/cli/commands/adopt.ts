@@ -49,6 +49,10 @@ async function adopt(context: Context, options: AdoptOptions): Promise<void> {
     () => vault.adopt({ afterRestore: options.afterRestore === true, onReport: (report) => void reports.push(report) }),
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.outcome === 'failed' ? codeOf(report) : null)));
+  const setAside = reports.filter(({ outcome }) => outcome === 'set_aside').length;
+  if (setAside > 0) {
+    output.note(`Warning: the database refuses the newest answers of ${setAside} grants, which wait in the spool.`);
+  }
   if (output.json) return output.printJson(reports.map((each) => toJson(each)));
   if (quarantined) output.note('The quarantine is over: this database refreshes its grants.');
   if (reports.length === 0) return output.note('It has no grants to check.');
@@ -79,6 +83,7 @@ function detailOf(report: AdoptReport, options: AdoptOptions): string {
   if (report.outcome === 'refreshed') return 'the provider accepts its token';
   if (report.outcome === 'not_probed') return 'its token rotates; it is refreshed when it is needed';
   if (report.error === 'reauthorization_required') return `grantry connect ${report.tenant} ${report.provider}`;
+  if (report.outcome === 'set_aside') return `mend the cause, then grantry recover ${report.tenant} ${report.provider}`;
   // One refusal is not yet a verdict: the vault asks a second time.
   if (report.error === 'refresh_uncertain') return 'refused or unanswered once; run grantry list in a minute';
   return `${codeOf(report)}${options.afterRestore === true ? '' : '; grantry health says more'}`;

@@ -176,7 +176,7 @@ async function paste(context: Context, vault: Vault, url: string): Promise<Grant
   context.output.note('The browser then ends at a URL that may not load. Paste that whole URL here.');
   const pasted = canPrompt()
     ? await promptLine('URL: ', { secret: false })
-    : (await readStdinLine('URL', limits.urlCharsMax * 4)).trim();
+    : (await readStdinLine('URL', limits.callbackCharsMax)).trim();
   if (!URL.canParse(pasted)) {
     throw usageError(
       'The pasted text is not a URL.',

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
+import { internalsOf } from '../../vault/internals.ts';
+import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
@@ -96,11 +98,24 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
     return [
       ok('vault', 'the root key opens it'),
       grantsFinding(grants),
+      ...(await slotFindings(vault, apps)),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
   } catch (thrown) {
     return [failed('vault', thrown)];
   }
+}
+
+/** Warns of apps whose provider soon ends the oldest refresh token of a user. */
+async function slotFindings(vault: Vault, apps: readonly { readonly name: string }[]): Promise<Finding[]> {
+  const { fullestSlots, slotsAdvice } = await import('../../vault/grant/slots.ts');
+  const context = internalsOf(vault).open();
+  const slots = await Promise.all(apps.map((app) => fullestSlots(context, app.name)));
+  return slots
+    .filter((each) => each !== null)
+    .map(({ app, tokens, max }) =>
+      warn('refresh tokens', `${app} has ${tokens}, and a user may have ${max}`, slotsAdvice),
+    );
 }
 
 function grantsFinding(grants: readonly { readonly state: string }[]): Finding {

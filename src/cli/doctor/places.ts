@@ -1,7 +1,9 @@
 import { constants } from 'node:fs';
-import { access, readdir, stat, statfs } from 'node:fs/promises';
+import { access, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, sep } from 'node:path';
+import { readDepth } from '../../vault/spool/depth.ts';
+import { unreadableParts } from '../../vault/spool/unreadable.ts';
 import type { Settings } from '../settings.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -31,8 +33,8 @@ export async function checkDisk({ home, spool }: Settings): Promise<Finding> {
   return least.free < freeBytesWarn ? warn('disk', detail, 'Free disk space soon.') : ok('disk', detail);
 }
 
-/** Checks that the spool survives a restart: it holds answers that are not committed yet. */
-export async function checkSpool({ spool }: Settings): Promise<Finding> {
+/** Checks that the spool survives a restart, and names the answers in it that are not committed. */
+export async function checkSpool({ spool }: Pick<Settings, 'spool'>): Promise<Finding> {
   const place = await existingPart(spool);
   if (!(await mayWrite(place))) {
     return fail(
@@ -42,27 +44,52 @@ export async function checkSpool({ spool }: Settings): Promise<Finding> {
       'storage_unavailable',
     );
   }
+  const found = [await placeTrouble(spool, place), ...(await openAnswers(spool))].filter((each) => each !== undefined);
+  if (found.length === 0) return ok('spool', spool);
+  return warn('spool', found.map(({ detail }) => detail).join('; '), found.map(({ action }) => action).join(' '));
+}
+
+interface Trouble {
+  readonly detail: string;
+  readonly action: string;
+}
+
+async function placeTrouble(spool: string, place: string): Promise<Trouble | undefined> {
   const action = 'Set GRANTRY_SPOOL to a directory on a disk that survives a restart.';
   const inMemory = process.platform === 'linux' && memoryFileSystems.has((await statfs(place)).type);
-  if (inMemory) return warn('spool', `${spool} is in memory and is gone after a restart`, action);
+  if (inMemory) return { detail: `${spool} is in memory and is gone after a restart`, action };
   const temporary = ['/tmp', '/var/tmp', '/dev/shm', '/run', tmpdir()].some((root) =>
     `${spool}${sep}`.startsWith(`${root}${sep}`),
   );
-  if (temporary) return warn('spool', `${spool} is in a directory for temporary files`, action);
-  const waiting = await waitingFiles(spool);
-  if (waiting > 0) {
-    return warn(
-      'spool',
-      `${waiting} answers are not committed yet`,
-      'Run grantry health: the next use of a grant commits its answer.',
-    );
-  }
-  return ok('spool', spool);
+  return temporary ? { detail: `${spool} is in a directory for temporary files`, action } : undefined;
 }
 
-async function waitingFiles(spool: string): Promise<number> {
-  const names = await readdir(spool).catch(() => []);
-  return names.filter((name) => name.endsWith('.answer')).length;
+/** The kinds of files that need attention, each with what it means and what to do. */
+const attention = [
+  ['answer', 'answers are not committed yet', 'Run grantry health: the next use of a grant commits its answer.'],
+  [
+    'refused',
+    'answers are set aside: the database refuses to save them',
+    'Mend the cause, which the log names, then run grantry recover TENANT PROVIDER for the grants with the reason answer_refused.',
+  ],
+  [
+    'unread',
+    'answers were not understood and are kept',
+    'Nothing is needed while their grants work. Otherwise run grantry recover TENANT PROVIDER, also after the next upgrade.',
+  ],
+] as const;
+
+async function openAnswers(spool: string): Promise<Trouble[]> {
+  const depth = await readDepth(spool);
+  const troubles: Trouble[] = attention
+    .filter(([kind]) => depth[kind] > 0)
+    .map(([kind, means, action]) => ({ detail: `${depth[kind]} ${means}`, action }));
+  const unreadable = await unreadableParts(spool);
+  if (unreadable.length > 0) {
+    const action = 'Make these readable for the user that runs Grantry.';
+    troubles.push({ detail: `cannot be read: ${unreadable.join(', ')}`, action });
+  }
+  return troubles;
 }
 
 async function freeBytes(path: string): Promise<number> {

@@ -80,7 +80,7 @@ const refusals: Readonly<Record<ConnectRefusal, StatusPage>> = {
   ),
   used_state: bad(
     'This answer was already used',
-    'Each answer of a provider works once; going back or reloading does nothing. If you are not connected yet, open the link again.',
+    'Each answer of a provider works once, and this one led to no connection. Open the link again.',
   ),
   expired_state: bad('That took too long', `You must sign in within ten minutes. Nothing was changed. ${openAgain}`),
   state_of_a_terminal: bad(
@@ -109,6 +109,9 @@ const refusals: Readonly<Record<ConnectRefusal, StatusPage>> = {
 export function refusalPage(reason: ConnectRefusal): StatusPage {
   return refusals[reason];
 }
+
+/** The page for a browser that loads a callback before the person goes there. */
+export const prefetchPage: StatusPage = bad('Not yet', 'This page does not load in advance. Nothing was changed.', 503);
 
 /** The page for a form that does not come from the page that this browser was given. */
 export function stalePage(path: string): StatusPage {
@@ -155,8 +158,10 @@ export function endedPage(error: string, providerName: string): StatusPage {
 /** The page for a failure of ours. After the callback the provider's answer may already have been used. */
 export function troublePage(error: GrantryError, status: number, options: { cameBack: boolean }): StatusPage {
   if (error.retryable || status === 503) {
-    const text = options.cameBack ? 'It is not certain that anything was connected.' : 'Nothing has happened yet.';
-    return bad('Not available at the moment', `${text} Wait a minute, then open the link again.`, status);
+    const text = options.cameBack
+      ? "It is not certain yet that anything was connected. The provider's answer is kept. Wait a minute, then reload this page."
+      : 'Nothing has happened yet. Wait a minute, then open the link again.';
+    return bad('Not available at the moment', text, status);
   }
   return bad(
     'This does not work',

@@ -1,5 +1,6 @@
 import type { Hono } from 'hono';
 import { errorCodes } from '../../base/errors.ts';
+import { isPrefetch } from '../../base/network/prefetch.ts';
 import {
   type ConnectOutcome,
   openConnectLink,
@@ -13,7 +14,16 @@ import { readForm } from '../limits/body.ts';
 import { knownError, retryAfterHeader, retryAfterSeconds } from '../problem.ts';
 import { browserCookie, formProof, isFormProof, newBrowser, readBrowser } from './browser-cookie.ts';
 import { pageResponse, seeOther } from './page.ts';
-import { endedPage, refusalPage, type StatusPage, sessionPage, stalePage, startPage, troublePage } from './pages.ts';
+import {
+  endedPage,
+  prefetchPage,
+  refusalPage,
+  type StatusPage,
+  sessionPage,
+  stalePage,
+  startPage,
+  troublePage,
+} from './pages.ts';
 
 const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
 
@@ -65,6 +75,8 @@ async function pressButton(context: ServerContext, token: string, request: Reque
 async function comeBack(context: ServerContext, contextName: string, request: Request): Promise<Response> {
   // The router answers HEAD as GET without a body, and HEAD must not use up the code.
   if (request.method !== 'GET') return new Response(null, { status: 405, headers: { allow: 'GET' } });
+  // Neither must a prefetch. After this answer the browser asks again when the person goes there.
+  if (isPrefetch(Object.fromEntries(request.headers))) return show(context, prefetchPage);
   const { search } = new URL(request.url);
   const came = { context: contextName, search, browser: readBrowser(request) };
   const outcome = await receiveConnectCallback(vaultContext(context), context.publicUrl, came);

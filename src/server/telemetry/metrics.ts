@@ -149,7 +149,11 @@ function makeGauges(registers: Registry[]) {
     dueFor: gauge('grantry_due_seconds', 'Seconds since the oldest of them became due'),
     doubtful: gauge('grantry_grants', 'Grants in a state other than active, up to 10000', ['state']),
     revocations: gauge('grantry_revocations', 'Tokens that wait to be revoked, up to 10000'),
-    spool: gauge('grantry_spool_files', 'Files in the spool: waiting, answer (not committed) and saved', ['kind']),
+    spool: gauge(
+      'grantry_spool_files',
+      'Files in the spool: waiting, answer (not committed), refused, unread and saved',
+      ['kind'],
+    ),
   };
 }
 

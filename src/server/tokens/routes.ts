@@ -16,7 +16,9 @@ export const tokenRoutes: readonly Route[] = [
     method: 'get',
     ...one,
     summary: 'Get an access token',
-    description: 'Hands out an access token that is good for at least `min_validity` seconds.',
+    description:
+      'Hands out an access token that is good for at least `min_validity` seconds. If it cannot be refreshed now, the ' +
+      'stored token is handed out while it lives.',
     query: tokenQuery,
     answers: { 200: { description: 'The token.', schema: tokenSchema } },
     run: async ({ context, params: { tenant, provider }, query }) => {

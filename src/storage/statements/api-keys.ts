@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { ApiKeyTable } from '../schema.ts';
 
@@ -41,6 +41,16 @@ export async function revokeApiKey(tx: WriteTx, idOrName: string): Promise<Pick<
     .where('revoked_at', 'is', null)
     .returning(['id', 'name'])
     .executeTakeFirst();
+}
+
+/** Lists the hashes of the keys that were revoked in the last milliseconds. */
+export async function revokedKeyHashes(db: Reader, withinMs: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('grantry_api_keys')
+    .select('key_hash')
+    .where('revoked_at', '>=', sql<number>`${db.now} - ${withinMs}`)
+    .execute();
+  return rows.map((row) => row.key_hash);
 }
 
 /** Tells whether an admin key exists that is neither expired nor revoked. */

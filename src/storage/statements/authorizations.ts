@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely';
-import { changedRows, countRows, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, changedRows, countRows, type Reader, type WriteTx } from '../database.ts';
 import type { AuthorizationTable } from '../schema.ts';
 
 export type AuthorizationRow = Selectable<AuthorizationTable>;
@@ -31,6 +31,20 @@ export async function takeAuthorization(tx: WriteTx, stateHash: string): Promise
     .where('expires_at', '>', tx.now)
     .returningAll()
     .executeTakeFirst();
+}
+
+/** Ends a request that was taken: a repeated callback need not wait for its outcome. */
+export async function endAuthorization(
+  tx: WriteTx,
+  { tenant, stateHash }: { tenant: string; stateHash: string },
+): Promise<boolean> {
+  return tx
+    .updateTable('grantry_authorizations')
+    .set({ expires_at: tx.now })
+    .where('tenant', '=', tenant)
+    .where('state_hash', '=', stateHash)
+    .where('used_at', 'is not', null)
+    .$call(changedOne);
 }
 
 /** Finds an authorization request by its state, without its verifier. */

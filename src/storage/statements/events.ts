@@ -51,6 +51,37 @@ export async function generationNaming(
   return named === undefined ? undefined : (named.generation ?? 0);
 }
 
+/** The details of the consent that began a grant's authorization, if it came through a browser or a code. */
+export async function findConsent(
+  db: Reader,
+  grant: { tenant: string; grantId: string; authorizedGeneration: number },
+): Promise<Pick<EventRow, 'details'> | undefined> {
+  return db
+    .selectFrom('grantry_events')
+    .select('details')
+    .where('tenant', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('generation', '=', grant.authorizedGeneration)
+    .where('type', '=', 'grant.connected')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+/** Tells whether an event of a grant names a consent, or the fingerprint of a refresh token. */
+export async function isNamedInEvent(
+  db: Reader,
+  wanted: { tenant: string; grantId: string; member: 'consent' | 'fingerprint'; value: string },
+): Promise<boolean> {
+  return db
+    .selectFrom('grantry_events')
+    .select('id')
+    .where('tenant', '=', wanted.tenant)
+    .where('grant_id', '=', wanted.grantId)
+    .where(sql<string>`details ->> ${sql.lit(wanted.member)}`, '=', wanted.value)
+    .$call(findsOne);
+}
+
 /** A grant's events, oldest first. */
 export async function listEvents(
   db: Reader,

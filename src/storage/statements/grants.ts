@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
 import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { GrantState, GrantTable } from '../schema.ts';
@@ -163,6 +163,37 @@ export async function replaceAuthorization(
     .$call(changedOne);
 }
 
+/** The columns that a consent without a refresh token brings. Tokens are sealed for the generation. */
+export type RenewedAccess = Omit<NewAuthorization, 'app' | 'refresh_fingerprint' | 'due_at'> &
+  Partial<Pick<GrantRow, 'due_at' | 'state' | 'reason' | 'condemned_at'>>;
+
+/**
+ * Gives a grant a new access token beside its refresh token. Lease, doubts, candidates and the authorization stay. Returns
+ * false when the row has changed since it was read.
+ */
+export async function renewAccess(
+  tx: WriteTx,
+  seen: Pick<GrantRow, 'client_id' | 'id' | 'generation' | 'lease_fence' | 'state'>,
+  { at, ...columns }: RenewedAccess,
+): Promise<boolean> {
+  return tx
+    .updateTable('oauth_tokens')
+    .set((column) => ({
+      ...columns,
+      updated_at: at,
+      changed_at: tx.now,
+      ...(columns.state === 'suspect'
+        ? { doubt_since: column.fn.coalesce('doubt_since', tx.now), retry_at: null, due_at: tx.now }
+        : {}),
+    }))
+    .where('client_id', '=', seen.client_id)
+    .where('id', '=', seen.id)
+    .where('generation', '=', seen.generation)
+    .where('lease_fence', '=', seen.lease_fence)
+    .where('state', '=', seen.state)
+    .$call(changedOne);
+}
+
 /**
  * Disconnects a grant: removes its tokens, keeps its generation and advances the fence, so that no refresh in flight can
  * bring it back. Returns false when there is no such grant, or it is disconnected already.
@@ -305,6 +336,35 @@ export async function bindApp(tx: WriteTx, grant: { tenant: string; id: string; 
 /** Counts the grants that use an app, without disconnected ones. */
 export async function countGrantsOfApp(db: Reader, app: string): Promise<number> {
   return db.selectFrom('oauth_tokens').where('app', '=', app).where('state', '!=', 'disconnected').$call(countRows);
+}
+
+/**
+ * Counts the refresh tokens of an app's grants, by the account that the provider named at their consent; null for grants
+ * whose provider named none.
+ */
+export async function countTokensByAccount(
+  db: Reader,
+  app: string,
+): Promise<{ account: string | null; tokens: number }[]> {
+  const account = sql<string | null>`grantry_events.details ->> 'account'`;
+  const rows = await db
+    .selectFrom('oauth_tokens')
+    .leftJoin('grantry_events', (join) =>
+      join
+        .onRef('grantry_events.tenant', '=', 'oauth_tokens.client_id')
+        .onRef('grantry_events.grant_id', '=', 'oauth_tokens.id')
+        .onRef('grantry_events.generation', '=', 'oauth_tokens.authorized_generation')
+        .on('grantry_events.type', '=', 'grant.connected'),
+    )
+    .select((column) => [
+      account.as('account'),
+      column.fn.count<number | string>('oauth_tokens.refresh_fingerprint').distinct().as('tokens'),
+    ])
+    .where('oauth_tokens.app', '=', app)
+    .where('oauth_tokens.state', '!=', 'disconnected')
+    .groupBy(account)
+    .execute();
+  return rows.map((row) => ({ account: row.account, tokens: Number(row.tokens) }));
 }
 
 /** Tells whether a tenant may have a grant of that app. A grant without an app counts, a disconnected one does not. */

@@ -93,6 +93,11 @@ export async function hasRevocations(db: Reader, of: { column: 'app' | 'provider
     .$call(findsOne);
 }
 
+/** Counts the tokens of an app that wait to be revoked: the provider still keeps them. */
+export async function countRevocationsOfApp(db: Reader, app: string): Promise<number> {
+  return db.selectFrom('grantry_revocations').where('app', '=', app).where('deadline_at', '>', db.now).$call(countRows);
+}
+
 /** Counts the tokens of a tenant that wait to be revoked. */
 export async function countRevocationsOfTenant(db: Reader, tenant: string): Promise<number> {
   return db.selectFrom('grantry_revocations').where('tenant', '=', tenant).$call(countRows);

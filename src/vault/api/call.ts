@@ -6,9 +6,10 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
-import type { AccessToken, VaultRequest } from '../types.ts';
-import { callWithTokenRetry } from './retry.ts';
-import { type ApiTarget, callUrl, readTarget, targetAndToken } from './target.ts';
+import type { HeldToken } from '../hand-out/token-cache.ts';
+import type { VaultRequest } from '../types.ts';
+import { type CallOutcome, callWithTokenRetry } from './retry.ts';
+import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
 
 /** Headers that the caller may not set: Grantry controls the first two, and the others are connection-specific (RFC 9110 7.6.1). */
 const refusedHeaders = [
@@ -39,19 +40,24 @@ export async function callApi(
   pathOrUrl: string,
   request: VaultRequest = {},
 ): Promise<Response> {
+  return platformResponse((await callApiTold(context, handOut, key, pathOrUrl, request)).answer);
+}
+
+/** Like `callApi`, for a caller that wants to know why a rejected token was not replaced. */
+export async function callApiTold(
+  context: VaultContext,
+  handOut: HandOut,
+  key: GrantKey,
+  pathOrUrl: string,
+  request: VaultRequest,
+): Promise<CallOutcome<Response>> {
   const checked = checkKey(key);
-  const prepared = checkRequest(request);
-  let url = '';
-  const { target, token } = await targetAndToken(context, handOut, checked, (callTarget) => {
-    url = callUrl(context, callTarget, pathOrUrl);
-  });
-  const call = { ...prepared, url };
-  const { definition } = target;
-  const { answer } = await callWithTokenRetry<Response>(
-    { context, handOut, key: checked },
-    { token, definition },
+  const call = checkRequest(request);
+  const definition = await context.providers.require(checked.provider, { orKept: true });
+  return callWithTokenRetry<Response>(
+    { context, handOut, key: checked, definition, pathOrUrl },
     {
-      send: (current) => send(context, target, call, current),
+      send: (placed) => send(context, placed, call),
       inspect: async (response) => {
         const peeked = await peek(definition, response);
         return { isRefused: isInvalidToken(definition, peeked.answer), answer: peeked.response };
@@ -61,7 +67,6 @@ export async function callApi(
       drop: async (response) => response.body?.cancel(),
     },
   );
-  return platformResponse(answer);
 }
 
 /** Converts a response of the HTTP client's own class to the platform's class, for callers that use `instanceof`. */
@@ -72,39 +77,27 @@ function platformResponse(response: Response): Response {
 }
 
 /** Calls the API once with the given token, without any refresh, and returns its answer. */
-export async function askApi(
-  context: VaultContext,
-  key: GrantKey,
-  pathOrUrl: string,
-  options: { method: string; token: { accessToken: string } },
-): Promise<{ definition: ProviderDefinition; answer: ApiAnswer }> {
-  const target = await readTarget(context, checkKey(key));
-  const { definition } = target;
-  const call = { ...checkRequest({ method: options.method }), url: callUrl(context, target, pathOrUrl) };
-  const { answer, response } = await peek(definition, await send(context, target, call, options.token));
-  await response.body?.cancel();
-  return { definition, answer };
+export async function askApi(address: CallAddress, token: HeldToken, method: string): Promise<ApiAnswer> {
+  const response = await send(address.context, await placeCall(address, token), checkRequest({ method }));
+  const peeked = await peek(address.definition, response);
+  await peeked.response.body?.cancel();
+  return peeked.answer;
 }
 
 interface PreparedCall {
-  readonly url: string;
   readonly method: string;
   readonly headers: Headers;
   readonly body: VaultRequest['body'];
   readonly signal: AbortSignal | undefined;
 }
 
-function checkRequest(request: VaultRequest): Omit<PreparedCall, 'url'> {
+function checkRequest(request: VaultRequest): PreparedCall {
   const { body, signal } = request;
   return { method: checkMethod(request.method), headers: checkHeaders(request.headers), body, signal };
 }
 
-async function send(
-  context: VaultContext,
-  { definition, headers: providerHeaders, organization }: ApiTarget,
-  call: PreparedCall,
-  token: Pick<AccessToken, 'accessToken'>,
-): Promise<Response> {
+async function send(context: VaultContext, { target, token, url }: PlacedCall, call: PreparedCall): Promise<Response> {
+  const { definition, headers: providerHeaders, organization } = target;
   const headers = new Headers(call.headers);
   for (const [name, value] of Object.entries(providerHeaders)) headers.set(name, value);
   if (organization?.in === 'header' && !headers.has(organization.name)) {
@@ -112,7 +105,7 @@ async function send(
   }
   headers.set('authorization', `${definition.accessToken.scheme} ${token.accessToken}`);
   try {
-    return await context.world.fetch(call.url, {
+    return await context.world.fetch(url, {
       method: call.method,
       headers,
       body: call.body ?? null,

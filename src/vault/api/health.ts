@@ -1,5 +1,5 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
-import { checkKey, type GrantKey } from '../../base/ids.ts';
+import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { readBounded } from '../../base/network/bounded.ts';
 import { Secret } from '../../base/secret.ts';
@@ -9,8 +9,9 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
+import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { HealthReport } from '../types.ts';
-import { askApi, callApi } from './call.ts';
+import { askApi, callApiTold } from './call.ts';
 
 /** Codes of errors that only a person can resolve. */
 const needsPerson = ['reauthorization_required', 'provider_misconfigured', 'grant_quarantined', 'integrity_failed'];
@@ -59,7 +60,8 @@ async function probe(
     await handOut.reject(key, token.generation);
     return { orgName: null };
   }
-  const response = await callApi(context, handOut, key, call.path, { method: call.method ?? 'GET' });
+  const method = call.method ?? 'GET';
+  const { answer: response, keptBecause } = await callApiTold(context, handOut, key, call.path, { method });
   const body = await readJson(response);
   const answer: ApiAnswer = {
     status: response.status,
@@ -67,9 +69,11 @@ async function probe(
     ...(body === undefined ? {} : { body }),
   };
   if (isScopeMissing(definition, answer)) return missing(call.scope);
-  // A token that was just replaced cannot be invalid. Some products give the same answer for a missing scope.
-  if (isInvalidToken(definition, answer)) {
-    if (call.scope !== undefined && !(await hasHealthScope(context, key, call.scope))) return missing(call.scope);
+  const isRejected = isInvalidToken(definition, answer);
+  if (await isForScope(context, key, definition, { isRejected, status: response.status })) return missing(call.scope);
+  if (isRejected) {
+    if (keptBecause !== undefined) throw keptBecause;
+    // The token was replaced a moment ago, so it cannot be invalid.
     throw new GrantryError('provider_error', 'The API rejects a token that was just refreshed.', {
       action: 'Check the data centre of this grant, and that the account may use the API.',
     });
@@ -83,15 +87,18 @@ async function probe(
 }
 
 /** Asks the grant's own API whether it accepts a token. Returns false if the API gives no clear answer. */
-export async function isTokenAccepted(context: VaultContext, key: GrantKey, token: Secret): Promise<boolean> {
-  const definition = await context.providers.require(checkKey(key).provider);
+export async function isTokenAccepted(
+  context: VaultContext,
+  handOut: HandOut,
+  key: CheckedKey,
+  token: HeldToken,
+): Promise<boolean> {
+  const definition = await context.providers.require(key.provider);
   const call = definition.api.health;
   if (call === undefined) return false;
   try {
-    const { answer } = await askApi(context, key, call.path, {
-      method: call.method ?? 'GET',
-      token: { accessToken: token.reveal() },
-    });
+    const address = { context, handOut, key, definition, pathOrUrl: call.path };
+    const answer = await askApi(address, token, call.method ?? 'GET');
     return answer.status < 300 && !isInvalidToken(definition, answer);
   } catch (error) {
     if (isGrantryError(error)) return false;
@@ -103,12 +110,24 @@ function missing(scope: string | undefined): { orgName: null; missingScope: stri
   return { orgName: null, missingScope: scope ?? 'unknown' };
 }
 
-async function hasHealthScope(context: VaultContext, key: GrantKey, scope: string): Promise<boolean> {
+/**
+ * Tells whether the API refuses the health call for its scope. Some products then answer as if the token were bad, others
+ * with a plain 401 or 403.
+ */
+async function isForScope(
+  context: VaultContext,
+  key: GrantKey,
+  definition: ProviderDefinition,
+  { isRejected, status }: { isRejected: boolean; status: number },
+): Promise<boolean> {
+  const scope = definition.api.health?.scope;
+  if (scope === undefined || !(isRejected || status === 401 || status === 403)) return false;
   const { hasScope } = await import('../../providers/scopes.ts');
   const grant = await getGrant(context, key);
-  const definition = await context.providers.require(key.provider);
-  // Without a list of scopes the answer is unknown; the rejection then counts as a rejection of the token.
-  return grant === null || grant.scopes.length === 0 || hasScope(definition, grant.scopes, scope);
+  if (grant === null) return false;
+  // Without a list of scopes only a plain 403 tells that the API knows the token.
+  if (grant.scopes.length === 0) return !isRejected && status === 403;
+  return !hasScope(definition, grant.scopes, scope);
 }
 
 async function readJson(response: Response): Promise<unknown> {

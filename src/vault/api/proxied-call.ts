@@ -4,12 +4,13 @@ import { GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
 import { callWithTokenRetry } from './retry.ts';
-import { type ApiTarget, type CallToken, callUrl, targetAndToken } from './target.ts';
+import type { ApiTarget, PlacedCall } from './target.ts';
 
 /** A client's call, to be forwarded with the grant's token. */
 export interface ProxiedCall {
@@ -53,21 +54,14 @@ export async function proxyCall(
   call: ProxiedCall,
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
-  let url = '';
-  const { target, token } = await targetAndToken(context, handOut, checked, (callTarget) => {
-    url = callUrl(context, callTarget, call.path, call.host);
+  const definition = await context.providers.require(checked.provider, { orKept: true });
+  const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
+  const { answer, generation } = await callWithTokenRetry<InspectedAnswer>(address, {
+    send: async (placed) => whole(await send(context, placed, call)),
+    inspect: (unread) => inspect(definition, unread),
+    canRepeat: call.canRepeat,
+    drop: async ({ rest }) => void rest?.on('error', () => {}).destroy(),
   });
-  const { definition } = target;
-  const { answer, generation } = await callWithTokenRetry<InspectedAnswer>(
-    { context, handOut, key: checked },
-    { token, definition },
-    {
-      send: async (current) => whole(await send(context, target, { call, url }, current)),
-      inspect: (unread) => inspect(target, unread),
-      canRepeat: call.canRepeat,
-      drop: async ({ rest }) => void rest?.on('error', () => {}).destroy(),
-    },
-  );
   return { ...answer, generation };
 }
 
@@ -77,9 +71,8 @@ function whole({ status, headers, body }: ExchangeAnswer): InspectedAnswer {
 
 async function send(
   context: VaultContext,
-  target: ApiTarget,
-  { call, url }: { call: ProxiedCall; url: string },
-  token: CallToken,
+  { target, token, url }: PlacedCall,
+  call: ProxiedCall,
 ): Promise<ExchangeAnswer> {
   const { method, signal } = call;
   try {
@@ -99,7 +92,7 @@ async function send(
 function headersOf(
   { definition, headers: providerHeaders, organization }: ApiTarget,
   call: ProxiedCall,
-  token: CallToken,
+  token: PlacedCall['token'],
 ): string[] {
   const headers: string[] = [];
   const names = new Set<string>();
@@ -122,7 +115,7 @@ function headersOf(
 
 /** Inspects an answer as far as this provider's rules require, and returns it with the chunks that were read. */
 async function inspect(
-  { definition }: ApiTarget,
+  definition: ProviderDefinition,
   unread: InspectedAnswer,
 ): Promise<{ isRefused: boolean; answer: InspectedAnswer }> {
   const { status, headers, rest } = unread;

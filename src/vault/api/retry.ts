@@ -1,12 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import { GrantryError } from '../../base/errors.ts';
-import type { GrantKey } from '../../base/ids.ts';
-import type { ProviderDefinition } from '../../providers/definition.ts';
-import type { VaultContext } from '../context.ts';
 import { validityRules } from '../grant/validity.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
-import { cacheKey } from '../hand-out/token-cache.ts';
-import type { CallToken } from './target.ts';
+import { cacheKey, type HeldToken } from '../hand-out/token-cache.ts';
+import { type CallAddress, type PlacedCall, placeCall, placeFirstCall } from './target.ts';
 
 /** Times, by `World.monotonic`, at which a vault last replaced a grant's token after a rejection by an API. */
 const replacements = new WeakMap<HandOut, LRUCache<string, number>>();
@@ -14,7 +11,7 @@ const replacementsMax = 10_000;
 
 /** The steps of one API call. */
 export interface Attempt<Answer> {
-  send(token: CallToken): Promise<Answer>;
+  send(call: PlacedCall): Promise<Answer>;
   /** Tells whether the API rejects the token, and returns the answer unconsumed. */
   inspect(answer: Answer): Promise<{ isRefused: boolean; answer: Answer }>;
   /** Tells whether the same request can be sent again. */
@@ -23,55 +20,67 @@ export interface Attempt<Answer> {
   drop(answer: Answer): Promise<void>;
 }
 
+/** The answer that the caller gets. */
+export interface CallOutcome<Answer> {
+  readonly answer: Answer;
+  readonly generation: number;
+  /** The reason why a rejected token was not replaced; the answer is then the API's rejection. */
+  readonly keptBecause?: GrantryError;
+}
+
 /**
  * Makes a call, and repeats it once with a new token if the API rejected the first one. A repeat is safe for every method,
- * because the API did nothing with a rejected call.
+ * because the API did nothing with a rejected call. It goes where the new token's row says.
+ *
+ * @throws {GrantryError} every error of `placeFirstCall` and of `attempt`; `reauthorization_required`
  */
 export async function callWithTokenRetry<Answer>(
-  { context, handOut, key }: { context: VaultContext; handOut: HandOut; key: GrantKey },
-  { token, definition }: { token: CallToken; definition: ProviderDefinition },
+  address: CallAddress,
   attempt: Attempt<Answer>,
-): Promise<{ answer: Answer; generation: number }> {
-  const first = await attempt.inspect(await attempt.send(token));
-  if (!first.isRefused) return { answer: first.answer, generation: token.generation };
-  let fresh: CallToken | undefined;
+): Promise<CallOutcome<Answer>> {
+  const call = await placeFirstCall(address);
+  const { generation } = call.token;
+  const first = await attempt.inspect(await attempt.send(call));
+  if (!first.isRefused) return { answer: first.answer, generation };
+  let again: PlacedCall | undefined;
   try {
-    fresh = await replaced(context, handOut, key, { token, definition });
+    const fresh = await replaced(address, call.token);
+    if (fresh instanceof GrantryError) return { answer: first.answer, generation, keptBecause: fresh };
+    // A caller that gets the rejection may repeat the call itself: the token is fresh by then.
+    if (fresh === undefined || !attempt.canRepeat()) return { answer: first.answer, generation };
+    again = await placeCall(address, fresh);
   } catch (error) {
     await attempt.drop(first.answer);
     throw error;
   }
-  // A caller that gets the rejection may repeat the call itself: the token is fresh by then.
-  if (fresh === undefined || !attempt.canRepeat()) return { answer: first.answer, generation: token.generation };
   await attempt.drop(first.answer);
-  return { answer: await attempt.send(fresh), generation: fresh.generation };
+  return { answer: await attempt.send(again), generation: again.token.generation };
 }
 
 /**
- * Replaces a rejected token. Returns undefined if no new token is available; the caller then gets the API's own answer.
+ * Replaces a rejected token. Returns undefined, or the reason, if no new token is available; the caller then gets the API's
+ * own answer.
  *
  * Rejections trigger at most one refresh per grant and `justRefreshedMs`. Otherwise an API that rejects every token would
  * use up the provider's refresh limit.
  */
 async function replaced(
-  context: VaultContext,
-  handOut: HandOut,
-  key: GrantKey,
-  refused: { token: CallToken; definition: ProviderDefinition },
-): Promise<CallToken | undefined> {
+  { context, handOut, key, definition }: CallAddress,
+  refused: HeldToken,
+): Promise<HeldToken | GrantryError | undefined> {
   const done = replacements.get(handOut) ?? new LRUCache<string, number>({ max: replacementsMax });
   replacements.set(handOut, done);
   const name = cacheKey(key);
-  const { justRefreshedMs } = validityRules(refused.definition, context.times);
+  const { justRefreshedMs } = validityRules(definition, context.times);
   const now = context.world.monotonic();
   const isRecent = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;
   try {
     if (isRecent) {
       // A concurrent call may already have replaced the token.
-      const current = await handOut.get(key);
-      return current.generation > refused.token.generation ? current : undefined;
+      const current = await handOut.hold(key);
+      return current.generation === refused.generation ? undefined : current;
     }
-    const fresh = await handOut.reject(key, refused.token.generation);
+    const fresh = await handOut.replace(key, refused.generation);
     done.set(name, now);
     return fresh;
   } catch (error) {
@@ -79,6 +88,6 @@ async function replaced(
     // The grant has ended, which matters more to the caller than one rejected call.
     if (error.code === 'reauthorization_required') throw error;
     context.logger.warn('a refused token could not be replaced', { provider: key.provider, code: error.code });
-    return undefined;
+    return error;
   }
 }

@@ -1,13 +1,15 @@
+import { isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
+import { dcNames } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { apiHeaders, organizationOf } from '../../providers/expand.ts';
-import { resolveApiUrl } from '../../providers/hosts.ts';
+import { assertCallable, hasApiBase, resolveApiUrl } from '../../providers/hosts.ts';
+import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
-import { getGrant } from '../grant/grants.ts';
-import { noSuchGrant } from '../grant/refusals.ts';
+import { placeOf } from '../grant/grants.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
-import type { AccessToken, Grant } from '../types.ts';
+import type { Grant } from '../types.ts';
 
 /** Common parts of a grant's API calls: the hosts, and the headers and parameters besides the token. */
 export interface ApiTarget {
@@ -18,66 +20,80 @@ export interface ApiTarget {
   readonly organization: ReturnType<typeof organizationOf>;
 }
 
-/** The parts of a token that a call needs. */
-export type CallToken = Pick<AccessToken, 'accessToken' | 'generation'>;
-
-/** Cached targets, keyed by the cached token: when the vault drops the token, the target goes with it. */
-const targets = new WeakMap<HeldToken, { readonly target: ApiTarget; readonly readAt: number }>();
-
-/**
- * Returns a grant's call target and token, from memory if both were cached a moment ago. `check` may reject the call before
- * a token is fetched.
- *
- * @throws {GrantryError} `grant_not_found`, `not_found`, and every error of `HandOut.get`
- */
-export async function targetAndToken(
-  context: VaultContext,
-  handOut: HandOut,
-  key: CheckedKey,
-  check: (target: ApiTarget) => void,
-): Promise<{ target: ApiTarget; token: CallToken }> {
-  const held = handOut.held(key);
-  const known = held === undefined ? undefined : targets.get(held);
-  if (
-    held !== undefined &&
-    known !== undefined &&
-    context.world.monotonic() - known.readAt < context.times.apiPlaceKnownMs
-  ) {
-    check(known.target);
-    return { target: known.target, token: held };
-  }
-  const readAt = context.world.monotonic();
-  const target = await readTarget(context, key);
-  check(target);
-  const token = await handOut.get(key);
-  const heldNow = handOut.held(key);
-  if (heldNow !== undefined) targets.set(heldNow, { target, readAt });
-  return { target, token };
+/** One call as it is sent. Token and target come from the same row, so a call goes where the refresh has just said. */
+export interface PlacedCall {
+  readonly token: HeldToken;
+  readonly target: ApiTarget;
+  readonly url: string;
 }
 
-/** Reads a grant's call target. @throws {GrantryError} `grant_not_found`, `not_found` */
-export async function readTarget(context: VaultContext, key: CheckedKey): Promise<ApiTarget> {
-  const grant = await getGrant(context, key);
-  if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
-  const definition = await context.providers.require(key.provider);
-  const { dc, metadata } = grant;
-  return {
-    definition,
-    grant: { dc, metadata },
-    headers: apiHeaders(definition, { dc, metadata }),
-    organization: organizationOf(definition, metadata),
-  };
+/** The grant that a call is for, and the place that the caller names. */
+export interface CallAddress {
+  readonly context: VaultContext;
+  readonly handOut: HandOut;
+  readonly key: CheckedKey;
+  readonly definition: ProviderDefinition;
+  readonly pathOrUrl: string;
+  /** The name of the provider's host to call instead of the default one. */
+  readonly host?: string | undefined;
+}
+
+/** Targets of tokens in memory: when the vault drops the token, the target goes with it. */
+const targets = new WeakMap<HeldToken, ApiTarget>();
+
+/**
+ * Fetches a token for a call, and places the call. A caller's mistake is refused before that.
+ *
+ * Some grants learn the host of their API from a refresh only. One that was never refreshed is refreshed first.
+ *
+ * @throws {GrantryError} `invalid_request`, and every error of `HandOut.hold`
+ */
+export async function placeFirstCall(address: CallAddress): Promise<PlacedCall> {
+  const { context, handOut, key, definition, pathOrUrl, host } = address;
+  assertCallable(definition, pathOrUrl, { host, allowLoopback: context.allowLoopback });
+  const token = await handOut.hold(key);
+  try {
+    return await placeCall(address, token);
+  } catch (error) {
+    if (!isGrantryError(error) || !(await mayLearnHost(address, token))) throw error;
+  }
+  return placeCall(address, await handOut.replace(key, token.generation));
+}
+
+/** Places a call that is sent with a token. @throws {GrantryError} `invalid_request`, `provider_misconfigured` */
+export async function placeCall(address: CallAddress, token: HeldToken): Promise<PlacedCall> {
+  const target = await targetOf(address, token);
+  return { token, target, url: callUrl(address, target) };
+}
+
+async function targetOf({ context, key, definition }: CallAddress, token: HeldToken): Promise<ApiTarget> {
+  const known = targets.get(token);
+  if (known?.definition === definition) return known;
+  const metadata = metadataOf(token);
+  const hasCentres = dcNames(definition).length > 0;
+  // A one-shot program knows only a data centre that the metadata names.
+  const place = () => placeOf(context, { ...key, app: token.app ?? null }, metadata);
+  const dc = token.dc ?? (hasCentres ? (await place()).dc : null);
+  const grant = { dc, metadata };
+  const headers = apiHeaders(definition, grant);
+  const target = { definition, grant, headers, organization: organizationOf(definition, metadata) };
+  targets.set(token, target);
+  return target;
+}
+
+async function mayLearnHost({ context, key, definition, host }: CallAddress, token: HeldToken): Promise<boolean> {
+  if (host !== undefined || definition.capture?.token === undefined) return false;
+  const target = targets.get(token);
+  if (target === undefined || hasApiBase(definition, target.grant)) return false;
+  const row = await findGrant(context.store.db, key);
+  return row !== undefined && row.generation === token.generation && row.last_refreshed_at === null;
 }
 
 /**
  * Builds the full URL of a call, with the organisation's id if the product expects it in the query. An organisation named by
  * the caller stays: some accounts have several.
- *
- * @param host The name of the provider's host to call instead of the default one.
- * @throws {GrantryError} `invalid_request`
  */
-export function callUrl(context: VaultContext, target: ApiTarget, pathOrUrl: string, host?: string): string {
-  const { definition, grant, organization } = target;
+function callUrl({ context, pathOrUrl, host }: CallAddress, { definition, grant, organization }: ApiTarget): string {
   const url = resolveApiUrl(definition, pathOrUrl, { ...grant, host, allowLoopback: context.allowLoopback });
   if (organization?.in !== 'query') return url;
   const parsed = new URL(url);

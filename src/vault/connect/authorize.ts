@@ -1,26 +1,22 @@
 import { createHash } from 'node:crypto';
-import { invalidRequest } from '../../base/errors.ts';
-import { type CheckedKey, checkKey, checkName, type GrantKey, newRandomText } from '../../base/ids.ts';
+import { type CheckedKey, checkKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
+import { capturedFacts } from '../../oauth/account.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
-import { type AuthorizationCallback, captureCallback, checkIssuer, readCallback } from '../../oauth/callback.ts';
-import { dcOfCallback, grantDc, resolveDc } from '../../providers/data-centre.ts';
+import { type AuthorizationCallback, captureCallback, checkIssuer } from '../../oauth/callback.ts';
+import { dcOfCallback, grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { compareScopes } from '../../providers/scopes.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
-import {
-  type AuthorizationRow,
-  findAuthorization,
-  insertAuthorization,
-  takeAuthorization,
-} from '../../storage/statements/authorizations.ts';
+import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
-import type { AuthorizeInput, Grant } from '../types.ts';
-import { exchangeCode, failed, type RedeemedTokens } from './exchange.ts';
+import type { NewAuthorization } from '../grant/put-authorization.ts';
+import type { AuthorizeInput } from '../types.ts';
+import { type Consent, headOf, keepAnswer } from './consent.ts';
+import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
 
 /**
  * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's
@@ -53,6 +49,8 @@ export async function prepareAuthorization(
   const { key, app, scopes, redirectUri } = input;
   const definition = await context.providers.require(key.provider);
   const dc = grantDc({ definition, metadata: {}, app });
+  // Asked now, so that the callback finds the answer even if the issuer is away then.
+  await context.providers.demandsIssuer(definition);
   const client = await clientOf(context, definition, app, dc);
   const state = newRandomText(context.world);
   const codeVerifier = definition.pkce === 'off' ? null : new Secret(newRandomText(context.world));
@@ -74,45 +72,12 @@ export async function prepareAuthorization(
   return { url: authorizationUrl(client, { state, scopes, redirectUri, codeVerifier }), state, row };
 }
 
-/**
- * Finishes an authorization code flow with the URL that the user returned to, and stores the grant.
- *
- * A state is used once: of several callbacks with the same state exactly one counts. A code is exchanged once: after an
- * exchange with an unknown outcome, the flow must start again. A flow of a connect session is finished only at the
- * server, by the browser that it is bound to.
- *
- * @throws {GrantryError} `authorization_failed`, `invalid_request`, `provider_misconfigured`, `provider_unavailable`
- */
-export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
-  if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
-    throw invalidRequest('The callback must be the whole URL, with its query.');
-  }
-  const callback = readCallback(String(callbackUrl));
-  const stateHash = hashText(callback.state);
-  const known = await findAuthorization(context.store.db, stateHash);
-  if (known === undefined) throw failed('No authorization request of this vault has the state of this callback.');
-  if (known.used_at !== null) throw failed('This authorization request was already completed.');
-  if (known.expires_at <= (await context.store.nowMs())) throw failed('This authorization request has expired.');
-  if (known.connect_session_id !== null) {
-    throw failed(
-      'This authorization request belongs to a connect link. Only the browser that opened the link can finish it.',
-    );
-  }
-  const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
-  if (row === undefined) throw failed('This authorization request was already completed.');
-  const url = new URL(callbackUrl);
-  const expected = new URL(row.redirect_uri);
-  if (url.origin !== expected.origin || url.pathname !== expected.pathname) {
-    throw failed("The callback's address is not the redirect URI of this authorization request.");
-  }
-  const exchanged = await redeemCallback(context, row, callback, await trustCallback(context, row, callback));
-  return putAuthorization(context, exchanged.key, authorizationOf(exchanged));
-}
-
 /** The origin of the code in a callback that was checked. */
 export interface TrustedCallback {
   readonly definition: ProviderDefinition;
   readonly dc: string | null;
+  /** Members of the callback for the grant's metadata. */
+  readonly captured: Readonly<Record<string, string>>;
 }
 
 /**
@@ -130,18 +95,20 @@ export async function trustCallback(
   if (providerHash(definition) !== row.provider_hash) {
     throw failed("The provider's endpoints changed during this authorization.");
   }
-  const issParameterSupported = definition.callback?.issuerAlwaysSent === true;
+  const issParameterSupported = await context.providers.demandsIssuer(definition);
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
-  return { definition, dc: dcOfCallback(definition, callback.parameters) ?? row.dc };
+  const dc = dcOfCallback(definition, callback.parameters) ?? row.dc;
+  return { definition, dc, captured: captureCallback(definition, callback).metadata };
 }
 
 /** The tokens that a code was exchanged for, with the facts that storing them needs. */
-export interface Exchanged {
+export interface Exchanged extends ExchangedTokens {
+  /** The id of the consent, which the grant's event names. */
+  readonly consent: string;
   readonly key: CheckedKey;
   readonly definition: ProviderDefinition;
   readonly app: AppRow;
   readonly dc: string | null;
-  readonly tokens: RedeemedTokens;
   readonly asked: readonly string[];
   readonly captured: Readonly<Record<string, string>>;
 }
@@ -155,7 +122,8 @@ export async function redeemCallback(
   context: VaultContext,
   row: AuthorizationRow,
   callback: AuthorizationCallback,
-  { definition, dc }: TrustedCallback,
+  { definition, dc, captured }: TrustedCallback,
+  consent: Consent,
 ): Promise<Exchanged> {
   const key: CheckedKey = { tenant: row.tenant, provider: row.provider, account: row.account };
   const code = callbackCode(callback);
@@ -164,31 +132,13 @@ export async function redeemCallback(
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const codeVerifier = row.verifier === null ? null : tenantKeys.open(verifierPlace(row.state_hash), row.verifier);
   const request = { code, redirectUri: row.redirect_uri, codeVerifier };
-  const tokens = await exchangeCode(context, definition, app, dc, request);
   // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
-  return { key, definition, app, dc, tokens, asked, captured: captureCallback(definition, callback).metadata };
-}
-
-/**
- * Redeems a code without a redirect, such as a Zoho self client's, and stores the grant.
- *
- * @throws {GrantryError} as {@link completeAuthorization}
- */
-export async function redeemCode(
-  context: VaultContext,
-  keyInput: GrantKey,
-  input: { code: Secret; app?: string | undefined; dc?: string | undefined },
-): Promise<Grant> {
-  const key = checkKey(keyInput);
-  if (!(input?.code instanceof Secret)) throw invalidRequest('The code must be a Secret.');
-  const definition = await context.providers.require(key.provider);
-  const named = input.app === undefined ? undefined : checkName('app', input.app);
-  const app = await appFor(context, { ...key, app: named });
-  const dc = input.dc === undefined ? grantDc({ definition, metadata: {}, app }) : resolveDc(definition, input.dc);
-  const request = { code: input.code, redirectUri: null, codeVerifier: null };
-  const tokens = await exchangeCode(context, definition, app, dc, request);
-  return putAuthorization(context, key, authorizationOf({ key, definition, app, dc, tokens, asked: [], captured: {} }));
+  const head = await headOf(context, consent.head, { ...key, app: app.name, dc, asked, captured });
+  const exchanged = await exchangeCode(context, definition, app, dc, request, (raw) =>
+    keepAnswer(context, consent, head, { tenantKeys, raw }),
+  );
+  return { ...exchanged, consent: head.id, key, definition, app, dc, asked, captured };
 }
 
 /** The granted scopes, compared with the requested ones. */
@@ -207,7 +157,7 @@ export function scopesOf({ definition, tokens, asked }: Exchanged): GrantedScope
 
 /** Makes the authorization to store from exchanged tokens, with the details of its event. */
 export function authorizationOf(exchanged: Exchanged): NewAuthorization {
-  const { app, dc, tokens, captured } = exchanged;
+  const { app, dc, tokens, captured, consent, definition } = exchanged;
   const { scopes, narrower, wider } = scopesOf(exchanged);
   return {
     app: app.name,
@@ -218,7 +168,8 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
     scopes,
     metadata: { ...captured, ...tokens.metadata, ...(dc === null ? {} : { dc }) },
     event: 'grant.connected',
-    details: { narrower: narrower.join(',') || null, wider: wider.join(',') || null },
+    account: { ...capturedFacts(definition, { ...captured, ...tokens.metadata }), ...exchanged.account },
+    details: { narrower: narrower.join(',') || null, wider: wider.join(',') || null, consent },
   };
 }
 

@@ -11,6 +11,8 @@ import {
   holdConnectSession,
   listUnclaimedConnectSessions,
 } from '../../storage/statements/connect-sessions.ts';
+import { isNamedInEvent } from '../../storage/statements/events.ts';
+import { findGrant } from '../../storage/statements/grants.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
@@ -21,6 +23,7 @@ import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocat
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
+import { isConsentStored } from './consent.ts';
 import { failed } from './exchange.ts';
 import { checkSessionId, noSuchSession } from './sessions.ts';
 
@@ -49,6 +52,8 @@ export async function completeAtCallback(
   const { key } = exchanged;
   const authorization = withSession(authorizationOf(exchanged), session);
   return putAuthorization(context, key, authorization, {
+    // The connection may have failed after the commit.
+    isStored: (row) => isConsentStored(context, row, exchanged.consent),
     within: (change) => end(change, session, { from: 'exchanging', granted: scopesOf(exchanged) }),
   });
 }
@@ -62,7 +67,7 @@ export async function holdForCompletion(
   context: VaultContext,
   session: ConnectSessionRow,
   exchanged: Exchanged,
-  completionCode: string,
+  completionHash: string,
 ): Promise<void> {
   const authorization = withSession(authorizationOf(exchanged), session);
   await assertKeepable(context, exchanged.key, authorization);
@@ -75,14 +80,18 @@ export async function holdForCompletion(
       const done = await holdConnectSession(tx, {
         ...sessionStart(session),
         pending,
-        completionHash: hashText(completionCode),
+        completionHash,
         granted: JSON.stringify(scopesOf(exchanged)),
         lifeMs: context.times.connectCompletionMs,
       });
       return done ? 'held' : 'changed';
     });
     if (held === 'held') return;
-    if (held === 'changed') throw changedMeanwhile();
+    if (held === 'keys_gone') continue;
+    // The connection may have failed after the commit.
+    const row = await findConnectSession(context.store.db, session.id);
+    if (row?.completion_hash === completionHash) return;
+    throw changedMeanwhile();
   }
   throw new GrantryError(
     'storage_unavailable',
@@ -136,22 +145,21 @@ export async function discardUnclaimed(context: VaultContext): Promise<void> {
 }
 
 /** Queues tokens that never became a grant's for revocation. */
-export async function discardTokens(context: VaultContext, session: ConnectSessionRow, tokens: NewAuthorization) {
+export async function discardTokens(context: VaultContext, key: CheckedKey, tokens: NewAuthorization): Promise<void> {
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
-  const endsAccount = await revokesAccount(context, session.provider);
-  const { tenant } = session;
+  const endsAccount = await revokesAccount(context, key.provider);
+  const { tenant } = key;
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(tenant, { fresh: true });
     const queued = await changing(context, async (change) => {
-      const key = { tenant, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(change.tx, key))) return false;
-      await queue(context, change, session, { tokens, tenantKeys, endsAccount });
+      if (!(await tenantKeyStands(change.tx, { tenant, wrapped: tenantKeys.sealingKey }))) return false;
+      await queue(context, change, key, { tokens, tenantKeys, endsAccount });
       return true;
     });
     if (queued) return;
   }
-  context.logger.warn('tokens are shredded without being revoked', { tenant, provider: session.provider });
+  context.logger.warn('tokens are shredded without being revoked', { tenant, provider: key.provider });
 }
 
 function assertWaiting(row: ConnectSessionRow, code: string, nowMs: number): void {
@@ -196,15 +204,17 @@ async function discard(context: VaultContext, row: ConnectSessionRow, error: Rea
 async function queue(
   context: VaultContext,
   change: ChangeTransaction,
-  session: ConnectSessionRow,
+  { tenant, provider, account }: CheckedKey,
   { tokens, tenantKeys, endsAccount }: Discarded,
 ): Promise<void> {
   const { refreshToken, app, metadata } = tokens;
   if (refreshToken === null) return;
-  const { tenant, provider, account } = session;
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const token = { tenant, provider, app, fingerprint, endsAccount };
-  if (await wouldEndGrant(change.tx, token)) {
+  const row = await findGrant(change.tx, { tenant, provider, account });
+  // A token that the grant ever had may live on in its successors.
+  const named = { tenant, grantId: row?.id ?? '', member: 'fingerprint', value: fingerprint } as const;
+  if ((row !== undefined && (await isNamedInEvent(change.tx, named))) || (await wouldEndGrant(change.tx, token))) {
     context.logger.warn('tokens are shredded without being revoked: that would end a grant', { tenant, provider });
     return;
   }

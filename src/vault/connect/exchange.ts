@@ -1,6 +1,7 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
+import { type AccountFacts, accountFactsOf } from '../../oauth/account.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from '../../oauth/types.ts';
@@ -17,9 +18,18 @@ export interface RedeemedTokens extends Omit<TokenSet, 'accessToken' | 'expiresA
   readonly expiresAt: number | null;
 }
 
+/** The tokens of an answer to a code, and what it says about the account. */
+export interface ExchangedTokens {
+  readonly tokens: RedeemedTokens;
+  readonly account: AccountFacts;
+}
+
+/** The cause of an error about a successful answer in which no token was recognised. */
+export class UnreadAnswerError extends Error {}
+
 /**
- * Exchanges an authorization code once, and parses the answer. A refresh token that stands whole in a broken answer is
- * kept: the code is spent, so there is no second try.
+ * Exchanges an authorization code once, and parses the answer. Before that, `keep` gets the answer as it came. A refresh
+ * token that stands whole in a broken answer is kept: the code is spent, so there is no second try.
  *
  * @throws {GrantryError} `authorization_failed`, `provider_misconfigured`, `provider_throttled`, `insufficient_scope`,
  * `provider_unavailable` if nothing was sent
@@ -30,14 +40,25 @@ export async function exchangeCode(
   app: AppRow,
   dc: string | null,
   request: { code: Secret; redirectUri: string | null; codeVerifier: Secret | null },
-): Promise<RedeemedTokens> {
+  keep: (raw: RawAnswer) => Promise<void>,
+): Promise<ExchangedTokens> {
   const client = await clientOf(context, definition, app, dc);
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
     const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
-  return readRedeemed(context, definition, raw);
+  await keep(raw);
+  return readExchange(context, definition, raw);
+}
+
+/**
+ * Parses the answer to a code.
+ *
+ * @throws {GrantryError} as {@link exchangeCode}; with an {@link UnreadAnswerError} as cause if it may hold tokens
+ */
+export function readExchange(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): ExchangedTokens {
+  return { tokens: readRedeemed(context, definition, raw), account: accountFactsOf(raw) };
 }
 
 function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): RedeemedTokens {
@@ -55,7 +76,9 @@ function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw
   if (refreshToken !== undefined) {
     return { accessToken: null, refreshToken, tokenType: 'Bearer', expiresAt: null, scopes: null, metadata: {} };
   }
-  throw failed(`${provider} answered the code with status ${raw.status}, but ${outcome.reason}.`);
+  const unread = raw.status >= 200 && raw.status < 300 && raw.body !== null;
+  const cause = unread ? new UnreadAnswerError(outcome.reason) : undefined;
+  throw failed(`${provider} answered the code with status ${raw.status}, but ${outcome.reason}.`, cause);
 }
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */

@@ -1,5 +1,6 @@
+import { createHmac } from 'node:crypto';
 import { isGrantryError } from '../../base/errors.ts';
-import { type CheckedKey, newRandomText } from '../../base/ids.ts';
+import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { callbackUri } from '../../base/network/callback-uri.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
@@ -19,6 +20,7 @@ import {
   returnConnectSession,
   startConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
+import { findGrant } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
@@ -32,7 +34,17 @@ import {
   trustCallback,
 } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion, sameHash, sessionStart } from './completion.ts';
+import {
+  type Consent,
+  consentIdOf,
+  consentsOf,
+  endFailedExchange,
+  isConsentStored,
+  reserveConsent,
+  storeConsent,
+} from './consent.ts';
 import { failed } from './exchange.ts';
+import { finishConsent } from './finish-consents.ts';
 import { describeConnectSession, isReturnToOf } from './sessions.ts';
 
 /** The reasons to stop a browser. Each has a page that says what to do. */
@@ -176,26 +188,51 @@ export async function receiveConnectCallback(
   const found = await findFlow(context, callback, input.browser);
   if (found.kind === 'refused') return found;
   const { session, stateHash } = found;
-  const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
-  if (row === undefined) return refused('used_state');
-  const app = await findApp(context.store.db, row.app);
-  const redirectUri = callbackUri(publicUrl, input.context);
-  if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
-    return refused('state_of_another_app');
-  }
-  const trusted = await orNull(() => trustCallback(context, row, callback));
-  if (trusted === null) return refused('not_from_the_provider');
+  // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
+  const completionCode = completionCodeOf(input.browser ?? '', callback.state);
+  const flow: Flow = { session, callback, completionCode };
+  if (found.used) return repeated(context, flow);
+  const completionHash = session.return_to === null ? null : hashText(completionCode);
   const { tenant, id, starts } = session;
-  const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
-  if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
-  return finish(context, session, { row, callback, trusted });
+  const consent = await reserveConsent(context, {
+    id: await consentIdOf(context, [stateHash], callback.code),
+    stateHash,
+    session: { id, starts, completionHash },
+  });
+  try {
+    const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
+    if (row === undefined) return await repeated(context, flow);
+    const app = await findApp(context.store.db, row.app);
+    const redirectUri = callbackUri(publicUrl, input.context);
+    if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
+      return refused('state_of_another_app');
+    }
+    const trusted = await orNull(() => trustCallback(context, row, callback));
+    if (trusted === null) return refused('not_from_the_provider');
+    const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
+    if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
+    return await finish(context, flow, { row, trusted, consent });
+  } finally {
+    await consent.slot.leave();
+  }
+}
+
+/** A callback of a session's browser. */
+interface Flow {
+  readonly session: ConnectSessionRow;
+  readonly callback: AuthorizationCallback;
+  readonly completionCode: string;
+}
+
+function completionCodeOf(browser: string, state: string): string {
+  return createHmac('sha256', browser).update(`completion ${state}`).digest('base64url');
 }
 
 async function findFlow(
   context: VaultContext,
   callback: AuthorizationCallback,
   browser: string | null,
-): Promise<Refused | { kind: 'flow'; stateHash: string; session: ConnectSessionRow }> {
+): Promise<Refused | { kind: 'flow'; stateHash: string; session: ConnectSessionRow; used: boolean }> {
   const stateHash = hashText(callback.state);
   const row = await findAuthorization(context.store.db, stateHash);
   if (row === undefined) return refused('unknown_state');
@@ -203,90 +240,88 @@ async function findFlow(
   const session = await findConnectSession(context.store.db, row.connect_session_id);
   if (session === undefined) return refused('unknown_state');
   if (!isBrowserOf(session, browser)) return refused('state_of_another_browser');
-  if (row.used_at !== null) return refused('used_state');
-  if (row.expires_at <= (await context.store.nowMs())) return refused('expired_state');
-  return { kind: 'flow', stateHash, session };
+  const used = row.used_at !== null;
+  if (!used && row.expires_at <= (await context.store.nowMs())) return refused('expired_state');
+  return { kind: 'flow', stateHash, session, used };
+}
+
+/**
+ * Answers a callback whose request was used, with the same end as before. It waits for another request that is still at it,
+ * and finishes what a crash or an outage left in the spool.
+ */
+async function repeated(
+  context: VaultContext,
+  { session: { id }, callback, completionCode }: Flow,
+): Promise<ConnectOutcome> {
+  const { world, times, store } = context;
+  const consent = await consentIdOf(context, [hashText(callback.state)], callback.code);
+  const consents = consentsOf(context);
+  const until = world.monotonic() + times.callerWaitMs;
+  for (;;) {
+    const entry = consents.isUnderWay(consent) ? undefined : await consents.find(consent);
+    if (entry !== undefined) await finishConsent(context, entry);
+    const session = await findConnectSession(store.db, id);
+    if (session === undefined) return refused('unknown_state');
+    const described = await describedFor(context, session);
+    if (session.completion_hash !== null && sameHash(session.completion_hash, completionCode)) {
+      return { kind: 'pending', session: described, completionCode };
+    }
+    const { tenant, provider, account, state, error } = session;
+    if (await isConsentStored(context, await findGrant(store.db, { tenant, provider, account }), consent)) {
+      return { kind: 'completed', session: described };
+    }
+    if (state === 'completed' || state === 'pending') return refused('finished_already');
+    if (state !== 'exchanging' || world.monotonic() >= until) {
+      return error === null ? refused('used_state') : { kind: 'ended', session: described, error };
+    }
+    await world.sleep(times.waiterPollMaxMs);
+  }
+}
+
+async function describedFor(context: VaultContext, session: ConnectSessionRow): Promise<ConnectSession> {
+  const returnTo = await standingReturnTo(context, session);
+  return { ...describeConnectSession(session, await context.store.nowMs()), returnTo };
 }
 
 async function finish(
   context: VaultContext,
-  session: ConnectSessionRow,
-  flow: { row: AuthorizationRow; callback: AuthorizationCallback; trusted: TrustedCallback },
+  { session, callback, completionCode }: Flow,
+  { row, trusted, consent }: { row: AuthorizationRow; trusted: TrustedCallback; consent: Consent },
 ): Promise<ConnectOutcome> {
-  const { row, callback, trusted } = flow;
-  const returnTo = await standingReturnTo(context, session);
-  const described = { ...describeConnectSession(session, await context.store.nowMs()), returnTo };
-  const completionCode = newRandomText(context.world);
-  const done: ConnectOutcome =
-    session.return_to === null
-      ? { kind: 'completed', session: described }
-      : { kind: 'pending', session: described, completionCode };
-  let exchanged: Exchanged | null = null;
-  try {
-    if (returnTo !== session.return_to) throw failed("The session's return_to is no longer in the app's list.");
-    exchanged = await redeemCallback(context, row, callback, trusted);
-    await keepTokens(context, session, exchanged, completionCode);
-    return done;
-  } catch (thrown) {
-    if (exchanged !== null && (await isKeptOrDiscarded(context, session, exchanged, completionCode))) return done;
+  const described = await describedFor(context, session);
+  const ended = async (thrown: unknown): Promise<ConnectOutcome> => {
     if (!isGrantryError(thrown)) throw thrown;
     const named = callback.error ?? thrown.code;
     const error = callback.error === null || providerErrors.has(named) ? named : 'provider_error';
     await changing(context, ({ tx }) => returnConnectSession(tx, { ...sessionStart(session), error }));
     context.logger.info('a connect session returned without a grant', { tenant: session.tenant, error });
     return { kind: 'ended', session: described, error };
-  }
-}
-
-/** Stores or holds the tokens. Waits out a short database outage, because the tokens exist only here. */
-async function keepTokens(
-  context: VaultContext,
-  session: ConnectSessionRow,
-  exchanged: Exchanged,
-  completionCode: string,
-): Promise<void> {
-  const { world } = context;
-  const until = world.monotonic() + limits.connectKeepMs;
-  for (;;) {
-    try {
-      if (session.return_to === null) await completeAtCallback(context, session, exchanged);
-      else await holdForCompletion(context, session, exchanged, completionCode);
-      return;
-    } catch (error) {
-      if (!isGrantryError(error, 'storage_unavailable') || world.monotonic() >= until) throw error;
-      await world.sleep(limits.connectKeepPauseMs);
-    }
-  }
-}
-
-/** Looks whether the database kept the tokens before the connection failed. If not, queues them for revocation. */
-async function isKeptOrDiscarded(
-  context: VaultContext,
-  session: ConnectSessionRow,
-  exchanged: Exchanged,
-  completionCode: string,
-): Promise<boolean> {
+  };
+  let exchanged: Exchanged;
   try {
-    if (await isKept(context, session, completionCode)) return true;
-    await discardTokens(context, session, authorizationOf(exchanged));
-    return false;
-  } catch (error) {
-    const { tenant, provider } = session;
-    context.logger.error('tokens of a new connection may not have been kept, and were not revoked', {
-      tenant,
-      provider,
-    });
-    throw error;
+    if (described.returnTo !== session.return_to)
+      throw failed("The session's return_to is no longer in the app's list.");
+    exchanged = await redeemCallback(context, row, callback, trusted, consent);
+  } catch (thrown) {
+    await endFailedExchange(consent, thrown);
+    return ended(thrown);
   }
-}
-
-/** True if the session has the outcome of this callback. */
-async function isKept(context: VaultContext, session: ConnectSessionRow, completionCode: string): Promise<boolean> {
-  const row = await findConnectSession(context.store.db, session.id);
-  if (row?.starts !== session.starts) return false;
-  if (session.return_to === null) return row.state === 'completed';
-  const { completion_hash: hash, state } = row;
-  return hash !== null && (state === 'pending' || state === 'completed') && sameHash(hash, completionCode);
+  const store = async (): Promise<ConnectOutcome> => {
+    if (session.return_to !== null) {
+      await holdForCompletion(context, session, exchanged, hashText(completionCode));
+      return { kind: 'pending', session: described, completionCode };
+    }
+    await completeAtCallback(context, session, exchanged);
+    return { kind: 'completed', session: described };
+  };
+  const discard = () => discardTokens(context, exchanged.key, authorizationOf(exchanged));
+  try {
+    return await storeConsent(context, consent, store, discard);
+  } catch (thrown) {
+    // The answer is in the spool: the browser may repeat its callback, and the next round finishes it without one.
+    if (!isGrantryError(thrown, 'authorization_failed')) throw thrown;
+    return ended(thrown);
+  }
 }
 
 /** The session's return_to if it is still in the app's list, which may have changed after the link was made. */

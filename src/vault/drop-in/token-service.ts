@@ -212,7 +212,7 @@ export class OAuthTokenService {
   async #read(key: CheckedKey): Promise<GrantRow | undefined> {
     const context = this.#internals.open();
     try {
-      let row = await findGrant(context.store.db, key);
+      let row = await this.#internals.handOut.askIfHeld(key, () => findGrant(context.store.db, key));
       if (row === undefined && (await importFromEnvironment(context, this.#fallback, key))) {
         row = await findGrant(context.store.db, key);
       }

@@ -1,21 +1,27 @@
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, newUuid } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { AccountFacts } from '../../oauth/account.ts';
 import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import {
   findGrant,
   type GrantRow,
   insertGrant,
   metadataOf,
+  renewAccess,
   replaceAuthorization,
 } from '../../storage/statements/grants.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, VaultEventType } from '../types.ts';
+import { type AccountComparison, compareAccount, describeAccount, mergeForAccount } from './account.ts';
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
+import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepReplaced } from './replaced.ts';
+import { warnOfSlots } from './slots.ts';
 import { openToken, sealTokens } from './tokens.ts';
 
 /** Tokens of a new authorization, checked. */
@@ -32,6 +38,8 @@ export interface NewAuthorization {
   readonly scopes: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
+  /** Facts about the account of a consent. Left out for tokens that were stored by hand. */
+  readonly account?: AccountFacts;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
@@ -43,6 +51,8 @@ export interface PutOptions {
   readonly onlyNew?: boolean;
   /** Runs in the transaction that stores the tokens. If it throws, the transaction is rolled back. */
   readonly within?: (change: ChangeTransaction) => Promise<void>;
+  /** True if the row has this authorization already. If it throws, nothing is stored. */
+  readonly isStored?: (row: GrantRow | undefined) => Promise<boolean>;
   /** Decides about an existing row: `store` the new tokens, or keep what is stored and return its row. */
   readonly keepStored?: (row: GrantRow) => Promise<GrantRow | 'store' | 'changed'>;
 }
@@ -66,18 +76,28 @@ export async function putAuthorization(
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const old = await findGrant(context.store.db, key);
     if (old !== undefined && options.onlyNew === true) return describeGrant(context, old);
+    if ((await options.isStored?.(old)) === true && old !== undefined) return describeGrant(context, old);
     const kept = old === undefined ? 'store' : ((await options.keepStored?.(old)) ?? 'store');
     if (kept === 'changed') continue;
     if (kept !== 'store') return describeGrant(context, kept);
-    // A stored refresh token belongs only to the app that it was issued to.
-    const sameApp = old !== undefined && old.app === authorization.app;
-    const refreshToken = authorization.refreshToken ?? (sameApp ? openToken(tenantKeys, old, 'refresh_token') : null);
-    if (refreshToken === null) throw noRefreshToken(key);
+    const comparison = await comparisonOf(context, key, authorization, old);
+    const { refreshToken } = authorization;
+    if (refreshToken === null) {
+      if (await goOn(context, key, { authorization, old, comparison, tenantKeys }, options)) {
+        const row = await findGrant(context.store.db, key);
+        if (row !== undefined) return describeGrant(context, row);
+      }
+      continue;
+    }
     const id = old?.id ?? newUuid(context.world);
     const generation = (old?.generation ?? 0) + 1;
     const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
-    const columns = await columnsOf(context, key.provider, authorization, refreshToken, old);
+    const columns = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+    const definition = await context.providers.require(key.provider);
+    const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
+    const newFingerprint = columns.refresh_fingerprint;
     const candidateId = newUuid(context.world);
+    let hasQueued = false;
     const stored = await changing(context, async (change) => {
       const { tx } = change;
       const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
@@ -98,25 +118,99 @@ export async function putAuthorization(
       await options.within?.(change);
       if (authorization.event === 'grant.stored')
         await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
-      else await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+      else {
+        if (old !== undefined)
+          hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
+        await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+      }
       const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
-      const details = { ...authorization.details, fingerprint: columns.refresh_fingerprint };
       change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
       return true;
     });
     if (!stored) continue;
+    if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
+    if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
     const row = await findGrant(context.store.db, key);
     if (row !== undefined) return describeGrant(context, row);
   }
   throw new GrantryError('storage_unavailable', 'The tokens were not stored: other processes kept changing the grant.');
 }
 
+/** Compares the account of a consent with the stored one; null without a grant, and for tokens stored by hand. */
+async function comparisonOf(
+  context: VaultContext,
+  key: CheckedKey,
+  { event, account = {}, metadata }: NewAuthorization,
+  old: GrantRow | undefined,
+): Promise<AccountComparison | null> {
+  if (old === undefined || old.state === 'disconnected' || event !== 'grant.connected') return null;
+  return compareAccount(context, await context.providers.require(key.provider), old, { account, metadata });
+}
+
+interface GoingOn {
+  readonly authorization: NewAuthorization;
+  readonly old: GrantRow | undefined;
+  readonly comparison: AccountComparison | null;
+  readonly tenantKeys: PinnedTenant;
+}
+
+/**
+ * Stores the access token, scopes and metadata of a consent without a refresh token beside the stored one. Returns false
+ * if the row changed meanwhile.
+ *
+ * @throws {GrantryError} `authorization_failed` if no refresh token of the same app and account is stored
+ */
+async function goOn(
+  context: VaultContext,
+  key: CheckedKey,
+  { authorization, old, comparison, tenantKeys }: GoingOn,
+  options: PutOptions,
+): Promise<boolean> {
+  // A stored refresh token belongs only to the app that it was issued to.
+  const refreshToken = old?.app === authorization.app ? openToken(tenantKeys, old, 'refresh_token') : null;
+  if (old === undefined || refreshToken === null) throw noRefreshToken(key);
+  if (comparison !== null) assertSameAccount(key, comparison);
+  const { generation, changes } = stateGoingOn(old);
+  // The account is the same as far as anything tells, so all members stay.
+  const same = { relation: 'same', differs: [] } as const;
+  const goingOn = { refreshToken, old, comparison: same };
+  const columns = await columnsOf(context, key.provider, authorization, goingOn);
+  const { app: _, refresh_fingerprint, due_at, ...renewed } = columns;
+  const sealed = sealTokens(
+    tenantKeys,
+    { id: old.id, generation },
+    { accessToken: authorization.accessToken, refreshToken },
+  );
+  const details = await detailsOf(context, authorization, refresh_fingerprint);
+  // What is in doubt keeps the time of its next try.
+  const due = old.state === 'active' && old.lease_owner === null ? { due_at } : {};
+  return changing(context, async (change) => {
+    if (!(await tenantKeyStands(change.tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
+    if (!(await renewAccess(change.tx, old, { ...renewed, ...sealed, ...changes, ...due, generation }))) return false;
+    await options.within?.(change);
+    const to = 'state' in changes ? changes.state : old.state;
+    change.record(
+      { ...old, generation },
+      { type: authorization.event, to, reason: 'reason' in changes ? changes.reason : old.reason, details },
+    );
+    return true;
+  });
+}
+
+async function detailsOf(context: VaultContext, { details, account }: NewAuthorization, fingerprint: string) {
+  const described = account === undefined ? null : await describeAccount(context, account);
+  return { ...details, fingerprint, ...(described === null ? {} : { account: described }) };
+}
+
 async function columnsOf(
   context: VaultContext,
   provider: string,
   authorization: NewAuthorization,
-  refreshToken: Secret,
-  old: GrantRow | undefined,
+  {
+    refreshToken,
+    old,
+    comparison,
+  }: { refreshToken: Secret; old: GrantRow | undefined; comparison: AccountComparison | null },
 ) {
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const { expiresAtMs } = authorization;
@@ -124,10 +218,15 @@ async function columnsOf(
   const goesOn = old?.refresh_fingerprint === fingerprint ? old : undefined;
   // The metadata of a tombstone belongs to a grant that is over.
   const oldMetadata = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
+  const definition = await context.providers.require(provider);
+  const metadata =
+    comparison === null
+      ? { ...oldMetadata, ...authorization.metadata }
+      : mergeForAccount(definition, oldMetadata, authorization.metadata, comparison);
   return {
     token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
     scopes: authorization.scopes.length === 0 ? (goesOn?.scopes ?? '') : authorization.scopes.join(','),
-    metadata: JSON.stringify({ ...oldMetadata, ...authorization.metadata }),
+    metadata: JSON.stringify(metadata),
     app: authorization.app,
     token_type: authorization.tokenType,
     obtained_at: expiresAtMs === null ? null : (authorization.obtainedAtMs ?? context.world.now()),
@@ -146,11 +245,13 @@ async function columnsOf(
 export async function assertKeepable(
   context: VaultContext,
   key: CheckedKey,
-  authorization: Pick<NewAuthorization, 'app' | 'refreshToken'>,
+  authorization: NewAuthorization,
 ): Promise<void> {
   if (authorization.refreshToken !== null) return;
   const old = await findGrant(context.store.db, key);
   if (old === undefined || old.app !== authorization.app || old.refresh_token === null) throw noRefreshToken(key);
+  const comparison = await comparisonOf(context, key, authorization, old);
+  if (comparison !== null) assertSameAccount(key, comparison);
 }
 
 function noRefreshToken(key: CheckedKey): GrantryError {

@@ -29,6 +29,24 @@ export function answerLost(row: Named, retryAfterMs: number, cause?: unknown): G
   return new GrantryError('refresh_uncertain', text, { cause, retryAfterMs });
 }
 
+/** The error for a grant whose newest answer the database refuses to save. */
+export function answerSetAside(row: Named, retryAfterMs: number): GrantryError {
+  const text = `The database refuses to save the last answer for ${nameOf(row)}. The answer waits in the spool.`;
+  return new GrantryError('refresh_uncertain', text, { retryAfterMs, action: recoverAction(row) });
+}
+
+/** The error for a grant whose newest answer may be in a file that this process may not read. */
+export function answerUnreadable(row: Named, path: string): GrantryError {
+  const text = `The last answer for ${nameOf(row)} may be in ${path}, which cannot be read.`;
+  return new GrantryError('refresh_uncertain', text, {
+    action: `Make ${path} readable for the user that runs Grantry.`,
+  });
+}
+
+function recoverAction({ client_id: tenant, provider }: Named): string {
+  return `Mend the cause, which the log names, then run: grantry recover ${tenant} ${provider}`;
+}
+
 /** The error for a grant that does not exist or was disconnected. Callers need not tell the two apart. */
 export function noSuchGrant(key: CheckedKey): GrantryError {
   const account = key.account === 'default' ? '' : ` (account ${key.account})`;
@@ -116,6 +134,7 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
       },
     );
   }
+  if (row.reason === reasons.answerRefused) return answerSetAside(row, retryAfterMs);
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
   return isRefused ? refusedOnce(row, retryAfterMs) : answerLost(row, retryAfterMs);
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { migrate } from '../../storage/migrations/migrate.ts';
 import type { EventMark } from '../../storage/statements/events.ts';
 import { livesAt, readInstance } from '../../storage/statements/instance.ts';
 import { type OpenedStore, openStore, type StoreLocation } from '../../storage/store.ts';
+import { nonceOf, registerOwner, retireOwner } from '../spool/owner.ts';
 import { Guard, type WriteInstance } from './guard.ts';
 import { HighWaterMarks } from './high-water-mark.ts';
 import { openInstance } from './instance.ts';
@@ -23,7 +24,7 @@ it('does not mistake a database for an older copy when another process notes an 
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   const options = { store, write, marks, instance, ...parts };
   const event = await insert(store, 1_000);
   marks.write(instance.vault_id, { epoch: instance.epoch, event, timeline: null });
@@ -36,11 +37,35 @@ it('does not mistake a database for an older copy when another process notes an 
   expect((await Guard.open(options)).reason).toContain('an older copy was restored');
 });
 
+it('writes no mark while the file cannot be read, so that the marks of other vaults stay', async () => {
+  const { home } = await newStore();
+  const path = join(home, 'seen.json');
+  const mark = { epoch: 1, event: null, timeline: null };
+  new HighWaterMarks(home, 'one').write('vault-1', mark);
+  const before = readFileSync(path, 'utf8');
+  renameSync(path, `${path}.away`);
+  // Reading a directory fails for every user.
+  mkdirSync(path);
+  expect(() => new HighWaterMarks(home, 'two').write('vault-2', mark)).toThrow('EISDIR');
+  rmdirSync(path);
+  renameSync(`${path}.away`, path);
+  expect(readFileSync(path, 'utf8')).toBe(before);
+  new HighWaterMarks(home, 'two').write('vault-2', mark);
+  expect(Object.keys(JSON.parse(readFileSync(path, 'utf8')).vaults)).toEqual(['vault-1', 'vault-2']);
+  expect(readdirSync(home).filter((name) => name.startsWith('seen'))).toEqual(['seen.json']);
+});
+
+it('draws each vault a name of its own for the file that replaces the marks', () => {
+  const owners = [registerOwner(systemWorld()), registerOwner(systemWorld())];
+  expect(new Set(owners.map(nonceOf)).size).toBe(2);
+  for (const owner of owners) retireOwner(owner);
+});
+
 it('keeps the mark of the lost event when a process writes into an older copy before it checks again', async () => {
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   let now = 0;
   const guard = await Guard.open({ store, write, marks, instance, ...parts, monotonic: () => now });
   now += 10_000;
@@ -57,7 +82,7 @@ it('keeps the mark of the lost event when a process closes after it wrote into a
   const { store, home } = await newStore();
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   let now = 0;
   const options = { store, write, marks, instance, ...parts, monotonic: () => now };
   const guard = await Guard.open(options);
@@ -189,7 +214,7 @@ it('recognises an older copy after the clock was ahead for a while', async () =>
   const write = writeTo(store);
   const instance = await openInstance(store, write, systemWorld(), { installation: null, scrubPending: false });
   let now = 0;
-  const options = { store, write, marks: new HighWaterMarks(home), instance, ...parts, monotonic: () => now };
+  const options = { store, write, marks: new HighWaterMarks(home, 'nonce'), instance, ...parts, monotonic: () => now };
   const guard = await Guard.open(options);
   const year = 365 * 86_400_000;
   for (const at of [1_000, systemWorld().now() + year, 2_000, 3_000]) {
@@ -209,7 +234,7 @@ it('records one adoption when two processes adopt at once', async () => {
   const recorded: string[] = [];
   const recording: WriteInstance = (run) =>
     store.transaction((tx) => run({ tx, recordOther: ({ type }) => recorded.push(type) }));
-  const options = { store, write: recording, marks: new HighWaterMarks(home), instance, ...parts };
+  const options = { store, write: recording, marks: new HighWaterMarks(home, 'nonce'), instance, ...parts };
   const [one, other] = [await Guard.open(options), await Guard.open(options)];
   const outcomes = await Promise.allSettled([one.adopt(), other.adopt()]);
   expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
@@ -266,7 +291,7 @@ async function newPostgres() {
   const write = writeTo(store);
   const options = { installation: null, scrubPending: false };
   const { vault_id: vaultId } = await openInstance(store, write, systemWorld(), options);
-  const marks = new HighWaterMarks(home);
+  const marks = new HighWaterMarks(home, 'nonce');
   return {
     promote: (by = 1): void => {
       place = { ...place, timeline: (place.timeline ?? 0) + by };

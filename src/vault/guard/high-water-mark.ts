@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { systemCodeOf } from '../../base/system-error.ts';
 import type { EventMark } from '../../storage/statements/events.ts';
 
 /** The newest event of a vault that this home has seen. */
@@ -30,9 +31,12 @@ export function newerEvent(one: EventMark | null, other: EventMark | null): Even
  */
 export class HighWaterMarks {
   readonly #path: string;
+  readonly #temporary: string;
 
-  constructor(home: string) {
+  /** @param nonce Names this writer's temporary file: containers that share a home may all have the same process number. */
+  constructor(home: string, nonce: string) {
     this.#path = join(home, 'seen.json');
+    this.#temporary = `${this.#path}.${nonce}.tmp`;
   }
 
   /** Reads the mark of a vault; undefined if this home has not seen the vault, or the file cannot be read. */
@@ -40,26 +44,45 @@ export class HighWaterMarks {
     return this.#all()[vaultId];
   }
 
-  /** Moves a vault's mark forward, atomically. `reset` also moves it back, after an adoption or a failover. */
+  /**
+   * Moves a vault's mark forward, atomically. `reset` also moves it back, after an adoption or a failover.
+   *
+   * @throws the system's error if the file is there and cannot be read: writing it would drop the marks of other vaults
+   */
   write(vaultId: string, mark: HighWaterMark, options: { reset?: boolean } = {}): void {
-    const all = this.#all();
+    const all = readMarks(this.#json());
     const known = all[vaultId];
     const ahead =
       known !== undefined &&
       (known.epoch > mark.epoch || (known.epoch === mark.epoch && newerEvent(known.event, mark.event) === known.event));
     if (ahead && options.reset !== true) return;
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-    const temporary = `${this.#path}.${process.pid}.tmp`;
-    writeFileSync(temporary, JSON.stringify({ vaults: { ...all, [vaultId]: mark } }), { mode: 0o600 });
-    renameSync(temporary, this.#path);
+    try {
+      writeFileSync(this.#temporary, JSON.stringify({ vaults: { ...all, [vaultId]: mark } }), { mode: 0o600 });
+      renameSync(this.#temporary, this.#path);
+    } catch (error) {
+      // The name is never used again, so the file would stay.
+      rmSync(this.#temporary, { force: true });
+      throw error;
+    }
   }
 
   #all(): Record<string, HighWaterMark> {
     try {
-      return readMarks(JSON.parse(readFileSync(this.#path, 'utf8')));
+      return readMarks(this.#json());
     } catch {
       // By design, a home without a readable file joins as an empty one.
       return {};
+    }
+  }
+
+  /** Reads the file; null if there is none, or none that can be parsed. */
+  #json(): unknown {
+    try {
+      return JSON.parse(readFileSync(this.#path, 'utf8'));
+    } catch (error) {
+      if (error instanceof SyntaxError || systemCodeOf(error) === 'ENOENT') return null;
+      throw error;
     }
   }
 }

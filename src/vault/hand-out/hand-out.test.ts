@@ -115,8 +115,18 @@ describe('a rejected generation', () => {
     expect(bench.requests()).toHaveLength(1);
   });
 
-  it.each([2, 0, -1, 1.5, Number.NaN])(
-    'of %d, which was never handed out, is an invalid request',
+  it('that a failover lost gets what there is, without a refresh', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault, { expiresIn: 3_600 });
+    await vault.getAccessToken(key);
+    expect((await vault.rejectAccessToken(key, 2)).generation).toBe(1);
+    expect((await vault.rejectAccessToken(key, Number.MAX_SAFE_INTEGER)).generation).toBe(1);
+    expect(bench.requests()).toHaveLength(0);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, 2 ** 53])(
+    'of %d, which no row can have, is an invalid request',
     async (generation) => {
       await using bench = await makeBench();
       const { vault } = await bench.open();

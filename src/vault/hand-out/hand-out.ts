@@ -1,12 +1,11 @@
-import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
-import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
-import { type GrantPlace, placeOf } from '../grant/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -14,12 +13,11 @@ import type { CandidateClient } from '../refresh/candidate-client.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
-import { interned, internedList } from './interned-text.ts';
+import { ExpiredIssues } from './expired-issues.ts';
+import type { Flight, FlightOptions } from './flight.ts';
+import { heldTokenOf, plainRules } from './held-token.ts';
 import { SingleFlight } from './single-flight.ts';
 import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
-
-/** Rules that compare a token's remaining life with the caller's demand, and with nothing else. */
-const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0 };
 
 /** Options of callers inside the library. */
 export interface HandOutRequest extends GetAccessTokenOptions {
@@ -34,7 +32,7 @@ export interface HandOutOptions {
   backgroundRefresh: boolean;
   staleHandOutMs: number;
   /** Asks the grant's own API whether it accepts a token. */
-  isTokenAccepted: (key: CheckedKey, token: Secret) => Promise<boolean>;
+  isTokenAccepted: (key: CheckedKey, token: HeldToken) => Promise<boolean>;
 }
 
 /**
@@ -47,13 +45,13 @@ export class HandOut {
   readonly #cache: TokenCache;
   readonly #feed: ChangeFeed;
   readonly #backgroundRefresh: boolean;
-  readonly #staleHandOutMs: number;
+  /** The time for which memory hands out tokens while the database is away. */
+  readonly staleHandOutMs: number;
   readonly #isTokenAccepted: HandOutOptions['isTokenAccepted'];
   /** The running refreshes, one per grant and client; later callers join them. */
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<Promise<void>>();
-  /** The generations that had expired when they came, two in a row. */
-  readonly #issuedExpired = new Map<string, { generation: number; at: number }>();
+  readonly #expired: ExpiredIssues;
   /** Single flights: a thousand concurrent callers make one request, read the row once and open its token once. */
   readonly #answers = new SingleFlight<HeldToken>();
   readonly #rows = new SingleFlight<GrantRow | undefined>();
@@ -63,10 +61,11 @@ export class HandOut {
 
   constructor(options: HandOutOptions) {
     this.#context = options.context;
+    this.#expired = new ExpiredIssues(options.context);
     this.#cache = options.cache;
     this.#feed = options.feed;
     this.#backgroundRefresh = options.backgroundRefresh;
-    this.#staleHandOutMs = options.staleHandOutMs;
+    this.staleHandOutMs = options.staleHandOutMs;
     this.#isTokenAccepted = options.isTokenAccepted;
   }
 
@@ -83,33 +82,57 @@ export class HandOut {
   }
 
   async get(key: GrantKey, options?: HandOutRequest): Promise<AccessToken> {
+    // The hot path awaits nothing.
     const held = options?.minValidity === undefined ? this.held(key) : undefined;
-    if (held !== undefined) return accessTokenOf(held);
+    return accessTokenOf(held ?? (await this.hold(key, options)));
+  }
+
+  /** Like `get`, for callers of the library that also need what the same row says. */
+  async hold(key: GrantKey, options?: HandOutRequest): Promise<HeldToken> {
+    const held = options?.minValidity === undefined ? this.held(key) : undefined;
+    if (held !== undefined) return held;
     const checked = checkKey(key);
     const demandMs = minValidityMs(options);
     if (options?.candidateClient !== undefined)
-      return accessTokenOf(await this.#get(checked, demandMs, { candidateClient: options.candidateClient }));
+      return this.#get(checked, demandMs, { candidateClient: options.candidateClient });
     const request = `${cacheKey(checked)}\0${demandMs}\0${Math.floor(this.#context.world.monotonic() / this.#context.times.sharedAnswerMs)}`;
-    return accessTokenOf(await this.#answers.run(request, this.#cache.epoch, () => this.#get(checked, demandMs, {})));
+    return this.#answers.run(request, this.#cache.epoch, () => this.#get(checked, demandMs, {}));
   }
 
   /** See `Vault.rejectAccessToken`. */
   async reject(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<AccessToken> {
+    return accessTokenOf(await this.replace(key, generation, options));
+  }
+
+  /** Like `reject`, for callers of the library that also need what the same row says. */
+  async replace(key: GrantKey, generation: number, options?: GetAccessTokenOptions): Promise<HeldToken> {
     const checked = checkKey(key);
     const rejected = checkGeneration(generation);
     const demandMs = minValidityMs(options);
     const deadline = this.#deadline();
-    const row = await this.#row(checked);
-    if (rejected > row.generation) {
-      throw invalidRequest(`The generation ${rejected} of this grant was never handed out.`);
-    }
+    const held = this.#cache.get(cacheKey(checked));
+    if (held !== undefined && held.generation > rejected) return this.#get(checked, demandMs, { deadline });
+    const row = await this.askIfHeld(checked, () => this.#row(checked));
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
       await this.#refreshWithTimeout(checked, rejected, deadline, {
         before: () => this.#checkRefreshHelps(checked, row),
       });
     }
-    return accessTokenOf(await this.#get(checked, demandMs, { deadline }));
+    // A failover lost the generation that this caller names. What memory has of it is not handed out again.
+    if (row.generation < rejected) this.#cache.forget(checked);
+    return this.#get(checked, demandMs, { deadline });
+  }
+
+  /**
+   * Asks the database. A caller for whose grant memory has a token can do without: it does not wait out a database that
+   * is away.
+   *
+   * @throws {GrantryError} `storage_unavailable` at once or soon while the database is away; every other error of `read`
+   */
+  askIfHeld<T>(key: CheckedKey, read: () => Promise<T>): Promise<T> {
+    if (this.#cache.get(cacheKey(key)) === undefined) return read();
+    return this.#context.reach.ask(read, limits.storagePatienceMsMax);
   }
 
   /**
@@ -121,9 +144,8 @@ export class HandOut {
     const { world, times } = this.#context;
     const ageMs = world.now() - (row.last_refreshed_at ?? 0);
     if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
-    const secret = await this.#openAccessToken(row);
-    if (secret === null) return;
-    if (!(await this.#isTokenAccepted(key, secret))) return;
+    const token = await this.#open(key, row);
+    if (token === undefined || !(await this.#isTokenAccepted(key, token))) return;
     throw new GrantryError('provider_misconfigured', "The grant's own data centre accepts the rejected token.", {
       action: "Call the API of the grant's own data centre; grantry show prints it.",
     });
@@ -139,64 +161,85 @@ export class HandOut {
     await Promise.allSettled(this.#underWay);
   }
 
-  /** Reads or refreshes. Others may change the row meanwhile, so it may take several rounds, which share one deadline. */
+  /**
+   * Reads or refreshes. Others may change the row meanwhile, so it may take several rounds, which share one deadline.
+   *
+   * A token with less life than the caller asks for is refreshed first. If that fails, the caller gets what still lives.
+   */
   async #get(
     key: CheckedKey,
     demandMs: number,
-    {
-      candidateClient,
-      deadline = this.#deadline(),
-    }: { candidateClient?: CandidateClient | undefined; deadline?: number },
+    { candidateClient, deadline = this.#deadline() }: Wish,
   ): Promise<HeldToken> {
+    const { world } = this.#context;
     for (let round = 0; ; ) {
       const read = await this.#read(key);
       const { held } = read;
       const source = round > 0 ? 'refresh' : read.generation === undefined ? 'memory' : 'row';
-      const leftMs = held === undefined ? 0 : held.expiresAtMs - this.#context.world.now();
-      const rules = await this.#rules(key, leftMs, demandMs);
-      if (held !== undefined && leftMs > 0 && leftMs >= requiredMs(demandMs, held.lifetimeMs, rules)) {
-        const isEarly = this.#backgroundRefresh && leftMs < earlyMs(held.lifetimeMs, rules);
-        if (isEarly && this.#context.world.now() >= (held.quietUntilMs ?? 0)) this.#refreshInBackground(key, held);
-        this.answers[source] += 1;
-        return held;
+      const leftMs = held === undefined ? 0 : held.expiresAtMs - world.now();
+      if (held !== undefined && leftMs > 0) {
+        const rules = await this.#rules(key, held, leftMs, demandMs);
+        // While the database is away nothing can be refreshed.
+        const isQuiet = read.isAway === true || world.now() < (held.quietUntilMs ?? 0);
+        const isEnough = leftMs >= requiredMs(demandMs, held.lifetimeMs, rules);
+        if (isEnough && !isQuiet && leftMs < earlyMs(held.lifetimeMs, rules)) this.#refreshInBackground(key, held);
+        // A token refreshed for this caller is the best available, however short its life.
+        if (isEnough || round > 0 || (isQuiet && candidateClient === undefined)) {
+          this.answers[source] += 1;
+          return held;
+        }
       }
-      // A token refreshed for this caller is the best available, however short its life.
-      if (held !== undefined && round > 0 && leftMs > 0) {
-        this.answers[source] += 1;
-        return held;
+      try {
+        const generation = read.generation ?? (await this.askIfHeld(key, () => this.#row(key))).generation;
+        if (held !== undefined && held.generation < generation) {
+          // Another process has refreshed, and the change feed has not reported it yet.
+          this.#cache.forgetOlder(key, generation);
+          continue;
+        }
+        // The first of two may have expired while this process was paused.
+        if (round > 1) this.#expired.add(key, generation);
+        this.#expired.assertNone(key, generation);
+        // While the caller waits, the token that it may get instead must not run out.
+        const until = leftMs > 0 ? Math.min(deadline, world.monotonic() + leftMs / 2) : deadline;
+        await this.#refreshWithTimeout(key, generation, until, { candidateClient });
+      } catch (error) {
+        if (leftMs <= 0 || candidateClient !== undefined) throw error;
+        return this.#stillLiving(key, error);
       }
-      const generation = read.generation ?? (await this.#row(key)).generation;
-      if (held !== undefined && held.generation < generation) {
-        // Another process has refreshed, and the change feed has not reported it yet.
-        this.#cache.forgetOlder(key, generation);
-        continue;
-      }
-      // The first of two may have expired while this process was paused.
-      if (round > 1) this.#issuedExpired.set(cacheKey(key), { generation, at: this.#context.world.monotonic() });
-      this.#assertNotExpired(key, generation);
-      await this.#refreshWithTimeout(key, generation, deadline, { candidateClient });
       round += 1;
     }
   }
 
-  /** A provider that issues expired tokens is asked at its own pace, not at the pace of the callers. */
-  #assertNotExpired(key: CheckedKey, generation: number): void {
-    const expired = this.#issuedExpired.get(cacheKey(key));
-    if (expired === undefined) return;
-    const retryAfterMs = expired.at + this.#context.times.issuedExpiredMs - this.#context.world.monotonic();
-    if (expired.generation !== generation || retryAfterMs <= 0) {
-      this.#issuedExpired.delete(cacheKey(key));
-      return;
-    }
-    const text = `${key.provider} issues tokens that have already expired.`;
-    throw new GrantryError('provider_error', text, { retryAfterMs });
+  /** Returns the token of a grant whose refresh failed, while it lives. The next refresh waits for a pause. */
+  async #stillLiving(key: CheckedKey, error: unknown): Promise<HeldToken> {
+    if (!isGrantryError(error) || error.code === 'grant_not_found') throw error;
+    const { world, logger } = this.#context;
+    // Read again: the grant may have been disconnected while this caller waited.
+    const { held, generation } = await this.#read(key);
+    if (held === undefined || held.expiresAtMs <= world.now()) throw error;
+    this.#keepQuiet(held, error);
+    logger.warn('a token near its end is handed out: its refresh failed', { ...key, code: error.code });
+    this.answers[generation === undefined ? 'memory' : 'row'] += 1;
+    return held;
   }
 
-  /** Reads from the cache while it is trusted, else from the row; while the database is down, only from the cache. */
+  /** Reads from memory while it is trusted, else from the row; while the database is away, only from memory. */
   async #read(key: CheckedKey): Promise<ReadToken> {
     const now = this.#context.world.now();
     const held = this.#cache.get(cacheKey(key));
-    if (held !== undefined && now < this.#cache.trustedUntilMs && now < held.expiresAtMs) return { held };
+    if (held === undefined || now >= held.expiresAtMs) return this.#readRow(key);
+    if (now < this.#cache.trustedUntilMs) return { held };
+    const isRecent = now < this.#cache.lastSeenMs + this.staleHandOutMs;
+    try {
+      const patienceMs = isRecent ? limits.storagePatienceMs : limits.storagePatienceMsMax;
+      return await this.#context.reach.ask(() => this.#readRow(key), patienceMs);
+    } catch (error) {
+      if (isRecent && isGrantryError(error, 'storage_unavailable')) return { held, isAway: true };
+      throw error;
+    }
+  }
+
+  async #readRow(key: CheckedKey): Promise<ReadToken> {
     // The feed starts before the row is read: a change in between is either seen, or the token is not cached.
     if (this.#backgroundRefresh) this.#feed.start();
     const epoch = this.#cache.epoch;
@@ -209,8 +252,6 @@ export class HandOut {
         return { held: opened, generation: row.generation };
       });
     } catch (error) {
-      const trusted = now < this.#cache.lastSeenMs + this.#staleHandOutMs;
-      if (held !== undefined && trusted && isGrantryError(error, 'storage_unavailable')) return { held };
       if (isGrantryError(error, 'grant_not_found')) this.#cache.forget(key);
       throw error;
     }
@@ -228,13 +269,8 @@ export class HandOut {
     const secret = await this.#openAccessToken(row);
     if (secret === null) return undefined;
     this.#context.meter.tokenRead({ provider: row.provider }, expiresAtMs - this.#context.world.now());
-    const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : plainRules;
-    const metadata = metadataOf(row);
-    const named = { dc: textOf(metadata['dc']), apiDomain: textOf(metadata['api_domain']) };
-    // A one-shot program hands out a stored token without reading the provider's definition, unless it needs its host.
-    const isPlaced = !this.#backgroundRefresh && (named.dc === null || named.apiDomain !== null);
-    const place = isPlaced ? named : await placeOf(this.#context, row, metadata);
-    return heldTokenOf(row, secret, { expiresAtMs, nowMs: this.#context.world.now(), ...place }, rules);
+    const rules = this.#backgroundRefresh ? await this.#rulesOf(key) : undefined;
+    return heldTokenOf(this.#context, row, { secret, expiresAtMs }, rules);
   }
 
   async #openAccessToken(row: GrantRow): Promise<Secret | null> {
@@ -249,8 +285,8 @@ export class HandOut {
   }
 
   /** Returns the validity rules. A one-shot program skips the provider's definition if the token clearly lives long enough. */
-  async #rules(key: CheckedKey, leftMs: number, demandMs: number): Promise<ValidityRules> {
-    return !this.#backgroundRefresh && leftMs >= demandMs ? plainRules : this.#rulesOf(key);
+  async #rules(key: CheckedKey, held: HeldToken, leftMs: number, demandMs: number): Promise<ValidityRules> {
+    return held.rules ?? (leftMs >= demandMs ? plainRules : this.#rulesOf(key));
   }
 
   async #rulesOf(key: CheckedKey): Promise<ValidityRules> {
@@ -258,15 +294,21 @@ export class HandOut {
   }
 
   #refreshInBackground(key: CheckedKey, held: HeldToken): void {
-    if (this.#flights.has(cacheKey(key))) return;
+    if (!this.#backgroundRefresh || this.#flights.has(cacheKey(key))) return;
+    // While the database is away nothing can be refreshed, and each try would wait for it.
+    if (this.#context.reach.isAway || this.#context.world.now() >= this.#cache.trustedUntilMs) return;
     this.#refresh(key, held.generation).done.catch((error: unknown) => {
-      // The caller has a good token, and the row records the failure for the next caller that needs a refresh. Until the
-      // pause ends, callers get the token without another attempt.
-      const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
-      held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
+      // The caller has a good token, and the row records the failure for the next caller that needs a refresh.
+      this.#keepQuiet(held, error);
       const code = codeOf(error);
       this.#context.logger.warn('a refresh ahead of need failed', { tenant: key.tenant, provider: key.provider, code });
     });
+  }
+
+  /** Until the pause ends, callers get the token without another attempt. */
+  #keepQuiet(held: HeldToken, error: unknown): void {
+    const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
+    held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
   }
 
   /** The deadline of a caller that arrives now, by `World.monotonic`. */
@@ -278,7 +320,7 @@ export class HandOut {
     key: CheckedKey,
     generation: number,
     deadline: number,
-    options: RefreshOptions,
+    options: FlightOptions,
   ): Promise<void> {
     const { world, callerWaitMs, times } = this.#context;
     const leftMs = Math.max(0, deadline - world.monotonic());
@@ -294,7 +336,7 @@ export class HandOut {
     });
   }
 
-  #refresh(key: CheckedKey, generation: number, { candidateClient, before }: RefreshOptions = {}): Flight {
+  #refresh(key: CheckedKey, generation: number, { candidateClient, before }: FlightOptions = {}): Flight {
     // Candidate clients do not share flights: each caller must get the outcome of its own credentials. They share a lease.
     const name = candidateClient === undefined ? cacheKey(key) : `${cacheKey(key)}\0${candidateClient.name}`;
     const running = this.#flights.get(name);
@@ -322,54 +364,13 @@ export class HandOut {
 interface ReadToken {
   held: HeldToken | undefined;
   generation?: number;
+  /** The database does not answer. */
+  isAway?: boolean;
 }
 
-/** A running refresh; `wait` tells whether it waits for another process. */
-interface Flight {
-  /** The generation being spent. */
-  readonly generation: number;
-  readonly done: Promise<void>;
-  readonly wait: LeaseWait;
-}
-
-interface RefreshOptions {
+interface Wish {
   candidateClient?: CandidateClient | undefined;
-  /** A check that must succeed before a token is spent. */
-  before?: () => Promise<void>;
-}
-
-function heldTokenOf(
-  row: GrantRow,
-  secret: Secret,
-  facts: GrantPlace & { expiresAtMs: number; nowMs: number },
-  rules: ValidityRules,
-): HeldToken {
-  const { expiresAtMs, nowMs, apiDomain, dc } = facts;
-  const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
-  const early = Math.max(earlyMs(lifetimeMs, rules), requiredMs(limits.minValidityMsDefault, lifetimeMs, rules));
-  return {
-    accessToken: secret.reveal(),
-    tokenType: interned(row.token_type ?? 'Bearer'),
-    scopes: internedList(row.scopes),
-    apiDomain: internedOrNone(apiDomain),
-    dc: internedOrNone(dc),
-    generation: row.generation,
-    changedAtMs: row.changed_at,
-    expiresAtMs,
-    freshUntilMs: expiresAtMs - early,
-    lifetimeMs,
-    usedAtMs: nowMs,
-    notedAtMs: row.used_at ?? 0,
-    quietUntilMs: undefined,
-  };
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
-}
-
-function internedOrNone(text: string | null): string | undefined {
-  return text === null ? undefined : interned(text);
+  deadline?: number;
 }
 
 /** Checks just enough for a cache look-up; a key that is not cached is checked in full. */

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { CheckedKey, GrantKey } from '../../base/ids.ts';
 import { defaultAccount } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { ValidityRules } from '../grant/validity.ts';
 import type { AccessToken } from '../types.ts';
 
 /**
@@ -15,6 +16,11 @@ export interface HeldToken {
   readonly scopes: readonly string[];
   readonly apiDomain: string | undefined;
   readonly dc: string | undefined;
+  /** The app and the metadata (JSON) of the same row: calls with this token go where they say. */
+  readonly app: string | undefined;
+  readonly metadata: string;
+  /** The provider's rules at the time of the read; undefined in a one-shot program. */
+  readonly rules: ValidityRules | undefined;
   readonly generation: number;
   /** Time of the row's last change, by the database's clock. */
   readonly changedAtMs: number;
@@ -78,7 +84,7 @@ export class TokenCache {
     this.#held = new LRUCache<string, HeldToken>({
       max: entriesMax,
       maxSize: limits.cacheBytesMax,
-      sizeCalculation: (held) => entryBytes + held.accessToken.length,
+      sizeCalculation: (held) => entryBytes + held.accessToken.length + held.metadata.length,
     });
   }
 

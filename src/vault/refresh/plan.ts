@@ -26,6 +26,7 @@ import { leaseKindOf } from './lease-kind.ts';
 import { isReplayFatal, isUrgent, overlapLeftMs, waitForLateAnswer } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { replaySpool } from './replay.ts';
+import { assertNotHeld } from './set-aside.ts';
 
 /**
  * Prepares a refresh. Returns `look_again` if the spool held an earlier attempt's answer, which is now committed.
@@ -45,14 +46,20 @@ export async function planRefresh(
   const tenantKeys = await context.keys.pin(tenant, { fresh: true });
   const prior = await listAttempts(context.store.db, { tenant, grantId: row.id, generation: row.generation });
   // An attempt without an outcome may have left its answer on this disk. A new request would then send a spent token.
-  const inDoubt = prior.some(isUnresolved);
-  if (inDoubt && (await replaySpool(context, { grantId: row.id })) > 0) return 'look_again';
+  const spool = await context.spool();
+  const isHeld = row.reason === reasons.answerRefused || spool.unreadableOf(row.id) !== undefined;
+  const inDoubt = isHeld || prior.some(isUnresolved);
+  const replayed = inDoubt ? await replaySpool(context, { grantId: row.id }) : undefined;
+  if (replayed !== undefined && replayed.changed > 0) return 'look_again';
 
   const definition = await context.providers.require(row.provider);
   const token: PickedToken = keptToken ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
   // A candidate waits for requests that were sent after the one that brought it: they may bring a newer one.
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
   if (keptToken === undefined) await waitForLateAnswer(context, definition, later);
+  if (replayed !== undefined) {
+    await assertNotHeld(context, row, definition, { waiting: replayed.setAside, fence: token.fence ?? -1 });
+  }
   const client = await clientFor(context, definition, row, candidateClient);
   // Urgent grants and an operator's requests bypass the budget.
   if (keptToken === undefined && !(await isUrgent(context, row))) {
@@ -61,7 +68,6 @@ export async function planRefresh(
   }
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);
-  const spool = await context.spool();
   return {
     row,
     definition,

@@ -1,66 +1,97 @@
-import { codeOf, isVaultDown } from '../../base/errors.ts';
+import { isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { findAttempt } from '../../storage/statements/attempts.ts';
 import { listCandidates } from '../../storage/statements/candidates.ts';
 import { type GrantRow, readGrant } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import type { SpoolKind } from '../spool/names.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import type { SpoolEntry, SpoolHead } from '../spool/spool.ts';
-import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
+import { type CommitOutcome, commitWhatFits, parkTokens } from './save.ts';
+import { forgetRetry, isRetryDue, liftHold, postponeRetry, setAside } from './set-aside.ts';
+
+/** The result of a replay. */
+export interface Replayed {
+  /** The number of answers that changed something. */
+  readonly changed: number;
+  /** The answers that the database refuses to save. Each one is set aside, and holds only its own grant. */
+  readonly setAside: readonly SpoolHead[];
+}
+
+export interface ReplayOptions {
+  /** Replays the answers of one grant. */
+  readonly grantId?: string;
+  /** Replays also what living processes may still commit. */
+  readonly ownToo?: boolean;
+  /** Replays also what was committed too long ago for a failover to lose it. */
+  readonly oldToo?: boolean;
+  /** By default all kinds but `unread`. */
+  readonly kinds?: readonly SpoolKind[];
+  /** Replays so many at most. */
+  readonly most?: number;
+  /** Tries set-aside answers again before their pause is over. */
+  readonly retryNow?: boolean;
+}
 
 /**
  * Commits spooled answers whose holder died before it could commit them, for one grant or for all.
  *
  * A replay is idempotent by grant, generation and fence. An answer that the row already has changes nothing. An answer
- * whose lease is still the newest is saved. Any other becomes a candidate. Returns the number of answers that changed
- * something.
+ * whose lease is still the newest is saved. Any other becomes a candidate. An answer that the database refuses stops no
+ * other answer.
+ *
+ * @throws {GrantryError} `storage_unavailable`, `vault_sealed`: the answers stay in the spool
  */
-export async function replaySpool(
-  context: VaultContext,
-  options: { grantId?: string; ownToo?: boolean; oldToo?: boolean; waitingOnly?: boolean } = {},
-): Promise<number> {
+export async function replaySpool(context: VaultContext, options: ReplayOptions = {}): Promise<Replayed> {
   const spool = await context.spool();
-  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise
-  // each process commits its own answers, unless the database has lost its commits.
-  const all = options.grantId !== undefined || options.ownToo === true;
-  let replayed = 0;
-  const failures: unknown[] = [];
-  for (const entry of await spool.list(options.grantId, options)) {
+  let changed = 0;
+  const setAsideHeads: SpoolHead[] = [];
+  for (const entry of await spool.list(options.grantId, options.kinds, options.most)) {
     if (options.oldToo !== true && isTooOld(context, entry)) {
       await entry.remove().catch(() => {
         // The file is of no use any more. The next replay removes it.
       });
       continue;
     }
-    if (!all && isLeftToHolder(context, entry)) continue;
-    try {
-      if (await replayEntry(context, entry)) replayed += 1;
-    } catch (error) {
-      if (!mayGoOn(context, entry, error)) throw error;
-      failures.push(error);
-    }
+    const outcome = await replayUnlessHeld(context, entry, options);
+    if (outcome === 'changed') changed += 1;
+    if (outcome === 'set_aside') setAsideHeads.push(entry.head);
   }
-  // A caller that asks for all answers relies on all of them: to spend a token, or to end a quarantine or a failover.
-  if (all && failures.length > 0) throw failures[0];
-  return replayed;
+  for (const path of spool.newlyUnreadable()) context.logger.error('a part of the spool cannot be read', { path });
+  return { changed, setAside: setAsideHeads };
 }
 
-/** Lets the replay go on with the other answers, unless the vault itself is down. */
-function mayGoOn(context: VaultContext, { head }: SpoolEntry, error: unknown): boolean {
-  if (isVaultDown(error)) return false;
-  const code = codeOf(error);
-  context.logger.error('a spooled answer cannot be committed yet', { tenant: head.tenant, grant: head.grantId, code });
-  return true;
+async function replayUnlessHeld(
+  context: VaultContext,
+  entry: SpoolEntry,
+  options: ReplayOptions,
+): Promise<'changed' | 'unchanged' | 'set_aside'> {
+  // A process that is about to spend a grant's token replays every answer, of any process and at any stage. Otherwise
+  // each process commits its own answers, unless the database has lost its commits.
+  const all = options.grantId !== undefined || options.ownToo === true;
+  if (!all && entry.kind === 'answer' && isLeftToHolder(context, entry)) return 'unchanged';
+  const isRetry = entry.kind === 'refused' || entry.kind === 'unread';
+  if (isRetry && options.retryNow !== true && !isRetryDue(context, entry.head)) {
+    return entry.kind === 'refused' ? 'set_aside' : 'unchanged';
+  }
+  try {
+    return (await replayEntry(context, entry)) ? 'changed' : 'unchanged';
+  } catch (error) {
+    if (isVaultDown(error)) throw error;
+    await setAside(context, entry.head, entry, { error, retryInMs: context.times.suspectConfirmMs });
+    return 'set_aside';
+  }
 }
 
 /** True for a committed file that is no longer kept for a database that comes back without its last commits. */
 function isTooOld(context: VaultContext, entry: SpoolEntry): boolean {
-  return entry.committed && entry.writtenAt + context.times.spoolKeptMs < context.world.now();
+  return entry.committed && entry.keptSince + context.times.spoolKeptMs < context.world.now();
 }
 
 /** True if the holder may still commit its own answer. For a holder on another host, only the clock tells. */
@@ -77,33 +108,57 @@ async function replayEntry(context: VaultContext, entry: SpoolEntry): Promise<bo
   const row = await readGrant(context.store.db, head.tenant, head.grantId);
   if (row === undefined) {
     context.logger.warn('a spooled answer belongs to no grant in this database', { grant: head.grantId });
+    postponeRetry(context, head.attemptId);
     return false;
   }
   const attempt = await findAttempt(context.store.db, head);
   // The usual case of a kept file: its answer is committed, and the database still has it.
-  if (attempt !== undefined && (attempt.outcome === 'saved' || attempt.outcome === 'parked')) {
-    await entry.markCommitted();
-    return false;
-  }
+  const isKnown = attempt !== undefined && (attempt.outcome === 'saved' || attempt.outcome === 'parked');
   // A newer generation makes this answer obsolete, unless the database has lost its tail.
-  if (attempt === undefined && row.generation > head.generation) {
-    await entry.markCommitted();
+  const isObsolete = attempt === undefined && row.generation > head.generation && entry.kind !== 'unread';
+  if (isKnown || isObsolete || isOfPastAuthorization(row, entry)) {
+    await settled(context, entry);
     return false;
   }
-  const tenantKeys = await context.keys.pin(head.tenant);
+  // Read fresh: another process may have shredded and remade the tenant's keys.
+  const tenantKeys = await context.keys.pin(head.tenant, { fresh: true });
   await fingerprinter(context);
   const raw = openAnswer(context, entry, tenantKeys);
-  if (raw === undefined) return false;
-  const outcome = await commitAnswer(context, { head, raw }, row, tenantKeys);
+  const outcome = raw === undefined ? 'unread' : await commitAnswer(context, { head, raw }, row, tenantKeys);
+  if (outcome === 'unread') return leaveUnread(context, entry);
+  // Nothing can be spent where the provider is unknown. A process that knows it reads the answer.
+  if (outcome === 'unknown_provider') return false;
   if (outcome === 'orphaned') {
+    forgetRetry(context, head.attemptId);
     await entry.remove();
     await revokeOfGrant(context, head);
-  } else await entry.markCommitted();
+  } else await settled(context, entry);
   context.logger.info('a spooled answer was replayed', { tenant: head.tenant, grant: head.grantId, outcome });
   return outcome !== 'nothing';
 }
 
-/** Opens a spooled answer. A file that does not open is useless, and must not prevent the replay of others. */
+/** True for a set-aside answer to an authorization that a newer one has replaced: its tokens are of no use any more. */
+function isOfPastAuthorization(row: GrantRow, { kind, head }: SpoolEntry): boolean {
+  if (kind !== 'refused' && kind !== 'unread') return false;
+  // If the spent token was stored again, this answer holds its successor.
+  return head.generation < row.authorized_generation && head.tokenFingerprint !== row.refresh_fingerprint;
+}
+
+async function settled(context: VaultContext, entry: SpoolEntry): Promise<void> {
+  forgetRetry(context, entry.head.attemptId);
+  await entry.markCommitted();
+  if (entry.kind === 'refused') await liftHold(context, entry.head);
+}
+
+/** Keeps an answer that may hold tokens and is not understood: a later version may read it. */
+async function leaveUnread(context: VaultContext, entry: SpoolEntry): Promise<false> {
+  postponeRetry(context, entry.head.attemptId);
+  if (entry.kind === 'answer' || entry.kind === 'refused') await entry.setAside('unread');
+  if (entry.kind === 'refused') await liftHold(context, entry.head);
+  return false;
+}
+
+/** Opens a spooled answer. A file that does not open must not prevent the replay of others. */
 function openAnswer(context: VaultContext, entry: SpoolEntry, tenantKeys: PinnedTenant): RawAnswer | undefined {
   try {
     return entry.read(tenantKeys);
@@ -119,11 +174,9 @@ async function commitAnswer(
   { head, raw }: { head: SpoolHead; raw: RawAnswer },
   row: GrantRow,
   tenantKeys: PinnedTenant,
-): Promise<CommitOutcome> {
-  const definition = await context.providers.require(row.provider);
+): Promise<CommitOutcome | 'unread' | 'unknown_provider'> {
   const fingerprint = await fingerprinter(context);
   const isSpent = (token: Secret) => fingerprint(token) === head.tokenFingerprint;
-  const outcome = readTokenAnswer(definition, raw, 'refresh', { now: context.world.now(), isSpent });
   const { tenant, grantId, generation, fence } = head;
   const base = {
     lease: { tenant, grantId, generation, owner: head.owner.id, fence },
@@ -133,17 +186,34 @@ async function commitAnswer(
     spentFingerprint: head.tokenFingerprint,
     tenantKeys,
   };
-  if (outcome.kind === 'tokens') {
-    const spentToken = outcome.tokens.refreshToken ?? (await spentTokenOf(context, tenantKeys, row, head));
-    // An answer without a refresh token is useless once the stored one was replaced.
-    if (spentToken === null) return 'nothing';
-    const attempt: TokenAttempt = { ...base, spentToken };
-    return commitTokens(context, attempt, outcome.tokens);
+  const definition = await definitionOf(context, row);
+  if (definition !== undefined) {
+    const outcome = readTokenAnswer(definition, raw, 'refresh', { now: context.world.now(), isSpent });
+    if (outcome.kind === 'tokens') {
+      const spentToken = outcome.tokens.refreshToken ?? (await spentTokenOf(context, tenantKeys, row, head));
+      // An answer without a refresh token is useless once the stored one was replaced.
+      if (spentToken === null) return 'nothing';
+      return commitWhatFits(context, { ...base, spentToken }, outcome.tokens);
+    }
+    if (outcome.kind === 'refused') return 'nothing';
   }
   const salvaged = salvageTokens(raw, isSpent);
   const [likeliest] = salvaged?.refreshTokens ?? [];
-  if (salvaged === null || likeliest === undefined) return 'nothing';
-  return parkTokens(context, { ...base, spentToken: likeliest }, salvaged);
+  if (salvaged !== null && likeliest !== undefined) {
+    return parkTokens(context, { ...base, spentToken: likeliest }, salvaged);
+  }
+  if (raw.body === null) return 'nothing';
+  return definition === undefined ? 'unknown_provider' : 'unread';
+}
+
+/** Returns the provider's definition; undefined in a process that does not have it, where tokens can only be parked. */
+async function definitionOf(context: VaultContext, row: GrantRow): Promise<ProviderDefinition | undefined> {
+  try {
+    return await context.providers.require(row.provider);
+  } catch (error) {
+    if (isGrantryError(error, 'not_found') || isGrantryError(error, 'provider_misconfigured')) return undefined;
+    throw error;
+  }
 }
 
 /** Finds the refresh token that an answer without one leaves valid: the token that was sent. */

@@ -1,3 +1,4 @@
+import { codeOf, isVaultDown } from '../../base/errors.ts';
 import { newUuid } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
@@ -56,6 +57,30 @@ export async function commitTokens(
   tokens: TokenSet,
 ): Promise<CommitOutcome> {
   return underStandingKeys(context, attempt, (standing) => commitOnce(context, standing, tokens));
+}
+
+/**
+ * Commits tokens, without the answer's metadata if the database refuses that: metadata never costs tokens.
+ *
+ * @throws what the database says if it refuses the tokens themselves
+ */
+export async function commitWhatFits(
+  context: VaultContext,
+  attempt: TokenAttempt,
+  tokens: TokenSet,
+): Promise<CommitOutcome> {
+  try {
+    return await commitTokens(context, attempt, tokens);
+  } catch (error) {
+    if (isVaultDown(error) || Object.keys(tokens.metadata).length === 0) throw error;
+    const { tenant, grantId: grant } = attempt.lease;
+    context.logger.error('the database refuses an answer: it is saved without its metadata', {
+      tenant,
+      grant,
+      code: codeOf(error),
+    });
+    return commitTokens(context, attempt, { ...tokens, metadata: {} });
+  }
 }
 
 async function commitOnce(

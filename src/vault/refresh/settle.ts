@@ -1,4 +1,4 @@
-import { GrantryError, type GrantryErrorCode, isGrantryError } from '../../base/errors.ts';
+import { GrantryError, type GrantryErrorCode, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { IsSpent } from '../../oauth/salvage.ts';
@@ -11,6 +11,7 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import {
   answerLost,
+  answerSetAside,
   mustReauthorize,
   providerFailure,
   providerFailures,
@@ -23,8 +24,9 @@ import { refusesCandidateClient, settleRefusedCandidateClient } from './candidat
 import { type Claim, pendingOutcomeOf } from './claim.ts';
 import { overlapLeftMs, overlapMsOf, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
-import { type CommitOutcome, commitTokens, parkTokens, type TokenAttempt } from './save.ts';
+import { type CommitOutcome, commitWhatFits, parkTokens, type TokenAttempt } from './save.ts';
 import { condemnedVerdict } from './second-chance.ts';
+import { setAside } from './set-aside.ts';
 import { judgeRefusal } from './verdict.ts';
 
 /**
@@ -48,14 +50,15 @@ export async function settleAnswer(
       const { client_id: tenant, provider } = plan.row;
       context.logger.warn('members of an answer were dropped', { tenant, provider, members: outcome.notes.join('; ') });
     }
-    const committed = await untilStored(context, () => commitTokens(context, attempt, outcome.tokens));
+    const commit = () => commitWhatFits(context, attempt, outcome.tokens);
+    const committed = await commitOrSetAside(context, plan, claim, commit);
     await finishCommit(context, plan, committed);
     // Parked tokens are no generation yet. The process that holds the lease now makes them one.
     return committed === 'saved' ? 'saved' : 'again';
   }
   if (outcome.kind === 'unknown') {
-    const committed = await salvage(context, attempt, raw, isSpent);
-    await finishCommit(context, plan, committed);
+    const committed = await commitOrSetAside(context, plan, claim, () => salvage(context, attempt, raw, isSpent));
+    await finishCommit(context, plan, raw.body === null && committed === 'unread' ? 'nothing' : committed);
     // If a provider cuts every answer, the requests keep the pace of the back-off: the next candidate waits that long.
     if (committed === 'parked' && plan.candidateId === null) return 'again';
     throw await settleLostAnswer(context, plan, claim, new UselessAnswerError(outcome.reason), {
@@ -71,20 +74,42 @@ export async function settleAnswer(
   throw await settleFailure(context, plan, claim, outcome);
 }
 
+/**
+ * Commits tokens, however long the database is down. If the database refuses them, the answer is set aside for its grant.
+ *
+ * @throws {GrantryError} `refresh_uncertain` after an answer was set aside
+ */
+async function commitOrSetAside<T>(
+  context: VaultContext,
+  plan: RefreshPlan,
+  claim: Claim,
+  commit: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await untilStored(context, commit);
+  } catch (error) {
+    if (isVaultDown(error)) throw error;
+    const isKept = await setAside(context, claim.head, plan.slot, { error, retryInMs: claim.backOffMs });
+    throw isKept ? answerSetAside(plan.row, claim.backOffMs) : answerLost(plan.row, claim.backOffMs, error);
+  }
+}
+
 /** Marks or removes the spool file of an answer whose outcome the database has, and revokes orphaned tokens. */
 async function finishCommit(
   context: VaultContext,
   plan: RefreshPlan,
-  committed: CommitOutcome | 'unusable',
+  committed: CommitOutcome | 'unread',
 ): Promise<void> {
-  if (committed !== 'orphaned' && committed !== 'unusable') {
-    await plan.slot.markCommitted().catch(() => {
+  if (committed !== 'orphaned') {
+    // An answer that was not understood may hold the only copy of the living token: `recover` reads it again.
+    const move = committed === 'unread' ? plan.slot.setAside('unread') : plan.slot.markCommitted();
+    await move.catch(() => {
       // The file keeps its name and is replayed later, which changes nothing.
     });
     return;
   }
   await plan.slot.discard();
-  if (committed === 'orphaned') await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
+  await revokeOfGrant(context, { tenant: plan.row.client_id, grantId: plan.row.id });
 }
 
 /** Describes the attempt that brought the tokens, for a commit. */
@@ -256,10 +281,10 @@ async function salvage(
   attempt: TokenAttempt,
   raw: RawAnswer,
   isSpent: IsSpent,
-): Promise<CommitOutcome | 'unusable'> {
+): Promise<CommitOutcome | 'unread'> {
   const salvaged = salvageTokens(raw, isSpent);
-  if (salvaged === null || salvaged.refreshTokens.length === 0) return 'unusable';
-  return untilStored(context, () => parkTokens(context, attempt, salvaged));
+  if (salvaged === null || salvaged.refreshTokens.length === 0) return 'unread';
+  return parkTokens(context, attempt, salvaged);
 }
 
 /** Retries until the database saves the tokens, which exist only in memory and in the spool. */

@@ -13,6 +13,11 @@ export interface Owner {
   readonly pid: number;
 }
 
+/** Returns the random part of an owner's id. */
+export function nonceOf({ id }: Owner): string {
+  return id.split(':')[2] ?? '';
+}
+
 /** Live owners of this process. In containers, different processes may share a pid, so the pid identifies none. */
 const ownersHere = new Set<string>();
 
@@ -62,4 +67,16 @@ export function isKnownDead(ownerId: string): boolean {
   const current = processSeen(pid);
   // A killed process that its parent has not reaped, or a later process with the same pid.
   return current !== undefined && (current.state === 'Z' || current.state === 'X' || current.start !== start);
+}
+
+/** Tells whether this process can see the owner's process: it then knows when that one ends. */
+export function isSeen(ownerId: string): boolean {
+  if (ownersHere.has(ownerId)) return true;
+  const [, , , place, start] = ownerId.split(':');
+  return start !== undefined && place === thisProcess().place;
+}
+
+/** Tells whether the owner is certainly alive: it belongs to this process, or runs where this process sees all others. */
+export function isKnownAlive(ownerId: string): boolean {
+  return isSeen(ownerId) && !isKnownDead(ownerId);
 }

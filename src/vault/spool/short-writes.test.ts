@@ -17,7 +17,7 @@ vi.mock('node:fs', async (importOriginal) => {
 it('keeps a whole answer when the system writes it in pieces', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'grantry-spool-'));
   const owner = { id: 'host:1:a', host: 'host', pid: 1 };
-  const spool = new Spool(directory, owner);
+  const spool = new Spool(directory, owner, () => 1_000);
   const slot = await spool.reserve('a-grant.an-attempt');
   const body = 'x'.repeat(50_000);
   const answer = { status: 200, contentType: null, retryAfter: null, body: new Secret(body) };

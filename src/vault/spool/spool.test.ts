@@ -1,83 +1,21 @@
-import { generateKeySync } from 'node:crypto';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Secret } from '../../base/secret.ts';
+import {
+  answer,
+  deadSpool,
+  head,
+  keep,
+  newSpool,
+  now,
+  removeSpools,
+  tenantKeys,
+} from '../../../test/support/spools.ts';
 import { systemWorld } from '../../base/system-world.ts';
-import { type StoredTenantKey, TenantKeys } from '../../crypto/tenant-keys.ts';
-import type { RawAnswer } from '../../oauth/types.ts';
-import { Spool, type SpoolHead } from './spool.ts';
+import { registerOwner, retireOwner } from './owner.ts';
+import { Spool } from './spool.ts';
 
-const owner = { id: 'host:1:a', host: 'host', pid: 1 };
-const directories: string[] = [];
-
-afterEach(() => {
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
-});
-
-function newSpool(): Spool {
-  const directory = mkdtempSync(join(tmpdir(), 'grantry-spool-'));
-  directories.push(directory);
-  return new Spool(join(directory, 'spool'), owner);
-}
-
-function newKeys(): TenantKeys {
-  const rows: StoredTenantKey[] = [];
-  return new TenantKeys({
-    rootKey: generateKeySync('aes', { length: 256 }),
-    vaultId: 'vault',
-    world: systemWorld(),
-    store: {
-      load: async (tenant) => rows.filter((row) => row.tenant === tenant),
-      insert: async (key) => void rows.push(key),
-    },
-  });
-}
-
-const tenantKeys = newKeys();
-
-function head(change: Partial<SpoolHead> = {}): SpoolHead {
-  return {
-    version: 1,
-    tenant: 'acme',
-    grantId: 'a-grant',
-    attemptId: 'an-attempt',
-    generation: 4,
-    fence: 9,
-    tokenFingerprint: 'fingerprint',
-    candidateId: null,
-    owner,
-    at: 1_000,
-    ...change,
-  };
-}
-
-function answer(text: string): RawAnswer {
-  return {
-    status: 200,
-    contentType: 'application/json',
-    retryAfter: null,
-    body: text === '' ? null : new Secret(text),
-    incomplete: false,
-    requestedAt: 5,
-  };
-}
-
-async function keep(spool: Spool, text: string, about = head()): Promise<string> {
-  const slot = await spool.reserve(about.attemptId);
-  await slot.keep(about, await tenantKeys.pin('acme'), answer(text));
-  return join(spool.directory, `${about.attemptId}.answer`);
-}
+afterEach(removeSpools);
 
 describe('a spooled answer', () => {
   it.each(['{"access_token":"FAKE"}', '', '"\\ud800 \u2028 <>', `{"pad":"${'x'.repeat(1_000_000)}"}`])(
@@ -157,11 +95,11 @@ describe('a reservation', () => {
   it('that a crash left behind is swept, while young reservations and answers stay', async () => {
     const spool = newSpool();
     await keep(spool, '{}');
-    const old = await spool.reserve('old');
-    const young = await spool.reserve('young');
-    for (const name of ['old.waiting', 'an-attempt.answer']) utimesSync(join(spool.directory, name), 1, 1);
-    await spool.sweep(60_000);
-    expect(readdirSync(spool.directory).sort()).toEqual(['an-attempt.answer', 'young.waiting']);
+    const old = await deadSpool(spool).reserve('old');
+    const young = await deadSpool(spool).reserve('young');
+    for (const name of ['old.waiting', 'a-grant.an-attempt.answer']) utimesSync(join(spool.directory, name), 1, 1);
+    await spool.sweep({ olderThan: 60_000 });
+    expect(readdirSync(spool.directory).sort()).toEqual(['a-grant.an-attempt.answer', 'young.waiting']);
     await old.discard();
     await young.discard();
   });
@@ -172,17 +110,18 @@ describe('a reservation', () => {
     const stuck = join(spool.directory, 'stuck.waiting');
     mkdirSync(stuck);
     utimesSync(stuck, 1, 1);
-    await spool.sweep(60_000);
+    await spool.sweep({ olderThan: 60_000 });
     expect(readdirSync(spool.directory)).toContain('stuck.waiting');
   });
 
   it('is swept in slices so that a start stays fast', async () => {
     const spool = newSpool();
-    const slots = await Promise.all(['a', 'b', 'c', 'd'].map((name) => spool.reserve(name)));
+    const dead = deadSpool(spool);
+    const slots = await Promise.all(['a', 'b', 'c', 'd'].map((name) => dead.reserve(name)));
     for (const name of ['a', 'b', 'c', 'd']) utimesSync(join(spool.directory, `${name}.waiting`), 1, 1);
-    await spool.sweep(60_000, { count: 3, from: 0.99 });
+    await spool.sweep({ olderThan: 60_000 }, { count: 3, from: 0.99 });
     expect(readdirSync(spool.directory)).toHaveLength(1);
-    await spool.sweep(60_000, { count: 3, from: 0 });
+    await spool.sweep({ olderThan: 60_000 }, { count: 3, from: 0 });
     expect(readdirSync(spool.directory)).toEqual([]);
     for (const slot of slots) await slot.discard();
   });
@@ -237,14 +176,52 @@ describe('a reservation', () => {
     const spool = newSpool();
     const slot = await spool.reserve('an-attempt');
     rmSync(spool.directory, { recursive: true });
-    await expect(slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'))).rejects.toThrow('ENOENT');
-    await slot.markCommitted();
+    writeFileSync(spool.directory, 'a file');
+    await expect(slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'))).rejects.toThrow(/ENOTDIR|EEXIST/);
+    await slot.markCommitted().catch(() => {});
+  });
+
+  it.each([
+    ['its file', (spool: Spool) => rmSync(join(spool.directory, 'a-grant.an-attempt.waiting'))],
+    ['its directory', (spool: Spool) => rmSync(spool.directory, { recursive: true })],
+  ])('keeps the answer although %s was removed', async (_, remove) => {
+    const spool = newSpool();
+    const slot = await spool.reserve('a-grant.an-attempt');
+    remove(spool);
+    await slot.keep(head(), await tenantKeys.pin('acme'), answer('tokens'));
+    const [entry] = await spool.list('a-grant');
+    expect(entry?.read(await tenantKeys.pin('acme')).body?.reveal()).toBe('tokens');
+    expect(statSync(join(spool.directory, 'a-grant.an-attempt.answer')).mode & 0o777).toBe(0o600);
+  });
+
+  it('of a living owner is not swept, however old the clocks make it', async () => {
+    const spool = newSpool();
+    const living = registerOwner(systemWorld());
+    const slot = await new Spool(spool.directory, living, now).reserve('old');
+    utimesSync(join(spool.directory, 'old.waiting'), 1, 1);
+    await spool.sweep({ olderThan: 365 * 86_400_000 });
+    expect(readdirSync(spool.directory)).toEqual(['old.waiting']);
+    retireOwner(living);
+    await spool.sweep({ olderThan: 365 * 86_400_000 });
+    expect(readdirSync(spool.directory)).toEqual([]);
+    await slot.discard();
+  });
+
+  it('of an owner that cannot be observed is swept after a day', async () => {
+    const spool = newSpool();
+    const slot = await spool.reserve('old');
+    utimesSync(join(spool.directory, 'old.waiting'), 1, 1);
+    await spool.sweep({ olderThan: 60_000 });
+    expect(readdirSync(spool.directory)).toEqual(['old.waiting']);
+    await spool.sweep({ olderThan: 86_500_000 });
+    expect(readdirSync(spool.directory)).toEqual([]);
+    await slot.discard();
   });
 });
 
 it('keeps a committed answer under another name until it is removed', async () => {
   const spool = newSpool();
-  const slot = await spool.reserve('an-attempt');
+  const slot = await spool.reserve('a-grant.an-attempt');
   await slot.keep(head(), await tenantKeys.pin('acme'), answer('{}'));
   await slot.markCommitted();
   const [entry] = await spool.list();

@@ -1,73 +1,43 @@
-import { constants, existsSync, ftruncateSync, renameSync, writeSync } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { z } from 'zod';
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
+import { readDepth, type SpoolDepth } from './depth.ts';
+import { isMissing } from './files.ts';
+import { type SpoolFile, SpoolFolder } from './folder.ts';
+import { openSealed, readHead, type SpoolHead } from './head.ts';
+import { mayBelongTo, type SpoolKind, shardOf, shards } from './names.ts';
 import type { Owner } from './owner.ts';
+import { reserveSlot, type SpoolSlot } from './slot.ts';
+import { partOf, type SpoolPart, SpoolSweeper, type SweepTimes } from './sweeper.ts';
 
-/** Bytes written before a refresh token is spent, so that a full disk is noticed before, not after. */
-const reservedBytes = 16_384;
+export type { SpoolHead } from './head.ts';
+export type { SpoolSlot } from './slot.ts';
+export type { SpoolPart } from './sweeper.ts';
 
 const reservationsPerSweep = 64;
-const sweptAtOnce = 32;
+const readAtOnce = 32;
 /** Fractional parts of its multiples are spread evenly over 0..1 (low-discrepancy sequence). */
 const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
-const spoolHead = z.strictObject({
-  version: z.literal(1),
-  tenant: z.string(),
-  grantId: z.string(),
-  attemptId: z.string(),
-  generation: z.number(),
-  fence: z.number(),
-  /** The fingerprint of the token that was spent. */
-  tokenFingerprint: z.string(),
-  candidateId: z.string().nullable(),
-  owner: z.object({ id: z.string(), host: z.string(), pid: z.number() }),
-  at: z.number(),
-});
-
-/** Identification of the attempt that a spooled answer belongs to. It contains no secret. */
-export type SpoolHead = z.output<typeof spoolHead>;
-
-const spooledAnswer = z.object({
-  status: z.number(),
-  contentType: z.string().nullable(),
-  retryAfter: z.string().nullable(),
-  body: z.string().nullable(),
-  incomplete: z.boolean(),
-  requestedAt: z.number(),
-});
-
-/** A spool file reserved for an answer: its disk space is already allocated. */
-export interface SpoolSlot {
-  /** Seals the answer into the file and flushes it. */
-  keep(head: SpoolHead, tenant: PinnedTenant, answer: RawAnswer): Promise<void>;
-  /** Marks the answer as committed. The file is kept for a while, in case a failover loses the newest commits. */
-  markCommitted(): Promise<void>;
-  /** Removes the file when no answer worth keeping arrived. */
-  discard(): Promise<void>;
-}
-
-/** A slice of the file list, for a spool too long to be read in full at every start. */
-export interface SpoolPart {
-  count: number;
-  /** Start of the slice, as a fraction of the list. */
-  from: number;
-}
+/** The kinds that may hold tokens which the database lacks, or lost in a failover. */
+const replayed: readonly SpoolKind[] = ['answer', 'refused', 'saved'];
 
 /** An answer found in the spool. */
 export interface SpoolEntry {
   readonly head: SpoolHead;
+  readonly kind: SpoolKind;
   readonly committed: boolean;
   /** Write time in milliseconds since 1970. */
   readonly writtenAt: number;
+  /** The time since which the file has its kind. */
+  readonly keptSince: number;
   read(tenant: PinnedTenant): RawAnswer;
   markCommitted(): Promise<void>;
+  /** Sets the answer aside: the database refuses it, or it was not understood. Returns true: it is in a file. */
+  setAside(kind: 'refused' | 'unread'): Promise<boolean>;
   remove(): Promise<void>;
 }
 
@@ -80,12 +50,16 @@ export interface SpoolEntry {
 export class Spool {
   readonly directory: string;
   readonly owner: Owner;
-  #hasDirectory = false;
+  readonly #folder: SpoolFolder;
+  readonly #sweeper: SpoolSweeper;
   #reservations = 0;
+  #slices = 0;
 
-  constructor(directory: string, owner: Owner) {
+  constructor(directory: string, owner: Owner, now: () => number) {
     this.directory = directory;
     this.owner = owner;
+    this.#folder = new SpoolFolder(directory, now);
+    this.#sweeper = new SpoolSweeper(this.#folder);
   }
 
   /**
@@ -101,244 +75,140 @@ export class Spool {
       // Only a slice, because a caller waits for it. Each sweep covers twice the files added since the last one and starts
       // elsewhere, which bounds the total.
       const from = (this.#reservations * goldenRatio) % 1;
-      await this.sweep(sweepBefore, { count: 2 * reservationsPerSweep, from });
+      await this.sweep({ olderThan: sweepBefore }, { count: 2 * reservationsPerSweep, from });
     }
-    const path = join(this.directory, `${name}.waiting`);
-    try {
-      const file = await this.#create(path);
-      try {
-        await file.write(Buffer.alloc(reservedBytes));
-        await file.datasync();
-      } catch (error) {
-        await file.close();
-        await rm(path, { force: true });
-        throw error;
-      }
-      return this.#slot(file, path, name);
-    } catch (error) {
-      throw new GrantryError('storage_unavailable', 'The spool cannot be written; the refresh token was not spent.', {
-        action: `Free disk space for the spool directory ${this.directory} and make it writable.`,
-        cause: error,
-      });
-    }
+    return reserveSlot(this.#folder, name, this.owner);
   }
 
   /**
-   * Lists the answers in the spool, oldest first. `grantId` selects one grant, `waitingOnly` the uncommitted answers.
-   * Unreadable files are left in place.
+   * Lists answers of these kinds, oldest first; `grantId` selects one grant. Damaged files are left in place. A file or
+   * folder that this process may not read is left out and noted, see {@link unreadableOf}.
+   *
+   * @param most Lists so many at most; each call begins elsewhere.
    */
-  async list(grantId?: string, { waitingOnly = false }: { waitingOnly?: boolean } = {}): Promise<SpoolEntry[]> {
-    const names = await this.#names();
-    const entries: SpoolEntry[] = [];
-    for (const name of names.filter((each) => isAnswer(each) && mayBelongTo(each, grantId))) {
-      if (waitingOnly && !name.endsWith('.answer')) continue;
-      const entry = await this.#entry(name);
-      if (entry !== undefined && (grantId === undefined || entry.head.grantId === grantId)) entries.push(entry);
-    }
+  async list(
+    grantId?: string,
+    kinds: readonly SpoolKind[] = replayed,
+    most = Number.POSITIVE_INFINITY,
+  ): Promise<SpoolEntry[]> {
+    if (grantId === undefined && kinds.includes('saved')) this.#folder.forgetUnreadable();
+    const files = await this.#files(kinds.includes('saved') ? shardsFor(grantId) : []);
+    const wanted = files.filter(({ name }) => kinds.includes(name.kind) && mayBelongTo(name, grantId));
+    if (grantId !== undefined) this.#folder.noteUnreadable(grantId);
+    this.#slices += 1;
+    const some =
+      wanted.length <= most ? wanted : partOf(wanted, { count: most, from: (this.#slices * goldenRatio) % 1 });
+    const entries = (await this.#entries(some)).filter(({ head }) => grantId === undefined || head.grantId === grantId);
     return entries.sort((one, other) => one.writtenAt - other.writtenAt);
   }
 
   /** Reads the heads of a slice of the answers. */
   async heads(part: SpoolPart): Promise<SpoolHead[]> {
-    const names = partOf((await this.#names()).filter(isAnswer), part);
-    const heads: SpoolHead[] = [];
-    for (let start = 0; start < names.length; start += sweptAtOnce) {
-      const entries = await Promise.all(names.slice(start, start + sweptAtOnce).map((name) => this.#entry(name)));
-      for (const entry of entries) if (entry !== undefined) heads.push(entry.head);
+    const files = await this.#files([]);
+    // Each shard is a random choice of grants, so a full one is sample enough.
+    const first = Math.floor(part.from * shards.length);
+    for (const shard of [...shards.slice(first), ...shards.slice(0, first)]) {
+      if (files.length >= part.count) break;
+      files.push(...(await this.#folder.shard(shard)));
     }
-    return heads;
+    const answers = files.filter(({ name }) => name.kind !== 'waiting');
+    return (await this.#entries(partOf(answers, part))).map(({ head }) => head);
   }
 
   /** Counts the files of each kind. */
-  async depth(): Promise<{ waiting: number; answer: number; saved: number }> {
-    const depth = { waiting: 0, answer: 0, saved: 0 };
-    for (const name of await this.#names()) {
-      if (name.endsWith('.waiting')) depth.waiting += 1;
-      else if (name.endsWith('.answer')) depth.answer += 1;
-      else if (name.endsWith('.saved')) depth.saved += 1;
-    }
-    return depth;
+  depth(): Promise<SpoolDepth> {
+    return readDepth(this.directory);
   }
 
-  /**
-   * Removes files older than a time: empty reservations that a crash left behind, and answers committed long enough ago
-   * that no failover can lose them any more. `part` restricts the sweep to a slice of the files.
-   */
-  async sweep(olderThan: number, part?: SpoolPart): Promise<void> {
-    const names = (await this.#names()).filter((name) => name.endsWith('.waiting') || name.endsWith('.saved'));
-    const swept = part === undefined ? names : partOf(names, part);
-    for (let start = 0; start < swept.length; start += sweptAtOnce) {
-      await Promise.all(swept.slice(start, start + sweptAtOnce).map((name) => this.#removeIfOld(name, olderThan)));
-    }
-  }
-
-  async #removeIfOld(name: string, olderThan: number): Promise<void> {
-    const path = join(this.directory, name);
-    const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
-    if (writtenAt === undefined || writtenAt >= olderThan) return;
-    await rm(path, { force: true }).catch(() => {
-      // The file only takes disk space; a failed removal must not block a start.
-    });
+  /** Removes files whose time is over; `part` restricts the sweep to a slice of the files. */
+  async sweep(times: SweepTimes, part?: SpoolPart): Promise<void> {
+    await this.#sweeper.sweep(times, part);
   }
 
   /** Tells whether an uncommitted answer exists under this name. Synchronous: it is the last check before a request. */
   hasAnswer(name: string): boolean {
-    return existsSync(join(this.directory, `${name}.answer`));
+    return existsSync(this.#folder.at(`${name}.answer`)) || existsSync(this.#folder.at(`${name}.refused`));
   }
 
-  /** Creates the file. If the directory was removed since the spool made it, makes the directory again. */
-  async #create(path: string): Promise<FileHandle> {
-    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY;
-    await this.#makeDirectory();
+  /** Returns a path that may hold an answer of this grant and could not be read when it was last tried. */
+  unreadableOf(grantId: string): string | undefined {
+    return this.#folder.unreadableOf(grantId);
+  }
+
+  /** The files and folders that could not be read when they were last tried. */
+  get unreadable(): readonly string[] {
+    return this.#folder.unreadable;
+  }
+
+  /** Returns the unreadable paths that were not returned before, so that each is reported once. */
+  newlyUnreadable(): readonly string[] {
+    return this.#folder.newlyUnreadable();
+  }
+
+  async #files(from: readonly string[]): Promise<SpoolFile[]> {
+    const files = await this.#folder.open();
+    for (const shard of from) files.push(...(await this.#folder.shard(shard)));
+    return files;
+  }
+
+  async #entries(files: readonly SpoolFile[]): Promise<SpoolEntry[]> {
+    const entries: SpoolEntry[] = [];
+    for (let start = 0; start < files.length; start += readAtOnce) {
+      const some = await Promise.all(files.slice(start, start + readAtOnce).map((file) => this.#entry(file)));
+      for (const entry of some) if (entry !== undefined) entries.push(entry);
+    }
+    return entries;
+  }
+
+  async #entry(file: SpoolFile): Promise<SpoolEntry | undefined> {
+    const { kind, minute, grantId } = file.name;
     try {
-      return await open(path, flags, 0o600);
+      const { size, mtimeMs } = await stat(this.#folder.at(file.path));
+      // Upper bound for the head and the answer's JSON, escaped and in base64.
+      if (size > limits.answerBytesMax * 4) return undefined;
+      const [first = '', sealed = ''] = (await readFile(this.#folder.at(file.path), 'utf8')).split('\n');
+      const head = readHead(first);
+      if (head === undefined) return undefined;
+      return {
+        head,
+        kind,
+        committed: kind === 'saved',
+        writtenAt: mtimeMs,
+        keptSince: minute === null ? mtimeMs : minute * 60_000,
+        read: (tenant) => openSealed(head, tenant, sealed),
+        markCommitted: async () => {
+          if (kind !== 'saved') await this.#move(file, 'saved');
+        },
+        setAside: async (to) => {
+          if (to !== kind) await this.#move(file, to);
+          return true;
+        },
+        remove: () => this.#remove(file.path),
+      };
     } catch (error) {
-      if (!isMissing(error)) throw error;
-      this.#hasDirectory = false;
-      await this.#makeDirectory();
-      return open(path, flags, 0o600);
+      // Removed or renamed meanwhile. Any other failure hides an answer that may be there.
+      if (!isMissing(error)) this.#folder.noteUnreadable(grantId, file.path);
+      return undefined;
     }
   }
 
-  async #makeDirectory(): Promise<void> {
-    if (this.#hasDirectory) return;
-    await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    await chmod(this.directory, 0o700);
-    this.#hasDirectory = true;
+  /** A file that cannot be renamed keeps its kind. It is replayed again, which is idempotent. */
+  async #move(file: SpoolFile, kind: SpoolKind): Promise<void> {
+    await this.#folder.move(file, kind).catch(() => {});
   }
 
-  async #names(): Promise<string[]> {
+  async #remove(path: string): Promise<void> {
     try {
-      return await readdir(this.directory);
+      await this.#folder.remove(path);
     } catch (error) {
-      if (isMissing(error)) return [];
-      throw new GrantryError('storage_unavailable', `The spool directory ${this.directory} cannot be read.`, {
-        action: 'Make the directory readable for the user that runs Grantry.',
+      throw new GrantryError('storage_unavailable', `The spool file ${path} cannot be removed.`, {
+        action: `Make the spool directory ${this.directory} writable.`,
         cause: error,
       });
     }
   }
-
-  #slot(file: FileHandle, waiting: string, name: string): SpoolSlot {
-    const answer = join(this.directory, `${name}.answer`);
-    const saved = join(this.directory, `${name}.saved`);
-    let isWritten = false;
-    const dropReservation = async (): Promise<void> => {
-      await file.close();
-      await rm(waiting, { force: true });
-    };
-    return {
-      keep: async (head, tenant, raw) => {
-        try {
-          const bytes = Buffer.from(`${JSON.stringify(head)}\n${tenant.seal(spoolPlace(head), sealable(raw))}\n`);
-          // Synchronous on purpose: once write and rename return, a SIGKILL cannot lose the answer. The thread pool may be
-          // busy with other flushes. The flush below only guards against power loss.
-          ftruncateSync(file.fd, bytes.length);
-          writeWhole(file.fd, bytes);
-          renameSync(waiting, answer);
-          isWritten = true;
-          await file.datasync();
-        } finally {
-          await file.close();
-        }
-        await this.#flushDirectory();
-      },
-      markCommitted: async () => {
-        if (isWritten) await rename(answer, saved);
-        else await dropReservation();
-      },
-      discard: async () => {
-        try {
-          if (isWritten) await rm(answer, { force: true });
-          else await dropReservation();
-        } catch {
-          // The file holds nothing worth keeping, and the outcome must be recorded even if the file stays.
-        }
-      },
-    };
-  }
-
-  async #flushDirectory(): Promise<void> {
-    const directory = await open(this.directory, constants.O_RDONLY);
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-  }
-
-  async #entry(name: string): Promise<SpoolEntry | undefined> {
-    const path = join(this.directory, name);
-    try {
-      const { size, mtimeMs } = await stat(path);
-      // Upper bound for the head and the answer's JSON, escaped and in base64.
-      if (size > limits.answerBytesMax * 4) return undefined;
-      const [first = '', sealed = ''] = (await readFile(path, 'utf8')).split('\n');
-      const head = spoolHead.parse(JSON.parse(first));
-      return {
-        head,
-        committed: name.endsWith('.saved'),
-        writtenAt: mtimeMs,
-        read: (tenant) => readSealed(head, tenant, sealed),
-        markCommitted: async () => {
-          if (!name.endsWith('.answer')) return;
-          await rename(path, path.replace(/\.answer$/, '.saved')).catch(() => {
-            // The file keeps its name and is replayed again, which is idempotent.
-          });
-        },
-        remove: async () => {
-          try {
-            await rm(path, { force: true });
-          } catch (error) {
-            throw new GrantryError('storage_unavailable', `The spool file ${name} cannot be removed.`, {
-              action: `Make the spool directory ${this.directory} writable.`,
-              cause: error,
-            });
-          }
-        },
-      };
-    } catch {
-      // Removed meanwhile, or not a spool file. Leaving it in place loses nothing.
-      return undefined;
-    }
-  }
 }
 
-/** Writes all of the bytes. On a disk that gets full a write may stop early without an error; the next one then fails. */
-function writeWhole(file: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, at);
-}
-
-function partOf(names: readonly string[], { count, from }: SpoolPart): readonly string[] {
-  const first = Math.floor(from * Math.max(0, names.length - count + 1));
-  return names.slice(first, first + count);
-}
-
-function isAnswer(name: string): boolean {
-  return name.endsWith('.answer') || name.endsWith('.saved');
-}
-
-/** Filters by the grant's id, the first part of a name, so that a search for one grant opens no other grant's files. */
-function mayBelongTo(name: string, grantId: string | undefined): boolean {
-  const [named] = name.split('.');
-  return grantId === undefined || named === grantId || named?.length !== grantId.length;
-}
-
-/** Binds the seal to the attempt: a renamed or edited file does not open. */
-function spoolPlace(head: SpoolHead): { table: string; row: string; column: string; generation: number } {
-  return { table: 'spool', row: head.grantId, column: `${head.attemptId}:${head.fence}`, generation: head.generation };
-}
-
-function sealable(raw: RawAnswer): Secret {
-  return new Secret(JSON.stringify({ ...raw, body: raw.body?.reveal() ?? null }));
-}
-
-function readSealed(head: SpoolHead, tenant: PinnedTenant, sealed: string): RawAnswer {
-  const plain = tenant.open(spoolPlace(head), sealed).reveal();
-  const answer = spooledAnswer.parse(JSON.parse(plain));
-  return { ...answer, body: answer.body === null || answer.body === '' ? null : new Secret(answer.body) };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+function shardsFor(grantId: string | undefined): readonly string[] {
+  return grantId === undefined ? shards : [shardOf(grantId)];
 }

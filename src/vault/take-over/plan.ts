@@ -16,6 +16,7 @@ import { onlyApp } from '../app/only-app.ts';
 import { changeContext } from '../changing.ts';
 import type { VaultOptions } from '../options.ts';
 import { ProviderCatalogue } from '../provider-catalogue.ts';
+import { Reach } from '../reach.ts';
 import { resolveVaultSettings } from '../settings.ts';
 import { converter } from './convert.ts';
 
@@ -108,7 +109,12 @@ async function planUnfinished(store: Store, options: VaultOptions): Promise<Take
   const { allowLoopback } = resolveVaultSettings(options);
   const world = options.world ?? systemWorld();
   const changes = changeContext(store, world);
-  const providers = await ProviderCatalogue.open({ changes, allowLoopback, given: options.providers ?? [] });
+  const providers = await ProviderCatalogue.open({
+    changes,
+    reach: new Reach(changes.world),
+    allowLoopback,
+    given: options.providers ?? [],
+  });
   const apps = await listApps(store.db);
   const definitions = new Map<string, ProviderDefinition | null>();
   const rows: TakeOverRow[] = [];

@@ -2,6 +2,7 @@ import { limits } from '../../base/limits.ts';
 import { type QueueDepths, readQueues } from '../../storage/statements/queues.ts';
 import type { VaultContext } from '../context.ts';
 import { internalsOf } from '../internals.ts';
+import type { SpoolDepth } from '../spool/depth.ts';
 import type { Vault } from '../types.ts';
 
 /** Current state of a vault, for monitoring. */
@@ -15,9 +16,6 @@ export interface Gauges {
   /** Number of spool files of each kind; null while the directory is unreadable. */
   readonly spool: SpoolDepth | null;
 }
-
-/** `waiting`: reserved for running refreshes. `answer`: not committed yet. `saved`: committed, kept for a failover. */
-export type SpoolDepth = Readonly<Record<'waiting' | 'answer' | 'saved', number>>;
 
 /** Reads the database and the spool; a source that fails is reported as null. */
 export async function readGauges(vault: Vault): Promise<Gauges> {

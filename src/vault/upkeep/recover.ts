@@ -10,22 +10,32 @@ import { appOfReplaced, openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { isReplayFatal } from '../refresh/overlap.ts';
 import type { KeptToken } from '../refresh/plan.ts';
 import { refreshGrant, refreshRound } from '../refresh/refresh.ts';
+import { replaySpool } from '../refresh/replay.ts';
+import { spoolAnswers } from '../spool/names.ts';
 import type { RecoverReport } from '../types.ts';
 
 /**
  * Retries a given-up grant with every kept token, newest first: all candidates, even rejected ones, and the stored token. A
- * grant in doubt that is not given up gets a normal refresh.
+ * grant in doubt that is not given up gets a normal refresh. Answers that wait in this host's spool come before both.
  *
  * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable`, `vault_sealed`
  */
 export async function recoverGrant(context: VaultContext, keyInput: GrantKey): Promise<RecoverReport> {
   const key = checkKey(keyInput);
   await context.guard.assertMayRefresh();
-  const row = await findGrant(context.store.db, key);
-  if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
-  if (row.state === 'active') return { ...key, outcome: 'not_needed', tried: 0 };
+  const found = await findGrant(context.store.db, key);
+  if (found === undefined || found.state === 'disconnected') throw noSuchGrant(key);
+  if (found.state === 'active') return { ...key, outcome: 'not_needed', tried: 0 };
+  const row = await afterKeptAnswers(context, key, found);
+  if (row.state === 'active') return { ...key, outcome: 'recovered', tried: 0 };
   if (row.state !== 'reauthorization_required') return resolveDoubt(context, key, row);
   return tryKeptTokens(context, key, row);
+}
+
+/** Tries the answers in this host's spool again: those set aside, and those not understood. Returns the row after that. */
+async function afterKeptAnswers(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<GrantRow> {
+  const { changed } = await replaySpool(context, { grantId: row.id, kinds: spoolAnswers, retryNow: true });
+  return changed === 0 ? row : ((await findGrant(context.store.db, key)) ?? row);
 }
 
 async function resolveDoubt(context: VaultContext, key: CheckedKey, row: GrantRow): Promise<RecoverReport> {

@@ -9,6 +9,7 @@ import type { GrantSummary } from '../../storage/statements/grants.ts';
 import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
 import { changing } from '../changing.ts';
 import { discardUnclaimed } from '../connect/completion.ts';
+import { finishConsents } from '../connect/finish-consents.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { idleDueAt } from '../grant/due.ts';
 import { revokeDue } from '../grant/revocations.ts';
@@ -96,6 +97,7 @@ export async function tidyUp(context: VaultContext): Promise<void> {
   const duties: readonly (() => Promise<unknown>)[] = [
     () => context.pendingOutcomes.write(context),
     () => tidySpool(context),
+    () => finishConsents(context),
     () => discardUnclaimed(context),
     () => revokeDue(context),
     () => changing(context, ({ tx }) => purgeAuthorizations(tx, times.authorizationMs)),
@@ -119,8 +121,11 @@ export async function tidyUp(context: VaultContext): Promise<void> {
 async function tidySpool(context: VaultContext): Promise<void> {
   const spool = await context.spool();
   // Committed answers are read only after a failover, because a busy vault keeps thousands of them.
-  if (!(await recoverLostTail(context))) await replaySpool(context, { waitingOnly: true });
-  await spool.sweep(context.world.now() - context.times.spoolKeptMs);
+  if (!(await recoverLostTail(context))) await replaySpool(context, { kinds: ['answer', 'refused'] });
+  await replaySpool(context, { kinds: ['unread'], most: limits.unreadAnswersTried });
+  const now = context.world.now();
+  const unreadBefore = now - context.condemnedKeptMs;
+  await spool.sweep({ olderThan: now - context.times.spoolKeptMs, unreadBefore });
 }
 
 /** Deletes token requests older than the longest rate-limit window of any provider. */

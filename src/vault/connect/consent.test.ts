@@ -1,0 +1,217 @@
+/** A consent is the customer's word, and its code works once: neither a crash nor an outage may lose the answer. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { type Bench, codeOf, databaseKinds, makeBench, until, user } from '../../../test/support/bench.ts';
+import { GrantryError } from '../../base/errors.ts';
+import { Secret } from '../../base/secret.ts';
+import { demoClient } from '../../simulator/index.ts';
+import { internalsOf } from '../internals.ts';
+import type { Vault } from '../types.ts';
+import { tidyUp } from '../upkeep/upkeep.ts';
+
+const redirectUri = 'https://app.example/callback';
+const key = { tenant: 'acme', provider: 'strict' };
+
+async function consent(bench: Bench, vault: Vault): Promise<string> {
+  await bench.addApp(vault, key.provider);
+  const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
+  const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
+  return response.headers.get('location') ?? '';
+}
+
+/** Takes the database away from a vault as soon as the provider has answered. Returns how to bring it back. */
+function awayAfterAnswer(bench: Bench, vault: Vault): () => void {
+  const { store } = internalsOf(vault).open();
+  const real = store.transaction.bind(store);
+  const before = bench.requests().length;
+  const spy = vi.spyOn(store, 'transaction').mockImplementation(async (run, options) => {
+    if (bench.requests().length === before) return real(run, options);
+    throw new GrantryError('storage_unavailable', 'The database went away.');
+  });
+  return () => spy.mockRestore();
+}
+
+const files = (bench: Bench): string[] => {
+  try {
+    return readdirSync(join(bench.home, 'spool', 'consents'));
+  } catch {
+    return [];
+  }
+};
+const alive = (bench: Bench) => bench.simulator.families().filter((family) => family.alive).length;
+
+async function outage(bench: Bench, vault: Vault, call: () => Promise<unknown>): Promise<void> {
+  const back = awayAfterAnswer(bench, vault);
+  const failed = codeOf(call());
+  await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+  await bench.pass(25_000);
+  expect(await failed).toBe('storage_unavailable');
+  back();
+}
+
+describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
+  it('waits out a short outage', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    const back = awayAfterAnswer(bench, vault);
+    const grant = vault.completeAuthorization(callback);
+    await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+    await bench.pass(2_000);
+    back();
+    await bench.pass(1_000);
+    expect(await grant).toMatchObject({ state: 'active', generation: 1 });
+    expect(files(bench)).toEqual([]);
+  });
+
+  it('is stored when the callback comes again, without another exchange', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    const grant = await vault.completeAuthorization(callback);
+    expect(grant).toMatchObject({ state: 'active', generation: 1 });
+    expect(await vault.completeAuthorization(callback)).toEqual(grant);
+    expect([bench.requests().length, alive(bench), files(bench)]).toEqual([1, 1, []]);
+  });
+
+  it('is stored by the next round of the workers', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    await tidyUp(internalsOf(vault).open());
+    expect(await vault.grants.get(key)).toMatchObject({ state: 'active', generation: 1 });
+    expect(await vault.completeAuthorization(callback)).toMatchObject({ generation: 1 });
+  });
+
+  it('is stored by the next start after a crash', async () => {
+    await using bench = await makeBench({ kind });
+    const first = await bench.open();
+    const callback = await consent(bench, first.vault);
+    awayAfterAnswer(bench, first.vault);
+    first.vault.completeAuthorization(callback).catch(() => {});
+    await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+    await bench.crash(first);
+    await bench.jump(60_000);
+    const { vault } = await bench.open();
+    expect(await vault.completeAuthorization(callback)).toMatchObject({ state: 'active', generation: 1 });
+    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+  });
+
+  it('is revoked when the tenant connected anew meanwhile', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    const newer = await vault.completeAuthorization(await consent(bench, vault));
+    await tidyUp(internalsOf(vault).open());
+    expect([await vault.grants.get(key), files(bench)]).toEqual([newer, []]);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    await tidyUp(internalsOf(vault).open());
+    expect(alive(bench)).toBe(1);
+    await vault.getAccessToken(key, { minValidity: 3_600 });
+  });
+
+  it('is revoked when the grant was disconnected meanwhile', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    await vault.completeAuthorization(await consent(bench, vault));
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    await vault.disconnect(key);
+    expect([(await vault.grants.get(key))?.state, files(bench)]).toEqual(['disconnected', []]);
+    expect(bench.simulator.families().at(-1)?.alive).toBe(false);
+  });
+
+  it('is stored once when the answer of the commit was lost', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const { store } = internalsOf(vault).open();
+    const real = store.transaction.bind(store);
+    const before = bench.requests().length;
+    // The commit succeeds, and its answer does not arrive.
+    const spy = vi.spyOn(store, 'transaction').mockImplementation(async (run, options) => {
+      const result = await real(run, options);
+      if (bench.requests().length === before) return result;
+      throw new GrantryError('storage_unavailable', 'The connection broke.');
+    });
+    const callback = await consent(bench, vault);
+    const grant = await vault.completeAuthorization(callback);
+    spy.mockRestore();
+    expect([grant.generation, files(bench), alive(bench)]).toEqual([1, [], 1]);
+  });
+
+  it('of a code without a callback is stored when the code comes again', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
+    await bench.addApp(vault, 'zoho_crm');
+    const scopes = ['ZohoCRM.modules.ALL'];
+    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    await outage(bench, vault, () => vault.redeemCode(zoho, { code, dc: 'us' }));
+    expect(await vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ state: 'active', generation: 1 });
+    expect(await vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ generation: 1 });
+    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+  });
+
+  it('several times at once is exchanged once, and all callers get the grant', async () => {
+    await using bench = await makeBench({ kind });
+    const [one, other] = [await bench.open(), await bench.open()];
+    const callback = await consent(bench, one.vault);
+    const all = Promise.all(
+      [one, other, one].map(({ vault }) => vault.completeAuthorization(callback).then(({ generation }) => generation)),
+    );
+    let done = false;
+    const end = () => {
+      done = true;
+    };
+    all.then(end, end);
+    await bench.pass(20_000, () => done);
+    expect(await all).toEqual([1, 1, 1]);
+    expect(bench.requests()).toHaveLength(1);
+  });
+});
+
+describe('the file of a consent', () => {
+  it('holds no secret, and does not open when its head was edited', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    const [name = ''] = files(bench);
+    const path = join(bench.home, 'spool', 'consents', name);
+    const text = readFileSync(path, 'utf8');
+    expect(text).not.toContain(new URL(callback).searchParams.get('code'));
+    expect(text).not.toMatch(/access_token|refresh_token/);
+    writeFileSync(path, text.replace('"tenant":"acme"', '"tenant":"evil"'));
+    await tidyUp(internalsOf(vault).open()).catch(() => {});
+    expect([await vault.grants.get({ ...key, tenant: 'evil' }), files(bench).length]).toEqual([null, 1]);
+  });
+
+  it('stays when the answer was not understood, and goes when the code was refused', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', set: { access_token: 7 } } });
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    expect(files(bench)).toEqual([expect.stringMatching(/\.unread$/)]);
+    // The code is spent, so the same callback fails at once, and so does a code that was refused.
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    const other = new URL(await consent(bench, vault));
+    other.searchParams.set('code', 'never-issued');
+    expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
+    expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
+    expect([files(bench).length, bench.requests().length]).toEqual([1, 2]);
+  });
+
+  it('must be writable before the code is sent', async () => {
+    await using bench = await makeBench();
+    const { vault } = await bench.open({ spool: join(bench.home, 'root.key', 'spool') });
+    const callback = await consent(bench, vault);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('storage_unavailable');
+    const second = await bench.open();
+    expect(await second.vault.completeAuthorization(callback)).toMatchObject({ state: 'active' });
+  });
+});

@@ -1,0 +1,132 @@
+import { codeOf, isGrantryError, isVaultDown } from '../../base/errors.ts';
+import type { CheckedKey } from '../../base/ids.ts';
+import type { RawAnswer } from '../../oauth/types.ts';
+import { endAuthorization } from '../../storage/statements/authorizations.ts';
+import { findConnectSession } from '../../storage/statements/connect-sessions.ts';
+import { findGrant } from '../../storage/statements/grants.ts';
+import { appFor } from '../app/apps.ts';
+import { changing } from '../changing.ts';
+import type { VaultContext } from '../context.ts';
+import { putAuthorization } from '../grant/put-authorization.ts';
+import { reasons } from '../reasons.ts';
+import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
+import { mayBeAlive } from '../spool/owner.ts';
+import { authorizationOf, type Exchanged } from './authorize.ts';
+import { completeAtCallback, discardTokens, holdForCompletion } from './completion.ts';
+import { consentsOf, isConsentStored, isStillWanted } from './consent.ts';
+import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
+
+/**
+ * Finishes the consents that a crash or an outage left in the spool. A failure of one does not hold up the others.
+ *
+ * @param only the grant whose consents are finished; all when left out
+ * @throws {GrantryError} if the vault itself is down
+ */
+export async function finishConsents(context: VaultContext, only?: CheckedKey): Promise<void> {
+  // A copy of a database must not take what belongs to the original.
+  if (context.guard.reason !== null) return;
+  const entries = await consentsOf(context).list(context.world.now() - context.times.spoolKeptMs);
+  for (const entry of entries) {
+    if (isLeftToHolder(context, entry) || (only !== undefined && !isOf(entry.head, only))) continue;
+    try {
+      await finishConsent(context, entry);
+    } catch (error) {
+      if (isVaultDown(error)) throw error;
+      const { tenant, provider } = entry.head;
+      context.logger.error('a consent in the spool cannot be finished yet', { tenant, provider, code: codeOf(error) });
+    }
+  }
+}
+
+function isOf(head: CheckedKey, key: CheckedKey): boolean {
+  return head.tenant === key.tenant && head.provider === key.provider && head.account === key.account;
+}
+
+/** True while the process that sent the code may still store the answer itself. */
+function isLeftToHolder(context: VaultContext, { head, writtenAt }: ConsentEntry): boolean {
+  if (head.owner.id === context.owner.id) return consentsOf(context).isUnderWay(head.id);
+  if (!mayBeAlive(head.owner)) return false;
+  const isFresh = writtenAt + context.times.callerWaitMs + context.times.marginMs > context.world.now();
+  return isFresh;
+}
+
+/**
+ * Stores the tokens of a consent that no caller finished. If they are known to be unwanted, they are revoked instead:
+ * another consent or a disconnect came since, or the session went on without them.
+ *
+ * @throws {GrantryError} if this must be tried again
+ */
+export async function finishConsent(context: VaultContext, entry: ConsentEntry): Promise<void> {
+  const { head } = entry;
+  const { tenant, provider, account } = head;
+  const key: CheckedKey = { tenant, provider, account };
+  const exchanged = await openConsent(context, entry, key);
+  if (exchanged === null) return;
+  const authorization = authorizationOf(exchanged);
+  try {
+    if (head.session === null) {
+      await putAuthorization(context, key, authorization, {
+        isStored: async (row) => {
+          if (await isConsentStored(context, row, head.id)) return true;
+          if (!isStillWanted(head, row)) throw failed('The grant was connected anew or disconnected meanwhile.');
+          return false;
+        },
+      });
+    } else await finishSession(context, head.session, exchanged);
+  } catch (error) {
+    if (!isGrantryError(error, 'authorization_failed')) throw error;
+    const row = await findGrant(context.store.db, key);
+    // A disconnect without revocation leaves every token of the grant alive.
+    const leftAlive = row?.state === 'disconnected' && row.reason === reasons.leftAlive;
+    if (!leftAlive) await discardTokens(context, key, authorization);
+    context.logger.warn('a consent was not stored: it is no longer wanted', { tenant, provider });
+  }
+  const { stateHash } = head;
+  // A repeated callback need not wait any more.
+  if (stateHash !== null) await changing(context, ({ tx }) => endAuthorization(tx, { tenant, stateHash }));
+  await entry.remove();
+  context.logger.info('a consent in the spool was finished', { tenant, provider });
+}
+
+async function finishSession(
+  context: VaultContext,
+  { id, starts, completionHash }: NonNullable<ConsentHead['session']>,
+  exchanged: Exchanged,
+): Promise<void> {
+  if (await isConsentStored(context, await findGrant(context.store.db, exchanged.key), exchanged.consent)) return;
+  const session = await findConnectSession(context.store.db, id);
+  if (session === undefined || session.starts !== starts) throw failed('The connect session went on without it.');
+  if (completionHash === null) await completeAtCallback(context, session, exchanged);
+  else await holdForCompletion(context, session, exchanged, completionHash);
+}
+
+/** Opens and parses a spooled answer; null if there is nothing to store. */
+async function openConsent(context: VaultContext, entry: ConsentEntry, key: CheckedKey): Promise<Exchanged | null> {
+  const { head } = entry;
+  const definition = await context.providers.require(key.provider);
+  const app = await appFor(context, { ...key, app: head.app });
+  const raw = await readEntry(context, entry);
+  if (raw === null) return null;
+  const { dc, asked, captured, id: consent } = head;
+  try {
+    return { ...readExchange(context, definition, raw), consent, key, definition, app, dc, asked, captured };
+  } catch (error) {
+    const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
+    await (unread ? entry.setAside() : entry.remove());
+    context.logger.error('an answer to a code holds no tokens that can be stored', { tenant: key.tenant, unread });
+    return null;
+  }
+}
+
+/** Opens a file. One that does not open is set aside: its keys were shredded, or its text was edited. */
+async function readEntry(context: VaultContext, entry: ConsentEntry): Promise<RawAnswer | null> {
+  const { tenant } = entry.head;
+  try {
+    return entry.read(await context.keys.pin(tenant, { fresh: true }));
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    await entry.setAside();
+    context.logger.error('an answer to a code does not open', { tenant });
+    return null;
+  }
+}

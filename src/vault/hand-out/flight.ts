@@ -1,0 +1,17 @@
+import type { CandidateClient } from '../refresh/candidate-client.ts';
+import type { LeaseWait } from '../refresh/wait.ts';
+
+/** A running refresh; `wait` tells whether it waits for another process. */
+export interface Flight {
+  /** The generation being spent. */
+  readonly generation: number;
+  readonly done: Promise<void>;
+  readonly wait: LeaseWait;
+}
+
+/** Options of a refresh that callers join. */
+export interface FlightOptions {
+  candidateClient?: CandidateClient | undefined;
+  /** A check that must succeed before a token is spent. */
+  before?: () => Promise<void>;
+}

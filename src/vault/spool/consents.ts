@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { GrantryError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { RawAnswer } from '../../oauth/types.ts';
+import { flushDirectory, flushFile, isMissing, writeReserved } from './files.ts';
+import { answerOf, sealable } from './head.ts';
+
+/** Bytes written before a code is spent, so that a full disk is noticed before, not after. */
+const reservedBytes = 16_384;
+
+const consentHead = z.strictObject({
+  version: z.literal(1),
+  /** The hash of the callback or of the code; the grant's event names it too. */
+  id: z.string().regex(/^[0-9a-f]{64}$/),
+  tenant: z.string(),
+  provider: z.string(),
+  account: z.string(),
+  app: z.string(),
+  dc: z.string().nullable(),
+  asked: z.array(z.string()),
+  /** Members that the callback brought for the grant's metadata. */
+  captured: z.record(z.string(), z.string()),
+  /** The authorization request that a callback answered; null for a code without one. */
+  stateHash: z.string().nullable(),
+  session: z.object({ id: z.string(), starts: z.number(), completionHash: z.string().nullable() }).nullable(),
+  /** The grant when the code was sent; null if there was none. */
+  seen: z.object({ id: z.string(), authorizedGeneration: z.number(), ended: z.boolean() }).nullable(),
+  owner: z.object({ id: z.string(), host: z.string(), pid: z.number() }),
+  at: z.number(),
+});
+
+/** Identification of the consent that an answer belongs to. It contains no secret. */
+export type ConsentHead = z.output<typeof consentHead>;
+
+/** A file reserved for the answer to one code. */
+export interface ConsentSlot {
+  /** Seals the answer into the file and flushes it. */
+  keep(head: ConsentHead, tenant: PinnedTenant, answer: RawAnswer): Promise<void>;
+  /** Removes the file: the grant is stored, or nothing is worth keeping. */
+  remove(): Promise<void>;
+  /** Leaves the file to the next start, round or callback. */
+  leave(): Promise<void>;
+  /** Sets an answer aside that was not understood. It is never deleted. */
+  setAside(): Promise<void>;
+}
+
+/** An answer found in the directory. */
+export interface ConsentEntry {
+  readonly head: ConsentHead;
+  /** Write time in milliseconds since 1970. */
+  readonly writtenAt: number;
+  read(tenant: PinnedTenant): RawAnswer;
+  setAside(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/**
+ * Answers to codes on a local disk, one sealed and flushed file per consent, until the grant is stored.
+ *
+ * A code works once. Until its answer is committed, the tokens exist nowhere else.
+ */
+export class Consents {
+  readonly directory: string;
+  readonly #spoolDirectory: string;
+  /** Consents whose caller in this process is still storing them, by the nonce of their reservation. */
+  readonly #underWay = new Map<string, string>();
+
+  constructor(spoolDirectory: string) {
+    this.#spoolDirectory = spoolDirectory;
+    this.directory = join(spoolDirectory, 'consents');
+  }
+
+  /**
+   * Reserves the file of a consent.
+   *
+   * @throws {GrantryError} `storage_unavailable` when the file cannot be written: no code may be spent then.
+   */
+  async reserve(id: string, nonce: string): Promise<ConsentSlot> {
+    const waiting = join(this.directory, `${id}.${nonce}.reserved`);
+    try {
+      await this.#makeDirectory();
+      const file = await open(waiting, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+      try {
+        await file.writeFile(Buffer.alloc(reservedBytes));
+        await file.datasync();
+      } catch (error) {
+        await file.close();
+        await rm(waiting, { force: true });
+        throw error;
+      }
+      this.#underWay.set(nonce, id);
+      return this.#slot(file, waiting, { id, nonce });
+    } catch (error) {
+      throw new GrantryError('storage_unavailable', 'The spool cannot be written; the code was not spent.', {
+        action: `Free disk space for the spool directory ${this.directory} and make it writable.`,
+        cause: error,
+      });
+    }
+  }
+
+  /** Tells whether a caller in this process is still storing a consent. */
+  isUnderWay(id: string): boolean {
+    return [...this.#underWay.values()].includes(id);
+  }
+
+  /** Lists the answers, oldest first. Reservations older than `sweepBefore` are removed. */
+  async list(sweepBefore = 0): Promise<ConsentEntry[]> {
+    const entries: ConsentEntry[] = [];
+    for (const name of await this.#names()) {
+      if (name.endsWith('.reserved')) await this.#removeIfOld(name, sweepBefore);
+      if (!name.endsWith('.consent')) continue;
+      const entry = await this.#entry(name);
+      if (entry !== undefined) entries.push(entry);
+    }
+    return entries.sort((one, other) => one.writtenAt - other.writtenAt);
+  }
+
+  /** Finds the answer of one consent. */
+  async find(id: string): Promise<ConsentEntry | undefined> {
+    return this.#entry(`${id}.consent`);
+  }
+
+  async #makeDirectory(): Promise<void> {
+    const made = await mkdir(this.directory, { recursive: true, mode: 0o700 });
+    if (made === undefined) return;
+    await chmod(this.#spoolDirectory, 0o700);
+    await flushDirectory(this.#spoolDirectory);
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.directory);
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw new GrantryError('storage_unavailable', `The spool directory ${this.directory} cannot be read.`, {
+        action: 'Make the directory readable for the user that runs Grantry.',
+        cause: error,
+      });
+    }
+  }
+
+  #slot(file: FileHandle, waiting: string, { id, nonce }: { id: string; nonce: string }): ConsentSlot {
+    const kept = join(this.directory, `${id}.consent`);
+    let isWritten = false;
+    const close = async (): Promise<void> => {
+      if (isWritten) return;
+      await file.close().catch(() => {
+        // A failed write has closed it already.
+      });
+      await rm(waiting, { force: true });
+    };
+    return {
+      keep: async (head, tenant, raw) => {
+        try {
+          const first = JSON.stringify(head);
+          const text = `${first}\n${tenant.seal(placeOf(first, head), sealable(raw))}\n`;
+          const isNewFile = writeReserved(file, waiting, kept, text);
+          isWritten = true;
+          await (isNewFile ? flushFile(kept) : file.datasync());
+        } finally {
+          await file.close();
+        }
+        await flushDirectory(this.directory);
+      },
+      remove: async () => {
+        this.#underWay.delete(nonce);
+        await close();
+        if (isWritten) await rm(kept, { force: true });
+      },
+      setAside: async () => {
+        this.#underWay.delete(nonce);
+        await close();
+        if (isWritten) await setAside(kept);
+      },
+      leave: async () => {
+        this.#underWay.delete(nonce);
+        await close();
+      },
+    };
+  }
+
+  async #removeIfOld(name: string, olderThan: number): Promise<void> {
+    const path = join(this.directory, name);
+    const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
+    if (writtenAt !== undefined && writtenAt < olderThan) await rm(path, { force: true });
+  }
+
+  async #entry(name: string): Promise<ConsentEntry | undefined> {
+    const path = join(this.directory, name);
+    try {
+      const { size, mtimeMs } = await stat(path);
+      // Upper bound for the head and the answer's JSON, escaped and in base64.
+      if (size > limits.answerBytesMax * 4) return undefined;
+      const [first = '', sealed = ''] = (await readFile(path, 'utf8')).split('\n');
+      const head = consentHead.parse(JSON.parse(first));
+      return {
+        head,
+        writtenAt: mtimeMs,
+        read: (tenant) => answerOf(tenant.open(placeOf(first, head), sealed)),
+        setAside: () => setAside(path),
+        remove: () => rm(path, { force: true }),
+      };
+    } catch {
+      // Removed meanwhile, or not written by Grantry. Leaving it in place loses nothing.
+      return undefined;
+    }
+  }
+}
+
+function setAside(path: string): Promise<void> {
+  return rename(path, path.replace(/\.consent$/, '.unread'));
+}
+
+/** Binds the seal to every character of the head: a renamed or edited file does not open. */
+function placeOf(first: string, head: ConsentHead): { table: string; row: string; column: string; generation: number } {
+  const column = createHash('sha256').update(first).digest('hex');
+  return { table: 'consents', row: head.id, column, generation: 0 };
+}
