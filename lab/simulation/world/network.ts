@@ -150,7 +150,9 @@ export class Network {
       const tokens = this.#learn(about, body, seen);
       if (about.grant !== undefined) this.#checkRevocation(about.grant, seen, kept);
       if (call.flight?.state === 'on its way') call.flight.state = 'answered';
-      const sent = tokens === null ? body : this.#changed(about, body);
+      const isBare = about.code !== null && this.#state.bareCodes.has(about.code);
+      const given = isBare ? withoutRefreshToken(body) : body;
+      const sent = tokens === null ? given : this.#changed(about, given);
       this.#answer(call, { status: response.status, headers: response.headers, body: sent, tokens });
     };
     act().catch((error: unknown) => judge.violated(`the simulator failed: ${String(error)}`));
@@ -348,6 +350,10 @@ function accessTokenIn(body: Buffer): string {
   } catch {
     return '';
   }
+}
+
+function withoutRefreshToken(body: Buffer): Buffer {
+  return Buffer.from(body.toString('utf8').replace(/"refresh_token"\s*:\s*"[^"]*",?/, ''));
 }
 
 function responseOf(answer: { status: number; headers: Headers; body: Buffer }, cut: boolean): Response {
