@@ -1,7 +1,7 @@
 import { quickTests, slowTests } from './subjects.ts';
 import type { Tree } from './tree.ts';
 
-/** What noticed a mutant, and how it said so. */
+/** The check that noticed a mutant, and its message. */
 export interface Notice {
   readonly by: 'tests' | 'simulation' | 'time-out';
   readonly how: string;

@@ -10,7 +10,7 @@ const reviewedSchema = z.array(
   }),
 );
 
-/** A mutant that a person has looked at: it changes nothing that anybody could see. */
+/** A mutant that a person has looked at: it has no effect that a caller or a provider could see. */
 export type Reviewed = z.output<typeof reviewedSchema>[number];
 
 export function readReviewed(): Reviewed[] {

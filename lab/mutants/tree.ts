@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const left = new Set(['node_modules', '.git', '.tmp', 'dist', '.gitignore']);
 
-/** A copy of the repository in which one worker changes files, so that nobody else sees a mutant. */
+/** A copy of the repository in which one worker changes files, so that no other process sees a mutant. */
 export class Tree {
   readonly path: string;
   readonly #children = new Set<ChildProcess>();

@@ -95,7 +95,7 @@ async function setUp(simulation: Simulation, life: Life): Promise<void> {
   await vault.close();
 }
 
-/** Where tokens do not rotate, two grants may live on one token. */
+/** True if tokens do not rotate: two grants may live on one token then. */
 function canShare({ provider }: { provider: string }): boolean {
   return provider === 'none';
 }

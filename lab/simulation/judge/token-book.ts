@@ -27,7 +27,7 @@ export class TokenBook {
     simulator: Simulator;
     coverage: Coverage;
     now: () => number;
-    /** How long a lease lasts that is renewed. */
+    /** The life of a lease that is renewed. */
     leaseMs: number;
   }) {
     this.grants = parts.grants.map((grant, index) => ({

@@ -141,7 +141,7 @@ class SimulatedClient extends EventEmitter {
     const slowMs = this.#process.slowCommitMs();
     if (slowMs === 0) return this.#end('commit');
     this.#watch?.cancel();
-    // A standby that is late, or a disk: from here the server goes on, whatever becomes of the process.
+    // A standby that is late, or a disk: from here the server goes on, also if the process dies.
     this.#inTransaction = false;
     this.#committing = true;
     return new Promise<QueryResult>((resolve, reject) => {

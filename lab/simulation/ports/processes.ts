@@ -23,7 +23,7 @@ export interface PortProcess {
   statement(sql: string, parameters: readonly unknown[]): void;
   /** Waits as long as a commit takes today. */
   flushed(): Promise<void>;
-  /** What a connection to a database server needs. Undefined where there is none. */
+  /** Serves the connections to a database server. Undefined where there is none. */
   readonly server?: ServerProcess | undefined;
 }
 
@@ -35,11 +35,11 @@ export interface ServerProcess {
   serverClock(): number;
   /** Runs something in virtual time, unless the process is dead or stopped. */
   after(ms: number, what: string, run: () => void): Scheduled;
-  /** The same at the server, whatever becomes of the process. */
+  /** The same at the server, also if the process is dead or stopped. */
   later(ms: number, what: string, run: () => void): Scheduled;
   /** Lets the real server work while virtual time stands still. */
   outside<T>(work: Promise<T>): Promise<T>;
-  /** How long the next commit takes; 0 for the usual time. */
+  /** The time that the next commit takes; 0 for the usual time. */
   slowCommitMs(): number;
   committed(): Promise<void>;
   count(what: string): void;

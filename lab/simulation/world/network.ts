@@ -252,7 +252,7 @@ export class Network {
     return { grant: about.grant, refreshToken: current };
   }
 
-  /** The answer as it is sent: its tokens are whole, whatever is odd about it. */
+  /** The answer as it is sent: its tokens are whole, and other parts may be odd. */
   #changed(about: About, body: Buffer): Buffer {
     const text = body.toString('utf8');
     if (!text.startsWith('{')) return body;
