@@ -1,4 +1,4 @@
-/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | loss]…`: measures, prints the tables, exits 1 below an aim. */
+/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | loss]…`: measures, prints the tables, exits 1 below an aim. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
@@ -6,6 +6,7 @@ import { requirePackages, root } from '../scripts/steps.ts';
 import { benchHandOut } from './hand-out.ts';
 import { benchHerd } from './herd.ts';
 import { benchLoss } from './loss.ts';
+import { benchNeighbours } from './neighbours.ts';
 import { benchRefresh } from './refresh.ts';
 import { type Aim, judge } from './report.ts';
 import { benchSlowProvider } from './slow-provider.ts';
@@ -17,6 +18,7 @@ const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
   'hand-out': benchHandOut,
   herd: benchHerd,
   'slow-provider': benchSlowProvider,
+  neighbours: benchNeighbours,
   loss: benchLoss,
 };
 

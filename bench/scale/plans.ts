@@ -28,7 +28,10 @@ export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
     db: watch(store.db, plugin),
     transaction: (fn: Parameters<typeof store.transaction>[0], options?: { long?: boolean }) =>
       store.transaction(
-        (tx) => fn(Object.assign(watch(tx, plugin), { locked: tx.locked, [writes]: true } as const)),
+        (tx) =>
+          fn(
+            Object.assign(watch(tx, plugin), { locked: tx.locked, changeMark: tx.changeMark, [writes]: true } as const),
+          ),
         options,
       ),
   };

@@ -181,6 +181,8 @@ export const limits = {
   /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,
+  /** Grants that are named as holders of one refresh token. */
+  grantsNamedMax: 20,
   /** Presses of the button of one connect link. */
   connectStartsMax: 20,
   /** New tokens wait this long for a database that is down, with this pause between tries, in milliseconds. */
@@ -244,6 +246,12 @@ export const limits = {
   /** Refused grants of one provider, and their share of its attempts, beyond which no grant is given up. */
   verdictRefusalsMin: 5,
   verdictRefusalShare: 0.2,
+  /** Newest refusals, and newest attempts, of all providers that one count reads. */
+  refusalsReadMax: 1_000,
+  attemptsReadMax: 5_000,
+  /** From this number of refused grants on, one count serves all verdicts of a process for this time, in milliseconds. */
+  refusalsSharedMin: 50,
+  refusalsSharedMs: 1_000,
   /** Grants that a worker claims at once. */
   workerBatch: 32,
   /** Grants that the workers of one process hold at once, and additional ones that are uncertain. */
@@ -291,6 +299,8 @@ export const limits = {
   sqliteOpenBusyMs: 5_000,
   sqliteStatementsMax: 256,
   postgresConnectionsMax: 10,
+  /** Connections that the writers of one tenant may hold at once. */
+  tenantWritesMax: 4,
   /** The least time for a connection to PostgreSQL, however short a test makes its times. */
   postgresConnectMsMin: 2_000,
   /** The oldest PostgreSQL, as `server_version_num`. */

@@ -22,6 +22,7 @@ import { importResultSchema } from '../schemas/import-line.ts';
 import { toJson } from '../schemas/json.ts';
 import { definitionSchema, providerListSchema } from '../schemas/provider.ts';
 import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../schemas/reports.ts';
+import { keyText } from '../schemas/thing.ts';
 import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
@@ -53,6 +54,7 @@ export interface GrantryClient extends Vault {
 }
 
 const nothing = z.undefined();
+const sharedWithSchema = z.array(keyText);
 
 /** Implements {@link GrantryClient}: every call is one request. */
 export class RemoteVault implements GrantryClient {
@@ -195,7 +197,12 @@ export class RemoteVault implements GrantryClient {
     const { headers, status } = await this.#open().ask('DELETE', path, nothing, { query: all });
     const revocation = revocations.find((known) => known === headers.get('grantry-revocation'));
     if (revocation === undefined) throw notUnderstood(status);
-    return { revocation };
+    if (revocation !== 'shared') return { revocation };
+    // The header is missing where the key may see none of them.
+    const named = (headers.get('grantry-shared-with') ?? '').split(',').map((text) => text.trim());
+    const sharedWith = sharedWithSchema.safeParse(named.filter((text) => text !== ''));
+    if (!sharedWith.success) throw notUnderstood(status);
+    return { revocation, sharedWith: sharedWith.data };
   };
 
   readonly health: Vault['health'] = async (key) => this.#ofGrant('POST', key, healthSchema, { below: '/health' });

@@ -13,7 +13,7 @@ export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller'] as const;
 
 export const sessionStates = ['open', 'started', 'pending', 'completed', 'failed', 'expired'] as const;
 
-export const revocations = ['revoked', 'queued', 'not_supported', 'nothing', 'skipped'] as const;
+export const revocations = ['revoked', 'queued', 'shared', 'not_supported', 'nothing', 'skipped'] as const;
 
 /** The fates of tokens that were handed in. Only an import passes over a tombstone. */
 export const storeResults = ['imported', 'replaced', 'unchanged', 'kept', 'condemned', 'disconnected'] as const;

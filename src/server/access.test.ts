@@ -5,7 +5,7 @@ import { silentLogger } from '../base/log.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { hashApiKey } from '../vault/api-keys.ts';
 import type { ApiKey } from '../vault/types.ts';
-import { Access } from './access.ts';
+import { Access, maySee } from './access.ts';
 
 const live: ApiKey = {
   id: '0190a000-0000-7000-8000-000000000001',
@@ -172,4 +172,11 @@ test('live keys are trusted for as long as memory hands out tokens, and no calle
   await elapse(20_000);
   const late = access.authenticateKey(madeKey(1));
   expect(await Promise.race([late, new Promise((resolve) => setTimeout(resolve, 200, 'waits'))])).toBe('waits');
+});
+
+test('a key that is limited to tenants or providers does not learn of other grants', () => {
+  const principal = { id: '', role: 'reader', expiresAtMs: 0, tenants: new Set(['acme']), providers: null } as const;
+  expect(maySee(principal, { tenant: 'acme', provider: 'zoho' })).toBe(true);
+  expect(maySee(principal, { tenant: 'globex', provider: 'zoho' })).toBe(false);
+  expect(maySee({ ...principal, providers: new Set(['xero']) }, { tenant: 'acme', provider: 'zoho' })).toBe(false);
 });

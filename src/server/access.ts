@@ -249,6 +249,11 @@ export function assertMayFor(
   }
 }
 
+/** Tells whether the caller may know of a grant: a key that is limited to tenants must not learn of others. */
+export function maySee(principal: Principal, { tenant, provider }: { tenant: string; provider: string }): boolean {
+  return (principal.tenants?.has(tenant) ?? true) && (principal.providers?.has(provider) ?? true);
+}
+
 function principalOf(key: ApiKey): Principal {
   const listed = key.role === 'reader' || key.role === 'caller';
   return {

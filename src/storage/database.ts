@@ -25,6 +25,8 @@ export const writes: unique symbol = Symbol('writes');
 export type WriteTx = Reader &
   Pick<Kysely<Schema>, 'insertInto' | 'updateTable' | 'deleteFrom'> & {
     readonly locked: Lock;
+    /** The value of `changed_at` for a change that other processes must see. */
+    readonly changeMark: RawBuilder<number>;
     readonly [writes]: true;
   };
 

@@ -4,13 +4,13 @@ import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type Clock, type Reader, type WriteTx, writes } from './database.ts';
-import type { Durability, Engine, StoreKind, StoreLocation } from './engine/engine.ts';
+import type { ChangeMark, Durability, Engine, StoreKind, StoreLocation } from './engine/engine.ts';
 import { GuardedDialect } from './engine/guarded-dialect.ts';
 import { openSqlite } from './engine/sqlite.ts';
 import type { Schema } from './schema.ts';
 
-export type { StoreKind, StoreLocation } from './engine/engine.ts';
-export { isBusy, isUniqueViolation } from './engine/failures.ts';
+export type { ChangeMark, StoreKind, StoreLocation } from './engine/engine.ts';
+export { isBusy, isUniqueViolation, mayBeCommitted } from './engine/failures.ts';
 
 export interface StoreOptions {
   /** `sqlite:PATH`, `sqlite::memory:` or `postgres://…`. */
@@ -52,6 +52,8 @@ export interface Store {
   nowMs(): Promise<number>;
   /** SQLite: a number that changes with every commit of another connection. PostgreSQL has none: null. */
   changeCounter(): Promise<number | null>;
+  /** The place in the order of changes up to which everything that was committed can be read now. */
+  latestChange(): Promise<ChangeMark>;
   location(): Promise<StoreLocation>;
   durability(): Promise<Durability>;
   /** Waits for running statements; later ones fail. */
@@ -86,6 +88,7 @@ export async function openStore(options: StoreOptions): Promise<OpenedStore> {
       return now;
     },
     changeCounter: () => engine.changeCounter(db),
+    latestChange: () => engine.latestChange(db),
     location: () => engine.location(db),
     durability: () => engine.durability(db),
     close: () => dialect.close(),
@@ -142,8 +145,9 @@ function runOnce<T>(
       const start = world.monotonic();
       scope.open = true;
       try {
-        const result = await fn(Object.assign(tx, { now: engine.now, locked: engine.locked, [writes]: true } as const));
-        // Other processes re-read changes only so far back: they would miss a later commit.
+        const { now, changeMark, locked } = engine;
+        const result = await fn(Object.assign(tx, { now, changeMark, locked, [writes]: true } as const));
+        // Its locks have kept others for long enough.
         if (!long && world.monotonic() - start > limits.transactionMs) {
           throw new GrantryError('storage_unavailable', 'The transaction took too long and was rolled back.');
         }

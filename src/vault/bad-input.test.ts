@@ -46,7 +46,7 @@ const calls: Record<string, (value: unknown) => Promise<unknown>> = {
   'getAccessToken provider': (value) => call(vault, 'getAccessToken', { ...key, provider: value }),
   'getAccessToken minValidity': (value) =>
     call(vault, 'getAccessToken', key, { minValidity: value === 1 ? -1 : (value ?? 'x') }),
-  rejectAccessToken: (value) => call(vault, 'rejectAccessToken', key, value === 1 ? 2 : value),
+  rejectAccessToken: (value) => call(vault, 'rejectAccessToken', key, value === 1 ? 0 : value),
   'fetch path': (value) => call(vault, 'fetch', key, value),
   'apps.put': (value) => call(vault.apps, 'put', 'two', value),
   'apps.put dc': (value) => call(vault.apps, 'put', 'one', { ...app, dc: value }),

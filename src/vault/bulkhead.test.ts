@@ -11,7 +11,7 @@ describe('the retry budget', () => {
   it('grows by a tenth of the first calls, on top of its initial size', () => {
     const { bulkheads } = make();
     useUp(bulkheads);
-    for (let calls = 0; calls < 11; calls += 1) bulkheads.countTry('p', 'first');
+    for (let calls = 0; calls < 11; calls += 1) bulkheads.retries.countTry('p', 'first');
     expect(mayRetry(bulkheads)).toBe(true);
     expect(mayRetry(bulkheads)).toBe(false);
     expect(mayRetry(bulkheads, 'another')).toBe(true);
@@ -24,7 +24,7 @@ describe('the retry budget', () => {
     expect(mayRetry(bulkheads)).toBe(true);
     expect(mayRetry(bulkheads)).toBe(false);
     for (let served = 0; served < 100; served += 1) {
-      bulkheads.countServed('p');
+      bulkheads.retries.countServed('p');
       expect(mayRetry(bulkheads)).toBe(true);
     }
     clock.jump(86_400_000);
@@ -81,13 +81,13 @@ function make(): { bulkheads: Bulkheads; clock: TestClock } {
 }
 
 function useUp(bulkheads: Bulkheads): void {
-  for (let used = 0; used < limits.retryBudgetMax; used += 1) bulkheads.countTry('p', 'retry');
+  for (let used = 0; used < limits.retryBudgetMax; used += 1) bulkheads.retries.countTry('p', 'retry');
   expect(mayRetry(bulkheads)).toBe(false);
 }
 
 function mayRetry(bulkheads: Bulkheads, name = 'p'): boolean {
   try {
-    bulkheads.countTry(name, 'retry');
+    bulkheads.retries.countTry(name, 'retry');
     return true;
   } catch {
     return false;

@@ -2,11 +2,21 @@ import { GrantryError } from '../base/errors.ts';
 import { limits, type Times } from '../base/limits.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, metadataOf } from '../storage/statements/grants.ts';
+import { RetryBudgets } from './retry-budgets.ts';
 
 /** Returns the name of a grant's compartment: its provider and data centre. */
 export function compartmentOf(row: Pick<GrantRow, 'provider' | 'metadata'>): string {
   const dc = metadataOf(row)['dc'];
   return typeof dc === 'string' ? `${row.provider}/${dc}` : row.provider;
+}
+
+/**
+ * Returns the name of a grant's retry budget: its compartment. After a mistake of its app, such as a wrong secret, it is that
+ * app's own budget, so that one broken app takes no retry of another.
+ */
+export function retryBudgetOf(row: Pick<GrantRow, 'provider' | 'metadata' | 'reason'>, clientId: string): string {
+  const compartment = compartmentOf(row);
+  return row.reason === 'provider_misconfigured' ? `${compartment} for the client ${clientId}` : compartment;
 }
 
 /** Outcome of a call, as far as the provider's health is concerned. */
@@ -23,10 +33,12 @@ export class Bulkheads {
   readonly #world: World;
   readonly #times: Times;
   readonly #compartments = new Map<string, Compartment>();
+  readonly retries: RetryBudgets;
 
   constructor(world: World, times: Times) {
     this.#world = world;
     this.#times = times;
+    this.retries = new RetryBudgets(world, times);
   }
 
   /**
@@ -58,37 +70,6 @@ export class Bulkheads {
     }
   }
 
-  /**
-   * Counts a call against the retry budget. Retries may be a tenth of the first calls, so that a recovering provider does
-   * not get all of them at once.
-   *
-   * An empty budget gains one retry per {@link Times}.breakerPauseMs: once every grant has failed there are no first calls,
-   * and a retry must probe the provider. From then on each successful call allows the next, see {@link countServed}.
-   *
-   * @throws {GrantryError} `provider_unavailable` when a retry exceeds the budget
-   */
-  countTry(name: string, kind: 'first' | 'retry'): void {
-    const compartment = this.#compartment(name);
-    const now = this.#world.monotonic();
-    allow(compartment, (now - compartment.allowedAt) / this.#times.breakerPauseMs);
-    compartment.allowedAt = now;
-    if (kind === 'first') {
-      allow(compartment, limits.retryBudgetShare);
-      return;
-    }
-    if (compartment.retries < 1) {
-      throw new GrantryError('provider_unavailable', `The retry budget of ${name} is used up.`, {
-        retryAfterMs: this.#times.breakerPauseMs,
-      });
-    }
-    compartment.retries -= 1;
-  }
-
-  /** Counts a call that brought tokens: it allows one more retry. */
-  countServed(name: string): void {
-    allow(this.#compartment(name), 1);
-  }
-
   /** Returns the state of every compartment, for reports. */
   states(): readonly {
     readonly name: string;
@@ -114,8 +95,6 @@ export class Bulkheads {
       failures: 0,
       openUntil: 0,
       probing: false,
-      retries: limits.retryBudgetMax,
-      allowedAt: this.#world.monotonic(),
     };
     this.#compartments.set(name, made);
     return made;
@@ -191,11 +170,4 @@ interface Compartment {
   openUntil: number;
   /** True while one call probes whether the provider is back. */
   probing: boolean;
-  /** Retries left in the budget, and the time, by `World.monotonic`, at which it was last topped up. */
-  retries: number;
-  allowedAt: number;
-}
-
-function allow(compartment: Compartment, retries: number): void {
-  compartment.retries = Math.min(limits.retryBudgetMax, compartment.retries + retries);
 }

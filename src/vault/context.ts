@@ -11,6 +11,7 @@ import type { Reach } from './reach.ts';
 import type { Spending } from './spending.ts';
 import type { Owner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
+import type { Turns } from './turns.ts';
 
 /** Dependencies shared by the vault's use cases; each opened vault has one. */
 export interface VaultContext extends ChangeContext {
@@ -23,6 +24,8 @@ export interface VaultContext extends ChangeContext {
   readonly spoolDirectory: string;
   readonly owner: Owner;
   readonly bulkheads: Bulkheads;
+  /** Before each transaction that may wait for the row of one grant and that any number of callers can ask for. */
+  readonly turns: Turns;
   readonly pendingOutcomes: OutcomeJournal;
   readonly spending: Spending;
   readonly meter: Meter;
@@ -52,7 +55,13 @@ export interface OutcomeJournal {
   readonly isEmpty: boolean;
   /** Runs `write`; keeps the outcome for later if the database is unavailable. */
   orRemember<T>(outcome: PendingOutcome, write: () => Promise<T>): Promise<T>;
-  /** Records every pending outcome. */
+  /**
+   * Records the pending outcomes of one grant. Returns true if there were any.
+   *
+   * @throws {GrantryError} the failure of the first that cannot be recorded
+   */
+  writeOf(context: VaultContext, grantId: string): Promise<boolean>;
+  /** Records every pending outcome that can be recorded now. */
   write(context: VaultContext): Promise<void>;
 }
 

@@ -1,13 +1,16 @@
-import { isGrantryError, isVaultDown } from '../base/errors.ts';
+import { codeOf, GrantryError, isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { salvageTokens } from '../oauth/answer.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
+import { mayBeCommitted } from '../storage/store.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
 import { finishConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
+import { withTimeout } from './deadline.ts';
+import type { Disconnected } from './disconnected.ts';
 import { noSuchGrant } from './grant/refusals.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
@@ -15,18 +18,24 @@ import { openCandidate, openToken } from './grant/tokens.ts';
 import { reasons } from './reasons.ts';
 import { replaySpool } from './refresh/replay.ts';
 import { spoolAnswers } from './spool/names.ts';
-import type { Disconnected } from './types.ts';
+
+export interface DisconnectOptions {
+  readonly revoke?: boolean;
+  /** Stops the hand-out of the grant in this process, until the function that it returns is called. */
+  readonly withhold?: (key: CheckedKey) => () => void;
+}
 
 /**
  * Ends a grant. One transaction stops local use, the provider revokes the refresh token, and all stored tokens are
- * shredded. If the provider does not answer, a queue retries the revocation later.
+ * shredded. If the provider does not answer, a queue retries the revocation later. A token that another living grant holds
+ * is shredded without being revoked.
  *
- * @throws {GrantryError} `grant_not_found`
+ * @throws {GrantryError} `grant_not_found`, `storage_unavailable` also if it is not known whether the change was kept
  */
 export async function disconnect(
   context: VaultContext,
   key: GrantKey,
-  options: { revoke?: boolean; forget?: (key: CheckedKey) => void } = {},
+  { revoke = true, withhold = () => () => {} }: DisconnectOptions = {},
 ): Promise<Disconnected> {
   const checked = checkKey(key);
   const found = await findGrant(context.store.db, checked);
@@ -37,31 +46,91 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
-  const spooled = options.revoke === false ? [] : await spooledTokens(context, found.id, tenantKeys);
   // Otherwise the tokens of a consent that was not stored yet would lose their keys, and live on at the provider.
   await finishConsents(context, checked);
-  const grant = { tenant: checked.tenant, grantId: found.id };
-  // An answer that is still under way will find this reason in the row.
-  const reason = options.revoke === false ? reasons.leftAlive : reasons.disconnected;
-  const generation = await changing(context, async (change) => {
-    const { tx } = change;
-    // Read again under a lock: a refresh may have replaced the token.
-    const row = await lockGrant(tx, checked.tenant, found.id);
-    if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
-      throw noSuchGrant(checked);
-    }
-    const stored = options.revoke === false ? [] : await livingTokens(context, change, row, tenantKeys);
-    const tokens = [...stored, ...spooled];
-    for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
-    await deleteCandidates(tx, grant);
-    change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
-    return row.generation;
+  const resume = withhold(checked);
+  const work = { key: checked, grantId: found.id, revoke, tenantKeys };
+  const ended = untilKnown(context, () => endLocally(context, work));
+  const done = ended
+    .finally(resume)
+    .then((generation) => shredSpooled(context, found.id, generation ?? found.generation))
+    .then(() => finishElsewhere(context, work));
+  let isLate = false;
+  done.catch((error: unknown) => {
+    if (isLate) context.logger.warn('a disconnect failed', { tenant: checked.tenant, code: codeOf(error) });
   });
-  options.forget?.(checked);
-  await shredSpooled(context, found.id, generation);
-  const revocation = options.revoke === false ? ('skipped' as const) : await revokeOfGrant(context, grant);
-  await shredTenantIfEmpty(context, checked.tenant);
-  return { revocation };
+  await withTimeout(context.world, ended, context.callerWaitMs, () => {
+    isLate = true;
+    return notKnown();
+  });
+  return done;
+}
+
+interface Ending {
+  readonly key: CheckedKey;
+  readonly grantId: string;
+  readonly revoke: boolean;
+  readonly tenantKeys: PinnedTenant;
+}
+
+/**
+ * Ends the use of a grant in one transaction, which also queues its tokens for revocation. Returns the generation of the
+ * tombstone.
+ */
+async function endLocally(context: VaultContext, { key, grantId, revoke, tenantKeys }: Ending): Promise<number> {
+  const grant = { tenant: key.tenant, grantId };
+  const spooled = revoke ? await spooledTokens(context, grantId, tenantKeys) : [];
+  // An answer that is still under way will find this reason in the row.
+  const reason = revoke ? reasons.disconnected : reasons.leftAlive;
+  return context.turns.run(key, () =>
+    changing(context, async (change) => {
+      const { tx } = change;
+      // Read again under a lock: a refresh may have replaced the token.
+      const row = await lockGrant(tx, key.tenant, grantId);
+      if (row === undefined || !(await markDisconnected(tx, { ...grant, reason, at: isoNow(context) }))) {
+        throw noSuchGrant(key);
+      }
+      const stored = revoke ? await livingTokens(context, change, row, tenantKeys) : [];
+      const tokens = [...stored, ...spooled];
+      for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
+      await deleteCandidates(tx, grant);
+      change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
+      return row.generation;
+    }),
+  );
+}
+
+/**
+ * Runs a disconnect again while it is not known whether the database kept it. The second run waits for the row of the
+ * first one, if that is still being committed, and then finds the tombstone or does the work. Returns undefined if it
+ * finds the tombstone.
+ */
+async function untilKnown<T>(context: VaultContext, end: () => Promise<T>): Promise<T | undefined> {
+  for (let isUnknown = false; ; ) {
+    try {
+      return await end();
+    } catch (error) {
+      if (isUnknown && isGrantryError(error, 'grant_not_found')) return undefined;
+      isUnknown ||= mayBeCommitted(error);
+      if (!isUnknown || context.closing() || !isGrantryError(error, 'storage_unavailable')) throw error;
+    }
+    await context.world.sleep(context.times.commitPauseMs);
+  }
+}
+
+async function finishElsewhere(context: VaultContext, { key, grantId, revoke }: Ending): Promise<Disconnected> {
+  const { tenant } = key;
+  const ended: Disconnected = revoke
+    ? await revokeOfGrant(context, { tenant, grantId }, { isOrdered: true })
+    : { revocation: 'skipped' };
+  await shredTenantIfEmpty(context, tenant);
+  return ended;
+}
+
+function notKnown(): GrantryError {
+  return new GrantryError('storage_unavailable', 'It is not known yet whether the database kept the disconnect.', {
+    action: 'Check the database, then look at the grant. Hand-out in this process has stopped.',
+  });
 }
 
 /** Replays uncommitted answers of the grant: one may hold the only working token, which must be revoked too. */

@@ -29,6 +29,7 @@ import { resolveVaultSettings, usualDatabase, type VaultSettings } from './setti
 import { Spending } from './spending.ts';
 import { nonceOf, type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
+import { Turns } from './turns.ts';
 import type { Vault } from './types.ts';
 import { OpenVault } from './vault.ts';
 
@@ -203,6 +204,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     bulkheads: new Bulkheads(world, timesOf(world)),
     pendingOutcomes: new PendingOutcomes(),
     spending: new Spending(),
+    turns: new Turns(world),
     meter: options.meter ?? silentMeter,
     tracer: options.tracer ?? silentTracer,
     allowLoopback: settings.allowLoopback,

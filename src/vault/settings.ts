@@ -92,7 +92,7 @@ export const settings = {
     variable: 'GRANTRY_UNTRIED_ENGINE',
     kind: 'boolean',
     usual: '',
-    help: '1: open a database engine on which Grantry was never tried, such as CockroachDB',
+    help: '1: open an engine on which Grantry was never tried, such as CockroachDB',
     check: (text, name) => ['1', 'on'].includes(oneOf(['1', '0', 'on', 'off'], text, name)),
   },
   tenant: {

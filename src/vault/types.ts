@@ -7,7 +7,7 @@ import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/gra
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
-import type { revocations } from '../schemas/words.ts';
+import type { Disconnected } from './disconnected.ts';
 
 export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
@@ -15,6 +15,7 @@ export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/gra
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
+export type { Disconnected } from './disconnected.ts';
 
 /** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {
@@ -70,12 +71,6 @@ export type VaultEventType =
   | 'grant.disconnected'
   | 'grant.taken_over'
   | 'grant.shredded';
-
-/** The result of a disconnect. Local use has ended in every case. */
-export interface Disconnected {
-  /** `revoked`, `queued` (the provider did not answer; retried later), `not_supported`, `nothing` to revoke, or `skipped`. */
-  readonly revocation: (typeof revocations)[number];
-}
 
 /**
  * A vault, as `openVault` returns it. Every method throws {@link GrantryError}; decide by its `code`.
@@ -323,8 +318,11 @@ export interface Vault extends AsyncDisposable {
   /**
    * Ends a grant: local use stops at once, and the provider is asked to revoke it. Later calls get `grant_not_found`.
    *
+   * A token is not revoked while that would end another living grant, for example one that holds the same refresh token.
+   *
    * @param options `revoke: false` leaves the tokens alive at the provider, where another program may hold them
-   * @throws {GrantryError} `grant_not_found`, `grant_quarantined`
+   * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable` also if it is not known whether the
+   * database kept the change. Hand-out in this process has then ended, and the vault goes on until it knows.
    *
    * @example
    * const { revocation } = await vault.disconnect(key);

@@ -164,7 +164,7 @@ export class OpenVault implements Vault {
 
   async disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected> {
     const { disconnect } = await import('./disconnect.ts');
-    return disconnect(this.#open(), key, { ...options, forget: (checked) => this.#cache.forget(checked) });
+    return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
   }
 
   async health(key: GrantKey): Promise<HealthReport> {
@@ -203,9 +203,8 @@ export class OpenVault implements Vault {
     await this.#handOut.close();
     await Promise.allSettled(this.#recoveries);
     await this.#context.spending.idle();
-    await this.#context.pendingOutcomes.write(this.#context).catch(() => {
-      // The database is still away: its next reader finds these attempts open, and in doubt.
-    });
+    // What cannot be written leaves its attempt open: the next reader of the database finds it in doubt.
+    await this.#context.pendingOutcomes.write(this.#context);
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

@@ -73,7 +73,7 @@ it('a killed holder’s grant is refreshed inside its overlap, however many othe
   await codeOf(holder.vault.getAccessToken(key));
   await bench.jump(10_000);
   const { bulkheads } = internalsOf(other.vault).open();
-  for (let used = 0; used < limits.retryBudgetMax; used += 1) bulkheads.countTry('timed_overlap', 'retry');
+  for (let used = 0; used < limits.retryBudgetMax; used += 1) bulkheads.retries.countTry('timed_overlap', 'retry');
   holder.world.offline = false;
   bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 1_000, when: 'after' } });
   holder.vault.getAccessToken(key).catch(() => {});

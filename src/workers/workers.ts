@@ -3,7 +3,15 @@ import { limits } from '../base/limits.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
-import { claimDue, type DueRoom, isPressing, tend, tidyUp, type UpkeepOutcome } from '../vault/upkeep/upkeep.ts';
+import {
+  claimDue,
+  type DueRoom,
+  type Duty,
+  duties,
+  isPressing,
+  tend,
+  type UpkeepOutcome,
+} from '../vault/upkeep/upkeep.ts';
 
 /** Outcomes of the workers' tasks since they started. */
 export type WorkerCounts = Readonly<Record<UpkeepOutcome, number>>;
@@ -35,7 +43,7 @@ export function startWorkers(vault: Vault): Workers {
   const dueGrants = new DueGrantLoop(context, stop.signal, async (grant) => {
     counts[await tend(context, handOut, grant)] += 1;
   });
-  const running = Promise.all([dueGrants.run(), maintainQueues(context, stop.signal)]);
+  const running = Promise.all([dueGrants.run(), ...duties.map((duty) => keepDoing(context, stop.signal, duty))]);
   async function stopAll(): Promise<void> {
     stop.abort(new Error('the workers were stopped'));
     await running;
@@ -135,14 +143,13 @@ class DueGrantLoop {
   }
 }
 
-async function maintainQueues(context: VaultContext, signal: AbortSignal): Promise<void> {
+/** Does one duty again and again. */
+async function keepDoing(context: VaultContext, signal: AbortSignal, duty: Duty): Promise<void> {
   while (!signal.aborted) {
     try {
-      await tidyUp(context);
+      await duty(context);
     } catch (error) {
-      context.logger.warn('the maintenance of the queues failed', {
-        code: codeOf(error),
-      });
+      context.logger.warn('the maintenance of a queue failed', { code: codeOf(error) });
     }
     await pause(context, signal, context.times.workerPauseMs);
   }

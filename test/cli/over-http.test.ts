@@ -152,6 +152,17 @@ describe('grantry with GRANTRY_URL', () => {
     expect(server.bench.simulator.isAlive(minted.refreshToken)).toBe(true);
   });
 
+  test('does not revoke a token that another grant holds, and names that grant', async () => {
+    const { minted } = await server.bench.connect(server.vault, { tenant: 'umbrela' });
+    await server.vault.storeTokens({ tenant: 'umbrella', provider: 'strict' }, { refreshToken: minted.refreshToken });
+    const ended = await run(['disconnect', 'umbrela', 'strict']);
+    expect(ended.stdout).toContain('not revoked at the provider, because that would also end umbrella/strict/default');
+    expect(server.bench.simulator.isAlive(minted.refreshToken)).toBe(true);
+    await server.vault.storeTokens({ tenant: 'umbrela', provider: 'strict' }, { refreshToken: minted.refreshToken });
+    const json = JSON.parse((await run(['disconnect', 'umbrela', 'strict', '--json'])).stdout);
+    expect(json).toMatchObject({ revocation: 'shared', shared_with: ['umbrella/strict/default'] });
+  });
+
   test('looks after providers, disconnects, and doctors the server', async () => {
     expect((await run(['provider', 'show', 'zoho_crm', '--json'])).stdout).toContain('"zoho_crm"');
     expect((await run(['provider', 'list'])).stdout).toContain('zoho_crm');

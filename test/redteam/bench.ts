@@ -6,8 +6,7 @@ import { systemWorld } from '../../src/base/system-world.ts';
 import type { World } from '../../src/base/world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
-import { internalsOf } from '../../src/vault/internals.ts';
-import { tidyUp } from '../../src/vault/upkeep/upkeep.ts';
+import { tidyUp } from '../support/bench.ts';
 import { patient } from '../support/patient-limits.ts';
 import { AuthorizationServer } from './authorization-server.ts';
 
@@ -145,7 +144,7 @@ export class RedTeam implements AsyncDisposable {
 
   /** Does the work that the workers do every few seconds. */
   async tidy(): Promise<void> {
-    await tidyUp(internalsOf(this.vault).open());
+    await tidyUp(this.vault);
   }
 
   /** Every byte that the database keeps, in its file and in its log. */

@@ -25,10 +25,12 @@ import {
 import { listEvents } from '../../src/storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../src/storage/statements/grants.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
+import { internalsOf } from '../../src/vault/internals.ts';
 import { openVault } from '../../src/vault/open.ts';
 import type { VaultOptions } from '../../src/vault/options.ts';
 import { retireOwner } from '../../src/vault/spool/owner.ts';
 import type { Vault } from '../../src/vault/types.ts';
+import { duties } from '../../src/vault/upkeep/upkeep.ts';
 import { TestClock } from './clock.ts';
 import { isBusy } from './in-flight.ts';
 import { scratchDatabase, scratchSqlite } from './postgres.ts';
@@ -244,6 +246,11 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
     if (performance.now() > endsAt) throw new Error(`timed out waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** Does the upkeep of the workers once, one duty after the other. */
+export async function tidyUp(vault: Vault): Promise<void> {
+  for (const duty of duties) await duty(internalsOf(vault).open());
 }
 
 /** Blocks other processes from writing grants, as a long transaction does. */

@@ -1,11 +1,9 @@
 /** Connect sessions as a tenant's backend sees them, on both databases. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { databaseKinds } from '../../../test/support/bench.ts';
+import { databaseKinds, tidyUp } from '../../../test/support/bench.ts';
 import { cookieName } from '../../../test/support/connect-bench.ts';
 import { makeServerBench, type ServerBench } from '../../../test/support/server-bench.ts';
 import { demoClient } from '../../simulator/index.ts';
-import { internalsOf } from '../../vault/internals.ts';
-import { tidyUp } from '../../vault/upkeep/upkeep.ts';
 
 const returnTo = 'https://app.example/connected';
 const user = 'alice';
@@ -54,7 +52,7 @@ describe.each(databaseKinds)('on %s', (kind) => {
   const complete = (id: string, body: Record<string, unknown>) =>
     server.call('POST', `/v1/connect-sessions/${id}/complete`, { key: 'operator', body });
   const look = async (id: string) => (await server.call('GET', `/v1/connect-sessions/${id}`)).body;
-  const tidy = (): Promise<void> => tidyUp(internalsOf(server.vault).open());
+  const tidy = (): Promise<void> => tidyUp(server.vault);
   const revocations = (): number =>
     server.bench.simulator.history.events().filter((event) => event.kind === 'revoke').length;
 

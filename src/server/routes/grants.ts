@@ -14,7 +14,7 @@ import { toJson, writeKey } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
-import { assertMayFor, type Principal } from '../access.ts';
+import { assertMayFor, maySee, type Principal } from '../access.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
 
@@ -81,10 +81,11 @@ export const grantRoutes: readonly Route[] = [
       200: { description: 'A grant existed; `result` tells what became of it.', schema: storedGrantSchema },
       201: { description: 'A grant was made.', schema: storedGrantSchema },
     },
-    run: async ({ context, params: { tenant, provider }, query: { account }, body }) => {
+    run: async ({ context, principal, params: { tenant, provider }, query: { account }, body }) => {
       const key = { tenant, provider, account };
       const { grant, sharedWith, result, differs } = await context.vault().storeTokens(key, body);
-      const stored = { ...toJson(grant), shared_with: sharedWith.map(writeKey), result, differs };
+      const seen = sharedWith.filter((other) => maySee(principal, other)).map(writeKey);
+      const stored = { ...toJson(grant), shared_with: seen, result, differs };
       return { status: result === 'imported' ? 201 : 200, body: stored };
     },
   }),
@@ -105,8 +106,9 @@ export const grantRoutes: readonly Route[] = [
     ...ofGrant,
     summary: 'Disconnect a grant',
     description:
-      'Ends local use at once, then revokes the grant at the provider and shreds its tokens. With `revoke=false` the ' +
-      'tokens stay alive at the provider, where another program may hold them.',
+      'Ends local use at once, then revokes the grant at the provider and shreds its tokens. A token is not revoked ' +
+      'while that would end another grant. With `revoke=false` the tokens stay alive at the provider, where another ' +
+      'program may hold them.',
     query: accountQuery.extend({
       revoke: z
         .enum(['true', 'false'])
@@ -118,14 +120,20 @@ export const grantRoutes: readonly Route[] = [
         description: 'Local use has ended.',
         headers: {
           'Grantry-Revocation':
-            '`revoked`; `queued` when the provider did not answer; `not_supported`; `nothing` to revoke; or `skipped`.',
+            '`revoked`; `queued` when the provider did not answer; `shared` when it would have ended another grant too; ' +
+            '`not_supported`; `nothing` to revoke; or `skipped`.',
+          'Grantry-Shared-With':
+            'With `shared`: the other grants, as far as the key may see them, each as TENANT/PROVIDER/ACCOUNT, separated by commas.',
         },
       },
     },
-    run: async ({ context, params: { tenant, provider }, query: { account, revoke } }) => {
+    run: async ({ context, principal, params: { tenant, provider }, query: { account, revoke } }) => {
       const key = { tenant, provider, account };
-      const { revocation } = await context.vault().disconnect(key, { revoke: revoke !== 'false' });
-      return { status: 204, headers: { 'grantry-revocation': revocation } };
+      const ended = await context.vault().disconnect(key, { revoke: revoke !== 'false' });
+      const headers = { 'grantry-revocation': ended.revocation };
+      const seen = (ended.sharedWith ?? []).filter((other) => maySee(principal, other));
+      if (seen.length === 0) return { status: 204, headers };
+      return { status: 204, headers: { ...headers, 'grantry-shared-with': seen.map(writeKey).join(', ') } };
     },
   }),
   defineRoute({

@@ -39,13 +39,29 @@ export interface Engine {
   translate(error: unknown): GrantryError;
   /** True for a failure after which the same transaction may succeed: the database kept nothing of it. */
   isRepeatable(error: unknown): boolean;
+  /** True for a failure of a commit that may have succeeded, or may succeed later. */
+  leavesCommitOpen(error: unknown): boolean;
   readonly now: RawBuilder<number>;
+  /** The mark of a change of a grant, for its `changed_at`; see {@link ChangeMark}. */
+  readonly changeMark: RawBuilder<number>;
   readonly locked: Lock;
   /** The pause between two looks for changes of other processes. */
   readonly feedPauseMs: number;
   changeCounter(db: Reader): Promise<number | null>;
+  latestChange(db: Reader): Promise<ChangeMark>;
   location(db: Reader): Promise<StoreLocation>;
   durability(db: Reader): Promise<Durability>;
+}
+
+/**
+ * A point in the order in which changes become visible. Who has read all changes up to `at`, and later reads those from `at`
+ * on, misses none but those of the transactions in `open`. They may be committed later, with an earlier mark.
+ */
+export interface ChangeMark {
+  /** The mark of the newest change, or an upper bound of it, by the clock of the database. */
+  readonly at: number;
+  /** The transactions that were in progress. SQLite has none: its writers take turns. */
+  readonly open: readonly string[];
 }
 
 export interface EngineConnection {

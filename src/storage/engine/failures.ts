@@ -110,6 +110,29 @@ export function isBusy(error: unknown): boolean {
   return isSqliteBusy(cause) || postgresBusy.includes(sqlState(cause) ?? '');
 }
 
+/** The failures of commits that left no answer. */
+const openCommits = new WeakSet<GrantryError>();
+
+/** Notes that the commit which failed with this error may have succeeded, or may succeed later. */
+export function markOpenCommit(error: GrantryError): GrantryError {
+  openCommits.add(error);
+  return error;
+}
+
+/** Returns true for the error of a transaction that the database may have kept all the same, or may still keep. */
+export function mayBeCommitted(error: unknown): boolean {
+  return error instanceof GrantryError && openCommits.has(error);
+}
+
+/**
+ * Returns true when a failed commit tells nothing about its end: no answer came, or the server broke the connection off.
+ * Every other answer to a commit means that it was undone.
+ */
+export function leavesPostgresCommitOpen(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined || ['08', '57P', '58', 'XX'].some((prefix) => state.startsWith(prefix));
+}
+
 /** Makes the error of a closed store. */
 export function closed(cause?: unknown): GrantryError {
   return new GrantryError('storage_unavailable', 'The database was closed.', {

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
 import { assert, GrantryError, invalidRequest } from '../../base/errors.ts';
 import type { Binding, Engine, EngineConnection } from './engine.ts';
-import { closed } from './failures.ts';
+import { closed, markOpenCommit } from './failures.ts';
 
 /**
  * A Kysely dialect that checks what statements bind and which transaction they belong to, and translates each failure once.
@@ -69,7 +69,12 @@ export class GuardedDialect {
   async #commit(connection: GuardedConnection): Promise<void> {
     // PostgreSQL would roll back in silence, and SQLite would keep the rest.
     assert(!connection.failed, 'a transaction goes on after one of its statements failed');
-    await this.#translated(() => connection.inner.commit());
+    try {
+      await connection.inner.commit();
+    } catch (error) {
+      const translated = this.#engine.translate(error);
+      throw this.#engine.leavesCommitOpen(error) ? markOpenCommit(translated) : translated;
+    }
   }
 
   async #execute<R>(connection: GuardedConnection, query: CompiledQuery): Promise<QueryResult<R>> {

@@ -4,8 +4,8 @@ import { GrantryError } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import type { World } from '../../base/world.ts';
 import type { Lock, Reader } from '../database.ts';
-import type { Durability, Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
-import { isPostgresRepeatable, postgresFailure, sqlState } from './failures.ts';
+import type { ChangeMark, Durability, Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
+import { isPostgresRepeatable, leavesPostgresCommitOpen, postgresFailure, sqlState } from './failures.ts';
 import { type FitnessOptions, refuseUnfit } from './postgres-fitness.ts';
 import { placeOf } from './postgres-place.ts';
 import { postgresTypes } from './postgres-types.ts';
@@ -37,10 +37,13 @@ export async function openPostgres(options: PostgresOptions): Promise<Engine> {
     close: () => pool.end(),
     translate: postgresFailure,
     isRepeatable: isPostgresRepeatable,
-    now: sql<number>`floor(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+    leavesCommitOpen: leavesPostgresCommitOpen,
+    now,
+    changeMark: now,
     locked,
     feedPauseMs: timesOf(options.world).feedPostgresMs,
     changeCounter: async () => null,
+    latestChange,
     location: placeOf,
     durability,
   };
@@ -132,6 +135,8 @@ function poolConfig({ url, world, poolMax }: PostgresOptions): PoolConfig {
   };
 }
 
+const now = sql<number>`floor(extract(epoch from clock_timestamp()) * 1000)::bigint`;
+
 const locked: Lock = (query, mode = 'update') => {
   if (mode === 'share') return query.forShare();
   return mode === 'skip' ? query.forUpdate().skipLocked() : query.forUpdate();
@@ -151,6 +156,15 @@ async function durability(db: Reader): Promise<Durability> {
     settings: `PostgreSQL ${version}, ${off.map(([name]) => `${name}=off`).join(', ')}`,
     weakness: 'Turn it on in the server: a crash could lose a confirmed refresh.',
   };
+}
+
+/** `xmin:xmax:a,b,c`: the transactions that had written, or were about to, and were not over. Any role may read it. */
+async function latestChange(db: Reader): Promise<ChangeMark> {
+  const { rows } = await sql<{ at: number; snapshot: string }>`
+    select ${now} as at, pg_current_snapshot()::text as snapshot`.execute(db);
+  const row = rows[0];
+  if (row === undefined) throw new GrantryError('internal', 'PostgreSQL did not return its snapshot.');
+  return { at: row.at, open: (row.snapshot.split(':')[2] ?? '').split(',').filter((id) => id !== '') };
 }
 
 function asError(error: unknown): Error {

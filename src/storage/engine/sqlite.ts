@@ -33,13 +33,21 @@ export async function openSqlite(options: {
     close: () => connection.close(),
     translate: sqliteFailure,
     isRepeatable: () => false,
+    // A commit that fails is undone: by SQLite itself, or by the roll-back that follows.
+    leavesCommitOpen: () => false,
     now: sql<number>`grantry_now()`,
+    // Writers take turns, so these marks grow from commit to commit, also while the clock is set back.
+    changeMark: sql<number>`max(grantry_now(), (select coalesce(max(changed_at), 0) + 1 from oauth_tokens))`,
     // Every transaction is `BEGIN IMMEDIATE` and holds the only write lock.
     locked: (query) => query,
     feedPauseMs: timesOf(world).feedSqliteMs,
     changeCounter: async (db) => {
       const { rows } = await sql<{ data_version: number }>`pragma data_version`.execute(db);
       return rows[0]?.data_version ?? null;
+    },
+    latestChange: async (db) => {
+      const { rows } = await sql<{ at: number | null }>`select max(changed_at) as at from oauth_tokens`.execute(db);
+      return { at: rows[0]?.at ?? 0, open: [] };
     },
     location: async () => ({ location: file === undefined ? 'memory' : placeOf(file), timeline: null }),
     durability,

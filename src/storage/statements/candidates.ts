@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely';
 import { limits } from '../../base/limits.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { CandidateTable } from '../schema.ts';
-import type { GrantRow } from './grants.ts';
+import type { GrantName, GrantRow } from './grants.ts';
 
 export type CandidateRow = Selectable<CandidateTable>;
 
@@ -33,6 +33,26 @@ export async function newestCandidate(
     .orderBy('fence', 'desc')
     .limit(1)
     .executeTakeFirst();
+}
+
+/**
+ * Finds the living grants of all tenants that keep a refresh token as a candidate. Reads the whole table, which has few rows,
+ * so it is only for the end of a grant.
+ */
+export async function grantsWithCandidate(db: Reader, fingerprint: string): Promise<GrantName[]> {
+  return db
+    .selectFrom('grantry_candidates')
+    .innerJoin('oauth_tokens', (join) =>
+      join
+        .onRef('oauth_tokens.client_id', '=', 'grantry_candidates.tenant')
+        .onRef('oauth_tokens.id', '=', 'grantry_candidates.grant_id'),
+    )
+    .select(['oauth_tokens.id', 'oauth_tokens.client_id', 'oauth_tokens.provider', 'oauth_tokens.account'])
+    .where('grantry_candidates.token_fingerprint', '=', fingerprint)
+    .where('grantry_candidates.state', '=', 'untested')
+    .where('oauth_tokens.state', '!=', 'disconnected')
+    .limit(limits.grantsNamedMax)
+    .execute();
 }
 
 /** Finds the newest candidate that came for a generation's token, also a rejected one. */

@@ -74,16 +74,24 @@ export async function rescheduleGrant(
     .execute();
 }
 
-/** Notes that tokens of these grants were handed out. */
+/** Notes that tokens of these grants were handed out. Rows that another transaction holds are left to the next note. */
 export async function noteUse(tx: WriteTx, grants: readonly CheckedKey[]): Promise<void> {
   await tx
     .updateTable('oauth_tokens')
     .set({ used_at: tx.now })
-    .where((where) =>
-      where(
-        where.refTuple('client_id', 'provider', 'account'),
-        'in',
-        grants.map(({ tenant, provider, account }) => where.tuple(tenant, provider, account)),
+    .where('id', 'in', (from) =>
+      tx.locked(
+        from
+          .selectFrom('oauth_tokens')
+          .select('id')
+          .where((where) =>
+            where(
+              where.refTuple('client_id', 'provider', 'account'),
+              'in',
+              grants.map(({ tenant, provider, account }) => where.tuple(tenant, provider, account)),
+            ),
+          ),
+        'skip',
       ),
     )
     .execute();
@@ -102,7 +110,7 @@ export async function shredCondemned(
       refresh_fingerprint: null,
       due_at: null,
       updated_at: grant.at,
-      changed_at: tx.now,
+      changed_at: tx.changeMark,
     })
     .where('client_id', '=', grant.tenant)
     .where('id', '=', grant.id)

@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { GrantState, GrantTable } from '../schema.ts';
 
@@ -128,7 +129,7 @@ function authorized<G extends NewAuthorization>(tx: WriteTx, { at, ...columns }:
     reason: null,
     authorized_generation: columns.authorized_generation ?? columns.generation,
     last_refreshed_at: null,
-    changed_at: tx.now,
+    changed_at: tx.changeMark,
     condemned_at: null,
   };
 }
@@ -212,7 +213,7 @@ export async function markDisconnected(
       state: 'disconnected' as const,
       reason: grant.reason,
       updated_at: grant.at,
-      changed_at: tx.now,
+      changed_at: tx.changeMark,
       ...settled,
       due_at: null,
       lease_fence: row('lease_fence', '+', 1),
@@ -237,7 +238,7 @@ export async function updateMetadata(
     .set({
       metadata: JSON.stringify(news.metadata),
       updated_at: grant.at,
-      changed_at: tx.now,
+      changed_at: tx.changeMark,
       ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
     })
     .where('client_id', '=', grant.tenant)
@@ -298,16 +299,18 @@ export async function grantsChangedSince(
     .execute();
 }
 
-/** Finds the grants of all tenants that hold a refresh token. Only for reports. */
-export async function grantsWithRefreshToken(
-  db: Reader,
-  fingerprint: string,
-): Promise<Pick<GrantRow, 'id' | 'client_id' | 'provider' | 'account'>[]> {
+/** The columns that name a grant. */
+const nameColumns = ['id', 'client_id', 'provider', 'account'] as const;
+
+export type GrantName = Pick<GrantRow, (typeof nameColumns)[number]>;
+
+/** Finds the grants of all tenants that hold a refresh token: one user may have given it to several of them. */
+export async function grantsWithRefreshToken(db: Reader, fingerprint: string): Promise<GrantName[]> {
   return db
     .selectFrom('oauth_tokens')
-    .select(['id', 'client_id', 'provider', 'account'])
+    .select(nameColumns)
     .where('refresh_fingerprint', '=', fingerprint)
-    .limit(20)
+    .limit(limits.grantsNamedMax)
     .execute();
 }
 
@@ -367,19 +370,20 @@ export async function countTokensByAccount(
   return rows.map((row) => ({ account: row.account, tokens: Number(row.tokens) }));
 }
 
-/** Tells whether a tenant may have a grant of that app. A grant without an app counts, a disconnected one does not. */
-export async function hasGrantOfApp(
+/** Finds a tenant's grants of an app. A grant without an app counts, a disconnected one does not. */
+export async function grantsOfApp(
   db: Reader,
   { tenant, provider, app }: { tenant: string; provider: string; app: string | null },
-): Promise<boolean> {
+): Promise<GrantName[]> {
   return db
     .selectFrom('oauth_tokens')
-    .select('id')
+    .select(nameColumns)
     .where('client_id', '=', tenant)
     .where('provider', '=', provider)
     .$if(app !== null, (query) => query.where((where) => where.or([where('app', '=', app), where('app', 'is', null)])))
     .where('state', '!=', 'disconnected')
-    .$call(findsOne);
+    .limit(limits.grantsNamedMax)
+    .execute();
 }
 
 /** Tells whether any tenant has a grant at a provider. Disconnected grants do not count. */

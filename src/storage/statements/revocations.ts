@@ -28,8 +28,9 @@ export async function insertRevocation(
  */
 export async function claimDueRevocations(
   tx: WriteTx,
-  claim: { limit: number; holdMs: number },
+  claim: { limit: number; holdMs: number; exceptProviders?: readonly string[] },
 ): Promise<RevocationRow[]> {
+  const { exceptProviders = [] } = claim;
   return tx
     .updateTable('grantry_revocations')
     .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
@@ -39,6 +40,7 @@ export async function claimDueRevocations(
         .select(['tenant', 'id'])
         // As a subquery the clock is read once, and the index can serve.
         .where('next_at', '<=', sql<number>`(select ${tx.now})`)
+        .$if(exceptProviders.length > 0, (query) => query.where('provider', 'not in', exceptProviders))
         .orderBy('next_at')
         .limit(claim.limit);
       // Workers pass over rows that another one is claiming.

@@ -50,7 +50,7 @@ export interface SealedRow {
 /** Replaces plaintext by sealed tokens, once: generation 0 becomes 1. Returns how many rows it sealed. */
 export async function sealRows(tx: WriteTx, kind: StoreKind, rows: readonly SealedRow[]): Promise<number> {
   const json = JSON.stringify(rows);
-  const once = sql`generation = 1, authorized_generation = 1, changed_at = ${tx.now}`;
+  const once = sql`generation = 1, authorized_generation = 1, changed_at = ${tx.changeMark}`;
   const statement =
     kind === 'postgres'
       ? sql`update oauth_tokens as t set access_token = v.access_token, refresh_token = v.refresh_token,

@@ -52,7 +52,8 @@ describe('C-04: a state', () => {
     const [first, second] = [await consent(bench, one.url), await consent(bench, two.url)];
     expect((await vault.completeAuthorization(second)).tenant).toBe('other');
     const results = await Promise.allSettled([1, 2, 3].map(() => vault.completeAuthorization(first)));
-    expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
+    // The same callback again has the same end, and its code is not sent again.
+    expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(3);
     expect(exchanges(bench)).toBe(2);
     expect(
       JSON.stringify(await bench.judge.db.selectFrom('grantry_authorizations').selectAll().execute()),

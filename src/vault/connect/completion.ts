@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
+import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
@@ -19,7 +19,7 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
-import { queueRevocation, revokesAccount, wouldEndGrant } from '../grant/revocations.ts';
+import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
@@ -141,7 +141,15 @@ export async function completeConnectSessionOf(
 export async function discardUnclaimed(context: VaultContext): Promise<void> {
   const { db } = context.store;
   const unclaimed = await listUnclaimedConnectSessions(db, limits.connectBatch);
-  for (const row of unclaimed) await discard(context, row, reasons.notCompleted);
+  // Each by itself: one that cannot be ended now, such as a locked row, keeps no other.
+  for (const row of unclaimed) {
+    try {
+      await discard(context, row, reasons.notCompleted);
+    } catch (error) {
+      const { tenant, id: session } = row;
+      context.logger.warn('a connect session could not be ended yet', { tenant, session, code: codeOf(error) });
+    }
+  }
 }
 
 /** Queues tokens that never became a grant's for revocation. */
@@ -214,7 +222,8 @@ async function queue(
   const row = await findGrant(change.tx, { tenant, provider, account });
   // A token that the grant ever had may live on in its successors.
   const named = { tenant, grantId: row?.id ?? '', member: 'fingerprint', value: fingerprint } as const;
-  if ((row !== undefined && (await isNamedInEvent(change.tx, named))) || (await wouldEndGrant(change.tx, token))) {
+  const isNamed = row !== undefined && (await isNamedInEvent(change.tx, named));
+  if (isNamed || (await grantsEndedWith(change.tx, token)).length > 0) {
     context.logger.warn('tokens are shredded without being revoked: that would end a grant', { tenant, provider });
     return;
   }

@@ -2,13 +2,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { type Bench, codeOf, databaseKinds, makeBench, until, user } from '../../../test/support/bench.ts';
+import { type Bench, codeOf, databaseKinds, makeBench, tidyUp, until, user } from '../../../test/support/bench.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
-import { tidyUp } from '../upkeep/upkeep.ts';
 
 const redirectUri = 'https://app.example/callback';
 const key = { tenant: 'acme', provider: 'strict' };
@@ -81,7 +80,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const { vault } = await bench.open();
     const callback = await consent(bench, vault);
     await outage(bench, vault, () => vault.completeAuthorization(callback));
-    await tidyUp(internalsOf(vault).open());
+    await tidyUp(vault);
     expect(await vault.grants.get(key)).toMatchObject({ state: 'active', generation: 1 });
     expect(await vault.completeAuthorization(callback)).toMatchObject({ generation: 1 });
   });
@@ -106,10 +105,10 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, vault);
     await outage(bench, vault, () => vault.completeAuthorization(callback));
     const newer = await vault.completeAuthorization(await consent(bench, vault));
-    await tidyUp(internalsOf(vault).open());
+    await tidyUp(vault);
     expect([await vault.grants.get(key), files(bench)]).toEqual([newer, []]);
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
-    await tidyUp(internalsOf(vault).open());
+    await tidyUp(vault);
     expect(alive(bench)).toBe(1);
     await vault.getAccessToken(key, { minValidity: 3_600 });
   });
@@ -186,7 +185,7 @@ describe('the file of a consent', () => {
     expect(text).not.toContain(new URL(callback).searchParams.get('code'));
     expect(text).not.toMatch(/access_token|refresh_token/);
     writeFileSync(path, text.replace('"tenant":"acme"', '"tenant":"evil"'));
-    await tidyUp(internalsOf(vault).open()).catch(() => {});
+    await tidyUp(vault).catch(() => {});
     expect([await vault.grants.get({ ...key, tenant: 'evil' }), files(bench).length]).toEqual([null, 1]);
   });
 
@@ -194,7 +193,10 @@ describe('the file of a consent', () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const callback = await consent(bench, vault);
-    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', set: { access_token: 7 } } });
+    bench.simulator.faults.add({
+      endpoint: 'token',
+      effect: { kind: 'patch', set: { access_token: 7, refresh_token: 8 } },
+    });
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
     expect(files(bench)).toEqual([expect.stringMatching(/\.unread$/)]);
     // The code is spent, so the same callback fails at once, and so does a code that was refused.

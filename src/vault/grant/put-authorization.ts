@@ -98,35 +98,37 @@ export async function putAuthorization(
     const newFingerprint = columns.refresh_fingerprint;
     const candidateId = newUuid(context.world);
     let hasQueued = false;
-    const stored = await changing(context, async (change) => {
-      const { tx } = change;
-      const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(tx, standing))) return false;
-      const written =
-        old === undefined
-          ? await insertGrant(tx, {
-              id,
-              client_id: key.tenant,
-              provider: key.provider,
-              account: key.account,
-              ...columns,
-              ...sealed,
-              generation,
-            })
-          : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
-      if (!written) return false;
-      await options.within?.(change);
-      if (authorization.event === 'grant.stored')
-        await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
-      else {
-        if (old !== undefined)
-          hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
-        await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-      }
-      const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
-      change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
-      return true;
-    });
+    const stored = await context.turns.run(key, () =>
+      changing(context, async (change) => {
+        const { tx } = change;
+        const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
+        if (!(await tenantKeyStands(tx, standing))) return false;
+        const written =
+          old === undefined
+            ? await insertGrant(tx, {
+                id,
+                client_id: key.tenant,
+                provider: key.provider,
+                account: key.account,
+                ...columns,
+                ...sealed,
+                generation,
+              })
+            : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
+        if (!written) return false;
+        await options.within?.(change);
+        if (authorization.event === 'grant.stored')
+          await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
+        else {
+          if (old !== undefined)
+            hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
+          await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+        }
+        const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
+        change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
+        return true;
+      }),
+    );
     if (!stored) continue;
     if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
     if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);

@@ -1,5 +1,5 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
-import type { CheckedKey } from '../../base/ids.ts';
+import type { CheckedKey, GrantKey } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
@@ -9,7 +9,7 @@ import type { ChangeTransaction } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import type { AccountComparison } from './account.ts';
-import { queueRevocation, revokeOfGrant, wouldEndGrant } from './revocations.ts';
+import { grantsEndedWith, queueRevocation, revokeOfGrant } from './revocations.ts';
 import { openCandidate, openToken } from './tokens.ts';
 
 /**
@@ -75,11 +75,16 @@ export async function queueReplaced(
   for (const refreshToken of tokens) {
     if (refreshToken === null || fingerprint(refreshToken) === newFingerprint) continue;
     const token = { tenant: old.client_id, provider: old.provider, app: old.app, endsAccount: false };
-    if (await wouldEndGrant(change.tx, { ...token, fingerprint: fingerprint(refreshToken) })) continue;
+    const ended = await grantsEndedWith(change.tx, { ...token, fingerprint: fingerprint(refreshToken) });
+    if (ended.some((key) => !isOf(old, key))) continue;
     await queueRevocation(context, change, old, { refreshToken, tenantKeys });
     queued = true;
   }
   return queued;
+}
+
+function isOf(row: GrantRow, { tenant, provider, account }: GrantKey): boolean {
+  return row.client_id === tenant && row.provider === provider && row.account === account;
 }
 
 /** Revokes queued tokens now. A failure is left to the queue: the new tokens are stored. */

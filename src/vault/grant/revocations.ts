@@ -1,12 +1,14 @@
-import { isGrantryError } from '../../base/errors.ts';
-import { newUuid } from '../../base/ids.ts';
+import { codeOf, isGrantryError } from '../../base/errors.ts';
+import { type GrantKey, newUuid } from '../../base/ids.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
 import { grantDc } from '../../providers/data-centre.ts';
+import type { Reader } from '../../storage/database.ts';
+import { grantsWithCandidate } from '../../storage/statements/candidates.ts';
 import { isConnecting } from '../../storage/statements/connect-sessions.ts';
-import { type GrantRow, grantsWithRefreshToken, hasGrantOfApp, metadataOf } from '../../storage/statements/grants.ts';
+import { type GrantRow, grantsOfApp, grantsWithRefreshToken, metadataOf } from '../../storage/statements/grants.ts';
 import {
   claimDueRevocations,
   claimRevocationsOfGrant,
@@ -19,6 +21,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
+import type { Disconnected } from '../disconnected.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 
 /** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
@@ -51,29 +54,60 @@ export async function queueRevocation(
   });
 }
 
-/** Revokes the queued tokens of a disconnected grant now. */
+/**
+ * Revokes the queued tokens of a disconnected grant now.
+ *
+ * @param options.isOrdered True if a caller ordered the end of this grant. The order holds also at a provider that then ends
+ * all grants of the account, but never for a token that another grant holds.
+ */
 export async function revokeOfGrant(
   context: VaultContext,
   grant: { tenant: string; grantId: string },
-): Promise<'revoked' | 'queued' | 'not_supported' | 'nothing'> {
+  options: { isOrdered?: boolean } = {},
+): Promise<Disconnected> {
   const entries = await changing(context, ({ tx }) =>
     claimRevocationsOfGrant(tx, { ...grant, holdMs: context.times.revocationHoldMs }),
   );
-  let result: 'revoked' | 'queued' | 'not_supported' | 'nothing' = 'nothing';
-  for (const entry of entries) result = await revokeQueued(context, entry);
-  return result;
+  const ends: Disconnected[] = [];
+  for (const entry of entries) ends.push(await endOf(context, entry, options));
+  // Of several tokens, the one that may still be alive is told of.
+  const revocation = told.find((word) => ends.some((end) => end.revocation === word)) ?? 'nothing';
+  if (revocation !== 'shared') return { revocation };
+  return { revocation, sharedWith: distinctKeys(ends.flatMap((end) => end.sharedWith ?? [])) };
 }
 
-/** Revokes a few due tokens of any tenant. Returns the number of entries that it claimed. */
+const told = ['shared', 'queued', 'revoked', 'not_supported'] as const;
+
+/**
+ * Revokes due tokens of all tenants, and returns the number of entries that it claimed. Claims no more of a provider in this
+ * round once a revocation there has to wait, so that a provider that hangs delays no other.
+ */
 export async function revokeDue(context: VaultContext, limit = 10): Promise<number> {
-  const due = await changing(context, ({ tx }) =>
-    claimDueRevocations(tx, { limit, holdMs: context.times.revocationHoldMs }),
-  );
-  for (const entry of due) {
-    if (!(await mustNotRevoke(context, entry))) await revokeQueued(context, entry);
+  const waiting = new Set<string>();
+  let claimed = 0;
+  for (let rounds = 0; rounds < revocationRoundsMax; rounds += 1) {
+    const claim = { limit, holdMs: context.times.revocationHoldMs, exceptProviders: [...waiting] };
+    const due = await changing(context, ({ tx }) => claimDueRevocations(tx, claim));
+    claimed += due.length;
+    // All at once, and each by itself: one that hangs or fails keeps no other.
+    await Promise.all(
+      due.map(async (entry) => {
+        try {
+          if ((await endOf(context, entry)).revocation === 'queued') waiting.add(entry.provider);
+        } catch (error) {
+          const { tenant, provider } = entry;
+          waiting.add(provider);
+          context.logger.warn('a revocation failed and is tried again', { tenant, provider, code: codeOf(error) });
+        }
+      }),
+    );
+    if (due.length < limit) break;
   }
-  return due.length;
+  return claimed;
 }
+
+/** The number of claims in one round of {@link revokeDue}. */
+const revocationRoundsMax = 100;
 
 /** True if revoking one token of a provider ends every grant of that account to the app. In doubt it does. */
 export async function revokesAccount(context: VaultContext, provider: string): Promise<boolean> {
@@ -85,56 +119,92 @@ export async function revokesAccount(context: VaultContext, provider: string): P
   }
 }
 
-/**
- * True if revoking a token would end a living grant. Some providers issue the same token again, and some end all grants
- * of an account together.
- */
-export async function wouldEndGrant(
-  db: VaultContext['store']['db'],
-  token: { tenant: string; provider: string; app: string | null; fingerprint: string; endsAccount: boolean },
-): Promise<boolean> {
-  if ((await grantsWithRefreshToken(db, token.fingerprint)).length > 0) return true;
-  return token.endsAccount && (await hasGrantOfApp(db, token));
+/** A refresh token that may be revoked. */
+interface TokenToRevoke {
+  readonly tenant: string;
+  readonly provider: string;
+  readonly app: string | null;
+  readonly fingerprint: string;
+  readonly endsAccount: boolean;
 }
 
 /**
- * True if a queued token must not be revoked now. If its revocation would end a living grant, the token is dropped. It
- * waits while an open connect session may lead to such a grant.
+ * Lists the living grants that the revocation of a token would end. Several grants may hold one token: some providers issue
+ * it again, and people import it twice. Some providers end all grants of an account together.
  */
-async function mustNotRevoke(context: VaultContext, entry: RevocationRow): Promise<boolean> {
+export async function grantsEndedWith(db: Reader, token: TokenToRevoke): Promise<GrantKey[]> {
+  const holders = [
+    ...(await grantsWithRefreshToken(db, token.fingerprint)),
+    ...(await grantsWithCandidate(db, token.fingerprint)),
+    ...(token.endsAccount ? await grantsOfApp(db, token) : []),
+  ];
+  return distinctKeys(holders.map((row) => ({ tenant: row.client_id, provider: row.provider, account: row.account })));
+}
+
+function distinctKeys(keys: readonly GrantKey[]): GrantKey[] {
+  return [...new Map(keys.map((key) => [`${key.tenant}/${key.provider}/${key.account ?? ''}`, key])).values()];
+}
+
+/**
+ * Brings a claimed revocation to its end, or schedules its next try. Every revocation goes through here: after a
+ * disconnect, an abandoned connection, a late answer, or from the queue.
+ *
+ * The token of a living grant is dropped in the transaction that finds this grant. It waits while an open connect session
+ * may lead to such a grant.
+ */
+async function endOf(
+  context: VaultContext,
+  entry: RevocationRow,
+  { isOrdered = false }: { isOrdered?: boolean } = {},
+): Promise<Disconnected> {
   const { tenant, id, provider, app, token_fingerprint: fingerprint } = entry;
-  const endsAccount = await revokesAccount(context, provider);
-  const { db } = context.store;
-  if (!(await wouldEndGrant(db, { tenant, provider, app, fingerprint, endsAccount }))) {
-    return endsAccount && (await isConnecting(db, { tenant, provider, app }));
-  }
-  await changing(context, ({ tx }) => deleteRevocation(tx, { tenant, id }));
+  const endsAccount = !isOrdered && (await revokesAccount(context, provider));
+  const token: TokenToRevoke = { tenant, provider, app, fingerprint, endsAccount };
+  const sharedWith = await changing(context, async ({ tx }) => {
+    const ended = await grantsEndedWith(tx, token);
+    if (ended.length > 0) await deleteRevocation(tx, { tenant, id });
+    return ended;
+  });
+  if (sharedWith.length > 0) return leftToOthers(context, entry, sharedWith);
+  if (endsAccount && (await isConnecting(context.store.db, { tenant, provider, app }))) return { revocation: 'queued' };
+  return revokeQueued(context, entry, token);
+}
+
+/** Reports a token that stays alive at the provider, because others hold it. */
+async function leftToOthers(
+  context: VaultContext,
+  { tenant, provider }: RevocationRow,
+  sharedWith: readonly GrantKey[],
+): Promise<Disconnected> {
+  await shredTenantIfEmpty(context, tenant);
   context.logger.warn('a token was not revoked, because that would end a living grant', { tenant, provider });
-  return true;
+  return { revocation: 'shared', sharedWith };
 }
 
 /** Tries to revoke a queued token at the provider. Then deletes the entry, or schedules the next try. */
-async function revokeQueued(
-  context: VaultContext,
-  entry: RevocationRow,
-): Promise<'revoked' | 'queued' | 'not_supported'> {
+async function revokeQueued(context: VaultContext, entry: RevocationRow, token: TokenToRevoke): Promise<Disconnected> {
   const { tenant, id, provider, attempts } = entry;
-  const outcome = await tryToRevoke(context, entry);
+  const outcome = await tryToRevoke(context, entry, token);
   if (outcome.kind === 'later' && (await context.store.nowMs()) < entry.deadline_at) {
     const { revocationPauseMs, revocationPauseMsMax } = context.times;
     const pauseMs = Math.min(revocationPauseMsMax, revocationPauseMs * 2 ** Math.min(10, attempts - 1));
     const delayMs = Math.max(outcome.retryAfterMs ?? 0, pauseMs);
     await changing(context, ({ tx }) => rescheduleRevocation(tx, { tenant, id, attempts, delayMs }));
-    return 'queued';
+    return { revocation: 'queued' };
   }
   await changing(context, ({ tx }) => deleteRevocation(tx, { tenant, id }));
+  if (outcome.kind === 'shared') return leftToOthers(context, entry, outcome.sharedWith);
   await shredTenantIfEmpty(context, tenant);
-  if (outcome.kind === 'revoked') return 'revoked';
+  if (outcome.kind === 'revoked') return { revocation: 'revoked' };
   context.logger.warn('a token was shredded without being revoked', { tenant, provider, outcome: outcome.kind });
-  return 'not_supported';
+  return { revocation: 'not_supported' };
 }
 
-async function tryToRevoke(context: VaultContext, entry: RevocationRow): Promise<RevokeOutcome> {
+async function tryToRevoke(
+  context: VaultContext,
+  entry: RevocationRow,
+  held: TokenToRevoke,
+): Promise<RevokeOutcome | { readonly kind: 'shared'; readonly sharedWith: readonly GrantKey[] }> {
   const { tenant, provider } = entry;
   const deadline = deadlineSignal(context, context.times.callerWaitMs);
   try {
@@ -143,6 +213,9 @@ async function tryToRevoke(context: VaultContext, entry: RevocationRow): Promise
     const dc = grantDc({ definition, metadata: entry.dc === null ? {} : { dc: entry.dc }, app });
     const client = await clientOf(context, definition, app, dc);
     const token = (await context.keys.pin(tenant)).open(sealContext(entry.id), entry.token);
+    // A grant may have got this token since the entry was claimed. Nothing but the request comes after this look.
+    const sharedWith = await grantsEndedWith(context.store.db, held);
+    if (sharedWith.length > 0) return { kind: 'shared', sharedWith };
     return await sendRevoke(context.world, client, { token, tokenType: 'refresh_token', signal: deadline.signal });
   } catch (error) {
     // A provider that is down, or an app that is misconfigured today, is no reason to forget a living token.

@@ -26,17 +26,19 @@ export async function updateMetadata(
   const found = await findGrant(context.store.db, checked);
   if (found === undefined) throw noSuchGrant(checked);
   const { id } = found;
-  const row = await changing(context, async ({ tx }) => {
-    const locked = await lockGrant(tx, checked.tenant, id);
-    if (locked === undefined || locked.state === 'disconnected') throw noSuchGrant(checked);
-    const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
-    const metadata = { ...Object.fromEntries(kept), ...set };
-    checkMetadataSize(metadata);
-    const at = isoNow(context);
-    if (!(await writeMetadata(tx, { tenant: checked.tenant, id, at }, { metadata }))) {
-      throw new GrantryError('internal', 'A grant changed under its lock.');
-    }
-    return { ...locked, metadata: JSON.stringify(metadata), updated_at: at };
-  });
+  const row = await context.turns.run(checked, () =>
+    changing(context, async ({ tx }) => {
+      const locked = await lockGrant(tx, checked.tenant, id);
+      if (locked === undefined || locked.state === 'disconnected') throw noSuchGrant(checked);
+      const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
+      const metadata = { ...Object.fromEntries(kept), ...set };
+      checkMetadataSize(metadata);
+      const at = isoNow(context);
+      if (!(await writeMetadata(tx, { tenant: checked.tenant, id, at }, { metadata }))) {
+        throw new GrantryError('internal', 'A grant changed under its lock.');
+      }
+      return { ...locked, metadata: JSON.stringify(metadata), updated_at: at };
+    }),
+  );
   return describeGrant(context, row);
 }

@@ -4,6 +4,7 @@ import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
+import { ChangeWindow } from './change-window.ts';
 import type { TokenCache } from './token-cache.ts';
 
 /** Minimum age of a grant's last usage note before the next one, in multiples of the pause between two rounds of notes. */
@@ -12,8 +13,8 @@ const usageNotesApart = 15;
 /**
  * Watches for changes that other processes commit, so that cached tokens are at most seconds old.
  *
- * SQLite reports cheaply whether anything was committed; PostgreSQL is asked for the changed grants. Each poll overlaps the
- * previous one, because a transaction may commit later than another that began after it.
+ * SQLite reports cheaply whether anything was committed; PostgreSQL is asked for the changed grants. How far back a poll must
+ * read, so that it misses no late commit, is for {@link ChangeWindow} to say.
  */
 export class ChangeFeed {
   readonly #context: VaultContext;
@@ -21,9 +22,10 @@ export class ChangeFeed {
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   #counter: number | null = null;
-  #readUntilMs: number | undefined;
+  readonly #window = new ChangeWindow();
   #wasDown = false;
   #notedUseAt = 0;
+  #noting: Promise<void> | undefined;
 
   constructor(context: VaultContext, cache: TokenCache) {
     this.#context = context;
@@ -39,6 +41,7 @@ export class ChangeFeed {
   async close(): Promise<void> {
     this.#stop.abort(new Error('the vault was closed'));
     await this.#running;
+    await this.#noting;
   }
 
   async #run(): Promise<void> {
@@ -64,7 +67,7 @@ export class ChangeFeed {
       this.#cache.epoch += 1;
       this.#cache.trustedUntilMs = polledAt + times.feedTrustMs;
       this.#cache.lastSeenMs = polledAt;
-      await this.#noteUse(polledAt);
+      this.#startNoting(polledAt);
       await this.#checkForFailover();
       this.#wasDown = false;
     } catch (error) {
@@ -86,31 +89,45 @@ export class ChangeFeed {
     }
   }
 
-  /** Records from time to time which grants are in use; workers refresh those ahead of need. */
-  async #noteUse(now: number): Promise<void> {
-    const { times } = this.#context;
-    if (now - this.#notedUseAt < times.usageNoteMs) return;
+  /** Starts to record which grants are in use; the next poll does not wait for that. */
+  #startNoting(now: number): void {
+    const { times, logger } = this.#context;
+    if (this.#noting !== undefined || now - this.#notedUseAt < times.usageNoteMs) return;
     this.#notedUseAt = now;
-    for (;;) {
-      const used = this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch);
+    this.#noting = this.#noteUse()
+      .catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return;
+        logger.warn('the use of grants could not be recorded', { code: codeOf(error) });
+      })
+      .finally(() => {
+        this.#noting = undefined;
+      });
+  }
+
+  /** Records which grants are in use; workers refresh those ahead of need. */
+  async #noteUse(): Promise<void> {
+    const { times } = this.#context;
+    for (const used of this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch)) {
+      if (this.#stop.signal.aborted) return;
       if (used.length > 0) await changing(this.#context, ({ tx }) => noteUse(tx, used));
-      if (used.length < limits.usageBatch) return;
+      else await this.#context.world.sleep(0, this.#stop.signal, { background: true });
     }
   }
 
   async #forgetChanged(): Promise<void> {
     const { store, times } = this.#context;
-    const now = await store.nowMs();
-    // After the clock was set back, new changes get times that an earlier poll has already covered.
-    if (this.#readUntilMs !== undefined && now < this.#readUntilMs) this.#cache.forgetAll();
-    this.#readUntilMs ??= now;
-    const changed = await grantsChangedSince(store.db, this.#readUntilMs - times.feedOverlapMs, limits.feedRowsMax);
+    // Read before the changes: what is committed in between is read now, and once more by the next poll.
+    const since = this.#window.advance(await store.latestChange());
+    if (since === null) {
+      this.#cache.forgetAll();
+      return;
+    }
+    const changed = await grantsChangedSince(store.db, since - times.feedOverlapMs, limits.feedRowsMax);
     if (changed.length === limits.feedRowsMax) this.#cache.forgetAll();
     for (const row of changed) {
       const key = { tenant: row.client_id, provider: row.provider, account: row.account };
       const generation = row.state === 'disconnected' ? Number.POSITIVE_INFINITY : row.generation;
       this.#cache.forgetOlder(key, generation, row.changed_at);
     }
-    this.#readUntilMs = now;
   }
 }

@@ -259,7 +259,7 @@ export class HandOut {
 
   async #row(key: CheckedKey): Promise<GrantRow> {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
-    if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
+    if (row === undefined || row.state === 'disconnected' || this.#cache.isWithheld(key)) throw noSuchGrant(key);
     return row;
   }
 

@@ -81,8 +81,29 @@ it('lists each grant in use once', () => {
   const cache = new TokenCache(10);
   cache.hold(checkKey({ tenant: 'a', provider: 'zoho', account: 'x' }), { ...held(1), usedAtMs: 50 });
   cache.hold(key, { ...held(1), usedAtMs: 5 });
-  expect(cache.takeUsed(10, 10)).toEqual([{ tenant: 'a', provider: 'zoho', account: 'x' }]);
-  expect(cache.takeUsed(10, 10)).toEqual([]);
+  expect([...cache.takeUsed(10, 10)]).toEqual([[{ tenant: 'a', provider: 'zoho', account: 'x' }]]);
+  expect([...cache.takeUsed(10, 10)]).toEqual([]);
+});
+
+it('lists the grants in use whose tokens were removed together', () => {
+  const cache = new TokenCache(10);
+  cache.hold(key, { ...held(1), usedAtMs: 50 });
+  cache.forgetAll();
+  cache.hold(key, { ...held(1), usedAtMs: 5 });
+  expect([...cache.takeUsed(10, 10)]).toEqual([[key]]);
+  expect([...cache.takeUsed(10, 10)]).toEqual([]);
+});
+
+it('yields often, so that others can run, and lists each of many grants once', () => {
+  const cache = new TokenCache(10_000);
+  const used = (index: number) => (index % 2 === 0 ? 50 : 0);
+  for (let index = 0; index < 9_000; index += 1) {
+    cache.hold(checkKey({ tenant: `t${index}`, provider: 'zoho' }), { ...held(1), usedAtMs: used(index) });
+  }
+  const lists = [...cache.takeUsed(10, 200)];
+  expect(lists.flat()).toHaveLength(4_500);
+  expect(new Set(lists.flat().map(({ tenant }) => tenant)).size).toBe(4_500);
+  expect(Math.max(...lists.map((list) => list.length))).toBe(200);
 });
 
 it('gives each caller its own copy of the token', () => {

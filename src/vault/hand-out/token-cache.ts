@@ -54,6 +54,9 @@ const entryBytes = 300;
 /** Separates the parts of a key. No name contains it, so a key with two separators is unambiguous. */
 const separator = '\0';
 
+/** Tokens that are looked at in one go. */
+const lookedAtMax = 2_000;
+
 /** The name of a grant in the cache. */
 export function cacheKey(key: GrantKey): string {
   return key.tenant + separator + key.provider + separator + (key.account ?? defaultAccount);
@@ -78,6 +81,10 @@ export class TokenCache {
   /** Counts polls and removals. A row read in one epoch must not be cached in a later one, since it may be stale. */
   epoch = 0;
   readonly #held: LRUCache<string, HeldToken>;
+  /** Tokens that were removed together, each with the time of its use that is not noted. */
+  readonly #unnoted = new Map<string, number>();
+  /** Grants that this process is disconnecting, and by how many calls. */
+  readonly #withheld = new Map<string, number>();
 
   /** @param entriesMax Memory for all entries is allocated at once, so a one-shot program passes a small number. */
   constructor(entriesMax: number = limits.cacheEntriesMax) {
@@ -101,28 +108,71 @@ export class TokenCache {
     this.#held.delete(cacheKey(key));
   }
 
-  /** Removes the token if it is older than a generation, or read before the row's last change. */
-  forgetOlder(key: CheckedKey, generation: number, changedAtMs = 0): void {
+  /** Removes the token if it is older than a generation, or was read before or after another change of the row. */
+  forgetOlder(key: CheckedKey, generation: number, changedAtMs?: number): void {
     this.epoch += 1;
     const name = cacheKey(key);
     const held = this.#held.peek(name);
-    if (held !== undefined && (held.generation < generation || held.changedAtMs < changedAtMs)) this.#held.delete(name);
+    if (held === undefined) return;
+    // Not by order: a clock that was set back gives a later change an earlier mark.
+    const isOther = changedAtMs !== undefined && held.changedAtMs !== changedAtMs;
+    if (held.generation < generation || isOther) this.#held.delete(name);
   }
 
+  /** Removes all tokens. That they were used is still to be noted. */
   forgetAll(): void {
     this.epoch += 1;
+    for (const [name, { usedAtMs, notedAtMs }] of this.#held.entries()) this.#unnoted.set(name, usedAtMs - notedAtMs);
     this.#held.clear();
   }
 
-  /** Lists up to `limit` grants whose use was not noted for `afterMs`, and marks them as noted. */
-  takeUsed(afterMs: number, limit: number): CheckedKey[] {
-    const used: CheckedKey[] = [];
-    for (const [name, held] of this.#held.entries()) {
-      if (used.length === limit) break;
-      if (held.usedAtMs - held.notedAtMs < afterMs) continue;
-      held.notedAtMs = held.usedAtMs;
-      used.push(keyOf(name));
+  /**
+   * Stops the hand-out of a grant that is being disconnected, until the returned function is called. Until then it may be
+   * unknown for long whether the database has kept the end of the grant.
+   */
+  withhold(key: CheckedKey): () => void {
+    const name = cacheKey(key);
+    this.#withheld.set(name, (this.#withheld.get(name) ?? 0) + 1);
+    this.forget(key);
+    return () => {
+      const left = (this.#withheld.get(name) ?? 1) - 1;
+      if (left > 0) this.#withheld.set(name, left);
+      else this.#withheld.delete(name);
+      // What was read before the end was committed must not be kept.
+      this.forget(key);
+    };
+  }
+
+  isWithheld(key: CheckedKey): boolean {
+    return this.#withheld.size > 0 && this.#withheld.has(cacheKey(key));
+  }
+
+  /**
+   * Lists the grants whose use was not noted for `afterMs`, in lists of up to `limit`, and marks them as noted. Looks at each
+   * token once. After every {@link lookedAtMax} tokens it yields what it has, so that the caller can let others run.
+   */
+  *takeUsed(afterMs: number, limit: number): Generator<CheckedKey[]> {
+    let used: CheckedKey[] = [];
+    let looked = 0;
+    // A copy of the names: the cache may change between two lists.
+    for (const name of [...this.#unnoted.keys(), ...this.#held.keys()]) {
+      looked += 1;
+      if (this.#takeUse(name, afterMs)) used.push(keyOf(name));
+      if (used.length < limit && looked < lookedAtMax) continue;
+      yield used;
+      used = [];
+      looked = 0;
     }
-    return used;
+    if (used.length > 0) yield used;
+  }
+
+  /** Tells whether a use of at least that time is not noted, and then counts it as noted. */
+  #takeUse(name: string, afterMs: number): boolean {
+    const held = this.#held.peek(name);
+    const usedMs = Math.max(this.#unnoted.get(name) ?? 0, held === undefined ? 0 : held.usedAtMs - held.notedAtMs);
+    this.#unnoted.delete(name);
+    if (usedMs < afterMs) return false;
+    if (held !== undefined) held.notedAtMs = held.usedAtMs;
+    return true;
   }
 }

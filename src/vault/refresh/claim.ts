@@ -43,8 +43,9 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
   try {
     // A commit without an answer may have begun an attempt that no process would end.
     const end = pendingOutcomeOf(plan, row.lease_fence + 1, 'not_sent', 'the claim was not confirmed');
-    const claimed = await context.pendingOutcomes.orRemember(end, () =>
-      changing(context, (change) => claim(context, plan, change)),
+    const key = { tenant: row.client_id, provider: row.provider, account: row.account };
+    const claimed = await context.turns.run(key, () =>
+      context.pendingOutcomes.orRemember(end, () => changing(context, (change) => claim(context, plan, change))),
     );
     if (claimed === 'taken') return 'taken';
     if (claimed === 'condemned' || claimed === 'candidate_came') {

@@ -1,4 +1,4 @@
-import { isGrantryError } from '../../base/errors.ts';
+import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { finishAttempt, listAttempts, mayHaveSpent } from '../../storage/statements/attempts.ts';
 import { type GrantRow, lockGrant } from '../../storage/statements/grants.ts';
@@ -16,11 +16,13 @@ import { reasons } from '../reasons.ts';
  * attempt stays in doubt, as it should.
  */
 export class PendingOutcomes implements OutcomeJournal {
-  readonly #ends = new Map<string, PendingOutcome>();
+  /** By grant: a refresh needs only those of its own grant. */
+  readonly #ends = new Map<string, Map<string, PendingOutcome>>();
+  #count = 0;
   #writing: Promise<void> | undefined;
 
   get isEmpty(): boolean {
-    return this.#ends.size === 0;
+    return this.#count === 0;
   }
 
   /** Runs `write`, which records an attempt's end, and remembers the end if the database is down. */
@@ -28,14 +30,19 @@ export class PendingOutcomes implements OutcomeJournal {
     try {
       return await write();
     } catch (error) {
-      if (isGrantryError(error, 'storage_unavailable') && this.#ends.size < limits.pendingOutcomesMax) {
-        this.#ends.set(end.attemptId, end);
-      }
+      if (isGrantryError(error, 'storage_unavailable') && this.#count < limits.pendingOutcomesMax) this.#add(end);
       throw error;
     }
   }
 
-  /** Writes all remembered outcomes. Concurrent callers share one run. */
+  /** Writes the outcomes of one grant. A caller that is about to spend its token relies on all of them. */
+  async writeOf(context: VaultContext, grantId: string): Promise<boolean> {
+    const ends = [...(this.#ends.get(grantId)?.values() ?? [])];
+    for (const end of ends) await this.#write(context, end);
+    return ends.length > 0;
+  }
+
+  /** Writes the outcomes of all grants. One that cannot be written, as for a locked row, stays and keeps no other. */
   write(context: VaultContext): Promise<void> {
     this.#writing ??= this.#writeAll(context).finally(() => {
       this.#writing = undefined;
@@ -44,12 +51,38 @@ export class PendingOutcomes implements OutcomeJournal {
   }
 
   async #writeAll(context: VaultContext): Promise<void> {
-    for (const end of this.#ends.values()) {
-      await changing(context, (change) => writeEnd(context, change, end));
-      this.#ends.delete(end.attemptId);
-    }
+    const grants = [...this.#ends.keys()].values();
+    // A row that is locked holds one of these up for seconds, and the others go on.
+    const worker = async (): Promise<void> => {
+      for (const grantId of grants) {
+        try {
+          await this.writeOf(context, grantId);
+        } catch (error) {
+          context.logger.warn('the end of an attempt cannot be written yet', { grant: grantId, code: codeOf(error) });
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: writersMax }, worker));
+  }
+
+  async #write(context: VaultContext, end: PendingOutcome): Promise<void> {
+    await changing(context, (change) => writeEnd(context, change, end));
+    const ofGrant = this.#ends.get(end.grantId);
+    if (ofGrant?.delete(end.attemptId) !== true) return;
+    this.#count -= 1;
+    if (ofGrant.size === 0) this.#ends.delete(end.grantId);
+  }
+
+  #add(end: PendingOutcome): void {
+    const ofGrant = this.#ends.get(end.grantId) ?? new Map<string, PendingOutcome>();
+    this.#ends.set(end.grantId, ofGrant);
+    if (!ofGrant.has(end.attemptId)) this.#count += 1;
+    ofGrant.set(end.attemptId, end);
   }
 }
+
+/** Outcomes that are written at the same time. */
+const writersMax = 3;
 
 async function writeEnd(context: VaultContext, change: ChangeTransaction, end: PendingOutcome): Promise<void> {
   const { tx } = change;

@@ -14,7 +14,7 @@ import {
 } from '../../storage/statements/candidates.ts';
 import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor, clientOf } from '../app/apps.ts';
-import { compartmentOf } from '../bulkhead.ts';
+import { retryBudgetOf } from '../bulkhead.ts';
 import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
@@ -64,7 +64,7 @@ export async function planRefresh(
   // Urgent grants and an operator's requests bypass the budget.
   if (keptToken === undefined && !(await isUrgent(context, row))) {
     const failed = prior.some((attempt) => ['failed', 'not_sent', 'unknown'].includes(attempt.outcome));
-    context.bulkheads.countTry(compartmentOf(row), failed ? 'retry' : 'first');
+    context.bulkheads.retries.countTry(retryBudgetOf(row, client.clientId), failed ? 'retry' : 'first');
   }
   const fingerprint = await fingerprinter(context);
   const attemptId = newUuid(context.world);

@@ -5,7 +5,7 @@ import { NotSentError } from '../../base/network/outbound-errors.ts';
 import { sendRefresh } from '../../oauth/requests.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
-import { type CallHealth, compartmentOf } from '../bulkhead.ts';
+import { type CallHealth, compartmentOf, retryBudgetOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
@@ -52,14 +52,14 @@ export async function refreshGrant(
   { candidateClient, wait = {} }: { candidateClient?: CandidateClient | undefined; wait?: LeaseWait } = {},
 ): Promise<void> {
   const giveUpAt = context.world.monotonic() + context.callerWaitMs;
-  // Outcomes that the database has not recorded yet decide whether anything is in doubt.
-  if (!context.pendingOutcomes.isEmpty) await context.pendingOutcomes.write(context);
   let waited = false;
   let rounds = 0;
   for (;;) {
     const row = await findGrant(context.store.db, key);
     if (row === undefined) throw noSuchGrant(key);
     if (row.generation > seen) return;
+    // Outcomes that the database has not recorded yet decide whether anything is in doubt.
+    if (!context.pendingOutcomes.isEmpty && (await recordKnownOutcomes(context, row))) continue;
     const blocker = await refreshBlocker(context, row);
     // A refusal of the stored client says nothing about another one.
     const applies = candidateClient === undefined || blocker?.code !== 'provider_misconfigured';
@@ -91,6 +91,15 @@ export async function refreshGrant(
       throw stillUncertain(context.times.retryBackOffMs);
     }
   }
+}
+
+/** Records what is known about this grant, and lets the rest follow. Returns true if the row may have changed. */
+async function recordKnownOutcomes(context: VaultContext, row: GrantRow): Promise<boolean> {
+  const { pendingOutcomes: outcomes } = context;
+  const wrote = await outcomes.writeOf(context, row.id);
+  // Not waited for: what holds up another grant's outcome must not hold up this grant.
+  if (!outcomes.isEmpty) void outcomes.write(context);
+  return wrote;
 }
 
 /** Waits for another process's lease, for at most the time that an unrenewed lease lasts. */
@@ -168,7 +177,7 @@ async function spend(
     // Point of no return, second half: the answer exists only in this process.
     await spoolAnswer(context, plan, claim, answer);
     const settled = await settleAnswer(context, plan, claim, answer);
-    if (settled === 'saved') context.bulkheads.countServed(compartmentOf(plan.row));
+    if (settled === 'saved') context.bulkheads.retries.countServed(retryBudgetOf(plan.row, plan.client.clientId));
     return settled;
   } finally {
     report(health);

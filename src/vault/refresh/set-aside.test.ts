@@ -2,13 +2,12 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { codeOf, databaseKinds, makeBench, tidyUp } from '../../../test/support/bench.ts';
 import { filesIn, kindsIn, pretendFailover, refreshAndLose, refuse } from '../../../test/support/refusals.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
 import { internalsOf } from '../internals.ts';
-import { tidyUp } from '../upkeep/upkeep.ts';
 
 const minute = 60_000;
 
@@ -171,10 +170,9 @@ it('workers try a refused answer again with a growing pause, and save it once th
   const { key } = await bench.connect(vault);
   const mend = await refuse(bench, 'save');
   expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
-  const context = internalsOf(vault).open();
   for (let passed = 0; passed < 30; passed += 1) {
     await bench.jump(5_000);
-    await tidyUp(context);
+    await tidyUp(vault);
   }
   const tries = refused.filter((message) => message.includes('is set aside')).length;
   expect(tries).toBeGreaterThan(3);
@@ -182,7 +180,7 @@ it('workers try a refused answer again with a growing pause, and save it once th
   await mend();
   for (let passed = 0; passed < 80 && (await bench.row(key)).generation === 1; passed += 1) {
     await bench.jump(5_000);
-    await tidyUp(context);
+    await tidyUp(vault);
   }
   expect(await bench.row(key)).toMatchObject({ generation: 2, state: 'active', reason: null });
   expect(bench.requests()).toHaveLength(1);
@@ -231,7 +229,7 @@ describe('an answer that was not understood', () => {
     const maintain = async (minutes: number) => {
       for (let passed = 0; passed < minutes; passed += 1) {
         await bench.jump(minute);
-        await tidyUp(internalsOf(vault).open());
+        await tidyUp(vault);
       }
     };
     await maintain(30);

@@ -1,12 +1,6 @@
 import { limits } from '../../base/limits.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import {
-  type AttemptRow,
-  countRefusals,
-  isUnresolved,
-  listAttempts,
-  mayHaveSpent,
-} from '../../storage/statements/attempts.ts';
+import { type AttemptRow, isUnresolved, listAttempts, mayHaveSpent } from '../../storage/statements/attempts.ts';
 import { newestCandidate, rejectCandidate } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { type GrantVerdict, settleLease } from '../../storage/statements/leases.ts';
@@ -15,6 +9,7 @@ import { isoNow, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
+import { refusalsAt } from './refusal-count.ts';
 import { condemnedVerdict } from './second-chance.ts';
 
 /** The number of refusals inside the overlap before one is believed. */
@@ -199,7 +194,7 @@ async function gatherEvidence(
     confirmMs: times.suspectConfirmMs,
     overlapLeftMs: leftMs,
     overlapPauseMs: pauseInOverlap(context, times.suspectConfirmMs, leftMs),
-    provider: await countRefusals(tx, row.provider, times.verdictWindowMs),
+    provider: await refusalsAt(context, tx, row.provider),
     windowMs: times.verdictWindowMs,
     suspendedMsMax: times.verdictSuspendedMsMax,
   };

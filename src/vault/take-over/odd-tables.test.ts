@@ -40,6 +40,10 @@ describe.each(databases)('%s', (kind, scratch) => {
       ['beta', 'zoho_crm', 'default', 'eu', null, 'reauthorization_required'],
       ['gamma', 'zoho_crm', 'default', 'us', null, 'active'],
     ]);
+    const gamma = plan.rows.find((row) => row.tenant === 'gamma');
+    expect(gamma?.problems.join()).toContain('its refresh token is also the one of ');
+    expect(gamma?.problems.join()).toContain('acme/zoho_crm/default');
+    expect(plan.rows.find((row) => row.account === 'duplicate-2')?.problems.join()).not.toContain('also the one of');
     await using vault = await openIn(db.database, home, { takeOver: true });
     const key = { tenant: 'acme', provider: 'zoho_crm' };
     const acme = await vault.grants.get(key);

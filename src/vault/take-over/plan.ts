@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
 import { GrantryError } from '../../base/errors.ts';
 import { defaultAccount } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import { silentLogger } from '../../base/log.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { writeKey } from '../../schemas/json.ts';
 import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
@@ -74,6 +77,8 @@ type Draft = Omit<TakeOverRow, 'account' | 'dc' | 'app'> & {
   metadata: Record<string, unknown>;
   /** Sort key of the rows of one tenant and provider, newest last. */
   age: string;
+  /** A digest of the refresh token, to find rows with the same one. */
+  refreshToken: string | null;
 };
 
 async function planForeign(store: Store, options: VaultOptions): Promise<TakeOverPlan> {
@@ -84,7 +89,8 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
   const convert = converter(options.world ?? systemWorld());
   const drafts: Draft[] = [];
   await eachForeignPage(store, table, (rows) => {
-    for (const { row, problems } of rows.map(convert)) {
+    for (const foreign of rows) {
+      const { row, problems } = convert(foreign);
       drafts.push({
         tenant: row.client_id,
         provider: row.provider,
@@ -94,6 +100,7 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
         problems,
         metadata: metadataOf(row),
         age: `${row.updated_at} ${row.created_at} ${String(row.row).padStart(12, '0')}`,
+        refreshToken: digestOf(foreign.refresh_token),
       });
     }
   });
@@ -101,7 +108,7 @@ async function planForeign(store: Store, options: VaultOptions): Promise<TakeOve
   for (const { provider } of drafts) {
     if (!definitions.has(provider)) definitions.set(provider, await knownDefinition(provider, options));
   }
-  return { ...plan, rows: withAccounts(drafts).map((draft) => planRow(draft, definitions, [])) };
+  return { ...plan, rows: withHolders(withAccounts(drafts)).map((draft) => planRow(draft, definitions, [])) };
 }
 
 /** Plans the rows that a killed run has left; Grantry's schema, perhaps with apps, exists already. */
@@ -117,7 +124,7 @@ async function planUnfinished(store: Store, options: VaultOptions): Promise<Take
   });
   const apps = await listApps(store.db);
   const definitions = new Map<string, ProviderDefinition | null>();
-  const rows: TakeOverRow[] = [];
+  const drafts: (Draft & { account: string })[] = [];
   for (let afterId: string | null = null; ; ) {
     const page = await listUnsealed(store.db, { afterId, limit: 500 });
     for (const row of page) {
@@ -132,12 +139,14 @@ async function planUnfinished(store: Store, options: VaultOptions): Promise<Take
         problems: [],
         metadata: metadataOf(row),
         age: '',
+        refreshToken: digestOf(row.refresh_token),
       };
-      rows.push(planRow(draft, definitions, apps));
+      drafts.push(draft);
     }
     afterId = page.at(-1)?.id ?? null;
     if (afterId === null) break;
   }
+  const rows = withHolders(drafts).map((draft) => planRow(draft, definitions, apps));
   return { ...emptyPlan(rows.length === 0 ? 'ours' : 'unfinished'), rows };
 }
 
@@ -171,12 +180,28 @@ function withAccounts(drafts: readonly Draft[]): (Draft & { account: string })[]
   return numbered.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
+/** Names the other rows that hold the same refresh token: they end together. */
+function withHolders<Row extends Draft & { account: string }>(rows: readonly Row[]): Row[] {
+  const byToken = Map.groupBy(rows, (row) => row.refreshToken);
+  return rows.map((row) => {
+    const holders = row.refreshToken === null ? [] : (byToken.get(row.refreshToken) ?? []);
+    const others = holders.slice(0, limits.grantsNamedMax).filter((other) => other !== row);
+    if (others.length === 0) return row;
+    const named = others.map(writeKey).join(', ');
+    return { ...row, problems: [...row.problems, `its refresh token is also the one of ${named}`] };
+  });
+}
+
+function digestOf(token: string | null): string | null {
+  return token === null || token === '' ? null : createHash('sha256').update(token).digest('base64');
+}
+
 function planRow(
   draft: Draft & { account: string },
   definitions: ReadonlyMap<string, ProviderDefinition | null>,
   apps: readonly AppRow[],
 ): TakeOverRow {
-  const { metadata, age: _, ...row } = draft;
+  const { metadata, age: _, refreshToken: _token, ...row } = draft;
   const problems = [...draft.problems];
   const attempt = <T>(find: () => T): T | null => {
     try {

@@ -1,4 +1,4 @@
-import { GrantryError, invalidRequest, isVaultDown } from '../../base/errors.ts';
+import { GrantryError, invalidRequest, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { readGrant } from '../../storage/statements/grants.ts';
 import { checkObject } from '../checks.ts';
@@ -116,7 +116,9 @@ async function probe(context: VaultContext, grant: Grant): Promise<AdoptReport> 
     return { ...key, outcome: 'refreshed' };
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
-    if (isVaultDown(error)) throw error;
+    // A locked row concerns only its grant: then the database still answers.
+    if (isGrantryError(error, 'storage_unavailable')) await context.store.nowMs();
+    else if (isVaultDown(error)) throw error;
     return { ...key, outcome: 'failed', error: error.code };
   }
 }

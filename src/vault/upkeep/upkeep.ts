@@ -88,34 +88,20 @@ export async function tend(context: VaultContext, handOut: HandOut, grant: Grant
 /** The result of one grant's turn with the workers. */
 export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
 
-/** Does the upkeep that is not specific to one grant: spooled answers, pending revocations and stale requests. */
-export async function tidyUp(context: VaultContext): Promise<void> {
-  await context.guard.recheck();
-  // A quarantined database stays unchanged: nothing is spent, revoked or removed.
-  if (context.guard.reason !== null) return;
-  const { times } = context;
-  const duties: readonly (() => Promise<unknown>)[] = [
-    () => context.pendingOutcomes.write(context),
-    () => tidySpool(context),
-    () => finishConsents(context),
-    () => discardUnclaimed(context),
-    () => revokeDue(context),
-    () => changing(context, ({ tx }) => purgeAuthorizations(tx, times.authorizationMs)),
-    () => changing(context, ({ tx }) => purgeConnectSessions(tx, times.connectKeptMs)),
-    () => forgetTokenRequests(context),
-  ];
-  const failures: unknown[] = [];
-  for (const duty of duties) {
-    try {
-      await duty();
-    } catch (error) {
-      if (isVaultDown(error)) throw error;
-      // A failure of one duty must not prevent the others.
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw failures[0];
-}
+/** A part of the upkeep that is not specific to one grant. */
+export type Duty = (context: VaultContext) => Promise<unknown>;
+
+/** The duties. Each has its own pace and its own failures: what holds one of them up holds up no other. */
+export const duties: readonly Duty[] = [
+  (context) => context.pendingOutcomes.write(context),
+  tidySpool,
+  (context) => finishConsents(context),
+  discardUnclaimed,
+  (context) => revokeDue(context),
+  (context) => changing(context, ({ tx }) => purgeAuthorizations(tx, context.times.authorizationMs)),
+  (context) => changing(context, ({ tx }) => purgeConnectSessions(tx, context.times.connectKeptMs)),
+  forgetTokenRequests,
+];
 
 /** Commits spooled answers, and only then removes old files, since a failover may still need them. */
 async function tidySpool(context: VaultContext): Promise<void> {
