@@ -68,7 +68,9 @@ export class Calls {
       return token;
     } catch (error) {
       if (!(error instanceof GrantryError)) judge.violated(`I5: ${what} failed with ${describe(error)}`);
-      else if (error.code === 'internal' || error.code === 'integrity_failed') {
+      else if (error.code === 'internal' && this.#state.refused?.grant === grant) {
+        this.#state.coverage.count('a caller was told of a refused commit');
+      } else if (error.code === 'internal' || error.code === 'integrity_failed') {
         judge.violated(`${what} of ${nameOf(grant)} failed with ${error.code}: ${error.message}`);
       }
       throw error;
@@ -110,8 +112,9 @@ export class Calls {
     if (since === null || startedAt <= since + disconnectMs * Math.max(1, plan.slowness / 10)) return;
     const { store_outage: outage, clock_jump: jump, wild_clock_jump: wild } = plan.faults;
     const excused = life.pausedMs > 0 || life.storeDownUntil > since || outage + jump + wild > 0;
-    if (!excused)
-      judge.violated(`${nameOf(grant)} was handed out ${Math.round(startedAt - since)} ms after its disconnect`);
+    if (excused)
+      judge.excuse('a hand-out after a disconnect: the process was stopped, or its clock or database failed');
+    else judge.violated(`${nameOf(grant)} was handed out ${Math.round(startedAt - since)} ms after its disconnect`);
   }
 
   #waitedMs({ startedAt, life, pausedMs }: OpenCall): number {
@@ -122,7 +125,7 @@ export class Calls {
   /** A database that others keep busy, or a slow machine, comes on top. */
   #allowedMs(): number {
     const { plan } = this.#state;
-    const busyMs = plan.faults.pause > 0 ? 45_000 : 6_000;
+    const busyMs = plan.faults.pause + plan.faults.slow_commit > 0 ? 45_000 : 6_000;
     return callMsMax + busyMs * (plan.slowness > 1 ? 2 : 1);
   }
 }

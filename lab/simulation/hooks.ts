@@ -57,6 +57,7 @@ function portFor(specifier: string, parent: string): string | null {
     if (specifier === 'node:fs') return 'fs.ts';
   }
   if (parent.endsWith('/src/storage/engine/sqlite.ts') && specifier === 'node:sqlite') return 'driver.ts';
+  if (parent.endsWith('/src/storage/engine/postgres.ts') && specifier === 'pg') return 'pg.ts';
   if (parent.endsWith('/src/storage/store.ts') && specifier === './engine/sqlite.ts') return 'sqlite.ts';
   if (parent.endsWith('/src/storage/store.ts') && specifier === './engine/postgres.ts') return 'postgres.ts';
   return null;

@@ -1,12 +1,12 @@
 /**
- * `npm run simulate-world -- --seeds 100000 [--from N] [--jobs N]`: many seeds, each a world of several processes and
+ * `npm run simulate-world -- --seeds 5000 [--from N] [--jobs N] [--database sqlite|postgres|both]`: many seeds, each a world of several processes and
  * everything that goes wrong between them. `--seed N [--trace]` repeats one. `--mutate [NAME]` takes one guard after the
  * other out of the source and looks for a seed that shows what it is for; `--write` puts the table into the docs.
  */
 import { parseArgs } from 'node:util';
 import { installHooks } from './hooks.ts';
 import { byName } from './host/coverage.ts';
-import { mutations, worlds } from './mutants.ts';
+import { mutations, sieve, worlds } from './mutants.ts';
 import { huntMutants } from './mutate.ts';
 import { runParallel } from './parallel.ts';
 
@@ -25,10 +25,15 @@ const { values } = parseArgs({
     /** A slice of seeds for a process of a parallel run: results go out as lines of JSON. */
     slice: { type: 'string' },
     minutes: { type: 'string' },
+    /** `sqlite`, `postgres`, or `both`: an eighth of the seeds on PostgreSQL. */
+    database: { type: 'string', default: 'sqlite' },
+    /** So many seeds in the wide world and in each narrow one, until one shows something: for a mutant of the source. */
+    sieve: { type: 'string' },
   },
 });
 
 if (values.slice !== undefined) await runSlice(values.slice);
+else if (values.sieve !== undefined) process.exitCode = await runSieve(Number(values.sieve));
 else if (values.seed !== undefined) await runOne(Number(values.seed));
 else if (values.mutate) {
   process.exitCode = await huntMutants({
@@ -43,12 +48,13 @@ else if (values.mutate) {
     from: Number(values.from),
     seeds: Number(values.seeds),
     jobs: Number(values.jobs),
+    database: databaseOf(values.database),
     minutesMax: values.minutes === undefined ? null : Number(values.minutes),
   });
 }
 
 /** The narrower world that concerns the guard which is taken out. */
-function focus() {
+function focusNamed() {
   const wanted = values.world ?? values.mutation;
   return [...mutations, ...worlds].find(({ name }) => name === wanted)?.focus ?? null;
 }
@@ -59,25 +65,45 @@ async function makeRunner() {
   if (values.mutation !== undefined && mutation === null) throw new Error(`No mutation is called ${values.mutation}.`);
   installHooks(mutation);
   const { SeedRunner } = await import('./seed-runner.ts');
-  return SeedRunner.make();
+  return SeedRunner.make(databaseOf(values.database));
+}
+
+function databaseOf(name: string): 'sqlite' | 'postgres' | 'both' {
+  if (name === 'sqlite' || name === 'postgres' || name === 'both') return name;
+  throw new Error('--database is sqlite, postgres or both.');
 }
 
 async function runSlice(slice: string): Promise<void> {
   const [from = 0, count = 0, step = 1] = slice.split(',').map(Number);
   await using runner = await makeRunner();
   for (let index = 0; index < count; index += 1) {
-    const result = await runner.run(from + index * step, { focus: focus() });
+    const result = await runner.run(from + index * step, { focus: focusNamed() });
     process.stdout.write(`${JSON.stringify({ ...result, coverage: [...result.coverage] })}\n`);
   }
+}
+
+async function runSieve(seeds: number): Promise<number> {
+  await using runner = await makeRunner();
+  const all = [...worlds, ...mutations];
+  const narrow = sieve.map((name) => ({ name, focus: all.find((each) => each.name === name)?.focus ?? null }));
+  for (const { name, focus } of [{ name: 'wide', focus: null }, ...narrow]) {
+    for (let seed = 1; seed <= (focus === null ? 2 * seeds : seeds); seed += 1) {
+      const { violations } = await runner.run(seed, { focus });
+      if (violations[0] === undefined) continue;
+      process.stdout.write(`noticed: world ${name}, seed ${seed}: ${violations[0].split('\n')[0]}\n`);
+      return 1;
+    }
+  }
+  return 0;
 }
 
 async function runOne(seed: number): Promise<void> {
   await using runner = await makeRunner();
   const result = await runner.run(seed, {
-    focus: focus(),
+    focus: focusNamed(),
     trace: values.trace ? (line) => process.stdout.write(`${line}\n`) : undefined,
   });
-  const again = values.trace ? result : await runner.run(seed, { focus: focus() });
+  const again = values.trace ? result : await runner.run(seed, { focus: focusNamed() });
   process.stdout.write(
     `seed ${seed}: ${result.steps} events in ${Math.round(result.virtualMs / 1_000)} s of its time\n`,
   );

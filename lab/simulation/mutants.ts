@@ -52,12 +52,54 @@ const unspooled: Edit = {
   to: '',
 };
 
-/** Narrow worlds in which something once went wrong that is no guard. */
+/** Narrow worlds that show what the wide one shows seldom. */
 export const worlds: readonly { readonly name: string; readonly focus: Focus }[] = [
+  { name: 'plain', focus: { plain: true } },
   { name: 'closing', focus: { providers: ['retire_on_use'], faults: { restart: 2.5, slow_answer: 5 } } },
+  {
+    name: 'odd',
+    focus: {
+      providers: ['strict', 'strict_revokes_family', 'timed_overlap'],
+      faults: { odd_answer: 5, unstorable: 2 },
+    },
+  },
+  {
+    name: 'handed-in',
+    focus: {
+      providers: ['strict', 'retire_on_use', 'timed_overlap'],
+      faults: { import_old: 3, reauthorize: 2, reset_after: 1, disconnect: 0.5 },
+    },
+  },
+  {
+    name: 'consents',
+    focus: { faults: { lost_consent: 2, reconnect_bare: 3, reset_after: 1, slow_answer: 1, crash: 0.5 } },
+  },
+  { name: 'shared', focus: { providers: ['none'], faults: { shared_token: 1, disconnect: 3, reauthorize: 1 } } },
+  { name: 'commits', focus: { faults: { refused_commit: 3, slow_commit: 2, disconnect: 1, crash: 1 } } },
+  { name: 'late-commit', focus: { providers: ['none', 'strict'], faults: { disconnect: 5, slow_commit: 1 } } },
+  {
+    name: 'incident',
+    focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 1, lasting_lie: 1 } },
+  },
+  {
+    name: '503-lie',
+    focus: { providers: ['strict', 'strict_revokes_family'], faults: { status_before: 3, lie: 2.5 } },
+  },
+  { name: 'unseen', focus: { faults: { unseen_death: 1, crash: 2.5, reset_after: 1, slow_answer: 1 } } },
+  {
+    name: 'siblings',
+    focus: { providers: ['overlap_newest_only'], faults: { pause: 5, slow_request: 6, slow_answer: 6 } },
+  },
+  { name: 'outage', focus: { providers: ['none', 'timed_overlap', 'retire_on_use'], faults: { status_before: 11 } } },
 ];
 
-/** Every guard of the protocol, each taken out by itself. */
+/** The worlds, beside the wide one, in which a change of a condition shows soonest. */
+export const sieve: readonly string[] = (
+  'odd handed-in consents commits 503-lie unseen outage ' +
+  'fence candidates suspect spool half-lease reauthorization-fence lease-length intent'
+).split(' ');
+
+/** Guards of the protocol, each taken out by itself, in the world where it matters. `npm run mutants` has every condition. */
 export const mutations: readonly Mutation[] = [
   {
     name: 'fence',
@@ -197,6 +239,18 @@ export const mutations: readonly Mutation[] = [
         file: '/src/vault/grant/put-authorization.ts',
         from: 'const generation = (old?.generation ?? 0) + 1;',
         to: 'const generation = old?.generation ?? 1;',
+      },
+    ],
+  },
+  {
+    name: 'half-lease',
+    guard: "half of a dead holder's lease is waited for where tokens rotate",
+    focus: { providers: ['overlap_newest_only', 'retire_on_use'], faults: { crash: 7, slow_request: 7 } },
+    edits: [
+      {
+        file: '/src/vault/refresh/lease-kind.ts',
+        from: 'renewedLeaseMs : renewedLeaseMs / 2 };',
+        to: 'renewedLeaseMs : renewedLeaseMs };',
       },
     ],
   },

@@ -30,7 +30,16 @@ export class Operator {
     this.#often('power', 150_000, () => this.#simulation.powerFails());
     this.#often('store_outage', 50_000, () => this.#storeGoesDown());
     this.#once('lie', () => this.#lie(this.#dice.between(1_000, 22_000)));
-    this.#once('long_lie', () => this.#lieForLong(this.#dice.between(40_000, 200_000)));
+    this.#once('long_lie', () => this.#lie(this.#dice.between(40_000, 200_000)));
+    this.#once('lasting_lie', () => this.#lie(this.#dice.between(180_000, 900_000)));
+    this.#often('refused_commit', 60_000, () => this.#refuse());
+    this.#often('import_old', 45_000, () => this.#withGrant((life, grant) => this.#importOld(life, grant)));
+    this.#often('reconnect_bare', 70_000, () =>
+      this.#withGrant((life, grant) => this.#consentAnew(life, grant, { bare: true })),
+    );
+    this.#often('lost_consent', 60_000, () =>
+      this.#withGrant((life, grant) => this.#consentAnew(life, grant, { bare: false })),
+    );
     this.#often('clock_jump', 60_000, () => this.#jump(this.#dice.whole(-1_500, 1_500)));
     this.#once('wild_clock_jump', () => this.#jumpWildly());
     this.#often('reauthorize', 70_000, () => this.#withGrant((life, grant) => this.#reauthorize(life, grant)));
@@ -72,7 +81,7 @@ export class Operator {
       if (life.vault === undefined || life.paused) return;
       act(life, this.#dice.pick(this.#state.judge.grants)).catch((error: unknown) => {
         if (!isGrantryError(error)) this.#state.judge.violated(`an administrator's call failed: ${describe(error)}`);
-        else if (error.code === 'internal' || error.code === 'integrity_failed') {
+        else if (this.#state.refused === null && (error.code === 'internal' || error.code === 'integrity_failed')) {
           this.#state.judge.violated(`an administrator's call failed with ${error.code}: ${error.message}`);
         } else this.#state.coverage.count(`administrator got ${error.code}`);
       });
@@ -96,10 +105,23 @@ export class Operator {
     this.#state.lyingUntil = Math.max(this.#state.lyingUntil, this.#state.scheduler.now + ms);
   }
 
-  #lieForLong(ms: number): void {
-    this.#lie(ms);
-    // A short lie that is under way goes on as a long one.
-    this.#state.lyingLongUntil = this.#state.lyingUntil;
+  /** The database refuses every new generation of one grant for a while. */
+  #refuse(): void {
+    const grant = this.#dice.pick(this.#state.judge.grants);
+    this.#state.refused = { grant, until: this.#state.scheduler.now + this.#dice.between(3_000, 40_000) };
+  }
+
+  /** A job hands in a refresh token of any earlier time, of this authorization or one before. */
+  async #importOld(life: Life, grant: JudgedGrant): Promise<void> {
+    const { vault } = life;
+    const known = [...grant.tokens.values()].filter(({ stored }) => stored);
+    if (vault === undefined || life.closing || known.length === 0) return;
+    const token = this.#dice.pick(known);
+    const isOver = ['disconnected', 'reauthorization_required'].includes(grant.row?.state ?? '');
+    const isGood = token.isUnspent && this.#state.simulator.isAlive(token.value);
+    if (isOver && !isGood) grant.excuses.set('imported_dead', this.#state.scheduler.now);
+    await vault.storeTokens({ tenant: grant.tenant, provider: grant.provider }, { refreshToken: token.value });
+    this.#state.coverage.count(`imported an old token, grant ${grant.row?.state ?? '-'}`);
   }
 
   /** Small jumps of the host's clock, as time services make them; their sum stays small too. */
@@ -134,10 +156,21 @@ export class Operator {
     const key = { tenant: grant.tenant, provider: grant.provider };
     if (vault === undefined || life.closing) return;
     if (this.#dice.chance(0.5)) {
-      await vault.storeTokens(key, this.#state.consent(grant));
+      const tokens = this.#state.consent(grant);
+      grant.consent = null;
+      grant.excuses.delete('imported_dead');
+      await vault.storeTokens(key, tokens);
       this.#state.coverage.count('re-authorized by storeTokens');
       return;
     }
+    await this.#consentAnew(life, grant, { bare: false });
+  }
+
+  /** The user consents in a browser. `bare`: the provider gives no refresh token this time. */
+  async #consentAnew(life: Life, grant: JudgedGrant, { bare }: { bare: boolean }): Promise<void> {
+    const { vault } = life;
+    if (vault === undefined || life.closing) return;
+    const key = { tenant: grant.tenant, provider: grant.provider };
     const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
     const location = (await this.#state.simulator.fetch(new Request(url, { redirect: 'manual' }))).headers.get(
       'location',
@@ -145,13 +178,18 @@ export class Operator {
     const code = location === null ? null : new URL(location).searchParams.get('code');
     if (location === null || code === null) throw new Error(`the provider gave no code: ${location ?? 'nothing'}`);
     this.#state.codes.set(code, grant);
+    if (bare) this.#state.bareCodes.add(code);
     await life.sleep(this.#dice.between(100, 4_000));
     await vault.completeAuthorization(location);
-    this.#state.coverage.count('re-authorized by completeAuthorization');
+    this.#state.coverage.count(
+      bare ? 're-authorized without a refresh token' : 're-authorized by completeAuthorization',
+    );
   }
 
   async #disconnect(life: Life, grant: JudgedGrant): Promise<void> {
     if (life.vault === undefined || life.closing) return;
+    // Rare by chance, and what a standby that lags does to each.
+    if (this.#state.plan.faults.slow_commit > 0) life.isNextCommitSlow = this.#dice.chance(0.4);
     const { revocation } = await life.vault.disconnect({ tenant: grant.tenant, provider: grant.provider });
     this.#state.coverage.count(`disconnected: ${revocation}`);
   }
@@ -161,6 +199,8 @@ export class Operator {
     const living = this.#state.judge.livingTokens(grant)[0];
     if (living === undefined) return;
     this.#state.simulator.revoke(living.value);
-    grant.excuses.set('revoked_by_user', this.#state.scheduler.now);
+    for (const each of this.#state.judge.grants) {
+      if (each.family === living.family) each.excuses.set('revoked_by_user', this.#state.scheduler.now);
+    }
   }
 }

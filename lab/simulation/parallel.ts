@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { byName, Coverage } from './host/coverage.ts';
+import { byName, Coverage, excusedMark } from './host/coverage.ts';
 
 const resultSchema = z.object({
   seed: z.number(),
@@ -21,6 +21,7 @@ export async function runSlices(options: {
   seeds: number;
   jobs: number;
   mutation?: string | undefined;
+  database?: string | undefined;
   onResult: (result: SliceResult) => boolean;
 }): Promise<string | null> {
   const { from, seeds, jobs } = options;
@@ -32,9 +33,8 @@ export async function runSlices(options: {
     Array.from({ length: jobs }, async (_, job) => {
       const count = Math.ceil((seeds - job) / jobs);
       const mutation = options.mutation === undefined ? [] : ['--mutation', options.mutation];
-      const child = spawn(process.execPath, [main, '--slice', `${from + job},${count},${jobs}`, ...mutation], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
+      const slice = ['--slice', `${from + job},${count},${jobs}`, '--database', options.database ?? 'sqlite'];
+      const child = spawn(process.execPath, [main, ...slice, ...mutation], { stdio: ['ignore', 'pipe', 'pipe'] });
       children.add(child);
       let said = '';
       child.stderr.on('data', (chunk) => {
@@ -59,6 +59,7 @@ export async function runParallel(options: {
   from: number;
   seeds: number;
   jobs: number;
+  database: string;
   minutesMax: number | null;
 }): Promise<number> {
   const coverage = new Coverage();
@@ -89,14 +90,21 @@ export async function runParallel(options: {
     },
   });
   const seconds = (performance.now() - startedAt) / 1_000;
-  process.stdout.write(`\nWhat happened in ${runs} runs:\n`);
-  for (const [what, times] of byName(coverage.counts))
-    process.stdout.write(`  ${String(times).padStart(9)}  ${what}\n`);
+  process.stdout.write(`\nWhat happened in ${runs} runs:\n${linesOf(coverage, false)}`);
+  process.stdout.write(`\nWhat the judge let pass, by kind:\n${linesOf(coverage, true)}`);
   process.stdout.write(
     `\n${runs} seeds from ${options.from}, ${steps} events, ${seconds.toFixed(0)} s, ${(runs / seconds).toFixed(1)} seeds per second, ${failed.length} failed\n`,
   );
+  const on = options.database === 'sqlite' ? '' : ` --database ${options.database}`;
   for (const { seed } of failed.slice(0, 50))
-    process.stdout.write(`again: npm run simulate-world -- --seed ${seed} --trace\n`);
+    process.stdout.write(`again: npm run simulate-world -- --seed ${seed}${on} --trace\n`);
   if (trouble !== null) process.stdout.write(`a run broke off: ${trouble}\n`);
   return failed.length === 0 && trouble === null ? 0 : 1;
+}
+
+function linesOf(coverage: Coverage, excused: boolean): string {
+  return byName(coverage.counts)
+    .filter(([what]) => what.startsWith(excusedMark) === excused)
+    .map(([what, times]) => `  ${String(times).padStart(9)}  ${what.replace(excusedMark, '')}\n`)
+    .join('');
 }

@@ -1,4 +1,5 @@
 import { demoClient } from '../../src/simulator/index.ts';
+import { retireOwner } from '../../src/vault/spool/owner.ts';
 import { startWorkers } from '../../src/workers/workers.ts';
 import { Dice } from './host/dice.ts';
 import { Operator, redirectUri } from './operator.ts';
@@ -42,6 +43,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     for (const life of simulation.lives) life?.end();
     judge.close();
     forgetProcesses();
+    for (const owner of state.unseen) retireOwner(owner);
   }
   return {
     seed: options.seed,
@@ -84,10 +86,18 @@ async function setUp(simulation: Simulation, life: Life): Promise<void> {
       redirectUri,
     });
   }
+  const [sharing, sharer] = plan.faults.shared_token > 0 ? judge.grants.filter(canShare) : [];
   for (const grant of judge.grants) {
-    await vault.storeTokens({ tenant: grant.tenant, provider: grant.provider }, simulation.state.consent(grant));
+    const key = { tenant: grant.tenant, provider: grant.provider };
+    if (grant !== sharer || sharing === undefined) await vault.storeTokens(key, simulation.state.consent(grant));
+    else await vault.storeTokens(key, { refreshToken: judge.share(sharing, sharer) });
   }
   await vault.close();
+}
+
+/** True if tokens do not rotate: two grants may live on one token then. */
+function canShare({ provider }: { provider: string }): boolean {
+  return provider === 'none';
 }
 
 /** Ends every fault: every process runs again, and every grant must reach a settled state. */
@@ -97,7 +107,7 @@ async function heal(simulation: Simulation): Promise<void> {
   state.chaos = false;
   state.healedAt = state.scheduler.now;
   state.lyingUntil = 0;
-  state.lyingLongUntil = 0;
+  state.refused = null;
   for (const life of lives) {
     if (life === undefined) continue;
     simulation.thaw(life);

@@ -15,6 +15,9 @@ import { Life } from './world/life.ts';
 import { Network } from './world/network.ts';
 import type { WorldState } from './world/state.ts';
 
+/** A process waits this long for a database that others hold. */
+const busyMs = 15_000;
+
 /** The processes of one world, from their starts to their ends, with the network and the callers around them. */
 export class Simulation {
   readonly state: WorldState;
@@ -92,11 +95,12 @@ export class Simulation {
   async openVault(life: Life, options: Pick<VaultOptions, 'logger' | 'onEvent'> = {}): Promise<Vault> {
     const { database, simulator, plan, judge } = this.state;
     const vault = await openVault({
-      database: `sqlite:${database}`,
+      database,
       home: life.home,
       spool: `${life.home}/spool`,
       rootKey: 'env:GRANTRY_SIMULATION_KEY',
-      providers: plan.profiles.map(({ id }) => simulator.definition(id)),
+      // The provider's odd answers have a member that is kept beside the tokens.
+      providers: plan.profiles.map(({ id }) => ({ ...simulator.definition(id), capture: { token: { note: 'note' } } })),
       world: life.world,
       ...options,
     });
@@ -112,7 +116,9 @@ export class Simulation {
         return;
       } catch (error) {
         const expected = isGrantryError(error) && error.code === 'storage_unavailable';
-        if (!this.state.chaos || !expected) throw error;
+        // A slow commit may hold the database a little longer than the faults last.
+        const { chaos, scheduler, storeBusyUntil } = this.state;
+        if ((!chaos && storeBusyUntil + busyMs < scheduler.now) || !expected) throw error;
         await life.sleep(500);
       }
     }

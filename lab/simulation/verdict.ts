@@ -28,6 +28,7 @@ export async function finalVerdict(scene: Scene, life: Life, grant: JudgedGrant)
   if (grant.requestsWhileCondemned > requestsWhileCondemnedMax) {
     judge.violated(`${nameOf(grant)} was asked for ${grant.requestsWhileCondemned} times after it was given up`);
   }
+  checkConsent(scene.state, grant);
   const outcome = await probe(scene, life, grant);
   if (outcome === 'works') {
     coverage.count('grants alive at the end');
@@ -84,6 +85,14 @@ function checkReports(state: WorldState, grant: JudgedGrant): void {
   }
 }
 
+/** A consent whose tokens came to a living process is not asked for again: its tokens are in the row, or later ones are. */
+function checkConsent({ judge, plan }: WorldState, grant: JudgedGrant): void {
+  const { consent } = grant;
+  if (consent === null || consent.saved || grant.row?.state === 'disconnected') return;
+  if (plan.faults.disk > 0) judge.excuse('a consent was not kept, and the disk failed in this run');
+  else judge.violated(`a consent for ${nameOf(grant)} had arrived at ${consent.at.toFixed(0)} ms, and is kept nowhere`);
+}
+
 /** It was given up though the provider would honour a token that we have: only lies may have done that, and not for good. */
 async function expectRecovery(state: WorldState, life: Life, grant: JudgedGrant, condemned: boolean): Promise<void> {
   const { judge, coverage } = state;
@@ -94,6 +103,7 @@ async function expectRecovery(state: WorldState, life: Life, grant: JudgedGrant,
     return;
   }
   const report = await life.vault?.recover({ tenant: grant.tenant, provider: grant.provider });
+  judge.excuse('given up after refusals without cause; recover must bring it back');
   coverage.count('grants that recover brought back');
   if (report?.outcome !== 'recovered')
     judge.violated(`${nameOf(grant)} could not be recovered: ${report?.outcome ?? '-'} ${report?.error ?? ''}`);
@@ -104,29 +114,39 @@ function checkLoss(state: WorldState, grant: JudgedGrant): void {
   const { judge, coverage } = state;
   const { excuses } = grant;
   if (excuses.has('revoked_by_user')) {
-    coverage.count('grants that a user revoked');
+    judge.excuse('lost: a user revoked it');
     return;
   }
   if (judge.livingTokens(grant).some((token) => !judge.isStruck(token)))
     judge.violated(`I2: a living token of ${nameOf(grant)} had arrived, and is kept nowhere`);
   const reason = grant.row?.reason ?? '-';
-  if (!isExcused(state, grant)) {
-    judge.violated(`grant lost: ${nameOf(grant)} (${reason}); excuses: ${[...excuses.keys()].join(', ') || 'none'}`);
+  const excuse = excuseFor(state, grant);
+  if (excuse === null) {
+    const early = judge.wasSentTooEarly(grant) ? '; a process did not wait for the requests of a dead one' : '';
+    const known = [...excuses.keys()].join(', ') || 'none';
+    judge.violated(`grant lost: ${nameOf(grant)} (${reason}); excuses: ${known}${early}`);
     return;
   }
+  judge.excuse(`lost: ${excuse}`);
   coverage.count(`grants lost by the provider's rules: ${grant.provider}`);
-  const unknowable = excuses.has('lied') || excuses.has('wild') || judge.newestWasOvertaken(grant);
+  const misled = (['lied', 'wild', 'imported_dead'] as const).some((kind) => excuses.has(kind));
+  const unknowable = misled || judge.newestWasOvertaken(grant);
   if (reason !== 'lost_rotation' && !unknowable) judge.violated(`the loss of ${nameOf(grant)} is called ${reason}`);
 }
 
-/** True if the provider's rotation class cannot prevent the loss (see docs/reliability.md). */
-function isExcused(state: WorldState, grant: JudgedGrant): boolean {
+/** Why no behaviour of ours could have prevented the loss (see docs/reliability.md). Null if one could. */
+function excuseFor(state: WorldState, grant: JudgedGrant): string | null {
   const profile = state.plan.profiles.find(({ id }) => id === grant.provider);
-  if (profile === undefined) return false;
+  if (grant.excuses.has('imported_dead')) return 'a job handed in a used token for a grant that was over';
+  if (profile === undefined) return null;
   const { kind, overlapSeconds } = profile.rotation;
-  if (kind === 'none' || kind === 'retire_on_use') return false;
-  if (grant.excuses.has('wild')) return true;
-  if (!state.judge.newestWasLost(grant)) return false;
-  if (kind === 'strict' || state.judge.newestWasOvertaken(grant)) return true;
-  return state.judge.storedSpentAt(grant) + overlapSeconds * 1_000 < state.healedAt + recoveryMs;
+  if (kind === 'none' || kind === 'retire_on_use') return null;
+  if (grant.excuses.has('wild')) return 'a clock jumped wildly';
+  if (state.judge.newestWasOvertaken(grant)) return 'the newest answer overtook its request';
+  if (!state.judge.newestWasLost(grant)) return null;
+  if (kind === 'strict') return 'the newest answer was lost, and the provider honours no other';
+  const endedAt = state.judge.storedSpentAt(grant) + overlapSeconds * 1_000;
+  return endedAt < state.healedAt + recoveryMs
+    ? 'the newest answer was lost, and the overlap ended in the faults'
+    : null;
 }

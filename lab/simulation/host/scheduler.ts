@@ -32,6 +32,8 @@ export class Scheduler {
   readonly #held = new Map<Actor, Event[]>();
   readonly #hash: Hash = createHash('sha256');
   readonly #trace: ((line: string) => void) | null;
+  /** Work of a real program, such as a database, that an event has begun. */
+  readonly #outside = new Set<Promise<unknown>>();
   /** Events that happened. */
   steps = 0;
 
@@ -53,7 +55,7 @@ export class Scheduler {
   /** Lets everything happen until then, or until `done`. */
   async runUntil(end: number, done: () => boolean = () => false): Promise<void> {
     // What was called before has its first turn now.
-    await quiet();
+    await this.#quiet();
     while (!done()) {
       const event = this.#heap[0];
       if (event === undefined || event.at > end) {
@@ -72,7 +74,7 @@ export class Scheduler {
       this.steps += 1;
       this.note(event.actor, event.what);
       event.run();
-      await quiet();
+      await this.#quiet();
     }
   }
 
@@ -95,6 +97,28 @@ export class Scheduler {
     const line = `${this.now.toFixed(3)} ${actor?.name ?? '-'} ${what}`;
     this.#hash.update(line);
     this.#trace?.(line);
+  }
+
+  /**
+   * Lets a real program do something before the next event. Virtual time stands still meanwhile, so it does not matter how
+   * long that takes.
+   */
+  async outside<T>(work: Promise<T>): Promise<T> {
+    this.#outside.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#outside.delete(work);
+    }
+  }
+
+  /** Everything that needs no virtual time has happened: microtasks are done before the loop turns. */
+  async #quiet(): Promise<void> {
+    await turn();
+    while (this.#outside.size > 0) {
+      await Promise.allSettled(this.#outside);
+      await turn();
+    }
   }
 
   digest(): string {
@@ -135,8 +159,7 @@ function isBefore(one: Event, other: Event): boolean {
   return one.at < other.at || (one.at === other.at && one.order < other.order);
 }
 
-/** Everything that needs no time has happened: microtasks are done before the loop turns. */
-function quiet(): Promise<void> {
+function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

@@ -1,3 +1,8 @@
+/** As much of a process as the judge needs. */
+export interface Sender {
+  readonly diedAt: number;
+}
+
 /** One refresh token, from the moment the provider made it. */
 export interface KnownToken {
   readonly value: string;
@@ -5,6 +10,8 @@ export interface KnownToken {
   readonly issuedAt: number;
   /** When the request was sent that made it. */
   readonly sentAt: number;
+  /** The process that sent it. */
+  readonly sender: Sender | null;
   /** It was never presented to the provider. */
   isUnspent: boolean;
   /** It came for this one. */
@@ -28,10 +35,23 @@ export function newestUnspent(tokens: readonly KnownToken[], family: string | nu
   return tokens.findLast((token) => token.family === family && token.isUnspent);
 }
 
-/** The newest token was asked for before one of its siblings and made after it. */
-export function wasOvertaken(tokens: readonly KnownToken[], family: string | null): boolean {
+/**
+ * Tells whether the newest token was asked for before one of its siblings and made after it, and whether that could have
+ * been prevented. The second sender must wait while the first may still be sending: until the first is dead for a part of
+ * its lease, or until its lease is over.
+ */
+export function overtaken(
+  tokens: readonly KnownToken[],
+  family: string | null,
+  leaseMs: number,
+): 'no' | 'unavoidable' | 'too early' {
   const newest = newestUnspent(tokens, family);
-  if (newest === undefined || newest.parent === null) return false;
-  const siblings = tokens.filter(({ parent }) => parent === newest.parent);
-  return siblings.some(({ sentAt, issuedAt }) => sentAt > newest.sentAt && issuedAt < newest.issuedAt);
+  if (newest === undefined || newest.parent === null) return 'no';
+  const siblings = tokens.filter(
+    ({ parent, sentAt, issuedAt }) => parent === newest.parent && sentAt > newest.sentAt && issuedAt < newest.issuedAt,
+  );
+  if (siblings.length === 0) return 'no';
+  const diedAt = newest.sender?.diedAt ?? Number.POSITIVE_INFINITY;
+  const early = siblings.every(({ sentAt }) => sentAt > diedAt && sentAt < diedAt + leaseMs);
+  return early ? 'too early' : 'unavoidable';
 }

@@ -1,48 +1,46 @@
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 
-type Row = Record<string, SQLOutputValue>;
+/** A row as the database's driver gives it. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Everything that the judge reads, at one moment. */
+export interface Snapshot {
+  readonly grants: readonly Row[];
+  readonly candidates: readonly Row[];
+  readonly attempts: readonly Row[];
+  readonly events: readonly Row[];
+}
 
 /** The database as a bystander reads it, with a handle of its own. */
-export class Rows {
-  readonly #database: DatabaseSync;
-  readonly #grants: StatementSync;
-  readonly #candidates: StatementSync;
-  readonly #events: StatementSync;
-  readonly #attempts: StatementSync;
+export interface Bystander {
+  look(): Promise<Snapshot>;
+  close(): void;
+}
 
-  constructor(path: string) {
-    this.#database = new DatabaseSync(path);
-    this.#grants = this.#database.prepare(
-      'select id, client_id, provider, generation, state, reason, refresh_fingerprint, authorized_generation from oauth_tokens',
-    );
-    this.#candidates = this.#database.prepare(
-      "select token_fingerprint, state from grantry_candidates where grant_id = ? and state = 'untested'",
-    );
-    this.#events = this.#database.prepare('select type, reason from grantry_events where grant_id = ? order by id');
-    this.#attempts = this.#database.prepare(
-      "select id from grantry_attempts where grant_id = ? and owner = ? and outcome in ('open', 'unknown') order by fence desc limit 1",
-    );
-  }
+/** The same statements on both databases. */
+export const statements: Readonly<Record<keyof Snapshot, string>> = {
+  grants:
+    'select id, client_id, provider, generation, state, reason, refresh_fingerprint, authorized_generation from oauth_tokens order by id',
+  candidates: "select grant_id, token_fingerprint from grantry_candidates where state = 'untested' order by id",
+  attempts:
+    "select id, grant_id, owner from grantry_attempts where outcome in ('open', 'unknown') order by fence desc, id",
+  events: 'select grant_id, type, reason from grantry_events where grant_id is not null order by id',
+};
 
-  grants(): Row[] {
-    return this.#grants.all();
-  }
-
-  candidates(grantId: string): Row[] {
-    return this.#candidates.all(grantId);
-  }
-
-  events(grantId: string): Row[] {
-    return this.#events.all(grantId);
-  }
-
-  /** The attempt of a process that an answer for this grant belongs to. */
-  openAttempt(grantId: string, owner: string): string | null {
-    const found = this.#attempts.get(grantId, owner);
-    return found === undefined ? null : String(found['id']);
-  }
-
-  close(): void {
-    this.#database.close();
-  }
+/** Looks into a SQLite file. */
+export function sqliteBystander(path: string): Bystander {
+  const database = new DatabaseSync(path);
+  const grants = database.prepare(statements.grants);
+  const candidates = database.prepare(statements.candidates);
+  const attempts = database.prepare(statements.attempts);
+  const events = database.prepare(statements.events);
+  return {
+    look: async () => ({
+      grants: grants.all(),
+      candidates: candidates.all(),
+      attempts: attempts.all(),
+      events: events.all(),
+    }),
+    close: () => database.close(),
+  };
 }

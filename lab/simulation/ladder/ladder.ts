@@ -98,7 +98,11 @@ class LadderProcess implements PortProcess {
     if (this.#strikes('before', what)) throw failureOf('disk');
   }
 
-  committed(): void {}
+  statement(): void {}
+
+  async flushed(): Promise<void> {}
+
+  async committed(): Promise<void> {}
 
   async #fetch(simulator: Simulator, url: string, init: WorldRequest): Promise<Response> {
     if (this.#strikes('before', 'fetch')) throw new NotSentError('simulated');

@@ -1,5 +1,6 @@
 import type { World } from '../../../src/base/world.ts';
 import type { Disk } from '../host/disk.ts';
+import type { Scheduled } from '../host/scheduler.ts';
 
 /** The part of a simulated process that the file system and database ports use. */
 export interface PortProcess {
@@ -17,7 +18,31 @@ export interface PortProcess {
   /** Handles that the operating system closes when the process dies. */
   readonly handles: Set<{ close(): void }>;
   /** Told after each commit, before the process knows of it. */
-  committed(): void;
+  committed(): Promise<void>;
+  /** Told before a statement of a transaction. Throws if the database is to refuse it. */
+  statement(sql: string, parameters: readonly unknown[]): void;
+  /** Waits as long as a commit takes today. */
+  flushed(): Promise<void>;
+  /** Serves the connections to a database server. Undefined where there is none. */
+  readonly server?: ServerProcess | undefined;
+}
+
+/** A process as the driver of a database server sees it. */
+export interface ServerProcess {
+  readonly handles: Set<{ close(): void }>;
+  monotonic(): number;
+  /** The server's wall clock, in milliseconds. */
+  serverClock(): number;
+  /** Runs something in virtual time, unless the process is dead or stopped. */
+  after(ms: number, what: string, run: () => void): Scheduled;
+  /** The same at the server, also if the process is dead or stopped. */
+  later(ms: number, what: string, run: () => void): Scheduled;
+  /** Lets the real server work while virtual time stands still. */
+  outside<T>(work: Promise<T>): Promise<T>;
+  /** The time that the next commit takes; 0 for the usual time. */
+  slowCommitMs(): number;
+  committed(): Promise<void>;
+  count(what: string): void;
 }
 
 export type StepKind = 'read' | 'write' | 'begin' | 'commit' | 'rollback' | 'disk' | 'flush';
@@ -45,4 +70,20 @@ export function processOf(path: string): { process: PortProcess; path: string } 
 
 export function processWith(world: World): PortProcess | undefined {
   return byWorld.get(world);
+}
+
+let current: ServerProcess | undefined;
+
+/** Runs something that makes a pool of connections for this process at once. */
+export function asProcess<T>(process: ServerProcess | undefined, run: () => T): T {
+  current = process;
+  try {
+    return run();
+  } finally {
+    current = undefined;
+  }
+}
+
+export function currentProcess(): ServerProcess | undefined {
+  return current;
 }

@@ -4,7 +4,12 @@ import type { PortProcess } from './processes.ts';
 const writing = /^\s*(insert|update|delete)/i;
 
 /** A connection whose every statement is a step of its process. */
-export function stepping(inner: EngineConnection, process: PortProcess): EngineConnection {
+export function stepping(
+  inner: EngineConnection,
+  process: PortProcess,
+  /** `ownCommits`: the driver decides itself how long a commit takes. */
+  { ownCommits = false }: { ownCommits?: boolean } = {},
+): EngineConnection {
   let inTransaction = false;
   return {
     execute: async (statement: EngineStatement) => {
@@ -12,8 +17,9 @@ export function stepping(inner: EngineConnection, process: PortProcess): EngineC
       const kind = writes ? 'write' : 'read';
       const what = nameOf(statement.sql);
       await process.step(kind, what);
+      if (writes) process.statement(statement.sql, statement.parameters);
       const result = await inner.execute(statement);
-      if (writes && !inTransaction) process.committed();
+      if (writes && !inTransaction) await process.committed();
       await process.done(kind, what);
       return result;
     },
@@ -25,9 +31,10 @@ export function stepping(inner: EngineConnection, process: PortProcess): EngineC
     },
     commit: async () => {
       await process.step('commit', 'commit');
+      if (!ownCommits) await process.flushed();
       await inner.commit();
       inTransaction = false;
-      process.committed();
+      await process.committed();
       await process.done('commit', 'commit');
     },
     rollback: async () => {

@@ -31,7 +31,8 @@ export class Chances {
     if (overlapping.length === 0 || plan.slowness > 1) return;
     const tick = (): void => {
       if (Number.isFinite(this.#state.jumpedWildlyAt)) return;
-      const able = !this.#state.isLying() && this.#lives.some((life) => this.#isAble(life));
+      const free = !this.#state.isLying() && this.#state.storeBusyUntil <= scheduler.now;
+      const able = free && this.#lives.some((life) => this.#isAble(life));
       for (const grant of overlapping) this.#look(grant, able);
       scheduler.after(tickMs, null, 'the judge looks', tick);
     };
@@ -46,7 +47,7 @@ export class Chances {
   #look(grant: JudgedGrant, able: boolean): void {
     const { judge } = this.#state;
     const missedMs = this.#missedMs.get(grant) ?? 0;
-    if (!able || !judge.isInOverlap(grant) || this.#isAsked(grant)) {
+    if (!able || this.#state.refuses(grant) || !judge.isInOverlap(grant) || this.#isAsked(grant)) {
       this.#missedMs.set(grant, Math.min(0, missedMs));
       return;
     }

@@ -7,7 +7,7 @@ import type { Workers } from '../../../src/workers/workers.ts';
 import type { Dice } from '../host/dice.ts';
 import { type Disk, diskError } from '../host/disk.ts';
 import { type Actor, never, type Scheduled } from '../host/scheduler.ts';
-import { type PortProcess, registerProcess, type StepKind } from '../ports/processes.ts';
+import { type PortProcess, registerProcess, type ServerProcess, type StepKind } from '../ports/processes.ts';
 import type { WorldState } from './state.ts';
 
 /** Typical times of a step on this machine, in milliseconds. */
@@ -53,11 +53,15 @@ export class Life implements Actor, PortProcess {
   owner: Owner | undefined;
   /** Offset of its clock, in addition to the host's. */
   readonly skewMs: number;
+  /** No other process can see it die. */
+  readonly isUnseen: boolean;
   pausedMs = 0;
   pausedSince = 0;
   diedAt = Number.POSITIVE_INFINITY;
   /** Its database does not answer until then. */
   storeDownUntil = 0;
+  /** The very next commit is a slow one. */
+  isNextCommitSlow = false;
   readonly #surroundings: Surroundings;
   readonly #state: WorldState;
   readonly #dice: Dice;
@@ -69,6 +73,7 @@ export class Life implements Actor, PortProcess {
     this.name = parts.name;
     this.slot = parts.slot;
     this.skewMs = parts.skewMs;
+    this.isUnseen = this.#state.plan.faults.unseen_death > 0 && parts.dice.fork().chance(0.5);
     this.disk = this.#state.disk;
     this.home = `/${parts.name}/home`;
     this.world = {
@@ -131,8 +136,52 @@ export class Life implements Actor, PortProcess {
     await this.#die(`after ${what}`);
   }
 
-  committed(): void {
-    this.#state.judge.look();
+  committed(): Promise<void> {
+    return this.#state.judge.look();
+  }
+
+  /** The database refuses the next generation of one grant, as a broken constraint or an odd value would. */
+  statement(sql: string, parameters: readonly unknown[]): void {
+    const { refused, scheduler } = this.#state;
+    const savesTokens = /^\s*update "oauth_tokens"/i.test(sql) && sql.includes('"refresh_fingerprint" =');
+    if (refused === null || refused.until <= scheduler.now || !savesTokens) return;
+    if (!parameters.includes(refused.grant.row?.id ?? '')) return;
+    this.#state.coverage.count('commits refused');
+    throw refusal(this.#state.kind);
+  }
+
+  /** A disk that stalls, or a standby that is slow: the commit comes late, and others wait for it. */
+  async flushed(): Promise<void> {
+    const ms = this.#slowCommitMs();
+    if (ms === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#state.scheduler.after(ms, this, 'a slow commit', resolve);
+    });
+  }
+
+  #slowCommitMs(): number {
+    const isNext = this.isNextCommitSlow;
+    this.isNextCommitSlow = false;
+    if (!isNext && !this.#state.strikes('slow_commit', 0.002)) return 0;
+    const ms = this.#dice.between(5_000, 30_000);
+    this.#state.storeBusyUntil = Math.max(this.#state.storeBusyUntil, this.#state.scheduler.now + ms);
+    return ms;
+  }
+
+  get server(): ServerProcess | undefined {
+    if (this.#state.kind === 'sqlite') return undefined;
+    const { scheduler, coverage } = this.#state;
+    return {
+      handles: this.handles,
+      monotonic: () => scheduler.now,
+      serverClock: () => Math.floor(this.#state.wallClock()),
+      after: (ms, what, run) => scheduler.after(ms, this, what, run),
+      later: (ms, what, run) => scheduler.after(ms, null, what, run),
+      outside: (work) => scheduler.outside(work),
+      slowCommitMs: () => this.#slowCommitMs(),
+      committed: () => this.committed(),
+      count: (what) => coverage.count(what),
+    };
   }
 
   /** Time goes by; others have their turn. */
@@ -173,12 +222,21 @@ export class Life implements Actor, PortProcess {
     this.dead = true;
     for (const handle of this.handles) handle.close();
     this.handles.clear();
-    if (this.owner !== undefined) retireOwner(this.owner);
+    if (this.owner === undefined) return;
+    // A process in a container of its own, or on another host: no process sees that it is dead.
+    if (this.isUnseen) this.#state.unseen.push(this.owner);
+    else retireOwner(this.owner);
   }
 }
 
 function isStore(kind: StepKind): boolean {
   return kind !== 'disk' && kind !== 'flush';
+}
+
+/** A broken CHECK, as the driver reports it. */
+function refusal(kind: 'sqlite' | 'postgres'): Error {
+  if (kind === 'postgres') return Object.assign(new Error('simulated'), { severity: 'ERROR', code: '23514' });
+  return Object.assign(new Error('CHECK constraint failed: simulated'), { code: 'ERR_SQLITE_ERROR', errcode: 275 });
 }
 
 /** As `node:sqlite` reports it: 10 is an I/O error, 14 a file that cannot be opened. */

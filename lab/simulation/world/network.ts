@@ -7,6 +7,7 @@ import type { KnownToken } from '../judge/known-token.ts';
 import { Call, type Flight, type Traffic } from './call.ts';
 import type { Chances } from './chances.ts';
 import type { Life } from './life.ts';
+import { oddAnswer, unstorableAnswer } from './odd-answers.ts';
 import type { WorldState } from './state.ts';
 
 /** The grant and the token of a request. */
@@ -17,10 +18,15 @@ interface About {
   /** The refresh token that it presents. */
   readonly spent: string | null;
   readonly sentAt: number;
+  readonly sender: Life;
+  /** The authorization code that it presents. */
+  readonly code: string | null;
 }
 
-/** Longest delay of a request whose sender died. A renewed lease lasts longer. */
-const afterDeathMs = 2_000;
+/** Longest delay of a request whose sender died. Half of a renewed lease leaves at least this long. */
+const afterDeathMs = 900;
+/** A refusal is looked at again after 30 s; less what clocks may do. */
+const secondLookMs = 20_000;
 /** So long after an answer came it is in the spool and outlives its process: it is written in the turn in which it came. */
 const keptWithinMs = 1;
 /** A lease is taken no longer than this before its request is sent. */
@@ -83,7 +89,8 @@ export class Network {
       });
       const spent = parameters.get('refresh_token');
       const sentAt = this.#state.scheduler.now;
-      this.#carry(call, request, { grant, isToken: parameters.has('grant_type'), spent, sentAt });
+      const code = parameters.get('code');
+      this.#carry(call, request, { grant, isToken: parameters.has('grant_type'), spent, sentAt, sender: life, code });
     });
   }
 
@@ -143,7 +150,10 @@ export class Network {
       const tokens = this.#learn(about, body, seen);
       if (about.grant !== undefined) this.#checkRevocation(about.grant, seen, kept);
       if (call.flight?.state === 'on its way') call.flight.state = 'answered';
-      this.#answer(call, { status: response.status, headers: response.headers, body, tokens });
+      const isBare = about.code !== null && this.#state.bareCodes.has(about.code);
+      const given = isBare ? withoutRefreshToken(body) : body;
+      const sent = tokens === null ? given : this.#changed(about, given);
+      this.#answer(call, { status: response.status, headers: response.headers, body: sent, tokens });
     };
     act().catch((error: unknown) => judge.violated(`the simulator failed: ${String(error)}`));
     scheduler.after(0, null, 'provider acts', () => {
@@ -154,11 +164,13 @@ export class Network {
 
   /** Which fault the provider itself has with this request. */
   #effectFor(grant: JudgedGrant | undefined): FaultEffect | null {
-    const { excuses } = grant ?? { excuses: undefined };
     if (this.#state.isLying()) {
-      // A short lie must not kill, also after a lost answer: it is over before a refusal is confirmed.
-      if (this.#state.isLyingLong()) excuses?.set('lied', this.#state.scheduler.now);
-      if (grant !== undefined) this.#chances.putOff(grant);
+      if (grant !== undefined) {
+        // One refusal must not kill: only a second one, after a pause, may.
+        const again = this.#state.judge.refusedWithoutCause(grant, secondLookMs);
+        if (again) grant.excuses.set('lied', this.#state.scheduler.now);
+        this.#chances.putOff(grant);
+      }
       return { kind: 'error', error: 'invalid_grant' };
     }
     if (this.#strikes('throttle', true, 0.06)) {
@@ -206,8 +218,11 @@ export class Network {
     const ms = slow ? this.#dice.between(2_000, 95_000) : this.#dice.between(2, 150);
     const cut = this.#strikes('cut', isToken);
     call.onDrop = lost;
+    if (call.flight === null && tokens !== null && this.#strikes('lost_consent', true, 0.5)) {
+      call.life.storeDownUntil = this.#state.scheduler.now + ms + this.#dice.between(500, 25_000);
+    }
     call.arriveAfter(this.#state, ms, `answer ${answer.status}`, () => {
-      if (tokens !== null && !cut && answer.status < 500) this.#arrived(call.life, tokens);
+      if (tokens !== null && !cut && answer.status < 500) this.#arrived(call.life, tokens, call.flight === null);
       if (tokens !== null && cut) lost();
       call.succeed(responseOf(answer, cut));
     });
@@ -228,8 +243,22 @@ export class Network {
       delivered: false,
       spent,
       sentAt,
+      sender: about.sender,
     });
+    if (about.code !== null && this.#state.bareCodes.has(about.code)) {
+      judge.cameWithout(about.grant, accessTokenIn(body));
+      return null;
+    }
     return { grant: about.grant, refreshToken: current };
+  }
+
+  /** The answer as it is sent: its tokens are whole, and other parts may be odd. */
+  #changed(about: About, body: Buffer): Buffer {
+    const text = body.toString('utf8');
+    if (!text.startsWith('{')) return body;
+    if (this.#strikes('odd_answer', about.isToken, 0.1)) return Buffer.from(oddAnswer(text, this.#dice));
+    if (this.#strikes('unstorable', about.isToken, 0.1)) return Buffer.from(unstorableAnswer(text, this.#dice));
+    return body;
   }
 
   /** A family that a replay of ours revoked must be one of which no living token had come to us. */
@@ -241,15 +270,25 @@ export class Network {
     const killed = kept.filter(
       (token) => token.family === event.family && !this.#simulator.isAlive(token.value) && !judge.isStruck(token),
     );
-    const excused = grant.excuses.has('wild') || judge.newestWasOvertaken(grant);
-    if (killed.length === 0 || excused) return;
+    if (killed.length === 0) return;
+    if (grant.excuses.has('wild')) {
+      judge.excuse('a replay revoked a family after a clock jumped wildly');
+      return;
+    }
+    if (judge.newestWasOvertaken(grant)) {
+      judge.excuse('a replay revoked a family whose newest answer overtook its request');
+      return;
+    }
     judge.violated(`a replay revoked ${nameOf(grant)}, of which a living token had arrived`);
   }
 
-  #arrived(life: Life, tokens: { grant: JudgedGrant; refreshToken: string }): void {
-    const { judge } = this.#state;
-    const attemptId = judge.openAttempt(tokens.grant, life.owner?.id ?? '');
+  #arrived(life: Life, tokens: { grant: JudgedGrant; refreshToken: string }, isConsent: boolean): void {
+    const { judge, scheduler } = this.#state;
+    const attemptId = isConsent ? null : judge.openAttempt(tokens.grant, life.owner?.id ?? '');
     judge.arrived(tokens.grant, tokens.refreshToken, attemptId);
+    if (isConsent) {
+      tokens.grant.consent = { family: judge.familyOf(tokens.refreshToken) ?? '?', at: scheduler.now, saved: false };
+    }
     const carried = this.carried.get(life) ?? [];
     carried.push({ ...tokens, attemptId, at: this.#state.scheduler.now });
     this.carried.set(life, carried);
@@ -272,7 +311,9 @@ export class Network {
       // A new authorization does not wait for what is under way for the old one.
       if (judge.familyOf(other.refreshToken) !== judge.familyOf(refreshToken)) continue;
       if (!this.#state.isStrict(grant)) coverage.count('replays beside a request under way');
-      else if (!this.#mayOutliveLease(other) && isUnderWay(other, scheduler.now)) {
+      else if (!isUnderWay(other, scheduler.now)) continue;
+      else if (this.#mayOutliveLease(other)) judge.excuse('two requests, the first from before a clock jumped wildly');
+      else {
         judge.violated(
           `I1: two requests for ${grant.tenant}/${grant.provider} were under way, of ${other.life.name} and ${life.name}`,
         );
@@ -281,6 +322,7 @@ export class Network {
     if (grant.row?.state === 'reauthorization_required') grant.requestsWhileCondemned += 1;
     scheduler.note(life, `sends a refresh for ${grant.tenant}/${grant.provider}`);
     this.#traffic.flights.add(flight);
+    judge.sent(grant);
     return flight;
   }
 
@@ -308,6 +350,10 @@ function accessTokenIn(body: Buffer): string {
   } catch {
     return '';
   }
+}
+
+function withoutRefreshToken(body: Buffer): Buffer {
+  return Buffer.from(body.toString('utf8').replace(/"refresh_token"\s*:\s*"[^"]*",?/, ''));
 }
 
 function responseOf(answer: { status: number; headers: Headers; body: Buffer }, cut: boolean): Response {

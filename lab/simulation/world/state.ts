@@ -1,21 +1,27 @@
 import { copyFileSync, rmSync } from 'node:fs';
 import { createSimulator, demoClient, type Simulator } from '../../../src/simulator/index.ts';
+import type { Owner } from '../../../src/vault/spool/owner.ts';
 import { Coverage } from '../host/coverage.ts';
 import type { Dice } from '../host/dice.ts';
 import { Disk, spoolDirectory } from '../host/disk.ts';
 import { Scheduler } from '../host/scheduler.ts';
 import { type FaultKind, type Focus, planSwarm, type SwarmPlan } from '../host/swarm.ts';
 import { Judge, type JudgedGrant } from '../judge/judge.ts';
+import { type Bystander, sqliteBystander } from '../judge/rows.ts';
 
 export interface WorldOptions {
   /** The directory in which the run makes its database file. */
   readonly directory: string;
   /** A database file with Grantry's schema and no rows. */
   readonly template: string;
+  /** A fresh PostgreSQL database instead of the file. */
+  readonly postgres?: { readonly url: string; readonly bystander: Bystander } | undefined;
   readonly focus?: Focus | null | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 }
 
+/** As in the vault's times. */
+const renewedLeaseMs = 4_000;
 /** 2026-01-01, so that a seed means the same on every day. */
 const epochMs = 1_767_225_600_000;
 
@@ -29,13 +35,21 @@ export class WorldState {
   readonly judge: Judge;
   /** Authorization codes that are under way. */
   readonly codes = new Map<string, JudgedGrant>();
+  /** Codes for which the provider gives no refresh token. */
+  readonly bareCodes = new Set<string>();
+  /** The grant whose commits the database refuses, and until when. */
+  refused: { readonly grant: JudgedGrant; readonly until: number } | null = null;
+  /** A commit that waits for the disk holds others up until then. */
+  storeBusyUntil = 0;
+  /** Owners that no process can see to be dead. */
+  readonly unseen: Owner[] = [];
+  /** As a vault names it. */
   readonly database: string;
+  readonly kind: 'sqlite' | 'postgres';
   /** False before and after the faults: then no fault strikes. */
   chaos = true;
   /** The provider refuses every refresh until then. */
   lyingUntil = 0;
-  /** The provider refuses until then, for longer than the confirmation of a refusal takes. */
-  lyingLongUntil = 0;
   jumpedWildlyAt = Number.NEGATIVE_INFINITY;
   smallJumpsMs = 0;
   healedAt = 0;
@@ -54,15 +68,21 @@ export class WorldState {
       random: (count) => providerDice.bytes(count),
       sleep: () => Promise.resolve(),
     });
-    this.database = `${options.directory}/world.db`;
-    for (const suffix of ['', '-wal', '-shm']) rmSync(this.database + suffix, { force: true });
-    copyFileSync(options.template, this.database);
+    const { postgres } = options;
+    const file = `${options.directory}/world.db`;
+    this.kind = postgres === undefined ? 'sqlite' : 'postgres';
+    this.database = postgres?.url ?? `sqlite:${file}`;
+    if (postgres === undefined) {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+      copyFileSync(options.template, file);
+    }
     this.judge = new Judge({
       grants: this.plan.grants.filter(isFirst),
       simulator: this.simulator,
       coverage: this.coverage,
-      database: this.database,
-      now: () => this.scheduler.now,
+      bystander: postgres?.bystander ?? sqliteBystander(file),
+      scheduler: this.scheduler,
+      leaseMs: renewedLeaseMs,
     });
   }
 
@@ -94,8 +114,9 @@ export class WorldState {
     return this.lyingUntil > this.scheduler.now;
   }
 
-  isLyingLong(): boolean {
-    return this.lyingLongUntil > this.scheduler.now;
+  /** The database refuses commits of this grant now. */
+  refuses(grant: JudgedGrant): boolean {
+    return this.refused?.grant === grant && this.refused.until > this.scheduler.now;
   }
 
   /** At a strict provider two refreshes of one grant must never overlap. */

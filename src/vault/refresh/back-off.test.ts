@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest';
+import { makeBench } from '../../../test/support/bench.ts';
+import { isGrantryError } from '../../base/errors.ts';
+
+it('doubles the pause with each failure of a generation, up to 64 s, and begins anew after a success', async () => {
+  await using bench = await makeBench({ profiles: ['none'] });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'none' });
+  const outage = { kind: 'status', status: 500, when: 'before' } as const;
+  const pauses: number[] = [];
+  const fail = async (): Promise<void> => {
+    bench.simulator.faults.add({ endpoint: 'token', effect: outage });
+    const failed: unknown = await vault.getAccessToken(key).catch((error: unknown) => error);
+    pauses.push(isGrantryError(failed) ? (failed.retryAfterMs ?? 0) : 0);
+    // Past the pause, and past that of the circuit breaker.
+    await bench.jump(200_000);
+  };
+  for (let failures = 0; failures < 7; failures += 1) await fail();
+  const seconds = [2, 4, 8, 16, 32, 64, 64];
+  for (const [index, pauseMs] of pauses.entries()) {
+    const expected = (seconds[index] ?? 0) * 1_000;
+    expect(pauseMs).toBeGreaterThanOrEqual(expected * 0.75);
+    expect(pauseMs).toBeLessThanOrEqual(expected * 1.25);
+  }
+  await vault.getAccessToken(key);
+  await bench.jump(3_600_000);
+  await fail();
+  expect(pauses.at(-1)).toBeLessThanOrEqual(2_500);
+});
