@@ -44,7 +44,7 @@ describe('one locked row', () => {
     await bench.connect(vault, stuck);
     const { key } = await bench.connect(vault, { ...strict, tenant: 'a' });
     await row.lock();
-    const held = Array.from({ length: 30 }, (_, n) => codeOf(vault.updateMetadata(stuck, { n })));
+    const held = Array.from({ length: 30 }, (_, n) => vault.updateMetadata(stuck, { n }).catch(() => {}));
     expect((await vault.getAccessToken(key)).generation).toBe(2);
     expect((await vault.updateMetadata(key, { n: 1 })).metadata).toEqual({ n: 1 });
     expect(await row.waiting()).toBeLessThanOrEqual(1);

@@ -68,6 +68,23 @@ export async function findConsent(
     .executeTakeFirst();
 }
 
+/** The newest decision about a grant: a consent, a call that stored tokens, or a disconnect. */
+export async function newestDecision(
+  db: Reader,
+  grant: { tenant: string; grantId: string },
+): Promise<Pick<EventRow, 'details' | 'at'> | undefined> {
+  return db
+    .selectFrom('grantry_events')
+    .select(['details', 'at'])
+    .where('tenant', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('type', 'in', ['grant.connected', 'grant.stored', 'grant.disconnected'])
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
 /** Tells whether an event of a grant names a consent, or the fingerprint of a refresh token. */
 export async function isNamedInEvent(
   db: Reader,

@@ -105,6 +105,8 @@ export async function trustCallback(
 export interface Exchanged extends ExchangedTokens {
   /** The id of the consent, which the grant's event names. */
   readonly consent: string;
+  /** When its code was sent, by the database's clock. */
+  readonly consentedAt: number;
   readonly key: CheckedKey;
   readonly definition: ProviderDefinition;
   readonly app: AppRow;
@@ -138,7 +140,7 @@ export async function redeemCallback(
   const exchanged = await exchangeCode(context, definition, app, dc, request, (raw) =>
     keepAnswer(context, consent, head, { tenantKeys, raw }),
   );
-  return { ...exchanged, consent: head.id, key, definition, app, dc, asked, captured };
+  return { ...exchanged, consent: head.id, consentedAt: head.at, key, definition, app, dc, asked, captured };
 }
 
 /** The granted scopes, compared with the requested ones. */
@@ -157,7 +159,7 @@ export function scopesOf({ definition, tokens, asked }: Exchanged): GrantedScope
 
 /** Makes the authorization to store from exchanged tokens, with the details of its event. */
 export function authorizationOf(exchanged: Exchanged): NewAuthorization {
-  const { app, dc, tokens, captured, consent, definition } = exchanged;
+  const { app, dc, tokens, captured, consent, consentedAt, definition } = exchanged;
   const { scopes, narrower, wider } = scopesOf(exchanged);
   return {
     app: app.name,
@@ -168,6 +170,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
     scopes,
     metadata: { ...captured, ...tokens.metadata, ...(dc === null ? {} : { dc }) },
     event: 'grant.connected',
+    consentedAt,
     account: { ...capturedFacts(definition, { ...captured, ...tokens.metadata }), ...exchanged.account },
     details: { narrower: narrower.join(',') || null, wider: wider.join(',') || null, consent },
   };

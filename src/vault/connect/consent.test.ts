@@ -113,6 +113,42 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     await vault.getAccessToken(key, { minValidity: 3_600 });
   });
 
+  it('is never stored over a newer one', async () => {
+    await using bench = await makeBench({ kind });
+    const [{ vault: slow }, { vault: other }] = [await bench.open(), await bench.open()];
+    const callback = await consent(bench, slow);
+    const back = awayAfterAnswer(bench, slow);
+    const late = codeOf(slow.completeAuthorization(callback));
+    await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+    await bench.pass(1_000);
+    const newer = await other.completeAuthorization(await consent(bench, other));
+    back();
+    await bench.pass(2_000);
+    expect(await late).toBe('authorization_failed');
+    expect(await other.grants.get(key)).toEqual(newer);
+    await other.getAccessToken(key, { minValidity: 3_600 });
+  });
+
+  it('is stored if it is the newest of several in the spool', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    await outage(bench, vault, async () => vault.completeAuthorization(await consent(bench, vault)));
+    const callback = await consent(bench, vault);
+    const back = awayAfterAnswer(bench, vault);
+    const failed = codeOf(vault.completeAuthorization(callback));
+    await until(() => files(bench).filter((name) => name.endsWith('.consent')).length === 2, 'the second answer');
+    await bench.pass(25_000);
+    expect(await failed).toBe('storage_unavailable');
+    back();
+    await tidyUp(vault);
+    const grant = await vault.completeAuthorization(callback);
+    expect(grant).toMatchObject({ state: 'active', generation: 2 });
+    expect(files(bench)).toEqual([]);
+    await bench.jump(4_000_000);
+    await vault.getAccessToken(key);
+    expect(bench.requests().at(-1)).toMatchObject({ family: bench.simulator.families().at(-1)?.id });
+  });
+
   it('is revoked when the grant was disconnected meanwhile', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();

@@ -59,14 +59,14 @@ export async function headOf(
   const row = await findGrant(context.store.db, { tenant, provider, account });
   const { id, host, pid } = context.owner;
   const seen = row === undefined ? null : seenOf(row);
-  return { version: 1, ...consent, ...facts, seen, owner: { id, host, pid }, at: context.world.now() };
+  const at = await context.store.nowMs();
+  return { version: 1, ...consent, ...facts, seen, owner: { id, host, pid }, at };
 }
 
-/** True if no other consent and no disconnect came to the grant since the code was sent. */
+/** True if no disconnect came to the grant since the code was sent. */
 export function isStillWanted({ seen }: ConsentHead, row: GrantRow | undefined): boolean {
-  if (row === undefined || seen === null) return row === undefined && seen === null;
-  const now = seenOf(row);
-  return now.id === seen.id && now.authorizedGeneration === seen.authorizedGeneration && now.ended === seen.ended;
+  if (row === undefined) return seen === null;
+  return row.state !== 'disconnected' || (seen !== null && seenOf(row).id === seen.id && seen.ended);
 }
 
 function seenOf({ id, authorized_generation: authorizedGeneration, state }: GrantRow) {

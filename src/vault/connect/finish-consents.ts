@@ -68,7 +68,7 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
       await putAuthorization(context, key, authorization, {
         isStored: async (row) => {
           if (await isConsentStored(context, row, head.id)) return true;
-          if (!isStillWanted(head, row)) throw failed('The grant was connected anew or disconnected meanwhile.');
+          if (!isStillWanted(head, row)) throw failed('The grant was disconnected meanwhile.');
           return false;
         },
       });
@@ -109,7 +109,8 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   if (raw === null) return null;
   const { dc, asked, captured, id: consent } = head;
   try {
-    return { ...readExchange(context, definition, raw), consent, key, definition, app, dc, asked, captured };
+    const read = readExchange(context, definition, raw);
+    return { ...read, consent, consentedAt: head.at, key, definition, app, dc, asked, captured };
   } catch (error) {
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());

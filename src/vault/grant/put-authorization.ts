@@ -19,7 +19,7 @@ import type { Grant, VaultEventType } from '../types.ts';
 import { type AccountComparison, compareAccount, describeAccount, mergeForAccount } from './account.ts';
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
-import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
+import { assertNewest, assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepReplaced } from './replaced.ts';
 import { warnOfSlots } from './slots.ts';
 import { openToken, sealTokens } from './tokens.ts';
@@ -38,6 +38,8 @@ export interface NewAuthorization {
   readonly scopes: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
+  /** When the code of a consent was sent, by the database's clock. An older consent never replaces a newer one. */
+  readonly consentedAt?: number;
   /** Facts about the account of a consent. Left out for tokens that were stored by hand. */
   readonly account?: AccountFacts;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
@@ -80,6 +82,7 @@ export async function putAuthorization(
     const kept = old === undefined ? 'store' : ((await options.keepStored?.(old)) ?? 'store');
     if (kept === 'changed') continue;
     if (kept !== 'store') return describeGrant(context, kept);
+    await assertNewest(context, old, authorization.consentedAt);
     const comparison = await comparisonOf(context, key, authorization, old);
     const { refreshToken } = authorization;
     if (refreshToken === null) {
@@ -215,9 +218,15 @@ async function goOn(
   });
 }
 
-async function detailsOf(context: VaultContext, { details, account }: NewAuthorization, fingerprint: string) {
+async function detailsOf(context: VaultContext, authorization: NewAuthorization, fingerprint: string) {
+  const { details, account, consentedAt } = authorization;
   const described = account === undefined ? null : await describeAccount(context, account);
-  return { ...details, fingerprint, ...(described === null ? {} : { account: described }) };
+  return {
+    ...details,
+    fingerprint,
+    ...(consentedAt === undefined ? {} : { consented_at: consentedAt }),
+    ...(described === null ? {} : { account: described }),
+  };
 }
 
 async function columnsOf(

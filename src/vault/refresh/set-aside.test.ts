@@ -225,6 +225,9 @@ describe('an answer that was not understood', () => {
     expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
     expect(kindsIn(bench)).toEqual(['unread']);
     await bench.jump(121_000);
+    // Refused once, and once more after a pause.
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await bench.jump(31_000);
     expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
     const maintain = async (minutes: number) => {
       for (let passed = 0; passed < minutes; passed += 1) {
