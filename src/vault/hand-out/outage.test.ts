@@ -23,8 +23,12 @@ async function timed<T>(run: () => Promise<T>): Promise<T> {
 }
 
 /** A vault whose only definition is in the database, and a grant whose token is in memory. */
-async function opened(bench: Bench, database = bench.database): Promise<{ vault: Vault; key: GrantKey }> {
-  const { vault } = await bench.open({ database, providers: [] });
+async function opened(
+  bench: Bench,
+  database = bench.database,
+  world = bench.world(),
+): Promise<{ vault: Vault; key: GrantKey }> {
+  const { vault } = await bench.open({ database, providers: [], world });
   await vault.providers.put(bench.simulator.definition('strict'));
   const { key } = await bench.connect(vault, { expiresIn: 3_600 });
   const api = await vault.fetch(key, '/api/organization');
@@ -122,4 +126,46 @@ it('a disconnect that this process saw counts while the database is away', async
   await wire.lose('reset');
   bench.clock.jump(5_000);
   expect(await codeOf(vault.getAccessToken(key))).toBe('storage_unavailable');
+});
+
+it('hand-out from memory ends after 5 minutes also when the clock of this host is set back', async () => {
+  await using bench = await makeBench({ kind: 'postgres' });
+  await using wire = await Wire.to(bench.database);
+  const { vault: other } = await bench.open();
+  const world = bench.world();
+  const { vault, key } = await opened(bench, wire.database, world);
+  await wire.lose('reset');
+  world.skewMs = -30 * minute;
+  bench.clock.jump(5_000);
+  expect((await vault.getAccessToken(key)).generation).toBe(1);
+  await other.disconnect(key, { revoke: false });
+  bench.clock.jump(6 * minute);
+  expect(await timed(() => codeOf(vault.getAccessToken(key)))).toBe('storage_unavailable');
+});
+
+it('a database that comes back for a moment takes no token from memory, and each is read again', async () => {
+  await using bench = await makeBench({ kind: 'postgres' });
+  await using wire = await Wire.to(bench.database);
+  const { vault: other } = await bench.open();
+  const { vault, key } = await opened(bench, wire.database);
+  const { key: ended } = await bench.connect(other, { tenant: 'ended', expiresIn: 3_600 });
+  await vault.getAccessToken(ended);
+  const { reach } = internalsOf(vault).open();
+  await wire.lose('reset');
+  await until(async () => {
+    bench.clock.jump(2_000);
+    await vault.getAccessToken(key);
+    return reach.isAway;
+  }, 'the outage');
+  await other.disconnect(ended, { revoke: false });
+  wire.mend();
+  await until(async () => {
+    bench.clock.jump(2_000);
+    await settled(2);
+    return !reach.isAway;
+  }, 'the poll of a database that is back');
+  await wire.lose('reset');
+  bench.clock.jump(5_000);
+  expect((await timed(() => vault.getAccessToken(key))).generation).toBe(1);
+  expect(await timed(() => codeOf(vault.getAccessToken(ended)))).toBe('storage_unavailable');
 });
