@@ -252,24 +252,20 @@ export class HandOut {
     // The feed starts before the row is read: a change in between is either seen, or the token is not cached.
     if (this.#backgroundRefresh) this.#feed.start();
     const epoch = this.#cache.epoch;
-    try {
-      return await this.#openings.run(cacheKey(key), epoch, async () => {
-        const row = await this.#row(key);
-        const opened = await this.#open(key, row);
-        const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
-        if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
-        return { held: opened, generation: row.generation };
-      });
-    } catch (error) {
-      if (isGrantryError(error, 'grant_not_found')) this.#cache.forget(key);
-      throw error;
-    }
+    return this.#openings.run(cacheKey(key), epoch, async () => {
+      const row = await this.#row(key);
+      const opened = await this.#open(key, row);
+      const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
+      if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
+      return { held: opened, generation: row.generation };
+    });
   }
 
   async #row(key: CheckedKey): Promise<GrantRow> {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
-    if (row === undefined || row.state === 'disconnected' || this.#cache.isWithheld(key)) throw noSuchGrant(key);
-    return row;
+    if (row !== undefined && row.state !== 'disconnected' && !this.#cache.isWithheld(key)) return row;
+    this.#cache.forget(key);
+    throw noSuchGrant(key);
   }
 
   async #open(key: CheckedKey, row: GrantRow): Promise<HeldToken | undefined> {

@@ -169,3 +169,15 @@ it('a database that comes back for a moment takes no token from memory, and each
   expect((await timed(() => vault.getAccessToken(key))).generation).toBe(1);
   expect(await timed(() => codeOf(vault.getAccessToken(ended)))).toBe('storage_unavailable');
 });
+
+it('a disconnect in another process counts once a report has met it, also in an outage that begins then', async () => {
+  await using bench = await makeBench({ kind: 'postgres' });
+  await using wire = await Wire.to(bench.database);
+  const { vault: other } = await bench.open();
+  const { vault, key } = await opened(bench, wire.database);
+  await other.disconnect(key, { revoke: false });
+  // Before the next poll of the change feed.
+  expect(await codeOf(vault.rejectAccessToken(key, 1))).toBe('grant_not_found');
+  await wire.lose('reset');
+  expect(await codeOf(vault.getAccessToken(key))).toBe('storage_unavailable');
+});
