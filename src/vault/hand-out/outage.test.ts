@@ -181,3 +181,14 @@ it('a disconnect in another process counts once a report has met it, also in an 
   await wire.lose('reset');
   expect(await codeOf(vault.getAccessToken(key))).toBe('storage_unavailable');
 });
+
+it('a provider that was unknown before an outage is not called unknown during it', async () => {
+  await using bench = await makeBench({ kind: 'postgres', profiles: ['strict', 'none'] });
+  await using wire = await Wire.to(bench.database);
+  const { vault } = await opened(bench, wire.database);
+  const later = { tenant: 'acme', provider: 'none' };
+  expect(await codeOf(vault.fetch(later, '/api/organization'))).toBe('not_found');
+  await wire.lose('reset');
+  bench.clock.jump(2 * minute);
+  expect(await codeOf(vault.fetch(later, '/api/organization'))).toBe('storage_unavailable');
+});
