@@ -4,7 +4,7 @@ import { findRevokedKeys, hashApiKey } from './api-keys.ts';
 import { internalsOf } from './internals.ts';
 
 it.each(databaseKinds)(
-  'a revocation is found whenever it is committed and whatever its time says, on %s',
+  'a revocation is found however late its commit and however wrong its time, on %s',
   async (kind) => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();

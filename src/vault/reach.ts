@@ -25,7 +25,7 @@ export class Reach {
     return this.#awaySince !== undefined;
   }
 
-  /** Notes that the database has answered somebody: all callers may ask it again. */
+  /** Notes that the database has answered another caller or the change feed: all callers may ask it again. */
   noteAnswer(): void {
     this.#awaySince = undefined;
     this.#answeredAt = this.#world.monotonic();
