@@ -76,7 +76,7 @@ export class HandOut {
     const held = this.#cache.get(cacheKey(key));
     if (held === undefined) return undefined;
     const now = this.#context.world.now();
-    if (now >= held.freshUntilMs || !this.#isTrusted(held)) return undefined;
+    if (now >= held.freshUntilMs || !this.#isTrusted(held, now)) return undefined;
     held.usedAtMs = now;
     this.answers.memory += 1;
     return held;
@@ -239,13 +239,13 @@ export class HandOut {
     }
   }
 
-  #isTrusted(held: HeldToken): boolean {
-    return this.#cache.isOfThisEra(held) && this.#isWatched();
+  #isTrusted(held: HeldToken, now?: number): boolean {
+    return this.#cache.isOfThisEra(held) && this.#isWatched(now);
   }
 
   /** True if the change feed has polled a moment ago. */
-  #isWatched(): boolean {
-    return sinceMs(this.#context.world, this.#cache.seenAt) < this.#context.times.feedTrustMs;
+  #isWatched(now?: number): boolean {
+    return sinceMs(this.#context.world, this.#cache.seenAt, now) < this.#context.times.feedTrustMs;
   }
 
   async #readRow(key: CheckedKey): Promise<ReadToken> {

@@ -16,6 +16,6 @@ export function instantOf(world: World): Instant {
  * Returns the time since a moment, by the clock that says more. The wall clock may be set back, and the other one stands still
  * while a machine sleeps.
  */
-export function sinceMs(world: World, { wall, monotonic }: Instant): number {
-  return Math.max(world.now() - wall, world.monotonic() - monotonic);
+export function sinceMs(world: World, { wall, monotonic }: Instant, now = world.now()): number {
+  return Math.max(now - wall, world.monotonic() - monotonic);
 }
