@@ -18,7 +18,7 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
+import { assertKeepable, type NewAuthorization, type PutOptions, putAuthorization } from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
@@ -43,17 +43,22 @@ interface Discarded {
 /** The number of tries of a writer whose tenant keys are replaced meanwhile. */
 const triesMax = 3;
 
-/** Stores the tokens of a session that needs no confirmation. */
+/**
+ * Stores the tokens of a session that needs no confirmation.
+ *
+ * @param isStored looks at the grant before the tokens are stored; it throws if they are no longer wanted
+ */
 export async function completeAtCallback(
   context: VaultContext,
   session: ConnectSessionRow,
   exchanged: Exchanged,
+  // The connection may have failed after the commit.
+  isStored: PutOptions['isStored'] = (row) => isConsentStored(context, row, exchanged.consent),
 ): Promise<Grant> {
   const { key } = exchanged;
   const authorization = withSession(authorizationOf(exchanged), session);
   return putAuthorization(context, key, authorization, {
-    // The connection may have failed after the commit.
-    isStored: (row) => isConsentStored(context, row, exchanged.consent),
+    isStored,
     within: (change) => end(change, session, { from: 'exchanging', granted: scopesOf(exchanged) }),
   });
 }

@@ -8,6 +8,8 @@ import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
+import { receiveConnectCallback, startConnect } from './flow.ts';
+import { createConnectSession } from './sessions.ts';
 
 const redirectUri = 'https://app.example/callback';
 const key = { tenant: 'acme', provider: 'strict' };
@@ -170,6 +172,55 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     await bench.pass(20_000, () => done);
     expect(await all).toEqual([1, 1, 1]);
     expect(bench.requests()).toHaveLength(1);
+  });
+});
+
+/** A connect session without a confirmation, up to its callback. */
+async function openSession(bench: Bench, vault: Vault): Promise<() => ReturnType<typeof receiveConnectCallback>> {
+  const context = internalsOf(vault).open();
+  const publicUrl = 'https://grantry.example';
+  await bench.addApp(vault, key.provider);
+  const { url } = await createConnectSession(context, publicUrl, { ...key, scopes: ['read'] });
+  const browser = `browser-${url}`;
+  const started = await startConnect(context, publicUrl, { token: url.split('/').at(-1) ?? '', browser });
+  const response = await bench.simulator.fetch(
+    new Request('url' in started ? started.url : '', { redirect: 'manual' }),
+  );
+  const { pathname, search } = new URL(response.headers.get('location') ?? '');
+  const appContext = pathname.split('/').at(-1) ?? '';
+  return () => receiveConnectCallback(context, publicUrl, { context: appContext, search, browser });
+}
+
+describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind) => {
+  it('is finished later, and its browser sees that', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await openSession(bench, vault);
+    await outage(bench, vault, callback);
+    await tidyUp(vault);
+    expect(await vault.grants.get(key)).toMatchObject({ state: 'active', generation: 1 });
+    expect(await callback()).toMatchObject({ kind: 'completed' });
+  });
+
+  it.each(['connected anew', 'disconnected'])('does not undo that the tenant %s meanwhile', async (how) => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const elsewhere = await bench.open({ spool: join(bench.home, 'another-host') });
+    await elsewhere.vault.completeAuthorization(await consent(bench, elsewhere.vault));
+    const callback = await openSession(bench, vault);
+    await outage(bench, vault, callback);
+    if (how === 'disconnected') {
+      // Another grant keeps the tenant's keys, which open the file.
+      await elsewhere.vault.storeTokens({ ...key, account: 'other' }, { refreshToken: 'of-another-account' });
+      await elsewhere.vault.disconnect(key);
+    } else await elsewhere.vault.completeAuthorization(await consent(bench, elsewhere.vault));
+    const before = await vault.grants.get(key);
+    await tidyUp(vault);
+    expect([await vault.grants.get(key), files(bench)]).toEqual([before, []]);
+    expect(await callback()).toMatchObject({ kind: 'ended' });
+    await tidyUp(vault);
+    // At this provider the first consent of two lives on.
+    expect(alive(bench)).toBe(how === 'disconnected' ? 0 : 2);
   });
 });
 
