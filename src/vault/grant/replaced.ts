@@ -1,9 +1,31 @@
 import { limits } from '../../base/limits.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
-import { deleteCandidates, insertCandidate } from '../../storage/statements/candidates.ts';
+import { type CandidateRow, deleteCandidates, insertCandidate } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { ChangeTransaction } from '../changing.ts';
-import { replacedTokens, sealCandidate } from './tokens.ts';
+import { appOfReplaced, replacedTokens, sealCandidate } from './tokens.ts';
+
+/** True for a token set that was replaced by hand: no attempt brought it. */
+export function isReplacedByHand({ fence }: CandidateRow): boolean {
+  return fence === 0;
+}
+
+/**
+ * Finds the app that a candidate was issued to, among all candidates of its grant; null for the grant's own. A candidate
+ * that waited when its authorization was replaced by hand has the app of that authorization.
+ */
+export function appOfCandidate(
+  tenantKeys: PinnedTenant,
+  candidate: CandidateRow,
+  all: readonly CandidateRow[],
+): string | null {
+  const own = appOfReplaced(tenantKeys, candidate);
+  if (own !== null) return own;
+  const [replaced] = all
+    .filter((each) => isReplacedByHand(each) && each.generation >= candidate.generation)
+    .toSorted((one, other) => one.generation - other.generation);
+  return replaced === undefined ? null : appOfReplaced(tenantKeys, replaced);
+}
 
 /**
  * Keeps the stored tokens that new ones replace by hand, as a candidate for `recover`. No refresh spends it by itself:
@@ -28,7 +50,6 @@ export async function keepReplaced(
     id,
     tenant,
     grant_id,
-    // No attempt brought it.
     fence: 0,
     generation,
     token_fingerprint,
