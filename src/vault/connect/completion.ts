@@ -28,9 +28,10 @@ import { failed } from './exchange.ts';
 import { checkSessionId, noSuchSession } from './sessions.ts';
 
 /** Tokens that wait, sealed, for the completion code. */
-interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {
+interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken' | 'candidates'> {
   readonly accessToken: string | null;
   readonly refreshToken: string | null;
+  readonly candidates?: readonly string[];
 }
 
 /** Tokens that never became a grant's, with the facts that their revocation needs. */
@@ -220,8 +221,18 @@ async function queue(
   { tenant, provider, account }: CheckedKey,
   { tokens, tenantKeys, endsAccount }: Discarded,
 ): Promise<void> {
-  const { refreshToken, app, metadata } = tokens;
-  if (refreshToken === null) return;
+  const { refreshToken: first, candidates = [] } = tokens;
+  if (first === null) return;
+  for (const refreshToken of [first, ...candidates])
+    await queueOne(context, change, { tenant, provider, account }, { tokens, tenantKeys, endsAccount, refreshToken });
+}
+
+async function queueOne(
+  context: VaultContext,
+  change: ChangeTransaction,
+  { tenant, provider, account }: CheckedKey,
+  { tokens: { app, metadata }, tenantKeys, endsAccount, refreshToken }: Discarded & { readonly refreshToken: Secret },
+): Promise<void> {
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const token = { tenant, provider, app, fingerprint, endsAccount };
   const row = await findGrant(change.tx, { tenant, provider, account });
@@ -245,6 +256,7 @@ function pack(authorization: NewAuthorization): Secret {
     ...authorization,
     accessToken: authorization.accessToken?.reveal() ?? null,
     refreshToken: authorization.refreshToken?.reveal() ?? null,
+    candidates: (authorization.candidates ?? []).map((token) => token.reveal()),
   };
   return new Secret(JSON.stringify(pending));
 }
@@ -254,11 +266,12 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   // Only `pack` makes these texts, and an altered seal does not open.
   const pending = JSON.parse(tenantKeys.open(sealContext(row.id), row.pending).reveal()) as PendingTokens;
-  const { accessToken, refreshToken } = pending;
+  const { accessToken, refreshToken, candidates = [] } = pending;
   return {
     ...pending,
     accessToken: accessToken === null ? null : new Secret(accessToken),
     refreshToken: refreshToken === null ? null : new Secret(refreshToken),
+    candidates: candidates.map((token) => new Secret(token)),
   };
 }
 

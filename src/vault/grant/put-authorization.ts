@@ -20,7 +20,7 @@ import { type AccountComparison, compareAccount, describeAccount, mergeForAccoun
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
-import { keepReplaced } from './replaced.ts';
+import { keepAlternatives, keepReplaced } from './replaced.ts';
 import { warnOfSlots } from './slots.ts';
 import { openToken, sealTokens } from './tokens.ts';
 
@@ -31,6 +31,8 @@ export interface NewAuthorization {
   readonly accessToken: Secret | null;
   /** Null if the provider issued none this time; the stored one stays. */
   readonly refreshToken: Secret | null;
+  /** Further refresh tokens of a broken answer, likeliest first. Each is tried after the one before it was refused. */
+  readonly candidates?: readonly Secret[];
   readonly tokenType: string | null;
   readonly expiresAtMs: number | null;
   /** When the access token was issued, if that was not now. */
@@ -90,9 +92,14 @@ export async function putAuthorization(
       continue;
     }
     const id = old?.id ?? newUuid(context.world);
-    const generation = (old?.generation ?? 0) + 1;
+    const { candidates = [] } = authorization;
+    // Candidates stand one generation below the token that is tried first, and in the same authorization.
+    const authorizedGeneration = (old?.generation ?? 0) + 1;
+    const generation = candidates.length === 0 ? authorizedGeneration : authorizedGeneration + 1;
     const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
-    const columns = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+    const fromAnswer = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+    const columns =
+      candidates.length === 0 ? fromAnswer : { ...fromAnswer, authorized_generation: authorizedGeneration };
     const definition = await context.providers.require(key.provider);
     const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
     const newFingerprint = columns.refresh_fingerprint;
@@ -123,8 +130,16 @@ export async function putAuthorization(
           if (old !== undefined)
             hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
           await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
+          const place = { tenant: key.tenant, grantId: id, generation: authorizedGeneration };
+          await keepAlternatives(context, change, { place, tenantKeys, candidates });
         }
-        const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
+        const changed = {
+          client_id: key.tenant,
+          ...key,
+          id,
+          generation: authorizedGeneration,
+          state: old?.state ?? null,
+        };
         change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
         return true;
       }),

@@ -6,7 +6,7 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
-import { appOfCandidate, isReplacedByHand } from '../grant/replaced.ts';
+import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { isReplayFatal } from '../refresh/overlap.ts';
 import type { KeptToken } from '../refresh/plan.ts';
@@ -89,7 +89,9 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
   const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
   // A given-up grant has no running overlap window.
   const isFatal = isReplayFatal(definition, null);
-  const worthTrying = isFatal ? (successor === undefined ? [] : [successor]) : candidates;
+  // The other tokens of a broken consent succeed nothing: each may be the only right one.
+  const untried = candidates.filter((each) => isFromConsent(each) && each.state === 'untested');
+  const worthTrying = isFatal ? (successor === undefined ? untried : [successor]) : candidates;
   const kept: KeptToken[] = [];
   for (const candidate of worthTrying) {
     if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
