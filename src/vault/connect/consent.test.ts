@@ -7,6 +7,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
+import { Consents } from '../spool/consents.ts';
 import type { Vault } from '../types.ts';
 import { receiveConnectCallback, startConnect } from './flow.ts';
 import { createConnectSession } from './sessions.ts';
@@ -157,6 +158,18 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect([bench.requests().length, files(bench)]).toEqual([1, []]);
   });
 
+  it('of a code without a callback is exchanged once by callers at the same time', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
+    await bench.addApp(vault, 'zoho_crm');
+    const scopes = ['ZohoCRM.modules.ALL'];
+    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    const grants = await Promise.all([1, 2].map(() => vault.redeemCode(zoho, { code, dc: 'us' })));
+    expect(grants.map(({ generation }) => generation)).toEqual([1, 1]);
+    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+  });
+
   it('several times at once is exchanged once, and all callers get the grant', async () => {
     await using bench = await makeBench({ kind });
     const [one, other] = [await bench.open(), await bench.open()];
@@ -282,6 +295,22 @@ describe('the file of a consent', () => {
     expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
     expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
     expect([files(bench).length, bench.requests().length]).toEqual([1, 2]);
+  });
+
+  it('outlives the answer to another exchange of its code', async () => {
+    await using bench = await makeBench({ profiles: ['zoho'] });
+    const [one, other] = [await bench.open(), await bench.open()];
+    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
+    await bench.addApp(one.vault, 'zoho_crm');
+    const scopes = ['ZohoCRM.modules.ALL'];
+    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    // Another process of this host looks for the file just before the first one writes it.
+    const find = vi.spyOn(Consents.prototype, 'find').mockResolvedValue(undefined);
+    await outage(bench, one.vault, () => one.vault.redeemCode(zoho, { code, dc: 'us' }));
+    expect(await codeOf(other.vault.redeemCode(zoho, { code, dc: 'us' }))).toBe('authorization_failed');
+    find.mockRestore();
+    expect(files(bench)).toHaveLength(1);
+    expect(await one.vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ generation: 1 });
   });
 
   it('must be writable before the code is sent', async () => {
