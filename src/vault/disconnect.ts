@@ -11,8 +11,8 @@ import { finishConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
 import type { Disconnected } from './disconnected.ts';
-import { noSuchGrant } from './grant/refusals.ts';
 import { type IssuedToken, livingTokens } from './grant/living-tokens.ts';
+import { noSuchGrant } from './grant/refusals.ts';
 import { appOfCandidate } from './grant/replaced.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
@@ -39,6 +39,8 @@ export async function disconnect(
   { revoke = true, withhold = () => () => {} }: DisconnectOptions = {},
 ): Promise<Disconnected> {
   const checked = checkKey(key);
+  // Otherwise a consent that was not stored yet would bring the grant back, or lose its keys and live on at the provider.
+  await finishConsents(context, checked);
   const found = await findGrant(context.store.db, checked);
   if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
   // A clone that revoked its copy would end the original's grant. A clone that forgot it could not be adopted.
@@ -47,8 +49,6 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
-  // Otherwise the tokens of a consent that was not stored yet would lose their keys, and live on at the provider.
-  await finishConsents(context, checked);
   const resume = withhold(checked);
   const work = { key: checked, grantId: found.id, revoke, tenantKeys };
   const ended = untilKnown(context, () => endLocally(context, work));

@@ -18,7 +18,12 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { assertKeepable, type NewAuthorization, type PutOptions, putAuthorization } from '../grant/put-authorization.ts';
+import {
+  assertKeepable,
+  type NewAuthorization,
+  type PutOptions,
+  putAuthorization,
+} from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
