@@ -3,12 +3,14 @@ import { type CheckedKey, newUuid } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { AccountFacts } from '../../oauth/account.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import {
   findGrant,
   type GrantRow,
   insertGrant,
   metadataOf,
+  type NewGrant,
   renewAccess,
   replaceAuthorization,
 } from '../../storage/statements/grants.ts';
@@ -102,7 +104,6 @@ export async function putAuthorization(
       candidates.length === 0 ? fromAnswer : { ...fromAnswer, authorized_generation: authorizedGeneration };
     const definition = await context.providers.require(key.provider);
     const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
-    const newFingerprint = columns.refresh_fingerprint;
     const candidateId = newUuid(context.world);
     let hasQueued = false;
     const stored = await context.turns.run(key, () =>
@@ -110,29 +111,12 @@ export async function putAuthorization(
         const { tx } = change;
         const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
         if (!(await tenantKeyStands(tx, standing))) return false;
-        const written =
-          old === undefined
-            ? await insertGrant(tx, {
-                id,
-                client_id: key.tenant,
-                provider: key.provider,
-                account: key.account,
-                ...columns,
-                ...sealed,
-                generation,
-              })
-            : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
+        const written = await writeRow(tx, key, old, { ...columns, ...sealed, id, generation });
         if (!written) return false;
         await options.within?.(change);
-        if (authorization.event === 'grant.stored')
-          await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
-        else {
-          if (old !== undefined)
-            hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
-          await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-          const place = { tenant: key.tenant, grantId: id, generation: authorizedGeneration };
-          await keepAlternatives(context, change, { place, tenantKeys, candidates });
-        }
+        const news = { ...columns, id: candidateId, generation, authorizedGeneration };
+        hasQueued = await endOld(context, change, { key, id, old, authorization, definition, tenantKeys, news });
+        const { event: type } = authorization;
         const changed = {
           client_id: key.tenant,
           ...key,
@@ -140,7 +124,7 @@ export async function putAuthorization(
           generation: authorizedGeneration,
           state: old?.state ?? null,
         };
-        change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
+        change.record(changed, { type, to: 'active', reason: null, details });
         return true;
       }),
     );
@@ -151,6 +135,47 @@ export async function putAuthorization(
     if (row !== undefined) return describeGrant(context, row);
   }
   throw new GrantryError('storage_unavailable', 'The tokens were not stored: other processes kept changing the grant.');
+}
+
+/** Writes the columns of an authorization. Returns false if the row has changed since it was read. */
+function writeRow(
+  tx: ChangeTransaction['tx'],
+  { tenant: client_id, provider, account }: CheckedKey,
+  old: GrantRow | undefined,
+  { id, ...columns }: Omit<NewGrant, 'client_id' | 'provider' | 'account'>,
+): Promise<boolean> {
+  if (old !== undefined) return replaceAuthorization(tx, old, columns);
+  return insertGrant(tx, { id, client_id, provider, account, ...columns });
+}
+
+interface Replacing {
+  readonly key: CheckedKey;
+  readonly id: string;
+  readonly old: GrantRow | undefined;
+  readonly authorization: NewAuthorization;
+  readonly definition: ProviderDefinition;
+  readonly tenantKeys: PinnedTenant;
+  readonly news: Parameters<typeof keepReplaced>[3] & { readonly authorizedGeneration: number };
+}
+
+/** Keeps, queues or shreds what a new authorization replaces. Returns true if a token was queued for revocation. */
+async function endOld(
+  context: VaultContext,
+  change: ChangeTransaction,
+  { key, id, old, authorization, definition, tenantKeys, news }: Replacing,
+): Promise<boolean> {
+  if (authorization.event === 'grant.stored') {
+    await keepReplaced(change, tenantKeys, old, news);
+    return false;
+  }
+  const newFingerprint = news.refresh_fingerprint;
+  const hasQueued =
+    old !== undefined && (await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint }));
+  const grant = { tenant: key.tenant, grantId: id };
+  await deleteCandidates(change.tx, grant);
+  const place = { ...grant, generation: news.authorizedGeneration };
+  await keepAlternatives(context, change, { place, tenantKeys, candidates: authorization.candidates ?? [] });
+  return hasQueued;
 }
 
 /** Compares the account of a consent with the stored one; null without a grant, and for tokens stored by hand. */

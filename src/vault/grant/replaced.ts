@@ -6,7 +6,7 @@ import { type CandidateRow, deleteCandidates, insertCandidate } from '../../stor
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { ChangeTransaction } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { appOfReplaced, replacedTokens, sealCandidate } from './tokens.ts';
+import { appOfReplaced, lone, replacedTokens, sealCandidate } from './tokens.ts';
 
 /** True for a token set that was replaced by hand: no attempt brought it. */
 export function isReplacedByHand({ fence }: CandidateRow): boolean {
@@ -82,7 +82,6 @@ export async function keepAlternatives(
   // The newest is tried first, and the highest fence of equals: both are the likeliest's.
   for (const [index, token] of [...kept.candidates.entries()].toReversed()) {
     const id = newUuid(context.world);
-    const tokens = { refreshToken: token.reveal(), accessToken: null, expiresAt: null };
     await insertCandidate(tx, {
       id,
       tenant,
@@ -91,7 +90,7 @@ export async function keepAlternatives(
       generation,
       token_fingerprint: fingerprint(token),
       state: 'untested',
-      tokens: sealCandidate(kept.tenantKeys, { id, generation }, tokens),
+      tokens: sealCandidate(kept.tenantKeys, { id, generation }, lone(token)),
     });
   }
 }

@@ -61,6 +61,11 @@ export function replacedTokens(tenant: PinnedTenant, row: GrantRow): CandidateTo
   }
 }
 
+/** Packs a refresh token of which nothing else is known. */
+export function lone(refreshToken: Secret): CandidateTokens {
+  return { refreshToken: refreshToken.reveal(), accessToken: null, expiresAt: null };
+}
+
 export function sealCandidate(
   tenant: PinnedTenant,
   candidate: { id: string; generation: number },
