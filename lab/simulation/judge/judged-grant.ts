@@ -1,4 +1,5 @@
 import type { GrantPlan } from '../host/swarm.ts';
+import type { Consent } from './consents.ts';
 import type { KnownToken } from './known-token.ts';
 
 /** The columns of a row that are judged. */
@@ -28,15 +29,10 @@ export interface JudgedGrant extends GrantPlan {
   refusedAt: number[];
   /** When this generation was sent. */
   sentAt: number[];
-  /** The last consent whose tokens came to a process that lived. */
-  consent: Consent | null;
-}
-
-/** A consent of a user: its tokens must end up in the row, unless a later one does. */
-export interface Consent {
-  readonly family: string;
-  readonly at: number;
-  saved: boolean;
+  /** Consents that brought a refresh token, by its family. */
+  readonly consents: Map<string, Consent>;
+  /** The last moment of a consent, of stored tokens or of a disconnect that the row shows or has shown. */
+  decidedAt: number;
 }
 
 /** A token that a process got, and had when it died. */

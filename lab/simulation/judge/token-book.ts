@@ -42,7 +42,8 @@ export class TokenBook {
       requestsWhileCondemned: 0,
       refusedAt: [],
       sentAt: [],
-      consent: null,
+      consents: new Map(),
+      decidedAt: Number.NEGATIVE_INFINITY,
     }));
     this.simulator = parts.simulator;
     this.coverage = parts.coverage;

@@ -13,7 +13,7 @@ import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import { authorizationOf, type Exchanged } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion } from './completion.ts';
-import { consentsOf, isConsentStored, isStillWanted } from './consent.ts';
+import { consentsOf, isConsentStored } from './consent.ts';
 import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
 
 /**
@@ -66,11 +66,7 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   try {
     if (head.session === null) {
       await putAuthorization(context, key, authorization, {
-        isStored: async (row) => {
-          if (await isConsentStored(context, row, head.id)) return true;
-          if (!isStillWanted(head, row)) throw failed('The grant was disconnected meanwhile.');
-          return false;
-        },
+        isStored: (row) => isConsentStored(context, row, head.id),
       });
     } else await finishSession(context, head.session, exchanged);
   } catch (error) {
@@ -110,7 +106,7 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   const { dc, asked, captured, id: consent } = head;
   try {
     const read = readExchange(context, definition, raw);
-    return { ...read, consent, consentedAt: head.at, key, definition, app, dc, asked, captured };
+    return { ...read, consent, consented: head, key, definition, app, dc, asked, captured };
   } catch (error) {
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());
