@@ -11,7 +11,7 @@ export interface Consent {
   saved: boolean;
 }
 
-/** What the clocks of a world may do to the order of two times. */
+/** Errors of a world's clocks, which may turn the order of two times round. */
 export interface Clocks {
   /** Clocks differ by so much at most, unless one jumps wildly. */
   readonly slackMs: number;
@@ -31,7 +31,11 @@ export function unsaved({ consents }: JudgedGrant): Consent[] {
   return [...consents.values()].filter(({ arrivedAt, saved }) => arrivedAt !== null && !saved);
 }
 
-/** True if a newer consent, tokens or a disconnect took the place of a consent. */
-export function isSuperseded({ decidedAt }: JudgedGrant, { begunAt }: Consent, { slackMs }: Clocks): boolean {
-  return decidedAt + slackMs >= begunAt;
+/** True if a newer consent, tokens or a disconnect took the place of a consent. Clocks matter only between two at once. */
+export function isSuperseded(
+  { decidedAt, committedAt }: JudgedGrant,
+  { begunAt }: Consent,
+  { slackMs }: Clocks,
+): boolean {
+  return decidedAt >= begunAt || (committedAt >= begunAt && decidedAt + slackMs >= begunAt);
 }

@@ -101,8 +101,10 @@ export class Judge extends TokenBook {
     if (before === null) return;
     if (row.generation < before.generation) this.violated(`I3: the generation of ${nameOf(grant)} went back`);
     if (row.state === before.state && row.generation === before.generation) return;
-    if (row.state === 'disconnected') grant.decidedAt = grant.disconnectedAt = this.now();
-    else if (before.state === 'disconnected') grant.disconnectedAt = null;
+    if (row.state === 'disconnected') {
+      grant.disconnectedAt = this.now();
+      this.decided(grant, this.now());
+    } else if (before.state === 'disconnected') grant.disconnectedAt = null;
     if (row.generation > before.generation) {
       grant.refusedAt = [];
       grant.sentAt = [];
@@ -140,7 +142,7 @@ export class Judge extends TokenBook {
     grant.family = token.family;
     const consent = grant.consents.get(token.family);
     if (consent !== undefined) consent.saved = true;
-    if (authorized) grant.decidedAt = Math.max(grant.decidedAt, consent?.sentAt ?? this.now());
+    if (authorized) this.decided(grant, consent?.sentAt ?? this.now());
   }
 
   /** A grant that lives is never given an authorization that is older than its own. */

@@ -33,6 +33,8 @@ export interface JudgedGrant extends GrantPlan {
   readonly consents: Map<string, Consent>;
   /** The last moment of a consent, of stored tokens or of a disconnect that the row shows or has shown. */
   decidedAt: number;
+  /** When the last of them was committed. */
+  committedAt: number;
 }
 
 /** A token that a process got, and had when it died. */

@@ -42,7 +42,7 @@ async function isNewest(context: VaultContext, old: GrantRow | undefined, { at, 
   const now = seenOf(old);
   const isSame = now.id === seen?.id && now.authorizedGeneration === seen.authorizedGeneration;
   if (isSame || now.ended) return isSame && (seen.ended || !now.ended);
-  // Whatever came meanwhile: tokens that a program stored, or another consent.
+  // A program stored tokens meanwhile, or another consent came.
   const events = await authorizingEvents(context.store.db, old);
   if (events.some(({ type }) => type === 'grant.stored')) return false;
   const ordered = orderOf((await context.store.nowMs()) + context.times.marginMs);
