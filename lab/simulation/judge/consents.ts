@@ -1,5 +1,3 @@
-import type { JudgedGrant } from './judged-grant.ts';
-
 /** A consent of a user: its tokens must end up in the row, unless something newer does. */
 export interface Consent {
   /** When a process began to redeem its code. */
@@ -9,6 +7,16 @@ export interface Consent {
   /** When its tokens came to a process that lived; null if they never did. */
   arrivedAt: number | null;
   saved: boolean;
+}
+
+/** The decisions about a grant that a user or a program made. */
+export interface Decisions {
+  /** Consents that brought a refresh token, by its family. */
+  readonly consents: Map<string, Consent>;
+  /** The last moment of a consent, of stored tokens or of a disconnect that the row shows or has shown. */
+  decidedAt: number;
+  /** When the last of them was committed. */
+  committedAt: number;
 }
 
 /** Errors of a world's clocks, which may turn the order of two times round. */
@@ -27,13 +35,13 @@ export function orderOf(one: Consent, other: Consent, clocks: Clocks): 'before' 
 }
 
 /** Consents whose tokens came and are in no row. */
-export function unsaved({ consents }: JudgedGrant): Consent[] {
+export function unsaved({ consents }: Decisions): Consent[] {
   return [...consents.values()].filter(({ arrivedAt, saved }) => arrivedAt !== null && !saved);
 }
 
 /** True if a newer consent, tokens or a disconnect took the place of a consent. Clocks matter only between two at once. */
 export function isSuperseded(
-  { decidedAt, committedAt }: JudgedGrant,
+  { decidedAt, committedAt }: Decisions,
   { begunAt }: Consent,
   { slackMs }: Clocks,
 ): boolean {

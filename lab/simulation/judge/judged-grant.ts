@@ -1,5 +1,5 @@
 import type { GrantPlan } from '../host/swarm.ts';
-import type { Consent } from './consents.ts';
+import type { Decisions } from './consents.ts';
 import type { KnownToken } from './known-token.ts';
 
 /** The columns of a row that are judged. */
@@ -13,7 +13,7 @@ export interface SeenRow {
 }
 
 /** Everything the judge knows of one grant. */
-export interface JudgedGrant extends GrantPlan {
+export interface JudgedGrant extends GrantPlan, Decisions {
   readonly index: number;
   row: SeenRow | null;
   /** The provider's family that the row's token belongs to. */
@@ -29,12 +29,6 @@ export interface JudgedGrant extends GrantPlan {
   refusedAt: number[];
   /** When this generation was sent. */
   sentAt: number[];
-  /** Consents that brought a refresh token, by its family. */
-  readonly consents: Map<string, Consent>;
-  /** The last moment of a consent, of stored tokens or of a disconnect that the row shows or has shown. */
-  decidedAt: number;
-  /** When the last of them was committed. */
-  committedAt: number;
 }
 
 /** A token that a process got, and had when it died. */
