@@ -49,6 +49,7 @@ else if (values.mutate) {
     seeds: Number(values.seeds),
     jobs: Number(values.jobs),
     database: databaseOf(values.database),
+    world: values.world,
     minutesMax: values.minutes === undefined ? null : Number(values.minutes),
   });
 }

@@ -157,7 +157,6 @@ export class Operator {
     if (vault === undefined || life.closing) return;
     if (this.#dice.chance(0.5)) {
       const tokens = this.#state.consent(grant);
-      grant.consent = null;
       grant.excuses.delete('imported_dead');
       await vault.storeTokens(key, tokens);
       this.#state.coverage.count('re-authorized by storeTokens');
@@ -180,6 +179,7 @@ export class Operator {
     this.#state.codes.set(code, grant);
     if (bare) this.#state.bareCodes.add(code);
     await life.sleep(this.#dice.between(100, 4_000));
+    this.#state.redeemed.set(code, { begunAt: this.#state.scheduler.now, sentAt: null });
     await vault.completeAuthorization(location);
     this.#state.coverage.count(
       bare ? 're-authorized without a refresh token' : 're-authorized by completeAuthorization',

@@ -21,6 +21,7 @@ export async function runSlices(options: {
   seeds: number;
   jobs: number;
   mutation?: string | undefined;
+  world?: string | undefined;
   database?: string | undefined;
   onResult: (result: SliceResult) => boolean;
 }): Promise<string | null> {
@@ -33,8 +34,11 @@ export async function runSlices(options: {
     Array.from({ length: jobs }, async (_, job) => {
       const count = Math.ceil((seeds - job) / jobs);
       const mutation = options.mutation === undefined ? [] : ['--mutation', options.mutation];
+      const world = options.world === undefined ? [] : ['--world', options.world];
       const slice = ['--slice', `${from + job},${count},${jobs}`, '--database', options.database ?? 'sqlite'];
-      const child = spawn(process.execPath, [main, ...slice, ...mutation], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(process.execPath, [main, ...slice, ...mutation, ...world], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       children.add(child);
       let said = '';
       child.stderr.on('data', (chunk) => {
@@ -60,6 +64,7 @@ export async function runParallel(options: {
   seeds: number;
   jobs: number;
   database: string;
+  world: string | undefined;
   minutesMax: number | null;
 }): Promise<number> {
   const coverage = new Coverage();

@@ -1,5 +1,6 @@
 import { type Calls, describe } from './calls.ts';
-import { nameOf } from './judge/judge.ts';
+import { isSuperseded, unsaved } from './judge/consents.ts';
+import { type JudgedGrant, nameOf } from './judge/judge.ts';
 import { finalVerdict } from './verdict.ts';
 import type { Life } from './world/life.ts';
 import type { WorldState } from './world/state.ts';
@@ -11,6 +12,8 @@ interface Scene {
 }
 
 const calmMs = 8_000;
+/** Time limit for the healed world to store a consent whose tokens came. */
+const consentMs = 60_000;
 const lastLookMs = 1_800_000;
 
 /** Waits without faults until every grant is settled, then judges each one. */
@@ -53,8 +56,20 @@ function unsettled({ state, calls, lives }: Scene): string[] {
   const doubtful = state.judge.grants
     .filter(({ row }) => row?.state === 'uncertain' || row?.state === 'suspect')
     .map((grant) => `${nameOf(grant)} is ${grant.row?.state ?? '?'}`);
+  // A call that waits for a busy database, or a file in the spool.
+  const isEarly = state.scheduler.now < state.healedAt + consentMs;
+  const waiting = isEarly ? state.judge.grants.filter((grant) => isAwaited(state, grant)) : [];
   const down = lives.filter((life) => !isServing(life));
-  return [...doubtful, ...down.map(() => 'a process is down'), ...calls.waiting().map((what) => `${what} waits`)];
+  return [
+    ...doubtful,
+    ...waiting.map((grant) => `a consent for ${nameOf(grant)} waits`),
+    ...down.map(() => 'a process is down'),
+    ...calls.waiting().map((what) => `${what} waits`),
+  ];
+}
+
+function isAwaited({ judge }: WorldState, grant: JudgedGrant): boolean {
+  return unsaved(grant).some((consent) => !isSuperseded(grant, consent, judge.clocks));
 }
 
 /** A process serves while its vault is open: a vault that is closing refuses new calls. */

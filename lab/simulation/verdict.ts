@@ -1,5 +1,6 @@
 import { GrantryError } from '../../src/base/errors.ts';
 import type { Calls } from './calls.ts';
+import { isSuperseded, unsaved } from './judge/consents.ts';
 import { type JudgedGrant, nameOf } from './judge/judge.ts';
 import type { Life } from './world/life.ts';
 import type { WorldState } from './world/state.ts';
@@ -28,7 +29,7 @@ export async function finalVerdict(scene: Scene, life: Life, grant: JudgedGrant)
   if (grant.requestsWhileCondemned > requestsWhileCondemnedMax) {
     judge.violated(`${nameOf(grant)} was asked for ${grant.requestsWhileCondemned} times after it was given up`);
   }
-  checkConsent(scene.state, grant);
+  checkConsents(scene.state, grant);
   const outcome = await probe(scene, life, grant);
   if (outcome === 'works') {
     coverage.count('grants alive at the end');
@@ -85,12 +86,17 @@ function checkReports(state: WorldState, grant: JudgedGrant): void {
   }
 }
 
-/** A consent whose tokens came to a living process is not asked for again: its tokens are in the row, or later ones are. */
-function checkConsent({ judge, plan }: WorldState, grant: JudgedGrant): void {
-  const { consent } = grant;
-  if (consent === null || consent.saved || grant.row?.state === 'disconnected') return;
-  if (plan.faults.disk > 0) judge.excuse('a consent was not kept, and the disk failed in this run');
-  else judge.violated(`a consent for ${nameOf(grant)} had arrived at ${consent.at.toFixed(0)} ms, and is kept nowhere`);
+/** A consent whose tokens came to a living process is not asked for again: its tokens are in the row, or newer ones are. */
+function checkConsents({ judge, plan }: WorldState, grant: JudgedGrant): void {
+  if (grant.row?.state === 'disconnected') return;
+  for (const consent of unsaved(grant)) {
+    if (isSuperseded(grant, consent, judge.clocks)) judge.excuse('a consent was not kept: something newer came');
+    else if (plan.faults.disk > 0) judge.excuse('a consent was not kept, and the disk failed in this run');
+    else
+      judge.violated(
+        `a consent for ${nameOf(grant)} had arrived at ${consent.arrivedAt?.toFixed(0) ?? '-'} ms, and is kept nowhere`,
+      );
+  }
 }
 
 /** It was given up though the provider would honour a token that we have: only lies may have done that, and not for good. */

@@ -2,6 +2,7 @@ import type { Simulator } from '../../../src/simulator/index.ts';
 import type { Coverage } from '../host/coverage.ts';
 import type { Scheduler } from '../host/scheduler.ts';
 import type { GrantPlan } from '../host/swarm.ts';
+import { type Clocks, orderOf } from './consents.ts';
 import { type CarriedToken, type JudgedGrant, nameOf, type SeenRow } from './judged-grant.ts';
 import type { KnownToken } from './known-token.ts';
 import type { Bystander, Snapshot } from './rows.ts';
@@ -19,6 +20,7 @@ const paceMax = 20;
  */
 export class Judge extends TokenBook {
   readonly violations: string[] = [];
+  readonly clocks: Clocks;
   readonly #bystander: Bystander;
   readonly #scheduler: Scheduler;
   #snapshot: Snapshot = { grants: [], candidates: [], attempts: [], events: [] };
@@ -30,10 +32,13 @@ export class Judge extends TokenBook {
     bystander: Bystander;
     scheduler: Scheduler;
     leaseMs: number;
+    /** Clocks of the world differ by so much at most. */
+    clockSlackMs: number;
   }) {
     super({ ...parts, now: () => parts.scheduler.now });
     this.#scheduler = parts.scheduler;
     this.#bystander = parts.bystander;
+    this.clocks = { slackMs: parts.clockSlackMs, jumpedWildlyAt: Number.NEGATIVE_INFINITY };
   }
 
   /** The attempt that an answer belongs to. */
@@ -96,8 +101,10 @@ export class Judge extends TokenBook {
     if (before === null) return;
     if (row.generation < before.generation) this.violated(`I3: the generation of ${nameOf(grant)} went back`);
     if (row.state === before.state && row.generation === before.generation) return;
-    if (row.state === 'disconnected') grant.disconnectedAt = this.now();
-    else if (before.state === 'disconnected') grant.disconnectedAt = null;
+    if (row.state === 'disconnected') {
+      grant.disconnectedAt = this.now();
+      this.decided(grant, this.now());
+    } else if (before.state === 'disconnected') grant.disconnectedAt = null;
     if (row.generation > before.generation) {
       grant.refusedAt = [];
       grant.sentAt = [];
@@ -133,7 +140,9 @@ export class Judge extends TokenBook {
     }
     if (authorized && before !== null) this.#checkNewer(grant, before, token);
     grant.family = token.family;
-    if (grant.consent?.family === token.family) grant.consent.saved = true;
+    const consent = grant.consents.get(token.family);
+    if (consent !== undefined) consent.saved = true;
+    if (authorized) this.decided(grant, consent?.sentAt ?? this.now());
   }
 
   /** A grant that lives is never given an authorization that is older than its own. */
@@ -144,9 +153,16 @@ export class Judge extends TokenBook {
         this.violated(`a used token of ${nameOf(grant)} was put over the newest one`);
       return;
     }
+    const [put, held] = [grant.consents.get(token.family), grant.consents.get(grant.family ?? '')];
+    const order = put === undefined || held === undefined ? undefined : orderOf(put, held, this.clocks);
+    if (order === 'not before') return;
+    if (order === 'clocks differ') {
+      this.excuse('an older consent was put over a newer one, by clocks that differ');
+      return;
+    }
     const consentOf = (family: string | null): number =>
       Math.min(...[...grant.tokens.values()].filter((each) => each.family === family).map(({ issuedAt }) => issuedAt));
-    if (consentOf(token.family) < consentOf(grant.family))
+    if (order === 'before' || consentOf(token.family) < consentOf(grant.family))
       this.violated(`an older authorization of ${nameOf(grant)} was put over a newer one`);
   }
 
@@ -173,7 +189,8 @@ export class Judge extends TokenBook {
       const token = grant.tokens.get(refreshToken);
       if (token === undefined || token.stored || inSpool) continue;
       const wanted = token.family === grant.family && grant.row?.state !== 'disconnected';
-      if (!mustBeKept && grant.consent?.family === token.family) grant.consent = null;
+      const consent = grant.consents.get(token.family);
+      if (!mustBeKept && consent !== undefined) consent.arrivedAt = null;
       const struck = this.isStruck(token);
       if (mustBeKept && wanted && struck)
         this.excuse('an answer died with its process, and the disk failed at its file');

@@ -1,4 +1,5 @@
 import type { GrantPlan } from '../host/swarm.ts';
+import type { Decisions } from './consents.ts';
 import type { KnownToken } from './known-token.ts';
 
 /** The columns of a row that are judged. */
@@ -12,7 +13,7 @@ export interface SeenRow {
 }
 
 /** Everything the judge knows of one grant. */
-export interface JudgedGrant extends GrantPlan {
+export interface JudgedGrant extends GrantPlan, Decisions {
   readonly index: number;
   row: SeenRow | null;
   /** The provider's family that the row's token belongs to. */
@@ -28,15 +29,6 @@ export interface JudgedGrant extends GrantPlan {
   refusedAt: number[];
   /** When this generation was sent. */
   sentAt: number[];
-  /** The last consent whose tokens came to a process that lived. */
-  consent: Consent | null;
-}
-
-/** A consent of a user: its tokens must end up in the row, unless a later one does. */
-export interface Consent {
-  readonly family: string;
-  readonly at: number;
-  saved: boolean;
 }
 
 /** A token that a process got, and had when it died. */

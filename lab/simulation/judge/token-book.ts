@@ -42,7 +42,9 @@ export class TokenBook {
       requestsWhileCondemned: 0,
       refusedAt: [],
       sentAt: [],
-      consent: null,
+      consents: new Map(),
+      decidedAt: Number.NEGATIVE_INFINITY,
+      committedAt: Number.NEGATIVE_INFINITY,
     }));
     this.simulator = parts.simulator;
     this.coverage = parts.coverage;
@@ -191,6 +193,12 @@ export class TokenBook {
     const before = grant.excuses.get('answer_lost') ?? Number.POSITIVE_INFINITY;
     grant.excuses.set('answer_lost', Math.min(before, token.issuedAt));
     this.coverage.count('answers lost');
+  }
+
+  /** A consent, stored tokens or a disconnect were committed. */
+  protected decided(grant: JudgedGrant, at: number): void {
+    grant.decidedAt = Math.max(grant.decidedAt, at);
+    grant.committedAt = this.now();
   }
 
   isStored(refreshToken: string): boolean {

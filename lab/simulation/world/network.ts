@@ -66,7 +66,10 @@ export class Network {
   /** A process is about to connect. */
   asks(init: WorldRequest): void {
     if (typeof init.body !== 'string') return;
-    const grant = this.#grantOf(new URLSearchParams(init.body));
+    const parameters = new URLSearchParams(init.body);
+    const redeemed = this.#state.redeemed.get(parameters.get('code') ?? '');
+    if (redeemed !== undefined) redeemed.sentAt ??= this.#state.scheduler.now;
+    const grant = this.#grantOf(parameters);
     if (grant !== undefined) this.#traffic.askedAt.set(grant, this.#state.scheduler.now);
   }
 
@@ -249,6 +252,11 @@ export class Network {
       judge.cameWithout(about.grant, accessTokenIn(body));
       return null;
     }
+    const redeemed = about.code === null ? undefined : this.#state.redeemed.get(about.code);
+    if (redeemed !== undefined) {
+      const times = { begunAt: redeemed.begunAt, sentAt: redeemed.sentAt ?? sentAt };
+      about.grant.consents.set(event.family, { ...times, arrivedAt: null, saved: false });
+    }
     return { grant: about.grant, refreshToken: current };
   }
 
@@ -286,9 +294,8 @@ export class Network {
     const { judge, scheduler } = this.#state;
     const attemptId = isConsent ? null : judge.openAttempt(tokens.grant, life.owner?.id ?? '');
     judge.arrived(tokens.grant, tokens.refreshToken, attemptId);
-    if (isConsent) {
-      tokens.grant.consent = { family: judge.familyOf(tokens.refreshToken) ?? '?', at: scheduler.now, saved: false };
-    }
+    const consent = isConsent ? tokens.grant.consents.get(judge.familyOf(tokens.refreshToken) ?? '') : undefined;
+    if (consent !== undefined) consent.arrivedAt = scheduler.now;
     const carried = this.carried.get(life) ?? [];
     carried.push({ ...tokens, attemptId, at: this.#state.scheduler.now });
     this.carried.set(life, carried);

@@ -37,6 +37,8 @@ export class WorldState {
   readonly codes = new Map<string, JudgedGrant>();
   /** Codes for which the provider gives no refresh token. */
   readonly bareCodes = new Set<string>();
+  /** When a process began to redeem a code, and when it first sent it. */
+  readonly redeemed = new Map<string, { readonly begunAt: number; sentAt: number | null }>();
   /** The grant whose commits the database refuses, and until when. */
   refused: { readonly grant: JudgedGrant; readonly until: number } | null = null;
   /** A commit that waits for the disk holds others up until then. */
@@ -50,7 +52,9 @@ export class WorldState {
   chaos = true;
   /** The provider refuses every refresh until then. */
   lyingUntil = 0;
-  jumpedWildlyAt = Number.NEGATIVE_INFINITY;
+  get jumpedWildlyAt(): number {
+    return this.judge.clocks.jumpedWildlyAt;
+  }
   smallJumpsMs = 0;
   healedAt = 0;
   #jumpedMs = 0;
@@ -83,6 +87,8 @@ export class WorldState {
       bystander: postgres?.bystander ?? sqliteBystander(file),
       scheduler: this.scheduler,
       leaseMs: renewedLeaseMs,
+      // Two processes with a skew of 2 s, and small jumps that sum up to 3 s each way.
+      clockSlackMs: (this.plan.faults.skew > 0 ? 4_000 : 0) + (this.plan.faults.clock_jump > 0 ? 6_000 : 0),
     });
   }
 
@@ -94,7 +100,7 @@ export class WorldState {
   jumpClock(ms: number, kind: 'small' | 'wild'): void {
     this.#jumpedMs += ms;
     if (kind === 'small') this.smallJumpsMs += ms;
-    else this.jumpedWildlyAt = this.scheduler.now;
+    else this.judge.clocks.jumpedWildlyAt = this.scheduler.now;
   }
 
   /** Time by which the clock was set back: events at a wall-clock time come that much later. */

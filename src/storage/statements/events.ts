@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import { findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { EventTable } from '../schema.ts';
+import type { GrantRow } from './grants.ts';
 
 export type EventRow = Selectable<EventTable>;
 
@@ -68,21 +69,19 @@ export async function findConsent(
     .executeTakeFirst();
 }
 
-/** The newest decision about a grant: a consent, a call that stored tokens, or a disconnect. */
-export async function newestDecision(
+/** The events that brought a grant's tokens at the generation of its authorization. */
+export async function authorizingEvents(
   db: Reader,
-  grant: { tenant: string; grantId: string },
-): Promise<Pick<EventRow, 'details' | 'at'> | undefined> {
+  grant: Pick<GrantRow, 'client_id' | 'id' | 'authorized_generation'>,
+): Promise<Pick<EventRow, 'type' | 'details'>[]> {
   return db
     .selectFrom('grantry_events')
-    .select(['details', 'at'])
-    .where('tenant', '=', grant.tenant)
-    .where('grant_id', '=', grant.grantId)
-    .where('type', 'in', ['grant.connected', 'grant.stored', 'grant.disconnected'])
-    .orderBy('at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+    .select(['type', 'details'])
+    .where('tenant', '=', grant.client_id)
+    .where('grant_id', '=', grant.id)
+    .where('generation', '=', grant.authorized_generation)
+    .where('type', 'in', ['grant.connected', 'grant.stored'])
+    .execute();
 }
 
 /** Tells whether an event of a grant names a consent, or the fingerprint of a refresh token. */

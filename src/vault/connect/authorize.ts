@@ -13,6 +13,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
+import type { ConsentTime } from '../grant/newest.ts';
 import type { NewAuthorization } from '../grant/put-authorization.ts';
 import type { AuthorizeInput } from '../types.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
@@ -105,8 +106,7 @@ export async function trustCallback(
 export interface Exchanged extends ExchangedTokens {
   /** The id of the consent, which the grant's event names. */
   readonly consent: string;
-  /** When its code was sent, by the database's clock. */
-  readonly consentedAt: number;
+  readonly consented: ConsentTime;
   readonly key: CheckedKey;
   readonly definition: ProviderDefinition;
   readonly app: AppRow;
@@ -140,7 +140,7 @@ export async function redeemCallback(
   const exchanged = await exchangeCode(context, definition, app, dc, request, (raw) =>
     keepAnswer(context, consent, head, { tenantKeys, raw }),
   );
-  return { ...exchanged, consent: head.id, consentedAt: head.at, key, definition, app, dc, asked, captured };
+  return { ...exchanged, consent: head.id, consented: head, key, definition, app, dc, asked, captured };
 }
 
 /** The granted scopes, compared with the requested ones. */
@@ -159,7 +159,7 @@ export function scopesOf({ definition, tokens, asked }: Exchanged): GrantedScope
 
 /** Makes the authorization to store from exchanged tokens, with the details of its event. */
 export function authorizationOf(exchanged: Exchanged): NewAuthorization {
-  const { app, dc, tokens, captured, consent, consentedAt, definition } = exchanged;
+  const { app, dc, tokens, captured, consent, consented, definition } = exchanged;
   const { scopes, narrower, wider } = scopesOf(exchanged);
   return {
     app: app.name,
@@ -171,7 +171,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
     scopes,
     metadata: { ...captured, ...tokens.metadata, ...(dc === null ? {} : { dc }) },
     event: 'grant.connected',
-    consentedAt,
+    consented: { at: consented.at, seen: consented.seen },
     account: { ...capturedFacts(definition, { ...captured, ...tokens.metadata }), ...exchanged.account },
     details: { narrower: narrower.join(',') || null, wider: wider.join(',') || null, consent },
   };

@@ -195,7 +195,7 @@ async function redeemOnce(
     const keep = (raw: Parameters<typeof keepAnswer>[3]['raw']) =>
       keepAnswer(context, consent, head, { tenantKeys, raw });
     const exchanged = await exchangeCode(context, definition, app, dc, request, keep);
-    return { ...exchanged, consent: id, consentedAt: head.at, key, definition, app, dc, asked: [], captured: {} };
+    return { ...exchanged, consent: id, consented: head, key, definition, app, dc, asked: [], captured: {} };
   };
   try {
     const exchanged = await redeem().catch(async (error: unknown) => {

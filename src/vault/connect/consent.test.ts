@@ -152,6 +152,59 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect(bench.requests().at(-1)).toMatchObject({ family: bench.simulator.families().at(-1)?.id });
   });
 
+  it.each(['tokens', 'a consent'])('is stored over %s from before the clock was set back', async (older) => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    await bench.jump(3_600_000);
+    if (older === 'tokens') await bench.connect(vault, key);
+    else await vault.completeAuthorization(await consent(bench, vault));
+    await bench.jump(-3_600_000);
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    expect(await vault.completeAuthorization(callback)).toMatchObject({ state: 'active', generation: 2 });
+    expect(await vault.completeAuthorization(await consent(bench, vault))).toMatchObject({ generation: 3 });
+  });
+
+  it('is stored over an older one that another clock dated later and that was under way at once', async () => {
+    await using bench = await makeBench({ kind });
+    const [{ vault: slow }, { vault: other }] = [await bench.open(), await bench.open()];
+    await bench.jump(3_600_000);
+    const [first, second] = [await consent(bench, slow), await consent(bench, other)];
+    await outage(bench, slow, () => slow.completeAuthorization(first));
+    await bench.jump(-3_600_000);
+    await outage(bench, other, () => other.completeAuthorization(second));
+    await slow.completeAuthorization(first);
+    const stored = await other.completeAuthorization(second);
+    expect(stored).toMatchObject({ state: 'active', generation: 2 });
+    await other.getAccessToken(key, { minValidity: 3_600 });
+    expect(bench.requests().at(-1)).toMatchObject({ family: bench.simulator.families().at(-1)?.id });
+  });
+
+  it('is stored over a newer one that brought no refresh token', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    await bench.connect(vault, key);
+    const [callback, bare] = [await consent(bench, vault), await consent(bench, vault)];
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'patch', set: {}, remove: ['refresh_token'] } });
+    await vault.completeAuthorization(bare);
+    const stored = (await vault.completeAuthorization(callback)).generation;
+    await vault.rejectAccessToken(key, stored);
+    expect(bench.requests().at(-1)).toMatchObject({ family: bench.simulator.families().at(1)?.id });
+  });
+
+  it('is revoked when a program stored tokens meanwhile, also if the clock was set back', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    await bench.jump(3_600_000);
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    await bench.jump(-3_600_000);
+    const { key: stored } = await bench.connect(vault, key);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    expect([await vault.grants.get(stored), files(bench)]).toMatchObject([{ generation: 1 }, []]);
+  });
+
   it('is revoked when the grant was disconnected meanwhile', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();

@@ -3,11 +3,13 @@ import { isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
+import { systemCodeOf } from '../../base/system-error.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { isNamedInEvent } from '../../storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { seenOf } from '../grant/newest.ts';
 import { type ConsentHead, type ConsentSlot, Consents } from '../spool/consents.ts';
 import type { Owner } from '../spool/owner.ts';
 import { UnreadAnswerError } from './exchange.ts';
@@ -23,7 +25,14 @@ const ofVault = new WeakMap<Owner, Consents>();
 
 /** The files of consents of an open vault. */
 export function consentsOf(context: VaultContext): Consents {
-  const known = ofVault.get(context.owner) ?? new Consents(context.spoolDirectory);
+  const known =
+    ofVault.get(context.owner) ??
+    new Consents(context.spoolDirectory, (file, error) =>
+      context.logger.warn('the file of a consent stays: it cannot be read, moved or removed', {
+        file,
+        code: systemCodeOf(error),
+      }),
+    );
   ofVault.set(context.owner, known);
   return known;
 }
@@ -56,21 +65,12 @@ export async function headOf(
   facts: CheckedKey & Pick<ConsentHead, 'app' | 'dc' | 'asked' | 'captured'>,
 ): Promise<ConsentHead> {
   const { tenant, provider, account } = facts;
-  const row = await findGrant(context.store.db, { tenant, provider, account });
   const { id, host, pid } = context.owner;
-  const seen = row === undefined ? null : seenOf(row);
+  // First the time: what `seen` does not have came later.
   const at = await context.store.nowMs();
+  const row = await findGrant(context.store.db, { tenant, provider, account });
+  const seen = row === undefined ? null : seenOf(row);
   return { version: 1, ...consent, ...facts, seen, owner: { id, host, pid }, at };
-}
-
-/** True if no disconnect came to the grant since the code was sent. */
-export function isStillWanted({ seen }: ConsentHead, row: GrantRow | undefined): boolean {
-  if (row === undefined) return seen === null;
-  return row.state !== 'disconnected' || (seen !== null && seenOf(row).id === seen.id && seen.ended);
-}
-
-function seenOf({ id, authorized_generation: authorizedGeneration, state }: GrantRow) {
-  return { id, authorizedGeneration, ended: state === 'disconnected' };
 }
 
 /** Keeps an answer to a code. A failed write must not lose the answer, which the caller still has. */
@@ -108,9 +108,7 @@ export async function storeConsent<T>(
 ): Promise<T> {
   try {
     const stored = await whileAway(context, store);
-    await slot.remove().catch(() => {
-      // The file stays, and the next round sees that its grant is stored.
-    });
+    await slot.remove();
     return stored;
   } catch (error) {
     if (isGrantryError(error, 'authorization_failed')) {

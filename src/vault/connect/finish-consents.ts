@@ -3,7 +3,7 @@ import type { CheckedKey } from '../../base/ids.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { endAuthorization } from '../../storage/statements/authorizations.ts';
 import { findConnectSession, returnConnectSession } from '../../storage/statements/connect-sessions.ts';
-import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
+import { findGrant } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
@@ -13,7 +13,7 @@ import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import { authorizationOf, type Exchanged } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion } from './completion.ts';
-import { consentsOf, isConsentStored, isStillWanted } from './consent.ts';
+import { consentsOf, isConsentStored } from './consent.ts';
 import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
 
 /**
@@ -65,9 +65,10 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   const authorization = authorizationOf(exchanged);
   try {
     if (head.session === null) {
-      const isStored = (row: GrantRow | undefined) => isStoredOrUnwanted(context, head, row);
-      await putAuthorization(context, key, authorization, { isStored });
-    } else await finishSession(context, head, head.session, exchanged);
+      await putAuthorization(context, key, authorization, {
+        isStored: (row) => isConsentStored(context, row, head.id),
+      });
+    } else await finishSession(context, head.session, exchanged);
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
     const row = await findGrant(context.store.db, key);
@@ -84,13 +85,6 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   context.logger.info('a consent in the spool was finished', { tenant, provider });
 }
 
-/** True if the grant has the consent's tokens. @throws {GrantryError} `authorization_failed` if it must not get them */
-async function isStoredOrUnwanted(context: VaultContext, head: ConsentHead, row: GrantRow | undefined) {
-  if (await isConsentStored(context, row, head.id)) return true;
-  if (!isStillWanted(head, row)) throw failed('The grant was disconnected meanwhile.');
-  return false;
-}
-
 /** Lets the browser of a session try again. A session that went on without this consent stays as it is. */
 async function returnSession(context: VaultContext, { tenant, session }: ConsentHead, error: string): Promise<void> {
   if (session === null) return;
@@ -100,7 +94,6 @@ async function returnSession(context: VaultContext, { tenant, session }: Consent
 
 async function finishSession(
   context: VaultContext,
-  head: ConsentHead,
   { id, starts, completionHash }: NonNullable<ConsentHead['session']>,
   exchanged: Exchanged,
 ): Promise<void> {
@@ -108,7 +101,7 @@ async function finishSession(
   const session = await findConnectSession(context.store.db, id);
   if (session === undefined || session.starts !== starts) throw failed('The connect session went on without it.');
   if (completionHash === null)
-    await completeAtCallback(context, session, exchanged, (row) => isStoredOrUnwanted(context, head, row));
+    await completeAtCallback(context, session, exchanged, (row) => isConsentStored(context, row, exchanged.consent));
   else await holdForCompletion(context, session, exchanged, completionHash);
 }
 
@@ -122,7 +115,7 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   const { dc, asked, captured, id: consent } = head;
   try {
     const read = readExchange(context, definition, raw);
-    return { ...read, consent, consentedAt: head.at, key, definition, app, dc, asked, captured };
+    return { ...read, consent, consented: head, key, definition, app, dc, asked, captured };
   } catch (error) {
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());

@@ -21,7 +21,8 @@ import type { Grant, VaultEventType } from '../types.ts';
 import { type AccountComparison, compareAccount, describeAccount, mergeForAccount } from './account.ts';
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
-import { assertNewest, assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
+import { assertNewest, type ConsentTime } from './newest.ts';
+import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepAlternatives, keepReplaced } from './replaced.ts';
 import { warnOfSlots } from './slots.ts';
 import { openToken, sealTokens } from './tokens.ts';
@@ -42,8 +43,8 @@ export interface NewAuthorization {
   readonly scopes: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
-  /** When the code of a consent was sent, by the database's clock. An older consent never replaces a newer one. */
-  readonly consentedAt?: number;
+  /** When the code of a consent was sent. An older consent never replaces a newer one. */
+  readonly consented?: ConsentTime;
   /** Facts about the account of a consent. Left out for tokens that were stored by hand. */
   readonly account?: AccountFacts;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
@@ -86,7 +87,7 @@ export async function putAuthorization(
     const kept = old === undefined ? 'store' : ((await options.keepStored?.(old)) ?? 'store');
     if (kept === 'changed') continue;
     if (kept !== 'store') return describeGrant(context, kept);
-    await assertNewest(context, old, authorization.consentedAt);
+    await assertNewest(context, old, authorization.consented);
     const comparison = await comparisonOf(context, key, authorization, old);
     const { refreshToken } = authorization;
     if (refreshToken === null) {
@@ -249,12 +250,13 @@ async function goOn(
 }
 
 async function detailsOf(context: VaultContext, authorization: NewAuthorization, fingerprint: string) {
-  const { details, account, consentedAt } = authorization;
+  const { details, account, consented, refreshToken } = authorization;
   const described = account === undefined ? null : await describeAccount(context, account);
   return {
     ...details,
     fingerprint,
-    ...(consentedAt === undefined ? {} : { consented_at: consentedAt }),
+    // One that goes on with the stored refresh token replaces none, so it is no newer authorization.
+    ...(consented === undefined || refreshToken === null ? {} : { consented_at: consented.at }),
     ...(described === null ? {} : { account: described }),
   };
 }

@@ -2,10 +2,8 @@ import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey, GrantKey } from '../../base/ids.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { newestDecision } from '../../storage/statements/events.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { ChangeTransaction } from '../changing.ts';
-import { isObject } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import type { AccountComparison } from './account.ts';
@@ -36,29 +34,6 @@ export function assertSameAccount(
         "Sign in with the account of the grant. For another account, remove the app from that account's connected apps at the provider, then connect again.",
     },
   );
-}
-
-/**
- * Asserts that no newer consent, tokens or disconnect came to the grant. Consents may be stored out of order: one waits in
- * the spool while the database is away, and a newer one comes by another process.
- *
- * @param consentedAt undefined for tokens that a program stores: they count as new
- * @throws {GrantryError} `authorization_failed`
- */
-export async function assertNewest(
-  context: VaultContext,
-  old: GrantRow | undefined,
-  consentedAt: number | undefined,
-): Promise<void> {
-  if (old === undefined || consentedAt === undefined) return;
-  const decision = await newestDecision(context.store.db, { tenant: old.client_id, grantId: old.id });
-  if (decision === undefined) return;
-  const details: unknown = JSON.parse(decision.details);
-  const named = isObject(details) ? details['consented_at'] : undefined;
-  if ((typeof named === 'number' ? named : decision.at) <= consentedAt) return;
-  throw new GrantryError('authorization_failed', 'A newer consent or a disconnect of this grant came meanwhile.', {
-    action: 'Look at the grant; connect again if it is disconnected.',
-  });
 }
 
 /**

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { systemCodeOf } from '../../base/system-error.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { flushDirectory, flushFile, isMissing, writeReserved } from './files.ts';
@@ -37,7 +38,10 @@ const consentHead = z.strictObject({
 /** Identification of the consent that an answer belongs to. It contains no secret. */
 export type ConsentHead = z.output<typeof consentHead>;
 
-/** A file reserved for the answer to one code. */
+/**
+ * A file reserved for the answer to one code. A file that cannot be moved or removed stays: the next round finishes it
+ * again, which changes nothing, or sweeps it.
+ */
 export interface ConsentSlot {
   /** Seals the answer into the file and flushes it. */
   keep(head: ConsentHead, tenant: PinnedTenant, answer: RawAnswer): Promise<void>;
@@ -49,7 +53,7 @@ export interface ConsentSlot {
   setAside(): Promise<void>;
 }
 
-/** An answer found in the directory. */
+/** An answer found in the directory. If its file cannot be moved or removed, it stays, and the next round sees it again. */
 export interface ConsentEntry {
   readonly head: ConsentHead;
   /** Write time in milliseconds since 1970. */
@@ -70,8 +74,12 @@ export class Consents {
   /** Consents whose caller in this process is still storing them, by the nonce of their reservation. */
   readonly #underWay = new Map<string, string>();
 
-  constructor(spoolDirectory: string) {
+  readonly #failed: (path: string, error: unknown) => void;
+
+  /** @param failed is told of each file that cannot be read, moved or removed, and that stays */
+  constructor(spoolDirectory: string, failed: (path: string, error: unknown) => void) {
     this.#spoolDirectory = spoolDirectory;
+    this.#failed = failed;
     this.directory = join(spoolDirectory, 'consents');
   }
 
@@ -125,6 +133,16 @@ export class Consents {
     return this.#entry(`${id}.consent`);
   }
 
+  async #remove(path: string): Promise<void> {
+    await rm(path, { force: true }).catch((error: unknown) => this.#failed(path, error));
+  }
+
+  /** Another process may have moved the file just now. */
+  async #setAside(path: string): Promise<void> {
+    const unread = path.replace(/\.consent$/, '.unread');
+    await rename(path, unread).catch((error: unknown) => isMissing(error) || this.#failed(path, error));
+  }
+
   async #makeDirectory(): Promise<void> {
     const made = await mkdir(this.directory, { recursive: true, mode: 0o700 });
     if (made === undefined) return;
@@ -152,7 +170,7 @@ export class Consents {
       await file.close().catch(() => {
         // A failed write has closed it already.
       });
-      await rm(waiting, { force: true });
+      await this.#remove(waiting);
     };
     return {
       keep: async (head, tenant, raw) => {
@@ -172,12 +190,12 @@ export class Consents {
       remove: async () => {
         this.#underWay.delete(nonce);
         await close();
-        if (isWritten) await rm(kept, { force: true });
+        if (isWritten) await this.#remove(kept);
       },
       setAside: async () => {
         this.#underWay.delete(nonce);
         await close();
-        if (isWritten) await setAside(kept);
+        if (isWritten) await this.#setAside(kept);
       },
       leave: async () => {
         this.#underWay.delete(nonce);
@@ -189,7 +207,7 @@ export class Consents {
   async #removeIfOld(name: string, olderThan: number): Promise<void> {
     const path = join(this.directory, name);
     const writtenAt = (await stat(path).catch(() => undefined))?.mtimeMs;
-    if (writtenAt !== undefined && writtenAt < olderThan) await rm(path, { force: true });
+    if (writtenAt !== undefined && writtenAt < olderThan) await this.#remove(path);
   }
 
   async #entry(name: string): Promise<ConsentEntry | undefined> {
@@ -204,18 +222,15 @@ export class Consents {
         head,
         writtenAt: mtimeMs,
         read: (tenant) => answerOf(tenant.open(placeOf(first, head), sealed)),
-        setAside: () => setAside(path),
-        remove: () => rm(path, { force: true }),
+        setAside: () => this.#setAside(path),
+        remove: () => this.#remove(path),
       };
-    } catch {
+    } catch (error) {
       // Removed meanwhile, or not written by Grantry. Leaving it in place loses nothing.
+      if (systemCodeOf(error) !== null && !isMissing(error)) this.#failed(path, error);
       return undefined;
     }
   }
-}
-
-function setAside(path: string): Promise<void> {
-  return rename(path, path.replace(/\.consent$/, '.unread'));
 }
 
 /** Binds the seal to every character of the head: a renamed or edited file does not open. */
