@@ -206,7 +206,7 @@ export class Judge extends TokenBook {
   /** A process uses an access token at the provider's API. */
   used(accessToken: string): void {
     const known = this.originOf(accessToken);
-    if (known === undefined) return;
+    if (known === undefined || known.refresh === null) return;
     const token = known.grant.tokens.get(known.refresh);
     if (token?.stored === false) this.violated(`a token of ${nameOf(known.grant)} was used before it was saved`);
   }

@@ -12,7 +12,7 @@ export class TokenBook {
   protected readonly now: () => number;
   readonly #leaseMs: number;
   readonly #byRefresh = new Map<string, JudgedGrant>();
-  readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string }>();
+  readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string | null }>();
   readonly #byFingerprint = new Map<string, string>();
   readonly #named = new Set<string>();
   readonly #sharers = new Map<JudgedGrant, JudgedGrant>();
@@ -55,8 +55,8 @@ export class TokenBook {
     this.coverage.count(`${excusedMark}${kind}`);
   }
 
-  /** The grant and the refresh token that an access token came with. */
-  originOf(accessToken: string): { grant: JudgedGrant; refresh: string } | undefined {
+  /** The grant and the refresh token that an access token came with. Null if it came without one. */
+  originOf(accessToken: string): { grant: JudgedGrant; refresh: string | null } | undefined {
     return this.#byAccess.get(accessToken);
   }
 
@@ -197,10 +197,9 @@ export class TokenBook {
     return this.#byRefresh.get(refreshToken)?.tokens.get(refreshToken)?.stored === true;
   }
 
-  /** The access token came with a consent that brought no refresh token: the stored one goes on. */
+  /** The access token came with a consent that brought no refresh token: the one goes on that is stored when it arrives. */
   cameWithout(grant: JudgedGrant, accessToken: string): void {
-    const stored = this.storedToken(grant);
-    if (stored !== undefined) this.#byAccess.set(accessToken, { grant, refresh: stored.value });
+    this.#byAccess.set(accessToken, { grant, refresh: null });
   }
 
   /** When the stored token was spent, by the provider's book. */

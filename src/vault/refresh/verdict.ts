@@ -89,15 +89,25 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const reason = lost || (stands && candidate?.replayed === true) ? reasons.lostRotation : reasons.refused;
   // Inside the overlap a refusal contradicts the provider's promise, so it is believed only after several.
   const inOverlap = lost && (evidence.overlapLeftMs ?? 0) > 0;
-  const refusals = others.filter((attempt) => attempt.outcome === 'refused').length;
-  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {
-    return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : evidence.confirmMs };
+  const refusals = others.filter((attempt) => attempt.outcome === 'refused');
+  const confirmInMs = row.state === 'suspect' ? untilConfirmed(evidence, refusals) : evidence.confirmMs;
+  if (confirmInMs > 0 || (inOverlap && refusals.length < overlapRefusalsMax)) {
+    return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : confirmInMs };
   }
   if (isSuspended(evidence)) {
     // Before the window ends: the refusals of other grants must still count at the next try.
     return { state: 'suspect', reason: reasons.verdictsSuspended, retryInMs: evidence.windowMs / 2 };
   }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+}
+
+/**
+ * Returns the time until a refusal may confirm the first one. An overlap shortens the pauses, and so does an operator: a
+ * short incident of the provider could refuse every try.
+ */
+function untilConfirmed({ nowMs, confirmMs }: RefusalEvidence, refusals: readonly AttemptRow[]): number {
+  const refusedAt = refusals.flatMap(({ finished_at: at }) => at ?? []);
+  return refusedAt.length === 0 ? 0 : Math.min(confirmMs, Math.min(...refusedAt) + confirmMs - nowMs);
 }
 
 /**
