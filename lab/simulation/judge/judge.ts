@@ -4,7 +4,7 @@ import type { Scheduler } from '../host/scheduler.ts';
 import type { GrantPlan } from '../host/swarm.ts';
 import { type CarriedToken, type JudgedGrant, nameOf, type SeenRow } from './judged-grant.ts';
 import type { KnownToken } from './known-token.ts';
-import type { Bystander, Snapshot } from './rows.ts';
+import type { Bystander, Row, Snapshot } from './rows.ts';
 import { TokenBook } from './token-book.ts';
 
 export { type JudgedGrant, nameOf } from './judged-grant.ts';
@@ -22,6 +22,8 @@ export class Judge extends TokenBook {
   readonly #bystander: Bystander;
   readonly #scheduler: Scheduler;
   #snapshot: Snapshot = { grants: [], candidates: [], attempts: [], events: [] };
+  /** In the order of their commits. Their ids are made by clocks that differ. */
+  readonly #events = new Map<string, Row>();
 
   constructor(parts: {
     grants: readonly GrantPlan[];
@@ -67,6 +69,7 @@ export class Judge extends TokenBook {
   async look(): Promise<void> {
     this.nameNewTokens();
     this.#snapshot = await this.#scheduler.outside(this.#bystander.look());
+    for (const event of this.#snapshot.events) this.#events.set(String(event['id']), event);
     for (const raw of this.#snapshot.grants) {
       const grant = this.grantOf(String(raw['client_id']), String(raw['provider']));
       if (grant === undefined) {
@@ -212,7 +215,7 @@ export class Judge extends TokenBook {
   }
 
   events(grant: JudgedGrant): readonly { type: string; reason: string | null }[] {
-    return this.#snapshot.events
+    return [...this.#events.values()]
       .filter((event) => event['grant_id'] === grant.row?.id)
       .map((event) => ({
         type: String(event['type']),
