@@ -7,6 +7,7 @@ import { type GrantVerdict, settleLease } from '../../storage/statements/leases.
 import type { ChangeTransaction } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
+import { reopenHastilyRejected } from './hasty.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { refusalsAt } from './refusal-count.ts';
@@ -166,7 +167,7 @@ export async function judgeRefusal(
   if (id !== null && candidate !== null && isBelievedDead(evidence, candidate) && !standsForStored(evidence)) {
     await rejectCandidate(tx, { tenant, id });
   }
-  const verdict = plan.recovering ? stillCondemned(row) : weighRefusal(evidence);
+  const verdict = plan.recovering ? stillCondemned(row) : await weighLastly(context, change, evidence);
   const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
   const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
   const written =
@@ -179,6 +180,20 @@ export async function judgeRefusal(
     change.record(row, { type: `grant.${to}`, to, reason, details: { error: refused.error } });
   }
   return verdict.state;
+}
+
+/** Weighs a refusal, and finds candidates that need another try before a verdict. */
+async function weighLastly(
+  context: VaultContext,
+  change: ChangeTransaction,
+  evidence: RefusalEvidence,
+): Promise<RefusalVerdict> {
+  const { row, others, definition, overlapLeftMs } = evidence;
+  const verdict = weighRefusal(evidence);
+  // If a replay revokes the family, only the last successor may be sent, and the verdict is on that one.
+  if (verdict.state !== 'reauthorization_required' || isReplayFatal(definition, overlapLeftMs)) return verdict;
+  const reopened = await reopenHastilyRejected(context, change, row, others);
+  return reopened ? { state: 'uncertain', reason: reasons.storedRefused, retryInMs: 0 } : verdict;
 }
 
 /** Gathers what is known about a grant whose token was refused just now. */
