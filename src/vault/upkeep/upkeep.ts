@@ -91,7 +91,7 @@ export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance'
 
 /** A part of the upkeep that is not specific to one grant. */
 export interface Duty {
-  /** What it keeps in order, for the log. */
+  /** A name for the log. */
   readonly queue: string;
   readonly run: (context: VaultContext) => Promise<unknown>;
 }
