@@ -128,8 +128,7 @@ export class Judge extends TokenBook {
     if (!this.isOne(owner, grant)) this.violated(`I7: ${nameOf(grant)} holds a token of ${nameOf(owner)}`);
     const token = grant.tokens.get(refreshToken);
     if (token === undefined) return;
-    token.stored = true;
-    this.arrived(grant, token.value);
+    this.seen(grant, token);
     const authorized = before === null || row.authorizedGeneration !== before.authorizedGeneration;
     if (grant.family !== null && grant.family !== token.family && !authorized) {
       this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);

@@ -218,8 +218,13 @@ export class TokenBook {
   markStored(grant: JudgedGrant, fingerprint: string): void {
     const value = this.#byFingerprint.get(fingerprint);
     const token = value === undefined ? undefined : grant.tokens.get(value);
-    if (token === undefined) return;
+    if (token !== undefined) this.seen(grant, token);
+  }
+
+  /** The database has the token, as when a spooled consent outlived the process that it came to. */
+  protected seen(grant: JudgedGrant, token: KnownToken): void {
     token.stored = true;
+    token.vanished = false;
     this.arrived(grant, token.value);
   }
 
