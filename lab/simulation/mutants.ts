@@ -237,8 +237,8 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: '/src/vault/grant/put-authorization.ts',
-        from: 'const generation = (old?.generation ?? 0) + 1;',
-        to: 'const generation = old?.generation ?? 1;',
+        from: 'const authorizedGeneration = (old?.generation ?? 0) + 1;',
+        to: 'const authorizedGeneration = old?.generation ?? 1;',
       },
     ],
   },

@@ -215,9 +215,8 @@ export const limits = {
   apiKeyLookUpsAtOnce: 32,
   /** A cached key is trusted this long, in milliseconds, after the last look for revoked keys. */
   apiKeyTrustedMs: 4_000,
-  /** The pause between two looks for revoked keys. Each goes back further than the last, for commits that took long. */
+  /** The pause between two looks for revoked keys. */
   apiKeyWatchMs: 2_000,
-  apiKeyWatchOverlapMs: 60_000,
   /** The interval at which a server records the last use of keys, in milliseconds. */
   apiKeyUseNotedMs: 60_000,
   /** A request: URL, bytes and number of headers, and JSON body. */

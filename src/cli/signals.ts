@@ -50,7 +50,7 @@ export function untilSignal(): Promise<NodeJS.Signals> {
  * Ends a command. A refresh that was sent is finished first: its answer may be the only copy of the new token. Everything
  * else is safe to cut off, as a crash would. A second signal ends the command at once.
  */
-function endGently(signal: NodeJS.Signals): void {
+export function endGently(signal: NodeJS.Signals): void {
   if (ending) exitBy(signal);
   ending = true;
   void finishSent(signal).finally(() => exitBy(signal));

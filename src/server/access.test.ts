@@ -105,8 +105,13 @@ function madeKey(index: number): string {
 }
 
 /** Access whose database can be taken away, and which has looked for revoked keys once. */
-async function watchedAccess() {
-  const state = { revoked: [] as string[], hangs: false, lookUps: 0 };
+async function watchedAccess(find?: () => Promise<ApiKey | null>) {
+  const state: { revoked: string[]; hangs: boolean; lookUps: number; listed: number } = {
+    revoked: [],
+    hangs: false,
+    lookUps: 0,
+    listed: 0,
+  };
   const answer = async <T>(value: T): Promise<T> => (state.hangs ? new Promise<T>(() => {}) : value);
   let monotonicMs = 0;
   const stop = new AbortController();
@@ -117,9 +122,14 @@ async function watchedAccess() {
   const access = new Access({
     find: async (hash) => {
       state.lookUps += 1;
+      if (find !== undefined) return find();
       return answer(state.revoked.includes(hash) ? null : live);
     },
-    findRevoked: async () => answer(state.revoked),
+    findRevoked: async (known) => {
+      if (known === state.revoked.length) return answer(null);
+      state.listed += 1;
+      return answer(state.revoked);
+    },
     offlineMs: () => 300_000,
     noteUses: async () => {},
     world: { ...world, sleep },
@@ -179,4 +189,29 @@ test('a key that is limited to tenants or providers does not learn of other gran
   expect(maySee(principal, { tenant: 'acme', provider: 'zoho' })).toBe(true);
   expect(maySee(principal, { tenant: 'globex', provider: 'zoho' })).toBe(false);
   expect(maySee({ ...principal, providers: new Set(['xero']) }, { tenant: 'acme', provider: 'zoho' })).toBe(false);
+});
+
+test('a key whose revocation is seen late is refused, also when a look-up that began before ends after that', async () => {
+  const asked: ((key: ApiKey | null) => void)[] = [];
+  const { access, state, elapse } = await watchedAccess(() => new Promise((resolve) => asked.push(resolve)));
+  const late = access.authenticateKey(madeKey(1));
+  state.revoked = [hashApiKey(madeKey(1))];
+  await elapse(2_000);
+  asked[0]?.(live);
+  await expect(late).rejects.toThrow('not valid');
+  expect(() => access.authenticateKey(madeKey(1))).toThrow('not valid');
+});
+
+test('revoked keys are listed again only when their number changes', async () => {
+  const { access, state, elapse } = await watchedAccess();
+  await access.authenticateKey(madeKey(1));
+  state.revoked = [hashApiKey(madeKey(2))];
+  await elapse(2_000);
+  state.listed = 0;
+  await elapse(2_000);
+  expect(state.listed).toBe(0);
+  state.revoked = [...state.revoked, hashApiKey(madeKey(1))];
+  await elapse(2_000);
+  expect(state.listed).toBe(1);
+  expect(() => access.authenticateKey(madeKey(1))).toThrow('not valid');
 });

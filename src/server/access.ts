@@ -45,8 +45,8 @@ interface Known {
 export interface AccessOptions {
   /** The live key with a hash. @throws {GrantryError} while the vault is not open */
   readonly find: (hash: string) => Promise<ApiKey | null>;
-  /** The hashes of the keys that were revoked in the last milliseconds. @throws {GrantryError} as `find` does */
-  readonly findRevoked: (withinMs: number) => Promise<readonly string[]>;
+  /** The hashes of all revoked keys; null if there are still as many as that. @throws {GrantryError} as `find` does */
+  readonly findRevoked: (known: number) => Promise<readonly string[] | null>;
   /** The time for which keys that were live are trusted while the database is away. */
   readonly offlineMs: () => number;
   /** Records when keys were last used. @throws {GrantryError} as `find` does */
@@ -75,6 +75,8 @@ export class Access {
   /** The time (`World.monotonic`) of the last successful look for revoked keys; before the first one, of the start. */
   #watchedAt: number;
   #isWatched = false;
+  /** The hashes of all keys that were revoked, as of the last look. */
+  #revoked: ReadonlySet<string> = new Set();
   #uses = new Map<string, number>();
   readonly #unnoted: RepeatedWarning;
   /** The hash of a key from outside, which has no checksum of ours. */
@@ -148,8 +150,10 @@ export class Access {
 
   async #forgetRevoked(): Promise<void> {
     const lookedAt = this.#options.world.monotonic();
-    const revoked = await this.#options.findRevoked(lookedAt - this.#watchedAt + limits.apiKeyWatchOverlapMs);
-    for (const hash of revoked) {
+    // Their number, not their times: a commit may come late, and clocks jump.
+    const revoked = await this.#options.findRevoked(this.#revoked.size);
+    if (revoked !== null) this.#revoked = new Set(revoked);
+    for (const hash of revoked ?? []) {
       if (this.#known.has(hash)) this.#keep(hash, { principal: null, checkedAt: lookedAt });
     }
     this.#watchedAt = lookedAt;
@@ -204,7 +208,8 @@ export class Access {
     const round = this.#asking;
     const asked = (async () => {
       const key = await find(hash);
-      const known = { principal: key === null ? null : principalOf(key), checkedAt };
+      // The look for revoked keys may have been later than what this look-up read.
+      const known = { principal: key === null || this.#revoked.has(hash) ? null : principalOf(key), checkedAt };
       this.#keep(hash, known);
       return known;
     })().finally(() => round.delete(hash));

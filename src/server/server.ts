@@ -168,7 +168,7 @@ function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {
   const opened = (): VaultContext => internalsOf(vault()).open();
   return new Access({
     find: async (hash) => findApiKey(opened(), hash),
-    findRevoked: async (withinMs) => findRevokedKeys(opened(), withinMs),
+    findRevoked: async (known) => findRevokedKeys(opened(), known),
     offlineMs: () => internalsOf(vault()).handOut.staleHandOutMs,
     noteUses: async (uses) => noteUses(opened(), uses),
     world,

@@ -95,9 +95,9 @@ export async function findApiKey(context: VaultContext, keyHash: string): Promis
   return describeApiKey(row);
 }
 
-/** Finds the hashes of the keys that were revoked in the last milliseconds, by the database's clock. */
-export async function findRevokedKeys(context: VaultContext, withinMs: number): Promise<readonly string[]> {
-  return revokedKeyHashes(context.store.db, Math.ceil(withinMs));
+/** Finds the hashes of all revoked keys; null if there are still as many as `known`. */
+export async function findRevokedKeys(context: VaultContext, known: number): Promise<readonly string[] | null> {
+  return revokedKeyHashes(context.store.db, known);
 }
 
 /** Writes the times at which keys were last used. */

@@ -181,11 +181,11 @@ export class Bulkheads {
     this.#pause(compartment);
   }
 
-  /** Begins a pause that doubles with each failure, up to some seconds. */
+  /** Begins a pause that doubles with each failure, up to some seconds. Callers are told the longest: it is never exceeded. */
   #pause(compartment: Compartment): void {
     const { breakerPauseMs, breakerPauseMsMax } = this.#times;
     const doubledMs = Math.min(breakerPauseMsMax, breakerPauseMs * 2 ** Math.max(0, compartment.failures - 1));
-    compartment.pausedUntil = this.#world.monotonic() + doubledMs * (0.75 + randomFraction(this.#world) / 2);
+    compartment.pausedUntil = this.#world.monotonic() + doubledMs * (0.75 + randomFraction(this.#world) / 4);
   }
 }
 

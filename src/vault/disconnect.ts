@@ -1,6 +1,6 @@
 import { codeOf, GrantryError, isGrantryError, isVaultDown } from '../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../base/ids.ts';
-import { Secret } from '../base/secret.ts';
+import type { Secret } from '../base/secret.ts';
 import type { PinnedTenant } from '../crypto/tenant-keys.ts';
 import { salvageTokens } from '../oauth/answer.ts';
 import { deleteCandidates, listCandidates } from '../storage/statements/candidates.ts';
@@ -11,10 +11,11 @@ import { finishConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
 import type { Disconnected } from './disconnected.ts';
+import { type IssuedToken, livingTokens } from './grant/living-tokens.ts';
 import { noSuchGrant } from './grant/refusals.ts';
+import { appOfCandidate } from './grant/replaced.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
 import { shredTenantIfEmpty } from './grant/shred.ts';
-import { openCandidate, openToken } from './grant/tokens.ts';
 import { reasons } from './reasons.ts';
 import { replaySpool } from './refresh/replay.ts';
 import { spoolAnswers } from './spool/names.ts';
@@ -38,6 +39,8 @@ export async function disconnect(
   { revoke = true, withhold = () => () => {} }: DisconnectOptions = {},
 ): Promise<Disconnected> {
   const checked = checkKey(key);
+  // Otherwise a consent that was not stored yet would bring the grant back, or lose its keys and live on at the provider.
+  await finishConsents(context, checked);
   const found = await findGrant(context.store.db, checked);
   if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
   // A clone that revoked its copy would end the original's grant. A clone that forgot it could not be adopted.
@@ -46,8 +49,6 @@ export async function disconnect(
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   await fingerprinter(context);
   await replayUncommitted(context, found.id);
-  // Otherwise the tokens of a consent that was not stored yet would lose their keys, and live on at the provider.
-  await finishConsents(context, checked);
   const resume = withhold(checked);
   const work = { key: checked, grantId: found.id, revoke, tenantKeys };
   const ended = untilKnown(context, () => endLocally(context, work));
@@ -91,8 +92,8 @@ async function endLocally(context: VaultContext, { key, grantId, revoke, tenantK
         throw noSuchGrant(key);
       }
       const stored = revoke ? await livingTokens(context, change, row, tenantKeys) : [];
-      const tokens = [...stored, ...spooled];
-      for (const refreshToken of tokens) await queueRevocation(context, change, row, { refreshToken, tenantKeys });
+      for (const { refreshToken, app } of [...stored, ...(await withApps(change, row, tenantKeys, spooled))])
+        await queueRevocation(context, change, { ...row, app: app ?? row.app }, { refreshToken, tenantKeys });
       await deleteCandidates(tx, grant);
       change.record(row, { type: 'grant.disconnected', to: 'disconnected', reason: reasons.disconnected });
       return row.generation;
@@ -144,15 +145,27 @@ async function replayUncommitted(context: VaultContext, grantId: string): Promis
   }
 }
 
+/** A refresh token from the spool, and the fingerprint of the token that was spent for it. */
+interface SpooledToken {
+  readonly refreshToken: Secret;
+  readonly spent: string;
+}
+
 /** Lists the refresh tokens in answers that the database refuses to save: they are revoked before their files go. */
-async function spooledTokens(context: VaultContext, grantId: string, tenantKeys: PinnedTenant): Promise<Secret[]> {
+async function spooledTokens(
+  context: VaultContext,
+  grantId: string,
+  tenantKeys: PinnedTenant,
+): Promise<SpooledToken[]> {
   const spool = await context.spool();
-  const tokens: Secret[] = [];
+  const tokens: SpooledToken[] = [];
   const fingerprint = await fingerprinter(context);
   for (const entry of await spool.list(grantId, ['refused'])) {
     try {
       const isSpent = (token: Secret) => fingerprint(token) === entry.head.tokenFingerprint;
-      tokens.push(...(salvageTokens(entry.read(tenantKeys), isSpent)?.refreshTokens ?? []));
+      const { refreshTokens = [] } = salvageTokens(entry.read(tenantKeys), isSpent) ?? {};
+      const { tokenFingerprint: spent } = entry.head;
+      tokens.push(...refreshTokens.map((refreshToken) => ({ refreshToken, spent })));
     } catch {
       context.logger.warn('a spooled answer is shredded without being revoked', { grant: grantId });
     }
@@ -160,33 +173,19 @@ async function spooledTokens(context: VaultContext, grantId: string, tenantKeys:
   return tokens;
 }
 
-/** Lists the refresh tokens that the provider may still honour: the stored one, and untested candidates. */
-async function livingTokens(
-  context: VaultContext,
-  change: ChangeTransaction,
+/** Names the apps of tokens from the spool: each has that of the token which was spent for it. */
+async function withApps(
+  { tx }: ChangeTransaction,
   row: GrantRow,
   tenantKeys: PinnedTenant,
-): Promise<Secret[]> {
-  const candidates = await listCandidates(change.tx, row);
-  const stored = revocable(context, row, () => openToken(tenantKeys, row, 'refresh_token'));
-  const untested = candidates
-    .filter((candidate) => candidate.state === 'untested')
-    .map((candidate) => revocable(context, row, () => new Secret(openCandidate(tenantKeys, candidate).refreshToken)));
-  return [stored, ...untested].filter((token) => token !== null);
-}
-
-/** Opens a token to revoke. A token that does not open cannot be revoked, which must not prevent the disconnect. */
-function revocable(context: VaultContext, row: GrantRow, open: () => Secret | null): Secret | null {
-  try {
-    return open();
-  } catch (error) {
-    if (!isGrantryError(error, 'integrity_failed')) throw error;
-    context.logger.warn('a token that does not open is shredded without being revoked', {
-      tenant: row.client_id,
-      provider: row.provider,
-    });
-    return null;
-  }
+  spooled: readonly SpooledToken[],
+): Promise<IssuedToken[]> {
+  if (spooled.length === 0) return [];
+  const candidates = await listCandidates(tx, row);
+  return spooled.map(({ refreshToken, spent }) => {
+    const candidate = candidates.find((each) => each.token_fingerprint === spent);
+    return { refreshToken, app: candidate === undefined ? null : appOfCandidate(tenantKeys, candidate, candidates) };
+  });
 }
 
 /** Removes the grant's answers. The tenant may have connected again by now: later answers belong to the new grant. */

@@ -75,7 +75,8 @@ export class ProviderCatalogue {
     try {
       return await this.#reach.ask(() => this.#read(id), patienceMs);
     } catch (error) {
-      if (isGrantryError(error, 'storage_unavailable')) return cached.definition;
+      // That there was none may have changed since.
+      if (isGrantryError(error, 'storage_unavailable') && cached.definition !== null) return cached.definition;
       throw error;
     }
   }

@@ -63,3 +63,17 @@ it('lets a patient caller wait while an outage is shorter than that', async () =
   await expect(reach.ask(hang, 20)).rejects.toMatchObject({ code: 'storage_unavailable' });
   expect(await reach.ask(async () => 7, 2_000)).toBe(7);
 });
+
+it('does not take the late failure of an old read for a new outage', async () => {
+  const { reach, elapse } = makeReach();
+  let fail = (_error: unknown): void => {};
+  const old = reach.ask(() => new Promise((_, reject) => (fail = reject)), 20);
+  await expect(old).rejects.toMatchObject({ code: 'storage_unavailable' });
+  elapse(1_000);
+  await expect(reach.ask(async () => 7, 20)).rejects.toMatchObject({ code: 'storage_unavailable' });
+  await expect.poll(() => reach.isAway).toBe(false);
+  fail(new GrantryError('storage_unavailable', 'the connection that hung'));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(reach.isAway).toBe(false);
+  expect(await reach.ask(async () => 8, 20)).toBe(8);
+});

@@ -13,6 +13,8 @@ export class Reach {
   /** The start (`World.monotonic`) of the first read that failed or came too late; none while the database answers. */
   #awaySince: number | undefined;
   #askAgainAt = Number.NEGATIVE_INFINITY;
+  /** The time of the last answer. What began before it and fails later says nothing about now. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(world: World) {
     this.#world = world;
@@ -21,6 +23,12 @@ export class Reach {
   /** True from the first read that failed or came too late until one succeeds. */
   get isAway(): boolean {
     return this.#awaySince !== undefined;
+  }
+
+  /** Notes that the database has answered another caller or the change feed: all callers may ask it again. */
+  noteAnswer(): void {
+    this.#awaySince = undefined;
+    this.#answeredAt = this.#world.monotonic();
   }
 
   /**
@@ -56,16 +64,17 @@ export class Reach {
     const startedAt = this.#world.monotonic();
     try {
       const answer = await read();
-      this.#awaySince = undefined;
+      this.noteAnswer();
       return answer;
     } catch (error) {
       if (isGrantryError(error, 'storage_unavailable')) this.#noteAway(startedAt);
-      else this.#awaySince = undefined;
+      else this.noteAnswer();
       throw error;
     }
   }
 
   #noteAway(since: number): void {
+    if (since < this.#answeredAt) return;
     this.#awaySince ??= since;
     this.#askAgainAt = Math.max(this.#askAgainAt, since + limits.storageProbeMs);
   }

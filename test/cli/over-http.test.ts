@@ -158,7 +158,8 @@ describe('grantry with GRANTRY_URL', () => {
     const ended = await run(['disconnect', 'umbrela', 'strict']);
     expect(ended.stdout).toContain('not revoked at the provider, because that would also end umbrella/strict/default');
     expect(server.bench.simulator.isAlive(minted.refreshToken)).toBe(true);
-    await server.vault.storeTokens({ tenant: 'umbrela', provider: 'strict' }, { refreshToken: minted.refreshToken });
+    const again = { refreshToken: minted.refreshToken, replace: true };
+    await server.vault.storeTokens({ tenant: 'umbrela', provider: 'strict' }, again);
     const json = JSON.parse((await run(['disconnect', 'umbrela', 'strict', '--json'])).stdout);
     expect(json).toMatchObject({ revocation: 'shared', shared_with: ['umbrella/strict/default'] });
   });

@@ -133,8 +133,33 @@ describe('connect', () => {
 
   test('Ctrl-C', async () => {
     const ran = await connect(killedWhen('Open this URL', 'SIGINT'));
-    expect([ran.code, ran.signal, ran.stdout]).toEqual([1, null, '']);
+    expect([ran.code, ran.signal, ran.stdout]).toEqual([130, null, '']);
     expect(ran.stderr).toContain('nothing has changed');
+  });
+
+  test('a second signal while the code is being redeemed ends it at once', async () => {
+    simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 20_000, when: 'after' } });
+    const startedAt = performance.now();
+    let kill: (signal: NodeJS.Signals) => void = () => {};
+    const browser = withBrowser(async (url) => {
+      const codes = () =>
+        simulator.history.events().filter(({ grantType }) => grantType === 'authorization_code').length;
+      const before = codes();
+      const page = visit(url, 200).catch(() => {});
+      await expect.poll(codes).toBe(before + 1);
+      kill('SIGTERM');
+      await page;
+    });
+    const ran = await connect({
+      onStarted: (given) => (kill = given),
+      onStderr: (text) => {
+        browser.onStderr?.(text);
+        if (text.includes('Waiting for its answer')) kill('SIGTERM');
+      },
+    });
+    simulator.faults.clear();
+    expect([ran.code, ran.stderr]).toEqual([143, expect.stringContaining('A second signal ends at once')]);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
   });
 
   test('a port that is taken is said, with the ways out', async () => {

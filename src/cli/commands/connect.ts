@@ -12,7 +12,7 @@ import { type Context, contextOf, openContextVault, openServer } from '../contex
 import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { collect, epilogue } from '../options.ts';
-import { ownSignals } from '../signals.ts';
+import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
@@ -137,9 +137,10 @@ async function waitForBrowser(
   });
   await using _ = listener;
   const ended = new AbortController();
-  const release = ownSignals(() => {
+  const release = ownSignals((signal) => {
     release();
-    ended.abort('interrupted');
+    if (!answering) context.output.note('Stopped before the browser came back; nothing has changed.');
+    endGently(signal);
   });
   context.output.note(`Open this URL in a browser, signed in as the tenant's user:\n\n  ${flow.url}\n`);
   if (flow.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(flow.url);
@@ -158,15 +159,10 @@ async function waitForBrowser(
 }
 
 async function timeOut(context: Context, ms: number, ended: AbortSignal): Promise<never> {
-  const interrupted = await context.world.sleep(ms, ended).then(
-    () => false,
-    () => true,
-  );
+  await context.world.sleep(ms, ended);
   throw new GrantryError(
     'authorization_failed',
-    interrupted
-      ? 'Stopped before the browser came back; nothing has changed.'
-      : 'The browser did not come back within 10 minutes; nothing has changed.',
+    'The browser did not come back within 10 minutes; nothing has changed.',
   );
 }
 

@@ -1,5 +1,5 @@
-import { type Selectable, sql } from 'kysely';
-import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
+import type { Selectable } from 'kysely';
+import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { ApiKeyTable } from '../schema.ts';
 
 export type ApiKeyRow = Selectable<ApiKeyTable>;
@@ -43,14 +43,11 @@ export async function revokeApiKey(tx: WriteTx, idOrName: string): Promise<Pick<
     .executeTakeFirst();
 }
 
-/** Lists the hashes of the keys that were revoked in the last milliseconds. */
-export async function revokedKeyHashes(db: Reader, withinMs: number): Promise<string[]> {
-  const rows = await db
-    .selectFrom('grantry_api_keys')
-    .select('key_hash')
-    .where('revoked_at', '>=', sql<number>`${db.now} - ${withinMs}`)
-    .execute();
-  return rows.map((row) => row.key_hash);
+/** Lists the hashes of all revoked keys. Returns null if there are still as many as `known`. */
+export async function revokedKeyHashes(db: Reader, known: number): Promise<string[] | null> {
+  const revoked = db.selectFrom('grantry_api_keys').where('revoked_at', 'is not', null);
+  if ((await revoked.$call(countRows)) === known) return null;
+  return (await revoked.select('key_hash').execute()).map((row) => row.key_hash);
 }
 
 /** Tells whether an admin key exists that is neither expired nor revoked. */

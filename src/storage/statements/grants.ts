@@ -182,7 +182,7 @@ export async function renewAccess(
     .set((column) => ({
       ...columns,
       updated_at: at,
-      changed_at: tx.now,
+      changed_at: tx.changeMark,
       ...(columns.state === 'suspect'
         ? { doubt_since: column.fn.coalesce('doubt_since', tx.now), retry_at: null, due_at: tx.now }
         : {}),
@@ -327,13 +327,16 @@ export async function clearBackOff(tx: WriteTx, app: string): Promise<void> {
 
 /** Names the app that refreshes a grant from now on. Returns false for a disconnected grant. */
 export async function bindApp(tx: WriteTx, grant: { tenant: string; id: string; app: string }): Promise<boolean> {
-  return tx
-    .updateTable('oauth_tokens')
-    .set({ app: grant.app })
-    .where('client_id', '=', grant.tenant)
-    .where('id', '=', grant.id)
-    .where('state', '!=', 'disconnected')
-    .$call(changedOne);
+  return (
+    tx
+      .updateTable('oauth_tokens')
+      // A token in memory carries its app: calls go where the app says.
+      .set({ app: grant.app, changed_at: tx.changeMark })
+      .where('client_id', '=', grant.tenant)
+      .where('id', '=', grant.id)
+      .where('state', '!=', 'disconnected')
+      .$call(changedOne)
+  );
 }
 
 /** Counts the grants that use an app, without disconnected ones. */

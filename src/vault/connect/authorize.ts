@@ -165,6 +165,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
     app: app.name,
     accessToken: tokens.accessToken,
     refreshToken: tokens.refreshToken,
+    ...(tokens.otherRefreshTokens === undefined ? {} : { candidates: tokens.otherRefreshTokens }),
     tokenType: tokens.tokenType,
     expiresAtMs: tokens.expiresAt,
     scopes,

@@ -3,6 +3,8 @@ import { type CheckedKey, checkKey, checkName, type GrantKey } from '../../base/
 import { Secret } from '../../base/secret.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
 import { grantDc, resolveDc } from '../../providers/data-centre.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { AppRow } from '../../storage/statements/apps.ts';
 import {
   type AuthorizationRow,
   endAuthorization,
@@ -141,6 +143,9 @@ async function grantOfConsent(context: VaultContext, of: CheckedKey, id: string)
   return row.state === 'disconnected' ? null : describeGrant(context, row);
 }
 
+/** The codes that this process is redeeming, by the ids of their consents. A second exchange would revoke the first. */
+const redeeming = new WeakMap<VaultContext, Map<string, Promise<Grant>>>();
+
 /**
  * Redeems a code without a redirect, such as a Zoho self client's, and stores the grant. The same code again gives the
  * same grant.
@@ -159,10 +164,30 @@ export async function redeemCode(
   const app = await appFor(context, { ...key, app: named });
   const dc = input.dc === undefined ? grantDc({ definition, metadata: {}, app }) : resolveDc(definition, input.dc);
   const id = await consentIdOf(context, [...Object.values(key), app.name], input.code);
+  const running = redeeming.get(context) ?? new Map<string, Promise<Grant>>();
+  redeeming.set(context, running);
+  const redeemed = running.get(id) ?? redeemOnce(context, id, { key, definition, app, dc, code: input.code });
+  running.set(id, redeemed);
+  return redeemed.finally(() => running.delete(id));
+}
+
+interface CodeToRedeem {
+  readonly key: CheckedKey;
+  readonly definition: ProviderDefinition;
+  readonly app: AppRow;
+  readonly dc: string | null;
+  readonly code: Secret;
+}
+
+async function redeemOnce(
+  context: VaultContext,
+  id: string,
+  { key, definition, app, dc, code }: CodeToRedeem,
+): Promise<Grant> {
   const known = await grantOfConsent(context, key, id);
   if (known !== null) return known;
   const consent = await reserveConsent(context, { id, stateHash: null, session: null });
-  const request = { code: input.code, redirectUri: null, codeVerifier: null };
+  const request = { code, redirectUri: null, codeVerifier: null };
   const facts = { ...key, app: app.name, dc, asked: [], captured: {} };
   const redeem = async (): Promise<Exchanged> => {
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });

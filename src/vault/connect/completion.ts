@@ -18,7 +18,12 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { assertKeepable, type NewAuthorization, putAuthorization } from '../grant/put-authorization.ts';
+import {
+  assertKeepable,
+  type NewAuthorization,
+  type PutOptions,
+  putAuthorization,
+} from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
@@ -28,9 +33,10 @@ import { failed } from './exchange.ts';
 import { checkSessionId, noSuchSession } from './sessions.ts';
 
 /** Tokens that wait, sealed, for the completion code. */
-interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken'> {
+interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken' | 'candidates'> {
   readonly accessToken: string | null;
   readonly refreshToken: string | null;
+  readonly candidates?: readonly string[];
 }
 
 /** Tokens that never became a grant's, with the facts that their revocation needs. */
@@ -43,17 +49,22 @@ interface Discarded {
 /** The number of tries of a writer whose tenant keys are replaced meanwhile. */
 const triesMax = 3;
 
-/** Stores the tokens of a session that needs no confirmation. */
+/**
+ * Stores the tokens of a session that needs no confirmation.
+ *
+ * @param isStored looks at the grant before the tokens are stored; it throws if they are no longer wanted
+ */
 export async function completeAtCallback(
   context: VaultContext,
   session: ConnectSessionRow,
   exchanged: Exchanged,
+  // The connection may have failed after the commit.
+  isStored: PutOptions['isStored'] = (row) => isConsentStored(context, row, exchanged.consent),
 ): Promise<Grant> {
   const { key } = exchanged;
   const authorization = withSession(authorizationOf(exchanged), session);
   return putAuthorization(context, key, authorization, {
-    // The connection may have failed after the commit.
-    isStored: (row) => isConsentStored(context, row, exchanged.consent),
+    isStored,
     within: (change) => end(change, session, { from: 'exchanging', granted: scopesOf(exchanged) }),
   });
 }
@@ -215,8 +226,18 @@ async function queue(
   { tenant, provider, account }: CheckedKey,
   { tokens, tenantKeys, endsAccount }: Discarded,
 ): Promise<void> {
-  const { refreshToken, app, metadata } = tokens;
-  if (refreshToken === null) return;
+  const { refreshToken: first, candidates = [] } = tokens;
+  if (first === null) return;
+  for (const refreshToken of [first, ...candidates])
+    await queueOne(context, change, { tenant, provider, account }, { tokens, tenantKeys, endsAccount, refreshToken });
+}
+
+async function queueOne(
+  context: VaultContext,
+  change: ChangeTransaction,
+  { tenant, provider, account }: CheckedKey,
+  { tokens: { app, metadata }, tenantKeys, endsAccount, refreshToken }: Discarded & { readonly refreshToken: Secret },
+): Promise<void> {
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const token = { tenant, provider, app, fingerprint, endsAccount };
   const row = await findGrant(change.tx, { tenant, provider, account });
@@ -240,6 +261,7 @@ function pack(authorization: NewAuthorization): Secret {
     ...authorization,
     accessToken: authorization.accessToken?.reveal() ?? null,
     refreshToken: authorization.refreshToken?.reveal() ?? null,
+    candidates: (authorization.candidates ?? []).map((token) => token.reveal()),
   };
   return new Secret(JSON.stringify(pending));
 }
@@ -249,11 +271,12 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   // Only `pack` makes these texts, and an altered seal does not open.
   const pending = JSON.parse(tenantKeys.open(sealContext(row.id), row.pending).reveal()) as PendingTokens;
-  const { accessToken, refreshToken } = pending;
+  const { accessToken, refreshToken, candidates = [] } = pending;
   return {
     ...pending,
     accessToken: accessToken === null ? null : new Secret(accessToken),
     refreshToken: refreshToken === null ? null : new Secret(refreshToken),
+    candidates: candidates.map((token) => new Secret(token)),
   };
 }
 

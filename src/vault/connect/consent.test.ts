@@ -7,7 +7,10 @@ import { GrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
+import { Consents } from '../spool/consents.ts';
 import type { Vault } from '../types.ts';
+import { receiveConnectCallback, startConnect } from './flow.ts';
+import { createConnectSession } from './sessions.ts';
 
 const redirectUri = 'https://app.example/callback';
 const key = { tenant: 'acme', provider: 'strict' };
@@ -160,6 +163,16 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect(bench.simulator.families().at(-1)?.alive).toBe(false);
   });
 
+  it('is ended by a disconnect that comes before the grant is there', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await consent(bench, vault);
+    await outage(bench, vault, () => vault.completeAuthorization(callback));
+    expect(await vault.disconnect(key)).toEqual({ revocation: 'revoked' });
+    await tidyUp(vault);
+    expect([(await vault.grants.get(key))?.state, alive(bench), files(bench)]).toEqual(['disconnected', 0, []]);
+  });
+
   it('is stored once when the answer of the commit was lost', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
@@ -191,6 +204,18 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect([bench.requests().length, files(bench)]).toEqual([1, []]);
   });
 
+  it('of a code without a callback is exchanged once by callers at the same time', async () => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const { vault } = await bench.open();
+    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
+    await bench.addApp(vault, 'zoho_crm');
+    const scopes = ['ZohoCRM.modules.ALL'];
+    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    const grants = await Promise.all([1, 2].map(() => vault.redeemCode(zoho, { code, dc: 'us' })));
+    expect(grants.map(({ generation }) => generation)).toEqual([1, 1]);
+    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+  });
+
   it('several times at once is exchanged once, and all callers get the grant', async () => {
     await using bench = await makeBench({ kind });
     const [one, other] = [await bench.open(), await bench.open()];
@@ -208,6 +233,83 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect(bench.requests()).toHaveLength(1);
   });
 });
+
+/** A connect session without a confirmation, up to its callback. */
+async function openSession(bench: Bench, vault: Vault): Promise<() => ReturnType<typeof receiveConnectCallback>> {
+  const context = internalsOf(vault).open();
+  const publicUrl = 'https://grantry.example';
+  await bench.addApp(vault, key.provider);
+  const { url } = await createConnectSession(context, publicUrl, { ...key, scopes: ['read'] });
+  const browser = `browser-${url}`;
+  const started = await startConnect(context, publicUrl, { token: url.split('/').at(-1) ?? '', browser });
+  const response = await bench.simulator.fetch(
+    new Request('url' in started ? started.url : '', { redirect: 'manual' }),
+  );
+  const { pathname, search } = new URL(response.headers.get('location') ?? '');
+  const appContext = pathname.split('/').at(-1) ?? '';
+  return () => receiveConnectCallback(context, publicUrl, { context: appContext, search, browser });
+}
+
+describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind) => {
+  it('is finished later, and its browser sees that', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const callback = await openSession(bench, vault);
+    await outage(bench, vault, callback);
+    await tidyUp(vault);
+    expect(await vault.grants.get(key)).toMatchObject({ state: 'active', generation: 1 });
+    expect(await callback()).toMatchObject({ kind: 'completed' });
+  });
+
+  it.each(['connected anew', 'disconnected'])('does not undo that the tenant %s meanwhile', async (how) => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const elsewhere = await bench.open({ spool: join(bench.home, 'another-host') });
+    await elsewhere.vault.completeAuthorization(await consent(bench, elsewhere.vault));
+    const callback = await openSession(bench, vault);
+    await outage(bench, vault, callback);
+    if (how === 'disconnected') {
+      // Another grant keeps the tenant's keys, which open the file.
+      await elsewhere.vault.storeTokens({ ...key, account: 'other' }, { refreshToken: 'of-another-account' });
+      await elsewhere.vault.disconnect(key);
+    } else await elsewhere.vault.completeAuthorization(await consent(bench, elsewhere.vault));
+    const before = await vault.grants.get(key);
+    await tidyUp(vault);
+    expect([await vault.grants.get(key), files(bench)]).toEqual([before, []]);
+    expect(await callback()).toMatchObject({ kind: 'ended' });
+    await tidyUp(vault);
+    // At this provider the first consent of two lives on.
+    expect(alive(bench)).toBe(how === 'disconnected' ? 0 : 2);
+  });
+});
+
+it.each(['strict', 'timed_overlap', 'strict_revokes_family'])(
+  'a broken answer to a code loses none of several refresh tokens, at %s',
+  async (provider) => {
+    await using bench = await makeBench({ profiles: [provider] });
+    const { vault, world } = await bench.open();
+    await bench.addApp(vault, provider);
+    const { url } = await vault.authorize({ tenant: 'acme', provider, redirectUri, scopes: ['read'] });
+    const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
+    const real = world.fetch.bind(world);
+    world.fetch = async (...input) => {
+      const answer = await real(...input);
+      const text = await answer.text();
+      // A second, foreign token stands where the likeliest one is looked for.
+      return new Response(text.replace(/\}$/, ',"refresh_token":"of-something-else"}'), answer);
+    };
+    await vault.completeAuthorization(response.headers.get('location') ?? '');
+    world.fetch = real;
+    const grant = { tenant: 'acme', provider };
+    for (let tries = 0; tries < 6; tries += 1) {
+      await vault.getAccessToken(grant).catch(() => null);
+      await bench.jump(121_000);
+    }
+    if ((await bench.row(grant)).state !== 'active') await vault.recover(grant);
+    expect((await vault.getAccessToken(grant)).accessToken).not.toBe('');
+    expect(bench.simulator.families().map((family) => family.alive)).toEqual([true]);
+  },
+);
 
 describe('the file of a consent', () => {
   it('holds no secret, and does not open when its head was edited', async () => {
@@ -242,6 +344,22 @@ describe('the file of a consent', () => {
     expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
     expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
     expect([files(bench).length, bench.requests().length]).toEqual([1, 2]);
+  });
+
+  it('outlives the answer to another exchange of its code', async () => {
+    await using bench = await makeBench({ profiles: ['zoho'] });
+    const [one, other] = [await bench.open(), await bench.open()];
+    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
+    await bench.addApp(one.vault, 'zoho_crm');
+    const scopes = ['ZohoCRM.modules.ALL'];
+    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    // Another process of this host looks for the file just before the first one writes it.
+    const find = vi.spyOn(Consents.prototype, 'find').mockResolvedValue(undefined);
+    await outage(bench, one.vault, () => one.vault.redeemCode(zoho, { code, dc: 'us' }));
+    expect(await codeOf(other.vault.redeemCode(zoho, { code, dc: 'us' }))).toBe('authorization_failed');
+    find.mockRestore();
+    expect(files(bench)).toHaveLength(1);
+    expect(await one.vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ generation: 1 });
   });
 
   it('must be writable before the code is sent', async () => {

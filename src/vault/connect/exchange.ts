@@ -16,6 +16,8 @@ import { providerFailure, refusalDetail } from '../grant/refusals.ts';
 export interface RedeemedTokens extends Omit<TokenSet, 'accessToken' | 'expiresAt'> {
   readonly accessToken: Secret | null;
   readonly expiresAt: number | null;
+  /** Further refresh tokens of a broken answer: one of them may be the right one. */
+  readonly otherRefreshTokens?: readonly Secret[];
 }
 
 /** The tokens of an answer to a code, and what it says about the account. */
@@ -71,10 +73,11 @@ function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw
     }
     return outcome.tokens;
   }
-  const [refreshToken] = salvageTokens(raw)?.refreshTokens ?? [];
+  const [refreshToken, ...otherRefreshTokens] = salvageTokens(raw)?.refreshTokens ?? [];
   context.logger.warn('the answer to a code is broken', { provider, reason: outcome.reason, status: raw.status });
   if (refreshToken !== undefined) {
-    return { accessToken: null, refreshToken, tokenType: 'Bearer', expiresAt: null, scopes: null, metadata: {} };
+    const known = { accessToken: null, tokenType: 'Bearer', expiresAt: null, scopes: null, metadata: {} };
+    return { ...known, refreshToken, otherRefreshTokens };
   }
   const unread = raw.status >= 200 && raw.status < 300 && raw.body !== null;
   const cause = unread ? new UnreadAnswerError(outcome.reason) : undefined;

@@ -2,8 +2,8 @@ import { codeOf, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { endAuthorization } from '../../storage/statements/authorizations.ts';
-import { findConnectSession } from '../../storage/statements/connect-sessions.ts';
-import { findGrant } from '../../storage/statements/grants.ts';
+import { findConnectSession, returnConnectSession } from '../../storage/statements/connect-sessions.ts';
+import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
@@ -65,14 +65,9 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   const authorization = authorizationOf(exchanged);
   try {
     if (head.session === null) {
-      await putAuthorization(context, key, authorization, {
-        isStored: async (row) => {
-          if (await isConsentStored(context, row, head.id)) return true;
-          if (!isStillWanted(head, row)) throw failed('The grant was disconnected meanwhile.');
-          return false;
-        },
-      });
-    } else await finishSession(context, head.session, exchanged);
+      const isStored = (row: GrantRow | undefined) => isStoredOrUnwanted(context, head, row);
+      await putAuthorization(context, key, authorization, { isStored });
+    } else await finishSession(context, head, head.session, exchanged);
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
     const row = await findGrant(context.store.db, key);
@@ -80,6 +75,7 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
     const leftAlive = row?.state === 'disconnected' && row.reason === reasons.leftAlive;
     if (!leftAlive) await discardTokens(context, key, authorization);
     context.logger.warn('a consent was not stored: it is no longer wanted', { tenant, provider });
+    await returnSession(context, head, error.code);
   }
   const { stateHash } = head;
   // A repeated callback need not wait any more.
@@ -88,15 +84,31 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   context.logger.info('a consent in the spool was finished', { tenant, provider });
 }
 
+/** True if the grant has the consent's tokens. @throws {GrantryError} `authorization_failed` if it must not get them */
+async function isStoredOrUnwanted(context: VaultContext, head: ConsentHead, row: GrantRow | undefined) {
+  if (await isConsentStored(context, row, head.id)) return true;
+  if (!isStillWanted(head, row)) throw failed('The grant was disconnected meanwhile.');
+  return false;
+}
+
+/** Lets the browser of a session try again. A session that went on without this consent stays as it is. */
+async function returnSession(context: VaultContext, { tenant, session }: ConsentHead, error: string): Promise<void> {
+  if (session === null) return;
+  const { id, starts } = session;
+  await changing(context, ({ tx }) => returnConnectSession(tx, { tenant, id, starts, error }));
+}
+
 async function finishSession(
   context: VaultContext,
+  head: ConsentHead,
   { id, starts, completionHash }: NonNullable<ConsentHead['session']>,
   exchanged: Exchanged,
 ): Promise<void> {
   if (await isConsentStored(context, await findGrant(context.store.db, exchanged.key), exchanged.consent)) return;
   const session = await findConnectSession(context.store.db, id);
   if (session === undefined || session.starts !== starts) throw failed('The connect session went on without it.');
-  if (completionHash === null) await completeAtCallback(context, session, exchanged);
+  if (completionHash === null)
+    await completeAtCallback(context, session, exchanged, (row) => isStoredOrUnwanted(context, head, row));
   else await holdForCompletion(context, session, exchanged, completionHash);
 }
 

@@ -1,6 +1,6 @@
 /** A consent meets a grant: the same account goes on, another one takes nothing over. */
 import { describe, expect, it } from 'vitest';
-import { type Bench, type Connected, codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { type Bench, type Connected, codeOf, databaseKinds, makeBench, settled } from '../../../test/support/bench.ts';
 import { isGrantryError } from '../../base/errors.ts';
 import type { GrantKey } from '../../base/ids.ts';
 import type { Vault } from '../types.ts';
@@ -88,6 +88,27 @@ describe.each(databaseKinds)('a consent without a refresh token, on %s', (kind) 
     expect((await bench.row(key)).authorized_generation).toBe(1);
     await bench.jump(3_700_000);
     expect(await ask(vault, key)).toBe(3);
+  });
+
+  it('is noticed by another process also after the clock was set back', async () => {
+    await using bench = await makeBench({ kind });
+    const [one, other] = [await bench.open(), await bench.open()];
+    const key = { tenant: 'acme', provider: 'strict' };
+    await connect(bench, one.vault, key);
+    await connect(bench, one.vault, { ...key, tenant: 'later' });
+    const pass = async () => {
+      for (let look = 0; look < 8; look += 1) {
+        await other.vault.getAccessToken(key);
+        await bench.jump(500);
+        await settled();
+      }
+    };
+    await pass();
+    for (const { world } of [one, other]) world.skewMs = -60_000;
+    await pass();
+    await connect(bench, one.vault, key, { remove: withoutRefreshToken });
+    await pass();
+    expect(await ask(other.vault, key)).toBe(2);
   });
 
   it('leaves a grant that was given up in doubt, and its next refresh tells', async () => {

@@ -3,12 +3,14 @@ import { type CheckedKey, newUuid } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { AccountFacts } from '../../oauth/account.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import {
   findGrant,
   type GrantRow,
   insertGrant,
   metadataOf,
+  type NewGrant,
   renewAccess,
   replaceAuthorization,
 } from '../../storage/statements/grants.ts';
@@ -20,7 +22,7 @@ import { type AccountComparison, compareAccount, describeAccount, mergeForAccoun
 import { dueAt } from './due.ts';
 import { describeGrant } from './grants.ts';
 import { assertNewest, assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
-import { keepReplaced } from './replaced.ts';
+import { keepAlternatives, keepReplaced } from './replaced.ts';
 import { warnOfSlots } from './slots.ts';
 import { openToken, sealTokens } from './tokens.ts';
 
@@ -31,6 +33,8 @@ export interface NewAuthorization {
   readonly accessToken: Secret | null;
   /** Null if the provider issued none this time; the stored one stays. */
   readonly refreshToken: Secret | null;
+  /** Further refresh tokens of a broken answer, likeliest first. Each is tried after the one before it was refused. */
+  readonly candidates?: readonly Secret[];
   readonly tokenType: string | null;
   readonly expiresAtMs: number | null;
   /** When the access token was issued, if that was not now. */
@@ -112,42 +116,27 @@ async function replaceTokens(
   options: PutOptions,
 ): Promise<boolean> {
   const id = old?.id ?? newUuid(context.world);
-  const generation = (old?.generation ?? 0) + 1;
+  const { candidates = [], event: type } = authorization;
+  // Candidates stand one generation below the token that is tried first, and in the same authorization.
+  const authorizedGeneration = (old?.generation ?? 0) + 1;
+  const generation = candidates.length === 0 ? authorizedGeneration : authorizedGeneration + 1;
   const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
-  const columns = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+  const fromAnswer = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+  const columns = candidates.length === 0 ? fromAnswer : { ...fromAnswer, authorized_generation: authorizedGeneration };
   const definition = await context.providers.require(key.provider);
   const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
-  const newFingerprint = columns.refresh_fingerprint;
   const candidateId = newUuid(context.world);
   let hasQueued = false;
   const stored = await context.turns.run(key, () =>
     changing(context, async (change) => {
       const { tx } = change;
-      const standing = { tenant: key.tenant, wrapped: tenantKeys.sealingKey };
-      if (!(await tenantKeyStands(tx, standing))) return false;
-      const written =
-        old === undefined
-          ? await insertGrant(tx, {
-              id,
-              client_id: key.tenant,
-              provider: key.provider,
-              account: key.account,
-              ...columns,
-              ...sealed,
-              generation,
-            })
-          : await replaceAuthorization(tx, old, { ...columns, ...sealed, generation });
-      if (!written) return false;
+      if (!(await tenantKeyStands(tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
+      if (!(await writeRow(tx, key, old, { ...columns, ...sealed, id, generation }))) return false;
       await options.within?.(change);
-      if (authorization.event === 'grant.stored')
-        await keepReplaced(change, tenantKeys, old, { ...columns, id: candidateId, generation });
-      else {
-        if (old !== undefined)
-          hasQueued = await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint });
-        await deleteCandidates(tx, { tenant: key.tenant, grantId: id });
-      }
-      const changed = { client_id: key.tenant, ...key, id, generation, state: old?.state ?? null };
-      change.record(changed, { type: authorization.event, to: 'active', reason: null, details });
+      const news = { ...columns, id: candidateId, generation, authorizedGeneration };
+      hasQueued = await endOld(context, change, { key, id, old, authorization, definition, tenantKeys, news });
+      const place = { client_id: key.tenant, ...key, id, generation: authorizedGeneration };
+      change.record({ ...place, state: old?.state ?? null }, { type, to: 'active', reason: null, details });
       return true;
     }),
   );
@@ -155,6 +144,47 @@ async function replaceTokens(
   if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
   if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
   return true;
+}
+
+/** Writes the columns of an authorization. Returns false if the row has changed since it was read. */
+function writeRow(
+  tx: ChangeTransaction['tx'],
+  { tenant: client_id, provider, account }: CheckedKey,
+  old: GrantRow | undefined,
+  { id, ...columns }: Omit<NewGrant, 'client_id' | 'provider' | 'account'>,
+): Promise<boolean> {
+  if (old !== undefined) return replaceAuthorization(tx, old, columns);
+  return insertGrant(tx, { id, client_id, provider, account, ...columns });
+}
+
+interface Replaced {
+  readonly key: CheckedKey;
+  readonly id: string;
+  readonly old: GrantRow | undefined;
+  readonly authorization: NewAuthorization;
+  readonly definition: ProviderDefinition;
+  readonly tenantKeys: PinnedTenant;
+  readonly news: Parameters<typeof keepReplaced>[3] & { readonly authorizedGeneration: number };
+}
+
+/** Keeps, queues or shreds what a new authorization replaces. Returns true if a token was queued for revocation. */
+async function endOld(
+  context: VaultContext,
+  change: ChangeTransaction,
+  { key, id, old, authorization, definition, tenantKeys, news }: Replaced,
+): Promise<boolean> {
+  if (authorization.event === 'grant.stored') {
+    await keepReplaced(change, tenantKeys, old, news);
+    return false;
+  }
+  const newFingerprint = news.refresh_fingerprint;
+  const hasQueued =
+    old !== undefined && (await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint }));
+  const grant = { tenant: key.tenant, grantId: id };
+  await deleteCandidates(change.tx, grant);
+  const place = { ...grant, generation: news.authorizedGeneration };
+  await keepAlternatives(context, change, { place, tenantKeys, candidates: authorization.candidates ?? [] });
+  return hasQueued;
 }
 
 /** Compares the account of a consent with the stored one; null without a grant, and for tokens stored by hand. */

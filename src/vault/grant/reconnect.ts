@@ -1,9 +1,7 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey, GrantKey } from '../../base/ids.ts';
-import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { listCandidates } from '../../storage/statements/candidates.ts';
 import { newestDecision } from '../../storage/statements/events.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { ChangeTransaction } from '../changing.ts';
@@ -11,8 +9,8 @@ import { isObject } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
 import type { AccountComparison } from './account.ts';
+import { livingTokens } from './living-tokens.ts';
 import { grantsEndedWith, queueRevocation, revokeOfGrant } from './revocations.ts';
-import { openCandidate, openToken } from './tokens.ts';
 
 /**
  * Asserts that a consent without a refresh token may go on with the stored one. Both must name the same account, or
@@ -91,18 +89,14 @@ export async function queueReplaced(
   const { revocationEnds, livePerUserAndClient } = definition.refreshToken;
   if (revocationEnds !== 'token' || livePerUserAndClient === null || old.state === 'disconnected') return false;
   const fingerprint = await fingerprinter(context);
-  const candidates = (await listCandidates(change.tx, old)).filter(({ state }) => state === 'untested');
-  const tokens = [
-    opened(context, old, () => openToken(tenantKeys, old, 'refresh_token')),
-    ...candidates.map((each) => opened(context, old, () => new Secret(openCandidate(tenantKeys, each).refreshToken))),
-  ];
   let queued = false;
-  for (const refreshToken of tokens) {
-    if (refreshToken === null || fingerprint(refreshToken) === newFingerprint) continue;
-    const token = { tenant: old.client_id, provider: old.provider, app: old.app, endsAccount: false };
+  for (const { refreshToken, app: issuedTo } of await livingTokens(context, change, old, tenantKeys)) {
+    if (fingerprint(refreshToken) === newFingerprint) continue;
+    const app = issuedTo ?? old.app;
+    const token = { tenant: old.client_id, provider: old.provider, app, endsAccount: false };
     const ended = await grantsEndedWith(change.tx, { ...token, fingerprint: fingerprint(refreshToken) });
     if (ended.some((key) => !isOf(old, key))) continue;
-    await queueRevocation(context, change, old, { refreshToken, tenantKeys });
+    await queueRevocation(context, change, { ...old, app }, { refreshToken, tenantKeys });
     queued = true;
   }
   return queued;
@@ -119,16 +113,5 @@ export async function revokeReplaced(context: VaultContext, grant: { tenant: str
   } catch (error) {
     if (!isGrantryError(error)) throw error;
     context.logger.warn('a replaced token could not be revoked yet', { tenant: grant.tenant, code: error.code });
-  }
-}
-
-function opened(context: VaultContext, row: GrantRow, open: () => Secret | null): Secret | null {
-  try {
-    return open();
-  } catch (error) {
-    if (!isGrantryError(error, 'integrity_failed')) throw error;
-    const { client_id: tenant, provider } = row;
-    context.logger.warn('a replaced token that does not open is shredded without being revoked', { tenant, provider });
-    return null;
   }
 }

@@ -6,9 +6,11 @@ import {
   databaseKinds,
   makeBench,
   settled,
+  tidyUp,
   until,
   user,
 } from '../../../test/support/bench.ts';
+import { refuse } from '../../../test/support/refusals.ts';
 import { limits } from '../../base/limits.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
@@ -193,6 +195,45 @@ describe.each(databaseKinds)('tokens that are replaced by hand, on %s', (kind) =
     expect(bench.simulator.family(minted.family)?.alive).toBe(true);
   });
 
+  it('make room for an answer of theirs that the database refused', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault);
+    const mend = await refuse(bench, 'tokens');
+    expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+    await mend();
+    await vault.storeTokens(key, { refreshToken: 'mistyped' });
+    await tidyUp(vault);
+    await condemn(bench, vault, key);
+    expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered' });
+    expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
+    expect(bench.simulator.family(minted.family)?.alive).toBe(true);
+  });
+
+  it.each(['broken', 'refused'])('keep their app when recover gets an answer that is %s', async (how) => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const { key } = await bench.connect(vault);
+    await vault.apps.put('other', { provider: 'strict', clientId: 'another-client', clientSecret: 'secret' });
+    await vault.storeTokens(key, { app: 'other', refreshToken: 'mistyped' });
+    bench.simulator.faults.add({ endpoint: 'token', times: 2, effect: { kind: 'error', error: 'invalid_grant' } });
+    await condemn(bench, vault, key);
+    bench.simulator.faults.clear();
+    // The first of the two kept tokens is the mistyped one.
+    const first = { endpoint: 'token' as const, times: 1 };
+    bench.simulator.faults.add({ ...first, effect: { kind: 'error', error: 'invalid_grant' } });
+    const mend = how === 'refused' ? await refuse(bench, 'tokens') : async () => {};
+    if (how === 'broken')
+      bench.simulator.faults.add({ ...first, effect: { kind: 'patch', set: { error: 'warming_up' } } });
+    await vault.recover(key);
+    await mend();
+    await bench.jump(121_000);
+    await vault.recover(key);
+    await bench.jump(hour);
+    expect((await vault.getAccessToken(key)).accessToken).not.toBe('');
+    expect(await vault.grants.get(key)).toMatchObject({ state: 'active', app: 'strict' });
+  });
+
   it('are shredded by the first refresh of the new ones, and never pile up', async () => {
     await using bench = await makeBench({ kind });
     const { vault } = await bench.open();
@@ -213,5 +254,15 @@ describe.each(databaseKinds)('tokens that are replaced by hand, on %s', (kind) =
     await vault.storeTokens(key, { refreshToken });
     await vault.disconnect(key);
     expect([minted.refreshToken, refreshToken].map((token) => bench.simulator.isAlive(token))).toEqual([false, false]);
+  });
+
+  it('are revoked by the app that they were issued to', async () => {
+    await using bench = await makeBench({ kind });
+    const { vault } = await bench.open();
+    const { key, minted } = await bench.connect(vault);
+    await vault.apps.put('other', { provider: 'strict', clientId: 'another-client', clientSecret: 'secret' });
+    await vault.storeTokens(key, { app: 'other', refreshToken: 'mistyped' });
+    await vault.disconnect(key);
+    expect(bench.simulator.isAlive(minted.refreshToken)).toBe(false);
   });
 });

@@ -42,7 +42,7 @@ export interface CandidateTokens {
   readonly refreshToken: string;
   readonly accessToken: string | null;
   readonly expiresAt: number | null;
-  /** The app of a token set that was replaced by hand. */
+  /** The app of a token set that was replaced by hand, or of its successor. */
   readonly app?: string | null;
 }
 
@@ -59,6 +59,11 @@ export function replacedTokens(tenant: PinnedTenant, row: GrantRow): CandidateTo
     if (isGrantryError(error, 'integrity_failed')) return null;
     throw error;
   }
+}
+
+/** Packs a refresh token of which nothing else is known. */
+export function lone(refreshToken: Secret): CandidateTokens {
+  return { refreshToken: refreshToken.reveal(), accessToken: null, expiresAt: null };
 }
 
 export function sealCandidate(
@@ -90,7 +95,7 @@ export function refreshTokenOf(
   }
 }
 
-/** The app of a token set that was replaced by hand; null if it does not open. */
+/** The app that a candidate names; null if it names none or does not open. */
 export function appOfReplaced(
   tenant: PinnedTenant,
   candidate: { id: string; generation: number; tokens: string },

@@ -6,6 +6,7 @@ import { grantsChangedSince } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { ChangeWindow } from './change-window.ts';
+import { instantOf, sinceMs } from './instant.ts';
 import type { TokenCache } from './token-cache.ts';
 
 /** Minimum age of a grant's last usage note before the next one, in multiples of the pause between two rounds of notes. */
@@ -27,7 +28,8 @@ export class ChangeFeed {
   #wasDown = false;
   readonly #unwatched: RepeatedWarning;
   readonly #unnoted: RepeatedWarning;
-  #notedUseAt = 0;
+  /** By `World.monotonic`. */
+  #notedUseAt = Number.NEGATIVE_INFINITY;
   #noting: Promise<void> | undefined;
 
   constructor(context: VaultContext, cache: TokenCache) {
@@ -62,17 +64,19 @@ export class ChangeFeed {
   }
 
   async #poll(): Promise<void> {
-    const { world, times, store } = this.#context;
+    const { world, times, store, reach } = this.#context;
     // Read before the poll: the next poll finds what is committed during this one.
-    const polledAt = world.now();
+    const polledAt = instantOf(world);
     try {
       const counter = await store.changeCounter();
       if (counter === null || counter !== this.#counter) await this.#forgetChanged();
       this.#counter = counter;
+      reach.noteAnswer();
+      // Another database may be in the place of the old one. So each token is read again, but no token is lost to an outage.
+      if (this.#wasDown || sinceMs(world, this.#cache.seenAt) >= times.feedTrustMs) this.#cache.distrustAll();
       this.#cache.epoch += 1;
-      this.#cache.trustedUntilMs = polledAt + times.feedTrustMs;
-      this.#cache.lastSeenMs = polledAt;
-      this.#startNoting(polledAt);
+      this.#cache.seenAt = polledAt;
+      this.#startNoting(polledAt.monotonic);
       await this.#checkForFailover();
       this.#wasDown = false;
       this.#unwatched.worked();
@@ -88,8 +92,8 @@ export class ChangeFeed {
     const { guard } = this.#context;
     if (!this.#wasDown && !guard.isStale) return;
     await guard.recheck();
-    if (this.#wasDown || guard.failedOver) this.#cache.forgetAll();
     if (guard.failedOver) {
+      this.#cache.forgetAll();
       const { recoverLostTail } = await import('../refresh/failover.ts');
       await recoverLostTail(this.#context);
     }
@@ -122,13 +126,18 @@ export class ChangeFeed {
   }
 
   async #forgetChanged(): Promise<void> {
-    const { store, times } = this.#context;
+    const { store } = this.#context;
     // Read before the changes: what is committed in between is read now, and once more by the next poll.
-    const since = this.#window.advance(await store.latestChange());
-    if (since === null) {
-      this.#cache.forgetAll();
-      return;
-    }
+    const mark = await store.latestChange();
+    const since = this.#window.since(mark);
+    if (since === null) this.#cache.forgetAll();
+    else await this.#forgetSince(since);
+    // Not before: after a failure the next poll must find these changes.
+    this.#window.advance(mark);
+  }
+
+  async #forgetSince(since: number): Promise<void> {
+    const { store, times } = this.#context;
     const changed = await grantsChangedSince(store.db, since - times.feedOverlapMs, limits.feedRowsMax);
     if (changed.length === limits.feedRowsMax) this.#cache.forgetAll();
     for (const row of changed) {

@@ -16,19 +16,26 @@ export class ChangeWindow {
   #open = new Map<string, number | null>();
 
   /**
-   * Moves on to a mark that was read just now. Returns the mark from which on changes must be read; null if any grant may have
-   * changed, at the start and after the clock of the database was set back.
+   * Returns the mark from which on changes must be read, for a mark that was read just now; null if any grant may have changed,
+   * at the start and after the clock of the database was set back.
    */
-  advance({ at, open }: ChangeMark): number | null {
-    const before = this.#readUntil;
-    const from = before === undefined || at < before ? null : before;
+  since({ at, open }: ChangeMark): number | null {
     const now = new Set(open);
     const ended = [...this.#open].filter(([id]) => !now.has(id)).map(([, began]) => began);
+    return [this.#from(at), ...ended].reduce(earlier);
+  }
+
+  /** Moves on to a mark, once the changes before it are read. */
+  advance({ at, open }: ChangeMark): void {
+    const from = this.#from(at);
     // A clock that was set back may also give an earlier mark to what was seen before.
     const began = (id: string) => (this.#open.has(id) ? (this.#open.get(id) ?? null) : from);
     this.#open = new Map(open.map((id) => [id, from === null ? null : began(id)]));
     this.#readUntil = at;
-    return [from, ...ended].reduce(earlier);
+  }
+
+  #from(at: number): number | null {
+    return this.#readUntil === undefined || at < this.#readUntil ? null : this.#readUntil;
   }
 }
 

@@ -16,6 +16,7 @@ import type { ChangeFeed } from './change-feed.ts';
 import { ExpiredIssues } from './expired-issues.ts';
 import type { Flight, FlightOptions } from './flight.ts';
 import { heldTokenOf, plainRules } from './held-token.ts';
+import { sinceMs } from './instant.ts';
 import { SingleFlight } from './single-flight.ts';
 import { accessTokenOf, cacheKey, type HeldToken, type TokenCache } from './token-cache.ts';
 
@@ -69,13 +70,13 @@ export class HandOut {
     this.#isTokenAccepted = options.isTokenAccepted;
   }
 
-  /** Returns the cached token on the hot path: one look-up, two comparisons. Cached keys were checked on the first read. */
+  /** Returns the cached token on the hot path: one look-up, a few comparisons. Cached keys were checked on the first read. */
   held(key: GrantKey): HeldToken | undefined {
     if (!hasNames(key)) return undefined;
     const held = this.#cache.get(cacheKey(key));
     if (held === undefined) return undefined;
     const now = this.#context.world.now();
-    if (now >= held.freshUntilMs || now >= this.#cache.trustedUntilMs) return undefined;
+    if (now >= held.freshUntilMs || !this.#isTrusted(held, now)) return undefined;
     held.usedAtMs = now;
     this.answers.memory += 1;
     return held;
@@ -180,7 +181,7 @@ export class HandOut {
       if (held !== undefined && leftMs > 0) {
         const rules = await this.#rules(key, held, leftMs, demandMs);
         // While the database is away nothing can be refreshed.
-        const isQuiet = read.isAway === true || world.now() < (held.quietUntilMs ?? 0);
+        const isQuiet = read.isAway === true || world.monotonic() < (held.quietUntilMs ?? Number.NEGATIVE_INFINITY);
         const isEnough = leftMs >= requiredMs(demandMs, held.lifetimeMs, rules);
         if (isEnough && !isQuiet && leftMs < earlyMs(held.lifetimeMs, rules)) this.#refreshInBackground(key, held);
         // A token refreshed for this caller is the best available, however short its life.
@@ -225,11 +226,10 @@ export class HandOut {
 
   /** Reads from memory while it is trusted, else from the row; while the database is away, only from memory. */
   async #read(key: CheckedKey): Promise<ReadToken> {
-    const now = this.#context.world.now();
     const held = this.#cache.get(cacheKey(key));
-    if (held === undefined || now >= held.expiresAtMs) return this.#readRow(key);
-    if (now < this.#cache.trustedUntilMs) return { held };
-    const isRecent = now < this.#cache.lastSeenMs + this.staleHandOutMs;
+    if (held === undefined || this.#context.world.now() >= held.expiresAtMs) return this.#readRow(key);
+    if (this.#isTrusted(held)) return { held };
+    const isRecent = sinceMs(this.#context.world, this.#cache.seenAt) < this.staleHandOutMs;
     try {
       const patienceMs = isRecent ? limits.storagePatienceMs : limits.storagePatienceMsMax;
       return await this.#context.reach.ask(() => this.#readRow(key), patienceMs);
@@ -239,28 +239,33 @@ export class HandOut {
     }
   }
 
+  #isTrusted(held: HeldToken, now?: number): boolean {
+    return this.#cache.isOfThisEra(held) && this.#isWatched(now);
+  }
+
+  /** True if the change feed has polled a moment ago. */
+  #isWatched(now?: number): boolean {
+    return sinceMs(this.#context.world, this.#cache.seenAt, now) < this.#context.times.feedTrustMs;
+  }
+
   async #readRow(key: CheckedKey): Promise<ReadToken> {
     // The feed starts before the row is read: a change in between is either seen, or the token is not cached.
     if (this.#backgroundRefresh) this.#feed.start();
     const epoch = this.#cache.epoch;
-    try {
-      return await this.#openings.run(cacheKey(key), epoch, async () => {
-        const row = await this.#row(key);
-        const opened = await this.#open(key, row);
-        const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
-        if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
-        return { held: opened, generation: row.generation };
-      });
-    } catch (error) {
-      if (isGrantryError(error, 'grant_not_found')) this.#cache.forget(key);
-      throw error;
-    }
+    return this.#openings.run(cacheKey(key), epoch, async () => {
+      const row = await this.#row(key);
+      const opened = await this.#open(key, row);
+      const isCurrent = this.#backgroundRefresh && epoch === this.#cache.epoch;
+      if (opened !== undefined && isCurrent) this.#cache.hold(key, opened);
+      return { held: opened, generation: row.generation };
+    });
   }
 
   async #row(key: CheckedKey): Promise<GrantRow> {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
-    if (row === undefined || row.state === 'disconnected' || this.#cache.isWithheld(key)) throw noSuchGrant(key);
-    return row;
+    if (row !== undefined && row.state !== 'disconnected' && !this.#cache.isWithheld(key)) return row;
+    this.#cache.forget(key);
+    throw noSuchGrant(key);
   }
 
   async #open(key: CheckedKey, row: GrantRow): Promise<HeldToken | undefined> {
@@ -296,7 +301,7 @@ export class HandOut {
   #refreshInBackground(key: CheckedKey, held: HeldToken): void {
     if (!this.#backgroundRefresh || this.#flights.has(cacheKey(key))) return;
     // While the database is away nothing can be refreshed, and each try would wait for it.
-    if (this.#context.reach.isAway || this.#context.world.now() >= this.#cache.trustedUntilMs) return;
+    if (this.#context.reach.isAway || !this.#isWatched()) return;
     this.#refresh(key, held.generation).done.catch((error: unknown) => {
       // The caller has a good token, and the row records the failure for the next caller that needs a refresh.
       this.#keepQuiet(held, error);
@@ -308,7 +313,7 @@ export class HandOut {
   /** Until the pause ends, callers get the token without another attempt. */
   #keepQuiet(held: HeldToken, error: unknown): void {
     const pauseMs = isGrantryError(error) ? error.retryAfterMs : undefined;
-    held.quietUntilMs = this.#context.world.now() + (pauseMs ?? this.#context.times.retryBackOffMs);
+    held.quietUntilMs = this.#context.world.monotonic() + (pauseMs ?? this.#context.times.retryBackOffMs);
   }
 
   /** The deadline of a caller that arrives now, by `World.monotonic`. */

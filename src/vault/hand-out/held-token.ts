@@ -46,6 +46,7 @@ export async function heldTokenOf(
     usedAtMs: context.world.now(),
     notedAtMs: row.used_at ?? 0,
     quietUntilMs: undefined,
+    era: undefined,
   };
 }
 

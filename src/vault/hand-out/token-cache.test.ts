@@ -23,6 +23,7 @@ function held(generation: number, accessToken = 'a'): HeldToken {
     usedAtMs: 0,
     notedAtMs: 0,
     quietUntilMs: undefined,
+    era: undefined,
   };
 }
 

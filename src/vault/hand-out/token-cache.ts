@@ -4,6 +4,7 @@ import { defaultAccount } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { ValidityRules } from '../grant/validity.ts';
 import type { AccessToken } from '../types.ts';
+import { type Instant, never } from './instant.ts';
 
 /**
  * A token in memory, with the times that decide whether it may be handed out without a database read.
@@ -32,8 +33,10 @@ export interface HeldToken {
   /** Time of the last hand-out, and of the last usage note in the row. */
   usedAtMs: number;
   notedAtMs: number;
-  /** End of the pause in refreshes ahead of need after a failed one. */
+  /** End (by `World.monotonic`) of the pause in refreshes ahead of need after a failed one. */
   quietUntilMs: number | undefined;
+  /** The cache's era in which the row was read; see {@link TokenCache.isOfThisEra}. */
+  era: number | undefined;
 }
 
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
@@ -71,15 +74,15 @@ function keyOf(name: string): CheckedKey {
 /**
  * The tokens that this process has handed out, bounded in number and in size.
  *
- * Until `trustedUntilMs` they may be handed out again without a database read: the change feed has just polled, and has
+ * For a moment after `seenAt` they may be handed out again without a database read: the change feed has just polled, and has
  * removed the grants that other processes disconnected.
  */
 export class TokenCache {
-  trustedUntilMs = 0;
-  /** Wall-clock time of the feed's last successful poll; hand-out without the database ends a while after it. */
-  lastSeenMs = 0;
+  /** The feed's last successful poll. Hand-out without the database ends a while after it. */
+  seenAt: Instant = never;
   /** Counts polls and removals. A row read in one epoch must not be cached in a later one, since it may be stale. */
   epoch = 0;
+  #era = 0;
   readonly #held: LRUCache<string, HeldToken>;
   /** Tokens that were removed together, each with the time of its use that is not noted. */
   readonly #unnoted = new Map<string, number>();
@@ -100,7 +103,19 @@ export class TokenCache {
   }
 
   hold(key: CheckedKey, held: HeldToken): void {
+    held.era = this.#era;
     this.#held.set(cacheKey(key), held);
+  }
+
+  /** False for a token from before an outage: its row is read again, and memory serves only if the database is away again. */
+  isOfThisEra({ era }: HeldToken): boolean {
+    return era === this.#era;
+  }
+
+  /** Has each row read again before its token is handed out. */
+  distrustAll(): void {
+    this.epoch += 1;
+    this.#era += 1;
   }
 
   forget(key: CheckedKey): void {

@@ -18,6 +18,8 @@ export interface RefreshPlan {
   readonly tokenFingerprint: string;
   /** The candidate whose token is tried; null for the stored token. */
   readonly candidateId: string | null;
+  /** The app that the token was issued to, if the grant has got another one since; null for the grant's own. */
+  readonly tokenApp: string | null;
   /** The fence of the attempt that brought that candidate. */
   readonly candidateFence: number | null;
   /** True if the candidate was the answer to the stored token. */

@@ -17,7 +17,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { retryBudgetOf } from '../bulkhead.ts';
 import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { appOfReplaced, openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
@@ -35,10 +35,9 @@ import { assertNotHeld } from './set-aside.ts';
  */
 export async function planRefresh(
   context: VaultContext,
-  found: GrantRow,
+  row: GrantRow,
   { candidateClient, keptToken, backOff }: RefreshOptions = {},
 ): Promise<RefreshPlan | 'look_again'> {
-  const row = { ...found, app: keptToken?.app ?? found.app };
   await context.guard.assertMayRefresh();
   if (await recoverLostTail(context)) return 'look_again';
   const tenant = row.client_id;
@@ -60,7 +59,7 @@ export async function planRefresh(
   if (replayed !== undefined) {
     await assertNotHeld(context, row, definition, { waiting: replayed.setAside, fence: token.fence ?? -1 });
   }
-  const client = await clientFor(context, definition, row, candidateClient);
+  const client = await clientFor(context, definition, { ...row, app: token.app ?? row.app }, candidateClient);
   // Urgent grants, probes and an operator's requests bypass the budget.
   if (keptToken === undefined && backOff === undefined && !(await isUrgent(context, row))) {
     context.bulkheads.retries.countTry(retryBudgetOf(row, client.clientId), prior.some(hasFailed) ? 'retry' : 'first');
@@ -75,6 +74,7 @@ export async function planRefresh(
     refreshToken: token.refreshToken,
     tokenFingerprint: fingerprint(token.refreshToken),
     candidateId: token.candidateId,
+    tokenApp: token.app ?? null,
     candidateFence: token.fence ?? null,
     succeedsStored: token.succeedsStored ?? false,
     newestCandidateId: token.newestCandidateId ?? null,
@@ -166,7 +166,8 @@ async function pickToken(
     if (opened === null) return pickToken(context, row, known);
     const succeedsStored = candidate.generation >= row.generation;
     const { id: candidateId, fence } = candidate;
-    return { refreshToken: opened, candidateId, fence, succeedsStored, newestCandidateId };
+    const app = appOfReplaced(tenantKeys, candidate);
+    return { refreshToken: opened, candidateId, app, fence, succeedsStored, newestCandidateId };
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) return { refreshToken: stored, candidateId: null, newestCandidateId };

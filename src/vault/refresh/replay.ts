@@ -5,9 +5,10 @@ import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { findAttempt } from '../../storage/statements/attempts.ts';
-import { listCandidates } from '../../storage/statements/candidates.ts';
+import { findCandidate, listCandidates } from '../../storage/statements/candidates.ts';
 import { type GrantRow, readGrant } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { appOfCandidate } from '../grant/replaced.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import type { SpoolKind } from '../spool/names.ts';
@@ -116,7 +117,8 @@ async function replayEntry(context: VaultContext, entry: SpoolEntry): Promise<bo
   const isKnown = attempt !== undefined && (attempt.outcome === 'saved' || attempt.outcome === 'parked');
   // A newer generation makes this answer obsolete, unless the database has lost its tail.
   const isObsolete = attempt === undefined && row.generation > head.generation && entry.kind !== 'unread';
-  if (isKnown || isObsolete || isOfPastAuthorization(row, entry)) {
+  const isOver = isObsolete || isOfPastAuthorization(row, entry);
+  if (isKnown || (isOver && !(await isSpentTokenKept(context, row, head)))) {
     await settled(context, entry);
     return false;
   }
@@ -142,6 +144,13 @@ function isOfPastAuthorization(row: GrantRow, { kind, head }: SpoolEntry): boole
   if (kind !== 'refused' && kind !== 'unread') return false;
   // If the spent token was stored again, this answer holds its successor.
   return head.generation < row.authorized_generation && head.tokenFingerprint !== row.refresh_fingerprint;
+}
+
+/** True if the spent token was replaced by hand and is kept for `recover`: only this answer holds its living successor. */
+async function isSpentTokenKept(context: VaultContext, row: GrantRow, head: SpoolHead): Promise<boolean> {
+  const { tenant, grantId, tokenFingerprint: fingerprint } = head;
+  const kept = await findCandidate(context.store.db, { tenant, grantId, fingerprint });
+  return kept !== undefined && kept.state === 'untested' && kept.generation < row.authorized_generation;
 }
 
 async function settled(context: VaultContext, entry: SpoolEntry): Promise<void> {
@@ -185,6 +194,7 @@ async function commitAnswer(
     provider: row.provider,
     spentFingerprint: head.tokenFingerprint,
     tenantKeys,
+    app: await appOfSpent(context, tenantKeys, row, head),
   };
   const definition = await definitionOf(context, row);
   if (definition !== undefined) {
@@ -227,6 +237,19 @@ async function spentTokenOf(
   const fingerprint = await fingerprinter(context);
   const tokens = head.candidateId === null ? storedOf(tenantKeys, row) : await candidatesOf(context, tenantKeys, row);
   return tokens.find((token) => fingerprint(token) === head.tokenFingerprint) ?? null;
+}
+
+/** Finds the app of a spent candidate; null for the grant's own. */
+async function appOfSpent(
+  context: VaultContext,
+  tenantKeys: PinnedTenant,
+  row: GrantRow,
+  { candidateId }: SpoolHead,
+): Promise<string | null> {
+  if (candidateId === null) return null;
+  const all = await listCandidates(context.store.db, row);
+  const spent = all.find(({ id }) => id === candidateId);
+  return spent === undefined ? null : appOfCandidate(tenantKeys, spent, all);
 }
 
 function storedOf(tenantKeys: PinnedTenant, row: GrantRow): Secret[] {

@@ -19,7 +19,7 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { dueAt } from '../grant/due.ts';
 import { queueRevocation } from '../grant/revocations.ts';
-import { sealCandidate, sealTokens } from '../grant/tokens.ts';
+import { appOfReplaced, sealCandidate, sealTokens } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 
 /** The attempt that brought tokens, just now or before a crash. */
@@ -33,7 +33,7 @@ export interface TokenAttempt {
   readonly spentToken: Secret;
   readonly spentFingerprint: string;
   readonly tenantKeys: PinnedTenant;
-  /** The app of a token that was replaced by hand; null for the grant's own. */
+  /** The app of the spent token, if the grant has got another one since; null for the grant's own. */
   readonly app?: string | null;
 }
 
@@ -237,6 +237,7 @@ async function park(
         refreshToken: tokens.refreshToken.reveal(),
         accessToken: tokens.accessToken?.reveal() ?? null,
         expiresAt: tokens.expiresAt,
+        app: attempt.app ?? (replaced === undefined ? null : appOfReplaced(attempt.tenantKeys, replaced)),
       },
     ),
   });

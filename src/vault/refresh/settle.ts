@@ -124,7 +124,7 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
     spentToken: plan.refreshToken,
     spentFingerprint: plan.tokenFingerprint,
     tenantKeys: plan.tenantKeys,
-    app: plan.recovering ? plan.row.app : null,
+    app: plan.tokenApp,
   };
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -145,7 +145,7 @@ export class Consents {
   }
 
   #slot(file: FileHandle, waiting: string, { id, nonce }: { id: string; nonce: string }): ConsentSlot {
-    const kept = join(this.directory, `${id}.consent`);
+    let kept = join(this.directory, `${id}.consent`);
     let isWritten = false;
     const close = async (): Promise<void> => {
       if (isWritten) return;
@@ -158,6 +158,8 @@ export class Consents {
       keep: async (head, tenant, raw) => {
         try {
           const first = JSON.stringify(head);
+          // The answer to another exchange of the same code, which may have brought the tokens.
+          if (existsSync(kept)) kept = join(this.directory, `${id}.${nonce}.consent`);
           const text = `${first}\n${tenant.seal(placeOf(first, head), sealable(raw))}\n`;
           const isNewFile = writeReserved(file, waiting, kept, text);
           isWritten = true;

@@ -6,7 +6,8 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
-import { appOfReplaced, openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
+import { openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { isReplayFatal } from '../refresh/overlap.ts';
 import type { KeptToken } from '../refresh/plan.ts';
 import { refreshGrant, refreshRound } from '../refresh/refresh.ts';
@@ -88,13 +89,16 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
   const successor = candidates.find((each) => each.generation >= row.generation && each.state !== 'superseded');
   // A given-up grant has no running overlap window.
   const isFatal = isReplayFatal(definition, null);
-  const worthTrying = isFatal ? (successor === undefined ? [] : [successor]) : candidates;
+  // The other tokens of a broken consent succeed nothing: each may be the only right one.
+  const untried = candidates.filter((each) => isFromConsent(each) && each.state === 'untested');
+  const worthTrying = isFatal ? (successor === undefined ? untried : [successor]) : candidates;
   const kept: KeptToken[] = [];
   for (const candidate of worthTrying) {
     if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
     const refreshToken = refreshTokenOf(tenantKeys, candidate);
     // Skip a candidate that cannot be decrypted, so that the others are tried.
-    if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id });
+    const app = appOfCandidate(tenantKeys, candidate, all);
+    if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id, app });
   }
   const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');
   if (stored !== null) kept.push({ refreshToken: stored, candidateId: null });
@@ -115,15 +119,10 @@ function replacedTokens(tenantKeys: PinnedTenant, candidates: readonly Candidate
     : newest;
   return worthTrying.flatMap((candidate) => {
     if (candidate === undefined) return [];
-    const replaced = newest.findLast((each) => isReplacedByHand(each) && each.generation >= candidate.generation);
-    const app = replaced === undefined ? null : appOfReplaced(tenantKeys, replaced);
+    const app = appOfCandidate(tenantKeys, candidate, candidates);
     const refreshToken = refreshTokenOf(tenantKeys, candidate);
     return refreshToken === null ? [] : [{ refreshToken, candidateId: candidate.id, app }];
   });
-}
-
-function isReplacedByHand({ fence }: CandidateRow): boolean {
-  return fence === 0;
 }
 
 function failure(key: CheckedKey, tried: number, error: unknown): RecoverReport {
