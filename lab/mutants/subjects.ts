@@ -1,6 +1,6 @@
 /** The files whose conditions are mutated: every decision on spending, keeping and giving up a token. */
 export const subjects: readonly string[] = [
-  ...['claim', 'settle', 'save', 'verdict', 'plan', 'replay', 'overlap', 'lease', 'lease-kind', 'refresh'].map(
+  ...['claim', 'settle', 'save', 'verdict', 'plan', 'replay', 'overlap', 'lease', 'lease-kind', 'refresh', 'hasty'].map(
     (name) => `src/vault/refresh/${name}.ts`,
   ),
   ...['leases', 'candidates', 'attempts'].map((name) => `src/storage/statements/${name}.ts`),

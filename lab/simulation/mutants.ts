@@ -42,8 +42,8 @@ const blindSave: Edit = {
 
 const firstRefusalCounts: Edit = {
   file: '/src/vault/refresh/verdict.ts',
-  from: "  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {",
-  to: '  if (inOverlap && refusals < overlapRefusalsMax) {',
+  from: '  if (confirmInMs > 0 || (inOverlap && refusals.length < overlapRefusalsMax)) {',
+  to: '  if (inOverlap && refusals.length < overlapRefusalsMax) {',
 };
 
 const unspooled: Edit = {

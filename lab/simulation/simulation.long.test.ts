@@ -21,6 +21,9 @@ const regressions: readonly { readonly what: string; readonly args: readonly str
     what: 'an answer that comes between the claim and the request is not looked for',
     args: ['--seed', '39', '--world', 'generation'],
   },
+  { what: 'a grant is given up after seconds of refusals at the end of an overlap', args: ['--seed', '239'] },
+  { what: 'a consent without a refresh token counts as unsaved', args: ['--seed', '147'] },
+  { what: 'events are judged in the order of clocks that differ', args: ['--seed', '2126'] },
 ];
 
 it.each(regressions)('stays cured of: $what', async ({ args }) => {

@@ -14,3 +14,28 @@ export interface Logger {
 }
 
 export const silentLogger: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** Warns of work that is tried again and again: an outage is told once, not at each try. */
+export class RepeatedWarning {
+  readonly #logger: Logger;
+  readonly #message: string;
+  readonly #fields: LogFields;
+  #told: string | null = null;
+
+  constructor(logger: Logger, message: string, fields: LogFields = {}) {
+    this.#logger = logger;
+    this.#message = message;
+    this.#fields = fields;
+  }
+
+  /** Warns, unless the last try failed with the same code. */
+  failed(code: string): void {
+    if (code !== this.#told) this.#logger.warn(this.#message, { ...this.#fields, code });
+    this.#told = code;
+  }
+
+  /** The next failure is a new one. */
+  worked(): void {
+    this.#told = null;
+  }
+}

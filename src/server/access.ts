@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { codeOf, GrantryError, isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
+import { type Logger, RepeatedWarning } from '../base/log.ts';
 import type { World } from '../base/world.ts';
 import { hashApiKey, isWellFormedKey } from '../vault/api-keys.ts';
 import { Reach } from '../vault/reach.ts';
@@ -78,6 +78,7 @@ export class Access {
   /** The hashes of all keys that were revoked, as of the last look. */
   #revoked: ReadonlySet<string> = new Set();
   #uses = new Map<string, number>();
+  readonly #unnoted: RepeatedWarning;
   /** The hash of a key from outside, which has no checksum of ours. */
   #foreignHash: string | null = null;
 
@@ -85,6 +86,7 @@ export class Access {
     this.#options = options;
     this.#reach = new Reach(options.world);
     this.#watchedAt = options.world.monotonic();
+    this.#unnoted = new RepeatedWarning(options.logger, 'the last use of API keys could not be recorded');
   }
 
   /** Forgets the keys that were revoked elsewhere, again and again. */
@@ -165,8 +167,9 @@ export class Access {
     this.#uses = new Map();
     try {
       await this.#options.noteUses(uses);
+      this.#unnoted.worked();
     } catch (error) {
-      this.#options.logger.warn('the last use of API keys could not be recorded', { code: codeOf(error) });
+      this.#unnoted.failed(codeOf(error));
       for (const { id, at } of uses) if (!this.#uses.has(id)) this.#uses.set(id, at);
     }
   }

@@ -12,7 +12,9 @@ import {
   until,
   whileLocked,
 } from '../../test/support/bench.ts';
+import { Wire } from '../../test/support/wire.ts';
 import type { GrantKey } from '../base/ids.ts';
+import { type LogFields, silentLogger } from '../base/log.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { VaultOptions } from '../vault/options.ts';
 import type { Vault } from '../vault/types.ts';
@@ -303,6 +305,39 @@ it('have one pause at a time, however many tasks end beside one that hangs', asy
   expect(bench.simulator.history.duplicateSpends()).toEqual([]);
   // One of the loop for due grants, and one of the loop of each duty.
   expect(most).toBe(1 + duties.length);
+});
+
+it('tell an outage once for each of their loops, however long it lasts', async () => {
+  const { bench } = await make({ kind: 'postgres', profiles: ['none'] });
+  await using wire = await Wire.to(bench.database);
+  const told: string[] = [];
+  const warn = (message: string, fields?: LogFields) => {
+    // The pool tells of each connection that it loses.
+    if (!message.startsWith('an idle')) told.push(`${message} ${fields?.['queue'] ?? ''}`);
+  };
+  const { vault } = await bench.open({ database: wire.database, logger: { ...silentLogger, warn } });
+  const { key } = await bench.connect(vault, { provider: 'none' });
+  await vault.getAccessToken(key);
+  await work(vault);
+  const queues = duties.map(({ queue }) => `the maintenance of a queue failed ${queue}`);
+  const outage = async () => {
+    told.length = 0;
+    await wire.lose('refuse');
+    await until(async () => {
+      await pass(bench, 10_000);
+      return told.filter((line) => line.startsWith('the maintenance')).length >= duties.length - 1;
+    }, 'the warnings');
+    await pass(bench, 60_000);
+    expect(told.filter((line, index) => told.indexOf(line) !== index)).toEqual([]);
+    // Without an unwritten outcome there is nothing to write.
+    expect(told).toEqual(expect.arrayContaining(queues.filter((line) => !line.endsWith('outcomes'))));
+    expect(told).toContain('the database cannot be watched for changes ');
+    expect(told).toContain('workers cannot claim due grants ');
+    wire.mend();
+    await pass(bench, 60_000);
+  };
+  await outage();
+  await outage();
 });
 
 it('keeps a committed answer for ten minutes, for a database that comes back without it, and removes it then', async () => {

@@ -1,5 +1,6 @@
 import { codeOf } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { RepeatedWarning } from '../base/log.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
@@ -86,6 +87,7 @@ class DueGrantLoop {
   readonly #context: VaultContext;
   readonly #signal: AbortSignal;
   readonly #tend: (grant: Due) => Promise<UpkeepOutcome>;
+  readonly #noClaim: RepeatedWarning;
   /** When a refresh last failed, by `World.monotonic`. */
   #failedAt = Number.NEGATIVE_INFINITY;
   readonly #busy = new Set<Promise<void>>();
@@ -98,6 +100,7 @@ class DueGrantLoop {
     this.#context = context;
     this.#signal = signal;
     this.#tend = work;
+    this.#noClaim = new RepeatedWarning(context.logger, 'workers cannot claim due grants');
     signal.addEventListener('abort', () => this.#nap.abort(), { once: true });
   }
 
@@ -125,13 +128,16 @@ class DueGrantLoop {
   }
 
   async #claim(): Promise<Due[]> {
-    const { guard, logger } = this.#context;
+    const { guard } = this.#context;
     try {
       if (guard.reason !== null) await guard.recheck();
       if (guard.reason !== null) return [];
-      return await claimDue(this.#context, { pressing: this.#pressing.room(), usual: this.#usual.room() });
+      const rooms = { pressing: this.#pressing.room(), usual: this.#usual.room() };
+      const due = await claimDue(this.#context, rooms);
+      this.#noClaim.worked();
+      return due;
     } catch (error) {
-      logger.warn('workers cannot claim due grants', { code: codeOf(error) });
+      this.#noClaim.failed(codeOf(error));
       await pause(this.#context, this.#signal, this.#context.times.workerPauseMs);
       return [];
     }
@@ -161,11 +167,13 @@ class DueGrantLoop {
 
 /** Does one duty again and again. */
 async function keepDoing(context: VaultContext, signal: AbortSignal, duty: Duty): Promise<void> {
+  const warning = new RepeatedWarning(context.logger, 'the maintenance of a queue failed', { queue: duty.queue });
   while (!signal.aborted) {
     try {
       await doDuty(context, duty);
+      warning.worked();
     } catch (error) {
-      context.logger.warn('the maintenance of a queue failed', { code: codeOf(error) });
+      warning.failed(codeOf(error));
     }
     await pause(context, signal, context.times.workerPauseMs);
   }

@@ -5,7 +5,7 @@ import type { GrantPlan } from '../host/swarm.ts';
 import { type Clocks, orderOf } from './consents.ts';
 import { type CarriedToken, type JudgedGrant, nameOf, type SeenRow } from './judged-grant.ts';
 import type { KnownToken } from './known-token.ts';
-import type { Bystander, Snapshot } from './rows.ts';
+import type { Bystander, Row, Snapshot } from './rows.ts';
 import { TokenBook } from './token-book.ts';
 
 export { type JudgedGrant, nameOf } from './judged-grant.ts';
@@ -24,6 +24,8 @@ export class Judge extends TokenBook {
   readonly #bystander: Bystander;
   readonly #scheduler: Scheduler;
   #snapshot: Snapshot = { grants: [], candidates: [], attempts: [], events: [] };
+  /** In the order of their commits. Their ids are made by clocks that differ. */
+  readonly #events = new Map<string, Row>();
 
   constructor(parts: {
     grants: readonly GrantPlan[];
@@ -72,6 +74,7 @@ export class Judge extends TokenBook {
   async look(): Promise<void> {
     this.nameNewTokens();
     this.#snapshot = await this.#scheduler.outside(this.#bystander.look());
+    for (const event of this.#snapshot.events) this.#events.set(String(event['id']), event);
     for (const raw of this.#snapshot.grants) {
       const grant = this.grantOf(String(raw['client_id']), String(raw['provider']));
       if (grant === undefined) {
@@ -132,8 +135,7 @@ export class Judge extends TokenBook {
     if (!this.isOne(owner, grant)) this.violated(`I7: ${nameOf(grant)} holds a token of ${nameOf(owner)}`);
     const token = grant.tokens.get(refreshToken);
     if (token === undefined) return;
-    token.stored = true;
-    this.arrived(grant, token.value);
+    this.seen(grant, token);
     const authorized = before === null || row.authorizedGeneration !== before.authorizedGeneration;
     if (grant.family !== null && grant.family !== token.family && !authorized) {
       this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);
@@ -223,13 +225,13 @@ export class Judge extends TokenBook {
   /** A process uses an access token at the provider's API. */
   used(accessToken: string): void {
     const known = this.originOf(accessToken);
-    if (known === undefined) return;
+    if (known === undefined || known.refresh === null) return;
     const token = known.grant.tokens.get(known.refresh);
     if (token?.stored === false) this.violated(`a token of ${nameOf(known.grant)} was used before it was saved`);
   }
 
   events(grant: JudgedGrant): readonly { type: string; reason: string | null }[] {
-    return this.#snapshot.events
+    return [...this.#events.values()]
       .filter((event) => event['grant_id'] === grant.row?.id)
       .map((event) => ({
         type: String(event['type']),

@@ -24,7 +24,7 @@ export const statements: Readonly<Record<keyof Snapshot, string>> = {
   candidates: "select grant_id, token_fingerprint from grantry_candidates where state = 'untested' order by id",
   attempts:
     "select id, grant_id, owner from grantry_attempts where outcome in ('open', 'unknown') order by fence desc, id",
-  events: 'select grant_id, type, reason from grantry_events where grant_id is not null order by id',
+  events: 'select id, grant_id, type, reason from grantry_events where grant_id is not null order by id',
 };
 
 /** Looks into a SQLite file. */

@@ -12,7 +12,7 @@ export class TokenBook {
   protected readonly now: () => number;
   readonly #leaseMs: number;
   readonly #byRefresh = new Map<string, JudgedGrant>();
-  readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string }>();
+  readonly #byAccess = new Map<string, { grant: JudgedGrant; refresh: string | null }>();
   readonly #byFingerprint = new Map<string, string>();
   readonly #named = new Set<string>();
   readonly #sharers = new Map<JudgedGrant, JudgedGrant>();
@@ -57,8 +57,8 @@ export class TokenBook {
     this.coverage.count(`${excusedMark}${kind}`);
   }
 
-  /** The grant and the refresh token that an access token came with. */
-  originOf(accessToken: string): { grant: JudgedGrant; refresh: string } | undefined {
+  /** The grant and the refresh token that an access token came with. Null if it came without one. */
+  originOf(accessToken: string): { grant: JudgedGrant; refresh: string | null } | undefined {
     return this.#byAccess.get(accessToken);
   }
 
@@ -205,10 +205,9 @@ export class TokenBook {
     return this.#byRefresh.get(refreshToken)?.tokens.get(refreshToken)?.stored === true;
   }
 
-  /** The access token came with a consent that brought no refresh token: the stored one goes on. */
+  /** The access token came with a consent that brought no refresh token: the one goes on that is stored when it arrives. */
   cameWithout(grant: JudgedGrant, accessToken: string): void {
-    const stored = this.storedToken(grant);
-    if (stored !== undefined) this.#byAccess.set(accessToken, { grant, refresh: stored.value });
+    this.#byAccess.set(accessToken, { grant, refresh: null });
   }
 
   /** When the stored token was spent, by the provider's book. */
@@ -227,8 +226,13 @@ export class TokenBook {
   markStored(grant: JudgedGrant, fingerprint: string): void {
     const value = this.#byFingerprint.get(fingerprint);
     const token = value === undefined ? undefined : grant.tokens.get(value);
-    if (token === undefined) return;
+    if (token !== undefined) this.seen(grant, token);
+  }
+
+  /** The database has the token, as when a spooled consent outlived the process that it came to. */
+  protected seen(grant: JudgedGrant, token: KnownToken): void {
     token.stored = true;
+    token.vanished = false;
     this.arrived(grant, token.value);
   }
 

@@ -18,6 +18,25 @@ describe('a server of its own', () => {
   });
   afterAll(() => server.remove());
 
+  test('lists a transaction that has written, though no later one has ended', async () => {
+    const store = await openStore({ database: server.url, world, poolMax: 3 });
+    await migrate(store, { mode: 'auto' });
+    const written = Promise.withResolvers<string | undefined>();
+    const looked = Promise.withResolvers<void>();
+    const transaction = store.transaction(async (tx) => {
+      await insertTenantKey(tx, { tenant: 'slow', version: 1, wrapped: 'x' });
+      const { rows } = await sql<{ id: string }>`select pg_current_xact_id()::xid::text as id`.execute(tx);
+      written.resolve(rows[0]?.id);
+      await looked.promise;
+    });
+    const id = await written.promise;
+    expect((await store.latestChange()).open).toContain(id);
+    looked.resolve();
+    await transaction;
+    expect((await store.latestChange()).open).not.toContain(id);
+    await store.close();
+  });
+
   test('stopped in the middle of work it is unavailable, and then there again', async () => {
     const store = await openStore({ database: server.url, world, poolMax: 3 });
     await migrate(store, { mode: 'auto' });

@@ -158,13 +158,25 @@ async function durability(db: Reader): Promise<Durability> {
   };
 }
 
-/** `xmin:xmax:a,b,c`: the transactions that had written, or were about to, and were not over. Any role may read it. */
+/**
+ * Lists the transactions that had written, or were about to, and were not over. A snapshot, `xmin:xmax:a,b,c`, names those below
+ * `xmax`: a transaction is missing until a later one has ended. Each holds a lock on its own id, of 32 bits, from its
+ * start on. Any role may read both.
+ */
 async function latestChange(db: Reader): Promise<ChangeMark> {
-  const { rows } = await sql<{ at: number; snapshot: string }>`
-    select ${now} as at, pg_current_snapshot()::text as snapshot`.execute(db);
+  const { rows } = await sql<{ at: number; snapshot: string; writing: string | null }>`
+    select ${now} as at, pg_current_snapshot()::text as snapshot, (
+      select string_agg(transactionid::text, ',') from pg_locks
+      where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted
+    ) as writing`.execute(db);
   const row = rows[0];
   if (row === undefined) throw new GrantryError('internal', 'PostgreSQL did not return its snapshot.');
-  return { at: row.at, open: (row.snapshot.split(':')[2] ?? '').split(',').filter((id) => id !== '') };
+  const listed = idsIn(row.snapshot.split(':')[2]).map((id) => String(BigInt.asUintN(32, BigInt(id))));
+  return { at: row.at, open: [...new Set([...listed, ...idsIn(row.writing)])] };
+}
+
+function idsIn(list: string | null | undefined): string[] {
+  return (list ?? '').split(',').filter((id) => id !== '');
 }
 
 function asError(error: unknown): Error {

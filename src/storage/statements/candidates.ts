@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
 import { limits } from '../../base/limits.ts';
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, changedRows, type Reader, type WriteTx } from '../database.ts';
 import type { CandidateTable } from '../schema.ts';
 import type { GrantName, GrantRow } from './grants.ts';
 
@@ -76,6 +76,22 @@ export async function newestSuccessor(
 /** Marks a candidate that the provider refused more than once. Only `recover` tries it again. */
 export async function rejectCandidate(tx: WriteTx, candidate: { tenant: string; id: string }): Promise<void> {
   await closeCandidate(tx, candidate, 'dead');
+}
+
+/** Opens rejected candidates of a grant again, except those that its last authorization replaced. Returns their number. */
+export async function reopenCandidates(
+  tx: WriteTx,
+  grant: { tenant: string; grantId: string; authorizedGeneration: number; ids: readonly string[] },
+): Promise<number> {
+  return tx
+    .updateTable('grantry_candidates')
+    .set({ state: 'untested' })
+    .where('tenant', '=', grant.tenant)
+    .where('grant_id', '=', grant.grantId)
+    .where('state', '=', 'dead')
+    .where('generation', '>=', grant.authorizedGeneration)
+    .where('id', 'in', grant.ids)
+    .$call(changedRows);
 }
 
 /** Marks the candidates that are older than a token which was proven newer and saved. */

@@ -1,5 +1,6 @@
 import { codeOf } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { RepeatedWarning } from '../../base/log.ts';
 import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
@@ -25,6 +26,8 @@ export class ChangeFeed {
   #counter: number | null = null;
   readonly #window = new ChangeWindow();
   #wasDown = false;
+  readonly #unwatched: RepeatedWarning;
+  readonly #unnoted: RepeatedWarning;
   /** By `World.monotonic`. */
   #notedUseAt = Number.NEGATIVE_INFINITY;
   #noting: Promise<void> | undefined;
@@ -32,6 +35,8 @@ export class ChangeFeed {
   constructor(context: VaultContext, cache: TokenCache) {
     this.#context = context;
     this.#cache = cache;
+    this.#unwatched = new RepeatedWarning(context.logger, 'the database cannot be watched for changes');
+    this.#unnoted = new RepeatedWarning(context.logger, 'the use of grants could not be recorded');
   }
 
   /** Starts watching. Called before the first token is cached; does nothing when the feed already runs. */
@@ -59,7 +64,7 @@ export class ChangeFeed {
   }
 
   async #poll(): Promise<void> {
-    const { world, times, store, reach, logger } = this.#context;
+    const { world, times, store, reach } = this.#context;
     // Read before the poll: the next poll finds what is committed during this one.
     const polledAt = instantOf(world);
     try {
@@ -74,10 +79,11 @@ export class ChangeFeed {
       this.#startNoting(polledAt.monotonic);
       await this.#checkForFailover();
       this.#wasDown = false;
+      this.#unwatched.worked();
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#wasDown = true;
-      logger.warn('the database cannot be watched for changes', { code: codeOf(error) });
+      this.#unwatched.failed(codeOf(error));
     }
   }
 
@@ -95,13 +101,14 @@ export class ChangeFeed {
 
   /** Starts to record which grants are in use; the next poll does not wait for that. */
   #startNoting(now: number): void {
-    const { times, logger } = this.#context;
+    const { times } = this.#context;
     if (this.#noting !== undefined || now - this.#notedUseAt < times.usageNoteMs) return;
     this.#notedUseAt = now;
     this.#noting = this.#noteUse()
+      .then(() => this.#unnoted.worked())
       .catch((error: unknown) => {
         if (this.#stop.signal.aborted) return;
-        logger.warn('the use of grants could not be recorded', { code: codeOf(error) });
+        this.#unnoted.failed(codeOf(error));
       })
       .finally(() => {
         this.#noting = undefined;

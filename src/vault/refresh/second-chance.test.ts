@@ -3,10 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
-import { type Bench, codeOf, makeBench, nameOfToken, until } from '../../../test/support/bench.ts';
+import { type Bench, codeOf, databaseKinds, makeBench, nameOfToken, until } from '../../../test/support/bench.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import { Secret } from '../../base/secret.ts';
+import { builtInProfile } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import { claimRefresh } from './claim.ts';
 import { planRefresh } from './plan.ts';
@@ -74,6 +75,35 @@ describe('a parked successor that is refused by mistake', () => {
     await bench.jump(31_000);
     expect((await vault.getAccessToken(key)).generation).toBe(2);
   });
+
+  it.each(databaseKinds)(
+    'only for seconds at the end of an overlap is tried again before a verdict, on %s',
+    async (kind) => {
+      const profiles = [builtInProfile('timed_overlap', { rotation: { overlapSeconds: 60 } })];
+      await using bench = await makeBench({ kind, profiles });
+      const { vault } = await bench.open();
+      const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
+      bench.simulator.faults.add(strange);
+      bench.simulator.faults.add({ endpoint: 'token', times: 100, effect: { kind: 'reset', when: 'before' } });
+      for (let passed = 0; passed < 48; passed += 6) {
+        await codeOf(vault.getAccessToken(key));
+        await bench.jump(6_000);
+      }
+      bench.simulator.faults.clear();
+      bench.simulator.faults.add({ ...refusal, times: 100 });
+      for (let passed = 0; passed < 12; passed += 1) {
+        await codeOf(vault.getAccessToken(key));
+        await bench.jump(1_000);
+      }
+      bench.simulator.faults.clear();
+      for (let passed = 0; passed < 120 && (await bench.row(key)).generation === 1; passed += 10) {
+        await vault.getAccessToken(key).catch(() => {});
+        await bench.jump(10_000);
+      }
+      expect((await vault.getAccessToken(key)).generation).toBe(2);
+      expect(await bench.events(key)).not.toContain('reauthorization_required');
+    },
+  );
 });
 
 describe('a request that was never sent', () => {

@@ -179,11 +179,25 @@ describe('a refusal', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
     const others = [attempt('unknown', 40_000), attempt('refused', 10_000)];
     expect(weigh({ ...lost, row, others })).toMatchObject({ state: 'suspect', retryInMs: 10_000 });
-    expect(weigh({ ...lost, row, others, overlapLeftMs: 0 }).state).toBe('reauthorization_required');
-    const often = [...others, ...Array.from({ length: 5 }, () => attempt('refused', 5_000))];
+    const calm = [...others, attempt('refused', 30_000)];
+    expect(weigh({ ...lost, row, others: calm, overlapLeftMs: 0 }).state).toBe('reauthorization_required');
+    const often = [...calm, ...Array.from({ length: 4 }, () => attempt('refused', 5_000))];
     expect(weigh({ ...lost, row, others: often }).state).toBe('reauthorization_required');
     // Nothing was lost, so the token is not spent.
     expect(weigh({ ...lost, row }).state).toBe('reauthorization_required');
+  });
+
+  it('is no confirmation of one that came a moment before, in an overlap or because an operator asked', () => {
+    const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
+    const hasty = Array.from({ length: 6 }, (_, index) => attempt('refused', 1_000 * (index + 1)));
+    expect(weigh({ rotation: 'none', row, others: hasty })).toMatchObject({ state: 'suspect', retryInMs: 24_000 });
+    const others = [attempt('unknown', 40_000), ...hasty];
+    const lost = { rotation: 'timed_overlap', row, others, overlapPauseMs: 1_000 } as const;
+    expect(weigh({ ...lost, overlapLeftMs: 2_000 })).toMatchObject({ state: 'suspect', retryInMs: 1_000 });
+    expect(weigh({ ...lost, overlapLeftMs: 0 })).toMatchObject({ state: 'suspect', retryInMs: 24_000 });
+    // A clock that was set back does not make the wait longer.
+    const ahead = [attempt('refused', -3_600_000)];
+    expect(weigh({ rotation: 'none', row, others: ahead })).toMatchObject({ state: 'suspect', retryInMs: 30_000 });
   });
 
   it('that is not believed because of other grants is checked again while their refusals count', () => {
@@ -234,7 +248,7 @@ function attempt(outcome: AttemptRow['outcome'], agoMs: number): AttemptRow {
     candidate_id: null,
     owner: 'host:1:a',
     started_at: nowMs - agoMs,
-    finished_at: null,
+    finished_at: outcome === 'open' ? null : nowMs - agoMs,
     outcome,
     detail: null,
   };

@@ -7,6 +7,7 @@ import { type GrantVerdict, settleLease } from '../../storage/statements/leases.
 import type { ChangeTransaction } from '../changing.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
+import { reopenHastilyRejected } from './hasty.ts';
 import { isReplayFatal, pauseInOverlap } from './overlap.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { refusalsAt } from './refusal-count.ts';
@@ -89,15 +90,25 @@ export function weighRefusal(evidence: RefusalEvidence): RefusalVerdict {
   const reason = lost || (stands && candidate?.replayed === true) ? reasons.lostRotation : reasons.refused;
   // Inside the overlap a refusal contradicts the provider's promise, so it is believed only after several.
   const inOverlap = lost && (evidence.overlapLeftMs ?? 0) > 0;
-  const refusals = others.filter((attempt) => attempt.outcome === 'refused').length;
-  if (row.state !== 'suspect' || (inOverlap && refusals < overlapRefusalsMax)) {
-    return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : evidence.confirmMs };
+  const refusals = others.filter((attempt) => attempt.outcome === 'refused');
+  const confirmInMs = row.state === 'suspect' ? untilConfirmed(evidence, refusals) : evidence.confirmMs;
+  if (confirmInMs > 0 || (inOverlap && refusals.length < overlapRefusalsMax)) {
+    return { state: 'suspect', reason, retryInMs: inOverlap ? evidence.overlapPauseMs : confirmInMs };
   }
   if (isSuspended(evidence)) {
     // Before the window ends: the refusals of other grants must still count at the next try.
     return { state: 'suspect', reason: reasons.verdictsSuspended, retryInMs: evidence.windowMs / 2 };
   }
   return { state: 'reauthorization_required', reason, retryInMs: null, condemned: true };
+}
+
+/**
+ * Returns the time until a refusal may confirm the first one. An overlap shortens the pauses, and so does an operator: a
+ * short incident of the provider could refuse every try.
+ */
+function untilConfirmed({ nowMs, confirmMs }: RefusalEvidence, refusals: readonly AttemptRow[]): number {
+  const refusedAt = refusals.flatMap(({ finished_at: at }) => at ?? []);
+  return refusedAt.length === 0 ? 0 : Math.min(confirmMs, Math.min(...refusedAt) + confirmMs - nowMs);
 }
 
 /**
@@ -156,7 +167,7 @@ export async function judgeRefusal(
   if (id !== null && candidate !== null && isBelievedDead(evidence, candidate) && !standsForStored(evidence)) {
     await rejectCandidate(tx, { tenant, id });
   }
-  const verdict = plan.recovering ? stillCondemned(row) : weighRefusal(evidence);
+  const verdict = plan.recovering ? stillCondemned(row) : await weighLastly(context, change, evidence);
   const lease = { ...grant, generation: row.generation, owner: context.owner.id, fence: refused.fence };
   const condemnedForMs = nowMs - (row.condemned_at ?? nowMs);
   const written =
@@ -169,6 +180,20 @@ export async function judgeRefusal(
     change.record(row, { type: `grant.${to}`, to, reason, details: { error: refused.error } });
   }
   return verdict.state;
+}
+
+/** Weighs a refusal, and finds candidates that need another try before a verdict. */
+async function weighLastly(
+  context: VaultContext,
+  change: ChangeTransaction,
+  evidence: RefusalEvidence,
+): Promise<RefusalVerdict> {
+  const { row, others, definition, overlapLeftMs } = evidence;
+  const verdict = weighRefusal(evidence);
+  // If a replay revokes the family, only the last successor may be sent, and the verdict is on that one.
+  if (verdict.state !== 'reauthorization_required' || isReplayFatal(definition, overlapLeftMs)) return verdict;
+  const reopened = await reopenHastilyRejected(context, change, row, others);
+  return reopened ? { state: 'uncertain', reason: reasons.storedRefused, retryInMs: 0 } : verdict;
 }
 
 /** Gathers what is known about a grant whose token was refused just now. */

@@ -90,25 +90,35 @@ export async function tend(context: VaultContext, handOut: HandOut, grant: Grant
 export type UpkeepOutcome = 'refreshed' | 'failed' | 'put_off' | 'second_chance' | 'shredded';
 
 /** A part of the upkeep that is not specific to one grant. */
-export type Duty = (context: VaultContext) => Promise<unknown>;
+export interface Duty {
+  /** A name for the log. */
+  readonly queue: string;
+  readonly run: (context: VaultContext) => Promise<unknown>;
+}
 
 /** The duties. Each has its own pace and its own failures: what holds one of them up holds up no other. */
 export const duties: readonly Duty[] = [
-  (context) => context.pendingOutcomes.write(context),
-  tidySpool,
-  (context) => finishConsents(context),
-  cutAllTimes,
-  discardUnclaimed,
-  (context) => revokeDue(context),
-  (context) => changing(context, ({ tx }) => purgeAuthorizations(tx, context.times.authorizationMs)),
-  (context) => changing(context, ({ tx }) => purgeConnectSessions(tx, context.times.connectKeptMs)),
-  forgetTokenRequests,
+  { queue: 'outcomes', run: (context) => context.pendingOutcomes.write(context) },
+  { queue: 'spool', run: tidySpool },
+  { queue: 'consents', run: (context) => finishConsents(context) },
+  { queue: 'times', run: cutAllTimes },
+  { queue: 'unclaimed', run: discardUnclaimed },
+  { queue: 'revocations', run: (context) => revokeDue(context) },
+  {
+    queue: 'authorizations',
+    run: (context) => changing(context, ({ tx }) => purgeAuthorizations(tx, context.times.authorizationMs)),
+  },
+  {
+    queue: 'connect_sessions',
+    run: (context) => changing(context, ({ tx }) => purgeConnectSessions(tx, context.times.connectKeptMs)),
+  },
+  { queue: 'token_requests', run: forgetTokenRequests },
 ];
 
 /** Does a duty. A quarantined database stays unchanged: nothing is spent, revoked or removed. */
 export async function doDuty(context: VaultContext, duty: Duty): Promise<void> {
   if (context.guard.isStale) await context.guard.recheck();
-  if (context.guard.reason === null) await duty(context);
+  if (context.guard.reason === null) await duty.run(context);
 }
 
 /** Commits spooled answers, and only then removes old files, since a failover may still need them. */
