@@ -1,4 +1,5 @@
-import { timesOf } from '../../src/base/limits.ts';
+import { limits, timesOf } from '../../src/base/limits.ts';
+import { reasons } from '../../src/vault/reasons.ts';
 import type { Arrival, EventFacts, GrantFacts, OpenAttempt } from './evidence.ts';
 import type { FamilyFacts, Healed, ProviderJudgement } from './messages.ts';
 import type { LabOptions } from './options.ts';
@@ -131,7 +132,11 @@ export function judgeRun(run: Run): LabResult {
   const verdicts = run.events.filter(({ type }) => type === 'grant.reauthorization_required').length;
   const misreported = [...over].filter((tenant) => !isReportedOnce(eventsOf.get(tenant) ?? []));
   const loops = loopsOf(run, over, eventsOf, strict);
-  const stuck = healed.flatMap(({ tenant, outcome }) => (outcome === 'stuck' ? [tenant] : []));
+  // Many losses at once look like an incident of the provider: then no grant is given up for an hour.
+  const isSuspended = losses.length >= limits.verdictRefusalsMin;
+  const stuck = healed.flatMap(({ tenant, outcome, reason }) =>
+    outcome === 'stuck' && !(isSuspended && reason === reasons.verdictsSuspended) ? [tenant] : [],
+  );
   const result = {
     rotation: options.rotation,
     database: options.database === 'sqlite' ? ('sqlite' as const) : ('postgres' as const),

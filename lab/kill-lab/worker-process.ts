@@ -9,6 +9,8 @@ import { Dice } from '../dice.ts';
 import type { Called, Healed, StoreGrant, WorkerCommand, WorkerPlan } from './messages.ts';
 import { waitedForProcessorMs } from './processor.ts';
 
+/** The reason of a grant whose verdict waits because the provider refuses many grants. */
+const suspended = 'verdicts_suspended';
 /** Uses one token in this many: at some providers the first use ends the previous token. */
 const usesOneIn = 4;
 /** Reports one token in this many as rejected, which requests the next generation at once. */
@@ -105,7 +107,8 @@ class Worker {
         await pause(Math.min(250, isGrantryError(error) ? (error.retryAfterMs ?? 50) : 50));
       }
     }
-    return { tenant, outcome: 'stuck', reason };
+    const grant = await this.vault.grants.get(this.#key(tenant)).catch(() => null);
+    return { tenant, outcome: 'stuck', reason: grant?.reason === suspended ? suspended : reason };
   }
 
   async #loop(): Promise<void> {

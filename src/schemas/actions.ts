@@ -16,6 +16,11 @@ const pairs: readonly (readonly [command: RegExp, route: string, plain: string])
   [/grantry provider show \S+ --json/g, 'GET /v1/providers/{provider}', 'grantry provider show PROVIDER --json'],
   [/grantry provider remove \S+/g, 'DELETE /v1/providers/{provider}', 'grantry provider remove PROVIDER'],
   [/grantry key create/g, 'POST /v1/keys', 'grantry key create'],
+  [
+    /grantry recover \S+ \S+/g,
+    'POST /v1/tenants/{tenant}/grants/{provider}/recover',
+    'grantry recover TENANT PROVIDER',
+  ],
   [/grantry show/g, 'GET /v1/tenants/{tenant}/grants/{provider}', 'grantry show TENANT PROVIDER'],
 ];
 

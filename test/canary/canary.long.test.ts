@@ -36,6 +36,8 @@ const allowed: readonly string[] = [
   'browser cookie in cookie of GET the link',
   'browser cookie in cookie of POST the link',
   'completion code in location of GET the callback',
+  // The browser of the flow sees the same end again.
+  'completion code in location of GET the callback again',
   'connect link in POST /v1/connect-sessions',
   'state in location of POST the link',
 ];

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+import { sql } from 'kysely';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { timesOf } from '../../src/base/limits.ts';
@@ -264,6 +265,12 @@ async function endPause(): Promise<void> {
   const store = await openStore({ database: scratch.database, world: systemWorld() });
   try {
     await store.db.updateTable('oauth_tokens').set({ retry_at: null }).execute();
+    // A second refusal counts only some time after the first.
+    const earlier = (column: 'started_at' | 'finished_at') => sql<number>`${sql.ref(column)} - 31000`;
+    await store.db
+      .updateTable('grantry_attempts')
+      .set({ started_at: earlier('started_at'), finished_at: earlier('finished_at') })
+      .execute();
   } finally {
     await store.close();
   }

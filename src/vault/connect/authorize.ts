@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
+import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { capturedFacts } from '../../oauth/account.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
 import { type AuthorizationCallback, captureCallback, checkIssuer } from '../../oauth/callback.ts';
@@ -132,7 +134,7 @@ export async function redeemCallback(
   const app = await appFor(context, { ...key, app: row.app });
   // Another process may have started this flow with newer keys.
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
-  const codeVerifier = row.verifier === null ? null : tenantKeys.open(verifierPlace(row.state_hash), row.verifier);
+  const codeVerifier = openVerifier(tenantKeys, row);
   const request = { code, redirectUri: row.redirect_uri, codeVerifier };
   // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
@@ -141,6 +143,18 @@ export async function redeemCallback(
     keepAnswer(context, consent, head, { tenantKeys, raw }),
   );
   return { ...exchanged, consent: head.id, consented: head, key, definition, app, dc, asked, captured };
+}
+
+/** Opens the verifier. Its keys are gone if the tenant's last grant was disconnected after the request. */
+function openVerifier(tenantKeys: PinnedTenant, { verifier, state_hash: stateHash }: AuthorizationRow): Secret | null {
+  try {
+    return verifier === null ? null : tenantKeys.open(verifierPlace(stateHash), verifier);
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    const text =
+      'This authorization request does not open: the tenant was disconnected meanwhile, or its row was altered.';
+    throw failed(text, error);
+  }
 }
 
 /** The granted scopes, compared with the requested ones. */
