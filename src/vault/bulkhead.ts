@@ -2,6 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import { limits, type Times } from '../base/limits.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, metadataOf } from '../storage/statements/grants.ts';
+import { endsInTime } from './deadline.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 
 /** Returns the name of a grant's compartment: its provider and data centre. */
@@ -140,20 +141,10 @@ export class Bulkheads {
       compartment.calls += 1;
       return;
     }
-    const stop = new AbortController();
-    let pass: () => void = () => {};
-    const passed = new Promise<boolean>((resolve) => {
-      pass = () => resolve(true);
-    });
+    const { promise: passed, resolve: pass } = Promise.withResolvers<void>();
     const queue = urgent ? compartment.urgent : compartment.waiting;
     queue.push(pass);
-    const late = this.#world.sleep(this.#times.callerWaitMs, stop.signal).then(
-      () => false,
-      () => true,
-    );
-    const got = await Promise.race([passed, late]);
-    stop.abort(new Error('no longer waiting'));
-    if (got) return;
+    if (await endsInTime(this.#world, passed, this.#times.callerWaitMs)) return;
     const index = queue.indexOf(pass);
     // The slot was passed to this call just as its wait ended, so pass it on.
     if (index < 0) this.#passSlot(compartment);

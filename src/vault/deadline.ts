@@ -14,6 +14,24 @@ export function deadlineSignal(context: { readonly world: World }, ms: number): 
   return { signal: deadline.signal, clear: () => stop.abort(new Error('cleared')) };
 }
 
+/** Waits for work, but no longer than a time. Returns true if it has ended, well or badly; it continues otherwise. */
+export async function endsInTime(world: World, work: Promise<unknown>, ms: number): Promise<boolean> {
+  const stop = new AbortController();
+  const late = world.sleep(ms, stop.signal).then(
+    () => false,
+    () => true,
+  );
+  const ended = work.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([ended, late]);
+  } finally {
+    stop.abort(new Error('no longer waiting'));
+  }
+}
+
 /**
  * Waits for a promise until a timeout; the work itself continues.
  *

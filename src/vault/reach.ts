@@ -1,6 +1,7 @@
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { World } from '../base/world.ts';
+import { endsInTime } from './deadline.ts';
 
 /**
  * Asks the database for callers that can do without its answer, because memory has one.
@@ -45,9 +46,8 @@ export class Reach {
     }
     const asked = this.#watched(read);
     // Two waits: after a stall of this process the first one ends before the answer that has arrived is read.
-    const isLate =
-      (await isPending(this.#world, asked, patienceMs / 2)) && (await isPending(this.#world, asked, patienceMs / 2));
-    if (!isLate) return asked;
+    const halfMs = patienceMs / 2;
+    if ((await endsInTime(this.#world, asked, halfMs)) || (await endsInTime(this.#world, asked, halfMs))) return asked;
     this.#noteAway(now);
     throw awayNow();
   }
@@ -77,24 +77,6 @@ export class Reach {
     if (since < this.#answeredAt) return;
     this.#awaySince ??= since;
     this.#askAgainAt = Math.max(this.#askAgainAt, since + limits.storageProbeMs);
-  }
-}
-
-/** Tells whether work is still pending after a time. */
-async function isPending(world: World, work: Promise<unknown>, ms: number): Promise<boolean> {
-  const stop = new AbortController();
-  const passed = world.sleep(ms, stop.signal).then(
-    () => true,
-    () => false,
-  );
-  const ended = work.then(
-    () => false,
-    () => false,
-  );
-  try {
-    return await Promise.race([ended, passed]);
-  } finally {
-    stop.abort(new Error('no longer waiting'));
   }
 }
 

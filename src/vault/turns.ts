@@ -2,6 +2,7 @@ import { GrantryError } from '../base/errors.ts';
 import type { CheckedKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { World } from '../base/world.ts';
+import { endsInTime } from './deadline.ts';
 
 /** A queue before the connections of the database: how many are in, and who waits. */
 interface Line {
@@ -55,17 +56,9 @@ export class Turns {
   }
 
   async #turnIn(line: Line): Promise<void> {
-    const stop = new AbortController();
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const pass = (): void => resolve(true);
+    const { promise, resolve: pass } = Promise.withResolvers<void>();
     line.waiting.push(pass);
-    const late = this.#world.sleep(limits.transactionMs, stop.signal).then(
-      () => false,
-      () => true,
-    );
-    const isIn = await Promise.race([promise, late]);
-    stop.abort(new Error('no longer waiting'));
-    if (isIn) return;
+    if (await endsInTime(this.#world, promise, limits.transactionMs)) return;
     const place = line.waiting.indexOf(pass);
     // The turn came in the same moment.
     if (place < 0) return;
