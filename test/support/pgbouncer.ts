@@ -41,7 +41,7 @@ export async function startPgBouncer(server: string): Promise<PgBouncer> {
   writeFileSync(file, `[databases]\n* = ${target}\n[pgbouncer]\n${settings.join('\n')}\n`);
   chmodSync(directory, 0o755);
   // PgBouncer refuses to run as root, and tests in a container run as root.
-  const user = process.getuid?.() === 0 ? { uid: nobody(), gid: nobody() } : {};
+  const user = process.getuid?.() === 0 ? { uid: unprivilegedUser(), gid: unprivilegedUser() } : {};
   const child = spawn(program, ['-q', file], { stdio: 'ignore', cwd: '/', ...user });
   const ended = once(child, 'exit');
   await listens(own, child);
@@ -59,7 +59,7 @@ export async function startPgBouncer(server: string): Promise<PgBouncer> {
   };
 }
 
-function nobody(): number {
+function unprivilegedUser(): number {
   return Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }));
 }
 

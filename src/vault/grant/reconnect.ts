@@ -58,18 +58,19 @@ export function stateGoingOn({ state, generation, lease_owner: holder }: GrantRo
 export async function queueReplaced(
   context: VaultContext,
   change: ChangeTransaction,
-  replaced: { old: GrantRow; definition: ProviderDefinition; tenantKeys: PinnedTenant; newFingerprint: string },
+  grant: { old: GrantRow; definition: ProviderDefinition; tenantKeys: PinnedTenant; newFingerprint: string },
 ): Promise<boolean> {
-  const { old, definition, tenantKeys, newFingerprint } = replaced;
+  const { old, definition, tenantKeys, newFingerprint } = grant;
   const { revocationEnds, livePerUserAndClient } = definition.refreshToken;
   if (revocationEnds !== 'token' || livePerUserAndClient === null || old.state === 'disconnected') return false;
   const fingerprint = await fingerprinter(context);
   let queued = false;
   for (const { refreshToken, app: issuedTo } of await livingTokens(context, change, old, tenantKeys)) {
-    if (fingerprint(refreshToken) === newFingerprint) continue;
+    const replaced = fingerprint(refreshToken);
+    if (replaced === newFingerprint) continue;
     const app = issuedTo ?? old.app;
-    const token = { tenant: old.client_id, provider: old.provider, app, endsAccount: false };
-    const ended = await grantsEndedWith(change.tx, { ...token, fingerprint: fingerprint(refreshToken) });
+    const token = { tenant: old.client_id, provider: old.provider, app, fingerprint: replaced, endsAccount: false };
+    const ended = await grantsEndedWith(change.tx, token);
     if (ended.some((key) => !isOf(old, key))) continue;
     await queueRevocation(context, change, { ...old, app }, { refreshToken, tenantKeys });
     queued = true;

@@ -119,8 +119,8 @@ function untilConfirmed({ nowMs, confirmMs }: RefusalEvidence, refusals: readonl
 function isSuspended({ row, nowMs, provider, suspendedMsMax }: RefusalEvidence): boolean {
   const { tried, refused, failed } = provider;
   const massRefusal = refused >= limits.verdictRefusalsMin && refused > tried * limits.verdictRefusalShare;
-  const servesNobody = failed >= limits.verdictRefusalsMin && refused === tried;
-  return (massRefusal || servesNobody) && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
+  const servesNone = failed >= limits.verdictRefusalsMin && refused === tried;
+  return (massRefusal || servesNone) && nowMs - (row.doubt_since ?? nowMs) < suspendedMsMax;
 }
 
 /**
