@@ -3,7 +3,7 @@ import { assert, GrantryError } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { createFingerprint, type Fingerprint } from './fingerprint.ts';
-import { openRecord, saltBytes, sealRecord } from './record.ts';
+import { isFormat1, openRecord, saltBytes, sealRecord } from './record.ts';
 
 /** Fingerprints must survive every rotation, so their key always comes from the first version. */
 const fingerprintVersion = 1;
@@ -15,7 +15,15 @@ export interface SealPlace {
   column: string;
   /** Counts the values this row has had; 0 or more. */
   generation: number;
+  /**
+   * The facts that decide where the value goes, such as provider and data centre. With them the seal has format 2, and
+   * opens only beside the same facts.
+   */
+  facts?: readonly string[];
 }
+
+/** The column of a place whose values of format 1 may still be opened; `all` while a vault is being resealed. */
+export type Format1 = 'none' | 'access_token' | 'all';
 
 /** One tenant's unwrapped keys, for as long as the caller holds this object; it needs no database. */
 export interface PinnedTenant {
@@ -44,12 +52,14 @@ export class Pinned implements PinnedTenant {
   readonly #newestVersion: number;
   readonly #vaultId: string;
   readonly #world: World;
+  readonly #format1: () => Format1;
 
   constructor(options: {
     tenant: string;
     keys: ReadonlyMap<number, { key: KeyObject; wrapped: string }>;
     vaultId: string;
     world: World;
+    format1: () => Format1;
   }) {
     this.tenant = options.tenant;
     this.#keys = new Map([...options.keys].map(([version, { key }]) => [version, key]));
@@ -57,6 +67,7 @@ export class Pinned implements PinnedTenant {
     this.sealingKey = options.keys.get(this.#newestVersion)?.wrapped ?? '';
     this.#vaultId = options.vaultId;
     this.#world = options.world;
+    this.#format1 = options.format1;
   }
 
   seal(place: SealPlace, plaintext: Secret): string {
@@ -65,10 +76,10 @@ export class Pinned implements PinnedTenant {
     const bytes = Buffer.from(text, 'utf8');
     try {
       return sealRecord({
-        purpose: 'record',
+        purpose: place.facts === undefined ? 'record' : 'placedRecord',
         key: this.#key(this.#newestVersion),
         keyVersion: this.#newestVersion,
-        context: this.#context(place),
+        context: this.#context(place, place.facts),
         salt: this.#world.randomBytes(saltBytes),
         plaintext: bytes,
       });
@@ -78,10 +89,11 @@ export class Pinned implements PinnedTenant {
   }
 
   open(place: SealPlace, sealed: string): Secret {
+    const facts = this.#opensWithoutFacts(place, sealed) ? undefined : place.facts;
     const opened = openRecord({
-      purpose: 'record',
+      purpose: facts === undefined ? 'record' : 'placedRecord',
       findKey: (version) => this.#keys.get(version),
-      context: this.#context(place),
+      context: this.#context(place, facts),
       text: sealed,
     });
     // An empty text is never sealed, and a Secret is never empty.
@@ -104,9 +116,16 @@ export class Pinned implements PinnedTenant {
     return key;
   }
 
-  #context(place: SealPlace): readonly string[] {
+  /** True for a value that an earlier version sealed, while such values are still accepted. */
+  #opensWithoutFacts({ column }: SealPlace, sealed: string): boolean {
+    const accepted = this.#format1();
+    return accepted !== 'none' && (accepted === 'all' || accepted === column) && isFormat1(sealed);
+  }
+
+  #context(place: SealPlace, facts: readonly string[] = []): readonly string[] {
     assert(Number.isSafeInteger(place.generation) && place.generation >= 0, 'a generation is a whole number');
-    return [this.#vaultId, this.tenant, place.table, place.row, place.column, String(place.generation)];
+    const { table, row, column, generation } = place;
+    return [this.#vaultId, this.tenant, table, row, column, String(generation), ...facts];
   }
 }
 

@@ -4,11 +4,11 @@ import { GrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { World } from '../base/world.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import { integrityFailed, Pinned, type PinnedTenant } from './pinned-tenant.ts';
+import { type Format1, integrityFailed, Pinned, type PinnedTenant } from './pinned-tenant.ts';
 import { isKeyVersion, openRecord, saltBytes, sealRecord } from './record.ts';
 
 export type { Fingerprint } from './fingerprint.ts';
-export type { PinnedTenant, SealPlace } from './pinned-tenant.ts';
+export type { Format1, PinnedTenant, SealPlace } from './pinned-tenant.ts';
 
 /** Tenant of everything that belongs to no customer: app secrets, the fingerprint key. No tenant can have this name. */
 export const systemTenant = '$system';
@@ -38,6 +38,8 @@ export interface TenantKeysOptions {
   vaultId: string;
   world: World;
   store: TenantKeyStore;
+  /** Tells which values of format 1 may be opened where format 2 is due; none by default. */
+  format1?: () => Format1;
   /** Number of tenants whose unwrapped keys are cached; defaults to {@link limits}.tenantKeysMax. */
   cacheMax?: number;
   /** Milliseconds after which cached keys are read again; defaults to 10 minutes. */
@@ -70,6 +72,7 @@ export class TenantKeys {
   readonly #vaultId: string;
   readonly #world: World;
   readonly #store: TenantKeyStore;
+  readonly #format1: () => Format1;
   readonly #cacheMs: number;
   // The cache's own expiry is not used: it would read a clock that is not the world's.
   readonly #cache: LRUCache<string, Cached>;
@@ -81,6 +84,7 @@ export class TenantKeys {
     this.#vaultId = options.vaultId;
     this.#world = options.world;
     this.#store = options.store;
+    this.#format1 = options.format1 ?? (() => 'none');
     this.#cacheMs = options.cacheMs ?? timesOf(options.world).tenantKeyCachedMs;
     this.#cache = new LRUCache({ max: options.cacheMax ?? limits.tenantKeysMax });
   }
@@ -145,6 +149,7 @@ export class TenantKeys {
         keys: this.#unwrapAll(tenant, stored),
         vaultId: this.#vaultId,
         world: this.#world,
+        format1: this.#format1,
       });
       if (this.#loading.get(tenant) === loading) this.#cache.set(tenant, { pinned, loadedAt });
       return pinned;
