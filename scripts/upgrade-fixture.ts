@@ -18,6 +18,7 @@ import { changing } from '../src/vault/changing.ts';
 import { receiveConnectCallback, startConnect } from '../src/vault/connect/flow.ts';
 import { createConnectSession } from '../src/vault/connect/sessions.ts';
 import type { VaultContext } from '../src/vault/context.ts';
+import { factsOf } from '../src/vault/grant/facts.ts';
 import { sealCandidate } from '../src/vault/grant/tokens.ts';
 import { internalsOf } from '../src/vault/internals.ts';
 import { openVault } from '../src/vault/open.ts';
@@ -104,7 +105,7 @@ async function makeGrants(vault: Vault, context: VaultContext): Promise<void> {
   if (condemned === undefined) throw new Error('the grant is missing');
   const [id, generation] = [newUuid(context.world), 1];
   const kept = { refreshToken: 'refresh-candidate', accessToken: null, expiresAt: null };
-  const sealed = sealCandidate(await context.keys.pin('acme'), { id, generation }, kept);
+  const sealed = sealCandidate(await context.keys.pin('acme'), factsOf(condemned), { id, generation }, kept);
   await changing(context, async ({ tx }) => {
     const row = { id, tenant: 'acme', grant_id: condemned.id, fence: 1, generation, state: 'untested' as const };
     await insertCandidate(tx, { ...row, tokens: sealed, token_fingerprint: 'candidate' });

@@ -3,7 +3,7 @@ import { assert, GrantryError } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { createFingerprint, type Fingerprint } from './fingerprint.ts';
-import { isFormat1, openRecord, saltBytes, sealRecord } from './record.ts';
+import { isOfFormat, openRecord, saltBytes, sealRecord } from './record.ts';
 
 /** Fingerprints must survive every rotation, so their key always comes from the first version. */
 const fingerprintVersion = 1;
@@ -19,7 +19,7 @@ export interface SealPlace {
    * The facts that decide where the value goes, such as provider and data centre. With them the seal has format 2, and
    * opens only beside the same facts.
    */
-  facts?: readonly string[];
+  facts?: readonly string[] | undefined;
 }
 
 /** The column of a place whose values of format 1 may still be opened; `all` while a vault is being resealed. */
@@ -119,7 +119,7 @@ export class Pinned implements PinnedTenant {
   /** True for a value that an earlier version sealed, while such values are still accepted. */
   #opensWithoutFacts({ column }: SealPlace, sealed: string): boolean {
     const accepted = this.#format1();
-    return accepted !== 'none' && (accepted === 'all' || accepted === column) && isFormat1(sealed);
+    return accepted !== 'none' && (accepted === 'all' || accepted === column) && isOfFormat(1, sealed);
   }
 
   #context(place: SealPlace, facts: readonly string[] = []): readonly string[] {

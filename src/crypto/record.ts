@@ -10,10 +10,12 @@ import { assert } from '../base/errors.ts';
  * HKDF-SHA-512 derives an AES-256-GCM key, a nonce and a commitment to the key from the salt and the tenant's key. Each
  * record has its own. The commitment is needed because a GCM ciphertext can be made to open under two keys. The header
  * and the context are authenticated with the record. In format 2 the context also holds the facts that decide where the
- * content goes. The two formats differ in header, text and derived keys, so a record never opens as the other format.
+ * content goes. The two formats differ in header and derived keys, so a record never opens as the other format.
  */
 const magic = Buffer.from('GRY', 'latin1');
 const suite = 1;
+/** The prefix of every format: the schema asks for it, and a record tells its format itself. */
+const textPrefix = 'gry1.';
 const cipherName = 'aes-256-gcm';
 
 const at = { format: 3, suite: 4, keyVersion: 6, salt: 10, commitment: 42, ciphertext: 74 } as const;
@@ -28,14 +30,13 @@ export type Purpose = 'record' | 'placedRecord' | 'wrap';
 
 interface Kind {
   readonly format: 1 | 2;
-  readonly textPrefix: string;
   readonly info: Buffer;
 }
 
 const kinds: Record<Purpose, Kind> = {
-  record: { format: 1, textPrefix: 'gry1.', info: infoOf('grantry1/record') },
-  placedRecord: { format: 2, textPrefix: 'gry2.', info: infoOf('grantry2/record') },
-  wrap: { format: 1, textPrefix: 'gry1.', info: infoOf('grantry1/wrap') },
+  record: { format: 1, info: infoOf('grantry1/record') },
+  placedRecord: { format: 2, info: infoOf('grantry2/record') },
+  wrap: { format: 1, info: infoOf('grantry1/wrap') },
 };
 
 export interface SealInput {
@@ -64,12 +65,15 @@ export interface OpenInput {
  */
 export type Opened = { outcome: 'opened'; plaintext: Buffer } | { outcome: 'wrong_key' } | { outcome: 'damaged' };
 
-/** Tells whether a text claims to be a record of format 1. */
-export function isFormat1(text: string): boolean {
-  return text.startsWith(kinds.record.textPrefix);
+/** The first characters of every record of a format: prefix, magic and format. */
+const beginnings = { 1: 'gry1.R1JZAQ', 2: 'gry1.R1JZAg' } as const;
+
+/** Tells whether a text claims to be a record of a format. */
+export function isOfFormat(format: 1 | 2, text: string): boolean {
+  return text.startsWith(beginnings[format]);
 }
 
-/** Seals bytes into the text form of their purpose. The caller owns `plaintext` and overwrites it. */
+/** Seals bytes into the text form `gry1.` + base64url. The caller owns `plaintext` and overwrites it. */
 export function sealRecord(input: SealInput): string {
   const kind = kinds[input.purpose];
   assert(input.salt.length === saltBytes, 'a salt has 32 bytes');
@@ -91,13 +95,13 @@ export function sealRecord(input: SealInput): string {
   } finally {
     keys.all.fill(0);
   }
-  return kind.textPrefix + record.toString('base64url');
+  return textPrefix + record.toString('base64url');
 }
 
 /** Opens a sealed text. The caller overwrites the plaintext after use. No content of a record makes it throw. */
 export function openRecord(input: OpenInput): Opened {
   const kind = kinds[input.purpose];
-  const record = decodeText(kind, input.text);
+  const record = decodeText(input.text);
   if (record === undefined || !hasKnownHeader(kind, record)) return { outcome: 'damaged' };
   // The context of a record may come from its row, which others may have altered.
   if (!input.context.every((part) => part.isWellFormed())) return { outcome: 'damaged' };
@@ -138,7 +142,7 @@ function decrypt(record: Buffer, keys: DerivedKeys, additional: Buffer): Opened 
  * Decodes the only accepted spelling of a record. Node decodes base64url leniently, so a text that does not encode back
  * to itself is refused.
  */
-function decodeText({ textPrefix }: Kind, text: string): Buffer | undefined {
+function decodeText(text: string): Buffer | undefined {
   if (!text.startsWith(textPrefix)) return undefined;
   const body = text.slice(textPrefix.length);
   const record = Buffer.from(body, 'base64url');

@@ -9,6 +9,7 @@ import { isKeyVersion, openRecord, saltBytes, sealRecord } from './record.ts';
 
 export type { Fingerprint } from './fingerprint.ts';
 export type { Format1, PinnedTenant, SealPlace } from './pinned-tenant.ts';
+export { integrityFailed } from './pinned-tenant.ts';
 
 /** Tenant of everything that belongs to no customer: app secrets, the fingerprint key. No tenant can have this name. */
 export const systemTenant = '$system';

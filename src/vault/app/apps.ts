@@ -57,18 +57,16 @@ export async function putAppOf(
     const secrets =
       newSecrets ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
     const now = context.world.now();
+    const client = { name, generation, provider: definition.id, client_id: checked.clientId };
     const row: AppRow = {
-      name,
-      provider: definition.id,
-      client_id: checked.clientId,
-      client_secrets: sealSecrets(system, { name, generation }, secrets),
+      ...client,
+      client_secrets: sealSecrets(system, client, secrets),
       dc: checked.dc,
       redirect_uri: checked.redirectUri,
       scopes: JSON.stringify(checked.scopes),
       tenants: checked.tenants === null ? null : JSON.stringify(checked.tenants),
       return_to: JSON.stringify(checked.returnTo),
       context: old?.context ?? contextOf(name, context.world.randomBytes(9)),
-      generation,
       created_at: old?.created_at ?? now,
       updated_at: now,
     };
