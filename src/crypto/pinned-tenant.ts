@@ -3,7 +3,8 @@ import { assert, GrantryError } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { createFingerprint, type Fingerprint } from './fingerprint.ts';
-import { isOfFormat, openRecord, saltBytes, sealRecord } from './record.ts';
+import { isFormat1, openRecord, saltBytes, sealRecord } from './record.ts';
+import { createRowMac, type RowMac } from './row-mac.ts';
 
 /** Fingerprints must survive every rotation, so their key always comes from the first version. */
 const fingerprintVersion = 1;
@@ -21,9 +22,6 @@ export interface SealPlace {
    */
   facts?: readonly string[] | undefined;
 }
-
-/** The column of a place whose values of format 1 may still be opened; `all` while a vault is being resealed. */
-export type Format1 = 'none' | 'access_token' | 'all';
 
 /** One tenant's unwrapped keys, for as long as the caller holds this object; it needs no database. */
 export interface PinnedTenant {
@@ -52,14 +50,14 @@ export class Pinned implements PinnedTenant {
   readonly #newestVersion: number;
   readonly #vaultId: string;
   readonly #world: World;
-  readonly #format1: () => Format1;
+  readonly #acceptsFormat1: boolean;
 
   constructor(options: {
     tenant: string;
     keys: ReadonlyMap<number, { key: KeyObject; wrapped: string }>;
     vaultId: string;
     world: World;
-    format1: () => Format1;
+    acceptsFormat1?: boolean;
   }) {
     this.tenant = options.tenant;
     this.#keys = new Map([...options.keys].map(([version, { key }]) => [version, key]));
@@ -67,7 +65,7 @@ export class Pinned implements PinnedTenant {
     this.sealingKey = options.keys.get(this.#newestVersion)?.wrapped ?? '';
     this.#vaultId = options.vaultId;
     this.#world = options.world;
-    this.#format1 = options.format1;
+    this.#acceptsFormat1 = options.acceptsFormat1 ?? false;
   }
 
   seal(place: SealPlace, plaintext: Secret): string {
@@ -89,7 +87,7 @@ export class Pinned implements PinnedTenant {
   }
 
   open(place: SealPlace, sealed: string): Secret {
-    const facts = this.#opensWithoutFacts(place, sealed) ? undefined : place.facts;
+    const facts = this.#acceptsFormat1 && isFormat1(sealed) ? undefined : place.facts;
     const opened = openRecord({
       purpose: facts === undefined ? 'record' : 'placedRecord',
       findKey: (version) => this.#keys.get(version),
@@ -110,16 +108,14 @@ export class Pinned implements PinnedTenant {
     return createFingerprint(this.#key(fingerprintVersion));
   }
 
+  rowMac(): RowMac {
+    return createRowMac(this.#keys, this.#newestVersion, this.#vaultId);
+  }
+
   #key(version: number): KeyObject {
     const key = this.#keys.get(version);
     if (key === undefined) throw integrityFailed();
     return key;
-  }
-
-  /** True for a value that an earlier version sealed, while such values are still accepted. */
-  #opensWithoutFacts({ column }: SealPlace, sealed: string): boolean {
-    const accepted = this.#format1();
-    return accepted !== 'none' && (accepted === 'all' || accepted === column) && isOfFormat(1, sealed);
   }
 
   #context(place: SealPlace, facts: readonly string[] = []): readonly string[] {

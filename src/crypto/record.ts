@@ -65,12 +65,12 @@ export interface OpenInput {
  */
 export type Opened = { outcome: 'opened'; plaintext: Buffer } | { outcome: 'wrong_key' } | { outcome: 'damaged' };
 
-/** The first characters of every record of a format: prefix, magic and format. */
-const beginnings = { 1: 'gry1.R1JZAQ', 2: 'gry1.R1JZAg' } as const;
+/** The first characters of every record of format 1: prefix, magic and format. */
+const beginningOfFormat1 = 'gry1.R1JZAQ';
 
-/** Tells whether a text claims to be a record of a format. */
-export function isOfFormat(format: 1 | 2, text: string): boolean {
-  return text.startsWith(beginnings[format]);
+/** Tells whether a text claims to be a record of format 1. */
+export function isFormat1(text: string): boolean {
+  return text.startsWith(beginningOfFormat1);
 }
 
 /** Seals bytes into the text form `gry1.` + base64url. The caller owns `plaintext` and overwrites it. */

@@ -5,6 +5,7 @@ import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.
 import { limits } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import { apiKeyRoles } from '../schemas/words.ts';
+import { isAlteredRow } from '../storage/rows/row-seal.ts';
 import {
   type ApiKeyRow,
   findApiKeyByHash,
@@ -72,9 +73,11 @@ async function keepApiKey(context: VaultContext, row: NewRow): Promise<boolean> 
   });
 }
 
-/** Lists the live keys, without their texts. */
+/** Lists the live keys, without their texts. A row that was altered outside of Grantry is marked, and gives no right. */
 export async function listAllApiKeys(context: VaultContext): Promise<ApiKey[]> {
-  return (await listApiKeys(context.store.db)).map(describeApiKey);
+  return (await listApiKeys(context.store.db)).map((row) =>
+    row.isIntact ? describeApiKey(row) : describeAltered(row),
+  );
 }
 
 /** @throws {GrantryError} `not_found` */
@@ -88,9 +91,12 @@ export async function revokeApiKeyOf(context: VaultContext, idOrName: string): P
   if (revoked === undefined) throw new GrantryError('not_found', `There is no key ${checked}.`);
 }
 
-/** Finds the live key with a hash, or null. */
+/** Finds the live key with a hash, or null. A row that was altered outside of Grantry is no key; the log names it. */
 export async function findApiKey(context: VaultContext, keyHash: string): Promise<ApiKey | null> {
-  const row = await findApiKeyByHash(context.store.db, keyHash);
+  const row = await findApiKeyByHash(context.store.db, keyHash).catch((error: unknown) => {
+    if (isAlteredRow(error)) return undefined;
+    throw error;
+  });
   if (row === undefined || row.revoked_at !== null) return null;
   return describeApiKey(row);
 }
@@ -180,8 +186,19 @@ function describeApiKey(row: ApiKeyRow): ApiKey {
     providers: namesIn(row.providers),
     createdAt: new Date(row.created_at),
     expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
-    lastUsedAt: row.last_used_at === null ? null : new Date(row.last_used_at),
+    lastUsedAt: usedAt(row.last_used_at),
   };
+}
+
+/** Shows which row was altered. The rest may be anything, so it is left out. */
+function describeAltered(row: ApiKeyRow): ApiKey {
+  const none = { tenants: [], providers: [], createdAt: new Date(0), expiresAt: new Date(0), lastUsedAt: null };
+  return { id: row.id, name: row.name, role: 'caller', ...none, integrityFailed: true };
+}
+
+/** The column has no MAC, so it may hold a number that is no time. */
+function usedAt(ms: number | null): Date | null {
+  return ms === null || Number.isNaN(new Date(ms).getTime()) ? null : new Date(ms);
 }
 
 /** Reads a list column, which only this file writes, as an array of strings. */

@@ -14,7 +14,7 @@ export function pinSystemKeys(context: VaultContext): Promise<SystemKeys> {
 }
 
 /** Opens the client secrets of an app, by data centre. */
-export function openSecrets(system: SystemKeys, row: AppRow): Map<string, Secret> {
+export function openSecrets(system: SystemKeys, row: SealedApp & Pick<AppRow, 'client_secrets'>): Map<string, Secret> {
   const sealed = Object.entries(parseSecrets(row.client_secrets));
   return new Map(sealed.map(([dc, text]) => [dc, system.open(secretPlace(row, dc), text)]));
 }
@@ -38,7 +38,7 @@ export function dcsWithSecret(row: Pick<AppRow, 'client_secrets'>): string[] {
 /** The columns of an app that the seals of its secrets bind: a secret opens only for its own client and provider. */
 export type SealedApp = Pick<AppRow, 'name' | 'generation' | 'provider' | 'client_id'>;
 
-export function secretPlace({ name, generation, provider, client_id }: SealedApp, dc: string): SealPlace {
+function secretPlace({ name, generation, provider, client_id }: SealedApp, dc: string): SealPlace {
   const facts = [provider, client_id, dc];
   return { table: 'grantry_apps', row: name, column: `client_secret:${dc}`, generation, facts };
 }

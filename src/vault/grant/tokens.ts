@@ -1,6 +1,6 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
-import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
 import type { CandidateRow } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { type Facts, factsOf, type Placed } from './facts.ts';
@@ -29,13 +29,17 @@ export function sealTokens(
 export function openToken(tenant: PinnedTenant, row: SealedRow, column: Column): Secret | null {
   const sealed = row[column];
   if (sealed === null) return null;
-  const { id, generation } = row;
-  if (generation === 0) {
+  if (row.generation === 0) {
     throw new GrantryError('integrity_failed', 'The tokens of this grant were taken over and are not sealed yet.', {
       action: 'Continue the take-over: grantry init',
     });
   }
-  return tenant.open({ table: 'oauth_tokens', row: id, column, generation, facts: factsOf(row) }, sealed);
+  return tenant.open(tokenPlace(row, column), sealed);
+}
+
+/** The place of a stored token. */
+export function tokenPlace(row: SealedRow, column: Column): SealPlace {
+  return { table: 'oauth_tokens', row: row.id, column, generation: row.generation, facts: factsOf(row) };
 }
 
 /**
@@ -130,6 +134,7 @@ function openCandidate(tenant: PinnedTenant, row: Placed, candidate: SealedCandi
   }
 }
 
-function candidatePlace(facts: Facts, { id: row, generation }: Omit<SealedCandidate, 'tokens'>) {
+/** The place of a candidate's tokens. */
+export function candidatePlace(facts: Facts, { id: row, generation }: Omit<SealedCandidate, 'tokens'>): SealPlace {
   return { table: 'grantry_candidates', row, column: 'tokens', generation, facts };
 }
