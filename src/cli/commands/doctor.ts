@@ -95,9 +95,11 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
     }
     const [apps, grants] = [await vault.apps.list(), await allGrants(vault, {})];
     const { reachFindings } = await import('../doctor/reach.ts');
+    const { sealsFinding } = await import('../doctor/seals.ts');
     return [
       ok('vault', 'the root key opens it'),
       grantsFinding(grants),
+      await finding('seals', () => sealsFinding(internalsOf(vault).open())),
       ...(await slotFindings(vault, apps)),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];

@@ -99,7 +99,9 @@ export async function sealedApps(db: Reader, { afterId, limit }: Page) {
     .execute();
 }
 
-/** A sealed column of a row that is replaced by itself. */
+/** A table in which each row has one sealed value. */
+export type SealedTable = keyof typeof columns;
+
 const columns = {
   grantry_candidates: 'tokens',
   grantry_revocations: 'token',
@@ -109,7 +111,7 @@ const columns = {
 /** Replaces the seal of a candidate, a revocation or a connect session. */
 export async function replaceSeal(
   tx: WriteTx,
-  table: keyof typeof columns,
+  table: SealedTable,
   { tenant, id, sealed }: { tenant: string; id: string; sealed: string },
 ): Promise<void> {
   await sql`update ${sql.table(table)} set ${sql.ref(columns[table])} = ${sealed}

@@ -6,6 +6,7 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
+import { naming } from '../grant/altered.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -285,7 +286,8 @@ export class HandOut {
     } catch (error) {
       if (!isGrantryError(error, 'integrity_failed')) throw error;
       // Another process may have shredded and recreated the tenant's keys: read them again before reporting this.
-      return openToken(await keys.pin(row.client_id, { fresh: true }), row, 'access_token');
+      const pinned = await keys.pin(row.client_id, { fresh: true });
+      return naming(this.#context, row, async () => openToken(pinned, row, 'access_token'));
     }
   }
 

@@ -17,6 +17,7 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { retryBudgetOf } from '../bulkhead.ts';
 import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { naming } from '../grant/altered.ts';
 import { type Facts, factsOf, sameFacts } from '../grant/facts.ts';
 import { appOfReplaced, isGenuine, openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
@@ -55,7 +56,8 @@ export async function planRefresh(
   const definition = await context.providers.require(row.provider);
   // The row may have been read again since the kept token was opened.
   if (keptToken?.facts !== undefined && !sameFacts(keptToken.facts, factsOf(row))) return 'look_again';
-  const token: PickedToken = keptToken ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
+  const known = { tenantKeys, prior, definition };
+  const token: PickedToken = keptToken ?? (await naming(context, row, () => pickToken(context, row, known)));
   // A candidate waits for requests that were sent after the one that brought it: they may bring a newer one.
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
   if (keptToken === undefined) await waitForLateAnswer(context, definition, later);

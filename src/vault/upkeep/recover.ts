@@ -5,6 +5,7 @@ import { type CandidateRow, listCandidates } from '../../storage/statements/cand
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
+import { naming } from '../grant/altered.ts';
 import { factsOf } from '../grant/facts.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
 import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
@@ -53,7 +54,7 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
   let tried = 0;
   // Tokens that were replaced by hand may belong to another app than one that the provider refuses.
   const refusedApps = new Map<string | null, unknown>();
-  for (const keptToken of await keptTokens(context, found)) {
+  for (const keptToken of await naming(context, found, () => keptTokens(context, found))) {
     if (context.closing()) throw stopping(context);
     const app = keptToken.app ?? found.app;
     if (refusedApps.has(app)) continue;
