@@ -8,6 +8,7 @@ import { silentMeter } from '../base/meter.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { silentTracer } from '../base/tracer.ts';
 import { randomFraction, type World } from '../base/world.ts';
+import { othersWho } from '../base/writers.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
 import {
@@ -49,8 +50,8 @@ import { OpenVault } from './vault.ts';
  *
  * @param options Everything has a default; see {@link VaultOptions}.
  * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` if there is no
- * vault and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`, and
- * for an outdated schema while migrations are off
+ * vault and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`,
+ * for an outdated schema while migrations are off, and for a home or SQLite file that others can write
  *
  * @example
  * await using vault = await openVault({ database: 'sqlite:./grantry.db', rootKey: 'file:./root.key' });
@@ -83,8 +84,17 @@ export async function openAnnouncing(
   }
 }
 
+/** Whoever writes the home or the spool can replace root key, marks and answers. @throws {GrantryError} `invalid_request` */
+function refuseWritable(place: 'home' | 'spool', path: string): void {
+  const writers = othersWho(path, '700');
+  if (writers === null) return;
+  throw invalidRequest(`The ${place} ${path} is not safe: ${writers.who}.`, { action: `Run: ${writers.remedy}` });
+}
+
 async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<OpenedStore> {
-  const { database, home } = settings;
+  const { database, home, spool } = settings;
+  refuseWritable('home', home);
+  refuseWritable('spool', spool);
   if (!settings.create) {
     const { isMissingFile, noVaultError } = await import('./home.ts');
     if (isMissingFile(database)) throw noVaultError(settings, options.create === false);
