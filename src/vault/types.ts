@@ -1,7 +1,7 @@
 import type { GrantKey } from '../base/ids.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
@@ -9,7 +9,7 @@ import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/report
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 
-export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
@@ -181,6 +181,18 @@ export interface Vault extends AsyncDisposable {
      * const { key: apiKey } = await vault.keys.create('billing', { role: 'reader', tenants: ['acme'] });
      */
     create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
+    /**
+     * Changes a key by its id or name: its name, role, lists, limits or end. Servers follow within five seconds.
+     *
+     * Child keys that are now wider than the key end with it.
+     *
+     * @param changes What is left out stays. A list replaces the former one; `null` removes a limit
+     * @throws {GrantryError} `not_found`, `invalid_request` for a name that is taken, a child key, or input that is not valid
+     *
+     * @example
+     * await vault.keys.update('billing', { tenants: ['acme', 'globex'], expiresAt: null });
+     */
+    update(idOrName: string, changes: ApiKeyUpdate): Promise<ApiKey>;
     /**
      * Returns the keys that are not revoked, without the keys themselves.
      *

@@ -90,6 +90,8 @@ export class OpenVault implements Vault {
 
   readonly keys: Vault['keys'] = {
     create: async (name, input) => (await import('./api-keys.ts')).createApiKey(this.#open(), name, input),
+    update: async (idOrName, changes) =>
+      (await import('./api-keys.ts')).updateApiKeyOf(this.#open(), idOrName, changes),
     list: async () => (await import('./api-keys.ts')).listAllApiKeys(this.#open()),
     revoke: async (idOrName) => (await import('./api-keys.ts')).revokeApiKeyOf(this.#open(), idOrName),
   };

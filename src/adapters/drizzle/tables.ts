@@ -16,9 +16,14 @@ export const tables = {
       expiresAt: 'integer null',
       lastUsedAt: 'integer null',
       revokedAt: 'integer null',
+      methods: 'json null',
+      paths: 'json null',
+      parent: 'text null',
+      revision: 'integer default 0',
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
-    where: { grantry_api_keys_name: 'revoked_at is null' },
+    indexes: { grantry_api_keys_parent: ['parent'] },
+    where: { grantry_api_keys_name: 'revoked_at is null', grantry_api_keys_parent: 'parent is not null' },
   },
   /** Client registrations; their secrets are sealed. */
   apps: {

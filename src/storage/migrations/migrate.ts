@@ -4,6 +4,7 @@ import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
 import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
+import { narrowKeys } from './0003-narrow-keys.ts';
 
 /** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
@@ -11,6 +12,7 @@ export type Migration = { readonly name: string } & { readonly [kind in StoreKin
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
 export const releasedMigrations: readonly Migration[] = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
+  { name: 'narrow_keys', ...narrowKeys },
 ];
 
 export const schemaVersionLatest = releasedMigrations.length;
