@@ -13,7 +13,7 @@ grantry_api_keys.paths jsonb
 grantry_api_keys.parent text
 grantry_api_keys.revision bigint not null default 0
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
-CREATE INDEX grantry_api_keys_parent ON grantry_api_keys USING btree (parent) WHERE (parent IS NOT NULL)
+CREATE INDEX grantry_api_keys_parent ON grantry_api_keys USING btree (parent)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
 CREATE UNIQUE INDEX grantry_api_keys_name ON grantry_api_keys USING btree (name) WHERE (revoked_at IS NULL)
 CREATE UNIQUE INDEX grantry_api_keys_pkey ON grantry_api_keys USING btree (id)

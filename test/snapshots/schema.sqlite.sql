@@ -12,7 +12,7 @@ CREATE TABLE grantry_api_keys (
 , methods text, paths text, parent text, revision integer not null default 0) strict;
 CREATE UNIQUE INDEX grantry_api_keys_hash_key on grantry_api_keys (key_hash);
 CREATE UNIQUE INDEX grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
-CREATE INDEX grantry_api_keys_parent on grantry_api_keys (parent) where parent is not null;
+CREATE INDEX grantry_api_keys_parent on grantry_api_keys (parent);
 CREATE TABLE grantry_apps (
   name text not null primary key,
   provider text not null,

@@ -23,7 +23,7 @@ export const tables = {
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
     indexes: { grantry_api_keys_parent: ['parent'] },
-    where: { grantry_api_keys_name: 'revoked_at is null', grantry_api_keys_parent: 'parent is not null' },
+    where: { grantry_api_keys_name: 'revoked_at is null' },
   },
   /** Client registrations; their secrets are sealed. */
   apps: {

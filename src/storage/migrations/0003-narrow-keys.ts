@@ -8,10 +8,10 @@ export const narrowKeys = {
 alter table grantry_api_keys add column paths text;
 alter table grantry_api_keys add column parent text;
 alter table grantry_api_keys add column revision integer not null default 0;
-create index grantry_api_keys_parent on grantry_api_keys (parent) where parent is not null`,
+create index grantry_api_keys_parent on grantry_api_keys (parent)`,
   postgres: `alter table grantry_api_keys add column methods jsonb;
 alter table grantry_api_keys add column paths jsonb;
 alter table grantry_api_keys add column parent text;
 alter table grantry_api_keys add column revision bigint not null default 0;
-create index grantry_api_keys_parent on grantry_api_keys (parent) where parent is not null`,
+create index grantry_api_keys_parent on grantry_api_keys (parent)`,
 };

@@ -22,6 +22,9 @@ export interface PathGlob {
 /** Any number of segments. */
 const deep = '**';
 
+/** A letter, a digit or one of `- . _ ~` in percent-encoding: no client needs it, and not every server decodes it. */
+const needlesslyEncoded = /%(?:2[de]|3\d|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/i;
+
 /** @throws {GrantryError} `invalid_request` for a text that is no pattern */
 export function parsePathGlob(text: unknown): PathGlob {
   if (typeof text !== 'string' || text.length > limits.apiKeyPathCharsMax) {
@@ -54,7 +57,7 @@ export function readCallPath(path: string): readonly string[] | null {
   const segments: string[] = [];
   for (const raw of bare.slice(1).split('/')) {
     const segment = decode(raw);
-    if (segment === null || isAmbiguous(segment)) return null;
+    if (segment === null || isAmbiguous(segment) || needlesslyEncoded.test(raw)) return null;
     segments.push(segment);
   }
   // Only the last one may be empty: it is what follows a slash at the end.
