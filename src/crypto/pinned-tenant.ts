@@ -4,6 +4,7 @@ import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { createFingerprint, type Fingerprint } from './fingerprint.ts';
 import { openRecord, saltBytes, sealRecord } from './record.ts';
+import { createRowMac, type RowMac } from './row-mac.ts';
 
 /** Fingerprints must survive every rotation, so their key always comes from the first version. */
 const fingerprintVersion = 1;
@@ -96,6 +97,10 @@ export class Pinned implements PinnedTenant {
 
   fingerprint(): Fingerprint {
     return createFingerprint(this.#key(fingerprintVersion));
+  }
+
+  rowMac(): RowMac {
+    return createRowMac(this.#keys, this.#newestVersion, this.#vaultId);
   }
 
   #key(version: number): KeyObject {

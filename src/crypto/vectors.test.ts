@@ -56,6 +56,8 @@ function pinned(
 
 function tenantKeys(vector: { rootKey: Buffer; vaultId: string }, rows: StoredTenantKey[], world: World): TenantKeys {
   return new TenantKeys({
+    // The vectors hold the form that a key has in a database of 0.1.0.
+    rowMacs: false,
     rootKey: createSecretKey(vector.rootKey),
     vaultId: vector.vaultId,
     world,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { limits } from '../base/limits.ts';
 import { items } from './page.ts';
-import { list, nameField, providerField, tenantField, thing, time } from './thing.ts';
+import { integrityFailed, list, nameField, providerField, tenantField, thing, time } from './thing.ts';
 import { apiKeyRoles, callMethods } from './words.ts';
 
 const role = z.enum(apiKeyRoles).meta({
@@ -67,6 +67,7 @@ const shape = {
   expiresAt: time.nullable(),
   /** Accurate to the minute: uses are recorded in batches. */
   lastUsedAt: time.nullable().meta({ description: 'Accurate to the minute.' }),
+  integrityFailed,
 };
 
 export const apiKeySchema = thing({ id: 'ApiKey', description: 'An API key, without the key itself.', example }, shape);

@@ -136,12 +136,12 @@ async function watchedAccess(find?: () => Promise<FoundApiKey | null>) {
       return answer(state.revoked.includes(hash) ? null : found({ ...live, id: hash }, stampOf(hash)));
     },
     findChanged: async (known) => {
-      const count = state.revoked.length + state.changed.length;
+      const count = String(state.revoked.length + state.changed.length);
       if (known === count) return answer(null);
       state.listed += 1;
       const keys = [...new Set([...state.revoked, ...state.changed])].map((id) => {
         const isRevoked = state.revoked.includes(id);
-        return { id, hash: id, stamp: stampOf(id) + (isRevoked ? 1 : 0), isRevoked };
+        return { id, stamp: stampOf(id) + (isRevoked ? 1 : 0), isRevoked };
       });
       return answer({ count, keys });
     },

@@ -27,7 +27,7 @@ export interface AccessOptions {
   /** The live key with a hash. @throws {GrantryError} while the vault is not open */
   readonly find: (hash: string) => Promise<FoundApiKey | null>;
   /** All changed keys; null if there are still as many changes as that. @throws {GrantryError} as `find` does */
-  readonly findChanged: (known: number) => Promise<KeyChanges | null>;
+  readonly findChanged: (known: string) => Promise<KeyChanges | null>;
   /** The time for which keys that were live are trusted while the database is away. */
   readonly offlineMs: () => number;
   /** Records when keys were last used. @throws {GrantryError} as `find` does */
@@ -57,8 +57,8 @@ export class Access {
   /** The time (`World.monotonic`) of the last successful look for changed keys; before the first one, of the start. */
   #watchedAt: number;
   #isWatched = false;
-  /** The number of changes at the last look, and the changed keys by their ids. */
-  #changes = 0;
+  /** The changes counted at the last look, and the changed keys by their ids. */
+  #changes = '';
   #changed: ReadonlyMap<string, ChangedApiKey> = new Map();
   #uses = new Map<string, number>();
   readonly #unnoted: RepeatedWarning;

@@ -4,6 +4,7 @@ import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { checkName, newRandomText, newUuid } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { WriteTx } from '../storage/database.ts';
+import { isAlteredRow, type Listed } from '../storage/rows/row-seal.ts';
 import {
   type ApiKeyRow,
   apiKeyChanges,
@@ -17,6 +18,7 @@ import {
   listChangedApiKeys,
   listChildKeys,
   lockApiKey,
+  lockIntactApiKey,
   type NewApiKeyRow,
   noteApiKeyUses,
   revokeApiKey,
@@ -26,7 +28,7 @@ import {
 import { changing } from './changing.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { checkRights, describeApiKey, isWithin, type KeyRights, rightsColumns } from './key/rights.ts';
+import { checkRights, describeAltered, describeApiKey, isWithin, type KeyRights, rightsColumns } from './key/rights.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from './types.ts';
 
 /** `gry_`, 43 characters and 8 of checksum. The prefix lets scanners find a leaked key. */
@@ -88,9 +90,11 @@ async function keepApiKey(context: VaultContext, row: NewApiKeyRow): Promise<boo
   });
 }
 
-/** Lists the live keys, without their texts. */
+/** Lists the live keys, without their texts. A row that was altered outside of Grantry is marked, and gives no right. */
 export async function listAllApiKeys(context: VaultContext): Promise<ApiKey[]> {
-  return (await listApiKeys(context.store.db)).map(describeApiKey);
+  return (await listApiKeys(context.store.db)).map((row) =>
+    row.isIntact ? describeApiKey(row) : describeAltered(row),
+  );
 }
 
 /**
@@ -103,25 +107,20 @@ export async function updateApiKeyOf(context: VaultContext, idOrName: string, ch
   checkObject('change', changes);
   const wanted = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
   const row = await changing(context, async ({ tx, recordOther }) => {
-    const found = await lockApiKey(tx, checked);
+    const found = await lockIntactApiKey(tx, checked);
     if (found === undefined) throw noSuchKey(checked);
     if (found.parent !== null) {
       throw invalidRequest('A child key cannot be changed.', { action: 'Revoke it, and let its parent make another.' });
     }
     const { name, ...rights }: ApiKeyUpdate = { ...describeApiKey(found), ...wanted };
-    const changed = changedRow(context, found, checkName('key', name), rights);
-    if (await isApiKeyNameTaken(tx, changed)) throw nameTaken(changed.name);
-    if (!(await updateApiKey(tx, changed))) throw new GrantryError('internal', 'A key changed under its lock.');
-    const ended = await endWiderChildren(tx, { ...found, ...changed });
-    const details = {
-      key: changed.id,
-      name: changed.name,
-      role: changed.role,
-      changed: Object.keys(wanted).join(),
-      ended,
-    };
+    const key = changedRow(context, found, checkName('key', name), rights);
+    if (await isApiKeyNameTaken(tx, key)) throw nameTaken(key.name);
+    const changed = await updateApiKey(tx, found, key);
+    const ended = await endWiderChildren(tx, changed);
+    const members = Object.keys(wanted).join();
+    const details = { key: key.id, name: key.name, role: key.role, changed: members, ended };
     recordOther({ type: 'key.updated', details });
-    return { ...found, ...changed };
+    return changed;
   });
   return describeApiKey(row);
 }
@@ -137,11 +136,16 @@ function changedRow(context: VaultContext, found: ApiKeyRow, name: string, wante
   return { id: found.id, name, key_hash: found.key_hash, parent: found.parent, ...rightsColumns(rights) };
 }
 
-async function endWiderChildren(tx: WriteTx, parent: ApiKeyRow): Promise<number> {
+async function endWiderChildren(tx: WriteTx, parent: Listed<ApiKeyRow>): Promise<number> {
   const rights = describeApiKey(parent);
   const children = await listChildKeys(tx, parent.id);
-  const wider = children.filter((child) => !isWithin(describeApiKey(child), rights));
-  return deleteChildKeys(tx, { parent: parent.id, ids: wider.map(({ id }) => id) });
+  const wider = children.filter((child) => !child.isIntact || !isWithin(describeApiKey(child), rights));
+  await deleteChildKeys(
+    tx,
+    parent,
+    wider.map(({ id }) => id),
+  );
+  return wider.length;
 }
 
 /** Ends a key and its children. @throws {GrantryError} `not_found` */
@@ -150,13 +154,11 @@ export async function revokeApiKeyOf(context: VaultContext, idOrName: string): P
   await changing(context, async ({ tx, recordOther }) => {
     const found = await lockApiKey(tx, checked);
     if (found === undefined) throw noSuchKey(checked);
-    const children = await listChildKeys(tx, found.id);
-    if (found.parent === null) {
-      await revokeApiKey(tx, found.id);
-      await deleteChildKeys(tx, { parent: found.id, ids: children.map(({ id }) => id) });
-    } else {
-      await deleteChildKeys(tx, { parent: found.parent, ids: [found.id] });
-    }
+    const parent = found.parent === null ? undefined : await lockApiKey(tx, found.parent);
+    const children = (await listChildKeys(tx, found.id)).map(({ id }) => id);
+    // A child's row goes away. An altered row may only claim to be one, so it stays, revoked.
+    if (parent !== undefined && found.isIntact) await deleteChildKeys(tx, parent, [found.id]);
+    else await deleteChildKeys(tx, await revokeApiKey(tx, found), children);
     recordOther({ type: 'key.revoked', details: { key: found.id, name: found.name, ended: children.length } });
   });
 }
@@ -174,9 +176,15 @@ export interface FoundApiKey {
   readonly stamp: number;
 }
 
-/** Finds the live key with a hash, or null. A child is live while its parent is, and has all that the child has. */
+/**
+ * Finds the live key with a hash, or null. A child is live while its parent is, and has all that the child has. A row that
+ * was altered outside of Grantry is no key; the log names it.
+ */
 export async function findApiKey(context: VaultContext, keyHash: string): Promise<FoundApiKey | null> {
-  const found = await findApiKeyByHash(context.store.db, keyHash);
+  const found = await findApiKeyByHash(context.store.db, keyHash).catch((error: unknown) => {
+    if (isAlteredRow(error)) return undefined;
+    throw error;
+  });
   if (found === undefined || found.row.revoked_at !== null || found.parent === null) return null;
   const { row, parent } = found;
   const apiKey = describeApiKey(row);
@@ -190,12 +198,12 @@ export type { ChangedApiKey } from '../storage/statements/api-keys.ts';
 /** The keys that were ever changed or revoked. */
 export interface KeyChanges {
   /** Grows with every change. */
-  readonly count: number;
+  readonly count: string;
   readonly keys: readonly ChangedApiKey[];
 }
 
 /** Finds all keys that were ever changed or revoked; null if there are still as many changes as `known`. */
-export async function findChangedKeys(context: VaultContext, known: number): Promise<KeyChanges | null> {
+export async function findChangedKeys(context: VaultContext, known: string): Promise<KeyChanges | null> {
   const count = await apiKeyChanges(context.store.db);
   // The keys are read later than the number: a change in between comes once more with the next look.
   return count === known ? null : { count, keys: await listChangedApiKeys(context.store.db) };

@@ -6,7 +6,7 @@ import {
   type ApiKeyRow,
   insertApiKey,
   listChildKeys,
-  lockApiKey,
+  lockIntactApiKey,
   purgeChildKeys,
 } from '../storage/statements/api-keys.ts';
 import { hashApiKey, nameTaken, newKeyText, newRow, readBack } from './api-keys.ts';
@@ -32,7 +32,7 @@ export async function createChildKey(
   const key = newKeyText(context);
   await changing(context, async ({ tx, recordOther }) => {
     // The lock makes children wait for a change of their parent, and the other way round.
-    const parent = await lockApiKey(tx, parentId);
+    const parent = await lockIntactApiKey(tx, parentId);
     if (parent === undefined) throw new GrantryError('unauthorized', 'The API key is not valid, or was revoked.');
     if (parent.parent !== null) throw new GrantryError('forbidden', 'A child key may not make keys.');
     const now = context.world.now();

@@ -3,14 +3,20 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, invalidRequest, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
-import { silentLogger } from '../base/log.ts';
+import { type Logger, silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { silentTracer } from '../base/tracer.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
-import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
+import {
+  inspectGrantTable,
+  migrate,
+  rowMacsVersion,
+  schemaVersion,
+  schemaVersionLatest,
+} from '../storage/migrations/migrate.ts';
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
@@ -21,6 +27,7 @@ import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
 import { HighWaterMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
+import { VaultRowMacs } from './guard/row-macs.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { Reach } from './reach.ts';
@@ -106,7 +113,7 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
   const version = await schemaVersion(store);
   if (version > 0) {
     const rootKey = await loadRootKey(opening.rootKeySource);
-    if (version !== schemaVersionLatest) await migrate(store, { mode: settings.migrate });
+    if (version !== schemaVersionLatest) await upgrade(store, rootKey, version, opening);
     return rootKey;
   }
   const table = await inspectGrantTable(store);
@@ -131,6 +138,23 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
   } else await migrate(store, { mode: settings.migrate });
   await opening.onNewVault(settings);
   return rootKey;
+}
+
+/** Runs the migrations of an existing vault. The rows of 0.1.0 get their MACs on the way. */
+async function upgrade(
+  store: OpenedStore,
+  rootKey: KeyObject,
+  version: number,
+  { settings, world }: Opening,
+): Promise<void> {
+  const mode = settings.migrate;
+  if (mode === 'off' || version >= rowMacsVersion) {
+    await migrate(store, { mode });
+    return;
+  }
+  const { rowAdoption } = await import('./guard/adopt-rows.ts');
+  const marks = new HighWaterMarks(settings.home, 'upgrade');
+  await migrate(store, { mode, adoptRows: await rowAdoption(store, { rootKey, world, marks }) });
 }
 
 /** Refuses a new vault whose copies could not be told from it. @throws {GrantryError} `invalid_request` */
@@ -160,12 +184,14 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   const write: WriteInstance = (run) => changing({ ...changes, noteEvent: async () => {} }, run);
   const instance = await openInstance(store, write, world, { installation, scrubPending: false });
   const keys = openKeys(changes, rootKey, instance.vault_id, options);
+  store.protect(new VaultRowMacs({ keys, logger, monotonic: () => world.monotonic() }));
   const owner = registerOwner(world);
+  const marks = new HighWaterMarks(settings.home, nonceOf(owner));
   const closing = new AbortController();
   guard = await Guard.open({
     store,
     write,
-    marks: new HighWaterMarks(settings.home, nonceOf(owner)),
+    marks,
     instance,
     installation,
     logger,
@@ -174,6 +200,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     spoolKeptMs: timesOf(world).spoolKeptMs,
     recheckMs: timesOf(world).guardRecheckMs,
   });
+  noteRowMacs(marks, instance.vault_id, logger);
   const reach = new Reach(world);
   const context: VaultContext = {
     ...changes,
@@ -209,6 +236,16 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
     close: () => closing.abort(new Error('the vault is closing')),
   });
+}
+
+/** Notes in the home that this vault's rows carry MACs, so that no writer of the database can have others adopted. */
+function noteRowMacs(marks: HighWaterMarks, vaultId: string, logger: Logger): void {
+  if (marks.read(vaultId) === undefined || marks.hasRowMacs(vaultId)) return;
+  try {
+    marks.noteRowMacs(vaultId);
+  } catch {
+    logger.warn('the home cannot note that the rows of this vault carry MACs', {});
+  }
 }
 
 function openKeys(changes: ChangeContext, rootKey: KeyObject, vaultId: string, options: VaultOptions): TenantKeys {

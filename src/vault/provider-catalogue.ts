@@ -1,9 +1,17 @@
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
-import { listAppsOfProvider } from '../storage/statements/apps.ts';
+import type { ProviderSummary } from '../schemas/provider.ts';
+import { isAlteredRow } from '../storage/rows/row-seal.ts';
+import { hasAppOfProvider, listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
-import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
+import {
+  deleteProvider,
+  findProvider,
+  hasProvider,
+  listProviders,
+  putProvider,
+} from '../storage/statements/providers.ts';
 import { hasRevocations } from '../storage/statements/revocations.ts';
 import { type ChangeContext, changing } from './changing.ts';
 import { IssuerPromises } from './issuer-promises.ts';
@@ -94,17 +102,19 @@ export class ProviderCatalogue {
     return !this.#given.has(id) && this.#cache.get(id)?.unsafe === true;
   }
 
-  async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
+  async list(): Promise<ProviderSummary[]> {
     const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
     const stored = await listProviders(this.#changes.store.db);
     const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
-    const names = await Promise.all(
+    const altered = new Set(stored.filter((row) => !row.isIntact).map((row) => row.id));
+    return Promise.all(
       [...ids].sort().map(async (id) => {
-        const definition = await this.get(id);
-        return { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) };
+        const builtIn = isBuiltInProvider(id);
+        const failed = altered.has(id) && !this.#given.has(id);
+        const definition = failed ? null : await this.get(id);
+        return { id, name: definition?.name ?? id, builtIn, ...(failed ? { integrityFailed: true as const } : {}) };
       }),
     );
-    return names;
   }
 
   /**
@@ -131,7 +141,7 @@ export class ProviderCatalogue {
   /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
     const { db } = this.#changes.store;
-    if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
+    if ((await hasAppOfProvider(db, id)) || (await hasGrantAt(db, id))) return true;
     return hasRevocations(db, { column: 'provider', name: id });
   }
 
@@ -142,7 +152,7 @@ export class ProviderCatalogue {
    */
   async remove(id: string): Promise<void> {
     const apps = await listAppsOfProvider(this.#changes.store.db, id);
-    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
+    const isOnly = (await builtIn(id)) === null && (await hasProvider(this.#changes.store.db, id));
     if (apps.length > 0 && isOnly) {
       const names = apps.map((app) => app.name).join(', ');
       throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
@@ -167,7 +177,11 @@ export class ProviderCatalogue {
   }
 
   async #stored(id: string): Promise<ProviderDefinition | null> {
-    const row = await findProvider(this.#changes.store.db, id);
+    const row = await findProvider(this.#changes.store.db, id).catch(async (error: unknown) => {
+      // Only loopback mode stores a definition under a built-in id, so somebody else has inserted this row.
+      if (isAlteredRow(error) && !this.#allowLoopback && (await builtIn(id)) !== null) return undefined;
+      throw error;
+    });
     if (row === undefined) return null;
     const { parseProviderDefinition } = await import('../providers/parse.ts');
     return parseProviderDefinition(JSON.parse(row.definition));
@@ -208,7 +222,11 @@ export class ProviderCatalogue {
   async #pinPromise(definition: ProviderDefinition): Promise<ProviderDefinition> {
     const { id, issuer, callback } = definition;
     if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return definition;
-    const stored = await this.#stored(id);
+    const stored = await this.#stored(id).catch((error: unknown) => {
+      // The new definition replaces an altered one, which promises nothing.
+      if (isAlteredRow(error)) return null;
+      throw error;
+    });
     const promisedBefore = stored?.issuer === issuer && stored.callback?.issuerAlwaysSent === true;
     const promised = (await this.#promises.of(issuer)) ?? (promisedBefore ? true : null);
     return promised === null ? definition : { ...definition, callback: { ...callback, issuerAlwaysSent: promised } };

@@ -5,6 +5,7 @@ import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
+import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
@@ -159,7 +160,7 @@ export interface Vault extends AsyncDisposable {
      * @example
      * const own = (await vault.providers.list()).filter((provider) => !provider.builtIn);
      */
-    list(): Promise<readonly { readonly id: string; readonly name: string; readonly builtIn: boolean }[]>;
+    list(): Promise<readonly ProviderSummary[]>;
     /**
      * Removes a custom provider that no app uses.
      *

@@ -57,13 +57,12 @@ export function columnsOf<Base>(
   types: Readonly<Record<string, (name: string) => ColumnBuilder<Base>>>,
 ): Record<string, Base> {
   const built = Object.entries(columns).map(([name, text]) => {
-    const [, type = '', rest, preset = ''] = /^(\w+) ?(null|primary key|default '?([^']*)'?)?$/.exec(text) ?? [];
+    const [, type = '', rest, preset = ''] = /^(\w+) ?(null|primary key|default '(.*)')?$/.exec(text) ?? [];
     const column = found(types, type)(name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
     if (rest === 'null') return [name, column] as const;
     if (rest === undefined) return [name, column.notNull()] as const;
     if (rest === 'primary key') return [name, column.notNull().primaryKey()] as const;
-    // The text of a number and of JSON is JSON.
-    return [name, column.default(type === 'json' || type === 'integer' ? JSON.parse(preset) : preset).notNull()] as const;
+    return [name, column.default(type === 'json' ? JSON.parse(preset) : preset).notNull()] as const;
   });
   return Object.fromEntries(built);
 }

@@ -8,7 +8,7 @@ import { expiryOf, type LimitOptions, limitsIn, withLimits } from '../key-option
 import { epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute } from '../terminal/present.ts';
-import { printTable } from '../terminal/table.ts';
+import { alteredRow, printTable } from '../terminal/table.ts';
 
 interface CreateOptions extends LimitOptions {
   role: string;
@@ -201,7 +201,7 @@ async function list(context: Context): Promise<void> {
   }
   printTable(context.output, keys, {
     NAME: ({ name }) => name,
-    ROLE: ({ role }) => role,
+    ROLE: ({ role, integrityFailed }) => (integrityFailed ? alteredRow : role),
     TENANTS: actsFor,
     EXPIRES: ({ expiresAt }) => minute(expiresAt),
     'LAST USED': ({ lastUsedAt }) => minute(lastUsedAt),

@@ -10,6 +10,7 @@ import {
   type AppRow,
   deleteApp,
   findApp,
+  findMarkedApp,
   listApps,
   listAppsOfProvider,
   putApp,
@@ -42,8 +43,11 @@ export async function putAppOf(
   const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
-    const old = await findApp(tx, name);
-    if (old !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    const found = await findMarkedApp(tx, name);
+    // Nothing that an altered row says is taken over: this app replaces it, with its own secrets.
+    const old = found?.isIntact === false ? undefined : found;
+    if (found !== undefined && old === undefined && options.onlyNew !== true) await deleteApp(tx, name);
+    if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
     const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
     if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
       throw invalidRequest(
@@ -76,7 +80,7 @@ export async function putAppOf(
     // This change may have fixed the app, so its grants need not wait for their back-off.
     await clearBackOff(tx, name);
     recordOther({ type: 'app.put', provider: definition.id, details: { app: name, generation } });
-    return { row, created: old === undefined };
+    return { row, created: found === undefined };
   });
   return { app: describeApp(put.row), created: put.created };
 }
@@ -87,8 +91,9 @@ export async function getApp(context: VaultContext, name: string): Promise<App |
   return row === undefined ? null : describeApp(row);
 }
 
+/** Lists all apps. A row that was altered outside of Grantry is marked. */
 export async function listAllApps(context: VaultContext): Promise<App[]> {
-  return (await listApps(context.store.db)).map(describeApp);
+  return (await listApps(context.store.db)).map((row) => (row.isIntact ? describeApp(row) : describeAltered(row)));
 }
 
 /** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */
@@ -166,6 +171,12 @@ export function describeApp(row: AppRow): App {
     secrets: dcsWithSecret(row),
     callbackId: row.redirect_uri === null ? row.context : null,
   };
+}
+
+/** Shows which row was altered. The rest may be anything, so it is left out. */
+function describeAltered({ name }: AppRow): App {
+  const none = { provider: '', clientId: '', dc: null, redirectUri: null, scopes: [], tenants: [], returnTo: [] };
+  return { name, ...none, secrets: [], callbackId: null, integrityFailed: true };
 }
 
 /** True if an app serves a tenant. */

@@ -36,12 +36,15 @@ it.each([
   expect(verdict({ headers: ['Accept', 'a', name, value] })).toMatch(/^This API key may not send the header /);
 });
 
-it.each(['_method=DELETE', 'a=1&_METHOD=DELETE', '%5Fmethod=DELETE', 'X-HTTP-Method-Override=DELETE', '$httpMethod=PUT'])(
-  'refuses the query %s, with which a server takes another method',
-  (query) => {
-    expect(verdict({ path: `/crm/v8/Leads?${query}` })).toMatch(/query parameter for another method/);
-  },
-);
+it.each([
+  '_method=DELETE',
+  'a=1&_METHOD=DELETE',
+  '%5Fmethod=DELETE',
+  'X-HTTP-Method-Override=DELETE',
+  '$httpMethod=PUT',
+])('refuses the query %s, with which a server takes another method', (query) => {
+  expect(verdict({ path: `/crm/v8/Leads?${query}` })).toMatch(/query parameter for another method/);
+});
 
 it('refuses other paths and hosts, and says which it may call', () => {
   expect(verdict({ path: '/books/v3/contacts' })).toBe('This API key may not call that path.');

@@ -114,7 +114,10 @@ it.each(escapes)('%j is called by no key that is held to paths', (path) => {
 
 const segment = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('a', 'b', 'ab', 'A', '') },
-  { weight: 3, arbitrary: fc.constantFrom('..', '.', '%2e%2e', '%2f', '%5c', ';', '%00', '%25', '..;', '%61', 'a%2fb') },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('..', '.', '%2e%2e', '%2f', '%5c', ';', '%00', '%25', '..;', '%61', 'a%2fb'),
+  },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 6 }) },
 );
 const anyPath = fc.array(segment, { minLength: 1, maxLength: 6 }).map((parts) => `/${parts.join('/')}`);
@@ -151,7 +154,12 @@ it('never allows a path that a URL parser, decoded once or twice, reads as lying
       const decoded = decodeURIComponent(path);
       for (const text of [path, decoded, decoded.normalize('NFKC'), decoded.replaceAll(/;[^/]*/g, '')]) {
         const read = new URL(`https://api.example${text}`);
-        expect([read.host, read.pathname.startsWith('/a/'), read.search, read.hash]).toEqual(['api.example', true, '', '']);
+        expect([read.host, read.pathname.startsWith('/a/'), read.search, read.hash]).toEqual([
+          'api.example',
+          true,
+          '',
+          '',
+        ]);
         expect(read.pathname.split('/').length).toBe(path.split('/').length);
       }
     }),

@@ -132,8 +132,20 @@ export function describeApiKey(row: ApiKeyRow): ApiKey {
     parent: row.parent,
     createdAt: new Date(row.created_at),
     expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
-    lastUsedAt: row.last_used_at === null ? null : new Date(row.last_used_at),
+    lastUsedAt: usedAt(row.last_used_at),
   };
+}
+
+/** Shows which row was altered. The rest may be anything, so it is left out. */
+export function describeAltered(row: ApiKeyRow): ApiKey {
+  const none = { tenants: [], providers: [], methods: [], paths: [], parent: null, lastUsedAt: null };
+  const times = { createdAt: new Date(0), expiresAt: new Date(0) };
+  return { id: row.id, name: row.name, role: 'caller', ...none, ...times, integrityFailed: true };
+}
+
+/** The column has no MAC, so it may hold a number that is no time. */
+function usedAt(ms: number | null): Date | null {
+  return ms === null || Number.isNaN(new Date(ms).getTime()) ? null : new Date(ms);
 }
 
 /** Reads a list column, which only `rightsColumns` writes. */
