@@ -231,7 +231,10 @@ export class RemoteVault implements GrantryClient {
     return { revocation, sharedWith: sharedWith.data };
   };
 
-  readonly health: Vault['health'] = async (key) => this.#ofGrant('POST', key, healthSchema, { below: '/health' });
+  readonly health: Vault['health'] = async (key, { refresh } = {}) => {
+    const query = { refresh: refresh === true ? 'true' : undefined };
+    return this.#ofGrant('POST', key, healthSchema, { below: '/health', query });
+  };
 
   readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 

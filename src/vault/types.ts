@@ -64,6 +64,7 @@ export type VaultEventType =
   | 'grant.connected'
   | 'grant.stored'
   | 'grant.refreshed'
+  | 'grant.updated'
   | 'grant.uncertain'
   | 'grant.suspect'
   | 'grant.reauthorization_required'
@@ -313,7 +314,8 @@ export interface Vault extends AsyncDisposable {
    */
   importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
   /**
-   * Sets members of a grant's metadata and removes those that are `null`. All others stay.
+   * Sets members of a grant's metadata and removes those that are `null`. All others stay, also while a refresh runs. What
+   * the provider's answers bring, such as `api_domain`, is written again by the next refresh.
    *
    * @throws {GrantryError} `grant_not_found`, `invalid_request`
    *
@@ -344,12 +346,14 @@ export interface Vault extends AsyncDisposable {
   /**
    * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown.
    *
+   * @param options `refresh: true` refreshes the grant first, within the provider's budget: for a new client secret, and for
+   * doubts. A grant in doubt is not forced. It spends one refresh token where these rotate
    * @throws {GrantryError} `grant_not_found`
    *
    * @example
    * const healthy = (await vault.health(key)).status === 'healthy';
    */
-  health(key: GrantKey): Promise<HealthReport>;
+  health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *

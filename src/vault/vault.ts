@@ -169,9 +169,9 @@ export class OpenVault implements Vault {
     return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
   }
 
-  async health(key: GrantKey): Promise<HealthReport> {
+  async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {
     const { checkHealth } = await import('./api/health.ts');
-    return checkHealth(this.#open(), this.#handOut, key);
+    return checkHealth(this.#open(), this.#handOut, key, options);
   }
 
   get quarantine(): string | null {

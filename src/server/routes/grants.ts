@@ -144,10 +144,18 @@ export const grantRoutes: readonly Route[] = [
     ...ofGrant,
     path: `${path}/health`,
     summary: 'Check a grant',
-    description: 'Proves a grant with a real call to the provider.',
+    description:
+      'Proves a grant with a real call to the provider; with `refresh=true` after a real refresh, if the limits of the ' +
+      'provider allow one. Where calls carry an organisation, another one than `org_id` is unhealthy.',
+    query: accountQuery.extend({
+      refresh: z
+        .enum(['true', 'false'])
+        .optional()
+        .meta({ description: '`true` refreshes the grant first.', examples: ['true'] }),
+    }),
     answers: { 200: { description: 'The result of the call.', schema: healthSchema } },
-    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
-      const report = await context.vault().health({ tenant, provider, account });
+    run: async ({ context, params: { tenant, provider }, query: { account, refresh } }) => {
+      const report = await context.vault().health({ tenant, provider, account }, { refresh: refresh === 'true' });
       const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
       return { status: 200, body: toJson(told) };
     },

@@ -9,7 +9,13 @@ import { describeGrant } from './grants.ts';
 import { noSuchGrant } from './refusals.ts';
 import { checkGrantMetadata } from './store-tokens.ts';
 
-/** Sets and removes members of a grant's metadata; see `Vault.updateMetadata`. */
+/**
+ * Sets and removes members of a grant's metadata; see `Vault.updateMetadata`. This is the only place where a person changes
+ * them.
+ *
+ * The row is locked and merged here, as it is when a refresh saves its answer, so neither loses what the other wrote. A member
+ * that the provider's answers bring, such as `api_domain`, is the provider's: the next refresh writes it again.
+ */
 export async function updateMetadata(
   context: VaultContext,
   key: GrantKey,
@@ -27,7 +33,7 @@ export async function updateMetadata(
   if (found === undefined) throw noSuchGrant(checked);
   const { id } = found;
   const row = await context.turns.run(checked, () =>
-    changing(context, async ({ tx }) => {
+    changing(context, async ({ tx, record }) => {
       const locked = await lockGrant(tx, checked.tenant, id);
       if (locked === undefined || locked.state === 'disconnected') throw noSuchGrant(checked);
       const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
@@ -37,6 +43,9 @@ export async function updateMetadata(
       if (!(await writeMetadata(tx, { tenant: checked.tenant, id, at }, { metadata }))) {
         throw new GrantryError('internal', 'A grant changed under its lock.');
       }
+      // The names only: a value may be about a person.
+      const members = Object.keys(changes).toSorted().join();
+      record(locked, { type: 'grant.updated', to: locked.state, reason: locked.reason, details: { members } });
       return { ...locked, metadata: JSON.stringify(metadata), updated_at: at };
     }),
   );
