@@ -59,6 +59,10 @@ const health = z.strictObject({
   name: z.string().max(256).optional(),
   /** The scope that the call needs. */
   scope: text.optional(),
+  /** The organisations in the answer: a JSON Pointer to their list, and in one of them to its ids. */
+  organizations: z
+    .strictObject({ list: z.string().max(256), ids: z.array(z.string().max(256)).min(1).max(4) })
+    .optional(),
   /** Omits the organisation id from this call, although the product's other calls need it. */
   withoutOrganization: z.boolean().optional(),
 });

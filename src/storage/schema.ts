@@ -278,9 +278,16 @@ export interface ApiKeyTable extends MarkedTable {
   role: string;
   /** SHA-256 of the key, hexadecimal. */
   key_hash: string;
-  /** JSON arrays; null means none for tenants and all for providers. */
+  /** JSON arrays; null means none for tenants and all for providers. `"*"` as tenants means all. */
   tenants: string | null;
   providers: string | null;
+  /** JSON arrays; null means all. */
+  methods: string | null;
+  paths: string | null;
+  /** The id of the key that made this one. Such a row is deleted when the key ends. */
+  parent: string | null;
+  /** Grows with each change of the key, and whenever one of its children ends. Null in a child. */
+  revision: number | null;
   created_at: number;
   expires_at: number | null;
   last_used_at: number | null;

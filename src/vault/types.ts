@@ -1,7 +1,7 @@
 import type { GrantKey } from '../base/ids.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
@@ -10,7 +10,7 @@ import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/report
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 
-export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
@@ -64,6 +64,7 @@ export type VaultEventType =
   | 'grant.connected'
   | 'grant.stored'
   | 'grant.refreshed'
+  | 'grant.updated'
   | 'grant.uncertain'
   | 'grant.suspect'
   | 'grant.reauthorization_required'
@@ -183,6 +184,18 @@ export interface Vault extends AsyncDisposable {
      */
     create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
     /**
+     * Changes a key by its id or name: its name, role, lists, limits or end. Servers follow within five seconds.
+     *
+     * Child keys that are now wider than the key end with it.
+     *
+     * @param changes What is left out stays. A list replaces the former one; `null` removes a limit
+     * @throws {GrantryError} `not_found`, `invalid_request` for a name that is taken, a child key, or input that is not valid
+     *
+     * @example
+     * await vault.keys.update('billing', { tenants: ['acme', 'globex'], expiresAt: null });
+     */
+    update(idOrName: string, changes: ApiKeyUpdate): Promise<ApiKey>;
+    /**
      * Returns the keys that are not revoked, without the keys themselves.
      *
      * @example
@@ -301,7 +314,8 @@ export interface Vault extends AsyncDisposable {
    */
   importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
   /**
-   * Sets members of a grant's metadata and removes those that are `null`. All others stay.
+   * Sets members of a grant's metadata and removes those that are `null`. All others stay, also while a refresh runs. What
+   * the provider's answers bring, such as `api_domain`, is written again by the next refresh.
    *
    * @throws {GrantryError} `grant_not_found`, `invalid_request`
    *
@@ -332,12 +346,14 @@ export interface Vault extends AsyncDisposable {
   /**
    * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown.
    *
+   * @param options `refresh: true` refreshes the grant first, within the provider's budget: for a new client secret, and for
+   * doubts. A grant in doubt is not forced. It spends one refresh token where these rotate
    * @throws {GrantryError} `grant_not_found`
    *
    * @example
    * const healthy = (await vault.health(key)).status === 'healthy';
    */
-  health(key: GrantKey): Promise<HealthReport>;
+  health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *

@@ -9,7 +9,12 @@ grantry_api_keys.expires_at bigint
 grantry_api_keys.last_used_at bigint
 grantry_api_keys.revoked_at bigint
 grantry_api_keys.mac text
+grantry_api_keys.methods jsonb
+grantry_api_keys.paths jsonb
+grantry_api_keys.parent text
+grantry_api_keys.revision bigint
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
+CREATE INDEX grantry_api_keys_parent ON grantry_api_keys USING btree (parent)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
 CREATE UNIQUE INDEX grantry_api_keys_name ON grantry_api_keys USING btree (name) WHERE (revoked_at IS NULL)
 CREATE UNIQUE INDEX grantry_api_keys_pkey ON grantry_api_keys USING btree (id)

@@ -210,5 +210,7 @@ async function readEachKind(
   expect((await vault.getAccessToken(keyOf('asked'))).accessToken).toBe('access-asked');
 
   expect((await vault.keys.list()).map(({ name }) => name)).toEqual(['reader']);
-  expect(await findApiKey(context, hashApiKey(secrets.apiKey))).toMatchObject({ role: 'reader', tenants: ['acme'] });
+  expect(await findApiKey(context, hashApiKey(secrets.apiKey))).toMatchObject({
+    apiKey: { role: 'reader', tenants: ['acme'] },
+  });
 }

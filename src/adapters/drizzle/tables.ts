@@ -17,8 +17,13 @@ export const tables = {
       lastUsedAt: 'integer null',
       revokedAt: 'integer null',
       mac: 'text null',
+      methods: 'json null',
+      paths: 'json null',
+      parent: 'text null',
+      revision: 'integer null',
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
+    indexes: { grantry_api_keys_parent: ['parent'] },
     where: { grantry_api_keys_name: 'revoked_at is null' },
   },
   /** Client registrations; their secrets are sealed. */

@@ -2,6 +2,7 @@ import type { ErrorRule, ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 import { type ZohoDataCenter, type ZohoHost, zohoDataCenters } from './zoho-data-centers.ts';
 import {
+  crmHealth,
   crmScopeMissing,
   financeInvalidToken,
   financeScopeMissing,
@@ -112,7 +113,7 @@ function severalProducts(): ZohoProduct {
       { pointer: '/data/errorCode', equals: 'INVALID_OAUTHSCOPE' },
       { pointer: '/error/title', equals: 'INVALID_OAUTHSCOPE' },
     ],
-    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+    health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   };
 }
 

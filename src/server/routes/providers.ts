@@ -6,9 +6,9 @@ import { toJson } from '../../schemas/json.ts';
 import { definitionSchema, providerListSchema } from '../../schemas/provider.ts';
 import { providerField } from '../../schemas/thing.ts';
 import { isObject } from '../../vault/checks.ts';
-import type { Principal } from '../access.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
 import { readJson } from '../limits/body.ts';
+import type { Principal } from '../principal.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const every = { path: '/v1/providers', tag: 'Providers', action: 'operate' } as const;

@@ -5,6 +5,7 @@ import type { Store, StoreKind } from '../store.ts';
 import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
 import { rowMacs } from './0002-row-macs.ts';
+import { narrowKeys } from './0003-narrow-keys.ts';
 
 /** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
@@ -13,6 +14,7 @@ export type Migration = { readonly name: string } & { readonly [kind in StoreKin
 export const releasedMigrations: readonly Migration[] = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
   { name: 'row macs', sqlite: rowMacs, postgres: rowMacs },
+  { name: 'narrow keys', ...narrowKeys },
 ];
 
 export const schemaVersionLatest = releasedMigrations.length;

@@ -53,13 +53,23 @@ export async function findConnectSessionByToken(db: Reader, tokenHash: string): 
 /** Lists sessions, newest first, after the last one of the page before. Altered ones are marked. */
 export async function listConnectSessions(
   db: Reader,
-  filter: { tenant?: string | undefined; after?: { createdAt: number; id: string } | undefined; limit: number },
+  filter: {
+    tenant?: string | undefined;
+    /** Of none of them when empty. */
+    tenants?: readonly string[] | undefined;
+    providers?: readonly string[] | undefined;
+    after?: { createdAt: number; id: string } | undefined;
+    limit: number;
+  },
 ): Promise<Listed<ConnectSessionRow>[]> {
-  const { tenant, after, limit } = filter;
+  const { tenant, tenants, providers, after, limit } = filter;
+  if (tenants?.length === 0 || providers?.length === 0) return [];
   const found = await db
     .selectFrom(table)
     .selectAll()
     .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
+    .$if(tenants !== undefined, (query) => query.where('tenant', 'in', tenants ?? []))
+    .$if(providers !== undefined, (query) => query.where('provider', 'in', providers ?? []))
     .$if(after !== undefined, (query) =>
       query.where((where) =>
         where.or([

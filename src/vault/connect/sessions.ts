@@ -77,11 +77,19 @@ export async function getConnectSession(context: VaultContext, id: string): Prom
 /** Lists sessions, newest first. */
 export async function listConnectSessionsOf(
   context: VaultContext,
-  filter: { tenant?: string | undefined; cursor?: string | undefined; limit?: number | undefined } = {},
+  filter: {
+    tenant?: string | undefined;
+    tenants?: readonly string[] | undefined;
+    providers?: readonly string[] | undefined;
+    cursor?: string | undefined;
+    limit?: number | undefined;
+  } = {},
 ): Promise<ConnectSessionPage> {
   const limit = filter.limit ?? pageItems;
   const rows = await listConnectSessions(context.store.db, {
     tenant: filter.tenant === undefined ? undefined : checkName('tenant', filter.tenant),
+    tenants: filter.tenants,
+    providers: filter.providers,
     after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
     limit: limit + 1,
   });

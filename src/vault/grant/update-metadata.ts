@@ -9,7 +9,13 @@ import { describeGrant } from './grants.ts';
 import { noSuchGrant } from './refusals.ts';
 import { checkGrantMetadata } from './store-tokens.ts';
 
-/** Sets and removes members of a grant's metadata; see `Vault.updateMetadata`. */
+/**
+ * Sets and removes members of a grant's metadata; see `Vault.updateMetadata`. This is the only place where a person changes
+ * them.
+ *
+ * The row is locked and merged here, as it is when a refresh saves its answer, so neither loses what the other wrote. A member
+ * that the provider's answers bring, such as `api_domain`, is the provider's: the next refresh writes it again.
+ */
 export async function updateMetadata(
   context: VaultContext,
   key: GrantKey,
@@ -34,7 +40,11 @@ export async function updateMetadata(
       const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
       const metadata = { ...Object.fromEntries(kept), ...set };
       checkMetadataSize(metadata);
-      return changeColumns(context, change, { row: locked, tenantKeys }, { metadata });
+      const changed = await changeColumns(context, change, { row: locked, tenantKeys }, { metadata });
+      // The names only: a value may be about a person.
+      const members = Object.keys(changes).toSorted().join();
+      change.record(locked, { type: 'grant.updated', to: locked.state, reason: locked.reason, details: { members } });
+      return changed;
     }),
   );
   return describeGrant(context, row);

@@ -158,6 +158,11 @@ export class HandOut {
     return this.#refresh(key, generation).done;
   }
 
+  /** Does the same for a caller that waits no longer than callers do; the refresh goes on. */
+  prove(key: CheckedKey, generation: number): Promise<void> {
+    return this.#refreshWithTimeout(key, generation, this.#deadline(), {});
+  }
+
   /** Waits for running refreshes: past the point of no return a refresh must not be cancelled. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#underWay);
