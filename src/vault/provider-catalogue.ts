@@ -23,6 +23,8 @@ export class ProviderCatalogue {
   readonly #cache = new Map<string, Known>();
 
   readonly #promises: IssuerPromises;
+  /** The members of `capture` that the log named as dropped, by provider. */
+  readonly #toldDropped = new Map<string, string>();
 
   private constructor({ changes, reach, allowLoopback }: CatalogueOptions) {
     this.#promises = new IssuerPromises(changes.world, allowLoopback);
@@ -169,8 +171,15 @@ export class ProviderCatalogue {
   async #stored(id: string): Promise<ProviderDefinition | null> {
     const row = await findProvider(this.#changes.store.db, id);
     if (row === undefined) return null;
-    const { parseProviderDefinition } = await import('../providers/parse.ts');
-    return parseProviderDefinition(JSON.parse(row.definition));
+    const { parseStoredDefinition } = await import('../providers/parse.ts');
+    const { definition, dropped } = parseStoredDefinition(row.definition);
+    const members = dropped.join(', ');
+    if (members !== '' && this.#toldDropped.get(id) !== members) {
+      this.#toldDropped.set(id, members);
+      const text = "a definition's capture of secrets is ignored: metadata is not sealed";
+      this.#changes.logger.warn(text, { provider: id, members });
+    }
+    return definition;
   }
 
   async #check(input: unknown): Promise<ProviderDefinition> {

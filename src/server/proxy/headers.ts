@@ -52,6 +52,7 @@ const originWide = [
   'reporting-endpoints',
   'nel',
   'origin-agent-cluster',
+  'refresh',
   'speculation-rules',
   'no-vary-search',
   'use-as-dictionary',

@@ -7,7 +7,7 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import { apiOrigin } from '../../providers/hosts.ts';
 import { findGrant, type GrantRow, grantsWithRefreshToken } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
-import { checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
+import { checkHoldsNone, checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import type { Grant, StoredTokens, TokensInput } from '../types.ts';
 
@@ -94,6 +94,7 @@ async function checkTokens(
   const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
   const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
   const metadata = checkGrantMetadata(definition, input.metadata);
+  checkHoldsNone(metadata, [refreshToken, accessToken]);
   return {
     app: await appNameFor(context, key, input.app, options),
     refreshToken,
