@@ -181,11 +181,12 @@ export type ConnectOutcome =
 export async function receiveConnectCallback(
   context: VaultContext,
   publicUrl: string,
-  input: { context: string; search: string; browser: string | null },
+  input: { context: string; search: string; browser: string | null; look?: Look },
 ): Promise<ConnectOutcome> {
   const callback = await orNull(() => readCallback(`/${input.search}`));
   if (callback === null) return refused('unreadable_callback');
-  const found = await findFlow(context, callback, input.browser);
+  const { look = (run) => run() } = input;
+  const found = await look(() => findFlow(context, callback, input.browser));
   if (found.kind === 'refused') return found;
   const { session, stateHash } = found;
   // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
@@ -216,6 +217,9 @@ export async function receiveConnectCallback(
     await consent.slot.leave();
   }
 }
+
+/** Runs the look-up of a state, whose sender nobody knows yet. */
+type Look = <T>(run: () => Promise<T>) => Promise<T>;
 
 /** A callback of a session's browser. */
 interface Flow {
