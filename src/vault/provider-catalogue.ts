@@ -1,10 +1,13 @@
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import { isSamePlace } from '../providers/place.ts';
+import type { WriteTx } from '../storage/database.ts';
 import { listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
-import { hasRevocations } from '../storage/statements/revocations.ts';
+import { deleteOverdueRevocations, hasRevocations } from '../storage/statements/revocations.ts';
+import { hasConnections, lockProvider } from '../storage/statements/standing.ts';
 import { type ChangeContext, changing } from './changing.ts';
 import { IssuerPromises } from './issuer-promises.ts';
 import type { Reach } from './reach.ts';
@@ -112,17 +115,28 @@ export class ProviderCatalogue {
   /**
    * Adds or replaces a stored definition; returns whether it is new.
    *
-   * @param approve Called with the definition before it is stored; it rejects the definition by throwing.
+   * @param options `mayMove`: false for a caller who must not change where the secrets and tokens of others are sent
+   * @throws {GrantryError} `invalid_request`; `forbidden` for such a change of a provider in use
    */
   async put(
     input: unknown,
-    approve?: (definition: ProviderDefinition) => Promise<void>,
+    { mayMove = true }: { mayMove?: boolean } = {},
   ): Promise<{ definition: ProviderDefinition; created: boolean }> {
     const definition = await this.#pinPromise(await this.#discover(await this.#check(input)));
-    await approve?.(definition);
     const json = JSON.stringify(definition);
     const { id } = definition;
+    const standing = await this.reader(id);
     const created = await changing(this.#changes, async ({ tx, recordOther }) => {
+      // Under the lock nobody stores tokens for the old place, so the look at the uses finds all of them.
+      await lockProvider(tx, id, 'update');
+      const old = await standing(tx);
+      const moves = old === null || !isSamePlace(old, definition);
+      if (!mayMove && moves && (await this.#isUsed(tx, id))) {
+        throw new GrantryError(
+          'forbidden',
+          `${id} has apps, grants or connections under way: only an admin key may change its hosts or endpoints.`,
+        );
+      }
       recordOther({ type: 'provider.put', provider: id });
       return putProvider(tx, { id, definition: json, at: this.#changes.world.now() });
     });
@@ -130,11 +144,30 @@ export class ProviderCatalogue {
     return { definition, created };
   }
 
-  /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
-  async isInUse(id: string): Promise<boolean> {
-    const { db } = this.#changes.store;
-    if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
-    return hasRevocations(db, { column: 'provider', name: id });
+  /** Tells whether the vault stores secrets or tokens that would be sent to this provider, or expects some from it. */
+  async #isUsed(tx: WriteTx, id: string): Promise<boolean> {
+    const named = { column: 'provider', name: id } as const;
+    // A worker tries a token once more after its time. Whoever moves the provider must not get that request.
+    await deleteOverdueRevocations(tx, named);
+    if ((await listAppsOfProvider(tx, id)).length > 0 || (await hasGrantAt(tx, id))) return true;
+    return (await hasRevocations(tx, named)) || hasConnections(tx, named);
+  }
+
+  /**
+   * Prepares the reading of a definition in a transaction that stores tokens of its provider. It returns null if there is
+   * none, and otherwise keeps the definition as it is until the transaction ends.
+   */
+  async reader(id: string): Promise<(tx: WriteTx) => Promise<ProviderDefinition | null>> {
+    const original = await builtIn(id);
+    const constant = this.#given.get(id) ?? (this.#allowLoopback ? null : original);
+    if (constant !== null) return async () => constant;
+    // Loaded before: a transaction awaits only its own statements.
+    const { parseStoredDefinition } = await import('../providers/parse.ts');
+    return async (tx) => {
+      await lockProvider(tx, id, 'share');
+      const row = await findProvider(tx, id);
+      return row === undefined ? original : parseStoredDefinition(row.definition).definition;
+    };
   }
 
   /**
@@ -143,21 +176,10 @@ export class ProviderCatalogue {
    * @throws {GrantryError} `not_found`; `invalid_request` for a built-in provider, and while it has an app or a grant
    */
   async remove(id: string): Promise<void> {
-    const apps = await listAppsOfProvider(this.#changes.store.db, id);
-    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
-    if (apps.length > 0 && isOnly) {
-      const names = apps.map((app) => app.name).join(', ');
-      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
-        action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
-      });
-    }
-    if (isOnly && (await this.isInUse(id))) {
-      throw invalidRequest(`The provider ${id} has grants, or tokens waiting to be revoked.`, {
-        action:
-          'Disconnect the grants first. Workers retry pending revocations for a week; after that they do not block the removal.',
-      });
-    }
+    const isOnly = (await builtIn(id)) === null;
     const removed = await changing(this.#changes, async ({ tx, recordOther }) => {
+      await lockProvider(tx, id, 'update');
+      if (isOnly && (await findProvider(tx, id)) !== undefined) await this.#assertUnused(tx, id);
       const isDeleted = await deleteProvider(tx, id);
       if (isDeleted) recordOther({ type: 'provider.removed', provider: id });
       return isDeleted;
@@ -166,6 +188,21 @@ export class ProviderCatalogue {
     if (removed) return;
     if ((await builtIn(id)) !== null) throw invalidRequest(`The provider ${id} is built in.`);
     throw new GrantryError('not_found', `There is no provider ${id}.`);
+  }
+
+  async #assertUnused(tx: WriteTx, id: string): Promise<void> {
+    const apps = await listAppsOfProvider(tx, id);
+    if (apps.length > 0) {
+      const names = apps.map((app) => app.name).join(', ');
+      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
+        action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
+      });
+    }
+    if (!(await this.#isUsed(tx, id))) return;
+    throw invalidRequest(`The provider ${id} has grants, tokens waiting to be revoked, or connections under way.`, {
+      action:
+        'Disconnect the grants first. Workers retry pending revocations for a week, and a connection ends within 20 minutes; after that they do not block the removal.',
+    });
   }
 
   async #stored(id: string): Promise<ProviderDefinition | null> {
