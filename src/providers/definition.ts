@@ -96,6 +96,11 @@ export const providerDefinition = z
     issuer: url.optional(),
     endpoints: endpoints.optional(),
     dataCenters: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), z.record(z.string().max(64), url)).optional(),
+    /**
+     * Data centres with client registrations of their own. A browser that comes back cannot lead a client of one into another:
+     * neither code nor secret is sent there, unless the app has a secret for it.
+     */
+    separateDataCenters: z.array(z.string().max(32)).max(64).optional(),
     clientAuthentication: z
       .enum(['client_secret_post', 'client_secret_basic', 'none', 'private_key_jwt'])
       .default('client_secret_post'),

@@ -9,8 +9,10 @@ export function isSamePlace(one: ProviderDefinition, other: ProviderDefinition):
 
 /** The members of a definition that decide where secrets and tokens are sent. */
 function placesOf(definition: ProviderDefinition): unknown {
-  const { issuer, endpoints, dataCenters, callback, capture, clientAuthentication, api } = definition;
-  return JSON.parse(JSON.stringify({ issuer, endpoints, dataCenters, callback, capture, clientAuthentication, api }));
+  const { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api } =
+    definition;
+  const places = { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api };
+  return JSON.parse(JSON.stringify(places));
 }
 
 /** A client of an app, as a connection began with it: another client under the same name is another one. */

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
-import { isGrantryError } from '../../base/errors.ts';
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { capturedFacts } from '../../oauth/account.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
 import { type AuthorizationCallback, captureCallback, checkIssuer } from '../../oauth/callback.ts';
-import { dcOfCallback, grantDc } from '../../providers/data-centre.ts';
+import { dcOfCallback, grantDc, isStrangerIn } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { placeHash } from '../../providers/place.ts';
 import { compareScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
+import { dcsWithSecret } from '../app/secrets.ts';
 import { changing } from '../changing.ts';
 import { checkRedirectUri, checkScopes } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
@@ -101,7 +102,17 @@ export async function trustCallback(
   if (app === undefined || placeHash(definition, app) !== row.provider_hash) throw moved(row.provider, row.app);
   const issParameterSupported = await context.providers.demandsIssuer(definition);
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
-  const dc = dcOfCallback(definition, callback.parameters) ?? row.dc;
+  const named = dcOfCallback(definition, callback.parameters);
+  if (isStrangerIn(definition, { home: row.dc, named, secretsOf: dcsWithSecret(app) })) {
+    throw new GrantryError(
+      'authorization_failed',
+      `The callback names the data centre ${named} of ${row.provider}, which has registrations of its own, and the app ${app.name} has no secret for it. Nothing was sent there.`,
+      {
+        action: `If the app is registered there too, add its secret: --client-secret-file ${named}=FILE. Then connect again.`,
+      },
+    );
+  }
+  const dc = named ?? row.dc;
   return { definition, dc, captured: captureCallback(definition, callback).metadata };
 }
 

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { isGrantryError } from '../../base/errors.ts';
+import { type GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { callbackUri } from '../../base/network/callback-uri.ts';
@@ -208,7 +208,11 @@ export async function receiveConnectCallback(
     if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
       return refused('state_of_another_app');
     }
-    const trusted = await orNull(() => trustCallback(context, row, callback));
+    const trusted = await orNull(
+      () => trustCallback(context, row, callback),
+      ({ message }) =>
+        context.logger.warn('a callback was refused', { tenant, provider: row.provider, detail: message }),
+    );
     if (trusted === null) return refused('not_from_the_provider');
     const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
     if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
@@ -336,12 +340,16 @@ async function standingReturnTo(context: VaultContext, session: ConnectSessionRo
 }
 
 /** Runs a check of a callback; null if it throws `authorization_failed`. */
-async function orNull<T>(check: () => T | Promise<T>): Promise<T | null> {
+async function orNull<T>(
+  check: () => T | Promise<T>,
+  refused: (error: GrantryError) => void = () => {},
+): Promise<T | null> {
   try {
     return await check();
   } catch (error) {
-    if (isGrantryError(error, 'authorization_failed')) return null;
-    throw error;
+    if (!isGrantryError(error, 'authorization_failed')) throw error;
+    refused(error);
+    return null;
   }
 }
 
