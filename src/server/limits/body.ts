@@ -2,6 +2,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { parseJson } from '../../base/network/bounded-json.ts';
 import { chunksOf, type ReadLimit } from '../../base/network/lines.ts';
+import { isStorableJson } from '../../base/storable.ts';
 import type { World } from '../../base/world.ts';
 import { withTimeout } from '../../vault/deadline.ts';
 import { withStatus } from '../problem.ts';
@@ -16,7 +17,13 @@ export async function readJson(request: Request, world: World): Promise<unknown>
   if (!/^application\/(?:[\w.-]+\+)?json\b/i.test(type)) {
     throw new GrantryError('invalid_request', 'The body must be JSON, with the content type application/json.');
   }
-  return parseJson(await readText(request, world, { bytesMax: limits.requestBodyBytesMax, ms: limits.requestBodyMs }));
+  const text = await readText(request, world, { bytesMax: limits.requestBodyBytesMax, ms: limits.requestBodyMs });
+  const value = parseJson(text);
+  // Only an escape brings such a character into JSON. PostgreSQL would refuse it in the middle of a request.
+  if (text.includes('\\u') && !isStorableJson(JSON.stringify(value))) {
+    throw new GrantryError('invalid_request', 'The body contains a NUL character or invalid Unicode.');
+  }
+  return value;
 }
 
 /**
