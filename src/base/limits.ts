@@ -232,6 +232,15 @@ export const limits = {
   callbackCharsMax: 16_384,
   requestHeadersMax: 100,
   requestBodyBytesMax: 262_144,
+  /** A form: its bytes, its fields, and the time for it in milliseconds. Strangers send forms, so little of them is read. */
+  formBytesMax: 8_192,
+  formFieldsMax: 32,
+  formMs: 5_000,
+  /** Forms of callers without a key that are read at once, in all and from one address. */
+  strangerFormsAtOnce: 256,
+  strangerFormsPerAddress: 64,
+  /** Links, states and sessions of callers without a key that are looked up at once. */
+  strangerLookUpsAtOnce: 32,
   requestJsonDepthMax: 32,
   requestJsonMembersMax: 4_096,
   /** One line of an import. */

@@ -20,6 +20,7 @@ import { drain } from './drain.ts';
 import { makeHandler } from './handler.ts';
 import { limitConnections } from './limits/connection-limits.ts';
 import { type ServerLimits, serverLimits } from './limits/server-limits.ts';
+import { Strangers } from './limits/strangers.ts';
 import { Traffic } from './limits/traffic.ts';
 import { problemOf } from './problem.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -134,6 +135,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     vault: () => holder.get(),
     limits: allowed,
     traffic: new Traffic(world, allowed),
+    strangers: new Strangers(),
   };
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;

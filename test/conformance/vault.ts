@@ -473,10 +473,16 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', scopes: ['two scopes'] }), 'invalid_request');
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', app: 'nothing' }), 'not_found');
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: [] as never }), 'invalid_request');
-      await refuses(
-        vault.storeTokens(key, { refreshToken: 'rt', metadata: { client_secret: 'x' } }),
-        'invalid_request',
-      );
+      for (const metadata of [
+        { client_secret: 'x' },
+        { x: { refresh_token: 'x' } },
+        { list: [{ apiKey: 'x' }] },
+        { Authorization: 'x' },
+        { note: `1000.${'a'.repeat(32)}.${'b'.repeat(32)}` },
+        { note: 'it is a-refresh-token' },
+      ]) {
+        await refuses(vault.storeTokens(key, { refreshToken: 'a-refresh-token', metadata }), 'invalid_request');
+      }
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: { big: 1n } }), 'invalid_request');
       await refuses(vault.storeTokens(key, null as never), 'invalid_request');
     },

@@ -30,6 +30,8 @@ export function zoho(id: string): ProviderDefinition {
       revocationLegacy: '{dc.accounts}/oauth/v2/token/revoke',
     },
     dataCenters,
+    // China's accounts server is operated by another company, which keeps its own list of clients.
+    separateDataCenters: ['cn'],
     callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
     capture: { token: { api_domain: 'api_domain' } },
     ...(product.scopePrefix === '' ? {} : { scopePrefix: product.scopePrefix }),

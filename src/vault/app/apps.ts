@@ -6,6 +6,7 @@ import { Secret } from '../../base/secret.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import {
   type AppRow,
   deleteApp,
@@ -16,7 +17,8 @@ import {
   putApp,
 } from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
-import { hasRevocations } from '../../storage/statements/revocations.ts';
+import { deleteOverdueRevocations, hasRevocations } from '../../storage/statements/revocations.ts';
+import { hasConnections, lockApp } from '../../storage/statements/standing.ts';
 import { changing } from '../changing.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
@@ -43,11 +45,13 @@ export async function putAppOf(
   const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
+    // Under the lock nobody stores tokens for the old client, so the look at the uses finds all of them.
+    await lockApp(tx, name, 'update');
     const found = await findMarkedApp(tx, name);
+    if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
     // Nothing that an altered row says is taken over: this app replaces it, with its own secrets.
     const old = found?.isIntact === false ? undefined : found;
-    if (found !== undefined && old === undefined && options.onlyNew !== true) await deleteApp(tx, name);
-    if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    if (found !== undefined && old === undefined) await deleteApp(tx, name);
     const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
     if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
       throw invalidRequest(
@@ -55,6 +59,7 @@ export async function putAppOf(
         { action: 'Add the other client as an app with another name, or disconnect the grants first.' },
       );
     }
+    if (isAnother) await assertNoneUnderWay(tx, name);
     const generation = (old?.generation ?? 0) + 1;
     // A seal binds the row's generation, so stored secrets are opened and sealed anew. They are dropped if the client
     // or the provider changes: a caller who may change these must not have a secret sent elsewhere.
@@ -98,20 +103,36 @@ export async function listAllApps(context: VaultContext): Promise<App[]> {
 export async function removeApp(context: VaultContext, name: string): Promise<void> {
   checkName('app', name);
   await changing(context, async ({ tx, recordOther }) => {
+    await lockApp(tx, name, 'update');
     const grants = await countGrantsOfApp(tx, name);
     if (grants > 0) {
       throw invalidRequest(`${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`, {
         action: 'Disconnect them first: without the app they cannot be refreshed.',
       });
     }
-    if (await hasRevocations(tx, { column: 'app', name })) {
-      throw invalidRequest(`Tokens of the app ${name} still wait to be revoked.`, {
-        action: 'Remove the app later: workers revoke the tokens with it, and drop them after at most a week.',
-      });
-    }
+    await assertNoneUnderWay(tx, name);
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
     recordOther({ type: 'app.removed', details: { app: name } });
   });
+}
+
+/**
+ * Asserts that no token waits to be revoked with an app, and none is expected or waits for its completion code: another
+ * client under this name must get none of them.
+ */
+async function assertNoneUnderWay(tx: WriteTx, name: string): Promise<void> {
+  const named = { column: 'app', name } as const;
+  await deleteOverdueRevocations(tx, named);
+  if (await hasRevocations(tx, named)) {
+    throw invalidRequest(`Tokens of the app ${name} still wait to be revoked.`, {
+      action: 'Try later: workers revoke the tokens with this app, and drop them after at most a week.',
+    });
+  }
+  if (await hasConnections(tx, named)) {
+    throw invalidRequest(`A connection with the app ${name} is under way.`, {
+      action: 'Try later: a connection ends within 20 minutes, with a grant or without.',
+    });
+  }
 }
 
 /**

@@ -27,6 +27,7 @@ import {
   putAuthorization,
 } from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
+import { isMoved, moved, standingOf, stands } from '../grant/standing.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
@@ -46,6 +47,7 @@ interface Discarded {
   readonly tokens: NewAuthorization;
   readonly tenantKeys: Parameters<typeof queueRevocation>[3]['tenantKeys'];
   readonly endsAccount: boolean;
+  readonly assertStanding: Awaited<ReturnType<typeof standingOf>>;
 }
 
 /** The number of tries of a writer whose tenant keys are replaced meanwhile. */
@@ -141,8 +143,10 @@ export async function completeConnectSessionOf(
   }
   const { tenant, provider, account } = row;
   const key: CheckedKey = { tenant, provider, account };
-  await appFor(context, { ...key, app: row.app });
+  const app = await appFor(context, { ...key, app: row.app });
   const authorization = await openPending(context, row);
+  // The session stays as it is: if the change is undone in time, it can be completed.
+  if (!(await stands(context, app, authorization.place))) throw moved(provider, row.app);
   // Only `holdForCompletion` writes this column for a pending session.
   const granted = JSON.parse(row.granted ?? 'null') as GrantedScopes;
   return putAuthorization(context, key, authorization, {
@@ -170,12 +174,13 @@ export async function discardTokens(context: VaultContext, key: CheckedKey, toke
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
   const endsAccount = await revokesAccount(context, key.provider);
+  const assertStanding = await standingOf(context, key, tokens);
   const { tenant } = key;
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(tenant, { fresh: true });
     const queued = await changing(context, async (change) => {
       if (!(await tenantKeyStands(change.tx, { tenant, wrapped: tenantKeys.sealingKey }))) return false;
-      await queue(context, change, key, { tokens, tenantKeys, endsAccount });
+      await queue(context, change, key, { tokens, tenantKeys, endsAccount, assertStanding });
       return true;
     });
     if (queued) return;
@@ -212,12 +217,13 @@ async function discard(context: VaultContext, row: ConnectSessionRow, error: Rea
   });
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   const endsAccount = await revokesAccount(context, row.provider);
+  const assertStanding = await standingOf(context, row, tokens ?? { app: null });
   await changing(context, async (change) => {
     const { tenant, id, provider, account } = row;
     if (!(await failConnectSession(change.tx, { tenant, id, error }))) return;
     const details = { session: id };
     change.recordOther({ type: 'session.failed', tenant, provider, account, reason: error, details });
-    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount });
+    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount, assertStanding });
   });
   context.logger.info('a connect session ended without a grant', { tenant: row.tenant, session: row.id, error });
 }
@@ -226,12 +232,21 @@ async function queue(
   context: VaultContext,
   change: ChangeTransaction,
   { tenant, provider, account }: CheckedKey,
-  { tokens, tenantKeys, endsAccount }: Discarded,
+  discarded: Discarded,
 ): Promise<void> {
-  const { refreshToken: first, candidates = [] } = tokens;
+  const { refreshToken: first, candidates = [] } = discarded.tokens;
   if (first === null) return;
+  try {
+    await discarded.assertStanding(change);
+  } catch (error) {
+    if (!isMoved(error)) throw error;
+    // Whoever is there now must not get them.
+    const text = 'tokens are shredded without being revoked: their provider or app was changed';
+    context.logger.warn(text, { tenant, provider });
+    return;
+  }
   for (const refreshToken of [first, ...candidates])
-    await queueOne(context, change, { tenant, provider, account }, { tokens, tenantKeys, endsAccount, refreshToken });
+    await queueOne(context, change, { tenant, provider, account }, { ...discarded, refreshToken });
 }
 
 async function queueOne(

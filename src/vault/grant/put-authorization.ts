@@ -28,12 +28,15 @@ import { assertNewest, type ConsentTime } from './newest.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepAlternatives, keepReplaced } from './replaced.ts';
 import { warnOfSlots } from './slots.ts';
+import { standingOf } from './standing.ts';
 import { isGenuine, openToken, sealTokens } from './tokens.ts';
 
 /** Tokens of a new authorization, checked. */
 export interface NewAuthorization {
   /** Null if the app is looked up when it is needed. */
   readonly app: string | null;
+  /** The hash of the provider's place and the app's client when the tokens were asked for, or handed in. */
+  readonly place?: string;
   readonly accessToken: Secret | null;
   /** Null if the provider issued none this time; the stored one stays. */
   readonly refreshToken: Secret | null;
@@ -138,9 +141,11 @@ async function replaceTokens(
   const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
   const candidateId = newUuid(context.world);
   let hasQueued = false;
+  const assertStanding = await standingOf(context, key, authorization);
   const stored = await context.turns.run(key, () =>
     changing(context, async (change) => {
       const { tx } = change;
+      await assertStanding(change);
       if (!(await tenantKeyStands(tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
       if (old !== undefined && !(await hasFacts(tx, old))) return false;
       if (!(await writeRow(tx, key, old, { ...columns, ...sealed, id, generation }))) return false;
@@ -249,7 +254,9 @@ async function goOn(
   const details = await detailsOf(context, authorization, refresh_fingerprint);
   // What is in doubt keeps the time of its next try.
   const due = old.state === 'active' && old.lease_owner === null ? { due_at } : {};
+  const assertStanding = await standingOf(context, key, authorization);
   return changing(context, async (change) => {
+    await assertStanding(change);
     if (!(await tenantKeyStands(change.tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
     if (!(await hasFacts(change.tx, old))) return false;
     if (!(await renewAccess(change.tx, old, { ...renewed, ...sealed, ...changes, ...due, generation }))) return false;
