@@ -509,7 +509,7 @@ describe('S-09: a definition that a tenant brought', () => {
     await vault.apps.put('lure', { provider: 'lure', clientId: 'client', clientSecret: 'a-client-secret' });
     const key = { tenant: 'acme', provider: 'lure' };
     await vault.storeTokens(key, { app: 'lure', refreshToken: tokens.refresh });
-    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_misconfigured', retryable: false });
     await vault.storeTokens(key, {
       app: 'lure',
       refreshToken: tokens.refresh,

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { invalidRequest } from '../errors.ts';
 import { Secret } from '../secret.ts';
 
@@ -38,6 +37,24 @@ export function parseEgressProxy(text: string, noProxy: string, name: string): E
   };
 }
 
+/**
+ * Chooses the proxy of a program: the one that is given, or for `env` the one that the variables of other programs name, in
+ * either case.
+ *
+ * @throws {GrantryError} `invalid_request`
+ */
+export function chooseEgressProxy(
+  given: string | undefined,
+  noProxy: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): EgressProxy | null {
+  if (given === undefined) return null;
+  if (given !== 'env') return parseEgressProxy(given, noProxy ?? '', 'GRANTRY_EGRESS_PROXY');
+  const known = environment['https_proxy'] || environment['HTTPS_PROXY'] || '';
+  const direct = noProxy ?? (environment['no_proxy'] || environment['NO_PROXY'] || '');
+  return known === '' ? null : parseEgressProxy(known, direct, 'HTTPS_PROXY');
+}
+
 /** Reads a list as `NO_PROXY` has it: names with all names below them, addresses, each with or without a port, or `*`. */
 function bypassOf(list: string): EgressProxy['bypasses'] {
   const entries = list
@@ -58,7 +75,8 @@ function readEntry(entry: string): { host: string; port: string | null } {
 
 function covers(entry: string, host: string): boolean {
   if (entry === '*' || entry === host) return true;
-  return isIP(host) === 0 && host.replace(/\.$/, '').endsWith(`.${entry}`);
+  // An address has no names below it.
+  return !/^[\d.]+$|:/.test(host) && host.replace(/\.$/, '').endsWith(`.${entry}`);
 }
 
 function decoded(part: string): string | null {

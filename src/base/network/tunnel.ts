@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
-import { Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { systemCodeOf } from '../system-error.ts';
 import type { EgressProxy } from './egress-proxy.ts';
 import { EgressProxyError } from './outbound-errors.ts';
@@ -36,6 +37,20 @@ export function openTunnel(proxy: EgressProxy, target: string, connectMs: number
   });
   request.end();
   return promise;
+}
+
+/** Opens a connection to a proxy and closes it. @throws {EgressProxyError} when none opens in time */
+export async function reachProxy(proxy: EgressProxy, connectMs: number): Promise<void> {
+  const { place } = placeOf(proxy);
+  const socket = connect(place);
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(connectMs) });
+  } catch (error) {
+    const code = error instanceof Error && error.name === 'AbortError' ? 'ETIMEDOUT' : systemCodeOf(error);
+    throw new EgressProxyError(proxy.origin, { code });
+  } finally {
+    socket.destroy();
+  }
 }
 
 function placeOf({ origin }: EgressProxy) {

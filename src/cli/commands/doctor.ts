@@ -94,11 +94,12 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       return [fail('identity', `quarantined: ${vault.quarantine}`, quarantineAction, 'grant_quarantined')];
     }
     const [apps, grants] = [await vault.apps.list(), await allGrants(vault, {})];
-    const { reachFindings } = await import('../doctor/reach.ts');
+    const { proxyFinding, reachFindings } = await import('../doctor/reach.ts');
     return [
       ok('vault', 'the root key opens it'),
       grantsFinding(grants),
       ...(await slotFindings(vault, apps)),
+      await proxyFinding(context.settings.egressProxy),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
   } catch (thrown) {

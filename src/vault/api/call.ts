@@ -1,13 +1,13 @@
-import { GrantryError, invalidRequest } from '../../base/errors.ts';
+import { type GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { RefusedAddressError } from '../../base/network/outbound-errors.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { VaultRequest } from '../types.ts';
+import { unreached } from '../unreached.ts';
 import { type CallOutcome, callWithTokenRetry } from './retry.ts';
 import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
 
@@ -119,20 +119,7 @@ async function send(context: VaultContext, { target, token, url }: PlacedCall, c
 
 /** Returns the error for a call that got no answer. */
 export function unreachable(context: VaultContext, error: unknown): GrantryError {
-  if (error instanceof RefusedAddressError) {
-    return new GrantryError(
-      'provider_misconfigured',
-      "The provider's host resolves to an address that is not public.",
-      {
-        action: "Correct the host in the provider's definition, or its DNS record. No grant is affected.",
-        cause: error,
-      },
-    );
-  }
-  return new GrantryError('provider_unavailable', "The provider's API did not answer.", {
-    cause: error,
-    retryAfterMs: context.times.retryBackOffMs,
-  });
+  return unreached(error, "The provider's API did not answer.", context.times.retryBackOffMs);
 }
 
 /**
