@@ -8,6 +8,7 @@ import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { VaultRequest } from '../types.ts';
 import { unreached } from '../unreached.ts';
+import { ownHeaders } from './headers.ts';
 import { type CallOutcome, callWithTokenRetry } from './retry.ts';
 import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
 
@@ -96,16 +97,11 @@ function checkRequest(request: VaultRequest): PreparedCall {
   return { method: checkMethod(request.method), headers: checkHeaders(request.headers), body, signal };
 }
 
-async function send(context: VaultContext, { target, token, url }: PlacedCall, call: PreparedCall): Promise<Response> {
-  const { definition, headers: providerHeaders, organization } = target;
+async function send(context: VaultContext, placed: PlacedCall, call: PreparedCall): Promise<Response> {
   const headers = new Headers(call.headers);
-  for (const [name, value] of Object.entries(providerHeaders)) headers.set(name, value);
-  if (organization?.in === 'header' && !headers.has(organization.name)) {
-    headers.set(organization.name, organization.value);
-  }
-  headers.set('authorization', `${definition.accessToken.scheme} ${token.accessToken}`);
+  for (const [name, value] of ownHeaders(placed, (name) => call.headers.get(name))) headers.set(name, value);
   try {
-    return await context.world.fetch(url, {
+    return await context.world.fetch(placed.url, {
       method: call.method,
       headers,
       body: call.body ?? null,
