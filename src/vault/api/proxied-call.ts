@@ -4,6 +4,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
+import { brokenOff } from '../../base/network/platform-response.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
@@ -138,12 +139,7 @@ function readHead(stream: Readable): Promise<{ head: Uint8Array[]; ended: boolea
 }
 
 function lost(error: unknown): GrantryError {
-  if (error instanceof GrantryError) return error;
-  return new GrantryError(
-    'provider_unavailable',
-    "The provider's API closed the connection before the end of its answer.",
-    { cause: error },
-  );
+  return error instanceof GrantryError ? error : brokenOff("The provider's API", error);
 }
 
 /** Parses an error envelope. A body that decompresses beyond the limit is not one. */
