@@ -52,7 +52,7 @@ function innerV4(address: string): string {
   // The URL parser writes every form of one address alike: the longest run of zeros, which the prefix has, as "::".
   const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const groups = canonical.slice(translated.prefix.length).split(':');
-  const [low = 0, high = 0] = groups.reverse().map((group) => Number.parseInt(group || '0', 16));
+  const [low = 0, high = 0] = groups.toReversed().map((group) => Number.parseInt(group || '0', 16));
   return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
 }
 

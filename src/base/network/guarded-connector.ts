@@ -1,5 +1,5 @@
 import { type LookupAddress, lookup as systemLookup } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { buildConnector } from 'undici';
 import { isAllowedAddress, isPublicName } from './addresses.ts';
 import type { EgressProxy } from './egress-proxy.ts';
@@ -52,7 +52,10 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
       queueMicrotask(() => callback(new RefusedAddressError(), null));
       return;
     }
-    if (isProxied) return connectThrough(proxy, target, { connectMs, upgrade, callback });
+    if (isProxied) {
+      void connectThrough(proxy, target, { connectMs, upgrade, callback });
+      return;
+    }
     connect(target, (...[error, socket]) => {
       if (error !== null) return callback(error, null);
       if (isAllowedAddress(socket.remoteAddress ?? '', allowLoopback)) return callback(null, socket);
@@ -62,7 +65,7 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
   };
 }
 
-function connectThrough(
+async function connectThrough(
   proxy: EgressProxy,
   target: buildConnector.Options,
   {
@@ -70,13 +73,17 @@ function connectThrough(
     upgrade,
     callback,
   }: { connectMs: number; upgrade: buildConnector.connector; callback: buildConnector.Callback },
-): void {
-  openTunnel(proxy, `${target.hostname}:${portOf(target)}`, connectMs).then(
-    // TLS is between this process and the host: the proxy sees ciphertext.
-    (socket) =>
-      target.protocol === 'https:' ? upgrade({ ...target, httpSocket: socket }, callback) : callback(null, socket),
-    (error: Error) => callback(error, null),
-  );
+): Promise<void> {
+  let socket: Socket;
+  try {
+    socket = await openTunnel(proxy, `${target.hostname}:${portOf(target)}`, connectMs);
+  } catch (error) {
+    callback(error instanceof Error ? error : new RefusedAddressError(), null);
+    return;
+  }
+  // TLS is between this process and the host: the proxy sees ciphertext.
+  if (target.protocol === 'https:') upgrade({ ...target, httpSocket: socket }, callback);
+  else callback(null, socket);
 }
 
 function isAllowedTarget(

@@ -27,7 +27,7 @@ export async function send(url: string, init: WorldRequest, options: ConnectorOp
   const { beforeSend, signal } = init;
   const over = (connection: Dispatcher) => fetchOver(new WatchedDispatcher(connection, beforeSend), request, signal);
   if (beforeSend !== undefined) return onOwnConnection(url, options, over);
-  return onKeptConnection(url, { options, isRepeatable: isRepeatable(init) }, over);
+  return onKeptConnection(url, { options, canRepeat: isRepeatable(init) }, over);
 }
 
 async function fetchOver(
@@ -58,7 +58,7 @@ export async function sendRaw(
   options: ConnectorOptions,
 ): Promise<ExchangeAnswer> {
   const target = readUrl(url);
-  return onKeptConnection(url, { options, isRepeatable: isRepeatable(request) }, (connection) =>
+  return onKeptConnection(url, { options, canRepeat: isRepeatable(request) }, (connection) =>
     requestOver(new WatchedDispatcher(connection, undefined), target, request),
   );
 }
@@ -95,13 +95,13 @@ function isRepeatable({ method, body }: { readonly method: string; readonly body
 
 async function onKeptConnection<Answer>(
   url: string,
-  { options, isRepeatable }: { options: ConnectorOptions; isRepeatable: boolean },
+  { options, canRepeat }: { options: ConnectorOptions; canRepeat: boolean },
   run: (connection: Dispatcher) => Promise<Answer>,
 ): Promise<Answer> {
   try {
     return await run(poolFor(options));
   } catch (error) {
-    if (!isRepeatable || !(error instanceof LostConnectionError) || !error.wasIdle) throw error;
+    if (!canRepeat || !(error instanceof LostConnectionError) || !error.wasIdle) throw error;
     // Another kept connection may have ended, too.
     return onOwnConnection(url, options, run);
   }

@@ -94,7 +94,7 @@ export async function askApi(address: CallAddress, token: HeldToken, method: str
 
 async function send(context: VaultContext, placed: PlacedCall, call: ReadyCall): Promise<Response> {
   const headers = new Headers(call.headers);
-  for (const [name, value] of ownHeaders(placed, (name) => call.headers.get(name))) headers.set(name, value);
+  for (const [name, value] of ownHeaders(placed, (own) => call.headers.get(own))) headers.set(name, value);
   try {
     return await context.world.fetch(placed.url, {
       method: call.method,
