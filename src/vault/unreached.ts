@@ -19,7 +19,11 @@ export function unreached(error: unknown, message: string, retryAfterMs: number)
   if (error instanceof EgressProxyError) return proxyFailure(error, retryAfterMs);
   const code = error instanceof NotSentError ? systemCodeOf(error.cause) : null;
   const trouble = certificateTrouble(code);
-  if (trouble === null) return new GrantryError('provider_unavailable', message, { cause: error, retryAfterMs });
+  if (trouble === null) {
+    const known =
+      code !== null && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? message.replace(/\.$/, ` (${code}).`) : message;
+    return new GrantryError('provider_unavailable', known, { cause: error, retryAfterMs });
+  }
   return new GrantryError(
     'provider_unavailable',
     `The provider's certificate is not accepted: ${trouble} (${code ?? ''}). Nothing was sent.`,
