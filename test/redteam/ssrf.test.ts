@@ -149,7 +149,7 @@ describe('S-02: the client connects to the address that was checked', () => {
     }
   });
 
-  it.each(ways)('a name with bad addresses alone is refused, %s', async (way) => {
+  it.each(ways)('a name with only bad addresses is refused, %s', async (way) => {
     for (const bad of [
       '127.0.0.1',
       '10.0.0.1',

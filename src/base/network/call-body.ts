@@ -66,7 +66,7 @@ function ofBlob(blob: Blob, contentType: string | null): ReadyBody {
 
 function ofStream(chunks: AsyncIterable<unknown>): ReadyBody {
   if (chunks instanceof ReadableStream && chunks.locked) {
-    throw invalidRequest('The body is a stream that somebody has begun to read.');
+    throw invalidRequest('The body is a stream that another reader has begun to read.');
   }
   let failure: unknown;
   const note = (error: unknown): void => {

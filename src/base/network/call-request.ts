@@ -51,6 +51,7 @@ function requestOf(target: unknown): Request | undefined {
   if (target instanceof Request) return target;
   const isLike =
     typeof target === 'object' && target !== null && 'url' in target && 'headers' in target && 'method' in target;
+  // A Request of another copy has these members, and no check of ours can tell more.
   return isLike ? (target as Request) : undefined;
 }
 

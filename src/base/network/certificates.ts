@@ -1,4 +1,4 @@
-/** What is wrong with a certificate, by the codes of Node's TLS. */
+/** The faults of a certificate, by the codes of Node's TLS. */
 const troubles: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'it signed itself',
   SELF_SIGNED_CERT_IN_CHAIN: 'its issuer is not trusted here',

@@ -33,7 +33,7 @@ export type LookupAll = (
  * Creates a connector that only connects to public addresses.
  *
  * The connector connects to the very addresses that it checked, so a name that resolves differently the next time
- * changes nothing. Of several addresses it uses the allowed ones alone. An address written in a URL is never looked up, so
+ * changes nothing. Of several addresses it uses only the allowed ones. An address written in a URL is never looked up, so
  * it is checked here. The peer address of the open connection is checked as well.
  *
  * Behind an egress proxy only the proxy knows the addresses. The rules then apply to names and to written addresses.

@@ -88,7 +88,7 @@ async function requestOver(
   }
 }
 
-/** Tells whether a second request after an unanswered first one is harmless, whatever the API does (RFC 9110 9.2.2). */
+/** Tells whether a second request after an unanswered first one is harmless (RFC 9110 section 9.2.2). */
 function isRepeatable({ method, body }: { readonly method: string; readonly body?: unknown }): boolean {
   return (method === 'GET' || method === 'HEAD') && (body === undefined || body === null);
 }

@@ -5,9 +5,9 @@ import { sqlState } from './failures.ts';
 /** A failure that is about the server or the moment, not about the statement. */
 interface Trouble {
   readonly meaning: string;
-  /** What the operator must do; left out where the action of the code says it. */
+  /** The instruction for the operator; left out where the action of the code says it. */
   readonly action?: string;
-  /** False if the same call cannot succeed before somebody changes something. */
+  /** False if the same call cannot succeed before the operator changes a setting. */
   readonly retryable?: false;
 }
 
@@ -92,7 +92,7 @@ const byWords: ReadonlyArray<readonly [words: RegExp, trouble: Trouble]> = [
     /does not support SSL connections/,
     {
       meaning: 'it offers no TLS, and sslmode demands it',
-      action: 'Turn ssl on in the server, or set sslmode=disable if nobody can read the network between.',
+      action: 'Turn ssl on in the server, or set sslmode=disable if no other machine can read the network between.',
       retryable: false,
     },
   ],

@@ -29,7 +29,7 @@ export function ownHeaders({ target, token }: PlacedCall, given: (name: string) 
   return own;
 }
 
-/** Tells whether a caller leaves a header to the default. HTTP clients accept every type when nobody chose one. */
+/** Tells whether a caller leaves a header to the default. HTTP clients accept every type when their user chose none. */
 function isOpen(name: string, given: string | null): boolean {
   return given === null || (name.toLowerCase() === 'accept' && given.trim() === '*/*');
 }

@@ -2,9 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { makeUpstream, tokens, type Upstream } from '../../../test/support/upstream.ts';
-import { createClient } from '../../client/index.ts';
-import type { CallBody, CallTarget, Vault, VaultRequest } from '../types.ts';
+import { createClient } from '../../src/client/index.ts';
+import type { CallBody, CallTarget, Vault, VaultRequest } from '../../src/vault/types.ts';
+import { makeUpstream, tokens, type Upstream } from '../support/upstream.ts';
 
 const key = { tenant: 'acme', provider: 'plain' };
 const bytes = new Uint8Array(randomBytes(300_000));

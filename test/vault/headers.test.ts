@@ -1,10 +1,10 @@
 import type http from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { makeUpstream, type Upstream } from '../../../test/support/upstream.ts';
-import { createClient } from '../../client/index.ts';
-import { builtInProvider, builtInProviderIds } from '../../providers/catalogue.ts';
-import type { ProviderDefinitionInput } from '../../providers/definition.ts';
-import { parseProviderDefinition } from '../../providers/parse.ts';
+import { createClient } from '../../src/client/index.ts';
+import { builtInProvider, builtInProviderIds } from '../../src/providers/catalogue.ts';
+import type { ProviderDefinitionInput } from '../../src/providers/definition.ts';
+import { parseProviderDefinition } from '../../src/providers/parse.ts';
+import { makeUpstream, type Upstream } from '../support/upstream.ts';
 
 const key = { tenant: 'acme', provider: 'plain' };
 const api: http.RequestListener = (request, response) => {

@@ -1,17 +1,17 @@
-/** What a vault behind an egress proxy tells, and what it knows about requests that the proxy refused. */
+/** A vault behind an egress proxy: the errors that it tells, and its knowledge of requests that were not sent. */
 import http from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { makeBench } from '../../test/support/bench.ts';
-import { startProxy } from '../../test/support/egress-proxy.ts';
-import { listen } from '../../test/support/recording-server.ts';
-import { makeUpstream } from '../../test/support/upstream.ts';
-import { isGrantryError } from '../base/errors.ts';
-import { parseEgressProxy } from '../base/network/egress-proxy.ts';
-import { EgressProxyError, NotSentError, RefusedAddressError } from '../base/network/outbound-errors.ts';
-import { systemWorld } from '../base/system-world.ts';
-import { createClient } from '../client/index.ts';
-import { openVault } from '../index.ts';
-import { unreached } from './unreached.ts';
+import { isGrantryError } from '../../src/base/errors.ts';
+import { parseEgressProxy } from '../../src/base/network/egress-proxy.ts';
+import { EgressProxyError, NotSentError, RefusedAddressError } from '../../src/base/network/outbound-errors.ts';
+import { systemWorld } from '../../src/base/system-world.ts';
+import { createClient } from '../../src/client/index.ts';
+import { openVault } from '../../src/index.ts';
+import { unreached } from '../../src/vault/unreached.ts';
+import { makeBench } from '../support/bench.ts';
+import { startProxy } from '../support/egress-proxy.ts';
+import { listen } from '../support/recording-server.ts';
+import { makeUpstream } from '../support/upstream.ts';
 
 const key = { tenant: 'acme', provider: 'far' };
 
@@ -85,10 +85,10 @@ describe('a request that was not sent', () => {
     [new EgressProxyError('http://p', { status: 407 }), 'provider_unavailable', false, 'status 407'],
     [new EgressProxyError('http://p', { code: 'ECONNREFUSED' }), 'provider_unavailable', true, 'ECONNREFUSED'],
     [new NotSentError('x', { cause: certificate }), 'provider_unavailable', true, 'its issuer is not trusted here'],
-    [new NotSentError('x', { cause: unknown }), 'provider_unavailable', true, 'Nobody answers (ENOTFOUND).'],
-    [new Error('x'), 'provider_unavailable', true, 'Nobody answers.'],
+    [new NotSentError('x', { cause: unknown }), 'provider_unavailable', true, 'The host is silent (ENOTFOUND).'],
+    [new Error('x'), 'provider_unavailable', true, 'The host is silent.'],
   ])('tells its cause: %s', (error, code, retryable, words) => {
-    const told = unreached(error, 'Nobody answers.', 1_000);
+    const told = unreached(error, 'The host is silent.', 1_000);
     expect(isGrantryError(told)).toBe(true);
     expect(told).toMatchObject({ code, retryable, message: expect.stringContaining(words) });
   });
