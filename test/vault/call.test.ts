@@ -25,7 +25,8 @@ interface Got {
 /** An API that says what it got, and refuses the first `refusals` tokens. */
 function echo(refusals = 0): http.RequestListener {
   let left = refusals;
-  return (request, response) => void answer(request, response);
+  // A request that its sender breaks off has no answer.
+  return (request, response) => void answer(request, response).catch(() => response.destroy());
   async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const body = Buffer.concat(await request.toArray());
     const { 'content-type': type = null, 'content-length': length = null } = request.headers;
