@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { readCall } from '../base/network/call-request.ts';
 import { linesOf } from '../base/network/lines.ts';
+import { platformResponse } from '../base/network/platform-response.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
@@ -74,11 +76,13 @@ const sharedWithSchema = z.array(keyText);
 /** Implements {@link GrantryClient}: every call is one request. */
 export class RemoteVault implements GrantryClient {
   readonly #http: Http;
+  readonly #world: World;
   #quarantine: string | null = null;
   #closed = false;
 
   constructor(world: World, address: ServerAddress) {
     this.#http = new Http(world, address);
+    this.#world = world;
   }
 
   async checkAlive(): Promise<void> {
@@ -178,20 +182,20 @@ export class RemoteVault implements GrantryClient {
   };
 
   /** Calls the API through the server's proxy: the token never comes here. */
-  readonly fetch: Vault['fetch'] = async (key, pathOrUrl, init = {}) => {
+  readonly fetch: Vault['fetch'] = async (key, target, init = {}) => {
     const { tenant, provider, account } = checkKey(key);
+    const { pathOrUrl, method, headers, body, signal } = readCall(target, init, this.#world);
     const { path, host } = proxiedTarget(pathOrUrl);
-    const headers = new Headers(init.headers);
     headers.set('grantry-account', account);
     if (host !== undefined) headers.set('grantry-host', host);
-    const response = await this.#open().send(
-      init.method ?? 'GET',
-      `/v1/proxy/${segment(tenant)}/${segment(provider)}${path}`,
-      { headers, body: init.body ?? null, ...(init.signal === undefined ? {} : { signal: init.signal }) },
-    );
+    const response = await this.#open().send(method, `/v1/proxy/${segment(tenant)}/${segment(provider)}${path}`, {
+      headers,
+      body: body.send(),
+      ...(signal === undefined ? {} : { signal }),
+    });
     // An answer without a generation is the server's own, not the API's.
     if (response.headers.get('grantry-generation') === null) throw await problemIn(response);
-    return response;
+    return platformResponse(response, 'The Grantry server', signal);
   };
 
   readonly tokenSource: Vault['tokenSource'] = (key) => tokenSourceOf(this, key);

@@ -70,8 +70,12 @@ export async function openAnnouncing(
   onNewVault: (settings: VaultSettings) => void | Promise<void>,
 ): Promise<Vault> {
   checkOptions(options);
+  if (options.world !== undefined && options.egressProxy !== undefined) {
+    throw invalidRequest('The options world and egressProxy exclude each other: a world has a network of its own.');
+  }
   const settings = resolveVaultSettings(options);
-  const world = options.world ?? systemWorld({ allowLoopback: settings.allowLoopback });
+  const { allowLoopback, egressProxy } = settings;
+  const world = options.world ?? systemWorld({ allowLoopback, proxy: egressProxy ?? undefined });
   assertTimingRule(timesOf(world));
   const rootKeySource = parseRootKeySource(settings.rootKey);
   const store = await openDatabase(settings, world, options);
@@ -102,8 +106,8 @@ async function openDatabase(settings: VaultSettings, world: World, options: Vaul
     const { makeHome } = await import('./home.ts');
     await makeHome(home);
   }
-  const { untriedEngine: allowUntriedEngine } = settings;
-  return openStore({ database, world, logger: options.logger, poolMax: options.poolMax, allowUntriedEngine });
+  const { untriedEngine: allowUntriedEngine, poolMax } = settings;
+  return openStore({ database, world, logger: options.logger, poolMax, allowUntriedEngine });
 }
 
 interface Opening {

@@ -1,4 +1,5 @@
 import type { GrantKey } from '../base/ids.ts';
+import type { CallInit, CallTarget } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
@@ -10,6 +11,8 @@ import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/report
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 
+export type { CallBody } from '../base/network/call-body.ts';
+export type { CallTarget } from '../base/network/call-request.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
@@ -17,6 +20,9 @@ export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
+
+/** The parts of a call by {@link Vault.fetch}; each may be left out. Redirects are returned, never followed. */
+export type VaultRequest = CallInit;
 
 /** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {
@@ -243,14 +249,17 @@ export interface Vault extends AsyncDisposable {
    * Calls the provider's API with the grant's token, and returns its answer. A refused token is replaced once and the call
    * repeated, if the body can be sent again.
    *
-   * @param pathOrUrl A path on the grant's API host, or a URL on one of the provider's hosts
-   * @throws {GrantryError} `invalid_request` for another host; else as {@link Vault.getAccessToken}. An error status of
-   * the API is no error.
+   * @param target A path on the grant's API host, or a URL or `Request` for one of the provider's hosts
+   * @param init As for `fetch`. A text, bytes, `Blob`, `FormData` or `URLSearchParams` can be sent again after a refused
+   * token; a stream, an async iterable and the body of a `Request` cannot
+   * @throws {GrantryError} `invalid_request` for another host, and for a body that cannot be sent; else as {@link
+   * Vault.getAccessToken}. An error status of the API is no error.
+   * @throws the reason of the signal when it is aborted, such as a `TimeoutError`
    *
    * @example
    * const response = await vault.fetch(key, '/crm/v8/Leads?fields=Last_Name');
    */
-  fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response>;
+  fetch(key: GrantKey, target: CallTarget, init?: VaultRequest): Promise<Response>;
   /**
    * Starts the connection of a tenant: returns the URL for the browser, and its state. The URL works for 10 minutes. Keep
    * the state in the browser's session, to recognise that browser when it comes back.
@@ -400,14 +409,5 @@ export interface TokenSource {
   /** Reports that the API rejected a generation; see {@link Vault.rejectAccessToken}. */
   reject(generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
   /** Calls the provider's API; see {@link Vault.fetch}. */
-  fetch(pathOrUrl: string, init?: VaultRequest): Promise<Response>;
-}
-
-/** A request for {@link Vault.fetch}: the plain parts of `RequestInit`. */
-export interface VaultRequest {
-  method?: string | undefined;
-  headers?: Record<string, string> | Headers | undefined;
-  /** A stream can be sent once: with one, a refused token is refreshed but the call is not replayed. */
-  body?: string | Uint8Array | ReadableStream<Uint8Array> | undefined;
-  signal?: AbortSignal | undefined;
+  fetch(target: CallTarget, init?: VaultRequest): Promise<Response>;
 }

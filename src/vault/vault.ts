@@ -15,6 +15,7 @@ import type {
   AccessToken,
   AdoptReport,
   AuthorizeInput,
+  CallTarget,
   Disconnected,
   GetAccessTokenOptions,
   Grant,
@@ -106,16 +107,9 @@ export class OpenVault implements Vault {
     return this.#handOut.reject(key, generation, options);
   }
 
-  async fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response> {
+  async fetch(key: GrantKey, target: CallTarget, init?: VaultRequest): Promise<Response> {
     const { callApi } = await import('./api/call.ts');
-    init?.signal?.throwIfAborted();
-    try {
-      return await callApi(this.#open(), this.#handOut, key, pathOrUrl, init);
-    } catch (error) {
-      // An abort reaches the caller as the caller made it.
-      init?.signal?.throwIfAborted();
-      throw error;
-    }
+    return callApi(this.#open(), this.#handOut, key, target, init);
   }
 
   async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {

@@ -94,7 +94,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       return [fail('identity', `quarantined: ${vault.quarantine}`, quarantineAction, 'grant_quarantined')];
     }
     const [apps, grants] = [await vault.apps.list(), await allGrants(vault, {})];
-    const { reachFindings } = await import('../doctor/reach.ts');
+    const { proxyFinding, reachFindings } = await import('../doctor/reach.ts');
     const { sealsFinding } = await import('../doctor/seals.ts');
     const { rowsFinding } = await import('../doctor/rows.ts');
     return [
@@ -103,6 +103,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
       ...(await slotFindings(vault, apps)),
+      await proxyFinding(context.settings.egressProxy),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
   } catch (thrown) {

@@ -10,7 +10,8 @@ export interface ZohoProduct {
   readonly base: ZohoHost;
   /** Further hosts of this product. */
   readonly hosts?: readonly ZohoHost[];
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Headers that yield to the caller's. */
+  readonly defaults?: Readonly<Record<string, string>>;
   readonly organization?: ProviderDefinition['api']['organization'];
   readonly invalidToken?: readonly AnswerRule[];
   readonly scopeMissing?: readonly AnswerRule[];
@@ -247,7 +248,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: 'https://workdrive.zoho.com/apidocs/v1/overview',
     scopePrefix: 'WorkDrive',
     base: 'workdrive',
-    headers: { Accept: 'application/vnd.api+json' },
+    defaults: { Accept: 'application/vnd.api+json' },
     health: { path: '/api/v1/users/me', name: '/data/attributes/display_name', scope: 'WorkDrive.users.READ' },
   },
 };

@@ -46,7 +46,7 @@ export function zoho(id: string): ProviderDefinition {
     api: {
       hosts: hostsOf(product, dataCenters),
       base: `{dc.${product.base}}`,
-      headers: { ...product.headers },
+      defaults: { ...product.defaults },
       ...(product.organization === undefined ? {} : { organization: product.organization }),
       invalidToken: [...(product.invalidToken ?? [{ status: 401 }])],
       scopeMissing: [...(product.scopeMissing ?? [])],
