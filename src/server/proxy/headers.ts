@@ -1,3 +1,5 @@
+import type { ProxiedAnswer } from '../../vault/api/proxied-call.ts';
+
 /** Headers of one connection (RFC 9110 section 7.6.1), and those that are written anew for the next one. */
 const perConnection = [
   'connection',
@@ -45,6 +47,7 @@ const originWide = [
   'nel',
   'origin-agent-cluster',
   'grantry-generation',
+  'grantry-reason',
 ];
 
 const refusedOut = new Set([...perConnection, ...identity]);
@@ -63,9 +66,14 @@ export function requestHeaders(raw: readonly string[]): string[] {
  *
  * An answer that a browser shows is sandboxed: it must not act on the origin of the connect pages.
  */
-export function responseHeaders(raw: readonly string[], generation: number): string[] {
+export function responseHeaders({
+  headers: raw,
+  generation,
+  reason,
+}: Pick<ProxiedAnswer, 'headers' | 'generation' | 'reason'>): string[] {
   const headers = kept(raw, refusedBack, refusedBackStarts);
   headers.push('grantry-generation', String(generation));
+  if (reason !== undefined) headers.push('grantry-reason', reason);
   headers.push('content-security-policy', "sandbox; default-src 'none'", 'x-content-type-options', 'nosniff');
   return headers;
 }

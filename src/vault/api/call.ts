@@ -1,6 +1,7 @@
-import { GrantryError, invalidRequest } from '../../base/errors.ts';
+import { type ApiResponse, GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { readBounded } from '../../base/network/bounded.ts';
 import { RefusedAddressError } from '../../base/network/outbound-errors.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
@@ -8,7 +9,7 @@ import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { VaultRequest } from '../types.ts';
-import { type CallOutcome, callWithTokenRetry } from './retry.ts';
+import { type CallOutcome, callWithTokenRetry, rejectedBecause } from './retry.ts';
 import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
 
 /** Headers that the caller may not set: Grantry controls the first two, and the others are connection-specific (RFC 9110 7.6.1). */
@@ -40,7 +41,15 @@ export async function callApi(
   pathOrUrl: string,
   request: VaultRequest = {},
 ): Promise<Response> {
-  return platformResponse((await callApiTold(context, handOut, key, pathOrUrl, request)).answer);
+  const { answer, keptBecause, isTokenGood } = await callApiTold(context, handOut, key, pathOrUrl, request);
+  if (keptBecause !== undefined) throw rejectedBecause(keptBecause, await readRejection(answer));
+  return platformResponse(answer, isTokenGood === true ? { 'grantry-reason': 'token_accepted' } : {});
+}
+
+/** Reads the API's answer for the error that takes its place. */
+async function readRejection(answer: Response): Promise<ApiResponse> {
+  const { bytes } = await readBounded(answer.body, limits.apiPeekBytesMax);
+  return { status: answer.status, data: parseJson(bytes) ?? bytes.toString('utf8') };
 }
 
 /** Like `callApi`, for a caller that wants to know why a rejected token was not replaced. */
@@ -70,10 +79,11 @@ export async function callApiTold(
 }
 
 /** Converts a response of the HTTP client's own class to the platform's class, for callers that use `instanceof`. */
-function platformResponse(response: Response): Response {
-  if (response instanceof Response) return response;
+function platformResponse(response: Response, more: Readonly<Record<string, string>>): Response {
+  const added = Object.entries(more);
+  if (response instanceof Response && added.length === 0) return response;
   const { body, status, statusText, headers }: Response = response;
-  return new Response(body, { status, statusText, headers: new Headers([...headers]) });
+  return new Response(body, { status, statusText, headers: new Headers([...headers, ...added]) });
 }
 
 /** Calls the API once with the given token, without any refresh, and returns its answer. */

@@ -14,7 +14,15 @@ import type { HealthReport } from '../types.ts';
 import { askApi, callApiTold } from './call.ts';
 
 /** Codes of errors that only a person can resolve. */
-const needsPerson = ['reauthorization_required', 'provider_misconfigured', 'grant_quarantined', 'integrity_failed'];
+const needsPerson = [
+  'reauthorization_required',
+  'provider_misconfigured',
+  'grant_quarantined',
+  'integrity_failed',
+  // The request is ours, so these mean that no app or several could be meant.
+  'invalid_request',
+  'not_found',
+];
 
 /**
  * Checks a grant with a real call to the provider's API.
@@ -42,8 +50,17 @@ export async function checkHealth(context: VaultContext, handOut: HandOut, keyIn
     };
   } catch (error) {
     if (!isGrantryError(error) || ['storage_unavailable', 'vault_sealed', 'internal'].includes(error.code)) throw error;
-    const { code, message, action } = error;
-    return { status: 'unhealthy', ...about, error: code, message, action, actionRequired: needsPerson.includes(code) };
+    const { code, message, action, reason } = error;
+    const actionRequired = needsPerson.includes(code);
+    return {
+      status: 'unhealthy',
+      ...about,
+      error: code,
+      message,
+      action,
+      ...(reason === undefined ? {} : { reason }),
+      actionRequired,
+    };
   }
 }
 
@@ -76,6 +93,7 @@ async function probe(
     // The token was replaced a moment ago, so it cannot be invalid.
     throw new GrantryError('provider_error', 'The API rejects a token that was just refreshed.', {
       action: 'Check the data centre of this grant, and that the account may use the API.',
+      reason: 'token_rejected',
     });
   }
   if (response.status >= 500 || response.status === 429) {
