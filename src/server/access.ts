@@ -4,6 +4,7 @@ import { limits } from '../base/limits.ts';
 import { type Logger, RepeatedWarning } from '../base/log.ts';
 import type { World } from '../base/world.ts';
 import { hashApiKey, isWellFormedKey } from '../vault/api-keys.ts';
+import { MissingGrantError } from '../vault/grant/missing.ts';
 import { Reach } from '../vault/reach.ts';
 import type { ApiKey } from '../vault/types.ts';
 import { withStatus } from './problem.ts';
@@ -255,6 +256,11 @@ export function assertMayFor(
   if (principal.providers !== null && !principal.providers.has(provider)) {
     throw new GrantryError('forbidden', 'This API key does not act at that provider.');
   }
+}
+
+/** Returns an error as the caller may see it: a key that is limited to providers must not learn of a tenant's others. */
+export function seenBy(principal: Principal, error: unknown): unknown {
+  return error instanceof MissingGrantError && principal.providers !== null ? error.alone() : error;
 }
 
 /** Tells whether the caller may know of a grant: a key that is limited to tenants must not learn of others. */

@@ -2,7 +2,7 @@ import type { Hono, Context as HonoContext } from 'hono';
 import { z } from 'zod';
 import { checkName, checkProviderId } from '../base/ids.ts';
 import { parse } from '../schemas/parse.ts';
-import { type Action, assertMay, assertMayFor, type Principal } from './access.ts';
+import { type Action, assertMay, assertMayFor, type Principal, seenBy } from './access.ts';
 import type { ServerContext } from './context.ts';
 import { onceEach, readJson } from './limits/body.ts';
 import { noteCaller, outgoingOf } from './telemetry/watch.ts';
@@ -111,7 +111,7 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
         return response;
       } catch (error) {
         leave();
-        throw error;
+        throw seenBy(principal, error);
       }
     });
   }

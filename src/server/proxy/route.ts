@@ -3,7 +3,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { proxyCall } from '../../vault/api/proxied-call.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import { assertMayFor } from '../access.ts';
+import { assertMayFor, seenBy } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { withStatus } from '../problem.ts';
 import { noteCaller } from '../telemetry/watch.ts';
@@ -81,6 +81,8 @@ export function makeProxy(context: ServerContext): Proxy {
         signal: call.signal,
       });
       await relay(answer, response, watched);
+    } catch (error) {
+      throw seenBy(principal, error);
     } finally {
       watched.end();
       leaveTenant();

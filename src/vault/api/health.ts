@@ -7,6 +7,7 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
@@ -34,7 +35,8 @@ const needsPerson = [
 export async function checkHealth(context: VaultContext, handOut: HandOut, keyInput: GrantKey): Promise<HealthReport> {
   const key = checkKey(keyInput);
   const grant = await getGrant(context, key);
-  if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
+  if (grant === null) throw await missingGrant(context, key);
+  if (grant.state === 'disconnected') throw noSuchGrant(key);
   const about = { ...key, dc: grant.dc };
   try {
     const definition = await context.providers.require(key.provider);

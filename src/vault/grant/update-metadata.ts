@@ -6,6 +6,7 @@ import { checkMetadataSize, checkObject } from '../checks.ts';
 import { isoNow, type VaultContext } from '../context.ts';
 import type { Grant } from '../types.ts';
 import { describeGrant } from './grants.ts';
+import { missingGrant } from './missing.ts';
 import { noSuchGrant } from './refusals.ts';
 import { checkGrantMetadata } from './store-tokens.ts';
 
@@ -24,7 +25,7 @@ export async function updateMetadata(
     Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null)),
   );
   const found = await findGrant(context.store.db, checked);
-  if (found === undefined) throw noSuchGrant(checked);
+  if (found === undefined) throw await missingGrant(context, checked);
   const { id } = found;
   const row = await context.turns.run(checked, () =>
     changing(context, async ({ tx }) => {

@@ -3,9 +3,10 @@ import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
-import { checkGeneration, checkSeconds } from '../checks.ts';
+import { checkGeneration } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -13,6 +14,7 @@ import type { CandidateClient } from '../refresh/candidate-client.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
+import { hasNames, minValidityMs } from './demand.ts';
 import { ExpiredIssues } from './expired-issues.ts';
 import { type Flight, type FlightOptions, TokenAcceptedError } from './flight.ts';
 import { heldTokenOf, plainRules } from './held-token.ts';
@@ -278,7 +280,7 @@ export class HandOut {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
     if (row !== undefined && row.state !== 'disconnected' && !this.#cache.isWithheld(key)) return row;
     this.#cache.forget(key);
-    throw noSuchGrant(key);
+    throw row === undefined ? await missingGrant(this.#context, key) : noSuchGrant(key);
   }
 
   async #open(key: CheckedKey, row: GrantRow): Promise<HeldToken | undefined> {
@@ -389,20 +391,4 @@ interface ReadToken {
 interface Wish {
   candidateClient?: CandidateClient | undefined;
   deadline?: number;
-}
-
-/** Checks just enough for a cache look-up; a key that is not cached is checked in full. */
-function hasNames(key: GrantKey): boolean {
-  const account = key?.account;
-  return (
-    typeof key?.tenant === 'string' &&
-    typeof key.provider === 'string' &&
-    (account === undefined || typeof account === 'string')
-  );
-}
-
-function minValidityMs(options: GetAccessTokenOptions | undefined): number {
-  const seconds = options?.minValidity;
-  if (seconds === undefined) return limits.minValidityMsDefault;
-  return checkSeconds('minimum validity', seconds, limits.minValiditySecondsMax) * 1_000;
 }

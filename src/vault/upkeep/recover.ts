@@ -5,6 +5,7 @@ import { type CandidateRow, listCandidates } from '../../storage/statements/cand
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
 import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
@@ -25,7 +26,8 @@ export async function recoverGrant(context: VaultContext, keyInput: GrantKey): P
   const key = checkKey(keyInput);
   await context.guard.assertMayRefresh();
   const found = await findGrant(context.store.db, key);
-  if (found === undefined || found.state === 'disconnected') throw noSuchGrant(key);
+  if (found === undefined) throw await missingGrant(context, key);
+  if (found.state === 'disconnected') throw noSuchGrant(key);
   if (found.state === 'active') return { ...key, outcome: 'not_needed', tried: 0 };
   const row = await afterKeptAnswers(context, key, found);
   if (row.state === 'active') return { ...key, outcome: 'recovered', tried: 0 };
