@@ -13,6 +13,7 @@ import { TenantKeys } from '../crypto/tenant-keys.ts';
 import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
+import { narrowIndexes, narrowIndexText } from '../storage/statements/unique-indexes.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { type ChangeContext, changeContext, changing } from './changing.ts';
@@ -203,12 +204,21 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   };
   if (instance.scrub_pending !== 0)
     await finishTakeOver(context, store, options, { rootKey, vaultId: instance.vault_id });
+  if (options.backgroundRefresh !== false) await warnOfNarrowIndexes(context);
   if (guard.reason === null) await replayAtStart(context);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
     close: () => closing.abort(new Error('the vault is closing')),
   });
+}
+
+/** Warns if another program has put its unique index back. A one-shot program does without this question. */
+async function warnOfNarrowIndexes({ store, logger }: VaultContext): Promise<void> {
+  const found = await narrowIndexes(store);
+  if (found.length === 0) return;
+  const { text, action } = narrowIndexText(found);
+  logger.warn('the grant table has a unique index of another program', { detail: text, action });
 }
 
 function openKeys(changes: ChangeContext, rootKey: KeyObject, vaultId: string, options: VaultOptions): TenantKeys {

@@ -67,8 +67,8 @@ export class ProviderCatalogue {
       id,
       new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]),
     );
-    const hint = near === null ? '' : ` Did you mean ${near}?`;
-    return new GrantryError('not_found', `There is no provider ${id}.${hint}`, {
+    const text = `There is no provider ${id}.${near === null ? '' : ` Did you mean ${near}?`}`;
+    return new GrantryError('not_found', text, {
       action: 'List the providers with grantry provider list, or add a definition: grantry provider add FILE.json',
       reason: 'unknown_provider',
     });

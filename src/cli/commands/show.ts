@@ -62,11 +62,8 @@ async function noGrant(vault: Vault, { tenant, provider, account }: CheckedKey):
   const has =
     others.length === 0 ? '' : ` It has ${others.map((one) => `${one.provider} (account ${one.account})`).join(', ')}.`;
   const hint = near === null ? '' : ` Did you mean ${near}?`;
-  return new GrantryError(
-    'grant_not_found',
-    `${tenant} has no grant at ${provider} (account ${account}).${hint}${has}`,
-    {
-      action: `Connect the tenant: grantry connect ${tenant} ${near ?? provider}`,
-    },
-  );
+  const text = `${tenant} has no grant at ${provider} (account ${account}).${hint}${has}`;
+  return new GrantryError('grant_not_found', text, {
+    action: `Connect the tenant: grantry connect ${tenant} ${near ?? provider}`,
+  });
 }

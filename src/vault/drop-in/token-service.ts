@@ -234,7 +234,9 @@ export class OAuthTokenService {
   async #missing(key: CheckedKey): Promise<GrantryError> {
     const error = await missingGrant(this.#internals.open(), key);
     const hint = error.code === 'grant_not_found' ? fallbackHint(this.#fallbacks, key) : null;
-    return hint === null ? error : new GrantryError(error.code, error.message, { action: `${error.action}. ${hint}` });
+    if (hint === null) return error;
+    const action = `${error.action}. ${hint}`;
+    return new GrantryError(error.code, error.message, { action });
   }
 
   async #handOut(key: CheckedKey, options?: { minValidity: number }): Promise<string> {

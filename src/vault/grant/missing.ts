@@ -12,7 +12,8 @@ export class MissingGrantError extends GrantryError {
   readonly #alone: GrantryError;
 
   constructor(alone: GrantryError, neighbours: string) {
-    super(alone.code, `${alone.message} It has ${neighbours}.`, { action: `Use one of its grants. ${alone.action}` });
+    const action = `Use one of its grants. ${alone.action}`;
+    super(alone.code, `${alone.message} It has ${neighbours}.`, { action });
     this.#alone = alone;
   }
 
