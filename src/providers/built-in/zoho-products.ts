@@ -167,7 +167,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/calendar/help/api/`,
     scopePrefix: 'ZohoCalendar',
     base: 'calendar',
-    health: { path: '/api/v1/calendars', scope: 'ZohoCalendar.calendar.READ' },
+    health: { path: '/api/v1/calendars', name: '/calendars/0/name', scope: 'ZohoCalendar.calendar.READ' },
   },
   campaigns: {
     name: 'Zoho Campaigns',
