@@ -1,5 +1,7 @@
 /** The library: an OAuth grant vault over SQLite or PostgreSQL. Start at {@link openVault}. */
+export { type ErrorReason, errorReasons } from './base/error-reasons.ts';
 export {
+  type ApiResponse,
   errorCodes,
   GrantryError,
   type GrantryErrorCode,

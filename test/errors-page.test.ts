@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { expect, test } from 'vitest';
 
+import { errorReasons } from '../src/base/error-reasons.ts';
 import { errorCodes } from '../src/base/errors.ts';
 
 test('docs/errors.md says of every code what the code says', () => {
@@ -19,4 +20,10 @@ test('docs/errors.md says of every code what the code says', () => {
   ]);
   expect(page).toEqual(code);
   for (const row of rows) expect(row[5], `the meaning of ${row[1]}`).toMatch(/^[A-Z].+\.$/);
+});
+
+test('docs/errors.md lists every reason of an error with its meaning', () => {
+  const [, section = ''] = readFileSync('docs/errors.md', 'utf8').split('## Reasons of an error');
+  const rows = [...section.matchAll(/^\| (.+) \| `(\w+)` \|$/gm)].map(([, meaning, reason]) => [reason, meaning]);
+  expect(rows.slice(0, Object.keys(errorReasons).length)).toEqual(Object.entries(errorReasons));
 });

@@ -1,3 +1,4 @@
+import type { ErrorReason } from './error-reasons.ts';
 import { hideTokens } from './scrub.ts';
 
 /**
@@ -76,6 +77,17 @@ export interface GrantryErrorOptions {
   retryable?: false | undefined;
   /** The wait before the same call may succeed, in milliseconds. */
   retryAfterMs?: number | undefined;
+  /** The cause in one word of the list in docs/errors.md. */
+  reason?: ErrorReason | undefined;
+  /** The API's answer to the call that failed. */
+  response?: ApiResponse | undefined;
+}
+
+/** An API's answer, where code of earlier token managers looks for it. */
+export interface ApiResponse {
+  readonly status: number;
+  /** The parsed body, or its text if it is not JSON. */
+  readonly data: unknown;
 }
 
 /**
@@ -97,6 +109,10 @@ export class GrantryError extends Error {
   readonly action: string;
   readonly retryable: boolean;
   readonly retryAfterMs?: number;
+  /** The cause, if it is known: a word of the list in docs/errors.md. */
+  declare readonly reason?: ErrorReason;
+  /** The API's answer, if an API refused the call. It stays in memory, as the cause does. */
+  declare readonly response?: ApiResponse;
 
   constructor(code: GrantryErrorCode, message: string, options: GrantryErrorOptions = {}) {
     // Every error passes here, so no message repeats a token that was sent as a name.
@@ -105,6 +121,10 @@ export class GrantryError extends Error {
     this.action = options.action === undefined ? errorCodes[code].action : hideTokens(options.action);
     this.retryable = options.retryable ?? errorCodes[code].retryable;
     if (options.retryAfterMs !== undefined) this.retryAfterMs = Math.max(0, Math.ceil(options.retryAfterMs));
+    if (options.reason !== undefined) this.reason = options.reason;
+    if (options.response !== undefined) {
+      Object.defineProperty(this, 'response', { value: options.response, enumerable: false });
+    }
     // A cause may hold a provider's answer or a driver's statement: it stays out of console.log and inspection.
     if (options.cause !== undefined) Object.defineProperty(this, 'cause', { enumerable: false });
   }

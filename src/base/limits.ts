@@ -154,6 +154,8 @@ export const limits = {
   clientIdCharsMax: 512,
   clientSecretCharsMax: 4_096,
   urlCharsMax: 2_048,
+  /** So many characters of a provider's own words are shown. */
+  shownCharsMax: 200,
   scopeCharsMax: 512,
   scopesMax: 256,
   metadataBytesMax: 16_384,

@@ -22,12 +22,15 @@ export async function connectThroughServer(
   const until = expiresAt.toISOString().slice(11, 16);
   const waiting = `Waiting for the browser (the link works until ${until}Z; Ctrl-C leaves it valid)`;
   await withProgress(world, waiting, async () => {
-    for (;;) {
+    for (let told: string | null = null; ; ) {
       const session = await vault.connectSessions.get(id);
-      const { state, error } = session ?? { state: 'expired' as const, error: null };
+      const { state, error, detail } = session ?? { state: 'expired' as const, error: null, detail: null };
       if (state === 'completed') return;
+      // The user may open the link again, while the operator reads why it failed.
+      if (detail !== null && detail !== told) output.note(`The link was not completed: ${detail}`);
+      told = detail;
       if (state === 'failed' || state === 'expired') {
-        const why = error === null ? '' : ` (${error})`;
+        const why = error === null ? '' : ` (${detail ?? error})`;
         throw new GrantryError('authorization_failed', `The connect session ${state}${why}.`);
       }
       await world.sleep(pollMs);

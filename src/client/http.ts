@@ -68,10 +68,9 @@ export class Http {
 export async function problemIn(response: Response): Promise<GrantryError> {
   const parsed = problemSchema.safeParse(readJson(await response.text()));
   if (!parsed.success) return notUnderstood(response.status);
-  const { code, detail, action, retry_after: seconds } = parsed.data;
-  // The server names a wait for every error that can pass.
-  if (seconds === undefined) return new GrantryError(code, detail, { action, retryable: false });
-  return new GrantryError(code, detail, { action, retryAfterMs: seconds * 1_000 });
+  const { code, detail, action, reason, retry_after: seconds } = parsed.data;
+  const retryAfterMs = seconds === undefined ? undefined : seconds * 1_000;
+  return new GrantryError(code, detail, { action, reason, retryAfterMs });
 }
 
 /** The error of an answer that no Grantry server gives. */

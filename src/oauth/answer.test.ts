@@ -176,6 +176,17 @@ describe('C-10 captured members', () => {
     expect(inspect(outcome, { depth: 9 })).not.toContain('evil');
   });
 
+  it('a captured id keeps its digits', () => {
+    const definition = definitionWith({ capture: { token: { realm: 'realm_id' } } });
+    for (const text of [
+      '{"access_token":"at","expires_in":60,"realm":170876000005062005}',
+      '<p>{"access_token":"at","expires_in":60,"realm":170876000005062005}',
+    ]) {
+      const outcome = readTokenAnswer(definition, rawOf(text), 'refresh');
+      expect(outcome.kind === 'tokens' && outcome.tokens.metadata).toEqual({ realm_id: '170876000005062005' });
+    }
+  });
+
   it('other members keep their text, and URLs among them are hosts', () => {
     const definition = definitionWith({ capture: { token: { realm: 'realm_id', shop: 'shop_url' } } });
     const body = { access_token: 'at', realm: 77, shop: 'https://one.shops.example' };

@@ -7,6 +7,7 @@ import { expiryOf, hasLifetime } from './expiry.ts';
 import { type JsonObject, parseJsonObject } from './json.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { type ClearAnswer, type IsSpent, readBroken, type Salvaged, tokenHolder, tokenOf } from './salvage.ts';
+import { shownCause, shownText } from './shown.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from './types.ts';
 
 /** Kind of request that the token endpoint answered. */
@@ -45,10 +46,10 @@ export function readTokenAnswer(
     return readTokens(definition, raw, { holder, accessToken, around: [members] });
   }
   if (isGiven(holder.get('access_token')) || isNewRefreshToken(holder.get('refresh_token'), isSpent)) {
-    return { kind: 'unknown', reason: 'tokens in an unsuccessful response', status };
+    return { kind: 'unknown', reason: 'the response has tokens beside an error', status };
   }
   if (ok && error === null) return { kind: 'unknown', reason: 'the response has neither a token nor an error', status };
-  return refusal(definition, raw, now, { on, status, error, description: descriptionOf(members) });
+  return refusal(definition, raw, now, { on, status, error, description: descriptionOf(members), members });
 }
 
 /**
@@ -69,11 +70,11 @@ function readTokens(
 ): TokenOutcome {
   const tokenType = tokenTypeOf(definition, holder.get('token_type'));
   if (tokenType === null) {
-    return { kind: 'unknown', reason: 'an unknown token type', status: raw.status };
+    return { kind: 'unknown', reason: unknownType(definition, holder.get('token_type')), status: raw.status };
   }
   const refreshToken = tokenOf(holder.get('refresh_token'));
   if (refreshToken === null && isGiven(holder.get('refresh_token'))) {
-    return { kind: 'unknown', reason: 'an invalid refresh token', status: raw.status };
+    return { kind: 'unknown', reason: 'its refresh token is not a text that can be sent', status: raw.status };
   }
   const captured = capture(definition, definition.capture?.token, holder, around);
   const tokens: TokenSet = {
@@ -131,7 +132,12 @@ function isNewRefreshToken(value: unknown, isSpent: IsSpent): boolean {
   return token === null ? isGiven(value) : !isSpent(token);
 }
 
-function refusal(definition: ProviderDefinition, raw: RawAnswer, now: number, answer: EndpointAnswer): TokenOutcome {
+function refusal(
+  definition: ProviderDefinition,
+  raw: RawAnswer,
+  now: number,
+  { members = new Map(), ...answer }: EndpointAnswer & { readonly members?: JsonObject },
+): TokenOutcome {
   const { status } = raw;
   const redirect = status >= 300 && status < 400;
   return {
@@ -139,6 +145,7 @@ function refusal(definition: ProviderDefinition, raw: RawAnswer, now: number, an
     // A redirect is never followed: the secrets in the request are only for the stored endpoint.
     class: redirect ? 'not_understood' : classify(definition, answer),
     error: answer.error === null ? null : forDisplay(answer.error),
+    said: shownText(answer.description) ?? shownCause(members),
     status,
     retryAfterMs: retryAfterMs(raw.retryAfter, now),
   };
@@ -187,6 +194,13 @@ function tokenTypeOf(definition: ProviderDefinition, value: unknown): string | n
   const name = value.toLowerCase();
   if (bearerNames.has(name)) return 'Bearer';
   return name === definition.accessToken.scheme.toLowerCase() ? definition.accessToken.scheme : null;
+}
+
+/** Says why a token of another type is of no use, with the provider's own word for the type. */
+function unknownType({ id, accessToken }: ProviderDefinition, value: unknown): string {
+  const named = shownText(typeof value === 'string' ? value : null);
+  const type = named === null ? '' : ` "${named}"`;
+  return `its token type${type} is neither Bearer nor ${id}'s scheme ${accessToken.scheme}`;
 }
 
 /**

@@ -1,3 +1,5 @@
+import { parseWithLongNumbers } from '../base/exact-json.ts';
+
 /** A parsed JSON object: plain data with nothing inherited. */
 export type JsonObject = ReadonlyMap<string, unknown>;
 
@@ -13,7 +15,7 @@ export function parseJsonObject(text: string): JsonObject | null {
   const cleaned = text.startsWith('\uFEFF') ? text.slice(1) : text;
   if (!isUnambiguous(cleaned)) return null;
   try {
-    return toMembers(JSON.parse(cleaned));
+    return toMembers(parseWithLongNumbers(cleaned));
   } catch {
     // The parser's message quotes the text, which may contain a token.
     return null;

@@ -1,3 +1,4 @@
+import { longNumber } from '../base/exact-json.ts';
 import { skipBlank } from './json.ts';
 
 /** A text member of an object at any depth. */
@@ -201,7 +202,7 @@ function merged(name: string, first: unknown, second: unknown): unknown {
 function bareValue(text: string): unknown {
   if (text === 'null') return null;
   if (text === 'true' || text === 'false') return text === 'true';
-  return /^-?\d{1,309}(\.\d{1,99})?([eE][+-]?\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  return /^-?\d{1,309}(\.\d{1,99})?([eE][+-]?\d{1,3})?$/.test(text) ? longNumber(Number(text), text) : Number.NaN;
 }
 
 const escapes: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };

@@ -53,6 +53,8 @@ export type TokenOutcome =
       readonly class: ErrorClass;
       /** The provider's own error code, cut and cleaned for display. */
       readonly error: string | null;
+      /** The harmless words of what else the provider says of the cause. */
+      readonly said: string | null;
       readonly status: number;
       readonly retryAfterMs: number | null;
     }

@@ -89,6 +89,33 @@ export function dcOfApiDomain(definition: ProviderDefinition, apiDomain: unknown
   return found.length === 1 ? (found[0]?.[0] ?? null) : null;
 }
 
+/** A host of another data centre, and the one that has its place in the grant's own. */
+export interface ForeignHost {
+  readonly dc: string;
+  readonly own: string | null;
+}
+
+/**
+ * Finds the data centre of a URL that is not the grant's; `null` for a URL in the grant's own, or in none.
+ *
+ * @param dc The grant's data centre.
+ */
+export function foreignHost(definition: ProviderDefinition, dc: string, url: string): ForeignHost | null {
+  const { origin } = new URL(url);
+  const own = definition.dataCenters?.[dc] ?? {};
+  if (Object.values(own).some((host) => originOf(host) === origin)) return null;
+  for (const [other, hosts] of Object.entries(definition.dataCenters ?? {})) {
+    const place = Object.entries(hosts).find(([, host]) => originOf(host) === origin)?.[0];
+    if (place !== undefined) return { dc: other, own: originOf(own[place]) };
+  }
+  return null;
+}
+
+/** Tells whether a grant's metadata names its data centre. Otherwise it is only assumed. */
+export function isDcNamed(definition: ProviderDefinition, metadata: Metadata): boolean {
+  return typeof metadata['dc'] === 'string' || dcOfApiDomain(definition, metadata['api_domain']) !== null;
+}
+
 /**
  * Returns a grant's data centre; `null` when the provider has none.
  *

@@ -40,7 +40,8 @@ export function apiBase(definition: ProviderDefinition, place: Place): string {
   const apiDomain = place.metadata['api_domain'];
   if (typeof apiDomain === 'string') {
     const parsed = parseUrl(apiDomain);
-    if (parsed !== null && parsed.pathname === '/' && isProviderHost(definition, parsed)) return parsed.origin;
+    const isUsable = parsed !== null && parsed.pathname === '/' && isProviderHost(definition, parsed);
+    if (isUsable && !isSharedGateway(definition, parsed.origin)) return parsed.origin;
   }
   const written = definition.api.base ?? dcApi(definition, place.dc) ?? definition.api.hosts[0] ?? '';
   const base = parseUrl(expand(definition, written, place));
@@ -49,6 +50,16 @@ export function apiBase(definition: ProviderDefinition, place: Place): string {
     'provider_misconfigured',
     `No API host of ${definition.id} is known for this grant: metadata.api_domain is missing or not one of them.`,
   );
+}
+
+/**
+ * Tells whether a host is the gateway that several products share, while this product's calls go to a host of its own. Zoho
+ * names the gateway in every token answer.
+ */
+function isSharedGateway({ api, dataCenters }: ProviderDefinition, origin: string): boolean {
+  const own = /^\{dc\.(\w+)\}$/.exec(api.base ?? '')?.[1];
+  if (own === undefined || own === 'api') return false;
+  return Object.values(dataCenters ?? {}).some((hosts) => hosts['api'] === origin);
 }
 
 /**

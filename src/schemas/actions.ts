@@ -26,7 +26,9 @@ const pairs: readonly (readonly [command: RegExp, route: string, plain: string])
 
 /** Writes an action for callers of a server: with routes instead of commands. */
 export function actionOverHttp(action: string): string {
-  return pairs.reduce((text, [command, route]) => text.replaceAll(command, route), action);
+  // An option has no counterpart: the member of the body has the same name.
+  const plain = action.replaceAll(/ \(--\S+ on the command line\)/g, '');
+  return pairs.reduce((text, [command, route]) => text.replaceAll(command, route), plain);
 }
 
 /** Longest first, because one route is the beginning of another. */

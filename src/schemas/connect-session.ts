@@ -28,6 +28,7 @@ const example = {
   user: 'user-42',
   state: 'completed',
   error: null,
+  detail: null,
   granted_scopes: ['ZohoCRM.modules.ALL'],
   narrower: [],
   wider: [],
@@ -49,6 +50,8 @@ export const connectSessionSchema = thing(
     state: z.enum(sessionStates),
     /** The code of the last failure. */
     error: z.string().nullable().meta({ description: 'The code of the last failure.' }),
+    /** The last failure in words. */
+    detail: z.string().nullable().meta({ description: 'The last failure in words.' }),
     /** `null` until the provider has answered. */
     grantedScopes: list(z.string()).nullable().meta({ description: '`null` until the provider has answered.' }),
     /** Scopes that were asked for and not granted. */

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { type ErrorReason, errorReasons } from '../base/error-reasons.ts';
 import { errorCodes, type GrantryErrorCode } from '../base/errors.ts';
 
 const codes = Object.keys(errorCodes).filter((code): code is GrantryErrorCode => Object.hasOwn(errorCodes, code));
+const reasons = Object.keys(errorReasons).filter((each): each is ErrorReason => Object.hasOwn(errorReasons, each));
 
 export const problemSchema = z
   .object({
@@ -11,6 +13,12 @@ export const problemSchema = z
     detail: z.string().meta({ description: 'What happened.' }),
     code: z.enum(codes),
     action: z.string().meta({ description: 'What to do about it.' }),
+    reason: z
+      .enum(reasons)
+      .optional()
+      // A newer server may know more reasons than this client.
+      .catch(undefined)
+      .meta({ description: 'Why, in one word, if the cause is known.' }),
     retry_after: z.int().optional().meta({ description: 'Seconds after which the same call may succeed.' }),
   })
   .meta({

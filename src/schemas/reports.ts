@@ -46,6 +46,8 @@ const unhealthy = thing(
     error: z.string().meta({ description: "The error's code." }),
     message: z.string(),
     action: z.string(),
+    /** The cause in one word, if it is known. */
+    reason: z.string().optional().meta({ description: 'The cause in one word, if it is known.' }),
     /** True when only a person can cure it. */
     actionRequired: z.boolean().meta({ description: 'True when only a person can cure it.' }),
   },

@@ -1,4 +1,5 @@
 import { GrantryError } from '../base/errors.ts';
+import { MissingGrantError } from '../vault/grant/missing.ts';
 import { type CallRules, callRulesOf } from '../vault/key/call-rules.ts';
 import { isListed } from '../vault/key/rights.ts';
 import type { ApiKey } from '../vault/types.ts';
@@ -87,6 +88,11 @@ export function assertMayFor(
   if (principal.providers !== null && !principal.providers.has(provider)) {
     throw new GrantryError('forbidden', 'This API key does not act at that provider.');
   }
+}
+
+/** Returns an error as the caller may see it: a key that is limited to providers must not learn of a tenant's others. */
+export function seenBy(principal: Principal, error: unknown): unknown {
+  return error instanceof MissingGrantError && principal.providers !== null ? error.alone() : error;
 }
 
 /** Tells whether the caller may know of a grant: a key that is limited to tenants must not learn of others. */

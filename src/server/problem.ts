@@ -47,6 +47,7 @@ export function problemOf(
     detail: error.message,
     code: error.code,
     action: actionOverHttp(error.action),
+    ...(error.reason === undefined ? {} : { reason: error.reason }),
     ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
   };
 }

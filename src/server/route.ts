@@ -4,7 +4,7 @@ import { checkName, checkProviderId } from '../base/ids.ts';
 import { parse } from '../schemas/parse.ts';
 import type { ServerContext } from './context.ts';
 import { onceEach, readJson } from './limits/body.ts';
-import { type Action, assertMay, assertMayFor, type Principal } from './principal.ts';
+import { type Action, assertMay, assertMayFor, type Principal, seenBy } from './principal.ts';
 import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 type Fields = z.ZodObject;
@@ -111,7 +111,7 @@ export function mount(app: Hono, context: ServerContext, routes: readonly Route[
         return response;
       } catch (error) {
         leave();
-        throw error;
+        throw seenBy(principal, error);
       }
     });
   }

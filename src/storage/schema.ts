@@ -217,7 +217,7 @@ export interface AttemptTable {
   started_at: number;
   finished_at: number | null;
   outcome: AttemptOutcome;
-  /** The provider's error code or the transport's word, never more. */
+  /** The provider's error code, or why its answer was of no use: words that may be shown, never more. */
   detail: string | null;
 }
 

@@ -5,6 +5,7 @@ import { systemTenant } from '../crypto/tenant-keys.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
 import type { GrantRow } from '../storage/statements/grants.ts';
+import { withNarrowIndex } from '../storage/statements/unique-indexes.ts';
 import type { Store } from '../storage/store.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
 
@@ -91,7 +92,7 @@ export async function changing<T>(
 ): Promise<T> {
   let events: NewEvent[] = [];
   let last: EventMark | undefined;
-  const result = await context.store.transaction(async (tx) => {
+  const changed = context.store.transaction(async (tx) => {
     // The store may run a rolled-back transaction again, so the events of the first run are dropped.
     events = [];
     const returned = await run({
@@ -104,6 +105,9 @@ export async function changing<T>(
       events.map((event) => ({ ...event, id: context.newEventId() })),
     );
     return returned;
+  });
+  const result = await changed.catch(async (error: unknown) => {
+    throw await withNarrowIndex(context.store, error);
   });
   if (last !== undefined) await context.noteEvent(last);
   for (const event of events) tell(context, event);

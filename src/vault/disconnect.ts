@@ -12,6 +12,7 @@ import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
 import type { Disconnected } from './disconnected.ts';
 import { type IssuedToken, livingTokens } from './grant/living-tokens.ts';
+import { missingGrant } from './grant/missing.ts';
 import { noSuchGrant } from './grant/refusals.ts';
 import { appOfCandidate } from './grant/replaced.ts';
 import { queueRevocation, revokeOfGrant } from './grant/revocations.ts';
@@ -42,7 +43,8 @@ export async function disconnect(
   // Otherwise a consent that was not stored yet would bring the grant back, or lose its keys and live on at the provider.
   await finishConsents(context, checked);
   const found = await findGrant(context.store.db, checked);
-  if (found === undefined || found.state === 'disconnected') throw noSuchGrant(checked);
+  if (found === undefined) throw await missingGrant(context, checked);
+  if (found.state === 'disconnected') throw noSuchGrant(checked);
   // A clone that revoked its copy would end the original's grant. A clone that forgot it could not be adopted.
   await context.guard.assertMayRefresh();
   // Read fresh: under keys that another process has replaced, the token would not open and so not be revoked.

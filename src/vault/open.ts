@@ -20,6 +20,7 @@ import {
 } from '../storage/migrations/migrate.ts';
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
+import { narrowIndexes, narrowIndexText } from '../storage/statements/unique-indexes.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { type ChangeContext, changeContext, changing } from './changing.ts';
@@ -252,6 +253,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   };
   if (instance.scrub_pending !== 0)
     await finishTakeOver(context, store, options, { rootKey, vaultId: instance.vault_id });
+  if (options.backgroundRefresh !== false) await warnOfNarrowIndexes(context);
   if (guard.reason === null) await replayAtStart(context);
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
@@ -268,6 +270,14 @@ function noteRowMacs(marks: HighWaterMarks, vaultId: string, logger: Logger): vo
   } catch {
     logger.warn('the home cannot note that the rows of this vault carry MACs', {});
   }
+}
+
+/** Warns if another program has put its unique index back. A one-shot program does without this question. */
+async function warnOfNarrowIndexes({ store, logger }: VaultContext): Promise<void> {
+  const found = await narrowIndexes(store);
+  if (found.length === 0) return;
+  const { text, action } = narrowIndexText(found);
+  logger.warn('the grant table has a unique index of another program', { detail: text, action });
 }
 
 function openKeys(changes: ChangeContext, rootKey: KeyObject, vaultId: string, options: VaultOptions): TenantKeys {

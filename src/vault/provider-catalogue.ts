@@ -1,3 +1,4 @@
+import { closestName } from '../base/closest.ts';
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
@@ -69,8 +70,20 @@ export class ProviderCatalogue {
       });
     }
     if (definition !== null) return definition;
-    throw new GrantryError('not_found', `There is no provider ${id}.`, {
+    throw await this.#unknown(id);
+  }
+
+  async #unknown(id: string): Promise<GrantryError> {
+    const { builtInProviderIds } = await import('../providers/catalogue.ts');
+    const stored = await listProviders(this.#changes.store.db);
+    const near = closestName(
+      id,
+      new Set([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]),
+    );
+    const text = `There is no provider ${id}.${near === null ? '' : ` Did you mean ${near}?`}`;
+    return new GrantryError('not_found', text, {
       action: 'List the providers with grantry provider list, or add a definition: grantry provider add FILE.json',
+      reason: 'unknown_provider',
     });
   }
 

@@ -237,6 +237,9 @@ export interface Vault extends AsyncDisposable {
    * Reports that an API refused a token, and returns its replacement. Call it after a 401; {@link Vault.fetch} does so
    * itself. However many callers report one generation, one refresh is made.
    *
+   * If the last refresh was a moment ago, the grant's own API is asked first. If it accepts the token, that token is the
+   * answer, with the same generation: the call went to another data centre, or lacks a permission.
+   *
    * @param generation `generation` of the refused token
    * @throws {GrantryError} As {@link Vault.getAccessToken}; the stored token is not returned instead
    *

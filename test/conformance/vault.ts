@@ -588,6 +588,7 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
         error: 'refresh_uncertain',
         message: expect.any(String),
         action: expect.any(String),
+        reason: 'refused',
         actionRequired: false,
       });
       await refuses(vault.health({ ...key, tenant: 'globex' }), 'grant_not_found');

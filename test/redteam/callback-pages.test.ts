@@ -161,6 +161,21 @@ describe('C-13: errors from outside are hostile text', () => {
     }
   });
 
+  it('tells the session, its page and the log what the provider said of a code', async () => {
+    honest.rules.answerToken = (_, response) => {
+      response.writeHead(400, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ error: 'invalid_target', error_description: 'No such <b>resource</b>.' }));
+      return true;
+    };
+    const session = await team.session({ tenant: newTenant(), provider: 'honest' });
+    const page = await team.visitor().connect(session.url, honest);
+    delete honest.rules.answerToken;
+    const detail = 'honest refused the code (invalid_target: No such …, status 400).';
+    expect(await team.look(session.id)).toMatchObject({ state: 'started', error: 'authorization_failed', detail });
+    expect(page.text).toContain(detail);
+    expectStrictPage(page);
+  });
+
   it('C-13 names that a page shows are escaped', async () => {
     const session = await team.session({ tenant: newTenant(), provider: 'honest', scopes: ['<script>', '"&\'>'] });
     const page = await team.visitor().get(session.url);

@@ -26,6 +26,7 @@ const session = {
   user: 'alice',
   state: 'open' as const,
   error: null,
+  detail: null,
   grantedScopes: null,
   narrower: null,
   wider: null,
@@ -43,7 +44,9 @@ const pages: Record<string, Page> = {
   connected: sessionPage({ ...offer, session: { ...session, state: 'completed', ...granted } }).page,
   'almost connected': sessionPage({ ...offer, session: { ...session, state: 'pending' } }).page,
   'an old form': stalePage('/connect/link').page,
-  declined: endedPage('access_denied', 'Zoho CRM').page,
+  declined: endedPage('access_denied', 'The user declined the consent.', 'Zoho CRM').page,
+  'a refused code': endedPage('authorization_failed', 'zoho_crm refused the code (invalid_target, status 400).', 'Zoho')
+    .page,
   'another browser': refusalPage('state_of_another_browser').page,
   trouble: troublePage(new GrantryError('storage_unavailable', 'Away.'), 503, { cameBack: true }).page,
 };

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import { parseExactly } from '../../base/exact-json.ts';
 import { checkKey } from '../../base/ids.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
@@ -125,7 +126,8 @@ async function printAsJson(context: Context, response: Response): Promise<void> 
   const text = await response.text();
   let body: unknown = text;
   try {
-    body = JSON.parse(text);
+    // Printed again, so each number keeps its digits.
+    body = parseExactly(text);
   } catch {
     // It is not JSON, and is shown as text.
   }

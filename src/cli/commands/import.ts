@@ -37,9 +37,12 @@ export function define(command: Command): void {
         'reported and left alone. A bad file is reported and does not stop the others; the exit code is then 2. A ' +
         'FILE.ndjson holds one grant per line, with tenant, provider, refresh_token and app.',
     )
-    .argument('<files...>', 'env files; or, with --tenant-from-name, directories of NAME.env files; or one FILE.ndjson')
+    .argument(
+      '<files...>',
+      'env files; or, with --tenant-from-name, directories of NAME.env or .env.NAME files; or one FILE.ndjson',
+    )
     .option('--tenant <tenant>', 'the tenant of the file, or . for the current one')
-    .option('--tenant-from-name', 'take the tenant from the file name: NAME.env')
+    .option('--tenant-from-name', 'take the tenant from the file name: NAME.env or .env.NAME')
     .option('--provider <provider>', 'the provider of the tokens', 'zoho')
     .option('--app <name>', 'the app of the tokens (default: TENANT-PROVIDER, made only for that tenant)')
     .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
@@ -69,7 +72,7 @@ async function importFiles(context: Context, paths: readonly string[], options: 
   if (account !== undefined) checkName('account', account);
   const tenant =
     options.tenant === undefined ? undefined : await resolveTenant(context, options.tenant, { changes: !dryRun });
-  const files = await listClientFiles(paths, { directories: tenant === undefined });
+  const { files, passedOver } = await listClientFiles(paths, { directories: tenant === undefined });
   // A dry run must not make a database.
   await using vault = dryRun && !databaseExists(context) ? null : await makeContextVault(context);
   const importer = new Importer({
@@ -90,6 +93,12 @@ async function importFiles(context: Context, paths: readonly string[], options: 
     },
   );
   report(context, outcomes, { dryRun, replace });
+  for (const file of passedOver) {
+    context.output.note(`${file} was passed over: its name gives no tenant. Import it with --tenant.`);
+  }
+  const isStored = outcomes.some(({ result }) => result === 'imported' || result === 'replaced');
+  if (isStored && !dryRun)
+    context.output.note('Nothing was sent to the provider yet. Check the grants: grantry health');
   process.exitCode = exitCodeOf(outcomes);
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { toJson } from '../../schemas/json.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
@@ -75,7 +76,24 @@ async function show(context: Context, provider: string): Promise<void> {
     ['rotation', refreshToken.rotation],
     ['token limit', tokenLimit === undefined ? '-' : `${tokenLimit.requests} in ${tokenLimit.windowSeconds} s`],
     ['API hosts', api.hosts.join(' ')],
+    ['scopes', scopesText(definition)],
+    ['health call', api.health === undefined ? '-' : `${api.health.path} (scope ${api.health.scope ?? 'any'})`],
+    ['organisation', organizationText(definition)],
+    ...(definition.sources ?? []).map(
+      ({ url, read, note }) => ['source', `${url} (${note ?? 'read'}, ${read})`] as const,
+    ),
   ]);
+}
+
+function scopesText({ scopePrefix, scopeSeparator }: ProviderDefinition): string {
+  const separator = scopeSeparator === ' ' ? 'spaces' : `"${scopeSeparator}"`;
+  return `${scopePrefix === undefined ? '' : `begin with ${scopePrefix}., `}separated by ${separator}`;
+}
+
+function organizationText({ api: { organization } }: ProviderDefinition): string {
+  if (organization === undefined) return '-';
+  const where = organization.in === 'header' ? 'header' : 'query parameter';
+  return `metadata.org_id in the ${where} ${organization.name}`;
 }
 
 /** The vault, or null where there is none: the built-in catalogue needs none. */

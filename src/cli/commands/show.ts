@@ -1,13 +1,16 @@
 import type { Command } from 'commander';
+import { closestName } from '../../base/closest.ts';
 import { GrantryError } from '../../base/errors.ts';
-import { checkKey } from '../../base/ids.ts';
+import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
+import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { minute, stateText } from '../terminal/present.ts';
 import { printFields } from '../terminal/table.ts';
+import { allGrants } from './list.ts';
 
 export function define(command: Command): void {
   command
@@ -26,11 +29,7 @@ async function show(context: Context, given: string, provider: string, account: 
   await using vault = await openContextVault(context);
   noteQuarantine(context.output, vault);
   const grant = await vault.grants.get(key);
-  if (grant === null) {
-    const message = `${key.tenant} has no grant at ${key.provider} (account ${key.account}).`;
-    const action = `Connect the tenant: grantry connect ${key.tenant} ${key.provider}`;
-    throw new GrantryError('grant_not_found', message, { action });
-  }
+  if (grant === null) throw await noGrant(vault, key);
   if (context.output.json) return context.output.printJson(toJson(grant));
   printFields(context.output, [
     ['tenant', grant.tenant],
@@ -52,4 +51,19 @@ async function show(context: Context, given: string, provider: string, account: 
 
 function metadataText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Names the nearest provider, or the tenant's other grants: one of them may be meant. */
+async function noGrant(vault: Vault, { tenant, provider, account }: CheckedKey): Promise<GrantryError> {
+  // A key of a server may not list them all: then the error is shorter.
+  const known = (await vault.providers.list().catch(() => [])).map(({ id }) => id);
+  const near = known.includes(provider) || known.length === 0 ? null : closestName(provider, known);
+  const others = (await allGrants(vault, { tenant })).filter(({ state }) => state !== 'disconnected');
+  const has =
+    others.length === 0 ? '' : ` It has ${others.map((one) => `${one.provider} (account ${one.account})`).join(', ')}.`;
+  const hint = near === null ? '' : ` Did you mean ${near}?`;
+  const text = `${tenant} has no grant at ${provider} (account ${account}).${hint}${has}`;
+  return new GrantryError('grant_not_found', text, {
+    action: `Connect the tenant: grantry connect ${tenant} ${near ?? provider}`,
+  });
 }

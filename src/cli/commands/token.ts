@@ -44,6 +44,11 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
       ? vault.getAccessToken(key, { minValidity })
       : vault.rejectAccessToken(key, rejected, { minValidity }),
   );
+  if (token.generation === rejected) {
+    const where = [token.dc, token.apiDomain].filter((part) => part !== undefined).join(', ');
+    const api = where === '' ? `the API of ${key.provider}` : `the API of ${key.provider} (${where})`;
+    context.output.note(`Generation ${rejected} was not replaced: ${api} accepts it.`);
+  }
   if (context.output.json) {
     const dc = token.dc ?? (await vault.grants.get(key))?.dc ?? undefined;
     const whole = dc === undefined ? token : { ...token, dc };

@@ -1,5 +1,6 @@
 import { schemaVersion, schemaVersionLatest } from '../../storage/migrations/migrate.ts';
 import { isAnonymous, readInstance } from '../../storage/statements/instance.ts';
+import { narrowIndexes, narrowIndexText } from '../../storage/statements/unique-indexes.ts';
 import type { Store } from '../../storage/store.ts';
 import type { Context } from '../context.ts';
 import { quarantineAction } from '../quarantine.ts';
@@ -17,7 +18,10 @@ export async function databaseFindings(context: Context, store: Store): Promise<
   ];
   const version = await finding('schema', () => schema(store));
   findings.push(version);
-  if (version.status === 'ok') findings.push(await finding('identity', () => identity(context, store)));
+  if (version.status === 'ok') {
+    findings.push(await finding('identity', () => identity(context, store)));
+    findings.push(await finding('table', () => grantTable(store)));
+  }
   return findings;
 }
 
@@ -58,6 +62,13 @@ async function schema(store: Store): Promise<Finding> {
     'Run a newer Grantry.',
     'invalid_request',
   );
+}
+
+async function grantTable(store: Store): Promise<Finding> {
+  const found = await narrowIndexes(store);
+  if (found.length === 0) return ok('table', 'no index of another program forbids a second account');
+  const { text, action } = narrowIndexText(found);
+  return fail('table', text, action, 'invalid_request');
 }
 
 async function identity(context: Context, store: Store): Promise<Finding> {

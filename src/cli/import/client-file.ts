@@ -30,8 +30,19 @@ const charsMax = {
 } as const;
 type Known = keyof typeof charsMax;
 
-/** The ending of env files in a directory. */
-export const envFileEnd = '.env';
+const envFileEnd = '.env';
+const envFileStart = '.env.';
+/** Endings of templates and backups, which are no tenants. */
+const notTenants: ReadonlySet<string> = new Set(['example', 'sample', 'template', 'dist', 'bak', 'swp', 'vault']);
+
+/** Returns the name that an env file's name gives its tenant: of `NAME.env` and `.env.NAME`; null for any other. */
+export function tenantInName(name: string): string | null {
+  if (name.startsWith(envFileStart)) {
+    const rest = name.slice(envFileStart.length);
+    return rest === '' || notTenants.has(rest) ? null : rest;
+  }
+  return name.endsWith(envFileEnd) && name !== envFileEnd ? name.slice(0, -envFileEnd.length) : null;
+}
 
 /**
  * Reads one env file.
@@ -76,11 +87,12 @@ export async function readClientFile(file: string, tenant: string | undefined): 
 }
 
 function tenantFromName(file: string): string {
-  const name = basename(file);
-  if (!name.endsWith(envFileEnd))
+  const name = tenantInName(basename(file));
+  if (name === null) {
     throw usageError(
-      `${file} does not end in ${envFileEnd}, so its name gives no tenant.`,
+      `The name of ${file} gives no tenant: it is neither NAME.env nor .env.NAME.`,
       'Rename it, or use --tenant.',
     );
-  return checkName('tenant', name.slice(0, -envFileEnd.length));
+  }
+  return checkName('tenant', name);
 }

@@ -32,6 +32,7 @@ export function errorItem(error: GrantryError): Record<string, unknown> {
     code: error.code,
     message: error.message,
     action: actionAsCommand(error.action),
+    ...(error.reason === undefined ? {} : { reason: error.reason }),
     ...(error.retryAfterMs === undefined ? {} : { retry_after: Math.ceil(error.retryAfterMs / 1000) }),
   };
 }

@@ -19,6 +19,7 @@ export type ZohoHost =
   | 'mail'
   | 'people'
   | 'projects'
+  | 'projectsapi'
   | 'recruit'
   | 'sign'
   | 'workdrive';
@@ -65,6 +66,7 @@ function hosts(products: string, gateway: string): ZohoDataCenter {
     mail: `https://mail.${products}`,
     people: `https://people.${products}`,
     projects: `https://projects.${products}`,
+    projectsapi: `https://projectsapi.${products}`,
     recruit: `https://recruit.${products}`,
     sign: `https://sign.${products}`,
     workdrive: `https://workdrive.${products}`,

@@ -13,19 +13,21 @@ export interface ZohoProduct {
   /** Headers that yield to the caller's. */
   readonly defaults?: Readonly<Record<string, string>>;
   readonly organization?: ProviderDefinition['api']['organization'];
+  /** Sources of the facts that only this product has. */
+  readonly sources?: ProviderDefinition['sources'];
   readonly invalidToken?: readonly AnswerRule[];
   readonly scopeMissing?: readonly AnswerRule[];
   readonly health: NonNullable<ProviderDefinition['api']['health']>;
 }
 
 /**
- * CRM's envelope `{code, details, message, status}`. It names the cause, so a bare 401 only counts without an envelope.
+ * CRM's envelope `{code, details, message, status}`. A bad token has several codes there: `INVALID_TOKEN`,
+ * `INVALID_OAUTHTOKEN` (the 16th token evicted it), `AUTHENTICATION_FAILURE`. So every 401 counts that names no scope; a
+ * missing permission is a 403.
  */
 const crmInvalidToken: readonly AnswerRule[] = [
-  { status: 401, pointer: '/code', equals: 'INVALID_TOKEN' },
-  { status: 401, pointer: '/code', equals: 'AUTHENTICATION_FAILURE' },
+  { status: 401 },
   { status: 400, pointer: '/code', equals: 'INVALID_TOKEN' },
-  { status: 401, pointer: '/code', absent: true },
 ];
 export const crmScopeMissing: readonly AnswerRule[] = [{ pointer: '/code', equals: 'OAUTH_SCOPE_MISMATCH' }];
 
@@ -56,6 +58,13 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoCRM',
     base: 'api',
     hosts: ['sandbox', 'developer', 'content'],
+    sources: [
+      {
+        url: 'https://www.zoho.com/crm/developer/docs/api/v8/token-validity.html',
+        read: '2026-11',
+        note: '15 living access tokens; INVALID_OAUTHTOKEN for one that was evicted',
+      },
+    ],
     ...crmAnswers,
     health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   },
@@ -160,7 +169,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/calendar/help/api/`,
     scopePrefix: 'ZohoCalendar',
     base: 'calendar',
-    health: { path: '/api/v1/calendars', scope: 'ZohoCalendar.calendar.READ' },
+    health: { path: '/api/v1/calendars', name: '/calendars/0/name', scope: 'ZohoCalendar.calendar.READ' },
   },
   campaigns: {
     name: 'Zoho Campaigns',
@@ -229,6 +238,8 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: 'https://projects.zoho.com/api-docs',
     scopePrefix: 'ZohoProjects',
     base: 'projects',
+    hosts: ['projectsapi'],
+    sources: [{ url: 'https://projects.zoho.com/api-docs', read: '2026-11', note: 'the API root projectsapi' }],
     invalidToken: [
       { status: 401, pointer: '/error/title', equals: 'INVALID_OAUTHTOKEN' },
       { status: 401, pointer: '/error/title', absent: true },
@@ -248,6 +259,15 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: 'https://workdrive.zoho.com/apidocs/v1/overview',
     scopePrefix: 'WorkDrive',
     base: 'workdrive',
+    // The gateway has it under /workdrive, in all data centres of the multi-DC page.
+    hosts: ['api'],
+    sources: [
+      {
+        url: 'https://www.zoho.com/accounts/protocol/oauth/multi-dc.html',
+        read: '2026-11',
+        note: 'the gateway, below /workdrive',
+      },
+    ],
     defaults: { Accept: 'application/vnd.api+json' },
     health: { path: '/api/v1/users/me', name: '/data/attributes/display_name', scope: 'WorkDrive.users.READ' },
   },

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { builtInProvider } from '../catalogue.ts';
 import { expand } from '../expand.ts';
-import { apiBase } from '../hosts.ts';
+import { apiBase, isProviderHost } from '../hosts.ts';
 
 /** Domains of Zoho's products and of their gateway: written out, not computed. */
 const domains = [
@@ -68,9 +68,15 @@ describe.each(domains)('in %s', (dc, products, gateway) => {
     expect(apiBase(definition, { dc, metadata: { api_domain: `https://www.${gateway}` } })).toBe(expected);
   });
 
+  test('documented second hosts may be called', () => {
+    expect(isProviderHost(zoho('zoho_projects'), `https://projectsapi.${products}/api/v3/portals`)).toBe(true);
+    expect(isProviderHost(zoho('zoho_workdrive'), `https://www.${gateway}/workdrive/api/v1/users/me`)).toBe(true);
+  });
+
   test('the grant for several products reaches them all', () => {
     const { hosts } = zoho('zoho').api;
     expect(hosts).toContain(`https://www.${gateway}`);
+    expect(hosts).toContain(`https://projectsapi.${products}`);
     for (const host of Object.values(ownHost)) expect(hosts).toContain(`https://${host}.${products}`);
     expect(hosts).not.toContain(`https://accounts.${products}`);
   });
@@ -78,7 +84,7 @@ describe.each(domains)('in %s', (dc, products, gateway) => {
 
 test('no host of a Canadian grant is under zoho.ca, which is not Zoho', () => {
   const canada = Object.values(zoho('zoho').dataCenters?.['ca'] ?? {});
-  expect(canada).toHaveLength(18);
+  expect(canada).toHaveLength(19);
   for (const host of canada) expect(host).toMatch(/^https:\/\/[a-z.]+\.(zohocloud|zohoapis)\.ca$/);
   expect(zoho('zoho').api.hosts.filter((host) => host.endsWith('.zoho.ca'))).toEqual([]);
 });

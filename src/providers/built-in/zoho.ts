@@ -22,7 +22,7 @@ export function zoho(id: string): ProviderDefinition {
     id,
     name: product.name,
     documentation: product.documentation,
-    sources: [...sources],
+    sources: [...sources, ...(product.sources ?? [])],
     endpoints: {
       authorization: '{dc.accounts}/oauth/v2/auth',
       token: '{dc.accounts}/oauth/v2/token',

@@ -128,7 +128,14 @@ export function stalePage(path: string): StatusPage {
 }
 
 /** The page for a flow that the provider or the exchange ended. */
-export function endedPage(error: string, providerName: string): StatusPage {
+export function endedPage(error: string, detail: string | null, providerName: string): StatusPage {
+  const { status, page } = endedAs(error, providerName);
+  // The sender of the link needs the provider's own words. A person who declined knows why.
+  const isNews = detail !== null && error !== 'access_denied';
+  return { status, page: isNews ? { ...page, note: `For the sender of the link: ${detail}` } : page };
+}
+
+function endedAs(error: string, providerName: string): StatusPage {
   if (error === 'access_denied') {
     return notConnected(
       `You declined at ${providerName}, so nothing was connected. If that was a mistake: ${lower(openAgain)}`,

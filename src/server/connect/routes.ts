@@ -104,7 +104,7 @@ async function onward(
   if (session.returnTo !== null) return seeOther(withQuery(session.returnTo, { session: session.id, ...news }));
   const definition = await context.vault().providers.get(session.provider);
   const error = outcome.kind === 'ended' ? outcome.error : 'internal';
-  return show(context, endedPage(error, definition?.name ?? session.provider));
+  return show(context, endedPage(error, session.detail, definition?.name ?? session.provider));
 }
 
 async function showSession(context: ServerContext, id: string, request: Request): Promise<Response> {

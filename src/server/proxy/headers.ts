@@ -1,3 +1,5 @@
+import type { ProxiedAnswer } from '../../vault/api/proxied-call.ts';
+
 /** Headers of one connection (RFC 9110 section 7.6.1), and those that are written anew for the next one. */
 const perConnection = [
   'connection',
@@ -57,6 +59,7 @@ const originWide = [
   'no-vary-search',
   'use-as-dictionary',
   'grantry-generation',
+  'grantry-reason',
 ];
 
 const refusedOut = new Set([...perConnection, ...identity, ...ofPage]);
@@ -82,7 +85,12 @@ export function requestHeaders(raw: readonly string[]): string[] {
  * An answer that a browser shows is sandboxed: it must not act on the origin of the connect pages. No shared cache may keep
  * an answer: it would give one tenant's data to another caller, who needs no key for it.
  */
-export function responseHeaders(status: number, raw: readonly string[], generation: number): string[] {
+export function responseHeaders({
+  status,
+  headers: raw,
+  generation,
+  reason,
+}: Pick<ProxiedAnswer, 'status' | 'headers' | 'generation' | 'reason'>): string[] {
   const orders: string[] = [];
   const headers: string[] = [];
   const passed = kept(raw, refusedBack, refusedBackStarts);
@@ -94,6 +102,7 @@ export function responseHeaders(status: number, raw: readonly string[], generati
   }
   headers.push('cache-control', privateCaching(orders));
   headers.push('grantry-generation', String(generation));
+  if (reason !== undefined) headers.push('grantry-reason', reason);
   headers.push('content-security-policy', "sandbox; default-src 'none'", 'x-content-type-options', 'nosniff');
   return headers;
 }

@@ -5,7 +5,7 @@ import { proxyCall } from '../../vault/api/proxied-call.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { assertAllowed } from '../../vault/key/call-rules.ts';
 import type { ServerContext } from '../context.ts';
-import { assertMayFor } from '../principal.ts';
+import { assertMayFor, seenBy } from '../principal.ts';
 import { withStatus } from '../problem.ts';
 import { noteCaller } from '../telemetry/watch.ts';
 import { requestHeaders } from './headers.ts';
@@ -86,6 +86,8 @@ export function makeProxy(context: ServerContext): Proxy {
         signal: call.signal,
       });
       await relay(answer, response, watched);
+    } catch (error) {
+      throw seenBy(principal, error);
     } finally {
       watched.end();
       leaveTenant();

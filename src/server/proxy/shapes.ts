@@ -29,8 +29,8 @@ export const proxyShapes: readonly RouteShape[] = described.map((method) => ({
   summary: 'Call the provider’s API',
   description:
     'Calls the provider’s API with the access token added. Bodies are streamed in both directions. When the API rejects ' +
-    'the token, it is refreshed once, and the call is repeated if its body can be. A key with `methods` or `paths` makes ' +
-    'only calls that these allow.',
+    'the token, it is refreshed once, and the call is repeated if its body can be. If it cannot be refreshed, the answer is ' +
+    'the problem that says why. A key with `methods` or `paths` makes only calls that these allow.',
   tag: 'Proxy',
   action: 'use_proxy',
   params,
@@ -38,7 +38,10 @@ export const proxyShapes: readonly RouteShape[] = described.map((method) => ({
   answers: {
     200: {
       description: 'The provider’s own answer, with its own status.',
-      headers: { 'Grantry-Generation': 'The generation of the token that the API saw.' },
+      headers: {
+        'Grantry-Generation': 'The generation of the token that the API saw.',
+        'Grantry-Reason': '`token_accepted`: the API refuses this call, and accepts the token.',
+      },
     },
   },
 }));

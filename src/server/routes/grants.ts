@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
+import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { actionOverHttp } from '../../schemas/actions.ts';
 import {
@@ -14,6 +15,9 @@ import { toJson, writeKey } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
+import { missingGrant } from '../../vault/grant/missing.ts';
+import { internalsOf } from '../../vault/internals.ts';
+import type { ServerContext } from '../context.ts';
 import { maySee } from '../principal.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
@@ -68,7 +72,7 @@ export const grantRoutes: readonly Route[] = [
     answers: { 200: { description: 'The grant.', schema: grantSchema } },
     run: async ({ context, params: { tenant, provider }, query: { account } }) => {
       const grant = await context.vault().grants.get({ tenant, provider, account });
-      if (grant === null) throw new GrantryError('grant_not_found', `${tenant} has no grant at ${provider}.`);
+      if (grant === null) throw await noGrant(context, checkKey({ tenant, provider, account }));
       return { status: 200, body: toJson(grant) };
     },
   }),
@@ -173,3 +177,11 @@ export const grantRoutes: readonly Route[] = [
     },
   }),
 ];
+
+/** The error of a grant that is shown: `grant_not_found` even if there is no such provider. */
+async function noGrant(context: ServerContext, key: CheckedKey): Promise<GrantryError> {
+  const error = await missingGrant(internalsOf(context.vault()).open(), key);
+  if (error.code === 'grant_not_found') return error;
+  const { message, action, reason } = error;
+  return new GrantryError('grant_not_found', message, { action, reason });
+}

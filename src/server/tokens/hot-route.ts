@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse } from '../../schemas/parse.ts';
 import type { ServerContext } from '../context.ts';
 import { onceEach } from '../limits/body.ts';
-import { assertMayFor, type Principal } from '../principal.ts';
+import { assertMayFor, type Principal, seenBy } from '../principal.ts';
 import { tokenQuery } from '../schemas.ts';
 import { noteCaller } from '../telemetry/watch.ts';
 import { heldBody, tokenBody } from './token-answer.ts';
@@ -53,13 +53,14 @@ function answerKnown(
   response: ServerResponse,
 ): Promise<void> | undefined {
   const { tenant, provider, search } = hot;
+  const refuse = (error: unknown) => Promise.reject(seenBy(principal, error));
   noteCaller(response, { key: principal.id, tenant });
   assertMayFor(principal, 'read_token', hot);
   if (context.traffic.isPressed) context.traffic.assertFair(tenant);
-  if (search !== undefined) return answerAsked(context, hot, search, response);
+  if (search !== undefined) return answerAsked(context, hot, search, response).catch(refuse);
   const body = heldBody(context, hot);
   if (body !== undefined) return send(response, body);
-  return tokenBody(context, { tenant, provider }, undefined).then((later) => send(response, later));
+  return tokenBody(context, { tenant, provider }, undefined).then((later) => send(response, later), refuse);
 }
 
 async function answerAsked(

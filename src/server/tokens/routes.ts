@@ -32,15 +32,27 @@ export const tokenRoutes: readonly Route[] = [
     summary: 'Report a rejected token',
     description:
       'Reports that the API rejected the token of a generation. However many callers report it, the grant is refreshed ' +
-      'once.',
+      'once. If the last refresh was a moment ago and the grant’s own API accepts the token, the same token is the answer, ' +
+      'with the header `Grantry-Reason: token_accepted`.',
     query: accountQuery,
     body: tokenReportSchema,
-    answers: { 200: { description: 'The token that replaces it.', schema: tokenSchema } },
+    answers: {
+      200: {
+        description: 'The token that replaces it.',
+        schema: tokenSchema,
+        headers: { 'grantry-reason': 'Set to `token_accepted` if the token was not replaced.' },
+      },
+    },
     run: async ({ context, params: { tenant, provider }, query, body }) => {
       const key = { tenant, provider, account: query.account };
       const options = { minValidity: body.minValidity };
       const token = await context.vault().rejectAccessToken(key, body.rejectedGeneration, options);
-      return { status: 200, body: tokenToJson(token, context.world.now()) };
+      const isKept = token.generation === body.rejectedGeneration;
+      return {
+        status: 200,
+        headers: isKept ? { 'grantry-reason': 'token_accepted' } : {},
+        body: tokenToJson(token, context.world.now()),
+      };
     },
   }),
 ];

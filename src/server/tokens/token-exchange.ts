@@ -5,7 +5,7 @@ import { secondsUntil } from '../../schemas/write-json.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
 import { addressOf } from '../limits/strangers.ts';
-import { assertMayFor, type Principal } from '../principal.ts';
+import { assertMayFor, type Principal, seenBy } from '../principal.ts';
 import { knownError, problemOf, retryAfterHeader } from '../problem.ts';
 import { responseOf } from '../route.ts';
 
@@ -48,7 +48,10 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   const key = checkKey({ tenant, provider: audience, account: form['account'] });
   assertMayFor(principal, 'read_token', key);
   if (context.traffic.isPressed) context.traffic.assertFair(key.tenant);
-  const token = await context.vault().getAccessToken(key, minValidity(form['min_validity']));
+  const token = await context
+    .vault()
+    .getAccessToken(key, minValidity(form['min_validity']))
+    .catch((error: unknown) => Promise.reject(seenBy(principal, error)));
   const asked = form['scope']?.split(' ').filter((scope) => scope !== '') ?? [];
   const missing = asked.filter((scope) => !token.scopes.includes(scope));
   // A provider's token always has exactly the scopes of its grant.

@@ -14,7 +14,7 @@ export interface ZohoDataCenter {
 }
 
 const productHosts =
-  'desk mail calendar recruit projects analyticsapi campaigns cliq workdrive people sign creator api.catalyst';
+  'desk mail calendar recruit projects projectsapi analyticsapi campaigns cliq workdrive people sign creator api.catalyst';
 
 /**
  * All data centres. Repeats the provider definitions on purpose: a twin that read its addresses from the table under

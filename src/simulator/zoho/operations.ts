@@ -29,6 +29,8 @@ export interface Product {
   readonly name: string;
   /** First label of its own host; `www` for products behind the gateway. */
   readonly host: string;
+  /** A second host of the product. */
+  readonly alias?: string;
   readonly prefix: RegExp;
   readonly envelope: Envelope;
   readonly organization?:
@@ -105,10 +107,15 @@ export const products: readonly Product[] = [
       })),
     ],
   ),
-  product({ name: 'Projects', host: 'projects', prefix: /^\/api\/v3\//, envelope: projectsEnvelope }, [
-    get(/^\/api\/v3\/portals$/, 'ZohoProjects.portals.READ', (user) => [{ id: user.orgId, portal_name: user.orgName }]),
-    get(/^\/api\/v3\/portal\/\d+\/projects$/, 'ZohoProjects.projects.READ', () => []),
-  ]),
+  product(
+    { name: 'Projects', host: 'projects', alias: 'projectsapi', prefix: /^\/api\/v3\//, envelope: projectsEnvelope },
+    [
+      get(/^\/api\/v3\/portals$/, 'ZohoProjects.portals.READ', (user) => [
+        { id: user.orgId, portal_name: user.orgName },
+      ]),
+      get(/^\/api\/v3\/portal\/\d+\/projects$/, 'ZohoProjects.projects.READ', () => []),
+    ],
+  ),
   product({ name: 'Campaigns', host: 'campaigns', prefix: /^\/api\/v1\.1\//, envelope: plainEnvelope }, [
     get(/^\/api\/v1\.1\/getmailinglists$/, 'ZohoCampaigns.contact.READ', () => ({
       status: 'success',
@@ -131,11 +138,11 @@ export const products: readonly Product[] = [
     {
       name: 'WorkDrive',
       host: 'workdrive',
-      prefix: /^\/api\/v1\/(?:users|teams|files|workspaces)\b/,
+      prefix: /^(?:\/workdrive)?\/api\/v1\/(?:users|teams|files|workspaces)\b/,
       envelope: workDriveEnvelope,
     },
     [
-      get(/^\/api\/v1\/users\/me$/, 'WorkDrive.users.READ', (user) => ({
+      get(/^(?:\/workdrive)?\/api\/v1\/users\/me$/, 'WorkDrive.users.READ', (user) => ({
         data: { id: user.orgId, type: 'users', attributes: { display_name: user.name, email_id: user.id } },
       })),
     ],

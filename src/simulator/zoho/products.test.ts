@@ -137,6 +137,7 @@ describe('the product APIs', () => {
           .replaceAll('\\d+', '7')
           .replaceAll('([A-Z]\\w*)', 'Leads')
           .replace('(?:[\\w.@-]+/)?', '')
+          .replace('(?:/workdrive)?', '')
           .replace(/\((\w+)\)/, '$1');
         expect(example).toMatch(path);
         expect(products.find((each) => each.prefix.test(example))?.name).toBe(product.name);

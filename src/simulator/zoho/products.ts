@@ -76,7 +76,8 @@ function isAtHost(product: Product, hostname: string): boolean {
   if (!/zoho/i.test(hostname)) return true;
   const label = hostname.split('.')[0] ?? '';
   const gateway = ['www', 'sandbox', 'developer', 'content'].includes(label);
-  return product.host === label || (gateway && (product.host === 'www' || product.name === 'Creator'));
+  const isBehind = product.host === 'www' || ['Creator', 'WorkDrive'].includes(product.name);
+  return product.host === label || product.alias === label || (gateway && isBehind);
 }
 
 function problem(product: Product, kind: ApiProblem, event: AnswerEvent, settings: ZohoSettings): SimulatorAnswer {

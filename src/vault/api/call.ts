@@ -1,6 +1,7 @@
-import { GrantryError, invalidRequest } from '../../base/errors.ts';
+import { type ApiResponse, GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { readBounded } from '../../base/network/bounded.ts';
 import { type CallTarget, type ReadyCall, readCall } from '../../base/network/call-request.ts';
 import { brokenOff, platformResponse, untilAborted } from '../../base/network/platform-response.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
@@ -11,7 +12,7 @@ import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { VaultRequest } from '../types.ts';
 import { unreached } from '../unreached.ts';
 import { ownHeaders } from './headers.ts';
-import { type CallOutcome, callWithTokenRetry } from './retry.ts';
+import { type CallOutcome, callWithTokenRetry, rejectedBecause } from './retry.ts';
 import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
 
 const peer = "The provider's API";
@@ -47,7 +48,16 @@ export async function callApi(
   target: CallTarget,
   request: VaultRequest = {},
 ): Promise<Response> {
-  return (await callApiTold(context, handOut, key, target, request)).answer;
+  const { answer, keptBecause, isTokenGood } = await callApiTold(context, handOut, key, target, request);
+  if (keptBecause !== undefined) throw rejectedBecause(keptBecause, await readRejection(answer));
+  if (isTokenGood === true) answer.headers.set('grantry-reason', 'token_accepted');
+  return answer;
+}
+
+/** Reads the API's answer for the error that takes its place. */
+async function readRejection(answer: Response): Promise<ApiResponse> {
+  const { bytes } = await readBounded(answer.body, limits.apiPeekBytesMax);
+  return { status: answer.status, data: parseJson(bytes) ?? bytes.toString('utf8') };
 }
 
 /** Like `callApi`, for a caller that wants to know why a rejected token was not replaced. */

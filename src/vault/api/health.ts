@@ -8,6 +8,7 @@ import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../..
 import { findGrant } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
@@ -17,7 +18,15 @@ import { askApi, callApiTold } from './call.ts';
 import { compareOrganization } from './organization.ts';
 
 /** Codes of errors that only a person can resolve. */
-const needsPerson = ['reauthorization_required', 'provider_misconfigured', 'grant_quarantined', 'integrity_failed'];
+const needsPerson = [
+  'reauthorization_required',
+  'provider_misconfigured',
+  'grant_quarantined',
+  'integrity_failed',
+  // The request is ours, so these mean that no app or several could be meant.
+  'invalid_request',
+  'not_found',
+];
 
 /**
  * Checks a grant with a real call to the provider's API; with `refresh` after a real refresh.
@@ -34,7 +43,8 @@ export async function checkHealth(
 ): Promise<HealthReport> {
   const key = checkKey(keyInput);
   const grant = await getGrant(context, key);
-  if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
+  if (grant === null) throw await missingGrant(context, key);
+  if (grant.state === 'disconnected') throw noSuchGrant(key);
   const about = { ...key, dc: grant.dc };
   try {
     const definition = await context.providers.require(key.provider);
@@ -52,8 +62,17 @@ export async function checkHealth(
     };
   } catch (error) {
     if (!isGrantryError(error) || ['storage_unavailable', 'vault_sealed', 'internal'].includes(error.code)) throw error;
-    const { code, message, action } = error;
-    return { status: 'unhealthy', ...about, error: code, message, action, actionRequired: needsPerson.includes(code) };
+    const { code, message, action, reason } = error;
+    const actionRequired = needsPerson.includes(code);
+    return {
+      status: 'unhealthy',
+      ...about,
+      error: code,
+      message,
+      action,
+      ...(reason === undefined ? {} : { reason }),
+      actionRequired,
+    };
   }
 }
 
@@ -110,6 +129,7 @@ async function probe(
     // The token was replaced a moment ago, so it cannot be invalid.
     throw new GrantryError('provider_error', 'The API rejects a token that was just refreshed.', {
       action: 'Check the data centre of this grant, and that the account may use the API.',
+      reason: 'token_rejected',
     });
   }
   if (response.status >= 500 || response.status === 429) {

@@ -11,7 +11,7 @@ import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
 import { ownHeaders } from './headers.ts';
-import { callWithTokenRetry } from './retry.ts';
+import { callWithTokenRetry, rejectedBecause } from './retry.ts';
 import type { PlacedCall } from './target.ts';
 
 /** A client's call, to be forwarded with the grant's token. */
@@ -39,9 +39,11 @@ export interface ProxiedAnswer {
   readonly rest: Readable | null;
   /** Generation of the token used last. */
   readonly generation: number;
+  /** Set if the answer rejects a token that the grant's own API accepts. */
+  readonly reason?: 'token_accepted';
 }
 
-type InspectedAnswer = Omit<ProxiedAnswer, 'generation'>;
+type InspectedAnswer = Omit<ProxiedAnswer, 'generation' | 'reason'>;
 
 /**
  * Forwards a client's call and returns the answer's bytes, by the rules of `callApi`.
@@ -58,13 +60,19 @@ export async function proxyCall(
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider, { orKept: true });
   const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
-  const { answer, generation } = await callWithTokenRetry<InspectedAnswer>(address, {
+  const { answer, generation, keptBecause, isTokenGood } = await callWithTokenRetry<InspectedAnswer>(address, {
     send: async (placed) => whole(call.method, await send(context, placed, call)),
     inspect: (unread) => inspect(definition, unread),
     canRepeat: call.canRepeat,
-    drop: async ({ rest }) => void rest?.on('error', () => {}).destroy(),
+    drop,
   });
-  return { ...answer, generation };
+  if (keptBecause === undefined) return { ...answer, generation, ...(isTokenGood ? { reason: 'token_accepted' } : {}) };
+  await drop(answer);
+  throw rejectedBecause(keptBecause, { status: answer.status, data: null });
+}
+
+async function drop({ rest }: InspectedAnswer): Promise<void> {
+  rest?.on('error', () => {}).destroy();
 }
 
 function whole(method: string, { status, headers, body }: ExchangeAnswer): InspectedAnswer {

@@ -1,12 +1,18 @@
 import { LRUCache } from 'lru-cache';
-import { GrantryError } from '../../base/errors.ts';
+import { type ApiResponse, GrantryError } from '../../base/errors.ts';
 import { validityRules } from '../grant/validity.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { cacheKey, type HeldToken } from '../hand-out/token-cache.ts';
 import { type CallAddress, type PlacedCall, placeCall, placeFirstCall } from './target.ts';
 
-/** Times, by `World.monotonic`, at which a vault last replaced a grant's token after a rejection by an API. */
-const replacements = new WeakMap<HandOut, LRUCache<string, number>>();
+/** The last answer to an API's rejection of a grant's token, and its time by `World.monotonic`. */
+interface Replacement {
+  readonly at: number;
+  /** True if the token was kept, because the grant's own API accepts it. */
+  readonly isAccepted: boolean;
+}
+
+const replacements = new WeakMap<HandOut, LRUCache<string, Replacement>>();
 const replacementsMax = 10_000;
 
 /** The steps of one API call. */
@@ -26,6 +32,15 @@ export interface CallOutcome<Answer> {
   readonly generation: number;
   /** The reason why a rejected token was not replaced; the answer is then the API's rejection. */
   readonly keptBecause?: GrantryError;
+  /** True if the grant's own API accepts the token that this answer rejects: the answer is about the call. */
+  readonly isTokenGood?: boolean;
+}
+
+/** The error for a caller whose token was rejected and could not be replaced: the cause, and what the API answered. */
+export function rejectedBecause(cause: GrantryError, response: ApiResponse): GrantryError {
+  const { code, message, action, reason, retryAfterMs } = cause;
+  const text = `The API rejected the token (status ${response.status}), and it was not replaced. ${message}`;
+  return new GrantryError(code, text, { action, reason, retryAfterMs, cause, response });
 }
 
 /**
@@ -46,6 +61,7 @@ export async function callWithTokenRetry<Answer>(
   try {
     const fresh = await replaced(address, call.token);
     if (fresh instanceof GrantryError) return { answer: first.answer, generation, keptBecause: fresh };
+    if (fresh === 'accepted') return { answer: first.answer, generation, isTokenGood: true };
     // A caller that gets the rejection may repeat the call itself: the token is fresh by then.
     if (fresh === undefined || !attempt.canRepeat()) return { answer: first.answer, generation };
     again = await placeCall(address, fresh);
@@ -58,8 +74,8 @@ export async function callWithTokenRetry<Answer>(
 }
 
 /**
- * Replaces a rejected token. Returns undefined, or the reason, if no new token is available; the caller then gets the API's
- * own answer.
+ * Replaces a rejected token. Returns the reason if no new token is to be had. Returns `accepted` if the grant's own API
+ * accepts the token, and undefined if the rejected one was made a moment ago: the caller then gets the API's own answer.
  *
  * Rejections trigger at most one refresh per grant and `justRefreshedMs`. Otherwise an API that rejects every token would
  * use up the provider's refresh limit.
@@ -67,27 +83,31 @@ export async function callWithTokenRetry<Answer>(
 async function replaced(
   { context, handOut, key, definition }: CallAddress,
   refused: HeldToken,
-): Promise<HeldToken | GrantryError | undefined> {
-  const done = replacements.get(handOut) ?? new LRUCache<string, number>({ max: replacementsMax });
+): Promise<HeldToken | GrantryError | 'accepted' | undefined> {
+  const done = replacements.get(handOut) ?? new LRUCache<string, Replacement>({ max: replacementsMax });
   replacements.set(handOut, done);
   const name = cacheKey(key);
   const { justRefreshedMs } = validityRules(definition, context.times);
   const now = context.world.monotonic();
-  const isRecent = now - (done.get(name) ?? Number.NEGATIVE_INFINITY) < justRefreshedMs;
+  const last = done.get(name);
   try {
-    if (isRecent) {
+    if (last !== undefined && now - last.at < justRefreshedMs) {
       // A concurrent call may already have replaced the token.
       const current = await handOut.hold(key);
-      return current.generation === refused.generation ? undefined : current;
+      if (current.generation !== refused.generation) return current;
+      return last.isAccepted ? 'accepted' : undefined;
     }
     const fresh = await handOut.replace(key, refused.generation);
-    done.set(name, now);
-    return fresh;
+    const isAccepted = fresh.generation === refused.generation;
+    done.set(name, { at: now, isAccepted });
+    return isAccepted ? 'accepted' : fresh;
   } catch (error) {
     if (!(error instanceof GrantryError)) throw error;
     // The grant has ended, which matters more to the caller than one rejected call.
     if (error.code === 'reauthorization_required') throw error;
-    context.logger.warn('a refused token could not be replaced', { provider: key.provider, code: error.code });
+    const { code, message: detail, reason = null } = error;
+    const { tenant, provider } = key;
+    context.logger.warn('a refused token could not be replaced', { tenant, provider, code, reason, detail });
     return error;
   }
 }

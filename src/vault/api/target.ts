@@ -1,6 +1,6 @@
-import { isGrantryError } from '../../base/errors.ts';
+import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
-import { dcNames } from '../../providers/data-centre.ts';
+import { dcNames, foreignHost, isDcNamed } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { apiHeaders, organizationOf } from '../../providers/expand.ts';
 import { assertCallable, hasApiBase, resolveApiUrl } from '../../providers/hosts.ts';
@@ -65,7 +65,34 @@ export async function placeFirstCall(address: CallAddress): Promise<PlacedCall> 
 /** Places a call that is sent with a token. @throws {GrantryError} `invalid_request`, `provider_misconfigured` */
 export async function placeCall(address: CallAddress, token: HeldToken): Promise<PlacedCall> {
   const target = await targetOf(address, token);
-  return { token, target, url: callUrl(address, target) };
+  const url = callUrl(address, target);
+  assertOwnDataCentre(address, target, url);
+  return { token, target, url };
+}
+
+/**
+ * Refuses a call to another data centre than the grant's: it would be answered as if the token were bad. Only a host that
+ * the caller names can be there, and only a data centre that the grant's metadata names is certain.
+ *
+ * @throws {GrantryError} `invalid_request`
+ */
+function assertOwnDataCentre(
+  { key, pathOrUrl, host }: CallAddress,
+  { definition, grant }: ApiTarget,
+  url: string,
+): void {
+  if (grant.dc === null || (pathOrUrl.startsWith('/') && host === undefined)) return;
+  const foreign = isDcNamed(definition, grant.metadata) ? foreignHost(definition, grant.dc, url) : null;
+  if (foreign === null) return;
+  const where = `${new URL(url).host} is in the data centre ${foreign.dc}`;
+  const own = foreign.own === null ? '' : ` call ${foreign.own}, or`;
+  throw invalidRequest(
+    `${where}, and the grant of ${key.tenant} at ${key.provider} is in ${grant.dc}. The call was not sent.`,
+    {
+      action: `Leave out the host and give a path: Grantry adds the host of ${grant.dc}. Otherwise${own} correct the grant's metadata dc if it is wrong.`,
+      reason: 'wrong_data_centre',
+    },
+  );
 }
 
 async function targetOf({ context, key, definition }: CallAddress, token: HeldToken): Promise<ApiTarget> {

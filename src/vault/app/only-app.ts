@@ -19,11 +19,13 @@ export function onlyApp<A extends { readonly name: string }>(
   if (first === undefined) {
     throw new GrantryError('not_found', `There is no app for ${provider} that serves ${tenant}.`, {
       action: `Add one: grantry app add NAME --provider ${provider} --client-id ID --client-secret-file FILE`,
+      reason: 'no_app',
     });
   }
   if (others.length === 0) return first;
   const names = found.map(({ name }) => name).join(', ');
   throw invalidRequest(`Several apps for ${provider} serve ${tenant}: ${names}.`, {
     action: 'Name one of them as app (--app on the command line).',
+    reason: 'ambiguous_app',
   });
 }

@@ -210,9 +210,10 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
 function callbackCode(callback: AuthorizationCallback): Secret {
   if (callback.error !== null) {
     const declined = callback.error === 'access_denied';
-    throw failed(
-      declined ? 'The user declined the consent.' : `The provider refused the authorization (${callback.error}).`,
-    );
+    const text = declined
+      ? 'The user declined the consent.'
+      : `The provider refused the authorization (${callback.error}).`;
+    throw new GrantryError('authorization_failed', text, { reason: 'consent_refused' });
   }
   if (callback.code === null) throw failed('The callback has neither a code nor an error.');
   return callback.code;

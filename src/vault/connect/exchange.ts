@@ -10,7 +10,7 @@ import type { AppRow } from '../../storage/statements/apps.ts';
 import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
-import { providerFailure, refusalDetail } from '../grant/refusals.ts';
+import { providerFailure, type RefusedClient, refusalDetail } from '../grant/provider-failures.ts';
 import { unreached } from '../unreached.ts';
 
 /** Tokens that a code was exchanged for. A broken answer may tell only the refresh token; the first use refreshes then. */
@@ -52,7 +52,7 @@ export async function exchangeCode(
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
   await keep(raw);
-  return readExchange(context, definition, raw);
+  return readExchange(context, definition, raw, { app: app.name, dc });
 }
 
 /**
@@ -60,14 +60,24 @@ export async function exchangeCode(
  *
  * @throws {GrantryError} as {@link exchangeCode}; with an {@link UnreadAnswerError} as cause if it may hold tokens
  */
-export function readExchange(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): ExchangedTokens {
-  return { tokens: readRedeemed(context, definition, raw), account: accountFactsOf(raw) };
+export function readExchange(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  raw: RawAnswer,
+  client: Omit<RefusedClient, 'provider'>,
+): ExchangedTokens {
+  return { tokens: readRedeemed(context, definition, raw, client), account: accountFactsOf(raw) };
 }
 
-function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw: RawAnswer): RedeemedTokens {
+function readRedeemed(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  raw: RawAnswer,
+  client: Omit<RefusedClient, 'provider'>,
+): RedeemedTokens {
   const provider = definition.id;
   const outcome = readTokenAnswer(definition, raw, 'exchange', { now: context.world.now() });
-  if (outcome.kind === 'refused') throw refusal(outcome, provider);
+  if (outcome.kind === 'refused') throw refusal(outcome, { ...client, provider });
   if (outcome.kind === 'tokens') {
     if (outcome.notes.length > 0) {
       context.logger.warn('members of an answer were dropped', { provider, members: outcome.notes.join('; ') });
@@ -82,15 +92,17 @@ function readRedeemed(context: VaultContext, definition: ProviderDefinition, raw
   }
   const unread = raw.status >= 200 && raw.status < 300 && raw.body !== null;
   const cause = unread ? new UnreadAnswerError(outcome.reason) : undefined;
-  throw failed(`${provider} answered the code with status ${raw.status}, but ${outcome.reason}.`, cause);
+  const text = `${provider} answered the code with status ${raw.status}, but ${outcome.reason}.`;
+  throw new GrantryError('authorization_failed', text, { cause, reason: 'unusable_answer' });
 }
 
 /** The error for a refused code. The code is spent, so the flow must start again after the cause is fixed. */
-function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>, provider: string): GrantryError {
+function refusal(outcome: Extract<TokenOutcome, { kind: 'refused' }>, client: RefusedClient): GrantryError {
   const { class: kind } = outcome;
-  if (kind === 'client_refused' || kind === 'scope_refused') return providerFailure(kind, outcome, provider, undefined);
-  if (kind === 'throttled') return providerFailure(kind, outcome, provider, outcome.retryAfterMs ?? undefined);
-  return failed(`${provider} refused the code (${refusalDetail(outcome)}).`);
+  if (kind === 'client_refused' || kind === 'scope_refused') return providerFailure(kind, outcome, client, undefined);
+  if (kind === 'throttled') return providerFailure(kind, outcome, client, outcome.retryAfterMs ?? undefined);
+  const text = `${client.provider} refused the code (${refusalDetail(outcome)}).`;
+  return new GrantryError('authorization_failed', text, { reason: 'code_refused' });
 }
 
 async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): Promise<RawAnswer> {
@@ -104,7 +116,9 @@ async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): 
     }
     // After a second exchange of a code, a server should revoke the tokens of the first (RFC 6749 section 4.1.2).
     const lost = error instanceof AnswerLostError;
-    throw failed(lost ? "The provider's answer to the code was lost." : 'The exchange of the code failed.', error);
+    if (!lost) throw failed('The exchange of the code failed.', error);
+    const text = "The provider's answer to the code was lost.";
+    throw new GrantryError('authorization_failed', text, { cause: error, reason: 'answer_lost' });
   }
 }
 

@@ -129,12 +129,19 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   if (raw === null) return null;
   const { dc, asked, captured, id: consent } = head;
   try {
-    const read = readExchange(context, definition, raw);
+    const read = readExchange(context, definition, raw, { app: app.name, dc });
     return { ...read, consent, consented: head, key, definition, app, dc, asked, captured };
   } catch (error) {
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());
-    context.logger.error('an answer to a code holds no tokens that can be stored', { tenant: key.tenant, unread });
+    const { tenant, provider } = key;
+    const detail = isGrantryError(error) ? error.message : 'an unexpected error';
+    context.logger.error('an answer to a code holds no tokens that can be stored', {
+      tenant,
+      provider,
+      unread,
+      detail,
+    });
     return null;
   }
 }

@@ -45,7 +45,7 @@ import {
 } from './consent.ts';
 import { failed } from './exchange.ts';
 import { finishConsent } from './finish-consents.ts';
-import { describeConnectSession, isReturnToOf } from './sessions.ts';
+import { describeConnectSession, isReturnToOf, sessionError } from './sessions.ts';
 
 /** The reasons to stop a browser. Each has a page that says what to do. */
 export type ConnectRefusal =
@@ -274,7 +274,8 @@ async function repeated(
     if (session.completion_hash !== null && sameHash(session.completion_hash, completionCode)) {
       return { kind: 'pending', session: described, completionCode };
     }
-    const { tenant, provider, account, state, error } = session;
+    const { tenant, provider, account, state } = session;
+    const { error } = described;
     if (await isConsentStored(context, await findGrant(store.db, { tenant, provider, account }), consent)) {
       return { kind: 'completed', session: described };
     }
@@ -301,9 +302,13 @@ async function finish(
     if (!isGrantryError(thrown)) throw thrown;
     const named = callback.error ?? thrown.code;
     const error = callback.error === null || providerErrors.has(named) ? named : 'provider_error';
-    await changing(context, ({ tx }) => returnConnectSession(tx, { ...sessionStart(session), error }));
-    context.logger.info('a connect session returned without a grant', { tenant: session.tenant, error });
-    return { kind: 'ended', session: described, error };
+    const { tenant, provider } = session;
+    const { message: detail } = thrown;
+    await changing(context, ({ tx }) =>
+      returnConnectSession(tx, { ...sessionStart(session), error: sessionError(error, detail) }),
+    );
+    context.logger.warn('a connect session returned without a grant', { tenant, provider, error, detail });
+    return { kind: 'ended', session: { ...described, error, detail }, error };
   };
   let exchanged: Exchanged;
   try {

@@ -115,7 +115,7 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     returnTo: row.return_to,
     user: row.user_id,
     state: stateOf(row, nowMs),
-    error: row.error,
+    ...errorOf(row.error),
     grantedScopes: granted?.scopes ?? null,
     narrower: granted?.narrower ?? null,
     wider: granted?.wider ?? null,
@@ -132,11 +132,25 @@ function describeAltered({ id, tenant }: ConnectSessionRow): ConnectSession {
   const ended = {
     state: 'failed' as const,
     error: 'integrity_failed',
+    detail: null,
     grantedScopes: null,
     narrower: null,
     wider: null,
   };
   return { id, tenant, ...none, ...ended, ...times, integrityFailed: true };
+}
+
+const detailMark = ': ';
+
+/** Writes the error of a session as it is stored: its code, and what happened. */
+export function sessionError(code: string, detail: string): string {
+  return `${code}${detailMark}${detail}`;
+}
+
+function errorOf(stored: string | null): Pick<ConnectSession, 'error' | 'detail'> {
+  const end = stored?.indexOf(detailMark) ?? -1;
+  if (stored === null || end === -1) return { error: stored, detail: null };
+  return { error: stored.slice(0, end), detail: stored.slice(end + detailMark.length) };
 }
 
 /** @throws {GrantryError} `not_found` for a text that is no session id */

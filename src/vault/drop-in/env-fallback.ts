@@ -25,17 +25,24 @@ const dcVariable = 'ZOHO_DC';
 const defaultDc = 'us';
 
 /** Checks the option `fallback`. @throws {GrantryError} `invalid_request` */
-export function checkFallback(input: EnvironmentFallback | undefined): CheckedFallback | null {
-  if (input === undefined) return null;
+export function checkFallbacks(
+  input: EnvironmentFallback | readonly EnvironmentFallback[] | undefined,
+): readonly CheckedFallback[] {
+  if (input === undefined) return [];
+  const all: readonly unknown[] = Array.isArray(input) ? input : [input];
+  return all.map(checkFallback);
+}
+
+function checkFallback(input: unknown): CheckedFallback {
   if (!isObject(input)) {
-    throw invalidRequest('The fallback must be an object { tenant, provider, variable? }.');
+    throw invalidRequest('The fallback must be an object { tenant, provider, variable? }, or a list of them.');
   }
   checkMembers('The fallback', input, ['tenant', 'provider', 'variable']);
-  const variable = input.variable ?? defaultVariable;
+  const { tenant, provider, variable = defaultVariable } = input;
   if (typeof variable !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(variable)) {
     throw invalidRequest("The fallback's variable is not a valid name of an environment variable.");
   }
-  return { tenant: checkName('tenant', input.tenant), provider: checkProviderId(input.provider), variable };
+  return { tenant: checkName('tenant', tenant), provider: checkProviderId(provider), variable };
 }
 
 /**
@@ -49,11 +56,12 @@ export function checkFallback(input: EnvironmentFallback | undefined): CheckedFa
  */
 export async function importFromEnvironment(
   context: VaultContext,
-  fallback: CheckedFallback | null,
+  fallbacks: readonly CheckedFallback[],
   key: CheckedKey,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<boolean> {
-  if (fallback === null || fallback.tenant !== key.tenant || fallback.provider !== key.provider) return false;
+  const fallback = fallbacks.find(({ tenant, provider }) => tenant === key.tenant && provider === key.provider);
+  if (fallback === undefined) return false;
   const refreshToken = environment[fallback.variable]?.trim() ?? '';
   if (refreshToken === '' || key.account !== defaultAccount) return false;
   const definition = await context.providers.require(key.provider);
@@ -67,4 +75,15 @@ export async function importFromEnvironment(
     { appLater: true, onlyNew: true },
   );
   return true;
+}
+
+/** Tells what the option `fallback` lacks, for the error of a missing grant; null if the environment holds no token. */
+export function fallbackHint(
+  fallbacks: readonly CheckedFallback[],
+  { tenant, provider }: CheckedKey,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | null {
+  if ((environment[defaultVariable]?.trim() ?? '') === '') return null;
+  if (fallbacks.some((each) => each.tenant === tenant && each.provider === provider)) return null;
+  return `${defaultVariable} is set, and the option fallback does not bind it to this pair. To import it, add { tenant: '${tenant}', provider: '${provider}' } to fallback.`;
 }

@@ -1,3 +1,4 @@
+import { invalidRequest } from '../../base/errors.ts';
 import { checkVault } from '../checks.ts';
 import type { AccessToken, GetAccessTokenOptions, Vault } from '../types.ts';
 
@@ -53,7 +54,26 @@ export class MultiDCTokenManager {
     const dc = grant?.dc ?? null;
     const { accessToken, tokenType, expiresAt, scopes, generation } = token;
     const apiDomain = token.apiDomain ?? grant?.apiDomain ?? (await this.#apiHost(provider, dc));
-    return { accessToken, tokenType, expiresAt, scopes, apiDomain, dc, generation };
+    return refusingText({ accessToken, tokenType, expiresAt, scopes, apiDomain, dc, generation });
+  }
+
+  /**
+   * Returns a token that replaces the current one, after an API refused it. If the grant's own API accepts the current
+   * token, that one is returned.
+   *
+   * @param tenant The client that the token belongs to.
+   * @param provider The provider's id; `zoho` by default.
+   * @throws {GrantryError} Every error of `Vault.rejectAccessToken`.
+   *
+   * @example
+   * const { accessToken } = await new MultiDCTokenManager(vault).forceRefresh('acme', 'zoho_crm');
+   */
+  async forceRefresh(tenant: string, provider = 'zoho', options: ClientTokenOptions = {}): Promise<ClientToken> {
+    const { account, minValidity } = options ?? {};
+    const key = { tenant, provider, account };
+    const { generation } = await this.#vault.getAccessToken(key, { minValidity: 0 });
+    await this.#vault.rejectAccessToken(key, generation, { minValidity });
+    return this.getClientToken(tenant, provider, options);
   }
 
   /** Takes the API origin from the provider's definition, for grants whose token answers did not contain it. */
@@ -62,4 +82,16 @@ export class MultiDCTokenManager {
     const host = dc === null ? definition?.api.hosts[0] : definition?.dataCenters?.[dc]?.['api'];
     return host ?? null;
   }
+}
+
+/**
+ * Makes a token refuse to become text. As a string it would be `[object Object]` in a header, and the real token would end
+ * in logs.
+ */
+function refusingText(token: ClientToken): ClientToken {
+  return Object.defineProperty(token, Symbol.toPrimitive, {
+    value: () => {
+      throw invalidRequest('A client token is an object, not a text.', { action: 'Write token.accessToken.' });
+    },
+  });
 }

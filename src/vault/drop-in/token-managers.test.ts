@@ -53,6 +53,18 @@ async function failure(promise: Promise<unknown>): Promise<GrantryError> {
 }
 
 describe('MultiDCTokenManager', () => {
+  it('refuses to be a text in a header, and replaces a token on demand', async () => {
+    await using set = await stage(['eu'], 'zoho');
+    const manager = new MultiDCTokenManager(set.vault);
+    const token = await manager.getClientToken('tenant-eu');
+    expect(() => `Zoho-oauthtoken ${String(token)}`).toThrow('A client token is an object');
+    set.simulator.killAccessToken(token.accessToken);
+    const fresh = await manager.forceRefresh('tenant-eu');
+    expect(fresh).toMatchObject({ dc: 'eu', generation: token.generation + 1 });
+    const again = await new ZohoTokenManager(set.vault, { tenant: 'tenant-eu', provider: 'zoho' }).forceRefresh();
+    // The API accepts it, so nothing was refreshed.
+    expect(again).toBe(fresh.accessToken);
+  });
   it('returns each tenant its token with the matching host and data centre', async () => {
     await using set = await stage(['us', 'eu', 'ca'], 'zoho');
     const manager = new MultiDCTokenManager(set.vault);
@@ -136,6 +148,8 @@ describe('ZohoTokenManager', () => {
     });
     const error = await failure(manager.apiCall('/crm/v8/org'));
     expect(error).toMatchObject({ code: expected, cause: { status, body: JSON.parse(body) } });
+    // Where the handlers of earlier token managers look.
+    expect(error.response).toEqual({ status, data: JSON.parse(body) });
     expect(error.retryAfterMs).toBe(retryAfterMs);
     expect(error.message).toContain('SOME_CODE');
     expect(error.message).not.toContain('detail');

@@ -343,6 +343,25 @@ describe.each(Object.entries(kinds))('the token service on %s', (kind, scratch) 
     }
   });
 
+  it('imports one token for each pair of a list, and names the option for any other pair', async () => {
+    await using stage = await setTheStage();
+    const { vault } = await stage.open();
+    const both = [
+      { tenant: 'acme', provider },
+      { tenant: 'acme', provider: 'zoho_calendar' },
+    ];
+    const service = new OAuthTokenService(vault, { fallback: both });
+    process.env['ZOHO_REFRESH_TOKEN'] = stage.mint().refreshToken;
+    for (const pair of both) expect(await code(service.getAccessToken('acme', pair.provider, good))).toBe('none');
+    await expect(service.getAccessToken('acme', 'zoho_books', good)).rejects.toMatchObject({
+      code: 'grant_not_found',
+      action: expect.stringContaining("add { tenant: 'acme', provider: 'zoho_books' } to fallback"),
+    });
+    const unbound = new OAuthTokenService(vault);
+    await expect(unbound.getAccessToken('umbrella', provider, good)).rejects.toMatchObject({
+      action: expect.stringContaining('ZOHO_REFRESH_TOKEN is set, and the option fallback does not bind it'),
+    });
+  });
   it('imports nothing from an environment without a usable token', async () => {
     await using stage = await setTheStage();
     const { vault } = await stage.open();

@@ -1,8 +1,9 @@
-import { invalidRequest, isGrantryError } from '../../base/errors.ts';
+import { GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkMembers } from '../check-options.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { internalsOf, type VaultInternals } from '../internals.ts';
 import type { Grant, Vault } from '../types.ts';
@@ -15,8 +16,9 @@ import {
 } from './credentials.ts';
 import {
   type CheckedFallback,
-  checkFallback,
+  checkFallbacks,
   type EnvironmentFallback,
+  fallbackHint,
   importFromEnvironment,
 } from './env-fallback.ts';
 
@@ -25,8 +27,11 @@ export type { EnvironmentFallback } from './env-fallback.ts';
 
 /** Options of {@link OAuthTokenService}. */
 export interface OAuthTokenServiceOptions {
-  /** Imports a refresh token from the environment if the named tenant has no grant yet. */
-  fallback?: EnvironmentFallback | undefined;
+  /**
+   * Imports a refresh token from the environment if the named tenant has no grant yet. A list binds it to several
+   * providers: one token may serve several products.
+   */
+  fallback?: EnvironmentFallback | readonly EnvironmentFallback[] | undefined;
 }
 
 /** Input of {@link OAuthTokenService.storeTokens}. */
@@ -72,7 +77,7 @@ export interface TokenRecord
 export class OAuthTokenService {
   readonly #vault: Vault;
   readonly #internals: VaultInternals;
-  readonly #fallback: CheckedFallback | null;
+  readonly #fallbacks: readonly CheckedFallback[];
 
   /**
    * @param vault A vault from `openVault`.
@@ -82,7 +87,7 @@ export class OAuthTokenService {
     this.#vault = vault;
     this.#internals = internalsOf(vault);
     if (options !== undefined && options !== null) checkMembers('OAuthTokenService', options, ['fallback']);
-    this.#fallback = checkFallback(options?.fallback);
+    this.#fallbacks = checkFallbacks(options?.fallback);
   }
 
   /**
@@ -204,7 +209,8 @@ export class OAuthTokenService {
     try {
       await this.#vault.disconnect({ tenant: clientId, provider }, { revoke });
     } catch (error) {
-      if (!isGrantryError(error, 'grant_not_found')) throw error;
+      // A provider that does not exist has no grant either.
+      if (!isGrantryError(error, 'grant_not_found') && !isGrantryError(error, 'not_found')) throw error;
     }
   }
 
@@ -213,15 +219,24 @@ export class OAuthTokenService {
     const context = this.#internals.open();
     try {
       let row = await this.#internals.handOut.askIfHeld(key, () => findGrant(context.store.db, key));
-      if (row === undefined && (await importFromEnvironment(context, this.#fallback, key))) {
+      if (row === undefined && (await importFromEnvironment(context, this.#fallbacks, key))) {
         row = await findGrant(context.store.db, key);
       }
-      if (row === undefined || row.state === 'disconnected') throw noSuchGrant(key);
+      if (row === undefined) throw await this.#missing(key);
+      if (row.state === 'disconnected') throw noSuchGrant(key);
       return row;
     } catch (error) {
       if (!isGrantryError(error, 'storage_unavailable')) throw error;
       return undefined;
     }
+  }
+
+  async #missing(key: CheckedKey): Promise<GrantryError> {
+    const error = await missingGrant(this.#internals.open(), key);
+    const hint = error.code === 'grant_not_found' ? fallbackHint(this.#fallbacks, key) : null;
+    if (hint === null) return error;
+    const action = `${error.action}. ${hint}`;
+    return new GrantryError(error.code, error.message, { action });
   }
 
   async #handOut(key: CheckedKey, options?: { minValidity: number }): Promise<string> {

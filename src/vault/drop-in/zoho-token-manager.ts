@@ -58,6 +58,20 @@ export class ZohoTokenManager {
   }
 
   /**
+   * Returns a token that replaces the current one. Call it after a refusal by an API; {@link ZohoTokenManager.apiCall} does
+   * so itself. If the grant's own API accepts the current token, that one is returned.
+   *
+   * @throws {GrantryError} Every error of `Vault.rejectAccessToken`.
+   *
+   * @example
+   * const token = await new ZohoTokenManager(vault, key).forceRefresh();
+   */
+  async forceRefresh(): Promise<string> {
+    const { generation } = await this.#vault.getAccessToken(this.#key, { minValidity: 0 });
+    return (await this.#vault.rejectAccessToken(this.#key, generation)).accessToken;
+  }
+
+  /**
    * Calls the tenant's API and returns the parsed JSON of the answer, or `null` for an empty answer, which Zoho sends if
    * nothing was found. Adds the token, the host of the tenant's data centre and the organisation's id. If the API rejects
    * the token, the token is replaced once and the call repeated.
@@ -65,7 +79,8 @@ export class ZohoTokenManager {
    * Call it as `apiCall(path)`, `apiCall(path, options)`, `apiCall(path, method, body)` or `apiCall(method, path, body)`.
    * The type of the answer is declared by the caller and not checked.
    *
-   * @throws {GrantryError} For an unsuccessful answer, with an {@link ApiRefusal} as `cause`: `provider_throttled` (429),
+   * @throws {GrantryError} For an unsuccessful answer, with its `status` and `data` in `response`, and an
+   * {@link ApiRefusal} as `cause`: `provider_throttled` (429),
    * `insufficient_scope` (a missing scope), `provider_unavailable` (5xx) or `provider_error`. Also `invalid_request` for a
    * path on another host, and every error of `Vault.getAccessToken`.
    *
@@ -155,7 +170,12 @@ function refusal(response: Response, body: unknown): GrantryError {
   return new GrantryError(
     errorCodeOf(status, apiCode),
     `The API refused the call (status ${status}${apiCode === null ? '' : `, ${apiCode}`}).`,
-    { cause, action: 'See the status and body in the cause of this error.', ...waitOf(response) },
+    {
+      cause,
+      action: 'See the status and data in the response of this error.',
+      response: { status, data: body },
+      ...waitOf(response),
+    },
   );
 }
 

@@ -1,7 +1,7 @@
 import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { dcNames, dcOfApiDomain, grantDc } from '../../providers/data-centre.ts';
+import { dcNames, grantDc, isDcNamed } from '../../providers/data-centre.ts';
 import { apiBase } from '../../providers/hosts.ts';
 import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
@@ -86,7 +86,7 @@ export async function placeOf(
   try {
     const definition = await context.providers.get(row.provider);
     if (definition === null || dcNames(definition).length === 0) return { dc: null, apiDomain: named };
-    const isNamed = typeof metadata['dc'] === 'string' || dcOfApiDomain(definition, named) !== null;
+    const isNamed = isDcNamed(definition, metadata);
     const app = row.app === null || isNamed ? undefined : await findApp(context.store.db, row.app);
     const dc = grantDc({ definition, metadata, app: app ?? null });
     return { dc, apiDomain: named ?? new URL(apiBase(definition, { dc, metadata })).origin };

@@ -1,10 +1,12 @@
+import { errorReasonOf } from '../../base/error-reasons.ts';
 import { GrantryError, type GrantryErrorCode } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
-import type { ErrorClass } from '../../providers/definition.ts';
+import { listAttempts } from '../../storage/statements/attempts.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { reasons } from '../reasons.ts';
+import { actionFor, type FailureClass, failureText, lastWords, providerFailures } from './provider-failures.ts';
 
 /** The part of a grant's row that names it in errors. */
 type Named = Pick<GrantRow, 'client_id' | 'provider'>;
@@ -15,9 +17,10 @@ export function nameOf(row: Named): string {
 }
 
 /** The error for a first refusal, which the vault still has to confirm. */
-export function refusedOnce(row: Named, retryAfterMs: number): GrantryError {
-  const text = `${row.provider} refused the refresh token of ${row.client_id} once. A second try confirms or disproves that.`;
-  return new GrantryError('refresh_uncertain', text, { retryAfterMs });
+export function refusedOnce(row: Named, retryAfterMs: number, words: string | null = null): GrantryError {
+  const told = words === null ? '' : ` (${words})`;
+  const text = `${row.provider} refused the refresh token of ${row.client_id} once${told}. A second try confirms or disproves that.`;
+  return new GrantryError('refresh_uncertain', text, { retryAfterMs, reason: 'refused' });
 }
 
 /** The cause of an error about an answer that arrived and is of no use; the message says why. */
@@ -25,15 +28,21 @@ export class UselessAnswerError extends Error {}
 
 /** The error for a refresh whose outcome is unknown. */
 export function answerLost(row: Named, retryAfterMs: number, cause?: unknown): GrantryError {
-  const why = cause instanceof UselessAnswerError ? cause.message : 'its answer was lost';
+  const isUseless = cause instanceof UselessAnswerError;
+  const why = isUseless ? cause.message : 'its answer was lost';
   const text = `A refresh of ${nameOf(row)} was sent, and ${why}.`;
-  return new GrantryError('refresh_uncertain', text, { cause, retryAfterMs });
+  const reason = isUseless ? 'unusable_answer' : 'answer_lost';
+  return new GrantryError('refresh_uncertain', text, { cause, retryAfterMs, reason });
 }
 
 /** The error for a grant whose newest answer the database refuses to save. */
 export function answerSetAside(row: Named, retryAfterMs: number): GrantryError {
   const text = `The database refuses to save the last answer for ${nameOf(row)}. The answer waits in the spool.`;
-  return new GrantryError('refresh_uncertain', text, { retryAfterMs, action: recoverAction(row) });
+  return new GrantryError('refresh_uncertain', text, {
+    retryAfterMs,
+    action: recoverAction(row),
+    reason: 'answer_refused',
+  });
 }
 
 /** The error for a grant whose newest answer may be in a file that this process may not read. */
@@ -71,40 +80,21 @@ const reasonTexts: Record<string, string> = {
 };
 
 /** The error for a condemned grant, with its reason. */
-export function mustReauthorize(row: Pick<GrantRow, 'client_id' | 'provider' | 'reason'>): GrantryError {
-  const reason = reasonTexts[row.reason ?? ''] ?? 'the provider no longer accepts its refresh token';
+export function mustReauthorize(
+  row: Pick<GrantRow, 'client_id' | 'provider' | 'reason'>,
+  words: string | null = null,
+): GrantryError {
+  const reason = row.reason ?? reasons.refused;
+  const text = reasonTexts[reason] ?? 'the provider no longer accepts its refresh token';
+  const told = words === null ? '' : `; it said: ${words}`;
   return new GrantryError(
     'reauthorization_required',
-    `The grant of ${row.client_id} at ${row.provider} has ended: ${reason} (${row.reason ?? reasons.refused}).`,
-    { action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}` },
+    `The grant of ${row.client_id} at ${row.provider} has ended: ${text} (${reason})${told}.`,
+    {
+      action: `${row.client_id} must connect again: grantry connect ${row.client_id} ${row.provider}`,
+      reason: errorReasonOf(reason),
+    },
   );
-}
-
-/** The code and the text for each class of answers that is not about the grant. */
-export const providerFailures = {
-  client_refused: ['provider_misconfigured', 'refuses the client credentials of the app'],
-  throttled: ['provider_throttled', 'throttles token requests'],
-  unavailable: ['provider_unavailable', 'is unavailable'],
-  scope_refused: ['insufficient_scope', 'refuses the requested scopes'],
-  not_understood: ['provider_error', 'sent an answer that was not recognised'],
-} as const satisfies Record<Exclude<ErrorClass, 'grant_refused'>, readonly [GrantryErrorCode, string]>;
-
-type Refusal = { readonly error: string | null; readonly status: number };
-
-/** The error for an answer of that class. */
-export function providerFailure(
-  kind: keyof typeof providerFailures,
-  refusal: Refusal,
-  provider: string,
-  retryAfterMs: number | undefined,
-): GrantryError {
-  const [code, text] = providerFailures[kind];
-  return new GrantryError(code, `${provider} ${text} (${refusalDetail(refusal)}).`, { retryAfterMs });
-}
-
-/** The provider's error code, if any, and its status. */
-export function refusalDetail({ error, status }: Refusal): string {
-  return error === null ? `status ${status}` : `${error}, status ${status}`;
 }
 
 /** Reasons in an active row while the next try waits after a failure without harm. */
@@ -131,13 +121,20 @@ export async function refreshBlocker(context: VaultContext, row: GrantRow): Prom
   if (row.state === 'disconnected') {
     return blocked(noSuchGrant({ tenant: row.client_id, provider: row.provider, account: row.account }));
   }
-  if (row.state === 'reauthorization_required') return blocked(mustReauthorize(row));
+  if (row.state === 'reauthorization_required') return blocked(mustReauthorize(row, await wordsOf(context, row)));
   if (row.retry_at === null) return undefined;
   const now = await context.store.nowMs();
   if (row.retry_at <= now) return undefined;
   const probeInMs = timeUntilProbe(context, row, now);
   if (probeInMs <= 0) context.bulkheads.takeProbe(compartmentOf(row));
-  return { error: backOffError(row, Math.max(1, Math.min(row.retry_at - now, probeInMs))), isProbe: probeInMs <= 0 };
+  const toldMs = Math.max(1, Math.min(row.retry_at - now, probeInMs));
+  return { error: backOffError(row, toldMs, await wordsOf(context, row)), isProbe: probeInMs <= 0 };
+}
+
+/** Returns the words of the last attempt on a grant: the next callers should hear them too. */
+async function wordsOf({ store }: VaultContext, row: GrantRow): Promise<string | null> {
+  const grant = { tenant: row.client_id, grantId: row.id, generation: row.generation };
+  return lastWords(await listAttempts(store.db, grant));
 }
 
 function blocked(error: GrantryError): Blocker {
@@ -159,18 +156,27 @@ function timeUntilProbe({ times, bulkheads, world }: VaultContext, row: GrantRow
   return Math.max(ownMs, bulkheads.probeInMs(compartmentOf(row)));
 }
 
-function backOffError(row: GrantRow, retryAfterMs: number): GrantryError {
+function backOffError(row: GrantRow, retryAfterMs: number, words: string | null): GrantryError {
   const code = backOffReasons.find((each) => each === row.reason);
-  if (row.state === 'active' && code !== undefined) {
+  const kind = failureClasses.find((each) => providerFailures[each][0] === code);
+  if (row.state === 'active' && code !== undefined && kind !== undefined) {
+    const client = { provider: row.provider, app: row.app };
+    const told = words === null ? '' : ` (${words})`;
     return new GrantryError(
       code,
-      `The last refresh of ${nameOf(row)} failed (${code}). The next one waits for its back-off.`,
-      {
-        retryAfterMs,
-      },
+      `The last refresh of ${nameOf(row)} failed: ${failureText(kind, client)}${told}. The next one waits for its back-off.`,
+      { retryAfterMs, reason: kind, action: actionFor(kind, client) },
     );
   }
   if (row.reason === reasons.answerRefused) return answerSetAside(row, retryAfterMs);
   const isRefused = row.state === 'suspect' || row.reason === reasons.candidate || row.reason === reasons.storedRefused;
-  return isRefused ? refusedOnce(row, retryAfterMs) : answerLost(row, retryAfterMs);
+  return isRefused ? refusedOnce(row, retryAfterMs, words) : answerLost(row, retryAfterMs);
 }
+
+const failureClasses = [
+  'client_refused',
+  'throttled',
+  'unavailable',
+  'scope_refused',
+  'not_understood',
+] as const satisfies readonly FailureClass[];

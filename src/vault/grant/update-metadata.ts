@@ -6,6 +6,7 @@ import type { VaultContext } from '../context.ts';
 import type { Grant } from '../types.ts';
 import { changeColumns } from './change-facts.ts';
 import { describeGrant } from './grants.ts';
+import { missingGrant } from './missing.ts';
 import { noSuchGrant } from './refusals.ts';
 import { checkGrantMetadata } from './store-tokens.ts';
 
@@ -30,7 +31,7 @@ export async function updateMetadata(
     Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null)),
   );
   const found = await findGrant(context.store.db, checked);
-  if (found === undefined) throw noSuchGrant(checked);
+  if (found === undefined) throw await missingGrant(context, checked);
   const { id } = found;
   const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   const row = await context.turns.run(checked, () =>

@@ -3,10 +3,11 @@ import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
-import { checkGeneration, checkSeconds } from '../checks.ts';
+import { checkGeneration } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
 import { naming } from '../grant/altered.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -14,8 +15,9 @@ import type { CandidateClient } from '../refresh/candidate-client.ts';
 import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
+import { hasNames, minValidityMs } from './demand.ts';
 import { ExpiredIssues } from './expired-issues.ts';
-import type { Flight, FlightOptions } from './flight.ts';
+import { type Flight, type FlightOptions, TokenAcceptedError } from './flight.ts';
 import { heldTokenOf, plainRules } from './held-token.ts';
 import { sinceMs } from './instant.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -117,9 +119,14 @@ export class HandOut {
     const row = await this.askIfHeld(checked, () => this.#row(checked));
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      await this.#refreshWithTimeout(checked, rejected, deadline, {
-        before: () => this.#checkRefreshHelps(checked, row),
-      });
+      try {
+        await this.#refreshWithTimeout(checked, rejected, deadline, {
+          before: () => this.#checkRefreshHelps(checked, row, demandMs),
+        });
+      } catch (error) {
+        if (error instanceof TokenAcceptedError) return error.token;
+        throw error;
+      }
     }
     // A failover lost the generation that this caller names. What memory has of it is not handed out again.
     if (row.generation < rejected) this.#cache.forget(checked);
@@ -139,18 +146,24 @@ export class HandOut {
 
   /**
    * Checks that a refresh can help. A token sent to the wrong data centre looks expired, and no refresh cures that. If the
-   * refused token was refreshed a moment ago, the grant's own data centre is asked first. If it accepts the token, the
-   * refresh is refused.
+   * refused token was refreshed a moment ago, the grant's own API is asked first. If it accepts the token, the caller gets
+   * that token, and nothing is refreshed.
+   *
+   * @throws {TokenAcceptedError}
    */
-  async #checkRefreshHelps(key: CheckedKey, row: GrantRow): Promise<void> {
-    const { world, times } = this.#context;
+  async #checkRefreshHelps(key: CheckedKey, row: GrantRow, demandMs: number): Promise<void> {
+    const { world, times, logger } = this.#context;
     const ageMs = world.now() - (row.last_refreshed_at ?? 0);
     if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
     const token = await this.#open(key, row);
-    if (token === undefined || !(await this.#isTokenAccepted(key, token))) return;
-    throw new GrantryError('provider_misconfigured', "The grant's own data centre accepts the rejected token.", {
-      action: "Call the API of the grant's own data centre; grantry show prints it.",
-    });
+    if (token === undefined || token.expiresAtMs - world.now() < demandMs) return;
+    if (!(await this.#isTokenAccepted(key, token))) return;
+    const { tenant, provider } = key;
+    const { dc = null, apiDomain = null } = token;
+    // Not an error: the token is good. The caller may have called another data centre, or lacks a permission.
+    const text = "a token was reported as rejected, and the grant's own API accepts it";
+    logger.warn(text, { tenant, provider, dc, api_domain: apiDomain, reason: 'token_accepted' });
+    throw new TokenAcceptedError(token);
   }
 
   /** Refreshes a generation of a grant, or joins a refresh of it that is already running. */
@@ -210,6 +223,8 @@ export class HandOut {
         const until = leftMs > 0 ? Math.min(deadline, world.monotonic() + leftMs / 2) : deadline;
         await this.#refreshWithTimeout(key, generation, until, { candidateClient });
       } catch (error) {
+        // This caller joined a report of a rejected token, and needs a refresh all the same.
+        if (error instanceof TokenAcceptedError) continue;
         if (leftMs <= 0 || candidateClient !== undefined) throw error;
         return this.#stillLiving(key, error);
       }
@@ -271,7 +286,7 @@ export class HandOut {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
     if (row !== undefined && row.state !== 'disconnected' && !this.#cache.isWithheld(key)) return row;
     this.#cache.forget(key);
-    throw noSuchGrant(key);
+    throw row === undefined ? await missingGrant(this.#context, key) : noSuchGrant(key);
   }
 
   async #open(key: CheckedKey, row: GrantRow): Promise<HeldToken | undefined> {
@@ -383,20 +398,4 @@ interface ReadToken {
 interface Wish {
   candidateClient?: CandidateClient | undefined;
   deadline?: number;
-}
-
-/** Checks just enough for a cache look-up; a key that is not cached is checked in full. */
-function hasNames(key: GrantKey): boolean {
-  const account = key?.account;
-  return (
-    typeof key?.tenant === 'string' &&
-    typeof key.provider === 'string' &&
-    (account === undefined || typeof account === 'string')
-  );
-}
-
-function minValidityMs(options: GetAccessTokenOptions | undefined): number {
-  const seconds = options?.minValidity;
-  if (seconds === undefined) return limits.minValidityMsDefault;
-  return checkSeconds('minimum validity', seconds, limits.minValiditySecondsMax) * 1_000;
 }

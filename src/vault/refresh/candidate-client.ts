@@ -5,7 +5,7 @@ import { finishAttempt } from '../../storage/statements/attempts.ts';
 import { releaseLease } from '../../storage/statements/leases.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
-import { refusalDetail } from '../grant/refusals.ts';
+import { refusalDetail, refusalWords } from '../grant/provider-failures.ts';
 import type { Claim } from './claim.ts';
 
 /**
@@ -42,7 +42,7 @@ export async function settleRefusedCandidateClient(
     const { tenant } = claim.lease;
     // The grant's row first, as in a claim: any other order could deadlock.
     await releaseLease(tx, claim.lease);
-    await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: outcome.error });
+    await finishAttempt(tx, { tenant, id: claim.attemptId, outcome: 'failed', detail: refusalWords(outcome) });
   });
   const reason = refusalDetail(outcome);
   if (outcome.class === 'client_refused') {
@@ -52,12 +52,16 @@ export async function settleRefusedCandidateClient(
       {
         action:
           'Pass the client id and secret that are registered at the provider. The stored credentials are unchanged.',
+        reason: 'client_refused',
       },
     );
   }
   return new GrantryError(
     'reauthorization_required',
     `The provider does not accept this refresh token from the given client (${reason}).`,
-    { action: 'Pass the client that the tenant connected with. If it is the same one, connect the tenant again.' },
+    {
+      action: 'Pass the client that the tenant connected with. If it is the same one, connect the tenant again.',
+      reason: 'refused',
+    },
   );
 }

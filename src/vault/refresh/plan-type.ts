@@ -13,6 +13,8 @@ export interface RefreshPlan {
   readonly row: GrantRow;
   readonly definition: ProviderDefinition;
   readonly client: OAuthClient;
+  /** The app of the client; null for a client that a caller handed in. */
+  readonly appName: string | null;
   readonly tenantKeys: PinnedTenant;
   readonly refreshToken: Secret;
   readonly tokenFingerprint: string;

@@ -64,7 +64,12 @@ export async function planRefresh(
   if (replayed !== undefined) {
     await assertNotHeld(context, row, definition, { waiting: replayed.setAside, fence: token.fence ?? -1 });
   }
-  const client = await clientFor(context, definition, { ...row, app: token.app ?? row.app }, candidateClient);
+  const { client, appName } = await clientFor(
+    context,
+    definition,
+    { ...row, app: token.app ?? row.app },
+    candidateClient,
+  );
   // Urgent grants, probes and an operator's requests bypass the budget.
   if (keptToken === undefined && backOff === undefined && !(await isUrgent(context, row))) {
     context.bulkheads.retries.countTry(retryBudgetOf(row, client.clientId), prior.some(hasFailed) ? 'retry' : 'first');
@@ -75,6 +80,7 @@ export async function planRefresh(
     row,
     definition,
     client,
+    appName,
     tenantKeys,
     refreshToken: token.refreshToken,
     tokenFingerprint: fingerprint(token.refreshToken),
@@ -109,14 +115,16 @@ async function clientFor(
   definition: ProviderDefinition,
   row: GrantRow,
   candidateClient: CandidateClient | undefined,
-): Promise<OAuthClient> {
+): Promise<{ client: OAuthClient; appName: string | null }> {
   const metadata = metadataOf(row);
   if (candidateClient !== undefined) {
     const { clientId, clientSecret, app } = candidateClient;
-    return { definition, dc: grantDc({ definition, metadata, app }), clientId, clientSecret };
+    const client = { definition, dc: grantDc({ definition, metadata, app }), clientId, clientSecret };
+    return { client, appName: null };
   }
   const app = await appFor(context, { tenant: row.client_id, provider: row.provider, app: row.app });
-  return clientOf(context, definition, app, grantDc({ definition, metadata, app }));
+  const client = await clientOf(context, definition, app, grantDc({ definition, metadata, app }));
+  return { client, appName: app.name };
 }
 
 export interface RefreshOptions {

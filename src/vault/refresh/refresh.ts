@@ -8,7 +8,8 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { type CallHealth, compartmentOf, retryBudgetOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
-import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
+import { missingGrant } from '../grant/missing.ts';
+import { refreshBlocker, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
 import { unreached } from '../unreached.ts';
 import type { CandidateClient } from './candidate-client.ts';
@@ -59,7 +60,7 @@ export async function refreshGrant(
   let rounds = 0;
   for (;;) {
     const row = await findGrant(context.store.db, key);
-    if (row === undefined) throw noSuchGrant(key);
+    if (row === undefined) throw await missingGrant(context, key);
     if (row.generation > seen) return;
     if (await cutTimes(context, row)) continue;
     // Outcomes that the database has not recorded yet decide whether anything is in doubt.

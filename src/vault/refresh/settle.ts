@@ -11,15 +11,8 @@ import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { factsOf } from '../grant/facts.ts';
-import {
-  answerLost,
-  answerSetAside,
-  mustReauthorize,
-  providerFailure,
-  providerFailures,
-  refusedOnce,
-  UselessAnswerError,
-} from '../grant/refusals.ts';
+import { providerFailure, providerFailures, refusalWords } from '../grant/provider-failures.ts';
+import { answerLost, answerSetAside, mustReauthorize, refusedOnce, UselessAnswerError } from '../grant/refusals.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { reasons } from '../reasons.ts';
 import { refusesCandidateClient, settleRefusedCandidateClient } from './candidate-client.ts';
@@ -71,7 +64,7 @@ export async function settleAnswer(
   await plan.slot.discard();
   if (plan.isCandidateClient && refusesCandidateClient(outcome)) {
     const settle = () => settleRefusedCandidateClient(context, claim, outcome);
-    throw await recordOutcome(context, { plan, claim }, 'failed', outcome.error, settle);
+    throw await recordOutcome(context, { plan, claim }, 'failed', refusalWords(outcome), settle);
   }
   if (outcome.class === 'grant_refused') return settleRefusal(context, plan, claim, outcome);
   throw await settleFailure(context, plan, claim, { ...outcome, isAnswered: isWholeAnswer(raw) });
@@ -217,9 +210,10 @@ export async function settleLostAnswer(
     ? Math.max(retryAfterMs ?? 0, context.times.strictLeaseMs - passedMs)
     : pauseInOverlap(context, pauseMs, mayObey ? null : leftMs);
   const at = isoNow(context);
+  const why = cause instanceof UselessAnswerError ? cause.message : null;
   await changing(context, async (change) => {
     const { tx } = change;
-    await endAttempt(tx, claim, 'unknown', isAnswered ? 'the answer was useless' : 'the answer was lost');
+    await endAttempt(tx, claim, 'unknown', why ?? (isAnswered ? 'the answer was useless' : 'the answer was lost'));
     const verdict: GrantVerdict = rotates
       ? { state: 'uncertain', reason: reasons.answerLost, retryInMs, keepLease, at }
       : unchanged(context, plan, claim, code, pauseMs);
@@ -230,9 +224,9 @@ export async function settleLostAnswer(
   });
   const toldMs = keepLease || retryAfterMs !== undefined ? retryInMs : untilProbe(context, retryInMs);
   if (!rotates) {
-    const why = cause instanceof UselessAnswerError ? `: ${cause.message}` : '';
-    const text = `${plan.row.provider} gave no usable answer${why}.`;
-    return new GrantryError(code, text, { cause, retryAfterMs: toldMs });
+    const text = `${plan.row.provider} gave no usable answer${why === null ? '' : `: ${why}`}.`;
+    const reason = why === null ? 'answer_lost' : 'unusable_answer';
+    return new GrantryError(code, text, { cause, retryAfterMs: toldMs, reason });
   }
   return answerLost(plan.row, toldMs, cause);
 }
@@ -249,18 +243,19 @@ async function settleRefusal(
   outcome: Extract<TokenOutcome, { kind: 'refused' }>,
 ): Promise<'again'> {
   const { tenant, grantId, fence } = claim.lease;
+  const words = refusalWords(outcome);
   const judge = async (change: ChangeTransaction) => {
-    const row = await endAttempt(change.tx, claim, 'refused', outcome.error);
+    const row = await endAttempt(change.tx, claim, 'refused', words);
     // If the lease was lost meanwhile, another process may have replaced the refused token. The refusal decides
     // nothing.
     if (row === undefined || row.generation !== claim.lease.generation || row.lease_fence !== fence) return undefined;
     return judgeRefusal(context, plan, change, row, { fence, error: outcome.error });
   };
-  const state = await recordOutcome(context, { plan, claim }, 'refused', outcome.error, () => changing(context, judge));
+  const state = await recordOutcome(context, { plan, claim }, 'refused', words, () => changing(context, judge));
   if (state === undefined || state === 'uncertain') return 'again';
-  if (state === 'suspect') throw refusedOnce(plan.row, context.times.suspectConfirmMs);
+  if (state === 'suspect') throw refusedOnce(plan.row, context.times.suspectConfirmMs, words);
   const row = await readGrant(context.store.db, tenant, grantId);
-  throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused });
+  throw mustReauthorize(row ?? { client_id: tenant, provider: plan.row.provider, reason: reasons.refused }, words);
 }
 
 /** Settles an answer that is not about the grant, so it cannot harm the grant. */
@@ -285,19 +280,20 @@ async function settleFailure(
   const [code] = providerFailures[outcome.class];
   const windowMs = (plan.definition.tokenLimit?.windowSeconds ?? 60) * 1_000;
   const throttledMs = outcome.class === 'throttled' ? windowMs : claim.backOffMs;
-  const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', outcome.error, async () => {
+  const retryInMs = await recordOutcome(context, { plan, claim }, 'failed', refusalWords(outcome), async () => {
     const leftMs = await overlapLeftMs(context, plan.row);
     const leaseMs = keepLease ? context.times.strictLeaseMs - (context.world.monotonic() - claim.claimedAt) : 0;
     const pauseMs = Math.max(leaseMs, outcome.retryAfterMs ?? pauseInOverlap(context, throttledMs, leftMs));
     await changing(context, async ({ tx }) => {
-      await endAttempt(tx, claim, 'failed', outcome.error);
+      await endAttempt(tx, claim, 'failed', refusalWords(outcome));
       await settleLease(tx, claim.lease, { ...unchanged(context, plan, claim, code, pauseMs), keepLease });
     });
     return pauseMs;
   });
   const isOwn = outcome.class === 'unavailable' && outcome.retryAfterMs === null && !keepLease;
   const toldMs = isOwn ? untilProbe(context, retryInMs) : retryInMs;
-  return providerFailure(outcome.class, outcome, plan.row.provider, toldMs);
+  const client = { provider: plan.row.provider, app: plan.appName, dc: plan.client.dc };
+  return providerFailure(outcome.class, outcome, client, toldMs);
 }
 
 /** Parks the complete tokens of an answer that is broken or cut: it may hold the only copy of the working one. */

@@ -7,6 +7,7 @@ import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
 import { naming } from '../grant/altered.ts';
 import { factsOf } from '../grant/facts.ts';
+import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
 import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
@@ -27,7 +28,8 @@ export async function recoverGrant(context: VaultContext, keyInput: GrantKey): P
   const key = checkKey(keyInput);
   await context.guard.assertMayRefresh();
   const found = await findGrant(context.store.db, key);
-  if (found === undefined || found.state === 'disconnected') throw noSuchGrant(key);
+  if (found === undefined) throw await missingGrant(context, key);
+  if (found.state === 'disconnected') throw noSuchGrant(key);
   if (found.state === 'active') return { ...key, outcome: 'not_needed', tried: 0 };
   const row = await afterKeptAnswers(context, key, found);
   if (row.state === 'active') return { ...key, outcome: 'recovered', tried: 0 };

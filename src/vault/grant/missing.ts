@@ -1,0 +1,45 @@
+import { GrantryError } from '../../base/errors.ts';
+import { type CheckedKey, defaultAccount } from '../../base/ids.ts';
+import { type GrantSummary, listGrants } from '../../storage/statements/grants.ts';
+import type { VaultContext } from '../context.ts';
+import { noSuchGrant } from './refusals.ts';
+
+/** A tenant's other grants that an error names at most. */
+const neighboursMax = 5;
+
+/** A `grant_not_found` that names the tenant's other grants: a caller may have meant one of them. */
+export class MissingGrantError extends GrantryError {
+  readonly #alone: GrantryError;
+
+  constructor(alone: GrantryError, neighbours: string) {
+    const action = `Use one of its grants. ${alone.action}`;
+    super(alone.code, `${alone.message} It has ${neighbours}.`, { action });
+    this.#alone = alone;
+  }
+
+  /** The same error for a caller that may not know of the others. */
+  alone(): GrantryError {
+    return this.#alone;
+  }
+}
+
+/**
+ * Makes the error for a grant that does not exist. It says that there is no such provider, or names the tenant's other
+ * grants, and never another tenant's.
+ */
+export async function missingGrant(context: VaultContext, key: CheckedKey): Promise<GrantryError> {
+  const alone = noSuchGrant(key);
+  try {
+    // Throws for an unknown provider, and names the nearest one.
+    await context.providers.require(key.provider, { orKept: true });
+    const rows = await listGrants(context.store.db, { tenant: key.tenant, limit: neighboursMax * 2 });
+    const living = rows.filter(({ state }) => state !== 'disconnected').slice(0, neighboursMax);
+    return living.length === 0 ? alone : new MissingGrantError(alone, living.map(nameOf).join(', '));
+  } catch (error) {
+    return error instanceof GrantryError && error.reason === 'unknown_provider' ? error : alone;
+  }
+}
+
+function nameOf({ provider, account }: GrantSummary): string {
+  return account === defaultAccount ? `one at ${provider}` : `one at ${provider} (account ${account})`;
+}
