@@ -10,7 +10,7 @@ import { stderrLogger } from '../log.ts';
 import { addSettings, epilogue, variableLines } from '../options.ts';
 import { ownSignals, untilSignal } from '../signals.ts';
 import { toGrantryError } from '../terminal/errors.ts';
-import { endOnUncaught } from '../uncaught.ts';
+import { defectOf, endOnUncaught } from '../uncaught.ts';
 import { ownVersion } from '../version.ts';
 import { logWarnings } from '../warnings.ts';
 import { loadWholeProgram } from '../whole-program.ts';
@@ -63,7 +63,8 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     if (process.stderr.isTTY) throw thrown;
     // The collector of a log reads JSON lines only.
     const { code, message, action } = toGrantryError(thrown);
-    logger.error('the server does not start', { code, detail: message, action });
+    const defect = code === 'internal' ? defectOf(thrown) : {};
+    logger.error('the server does not start', { code, detail: message, action, ...defect });
     process.exitCode = errorCodes[code].exit;
   }
 }
