@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 import { errorCodes } from '../src/base/errors.ts';
+import { grantReasons } from '../src/schemas/words.ts';
 
 test('docs/errors.md says of every code what the code says', () => {
   const rows = readFileSync('docs/errors.md', 'utf8')
@@ -19,4 +20,11 @@ test('docs/errors.md says of every code what the code says', () => {
   ]);
   expect(page).toEqual(code);
   for (const row of rows) expect(row[5], `the meaning of ${row[1]}`).toMatch(/^[A-Z].+\.$/);
+});
+
+test('docs/errors.md lists every reason of a grant', () => {
+  const section = readFileSync('docs/errors.md', 'utf8').split('## Reasons of a grant')[1]?.split('\n## ')[0] ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('| ') && line.includes('`'));
+  const listed = rows.flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/`(\w+)`/g)].map((found) => found[1]));
+  expect(listed.toSorted()).toEqual([...grantReasons].toSorted());
 });

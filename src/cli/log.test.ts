@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemWorld } from '../base/system-world.ts';
 import { type LogTarget, stderrLogger } from './log.ts';
+import { jsonText } from './terminal/output.ts';
 
 function logged(settings: { json: boolean }, target: LogTarget): string[] {
   const lines: string[] = [];
@@ -54,4 +55,11 @@ test('a text that looks like a secret is removed from a line and counted', () =>
   expect(lines.join('')).toContain('[scrubbed]');
   expect(lines.join('')).not.toContain('s3cr3t');
   expect(hits).toBe(1);
+});
+
+test('JSON never steers a terminal, and reads back as it was', () => {
+  const text = jsonText({ name: 'a\u009bm\u202e"\u0007' });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+  expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
+  expect(JSON.parse(text)).toEqual({ name: 'a\u009bm\u202e"\u0007' });
 });

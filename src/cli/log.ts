@@ -3,7 +3,7 @@ import { scrub } from '../base/scrub.ts';
 import type { World } from '../base/world.ts';
 import { logLevels } from '../vault/settings.ts';
 import type { LogLevel, Settings } from './settings.ts';
-import { clean } from './terminal/output.ts';
+import { clean, jsonText } from './terminal/output.ts';
 
 export interface LogTarget {
   /** True when stderr is a terminal. */
@@ -41,7 +41,7 @@ export function stderrLogger(
 }
 
 function jsonLine(world: World, level: LogLevel, message: string, fields: LogFields): string {
-  return JSON.stringify({ time: new Date(world.now()).toISOString(), level, message, ...fields });
+  return jsonText({ time: new Date(world.now()).toISOString(), level, message, ...fields });
 }
 
 const levelWords: Readonly<Record<LogLevel, string>> = {

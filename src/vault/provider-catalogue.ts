@@ -97,11 +97,13 @@ export class ProviderCatalogue {
   async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
     const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
     const stored = await listProviders(this.#changes.store.db);
+    const replaced = new Set(stored.map((row) => row.id));
     const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
     const names = await Promise.all(
       [...ids].sort().map(async (id) => {
         const definition = await this.get(id);
-        return { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) };
+        const isReplaced = replaced.has(id) || this.#given.has(id);
+        return { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) && !isReplaced };
       }),
     );
     return names;

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { checkName } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import { apiKeyRoles } from '../../schemas/words.ts';
-import type { ApiKey } from '../../vault/types.ts';
+import type { ApiKey, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
@@ -34,7 +34,7 @@ export function define(command: Command): void {
       'a provider that the key may use (default: all); may be given several times',
       collect,
     )
-    .option('--expires <time>', 'the end of the key: 90d, 12h, or a date such as 2027-01-31')
+    .option('--expires <time>', 'the end of the key: 90d, 1y, or a date such as 2027-01-31')
     .addHelpText(
       'after',
       epilogue(`Examples:
@@ -65,12 +65,22 @@ async function create(context: Context, name: string, options: CreateOptions): P
   await using vault = await openContextVault(context);
   const { tenant: tenants, provider: providers } = options;
   const { apiKey, key } = await vault.keys.create(name, { role, tenants, providers, expiresAt });
+  await noteStrangers(context, vault, apiKey.tenants);
   if (context.output.json)
     return context.output.printJson({ id: apiKey.id, name: apiKey.name, role: apiKey.role, key: key.reveal() });
   process.stdout.write(`${key.reveal()}\n`);
   context.output.note(`Key ${name} (${role}), id ${apiKey.id}. It cannot be shown again: store it with your secrets.`);
   if ((role === 'reader' || role === 'caller') && apiKey.tenants.length === 0) {
     context.output.note('The key names no tenant and can do nothing: revoke it and make one with --tenant.');
+  }
+}
+
+/** A tenant without a grant may be misspelt, or may connect later. */
+async function noteStrangers(context: Context, vault: Vault, tenants: readonly string[]): Promise<void> {
+  for (const tenant of tenants) {
+    const { items } = await vault.grants.list({ tenant, limit: 1 });
+    if (items.length === 0)
+      context.output.note(`Note: ${tenant} has no grant yet. Check the name if you expected one.`);
   }
 }
 
@@ -103,12 +113,18 @@ function actsFor(key: ApiKey): string {
   return key.tenants.length === 0 ? 'none' : key.tenants.join(', ');
 }
 
-const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const unitMs: Readonly<Record<string, number>> = {
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  y: 31_536_000_000,
+};
 
 function expiryOf(text: string, nowMs: number): Date {
-  const [, count, unit] = /^(\d{1,5})([mhdw])$/.exec(text) ?? [];
+  const [, count, unit] = /^(\d{1,5})([mhdwy])$/.exec(text) ?? [];
   if (count !== undefined && unit !== undefined) return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0));
   const date = /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+Z)?$/.test(text) ? new Date(text) : undefined;
   if (date !== undefined && !Number.isNaN(date.getTime())) return date;
-  throw usageError('--expires must be a time such as 90d, 12h or 2w, or a date such as 2027-01-31.');
+  throw usageError('--expires must be a time such as 90d, 12h, 2w or 1y, or a date such as 2027-01-31.');
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { builtInProviderIds } from '../../base/provider-ids.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { readSmallFile } from '../files.ts';
@@ -51,7 +52,7 @@ async function list(context: Context): Promise<void> {
   printTable(context.output, providers, {
     PROVIDER: ({ id }) => id,
     NAME: ({ name }) => name,
-    ORIGIN: ({ builtIn }) => (builtIn ? 'built in' : 'added'),
+    ORIGIN: ({ id, builtIn }) => (builtIn ? 'built in' : isBuiltInId(id) ? 'replaced' : 'added'),
   });
 }
 
@@ -78,13 +79,17 @@ async function show(context: Context, provider: string): Promise<void> {
   ]);
 }
 
+function isBuiltInId(id: string): boolean {
+  return builtInProviderIds.some((known) => known === id);
+}
+
 /** The vault, or null where there is none: the built-in catalogue needs none. */
 async function catalogueVault(context: Context): Promise<Vault | null> {
   return databaseExists(context) ? openContextVault(context) : null;
 }
 
 async function builtInProviders(): Promise<Awaited<ReturnType<Vault['providers']['list']>>> {
-  const { builtInProvider, builtInProviderIds } = await import('../../providers/catalogue.ts');
+  const { builtInProvider } = await import('../../providers/catalogue.ts');
   return [...builtInProviderIds].sort().map((id) => ({ id, name: builtInProvider(id)?.name ?? id, builtIn: true }));
 }
 
