@@ -25,6 +25,8 @@ test('docs/errors.md says of every code what the code says', () => {
 test('docs/errors.md lists every reason of a grant', () => {
   const section = readFileSync('docs/errors.md', 'utf8').split('## Reasons of a grant')[1]?.split('\n## ')[0] ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('| ') && line.includes('`'));
-  const listed = rows.flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/`(\w+)`/g)].map((found) => found[1]));
+  const listed = rows.flatMap((row) =>
+    [...(row.split('|')[2] ?? '').matchAll(/`(\w+)`/g)].map((found) => found[1] ?? ''),
+  );
   expect(listed.toSorted()).toEqual([...grantReasons].toSorted());
 });

@@ -11,7 +11,7 @@ import type { Disconnected } from './disconnected.ts';
 
 export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
-export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
+export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';

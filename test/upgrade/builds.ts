@@ -57,10 +57,10 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Removes the files of the installed version and puts those of another in their place. */
-  async install(build: string): Promise<void> {
+  async install(built: string): Promise<void> {
     for (const part of ['bin', 'dist', 'package.json']) {
       await rm(join(this.#directory, part), { recursive: true, force: true });
-      await cp(join(build, part), join(this.#directory, part), { recursive: true });
+      await cp(join(built, part), join(this.#directory, part), { recursive: true });
     }
   }
 
