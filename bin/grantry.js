@@ -2,6 +2,7 @@
 'use strict';
 // Only this file must parse on every Node.js since 12: an old one reads it before it can say what it lacks.
 var oldestMajor = 24;
+var hashBytes = 32;
 
 if (Number(process.versions.node.split('.')[0]) < oldestMajor) {
   fail('grantry needs Node.js ' + oldestMajor + ' or newer; this is ' + process.version + '.');
@@ -27,38 +28,40 @@ function fail(message) {
 
 /**
  * Returns the directory for compiled code in the home, or null. Compiled code runs with the rights of this user, so the
- * home and the directory must belong to this user and be writable by no other. A missing home is not created here.
+ * home, the directory and each file must belong to this user and be writable by no other. A missing home is not made here.
  */
 function cacheDirectory(fs, path) {
   try {
     var home = homeDirectory(path);
-    if (!isPrivate(fs.statSync(home))) return null;
+    var state = fs.statSync(home);
+    if (!state.isDirectory() || !isPrivate(state)) return null;
     var cache = path.join(home, 'cache');
     if (!fs.existsSync(cache)) fs.mkdirSync(cache, { mode: 0o700 });
-    return isPrivate(fs.lstatSync(cache)) ? cache : null;
+    state = fs.lstatSync(cache);
+    return state.isDirectory() && isPrivate(state) ? cache : null;
   } catch {
     return null; // No home, or a read-only one: the program works without the cache.
   }
 }
 
 function isPrivate(state) {
-  var ours = typeof process.getuid !== 'function' || state.uid === process.getuid();
-  return state.isDirectory() && ours && (state.mode & 0o022) === 0;
+  return (typeof process.getuid !== 'function' || state.uid === process.getuid()) && (state.mode & 0o022) === 0;
 }
 
 /**
  * Runs the main file with its compiled code. Node's own compile cache stores the code as it is before the file runs; this
- * one stores it at exit, with every function that a start needs. The name of the cache file is a hash of the main file.
+ * one stores it at exit, with every function that a start needs. V8 compares only the length of a source, and runs damaged
+ * code. So the name of the cache file has the hash of the main file, and the file begins with the hash of its code.
  */
 function runWithCache(program, cache, fs, path) {
   var Module = require('module');
   var vm = require('vm');
   var source = fs.readFileSync(program);
-  var hash = require('crypto').createHash('sha256').update(source).digest('hex').slice(0, 32);
-  var file = path.join(cache, 'main-' + hash + '-' + process.versions.v8 + '.bin');
+  var made = [hashOf(source).toString('hex'), process.version, process.versions.v8, process.arch].join('-');
+  var file = path.join(cache, 'main-' + made + '.bin');
   var script = new vm.Script(Module.wrap(source.toString()), {
     filename: program,
-    cachedData: read(file, fs),
+    cachedData: readCode(file, fs),
   });
   if (script.cachedDataRejected !== false) {
     process.on('exit', function () {
@@ -71,13 +74,27 @@ function runWithCache(program, cache, fs, path) {
   script
     .runInThisContext()
     .call(main.exports, main.exports, Module.createRequire(program), main, program, path.dirname(program));
+  main.loaded = true;
 }
 
-function read(file, fs) {
+function hashOf(bytes) {
+  return require('crypto').createHash('sha256').update(bytes).digest();
+}
+
+/** Returns the code in a file, or undefined when the file is missing, damaged, a link, or another user could write it. */
+function readCode(file, fs) {
+  var opened;
   try {
-    return fs.readFileSync(file);
+    opened = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NOFOLLOW || 0) | (fs.constants.O_NONBLOCK || 0));
+    var state = fs.fstatSync(opened);
+    if (!state.isFile() || state.nlink !== 1 || !isPrivate(state)) return undefined;
+    var bytes = fs.readFileSync(opened);
+    var code = bytes.subarray(hashBytes);
+    return hashOf(code).equals(bytes.subarray(0, hashBytes)) ? code : undefined;
   } catch {
     return undefined;
+  } finally {
+    if (opened !== undefined) fs.closeSync(opened);
   }
 }
 
@@ -88,12 +105,15 @@ function replaceCache(file, code, fs, path) {
     var monthAgo = Date.now() - 30 * 24 * 3600 * 1000;
     fs.readdirSync(cache).forEach(function (name) {
       // The home may be a directory with a cache of another program.
-      if (!/^main-[0-9a-f]{32}-.*\.bin(\.\d+)?$/.test(name)) return;
       var old = path.join(cache, name);
-      if (fs.statSync(old).mtimeMs < monthAgo) fs.rmSync(old, { force: true });
+      // Version 0.1.0 named its files so. It would run their code with a later program of the same length.
+      var isUnchecked = /^[\w-]+\.cjs-\d+(\.\d+){2,3}(-node\.\d+)?\.bin(\.\d+)?$/.test(name);
+      var isOurs = /^main-[0-9a-f]{32,64}-.*\.bin(\.\d+)?$/.test(name);
+      if (isUnchecked || (isOurs && fs.lstatSync(old).mtimeMs < monthAgo)) fs.rmSync(old, { force: true });
     });
-    fs.writeFileSync(file + '.' + process.pid, code, { mode: 0o600, flag: 'wx' });
-    fs.renameSync(file + '.' + process.pid, file);
+    var made = file + '.' + process.pid;
+    fs.writeFileSync(made, Buffer.concat([hashOf(code), code]), { mode: 0o600, flag: 'wx' });
+    fs.renameSync(made, file);
   } catch {
     // A full disk or a second process: the next start is slower, and nothing else happens.
   }

@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -108,6 +111,41 @@ describe('compiled code', () => {
     expect(run([]).stdout).toBe('new\n');
   });
 
+  test('that is damaged is not run, and is replaced', () => {
+    const file = keepCode();
+    const whole = readFileSync(file);
+    // Behind what V8 compares.
+    const damaged = Buffer.from(whole).fill(0, whole.length - 64);
+    for (const bytes of [damaged, whole.subarray(0, 40), Buffer.alloc(0)]) {
+      writeFileSync(file, bytes);
+      expect(run([])).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
+      expect(readFileSync(file)).not.toEqual(bytes);
+    }
+  });
+
+  describe('that another user could have put there is not run', () => {
+    const owners: [string, (file: string) => void][] =
+      process.getuid?.() === 0 ? [['of another owner', (file) => chownSync(file, 65_534, 65_534)]] : [];
+    test.for<[string, (file: string) => void]>([
+      ['writable by all', (file) => chmodSync(file, 0o666)],
+      ['writable by the group', (file) => chmodSync(file, 0o620)],
+      ['a symbolic link', (file) => (renameSync(file, `${file}.real`), symlinkSync(`${file}.real`, file))],
+      ['a hard link', (file) => linkSync(file, path.join(folder, 'second-name'))],
+      ...owners,
+    ])('%s', ([, plant]) => {
+      const file = keepCode();
+      // V8 takes code of a program of the same length for that of the main file.
+      build('bad');
+      run([]);
+      const other = readdirSync(path.dirname(file)).find((name) => name !== path.basename(file)) ?? '';
+      copyFileSync(path.join(path.dirname(file), other), file);
+      build();
+      expect(run([]).stdout).toBe('bad\n');
+      plant(file);
+      expect(run([])).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
+    });
+  });
+
   test('of old versions is removed, and files of other programs stay', () => {
     const cache = path.join(home, 'cache');
     mkdirSync(path.join(cache, 'folder'), { recursive: true, mode: 0o700 });
@@ -117,9 +155,12 @@ describe('compiled code', () => {
       if (name !== 'folder') writeFileSync(path.join(cache, name), '');
       utimesSync(path.join(cache, name), 1, 1);
     }
+    // As 0.1.0 named them.
+    for (const name of ['main.cjs-14.6.202.34-node.32.bin', 'refresh-Bx_a-1Zq.cjs-13.6.233.17-node.41.bin'])
+      writeFileSync(path.join(cache, name), '');
     expect(run([]).stdout).toBe('ran\n');
     const left = readdirSync(cache).toSorted();
-    expect(left).toEqual(['folder', expect.stringMatching(/^main-[0-9a-f]{32}-/), 'main.bin', 'photo.jpg']);
+    expect(left).toEqual(['folder', expect.stringMatching(/^main-[0-9a-f]{64}-/), 'main.bin', 'photo.jpg']);
   });
 
   test('lets the main file be required by the other files, once', () => {
@@ -134,6 +175,14 @@ describe('compiled code', () => {
     expect(run([])).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
   });
 });
+
+/** Runs the program once and returns the file of its compiled code. */
+function keepCode(): string {
+  mkdirSync(home, { mode: 0o700 });
+  run([]);
+  const [name = ''] = readdirSync(path.join(home, 'cache'));
+  return path.join(home, 'cache', name);
+}
 
 function build(word = 'ran', more = ''): void {
   mkdirSync(path.join(folder, 'dist', 'cli'), { recursive: true });

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 
 import { errorReasons } from '../src/base/error-reasons.ts';
 import { errorCodes } from '../src/base/errors.ts';
+import { grantReasons } from '../src/schemas/words.ts';
 
 test('docs/errors.md says of every code what the code says', () => {
   const rows = readFileSync('docs/errors.md', 'utf8')
@@ -26,4 +27,13 @@ test('docs/errors.md lists every reason of an error with its meaning', () => {
   const [, section = ''] = readFileSync('docs/errors.md', 'utf8').split('## Reasons of an error');
   const rows = [...section.matchAll(/^\| (.+) \| `(\w+)` \|$/gm)].map(([, meaning, reason]) => [reason, meaning]);
   expect(rows.slice(0, Object.keys(errorReasons).length)).toEqual(Object.entries(errorReasons));
+});
+
+test('docs/errors.md lists every reason of a grant', () => {
+  const section = readFileSync('docs/errors.md', 'utf8').split('## Reasons of a grant')[1]?.split('\n## ')[0] ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('| ') && line.includes('`'));
+  const listed = rows.flatMap((row) =>
+    [...(row.split('|')[2] ?? '').matchAll(/`(\w+)`/g)].map((found) => found[1] ?? ''),
+  );
+  expect(listed.toSorted()).toEqual([...grantReasons].toSorted());
 });

@@ -18,7 +18,7 @@ export async function connectThroughServer(
   const { app, scopes } = options;
   const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, app, scopes });
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
-  if (options.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(url);
+  if (options.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(world, url);
   const until = expiresAt.toISOString().slice(11, 16);
   const waiting = `Waiting for the browser (the link works until ${until}Z; Ctrl-C leaves it valid)`;
   await withProgress(world, waiting, async () => {

@@ -31,7 +31,7 @@ export function withLimits(command: Command): Command {
     )
     .option('--method <method>', 'a method of its API calls (default: all); may be given several times', collect)
     .option('--path <glob>', 'a path of its API calls (default: all); may be given several times', collect)
-    .option('--expires <time>', 'the end of the key: 90d, 12h, or a date such as 2027-01-31');
+    .option('--expires <time>', 'the end of the key: 90d, 1y, or a date such as 2027-01-31');
 }
 
 /** The limits that were given; members that were not are missing. */
@@ -52,14 +52,20 @@ function methodOf(text: string): CallMethod {
   return method;
 }
 
-const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const unitMs: Readonly<Record<string, number>> = {
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  y: 31_536_000_000,
+};
 
 /** The end of a key, as a time from now or a date; undefined for none. */
 export function expiryOf(text: string | undefined, nowMs: number): Date | undefined {
   if (text === undefined) return undefined;
-  const [, count, unit] = /^(\d{1,5})([mhdw])$/.exec(text) ?? [];
+  const [, count, unit] = /^(\d{1,5})([mhdwy])$/.exec(text) ?? [];
   if (count !== undefined && unit !== undefined) return new Date(nowMs + Number(count) * (unitMs[unit] ?? 0));
   const date = /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+Z)?$/.test(text) ? new Date(text) : undefined;
   if (date !== undefined && !Number.isNaN(date.getTime())) return date;
-  throw usageError('--expires must be a time such as 90d, 12h or 2w, or a date such as 2027-01-31.');
+  throw usageError('--expires must be a time such as 90d, 12h, 2w or 1y, or a date such as 2027-01-31.');
 }

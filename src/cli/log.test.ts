@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { systemWorld } from '../base/system-world.ts';
-import { stderrLogger } from './log.ts';
+import { type LogTarget, stderrLogger } from './log.ts';
+import { jsonText } from './terminal/output.ts';
 
-function logged(settings: { json: boolean }, terminal: boolean): string[] {
+function logged(settings: { json: boolean }, target: LogTarget): string[] {
   const lines: string[] = [];
   const world = { ...systemWorld(), now: () => 0 };
   const logger = stderrLogger(
     world,
     { logLevel: 'warn', ...settings },
-    { terminal, write: (line) => lines.push(line) },
+    { ...target, write: (line) => lines.push(line) },
   );
   logger.info('not shown');
   logger.warn('a lease could not be renewed', { grant: '\u001b[31mx', code: 'storage_unavailable', tenant: undefined });
@@ -17,16 +18,22 @@ function logged(settings: { json: boolean }, terminal: boolean): string[] {
 
 describe('warnings', () => {
   test('are a sentence on a terminal, without anything that steers it', () => {
-    expect(logged({ json: false }, true)).toEqual([
+    expect(logged({ json: false }, { terminal: true, service: true })).toEqual([
       '\r\u001b[2Kgrantry: warning: a lease could not be renewed (grant \ufffd[31mx, code storage_unavailable)\n',
     ]);
   });
 
+  test('of a command are a sentence in a pipe too', () => {
+    expect(logged({ json: false }, { terminal: false })).toEqual([
+      'grantry: warning: a lease could not be renewed (grant \ufffd[31mx, code storage_unavailable)\n',
+    ]);
+  });
+
   test.each([
-    ['into a pipe', { json: false }, false],
-    ['with --json', { json: true }, true],
-  ])('are JSON %s', (_, settings, terminal) => {
-    expect(logged(settings, terminal).map((line) => JSON.parse(line) as unknown)).toEqual([
+    ['of a server in a pipe', { json: false }, { terminal: false, service: true }],
+    ['of a command with --json', { json: true }, { terminal: true }],
+  ])('are JSON %s', (_, settings, target) => {
+    expect(logged(settings, target).map((line) => JSON.parse(line) as unknown)).toEqual([
       {
         time: '1970-01-01T00:00:00.000Z',
         level: 'warn',
@@ -48,4 +55,11 @@ test('a text that looks like a secret is removed from a line and counted', () =>
   expect(lines.join('')).toContain('[scrubbed]');
   expect(lines.join('')).not.toContain('s3cr3t');
   expect(hits).toBe(1);
+});
+
+test('JSON never steers a terminal, and reads back as it was', () => {
+  const text = jsonText({ name: 'a\u009bm\u202e"\u0007' });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+  expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
+  expect(JSON.parse(text)).toEqual({ name: 'a\u009bm\u202e"\u0007' });
 });

@@ -3,17 +3,19 @@ import { scrub } from '../base/scrub.ts';
 import type { World } from '../base/world.ts';
 import { logLevels } from '../vault/settings.ts';
 import type { LogLevel, Settings } from './settings.ts';
-import { clean } from './terminal/output.ts';
+import { clean, jsonText } from './terminal/output.ts';
 
 export interface LogTarget {
-  /** True for a person; without it, whether stderr is a terminal. */
+  /** True when stderr is a terminal. */
   readonly terminal?: boolean;
+  /** True for a program that runs on: its lines are JSON, except on a terminal. A command's lines are for people. */
+  readonly service?: boolean;
   readonly write?: (line: string) => void;
   /** Called when a line held something that looked like a secret, which is a defect. */
   readonly onScrubbed?: () => void;
 }
 
-/** A logger on stderr from the given level up: one sentence per line on a terminal, else JSON. */
+/** A logger on stderr from the given level up: one sentence per line for people, else JSON. */
 export function stderrLogger(
   world: World,
   { logLevel, json }: Pick<Settings, 'logLevel' | 'json'>,
@@ -21,11 +23,12 @@ export function stderrLogger(
 ): Logger {
   const {
     terminal = process.stderr.isTTY,
+    service = false,
     write = (line) => void process.stderr.write(line),
     onScrubbed = () => {},
   } = target;
   const lowest = logLevels.indexOf(logLevel);
-  const form = terminal && !json ? sentence : jsonLine;
+  const form = json || (service && !terminal) ? jsonLine : terminal ? terminalLine : sentence;
   const at =
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
@@ -38,7 +41,7 @@ export function stderrLogger(
 }
 
 function jsonLine(world: World, level: LogLevel, message: string, fields: LogFields): string {
-  return JSON.stringify({ time: new Date(world.now()).toISOString(), level, message, ...fields });
+  return jsonText({ time: new Date(world.now()).toISOString(), level, message, ...fields });
 }
 
 const levelWords: Readonly<Record<LogLevel, string>> = {
@@ -48,9 +51,14 @@ const levelWords: Readonly<Record<LogLevel, string>> = {
   error: 'error',
 };
 
-/** Such as `grantry: warning: the spool is slow (tenant acme, ms 1200)`. The line of a spinner is cleared first. */
+/** Clears the line of a spinner first. */
+function terminalLine(...line: Parameters<typeof sentence>): string {
+  return `\r\u001b[2K${sentence(...line)}`;
+}
+
+/** Such as `grantry: warning: the spool is slow (tenant acme, ms 1200)`. */
 function sentence(_world: World, level: LogLevel, message: string, fields: LogFields): string {
   const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
   const about = known.map(([name, value]) => `${name} ${String(value)}`).join(', ');
-  return `\r\u001b[2K${clean(`grantry: ${levelWords[level]}: ${message}${about === '' ? '' : ` (${about})`}`)}`;
+  return clean(`grantry: ${levelWords[level]}: ${message}${about === '' ? '' : ` (${about})`}`);
 }

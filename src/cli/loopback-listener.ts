@@ -5,6 +5,7 @@ import { limits } from '../base/limits.ts';
 import { isLoopbackHost } from '../base/network/loopback.ts';
 import { isPrefetch } from '../base/network/prefetch.ts';
 import { type Page, pageHeaders, renderPage } from '../server/connect/page.ts';
+import { isOfOtherUser } from './peer.ts';
 
 /** Completes the flow of one callback and returns the page for the browser. */
 export type CallbackHandler = (callbackUrl: string) => Promise<Page>;
@@ -12,8 +13,8 @@ export type CallbackHandler = (callbackUrl: string) => Promise<Page>;
 /**
  * Listens at an app's redirect URI, reachable only from this machine, until the browser comes back from the provider.
  *
- * A request with another path, state or host name is answered and changes nothing, and so is a browser's prefetch. Only
- * the first callback with `state` reaches the handler. A repeated one gets the same page.
+ * A request with another path, state or host name is answered and changes nothing, and so is a browser's prefetch, or a
+ * request of another user. Only the first callback with `state` reaches the handler. A repeated one gets the same page.
  *
  * @throws {GrantryError} `invalid_request` when the redirect URI is not a loopback one, or its port is taken
  */
@@ -28,7 +29,8 @@ export async function listenForCallback(
     const url = callbackUrl(request, address);
     const refuse = (status: number, title: string, text: string): void =>
       send(response, status, { tone: 'bad', title, text });
-    if (url === null) return refuse(404, 'Nothing here', 'This page only waits for the answer of a provider.');
+    if (url === null || isOfOtherUser(request.socket))
+      return refuse(404, 'Nothing here', 'This page only waits for the answer of a provider.');
     if (url.searchParams.getAll('state').join('\n') !== state) {
       const text = 'This answer belongs to another connection. Start again from the terminal.';
       return refuse(400, 'Not this connection', text);

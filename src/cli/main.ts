@@ -4,6 +4,7 @@ import { catchSignals, isEnding } from './signals.ts';
 import { reportError } from './terminal/errors.ts';
 import { flush, ignoreClosedPipes } from './terminal/output.ts';
 import { recogniseToken } from './token-arguments.ts';
+import { catchWarnings } from './warnings.ts';
 
 // The entry of the program. Scripts call `grantry token` often, so its plain forms are parsed here, without loading the
 // command-line library. All else, including --help and mistakes in `grantry token`, goes through the full parser.
@@ -33,6 +34,7 @@ function wantsJson(words: readonly string[]): boolean {
 async function main(): Promise<void> {
   // First, since the parser prints its help itself.
   ignoreClosedPipes();
+  catchWarnings();
   catchSignals();
   const exitCode = await run(process.argv.slice(2));
   if (isEnding()) return;

@@ -50,6 +50,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   },
   'Try it out:': {
     simulate: { summary: 'run simulated providers on this machine', load: () => import('./commands/simulate.ts') },
+    completion: { summary: 'print a script for completion in a shell', load: () => import('./commands/completion.ts') },
   },
 };
 
@@ -88,15 +89,20 @@ function makeProgram(versionText: string): Command {
     }
   }
   program.hook('preSubcommand', async (_, command) => {
-    const entry = groups[command.helpGroup()]?.[command.name()];
-    if (entry === undefined) return;
-    (await entry.load()).define(command);
-    for (const one of [command, ...command.commands]) {
-      configure(one);
-      addGlobals(one);
-    }
+    // The script for completion names the options of all commands.
+    for (const wanted of command.name() === 'completion' ? program.commands : [command]) await define(wanted);
   });
   return program;
+}
+
+async function define(command: Command): Promise<void> {
+  const entry = groups[command.helpGroup()]?.[command.name()];
+  if (entry === undefined) return;
+  (await entry.load()).define(command);
+  for (const one of [command, ...command.commands]) {
+    configure(one);
+    addGlobals(one);
+  }
 }
 
 const begin = `A first session, without an account anywhere:

@@ -20,6 +20,8 @@ export function finishBeforeEnd(vault: OpenVault): void {
 /** Catches the signals that ask this program to end. Called once, at the start. */
 export function catchSignals(): void {
   for (const signal of endings) process.on(signal, (received) => handle(received));
+  // Without a listener, Node.js opens its debugger to every user of the machine. Log rotation sends this signal.
+  if (process.platform !== 'win32') process.on('SIGUSR1', () => {});
 }
 
 /** True once a signal is ending this program: then the signal's handler exits, and reports. */

@@ -3,6 +3,7 @@ import { close, closeSync, constants, fstatSync, openSync, read, readSync } from
 import { promisify } from 'node:util';
 import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { secretFileFault } from '../base/secret-file.ts';
 import { systemCodeOf } from '../base/system-error.ts';
 import { describeRootKeySource, type RootKeySource } from './root-key-source.ts';
 import { decodeKeyText, weaknessOf } from './root-key-text.ts';
@@ -10,7 +11,6 @@ import { decodeKeyText, weaknessOf } from './root-key-text.ts';
 export { parseRootKeySource, type RootKeySource } from './root-key-source.ts';
 
 const lineEnd = 0x0a;
-const othersMayAccess = 0o077;
 const windows = process.platform === 'win32';
 const readDescriptor = promisify(read);
 const closeDescriptor = promisify(close);
@@ -26,8 +26,8 @@ const remembered = new Map<string, Promise<KeyObject>>();
  * is accepted: child processes and diagnostic reports do not get it. It is read again when it is set again. A
  * descriptor is read up to the first line end or its end, then closed.
  *
- * @throws {GrantryError} `vault_sealed`, naming the source, when the key is missing or weak, or other users may read
- * the file. Also when the command fails or takes longer than 30 seconds.
+ * @throws {GrantryError} `vault_sealed`, naming the source, when the key is missing or weak, or the file is another
+ * user's or readable by one. Also when the command fails or takes longer than 30 seconds.
  */
 export async function loadRootKey(source: RootKeySource): Promise<KeyObject> {
   if (source.kind === 'env') return readVariable(source);
@@ -80,9 +80,8 @@ async function readFileSource(source: RootKeySource & { kind: 'file' }): Promise
     const opened = file;
     const stats = fstatSync(opened);
     if (!stats.isFile()) throw sealed(source, 'is not a regular file');
-    if (!windows && (stats.mode & othersMayAccess) !== 0) {
-      throw sealed(source, 'is accessible to other users', undefined, `Run: chmod 600 ${quoted(source.path)}`);
-    }
+    const fault = secretFileFault(source.path, stats);
+    if (fault !== undefined) throw sealed(source, fault.what, undefined, fault.action);
     return await readUpToLimit(async (into, offset) => ({
       bytesRead: readSync(opened, into, offset, into.length - offset, null),
     }));
@@ -171,9 +170,4 @@ function sealed(source: RootKeySource, what: string, cause?: unknown, action?: s
 
 function reasonOf(error: unknown): string {
   return systemCodeOf(error) ?? 'unknown error';
-}
-
-/** Quotes a path for a POSIX shell. */
-function quoted(path: string): string {
-  return /^[\w./@%+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import type { GrantryErrorCode } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { page } from './page.ts';
 import { appField, keyShape, keyText, list, seconds, secret, thing, time } from './thing.ts';
-import { grantStates, type StoreResult, storeResults } from './words.ts';
+import { type grantReasons, grantStates, type StoreResult, storeResults } from './words.ts';
 
 export const grantState = z
   .enum(grantStates)
@@ -31,13 +32,18 @@ const metadata: z.ZodType<Readonly<Record<string, unknown>>, Record<string, unkn
   .record(z.string(), z.unknown())
   .meta({ description: 'Facts about the grant, such as `dc`, `org_id` or `environment`; never a secret.' });
 
+/** The reason for a grant's state: one of a list, or the code of the error with which its last refresh failed. */
+export type GrantReason = (typeof grantReasons)[number] | GrantryErrorCode | (string & {});
+
+const reason: z.ZodType<GrantReason | null, string | null> = z.string().nullable();
+
 const shape = {
   ...keyShape,
   /** The app that refreshes this grant; `null` until one is known. */
   app: z.string().nullable(),
   state: grantState,
-  /** The reason for a state other than `active`, in one word. */
-  reason: z.string().nullable(),
+  /** The reason for a state other than `active`, in one word; docs/errors.md lists them. */
+  reason,
   /** Counts the grant's token sets. */
   generation: z.int(),
   scopes: list(z.string()),

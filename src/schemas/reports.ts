@@ -134,5 +134,10 @@ export const adoptInputSchema = thing(
 
 export const statusSchema = thing(
   { id: 'Status', description: 'The state of the server.', example: { status: 'ready' } },
-  { status: z.string() },
+  {
+    status: z.string(),
+    unsafeSwitches: z.array(z.string()).optional().meta({
+      description: 'Switches for tests that are on; only in an answer of `/readyz`, and only if there are any.',
+    }),
+  },
 );

@@ -9,6 +9,20 @@ export const grantStates = [
   'disconnected',
 ] as const;
 
+/** The reasons for a grant's state, besides error codes: docs/errors.md explains each. */
+export const grantReasons = [
+  'answer_lost',
+  'answer_refused',
+  'other_attempt_open',
+  'stored_refused',
+  'candidate',
+  'refused',
+  'verdicts_suspended',
+  'lost_rotation',
+  'no_refresh_token',
+  'invalid_name',
+] as const;
+
 export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller', 'connector'] as const;
 
 /** The methods of API calls, for which a key may be allowed or not. */

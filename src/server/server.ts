@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
-import { adoptAdminKey, findApiKey, findChangedKeys, noteUses } from '../vault/api-keys.ts';
+import { adoptAdminKey, findApiKey, findChangedKeys, hasAdminKey, noteUses } from '../vault/api-keys.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
@@ -23,6 +23,7 @@ import { type ServerLimits, serverLimits } from './limits/server-limits.ts';
 import { Strangers } from './limits/strangers.ts';
 import { Traffic } from './limits/traffic.ts';
 import { problemOf } from './problem.ts';
+import { checkPublicUrl, ownPublicUrl } from './public-url.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { findTracer } from './telemetry/tracing.ts';
 import { Watch } from './telemetry/watch.ts';
@@ -45,7 +46,10 @@ export interface ServerOptions {
   readonly host?: string | undefined;
   /** 8484 when left out; 0 picks a free one. */
   readonly port?: number | undefined;
-  /** The URL at which users and providers reach this server; its own address when left out. */
+  /**
+   * The URL at which users and providers reach this server: https, or http on a loopback address. When left out, its own
+   * address, or `http://127.0.0.1` at its port if that is no loopback address.
+   */
   readonly publicUrl?: string | undefined;
   /** `false` runs no workers, which refresh grants ahead of need. */
   readonly workers?: boolean | undefined;
@@ -98,6 +102,7 @@ const drainMs = 35_000;
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const world = options.world ?? systemWorld();
   const logger = options.logger ?? silentLogger;
+  const publicUrl = checkPublicUrl(options.publicUrl);
   const running = new AbortController();
   const metrics = new Metrics({ world, tenants: options.metricsTenants === true });
   const tracer = await findTracer(options.version ?? '0');
@@ -130,7 +135,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     world,
     logger,
     access,
-    publicUrl: options.publicUrl ?? url,
+    publicUrl: publicUrl ?? ownPublicUrl(url, logger),
     metrics,
     vault: () => holder.get(),
     limits: allowed,
@@ -178,9 +183,15 @@ function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {
   });
 }
 
+/** Takes the admin key from outside. Without one, no caller can make another key over HTTP. */
 async function takeAdminKey(vault: Vault, adminKey: Secret | undefined, logger: Logger): Promise<void> {
-  if (adminKey === undefined) return;
-  const outcome = await adoptAdminKey(internalsOf(vault).open(), adminKey.reveal());
+  const context = internalsOf(vault).open();
+  if (adminKey === undefined) {
+    const action = 'Make one: grantry key create NAME --role admin';
+    if (!(await hasAdminKey(context))) logger.info('there is no admin key yet', { action });
+    return;
+  }
+  const outcome = await adoptAdminKey(context, adminKey.reveal());
   if (outcome === 'taken') logger.info('the first admin key was taken from its file');
   if (outcome === 'not_needed') logger.warn('the admin key file was ignored: there is already an admin key');
 }

@@ -1,6 +1,7 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { GrantryError, isGrantryError } from '../base/errors.ts';
 import { withTimeout } from '../vault/deadline.ts';
+import { unsafeSwitch } from '../vault/unsafe-switch.ts';
 import { assertReady } from '../vault/upkeep/readiness.ts';
 import { type ServerContext, vaultContext } from './context.ts';
 import { assertMay } from './principal.ts';
@@ -38,7 +39,8 @@ async function answerReady(
 ): Promise<Response> {
   try {
     await ready();
-    return responseOf({ status: 200, body: { status: 'ready' } });
+    const unsafe = vaultContext(context).allowLoopback ? { unsafe_switches: [unsafeSwitch.name] } : {};
+    return responseOf({ status: 200, body: { status: 'ready', ...unsafe } });
   } catch (error) {
     const known = isGrantryError(error)
       ? error

@@ -28,6 +28,7 @@ import {
 import { changing } from './changing.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
+import { isGuessable } from './guessable.ts';
 import { checkRights, describeAltered, describeApiKey, isWithin, type KeyRights, rightsColumns } from './key/rights.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from './types.ts';
 
@@ -73,6 +74,11 @@ export async function adoptAdminKey(context: VaultContext, key: string): Promise
       action: 'Write gry_ and at least 32 random characters of a-z A-Z 0-9 _ - into it, as grantry key create prints.',
     });
   }
+  if (isGuessable(key.slice('gry_'.length))) {
+    throw invalidRequest('The admin key can be guessed: it has few different characters, or follows a pattern.', {
+      action: 'Put random characters into the file, such as the output of: echo "gry_$(openssl rand -hex 32)".',
+    });
+  }
   const keyHash = hashApiKey(key);
   const { db } = context.store;
   if ((await findApiKeyByHash(db, keyHash)) !== undefined) return 'known';
@@ -80,6 +86,11 @@ export async function adoptAdminKey(context: VaultContext, key: string): Promise
   const row = checkApiKey(context, `admin-file-${keyHash.slice(0, 8)}`, { role: 'admin' });
   // If several servers start at once, the first one inserts the key, and the others know it.
   return (await keepApiKey(context, { ...row, key_hash: keyHash })) ? 'taken' : 'known';
+}
+
+/** True if a key exists with which the other keys can be made. */
+export async function hasAdminKey(context: VaultContext): Promise<boolean> {
+  return hasLiveAdminKey(context.store.db);
 }
 
 async function keepApiKey(context: VaultContext, row: NewApiKeyRow): Promise<boolean> {

@@ -40,6 +40,7 @@ import { nonceOf, type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
 import { Turns } from './turns.ts';
 import type { Vault } from './types.ts';
+import { unsafeSwitch } from './unsafe-switch.ts';
 import { OpenVault } from './vault.ts';
 
 /**
@@ -255,6 +256,11 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     await finishTakeOver(context, store, options, { rootKey, vaultId: instance.vault_id });
   if (options.backgroundRefresh !== false) await warnOfNarrowIndexes(context);
   if (guard.reason === null) await replayAtStart(context);
+  // A command that ends names the switch in its own environment; a program that runs on may have inherited it.
+  if (settings.allowLoopback && options.backgroundRefresh !== false) {
+    const { name, means, action } = unsafeSwitch;
+    logger.warn(means, { switch: name, action });
+  }
   return new OpenVault(context, {
     backgroundRefresh: options.backgroundRefresh ?? true,
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,

@@ -123,14 +123,16 @@ export class ProviderCatalogue {
   async list(): Promise<ProviderSummary[]> {
     const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
     const stored = await listProviders(this.#changes.store.db);
+    const replaced = new Set(stored.map((row) => row.id));
     const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
     const altered = new Set(stored.filter((row) => !row.isIntact).map((row) => row.id));
     return Promise.all(
       [...ids].sort().map(async (id) => {
-        const builtIn = isBuiltInProvider(id);
+        const isReplaced = replaced.has(id) || this.#given.has(id);
         const failed = altered.has(id) && !this.#given.has(id);
         const definition = failed ? null : await this.get(id);
-        return { id, name: definition?.name ?? id, builtIn, ...(failed ? { integrityFailed: true as const } : {}) };
+        const summary = { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) && !isReplaced };
+        return failed ? { ...summary, integrityFailed: true as const } : summary;
       }),
     );
   }

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { invalidRequest } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
@@ -257,7 +257,7 @@ export function resolveVaultSettings(
   from: 'option' | 'flag' = 'option',
 ): VaultSettings {
   const read = settingReader(from, environment);
-  const home = read(settings.home, given.home, 'home') ?? join(homedir(), '.grantry');
+  const home = read(settings.home, given.home, 'home') ?? join(userHome(), '.grantry');
   return {
     home,
     database: read(settings.database, given.database, 'database') ?? usualDatabase(home),
@@ -314,7 +314,20 @@ function checkedText(text: string, name: string): string {
 }
 
 function path(text: string): string {
-  return resolve(text === '~' || text.startsWith('~/') ? join(homedir(), text.slice(1)) : text);
+  return resolve(text === '~' || text.startsWith('~/') ? join(userHome(), text.slice(1)) : text);
+}
+
+/** @throws {GrantryError} `invalid_request` for a user without a home directory, as in many containers */
+function userHome(): string {
+  try {
+    const directory = homedir();
+    if (isAbsolute(directory)) return directory;
+  } catch {
+    // Neither HOME nor the user database knows this user.
+  }
+  throw invalidRequest('This user has no home directory, so the directory of the vault must be named.', {
+    action: 'Set GRANTRY_HOME to a directory that survives a restart.',
+  });
 }
 
 function database(text: string, name: string): string {

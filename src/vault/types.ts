@@ -15,7 +15,7 @@ export type { CallBody } from '../base/network/call-body.ts';
 export type { CallTarget } from '../base/network/call-request.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
-export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
+export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';

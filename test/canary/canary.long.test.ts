@@ -21,7 +21,7 @@ import { readAlong } from './wire.ts';
 
 const clientId = 'canary-client';
 const clientSecret = 'canary-client-secret-4f1d0c8be2';
-const adminKey = `gry_${'canary-of-the-first-admin'.repeat(2)}`;
+const adminKey = 'gry_canary-of-the-first-admin-7Qm2xK9v';
 const returnTo = 'http://127.0.0.1:9/back';
 
 /** Places where a secret is allowed. Any other place is a leak. */
@@ -103,7 +103,7 @@ class CanaryRun implements AsyncDisposable {
   static async start(needles: Needles, database: string | undefined): Promise<CanaryRun> {
     const home = await Home.make();
     const run = new CanaryRun(needles, home, await freePort(), database);
-    writeFileSync(join(home.path, 'admin.key'), adminKey);
+    writeFileSync(join(home.path, 'admin.key'), adminKey, { mode: 0o600 });
     if (database !== undefined) run.#firstLog = await currentLog(database);
     const telemetry = writeTelemetry(join(run.#place, 'telemetry.mjs'), join(run.#place, 'spans.txt'));
     let log = '';

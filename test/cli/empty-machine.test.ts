@@ -32,6 +32,14 @@ describe('without a vault', () => {
     expect(await readdir(home.path)).toEqual([]);
   });
 
+  test.each(['init', 'list', 'doctor'])('a user without a home directory is told so by grantry %s', async (command) => {
+    await using home = await Home.make();
+    const run = await home.run([command], { env: { HOME: '', GRANTRY_HOME: '' } });
+    expect(run).toMatchObject({ code: 2, stdout: '' });
+    expect(run.stderr).toContain('no home directory');
+    expect(run.stderr).toContain('Set GRANTRY_HOME');
+  });
+
   test('the doctor makes nothing', async () => {
     await using home = await Home.make();
     expect((await home.run(['doctor'])).stdout).toContain('Run: grantry init');

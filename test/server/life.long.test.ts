@@ -9,7 +9,7 @@ import { Home, type Run } from '../cli/grantry.ts';
 import { freePort } from '../support/free-port.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 
-const adminKey = `gry_${'life-of-a-process'.repeat(3)}`;
+const adminKey = 'gry_life-of-a-process-7Qm2xK9vRt4bZ';
 
 let simulator: RunningSimulator;
 beforeAll(async () => {
@@ -35,7 +35,7 @@ class Place implements AsyncDisposable {
 
   static async make(): Promise<Place> {
     const home = await Home.make();
-    await writeFile(join(home.path, 'admin.key'), adminKey);
+    await writeFile(join(home.path, 'admin.key'), adminKey, { mode: 0o600 });
     return new Place(home, await freePort());
   }
 

@@ -8,7 +8,7 @@ import { freePort } from '../support/free-port.ts';
 import { scratchDatabase } from '../support/postgres.ts';
 import { type Outage, outages, Wire } from '../support/wire.ts';
 
-const adminKey = `gry_${'hand-out-in-an-outage'.repeat(3)}`;
+const adminKey = 'gry_hand-out-in-an-outage-7Qm2xK9vR';
 const outageMs = 15_000;
 
 let simulator: RunningSimulator;
@@ -39,7 +39,7 @@ class Server implements AsyncDisposable {
     const stack = new AsyncDisposableStack();
     const wire = stack.use(await Wire.to(database));
     const home = stack.use(await Home.make());
-    await writeFile(join(keys.path, 'admin.key'), adminKey);
+    await writeFile(join(keys.path, 'admin.key'), adminKey, { mode: 0o600 });
     const port = await freePort();
     const { promise: listening, resolve } = Promise.withResolvers<void>();
     const { promise: started, resolve: onStarted } = Promise.withResolvers<(signal: NodeJS.Signals) => void>();

@@ -18,7 +18,7 @@ import { alteredRow, printFields, printTable } from '../terminal/table.ts';
 const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
 
 interface AddOptions {
-  provider: string;
+  provider?: string;
   clientId?: string;
   clientSecretFile?: string[];
   dc?: string;
@@ -40,7 +40,7 @@ export function define(command: Command): void {
         'the redirect URI that the provider asks for first.',
     )
     .argument('<name>', 'your name for the app, such as zoho-eu')
-    .requiredOption('--provider <provider>', 'the provider, such as zoho_crm (see grantry provider list)')
+    .option('--provider <provider>', 'the provider of a new app, such as zoho_crm (see grantry provider list)')
     .option('--client-id <id>', 'the client id from the console of the provider')
     .option(
       '--client-secret-file <[dc=]file>',
@@ -64,7 +64,8 @@ export function define(command: Command): void {
     --client-secret-file secret.txt --scope ZohoCRM.modules.ALL \\
     --redirect-uri http://127.0.0.1:8484/callback
   grantry app add zoho --provider zoho_crm --client-id 1000.ABC \\
-    --client-secret-file eu=eu.txt --client-secret-file us=us.txt`),
+    --client-secret-file eu=eu.txt --client-secret-file us=us.txt
+  grantry app add zoho-eu --client-secret-file new-secret.txt`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
   command
@@ -91,7 +92,8 @@ export function define(command: Command): void {
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
   checkName('app', name);
-  const provider = checkProviderId(options.provider);
+  const provider =
+    options.provider === undefined ? await knownProvider(context, name) : checkProviderId(options.provider);
   const sources = parseSecretSources(options.clientSecretFile ?? []);
   const tenants: string[] = [];
   for (const tenant of options.tenant ?? []) tenants.push(await resolveTenant(context, tenant, { changes: true }));
@@ -111,6 +113,16 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
   context.output.print(old === null ? `Added the app ${app.name}.` : changed);
   context.output.print(`Register this redirect URI at the provider: ${redirectUri}`);
+}
+
+/** The provider of an existing app. @throws {GrantryError} `invalid_request` for a new one, whose provider must be named */
+async function knownProvider(context: Context, name: string): Promise<string> {
+  if (context.settings.server !== undefined || databaseExists(context)) {
+    await using vault = await openContextVault(context);
+    const app = await vault.apps.get(name);
+    if (app !== null) return app.provider;
+  }
+  throw usageError(`There is no app ${name} yet, and a new one needs its provider.`, 'Add --provider PROVIDER.');
 }
 
 function appInput(

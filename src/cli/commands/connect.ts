@@ -143,7 +143,7 @@ async function waitForBrowser(
     endGently(signal);
   });
   context.output.note(`Open this URL in a browser, signed in as the tenant's user:\n\n  ${flow.url}\n`);
-  if (flow.open && process.stdout.isTTY && process.stderr.isTTY) openBrowser(flow.url);
+  if (flow.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(context.world, flow.url);
   const waiting = `Waiting for the browser to come back to ${flow.redirectUri} (up to 10 minutes; Ctrl-C stops)`;
   // While the code is being redeemed, the provider's answer decides.
   const givenUp = timeOut(context, timesOf(context.world).authorizationMs, ended.signal).catch((error: unknown) =>

@@ -4,6 +4,7 @@ import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import type { App, Vault } from '../../vault/types.ts';
+import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
@@ -48,6 +49,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
     await finding('disk', () => checkDisk(settings)),
     await finding('spool', () => checkSpool(settings)),
     await finding('root key', () => rootKey(settings.rootKey)),
+    ...(settings.allowLoopback ? [unsafeFinding()] : []),
   ];
   if (!databaseExists(context)) {
     return [...findings, fail('database', 'there is none yet', 'Run: grantry init', 'not_found')];
@@ -77,6 +79,10 @@ async function examineDatabase(context: Context, store: Store): Promise<readonly
   } finally {
     await store.close();
   }
+}
+
+function unsafeFinding(): Finding {
+  return warn('switch', `${unsafeSwitch.name} is on: ${unsafeSwitch.means}`, unsafeSwitch.action);
 }
 
 async function rootKey(source: string): Promise<Finding> {

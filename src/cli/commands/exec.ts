@@ -6,6 +6,7 @@ import { checkKey, checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import type { AccessToken, Grant, Vault } from '../../vault/types.ts';
+import { childEnvironment } from '../child-environment.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { collect, epilogue } from '../options.ts';
@@ -18,14 +19,16 @@ interface ExecOptions {
   provider?: string[];
   account?: string;
   minValidity: string;
+  pass?: string[];
 }
 
 export function define(command: Command): void {
   command
     .description(
       "Runs a program with the tenant's tokens in its environment. For zoho_crm: ZOHO_CRM_ACCESS_TOKEN, …_API_DOMAIN, " +
-        '…_EXPIRES_AT, …_DC and …_ORG_ID. Without --provider, the program gets every grant of the tenant. The exit code is ' +
-        'that of the program.',
+        '…_EXPIRES_AT, …_DC and …_ORG_ID. Without --provider, the program gets every grant of the tenant. Variables ' +
+        'that open the vault are withheld, and so are refresh tokens, client secrets and database passwords. The exit ' +
+        'code is that of the program.',
     )
     .argument('<tenant>', 'the tenant, or . for the current one')
     .argument('<command...>', 'the program and its arguments, after --')
@@ -33,6 +36,7 @@ export function define(command: Command): void {
     .option('--provider <provider>', 'pass only the grant at this provider; may be given several times', collect)
     .option('--account <name>', 'the account, when the tenant has several')
     .option('-t, --min-validity <seconds>', 'seconds for which each token must still be valid', '60')
+    .option('--pass <variable>', 'pass a variable that is withheld otherwise; may be given several times', collect)
     .addHelpText('after', epilogue('Example:\n  grantry exec acme --provider zoho_crm -- ./nightly-sync.sh'))
     .action(async (tenant: string, words: string[], options: ExecOptions) =>
       exec(contextOf(command), tenant, words, options),
@@ -53,7 +57,9 @@ async function exec(context: Context, given: string, words: readonly string[], o
     // Awaited here, since the vault closes at the end of this block.
     return await tokenVariables(vault, { tenant, providers, account, minValidity });
   });
-  process.exitCode = await runChild(program, args, childEnvironment(context, variables));
+  const { rootKey } = context.settings;
+  const environment = childEnvironment(process.env, variables, { rootKey, passed: options.pass ?? [] });
+  process.exitCode = await runChild(program, args, environment);
 }
 
 async function tokenVariables(
@@ -95,14 +101,6 @@ function variablesOf(provider: string, token: AccessToken, grant: Grant | null):
     ...(grant?.dc === null || grant === null ? {} : { [`${prefix}_DC`]: grant.dc }),
     ...(typeof orgId === 'string' || typeof orgId === 'number' ? { [`${prefix}_ORG_ID`]: String(orgId) } : {}),
   };
-}
-
-/** The environment of this process with the tokens, without the root key. */
-function childEnvironment(context: Context, variables: Record<string, string>): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = { ...process.env, ...variables };
-  const { rootKey } = context.settings;
-  if (rootKey.startsWith('env:')) delete environment[rootKey.slice('env:'.length)];
-  return environment;
 }
 
 const forwarded = ['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const;

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { checkName } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import { apiKeyRoles } from '../../schemas/words.ts';
-import type { ApiKey } from '../../vault/types.ts';
+import type { ApiKey, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
 import { expiryOf, type LimitOptions, limitsIn, withLimits } from '../key-options.ts';
 import { epilogue } from '../options.ts';
@@ -133,6 +133,7 @@ async function create(context: Context, name: string, options: CreateOptions): P
   const made = await vault.keys.create(name, { role, ...limits });
   printNew(context, made);
   const { apiKey } = made;
+  await noteStrangers(context, vault, apiKey.tenants);
   if (isIdle(apiKey)) {
     context.output.note(
       `The key names no tenant and can do nothing yet: grantry key update ${name} --tenant TENANT, or --all-tenants.`,
@@ -190,6 +191,16 @@ function printNew({ output }: Context, { apiKey, key }: { apiKey: ApiKey; key: {
   process.stdout.write(`${key.reveal()}\n`);
   const end = apiKey.parent === null ? '' : `, until ${minute(expiresAt)}`;
   output.note(`Key ${name} (${role}), id ${id}${end}. It cannot be shown again: store it with your secrets.`);
+}
+
+/** A tenant without a grant may be misspelt, or may connect later. */
+async function noteStrangers(context: Context, vault: Vault, tenants: ApiKey['tenants']): Promise<void> {
+  if (tenants === '*') return;
+  for (const tenant of tenants) {
+    const { items } = await vault.grants.list({ tenant, limit: 1 });
+    if (items.length === 0)
+      context.output.note(`Note: ${tenant} has no grant yet. Check the name if you expected one.`);
+  }
 }
 
 async function list(context: Context): Promise<void> {

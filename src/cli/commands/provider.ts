@@ -2,8 +2,10 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { builtInProviderIds } from '../../base/provider-ids.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { toJson } from '../../schemas/json.ts';
+import type { ProviderSummary } from '../../schemas/provider.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { readSmallFile } from '../files.ts';
@@ -52,7 +54,7 @@ async function list(context: Context): Promise<void> {
   printTable(context.output, providers, {
     PROVIDER: ({ id }) => id,
     NAME: ({ name }) => name,
-    ORIGIN: ({ builtIn, integrityFailed }) => (integrityFailed ? alteredRow : builtIn ? 'built in' : 'added'),
+    ORIGIN: originOf,
   });
 }
 
@@ -85,6 +87,12 @@ async function show(context: Context, provider: string): Promise<void> {
   ]);
 }
 
+function originOf({ id, builtIn, integrityFailed }: ProviderSummary): string {
+  if (integrityFailed === true) return alteredRow;
+  if (builtIn) return 'built in';
+  return builtInProviderIds.some((known) => known === id) ? 'replaced' : 'added';
+}
+
 function scopesText({ scopePrefix, scopeSeparator }: ProviderDefinition): string {
   const separator = scopeSeparator === ' ' ? 'spaces' : `"${scopeSeparator}"`;
   return `${scopePrefix === undefined ? '' : `begin with ${scopePrefix}., `}separated by ${separator}`;
@@ -102,7 +110,7 @@ async function catalogueVault(context: Context): Promise<Vault | null> {
 }
 
 async function builtInProviders(): Promise<Awaited<ReturnType<Vault['providers']['list']>>> {
-  const { builtInProvider, builtInProviderIds } = await import('../../providers/catalogue.ts');
+  const { builtInProvider } = await import('../../providers/catalogue.ts');
   return [...builtInProviderIds].sort().map((id) => ({ id, name: builtInProvider(id)?.name ?? id, builtIn: true }));
 }
 

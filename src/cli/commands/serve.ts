@@ -1,17 +1,19 @@
 import type { Command } from 'commander';
-import { GrantryError } from '../../base/errors.ts';
+import { errorCodes } from '../../base/errors.ts';
 import { keepHeapSmall } from '../../base/heap.ts';
-import { limits } from '../../base/limits.ts';
-import { Secret } from '../../base/secret.ts';
+import type { Logger } from '../../base/log.ts';
 import type { RunningServer, ServerLimits } from '../../server/index.ts';
 import { type Setting, settingReader, settings as table } from '../../vault/settings.ts';
+import { readAdminKeyFile } from '../admin-key-file.ts';
 import { type Context, contextOf, makeContextVault, refuseServer } from '../context.ts';
-import { readSmallFile } from '../files.ts';
 import { stderrLogger } from '../log.ts';
 import { addSettings, epilogue, variableLines } from '../options.ts';
 import { ownSignals, untilSignal } from '../signals.ts';
-import { endOnUncaught } from '../uncaught.ts';
+import { toGrantryError } from '../terminal/errors.ts';
+import { defectOf, endOnUncaught } from '../uncaught.ts';
 import { ownVersion } from '../version.ts';
+import { logWarnings } from '../warnings.ts';
+import { loadWholeProgram } from '../whole-program.ts';
 
 const serverSettings: readonly Setting[] = Object.values(table);
 
@@ -47,6 +49,32 @@ Examples:
 async function serve(context: Context, options: ServeOptions): Promise<void> {
   refuseServer(context, 'serve');
   keepHeapSmall();
+  const { settings, world } = context;
+  let lineScrubbed = (): void => {};
+  // A server logs what it does; a command that ends logs problems only.
+  const level = settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' as const };
+  const logger = stderrLogger(world, level, { service: true, onScrubbed: () => lineScrubbed() });
+  logWarnings(logger);
+  try {
+    await run(context, options, logger, (server) => {
+      lineScrubbed = () => server.lineScrubbed();
+    });
+  } catch (thrown) {
+    if (process.stderr.isTTY) throw thrown;
+    // The collector of a log reads JSON lines only.
+    const { code, message, action } = toGrantryError(thrown);
+    const defect = code === 'internal' ? defectOf(thrown) : {};
+    logger.error('the server does not start', { code, detail: message, action, ...defect });
+    process.exitCode = errorCodes[code].exit;
+  }
+}
+
+async function run(
+  context: Context,
+  options: ServeOptions,
+  logger: Logger,
+  onStart: (server: RunningServer) => void,
+): Promise<void> {
   const { settings, world, output } = context;
   // First, so that a signal during the start does not cut it off.
   const signalled = untilSignal();
@@ -55,12 +83,9 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   const port = read(table.port, options.port) ?? Number(table.port.usual);
   const stopDelay = read(table.stopDelay, options.stopDelay) ?? 0;
   const metricsTenants = read(table.metricsTenants) ?? false;
-  const adminKey = await readAdminKey(read(table.adminKeyFile));
+  const adminKey = readAdminKeyFile(read(table.adminKeyFile));
+  loadWholeProgram();
   const { startServer } = await import('../../server/index.ts');
-  // A server logs what it does; a command that ends logs problems only.
-  let lineScrubbed = (): void => {};
-  const level = settings.isLogLevelGiven ? settings : { ...settings, logLevel: 'info' as const };
-  const logger = stderrLogger(world, level, { onScrubbed: () => lineScrubbed() });
   let server: RunningServer | undefined;
   // After a defect no new work begins. Requests that were sent are answered first: only this process gets their answers.
   endOnUncaught({ logger, world }, async () => server?.stop());
@@ -80,9 +105,9 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     world,
   });
   server = started;
-  lineScrubbed = () => started.lineScrubbed();
+  onStart(started);
   if (output.json) output.printJson({ url: started.url });
-  else output.note(`Grantry listens at ${started.url}. Ctrl-C stops it.`);
+  else if (process.stderr.isTTY) output.note(`Grantry listens at ${started.url}. Ctrl-C stops it.`);
   await signalled;
   const impatient = (): void => {
     logger.warn('ended at once by a second signal');
@@ -90,17 +115,6 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   };
   ownSignals(impatient);
   await started.stop();
-}
-
-async function readAdminKey(file: string | undefined): Promise<Secret | undefined> {
-  if (file === undefined) return undefined;
-  const text = Buffer.from(await readSmallFile(file, limits.apiKeyCharsMax))
-    .toString('utf8')
-    .trim();
-  if (text !== '') return new Secret(text);
-  throw new GrantryError('invalid_request', `The admin key file ${file} is empty.`, {
-    action: 'Put a key into it: gry_ and at least 32 random characters of a-z A-Z 0-9 _ -.',
-  });
 }
 
 /** The limits of the server that the environment changes. */

@@ -59,10 +59,11 @@ async function placeTrouble(spool: string, place: string): Promise<Trouble | und
   const action = 'Set GRANTRY_SPOOL to a directory on a disk that survives a restart.';
   const inMemory = process.platform === 'linux' && memoryFileSystems.has((await statfs(place)).type);
   if (inMemory) return { detail: `${spool} is in memory and is gone after a restart`, action };
-  const temporary = ['/tmp', '/var/tmp', '/dev/shm', '/run', tmpdir()].some((root) =>
+  const temporary = ['/tmp', '/var/tmp', '/dev/shm', '/run', tmpdir()].find((root) =>
     `${spool}${sep}`.startsWith(`${root}${sep}`),
   );
-  return temporary ? { detail: `${spool} is in a directory for temporary files`, action } : undefined;
+  if (temporary === undefined) return undefined;
+  return { detail: `${spool} is under ${temporary}, which systems empty: fine for a trial`, action };
 }
 
 /** The kinds of files that need attention, each with what it means and what to do. */

@@ -1,12 +1,12 @@
 import { errorCodes, GrantryError } from '../../base/errors.ts';
 import { actionAsCommand } from '../../schemas/actions.ts';
-import { clean } from './output.ts';
+import { clean, jsonText } from './output.ts';
 
 /** Writes a failure to stderr and returns its exit code. */
 export function reportError(thrown: unknown, json: boolean): number {
   const error = toGrantryError(thrown);
   if (json) {
-    process.stderr.write(`${JSON.stringify(errorItem(error))}\n`);
+    process.stderr.write(`${jsonText(errorItem(error))}\n`);
   } else {
     process.stderr.write(`grantry: ${clean(error.message)}\n`);
     process.stderr.write(`         ${clean(actionAsCommand(error.action))}${waitHint(error)}\n`);

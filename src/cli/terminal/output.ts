@@ -15,8 +15,7 @@ export function processOutput(json: boolean): Output {
     json,
     print: (line) => void process.stdout.write(`${clean(line)}\n`),
     printJson: (value) => {
-      const text = process.stdout.isTTY ? JSON.stringify(value, null, 2) : JSON.stringify(value);
-      process.stdout.write(`${text}\n`);
+      process.stdout.write(`${jsonText(value, process.stdout.isTTY ? 2 : 0)}\n`);
     },
     note: (line) => void process.stderr.write(`${clean(line)}\n`),
   };
@@ -26,6 +25,12 @@ export function processOutput(json: boolean): Output {
 export function clean(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+}
+
+/** Formats JSON for a terminal too: characters that control one are escaped, which readers of JSON undo. */
+export function jsonText(value: unknown, indent = 0): string {
+  const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value, null, indent).replace(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, escaped);
 }
 
 /** Resolves when all output has left this process. */

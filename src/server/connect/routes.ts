@@ -118,7 +118,17 @@ async function showSession(context: ServerContext, id: string, request: Request)
 }
 
 function show(context: ServerContext, { status, page }: StatusPage, headers: Record<string, string> = {}): Response {
-  return pageResponse(page, status, context.publicUrl, headers);
+  return pageResponse(page, status, formScheme(context), headers);
+}
+
+/** A form leads to a provider: on https, or with the switch for simulators on http. */
+function formScheme({ vault, publicUrl }: ServerContext): string {
+  try {
+    if (internalsOf(vault()).open().allowLoopback) return 'http:';
+  } catch {
+    // A vault that is not open leads nowhere.
+  }
+  return publicUrl;
 }
 
 /**

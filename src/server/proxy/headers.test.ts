@@ -5,7 +5,7 @@ import { requestHeaders, responseHeaders } from './headers.ts';
 
 /** The headers that a caller gets, without those that this server writes itself. */
 function passed(status: number, ...raw: readonly string[]): Record<string, string> {
-  const sent = responseHeaders({ status: status, headers: raw, generation: 1 });
+  const sent = responseHeaders({ status, headers: raw, generation: 1 });
   const headers = new Headers();
   for (let at = 0; at < sent.length; at += 2) headers.append(sent[at] ?? '', sent[at + 1] ?? '');
   for (const own of ['content-security-policy', 'grantry-generation']) headers.delete(own);

@@ -144,6 +144,7 @@ function makeGauges(registers: Registry[]) {
     calls: gauge('grantry_provider_calls', 'Running calls to a provider', ['provider', 'dc']),
     waiting: gauge('grantry_provider_calls_waiting', 'Calls that wait for a free slot', ['provider', 'dc']),
     quarantined: gauge('grantry_quarantined', '1 while the database is quarantined'),
+    unsafe: gauge('grantry_unsafe_switch', '1 while http:// and loopback providers are allowed'),
     database: gauge('grantry_database_up', '1 while the database answers'),
     due: gauge('grantry_due_grants', 'Grants whose refresh ahead of need is due, up to 10000'),
     dueFor: gauge('grantry_due_seconds', 'Seconds since the oldest of them became due'),
@@ -157,7 +158,7 @@ function makeGauges(registers: Registry[]) {
   };
 }
 
-function show(to: GaugeSet, { answers, compartments, quarantined, queues, spool }: Gauges): void {
+function show(to: GaugeSet, { answers, compartments, quarantined, unsafe, queues, spool }: Gauges): void {
   to.answers.reset();
   for (const [source, count] of Object.entries(answers)) to.answers.inc({ source }, count);
   for (const { name, calls, waiting, open } of compartments) {
@@ -167,6 +168,7 @@ function show(to: GaugeSet, { answers, compartments, quarantined, queues, spool 
     to.waiting.set({ provider, dc }, waiting);
   }
   to.quarantined.set(quarantined ? 1 : 0);
+  to.unsafe.set(unsafe ? 1 : 0);
   to.database.set(queues === null ? 0 : 1);
   if (queues !== null) {
     to.due.set(queues.due);

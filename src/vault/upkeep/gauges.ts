@@ -11,6 +11,8 @@ export interface Gauges {
   readonly answers: Readonly<Record<'memory' | 'row' | 'refresh', number>>;
   readonly compartments: ReturnType<VaultContext['bulkheads']['states']>;
   readonly quarantined: boolean;
+  /** True while the switch for simulators is on. */
+  readonly unsafe: boolean;
   /** Null while the database is unavailable. */
   readonly queues: QueueDepths | null;
   /** Number of spool files of each kind; null while the directory is unreadable. */
@@ -32,6 +34,7 @@ export async function readGauges(vault: Vault): Promise<Gauges> {
     answers: { ...handOut.answers },
     compartments: context.bulkheads.states(),
     quarantined: context.guard.reason !== null,
+    unsafe: context.allowLoopback,
     queues,
     spool,
   };
