@@ -336,34 +336,6 @@ describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind
   });
 });
 
-it.each(['strict', 'timed_overlap', 'strict_revokes_family'])(
-  'a broken answer to a code loses none of several refresh tokens, at %s',
-  async (provider) => {
-    await using bench = await makeBench({ profiles: [provider] });
-    const { vault, world } = await bench.open();
-    await bench.addApp(vault, provider);
-    const { url } = await vault.authorize({ tenant: 'acme', provider, redirectUri, scopes: ['read'] });
-    const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
-    const real = world.fetch.bind(world);
-    world.fetch = async (...input) => {
-      const answer = await real(...input);
-      const text = await answer.text();
-      // A second, foreign token stands where the likeliest one is looked for.
-      return new Response(text.replace(/\}$/, ',"refresh_token":"of-something-else"}'), answer);
-    };
-    await vault.completeAuthorization(response.headers.get('location') ?? '');
-    world.fetch = real;
-    const grant = { tenant: 'acme', provider };
-    for (let tries = 0; tries < 6; tries += 1) {
-      await vault.getAccessToken(grant).catch(() => null);
-      await bench.jump(121_000);
-    }
-    if ((await bench.row(grant)).state !== 'active') await vault.recover(grant);
-    expect((await vault.getAccessToken(grant)).accessToken).not.toBe('');
-    expect(bench.simulator.families().map((family) => family.alive)).toEqual([true]);
-  },
-);
-
 describe('the file of a consent', () => {
   it('holds no secret, and does not open when its head was edited', async () => {
     await using bench = await makeBench();
