@@ -3,24 +3,13 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench, tidyUp, until, user } from '../../../test/support/bench.ts';
+import { consent, key, openSession } from '../../../test/support/consents.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import { Consents } from '../spool/consents.ts';
 import type { Vault } from '../types.ts';
-import { receiveConnectCallback, startConnect } from './flow.ts';
-import { createConnectSession } from './sessions.ts';
-
-const redirectUri = 'https://app.example/callback';
-const key = { tenant: 'acme', provider: 'strict' };
-
-async function consent(bench: Bench, vault: Vault): Promise<string> {
-  await bench.addApp(vault, key.provider);
-  const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
-  const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
-  return response.headers.get('location') ?? '';
-}
 
 /** Takes the database away from a vault as soon as the provider has answered. Returns how to bring it back. */
 function awayAfterAnswer(bench: Bench, vault: Vault): () => void {
@@ -286,22 +275,6 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect(bench.requests()).toHaveLength(1);
   });
 });
-
-/** A connect session without a confirmation, up to its callback. */
-async function openSession(bench: Bench, vault: Vault): Promise<() => ReturnType<typeof receiveConnectCallback>> {
-  const context = internalsOf(vault).open();
-  const publicUrl = 'https://grantry.example';
-  await bench.addApp(vault, key.provider);
-  const { url } = await createConnectSession(context, publicUrl, { ...key, scopes: ['read'] });
-  const browser = `browser-${url}`;
-  const started = await startConnect(context, publicUrl, { token: url.split('/').at(-1) ?? '', browser });
-  const response = await bench.simulator.fetch(
-    new Request('url' in started ? started.url : '', { redirect: 'manual' }),
-  );
-  const { pathname, search } = new URL(response.headers.get('location') ?? '');
-  const appContext = pathname.split('/').at(-1) ?? '';
-  return () => receiveConnectCallback(context, publicUrl, { context: appContext, search, browser });
-}
 
 describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind) => {
   it('is finished later, and its browser sees that', async () => {
