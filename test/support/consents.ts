@@ -1,4 +1,6 @@
 /** Consents of users in tests, up to the callback. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { receiveConnectCallback, startConnect } from '../../src/vault/connect/flow.ts';
 import { createConnectSession } from '../../src/vault/connect/sessions.ts';
@@ -15,6 +17,15 @@ export async function consent(bench: Bench, vault: Vault): Promise<string> {
   const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
   const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
   return response.headers.get('location') ?? '';
+}
+
+/** The names of the files of consents. */
+export function filesOf(bench: Bench): string[] {
+  try {
+    return readdirSync(join(bench.home, 'spool', 'consents'));
+  } catch {
+    return [];
+  }
 }
 
 /** A connect session without a confirmation, up to its callback. */
