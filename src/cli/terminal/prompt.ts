@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { GrantryError } from '../../base/errors.ts';
+import { endGently } from '../signals.ts';
 import { usageError } from './errors.ts';
 
 /** True when a person is at the terminal. */
@@ -14,7 +15,11 @@ export async function promptLine(question: string, options: { secret: boolean })
   process.stderr.write(question);
   const lines = createInterface({ input: process.stdin, output: screen, terminal: true });
   const stop = new AbortController();
-  lines.on('SIGINT', () => stop.abort());
+  // The terminal gives Ctrl-C to the prompt as a character, not as a signal: it ends the command like one.
+  lines.on('SIGINT', () => {
+    lines.close();
+    endGently('SIGINT');
+  });
   lines.on('close', () => stop.abort());
   try {
     return (await lines.question('', { signal: stop.signal })).trim();
