@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { GrantryError } from '../../base/errors.ts';
-import { endGently } from '../signals.ts';
 import { usageError } from './errors.ts';
 
 /** True when a person is at the terminal. */
@@ -18,7 +17,7 @@ export async function promptLine(question: string, options: { secret: boolean })
   // The terminal gives Ctrl-C to the prompt as a character, not as a signal: it ends the command like one.
   lines.on('SIGINT', () => {
     lines.close();
-    endGently('SIGINT');
+    process.emit('SIGINT', 'SIGINT');
   });
   lines.on('close', () => stop.abort());
   try {

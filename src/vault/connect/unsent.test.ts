@@ -1,4 +1,4 @@
-/** A code that was never sent still works: whatever failed before it, the same callback succeeds later. */
+/** A code that was never sent still works, so the same callback succeeds later. */
 import { describe, expect, it, vi } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
 import { consent, key, openSession } from '../../../test/support/consents.ts';
