@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -13,6 +13,8 @@ const mark = '<<<the next one>>>';
 
 /** The README is copied by people who see Grantry for the first time: what it shows is what they get. */
 test('the session and the program in the README do what they show', async () => {
+  // Otherwise each step of the session waits for a simulator that never starts.
+  expect(existsSync('dist'), 'the README runs what was built: run `npm run build` first').toBe(true);
   const folder = mkdtempSync(path.join(tmpdir(), 'grantry-readme-'));
   // Inside the package its name leads to what was built.
   const program = path.resolve('.tmp', `readme-${process.pid}.ts`);

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { startPostgres } from '../../test/support/postgres-server.ts';
 import { Compiler } from './compiler.ts';
 import { applied, type Mutant, mutantsOf } from './generate.ts';
-import { type Checks, noticeOf } from './notice.ts';
+import { type Checks, measured, noticeOf } from './notice.ts';
 import { type Judged, report } from './report.ts';
 import { hashOf, Results } from './results.ts';
 import { readReviewed } from './reviewed.ts';
@@ -57,7 +57,6 @@ async function tryAll(): Promise<void> {
   const total = waiting.length;
   if (total === 0) return;
   const postgres = await startPostgres();
-  const checks: Checks = { postgresUrl: postgres.url, seeds: Number(values.seeds), slow: values.slow };
   const trees = Array.from({ length: Number(values.jobs) }, () => new Tree(root));
   const stop = (): void => {
     for (const tree of trees) tree.remove();
@@ -66,8 +65,9 @@ async function tryAll(): Promise<void> {
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     const [first] = trees;
-    const early = first === undefined ? null : await noticeOf(first, checks);
-    if (early !== null) throw new Error(`Without any mutant, the ${early.by} already fail: ${early.how}`);
+    if (first === undefined) return;
+    const options = { postgresUrl: postgres.url, seeds: Number(values.seeds), slow: values.slow };
+    const checks = await measured(first, options);
     await Promise.all(
       trees.map(async (tree) => {
         for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {

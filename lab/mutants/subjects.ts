@@ -4,7 +4,7 @@ export const subjects: readonly string[] = [
     (name) => `src/vault/refresh/${name}.ts`,
   ),
   ...['leases', 'candidates', 'attempts'].map((name) => `src/storage/statements/${name}.ts`),
-  ...['store-tokens', 'put-authorization', 'revocations'].map((name) => `src/vault/grant/${name}.ts`),
+  ...['store-tokens', 'put-authorization', 'newest', 'revocations'].map((name) => `src/vault/grant/${name}.ts`),
 ];
 
 /** Tests that ask most of these files, quick ones first. A folder stands for its fast tests. */
@@ -12,6 +12,7 @@ export const quickTests: readonly string[] = [
   'src/storage/statements',
   'src/vault/refresh',
   'src/vault/grant',
+  'src/vault/connect/consent.test.ts',
   'src/vault/disconnect.test.ts',
 ];
 

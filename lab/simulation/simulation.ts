@@ -111,13 +111,15 @@ export class Simulation {
 
   async #open(life: Life): Promise<void> {
     for (;;) {
+      // A pause in the middle of a transaction shows only when the process goes on, and that may be after the faults.
+      const { chaos } = this.state;
       try {
         await this.#openOnce(life);
         return;
       } catch (error) {
         const expected = isGrantryError(error) && error.code === 'storage_unavailable';
         // A slow commit may hold the database a little longer than the faults last.
-        const { chaos, scheduler, storeBusyUntil } = this.state;
+        const { scheduler, storeBusyUntil } = this.state;
         if ((!chaos && storeBusyUntil + busyMs < scheduler.now) || !expected) throw error;
         await life.sleep(500);
       }

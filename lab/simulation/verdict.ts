@@ -15,6 +15,8 @@ const passing = new Set(['refresh_uncertain', 'provider_throttled', 'provider_un
 const triesMax = 60;
 /** Time limit for the healed world to replay a spent token inside its overlap. */
 const recoveryMs = 60_000;
+/** Second chances of a condemned grant, and the requests of `recover`. */
+const secondChancesMax = 4;
 /** A condemned grant is not asked for again and again: its second chances, once per token that is kept. */
 const requestsWhileCondemnedMax = 8;
 
@@ -72,11 +74,20 @@ async function probe(scene: Scene, life: Life, grant: JudgedGrant): Promise<stri
   return last;
 }
 
-/** Each loss is told once: never again and again, and never by two names. */
+/**
+ * Each loss is told once: never again and again, and never by two names. If the answer to a second chance is lost, the
+ * token may have been replaced: an event tells that the grant is in doubt again, and the next verdict is a new one.
+ */
 function checkReports(state: WorldState, grant: JudgedGrant): void {
   let told = 0;
+  let doubts = 0;
   for (const { type } of state.judge.events(grant)) {
     if (type === 'grant.reauthorization_required') told += 1;
+    if (type === 'grant.uncertain' && told === 1 && doubts < secondChancesMax) {
+      state.judge.excuse('a loss was told again, after the answer to a second chance was lost');
+      doubts += 1;
+      told = 0;
+    }
     if (['grant.stored', 'grant.connected', 'grant.revived', 'grant.refreshed', 'grant.disconnected'].includes(type))
       told = 0;
     if (told > 1) {

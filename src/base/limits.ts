@@ -200,6 +200,8 @@ export const limits = {
   /** New tokens wait this long for a database that is down, with this pause between tries, in milliseconds. */
   connectKeepMs: 20_000,
   connectKeepPauseMs: 500,
+  /** Authorization requests whose code was never sent, and that wait in memory for a database that is down. */
+  unsentCodesMax: 1_000,
   /** Connect sessions that one statement reads. */
   connectBatch: 50,
   /** A flow waits this long for an issuer's metadata that it can do without, in milliseconds. */

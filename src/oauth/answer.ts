@@ -6,7 +6,15 @@ import { capture } from './captured.ts';
 import { expiryOf, hasLifetime } from './expiry.ts';
 import { type JsonObject, parseJsonObject } from './json.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { type ClearAnswer, type IsSpent, readBroken, type Salvaged, tokenHolder, tokenOf } from './salvage.ts';
+import {
+  type ClearAnswer,
+  type IsSpent,
+  isMasked,
+  readBroken,
+  type Salvaged,
+  tokenHolder,
+  tokenOf,
+} from './salvage.ts';
 import { shownCause, shownText } from './shown.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from './types.ts';
 
@@ -72,8 +80,9 @@ function readTokens(
   if (tokenType === null) {
     return { kind: 'unknown', reason: unknownType(definition, holder.get('token_type')), status: raw.status };
   }
-  const refreshToken = tokenOf(holder.get('refresh_token'));
-  if (refreshToken === null && isGiven(holder.get('refresh_token'))) {
+  const given = isMasked(holder.get('refresh_token')) ? null : holder.get('refresh_token');
+  const refreshToken = tokenOf(given);
+  if (refreshToken === null && isGiven(given)) {
     return { kind: 'unknown', reason: 'its refresh token is not a text that can be sent', status: raw.status };
   }
   const captured = capture(definition, definition.capture?.token, holder, around);
@@ -119,7 +128,8 @@ function isEnough(definition: ProviderDefinition, answer: ClearAnswer, on: Token
   if (answer.objects.some((each) => errorOf(each) !== null)) return false;
   if (answer.whole) return hasLifetime(answer.members) || isGiven(answer.members?.get('token_type'));
   const isKept = on === 'refresh' && definition.refreshToken.rotation === 'none';
-  return hasLifetime(answer.members) && (isKept || tokenOf(answer.members?.get('refresh_token')) !== null);
+  const refreshToken = answer.members?.get('refresh_token');
+  return hasLifetime(answer.members) && (isKept || (tokenOf(refreshToken) !== null && !isMasked(refreshToken)));
 }
 
 function isSuccess(status: number): boolean {
@@ -128,6 +138,7 @@ function isSuccess(status: number): boolean {
 
 /** True for a refresh token, or an odd value in its place, unless it only echoes the one that was sent. */
 function isNewRefreshToken(value: unknown, isSpent: IsSpent): boolean {
+  if (isMasked(value)) return false;
   const token = tokenOf(value);
   return token === null ? isGiven(value) : !isSpent(token);
 }

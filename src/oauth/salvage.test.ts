@@ -103,6 +103,26 @@ describe('an answer whose tokens can be read without guessing is saved', () => {
   });
 });
 
+describe('a masked token is none', () => {
+  it.each(['****f3a1', '1000.ab***', '1000...f3a1', '••••••••', '***', 'rt_…f3a1'])('%s', (masked) => {
+    const answer = `{"access_token":"at","refresh_token":"${masked}","expires_in":600}`;
+    for (const rotation of ['strict', 'none'] as const) {
+      expect(fate(answer, {}, rotation)).toBe('at none 600');
+      expect(fate(answer.replace('}', ',}'), {}, rotation)).toBe('at none 600');
+      expect(fate(answer.replace('}', ',"refresh_token":"rt"}'), {}, rotation)).toEqual(['rt']);
+    }
+    // Without the end, the new refresh token may be missing.
+    expect(fate(answer.slice(0, -1))).toEqual([]);
+    const refusal = `{"error":"invalid_grant","refresh_token":"${masked}"}`;
+    expect(fate(refusal, { status: 400 })).toBe('grant_refused');
+    expect(fate(`<pre>${refusal}</pre>`, { status: 500 })).toBe('unavailable');
+  });
+
+  it.each(['M.C1***-Cq!bU*9$tZ', 'a...b-longer-than-a-mask', '*'])('but %s is a token', (token) => {
+    expect(fate(whole.replace('rt', token))).toBe(`at ${token} 600`);
+  });
+});
+
 it('a page with a token of its own brings nothing', () => {
   const page = '<html><script>start({"access_token":"pk.map","style":"dark"})</script></html>';
   for (const rotation of ['strict', 'none'] as const) expect(fate(page, {}, rotation)).toEqual([]);

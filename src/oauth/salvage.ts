@@ -50,7 +50,7 @@ export function readBroken(raw: RawAnswer, isSpent: IsSpent): ClearAnswer {
     const named = found
       .filter((each) => each.name === name)
       .map((each) => ({ ...each, token: tokenOf(each.value) }))
-      .filter((each) => each.token !== null && !drop(each.token));
+      .filter((each) => each.token !== null && !isMasked(each.value) && !drop(each.token));
     const atTop = named.filter(({ depth }) => depth <= 1);
     if (isTrusted && (atTop.length > 0 || isNestedForeign)) return distinct(atTop);
     return distinct(named);
@@ -86,6 +86,14 @@ export function tokenHolder(members: JsonObject): JsonObject {
 export function tokenOf(value: unknown): Secret | null {
   if (typeof value !== 'string' || value.length > limits.tokenCharsMax) return null;
   return /^[\x21-\x7e]+$/.test(value) ? new Secret(value) : null;
+}
+
+/**
+ * True for a text such as `****f3a1`, with which a provider or a gateway hides a token that it repeats. It is no new token:
+ * stored in place of the old one, it would end the grant.
+ */
+export function isMasked(value: unknown): boolean {
+  return typeof value === 'string' && /^[^*•]{0,8}(?:[*•]{3,}|\.{3,}|…)[^*•]{0,8}$/.test(value);
 }
 
 /** The values, likeliest first: the top level, then the last of equals, which most JSON parsers keep. */

@@ -7,7 +7,7 @@ import { deleteCandidates, listCandidates } from '../storage/statements/candidat
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { mayBeCommitted } from '../storage/store.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
-import { finishConsents } from './connect/finish-consents.ts';
+import { finishConsents, unreadConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
 import type { Disconnected } from './disconnected.ts';
@@ -41,7 +41,8 @@ export async function disconnect(
 ): Promise<Disconnected> {
   const checked = checkKey(key);
   // Otherwise a consent that was not stored yet would bring the grant back, or lose its keys and live on at the provider.
-  await finishConsents(context, checked);
+  await finishConsents(context, { only: checked, unread: true });
+  const unread = await unreadConsents(context, checked);
   const found = await findGrant(context.store.db, checked);
   if (found === undefined) throw await missingGrant(context, checked);
   if (found.state === 'disconnected') throw noSuchGrant(checked);
@@ -57,6 +58,7 @@ export async function disconnect(
   const done = ended
     .finally(resume)
     .then((generation) => shredSpooled(context, found.id, generation ?? found.generation))
+    .then(() => Promise.all(unread.map((entry) => entry.remove())))
     .then(() => finishElsewhere(context, work));
   let isLate = false;
   done.catch((error: unknown) => {

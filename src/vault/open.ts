@@ -357,7 +357,7 @@ async function replayWaiting(context: VaultContext): Promise<void> {
 async function finishConsentsAtStart(context: VaultContext): Promise<void> {
   if (context.guard.reason !== null || namesIn(join(context.spoolDirectory, 'consents')).length === 0) return;
   const { finishConsents } = await import('./connect/finish-consents.ts');
-  await finishConsents(context);
+  await finishConsents(context, { unread: true });
 }
 
 /** Lists files synchronously: an asynchronous call would start a thread pool that most starts do not need. */

@@ -1,37 +1,23 @@
 /** Tests workers on a clock that is moved: each case counts the requests that reached the provider. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import {
   type Bench,
   type BenchOptions,
   codeOf,
   databaseKinds,
   makeBench,
-  settled,
   until,
   whileLocked,
 } from '../../test/support/bench.ts';
 import { Wire } from '../../test/support/wire.ts';
-import type { GrantKey } from '../base/ids.ts';
+import { benches, day, endAll, hour, later, make, minute, pass, work } from '../../test/support/working.ts';
 import { type LogFields, silentLogger } from '../base/log.ts';
 import { internalsOf } from '../vault/internals.ts';
-import type { VaultOptions } from '../vault/options.ts';
-import type { Vault } from '../vault/types.ts';
 import { claimDue, duties } from '../vault/upkeep/upkeep.ts';
-import { startWorkers, type Workers } from './workers.ts';
 
-const minute = 60_000;
-const hour = 60 * minute;
-const day = 24 * hour;
-
-const benches: Bench[] = [];
-const crews: Workers[] = [];
-afterEach(async () => {
-  for (const workers of crews.splice(0)) workers.stop().catch(() => {});
-  await settled(20);
-  for (const each of benches.splice(0)) await each[Symbol.asyncDispose]();
-});
+afterEach(endAll);
 
 it('refreshes grants in use before a caller needs it, spread over time, and no others', async () => {
   const { bench, vault } = await make({ profiles: ['none'] });
@@ -142,97 +128,6 @@ it('handles uncertain grants first, however many others are due', async () => {
   expect(await claimed(32, 32, ['none'])).toEqual(['uncertain', 'left', 'doubtful']);
   await bench.jump(121_000);
   expect(await claimed(1, 0)).toEqual(['uncertain']);
-});
-
-describe('a condemned grant', () => {
-  it('gets a second chance after 10 minutes, and lives again when the incident is over', async () => {
-    const { bench, vault, key } = await condemn('strict', 'false');
-    await work(vault);
-    await later(bench, 9 * minute);
-    const before = bench.requests().length;
-    bench.simulator.faults.clear();
-    await later(bench, 2 * minute);
-    expect(bench.requests()).toHaveLength(before + 1);
-    expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
-    expect(await bench.events(key)).toContain('revived');
-  });
-
-  it.each(['strict', 'strict_revokes_family'])('has three chances at %s, and is shredded after 30 days', async (id) => {
-    const { bench, vault, key } = await condemn(id, 'revoked');
-    await work(vault);
-    const start = bench.requests().length;
-    const chances = async (ms: number) => {
-      await later(bench, ms);
-      return bench.requests().length - start;
-    };
-    expect(await chances(9 * minute)).toBe(0);
-    expect(await chances(2 * minute)).toBe(1);
-    expect(await chances(45 * minute)).toBe(1);
-    expect(await chances(10 * minute)).toBe(2);
-    expect(await chances(22 * hour)).toBe(2);
-    expect(await chances(2 * hour)).toBe(3);
-    expect(await chances(28 * day)).toBe(3);
-    expect((await bench.row(key)).refresh_token).not.toBeNull();
-    expect(await chances(day)).toBe(3);
-    expect(await bench.row(key)).toMatchObject({
-      state: 'reauthorization_required',
-      refresh_token: null,
-      due_at: null,
-    });
-    expect(await bench.events(key)).toContain('shredded');
-  });
-
-  it('is not tried again if its answer was lost where a replay is forbidden, and is shredded after 30 days', async () => {
-    const { bench, vault } = await make({
-      profiles: ['strict_revokes_family'],
-      change: (each) => ({ ...each, refreshToken: { ...each.refreshToken, replayAfterLoss: false } }),
-    });
-    const { key } = await bench.connect(vault, { provider: 'strict_revokes_family' });
-    bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
-    await codeOf(vault.getAccessToken(key));
-    await bench.jump(121_000);
-    expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
-    await work(vault);
-    const start = bench.requests().length;
-    for (const ms of [11 * minute, hour, day, 28 * day]) await later(bench, ms);
-    expect((await bench.row(key)).refresh_token).not.toBeNull();
-    await later(bench, 2 * day);
-    expect(bench.requests()).toHaveLength(start);
-    expect((await bench.row(key)).refresh_token).toBeNull();
-  });
-});
-
-it('a condemned grant is kept for as many days as are asked for, and bad numbers are refused', async () => {
-  const { bench, vault, key } = await condemn('strict_revokes_family', 'revoked', { condemnedKeptDays: 2 });
-  await work(vault);
-  await later(bench, day);
-  expect((await bench.row(key)).refresh_token).not.toBeNull();
-  await later(bench, 2 * day);
-  expect((await bench.row(key)).refresh_token).toBeNull();
-  for (const condemnedKeptDays of [0, 0.5, 3_651, Number.NaN]) {
-    expect(await codeOf(bench.open({ condemnedKeptDays }))).toBe('invalid_request');
-  }
-});
-
-describe('a provider that refuses many grants at once', () => {
-  it('condemns none of them, and they live again when it is over', async () => {
-    const { bench, vault, keys } = await refuseAll(10);
-    await pass(bench, 20 * minute, 10_000);
-    for (const key of keys)
-      expect(await bench.row(key)).toMatchObject({ state: 'suspect', reason: 'verdicts_suspended' });
-    bench.simulator.faults.clear();
-    await pass(bench, 4 * minute, 10_000);
-    for (const key of keys) expect((await bench.row(key)).state).toBe('active');
-    expect(vault.quarantine).toBeNull();
-  });
-
-  it('condemns them when it lasts for more than an hour', async () => {
-    const { bench, keys } = await refuseAll(6);
-    await pass(bench, 50 * minute, 30_000);
-    for (const key of keys) expect((await bench.row(key)).state).toBe('suspect');
-    await pass(bench, 20 * minute, 30_000);
-    for (const key of keys) expect((await bench.row(key)).state).toBe('reauthorization_required');
-  });
 });
 
 it('revokes what was disconnected while the provider was down for an hour', async () => {
@@ -384,70 +279,6 @@ it('spends nothing while the database is quarantined, and removes nothing', asyn
   await pass(bench, 135_000, 5_000);
   expect((await bench.row(key)).generation).toBe(2);
 });
-
-async function make(options: BenchOptions, opening: VaultOptions = {}): Promise<{ bench: Bench; vault: Vault }> {
-  const bench = await makeBench(options);
-  benches.push(bench);
-  return { bench, vault: (await bench.open(opening)).vault };
-}
-
-async function work(vault: Vault): Promise<Workers> {
-  const workers = startWorkers(vault);
-  crews.push(workers);
-  await settled(10);
-  return workers;
-}
-
-/** Advances the clock in steps, so that workers look at each. */
-async function pass(bench: Bench, ms: number, stepMs = 2_500): Promise<void> {
-  for (let passed = 0; passed < ms; passed += stepMs) {
-    await bench.jump(Math.min(stepMs, ms - passed));
-    await settled(4);
-  }
-}
-
-/** Advances the clock at once, then in steps until the workers have done what came due. */
-async function later(bench: Bench, ms: number): Promise<void> {
-  await bench.jump(ms - 15_000);
-  await pass(bench, 15_000);
-  await settled(10);
-}
-
-/** Makes a provider refuse a grant's refresh token twice: because it is dead, or because of a continuing incident. */
-async function condemn(
-  provider: string,
-  why: 'false' | 'revoked',
-  opening: VaultOptions = {},
-): Promise<{ bench: Bench; vault: Vault; key: GrantKey }> {
-  const { bench, vault } = await make({ profiles: [provider] }, opening);
-  const { key, minted } = await bench.connect(vault, { provider });
-  if (why === 'revoked') bench.simulator.revoke(minted.refreshToken);
-  else refuse(bench);
-  await codeOf(vault.getAccessToken(key));
-  await bench.jump(31_000);
-  expect(await codeOf(vault.getAccessToken(key))).toBe('reauthorization_required');
-  return { bench, vault, key };
-}
-
-function refuse(bench: Bench): void {
-  bench.simulator.faults.add({
-    endpoint: 'token',
-    times: 10_000,
-    effect: { kind: 'error', error: 'invalid_grant' },
-  });
-}
-
-async function refuseAll(count: number): Promise<{ bench: Bench; vault: Vault; keys: readonly GrantKey[] }> {
-  const { bench, vault } = await make({ profiles: ['none'] });
-  const keys: GrantKey[] = [];
-  for (let each = 0; each < count; each += 1) {
-    keys.push((await bench.connect(vault, { tenant: `t${each}`, provider: 'none' })).key);
-  }
-  refuse(bench);
-  await Promise.all(keys.map((key) => vault.getAccessToken(key).catch(() => {})));
-  await work(vault);
-  return { bench, vault, keys };
-}
 
 function spooled(bench: Bench): number {
   return readdirSync(join(bench.home, 'spool')).filter((name) => name.endsWith('.answer')).length;

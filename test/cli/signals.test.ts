@@ -1,8 +1,11 @@
 /** A signal to a one-shot command, while the one refresh that a strict provider allows is under way. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { demoClient, type RunningSimulator, startSimulator } from '../../src/simulator/index.ts';
+import { shared } from '../support/broker.ts';
 import { Home, type Run, type RunOptions } from './grantry.ts';
 
 let simulator: RunningSimulator;
@@ -116,4 +119,27 @@ test('a list of refreshes stops after the one that was sent', async () => {
     const next = await run(['token', tenant, 'strict', '--json']);
     expect(next.code, next.stderr).toBe(0);
   }
+});
+
+const hasTerminal = spawnSync('script', ['--version']).status === 0;
+
+test.skipIf(!hasTerminal)('Ctrl-C at a prompt ends the command as the signal does', async () => {
+  const main = await shared('command line');
+  const command = `'${process.execPath}' '${main}' app add another --provider strict --client-id some-client`;
+  const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+    cwd: home.path,
+    env: { PATH: process.env['PATH'] ?? '', HOME: home.path, GRANTRY_HOME: join(home.path, 'home'), ...env },
+    stdio: 'pipe',
+  });
+  let screen = '';
+  let typed = false;
+  terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+    screen += text;
+    if (typed || !screen.includes('Client secret')) return;
+    typed = true;
+    terminal.stdin.write('\u0003');
+  });
+  const [code] = await once(terminal, 'close');
+  expect(code, screen).toBe(130);
+  expect((await run(['app', 'show', 'another'])).code).toBe(3);
 });

@@ -13,6 +13,8 @@ export interface Consent {
 export interface Decisions {
   /** Consents that brought a refresh token, by its family. */
   readonly consents: Map<string, Consent>;
+  /** Families that a program hands in, until the row first shows them. */
+  readonly handedIn: Set<string>;
   /** The last moment of a consent, of stored tokens or of a disconnect that the row shows or has shown. */
   decidedAt: number;
   /** When the last of them was committed. */

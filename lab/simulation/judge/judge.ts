@@ -140,7 +140,8 @@ export class Judge extends TokenBook {
     if (grant.family !== null && grant.family !== token.family && !authorized) {
       this.violated(`a refresh of ${nameOf(grant)} overwrote a newer authorization`);
     }
-    if (authorized && before !== null) this.#checkNewer(grant, before, token);
+    const isFirst = grant.handedIn.delete(token.family);
+    if (authorized && before !== null) this.#checkNewer(grant, before, token, isFirst);
     grant.family = token.family;
     const consent = grant.consents.get(token.family);
     if (consent !== undefined) consent.saved = true;
@@ -148,7 +149,7 @@ export class Judge extends TokenBook {
   }
 
   /** A grant that lives is never given an authorization that is older than its own. */
-  #checkNewer(grant: JudgedGrant, before: SeenRow, token: KnownToken): void {
+  #checkNewer(grant: JudgedGrant, before: SeenRow, token: KnownToken, isFirst: boolean): void {
     if (!['active', 'uncertain', 'suspect'].includes(before.state)) return;
     if (token.family === grant.family) {
       if (!token.isUnspent && this.tokenOf(before)?.isUnspent === true)
@@ -164,8 +165,20 @@ export class Judge extends TokenBook {
     }
     const consentOf = (family: string | null): number =>
       Math.min(...[...grant.tokens.values()].filter((each) => each.family === family).map(({ issuedAt }) => issuedAt));
-    if (order === 'before' || consentOf(token.family) < consentOf(grant.family))
-      this.violated(`an older authorization of ${nameOf(grant)} was put over a newer one`);
+    if (order !== 'before' && consentOf(token.family) >= consentOf(grant.family)) return;
+    if (isFirst && this.#isKept(before)) {
+      // The program's call is still under way, and nothing says how old its tokens are: it ends as if begun now.
+      this.excuse('a call that stores tokens was overtaken by another one, whose token waits for recover');
+      return;
+    }
+    this.violated(`an older authorization of ${nameOf(grant)} was put over a newer one`);
+  }
+
+  /** The token that a row held is a candidate now. */
+  #isKept(before: SeenRow): boolean {
+    return this.#snapshot.candidates.some(
+      (each) => each['grant_id'] === before.id && each['token_fingerprint'] === before.fingerprint,
+    );
   }
 
   /** I4: no grant is declared dead while a token in the database is alive at the provider. */

@@ -43,6 +43,7 @@ export class TokenBook {
       refusedAt: [],
       sentAt: [],
       consents: new Map(),
+      handedIn: new Set(),
       decidedAt: Number.NEGATIVE_INFINITY,
       committedAt: Number.NEGATIVE_INFINITY,
     }));

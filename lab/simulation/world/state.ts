@@ -146,6 +146,8 @@ export class WorldState {
       scopes: ['read'],
     });
     this.judge.issued(grant, { refreshToken, accessToken, delivered: true, spent: null });
+    const family = this.judge.familyOf(refreshToken);
+    if (family !== undefined) grant.handedIn.add(family);
     const expiresIn = Math.max(1, Math.floor((expiresAt - epochMs - this.scheduler.now) / 1_000));
     return { refreshToken, accessToken, expiresIn };
   }

@@ -14,7 +14,11 @@ export async function promptLine(question: string, options: { secret: boolean })
   process.stderr.write(question);
   const lines = createInterface({ input: process.stdin, output: screen, terminal: true });
   const stop = new AbortController();
-  lines.on('SIGINT', () => stop.abort());
+  // The terminal gives Ctrl-C to the prompt as a character, not as a signal: it ends the command like one.
+  lines.on('SIGINT', () => {
+    lines.close();
+    process.emit('SIGINT', 'SIGINT');
+  });
   lines.on('close', () => stop.abort());
   try {
     return (await lines.question('', { signal: stop.signal })).trim();

@@ -97,6 +97,20 @@ describe.each(databaseKinds)('POST /v1/import on %s', (kind) => {
     expect(result?.shared_with).toEqual(['acme/strict/default']);
   });
 
+  it('changes and makes no app for tokens that it refuses', async () => {
+    await using server = await makeServerBench({ kind });
+    await server.bench.addApp(server.vault, 'strict');
+    const first = { ...line('acme'), app: undefined, client_id: 'acme-client', client_secret: 'one' };
+    const bad = { scope: 's'.repeat(limits.scopeCharsMax + 1) };
+    expect(await importLines(server, [{ ...first, ...bad }])).toMatchObject([{ status: 400 }]);
+    expect(await server.vault.apps.get('acme-strict')).toBeNull();
+    expect(await importLines(server, [first])).toMatchObject([{ status: 201 }]);
+    const changed = { ...first, ...bad, client_id: 'another', client_secret: 'two', replace: true };
+    expect(await importLines(server, [changed])).toMatchObject([{ status: 400 }]);
+    expect(await server.vault.apps.get('acme-strict')).toMatchObject({ clientId: 'acme-client' });
+    expect(await importLines(server, [first])).toMatchObject([{ result: 'unchanged', differs: [] }]);
+  });
+
   it('changes nothing the second time, and tells what differs', async () => {
     await using server = await makeServerBench({ kind });
     const { vault } = server;

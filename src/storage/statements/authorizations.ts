@@ -43,6 +43,21 @@ export async function takeAuthorization(tx: WriteTx, stateHash: string): Promise
   return taken;
 }
 
+/** Makes a request usable again that was taken and whose code was never sent. */
+export async function returnAuthorization(
+  tx: WriteTx,
+  taken: Pick<AuthorizationRow, 'tenant' | 'state_hash' | 'used_at'>,
+): Promise<boolean> {
+  return tx
+    .updateTable('grantry_authorizations')
+    .set({ used_at: null })
+    .where('tenant', '=', taken.tenant)
+    .where('state_hash', '=', taken.state_hash)
+    .where('used_at', '=', taken.used_at)
+    .where('expires_at', '>', tx.now)
+    .$call(changedOne);
+}
+
 /** Ends a request that was taken: a repeated callback need not wait for its outcome. */
 export async function endAuthorization(
   tx: WriteTx,

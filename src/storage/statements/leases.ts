@@ -152,7 +152,10 @@ export async function settleLease(tx: WriteTx, lease: Lease, verdict: GrantVerdi
       doubt_since: doubtful ? column.fn.coalesce('doubt_since', tx.now) : null,
       retry_at: later(tx, verdict.retryInMs),
       due_at: later(tx, verdict.dueInMs === undefined ? (verdict.retryInMs ?? 0) : verdict.dueInMs),
-      condemned_at: verdict.condemned === true ? column.fn.coalesce('condemned_at', tx.now) : null,
+      // A doubt after a second chance leaves the time of the verdict: else every lost answer would begin the chances anew.
+      ...(doubtful
+        ? {}
+        : { condemned_at: verdict.condemned === true ? column.fn.coalesce('condemned_at', tx.now) : null }),
       ...(doubtful ? {} : { overlap_until: null }),
       ...(verdict.keepLease === true ? {} : clearedLease),
     }))

@@ -154,9 +154,10 @@ export async function redeemCallback(
   // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
   const head = await headOf(context, consent.head, { ...key, app: app.name, dc, asked, captured, place });
-  const exchanged = await exchangeCode(context, definition, app, dc, request, (raw) =>
-    keepAnswer(context, consent, head, { tenantKeys, raw }),
-  );
+  const exchanged = await exchangeCode(context, definition, app, dc, request, {
+    keep: (raw) => keepAnswer(context, consent, head, { tenantKeys, raw }),
+    wire: consent.wire,
+  });
   return { ...exchanged, consent: head.id, consented: head, key, definition, app, dc, asked, captured };
 }
 

@@ -34,12 +34,14 @@ import {
 } from './consent.ts';
 import { exchangeCode, failed } from './exchange.ts';
 import { finishConsent } from './finish-consents.ts';
+import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
 
 /**
  * Finishes an authorization code flow with the URL that the user returned to, and stores the grant.
  *
  * A code is exchanged once. The same callback again gives the same grant, also after a crash or an outage of the database
- * in between. Another callback with a used state is refused. After an exchange with an unknown outcome, the flow must
+ * in between. If the code was never sent, as while the database is away, the same callback may be tried again. Another
+ * callback with a used state is refused. After an exchange with an unknown outcome, the flow must
  * start again. A flow of a connect session is finished only at the server, by the browser that it is bound to.
  *
  * @throws {GrantryError} `authorization_failed`, `invalid_request`, `provider_misconfigured`, `provider_unavailable`;
@@ -59,11 +61,11 @@ export async function completeAuthorization(context: VaultContext, callbackUrl: 
     );
   }
   const id = await consentIdOf(context, [stateHash], callback.code);
-  if (known.used_at !== null) return repeated(context, known, id);
+  if (known.used_at !== null && !isKeptBack(context, known)) return repeated(context, known, id);
   if (known.expires_at <= (await context.store.nowMs())) throw failed('This authorization request has expired.');
   const consent = await reserveConsent(context, { id, stateHash, session: null });
   try {
-    const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
+    const row = takeBack(context, known) ?? (await changing(context, ({ tx }) => takeAuthorization(tx, stateHash)));
     if (row !== undefined) return await complete(context, row, { callback, url: new URL(callbackUrl) }, consent);
   } finally {
     await consent.slot.leave();
@@ -79,6 +81,10 @@ async function complete(
 ): Promise<Grant> {
   const exchanged = await exchange(context, row, { callback, url }, consent).catch(async (error: unknown) => {
     await endFailedExchange(consent, error);
+    if (isWorthRepeating(consent, error)) {
+      await giveBack(context, row, consent);
+      throw error;
+    }
     // Otherwise a repeated callback waits for an outcome until it gives up.
     await changing(context, ({ tx }) => endAuthorization(tx, { tenant: row.tenant, stateHash: row.state_hash })).catch(
       () => {},
@@ -196,7 +202,7 @@ async function redeemOnce(
     const head = await headOf(context, consent.head, facts);
     const keep = (raw: Parameters<typeof keepAnswer>[3]['raw']) =>
       keepAnswer(context, consent, head, { tenantKeys, raw });
-    const exchanged = await exchangeCode(context, definition, app, dc, request, keep);
+    const exchanged = await exchangeCode(context, definition, app, dc, request, { keep, wire: consent.wire });
     return { ...exchanged, consent: id, consented: head, key, definition, app, dc, asked: [], captured: {} };
   };
   try {

@@ -1,26 +1,15 @@
 /** A consent is the customer's word, and its code works once: neither a crash nor an outage may lose the answer. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench, tidyUp, until, user } from '../../../test/support/bench.ts';
+import { consent, filesOf, key, openSession } from '../../../test/support/consents.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import { internalsOf } from '../internals.ts';
 import { Consents } from '../spool/consents.ts';
 import type { Vault } from '../types.ts';
-import { receiveConnectCallback, startConnect } from './flow.ts';
-import { createConnectSession } from './sessions.ts';
-
-const redirectUri = 'https://app.example/callback';
-const key = { tenant: 'acme', provider: 'strict' };
-
-async function consent(bench: Bench, vault: Vault): Promise<string> {
-  await bench.addApp(vault, key.provider);
-  const { url } = await vault.authorize({ ...key, redirectUri, scopes: ['read'] });
-  const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
-  return response.headers.get('location') ?? '';
-}
 
 /** Takes the database away from a vault as soon as the provider has answered. Returns how to bring it back. */
 function awayAfterAnswer(bench: Bench, vault: Vault): () => void {
@@ -34,19 +23,12 @@ function awayAfterAnswer(bench: Bench, vault: Vault): () => void {
   return () => spy.mockRestore();
 }
 
-const files = (bench: Bench): string[] => {
-  try {
-    return readdirSync(join(bench.home, 'spool', 'consents'));
-  } catch {
-    return [];
-  }
-};
 const alive = (bench: Bench) => bench.simulator.families().filter((family) => family.alive).length;
 
 async function outage(bench: Bench, vault: Vault, call: () => Promise<unknown>): Promise<void> {
   const back = awayAfterAnswer(bench, vault);
   const failed = codeOf(call());
-  await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+  await until(() => filesOf(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
   await bench.pass(25_000);
   expect(await failed).toBe('storage_unavailable');
   back();
@@ -59,12 +41,12 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, vault);
     const back = awayAfterAnswer(bench, vault);
     const grant = vault.completeAuthorization(callback);
-    await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+    await until(() => filesOf(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
     await bench.pass(2_000);
     back();
     await bench.pass(1_000);
     expect(await grant).toMatchObject({ state: 'active', generation: 1 });
-    expect(files(bench)).toEqual([]);
+    expect(filesOf(bench)).toEqual([]);
   });
 
   it('is stored when the callback comes again, without another exchange', async () => {
@@ -75,7 +57,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const grant = await vault.completeAuthorization(callback);
     expect(grant).toMatchObject({ state: 'active', generation: 1 });
     expect(await vault.completeAuthorization(callback)).toEqual(grant);
-    expect([bench.requests().length, alive(bench), files(bench)]).toEqual([1, 1, []]);
+    expect([bench.requests().length, alive(bench), filesOf(bench)]).toEqual([1, 1, []]);
   });
 
   it('is stored by the next round of the workers', async () => {
@@ -94,12 +76,12 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, first.vault);
     awayAfterAnswer(bench, first.vault);
     first.vault.completeAuthorization(callback).catch(() => {});
-    await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+    await until(() => filesOf(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
     await bench.crash(first);
     await bench.jump(60_000);
     const { vault } = await bench.open();
     expect(await vault.completeAuthorization(callback)).toMatchObject({ state: 'active', generation: 1 });
-    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+    expect([bench.requests().length, filesOf(bench)]).toEqual([1, []]);
   });
 
   it('is revoked when the tenant connected anew meanwhile', async () => {
@@ -109,7 +91,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     await outage(bench, vault, () => vault.completeAuthorization(callback));
     const newer = await vault.completeAuthorization(await consent(bench, vault));
     await tidyUp(vault);
-    expect([await vault.grants.get(key), files(bench)]).toEqual([newer, []]);
+    expect([await vault.grants.get(key), filesOf(bench)]).toEqual([newer, []]);
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
     await tidyUp(vault);
     expect(alive(bench)).toBe(1);
@@ -122,7 +104,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, slow);
     const back = awayAfterAnswer(bench, slow);
     const late = codeOf(slow.completeAuthorization(callback));
-    await until(() => files(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
+    await until(() => filesOf(bench).some((name) => name.endsWith('.consent')), 'the answer in the spool');
     await bench.pass(1_000);
     const newer = await other.completeAuthorization(await consent(bench, other));
     back();
@@ -139,14 +121,14 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, vault);
     const back = awayAfterAnswer(bench, vault);
     const failed = codeOf(vault.completeAuthorization(callback));
-    await until(() => files(bench).filter((name) => name.endsWith('.consent')).length === 2, 'the second answer');
+    await until(() => filesOf(bench).filter((name) => name.endsWith('.consent')).length === 2, 'the second answer');
     await bench.pass(25_000);
     expect(await failed).toBe('storage_unavailable');
     back();
     await tidyUp(vault);
     const grant = await vault.completeAuthorization(callback);
     expect(grant).toMatchObject({ state: 'active', generation: 2 });
-    expect(files(bench)).toEqual([]);
+    expect(filesOf(bench)).toEqual([]);
     await bench.jump(4_000_000);
     await vault.getAccessToken(key);
     expect(bench.requests().at(-1)).toMatchObject({ family: bench.simulator.families().at(-1)?.id });
@@ -202,7 +184,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     await bench.jump(-3_600_000);
     const { key: stored } = await bench.connect(vault, key);
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
-    expect([await vault.grants.get(stored), files(bench)]).toMatchObject([{ generation: 1 }, []]);
+    expect([await vault.grants.get(stored), filesOf(bench)]).toMatchObject([{ generation: 1 }, []]);
   });
 
   it('is revoked when the grant was disconnected meanwhile', async () => {
@@ -212,7 +194,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, vault);
     await outage(bench, vault, () => vault.completeAuthorization(callback));
     await vault.disconnect(key);
-    expect([(await vault.grants.get(key))?.state, files(bench)]).toEqual(['disconnected', []]);
+    expect([(await vault.grants.get(key))?.state, filesOf(bench)]).toEqual(['disconnected', []]);
     expect(bench.simulator.families().at(-1)?.alive).toBe(false);
   });
 
@@ -223,7 +205,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     await outage(bench, vault, () => vault.completeAuthorization(callback));
     expect(await vault.disconnect(key)).toEqual({ revocation: 'revoked' });
     await tidyUp(vault);
-    expect([(await vault.grants.get(key))?.state, alive(bench), files(bench)]).toEqual(['disconnected', 0, []]);
+    expect([(await vault.grants.get(key))?.state, alive(bench), filesOf(bench)]).toEqual(['disconnected', 0, []]);
   });
 
   it('is stored once when the answer of the commit was lost', async () => {
@@ -241,7 +223,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const callback = await consent(bench, vault);
     const grant = await vault.completeAuthorization(callback);
     spy.mockRestore();
-    expect([grant.generation, files(bench), alive(bench)]).toEqual([1, [], 1]);
+    expect([grant.generation, filesOf(bench), alive(bench)]).toEqual([1, [], 1]);
   });
 
   it('of a code without a callback is stored when the code comes again', async () => {
@@ -254,7 +236,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     await outage(bench, vault, () => vault.redeemCode(zoho, { code, dc: 'us' }));
     expect(await vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ state: 'active', generation: 1 });
     expect(await vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ generation: 1 });
-    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+    expect([bench.requests().length, filesOf(bench)]).toEqual([1, []]);
   });
 
   it('of a code without a callback is exchanged once by callers at the same time', async () => {
@@ -266,7 +248,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
     const grants = await Promise.all([1, 2].map(() => vault.redeemCode(zoho, { code, dc: 'us' })));
     expect(grants.map(({ generation }) => generation)).toEqual([1, 1]);
-    expect([bench.requests().length, files(bench)]).toEqual([1, []]);
+    expect([bench.requests().length, filesOf(bench)]).toEqual([1, []]);
   });
 
   it('several times at once is exchanged once, and all callers get the grant', async () => {
@@ -286,22 +268,6 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
     expect(bench.requests()).toHaveLength(1);
   });
 });
-
-/** A connect session without a confirmation, up to its callback. */
-async function openSession(bench: Bench, vault: Vault): Promise<() => ReturnType<typeof receiveConnectCallback>> {
-  const context = internalsOf(vault).open();
-  const publicUrl = 'https://grantry.example';
-  await bench.addApp(vault, key.provider);
-  const { url } = await createConnectSession(context, publicUrl, { ...key, scopes: ['read'] });
-  const browser = `browser-${url}`;
-  const started = await startConnect(context, publicUrl, { token: url.split('/').at(-1) ?? '', browser });
-  const response = await bench.simulator.fetch(
-    new Request('url' in started ? started.url : '', { redirect: 'manual' }),
-  );
-  const { pathname, search } = new URL(response.headers.get('location') ?? '');
-  const appContext = pathname.split('/').at(-1) ?? '';
-  return () => receiveConnectCallback(context, publicUrl, { context: appContext, search, browser });
-}
 
 describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind) => {
   it('is finished later, and its browser sees that', async () => {
@@ -328,7 +294,7 @@ describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind
     } else await elsewhere.vault.completeAuthorization(await consent(bench, elsewhere.vault));
     const before = await vault.grants.get(key);
     await tidyUp(vault);
-    expect([await vault.grants.get(key), files(bench)]).toEqual([before, []]);
+    expect([await vault.grants.get(key), filesOf(bench)]).toEqual([before, []]);
     expect(await callback()).toMatchObject({ kind: 'ended' });
     await tidyUp(vault);
     // At this provider the first consent of two lives on.
@@ -336,48 +302,20 @@ describe.each(databaseKinds)('a connect session whose save failed, on %s', (kind
   });
 });
 
-it.each(['strict', 'timed_overlap', 'strict_revokes_family'])(
-  'a broken answer to a code loses none of several refresh tokens, at %s',
-  async (provider) => {
-    await using bench = await makeBench({ profiles: [provider] });
-    const { vault, world } = await bench.open();
-    await bench.addApp(vault, provider);
-    const { url } = await vault.authorize({ tenant: 'acme', provider, redirectUri, scopes: ['read'] });
-    const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
-    const real = world.fetch.bind(world);
-    world.fetch = async (...input) => {
-      const answer = await real(...input);
-      const text = await answer.text();
-      // A second, foreign token stands where the likeliest one is looked for.
-      return new Response(text.replace(/\}$/, ',"refresh_token":"of-something-else"}'), answer);
-    };
-    await vault.completeAuthorization(response.headers.get('location') ?? '');
-    world.fetch = real;
-    const grant = { tenant: 'acme', provider };
-    for (let tries = 0; tries < 6; tries += 1) {
-      await vault.getAccessToken(grant).catch(() => null);
-      await bench.jump(121_000);
-    }
-    if ((await bench.row(grant)).state !== 'active') await vault.recover(grant);
-    expect((await vault.getAccessToken(grant)).accessToken).not.toBe('');
-    expect(bench.simulator.families().map((family) => family.alive)).toEqual([true]);
-  },
-);
-
 describe('the file of a consent', () => {
   it('holds no secret, and does not open when its head was edited', async () => {
     await using bench = await makeBench();
     const { vault } = await bench.open();
     const callback = await consent(bench, vault);
     await outage(bench, vault, () => vault.completeAuthorization(callback));
-    const [name = ''] = files(bench);
+    const [name = ''] = filesOf(bench);
     const path = join(bench.home, 'spool', 'consents', name);
     const text = readFileSync(path, 'utf8');
     expect(text).not.toContain(new URL(callback).searchParams.get('code'));
     expect(text).not.toMatch(/access_token|refresh_token/);
     writeFileSync(path, text.replace('"tenant":"acme"', '"tenant":"evil"'));
     await tidyUp(vault).catch(() => {});
-    expect([await vault.grants.get({ ...key, tenant: 'evil' }), files(bench).length]).toEqual([null, 1]);
+    expect([await vault.grants.get({ ...key, tenant: 'evil' }), filesOf(bench).length]).toEqual([null, 1]);
   });
 
   it('stays when the answer was not understood, and goes when the code was refused', async () => {
@@ -389,14 +327,14 @@ describe('the file of a consent', () => {
       effect: { kind: 'patch', set: { access_token: 7, refresh_token: 8 } },
     });
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
-    expect(files(bench)).toEqual([expect.stringMatching(/\.unread$/)]);
+    expect(filesOf(bench)).toEqual([expect.stringMatching(/\.unread$/)]);
     // The code is spent, so the same callback fails at once, and so does a code that was refused.
     expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
     const other = new URL(await consent(bench, vault));
     other.searchParams.set('code', 'never-issued');
     expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
     expect(await codeOf(vault.completeAuthorization(other))).toBe('authorization_failed');
-    expect([files(bench).length, bench.requests().length]).toEqual([1, 2]);
+    expect([filesOf(bench).length, bench.requests().length]).toEqual([1, 2]);
   });
 
   it('outlives the answer to another exchange of its code', async () => {
@@ -411,7 +349,7 @@ describe('the file of a consent', () => {
     await outage(bench, one.vault, () => one.vault.redeemCode(zoho, { code, dc: 'us' }));
     expect(await codeOf(other.vault.redeemCode(zoho, { code, dc: 'us' }))).toBe('authorization_failed');
     find.mockRestore();
-    expect(files(bench)).toHaveLength(1);
+    expect(filesOf(bench)).toHaveLength(1);
     expect(await one.vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ generation: 1 });
   });
 

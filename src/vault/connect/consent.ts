@@ -20,6 +20,8 @@ export interface Consent {
   readonly slot: ConsentSlot;
   /** Everything but the grant as it is when the code is sent. */
   readonly head: Pick<ConsentHead, 'id' | 'stateHash' | 'session'>;
+  /** Set with the first byte of the exchange: until then, the code still works. */
+  readonly wire: { isSent: boolean };
 }
 
 const ofVault = new WeakMap<Owner, Consents>();
@@ -44,7 +46,7 @@ export function consentsOf(context: VaultContext): Consents {
  * @throws {GrantryError} `storage_unavailable`
  */
 export async function reserveConsent(context: VaultContext, head: Consent['head']): Promise<Consent> {
-  return { slot: await consentsOf(context).reserve(head.id, newUuid(context.world)), head };
+  return { slot: await consentsOf(context).reserve(head.id, newUuid(context.world)), head, wire: { isSent: false } };
 }
 
 /** Names the consent of a callback, or of a code without one. The same words with another code name another consent. */

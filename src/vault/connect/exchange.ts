@@ -31,7 +31,8 @@ export interface ExchangedTokens {
 export class UnreadAnswerError extends Error {}
 
 /**
- * Exchanges an authorization code once, and parses the answer. Before that, `keep` gets the answer as it came. A refresh
+ * Exchanges an authorization code once, and parses the answer. Before that, `keep` gets the answer as it came. `wire` is set
+ * with the first byte. A refresh
  * token that stands whole in a broken answer is kept: the code is spent, so there is no second try.
  *
  * @throws {GrantryError} `authorization_failed`, `provider_misconfigured`, `provider_throttled`, `insufficient_scope`,
@@ -43,12 +44,15 @@ export async function exchangeCode(
   app: AppRow,
   dc: string | null,
   request: { code: Secret; redirectUri: string | null; codeVerifier: Secret | null },
-  keep: (raw: RawAnswer) => Promise<void>,
+  { keep, wire }: { keep: (raw: RawAnswer) => Promise<void>; wire: { isSent: boolean } },
 ): Promise<ExchangedTokens> {
   const client = await clientOf(context, definition, app, dc);
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
-    const options = { ...request, signal: deadline.signal, beforeSend: () => {} };
+    const beforeSend = () => {
+      wire.isSent = true;
+    };
+    const options = { ...request, signal: deadline.signal, beforeSend };
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
   await keep(raw);

@@ -20,13 +20,21 @@ import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
 /**
  * Finishes the consents that a crash or an outage left in the spool. A failure of one does not hold up the others.
  *
- * @param only the grant whose consents are finished; all when left out
+ * @param of `only` names the grant whose consents are finished; `unread` reads those again that were not understood, which
+ * a later version may understand
  * @throws {GrantryError} if the vault itself is down
  */
-export async function finishConsents(context: VaultContext, only?: CheckedKey): Promise<void> {
+export async function finishConsents(
+  context: VaultContext,
+  { only, unread = false }: { only?: CheckedKey; unread?: boolean } = {},
+): Promise<void> {
   // A copy of a database must not take what belongs to the original.
   if (context.guard.reason !== null) return;
-  const entries = await consentsOf(context).list(context.world.now() - context.times.spoolKeptMs);
+  const now = context.world.now();
+  const consents = consentsOf(context);
+  const swept = { reservedBefore: now - context.times.spoolKeptMs, unreadBefore: now - context.condemnedKeptMs };
+  const entries = await consents.list('consent', swept);
+  if (unread) entries.push(...(await consents.list('unread')));
   for (const entry of entries) {
     if (isLeftToHolder(context, entry) || (only !== undefined && !isOf(entry.head, only))) continue;
     try {
@@ -37,6 +45,11 @@ export async function finishConsents(context: VaultContext, only?: CheckedKey): 
       context.logger.error('a consent in the spool cannot be finished yet', { tenant, provider, code: codeOf(error) });
     }
   }
+}
+
+/** Lists the answers for a grant that were not understood: nothing in them can be revoked. */
+export async function unreadConsents(context: VaultContext, key: CheckedKey): Promise<ConsentEntry[]> {
+  return (await consentsOf(context).list('unread')).filter(({ head }) => isOf(head, key));
 }
 
 function isOf(head: CheckedKey, key: CheckedKey): boolean {

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { type GrantryError, isGrantryError } from '../../base/errors.ts';
+import { type GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { callbackUri } from '../../base/network/callback-uri.ts';
@@ -46,6 +46,7 @@ import {
 import { failed } from './exchange.ts';
 import { finishConsent } from './finish-consents.ts';
 import { describeConnectSession, isReturnToOf, sessionError } from './sessions.ts';
+import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
 
 /** The reasons to stop a browser. Each has a page that says what to do. */
 export type ConnectRefusal =
@@ -192,7 +193,7 @@ export async function receiveConnectCallback(
   // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
   const completionCode = completionCodeOf(input.browser ?? '', callback.state);
   const flow: Flow = { session, callback, completionCode };
-  if (found.used) return repeated(context, flow);
+  if (found.request.used_at !== null && !isKeptBack(context, found.request)) return repeated(context, flow);
   const completionHash = session.return_to === null ? null : hashText(completionCode);
   const { tenant, id, starts } = session;
   const consent = await reserveConsent(context, {
@@ -200,8 +201,11 @@ export async function receiveConnectCallback(
     stateHash,
     session: { id, starts, completionHash },
   });
+  const unsent = takeBack(context, found.request);
+  let taken = unsent;
   try {
-    const row = await changing(context, ({ tx }) => takeAuthorization(tx, stateHash));
+    const row = unsent ?? (await changing(context, ({ tx }) => takeAuthorization(tx, stateHash)));
+    taken = row;
     if (row === undefined) return await repeated(context, flow);
     const app = await findApp(context.store.db, row.app);
     const redirectUri = callbackUri(publicUrl, input.context);
@@ -215,8 +219,15 @@ export async function receiveConnectCallback(
     );
     if (trusted === null) return refused('not_from_the_provider');
     const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
-    if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
+    // A request of this process whose code was not sent may have claimed its session already.
+    const isClaimed = unsent !== undefined && session.state === 'exchanging';
+    if (!isClaimed && !(await changing(context, ({ tx }) => claimConnectSession(tx, claim))))
+      return refused('finished_already');
     return await finish(context, flow, { row, trusted, consent });
+  } catch (error) {
+    if (taken !== undefined && isVaultDown(error) && isWorthRepeating(consent, error))
+      await giveBack(context, taken, consent);
+    throw error;
   } finally {
     await consent.slot.leave();
   }
@@ -240,7 +251,9 @@ async function findFlow(
   context: VaultContext,
   callback: AuthorizationCallback,
   browser: string | null,
-): Promise<Refused | { kind: 'flow'; stateHash: string; session: ConnectSessionRow; used: boolean }> {
+): Promise<
+  Refused | { kind: 'flow'; stateHash: string; session: ConnectSessionRow; request: Omit<AuthorizationRow, 'verifier'> }
+> {
   const stateHash = hashText(callback.state);
   const row = await findAuthorization(context.store.db, stateHash);
   if (row === undefined) return refused('unknown_state');
@@ -248,9 +261,9 @@ async function findFlow(
   const session = await findConnectSession(context.store.db, row.connect_session_id);
   if (session === undefined) return refused('unknown_state');
   if (!isBrowserOf(session, browser)) return refused('state_of_another_browser');
-  const used = row.used_at !== null;
-  if (!used && row.expires_at <= (await context.store.nowMs())) return refused('expired_state');
-  return { kind: 'flow', stateHash, session, used };
+  const isFinished = row.used_at !== null && !isKeptBack(context, row);
+  if (!isFinished && row.expires_at <= (await context.store.nowMs())) return refused('expired_state');
+  return { kind: 'flow', stateHash, session, request: row };
 }
 
 /**
@@ -317,6 +330,7 @@ async function finish(
     exchanged = await redeemCallback(context, row, callback, trusted, consent);
   } catch (thrown) {
     await endFailedExchange(consent, thrown);
+    if (isVaultDown(thrown) && isWorthRepeating(consent, thrown)) throw thrown;
     return ended(thrown);
   }
   const store = async (): Promise<ConnectOutcome> => {

@@ -151,7 +151,16 @@ async function replaceTokens(
       if (!(await writeRow(tx, key, old, { ...columns, ...sealed, id, generation }))) return false;
       await options.within?.(change);
       const news = { ...columns, id: candidateId, generation, authorizedGeneration, facts };
-      hasQueued = await endOld(context, change, { key, id, old, authorization, definition, tenantKeys, news });
+      hasQueued = await endOld(context, change, {
+        key,
+        id,
+        old,
+        authorization,
+        comparison,
+        definition,
+        tenantKeys,
+        news,
+      });
       const place = { client_id: key.tenant, ...key, id, generation: authorizedGeneration };
       change.record({ ...place, state: old?.state ?? null }, { type, to: 'active', reason: null, details });
       return true;
@@ -179,6 +188,7 @@ interface Replaced {
   readonly id: string;
   readonly old: GrantRow | undefined;
   readonly authorization: NewAuthorization;
+  readonly comparison: AccountComparison | null;
   readonly definition: ProviderDefinition;
   readonly tenantKeys: PinnedTenant;
   readonly news: Parameters<typeof keepReplaced>[3] & { readonly authorizedGeneration: number };
@@ -188,23 +198,32 @@ interface Replaced {
 async function endOld(
   context: VaultContext,
   change: ChangeTransaction,
-  { key, id, old, authorization, definition, tenantKeys, news }: Replaced,
+  { key, id, old, authorization, comparison, definition, tenantKeys, news }: Replaced,
 ): Promise<boolean> {
-  if (authorization.event === 'grant.stored') {
-    if (old !== undefined) {
-      await resealCandidates(context, change, { row: old, tenantKeys }, { from: factsOf(old), to: news.facts });
-    }
+  const keepOld = async (): Promise<void> => {
+    if (old === undefined) return;
+    await resealCandidates(context, change, { row: old, tenantKeys }, { from: factsOf(old), to: news.facts });
     await keepReplaced(change, tenantKeys, old, news);
+  };
+  if (authorization.event === 'grant.stored') {
+    await keepOld();
+    return false;
+  }
+  const grant = { tenant: key.tenant, grantId: id };
+  const place = { ...grant, generation: news.authorizedGeneration };
+  const { candidates = [] } = authorization;
+  const alternatives = { place, tenantKeys, facts: news.facts, candidates };
+  // A broken answer proves nothing: none of its tokens may work. The tokens of another account never come back.
+  if (authorization.candidates !== undefined && comparison?.relation !== 'other') {
+    await keepOld();
+    await keepAlternatives(context, change, alternatives);
     return false;
   }
   const newFingerprint = news.refresh_fingerprint;
   const hasQueued =
     old !== undefined && (await queueReplaced(context, change, { old, definition, tenantKeys, newFingerprint }));
-  const grant = { tenant: key.tenant, grantId: id };
   await deleteCandidates(change.tx, grant);
-  const place = { ...grant, generation: news.authorizedGeneration };
-  const { candidates = [] } = authorization;
-  await keepAlternatives(context, change, { place, tenantKeys, facts: news.facts, candidates });
+  await keepAlternatives(context, change, alternatives);
   return hasQueued;
 }
 

@@ -7,9 +7,10 @@ import { generationNaming, type TokenMember } from '../../storage/statements/eve
 import { type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { reasons } from '../reasons.ts';
 import { changeColumns } from './change-facts.ts';
 import type { NewAuthorization } from './put-authorization.ts';
-import { nameOf } from './refusals.ts';
+import { answerSetAside, answerUnreadable, nameOf } from './refusals.ts';
 
 /** The rules by which handed-in tokens meet an existing grant. */
 export interface StoringRules {
@@ -38,7 +39,8 @@ export interface StoringDecision {
  * provider that rotates, the old one would end the grant. A condemned grant does not come back with a token that was
  * refused.
  *
- * @throws {GrantryError} `invalid_request` for a token of a tombstone; `authorization_failed` without any refresh token
+ * @throws {GrantryError} `invalid_request` for a token of a tombstone; `authorization_failed` without any refresh token;
+ * `refresh_uncertain` if the stored token was spent and its answer waits in a file
  */
 export async function decideStoring(
   context: VaultContext,
@@ -145,11 +147,33 @@ async function bringsNews(
   const isHeld = (row.lease_until ?? 0) > (await context.store.nowMs());
   const inDoubt = row.state === 'uncertain' || row.state === 'suspect' || isHeld;
   // Another app may be the cure for a refusal. In doubt, candidates are tried with the app that they were issued to.
-  if (isAnotherApp(row, news) && (isForced || !inDoubt)) return true;
+  if (isAnotherApp(row, news) && (isForced || !inDoubt)) {
+    await assertNoneWaits(context, row);
+    return true;
+  }
   // While a refresh is under way or in doubt, the stored token is being spent, and this access token is the older one.
   if (news.accessToken === null || inDoubt || row.state !== 'active') return false;
   const fingerprint = (await fingerprinter(context))(news.accessToken);
   return (await namedAt(context, row, 'access_fingerprint', fingerprint)) === undefined;
+}
+
+/**
+ * Asserts that no file holds the answer to a request that has spent the stored token. Stored as a new generation, the
+ * token would be sent again, and at a provider that rotates that could end the grant.
+ *
+ * @throws {GrantryError} `refresh_uncertain`
+ */
+async function assertNoneWaits(context: VaultContext, row: GrantRow): Promise<void> {
+  const { rotation } = (await context.providers.require(row.provider)).refreshToken;
+  if (rotation === 'none' || rotation === 'retire_on_use') return;
+  const spool = await context.spool();
+  const unreadable = spool.unreadableOf(row.id);
+  if (unreadable !== undefined) throw answerUnreadable(row, unreadable);
+  // Another host may hold the file; this one sees only the reason in the row.
+  const waits = (await spool.list(row.id, ['answer', 'refused'])).some(
+    ({ head }) => head.grantId === row.id && head.tokenFingerprint === row.refresh_fingerprint,
+  );
+  if (waits || row.reason === reasons.answerRefused) throw answerSetAside(row, context.times.suspectConfirmMs);
 }
 
 function differences(row: GrantRow, news: NewAuthorization): string[] {

@@ -9,7 +9,7 @@ import { parse } from '../../schemas/parse.ts';
 import { checkGrantMetadata, handIn } from '../grant/store-tokens.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
-import { appOfLine } from './line-app.ts';
+import { appOfLine, type LineApp } from './line-app.ts';
 
 /** Returns the vault for each line: a server may reopen its vault during an import. */
 type VaultSource = () => Vault;
@@ -72,20 +72,19 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
   const bringsClient = clientId !== undefined || clientSecret !== undefined;
   const definition = await context.providers.require(key.provider);
   const { dc } = checkGrantMetadata(definition, tokens.metadata);
-  const app = bringsClient
-    ? await appOfLine(context, key, {
-        app: tokens.app,
-        clientId,
-        clientSecret,
-        dc: typeof dc === 'string' ? dc : null,
-        replace,
-        dryRun: dryRun === true,
-      })
-    : null;
+  const client = { app: tokens.app, clientId, clientSecret, dc: typeof dc === 'string' ? dc : null, replace };
+  const store = (app: LineApp | null, isDry: boolean) => {
+    const input = app === null ? tokens : { ...tokens, app: app.isMissing ? undefined : app.name };
+    return handIn(context, key, input, { isImport: true, appLater: app?.isMissing === true, dryRun: isDry });
+  };
+  let app = bringsClient ? await appOfLine(context, key, { ...client, dryRun: true }) : null;
+  if (app !== null && dryRun !== true && (app.isMissing || app.replaced)) {
+    // A line whose tokens are refused changes no app.
+    await store(app, true);
+    app = await appOfLine(context, key, { ...client, dryRun: false });
+  }
   const isForeign = app?.differs.includes('client_id') === true;
-  const input = app === null ? tokens : { ...tokens, app: app.isMissing ? undefined : app.name };
-  const options = { isImport: true, appLater: app?.isMissing === true };
-  const stored = await handIn(context, key, input, { ...options, dryRun: dryRun === true || isForeign });
+  const stored = await store(app, dryRun === true || isForeign);
   const stores = stored.result === 'imported' || stored.result === 'replaced';
   if (isForeign && stores && app !== null) {
     throw invalidRequest(`The client id is not that of the app ${app.name}.`, {

@@ -19,6 +19,8 @@ export class PendingOutcomes implements OutcomeJournal {
   /** By grant: a refresh needs only those of its own grant. */
   readonly #ends = new Map<string, Map<string, PendingOutcome>>();
   #count = 0;
+  /** Grants in the last warning; 0 since a round without failures. */
+  #told = 0;
   #writing: Promise<void> | undefined;
 
   get isEmpty(): boolean {
@@ -52,17 +54,30 @@ export class PendingOutcomes implements OutcomeJournal {
 
   async #writeAll(context: VaultContext): Promise<void> {
     const grants = [...this.#ends.keys()].values();
+    const failed: { grant: string; error: unknown }[] = [];
     // A row that is locked holds one of these up for seconds, and the others go on.
     const worker = async (): Promise<void> => {
       for (const grantId of grants) {
         try {
           await this.writeOf(context, grantId);
         } catch (error) {
-          context.logger.warn('the end of an attempt cannot be written yet', { grant: grantId, code: codeOf(error) });
+          failed.push({ grant: grantId, error });
         }
       }
     };
     await Promise.all(Array.from({ length: writersMax }, worker));
+    this.#tell(context, failed);
+  }
+
+  /** Says it when it begins and when it has doubled: an outage lasts many rounds. */
+  #tell(context: VaultContext, failed: readonly { grant: string; error: unknown }[]): void {
+    const [first] = failed;
+    if (first === undefined) this.#told = 0;
+    if (first === undefined || failed.length < 2 * this.#told) return;
+    this.#told = failed.length;
+    const { grant, error } = first;
+    const fields = { grants: failed.length, grant, code: codeOf(error) };
+    context.logger.warn('the ends of attempts cannot be written yet', fields);
   }
 
   async #write(context: VaultContext, end: PendingOutcome): Promise<void> {

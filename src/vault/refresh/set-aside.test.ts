@@ -6,6 +6,7 @@ import { codeOf, databaseKinds, makeBench, tidyUp } from '../../../test/support/
 import { filesIn, kindsIn, pretendFailover, refreshAndLose, refuse } from '../../../test/support/refusals.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
+import { demoClient } from '../../simulator/index.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
 import { internalsOf } from '../internals.ts';
 
@@ -46,6 +47,30 @@ describe.each(databaseKinds)('on %s', (kind) => {
     expect(await bench.events(key)).toEqual(['stored', 'uncertain', 'refreshed']);
     expect(kindsIn(bench)).toEqual(['saved', 'saved']);
   });
+
+  it.each(['here', 'on another host'])(
+    'a spent token with another app is refused while its answer waits %s',
+    async (where) => {
+      await using bench = await makeBench({ kind, profiles: ['strict'] });
+      const { vault } = await bench.open();
+      const { key, minted } = await bench.connect(vault);
+      const mend = await refuse(bench, 'save');
+      expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+      const { vault: handedTo } =
+        where === 'here' ? { vault } : await bench.open({ spool: join(bench.home, 'elsewhere') });
+      const app = { provider: 'strict', clientId: demoClient.clientId, clientSecret: demoClient.secret ?? '' };
+      await vault.apps.put('another', app);
+      await mend();
+      const again = { refreshToken: minted.refreshToken, app: 'another', replace: true };
+      await expect(handedTo.storeTokens(key, again)).rejects.toMatchObject({
+        code: 'refresh_uncertain',
+        action: expect.stringContaining('grantry recover acme strict'),
+      });
+      expect(await vault.recover(key)).toMatchObject({ outcome: 'recovered' });
+      expect((await vault.getAccessToken(key)).generation).toBe(2);
+      expect(bench.simulator.history.duplicateSpends()).toHaveLength(0);
+    },
+  );
 
   it('tokens are saved without the metadata that the database refuses', async () => {
     await using bench = await makeBench({ kind, profiles: ['strict'], change: capturing });

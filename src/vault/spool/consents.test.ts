@@ -69,7 +69,7 @@ describe('a file of a consent that cannot be removed or moved', () => {
     block(consents.directory, 'old.nonce.reserved');
     utimesSync(path('old.nonce.reserved'), 1, 1);
     block(consents.directory, `${'b'.repeat(64)}.consent`);
-    expect(await consents.list(60_000)).toMatchObject([{ head }]);
+    expect(await consents.list('consent', { reservedBefore: 60_000 })).toMatchObject([{ head }]);
     expect(told.toSorted()).toEqual([path(`${'b'.repeat(64)}.consent`), path('old.nonce.reserved')].toSorted());
   });
 });

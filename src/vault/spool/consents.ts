@@ -51,7 +51,7 @@ export interface ConsentSlot {
   remove(): Promise<void>;
   /** Leaves the file to the next start, round or callback. */
   leave(): Promise<void>;
-  /** Sets an answer aside that was not understood. It is never deleted. */
+  /** Sets an answer aside that was not understood. It is kept for a later version, for as long as a condemned grant. */
   setAside(): Promise<void>;
 }
 
@@ -118,12 +118,19 @@ export class Consents {
     return [...this.#underWay.values()].includes(id);
   }
 
-  /** Lists the answers, oldest first. Reservations older than `sweepBefore` are removed. */
-  async list(sweepBefore = 0): Promise<ConsentEntry[]> {
+  /**
+   * Lists the answers, oldest first: those to be stored, or those that were not understood. Removes reservations and answers
+   * that were not understood when they are older than the given times.
+   */
+  async list(
+    kind: 'consent' | 'unread' = 'consent',
+    { reservedBefore = 0, unreadBefore = 0 }: { reservedBefore?: number; unreadBefore?: number } = {},
+  ): Promise<ConsentEntry[]> {
     const entries: ConsentEntry[] = [];
     for (const name of await this.#names()) {
-      if (name.endsWith('.reserved')) await this.#removeIfOld(name, sweepBefore);
-      if (!name.endsWith('.consent')) continue;
+      if (name.endsWith('.reserved')) await this.#removeIfOld(name, reservedBefore);
+      if (name.endsWith('.unread')) await this.#removeIfOld(name, unreadBefore);
+      if (!name.endsWith(`.${kind}`)) continue;
       const entry = await this.#entry(name);
       if (entry !== undefined) entries.push(entry);
     }

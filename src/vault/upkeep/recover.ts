@@ -4,6 +4,7 @@ import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { type CandidateRow, listCandidates } from '../../storage/statements/candidates.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
+import { finishConsents } from '../connect/finish-consents.ts';
 import type { VaultContext } from '../context.ts';
 import { naming } from '../grant/altered.ts';
 import { factsOf } from '../grant/facts.ts';
@@ -20,13 +21,14 @@ import type { RecoverReport } from '../types.ts';
 
 /**
  * Retries a given-up grant with every kept token, newest first: all candidates, even rejected ones, and the stored token. A
- * grant in doubt that is not given up gets a normal refresh. Answers that wait in this host's spool come before both.
+ * grant in doubt that is not given up gets a normal refresh. Answers that wait in this host's spool, also to the code of a consent, come before both.
  *
  * @throws {GrantryError} `grant_not_found`, `grant_quarantined`, `storage_unavailable`, `vault_sealed`
  */
 export async function recoverGrant(context: VaultContext, keyInput: GrantKey): Promise<RecoverReport> {
   const key = checkKey(keyInput);
   await context.guard.assertMayRefresh();
+  await finishConsents(context, { only: key, unread: true });
   const found = await findGrant(context.store.db, key);
   if (found === undefined) throw await missingGrant(context, key);
   if (found.state === 'disconnected') throw noSuchGrant(key);
