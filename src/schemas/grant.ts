@@ -32,7 +32,11 @@ const metadata: z.ZodType<Readonly<Record<string, unknown>>, Record<string, unkn
   .record(z.string(), z.unknown())
   .meta({ description: 'Facts about the grant, such as `dc`, `org_id` or `environment`; never a secret.' });
 
-/** The reason for a grant's state: one of a list, or the code of the error with which its last refresh failed. */
+/**
+ * The reason for a grant's state: one of a list, or the code of the error with which its last refresh failed.
+ *
+ * @useDeclaredType
+ */
 export type GrantReason = (typeof grantReasons)[number] | GrantryErrorCode | (string & {});
 
 const reason: z.ZodType<GrantReason | null, string | null> = z.string().nullable();
