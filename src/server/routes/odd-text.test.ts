@@ -9,7 +9,7 @@ interface Operation {
 }
 
 /** Each copy of a JSON value in which one text, or one name, has an odd character more. */
-function* spoilt(value: unknown, odd: string): Generator<unknown> {
+function* spoilt(value: unknown, odd: string): Generator {
   if (typeof value === 'string') yield `${value}${odd}`;
   if (Array.isArray(value)) {
     for (const [at, item] of value.entries()) {
