@@ -1,4 +1,4 @@
-/** PostgreSQL stores no NUL and no lone surrogate. Whoever sends one anywhere is told so, on both databases alike. */
+/** PostgreSQL stores no NUL and no lone surrogate. A caller that sends one anywhere is told so, on both databases alike. */
 import { describe, expect, it } from 'vitest';
 import { databaseKinds } from '../../../test/support/bench.ts';
 import { makeServerBench } from '../../../test/support/server-bench.ts';

@@ -222,7 +222,7 @@ export async function receiveConnectCallback(
   }
 }
 
-/** Runs the look-up of a state, whose sender nobody knows yet. */
+/** Runs the look-up of a state, whose sender is not known yet. */
 type Look = <T>(run: () => Promise<T>) => Promise<T>;
 
 /** A callback of a session's browser. */
