@@ -72,6 +72,8 @@ export interface GrantryErrorOptions {
   action?: string | undefined;
   /** The error behind this one. It stays in memory: it is never printed, logged or sent. */
   cause?: unknown;
+  /** False where waiting does not help, although it does for most errors of this code. */
+  retryable?: false | undefined;
   /** The wait before the same call may succeed, in milliseconds. */
   retryAfterMs?: number | undefined;
 }
@@ -101,7 +103,7 @@ export class GrantryError extends Error {
     super(hideTokens(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.action = options.action === undefined ? errorCodes[code].action : hideTokens(options.action);
-    this.retryable = errorCodes[code].retryable;
+    this.retryable = options.retryable ?? errorCodes[code].retryable;
     if (options.retryAfterMs !== undefined) this.retryAfterMs = Math.max(0, Math.ceil(options.retryAfterMs));
     // A cause may hold a provider's answer or a driver's statement: it stays out of console.log and inspection.
     if (options.cause !== undefined) Object.defineProperty(this, 'cause', { enumerable: false });

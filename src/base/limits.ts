@@ -206,6 +206,12 @@ export const limits = {
   userCharsMax: 256,
   /** Tenants or providers that one API key names. */
   apiKeyNamesMax: 1_000,
+  /** Path patterns of one API key, and the characters of each. */
+  apiKeyPathsMax: 100,
+  apiKeyPathCharsMax: 512,
+  /** Living child keys of one API key, and their longest life in milliseconds. */
+  apiKeyChildrenMax: 100,
+  apiKeyChildMsMax: 3_600_000,
   /** An API key as it may be sent. */
   apiKeyCharsMax: 512,
   /** API keys in the cache of a server. */

@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { timesOf } from './limits.ts';
+import type { EgressProxy } from './network/egress-proxy.ts';
 import { registerExchange } from './network/exchange.ts';
 import type { ConnectorOptions, LookupAll } from './network/guarded-connector.ts';
 import type { World } from './world.ts';
@@ -11,6 +12,8 @@ export interface SystemWorldOptions {
   allowLoopback?: boolean | undefined;
   /** Allows requests to any address; for a client of one server, never for a vault. */
   anywhere?: boolean | undefined;
+  /** The HTTP proxy for all requests, with which only the proxy looks names up. */
+  proxy?: EgressProxy | undefined;
   /** Looks names up; defaults to the system's resolver. */
   lookup?: LookupAll | undefined;
 }
@@ -21,6 +24,7 @@ export function systemWorld(options: SystemWorldOptions = {}): World {
     connectMs: timesOf(world).connectMs,
     allowLoopback: options.allowLoopback === true,
     anywhere: options.anywhere,
+    proxy: options.proxy,
     lookup: options.lookup,
   });
   const world: World = {

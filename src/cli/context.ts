@@ -30,6 +30,7 @@ export function contextFor(flags: GlobalFlags): Context {
     allowLoopback: settings.allowLoopback,
     // The server may be in a private network, and no provider is called from here then.
     anywhere: settings.server !== undefined,
+    proxy: settings.egressProxy ?? undefined,
   });
   return { settings, output: processOutput(settings.json), world };
 }
@@ -63,6 +64,7 @@ export function vaultOptions(context: Context): VaultOptions {
     unsafeAllowLoopbackProviders: settings.allowLoopback
       ? `${table.unsafeAllowLoopbackProviders.variable}=1`
       : undefined,
+    poolMax: settings.poolMax,
     logger: stderrLogger(world, settings),
     world,
     // A command ends at once, and must not leave a background refresh half done.

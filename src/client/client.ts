@@ -2,10 +2,12 @@ import { z } from 'zod';
 import { GrantryError, type GrantryErrorCode, isGrantryError } from '../base/errors.ts';
 import { checkKey, type GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { readCall } from '../base/network/call-request.ts';
 import { linesOf } from '../base/network/lines.ts';
+import { platformResponse } from '../base/network/platform-response.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
-import { apiKeyListSchema, newApiKeySchema } from '../schemas/api-key.ts';
+import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
 import { appListSchema, appSchema } from '../schemas/app.ts';
 import {
   type Completion,
@@ -26,7 +28,7 @@ import { keyText } from '../schemas/thing.ts';
 import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
-import type { AccessToken, Grant, ImportResult, Vault } from '../vault/types.ts';
+import type { AccessToken, ApiKey, ChildKeyInput, Grant, ImportResult, Vault } from '../vault/types.ts';
 import { Http, type HttpRequest, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
 import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody } from './inputs.ts';
 
@@ -47,6 +49,21 @@ export interface GrantryClient extends Vault {
     /** Confirms who came back, and stores the grant. */
     complete(id: string, completion: Completion): Promise<Grant>;
   };
+  /**
+   * Makes a child of the API key that this client has: narrower, for an hour at most. Give it to an agent or a job.
+   *
+   * The child ends with its parent. A child makes no children.
+   *
+   * @param input What is left out is as at the parent. An `expiresAt` later than in an hour counts as in an hour
+   * @throws {GrantryError} `forbidden` for anything wider than the parent, `rate_limited` for more than 100 children
+   *
+   * @example
+   * import { createClient } from 'grantry/client';
+   *
+   * const client = createClient({ url: 'https://grants.example', apiKey: 'gry_…' });
+   * const { key } = await client.createChildKey({ role: 'caller', tenants: ['acme'], methods: ['GET'] });
+   */
+  createChildKey(input?: ChildKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
   /** Checks that a Grantry server answers at the URL. @throws {GrantryError} `storage_unavailable`, `provider_error` */
   checkAlive(): Promise<void>;
   /** Asks the server whether it is quarantined; `quarantine` holds the answer from then on. */
@@ -59,11 +76,13 @@ const sharedWithSchema = z.array(keyText);
 /** Implements {@link GrantryClient}: every call is one request. */
 export class RemoteVault implements GrantryClient {
   readonly #http: Http;
+  readonly #world: World;
   #quarantine: string | null = null;
   #closed = false;
 
   constructor(world: World, address: ServerAddress) {
     this.#http = new Http(world, address);
+    this.#world = world;
   }
 
   async checkAlive(): Promise<void> {
@@ -121,10 +140,21 @@ export class RemoteVault implements GrantryClient {
       const { key, ...apiKey } = await this.#ask('POST', '/v1/keys', newApiKeySchema, { body });
       return { apiKey, key: new Secret(key) };
     },
+    update: async (idOrName, changes) => {
+      checkObject('change', changes);
+      return this.#ask('PATCH', `/v1/keys/${segment(idOrName)}`, apiKeySchema, { body: toJson(changes) });
+    },
     list: async () => (await this.#ask('GET', '/v1/keys', apiKeyListSchema)).items,
     revoke: async (idOrName) => {
       await this.#ask('DELETE', `/v1/keys/${segment(idOrName)}`, nothing);
     },
+  };
+
+  readonly createChildKey: GrantryClient['createChildKey'] = async (input = {}) => {
+    checkObject('key', input);
+    const body = toJson(input);
+    const { key, ...apiKey } = await this.#ask('POST', '/v1/keys/self/children', newApiKeySchema, { body });
+    return { apiKey, key: new Secret(key) };
   };
 
   readonly connectSessions: GrantryClient['connectSessions'] = {
@@ -152,20 +182,20 @@ export class RemoteVault implements GrantryClient {
   };
 
   /** Calls the API through the server's proxy: the token never comes here. */
-  readonly fetch: Vault['fetch'] = async (key, pathOrUrl, init = {}) => {
+  readonly fetch: Vault['fetch'] = async (key, target, init = {}) => {
     const { tenant, provider, account } = checkKey(key);
+    const { pathOrUrl, method, headers, body, signal } = readCall(target, init, this.#world);
     const { path, host } = proxiedTarget(pathOrUrl);
-    const headers = new Headers(init.headers);
     headers.set('grantry-account', account);
     if (host !== undefined) headers.set('grantry-host', host);
-    const response = await this.#open().send(
-      init.method ?? 'GET',
-      `/v1/proxy/${segment(tenant)}/${segment(provider)}${path}`,
-      { headers, body: init.body ?? null, ...(init.signal === undefined ? {} : { signal: init.signal }) },
-    );
+    const response = await this.#open().send(method, `/v1/proxy/${segment(tenant)}/${segment(provider)}${path}`, {
+      headers,
+      body: body.send(),
+      ...(signal === undefined ? {} : { signal }),
+    });
     // An answer without a generation is the server's own, not the API's.
     if (response.headers.get('grantry-generation') === null) throw await problemIn(response);
-    return response;
+    return platformResponse(response, 'The Grantry server', signal);
   };
 
   readonly tokenSource: Vault['tokenSource'] = (key) => tokenSourceOf(this, key);
@@ -205,7 +235,10 @@ export class RemoteVault implements GrantryClient {
     return { revocation, sharedWith: sharedWith.data };
   };
 
-  readonly health: Vault['health'] = async (key) => this.#ofGrant('POST', key, healthSchema, { below: '/health' });
+  readonly health: Vault['health'] = async (key, { refresh } = {}) => {
+    const query = { refresh: refresh === true ? 'true' : undefined };
+    return this.#ofGrant('POST', key, healthSchema, { below: '/health', query });
+  };
 
   readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 

@@ -69,7 +69,9 @@ export async function problemIn(response: Response): Promise<GrantryError> {
   const parsed = problemSchema.safeParse(readJson(await response.text()));
   if (!parsed.success) return notUnderstood(response.status);
   const { code, detail, action, retry_after: seconds } = parsed.data;
-  return new GrantryError(code, detail, { action, retryAfterMs: seconds === undefined ? undefined : seconds * 1_000 });
+  // The server names a wait for every error that can pass.
+  if (seconds === undefined) return new GrantryError(code, detail, { action, retryable: false });
+  return new GrantryError(code, detail, { action, retryAfterMs: seconds * 1_000 });
 }
 
 /** The error of an answer that no Grantry server gives. */

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { GrantryError } from '../base/errors.ts';
+import { isPublicName } from '../base/network/addresses.ts';
 import type { ProviderDefinition } from './definition.ts';
 import { referencesIn } from './expand.ts';
 import { wildcardSuffix } from './hosts.ts';
@@ -124,9 +125,7 @@ function isPublicHost(hostname: string): boolean {
     .replace(/\.$/, '')
     .toLowerCase();
   const family = isIP(host);
-  if (family === 0) {
-    return host.includes('.') && !/(^|\.)(localhost|local|internal|home\.arpa|localdomain)$/.test(host);
-  }
+  if (family === 0) return isPublicName(host);
   privateNets ??= makePrivateNets();
   return !privateNets.check(host, family === 6 ? 'ipv6' : 'ipv4');
 }

@@ -73,6 +73,10 @@ const health = z.strictObject({
   name: z.string().max(256).optional(),
   /** The scope that the call needs. */
   scope: text.optional(),
+  /** The organisations in the answer: a JSON Pointer to their list, and in one of them to its ids. */
+  organizations: z
+    .strictObject({ list: z.string().max(256), ids: z.array(z.string().max(256)).min(1).max(4) })
+    .optional(),
   /** Omits the organisation id from this call, although the product's other calls need it. */
   withoutOrganization: z.boolean().optional(),
 });
@@ -167,6 +171,9 @@ export const providerDefinition = z
       hosts: z.array(url).min(1).max(512),
       base: url.optional(),
       basePath: z.string().max(256).default(''),
+      /** Headers of each call that the caller may replace. */
+      defaults: textMap.default({}),
+      /** Headers of each call that the caller may not replace. */
       headers: textMap.default({}),
       organization: z.strictObject({ in: z.enum(['header', 'query']), name: text }).optional(),
       invalidToken: z
@@ -188,6 +195,12 @@ export const providerDefinition = z
         path: ['endpoints', 'token'],
         message: 'endpoints.token or issuer is required',
       });
+    }
+    const pinned = Object.keys(definition.api.headers).map((name) => name.toLowerCase());
+    const twice = Object.keys(definition.api.defaults).find((name) => pinned.includes(name.toLowerCase()));
+    if (twice !== undefined) {
+      const message = 'the same header is pinned in api.headers';
+      context.addIssue({ code: 'custom', path: ['api', 'defaults', twice], message });
     }
     if (definition.pkce === 'off' && definition.pkceReason === undefined) {
       context.addIssue({ code: 'custom', path: ['pkceReason'], message: 'pkce "off" needs a pkceReason' });

@@ -40,12 +40,16 @@ export function expand(definition: ProviderDefinition, template: string, place: 
 }
 
 /**
- * Returns the headers of every API call of this provider, without the token. A header whose metadata is missing is left
+ * Fills the values into `api.headers` or `api.defaults` of a definition. A header whose metadata is missing is left
  * out: the call that discovers the value must work without it.
  */
-export function apiHeaders(definition: ProviderDefinition, place: Place): Record<string, string> {
+export function apiHeaders(
+  definition: ProviderDefinition,
+  templates: Readonly<Record<string, string>>,
+  place: Place,
+): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, template] of Object.entries(definition.api.headers)) {
+  for (const [name, template] of Object.entries(templates)) {
     const known = referencesIn(template).every(
       (found) => found.kind === 'dc' || metadataValue(place.metadata, found.name) !== null,
     );

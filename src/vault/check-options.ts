@@ -47,7 +47,9 @@ const known: Readonly<Record<keyof VaultOptions, Check>> = {
   condemnedKeptDays: setting,
   backgroundRefresh: flag,
   untriedEngine: setting,
-  poolMax: whole(1, limits.poolSizeMax),
+  egressProxy: setting,
+  noProxy: setting,
+  poolMax: setting,
 };
 
 /** Refuses options that `openVault` does not have, and values of another kind. @throws {GrantryError} `invalid_request` */

@@ -62,6 +62,13 @@ export interface VaultOptions {
   backgroundRefresh?: boolean | undefined;
   /** `true` opens a database engine on which Grantry was never tried, with a warning. `GRANTRY_UNTRIED_ENGINE`. */
   untriedEngine?: boolean | undefined;
-  /** The most connections to PostgreSQL (default 10). */
+  /**
+   * The HTTP proxy for everything that is sent to providers: `http://USER:PASSWORD@HOST:PORT`, or `env` for `HTTPS_PROXY` and
+   * `NO_PROXY`. `GRANTRY_EGRESS_PROXY`, else none. With a {@link VaultOptions.world} the world decides.
+   */
+  egressProxy?: string | undefined;
+  /** Hosts that are reached without the proxy, separated by commas; `*` for all. `GRANTRY_NO_PROXY`. */
+  noProxy?: string | undefined;
+  /** The most connections to PostgreSQL. `GRANTRY_POOL_MAX`, else 10. */
   poolMax?: number | undefined;
 }

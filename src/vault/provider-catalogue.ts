@@ -2,10 +2,18 @@ import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts'
 import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import { isSamePlace } from '../providers/place.ts';
+import type { ProviderSummary } from '../schemas/provider.ts';
 import type { WriteTx } from '../storage/database.ts';
-import { listAppsOfProvider } from '../storage/statements/apps.ts';
+import { isAlteredRow } from '../storage/rows/row-seal.ts';
+import { hasAppOfProvider, listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
-import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
+import {
+  deleteProvider,
+  findProvider,
+  hasProvider,
+  listProviders,
+  putProvider,
+} from '../storage/statements/providers.ts';
 import { deleteOverdueRevocations, hasRevocations } from '../storage/statements/revocations.ts';
 import { hasConnections, lockProvider } from '../storage/statements/standing.ts';
 import { type ChangeContext, changing } from './changing.ts';
@@ -99,17 +107,19 @@ export class ProviderCatalogue {
     return !this.#given.has(id) && this.#cache.get(id)?.unsafe === true;
   }
 
-  async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
+  async list(): Promise<ProviderSummary[]> {
     const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
     const stored = await listProviders(this.#changes.store.db);
     const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
-    const names = await Promise.all(
+    const altered = new Set(stored.filter((row) => !row.isIntact).map((row) => row.id));
+    return Promise.all(
       [...ids].sort().map(async (id) => {
-        const definition = await this.get(id);
-        return { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) };
+        const builtIn = isBuiltInProvider(id);
+        const failed = altered.has(id) && !this.#given.has(id);
+        const definition = failed ? null : await this.get(id);
+        return { id, name: definition?.name ?? id, builtIn, ...(failed ? { integrityFailed: true as const } : {}) };
       }),
     );
-    return names;
   }
 
   /**
@@ -129,7 +139,8 @@ export class ProviderCatalogue {
     const created = await changing(this.#changes, async ({ tx, recordOther }) => {
       // Under the lock no process stores tokens for the old place, so the look at the uses finds all of them.
       await lockProvider(tx, id, 'update');
-      const old = await standing(tx);
+      // The new definition replaces an altered one, and counts as a move.
+      const old = await standing(tx).catch(nullIfAltered);
       const moves = old === null || !isSamePlace(old, definition);
       if (!mayMove && moves && (await this.#isUsed(tx, id))) {
         throw new GrantryError(
@@ -149,7 +160,7 @@ export class ProviderCatalogue {
     const named = { column: 'provider', name: id } as const;
     // A worker tries a token once more after its time. The new place must not get that request.
     await deleteOverdueRevocations(tx, named);
-    if ((await listAppsOfProvider(tx, id)).length > 0 || (await hasGrantAt(tx, id))) return true;
+    if ((await hasAppOfProvider(tx, id)) || (await hasGrantAt(tx, id))) return true;
     return (await hasRevocations(tx, named)) || hasConnections(tx, named);
   }
 
@@ -179,7 +190,7 @@ export class ProviderCatalogue {
     const isOnly = (await builtIn(id)) === null;
     const removed = await changing(this.#changes, async ({ tx, recordOther }) => {
       await lockProvider(tx, id, 'update');
-      if (isOnly && (await findProvider(tx, id)) !== undefined) await this.#assertUnused(tx, id);
+      if (isOnly && (await hasProvider(tx, id))) await this.#assertUnused(tx, id);
       const isDeleted = await deleteProvider(tx, id);
       if (isDeleted) recordOther({ type: 'provider.removed', provider: id });
       return isDeleted;
@@ -206,7 +217,11 @@ export class ProviderCatalogue {
   }
 
   async #stored(id: string): Promise<ProviderDefinition | null> {
-    const row = await findProvider(this.#changes.store.db, id);
+    const row = await findProvider(this.#changes.store.db, id).catch(async (error: unknown) => {
+      // Only loopback mode stores a definition under a built-in id, so somebody else has inserted this row.
+      if (isAlteredRow(error) && !this.#allowLoopback && (await builtIn(id)) !== null) return undefined;
+      throw error;
+    });
     if (row === undefined) return null;
     const { parseStoredDefinition } = await import('../providers/parse.ts');
     const { definition, dropped } = parseStoredDefinition(row.definition);
@@ -254,7 +269,8 @@ export class ProviderCatalogue {
   async #pinPromise(definition: ProviderDefinition): Promise<ProviderDefinition> {
     const { id, issuer, callback } = definition;
     if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return definition;
-    const stored = await this.#stored(id);
+    // The new definition replaces an altered one, which promises nothing.
+    const stored = await this.#stored(id).catch(nullIfAltered);
     const promisedBefore = stored?.issuer === issuer && stored.callback?.issuerAlwaysSent === true;
     const promised = (await this.#promises.of(issuer)) ?? (promisedBefore ? true : null);
     return promised === null ? definition : { ...definition, callback: { ...callback, issuerAlwaysSent: promised } };
@@ -315,4 +331,9 @@ async function standsForSimulator(definition: ProviderDefinition): Promise<boole
 async function builtIn(id: string): Promise<ProviderDefinition | null> {
   const { builtInProvider } = await import('../providers/catalogue.ts');
   return builtInProvider(id);
+}
+
+function nullIfAltered(error: unknown): null {
+  if (isAlteredRow(error)) return null;
+  throw error;
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { invalidRequest } from '../base/errors.ts';
 import { checkName } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { chooseEgressProxy, type EgressProxy, parseEgressProxy } from '../base/network/egress-proxy.ts';
 import { isPrivateUrl } from '../base/network/loopback.ts';
 import { Secret } from '../base/secret.ts';
 import { parseRootKeySource } from '../crypto/root-key-source.ts';
@@ -81,6 +82,28 @@ export const settings = {
     usual: '30',
     help: 'days to keep the tokens of a refused grant, for grantry recover',
     check: (text, name) => wholeNumber(name, text, { min: 1, max: limits.condemnedKeptDaysMax }),
+  },
+  poolMax: {
+    variable: 'GRANTRY_POOL_MAX',
+    kind: 'number',
+    usual: String(limits.postgresConnectionsMax),
+    help: 'the most connections to PostgreSQL, of each process',
+    check: (text, name) => wholeNumber(name, text, { min: 1, max: limits.poolSizeMax }),
+  },
+  egressProxy: {
+    variable: 'GRANTRY_EGRESS_PROXY',
+    usual: '',
+    help: 'an HTTP proxy for everything sent to providers: http://USER:PASSWORD@HOST:PORT; env: take HTTPS_PROXY and NO_PROXY',
+    check: (text, name) => {
+      if (text !== 'env') parseEgressProxy(text, '', name);
+      return text;
+    },
+  },
+  noProxy: {
+    variable: 'GRANTRY_NO_PROXY',
+    usual: '',
+    help: 'hosts that are reached without the proxy, such as example.com,10.0.0.1; * for all',
+    check: (text) => text,
   },
   unsafeAllowLoopbackProviders: {
     variable: 'GRANTRY_UNSAFE_ALLOW_LOOPBACK_PROVIDERS',
@@ -215,12 +238,16 @@ export interface VaultSettings {
   readonly migrate: 'auto' | 'off';
   readonly allowLoopback: boolean;
   readonly untriedEngine: boolean;
+  readonly poolMax: number;
+  /** Null for direct connections to providers. */
+  readonly egressProxy: EgressProxy | null;
   /** Null for the usual time. */
   readonly condemnedKeptDays: number | null;
 }
 
 type Given = { readonly [Name in keyof VaultSettings & keyof VaultOptions]?: VaultOptions[Name] } & {
   readonly unsafeAllowLoopbackProviders?: string | undefined;
+  readonly noProxy?: string | undefined;
 };
 
 /** Resolves the settings of a vault. @throws {GrantryError} `invalid_request` that names the option, flag or variable */
@@ -241,6 +268,12 @@ export function resolveVaultSettings(
     migrate: read(settings.migrate, given.migrate, 'migrate') ?? 'auto',
     allowLoopback: allowsLoopback(given.unsafeAllowLoopbackProviders, environment),
     untriedEngine: read(settings.untriedEngine, given.untriedEngine, 'untriedEngine') ?? false,
+    poolMax: read(settings.poolMax, given.poolMax, 'poolMax') ?? limits.postgresConnectionsMax,
+    egressProxy: chooseEgressProxy(
+      read(settings.egressProxy, given.egressProxy, 'egressProxy'),
+      read(settings.noProxy, given.noProxy, 'noProxy'),
+      environment,
+    ),
     condemnedKeptDays: read(settings.condemnedKeptDays, given.condemnedKeptDays, 'condemnedKeptDays') ?? null,
   };
 }

@@ -10,6 +10,6 @@ export function tokenSourceOf(
   return {
     get: (options) => vault.getAccessToken(checked, options),
     reject: (generation, options) => vault.rejectAccessToken(checked, generation, options),
-    fetch: (pathOrUrl, init) => vault.fetch(checked, pathOrUrl, init),
+    fetch: (target, init) => vault.fetch(checked, target, init),
   };
 }

@@ -1,21 +1,28 @@
 import type { GrantKey } from '../base/ids.ts';
+import type { CallInit, CallTarget } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
+import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 
-export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { CallBody } from '../base/network/call-body.ts';
+export type { CallTarget } from '../base/network/call-request.ts';
+export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
+
+/** The parts of a call by {@link Vault.fetch}; each may be left out. Redirects are returned, never followed. */
+export type VaultRequest = CallInit;
 
 /** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {
@@ -63,6 +70,7 @@ export type VaultEventType =
   | 'grant.connected'
   | 'grant.stored'
   | 'grant.refreshed'
+  | 'grant.updated'
   | 'grant.uncertain'
   | 'grant.suspect'
   | 'grant.reauthorization_required'
@@ -159,7 +167,7 @@ export interface Vault extends AsyncDisposable {
      * @example
      * const own = (await vault.providers.list()).filter((provider) => !provider.builtIn);
      */
-    list(): Promise<readonly { readonly id: string; readonly name: string; readonly builtIn: boolean }[]>;
+    list(): Promise<readonly ProviderSummary[]>;
     /**
      * Removes a custom provider that no app uses.
      *
@@ -181,6 +189,18 @@ export interface Vault extends AsyncDisposable {
      * const { key: apiKey } = await vault.keys.create('billing', { role: 'reader', tenants: ['acme'] });
      */
     create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
+    /**
+     * Changes a key by its id or name: its name, role, lists, limits or end. Servers follow within five seconds.
+     *
+     * Child keys that are now wider than the key end with it.
+     *
+     * @param changes What is left out stays. A list replaces the former one; `null` removes a limit
+     * @throws {GrantryError} `not_found`, `invalid_request` for a name that is taken, a child key, or input that is not valid
+     *
+     * @example
+     * await vault.keys.update('billing', { tenants: ['acme', 'globex'], expiresAt: null });
+     */
+    update(idOrName: string, changes: ApiKeyUpdate): Promise<ApiKey>;
     /**
      * Returns the keys that are not revoked, without the keys themselves.
      *
@@ -229,14 +249,17 @@ export interface Vault extends AsyncDisposable {
    * Calls the provider's API with the grant's token, and returns its answer. A refused token is replaced once and the call
    * repeated, if the body can be sent again.
    *
-   * @param pathOrUrl A path on the grant's API host, or a URL on one of the provider's hosts
-   * @throws {GrantryError} `invalid_request` for another host; else as {@link Vault.getAccessToken}. An error status of
-   * the API is no error.
+   * @param target A path on the grant's API host, or a URL or `Request` for one of the provider's hosts
+   * @param init As for `fetch`. A text, bytes, `Blob`, `FormData` or `URLSearchParams` can be sent again after a refused
+   * token; a stream, an async iterable and the body of a `Request` cannot
+   * @throws {GrantryError} `invalid_request` for another host, and for a body that cannot be sent; else as {@link
+   * Vault.getAccessToken}. An error status of the API is no error.
+   * @throws the reason of the signal when it is aborted, such as a `TimeoutError`
    *
    * @example
    * const response = await vault.fetch(key, '/crm/v8/Leads?fields=Last_Name');
    */
-  fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response>;
+  fetch(key: GrantKey, target: CallTarget, init?: VaultRequest): Promise<Response>;
   /**
    * Starts the connection of a tenant: returns the URL for the browser, and its state. The URL works for 10 minutes. Keep
    * the state in the browser's session, to recognise that browser when it comes back.
@@ -300,7 +323,8 @@ export interface Vault extends AsyncDisposable {
    */
   importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
   /**
-   * Sets members of a grant's metadata and removes those that are `null`. All others stay.
+   * Sets members of a grant's metadata and removes those that are `null`. All others stay, also while a refresh runs. What
+   * the provider's answers bring, such as `api_domain`, is written again by the next refresh.
    *
    * @throws {GrantryError} `grant_not_found`, `invalid_request`
    *
@@ -331,12 +355,14 @@ export interface Vault extends AsyncDisposable {
   /**
    * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown.
    *
+   * @param options `refresh: true` refreshes the grant first, within the provider's budget: for a new client secret, and for
+   * doubts. A grant in doubt is not forced. It spends one refresh token where these rotate
    * @throws {GrantryError} `grant_not_found`
    *
    * @example
    * const healthy = (await vault.health(key)).status === 'healthy';
    */
-  health(key: GrantKey): Promise<HealthReport>;
+  health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *
@@ -383,14 +409,5 @@ export interface TokenSource {
   /** Reports that the API rejected a generation; see {@link Vault.rejectAccessToken}. */
   reject(generation: number, options?: GetAccessTokenOptions): Promise<AccessToken>;
   /** Calls the provider's API; see {@link Vault.fetch}. */
-  fetch(pathOrUrl: string, init?: VaultRequest): Promise<Response>;
-}
-
-/** A request for {@link Vault.fetch}: the plain parts of `RequestInit`. */
-export interface VaultRequest {
-  method?: string | undefined;
-  headers?: Record<string, string> | Headers | undefined;
-  /** A stream can be sent once: with one, a refused token is refreshed but the call is not replayed. */
-  body?: string | Uint8Array | ReadableStream<Uint8Array> | undefined;
-  signal?: AbortSignal | undefined;
+  fetch(target: CallTarget, init?: VaultRequest): Promise<Response>;
 }

@@ -15,6 +15,7 @@ import type {
   AccessToken,
   AdoptReport,
   AuthorizeInput,
+  CallTarget,
   Disconnected,
   GetAccessTokenOptions,
   Grant,
@@ -90,6 +91,8 @@ export class OpenVault implements Vault {
 
   readonly keys: Vault['keys'] = {
     create: async (name, input) => (await import('./api-keys.ts')).createApiKey(this.#open(), name, input),
+    update: async (idOrName, changes) =>
+      (await import('./api-keys.ts')).updateApiKeyOf(this.#open(), idOrName, changes),
     list: async () => (await import('./api-keys.ts')).listAllApiKeys(this.#open()),
     revoke: async (idOrName) => (await import('./api-keys.ts')).revokeApiKeyOf(this.#open(), idOrName),
   };
@@ -104,16 +107,9 @@ export class OpenVault implements Vault {
     return this.#handOut.reject(key, generation, options);
   }
 
-  async fetch(key: GrantKey, pathOrUrl: string, init?: VaultRequest): Promise<Response> {
+  async fetch(key: GrantKey, target: CallTarget, init?: VaultRequest): Promise<Response> {
     const { callApi } = await import('./api/call.ts');
-    init?.signal?.throwIfAborted();
-    try {
-      return await callApi(this.#open(), this.#handOut, key, pathOrUrl, init);
-    } catch (error) {
-      // An abort reaches the caller as the caller made it.
-      init?.signal?.throwIfAborted();
-      throw error;
-    }
+    return callApi(this.#open(), this.#handOut, key, target, init);
   }
 
   async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
@@ -167,9 +163,9 @@ export class OpenVault implements Vault {
     return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
   }
 
-  async health(key: GrantKey): Promise<HealthReport> {
+  async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {
     const { checkHealth } = await import('./api/health.ts');
-    return checkHealth(this.#open(), this.#handOut, key);
+    return checkHealth(this.#open(), this.#handOut, key, options);
   }
 
   get quarantine(): string | null {

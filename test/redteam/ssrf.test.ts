@@ -131,10 +131,35 @@ describe('S-02: the client connects to the address that was checked', () => {
     expect([requests, asked()]).toEqual([1, 2]);
   });
 
-  it.each(ways)('one bad address among several spoils the name, %s', async (way) => {
-    for (const bad of ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', '::ffff:127.0.0.1', 'fd00:ec2::254']) {
-      const { lookup } = resolver(['8.8.8.8', bad]);
-      await expect(sendBy(way, systemWorld({ lookup }), 'https://mixed.example/')).rejects.toThrow(RefusedAddressError);
+  it.each(ways)('of several addresses only the allowed one gets a connection, %s', async (way) => {
+    const origin = await listen(
+      http.createServer((_request, response) => response.writeHead(200, { connection: 'close' }).end('ok')),
+    );
+    // With the switch for simulators 127.0.0.1 stands for the public. A connection to another address would be refused.
+    for (const bad of ['10.0.0.1', '169.254.169.254', '::ffff:127.0.0.1', 'fd00:ec2::254', '64:ff9b::a00:1']) {
+      for (const addresses of [
+        [bad, '127.0.0.1'],
+        ['127.0.0.1', bad],
+      ]) {
+        const { lookup, asked } = resolver(addresses);
+        const world = systemWorld({ lookup, allowLoopback: true });
+        await sendBy(way, world, `http://mixed.example:${new URL(origin).port}/`);
+        expect(asked()).toBe(1);
+      }
+    }
+  });
+
+  it.each(ways)('a name with only bad addresses is refused, %s', async (way) => {
+    for (const bad of [
+      '127.0.0.1',
+      '10.0.0.1',
+      '::1',
+      '::ffff:127.0.0.1',
+      '64:ff9b::a9fe:a9fe',
+      '64:ff9b:1::808:808',
+    ]) {
+      const { lookup } = resolver(['192.168.0.1', bad]);
+      await expect(sendBy(way, systemWorld({ lookup }), 'https://bad.example/')).rejects.toThrow(RefusedAddressError);
     }
   });
 
@@ -186,10 +211,34 @@ describe('S-04: global unicast addresses and nothing else', () => {
     ['a cloud’s own', ['168.63.129.16'], ['168.63.129.15', '168.63.129.17']],
     ['::/96', ['::', '::1', '::2', '::7f00:1', '::127.0.0.1', '::8.8.8.8'], []],
     ['mapped', ['::ffff:0.0.0.0', '::ffff:127.0.0.1', '::ffff:8.8.8.8', '::ffff:ffff:ffff'], []],
-    ['64:ff9b::/96', ['64:ff9b::', '64:ff9b::7f00:1', '64:ff9b::ffff:ffff'], []],
-    ['64:ff9b:1::/48', ['64:ff9b:1::', '64:ff9b:1::1', '64:ff9b:1:ffff:ffff:ffff:ffff:ffff'], []],
+    [
+      '64:ff9b::/96 by the address inside',
+      [
+        '64:ff9b::',
+        '64:ff9b::1',
+        '64:ff9b::7f00:1',
+        '64:ff9b::a00:1',
+        '64:ff9b::10.0.0.1',
+        '64:ff9b::ac1f:ffff',
+        '64:ff9b::a9fe:a9fe',
+        '64:ff9b::169.254.169.254',
+        '64:ff9b:0:0:0:0:a9fe:a9fe',
+        '64:ff9b::6440:1',
+        '64:ff9b::a83f:8110',
+        '64:ff9b::e000:1',
+        '64:ff9b::ffff:ffff',
+        '0064:FF9B::C0A8:0101',
+      ],
+      ['64:ff9b::808:808', '64:ff9b::8.8.8.8', '64:FF9B:0:0:0:0:888F:BE61', '64:ff9b::b00:0', '64:ff9b::9ff:ffff'],
+    ],
+    ['next to it', ['64:ff9b::1:808:808', '64:ff9b:0:0:0:1::', '64:ff9a:ffff::808:808'], []],
+    ['64:ff9b:1::/48', ['64:ff9b:1::', '64:ff9b:1::1', '64:ff9b:1::808:808', '64:ff9b:1:ffff:ffff:ffff:ffff:ffff'], []],
     ['100::/64', ['100::', '100::1', '100::ffff:ffff:ffff:ffff'], []],
-    ['2001::/23', ['2001::', '2001:0:53aa::1', '2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff'], ['2001:200::']],
+    [
+      '2001::/23',
+      ['2001::', '2001:0:53aa::1', '2001:0:808:808::5601:5601', '2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff'],
+      ['2001:200::'],
+    ],
     [
       '2001:db8::/32',
       ['2001:db8::', '2001:db8::1', '2001:db8:ffff:ffff:ffff:ffff:ffff:ffff'],
@@ -197,7 +246,7 @@ describe('S-04: global unicast addresses and nothing else', () => {
     ],
     [
       '2002::/16',
-      ['2002::', '2002:7f00:1::', '2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
+      ['2002::', '2002:7f00:1::', '2002:a9fe:a9fe::1', '2002:808:808::1', '2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
       ['2003::', '2001:4860:4860::8888'],
     ],
     ['2620:4f:8000::/48', ['2620:4f:8000::', '2620:4f:8000:ffff::1'], ['2620:4f:7fff::', '2620:4f:8001::']],
@@ -219,7 +268,15 @@ describe('S-04: global unicast addresses and nothing else', () => {
       true,
       true,
     ]);
-    const others = ['10.0.0.1', '169.254.169.254', '::ffff:127.0.0.1', '0.0.0.0', 'fd00::1', '::1%lo'];
+    const others = [
+      '10.0.0.1',
+      '169.254.169.254',
+      '::ffff:127.0.0.1',
+      '0.0.0.0',
+      'fd00::1',
+      '::1%lo',
+      '64:ff9b::7f00:1',
+    ];
     expect(others.map((address) => isAllowedAddress(address, true))).toEqual(others.map(() => false));
   });
 });
@@ -485,7 +542,7 @@ describe('S-09: a definition that a tenant brought', () => {
     await vault.apps.put('lure', { provider: 'lure', clientId: 'client', clientSecret: 'a-client-secret' });
     const key = { tenant: 'acme', provider: 'lure' };
     await vault.storeTokens(key, { app: 'lure', refreshToken: tokens.refresh });
-    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_unavailable' });
+    await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_misconfigured', retryable: false });
     await vault.storeTokens(key, {
       app: 'lure',
       refreshToken: tokens.refresh,

@@ -1,8 +1,10 @@
 import { type LookupAddress, lookup as systemLookup } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { buildConnector } from 'undici';
-import { isAllowedAddress } from './addresses.ts';
+import { isAllowedAddress, isPublicName } from './addresses.ts';
+import type { EgressProxy } from './egress-proxy.ts';
 import { RefusedAddressError } from './outbound-errors.ts';
+import { openTunnel } from './tunnel.ts';
 
 /** Restrictions on outgoing connections, and the time that one may take to open. */
 export interface ConnectorOptions {
@@ -12,6 +14,8 @@ export interface ConnectorOptions {
   readonly allowLoopback: boolean;
   /** Allows any address. Only for a client of one server that its user chose, never for calls to providers. */
   readonly anywhere?: boolean | undefined;
+  /** Opens the way to every host that it does not bypass. */
+  readonly proxy?: EgressProxy | undefined;
   /** Looks names up; defaults to the system's resolver. */
   readonly lookup?: LookupAll | undefined;
   /** Number of TLS sessions kept for later connections. */
@@ -29,25 +33,27 @@ export type LookupAll = (
  * Creates a connector that only connects to public addresses.
  *
  * The connector connects to the very addresses that it checked, so a name that resolves differently the next time
- * changes nothing. One forbidden address among several makes the name forbidden. An address written in a URL is never
- * looked up, so it is checked here. The peer address of the open connection is checked as well.
+ * changes nothing. Of several addresses it uses only the allowed ones. An address written in a URL is never looked up, so
+ * it is checked here. The peer address of the open connection is checked as well.
+ *
+ * Behind an egress proxy only the proxy knows the addresses. The rules then apply to names and to written addresses.
  */
 export function guardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const { connectMs, allowLoopback, maxCachedSessions } = options;
-  if (options.anywhere === true) {
-    return buildConnector({ allowH2: false, rejectUnauthorized: true, minVersion: 'TLSv1.2', timeout: connectMs });
-  }
-  const connect = buildConnector({
-    allowH2: false,
-    rejectUnauthorized: true,
-    minVersion: 'TLSv1.2',
-    timeout: connectMs,
-    lookup: checkedLookup(options.lookup ?? systemLookup, allowLoopback),
-    ...(maxCachedSessions === undefined ? {} : { maxCachedSessions }),
-  });
+  const { connectMs, allowLoopback, maxCachedSessions, proxy } = options;
+  const tlsRules = { allowH2: false, rejectUnauthorized: true, minVersion: 'TLSv1.2', timeout: connectMs } as const;
+  if (options.anywhere === true) return buildConnector(tlsRules);
+  const sessions = maxCachedSessions === undefined ? {} : { maxCachedSessions };
+  const lookup = checkedLookup(options.lookup ?? systemLookup, allowLoopback);
+  const connect = buildConnector({ ...tlsRules, ...sessions, lookup });
+  const upgrade = buildConnector({ ...tlsRules, ...sessions });
   return (target, callback) => {
-    if (!isAllowedTarget(target, allowLoopback)) {
+    const isProxied = proxy?.bypasses(bareHost(target), portOf(target)) === false;
+    if (!isAllowedTarget(target, { allowLoopback, isProxied })) {
       queueMicrotask(() => callback(new RefusedAddressError(), null));
+      return;
+    }
+    if (isProxied) {
+      void connectThrough(proxy, target, { connectMs, upgrade, callback });
       return;
     }
     connect(target, (...[error, socket]) => {
@@ -59,22 +65,56 @@ export function guardedConnector(options: ConnectorOptions): buildConnector.conn
   };
 }
 
-function isAllowedTarget({ protocol, port, hostname }: buildConnector.Options, allowLoopback: boolean): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '');
+async function connectThrough(
+  proxy: EgressProxy,
+  target: buildConnector.Options,
+  {
+    connectMs,
+    upgrade,
+    callback,
+  }: { connectMs: number; upgrade: buildConnector.connector; callback: buildConnector.Callback },
+): Promise<void> {
+  let socket: Socket;
+  try {
+    socket = await openTunnel(proxy, `${target.hostname}:${portOf(target)}`, connectMs);
+  } catch (error) {
+    callback(error instanceof Error ? error : new RefusedAddressError(), null);
+    return;
+  }
+  // TLS is between this process and the host: the proxy sees ciphertext.
+  if (target.protocol === 'https:') upgrade({ ...target, httpSocket: socket }, callback);
+  else callback(null, socket);
+}
+
+function isAllowedTarget(
+  target: buildConnector.Options,
+  { allowLoopback, isProxied }: { allowLoopback: boolean; isProxied: boolean },
+): boolean {
+  const host = bareHost(target);
   if (isIP(host) !== 0 && !isAllowedAddress(host, allowLoopback)) return false;
-  return allowLoopback || (protocol === 'https:' && (port === '' || port === '443'));
+  if (allowLoopback) return true;
+  if (isProxied && isIP(host) === 0 && !isPublicName(host)) return false;
+  return target.protocol === 'https:' && portOf(target) === '443';
+}
+
+function bareHost({ hostname }: buildConnector.Options): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+function portOf({ protocol, port }: buildConnector.Options): string {
+  if (port !== '') return port;
+  return protocol === 'https:' ? '443' : '80';
 }
 
 function checkedLookup(lookup: LookupAll, allowLoopback: boolean): LookupFunction {
   return (hostname, options, callback) => {
     const { family } = options;
     lookup(hostname, { all: true, ...(family === undefined ? {} : { family }) }, (error, addresses) => {
-      const [first] = error === null ? addresses : [];
-      if (first === undefined) return callback(error ?? new RefusedAddressError(), '', 0);
-      if (!addresses.every(({ address }) => isAllowedAddress(address, allowLoopback))) {
-        return callback(new RefusedAddressError(), '', 0);
-      }
-      if (options.all === true) callback(null, addresses);
+      if (error !== null) return callback(error, '', 0);
+      const allowed = addresses.filter(({ address }) => isAllowedAddress(address, allowLoopback));
+      const [first] = allowed;
+      if (first === undefined) return callback(new RefusedAddressError(), '', 0);
+      if (options.all === true) callback(null, allowed);
       else callback(null, first.address, first.family);
     });
   };

@@ -8,8 +8,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { testTls } from '../../../test/support/tls.ts';
 import { systemWorld } from '../system-world.ts';
 import type { WorldRequest } from '../world.ts';
-import { LostConnectionError, send } from './outbound.ts';
-import { NotSentError } from './outbound-errors.ts';
+import { send } from './outbound.ts';
+import { LostConnectionError, NotSentError } from './outbound-errors.ts';
 
 const canary = 'canary-7f3a';
 const local = { connectMs: 10_000, allowLoopback: true };

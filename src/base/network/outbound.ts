@@ -3,15 +3,19 @@ import { systemCodeOf } from '../system-error.ts';
 import type { WorldRequest } from '../world.ts';
 import type { ExchangeAnswer, RawExchangeRequest } from './exchange.ts';
 import { type ConnectorOptions, guardedConnector } from './guarded-connector.ts';
-import { NotSentError, RefusedAddressError } from './outbound-errors.ts';
+import { noteStart } from './kept-connections.ts';
+import { EgressProxyError, LostConnectionError, NotSentError, RefusedAddressError } from './outbound-errors.ts';
 
 /**
  * Sends one HTTP request over the machine's network: the system world's `fetch`.
  *
- * Redirects are returned, never followed. No request is sent twice. Proxies named in the environment are ignored.
- * Certificates are always checked. With `beforeSend` the request gets its own connection (see {@link
+ * Redirects are returned, never followed. Proxies named in the environment are ignored; `options.proxy` is the only one
+ * that is used. Certificates are always checked. With `beforeSend` the request gets its own connection (see {@link
  * WorldRequest.beforeSend}), which is closed after the answer. Unless `allowLoopback` is set, connections only go to
  * public addresses, by https on port 443.
+ *
+ * No request is sent twice, with one exception: a GET or HEAD that met the end of a kept connection goes out once more, on
+ * a connection of its own.
  *
  * @throws {NotSentError} when no byte of the request was written: bad URL or header, name look-up, refusal, TLS,
  * connect time-out, an abort before the first byte. An error of `beforeSend` becomes its `cause`; a NotSentError passes
@@ -20,9 +24,17 @@ import { NotSentError, RefusedAddressError } from './outbound-errors.ts';
  */
 export async function send(url: string, init: WorldRequest, options: ConnectorOptions): Promise<Response> {
   const request = buildRequest(url, init);
-  const ownConnection = init.beforeSend !== undefined;
-  const connection = ownConnection ? connectOnce(new URL(url).origin, options) : poolFor(options);
-  const watched = new WatchedDispatcher(connection, init.beforeSend);
+  const { beforeSend, signal } = init;
+  const over = (connection: Dispatcher) => fetchOver(new WatchedDispatcher(connection, beforeSend), request, signal);
+  if (beforeSend !== undefined) return onOwnConnection(url, options, over);
+  return onKeptConnection(url, { options, canRepeat: isRepeatable(init) }, over);
+}
+
+async function fetchOver(
+  watched: WatchedDispatcher,
+  request: Request,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
   try {
     return await fetch(request, { dispatcher: watched });
   } catch (error) {
@@ -31,42 +43,8 @@ export async function send(url: string, init: WorldRequest, options: ConnectorOp
       // bare status.
       return new Response(null, { status: watched.answeredWith });
     }
-    throw failureOf(error, watched, init.signal);
-  } finally {
-    // `close` resolves once the answer's body was read or cancelled; until then the body keeps the connection open.
-    if (ownConnection) void connection.close().catch(() => {});
+    throw failureOf(error, watched, signal);
   }
-}
-
-/** A connection failed after the first byte of the request was written: the peer may have acted on it. */
-export class LostConnectionError extends Error {
-  override readonly name = 'LostConnectionError';
-  /** Code of the system or of the HTTP client, such as `ECONNRESET`. */
-  readonly code: string | null;
-
-  constructor(code: string | null) {
-    super(`the connection failed after the request was sent (${code ?? 'no code'})`);
-    this.code = code;
-  }
-}
-
-const pools = new Map<string, Agent>();
-
-/** Returns the connections that are kept between requests; the whole process shares them. */
-function poolFor(options: ConnectorOptions): Agent {
-  // A caller that may reach loopback has its own connections: no other caller may get one of them.
-  const name = `${options.connectMs} ${options.allowLoopback} ${options.anywhere === true}`;
-  // Only tests pass their own look-up; they make few requests with many look-ups, so those agents are not kept.
-  const known = options.lookup === undefined ? pools.get(name) : undefined;
-  if (known !== undefined) return known;
-  const agent = new Agent({ allowH2: false, connect: guardedConnector(options) });
-  if (options.lookup === undefined) pools.set(name, agent);
-  return agent;
-}
-
-/** Creates a client for one request: it resumes no session and keeps no connection. */
-function connectOnce(origin: string, options: ConnectorOptions): Client {
-  return new Client(origin, { allowH2: false, connect: guardedConnector({ ...options, maxCachedSessions: 0 }) });
 }
 
 /**
@@ -80,9 +58,19 @@ export async function sendRaw(
   options: ConnectorOptions,
 ): Promise<ExchangeAnswer> {
   const target = readUrl(url);
+  return onKeptConnection(url, { options, canRepeat: isRepeatable(request) }, (connection) =>
+    requestOver(new WatchedDispatcher(connection, undefined), target, request),
+  );
+}
+
+async function requestOver(
+  watched: WatchedDispatcher,
+  target: URL,
+  request: RawExchangeRequest,
+): Promise<ExchangeAnswer> {
   const { method, headers, body, signal } = request;
   try {
-    const answer = await poolFor(options).request({
+    const answer = await watched.request({
       origin: target.origin,
       path: target.pathname + target.search,
       method,
@@ -96,11 +84,59 @@ export async function sendRaw(
     // A raw answer has its headers as a list of names and values; undici's type declares the usual record.
     return { status: answer.statusCode, headers: answer.headers as unknown as string[], body: answer.body };
   } catch (error) {
-    if (error instanceof RefusedAddressError) throw error;
-    if (signal.aborted) throw signal.reason;
-    // The client's message may quote a header or the peer's bytes, so only its code is passed on.
-    throw new LostConnectionError(systemCodeOf(error));
+    throw failureOf(error, watched, signal);
   }
+}
+
+/** Tells whether a second request after an unanswered first one is harmless (RFC 9110 section 9.2.2). */
+function isRepeatable({ method, body }: { readonly method: string; readonly body?: unknown }): boolean {
+  return (method === 'GET' || method === 'HEAD') && (body === undefined || body === null);
+}
+
+async function onKeptConnection<Answer>(
+  url: string,
+  { options, canRepeat }: { options: ConnectorOptions; canRepeat: boolean },
+  run: (connection: Dispatcher) => Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await run(poolFor(options));
+  } catch (error) {
+    if (!canRepeat || !(error instanceof LostConnectionError) || !error.wasIdle) throw error;
+    // Another kept connection may have ended, too.
+    return onOwnConnection(url, options, run);
+  }
+}
+
+async function onOwnConnection<Answer>(
+  url: string,
+  options: ConnectorOptions,
+  run: (connection: Dispatcher) => Promise<Answer>,
+): Promise<Answer> {
+  const connect = guardedConnector({ ...options, maxCachedSessions: 0 });
+  const connection = new Client(new URL(url).origin, { allowH2: false, connect });
+  try {
+    return await run(connection);
+  } finally {
+    // `close` resolves once the answer's body was read or cancelled; until then the body keeps the connection open.
+    void connection.close().catch(() => {});
+  }
+}
+
+const pools = new WeakMap<object, Map<string, Agent>>();
+const direct = {};
+
+/** Returns the connections that are kept between requests; the vaults of a process share those without a proxy. */
+function poolFor(options: ConnectorOptions): Agent {
+  const known = pools.get(options.proxy ?? direct) ?? new Map<string, Agent>();
+  pools.set(options.proxy ?? direct, known);
+  // A caller that may reach loopback has its own connections: no other caller may get one of them.
+  const name = `${options.connectMs} ${options.allowLoopback} ${options.anywhere === true}`;
+  // Only tests pass their own look-up; they make few requests with many look-ups, so those agents are not kept.
+  const kept = options.lookup === undefined ? known.get(name) : undefined;
+  if (kept !== undefined) return kept;
+  const agent = new Agent({ allowH2: false, connect: guardedConnector(options) });
+  if (options.lookup === undefined) known.set(name, agent);
+  return agent;
 }
 
 /**
@@ -112,6 +148,8 @@ class WatchedDispatcher extends Dispatcher {
   readonly #inner: Dispatcher;
   readonly #beforeSend: (() => void) | undefined;
   started = false;
+  /** True if the connection had carried an earlier request. */
+  isKept = false;
   answeredWith: number | null = null;
   /** The error that `beforeSend` threw. */
   refusal: { readonly error: unknown } | null = null;
@@ -136,6 +174,9 @@ class WatchedDispatcher extends Dispatcher {
         if (controller.aborted) return;
         this.#askBeforeSend();
         this.started = true;
+        noteStart((isKept) => {
+          this.isKept = isKept;
+        });
       },
       onRequestUpgrade: (controller, status, headers, socket) =>
         handler.onRequestUpgrade?.(controller, status, headers, socket),
@@ -194,11 +235,17 @@ function failureOf(error: unknown, watched: WatchedDispatcher, signal: AbortSign
       : new NotSentError('stopped before the first byte', { cause: refusal });
   }
   const cause = signal?.aborted === true ? signal.reason : connectionError(error);
-  if (cause instanceof RefusedAddressError) return cause;
+  if (cause instanceof RefusedAddressError || cause instanceof EgressProxyError) return cause;
   if (!watched.started) return new NotSentError(`no connection (${systemCodeOf(cause) ?? 'no code'})`, { cause });
   // Parse errors carry the peer's bytes, so only the code of a later failure is passed on.
-  return signal?.aborted === true ? signal.reason : new LostConnectionError(systemCodeOf(cause));
+  if (signal?.aborted === true) return signal.reason;
+  const code = systemCodeOf(cause);
+  const wasIdle = watched.isKept && watched.answeredWith === null && closedCodes.has(code);
+  return new LostConnectionError(code, wasIdle);
 }
+
+/** The codes of a connection that the peer has closed. */
+const closedCodes: ReadonlySet<string | null> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /** Unwraps fetch's own "fetch failed". */
 function connectionError(error: unknown): unknown {

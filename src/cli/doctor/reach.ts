@@ -1,10 +1,26 @@
+import type { EgressProxy } from '../../base/network/egress-proxy.ts';
+import { reachProxy } from '../../base/network/tunnel.ts';
 import type { World } from '../../base/world.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import { expand } from '../../providers/expand.ts';
 import type { App, Grant, Vault } from '../../vault/types.ts';
+import { unreached } from '../../vault/unreached.ts';
 import { type Finding, finding, ok, warn } from './finding.ts';
 
 const reachMs = 5_000;
+
+/** Checks that the egress proxy takes connections. Whether it opens the way to a provider, the check of that host tells. */
+export async function proxyFinding(proxy: EgressProxy | null): Promise<Finding> {
+  if (proxy === null) return ok('egress proxy', 'none: requests to providers go out directly');
+  const login = proxy.authorization === null ? 'without a login' : 'with a login';
+  try {
+    await reachProxy(proxy, reachMs);
+    return ok('egress proxy', `${proxy.origin}, ${login}`);
+  } catch (error) {
+    const { message, action } = unreached(error, '', 0);
+    return warn('egress proxy', message, action);
+  }
+}
 
 /** Checks that the token hosts of the providers in use answer, with requests that need no secret. */
 export async function reachFindings(
@@ -14,7 +30,8 @@ export async function reachFindings(
 ): Promise<readonly Finding[]> {
   const hosts = new Map<string, string>();
   for (const { provider, dc, metadata } of places(used)) {
-    const definition = await vault.providers.get(provider);
+    // Another check names a definition that was altered.
+    const definition = await vault.providers.get(provider).catch(() => null);
     const token = definition?.endpoints?.token;
     if (definition === null || token === undefined) continue;
     const place = { dc: grantDc({ definition, metadata, app: { dc } }), metadata };
@@ -43,12 +60,11 @@ async function reach(world: World, origin: string): Promise<Finding> {
     const response = await world.fetch(`${origin}/`, { method: 'HEAD', headers: {}, signal: timeOut.signal });
     await response.body?.cancel();
     return ok('provider', `${origin} answers`);
-  } catch {
-    return warn(
-      'provider',
-      `${origin} does not answer`,
-      'Check the network, the proxy and the firewall of this machine.',
-    );
+  } catch (error) {
+    const { message, action } = unreached(error, `${origin} does not answer`, 0);
+    const isKnown = message !== `${origin} does not answer`;
+    if (isKnown) return warn('provider', `${origin} cannot be reached: ${message}`, action);
+    return warn('provider', message, 'Check the network, the proxy and the firewall of this machine.');
   } finally {
     timeOut.abort();
     await slept;

@@ -33,6 +33,7 @@ export function define(input: ProviderDefinitionInput): ProviderDefinition {
     api: {
       ...input.api,
       basePath: input.api.basePath ?? '',
+      defaults: input.api.defaults ?? {},
       headers: input.api.headers ?? {},
       invalidToken: input.api.invalidToken ?? [{ status: 401 }],
       scopeMissing: input.api.scopeMissing ?? [],

@@ -31,7 +31,11 @@ export function github(): ProviderDefinition {
     ],
     api: {
       hosts: ['https://api.github.com'],
-      headers: { Accept: 'application/vnd.github+json', 'X-GitHub-Api-Version': '2022-11-28', 'User-Agent': 'grantry' },
+      defaults: {
+        Accept: 'application/vnd.github+json',
+        'X-GitHub-Api-Version': '2022-11-28',
+        'User-Agent': 'grantry',
+      },
       health: { path: '/user', name: '/login' },
     },
   });

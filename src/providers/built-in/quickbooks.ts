@@ -41,7 +41,7 @@ export function quickbooks(): ProviderDefinition {
     api: {
       hosts: ['https://quickbooks.api.intuit.com', 'https://sandbox-quickbooks.api.intuit.com'],
       base: '{dc.api}',
-      headers: { Accept: 'application/json' },
+      defaults: { Accept: 'application/json' },
       health: {
         path: '/v3/company/{metadata.realm_id}/companyinfo/{metadata.realm_id}',
         name: '/CompanyInfo/CompanyName',

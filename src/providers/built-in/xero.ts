@@ -28,7 +28,8 @@ export function xero(): ProviderDefinition {
     refreshToken: { rotation: 'timed_overlap', overlapSeconds: 1800, idleSeconds: 5_184_000 },
     api: {
       hosts: ['https://api.xero.com'],
-      headers: { 'Xero-Tenant-Id': '{metadata.xero_tenant_id}', Accept: 'application/json' },
+      defaults: { Accept: 'application/json' },
+      headers: { 'Xero-Tenant-Id': '{metadata.xero_tenant_id}' },
       invalidToken: [{ status: 401 }],
       scopeMissing: [{ status: 401, pointer: '/Detail', equals: 'AuthorizationUnsuccessful' }],
       health: { path: '/connections', name: '/0/tenantName' },

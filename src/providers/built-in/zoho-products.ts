@@ -10,7 +10,8 @@ export interface ZohoProduct {
   readonly base: ZohoHost;
   /** Further hosts of this product. */
   readonly hosts?: readonly ZohoHost[];
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Headers that yield to the caller's. */
+  readonly defaults?: Readonly<Record<string, string>>;
   readonly organization?: ProviderDefinition['api']['organization'];
   readonly invalidToken?: readonly AnswerRule[];
   readonly scopeMissing?: readonly AnswerRule[];
@@ -56,7 +57,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     base: 'api',
     hosts: ['sandbox', 'developer', 'content'],
     ...crmAnswers,
-    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+    health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   },
   bigin: {
     name: 'Zoho Bigin',
@@ -64,7 +65,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoBigin',
     base: 'api',
     ...crmAnswers,
-    health: { path: '/bigin/v2/org', name: '/org/0/company_name', scope: 'ZohoBigin.org.READ' },
+    health: crmHealth('/bigin/v2/org', 'ZohoBigin.org.READ'),
   },
   recruit: {
     name: 'Zoho Recruit',
@@ -72,7 +73,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoRecruit',
     base: 'recruit',
     ...crmAnswers,
-    health: { path: '/recruit/v2/org', name: '/org/0/company_name', scope: 'ZohoRecruit.org.READ' },
+    health: crmHealth('/recruit/v2/org', 'ZohoRecruit.org.READ'),
   },
   books: {
     name: 'Zoho Books',
@@ -149,6 +150,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     health: {
       path: '/restapi/v2/orgs',
       name: '/data/orgs/0/orgName',
+      organizations: { list: '/data/orgs', ids: ['/orgId'] },
       scope: 'ZohoAnalytics.metadata.read',
       withoutOrganization: true,
     },
@@ -197,6 +199,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     health: {
       path: '/api/v1/organizations',
       name: '/data/0/companyName',
+      organizations: { list: '/data', ids: ['/id'] },
       scope: 'Desk.basic.READ',
       withoutOrganization: true,
     },
@@ -245,11 +248,17 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: 'https://workdrive.zoho.com/apidocs/v1/overview',
     scopePrefix: 'WorkDrive',
     base: 'workdrive',
-    headers: { Accept: 'application/vnd.api+json' },
+    defaults: { Accept: 'application/vnd.api+json' },
     health: { path: '/api/v1/users/me', name: '/data/attributes/display_name', scope: 'WorkDrive.users.READ' },
   },
 };
 
 function finance(path: string, scope: string): ZohoProduct['health'] {
-  return { path, name: '/organizations/0/name', scope, withoutOrganization: true };
+  const organizations = { list: '/organizations', ids: ['/organization_id'] };
+  return { path, name: '/organizations/0/name', scope, organizations, withoutOrganization: true };
+}
+
+/** The answer has two ids of the organisation: the record's, and the one that Zoho shows to people. */
+export function crmHealth(path: string, scope: string): ZohoProduct['health'] {
+  return { path, name: '/org/0/company_name', scope, organizations: { list: '/org', ids: ['/id', '/zgid'] } };
 }

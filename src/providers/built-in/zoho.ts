@@ -2,6 +2,7 @@ import type { ErrorRule, ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 import { type ZohoDataCenter, type ZohoHost, zohoDataCenters } from './zoho-data-centers.ts';
 import {
+  crmHealth,
   crmScopeMissing,
   financeInvalidToken,
   financeScopeMissing,
@@ -45,7 +46,7 @@ export function zoho(id: string): ProviderDefinition {
     api: {
       hosts: hostsOf(product, dataCenters),
       base: `{dc.${product.base}}`,
-      headers: { ...product.headers },
+      defaults: { ...product.defaults },
       ...(product.organization === undefined ? {} : { organization: product.organization }),
       invalidToken: [...(product.invalidToken ?? [{ status: 401 }])],
       scopeMissing: [...(product.scopeMissing ?? [])],
@@ -114,7 +115,7 @@ function severalProducts(): ZohoProduct {
       { pointer: '/data/errorCode', equals: 'INVALID_OAUTHSCOPE' },
       { pointer: '/error/title', equals: 'INVALID_OAUTHSCOPE' },
     ],
-    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+    health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   };
 }
 

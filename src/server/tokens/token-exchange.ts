@@ -2,10 +2,10 @@ import type { Hono, Context as HonoContext } from 'hono';
 import type { GrantryErrorCode } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
 import { secondsUntil } from '../../schemas/write-json.ts';
-import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
 import { addressOf } from '../limits/strangers.ts';
+import { assertMayFor, type Principal } from '../principal.ts';
 import { knownError, problemOf, retryAfterHeader } from '../problem.ts';
 import { responseOf } from '../route.ts';
 

@@ -17,23 +17,6 @@ const sqliteTroubles: Record<number, string> = {
 const sqliteNotADatabase = 26;
 const sqliteUniqueCodes = [2067, 1555, 2579];
 
-/** PostgreSQL's error classes that are about the server or the moment, not about the statement. */
-const postgresTroubles: ReadonlyArray<readonly [prefix: string, meaning: string]> = [
-  ['08', 'the connection failed'],
-  ['28', 'it refused the login'],
-  ['3D000', 'there is no such database'],
-  ['3F000', 'there is no such schema'],
-  ['53', 'it is out of resources or connections'],
-  ['57', 'it is shutting down, starting or took too long'],
-  ['58', 'it reports a failure of its system'],
-  ['XX', 'it reports a failure of its own'],
-  ['40', 'it could not order concurrent transactions'],
-  ['55P03', 'a lock was not to be had in time'],
-  ['25006', 'it takes no writes (a standby?)'],
-  ['25P03', 'the transaction was idle for too long'],
-  ['25P04', 'the transaction took too long'],
-  ['42501', 'this role lacks a privilege'],
-];
 const postgresUnique = '23505';
 const postgresBusy = ['55P03', '40P01'];
 const postgresRepeatable = ['40001', '40P01'];
@@ -63,27 +46,6 @@ export function sqliteFailure(error: unknown): GrantryError {
 export function isSqliteBusy(error: unknown): boolean {
   const code = numberOf(error, 'errcode');
   return code !== undefined && [5, 6, 15].includes(code & 0xff);
-}
-
-/** Translates a failure of `pg`. Without an SQLSTATE it is the connection's. */
-export function postgresFailure(error: unknown): GrantryError {
-  if (error instanceof GrantryError) return error;
-  const state = sqlState(error);
-  if (state === undefined) {
-    const code = textOf(error, 'code');
-    const detail = code !== undefined && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? ` (${code})` : '';
-    return new GrantryError('storage_unavailable', `The PostgreSQL server does not answer${detail}.`, { cause: error });
-  }
-  // A refused connection is fatal to its session. The same code for a statement says that the server lacks something.
-  if (state === '55000' && textOf(error, 'severity') === 'FATAL')
-    return unavailable('it takes no connections to this database now', state, error);
-  const trouble = postgresTroubles.find(([prefix]) => state.startsWith(prefix));
-  if (trouble !== undefined) return unavailable(trouble[1], state, error);
-  return new GrantryError('internal', `PostgreSQL refused a statement (SQLSTATE ${state}).`, { cause: error });
-}
-
-function unavailable(meaning: string, state: string, cause: unknown): GrantryError {
-  return new GrantryError('storage_unavailable', `PostgreSQL: ${meaning} (SQLSTATE ${state}).`, { cause });
 }
 
 /** Returns true when PostgreSQL undid the transaction because of another one: run again it may succeed. */

@@ -7,7 +7,7 @@ import { systemWorld } from '../../base/system-world.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { insertTenantKey, loadTenantKeys } from '../statements/tenant-keys.ts';
 import { openStore } from '../store.ts';
-import { postgresFailure } from './failures.ts';
+import { postgresFailure } from './postgres-failures.ts';
 
 const world = systemWorld();
 
@@ -188,7 +188,7 @@ async function startWire(database: string) {
 
 test.each([
   ['FATAL', 'storage_unavailable', 'takes no connections'],
-  ['ERROR', 'internal', 'refused a statement'],
+  ['ERROR', 'internal', 'refused a function'],
 ])('an object that is in another state: %s', (severity, code, words) => {
   const error = Object.assign(new Error('secret'), { severity, code: '55000' });
   expect(postgresFailure(error)).toMatchObject({ code, message: expect.stringContaining(words) });

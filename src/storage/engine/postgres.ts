@@ -5,10 +5,12 @@ import { limits, timesOf } from '../../base/limits.ts';
 import type { World } from '../../base/world.ts';
 import type { Lock, Reader } from '../database.ts';
 import type { ChangeMark, Durability, Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
-import { isPostgresRepeatable, leavesPostgresCommitOpen, postgresFailure, sqlState } from './failures.ts';
+import { isPostgresRepeatable, leavesPostgresCommitOpen, sqlState } from './failures.ts';
+import { postgresFailure } from './postgres-failures.ts';
 import { type FitnessOptions, refuseUnfit } from './postgres-fitness.ts';
 import { placeOf } from './postgres-place.ts';
 import { postgresTypes } from './postgres-types.ts';
+import { connectionUrl } from './postgres-url.ts';
 
 export interface PostgresOptions extends FitnessOptions {
   url: string;
@@ -123,7 +125,7 @@ class PostgresConnection implements EngineConnection {
 function poolConfig({ url, world, poolMax }: PostgresOptions): PoolConfig {
   const types: CustomTypesConfig = postgresTypes;
   return {
-    connectionString: url,
+    connectionString: connectionUrl(url),
     application_name: 'grantry',
     max: poolMax,
     connectionTimeoutMillis: Math.max(limits.postgresConnectMsMin, timesOf(world).connectMs),

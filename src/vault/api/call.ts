@@ -1,15 +1,20 @@
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { RefusedAddressError } from '../../base/network/outbound-errors.ts';
+import { type CallTarget, type ReadyCall, readCall } from '../../base/network/call-request.ts';
+import { brokenOff, platformResponse, untilAborted } from '../../base/network/platform-response.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
 import type { VaultRequest } from '../types.ts';
+import { unreached } from '../unreached.ts';
+import { ownHeaders } from './headers.ts';
 import { type CallOutcome, callWithTokenRetry } from './retry.ts';
 import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
+
+const peer = "The provider's API";
 
 /** Headers that the caller may not set: Grantry controls the first two, and the others are connection-specific (RFC 9110 7.6.1). */
 const refusedHeaders = [
@@ -30,17 +35,19 @@ const refusedHeaders = [
  * repeated once, if its body can be sent again. Redirects are returned, never followed, so that a token goes only to the
  * provider's own hosts.
  *
- * @throws {GrantryError} `invalid_request` for a URL on another host, `provider_unavailable` when no answer arrives, and
+ * The signal ends the wait for a token as well; a refresh that was sent goes on. Its reason is thrown as it is.
+ *
+ * @throws {GrantryError} `invalid_request` for a URL on another host and for a body that cannot be sent, `provider_unavailable` when no answer arrives, and
  * every error of `getAccessToken`
  */
 export async function callApi(
   context: VaultContext,
   handOut: HandOut,
   key: GrantKey,
-  pathOrUrl: string,
+  target: CallTarget,
   request: VaultRequest = {},
 ): Promise<Response> {
-  return platformResponse((await callApiTold(context, handOut, key, pathOrUrl, request)).answer);
+  return (await callApiTold(context, handOut, key, target, request)).answer;
 }
 
 /** Like `callApi`, for a caller that wants to know why a rejected token was not replaced. */
@@ -48,91 +55,65 @@ export async function callApiTold(
   context: VaultContext,
   handOut: HandOut,
   key: GrantKey,
-  pathOrUrl: string,
+  target: CallTarget,
   request: VaultRequest,
 ): Promise<CallOutcome<Response>> {
   const checked = checkKey(key);
-  const call = checkRequest(request);
+  const call = checkCall(readCall(target, request, context.world));
+  call.signal?.throwIfAborted();
   const definition = await context.providers.require(checked.provider, { orKept: true });
-  return callWithTokenRetry<Response>(
-    { context, handOut, key: checked, definition, pathOrUrl },
-    {
-      send: (placed) => send(context, placed, call),
-      inspect: async (response) => {
-        const peeked = await peek(definition, response);
-        return { isRefused: isInvalidToken(definition, peeked.answer), answer: peeked.response };
+  const outcome = await untilAborted(
+    call.signal,
+    callWithTokenRetry<Response>(
+      { context, handOut, key: checked, definition, pathOrUrl: call.pathOrUrl },
+      {
+        send: (placed) => send(context, placed, call),
+        inspect: async (response) => {
+          const peeked = await peek(definition, response);
+          return { isRefused: isInvalidToken(definition, peeked.answer), answer: peeked.response };
+        },
+        canRepeat: () => call.body.canRepeat,
+        drop: async (response) => response.body?.cancel(),
       },
-      // The first call has consumed a stream.
-      canRepeat: () => !(call.body instanceof ReadableStream),
-      drop: async (response) => response.body?.cancel(),
-    },
+    ),
   );
-}
-
-/** Converts a response of the HTTP client's own class to the platform's class, for callers that use `instanceof`. */
-function platformResponse(response: Response): Response {
-  if (response instanceof Response) return response;
-  const { body, status, statusText, headers }: Response = response;
-  return new Response(body, { status, statusText, headers: new Headers([...headers]) });
+  return { ...outcome, answer: platformResponse(outcome.answer, peer, call.signal) };
 }
 
 /** Calls the API once with the given token, without any refresh, and returns its answer. */
 export async function askApi(address: CallAddress, token: HeldToken, method: string): Promise<ApiAnswer> {
-  const response = await send(address.context, await placeCall(address, token), checkRequest({ method }));
+  const response = await send(
+    address.context,
+    await placeCall(address, token),
+    readCall('/', { method }, address.context.world),
+  );
   const peeked = await peek(address.definition, response);
   await peeked.response.body?.cancel();
   return peeked.answer;
 }
 
-interface PreparedCall {
-  readonly method: string;
-  readonly headers: Headers;
-  readonly body: VaultRequest['body'];
-  readonly signal: AbortSignal | undefined;
-}
-
-function checkRequest(request: VaultRequest): PreparedCall {
-  const { body, signal } = request;
-  return { method: checkMethod(request.method), headers: checkHeaders(request.headers), body, signal };
-}
-
-async function send(context: VaultContext, { target, token, url }: PlacedCall, call: PreparedCall): Promise<Response> {
-  const { definition, headers: providerHeaders, organization } = target;
+async function send(context: VaultContext, placed: PlacedCall, call: ReadyCall): Promise<Response> {
   const headers = new Headers(call.headers);
-  for (const [name, value] of Object.entries(providerHeaders)) headers.set(name, value);
-  if (organization?.in === 'header' && !headers.has(organization.name)) {
-    headers.set(organization.name, organization.value);
-  }
-  headers.set('authorization', `${definition.accessToken.scheme} ${token.accessToken}`);
+  for (const [name, value] of ownHeaders(placed, (own) => call.headers.get(own))) headers.set(name, value);
   try {
-    return await context.world.fetch(url, {
+    return await context.world.fetch(placed.url, {
       method: call.method,
       headers,
-      body: call.body ?? null,
+      body: call.body.send(),
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     });
   } catch (error) {
-    if (call.signal?.aborted === true) throw error;
+    if (call.signal?.aborted === true) throw call.signal.reason;
+    const failure = call.body.failure();
+    if (failure instanceof GrantryError) throw failure;
+    if (failure !== undefined) throw invalidRequest('The body failed while it was sent.', { cause: failure });
     throw unreachable(context, error);
   }
 }
 
 /** Returns the error for a call that got no answer. */
 export function unreachable(context: VaultContext, error: unknown): GrantryError {
-  if (error instanceof RefusedAddressError) {
-    return new GrantryError(
-      'provider_misconfigured',
-      "The provider's host resolves to an address that is not public.",
-      {
-        action: "Correct the host in the provider's definition, or its DNS record. No grant is affected.",
-        cause: error,
-      },
-    );
-  }
-  return new GrantryError('provider_unavailable', "The provider's API did not answer.", {
-    cause: error,
-    retryAfterMs: context.times.retryBackOffMs,
-  });
+  return unreached(error, "The provider's API did not answer.", context.times.retryBackOffMs);
 }
 
 /**
@@ -147,7 +128,9 @@ async function peek(
   const answer: ApiAnswer = { status, wwwAuthenticate: response.headers.get('www-authenticate') };
   const isJson = /\bjson\b/i.test(response.headers.get('content-type') ?? '');
   if (!bodyMatters(definition, status) || !isJson || response.body === null) return { answer, response };
-  const { head, rest } = await readHead(response.body);
+  const { head, rest } = await readHead(response.body).catch((error: unknown) => {
+    throw brokenOff(peer, error);
+  });
   const body = parseJson(head);
   const whole = new Response(rest, { status, statusText: response.statusText, headers: response.headers });
   return { answer: body === undefined ? answer : { ...answer, body }, response: whole };
@@ -195,20 +178,9 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-function checkMethod(method = 'GET'): string {
-  const upper = typeof method === 'string' ? method.toUpperCase() : '';
-  if (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].includes(upper)) return upper;
-  throw invalidRequest('The method must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.');
-}
-
-function checkHeaders(input: VaultRequest['headers']): Headers {
-  let headers: Headers;
-  try {
-    headers = new Headers(input);
-  } catch (error) {
-    throw invalidRequest('A header has an invalid name or value.', { cause: error });
-  }
-  const refused = refusedHeaders.find((name) => headers.has(name));
+/** Refuses headers that Grantry or the connection sets. @throws {GrantryError} `invalid_request` */
+function checkCall(call: ReadyCall): ReadyCall {
+  const refused = refusedHeaders.find((name) => call.headers.has(name));
   if (refused !== undefined) throw invalidRequest(`The header ${refused} cannot be set by the caller.`);
-  return headers;
+  return call;
 }

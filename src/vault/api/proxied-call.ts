@@ -4,13 +4,15 @@ import { GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
+import { brokenOff } from '../../base/network/platform-response.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
+import { ownHeaders } from './headers.ts';
 import { callWithTokenRetry } from './retry.ts';
-import type { ApiTarget, PlacedCall } from './target.ts';
+import type { PlacedCall } from './target.ts';
 
 /** A client's call, to be forwarded with the grant's token. */
 export interface ProxiedCall {
@@ -77,16 +79,12 @@ function isBodiless(method: string, status: number): boolean {
   return method === 'HEAD' || status === 204 || status === 304;
 }
 
-async function send(
-  context: VaultContext,
-  { target, token, url }: PlacedCall,
-  call: ProxiedCall,
-): Promise<ExchangeAnswer> {
+async function send(context: VaultContext, placed: PlacedCall, call: ProxiedCall): Promise<ExchangeAnswer> {
   const { method, signal } = call;
   try {
-    return await exchange(context.world, url, {
+    return await exchange(context.world, placed.url, {
       method,
-      headers: headersOf(target, call, token),
+      headers: headersOf(placed, call),
       body: call.body(),
       signal,
     });
@@ -96,28 +94,15 @@ async function send(
   }
 }
 
-/** Merges headers: the provider's own override the client's; the client's organisation overrides the grant's. */
-function headersOf(
-  { definition, headers: providerHeaders, organization }: ApiTarget,
-  call: ProxiedCall,
-  token: PlacedCall['token'],
-): string[] {
-  const headers: string[] = [];
-  const names = new Set<string>();
-  for (const [name, value] of Object.entries(providerHeaders)) {
-    names.add(name.toLowerCase());
-    headers.push(name, value);
-  }
-  const wanted = organization?.in === 'header' ? organization.name.toLowerCase() : null;
-  let isNamed = wanted !== null && names.has(wanted);
+/** Merges headers: ours replace the client's of the same name. */
+function headersOf(placed: PlacedCall, call: ProxiedCall): string[] {
+  const own = ownHeaders(placed, (name) => headerOf(call.headers, name.toLowerCase()));
+  const names = new Set(own.map(([name]) => name.toLowerCase()));
+  const headers = own.flat();
   for (let at = 0; at < call.headers.length; at += 2) {
     const name = call.headers[at] ?? '';
-    if (names.has(name)) continue;
-    if (name === wanted) isNamed = true;
-    headers.push(name, call.headers[at + 1] ?? '');
+    if (!names.has(name)) headers.push(name, call.headers[at + 1] ?? '');
   }
-  if (organization?.in === 'header' && !isNamed) headers.push(organization.name, organization.value);
-  headers.push('authorization', `${definition.accessToken.scheme} ${token.accessToken}`);
   return headers;
 }
 
@@ -162,12 +147,7 @@ function readHead(stream: Readable): Promise<{ head: Uint8Array[]; ended: boolea
 }
 
 function lost(error: unknown): GrantryError {
-  if (error instanceof GrantryError) return error;
-  return new GrantryError(
-    'provider_unavailable',
-    "The provider's API closed the connection before the end of its answer.",
-    { cause: error },
-  );
+  return error instanceof GrantryError ? error : brokenOff("The provider's API", error);
 }
 
 /** Parses an error envelope. A body that decompresses beyond the limit is not one. */
@@ -188,9 +168,13 @@ function unpack(bytes: Buffer, encoding: string): Buffer {
   return bytes;
 }
 
+/** Returns a header's value; several of one name are joined, as `Headers` does. */
 function headerOf(headers: readonly string[], wanted: string): string | null {
+  let found: string | null = null;
   for (let at = 0; at < headers.length; at += 2) {
-    if (headers[at]?.toLowerCase() === wanted) return headers[at + 1] ?? null;
+    if (headers[at]?.toLowerCase() !== wanted) continue;
+    const value = headers[at + 1] ?? '';
+    found = found === null ? value : `${found}, ${value}`;
   }
-  return null;
+  return found;
 }

@@ -15,8 +15,10 @@ import type { Grant } from '../types.ts';
 export interface ApiTarget {
   readonly definition: ProviderDefinition;
   readonly grant: Pick<Grant, 'dc' | 'metadata'>;
-  /** The provider's own headers, such as the organisation's of its definition; they win over the caller's. */
+  /** Headers that the definition pins, such as its organisation's. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Headers that yield to the caller's. */
+  readonly defaults: Readonly<Record<string, string>>;
   readonly organization: ReturnType<typeof organizationOf>;
 }
 
@@ -75,8 +77,9 @@ async function targetOf({ context, key, definition }: CallAddress, token: HeldTo
   const place = () => placeOf(context, { ...key, app: token.app ?? null }, metadata);
   const dc = token.dc ?? (hasCentres ? (await place()).dc : null);
   const grant = { dc, metadata };
-  const headers = apiHeaders(definition, grant);
-  const target = { definition, grant, headers, organization: organizationOf(definition, metadata) };
+  const headers = apiHeaders(definition, definition.api.headers, grant);
+  const defaults = apiHeaders(definition, definition.api.defaults, grant);
+  const target = { definition, grant, headers, defaults, organization: organizationOf(definition, metadata) };
   targets.set(token, target);
   return target;
 }

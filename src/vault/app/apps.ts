@@ -11,6 +11,7 @@ import {
   type AppRow,
   deleteApp,
   findApp,
+  findMarkedApp,
   listApps,
   listAppsOfProvider,
   putApp,
@@ -46,8 +47,11 @@ export async function putAppOf(
   const put = await changing(context, async ({ tx, recordOther }) => {
     // Under the lock no process stores tokens for the old client, so the look at the uses finds all of them.
     await lockApp(tx, name, 'update');
-    const old = await findApp(tx, name);
-    if (old !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    const found = await findMarkedApp(tx, name);
+    if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    // Nothing that an altered row says is taken over: this app replaces it, with its own secrets.
+    const old = found?.isIntact === false ? undefined : found;
+    if (found !== undefined && old === undefined) await deleteApp(tx, name);
     const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
     if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
       throw invalidRequest(
@@ -62,18 +66,16 @@ export async function putAppOf(
     const secrets =
       newSecrets ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
     const now = context.world.now();
+    const client = { name, generation, provider: definition.id, client_id: checked.clientId };
     const row: AppRow = {
-      name,
-      provider: definition.id,
-      client_id: checked.clientId,
-      client_secrets: sealSecrets(system, { name, generation }, secrets),
+      ...client,
+      client_secrets: sealSecrets(system, client, secrets),
       dc: checked.dc,
       redirect_uri: checked.redirectUri,
       scopes: JSON.stringify(checked.scopes),
       tenants: checked.tenants === null ? null : JSON.stringify(checked.tenants),
       return_to: JSON.stringify(checked.returnTo),
       context: old?.context ?? contextOf(name, context.world.randomBytes(9)),
-      generation,
       created_at: old?.created_at ?? now,
       updated_at: now,
     };
@@ -81,7 +83,7 @@ export async function putAppOf(
     // This change may have fixed the app, so its grants need not wait for their back-off.
     await clearBackOff(tx, name);
     recordOther({ type: 'app.put', provider: definition.id, details: { app: name, generation } });
-    return { row, created: old === undefined };
+    return { row, created: found === undefined };
   });
   return { app: describeApp(put.row), created: put.created };
 }
@@ -92,8 +94,9 @@ export async function getApp(context: VaultContext, name: string): Promise<App |
   return row === undefined ? null : describeApp(row);
 }
 
+/** Lists all apps. A row that was altered outside of Grantry is marked. */
 export async function listAllApps(context: VaultContext): Promise<App[]> {
-  return (await listApps(context.store.db)).map(describeApp);
+  return (await listApps(context.store.db)).map((row) => (row.isIntact ? describeApp(row) : describeAltered(row)));
 }
 
 /** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */
@@ -187,6 +190,12 @@ export function describeApp(row: AppRow): App {
     secrets: dcsWithSecret(row),
     callbackId: row.redirect_uri === null ? row.context : null,
   };
+}
+
+/** Shows which row was altered. The rest may be anything, so it is left out. */
+function describeAltered({ name }: AppRow): App {
+  const none = { provider: '', clientId: '', dc: null, redirectUri: null, scopes: [], tenants: [], returnTo: [] };
+  return { name, ...none, secrets: [], callbackId: null, integrityFailed: true };
 }
 
 /** True if an app serves a tenant. */

@@ -3,6 +3,7 @@ import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
+import type { SealPlace } from '../../crypto/tenant-keys.ts';
 import {
   type ConnectSessionRow,
   completeConnectSession,
@@ -18,6 +19,7 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { factsOfQueued } from '../grant/facts.ts';
 import {
   assertKeepable,
   type NewAuthorization,
@@ -86,7 +88,7 @@ export async function holdForCompletion(
   await assertKeepable(context, exchanged.key, authorization);
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(session.tenant, { fresh: true });
-    const pending = tenantKeys.seal(sealContext(session.id), pack(authorization));
+    const pending = tenantKeys.seal(pendingPlace(session), pack(authorization));
     const held = await changing(context, async ({ tx }) => {
       const key = { tenant: session.tenant, wrapped: tenantKeys.sealingKey };
       if (!(await tenantKeyStands(tx, key))) return 'keys_gone';
@@ -285,7 +287,7 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   if (row.pending === null) throw changedMeanwhile();
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   // Only `pack` makes these texts, and an altered seal does not open.
-  const pending = JSON.parse(tenantKeys.open(sealContext(row.id), row.pending).reveal()) as PendingTokens;
+  const pending = JSON.parse(tenantKeys.open(pendingPlace(row), row.pending).reveal()) as PendingTokens;
   const { accessToken, refreshToken, candidates = [] } = pending;
   return {
     ...pending,
@@ -309,6 +311,8 @@ function changedMeanwhile(): GrantryError {
   return failed('This connect session was finished or restarted meanwhile.');
 }
 
-function sealContext(id: string) {
-  return { table: 'grantry_connect_sessions', row: id, column: 'pending', generation: 0 };
+/** The place of tokens that wait: they become the grant of this provider, account and app, or nobody's. */
+export function pendingPlace(row: Pick<ConnectSessionRow, 'id' | 'provider' | 'account' | 'app'>): SealPlace {
+  const facts = factsOfQueued({ ...row, dc: null });
+  return { table: 'grantry_connect_sessions', row: row.id, column: 'pending', generation: 0, facts };
 }

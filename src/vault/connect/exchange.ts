@@ -11,6 +11,7 @@ import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { providerFailure, refusalDetail } from '../grant/refusals.ts';
+import { unreached } from '../unreached.ts';
 
 /** Tokens that a code was exchanged for. A broken answer may tell only the refresh token; the first use refreshes then. */
 export interface RedeemedTokens extends Omit<TokenSet, 'accessToken' | 'expiresAt'> {
@@ -98,10 +99,8 @@ async function sendCode(context: VaultContext, send: () => Promise<RawAnswer>): 
   } catch (error) {
     if (isGrantryError(error)) throw error;
     if (error instanceof NotSentError) {
-      throw new GrantryError('provider_unavailable', 'The provider cannot be reached: the code was not sent.', {
-        cause: error,
-        retryAfterMs: context.times.retryBackOffMs,
-      });
+      const message = 'The provider cannot be reached: the code was not sent.';
+      throw unreached(error, message, context.times.retryBackOffMs);
     }
     // After a second exchange of a code, a server should revoke the tokens of the first (RFC 6749 section 4.1.2).
     const lost = error instanceof AnswerLostError;

@@ -1,7 +1,7 @@
 import { GrantryError, type GrantryErrorCode, invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { checkVault } from '../checks.ts';
-import type { Vault, VaultRequest } from '../types.ts';
+import type { CallBody, Vault, VaultRequest } from '../types.ts';
 
 /** Options of {@link ZohoTokenManager.apiCall}. */
 export interface ApiCallOptions {
@@ -112,9 +112,9 @@ function requestOf(options: ApiCallOptions): VaultRequest {
   return { method, headers, body, signal };
 }
 
-function encode(body: unknown): { body: string | Uint8Array | undefined; isJson: boolean } {
+function encode(body: unknown): { body: CallBody | undefined; isJson: boolean } {
   if (body === undefined || body === null) return { body: undefined, isJson: false };
-  if (body instanceof Uint8Array) return { body, isJson: false };
+  if (isRaw(body)) return { body, isJson: false };
   // A string is usually JSON that the caller has serialised.
   if (typeof body === 'string') return { body, isJson: true };
   let json: string | undefined;
@@ -127,17 +127,14 @@ function encode(body: unknown): { body: string | Uint8Array | undefined; isJson:
   return { body: json, isJson: true };
 }
 
+/** Bodies that are sent as they are: as JSON they would be an empty object. */
+function isRaw(body: unknown): body is Uint8Array | FormData | Blob | URLSearchParams | ReadableStream<Uint8Array> {
+  const kinds = [Uint8Array, FormData, Blob, URLSearchParams, ReadableStream];
+  return kinds.some((kind) => body instanceof kind);
+}
+
 async function readBody(response: Response): Promise<unknown> {
-  let text: string;
-  try {
-    text = await response.text();
-  } catch (error) {
-    throw new GrantryError(
-      'provider_unavailable',
-      "The provider's API closed the connection before the end of its answer.",
-      { cause: error },
-    );
-  }
+  const text = await response.text();
   if (text.trim() === '') return null;
   try {
     return JSON.parse(text);

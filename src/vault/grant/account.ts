@@ -80,7 +80,7 @@ export function mergeForAccount(
 
 /** The members of metadata to which a definition's calls refer. */
 function placesOf({ api }: ProviderDefinition): string[] {
-  const templates = [api.base ?? '', api.basePath, ...Object.values(api.headers)];
+  const templates = [api.base ?? '', api.basePath, ...Object.values({ ...api.defaults, ...api.headers })];
   return templates.flatMap((text) => [...text.matchAll(/\{metadata\.(\w+)\}/g)].map(([, name = '']) => name));
 }
 

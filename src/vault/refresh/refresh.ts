@@ -1,4 +1,4 @@
-import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import { isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
@@ -10,6 +10,7 @@ import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { noSuchGrant, refreshBlocker, stopping } from '../grant/refusals.ts';
 import { isKnownDead } from '../spool/owner.ts';
+import { unreached } from '../unreached.ts';
 import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import { cutTimes } from './clocks.ts';
@@ -222,10 +223,8 @@ async function sendRequest(
     if (error instanceof NotSentError) {
       await plan.slot.discard();
       if (await settleNotSent(context, plan, claim, held.lapsed || answered)) return undefined;
-      throw new GrantryError('provider_unavailable', `${plan.row.provider} cannot be reached: nothing was sent.`, {
-        cause: error,
-        retryAfterMs: untilProbe(context, claim.backOffMs),
-      });
+      const message = `${plan.row.provider} cannot be reached: nothing was sent.`;
+      throw unreached(error, message, untilProbe(context, claim.backOffMs));
     }
     // The provider may have processed any request that is not known to be unsent. That includes a defect of ours.
     await plan.slot.discard();
