@@ -147,6 +147,10 @@ function holds(answer: string, canary: string): boolean {
   );
 }
 
+/** A client that got an interim answer waits so long for more, and one that got nothing so much longer. */
+const quietMs = 3_000;
+const patienceMs = 30_000;
+
 /** One connection for each request: effects of a broken request on the next one are not tested here. */
 function send(url: string, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
@@ -156,7 +160,8 @@ function send(url: string, bytes: Buffer): Promise<string> {
       socket.destroy();
       resolve(text);
     };
-    socket.setTimeout(3_000, over);
+    // A server that is only slow has an answer to be judged.
+    socket.setTimeout(quietMs, () => (text === '' ? socket.setTimeout(patienceMs, over) : over()));
     socket.on('data', (part: Buffer) => {
       text += part.toString('latin1');
       if (/^HTTP\/1\.1 (?!1)\d{3}/.test(text) && isWhole(text)) over();

@@ -38,7 +38,7 @@ describe('a captured member', () => {
     expect(notes).toEqual(['company is a secret, or holds one']);
   });
 
-  it('whose name, there or here, is that of a secret is dropped, whatever a definition says', () => {
+  it('whose name, there or here, is that of a secret is dropped, even if a definition asks for it', () => {
     const names = { refresh_token: 'label', plan: 'client_secret', code: 'x', name: 'name' };
     const captured = capture(definition, names, members({ plan: 'gold', code: 'abc', name: 'Acme' }));
     expect(captured.metadata).toEqual({ name: 'Acme' });

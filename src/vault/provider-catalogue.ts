@@ -152,7 +152,7 @@ export class ProviderCatalogue {
     const { id } = definition;
     const standing = await this.reader(id);
     const created = await changing(this.#changes, async ({ tx, recordOther }) => {
-      // Under the lock nobody stores tokens for the old place, so the look at the uses finds all of them.
+      // Under the lock no process stores tokens for the old place, so the look at the uses finds all of them.
       await lockProvider(tx, id, 'update');
       // The new definition replaces an altered one, and counts as a move.
       const old = await standing(tx).catch(nullIfAltered);
@@ -173,7 +173,7 @@ export class ProviderCatalogue {
   /** Tells whether the vault stores secrets or tokens that would be sent to this provider, or expects some from it. */
   async #isUsed(tx: WriteTx, id: string): Promise<boolean> {
     const named = { column: 'provider', name: id } as const;
-    // A worker tries a token once more after its time. Whoever moves the provider must not get that request.
+    // A worker tries a token once more after its time. The new place must not get that request.
     await deleteOverdueRevocations(tx, named);
     if ((await hasAppOfProvider(tx, id)) || (await hasGrantAt(tx, id))) return true;
     return (await hasRevocations(tx, named)) || hasConnections(tx, named);

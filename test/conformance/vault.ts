@@ -473,14 +473,10 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', scopes: ['two scopes'] }), 'invalid_request');
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', app: 'nothing' }), 'not_found');
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: [] as never }), 'invalid_request');
-      for (const metadata of [
-        { client_secret: 'x' },
-        { x: { refresh_token: 'x' } },
-        { list: [{ apiKey: 'x' }] },
-        { Authorization: 'x' },
-        { note: `1000.${'a'.repeat(32)}.${'b'.repeat(32)}` },
-        { note: 'it is a-refresh-token' },
-      ]) {
+      const nested = { list: [{ apiKey: 'x' }], x: { refresh_token: 'x' } };
+      const zoho = `1000.${'a'.repeat(32)}.${'b'.repeat(32)}`;
+      const texts = [{ Authorization: 'x' }, { note: zoho }, { note: 'it is a-refresh-token' }];
+      for (const metadata of [{ client_secret: 'x' }, { x: nested.x }, { list: nested.list }, ...texts]) {
         await refuses(vault.storeTokens(key, { refreshToken: 'a-refresh-token', metadata }), 'invalid_request');
       }
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: { big: 1n } }), 'invalid_request');

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type LogFields, silentLogger } from '../../src/base/log.ts';
+import { putProvider } from '../../src/storage/statements/providers.ts';
+import { internalsOf } from '../../src/vault/internals.ts';
 import { makeBench } from '../support/bench.ts';
 import { makeUpstream, tokens } from '../support/upstream.ts';
 
@@ -56,10 +58,9 @@ describe('C-18 tokens do not become metadata', () => {
       .where('id', '=', 'mine')
       .executeTakeFirstOrThrow();
     const capture = { token: { refresh_token: 'label', access_token: 'note' } };
-    await bench.judge.db
-      .updateTable('grantry_providers')
-      .set({ definition: JSON.stringify({ ...JSON.parse(stored), capture }) })
-      .execute();
+    const old = JSON.stringify({ ...JSON.parse(stored), capture });
+    const { store } = internalsOf(vault).open();
+    await store.transaction((tx) => putProvider(tx, { id: 'mine', definition: old, at: 0 }));
     await bench.jump(60_000);
     const token = await vault.getAccessToken(key);
     const grant = await vault.grants.get(key);

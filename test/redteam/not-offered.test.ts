@@ -1,4 +1,4 @@
-/** What Grantry does not offer is refused, not half done. The checklist says which rows these are. */
+/** Capabilities that Grantry does not offer are refused, not half done. The checklist says which rows these are. */
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/base/secret.ts';
 import { readTokenAnswer } from '../../src/oauth/answer.ts';

@@ -63,7 +63,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['connect', 'proxy', 'tokens'],
     ['openapi.ts'],
     ['routes'],
-    ['handler.ts', 'index.ts', 'server.ts', 'status-routes.ts', 'vault-holder.ts'],
+    ['description.ts', 'handler.ts', 'index.ts', 'server.ts', 'start-page.ts', 'status-routes.ts', 'vault-holder.ts'],
   ],
   simulator: [['state'], ['http'], ['zoho', 'oauth'], ['.'], ['control'], ['server.ts', 'index.ts']],
   base: [['.'], ['network'], ['system-world.ts']],

@@ -35,7 +35,7 @@ export class Strangers {
     };
   }
 
-  /** Runs one look-up in the database of a link, a state or a session that somebody claims to know. */
+  /** Runs one look-up in the database of a link, a state or a session that a stranger claims to know. */
   async look<T>(run: () => Promise<T>): Promise<T> {
     if (this.#looks >= limits.strangerLookUpsAtOnce) throw busy('Too many links are being looked up.');
     this.#looks += 1;

@@ -1,4 +1,4 @@
-/** PostgreSQL stores no NUL and no lone surrogate. Whoever sends one anywhere is told so, on both databases alike. */
+/** PostgreSQL stores no NUL and no lone surrogate. A caller that sends one anywhere is told so, on both databases alike. */
 import { describe, expect, it } from 'vitest';
 import { databaseKinds } from '../../../test/support/bench.ts';
 import { makeServerBench } from '../../../test/support/server-bench.ts';
@@ -9,7 +9,7 @@ interface Operation {
 }
 
 /** Each copy of a JSON value in which one text, or one name, has an odd character more. */
-function* spoilt(value: unknown, odd: string): Generator<unknown> {
+function* spoilt(value: unknown, odd: string): Generator {
   if (typeof value === 'string') yield `${value}${odd}`;
   if (Array.isArray(value)) {
     for (const [at, item] of value.entries()) {

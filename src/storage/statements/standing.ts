@@ -7,7 +7,7 @@ export interface Named {
 }
 
 /**
- * Locks the row of an app until the transaction ends. With `share` nobody changes or removes it meanwhile; a caller that
+ * Locks the row of an app until the transaction ends. With `share` no other transaction changes or removes it meanwhile; a caller that
  * changes it takes `update`, and then sees what was stored for it.
  */
 export async function lockApp(tx: WriteTx, name: string, mode: LockMode): Promise<void> {

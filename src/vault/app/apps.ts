@@ -45,7 +45,7 @@ export async function putAppOf(
   const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
-    // Under the lock nobody stores tokens for the old client, so the look at the uses finds all of them.
+    // Under the lock no process stores tokens for the old client, so the look at the uses finds all of them.
     await lockApp(tx, name, 'update');
     const found = await findMarkedApp(tx, name);
     if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);

@@ -240,7 +240,7 @@ async function queue(
     await discarded.assertStanding(change);
   } catch (error) {
     if (!isMoved(error)) throw error;
-    // Whoever is there now must not get them.
+    // The new place must not get them.
     const text = 'tokens are shredded without being revoked: their provider or app was changed';
     context.logger.warn(text, { tenant, provider });
     return;

@@ -233,7 +233,7 @@ export async function receiveConnectCallback(
   }
 }
 
-/** Runs the look-up of a state, whose sender nobody knows yet. */
+/** Runs the look-up of a state, whose sender is not known yet. */
 type Look = <T>(run: () => Promise<T>) => Promise<T>;
 
 /** A callback of a session's browser. */
@@ -361,13 +361,13 @@ async function standingReturnTo(context: VaultContext, session: ConnectSessionRo
 /** Runs a check of a callback; null if it throws `authorization_failed`. */
 async function orNull<T>(
   check: () => T | Promise<T>,
-  refused: (error: GrantryError) => void = () => {},
+  onRefusal: (error: GrantryError) => void = () => {},
 ): Promise<T | null> {
   try {
     return await check();
   } catch (error) {
     if (!isGrantryError(error, 'authorization_failed')) throw error;
-    refused(error);
+    onRefusal(error);
     return null;
   }
 }

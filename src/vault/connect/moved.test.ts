@@ -1,4 +1,4 @@
-/** Whoever may move an unused provider gets no token that is on its way: neither before, while nor after it is stored. */
+/** A caller that may move an unused provider gets no token that is on its way: neither before, while nor after it is stored. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -127,7 +127,7 @@ describe.each(databaseKinds)('a connection under way, on %s', (kind) => {
     await using here = await setting(kind);
     const { outcome } = await connect(here, async () => {
       const db = here.bench.judge.db;
-      // Nobody can do this through the vault while the connection is under way.
+      // The vault refuses this while the connection is under way.
       await db.deleteFrom('grantry_authorizations').where('used_at', 'is not', null).execute();
       const rows = await db.selectFrom('grantry_authorizations').selectAll().execute();
       await db.deleteFrom('grantry_authorizations').execute();

@@ -9,7 +9,7 @@ import type { VaultContext } from '../context.ts';
 /** The cause of an error about tokens whose provider or app was changed since they were asked for. */
 export class MovedError extends Error {}
 
-/** What tokens were issued to, and where. */
+/** The app that tokens were issued to, and its place then. */
 interface Origin {
   /** Null if the app is looked up when it is needed. */
   readonly app: string | null;
@@ -19,7 +19,7 @@ interface Origin {
 
 /**
  * Prepares a check for the transaction that stores tokens: their app and provider still stand as they did, and stay so until
- * it ends. Otherwise whoever may move an unused provider could have the tokens sent to a place of his own.
+ * it ends. Otherwise a caller that may move an unused provider could have the tokens sent to a place of its own.
  *
  * @returns the check, which throws `authorization_failed` with a {@link MovedError} as cause
  */

@@ -130,7 +130,7 @@ function scopesOf(definition: ProviderDefinition, scopes: readonly string[]): re
   );
 }
 
-/** The app that tokens are stored for, and the place where it is now: whoever hands tokens in means this one. */
+/** The app that tokens are stored for, and the place where it is now: the caller means this one. */
 async function appOf(
   context: VaultContext,
   key: CheckedKey,
