@@ -93,7 +93,11 @@ function isDeep(segment: string): boolean {
 function matchesSegment(pattern: string, segment: string): boolean {
   if (pattern === '*') return segment !== '';
   if (!pattern.includes('*')) return pattern === segment;
-  return matches([...pattern], [...segment], { isMany: (part) => part === '*', one: Object.is, leastAtEnd: 0 });
+  return matches(Array.from(pattern), Array.from(segment), {
+    isMany: (part) => part === '*',
+    one: Object.is,
+    leastAtEnd: 0,
+  });
 }
 
 interface Rules {
