@@ -97,5 +97,5 @@ export const keyCases = {
     },
   },
 } satisfies Readonly<
-  Record<`keys.${keyof Vault['keys'] & string}`, Readonly<Record<string, (setup: Setup) => Promise<void>>>>
+  Record<`keys.${keyof Vault['keys']}`, Readonly<Record<string, (setup: Setup) => Promise<void>>>>
 >;
