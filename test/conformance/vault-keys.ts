@@ -96,6 +96,4 @@ export const keyCases = {
       await refuses(vault.keys.revoke('three'), 'not_found');
     },
   },
-} satisfies Readonly<
-  Record<`keys.${keyof Vault['keys']}`, Readonly<Record<string, (setup: Setup) => Promise<void>>>>
->;
+} satisfies Readonly<Record<`keys.${keyof Vault['keys']}`, Readonly<Record<string, (setup: Setup) => Promise<void>>>>>;

@@ -6,7 +6,7 @@ import type { ApiKeyRow } from '../../storage/statements/api-keys.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate } from '../types.ts';
 import { checkMethods, checkPaths, pathsWithin } from './call-rules.ts';
 
-/** What an API key may do, and until when. */
+/** The permissions of an API key, and its end. */
 export type KeyRights = Pick<ApiKey, 'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'expiresAt'>;
 
 /** The columns of a key's rights. */
