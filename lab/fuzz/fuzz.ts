@@ -100,10 +100,12 @@ async function prepare(vault: Vault): Promise<{ admin: string; others: string[] 
     expiresIn: 1,
   });
   const made: string[] = [];
-  for (const role of ['admin', 'operator', 'reader', 'caller'] as const) {
-    const listed = role === 'reader' || role === 'caller';
+  for (const role of ['admin', 'operator', 'reader', 'caller', 'connector'] as const) {
+    const listed = role !== 'admin' && role !== 'operator';
     made.push((await vault.keys.create(role, { role, ...(listed ? { tenants: ['acme'] } : {}) })).key.reveal());
   }
+  const narrow = { role: 'caller', tenants: '*', methods: ['GET'], paths: ['/**'] } as const;
+  made.push((await vault.keys.create('narrow', narrow)).key.reveal());
   const [admin = '', ...others] = made;
   return { admin, others };
 }

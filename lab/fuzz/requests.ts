@@ -73,6 +73,10 @@ const values: readonly [unknown, ...unknown[]] = [
   '-9999999999999999999',
   ['read'],
   ['read', 'read'],
+  '*',
+  ['*'],
+  ['GET'],
+  ['/**', '/a/../b'],
   'admin',
   'reader',
 ];
@@ -92,6 +96,9 @@ const members: readonly [string, ...string[]] = [
   'role',
   'tenants',
   'providers',
+  'methods',
+  'paths',
+  'expires_at',
   'client_id',
   'client_secret',
   'client_secrets',
@@ -125,6 +132,7 @@ const queries: readonly [string, ...string[]] = [
   '?%00=%00',
   '?__proto__=1',
   '?state=active',
+  '?refresh=true',
   '?updated_since=never',
   `?x=${'y'.repeat(500)}`,
 ];

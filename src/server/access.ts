@@ -145,7 +145,7 @@ export class Access {
     const changed = new Map(keys.map((key) => [key.id, key]));
     this.#changes = count;
     this.#changed = changed;
-    for (const [hash, { root, stamp }] of [...this.#known.entries()]) {
+    for (const [hash, { root, stamp }] of Array.from(this.#known.entries())) {
       const change = root === null ? undefined : changed.get(root);
       if (change === undefined || change.stamp <= stamp) continue;
       this.#known.delete(hash);

@@ -47,7 +47,7 @@ export async function createChildKey(
   return { apiKey: await readBack(context, key), key: new Secret(key) };
 }
 
-/** What is left out is as at the parent. Lists that the child's role does not have are not taken over. */
+/** Fills in from the parent. Lists that the child's role does not have are left out. */
 function childRights(parent: ApiKey, input: ChildKeyInput, nowMs: number): KeyRights {
   const role: ApiKeyRole = input.role ?? parent.role;
   const callsApis = role === 'reader' || role === 'caller';

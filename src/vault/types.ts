@@ -2,7 +2,6 @@ import type { GrantKey } from '../base/ids.ts';
 import type { CallInit, CallTarget } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
@@ -10,6 +9,7 @@ import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
+import type { KeyCalls } from './key-calls.ts';
 
 export type { CallBody } from '../base/network/call-body.ts';
 export type { CallTarget } from '../base/network/call-request.ts';
@@ -20,6 +20,7 @@ export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
+export type { KeyCalls } from './key-calls.ts';
 
 /** The parts of a call by {@link Vault.fetch}; each may be left out. Redirects are returned, never followed. */
 export type VaultRequest = CallInit;
@@ -179,45 +180,7 @@ export interface Vault extends AsyncDisposable {
     remove(id: string): Promise<void>;
   };
   /** API keys of the servers on this database. */
-  readonly keys: {
-    /**
-     * Makes an API key. The key itself is returned only here.
-     *
-     * @throws {GrantryError} `invalid_request` for a name that is taken or input that is not valid
-     *
-     * @example
-     * const { key: apiKey } = await vault.keys.create('billing', { role: 'reader', tenants: ['acme'] });
-     */
-    create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
-    /**
-     * Changes a key by its id or name: its name, role, lists, limits or end. Servers follow within five seconds.
-     *
-     * Child keys that are now wider than the key end with it.
-     *
-     * @param changes What is left out stays. A list replaces the former one; `null` removes a limit
-     * @throws {GrantryError} `not_found`, `invalid_request` for a name that is taken, a child key, or input that is not valid
-     *
-     * @example
-     * await vault.keys.update('billing', { tenants: ['acme', 'globex'], expiresAt: null });
-     */
-    update(idOrName: string, changes: ApiKeyUpdate): Promise<ApiKey>;
-    /**
-     * Returns the keys that are not revoked, without the keys themselves.
-     *
-     * @example
-     * const unused = (await vault.keys.list()).filter((apiKey) => apiKey.lastUsedAt === null);
-     */
-    list(): Promise<readonly ApiKey[]>;
-    /**
-     * Ends a key by its id or name. Servers refuse it within five seconds.
-     *
-     * @throws {GrantryError} `not_found`
-     *
-     * @example
-     * await vault.keys.revoke('billing');
-     */
-    revoke(idOrName: string): Promise<void>;
-  };
+  readonly keys: KeyCalls;
   /**
    * Returns an access token that is valid long enough, and refreshes it first where needed. Call it before each use and do
    * not store the result.

@@ -118,6 +118,9 @@ async function callEverything(): Promise<void> {
   const key = { name: 'billing', role: 'reader', tenants: ['acme'], providers: ['strict'] };
   await call('POST', '/v1/keys', '/v1/keys', key);
   await call('GET', '/v1/keys', '/v1/keys');
+  await call('PATCH', '/v1/keys/{id}', '/v1/keys/billing', { tenants: '*', expires_at: null });
+  const child = { name: 'job', role: 'caller', methods: ['GET'], paths: ['/crm/**'] };
+  await call('POST', '/v1/keys/self/children', '/v1/keys/self/children', child);
   await call('DELETE', '/v1/keys/{id}', '/v1/keys/billing');
   for (const path of ['/livez', '/readyz', '/openapi.json']) await call('GET', path, path);
   await exchange();
@@ -139,7 +142,7 @@ async function callGrants(): Promise<void> {
   const token = await call('GET', `${path}/token`, `${grant}/token?min_validity=60`);
   await call('POST', `${path}/token`, `${grant}/token`, { rejected_generation: token.generation });
   await call('POST', `${path}/health`, `${grant}/health`);
-  await call('POST', `${path}/health`, `${grant}/health?account=second`);
+  await call('POST', `${path}/health`, `${grant}/health?account=second&refresh=true`);
   await call('POST', `${path}/recover`, `${grant}/recover`);
   await call('POST', '/v1/import', '/v1/import', { tenant: 'acme', provider: 'strict', account: 'third', ...tokens });
   await call('DELETE', path, `${grant}?account=third&revoke=false`);

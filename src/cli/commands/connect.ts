@@ -11,6 +11,7 @@ import { chooseApp } from '../choose-app.ts';
 import { type Context, contextOf, openContextVault, openServer } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
+import { readMembers } from '../metadata-members.ts';
 import { collect, epilogue } from '../options.ts';
 import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
@@ -24,6 +25,8 @@ interface ConnectOptions {
   paste?: boolean;
   code?: string;
   dc?: string;
+  org?: string;
+  metadata?: string[];
   open: boolean;
 }
 
@@ -42,6 +45,8 @@ export function define(command: Command): void {
     .option('--paste', 'for a browser on another machine: paste the URL at which it ends')
     .option('--code <->', 'read a Zoho self-client code from standard input')
     .option('--dc <dc>', 'with --code: the data centre of the code')
+    .option('--org <id>', "the organisation's id at the provider, for the metadata of the grant")
+    .option('--metadata <name=value>', 'a member of the metadata of the grant; may be given several times', collect)
     .option('--no-open', 'do not try to open a browser')
     .addHelpText(
       'after',
@@ -59,14 +64,19 @@ async function connect(context: Context, given: string, provider: string, option
   checkOptions(options);
   const tenant = await resolveTenant(context, given, { changes: true });
   const key = checkKey({ tenant, provider, account: options.account });
+  const members = {
+    ...readMembers(options.metadata ?? []),
+    ...(options.org === undefined ? {} : { org_id: options.org }),
+  };
   const code = options.code === undefined ? null : await readCode();
   await using vault = await openContextVault(context);
-  const grant =
+  const connected =
     code === null
       ? await authorize(context, vault, key, options)
       : await withProgress(context.world, 'Redeeming the code', () =>
           vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
         );
+  const grant = Object.keys(members).length === 0 ? connected : await vault.updateMetadata(key, members);
   if (context.output.json) return context.output.printJson(toJson(grant));
   const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);

@@ -3,7 +3,7 @@ import { checkKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
-import { usageError } from '../terminal/errors.ts';
+import { readMembers } from '../metadata-members.ts';
 
 export function define(command: Command): void {
   command
@@ -26,17 +26,11 @@ async function set(
   given: { tenant: string; provider: string; account: string | undefined },
   members: readonly string[],
 ): Promise<void> {
-  const changes = Object.fromEntries(members.map(readMember));
+  const changes = readMembers(members);
   const tenant = await resolveTenant(context, given.tenant, { changes: true });
   await using vault = await openContextVault(context);
   const grant = await vault.updateMetadata(checkKey({ ...given, tenant }), changes);
   if (context.output.json) return context.output.printJson(toJson(grant));
   const names = Object.keys(changes).join(', ');
   context.output.print(`Changed ${names} of ${grant.tenant} at ${grant.provider} (account ${grant.account}).`);
-}
-
-function readMember(text: string): [string, string | null] {
-  const [, name, value] = /^([^=\s]+)=(.*)$/s.exec(text) ?? [];
-  if (name === undefined) throw usageError(`"${text.slice(0, 40)}" is not of the form NAME=VALUE.`);
-  return [name, value === undefined || value === '' ? null : value];
 }

@@ -24,7 +24,7 @@ export async function insertApiKey(tx: WriteTx, key: NewApiKeyRow): Promise<bool
 /**
  * Changes a key that the caller has locked, and counts that: every server hears of it. Returns the row as it is now.
  *
- * A row that somebody else altered gets no new MAC, which would make its contents good.
+ * A row that was altered outside of Grantry gets no new MAC, which would make its contents good.
  */
 async function change(tx: WriteTx, row: Listed<ApiKeyRow>, news: Partial<ApiKeyRow>): Promise<Listed<ApiKeyRow>> {
   const changed = { ...row, ...news, revision: (row.revision ?? 0) + 1 };

@@ -55,7 +55,7 @@ export async function listConnectSessions(
   db: Reader,
   filter: {
     tenant?: string | undefined;
-    /** Of none of them when empty. */
+    /** Only sessions of these tenants; of none when empty. */
     tenants?: readonly string[] | undefined;
     providers?: readonly string[] | undefined;
     after?: { createdAt: number; id: string } | undefined;

@@ -39,8 +39,8 @@ export function callRulesOf(key: {
 }
 
 /**
- * Checks that the rules of a key allow a call. What a server behind the proxy may read differently is refused, whatever the
- * rules are.
+ * Checks that the rules of a key allow a call. A call that a server behind the proxy may read differently is
+ * refused under any rules.
  *
  * @throws {GrantryError} `forbidden`
  */

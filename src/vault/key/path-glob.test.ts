@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { allowsPath, covers, parsePathGlob, readCallPath } from './path-glob.ts';
 
@@ -24,7 +24,7 @@ describe('a path pattern', () => {
     expect(bad.filter((path) => allows(glob, path))).toEqual([]);
   });
 
-  it('holds for the host that it names alone, and for the usual one when it names none', () => {
+  it('holds only for the host that it names, and for the usual one when it names none', () => {
     const named = 'https://desk.zoho.eu/api/**';
     expect(allows(named, '/api/v1/tickets', 'desk.zoho.eu')).toBe(true);
     expect(allows(named, '/api/v1/tickets', null)).toBe(false);

@@ -5,7 +5,7 @@ import { limits } from '../../base/limits.ts';
  * A pattern of the paths that an API key may call.
  *
  * A pattern is written as the path is, without percent-encoding and without a query: `/crm/v8/Leads`. A segment is the text
- * between two slashes. `*` stands for any characters of one segment, and alone for one segment that is not empty. `**` is
+ * between two slashes. `*` in a segment stands for any characters of it; as a segment, for one that is not empty. `**` is
  * a whole segment: it stands for any number of segments, and at the end for at least one. Case counts, and so does a slash
  * at the end.
  *
@@ -93,7 +93,11 @@ function isDeep(segment: string): boolean {
 function matchesSegment(pattern: string, segment: string): boolean {
   if (pattern === '*') return segment !== '';
   if (!pattern.includes('*')) return pattern === segment;
-  return matches([...pattern], [...segment], { isMany: (part) => part === '*', one: Object.is, leastAtEnd: 0 });
+  return matches(Array.from(pattern), Array.from(segment), {
+    isMany: (part) => part === '*',
+    one: Object.is,
+    leastAtEnd: 0,
+  });
 }
 
 interface Rules {

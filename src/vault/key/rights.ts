@@ -1,16 +1,19 @@
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { apiKeyRoles } from '../../schemas/words.ts';
+import { apiKeyRoles, callMethods } from '../../schemas/words.ts';
 import type { ApiKeyRow } from '../../storage/statements/api-keys.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate } from '../types.ts';
 import { checkMethods, checkPaths, pathsWithin } from './call-rules.ts';
 
-/** What an API key may do, and until when. */
+/** The permissions of an API key, and its end. */
 export type KeyRights = Pick<ApiKey, 'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'expiresAt'>;
 
 /** The columns of a key's rights. */
 export type RightsColumns = Pick<ApiKeyRow, 'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'expires_at'>;
+
+/** All tenants, as the column has it. */
+const allTenants = JSON.stringify('*');
 
 /** The roles that act only for the tenants on the key. */
 export function isListed(role: ApiKeyRole): boolean {
@@ -121,14 +124,15 @@ export function rightsColumns(rights: KeyRights): RightsColumns {
 export function describeApiKey(row: ApiKeyRow): ApiKey {
   const role = apiKeyRoles.find((known) => known === row.role);
   if (role === undefined) throw new GrantryError('internal', `The key ${row.name} has an unknown role.`);
+  const methods = readList(row.methods);
   return {
     id: row.id,
     name: row.name,
     role,
-    tenants: readColumn<ApiKey['tenants']>(row.tenants) ?? [],
-    providers: readColumn<readonly string[]>(row.providers),
-    methods: readColumn<NonNullable<ApiKey['methods']>>(row.methods),
-    paths: readColumn<readonly string[]>(row.paths),
+    tenants: row.tenants === allTenants ? '*' : (readList(row.tenants) ?? []),
+    providers: readList(row.providers),
+    methods: methods === null ? null : callMethods.filter((method) => methods.includes(method)),
+    paths: readList(row.paths),
     parent: row.parent,
     createdAt: new Date(row.created_at),
     expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
@@ -149,6 +153,6 @@ function usedAt(ms: number | null): Date | null {
 }
 
 /** Reads a list column, which only `rightsColumns` writes. */
-function readColumn<List>(json: string | null): List | null {
-  return json === null ? null : (JSON.parse(json) as List);
+function readList(json: string | null): readonly string[] | null {
+  return json === null ? null : (JSON.parse(json) as string[]);
 }
