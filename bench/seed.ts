@@ -7,6 +7,7 @@ import type { Vault } from '../src/index.ts';
 import { readInstance } from '../src/storage/statements/instance.ts';
 import { insertTenantKeys } from '../src/storage/statements/tenant-keys.ts';
 import type { VaultContext } from '../src/vault/context.ts';
+import { factsOf } from '../src/vault/grant/facts.ts';
 import { sealTokens } from '../src/vault/grant/tokens.ts';
 import { internalsOf } from '../src/vault/internals.ts';
 
@@ -53,7 +54,11 @@ export async function seedGrants(
     const row = rowOf(context, grant, options.app);
     const accessToken = new Secret(grant.accessToken);
     const refreshToken = grant.refreshToken === null ? null : new Secret(grant.refreshToken);
-    const sealed = sealTokens(await keys.pin(grant.tenant), row, { accessToken, refreshToken });
+    const sealed = sealTokens(
+      await keys.pin(grant.tenant),
+      { ...row, facts: factsOf(row) },
+      { accessToken, refreshToken },
+    );
     return { ...row, ...sealed, refresh_fingerprint: refreshToken === null ? null : fingerprint(refreshToken) };
   };
   const write = async (rows: NewRow[]): Promise<void> => {

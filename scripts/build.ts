@@ -12,6 +12,7 @@ import path from 'node:path';
 
 import { type Plugin, type RolldownOptions, rolldown } from 'rolldown';
 
+import { describeServer } from '../src/server/description.ts';
 import { root } from './steps.ts';
 
 // Builds beside the old directory and swaps at the end, so that a running program finds one of the two complete.
@@ -29,6 +30,7 @@ mkdirSync(made, { recursive: true });
 try {
   compileLibrary();
   await bundleCommandLine();
+  writeDescription();
   replaceDist();
 } finally {
   rmSync(made, { recursive: true, force: true });
@@ -70,6 +72,13 @@ async function bundleCommandLine(): Promise<void> {
   await bundle.close();
   const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
   writeFileSync(`${made}/cli/THIRD-PARTY-LICENSES.txt`, licencesOf(modules));
+}
+
+/** The package holds a copy of the server's description, for those who generate a client without a server. */
+function writeDescription(): void {
+  const { version } = readManifest(`${root}package.json`);
+  const description: unknown = JSON.parse(describeServer({ version, publicUrl: 'http://127.0.0.1:8484' }));
+  writeFileSync(`${made}/openapi.json`, `${JSON.stringify(description, null, 2)}\n`);
 }
 
 /** Finds a module and its static imports, without later `import()` calls. */

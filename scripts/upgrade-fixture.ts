@@ -18,11 +18,13 @@ import { changing } from '../src/vault/changing.ts';
 import { receiveConnectCallback, startConnect } from '../src/vault/connect/flow.ts';
 import { createConnectSession } from '../src/vault/connect/sessions.ts';
 import type { VaultContext } from '../src/vault/context.ts';
+import { factsOf } from '../src/vault/grant/facts.ts';
 import { sealCandidate } from '../src/vault/grant/tokens.ts';
 import { internalsOf } from '../src/vault/internals.ts';
 import { openVault } from '../src/vault/open.ts';
 import type { Vault } from '../src/vault/types.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
+import { changeRows } from '../test/support/row-seal.ts';
 import {
   browser,
   example,
@@ -80,11 +82,16 @@ async function fill(database: string): Promise<FixtureSecrets> {
   await vault.keys.revoke('revoked');
   const { key } = await vault.keys.create('reader', { role: 'reader', tenants: ['acme'], providers: ['example'] });
   await makeGrants(vault, context);
+  const { state } = await vault.authorize({ tenant: 'acme', provider: 'example', account: 'asked', redirectUri });
+  const sessions = await makeSessions(context);
+  for (const table of ['grantry_connect_sessions', 'grantry_authorizations'] as const) {
+    await changeRows(context, table, { expires_at: farAway });
+  }
   return {
     rootKey: readFileSync(join(home, 'root.key'), 'utf8'),
     apiKey: key.reveal(),
-    state: (await vault.authorize({ tenant: 'acme', provider: 'example', account: 'asked', redirectUri })).state,
-    ...(await makeSessions(context)),
+    state,
+    ...sessions,
   };
 }
 
@@ -104,7 +111,7 @@ async function makeGrants(vault: Vault, context: VaultContext): Promise<void> {
   if (condemned === undefined) throw new Error('the grant is missing');
   const [id, generation] = [newUuid(context.world), 1];
   const kept = { refreshToken: 'refresh-candidate', accessToken: null, expiresAt: null };
-  const sealed = sealCandidate(await context.keys.pin('acme'), { id, generation }, kept);
+  const sealed = sealCandidate(await context.keys.pin('acme'), factsOf(condemned), { id, generation }, kept);
   await changing(context, async ({ tx }) => {
     const row = { id, tenant: 'acme', grant_id: condemned.id, fence: 1, generation, state: 'untested' as const };
     await insertCandidate(tx, { ...row, tokens: sealed, token_fingerprint: 'candidate' });
@@ -148,9 +155,6 @@ async function keepForEver({ db }: OpenedStore): Promise<void> {
   const living = db.updateTable('oauth_tokens').where('access_token', 'is not', null);
   await living.set({ token_expiry: new Date(farAway).toISOString(), due_at: null }).execute();
   await living.where('state', 'in', ['uncertain', 'suspect']).set({ retry_at: farAway }).execute();
-  for (const table of ['grantry_connect_sessions', 'grantry_authorizations'] as const) {
-    await db.updateTable(table).set({ expires_at: farAway }).execute();
-  }
   await db.updateTable('grantry_revocations').set({ next_at: 0, deadline_at: farAway }).execute();
 }
 

@@ -25,12 +25,17 @@ export async function plansOf(subject: Subject, work: Work): Promise<Plan[]> {
   };
   const watched = {
     ...store,
-    db: watch(store.db, plugin),
+    db: Object.assign(watch(store.db, plugin), { rows: store.db.rows }),
     transaction: (fn: Parameters<typeof store.transaction>[0], options?: { long?: boolean }) =>
       store.transaction(
         (tx) =>
           fn(
-            Object.assign(watch(tx, plugin), { locked: tx.locked, changeMark: tx.changeMark, [writes]: true } as const),
+            Object.assign(watch(tx, plugin), {
+              locked: tx.locked,
+              changeMark: tx.changeMark,
+              rows: tx.rows,
+              [writes]: true,
+            } as const),
           ),
         options,
       ),

@@ -11,6 +11,8 @@ import { type DescribedRoute, makeRequest } from './requests.ts';
 export interface FuzzOptions {
   readonly count: number;
   readonly seed: number;
+  /** The URL of an empty PostgreSQL database; SQLite if it is left out. */
+  readonly database?: string;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -34,7 +36,7 @@ const documented = new Set([
 ]);
 
 /** Sends mutated requests that all derive from the seed. */
-export async function fuzz({ count, seed, onProgress }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzz({ count, seed, database, onProgress }: FuzzOptions): Promise<FuzzReport> {
   const home = mkdtempSync(join(tmpdir(), 'grantry-fuzz-'));
   const defects: string[] = [];
   const statuses = new Map<number, number>();
@@ -42,7 +44,7 @@ export async function fuzz({ count, seed, onProgress }: FuzzOptions): Promise<Fu
   try {
     await using vault = await openVault({
       home,
-      database: `sqlite:${home}/grantry.db`,
+      database: database ?? `sqlite:${home}/grantry.db`,
       rootKey: `file:${home}/root.key`,
     });
     const { admin, others } = await prepare(vault);
@@ -109,9 +111,9 @@ async function prepare(vault: Vault): Promise<{ admin: string; others: string[] 
 async function describedRoutes(url: string): Promise<readonly [DescribedRoute, ...DescribedRoute[]]> {
   const document: unknown = await (await fetch(`${url}/openapi.json`)).json();
   // The server's own description; another test checks its form.
-  const { paths } = document as { paths: Record<string, Record<string, unknown>> };
+  const { paths } = document as { paths: Record<string, Record<string, Operation>> };
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => ({ method, path })),
+    Object.entries(methods).map(([method, operation]) => ({ method, path, example: exampleOf(operation) })),
   );
   return [
     { method: 'get', path: '/connect/{token}' },
@@ -119,6 +121,15 @@ async function describedRoutes(url: string): Promise<readonly [DescribedRoute, .
     { method: 'get', path: '/metrics' },
     ...routes,
   ];
+}
+
+interface Operation {
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly example?: unknown }>> };
+}
+
+function exampleOf({ requestBody }: Operation): unknown {
+  const [content] = Object.values(requestBody?.content ?? {});
+  return content?.example;
 }
 
 function judge(status: number, answer: string): string | null {

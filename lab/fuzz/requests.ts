@@ -4,6 +4,8 @@ import type { Dice } from '../dice.ts';
 export interface DescribedRoute {
   readonly method: string;
   readonly path: string;
+  /** The body of its description. */
+  readonly example?: unknown;
 }
 
 export interface RequestParts {
@@ -161,7 +163,7 @@ export function makeRequest(dice: Dice, { routes, keys }: RequestParts): Buffer 
   const headers = ['Host: localhost'];
   if (dice.chance(0.9)) headers.push(`Authorization: ${authorization(dice, keys)}`);
   while (dice.chance(0.15)) headers.push(dice.pick(oddHeaders));
-  const body = dice.chance(0.5) ? makeBody(dice) : '';
+  const body = dice.chance(0.5) ? makeBody(dice, route.example) : '';
   if (body !== '' || dice.chance(0.1)) {
     headers.push(
       `Content-Type: ${dice.pick(['application/json', 'application/json', 'application/x-ndjson', 'application/x-www-form-urlencoded', 'text/plain', ''])}`,
@@ -185,7 +187,44 @@ function authorization(dice: Dice, keys: RequestParts['keys']): string {
   ]);
 }
 
-function makeBody(dice: Dice): string {
+/** Characters that a database or a reader may take for something else: PostgreSQL refuses the first two. */
+const oddTexts: readonly [string, ...string[]] = [
+  '\0',
+  '\ud800',
+  '\udc00',
+  '\u202e',
+  '\ufeff',
+  '\u2028',
+  '\x7f',
+  '\x9b',
+  '\n',
+  '\\u0000',
+  '\u{10ffff}',
+];
+
+/** Changes one place of a good body: a text gets an odd character, a name another one, a value another type. */
+function mutated(dice: Dice, value: unknown): unknown {
+  if (typeof value === 'string' && dice.chance(0.7)) {
+    const at = dice.below(value.length + 1);
+    return value.slice(0, at) + dice.pick(oddTexts) + value.slice(at);
+  }
+  if (Array.isArray(value) && value.length > 0 && dice.chance(0.8)) {
+    const at = dice.below(value.length);
+    return value.map((item: unknown, index) => (index === at ? mutated(dice, item) : item));
+  }
+  if (typeof value === 'object' && value !== null && dice.chance(0.9)) {
+    const entries = Object.entries(value);
+    const at = dice.below(entries.length + 1);
+    if (at === entries.length) return { ...value, [`${dice.pick(members)}${dice.pick(oddTexts)}`]: dice.pick(values) };
+    return Object.fromEntries(entries.map(([name, item], index) => [name, index === at ? mutated(dice, item) : item]));
+  }
+  return dice.pick(values);
+}
+
+function makeBody(dice: Dice, example?: unknown): string {
+  if (example !== undefined && dice.chance(0.5)) {
+    return JSON.stringify(dice.chance(0.9) ? mutated(dice, example) : example);
+  }
   if (dice.chance(0.15))
     return dice.pick([
       '{',

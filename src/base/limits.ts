@@ -206,6 +206,12 @@ export const limits = {
   userCharsMax: 256,
   /** Tenants or providers that one API key names. */
   apiKeyNamesMax: 1_000,
+  /** Path patterns of one API key, and the characters of each. */
+  apiKeyPathsMax: 100,
+  apiKeyPathCharsMax: 512,
+  /** Living child keys of one API key, and their longest life in milliseconds. */
+  apiKeyChildrenMax: 100,
+  apiKeyChildMsMax: 3_600_000,
   /** An API key as it may be sent. */
   apiKeyCharsMax: 512,
   /** API keys in the cache of a server. */
@@ -226,6 +232,15 @@ export const limits = {
   callbackCharsMax: 16_384,
   requestHeadersMax: 100,
   requestBodyBytesMax: 262_144,
+  /** A form: its bytes, its fields, and the time for it in milliseconds. Strangers send forms, so little of them is read. */
+  formBytesMax: 8_192,
+  formFieldsMax: 32,
+  formMs: 5_000,
+  /** Forms of callers without a key that are read at once, in all and from one address. */
+  strangerFormsAtOnce: 256,
+  strangerFormsPerAddress: 64,
+  /** Links, states and sessions of callers without a key that are looked up at once. */
+  strangerLookUpsAtOnce: 32,
   requestJsonDepthMax: 32,
   requestJsonMembersMax: 4_096,
   /** One line of an import. */

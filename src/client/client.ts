@@ -7,7 +7,7 @@ import { linesOf } from '../base/network/lines.ts';
 import { platformResponse } from '../base/network/platform-response.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
-import { apiKeyListSchema, newApiKeySchema } from '../schemas/api-key.ts';
+import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
 import { appListSchema, appSchema } from '../schemas/app.ts';
 import {
   type Completion,
@@ -28,7 +28,7 @@ import { keyText } from '../schemas/thing.ts';
 import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
 import { tokenSourceOf } from '../vault/token-source.ts';
-import type { AccessToken, Grant, ImportResult, Vault } from '../vault/types.ts';
+import type { AccessToken, ApiKey, ChildKeyInput, Grant, ImportResult, Vault } from '../vault/types.ts';
 import { Http, type HttpRequest, notUnderstood, problemIn, readJson, type ServerAddress, segment } from './http.ts';
 import { appBody, checkObject, filterQuery, proxiedTarget, routeOf, tokensBody } from './inputs.ts';
 
@@ -49,6 +49,21 @@ export interface GrantryClient extends Vault {
     /** Confirms who came back, and stores the grant. */
     complete(id: string, completion: Completion): Promise<Grant>;
   };
+  /**
+   * Makes a child of the API key that this client has: narrower, for an hour at most. Give it to an agent or a job.
+   *
+   * The child ends with its parent. A child makes no children.
+   *
+   * @param input What is left out is as at the parent. An `expiresAt` later than in an hour counts as in an hour
+   * @throws {GrantryError} `forbidden` for anything wider than the parent, `rate_limited` for more than 100 children
+   *
+   * @example
+   * import { createClient } from 'grantry/client';
+   *
+   * const client = createClient({ url: 'https://grants.example', apiKey: 'gry_…' });
+   * const { key } = await client.createChildKey({ role: 'caller', tenants: ['acme'], methods: ['GET'] });
+   */
+  createChildKey(input?: ChildKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
   /** Checks that a Grantry server answers at the URL. @throws {GrantryError} `storage_unavailable`, `provider_error` */
   checkAlive(): Promise<void>;
   /** Asks the server whether it is quarantined; `quarantine` holds the answer from then on. */
@@ -125,10 +140,21 @@ export class RemoteVault implements GrantryClient {
       const { key, ...apiKey } = await this.#ask('POST', '/v1/keys', newApiKeySchema, { body });
       return { apiKey, key: new Secret(key) };
     },
+    update: async (idOrName, changes) => {
+      checkObject('change', changes);
+      return this.#ask('PATCH', `/v1/keys/${segment(idOrName)}`, apiKeySchema, { body: toJson(changes) });
+    },
     list: async () => (await this.#ask('GET', '/v1/keys', apiKeyListSchema)).items,
     revoke: async (idOrName) => {
       await this.#ask('DELETE', `/v1/keys/${segment(idOrName)}`, nothing);
     },
+  };
+
+  readonly createChildKey: GrantryClient['createChildKey'] = async (input = {}) => {
+    checkObject('key', input);
+    const body = toJson(input);
+    const { key, ...apiKey } = await this.#ask('POST', '/v1/keys/self/children', newApiKeySchema, { body });
+    return { apiKey, key: new Secret(key) };
   };
 
   readonly connectSessions: GrantryClient['connectSessions'] = {
@@ -209,7 +235,10 @@ export class RemoteVault implements GrantryClient {
     return { revocation, sharedWith: sharedWith.data };
   };
 
-  readonly health: Vault['health'] = async (key) => this.#ofGrant('POST', key, healthSchema, { below: '/health' });
+  readonly health: Vault['health'] = async (key, { refresh } = {}) => {
+    const query = { refresh: refresh === true ? 'true' : undefined };
+    return this.#ofGrant('POST', key, healthSchema, { below: '/health', query });
+  };
 
   readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 

@@ -3,7 +3,8 @@ import { assert, GrantryError } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { createFingerprint, type Fingerprint } from './fingerprint.ts';
-import { openRecord, saltBytes, sealRecord } from './record.ts';
+import { isFormat1, openRecord, saltBytes, sealRecord } from './record.ts';
+import { createRowMac, type RowMac } from './row-mac.ts';
 
 /** Fingerprints must survive every rotation, so their key always comes from the first version. */
 const fingerprintVersion = 1;
@@ -15,6 +16,11 @@ export interface SealPlace {
   column: string;
   /** Counts the values this row has had; 0 or more. */
   generation: number;
+  /**
+   * The facts that decide where the value goes, such as provider and data centre. With them the seal has format 2, and
+   * opens only beside the same facts.
+   */
+  facts?: readonly string[] | undefined;
 }
 
 /** One tenant's unwrapped keys, for as long as the caller holds this object; it needs no database. */
@@ -44,12 +50,14 @@ export class Pinned implements PinnedTenant {
   readonly #newestVersion: number;
   readonly #vaultId: string;
   readonly #world: World;
+  readonly #acceptsFormat1: boolean;
 
   constructor(options: {
     tenant: string;
     keys: ReadonlyMap<number, { key: KeyObject; wrapped: string }>;
     vaultId: string;
     world: World;
+    acceptsFormat1?: boolean;
   }) {
     this.tenant = options.tenant;
     this.#keys = new Map([...options.keys].map(([version, { key }]) => [version, key]));
@@ -57,6 +65,7 @@ export class Pinned implements PinnedTenant {
     this.sealingKey = options.keys.get(this.#newestVersion)?.wrapped ?? '';
     this.#vaultId = options.vaultId;
     this.#world = options.world;
+    this.#acceptsFormat1 = options.acceptsFormat1 ?? false;
   }
 
   seal(place: SealPlace, plaintext: Secret): string {
@@ -65,10 +74,10 @@ export class Pinned implements PinnedTenant {
     const bytes = Buffer.from(text, 'utf8');
     try {
       return sealRecord({
-        purpose: 'record',
+        purpose: place.facts === undefined ? 'record' : 'placedRecord',
         key: this.#key(this.#newestVersion),
         keyVersion: this.#newestVersion,
-        context: this.#context(place),
+        context: this.#context(place, place.facts),
         salt: this.#world.randomBytes(saltBytes),
         plaintext: bytes,
       });
@@ -78,10 +87,11 @@ export class Pinned implements PinnedTenant {
   }
 
   open(place: SealPlace, sealed: string): Secret {
+    const facts = this.#acceptsFormat1 && isFormat1(sealed) ? undefined : place.facts;
     const opened = openRecord({
-      purpose: 'record',
+      purpose: facts === undefined ? 'record' : 'placedRecord',
       findKey: (version) => this.#keys.get(version),
-      context: this.#context(place),
+      context: this.#context(place, facts),
       text: sealed,
     });
     // An empty text is never sealed, and a Secret is never empty.
@@ -98,15 +108,20 @@ export class Pinned implements PinnedTenant {
     return createFingerprint(this.#key(fingerprintVersion));
   }
 
+  rowMac(): RowMac {
+    return createRowMac(this.#keys, this.#newestVersion, this.#vaultId);
+  }
+
   #key(version: number): KeyObject {
     const key = this.#keys.get(version);
     if (key === undefined) throw integrityFailed();
     return key;
   }
 
-  #context(place: SealPlace): readonly string[] {
+  #context(place: SealPlace, facts: readonly string[] = []): readonly string[] {
     assert(Number.isSafeInteger(place.generation) && place.generation >= 0, 'a generation is a whole number');
-    return [this.#vaultId, this.tenant, place.table, place.row, place.column, String(place.generation)];
+    const { table, row, column, generation } = place;
+    return [this.#vaultId, this.tenant, table, row, column, String(generation), ...facts];
   }
 }
 

@@ -2,21 +2,23 @@ import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject, timingSafeE
 import { assert } from '../base/errors.ts';
 
 /*
- * A record, format 1. The format is frozen; test/vectors/ holds records that any implementation must reproduce.
+ * A record, formats 1 and 2. Both are frozen; test/vectors/ holds records that any implementation must reproduce.
  *
  *   0      3        4       6             10         42           74            n-16   n
  *   | GRY  | format | suite | key version | salt(32) | commit(32) | ciphertext  | tag  |
  *
  * HKDF-SHA-512 derives an AES-256-GCM key, a nonce and a commitment to the key from the salt and the tenant's key. Each
  * record has its own. The commitment is needed because a GCM ciphertext can be made to open under two keys. The header
- * and the context are authenticated with the record.
+ * and the context are authenticated with the record. In format 2 the context also holds the facts that decide where the
+ * content goes. The two formats differ in header and derived keys, so a record never opens as the other format.
  */
-const magicAndFormat = Buffer.from('GRY\u0001', 'latin1');
+const magic = Buffer.from('GRY', 'latin1');
 const suite = 1;
+/** The prefix of every format: the schema asks for it, and a record tells its format itself. */
 const textPrefix = 'gry1.';
 const cipherName = 'aes-256-gcm';
 
-const at = { suite: 4, keyVersion: 6, salt: 10, commitment: 42, ciphertext: 74 } as const;
+const at = { format: 3, suite: 4, keyVersion: 6, salt: 10, commitment: 42, ciphertext: 74 } as const;
 const tagBytes = 16;
 const derived = { keyEnd: 32, commitmentEnd: 64, bytes: 76 } as const;
 
@@ -24,9 +26,18 @@ export const saltBytes = 32;
 export const keyVersionMax = 0xffff_ffff;
 
 /** Kind of content. Each purpose derives its own keys, so a record of one purpose never opens as the other. */
-export type Purpose = 'record' | 'wrap';
+export type Purpose = 'record' | 'placedRecord' | 'wrap';
 
-const info: Record<Purpose, Buffer> = { record: infoOf('grantry1/record'), wrap: infoOf('grantry1/wrap') };
+interface Kind {
+  readonly format: 1 | 2;
+  readonly info: Buffer;
+}
+
+const kinds: Record<Purpose, Kind> = {
+  record: { format: 1, info: infoOf('grantry1/record') },
+  placedRecord: { format: 2, info: infoOf('grantry2/record') },
+  wrap: { format: 1, info: infoOf('grantry1/wrap') },
+};
 
 export interface SealInput {
   purpose: Purpose;
@@ -54,16 +65,26 @@ export interface OpenInput {
  */
 export type Opened = { outcome: 'opened'; plaintext: Buffer } | { outcome: 'wrong_key' } | { outcome: 'damaged' };
 
+/** The first characters of every record of format 1: prefix, magic and format. */
+const beginningOfFormat1 = 'gry1.R1JZAQ';
+
+/** Tells whether a text claims to be a record of format 1. */
+export function isFormat1(text: string): boolean {
+  return text.startsWith(beginningOfFormat1);
+}
+
 /** Seals bytes into the text form `gry1.` + base64url. The caller owns `plaintext` and overwrites it. */
 export function sealRecord(input: SealInput): string {
+  const kind = kinds[input.purpose];
   assert(input.salt.length === saltBytes, 'a salt has 32 bytes');
   assert(isKeyVersion(input.keyVersion), 'a key version is an integer from 1 to 2^32 - 1');
   const record = Buffer.alloc(at.ciphertext + input.plaintext.length + tagBytes);
-  magicAndFormat.copy(record);
+  magic.copy(record);
+  record.writeUInt8(kind.format, at.format);
   record.writeUInt16BE(suite, at.suite);
   record.writeUInt32BE(input.keyVersion, at.keyVersion);
   record.set(input.salt, at.salt);
-  const keys = deriveKeys(input.key, input.salt, input.purpose);
+  const keys = deriveKeys(input.key, input.salt, kind);
   try {
     record.set(keys.commitment, at.commitment);
     const cipher = createCipheriv(cipherName, keys.key, keys.nonce, { authTagLength: tagBytes });
@@ -79,11 +100,14 @@ export function sealRecord(input: SealInput): string {
 
 /** Opens a sealed text. The caller overwrites the plaintext after use. No content of a record makes it throw. */
 export function openRecord(input: OpenInput): Opened {
+  const kind = kinds[input.purpose];
   const record = decodeText(input.text);
-  if (record === undefined || !hasKnownHeader(record)) return { outcome: 'damaged' };
+  if (record === undefined || !hasKnownHeader(kind, record)) return { outcome: 'damaged' };
+  // The context of a record may come from its row, which others may have altered.
+  if (!input.context.every((part) => part.isWellFormed())) return { outcome: 'damaged' };
   const key = input.findKey(record.readUInt32BE(at.keyVersion));
   if (key === undefined) return { outcome: 'damaged' };
-  const keys = deriveKeys(key, record.subarray(at.salt, at.commitment), input.purpose);
+  const keys = deriveKeys(key, record.subarray(at.salt, at.commitment), kind);
   try {
     if (!timingSafeEqual(keys.commitment, record.subarray(at.commitment, at.ciphertext))) {
       return { outcome: 'wrong_key' };
@@ -125,10 +149,11 @@ function decodeText(text: string): Buffer | undefined {
   return record.toString('base64url') === body ? record : undefined;
 }
 
-function hasKnownHeader(record: Buffer): boolean {
+function hasKnownHeader({ format }: Kind, record: Buffer): boolean {
   return (
     record.length >= at.ciphertext + tagBytes &&
-    record.subarray(0, at.suite).equals(magicAndFormat) &&
+    record.subarray(0, at.format).equals(magic) &&
+    record.readUInt8(at.format) === format &&
     record.readUInt16BE(at.suite) === suite
   );
 }
@@ -141,8 +166,8 @@ interface DerivedKeys {
   all: Buffer;
 }
 
-function deriveKeys(key: KeyObject, salt: Uint8Array, purpose: Purpose): DerivedKeys {
-  const all = Buffer.from(hkdfSync('sha512', key, salt, info[purpose], derived.bytes));
+function deriveKeys(key: KeyObject, salt: Uint8Array, { info }: Kind): DerivedKeys {
+  const all = Buffer.from(hkdfSync('sha512', key, salt, info, derived.bytes));
   return {
     key: all.subarray(0, derived.keyEnd),
     commitment: all.subarray(derived.keyEnd, derived.commitmentEnd),

@@ -6,12 +6,20 @@ import type { World } from '../base/world.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import { integrityFailed, Pinned, type PinnedTenant } from './pinned-tenant.ts';
 import { isKeyVersion, openRecord, saltBytes, sealRecord } from './record.ts';
+import type { RowMac } from './row-mac.ts';
 
 export type { Fingerprint } from './fingerprint.ts';
 export type { PinnedTenant, SealPlace } from './pinned-tenant.ts';
+export { integrityFailed } from './pinned-tenant.ts';
 
 /** Tenant of everything that belongs to no customer: app secrets, the fingerprint key. No tenant can have this name. */
 export const systemTenant = '$system';
+
+/**
+ * A part of the context in which the system tenant's key is wrapped once the rows carry MACs. Without the root key nobody
+ * can bring the key back into the earlier form, which rows without MACs have beside them.
+ */
+const rowsMarked = 'row-macs';
 
 const firstVersion = 1;
 const keyBytes = 32;
@@ -38,10 +46,14 @@ export interface TenantKeysOptions {
   vaultId: string;
   world: World;
   store: TenantKeyStore;
+  /** True opens values of format 1 where format 2 is due: only while a vault of 0.1.0 is resealed. */
+  acceptsFormat1?: boolean;
   /** Number of tenants whose unwrapped keys are cached; defaults to {@link limits}.tenantKeysMax. */
   cacheMax?: number;
   /** Milliseconds after which cached keys are read again; defaults to 10 minutes. */
   cacheMs?: number;
+  /** False for a database whose rows have no MACs yet; defaults to true. */
+  rowMacs?: boolean;
 }
 
 export interface PinOptions {
@@ -70,10 +82,12 @@ export class TenantKeys {
   readonly #vaultId: string;
   readonly #world: World;
   readonly #store: TenantKeyStore;
+  readonly #acceptsFormat1: boolean;
   readonly #cacheMs: number;
   // The cache's own expiry is not used: it would read a clock that is not the world's.
   readonly #cache: LRUCache<string, Cached>;
   readonly #loading = new Map<string, Promise<Pinned>>();
+  readonly #rowMacs: boolean;
   #fingerprint: Fingerprint | undefined;
 
   constructor(options: TenantKeysOptions) {
@@ -81,6 +95,8 @@ export class TenantKeys {
     this.#vaultId = options.vaultId;
     this.#world = options.world;
     this.#store = options.store;
+    this.#acceptsFormat1 = options.acceptsFormat1 ?? false;
+    this.#rowMacs = options.rowMacs ?? true;
     this.#cacheMs = options.cacheMs ?? timesOf(options.world).tenantKeyCachedMs;
     this.#cache = new LRUCache({ max: options.cacheMax ?? limits.tenantKeysMax });
   }
@@ -116,6 +132,32 @@ export class TenantKeys {
     return this.#fingerprint;
   }
 
+  /**
+   * Returns the MAC over rows, under a key of the system tenant.
+   *
+   * @throws {GrantryError} as {@link TenantKeys.pin}
+   */
+  async rowMac(): Promise<RowMac> {
+    return (await this.#pin(systemTenant)).rowMac();
+  }
+
+  /**
+   * Wraps the system tenant's keys anew, for a database whose rows get their MACs. Only `rowMacs: false` opens the old form.
+   *
+   * @throws {GrantryError} as {@link TenantKeys.pin}; for keys in the new form too
+   */
+  wrapForRowMacs(stored: readonly StoredTenantKey[]): StoredTenantKey[] {
+    return stored.map((each) => {
+      const plaintext = this.#unwrap(systemTenant, each).export();
+      const wrapped = this.#wrap(plaintext, each.version, [
+        ...this.#wrapContext(systemTenant, each.version),
+        rowsMarked,
+      ]);
+      plaintext.fill(0);
+      return { tenant: systemTenant, version: each.version, wrapped };
+    });
+  }
+
   async #pin(tenant: string, options: PinOptions = {}): Promise<Pinned> {
     if (options.fresh !== true) {
       const cached = this.#cache.get(tenant);
@@ -145,6 +187,7 @@ export class TenantKeys {
         keys: this.#unwrapAll(tenant, stored),
         vaultId: this.#vaultId,
         world: this.#world,
+        acceptsFormat1: this.#acceptsFormat1,
       });
       if (this.#loading.get(tenant) === loading) this.#cache.set(tenant, { pinned, loadedAt });
       return pinned;
@@ -167,16 +210,14 @@ export class TenantKeys {
 
   #wrapNewKey(tenant: string): string {
     const plaintext = this.#world.randomBytes(keyBytes);
-    const wrapped = sealRecord({
-      purpose: 'wrap',
-      key: this.#rootKey,
-      keyVersion: firstVersion,
-      context: this.#wrapContext(tenant, firstVersion),
-      salt: this.#world.randomBytes(saltBytes),
-      plaintext,
-    });
+    const wrapped = this.#wrap(plaintext, firstVersion, this.#wrapContext(tenant, firstVersion));
     plaintext.fill(0);
     return wrapped;
+  }
+
+  #wrap(plaintext: Uint8Array, keyVersion: number, context: readonly string[]): string {
+    const salt = this.#world.randomBytes(saltBytes);
+    return sealRecord({ purpose: 'wrap', key: this.#rootKey, keyVersion, context, salt, plaintext });
   }
 
   #unwrapAll(tenant: string, stored: readonly StoredTenantKey[]) {
@@ -207,6 +248,7 @@ export class TenantKeys {
   }
 
   #wrapContext(tenant: string, version: number): readonly string[] {
-    return [this.#vaultId, tenant, String(version)];
+    const context = [this.#vaultId, tenant, String(version)];
+    return this.#rowMacs && tenant === systemTenant ? [...context, rowsMarked] : context;
   }
 }

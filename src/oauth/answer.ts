@@ -41,7 +41,9 @@ export function readTokenAnswer(
   const error = errorOf(members);
   const accessToken = tokenOf(holder.get('access_token'));
   const ok = isSuccess(status);
-  if (accessToken !== null && error === null && ok) return readTokens(definition, raw, holder, accessToken);
+  if (accessToken !== null && error === null && ok) {
+    return readTokens(definition, raw, { holder, accessToken, around: [members] });
+  }
   if (isGiven(holder.get('access_token')) || isNewRefreshToken(holder.get('refresh_token'), isSpent)) {
     return { kind: 'unknown', reason: 'tokens in an unsuccessful response', status };
   }
@@ -63,8 +65,7 @@ export function salvageTokens(raw: RawAnswer, isSpent: IsSpent = () => false): S
 function readTokens(
   definition: ProviderDefinition,
   raw: RawAnswer,
-  holder: JsonObject,
-  accessToken: Secret,
+  { holder, accessToken, around }: { holder: JsonObject; accessToken: Secret; around: readonly JsonObject[] },
 ): TokenOutcome {
   const tokenType = tokenTypeOf(definition, holder.get('token_type'));
   if (tokenType === null) {
@@ -74,7 +75,7 @@ function readTokens(
   if (refreshToken === null && isGiven(holder.get('refresh_token'))) {
     return { kind: 'unknown', reason: 'an invalid refresh token', status: raw.status };
   }
-  const captured = capture(definition, definition.capture?.token, holder);
+  const captured = capture(definition, definition.capture?.token, holder, around);
   const tokens: TokenSet = {
     accessToken,
     refreshToken,
@@ -101,7 +102,7 @@ function readUnparsed(
     return refusal(definition, raw, now, { on, status, error: null, readable: false });
   }
   if (isSuccess(status) && members !== null && accessToken !== null && isEnough(definition, answer, on)) {
-    return readTokens(definition, raw, members, accessToken);
+    return readTokens(definition, raw, { holder: members, accessToken, around: answer.objects });
   }
   if (raw.incomplete) return { kind: 'unknown', reason: 'the response was cut', status };
   if (!hasTokens) return { kind: 'unknown', reason: 'the response holds no token that can be read', status };

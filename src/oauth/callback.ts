@@ -71,7 +71,9 @@ export function captureCallback(definition: ProviderDefinition, callback: Author
   for (const name of Object.keys(names ?? {})) {
     if (callback.parameters.getAll(name).length > 1) throw authorizationFailed('The callback repeats a parameter.');
   }
-  return capture(definition, names, new Map(callback.parameters));
+  // The code was taken out of the parameters.
+  const around = callback.code === null ? [] : [{ code: callback.code.reveal() }];
+  return capture(definition, names, new Map(callback.parameters), around);
 }
 
 /** Removes a parameter of the protocol and returns its value; an empty value counts as absent. */

@@ -1,4 +1,6 @@
 import { limits } from '../base/limits.ts';
+import { hideTokens } from '../base/scrub.ts';
+import { holdsSecret, isSecretInAnswer, secretTexts } from '../base/secret-names.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { apiOrigin } from '../providers/hosts.ts';
 import type { JsonObject } from './json.ts';
@@ -14,18 +16,27 @@ export interface Captured {
  * Captures the members that the definition names, under the names it gives them.
  *
  * A URL is kept only when its origin is one of the provider's hosts, and `api_domain` is always a URL. Otherwise an
- * answer could send the tenant's token to another host.
+ * answer could send the tenant's token to another host. Metadata is not sealed, so no secret becomes part of it: none by its
+ * name, none that stands elsewhere in the same answer, and none by its form.
+ *
+ * @param around what else came with the members, and may hold secrets
  */
 export function capture(
   definition: ProviderDefinition,
   names: Readonly<Record<string, string>> | undefined,
   members: JsonObject,
+  around: readonly unknown[] = [],
 ): Captured {
   const metadata: Record<string, string> = {};
   const notes: string[] = [];
+  const secrets = names === undefined ? [] : [members, ...around].flatMap((each) => secretTexts(each));
   for (const [name, as] of Object.entries(names ?? {})) {
     const value = textOf(members.get(name));
     if (value === null) continue;
+    if (isSecretInAnswer(name) || isSecretInAnswer(as) || holdsSecret(value, secrets) || hideTokens(value) !== value) {
+      notes.push(`${name} is a secret, or holds one`);
+      continue;
+    }
     const kept = as === 'api_domain' || looksLikeUrl(value) ? apiOrigin(definition, value) : value;
     if (kept === null) notes.push(`${name} is not one of the provider's hosts`);
     else if (!isPlainText(kept)) notes.push(`${name} is too long or not plain text`);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { builtInProvider } from './catalogue.ts';
-import { dcOfApiDomain, dcOfCallback, grantDc, resolveDc } from './data-centre.ts';
+import { builtInProvider, builtInProviderIds } from './catalogue.ts';
+import { dcNames, dcOfApiDomain, dcOfCallback, grantDc, isStrangerIn, resolveDc } from './data-centre.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 const crm = known('zoho_crm');
@@ -124,5 +124,33 @@ describe("a grant's data centre", () => {
   test('is none where the provider has none, and an error where it does not exist', () => {
     expect(grantDc({ definition: google, metadata: { dc: 'eu' }, app })).toBeNull();
     expect(() => grantDc({ definition: crm, metadata: { dc: 'zz' }, app })).toThrow(/no data centre "zz"/);
+  });
+});
+
+describe('a client that a callback leads to another data centre', () => {
+  const providers = builtInProviderIds.map((id) => builtInProvider(id) ?? expect.unreachable('it is built in'));
+  const strange = (definition: ProviderDefinition, home: string, named: string, secretsOf: string[] = ['*']) =>
+    isStrangerIn(definition, { home, named, secretsOf });
+
+  test.each(providers.map((definition) => [definition.id, definition] as const))('at %s', (_id, definition) => {
+    const names = dcNames(definition);
+    const separate = definition.separateDataCenters ?? [];
+    expect(separate.filter((dc) => !names.includes(dc))).toEqual([]);
+    // Who can be led somewhere by a browser at all, and where another company keeps the clients.
+    expect(separate).toEqual(definition.callback?.dataCenter === undefined ? [] : ['cn']);
+    for (const home of names) {
+      for (const named of names) {
+        const crosses = home !== named && (separate.includes(home) || separate.includes(named));
+        expect([home, named, strange(definition, home, named)]).toEqual([home, named, crosses]);
+        expect(strange(definition, home, named, ['*', named])).toBe(false);
+      }
+    }
+  });
+
+  test('is no stranger where a definition names no such data centres', () => {
+    const { separateDataCenters: _, ...rest } = crm;
+    expect(strange(rest, 'eu', 'cn')).toBe(false);
+    expect(isStrangerIn(crm, { home: null, named: 'cn', secretsOf: [] })).toBe(true);
+    expect(isStrangerIn(crm, { home: 'cn', named: null, secretsOf: [] })).toBe(false);
   });
 });

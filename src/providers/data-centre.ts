@@ -61,6 +61,20 @@ export function dcOfCallback(definition: ProviderDefinition, parameters: URLSear
 }
 
 /**
+ * Tells whether a client of one data centre is a stranger in another, to which a browser would lead it: one of the two has
+ * registrations of its own. Code and secret of such a client are not sent there.
+ *
+ * @param secretsOf the data centres for which the app has a secret of their own
+ */
+export function isStrangerIn(
+  { separateDataCenters = [] }: ProviderDefinition,
+  { home, named, secretsOf }: { home: string | null; named: string | null; secretsOf: readonly string[] },
+): boolean {
+  if (named === null || named === home || secretsOf.includes(named)) return false;
+  return separateDataCenters.includes(named) || (home !== null && separateDataCenters.includes(home));
+}
+
+/**
  * Returns the data centre that has `apiDomain` among its hosts, its API host first; `null` for none or more than one.
  */
 export function dcOfApiDomain(definition: ProviderDefinition, apiDomain: unknown): string | null {

@@ -1,10 +1,24 @@
 import { z } from 'zod';
 import { limits } from '../base/limits.ts';
+import { isSecretInAnswer } from '../base/secret-names.ts';
 
 const url = z.string().max(limits.urlCharsMax);
 const text = z.string().max(512);
 const seconds = z.number().int().nonnegative().max(1_000_000_000);
 const textMap = z.record(z.string().max(128), text);
+
+const captureMap = textMap.superRefine((names, context) => {
+  for (const [name, as] of Object.entries(names)) {
+    if (!isSecretCapture(name, as)) continue;
+    const message = 'a token, code or secret is not captured: metadata is not sealed';
+    context.addIssue({ code: 'custom', path: [name], message });
+  }
+});
+
+/** True for a member of `capture` that would put a token, a code or a secret into the metadata, by either name. */
+export function isSecretCapture(name: string, as: unknown): boolean {
+  return isSecretInAnswer(name) || (typeof as === 'string' && isSecretInAnswer(as));
+}
 
 /** Meaning of a provider's error for the grant; only `grant_refused` may end one. */
 export const errorClasses = [
@@ -59,6 +73,10 @@ const health = z.strictObject({
   name: z.string().max(256).optional(),
   /** The scope that the call needs. */
   scope: text.optional(),
+  /** The organisations in the answer: a JSON Pointer to their list, and in one of them to its ids. */
+  organizations: z
+    .strictObject({ list: z.string().max(256), ids: z.array(z.string().max(256)).min(1).max(4) })
+    .optional(),
   /** Omits the organisation id from this call, although the product's other calls need it. */
   withoutOrganization: z.boolean().optional(),
 });
@@ -82,6 +100,11 @@ export const providerDefinition = z
     issuer: url.optional(),
     endpoints: endpoints.optional(),
     dataCenters: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), z.record(z.string().max(64), url)).optional(),
+    /**
+     * Data centres with client registrations of their own. A browser that comes back cannot lead a client of one into another:
+     * neither code nor secret is sent there, unless the app has a secret for it.
+     */
+    separateDataCenters: z.array(z.string().max(32)).max(64).optional(),
     clientAuthentication: z
       .enum(['client_secret_post', 'client_secret_basic', 'none', 'private_key_jwt'])
       .default('client_secret_post'),
@@ -98,8 +121,11 @@ export const providerDefinition = z
         issuerAlwaysSent: z.boolean().optional(),
       })
       .optional(),
-    /** Callback parameters and token answer members to keep in the grant's metadata, with their names there. */
-    capture: z.strictObject({ callback: textMap.optional(), token: textMap.optional() }).optional(),
+    /**
+     * Callback parameters and token answer members to keep in the grant's metadata, with their names there. Metadata is not
+     * sealed, so neither may name a token, a code or a secret.
+     */
+    capture: z.strictObject({ callback: captureMap.optional(), token: captureMap.optional() }).optional(),
     scopePrefix: text.optional(),
     scopeSeparator: z.string().min(1).max(3).default(' '),
     /** `dotted`: `Service.part.OPERATION`, compared without regard to case; `ALL` and a shorter path cover the rest. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { GrantryError } from '../base/errors.ts';
-import { parseProviderDefinition } from './parse.ts';
+import { parseProviderDefinition, parseStoredDefinition } from './parse.ts';
 
 const small = {
   id: 'example',
@@ -45,10 +45,31 @@ test.each([
   );
 });
 
+test.each(['access_token', 'refreshToken', 'id_token', 'client_secret', 'code', '/user/refresh_token'])(
+  'a capture of %s is refused, and one under this name',
+  (name) => {
+    const from = { ...small, capture: { token: { [name]: 'note' } } };
+    const as = { ...small, capture: { callback: { plan: name } } };
+    expect(() => parseProviderDefinition(from)).toThrow(`capture.token.${name}`);
+    expect(() => parseProviderDefinition(as)).toThrow('capture.callback.plan');
+  },
+);
+
 test('a definition has a size', () => {
   const large = { ...small, name: 'x'.repeat(300_000) };
   expect(() => parseProviderDefinition(large)).toThrow(expect.objectContaining({ code: 'payload_too_large' }));
   const circular: Record<string, unknown> = {};
   circular['self'] = circular;
   expect(() => parseProviderDefinition(circular)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+});
+
+test('a stored definition that captures secrets goes on without this capture', () => {
+  const capture = { token: { access_token: 'note', org: 'org_id', plan: 'api_key' }, callback: { code: 'x' } };
+  const { definition, dropped } = parseStoredDefinition(JSON.stringify({ ...small, capture }));
+  expect(definition.capture).toEqual({ token: { org: 'org_id' }, callback: {} });
+  expect(dropped).toEqual(['token.access_token', 'token.plan', 'callback.code']);
+  for (const json of [JSON.stringify(small), JSON.stringify({ ...small, capture: { token: { org: 'org_id' } } })]) {
+    expect(parseStoredDefinition(json)).toEqual({ definition: parseProviderDefinition(json), dropped: [] });
+  }
+  expect(() => parseStoredDefinition(JSON.stringify({ ...small, capture: [] }))).toThrow(GrantryError);
 });

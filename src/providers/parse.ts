@@ -1,7 +1,8 @@
+import { z } from 'zod';
 import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { isStorableJson } from '../base/storable.ts';
-import { type ProviderDefinition, providerDefinition } from './definition.ts';
+import { isSecretCapture, type ProviderDefinition, providerDefinition } from './definition.ts';
 
 /**
  * Parses a custom provider's definition: JSON text or its value.
@@ -32,6 +33,33 @@ export function parseProviderDefinition(json: unknown): ProviderDefinition {
     throw invalidRequest('The provider definition contains a NUL character or invalid Unicode.');
   }
   return parsed.data;
+}
+
+/**
+ * Parses a definition that was stored before. An older version accepted a `capture` of tokens: such a member is left out,
+ * because the grants of the provider must go on.
+ *
+ * @returns the definition, and the names of the members of `capture` that were left out
+ * @throws {GrantryError} as {@link parseProviderDefinition}
+ */
+export function parseStoredDefinition(json: string): { definition: ProviderDefinition; dropped: readonly string[] } {
+  const dropped: string[] = [];
+  const value = z.looseObject({ capture: z.record(z.string(), z.unknown()).optional() }).safeParse(readJson(json));
+  if (!value.success) return { definition: parseProviderDefinition(json), dropped };
+  const { capture, ...rest } = value.data;
+  if (capture === undefined) return { definition: parseProviderDefinition(rest), dropped };
+  const kept = Object.entries(capture).map(([from, names]) => [from, withoutSecrets(names, from, dropped)]);
+  return { definition: parseProviderDefinition({ ...rest, capture: Object.fromEntries(kept) }), dropped };
+}
+
+function withoutSecrets(names: unknown, from: string, dropped: string[]): unknown {
+  if (typeof names !== 'object' || names === null) return names;
+  const kept = Object.entries(names).filter(([name, as]) => {
+    if (!isSecretCapture(name, as)) return true;
+    dropped.push(`${from}.${name}`);
+    return false;
+  });
+  return Object.fromEntries(kept);
 }
 
 function readJson(json: unknown): unknown {

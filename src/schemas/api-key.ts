@@ -1,20 +1,20 @@
 import { z } from 'zod';
 import { limits } from '../base/limits.ts';
 import { items } from './page.ts';
-import { list, nameField, providerField, tenantField, thing, time } from './thing.ts';
-import { apiKeyRoles } from './words.ts';
+import { integrityFailed, list, nameField, providerField, tenantField, thing, time } from './thing.ts';
+import { apiKeyRoles, callMethods } from './words.ts';
 
 const role = z.enum(apiKeyRoles).meta({
   description:
     '`admin`: everything. `operator`: everything but tokens, the proxy, keys, adopting, and moving a provider that has ' +
-    'apps. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy.',
+    'apps. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy. `connector`: grants and connect sessions.',
   examples: ['reader'],
 });
 
 /**
  * The permissions of an API key at a server. `admin`: everything. `operator`: everything but tokens, the proxy, keys,
  * adopting, and moving a provider that has apps. `reader`: tokens, grants and the proxy. `caller`: grants and the proxy.
- * The last two act only for the tenants that the key names.
+ * `connector`: grants and connect sessions. The last three act only for the tenants that the key names.
  *
  * @useDeclaredType
  */
@@ -26,23 +26,48 @@ const example = {
   role: 'reader',
   tenants: ['acme'],
   providers: null,
+  methods: null,
+  paths: null,
+  parent: null,
   created_at: '2026-11-01T10:00:00.000Z',
   expires_at: null,
   last_used_at: '2026-11-22T08:41:00.000Z',
 };
 
+/** All tenants, also those that come later. `*` is the name of no tenant. */
+const allTenants = z.literal('*');
+const method = z.enum(callMethods);
+const path = z
+  .string()
+  .max(limits.apiKeyPathCharsMax)
+  .meta({
+    description: 'A path without its query; `*` is one segment or a part of it, `**` any number of segments.',
+    examples: ['/crm/v8/Leads/**'],
+  });
+
 const shape = {
   id: z.string(),
   name: z.string(),
   role,
-  /** The tenants that a reader or caller acts for; none when empty. */
-  tenants: list(z.string()).meta({ description: 'The tenants that a reader or caller acts for; none when empty.' }),
-  /** The providers that a reader or caller acts at; `null` is all. */
+  /** The tenants that a reader, caller or connector acts for; none when empty, `*` is all. */
+  tenants: z.union([allTenants, list(z.string())]).meta({
+    description: 'The tenants that a reader, caller or connector acts for; none when empty, `*` is all.',
+  }),
+  /** The providers that it acts at; `null` is all. */
   providers: list(z.string()).nullable().meta({ description: 'The providers that it acts at; `null` is all.' }),
+  /** The methods of its API calls through the proxy; `null` is all. */
+  methods: list(method)
+    .nullable()
+    .meta({ description: 'The methods of its API calls through the proxy; `null` is all.' }),
+  /** The paths of its API calls through the proxy; `null` is all. */
+  paths: list(path).nullable().meta({ description: 'The paths of its API calls through the proxy; `null` is all.' }),
+  /** The id of the key that made it, and with which it ends; `null` for all others. */
+  parent: z.string().nullable().meta({ description: 'The id of the key that made it, and with which it ends.' }),
   createdAt: time,
   expiresAt: time.nullable(),
   /** Accurate to the minute: uses are recorded in batches. */
   lastUsedAt: time.nullable().meta({ description: 'Accurate to the minute.' }),
+  integrityFailed,
 };
 
 export const apiKeySchema = thing({ id: 'ApiKey', description: 'An API key, without the key itself.', example }, shape);
@@ -61,21 +86,76 @@ export const newApiKeySchema = thing(
   { ...shape, key: z.string().meta({ description: 'The key itself, shown only this once.' }) },
 );
 
+const tenantsInput = z.union([allTenants, list(tenantField, limits.apiKeyNamesMax)]).meta({
+  description: '`"*"` for all tenants, also those that come later; or a list.',
+});
+const providersInput = list(providerField, limits.apiKeyNamesMax);
+const methodsInput = list(method, callMethods.length);
+const pathsInput = list(path, limits.apiKeyPathsMax);
+
 export const apiKeyInputSchema = thing(
   {
     id: 'ApiKeyInput',
-    description: 'An API key to make. Only a reader or a caller names tenants and providers.',
+    description:
+      'An API key to make. Only a reader, caller or connector names tenants and providers; only a reader or caller ' +
+      'names methods and paths.',
     example: { name: 'billing', role: 'reader', tenants: ['acme'], providers: ['zoho_crm'] },
     strict: true,
   },
   {
     name: nameField,
     role,
-    tenants: list(tenantField, limits.apiKeyNamesMax).optional(),
-    providers: list(providerField, limits.apiKeyNamesMax).optional(),
+    tenants: tenantsInput.optional(),
+    providers: providersInput.optional(),
+    methods: methodsInput.optional(),
+    paths: pathsInput.optional(),
     expiresAt: time.optional(),
   },
 );
 
 /** An API key to make. */
 export interface ApiKeyInput extends Omit<z.output<typeof apiKeyInputSchema>, 'name'> {}
+
+export const apiKeyUpdateSchema = thing(
+  {
+    id: 'ApiKeyUpdate',
+    description:
+      'Changes of an API key. A list replaces the former one; `null` removes a limit, and for tenants the list.',
+    example: { tenants: ['acme', 'globex'], expires_at: '2027-01-31T00:00:00Z' },
+    strict: true,
+  },
+  {
+    name: nameField.optional(),
+    role: role.optional(),
+    tenants: tenantsInput.nullable().optional(),
+    providers: providersInput.nullable().optional(),
+    methods: methodsInput.nullable().optional(),
+    paths: pathsInput.nullable().optional(),
+    expiresAt: time.nullable().optional(),
+  },
+);
+
+/** Changes of an API key. What is left out stays; `null` removes a limit, and for tenants the list. */
+export interface ApiKeyUpdate extends z.output<typeof apiKeyUpdateSchema> {}
+
+export const childKeyInputSchema = thing(
+  {
+    id: 'ChildKeyInput',
+    description:
+      'A child key to make: narrower than its parent, for an hour at most. What is left out is as at the parent.',
+    example: { name: 'agent-7', role: 'caller', tenants: ['acme'], methods: ['GET'], paths: ['/crm/v8/Leads/**'] },
+    strict: true,
+  },
+  {
+    name: nameField.optional().meta({ description: "The child's name behind `PARENT:`; a random one when left out." }),
+    role: role.optional(),
+    tenants: tenantsInput.optional(),
+    providers: providersInput.optional(),
+    methods: methodsInput.optional(),
+    paths: pathsInput.optional(),
+    expiresAt: time.optional().meta({ description: 'A later end than in an hour counts as in an hour.' }),
+  },
+);
+
+/** A child key to make. What is left out is as at its parent. */
+export interface ChildKeyInput extends z.output<typeof childKeyInputSchema> {}

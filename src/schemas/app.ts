@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { limits } from '../base/limits.ts';
 import { items } from './page.ts';
-import { list, providerField, scopesInput, secret, tenantField, thing } from './thing.ts';
+import { integrityFailed, list, providerField, scopesInput, secret, tenantField, thing } from './thing.ts';
 
 const example = {
   name: 'zoho-eu',
@@ -37,6 +37,7 @@ const appJson = thing(
     secrets: list(z.string()).meta({
       description: 'The data centres that have a secret; `*` is the one for all others.',
     }),
+    integrityFailed,
   },
 );
 

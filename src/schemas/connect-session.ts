@@ -4,6 +4,7 @@ import { page } from './page.ts';
 import {
   accountField,
   appField,
+  integrityFailed,
   keyShape,
   list,
   providerField,
@@ -57,6 +58,7 @@ export const connectSessionSchema = thing(
     createdAt: time,
     expiresAt: time,
     completedAt: time.nullable(),
+    integrityFailed,
   },
 );
 

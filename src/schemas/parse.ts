@@ -16,9 +16,9 @@ export function parse<Shape extends z.ZodType>(shape: Shape, value: unknown, whe
   throw new GrantryError('invalid_request', `The ${place} is not valid: ${describeIssue(issue)}.`);
 }
 
-/** Names only fields that are a few words; anything else may be a secret in the wrong place. */
+/** Names only fields that are a few words, in either spelling; anything else may be a secret in the wrong place. */
 function unknownFields(where: string, keys: readonly string[]): string {
-  const names = keys.filter((key) => key.length <= 40 && /^[a-z]+(?:_[a-z]+)*$/.test(key));
+  const names = keys.filter((key) => key.length <= 40 && /^[a-z]+(?:_[a-z]+|[A-Z][a-z]+)*$/.test(key));
   return names.length === 0 ? `Unknown field in the ${where}.` : `Unknown field in the ${where}: ${names.join(', ')}.`;
 }
 

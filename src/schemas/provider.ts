@@ -1,14 +1,17 @@
 import { z } from 'zod';
 import { providerDefinition } from '../providers/definition.ts';
 import { items } from './page.ts';
-import { thing } from './thing.ts';
+import { integrityFailed, thing } from './thing.ts';
 
 const example = { id: 'zoho_crm', name: 'Zoho CRM', built_in: true };
 
-const providerSummarySchema = thing(
+export const providerSummarySchema = thing(
   { id: 'ProviderSummary', description: 'A provider of the catalogue.', example },
-  { id: z.string(), name: z.string(), builtIn: z.boolean() },
+  { id: z.string(), name: z.string(), builtIn: z.boolean(), integrityFailed },
 );
+
+/** A provider of the catalogue. */
+export interface ProviderSummary extends Readonly<z.output<typeof providerSummarySchema>> {}
 
 export const providerListSchema = items(
   'ProviderList',

@@ -16,6 +16,10 @@ const healthy = thing(
     orgName: z.string().nullable(),
     /** The scope that is missing for the organisation's name. */
     missingScope: z.string().optional().meta({ description: "The scope that is missing for the organisation's name." }),
+    /** What is odd about the organisation, in words: it is not the grant's `org_id`, or the grant has none. */
+    warning: z.string().optional().meta({
+      description: "What is odd about the organisation: it is not the grant's `org_id`, or the grant has none.",
+    }),
     tokenFingerprint: z.string(),
   },
 );

@@ -76,6 +76,11 @@ export function list<Item extends z.ZodType>(
 
 export const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
+/** A mark in lists. A marked entry shows its name, and nothing else that the row claims. */
+export const integrityFailed = z.literal(true).optional().meta({
+  description: 'The stored row was altered outside of Grantry. It is not used, and only its name is shown.',
+});
+
 /** A secret on its way in: text in JSON, and either text or a {@link Secret} in the library. */
 export function secret(charsMax: number): z.ZodType<string | Secret, string> {
   return z.string().min(1).max(charsMax);

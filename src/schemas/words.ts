@@ -9,7 +9,12 @@ export const grantStates = [
   'disconnected',
 ] as const;
 
-export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller'] as const;
+export const apiKeyRoles = ['admin', 'operator', 'reader', 'caller', 'connector'] as const;
+
+/** The methods of API calls, for which a key may be allowed or not. */
+export const callMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+export type CallMethod = (typeof callMethods)[number];
 
 export const sessionStates = ['open', 'started', 'pending', 'completed', 'failed', 'expired'] as const;
 

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { limits } from '../base/limits.ts';
 import { silentLogger } from '../base/log.ts';
 import { systemWorld } from '../base/system-world.ts';
-import { hashApiKey } from '../vault/api-keys.ts';
+import { type FoundApiKey, hashApiKey } from '../vault/api-keys.ts';
 import type { ApiKey } from '../vault/types.ts';
-import { Access, maySee } from './access.ts';
+import { Access } from './access.ts';
+import { maySee } from './principal.ts';
 
 const live: ApiKey = {
   id: '0190a000-0000-7000-8000-000000000001',
@@ -13,18 +14,25 @@ const live: ApiKey = {
   role: 'admin',
   tenants: [],
   providers: null,
+  methods: null,
+  paths: null,
+  parent: null,
   createdAt: new Date(0),
   expiresAt: null,
   lastUsedAt: null,
 };
 
+function found(apiKey: ApiKey = live, stamp = 0): FoundApiKey {
+  return { apiKey, root: apiKey.parent ?? apiKey.id, stamp };
+}
+
 /** Keys from outside need no checksum, so each test may name its own. */
-function openAccess(find: (hash: string) => Promise<ApiKey | null>, keys: readonly string[] = []) {
+function openAccess(find: (hash: string) => Promise<FoundApiKey | null>, keys: readonly string[] = []) {
   let monotonicMs = 0;
   const world = { ...systemWorld(), monotonic: () => monotonicMs };
   const access = new Access({
     find,
-    findRevoked: async () => [],
+    findChanged: async () => null,
     offlineMs: () => 300_000,
     noteUses: async () => {},
     world,
@@ -38,12 +46,12 @@ function openAccess(find: (hash: string) => Promise<ApiKey | null>, keys: readon
 }
 
 test('a look-up that began before a revocation does not restore the key', async () => {
-  const asked: ((key: ApiKey | null) => void)[] = [];
+  const asked: ((key: FoundApiKey | null) => void)[] = [];
   const { access, elapse } = openAccess(() => new Promise((resolve) => asked.push(resolve)), ['gry_own']);
   const before = access.authenticateKey('gry_own');
   access.forget();
   elapse(1);
-  asked[0]?.(live);
+  asked[0]?.(found());
   // It was let in before the key was revoked.
   await expect(before).resolves.toMatchObject({ role: 'admin' });
   const after = access.authenticateKey('gry_own');
@@ -52,14 +60,14 @@ test('a look-up that began before a revocation does not restore the key', async 
 });
 
 test('a request after a revocation does not share the look-up of an earlier request', async () => {
-  const asked: ((key: ApiKey | null) => void)[] = [];
+  const asked: ((key: FoundApiKey | null) => void)[] = [];
   const { access, elapse } = openAccess(() => new Promise((resolve) => asked.push(resolve)), ['gry_own']);
   const before = access.authenticateKey('gry_own');
   access.forget();
   elapse(1);
   const after = access.authenticateKey('gry_own');
   asked[1]?.(null);
-  asked[0]?.(live);
+  asked[0]?.(found());
   await expect(after).rejects.toThrow('not valid');
   await before;
   expect(() => access.authenticateKey('gry_own')).toThrow('not valid');
@@ -68,9 +76,9 @@ test('a request after a revocation does not share the look-up of an earlier requ
 test('invented keys drive no real one out, and are looked up a few at a time', async () => {
   const real = madeKey(0);
   let lookUps = 0;
-  const find = async (hash: string): Promise<ApiKey | null> => {
+  const find = async (hash: string): Promise<FoundApiKey | null> => {
     lookUps += 1;
-    return hash === hashApiKey(real) ? live : null;
+    return hash === hashApiKey(real) ? found() : null;
   };
   const { access } = openAccess(find);
   await access.authenticateKey(real);
@@ -83,7 +91,7 @@ test('invented keys drive no real one out, and are looked up a few at a time', a
 
 test('keys that were seen before are looked up again however many they are', async () => {
   const keys = Array.from({ length: limits.apiKeyLookUpsAtOnce + 10 }, (_, index) => madeKey(index));
-  const { access, elapse } = openAccess(async () => live);
+  const { access, elapse } = openAccess(async () => found());
   for (const key of keys) await access.authenticateKey(key);
   access.forget();
   elapse(1);
@@ -104,15 +112,17 @@ function madeKey(index: number): string {
   return `gry_${random}${crc32(random).toString(16).padStart(8, '0')}`;
 }
 
-/** Access whose database can be taken away, and which has looked for revoked keys once. */
-async function watchedAccess(find?: () => Promise<ApiKey | null>) {
-  const state: { revoked: string[]; hangs: boolean; lookUps: number; listed: number } = {
+/** Access whose database can be taken away, and which has looked for changed keys once. Each key's id is its hash. */
+async function watchedAccess(find?: () => Promise<FoundApiKey | null>) {
+  const state: { revoked: string[]; changed: string[]; hangs: boolean; lookUps: number; listed: number } = {
     revoked: [],
+    changed: [],
     hangs: false,
     lookUps: 0,
     listed: 0,
   };
   const answer = async <T>(value: T): Promise<T> => (state.hangs ? new Promise<T>(() => {}) : value);
+  const stampOf = (id: string): number => 2 * state.changed.filter((each) => each === id).length;
   let monotonicMs = 0;
   const stop = new AbortController();
   const world = { ...systemWorld(), monotonic: () => monotonicMs };
@@ -123,12 +133,17 @@ async function watchedAccess(find?: () => Promise<ApiKey | null>) {
     find: async (hash) => {
       state.lookUps += 1;
       if (find !== undefined) return find();
-      return answer(state.revoked.includes(hash) ? null : live);
+      return answer(state.revoked.includes(hash) ? null : found({ ...live, id: hash }, stampOf(hash)));
     },
-    findRevoked: async (known) => {
-      if (known === state.revoked.length) return answer(null);
+    findChanged: async (known) => {
+      const count = String(state.revoked.length + state.changed.length);
+      if (known === count) return answer(null);
       state.listed += 1;
-      return answer(state.revoked);
+      const keys = [...new Set([...state.revoked, ...state.changed])].map((id) => {
+        const isRevoked = state.revoked.includes(id);
+        return { id, stamp: stampOf(id) + (isRevoked ? 1 : 0), isRevoked };
+      });
+      return answer({ count, keys });
     },
     offlineMs: () => 300_000,
     noteUses: async () => {},
@@ -185,24 +200,65 @@ test('live keys are trusted for as long as memory hands out tokens, and no calle
 });
 
 test('a key that is limited to tenants or providers does not learn of other grants', () => {
-  const principal = { id: '', role: 'reader', expiresAtMs: 0, tenants: new Set(['acme']), providers: null } as const;
+  const rights = { id: '', role: 'reader', expiresAtMs: 0, calls: null } as const;
+  const principal = { ...rights, tenants: new Set(['acme']), providers: null };
   expect(maySee(principal, { tenant: 'acme', provider: 'zoho' })).toBe(true);
   expect(maySee(principal, { tenant: 'globex', provider: 'zoho' })).toBe(false);
   expect(maySee({ ...principal, providers: new Set(['xero']) }, { tenant: 'acme', provider: 'zoho' })).toBe(false);
 });
 
 test('a key whose revocation is seen late is refused, also when a look-up that began before ends after that', async () => {
-  const asked: ((key: ApiKey | null) => void)[] = [];
+  const asked: ((key: FoundApiKey | null) => void)[] = [];
   const { access, state, elapse } = await watchedAccess(() => new Promise((resolve) => asked.push(resolve)));
   const late = access.authenticateKey(madeKey(1));
-  state.revoked = [hashApiKey(madeKey(1))];
+  state.revoked = [live.id];
   await elapse(2_000);
-  asked[0]?.(live);
+  asked[0]?.(found());
+  await new Promise((resolve) => setImmediate(resolve));
+  asked[1]?.(null);
   await expect(late).rejects.toThrow('not valid');
   expect(() => access.authenticateKey(madeKey(1))).toThrow('not valid');
 });
 
-test('revoked keys are listed again only when their number changes', async () => {
+test('a key that a look-up still finds in its former state after its change was seen is refused', async () => {
+  const { access, state, elapse } = await watchedAccess(async () => found());
+  state.changed = [live.id];
+  await elapse(2_000);
+  await expect(access.authenticateKey(madeKey(1))).rejects.toThrow('not valid');
+});
+
+test('a changed key is looked up again, and all others are not', async () => {
+  const { access, state, elapse } = await watchedAccess();
+  await access.authenticateKey(madeKey(1));
+  await access.authenticateKey(madeKey(2));
+  state.changed = [hashApiKey(madeKey(1))];
+  await elapse(2_000);
+  state.lookUps = 0;
+  await access.authenticateKey(madeKey(1));
+  await access.authenticateKey(madeKey(2));
+  expect(state.lookUps).toBe(1);
+  state.changed = [...state.changed, hashApiKey(madeKey(1))];
+  await elapse(2_000);
+  await access.authenticateKey(madeKey(1));
+  expect(state.lookUps).toBe(2);
+});
+
+test('a child is looked up again when its parent changes, and refused when its parent is revoked, also in an outage', async () => {
+  const child = { ...live, id: 'child', parent: live.id };
+  const answers = [found(child), found(child, 2)];
+  const { access, state, elapse } = await watchedAccess(async () => answers.shift() ?? null);
+  await access.authenticateKey(madeKey(1));
+  state.changed = [live.id];
+  await elapse(2_000);
+  await access.authenticateKey(madeKey(1));
+  expect(state.lookUps).toBe(2);
+  state.revoked = [live.id];
+  await elapse(2_000);
+  expect(() => access.authenticateKey(madeKey(1))).toThrow('not valid');
+  expect(state.lookUps).toBe(2);
+});
+
+test('changed keys are listed again only when their number changes', async () => {
   const { access, state, elapse } = await watchedAccess();
   await access.authenticateKey(madeKey(1));
   state.revoked = [hashApiKey(madeKey(2))];

@@ -3,50 +3,31 @@ import { codeOf, GrantryError, isGrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, RepeatedWarning } from '../base/log.ts';
 import type { World } from '../base/world.ts';
-import { hashApiKey, isWellFormedKey } from '../vault/api-keys.ts';
+import {
+  type ChangedApiKey,
+  type FoundApiKey,
+  hashApiKey,
+  isWellFormedKey,
+  type KeyChanges,
+} from '../vault/api-keys.ts';
 import { Reach } from '../vault/reach.ts';
-import type { ApiKey } from '../vault/types.ts';
+import { type Principal, principalOf } from './principal.ts';
 import { withStatus } from './problem.ts';
-
-/** The kind of a route, for which a role is allowed or not. */
-export type Action =
-  | 'read_token'
-  | 'see_grants'
-  | 'use_proxy'
-  /** Changes and proofs: grants, apps, providers, connect sessions. */
-  | 'operate'
-  | 'manage_keys'
-  | 'adopt'
-  | 'see_metrics';
-
-const actionsOf: Readonly<Record<ApiKey['role'], ReadonlySet<Action>>> = {
-  admin: new Set(['read_token', 'see_grants', 'use_proxy', 'operate', 'manage_keys', 'adopt', 'see_metrics']),
-  operator: new Set(['see_grants', 'operate', 'see_metrics']),
-  reader: new Set(['read_token', 'see_grants', 'use_proxy']),
-  caller: new Set(['see_grants', 'use_proxy']),
-};
-
-/** The caller, as the API key identifies it. */
-export interface Principal {
-  readonly id: string;
-  readonly role: ApiKey['role'];
-  /** `null`: all. */
-  readonly tenants: ReadonlySet<string> | null;
-  readonly providers: ReadonlySet<string> | null;
-  readonly expiresAtMs: number;
-}
 
 interface Known {
   /** `null`: no live key has this hash. */
   readonly principal: Principal | null;
+  /** The key whose changes end or change this one, and its last change that is in this entry. */
+  readonly root: string | null;
+  readonly stamp: number;
   readonly checkedAt: number;
 }
 
 export interface AccessOptions {
   /** The live key with a hash. @throws {GrantryError} while the vault is not open */
-  readonly find: (hash: string) => Promise<ApiKey | null>;
-  /** The hashes of all revoked keys; null if there are still as many as that. @throws {GrantryError} as `find` does */
-  readonly findRevoked: (known: number) => Promise<readonly string[] | null>;
+  readonly find: (hash: string) => Promise<FoundApiKey | null>;
+  /** All changed keys; null if there are still as many changes as that. @throws {GrantryError} as `find` does */
+  readonly findChanged: (known: string) => Promise<KeyChanges | null>;
   /** The time for which keys that were live are trusted while the database is away. */
   readonly offlineMs: () => number;
   /** Records when keys were last used. @throws {GrantryError} as `find` does */
@@ -57,7 +38,8 @@ export interface AccessOptions {
 
 /**
  * Identifies the caller. Keys are looked up by their hash and cached. Every two seconds the server looks for keys that were
- * revoked elsewhere: a read costs no query, and a revoked key is refused everywhere within five seconds.
+ * changed or revoked elsewhere: a read costs no query, and a change holds everywhere within five seconds. A child key
+ * depends on its parent: what changes the parent makes the child be looked up again.
  *
  * While the database is away, keys that were live stay trusted for as long as memory hands out tokens.
  */
@@ -72,11 +54,12 @@ export class Access {
   /** Entries learnt before this time (`World.monotonic`) are no longer trusted. */
   #distrustedUntil = Number.NEGATIVE_INFINITY;
   readonly #reach: Reach;
-  /** The time (`World.monotonic`) of the last successful look for revoked keys; before the first one, of the start. */
+  /** The time (`World.monotonic`) of the last successful look for changed keys; before the first one, of the start. */
   #watchedAt: number;
   #isWatched = false;
-  /** The hashes of all keys that were revoked, as of the last look. */
-  #revoked: ReadonlySet<string> = new Set();
+  /** The changes counted at the last look, and the changed keys by their ids. */
+  #changes = '';
+  #changed: ReadonlyMap<string, ChangedApiKey> = new Map();
   #uses = new Map<string, number>();
   readonly #unnoted: RepeatedWarning;
   /** The hash of a key from outside, which has no checksum of ours. */
@@ -89,12 +72,12 @@ export class Access {
     this.#unnoted = new RepeatedWarning(options.logger, 'the last use of API keys could not be recorded');
   }
 
-  /** Forgets the keys that were revoked elsewhere, again and again. */
+  /** Forgets the keys that were changed or revoked elsewhere, again and again. */
   async watch(signal: AbortSignal): Promise<void> {
     const { world, logger } = this.#options;
     while (!signal.aborted) {
-      await this.#forgetRevoked().catch((error: unknown) => {
-        logger.debug('revoked keys cannot be looked for', { code: codeOf(error) });
+      await this.#forgetChanged().catch((error: unknown) => {
+        logger.debug('changed keys cannot be looked for', { code: codeOf(error) });
       });
       try {
         await world.sleep(limits.apiKeyWatchMs, signal, { background: true });
@@ -148,16 +131,26 @@ export class Access {
     }
   }
 
-  async #forgetRevoked(): Promise<void> {
+  async #forgetChanged(): Promise<void> {
     const lookedAt = this.#options.world.monotonic();
     // Their number, not their times: a commit may come late, and clocks jump.
-    const revoked = await this.#options.findRevoked(this.#revoked.size);
-    if (revoked !== null) this.#revoked = new Set(revoked);
-    for (const hash of revoked ?? []) {
-      if (this.#known.has(hash)) this.#keep(hash, { principal: null, checkedAt: lookedAt });
-    }
+    const changes = await this.#options.findChanged(this.#changes);
+    if (changes !== null) this.#forgetAll(changes, lookedAt);
     this.#watchedAt = lookedAt;
     this.#isWatched = true;
+  }
+
+  /** A revoked key is refused from now on, also while the database is away. A changed one is looked up again. */
+  #forgetAll({ count, keys }: KeyChanges, lookedAt: number): void {
+    const changed = new Map(keys.map((key) => [key.id, key]));
+    this.#changes = count;
+    this.#changed = changed;
+    for (const [hash, { root, stamp }] of [...this.#known.entries()]) {
+      const change = root === null ? undefined : changed.get(root);
+      if (change === undefined || change.stamp <= stamp) continue;
+      this.#known.delete(hash);
+      if (change.isRevoked) this.#keep(hash, nobody(lookedAt));
+    }
   }
 
   /** Records when keys were last used; called periodically and at the end. */
@@ -174,7 +167,7 @@ export class Access {
     }
   }
 
-  /** Empties the cache, after a key was revoked here. */
+  /** Empties the cache, after a key was changed or revoked here. */
   forget(): void {
     // A look-up that is running may still return the old state: its result is not trusted, and no new caller joins it.
     this.#distrustedUntil = this.#options.world.monotonic();
@@ -207,14 +200,19 @@ export class Access {
     const checkedAt = world.monotonic();
     const round = this.#asking;
     const asked = (async () => {
-      const key = await find(hash);
-      // The look for revoked keys may have been later than what this look-up read.
-      const known = { principal: key === null || this.#revoked.has(hash) ? null : principalOf(key), checkedAt };
+      let found = await find(hash);
+      // The look for changed keys may have been later than what this look-up read.
+      if (this.#isOutdated(found)) found = await find(hash);
+      const known = found === null || this.#isOutdated(found) ? nobody(checkedAt) : knownOf(found, checkedAt);
       this.#keep(hash, known);
       return known;
     })().finally(() => round.delete(hash));
     round.set(hash, asked);
     return asked;
+  }
+
+  #isOutdated(found: FoundApiKey | null): boolean {
+    return found !== null && found.stamp < (this.#changed.get(found.root)?.stamp ?? 0);
   }
 
   #keep(hash: string, known: Known): void {
@@ -235,42 +233,12 @@ export class Access {
   }
 }
 
-/** Checks that the caller's role allows an action. @throws {GrantryError} `forbidden` */
-export function assertMay(principal: Principal, action: Action): void {
-  if (actionsOf[principal.role].has(action)) return;
-  throw new GrantryError('forbidden', `A key of the role ${principal.role} may not do this.`);
+function knownOf({ apiKey, root, stamp }: FoundApiKey, checkedAt: number): Known {
+  return { principal: principalOf(apiKey), root, stamp, checkedAt };
 }
 
-/** Checks that the caller may do something for a tenant at a provider. @throws {GrantryError} `forbidden` */
-export function assertMayFor(
-  principal: Principal,
-  action: Action,
-  { tenant, provider }: { tenant: string; provider: string },
-): void {
-  assertMay(principal, action);
-  // The same answer whether or not there is such a tenant: a key must not find out who is a customer.
-  if (principal.tenants !== null && !principal.tenants.has(tenant)) {
-    throw new GrantryError('forbidden', 'This API key does not act for that tenant.');
-  }
-  if (principal.providers !== null && !principal.providers.has(provider)) {
-    throw new GrantryError('forbidden', 'This API key does not act at that provider.');
-  }
-}
-
-/** Tells whether the caller may know of a grant: a key that is limited to tenants must not learn of others. */
-export function maySee(principal: Principal, { tenant, provider }: { tenant: string; provider: string }): boolean {
-  return (principal.tenants?.has(tenant) ?? true) && (principal.providers?.has(provider) ?? true);
-}
-
-function principalOf(key: ApiKey): Principal {
-  const listed = key.role === 'reader' || key.role === 'caller';
-  return {
-    id: key.id,
-    role: key.role,
-    tenants: listed ? new Set(key.tenants) : null,
-    providers: listed && key.providers !== null ? new Set(key.providers) : null,
-    expiresAtMs: key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY,
-  };
+function nobody(checkedAt: number): Known {
+  return { principal: null, root: null, stamp: 0, checkedAt };
 }
 
 function unauthorized(message: string): GrantryError {

@@ -5,6 +5,7 @@ import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
 import type { Access } from './access.ts';
 import type { ServerLimits } from './limits/server-limits.ts';
+import type { Strangers } from './limits/strangers.ts';
 import type { Traffic } from './limits/traffic.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
@@ -20,6 +21,7 @@ export interface ServerContext {
   readonly vault: () => Vault;
   readonly limits: ServerLimits;
   readonly traffic: Traffic;
+  readonly strangers: Strangers;
 }
 
 /** The vault's own parts, for facts that its interface does not give, such as whether an item is new. */

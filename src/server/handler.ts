@@ -5,13 +5,12 @@ import { GrantryError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { mountConnect } from './connect/routes.ts';
 import type { ServerContext } from './context.ts';
-import { describeRoutes } from './openapi.ts';
+import { describeServer } from './description.ts';
 import { knownError, problemHeaders, problemOf, problemResponse, withStatus } from './problem.ts';
 import { isProxied, makeProxy, proxyTemplate } from './proxy/route.ts';
-import { proxyShapes } from './proxy/shapes.ts';
 import { mount } from './route.ts';
 import { routes } from './routes/index.ts';
-import { openRoutes } from './routes/open.ts';
+import { mountStartPage } from './start-page.ts';
 import { mountStatus } from './status-routes.ts';
 import { everyPath, noteRoute, noteTemplate, type Watch } from './telemetry/watch.ts';
 import { answerHot, hotTemplate, matchHot } from './tokens/hot-route.ts';
@@ -59,12 +58,9 @@ export function makeHandler(context: ServerContext, options: HandlerOptions): Ha
 function makeApp(context: ServerContext, options: HandlerOptions): Hono {
   const app = new Hono({ strict: true });
   app.use(everyPath, noteRoute);
-  const description = JSON.stringify(
-    describeRoutes([...routes, ...proxyShapes, ...openRoutes], {
-      version: options.version,
-      publicUrl: context.publicUrl,
-    }),
-  );
+  const described = { version: options.version, publicUrl: context.publicUrl };
+  const description = describeServer(described);
+  mountStartPage(app, described);
   mountStatus(app, context, { draining: options.draining, description });
   mountTokenExchange(app, context);
   mountConnect(app, context);

@@ -2,9 +2,9 @@ import type { Hono, Context as HonoContext } from 'hono';
 import { z } from 'zod';
 import { checkName, checkProviderId } from '../base/ids.ts';
 import { parse } from '../schemas/parse.ts';
-import { type Action, assertMay, assertMayFor, type Principal } from './access.ts';
 import type { ServerContext } from './context.ts';
 import { onceEach, readJson } from './limits/body.ts';
+import { type Action, assertMay, assertMayFor, type Principal } from './principal.ts';
 import { noteCaller, outgoingOf } from './telemetry/watch.ts';
 
 type Fields = z.ZodObject;

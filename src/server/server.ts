@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts';
 import { systemWorld } from '../base/system-world.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
-import { adoptAdminKey, findApiKey, findRevokedKeys, noteUses } from '../vault/api-keys.ts';
+import { adoptAdminKey, findApiKey, findChangedKeys, noteUses } from '../vault/api-keys.ts';
 import type { VaultContext } from '../vault/context.ts';
 import { internalsOf } from '../vault/internals.ts';
 import type { Vault } from '../vault/types.ts';
@@ -20,6 +20,7 @@ import { drain } from './drain.ts';
 import { makeHandler } from './handler.ts';
 import { limitConnections } from './limits/connection-limits.ts';
 import { type ServerLimits, serverLimits } from './limits/server-limits.ts';
+import { Strangers } from './limits/strangers.ts';
 import { Traffic } from './limits/traffic.ts';
 import { problemOf } from './problem.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -134,6 +135,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     vault: () => holder.get(),
     limits: allowed,
     traffic: new Traffic(world, allowed),
+    strangers: new Strangers(),
   };
   const watch = new Watch({ world, logger, metrics, tracer });
   const draining = (): boolean => running.signal.aborted;
@@ -168,7 +170,7 @@ function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {
   const opened = (): VaultContext => internalsOf(vault()).open();
   return new Access({
     find: async (hash) => findApiKey(opened(), hash),
-    findRevoked: async (known) => findRevokedKeys(opened(), known),
+    findChanged: async (known) => findChangedKeys(opened(), known),
     offlineMs: () => internalsOf(vault()).handOut.staleHandOutMs,
     noteUses: async (uses) => noteUses(opened(), uses),
     world,

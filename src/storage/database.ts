@@ -1,4 +1,5 @@
 import type { DeleteResult, InsertResult, Kysely, RawBuilder, SelectQueryBuilder, UpdateResult } from 'kysely';
+import type { Rows } from './rows/row-seal.ts';
 import type { Schema } from './schema.ts';
 
 /** `update` keeps others from changing the rows, `share` only from changing them; `skip` passes over rows that others hold. */
@@ -15,8 +16,13 @@ export interface Clock {
   readonly now: RawBuilder<number>;
 }
 
+/** The checks of rows that carry a MAC. */
+export interface RowChecks {
+  readonly rows: Rows;
+}
+
 /** A handle that only reads: single statements outside of a transaction, or a {@link WriteTx}. */
-export type Reader = Pick<Kysely<Schema>, 'selectFrom' | 'selectNoFrom' | 'getExecutor'> & Clock;
+export type Reader = Pick<Kysely<Schema>, 'selectFrom' | 'selectNoFrom' | 'getExecutor'> & Clock & RowChecks;
 
 /** Marks the transactions that may write. Only `Store.transaction` sets it. */
 export const writes: unique symbol = Symbol('writes');
@@ -31,6 +37,11 @@ export type WriteTx = Reader &
   };
 
 type WriteResult = InsertResult | UpdateResult | DeleteResult;
+
+/** Reads the database's clock, for a row whose MAC holds a time. */
+export async function clockOf(db: Reader): Promise<number> {
+  return (await db.selectNoFrom(db.now.as('now')).executeTakeFirstOrThrow()).now;
+}
 
 /** Runs a statement that writes. Returns how many rows it inserted, updated or deleted. */
 export async function changedRows(query: { execute(): Promise<readonly WriteResult[]> }): Promise<number> {

@@ -11,7 +11,7 @@ export interface Schema {
   grantry_instance: InstanceTable;
   grantry_tenant_keys: { tenant: string; version: number; wrapped: string; created_at: number };
   grantry_apps: AppTable;
-  grantry_providers: { id: string; definition: string; created_at: number; updated_at: number };
+  grantry_providers: ProviderTable;
   grantry_authorizations: AuthorizationTable;
   grantry_connect_sessions: ConnectSessionTable;
   grantry_attempts: AttemptTable;
@@ -99,7 +99,21 @@ export interface InstanceTable {
   created_at: number;
 }
 
-export interface AppTable {
+/** A row that decides where tokens go, or who gets them; see `rows/protected-tables.ts`. */
+interface MarkedTable {
+  /** The MAC over the row; null in a row that the vault did not write. */
+  mac: string | null;
+}
+
+export interface ProviderTable extends MarkedTable {
+  id: string;
+  /** JSON object. */
+  definition: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface AppTable extends MarkedTable {
   name: string;
   provider: string;
   client_id: string;
@@ -119,7 +133,7 @@ export interface AppTable {
   updated_at: number;
 }
 
-export interface AuthorizationTable {
+export interface AuthorizationTable extends MarkedTable {
   tenant: string;
   state_hash: string;
   provider: string;
@@ -152,7 +166,7 @@ export interface AuthorizationTable {
  */
 export type ConnectSessionState = 'open' | 'started' | 'exchanging' | 'pending' | 'completed' | 'failed';
 
-export interface ConnectSessionTable {
+export interface ConnectSessionTable extends MarkedTable {
   tenant: string;
   id: string;
   token_hash: string;
@@ -258,15 +272,22 @@ export interface EventTable {
   details: string;
 }
 
-export interface ApiKeyTable {
+export interface ApiKeyTable extends MarkedTable {
   id: string;
   name: string;
   role: string;
   /** SHA-256 of the key, hexadecimal. */
   key_hash: string;
-  /** JSON arrays; null means none for tenants and all for providers. */
+  /** JSON arrays; null means none for tenants and all for providers. `"*"` as tenants means all. */
   tenants: string | null;
   providers: string | null;
+  /** JSON arrays; null means all. */
+  methods: string | null;
+  paths: string | null;
+  /** The id of the key that made this one. Such a row is deleted when the key ends. */
+  parent: string | null;
+  /** Grows with each change of the key, and whenever one of its children ends. Null in a child. */
+  revision: number | null;
   created_at: number;
   expires_at: number | null;
   last_used_at: number | null;

@@ -3,10 +3,11 @@ import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { randomFraction, type World } from '../base/world.ts';
-import { type Clock, type Reader, type WriteTx, writes } from './database.ts';
+import { type Clock, clockOf, type Reader, type RowChecks, type WriteTx, writes } from './database.ts';
 import type { ChangeMark, Durability, Engine, StoreKind, StoreLocation } from './engine/engine.ts';
 import { GuardedDialect } from './engine/guarded-dialect.ts';
 import { openSqlite } from './engine/sqlite.ts';
+import { noSeal, RowKeyMissing, type RowSeal, rowsWith } from './rows/row-seal.ts';
 import type { Schema } from './schema.ts';
 
 export type { ChangeMark, StoreKind, StoreLocation } from './engine/engine.ts';
@@ -62,7 +63,9 @@ export interface Store {
 
 /** A store for those who make or repair databases: its handle may write, and statements may take as long as they need. */
 export interface OpenedStore extends Store {
-  readonly db: Kysely<Schema> & Clock;
+  readonly db: Kysely<Schema> & Clock & RowChecks;
+  /** Gives the store the vault's key for the MACs of rows. Before that, statements refuse to read rows that carry one. */
+  protect(seal: RowSeal): void;
   /** Runs statements outside of any transaction without a time-out. */
   unhurried<T>(fn: () => Promise<T>): Promise<T>;
 }
@@ -76,17 +79,20 @@ export interface OpenedStore extends Store {
 export async function openStore(options: StoreOptions): Promise<OpenedStore> {
   const engine = await openEngine(options);
   const dialect = new GuardedDialect(engine);
-  const db = Object.assign(new Kysely<Schema>({ dialect: dialect.dialect() }), { now: engine.now });
+  let seal: RowSeal = noSeal;
+  const outside = rowsWith(() => seal, { prepare: true });
+  const db = Object.assign(new Kysely<Schema>({ dialect: dialect.dialect() }), { now: engine.now, rows: outside });
+  const context = { db, dialect, engine, world: options.world, seal: () => seal };
   return {
     kind: engine.kind,
     db,
-    transaction: (fn, { long = false } = {}) => runTransaction({ db, dialect, engine, world: options.world, long }, fn),
+    protect: (given) => {
+      seal = given;
+    },
+    transaction: (fn, { long = false } = {}) => runTransaction({ ...context, long }, fn),
     unhurried: (fn) => dialect.inScope(true, fn),
     feedPauseMs: engine.feedPauseMs,
-    nowMs: async () => {
-      const { now } = await db.selectNoFrom(engine.now.as('now')).executeTakeFirstOrThrow();
-      return now;
-    },
+    nowMs: () => clockOf(db),
     changeCounter: () => engine.changeCounter(db),
     latestChange: () => engine.latestChange(db),
     location: () => engine.location(db),
@@ -122,6 +128,7 @@ interface TransactionContext {
   dialect: GuardedDialect;
   engine: Engine;
   world: World;
+  seal: () => RowSeal;
   long: boolean;
 }
 
@@ -130,6 +137,10 @@ async function runTransaction<T>(context: TransactionContext, fn: (tx: WriteTx) 
     try {
       return await runOnce(context, fn);
     } catch (error) {
+      if (error instanceof RowKeyMissing && !context.seal().isReady) {
+        await context.seal().prepare();
+        continue;
+      }
       if (!context.engine.isRepeatable(error) || attempt >= limits.transactionAttemptsMax) throw error;
     }
     await context.world.sleep(10 * attempt * (0.5 + randomFraction(context.world)));
@@ -137,7 +148,7 @@ async function runTransaction<T>(context: TransactionContext, fn: (tx: WriteTx) 
 }
 
 function runOnce<T>(
-  { db, dialect, engine, world, long }: TransactionContext,
+  { db, dialect, engine, world, seal, long }: TransactionContext,
   fn: (tx: WriteTx) => Promise<T>,
 ): Promise<T> {
   return dialect.inScope(long, (scope) =>
@@ -146,7 +157,8 @@ function runOnce<T>(
       scope.open = true;
       try {
         const { now, changeMark, locked } = engine;
-        const result = await fn(Object.assign(tx, { now, changeMark, locked, [writes]: true } as const));
+        const rows = rowsWith(seal, { prepare: false });
+        const result = await fn(Object.assign(tx, { now, changeMark, locked, rows, [writes]: true } as const));
         // Its locks have kept others for long enough.
         if (!long && world.monotonic() - start > limits.transactionMs) {
           throw new GrantryError('storage_unavailable', 'The transaction took too long and was rolled back.');

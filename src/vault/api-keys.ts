@@ -1,24 +1,35 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { GrantryError, invalidRequest } from '../base/errors.ts';
-import { checkName, checkProviderId, newRandomText, newUuid } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
+import { checkName, newRandomText, newUuid } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
-import { apiKeyRoles } from '../schemas/words.ts';
+import type { WriteTx } from '../storage/database.ts';
+import { isAlteredRow, type Listed } from '../storage/rows/row-seal.ts';
 import {
   type ApiKeyRow,
+  apiKeyChanges,
+  type ChangedApiKey,
+  deleteChildKeys,
   findApiKeyByHash,
   hasLiveAdminKey,
   insertApiKey,
+  isApiKeyNameTaken,
   listApiKeys,
+  listChangedApiKeys,
+  listChildKeys,
+  lockApiKey,
+  lockIntactApiKey,
+  type NewApiKeyRow,
   noteApiKeyUses,
   revokeApiKey,
-  revokedKeyHashes,
+  stampOf,
+  updateApiKey,
 } from '../storage/statements/api-keys.ts';
 import { changing } from './changing.ts';
 import { checkObject } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import type { ApiKey, ApiKeyInput } from './types.ts';
+import { checkRights, describeAltered, describeApiKey, isWithin, type KeyRights, rightsColumns } from './key/rights.ts';
+import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from './types.ts';
 
 /** `gry_`, 43 characters and 8 of checksum. The prefix lets scanners find a leaked key. */
 const keyPattern = /^gry_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;
@@ -34,14 +45,21 @@ export async function createApiKey(
 ): Promise<{ apiKey: ApiKey; key: Secret }> {
   const row = checkApiKey(context, name, input);
   const key = newKeyText(context);
-  if (!(await keepApiKey(context, { ...row, key_hash: hashApiKey(key) }))) {
-    throw invalidRequest(`The key ${name} already exists.`, {
-      action: 'Choose another name, or revoke that key first.',
-    });
-  }
+  if (!(await keepApiKey(context, { ...row, key_hash: hashApiKey(key) }))) throw nameTaken(name);
+  return { apiKey: await readBack(context, key), key: new Secret(key) };
+}
+
+/** Returns a key that was just stored. */
+export async function readBack(context: VaultContext, key: string): Promise<ApiKey> {
   const stored = await findApiKeyByHash(context.store.db, hashApiKey(key));
   if (stored === undefined) throw new GrantryError('internal', 'The API key was stored but cannot be read back.');
-  return { apiKey: describeApiKey(stored), key: new Secret(key) };
+  return describeApiKey(stored.row);
+}
+
+export function nameTaken(name: string): GrantryError {
+  return invalidRequest(`The key ${name} already exists.`, {
+    action: 'Choose another name, or revoke that key first.',
+  });
 }
 
 /**
@@ -64,7 +82,7 @@ export async function adoptAdminKey(context: VaultContext, key: string): Promise
   return (await keepApiKey(context, { ...row, key_hash: keyHash })) ? 'taken' : 'known';
 }
 
-async function keepApiKey(context: VaultContext, row: NewRow): Promise<boolean> {
+async function keepApiKey(context: VaultContext, row: NewApiKeyRow): Promise<boolean> {
   return changing(context, async ({ tx, recordOther }) => {
     const isNew = await insertApiKey(tx, row);
     if (isNew) recordOther({ type: 'key.created', details: { key: row.id, name: row.name, role: row.role } });
@@ -72,32 +90,123 @@ async function keepApiKey(context: VaultContext, row: NewRow): Promise<boolean> 
   });
 }
 
-/** Lists the live keys, without their texts. */
+/** Lists the live keys, without their texts. A row that was altered outside of Grantry is marked, and gives no right. */
 export async function listAllApiKeys(context: VaultContext): Promise<ApiKey[]> {
-  return (await listApiKeys(context.store.db)).map(describeApiKey);
+  return (await listApiKeys(context.store.db)).map((row) =>
+    row.isIntact ? describeApiKey(row) : describeAltered(row),
+  );
 }
 
-/** @throws {GrantryError} `not_found` */
-export async function revokeApiKeyOf(context: VaultContext, idOrName: string): Promise<void> {
+/**
+ * Changes a key by its id or its name; see `Vault.keys.update`. Children that are now wider than the key end.
+ *
+ * @throws {GrantryError} `not_found`, `invalid_request`
+ */
+export async function updateApiKeyOf(context: VaultContext, idOrName: string, changes: ApiKeyUpdate): Promise<ApiKey> {
   const checked = checkName('key', idOrName);
-  const revoked = await changing(context, async ({ tx, recordOther }) => {
-    const key = await revokeApiKey(tx, checked);
-    if (key !== undefined) recordOther({ type: 'key.revoked', details: { key: key.id, name: key.name } });
-    return key;
+  checkObject('change', changes);
+  const wanted = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+  const row = await changing(context, async ({ tx, recordOther }) => {
+    const found = await lockIntactApiKey(tx, checked);
+    if (found === undefined) throw noSuchKey(checked);
+    if (found.parent !== null) {
+      throw invalidRequest('A child key cannot be changed.', { action: 'Revoke it, and let its parent make another.' });
+    }
+    const { name, ...rights }: ApiKeyUpdate = { ...describeApiKey(found), ...wanted };
+    const key = changedRow(context, found, checkName('key', name), rights);
+    if (await isApiKeyNameTaken(tx, key)) throw nameTaken(key.name);
+    const changed = await updateApiKey(tx, found, key);
+    const ended = await endWiderChildren(tx, changed);
+    const members = Object.keys(wanted).join();
+    const details = { key: key.id, name: key.name, role: key.role, changed: members, ended };
+    recordOther({ type: 'key.updated', details });
+    return changed;
   });
-  if (revoked === undefined) throw new GrantryError('not_found', `There is no key ${checked}.`);
-}
-
-/** Finds the live key with a hash, or null. */
-export async function findApiKey(context: VaultContext, keyHash: string): Promise<ApiKey | null> {
-  const row = await findApiKeyByHash(context.store.db, keyHash);
-  if (row === undefined || row.revoked_at !== null) return null;
   return describeApiKey(row);
 }
 
-/** Finds the hashes of all revoked keys; null if there are still as many as `known`. */
-export async function findRevokedKeys(context: VaultContext, known: number): Promise<readonly string[] | null> {
-  return revokedKeyHashes(context.store.db, known);
+function changedRow(context: VaultContext, found: ApiKeyRow, name: string, wanted: ApiKeyUpdate): NewApiKeyRow {
+  const { role, tenants, ...rest } = wanted;
+  // An admin or operator has no list of tenants, which reads as an empty one.
+  const named = tenants?.length === 0 ? null : tenants;
+  // A key that has expired may get another name.
+  const isSameEnd = rest.expiresAt?.getTime() === found.expires_at;
+  const now = isSameEnd ? Number.NEGATIVE_INFINITY : context.world.now();
+  const rights = checkRights({ role, tenants: named, ...rest }, now);
+  return { id: found.id, name, key_hash: found.key_hash, parent: found.parent, ...rightsColumns(rights) };
+}
+
+async function endWiderChildren(tx: WriteTx, parent: Listed<ApiKeyRow>): Promise<number> {
+  const rights = describeApiKey(parent);
+  const children = await listChildKeys(tx, parent.id);
+  const wider = children.filter((child) => !child.isIntact || !isWithin(describeApiKey(child), rights));
+  await deleteChildKeys(
+    tx,
+    parent,
+    wider.map(({ id }) => id),
+  );
+  return wider.length;
+}
+
+/** Ends a key and its children. @throws {GrantryError} `not_found` */
+export async function revokeApiKeyOf(context: VaultContext, idOrName: string): Promise<void> {
+  const checked = checkName('key', idOrName);
+  await changing(context, async ({ tx, recordOther }) => {
+    const found = await lockApiKey(tx, checked);
+    if (found === undefined) throw noSuchKey(checked);
+    const parent = found.parent === null ? undefined : await lockApiKey(tx, found.parent);
+    const children = (await listChildKeys(tx, found.id)).map(({ id }) => id);
+    // A child's row goes away. An altered row may only claim to be one, so it stays, revoked.
+    if (parent !== undefined && found.isIntact) await deleteChildKeys(tx, parent, [found.id]);
+    else await deleteChildKeys(tx, await revokeApiKey(tx, found), children);
+    recordOther({ type: 'key.revoked', details: { key: found.id, name: found.name, ended: children.length } });
+  });
+}
+
+function noSuchKey(idOrName: string): GrantryError {
+  return new GrantryError('not_found', `There is no key ${idOrName}.`);
+}
+
+/** A live key as the database has it. */
+export interface FoundApiKey {
+  readonly apiKey: ApiKey;
+  /** The id of the key whose changes end this one or change it: its parent's, or its own. */
+  readonly root: string;
+  /** The last change of that key. */
+  readonly stamp: number;
+}
+
+/**
+ * Finds the live key with a hash, or null. A child is live while its parent is, and has all that the child has. A row that
+ * was altered outside of Grantry is no key; the log names it.
+ */
+export async function findApiKey(context: VaultContext, keyHash: string): Promise<FoundApiKey | null> {
+  const found = await findApiKeyByHash(context.store.db, keyHash).catch((error: unknown) => {
+    if (isAlteredRow(error)) return undefined;
+    throw error;
+  });
+  if (found === undefined || found.row.revoked_at !== null || found.parent === null) return null;
+  const { row, parent } = found;
+  const apiKey = describeApiKey(row);
+  if (parent === undefined) return { apiKey, root: row.id, stamp: stampOf(row) };
+  const isLive = parent.revoked_at === null && parent.parent === null && isWithin(apiKey, describeApiKey(parent));
+  return isLive ? { apiKey, root: parent.id, stamp: stampOf(parent) } : null;
+}
+
+export type { ChangedApiKey } from '../storage/statements/api-keys.ts';
+
+/** The keys that were ever changed or revoked. */
+export interface KeyChanges {
+  /** Grows with every change. */
+  readonly count: string;
+  readonly keys: readonly ChangedApiKey[];
+}
+
+/** Finds all keys that were ever changed or revoked; null if there are still as many changes as `known`. */
+export async function findChangedKeys(context: VaultContext, known: string): Promise<KeyChanges | null> {
+  const count = await apiKeyChanges(context.store.db);
+  // The keys are read later than the number: a change in between comes once more with the next look.
+  return count === known ? null : { count, keys: await listChangedApiKeys(context.store.db) };
 }
 
 /** Writes the times at which keys were last used. */
@@ -119,7 +228,8 @@ export function isWellFormedKey(key: string): boolean {
   return found !== null && checksumOf(found[1] ?? '') === found[2];
 }
 
-function newKeyText(context: VaultContext): string {
+/** Makes the text of a new key. */
+export function newKeyText(context: VaultContext): string {
   const random = newRandomText(context.world);
   return `gry_${random}${checksumOf(random)}`;
 }
@@ -128,63 +238,17 @@ function checksumOf(text: string): string {
   return crc32(text).toString(16).padStart(8, '0');
 }
 
-function checkApiKey(context: VaultContext, name: string, input: ApiKeyInput): Omit<NewRow, 'key_hash'> {
-  checkName('key', name);
+function checkApiKey(context: VaultContext, name: string, input: ApiKeyInput): Omit<NewApiKeyRow, 'key_hash'> {
   checkObject('key', input);
-  const role = apiKeyRoles.find((known) => known === input.role);
-  if (role === undefined) throw invalidRequest(`A key's role must be one of ${apiKeyRoles.join(', ')}.`);
-  const listed = role === 'reader' || role === 'caller';
-  const tenants = checkNames('tenants', input.tenants, (each) => checkName('tenant', each));
-  const providers = checkNames('providers', input.providers, checkProviderId);
-  if (!listed && (tenants !== null || providers !== null)) {
-    throw invalidRequest(`A key of the role ${role} acts for all tenants and providers.`, {
-      action: 'Leave out tenants and providers, or choose the role reader or caller.',
-    });
-  }
-  const expiresAt = input.expiresAt?.getTime() ?? null;
-  if (expiresAt !== null && !(expiresAt > context.world.now())) {
-    throw invalidRequest("The key's expiry is in the past.");
-  }
-  return {
-    id: newUuid(context.world),
-    name,
-    role,
-    tenants: tenants === null ? null : JSON.stringify(tenants),
-    providers: providers === null ? null : JSON.stringify(providers),
-    expires_at: expiresAt,
-  };
+  return newRow(context, checkName('key', name), checkRights(input, context.world.now()), null);
 }
 
-type NewRow = Omit<ApiKeyRow, 'created_at' | 'last_used_at' | 'revoked_at'>;
-
-function checkNames(
-  what: string,
-  names: readonly string[] | undefined,
-  check: (name: unknown) => string,
-): string[] | null {
-  if (names === undefined) return null;
-  if (!Array.isArray(names) || names.length > limits.apiKeyNamesMax) {
-    throw invalidRequest(`A key's ${what} must be a list of at most ${limits.apiKeyNamesMax} names.`);
-  }
-  return [...new Set(names.map(check))];
-}
-
-function describeApiKey(row: ApiKeyRow): ApiKey {
-  const role = apiKeyRoles.find((known) => known === row.role);
-  if (role === undefined) throw new GrantryError('internal', `The key ${row.name} has an unknown role.`);
-  return {
-    id: row.id,
-    name: row.name,
-    role,
-    tenants: namesIn(row.tenants) ?? [],
-    providers: namesIn(row.providers),
-    createdAt: new Date(row.created_at),
-    expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
-    lastUsedAt: row.last_used_at === null ? null : new Date(row.last_used_at),
-  };
-}
-
-/** Reads a list column, which only this file writes, as an array of strings. */
-function namesIn(json: string | null): string[] | null {
-  return json === null ? null : (JSON.parse(json) as string[]);
+/** A new key's columns, without its hash. */
+export function newRow(
+  context: VaultContext,
+  name: string,
+  rights: KeyRights,
+  parent: string | null,
+): Omit<NewApiKeyRow, 'key_hash'> {
+  return { id: newUuid(context.world), name, parent, ...rightsColumns(rights) };
 }

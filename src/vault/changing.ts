@@ -34,6 +34,7 @@ export type OtherChangeType =
   | 'app.removed'
   | 'key.created'
   | 'key.revoked'
+  | 'key.updated'
   | 'provider.put'
   | 'provider.removed'
   | 'session.created'

@@ -1,6 +1,8 @@
-import { invalidRequest } from '../base/errors.ts';
+import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { hideTokens } from '../base/scrub.ts';
 import { Secret } from '../base/secret.ts';
+import { findSecretName, holdsSecret } from '../base/secret-names.ts';
 import { isStorableJson } from '../base/storable.ts';
 import type { Vault } from './types.ts';
 
@@ -72,14 +74,35 @@ export function checkMetadata(value: unknown): Record<string, unknown> {
   }
   checkMetadataSize(value, json);
   if (!isStorableJson(json)) throw invalidRequest('The metadata contains a NUL character or invalid Unicode.');
-  const secretKey = Object.keys(value).find((key) => /secret|password|(access|refresh|id)_?token/i.test(key));
-  if (secretKey !== undefined) {
-    throw invalidRequest('The metadata has a member that looks like a secret; metadata is stored unencrypted.');
-  }
   // Parse the JSON again, so that the stored value is exactly the checked one, without members that JSON drops.
   const parsed: unknown = JSON.parse(json);
   if (!isObject(parsed)) throw invalidRequest('The metadata must be a plain object.');
+  const secretName = findSecretName(parsed);
+  if (secretName !== null) {
+    const shown = hideTokens(secretName.slice(0, limits.nameCharsMax));
+    throw invalidRequest(`The metadata's member ${shown} looks like a secret; metadata is stored unencrypted.`);
+  }
+  if (hideTokens(json) !== json) throw holdsToken();
   return parsed;
+}
+
+/**
+ * Checks that metadata repeats none of the tokens that came with it: it is stored unencrypted.
+ *
+ * @throws {GrantryError} `invalid_request`
+ */
+export function checkHoldsNone(metadata: object, tokens: readonly (Secret | null)[]): void {
+  const revealed = tokens.flatMap((token) => (token === null ? [] : [token.reveal()]));
+  for (const text of textsIn(metadata)) if (holdsSecret(text, revealed)) throw holdsToken();
+}
+
+function holdsToken(): GrantryError {
+  return invalidRequest('The metadata holds a token; metadata is stored unencrypted.');
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
 /** Checks that metadata is within its limits. */

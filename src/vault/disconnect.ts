@@ -184,7 +184,10 @@ async function withApps(
   const candidates = await listCandidates(tx, row);
   return spooled.map(({ refreshToken, spent }) => {
     const candidate = candidates.find((each) => each.token_fingerprint === spent);
-    return { refreshToken, app: candidate === undefined ? null : appOfCandidate(tenantKeys, candidate, candidates) };
+    return {
+      refreshToken,
+      app: candidate === undefined ? null : appOfCandidate(tenantKeys, row, candidate, candidates),
+    };
   });
 }
 

@@ -3,14 +3,21 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, invalidRequest, isVaultDown } from '../base/errors.ts';
 import { assertTimingRule, limits, timesOf } from '../base/limits.ts';
-import { silentLogger } from '../base/log.ts';
+import { type Logger, silentLogger } from '../base/log.ts';
 import { silentMeter } from '../base/meter.ts';
 import { systemWorld } from '../base/system-world.ts';
 import { silentTracer } from '../base/tracer.ts';
 import { randomFraction, type World } from '../base/world.ts';
+import { othersWho } from '../base/writers.ts';
 import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/root-key.ts';
 import { TenantKeys } from '../crypto/tenant-keys.ts';
-import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from '../storage/migrations/migrate.ts';
+import {
+  inspectGrantTable,
+  migrate,
+  rowMacsVersion,
+  schemaVersion,
+  schemaVersionLatest,
+} from '../storage/migrations/migrate.ts';
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
@@ -21,6 +28,7 @@ import type { VaultContext } from './context.ts';
 import { Guard, type WriteInstance } from './guard/guard.ts';
 import { HighWaterMarks } from './guard/high-water-mark.ts';
 import { openInstance } from './guard/instance.ts';
+import { VaultRowMacs } from './guard/row-macs.ts';
 import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { Reach } from './reach.ts';
@@ -42,8 +50,8 @@ import { OpenVault } from './vault.ts';
  *
  * @param options Everything has a default; see {@link VaultOptions}.
  * @throws {GrantryError} `vault_sealed` without the right root key; `storage_unavailable`; `not_found` if there is no
- * vault and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`, and
- * for an outdated schema while migrations are off
+ * vault and `create` is false; `invalid_request` for bad settings, for another program's table without `takeOver`,
+ * for an outdated schema while migrations are off, and for a home or SQLite file that others can write
  *
  * @example
  * await using vault = await openVault({ database: 'sqlite:./grantry.db', rootKey: 'file:./root.key' });
@@ -80,8 +88,17 @@ export async function openAnnouncing(
   }
 }
 
+/** Whoever writes the home or the spool can replace root key, marks and answers. @throws {GrantryError} `invalid_request` */
+function refuseWritable(place: 'home' | 'spool', path: string): void {
+  const writers = othersWho(path, '700');
+  if (writers === null) return;
+  throw invalidRequest(`The ${place} ${path} is not safe: ${writers.who}.`, { action: `Run: ${writers.remedy}` });
+}
+
 async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<OpenedStore> {
-  const { database, home } = settings;
+  const { database, home, spool } = settings;
+  refuseWritable('home', home);
+  refuseWritable('spool', spool);
   if (!settings.create) {
     const { isMissingFile, noVaultError } = await import('./home.ts');
     if (isMissingFile(database)) throw noVaultError(settings, options.create === false);
@@ -110,7 +127,7 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
   const version = await schemaVersion(store);
   if (version > 0) {
     const rootKey = await loadRootKey(opening.rootKeySource);
-    if (version !== schemaVersionLatest) await migrate(store, { mode: settings.migrate });
+    if (version !== schemaVersionLatest) await upgrade(store, rootKey, version, opening);
     return rootKey;
   }
   const table = await inspectGrantTable(store);
@@ -135,6 +152,31 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
   } else await migrate(store, { mode: settings.migrate });
   await opening.onNewVault(settings);
   return rootKey;
+}
+
+/** Runs the migrations of an existing vault. The values of 0.1.0 are sealed anew on the way, and its rows get their MACs. */
+async function upgrade(
+  store: OpenedStore,
+  rootKey: KeyObject,
+  version: number,
+  { settings, world, options }: Opening,
+): Promise<void> {
+  const mode = settings.migrate;
+  if (mode === 'off' || version >= rowMacsVersion) {
+    await migrate(store, { mode });
+    return;
+  }
+  const { rowAdoption } = await import('./guard/adopt-rows.ts');
+  const { resealVault } = await import('./upkeep/reseal.ts');
+  const marks = new HighWaterMarks(settings.home, 'upgrade');
+  const { logger = silentLogger } = options;
+  const adoptRows = await rowAdoption(store, {
+    rootKey,
+    world,
+    marks,
+    reseal: (tx, keys) => resealVault({ tx, kind: store.kind, keys, logger }),
+  });
+  await migrate(store, { mode, adoptRows });
 }
 
 /** Refuses a new vault whose copies could not be told from it. @throws {GrantryError} `invalid_request` */
@@ -164,12 +206,14 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
   const write: WriteInstance = (run) => changing({ ...changes, noteEvent: async () => {} }, run);
   const instance = await openInstance(store, write, world, { installation, scrubPending: false });
   const keys = openKeys(changes, rootKey, instance.vault_id, options);
+  store.protect(new VaultRowMacs({ keys, logger, monotonic: () => world.monotonic() }));
   const owner = registerOwner(world);
+  const marks = new HighWaterMarks(settings.home, nonceOf(owner));
   const closing = new AbortController();
   guard = await Guard.open({
     store,
     write,
-    marks: new HighWaterMarks(settings.home, nonceOf(owner)),
+    marks,
     instance,
     installation,
     logger,
@@ -178,6 +222,7 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     spoolKeptMs: timesOf(world).spoolKeptMs,
     recheckMs: timesOf(world).guardRecheckMs,
   });
+  noteRowMacs(marks, instance.vault_id, logger);
   const reach = new Reach(world);
   const context: VaultContext = {
     ...changes,
@@ -213,6 +258,16 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
     staleHandOutMs: options.staleHandOutMs ?? context.times.staleHandOutMs,
     close: () => closing.abort(new Error('the vault is closing')),
   });
+}
+
+/** Notes in the home that this vault's rows carry MACs, so that no writer of the database can have others adopted. */
+function noteRowMacs(marks: HighWaterMarks, vaultId: string, logger: Logger): void {
+  if (marks.read(vaultId) === undefined || marks.hasRowMacs(vaultId)) return;
+  try {
+    marks.noteRowMacs(vaultId);
+  } catch {
+    logger.warn('the home cannot note that the rows of this vault carry MACs', {});
+  }
 }
 
 function openKeys(changes: ChangeContext, rootKey: KeyObject, vaultId: string, options: VaultOptions): TenantKeys {

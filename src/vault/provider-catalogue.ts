@@ -1,10 +1,21 @@
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
-import { listAppsOfProvider } from '../storage/statements/apps.ts';
+import { isSamePlace } from '../providers/place.ts';
+import type { ProviderSummary } from '../schemas/provider.ts';
+import type { WriteTx } from '../storage/database.ts';
+import { isAlteredRow } from '../storage/rows/row-seal.ts';
+import { hasAppOfProvider, listAppsOfProvider } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
-import { deleteProvider, findProvider, listProviders, putProvider } from '../storage/statements/providers.ts';
-import { hasRevocations } from '../storage/statements/revocations.ts';
+import {
+  deleteProvider,
+  findProvider,
+  hasProvider,
+  listProviders,
+  putProvider,
+} from '../storage/statements/providers.ts';
+import { deleteOverdueRevocations, hasRevocations } from '../storage/statements/revocations.ts';
+import { hasConnections, lockProvider } from '../storage/statements/standing.ts';
 import { type ChangeContext, changing } from './changing.ts';
 import { IssuerPromises } from './issuer-promises.ts';
 import type { Reach } from './reach.ts';
@@ -23,6 +34,8 @@ export class ProviderCatalogue {
   readonly #cache = new Map<string, Known>();
 
   readonly #promises: IssuerPromises;
+  /** The members of `capture` that the log named as dropped, by provider. */
+  readonly #toldDropped = new Map<string, string>();
 
   private constructor({ changes, reach, allowLoopback }: CatalogueOptions) {
     this.#promises = new IssuerPromises(changes.world, allowLoopback);
@@ -94,33 +107,47 @@ export class ProviderCatalogue {
     return !this.#given.has(id) && this.#cache.get(id)?.unsafe === true;
   }
 
-  async list(): Promise<{ id: string; name: string; builtIn: boolean }[]> {
+  async list(): Promise<ProviderSummary[]> {
     const { builtInProviderIds, isBuiltInProvider } = await import('../providers/catalogue.ts');
     const stored = await listProviders(this.#changes.store.db);
     const ids = new Set<string>([...builtInProviderIds, ...stored.map((row) => row.id), ...this.#given.keys()]);
-    const names = await Promise.all(
+    const altered = new Set(stored.filter((row) => !row.isIntact).map((row) => row.id));
+    return Promise.all(
       [...ids].sort().map(async (id) => {
-        const definition = await this.get(id);
-        return { id, name: definition?.name ?? id, builtIn: isBuiltInProvider(id) };
+        const builtIn = isBuiltInProvider(id);
+        const failed = altered.has(id) && !this.#given.has(id);
+        const definition = failed ? null : await this.get(id);
+        return { id, name: definition?.name ?? id, builtIn, ...(failed ? { integrityFailed: true as const } : {}) };
       }),
     );
-    return names;
   }
 
   /**
    * Adds or replaces a stored definition; returns whether it is new.
    *
-   * @param approve Called with the definition before it is stored; it rejects the definition by throwing.
+   * @param options `mayMove`: false for a caller who must not change where the secrets and tokens of others are sent
+   * @throws {GrantryError} `invalid_request`; `forbidden` for such a change of a provider in use
    */
   async put(
     input: unknown,
-    approve?: (definition: ProviderDefinition) => Promise<void>,
+    { mayMove = true }: { mayMove?: boolean } = {},
   ): Promise<{ definition: ProviderDefinition; created: boolean }> {
     const definition = await this.#pinPromise(await this.#discover(await this.#check(input)));
-    await approve?.(definition);
     const json = JSON.stringify(definition);
     const { id } = definition;
+    const standing = await this.reader(id);
     const created = await changing(this.#changes, async ({ tx, recordOther }) => {
+      // Under the lock nobody stores tokens for the old place, so the look at the uses finds all of them.
+      await lockProvider(tx, id, 'update');
+      // The new definition replaces an altered one, and counts as a move.
+      const old = await standing(tx).catch(nullIfAltered);
+      const moves = old === null || !isSamePlace(old, definition);
+      if (!mayMove && moves && (await this.#isUsed(tx, id))) {
+        throw new GrantryError(
+          'forbidden',
+          `${id} has apps, grants or connections under way: only an admin key may change its hosts or endpoints.`,
+        );
+      }
       recordOther({ type: 'provider.put', provider: id });
       return putProvider(tx, { id, definition: json, at: this.#changes.world.now() });
     });
@@ -128,11 +155,30 @@ export class ProviderCatalogue {
     return { definition, created };
   }
 
-  /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
-  async isInUse(id: string): Promise<boolean> {
-    const { db } = this.#changes.store;
-    if ((await listAppsOfProvider(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
-    return hasRevocations(db, { column: 'provider', name: id });
+  /** Tells whether the vault stores secrets or tokens that would be sent to this provider, or expects some from it. */
+  async #isUsed(tx: WriteTx, id: string): Promise<boolean> {
+    const named = { column: 'provider', name: id } as const;
+    // A worker tries a token once more after its time. Whoever moves the provider must not get that request.
+    await deleteOverdueRevocations(tx, named);
+    if ((await hasAppOfProvider(tx, id)) || (await hasGrantAt(tx, id))) return true;
+    return (await hasRevocations(tx, named)) || hasConnections(tx, named);
+  }
+
+  /**
+   * Prepares the reading of a definition in a transaction that stores tokens of its provider. It returns null if there is
+   * none, and otherwise keeps the definition as it is until the transaction ends.
+   */
+  async reader(id: string): Promise<(tx: WriteTx) => Promise<ProviderDefinition | null>> {
+    const original = await builtIn(id);
+    const constant = this.#given.get(id) ?? (this.#allowLoopback ? null : original);
+    if (constant !== null) return async () => constant;
+    // Loaded before: a transaction awaits only its own statements.
+    const { parseStoredDefinition } = await import('../providers/parse.ts');
+    return async (tx) => {
+      await lockProvider(tx, id, 'share');
+      const row = await findProvider(tx, id);
+      return row === undefined ? original : parseStoredDefinition(row.definition).definition;
+    };
   }
 
   /**
@@ -141,21 +187,10 @@ export class ProviderCatalogue {
    * @throws {GrantryError} `not_found`; `invalid_request` for a built-in provider, and while it has an app or a grant
    */
   async remove(id: string): Promise<void> {
-    const apps = await listAppsOfProvider(this.#changes.store.db, id);
-    const isOnly = (await builtIn(id)) === null && (await findProvider(this.#changes.store.db, id)) !== undefined;
-    if (apps.length > 0 && isOnly) {
-      const names = apps.map((app) => app.name).join(', ');
-      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
-        action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
-      });
-    }
-    if (isOnly && (await this.isInUse(id))) {
-      throw invalidRequest(`The provider ${id} has grants, or tokens waiting to be revoked.`, {
-        action:
-          'Disconnect the grants first. Workers retry pending revocations for a week; after that they do not block the removal.',
-      });
-    }
+    const isOnly = (await builtIn(id)) === null;
     const removed = await changing(this.#changes, async ({ tx, recordOther }) => {
+      await lockProvider(tx, id, 'update');
+      if (isOnly && (await hasProvider(tx, id))) await this.#assertUnused(tx, id);
       const isDeleted = await deleteProvider(tx, id);
       if (isDeleted) recordOther({ type: 'provider.removed', provider: id });
       return isDeleted;
@@ -166,11 +201,37 @@ export class ProviderCatalogue {
     throw new GrantryError('not_found', `There is no provider ${id}.`);
   }
 
+  async #assertUnused(tx: WriteTx, id: string): Promise<void> {
+    const apps = await listAppsOfProvider(tx, id);
+    if (apps.length > 0) {
+      const names = apps.map((app) => app.name).join(', ');
+      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
+        action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
+      });
+    }
+    if (!(await this.#isUsed(tx, id))) return;
+    throw invalidRequest(`The provider ${id} has grants, tokens waiting to be revoked, or connections under way.`, {
+      action:
+        'Disconnect the grants first. Workers retry pending revocations for a week, and a connection ends within 20 minutes; after that they do not block the removal.',
+    });
+  }
+
   async #stored(id: string): Promise<ProviderDefinition | null> {
-    const row = await findProvider(this.#changes.store.db, id);
+    const row = await findProvider(this.#changes.store.db, id).catch(async (error: unknown) => {
+      // Only loopback mode stores a definition under a built-in id, so somebody else has inserted this row.
+      if (isAlteredRow(error) && !this.#allowLoopback && (await builtIn(id)) !== null) return undefined;
+      throw error;
+    });
     if (row === undefined) return null;
-    const { parseProviderDefinition } = await import('../providers/parse.ts');
-    return parseProviderDefinition(JSON.parse(row.definition));
+    const { parseStoredDefinition } = await import('../providers/parse.ts');
+    const { definition, dropped } = parseStoredDefinition(row.definition);
+    const members = dropped.join(', ');
+    if (members !== '' && this.#toldDropped.get(id) !== members) {
+      this.#toldDropped.set(id, members);
+      const text = "a definition's capture of secrets is ignored: metadata is not sealed";
+      this.#changes.logger.warn(text, { provider: id, members });
+    }
+    return definition;
   }
 
   async #check(input: unknown): Promise<ProviderDefinition> {
@@ -208,7 +269,8 @@ export class ProviderCatalogue {
   async #pinPromise(definition: ProviderDefinition): Promise<ProviderDefinition> {
     const { id, issuer, callback } = definition;
     if (issuer === undefined || callback?.issuerAlwaysSent !== undefined) return definition;
-    const stored = await this.#stored(id);
+    // The new definition replaces an altered one, which promises nothing.
+    const stored = await this.#stored(id).catch(nullIfAltered);
     const promisedBefore = stored?.issuer === issuer && stored.callback?.issuerAlwaysSent === true;
     const promised = (await this.#promises.of(issuer)) ?? (promisedBefore ? true : null);
     return promised === null ? definition : { ...definition, callback: { ...callback, issuerAlwaysSent: promised } };
@@ -269,4 +331,9 @@ async function standsForSimulator(definition: ProviderDefinition): Promise<boole
 async function builtIn(id: string): Promise<ProviderDefinition | null> {
   const { builtInProvider } = await import('../providers/catalogue.ts');
   return builtInProvider(id);
+}
+
+function nullIfAltered(error: unknown): null {
+  if (isAlteredRow(error)) return null;
+  throw error;
 }

@@ -2,23 +2,25 @@ import type { GrantKey } from '../base/ids.ts';
 import type { CallInit, CallTarget } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { ApiKey, ApiKeyInput } from '../schemas/api-key.ts';
+import type { ApiKey, ApiKeyInput, ApiKeyUpdate } from '../schemas/api-key.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
+import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 
 export type { CallBody } from '../base/network/call-body.ts';
 export type { CallTarget } from '../base/network/call-request.ts';
-export type { ApiKey, ApiKeyInput, ApiKeyRole } from '../schemas/api-key.ts';
+export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
+export type { VaultEvent, VaultEventType } from './event-types.ts';
 
 /** The parts of a call by {@link Vault.fetch}; each may be left out. Redirects are returned, never followed. */
 export type VaultRequest = CallInit;
@@ -50,33 +52,6 @@ export interface AuthorizeInput extends GrantKey {
   scopes?: readonly string[] | undefined;
   redirectUri: string;
 }
-
-/** One committed state change. */
-export interface VaultEvent {
-  readonly at: Date;
-  readonly type: VaultEventType;
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly from: string | null;
-  readonly to: string;
-  readonly generation: number;
-  readonly reason: string | null;
-}
-
-/** The kind of a vault event. */
-export type VaultEventType =
-  | 'grant.connected'
-  | 'grant.stored'
-  | 'grant.refreshed'
-  | 'grant.uncertain'
-  | 'grant.suspect'
-  | 'grant.reauthorization_required'
-  | 'grant.revived'
-  | 'grant.parked'
-  | 'grant.disconnected'
-  | 'grant.taken_over'
-  | 'grant.shredded';
 
 /**
  * A vault, as `openVault` returns it. Every method throws {@link GrantryError}; decide by its `code`.
@@ -165,7 +140,7 @@ export interface Vault extends AsyncDisposable {
      * @example
      * const own = (await vault.providers.list()).filter((provider) => !provider.builtIn);
      */
-    list(): Promise<readonly { readonly id: string; readonly name: string; readonly builtIn: boolean }[]>;
+    list(): Promise<readonly ProviderSummary[]>;
     /**
      * Removes a custom provider that no app uses.
      *
@@ -187,6 +162,18 @@ export interface Vault extends AsyncDisposable {
      * const { key: apiKey } = await vault.keys.create('billing', { role: 'reader', tenants: ['acme'] });
      */
     create(name: string, input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: Secret }>;
+    /**
+     * Changes a key by its id or name: its name, role, lists, limits or end. Servers follow within five seconds.
+     *
+     * Child keys that are now wider than the key end with it.
+     *
+     * @param changes What is left out stays. A list replaces the former one; `null` removes a limit
+     * @throws {GrantryError} `not_found`, `invalid_request` for a name that is taken, a child key, or input that is not valid
+     *
+     * @example
+     * await vault.keys.update('billing', { tenants: ['acme', 'globex'], expiresAt: null });
+     */
+    update(idOrName: string, changes: ApiKeyUpdate): Promise<ApiKey>;
     /**
      * Returns the keys that are not revoked, without the keys themselves.
      *
@@ -309,7 +296,8 @@ export interface Vault extends AsyncDisposable {
    */
   importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult>;
   /**
-   * Sets members of a grant's metadata and removes those that are `null`. All others stay.
+   * Sets members of a grant's metadata and removes those that are `null`. All others stay, also while a refresh runs. What
+   * the provider's answers bring, such as `api_domain`, is written again by the next refresh.
    *
    * @throws {GrantryError} `grant_not_found`, `invalid_request`
    *
@@ -340,12 +328,14 @@ export interface Vault extends AsyncDisposable {
   /**
    * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown.
    *
+   * @param options `refresh: true` refreshes the grant first, within the provider's budget: for a new client secret, and for
+   * doubts. A grant in doubt is not forced. It spends one refresh token where these rotate
    * @throws {GrantryError} `grant_not_found`
    *
    * @example
    * const healthy = (await vault.health(key)).status === 'healthy';
    */
-  health(key: GrantKey): Promise<HealthReport>;
+  health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *

@@ -91,6 +91,8 @@ export class OpenVault implements Vault {
 
   readonly keys: Vault['keys'] = {
     create: async (name, input) => (await import('./api-keys.ts')).createApiKey(this.#open(), name, input),
+    update: async (idOrName, changes) =>
+      (await import('./api-keys.ts')).updateApiKeyOf(this.#open(), idOrName, changes),
     list: async () => (await import('./api-keys.ts')).listAllApiKeys(this.#open()),
     revoke: async (idOrName) => (await import('./api-keys.ts')).revokeApiKeyOf(this.#open(), idOrName),
   };
@@ -161,9 +163,9 @@ export class OpenVault implements Vault {
     return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
   }
 
-  async health(key: GrantKey): Promise<HealthReport> {
+  async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {
     const { checkHealth } = await import('./api/health.ts');
-    return checkHealth(this.#open(), this.#handOut, key);
+    return checkHealth(this.#open(), this.#handOut, key, options);
   }
 
   get quarantine(): string | null {

@@ -108,8 +108,8 @@ async function statement(
     },
     log: ({ query }) => void seen.push({ text: query.sql, parameters: query.parameters }),
   });
-  await store.transaction(({ now, changeMark, locked }) =>
-    claimDueGrants(Object.assign(db, { now, changeMark, locked, [writes]: true } as const), claim),
+  await store.transaction(({ now, changeMark, locked, rows }) =>
+    claimDueGrants(Object.assign(db, { now, changeMark, locked, rows, [writes]: true } as const), claim),
   );
   return seen[0] ?? expect.unreachable('nothing was sent');
 }

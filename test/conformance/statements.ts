@@ -36,6 +36,7 @@ import {
 import { deleteTenantKeys, insertTenantKey, loadTenantKeys } from '../../src/storage/statements/tenant-keys.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { insertGrantRow } from '../support/grant-fixtures.ts';
+import { plainSeal } from '../support/row-seal.ts';
 import type { StorePlace } from './storage.ts';
 
 const world = systemWorld();
@@ -49,6 +50,7 @@ export function describeStatements(name: string, open: () => Promise<StorePlace>
     beforeAll(async () => {
       place = await open();
       store = await openStore({ database: place.database, world });
+      store.protect(plainSeal());
       await migrate(store, { mode: 'auto' });
     });
 

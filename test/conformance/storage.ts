@@ -111,12 +111,24 @@ function describeValues(store: () => OpenedStore): void {
     expect(await query.executeTakeFirst()).toStrictEqual({ token_expiry: '2026-06-01T08:30:00.500Z' });
   });
 
-  test('an integer beyond 2^53 is an error, not a wrong number', async () => {
+  test('an integer beyond 2^53 reads as an infinity, and keeps no other row from being read', async () => {
     const { id } = await insertGrantRow(store(), { account: 'huge' });
     const huge = 2n ** 53n + 1n;
-    await sql`update oauth_tokens set lease_fence = ${huge} where id = ${id}`.execute(store().db);
-    const read = store().db.selectFrom('oauth_tokens').select('lease_fence').where('id', '=', id).execute();
-    await expect(read).rejects.toMatchObject({ code: 'internal' });
+    await sql`update oauth_tokens set lease_fence = ${huge}, changed_at = ${-huge} where id = ${id}`.execute(
+      store().db,
+    );
+    const read = { lease_fence: Number.POSITIVE_INFINITY, changed_at: Number.NEGATIVE_INFINITY };
+    const query = store().db.selectFrom('oauth_tokens').select(['lease_fence', 'changed_at']).where('id', '=', id);
+    expect(await query.execute()).toEqual([read]);
+    const written = await store().transaction((tx) =>
+      tx
+        .updateTable('oauth_tokens')
+        .set((column) => ({ generation: column('generation', '+', 1) }))
+        .where('id', '=', id)
+        .returning(['lease_fence', 'changed_at', 'generation'])
+        .execute(),
+    );
+    expect(written).toEqual([{ ...read, generation: expect.any(Number) }]);
     await store().db.deleteFrom('oauth_tokens').where('id', '=', id).execute();
     expect(await store().nowMs()).toBeGreaterThan(0);
   });

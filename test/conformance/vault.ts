@@ -223,7 +223,8 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
   'keys.create': {
     'keeps every member and shows the key once': async ({ vault, bench }) => {
       const expiresAt = new Date(bench.clock.now() + 86_400_000);
-      const input = { role: 'reader' as const, tenants: ['acme'], providers: ['strict'], expiresAt };
+      const limits = { methods: ['GET' as const], paths: ['/crm/**'] };
+      const input = { role: 'reader' as const, tenants: ['acme'], providers: ['strict'], ...limits, expiresAt };
       const { apiKey, key: secret } = await vault.keys.create('billing', input);
       expect(secret).toBeInstanceOf(Secret);
       expect(secret.reveal()).toMatch(/^gry_/);
@@ -233,6 +234,8 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
         role: 'reader',
         tenants: ['acme'],
         providers: ['strict'],
+        ...limits,
+        parent: null,
         createdAt: expect.any(Date),
         expiresAt,
         lastUsedAt: null,
@@ -242,6 +245,46 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
       await vault.keys.create('billing', { role: 'operator' });
       await refuses(vault.keys.create('billing', { role: 'operator' }), 'invalid_request');
       await refuses(vault.keys.create('other', { role: 'admin', tenants: ['acme'] }), 'invalid_request');
+      await refuses(vault.keys.create('other', { role: 'operator', tenants: '*' }), 'invalid_request');
+      await refuses(vault.keys.create('other', { role: 'connector', methods: ['GET'] }), 'invalid_request');
+      await refuses(vault.keys.create('other', { role: 'caller', paths: ['/a%2Fb'] }), 'invalid_request');
+      await refuses(vault.keys.create('other', { role: 'caller', methods: [] }), 'invalid_request');
+      await refuses(vault.keys.create('other', { role: 'caller', tenants: ['*'] }), 'invalid_request');
+    },
+    'takes all tenants for the roles that have tenants': async ({ vault }) => {
+      for (const role of ['reader', 'caller', 'connector'] as const) {
+        const { apiKey } = await vault.keys.create(`all-${role}`, { role, tenants: '*' });
+        expect(apiKey.tenants).toBe('*');
+      }
+    },
+  },
+  'keys.update': {
+    'changes what is named, and keeps the rest': async ({ vault, bench }) => {
+      const expiresAt = new Date(bench.clock.now() + 86_400_000);
+      const limits = { tenants: ['acme'], providers: ['strict'], methods: ['GET' as const], paths: ['/crm/**'] };
+      const { apiKey } = await vault.keys.create('billing', { role: 'caller', ...limits, expiresAt });
+      const moved = await vault.keys.update('billing', { tenants: ['acme', 'globex'], name: 'billing-2' });
+      expect(moved).toEqual({ ...apiKey, name: 'billing-2', tenants: ['acme', 'globex'] });
+      const freed = await vault.keys.update(apiKey.id, {
+        providers: null,
+        methods: null,
+        paths: null,
+        expiresAt: null,
+      });
+      expect(freed).toEqual({ ...moved, providers: null, methods: null, paths: null, expiresAt: null });
+      const wide = await vault.keys.update(apiKey.id, { tenants: '*', role: 'connector' });
+      expect(wide).toEqual({ ...freed, tenants: '*', role: 'connector' });
+      expect(await vault.keys.list()).toContainEqual(wide);
+      expect(await vault.keys.update(apiKey.id, { tenants: null, role: 'operator' })).toMatchObject({ tenants: [] });
+    },
+    'refuses a taken name, an unknown key, and what no key can be': async ({ vault }) => {
+      await vault.keys.create('one', { role: 'operator' });
+      await vault.keys.create('two', { role: 'caller', methods: ['GET'] });
+      await refuses(vault.keys.update('two', { name: 'one' }), 'invalid_request');
+      await refuses(vault.keys.update('three', { name: 'four' }), 'not_found');
+      await refuses(vault.keys.update('one', { tenants: ['acme'] }), 'invalid_request');
+      await refuses(vault.keys.update('two', { role: 'operator' }), 'invalid_request');
+      await refuses(vault.keys.update('two', { expiresAt: new Date(0) }), 'invalid_request');
     },
   },
   'keys.list': {
@@ -430,10 +473,16 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', scopes: ['two scopes'] }), 'invalid_request');
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', app: 'nothing' }), 'not_found');
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: [] as never }), 'invalid_request');
-      await refuses(
-        vault.storeTokens(key, { refreshToken: 'rt', metadata: { client_secret: 'x' } }),
-        'invalid_request',
-      );
+      for (const metadata of [
+        { client_secret: 'x' },
+        { x: { refresh_token: 'x' } },
+        { list: [{ apiKey: 'x' }] },
+        { Authorization: 'x' },
+        { note: `1000.${'a'.repeat(32)}.${'b'.repeat(32)}` },
+        { note: 'it is a-refresh-token' },
+      ]) {
+        await refuses(vault.storeTokens(key, { refreshToken: 'a-refresh-token', metadata }), 'invalid_request');
+      }
       await refuses(vault.storeTokens(key, { refreshToken: 'rt', metadata: { big: 1n } }), 'invalid_request');
       await refuses(vault.storeTokens(key, null as never), 'invalid_request');
     },

@@ -30,14 +30,28 @@ describe('the security checklist', () => {
     expect([...new Set(titles)].filter((id) => !ids.includes(id))).toEqual([]);
   });
 
-  it.each(rows)('$id is proven, or says why not', ({ state, proofs }) => {
+  it.each(rows)('$id is proven, or says why not', ({ id, state, proofs }) => {
     expect(state).not.toBe('');
-    if (/^met\b/.test(state)) expect(proofs).not.toEqual([]);
-    if (!/^(?:met|partly|see)\b/.test(state)) expect(state).toMatch(/: /);
+    if (!unprovable.has(id)) expect(proofs).not.toEqual([]);
+    if (!/^(?:met|see)\b/.test(state)) expect(state).toMatch(/: /);
     for (const proof of proofs) {
-      const [, file = '', name = ''] = /^`([^`]+)`(?: › (.+))?$/.exec(proof) ?? [];
-      const source = readFileSync(file, 'utf8').replaceAll("\\'", "'");
-      expect(source.includes(name), `${file} has no test called ${name}`).toBe(true);
+      const [, file = '', title = ''] = /^`([^`]+)` › (.+)$/.exec(proof) ?? [];
+      expect([proof, title.length >= 8]).toEqual([proof, true]);
+      expect([file, hasTest(readFileSync(file, 'utf8'), title)]).toEqual([file, true]);
     }
   });
 });
+
+/** No test can show that a secret stays in memory. */
+const unprovable = new Set(['ASVS-11.7']);
+
+/** True if a file has a test, a group of tests or a row of them whose title begins so: a text, and no comment. */
+function hasTest(source: string, title: string): boolean {
+  return source.split('\n').some((line) => {
+    const text = line.replaceAll("\\'", "'");
+    return (
+      !/^\s*(?:\/\/|\/?\*)/.test(text) &&
+      [`'${title}`, `"${title}`, `\`${title}`].some((quoted) => text.includes(quoted))
+    );
+  });
+}

@@ -129,6 +129,41 @@ describe('C-10: the data centre of the callback', () => {
   });
 });
 
+describe('C-10: a data centre with registrations of its own', () => {
+  it.each([
+    ['into it', 'us', 'cn'],
+    ['out of it', 'cn', 'us'],
+  ])('C-10 code and secret of a client are not led %s', async (_, home, named) => {
+    const cn = eu;
+    const id = `separate-${home}`;
+    await team.vault.providers.put({
+      id,
+      endpoints: { authorization: '{dc.accounts}/authorize', token: '{dc.accounts}/token' },
+      dataCenters: { us: { accounts: us.origin }, cn: { accounts: cn.origin } },
+      separateDataCenters: ['cn'],
+      callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
+      api: { hosts: [us.origin, cn.origin] },
+    });
+    await team.app(`${id}-app`, id, { dc: home, client_secret: 'a-secret-for-all' });
+    const other = home === 'us' ? cn : us;
+    const lead = (query: URLSearchParams) => {
+      query.set('location', named);
+      query.set('accounts-server', other.origin);
+    };
+    const before = [us, cn].map((server) => server.heard.length);
+    const first = await team.session({ tenant: 'acme', provider: id });
+    const answer = await team.visitor().connect(first.url, other, lead);
+    expect(answer.status).toBe(400);
+    expect([us, cn].map((server) => server.heard.length)).toEqual(before);
+    // An app that is registered in both says so by a secret for each.
+    const secrets = { us: 'the-secret-of-us', cn: 'the-secret-of-cn' };
+    await team.app(`${id}-app`, id, { dc: home, client_secret: undefined, client_secrets: secrets });
+    const second = await team.session({ tenant: 'acme', provider: id });
+    expect((await team.visitor().connect(second.url, other, lead)).status).not.toBe(400);
+    expect(other.at('/token').at(-1)?.form.get('client_secret')).toBe(`the-secret-of-${named}`);
+  });
+});
+
 describe('C-10: api_domain in the token answer', () => {
   it.each([
     ['another host', () => evil.origin],

@@ -3,6 +3,7 @@
  * real sockets; providers are simulated, and the clock can be moved.
  */
 import type { ApiKeyInput, Vault, VaultOptions } from '../../src/index.ts';
+import { apiKeyRoles } from '../../src/schemas/words.ts';
 import { type Instruments, type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
 import { type Bench, type BenchOptions, makeBench } from './bench.ts';
 import { patient } from './patient-limits.ts';
@@ -125,12 +126,12 @@ export class ServerBench implements AsyncDisposable {
     return this.#first.world;
   }
 
-  /** Creates a key of a role; readers and callers act for the tenant acme by default. */
+  /** Creates a key of a role; readers, callers and connectors act for the tenant acme by default. */
   async keyOf(role: ApiKeyInput['role'], more: Partial<ApiKeyInput> = {}): Promise<string> {
     const name = `${role}-${JSON.stringify(more)}`;
     const known = this.#keys.get(name);
     if (known !== undefined) return known;
-    const listed = role === 'reader' || role === 'caller';
+    const listed = role === 'reader' || role === 'caller' || role === 'connector';
     const input = { role, ...(listed ? { tenants: ['acme'] } : {}), ...more };
     const { key } = await this.vault.keys.create(`key-${this.#keys.size}`, input);
     this.#keys.set(name, key.reveal());
@@ -156,8 +157,8 @@ export class ServerBench implements AsyncDisposable {
   }
 
   async #resolve(key: string): Promise<string> {
-    if (key === 'admin' || key === 'operator' || key === 'reader' || key === 'caller') return this.keyOf(key);
-    return key;
+    const role = apiKeyRoles.find((known) => known === key);
+    return role === undefined ? key : this.keyOf(role);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

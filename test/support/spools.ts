@@ -47,9 +47,10 @@ export function newKeys(): TenantKeys {
 
 export const tenantKeys = newKeys();
 
-export function head(change: Partial<SpoolHead> = {}): SpoolHead {
+export function head(change: Partial<Extract<SpoolHead, { version: 2 }>> = {}): SpoolHead {
   return {
-    version: 1,
+    version: 2,
+    facts: ['strict', 'default', '', '', '', ''],
     tenant: 'acme',
     grantId: 'a-grant',
     attemptId: 'an-attempt',

@@ -15,6 +15,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/crypto/pinned-tenant.ts': 'seals a secret',
   'src/oauth/account.ts': 'reads whose account a token endpoint’s answer is about',
   'src/oauth/answer.ts': 'reads a token endpoint’s answer, which holds tokens',
+  'src/oauth/callback.ts': 'keeps a code out of the metadata',
   'src/oauth/salvage.ts': 'finds the tokens in an answer that is broken',
   'src/oauth/authorization-url.ts': 'hashes the PKCE verifier into its challenge',
   'src/oauth/client-authentication.ts': 'puts the client secret where the provider expects it, or signs with it',

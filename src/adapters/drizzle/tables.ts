@@ -16,8 +16,14 @@ export const tables = {
       expiresAt: 'integer null',
       lastUsedAt: 'integer null',
       revokedAt: 'integer null',
+      mac: 'text null',
+      methods: 'json null',
+      paths: 'json null',
+      parent: 'text null',
+      revision: 'integer null',
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
+    indexes: { grantry_api_keys_parent: ['parent'] },
     where: { grantry_api_keys_name: 'revoked_at is null' },
   },
   /** Client registrations; their secrets are sealed. */
@@ -37,6 +43,7 @@ export const tables = {
       generation: 'integer',
       createdAt: 'integer',
       updatedAt: 'integer',
+      mac: 'text null',
     },
     uniqueIndexes: { grantry_apps_context_key: ['context'] },
     indexes: { grantry_apps_provider: ['provider', 'clientId'] },
@@ -85,6 +92,7 @@ export const tables = {
       createdAt: 'integer',
       expiresAt: 'integer',
       usedAt: 'integer null',
+      mac: 'text null',
     },
     primaryKey: { grantry_authorizations_pkey: ['tenant', 'stateHash'] },
     foreignKeys: {
@@ -139,6 +147,7 @@ export const tables = {
       createdAt: 'integer',
       expiresAt: 'integer',
       completedAt: 'integer null',
+      mac: 'text null',
     },
     primaryKey: { grantry_connect_sessions_pkey: ['tenant', 'id'] },
     checks: {
@@ -190,7 +199,13 @@ export const tables = {
   /** Custom provider definitions. */
   providers: {
     name: 'grantry_providers',
-    columns: { id: 'text primary key', definition: 'json', createdAt: 'integer', updatedAt: 'integer' },
+    columns: {
+      id: 'text primary key',
+      definition: 'json',
+      createdAt: 'integer',
+      updatedAt: 'integer',
+      mac: 'text null',
+    },
   },
   /** Tokens that wait to be revoked at their providers, sealed. */
   revocations: {

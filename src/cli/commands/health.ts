@@ -12,6 +12,11 @@ import { withProgress } from '../terminal/progress.ts';
 import { keyColumns, printTable } from '../terminal/table.ts';
 import { allGrants } from './list.ts';
 
+interface HealthOptions {
+  account?: string;
+  refresh?: boolean;
+}
+
 /** Quick with hundreds of grants, and within the limits of every provider. */
 const checksAtOnce = 8;
 
@@ -21,16 +26,18 @@ export function define(command: Command): void {
     .argument('[tenant]', 'the tenant, or . for the current one')
     .argument('[provider]', 'the provider, such as zoho_crm')
     .option('--account <name>', 'the account, when the tenant has several at this provider')
+    .option('--refresh', 'refresh each grant first, as far as the limits of the provider allow')
     .addHelpText(
       'after',
       epilogue(`The exit code is 4 if a grant needs re-authorization.
 
 Examples:
   grantry health acme zoho_crm
+  grantry health acme zoho_crm --refresh
   grantry health --json`),
     )
-    .action(async (tenant: string | undefined, provider: string | undefined, options: { account?: string }) =>
-      health(contextOf(command), tenant, provider, options.account),
+    .action(async (tenant: string | undefined, provider: string | undefined, options: HealthOptions) =>
+      health(contextOf(command), tenant, provider, options),
     );
 }
 
@@ -38,7 +45,7 @@ async function health(
   context: Context,
   given: string | undefined,
   provider: string | undefined,
-  account: string | undefined,
+  { account, refresh }: HealthOptions,
 ): Promise<void> {
   const tenant = given === undefined ? undefined : await resolveTenant(context, given);
   if (account !== undefined && provider === undefined) throw usageError('--account needs a tenant and a provider.');
@@ -50,7 +57,12 @@ async function health(
   const reports = await withProgress(
     context.world,
     () => `Checking grants: ${done} of ${keys.length}`,
-    () => checkAll(vault, keys, key !== null, () => (done += 1)),
+    () =>
+      checkAll(
+        keys,
+        () => (done += 1),
+        (each) => check(vault, each, { single: key !== null, refresh }),
+      ),
   );
   process.exitCode = exitCodeOf(reports.map((report) => (report.status === 'healthy' ? null : report.error)));
   const items = reports.map((each) => toJson(each));
@@ -70,16 +82,15 @@ async function liveKeys(vault: Vault, tenant: string | undefined): Promise<reado
 }
 
 async function checkAll(
-  vault: Vault,
   keys: readonly GrantKey[],
-  single: boolean,
   count: () => void,
+  checkOne: (key: GrantKey) => Promise<HealthReport>,
 ): Promise<readonly HealthReport[]> {
   const reports: HealthReport[] = [];
   const rest = keys.entries();
   const worker = async (): Promise<void> => {
     for (const [index, key] of rest) {
-      reports[index] = await check(vault, key, single);
+      reports[index] = await checkOne(key);
       count();
     }
   };
@@ -88,9 +99,13 @@ async function checkAll(
 }
 
 /** Checks one grant. Among several, a failure is reported and does not end the command. */
-async function check(vault: Vault, key: GrantKey, single: boolean): Promise<HealthReport> {
+async function check(
+  vault: Vault,
+  key: GrantKey,
+  { single, refresh }: { single: boolean; refresh: boolean | undefined },
+): Promise<HealthReport> {
   try {
-    return await vault.health(key);
+    return await vault.health(key, { refresh });
   } catch (thrown) {
     const error = toGrantryError(thrown);
     if (single || error.code === 'internal') throw thrown;
@@ -109,6 +124,7 @@ async function check(vault: Vault, key: GrantKey, single: boolean): Promise<Heal
 /** The organisation of a healthy grant; else the error and what to do. */
 export function healthDetail(report: HealthReport): string {
   if (report.status === 'unhealthy') return `${report.error}: ${report.message} ${actionAsCommand(report.action)}`;
+  if (report.warning !== undefined) return `${report.orgName ?? '-'}: ${report.warning}`;
   if (report.orgName !== null) return report.orgName;
   return report.missingScope === undefined ? '-' : `no organisation name: the scope ${report.missingScope} is missing`;
 }

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { shardOf } from '../../vault/spool/names.ts';
-import { checkSpool } from './places.ts';
+import { checkHome, checkSpool } from './places.ts';
 
 let spool: string;
 beforeEach(() => {
@@ -32,4 +32,11 @@ it('names a folder of committed answers that cannot be read', async () => {
     status: 'warn',
     detail: expect.stringContaining(`cannot be read: ${shard}`),
   });
+});
+
+it('fails for a home that others can write', async () => {
+  chmodSync(spool, 0o770);
+  expect(await checkHome({ home: spool })).toMatchObject({ status: 'fail', action: `Run: chmod 700 '${spool}'` });
+  chmodSync(spool, 0o755);
+  expect(await checkHome({ home: spool })).toMatchObject({ status: 'ok' });
 });

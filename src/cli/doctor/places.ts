@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, sep } from 'node:path';
+import { othersWho } from '../../base/writers.ts';
 import { readDepth } from '../../vault/spool/depth.ts';
 import { unreadableParts } from '../../vault/spool/unreadable.ts';
 import type { Settings } from '../settings.ts';
@@ -13,14 +14,14 @@ const freeBytesWarn = 256 * 1024 * 1024;
 /** Linux's numbers of file systems in memory: tmpfs and ramfs. */
 const memoryFileSystems = new Set([0x01021994, 0x858458f6]);
 
-export async function checkHome({ home }: Settings): Promise<Finding> {
+export async function checkHome({ home }: Pick<Settings, 'home'>): Promise<Finding> {
   const state = await stat(home).catch(() => null);
   if (state === null) return fail('home', `${home} does not exist`, 'Run: grantry init', 'not_found');
   if (!state.isDirectory())
     return fail('home', `${home} is not a directory`, 'Set GRANTRY_HOME to a directory.', 'invalid_request');
-  if (process.platform !== 'win32' && (state.mode & 0o022) !== 0) {
-    return warn('home', `${home} can be written by other users`, `Run: chmod 700 ${home}`);
-  }
+  const writers = othersWho(home, '700');
+  if (writers !== null)
+    return fail('home', `${home} is not safe: ${writers.who}`, `Run: ${writers.remedy}`, 'invalid_request');
   return ok('home', home);
 }
 

@@ -57,7 +57,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     base: 'api',
     hosts: ['sandbox', 'developer', 'content'],
     ...crmAnswers,
-    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+    health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   },
   bigin: {
     name: 'Zoho Bigin',
@@ -65,7 +65,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoBigin',
     base: 'api',
     ...crmAnswers,
-    health: { path: '/bigin/v2/org', name: '/org/0/company_name', scope: 'ZohoBigin.org.READ' },
+    health: crmHealth('/bigin/v2/org', 'ZohoBigin.org.READ'),
   },
   recruit: {
     name: 'Zoho Recruit',
@@ -73,7 +73,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoRecruit',
     base: 'recruit',
     ...crmAnswers,
-    health: { path: '/recruit/v2/org', name: '/org/0/company_name', scope: 'ZohoRecruit.org.READ' },
+    health: crmHealth('/recruit/v2/org', 'ZohoRecruit.org.READ'),
   },
   books: {
     name: 'Zoho Books',
@@ -150,6 +150,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     health: {
       path: '/restapi/v2/orgs',
       name: '/data/orgs/0/orgName',
+      organizations: { list: '/data/orgs', ids: ['/orgId'] },
       scope: 'ZohoAnalytics.metadata.read',
       withoutOrganization: true,
     },
@@ -198,6 +199,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     health: {
       path: '/api/v1/organizations',
       name: '/data/0/companyName',
+      organizations: { list: '/data', ids: ['/id'] },
       scope: 'Desk.basic.READ',
       withoutOrganization: true,
     },
@@ -252,5 +254,11 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
 };
 
 function finance(path: string, scope: string): ZohoProduct['health'] {
-  return { path, name: '/organizations/0/name', scope, withoutOrganization: true };
+  const organizations = { list: '/organizations', ids: ['/organization_id'] };
+  return { path, name: '/organizations/0/name', scope, organizations, withoutOrganization: true };
+}
+
+/** The answer has two ids of the organisation: the record's, and the one that Zoho shows to people. */
+export function crmHealth(path: string, scope: string): ZohoProduct['health'] {
+  return { path, name: '/org/0/company_name', scope, organizations: { list: '/org', ids: ['/id', '/zgid'] } };
 }

@@ -2,6 +2,7 @@ import type { ErrorRule, ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 import { type ZohoDataCenter, type ZohoHost, zohoDataCenters } from './zoho-data-centers.ts';
 import {
+  crmHealth,
   crmScopeMissing,
   financeInvalidToken,
   financeScopeMissing,
@@ -29,6 +30,8 @@ export function zoho(id: string): ProviderDefinition {
       revocationLegacy: '{dc.accounts}/oauth/v2/token/revoke',
     },
     dataCenters,
+    // China's accounts server is operated by another company, which keeps its own list of clients.
+    separateDataCenters: ['cn'],
     callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
     capture: { token: { api_domain: 'api_domain' } },
     ...(product.scopePrefix === '' ? {} : { scopePrefix: product.scopePrefix }),
@@ -112,7 +115,7 @@ function severalProducts(): ZohoProduct {
       { pointer: '/data/errorCode', equals: 'INVALID_OAUTHSCOPE' },
       { pointer: '/error/title', equals: 'INVALID_OAUTHSCOPE' },
     ],
-    health: { path: '/crm/v8/org', name: '/org/0/company_name', scope: 'ZohoCRM.org.READ' },
+    health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Hono } from 'hono';
+import type { Hono, Context as HonoContext } from 'hono';
 import { errorCodes } from '../../base/errors.ts';
 import { isPrefetch } from '../../base/network/prefetch.ts';
 import {
@@ -11,6 +11,7 @@ import {
 import { internalsOf } from '../../vault/internals.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
+import { addressOf } from '../limits/strangers.ts';
 import { knownError, retryAfterHeader, retryAfterSeconds } from '../problem.ts';
 import { browserCookie, formProof, isFormProof, newBrowser, readBrowser } from './browser-cookie.ts';
 import { pageResponse, seeOther } from './page.ts';
@@ -40,7 +41,7 @@ export function mountConnect(app: Hono, context: ServerContext): void {
     }
   };
   app.get('/connect/:token', ({ req }) => answer(() => openLink(context, req.param('token'), req.raw)));
-  app.post('/connect/:token', ({ req }) => answer(() => pressButton(context, req.param('token'), req.raw)));
+  app.post('/connect/:token', (request) => answer(() => pressButton(context, request.req.param('token'), request)));
   app.get('/connect/sessions/:id', ({ req }) => answer(() => showSession(context, req.param('id'), req.raw)));
   app.get('/oauth/callback/:context', ({ req }) =>
     answer(() => comeBack(context, req.param('context'), req.raw), true),
@@ -51,21 +52,28 @@ export function mountConnect(app: Hono, context: ServerContext): void {
 async function openLink(context: ServerContext, token: string, request: Request): Promise<Response> {
   if (!tokenPattern.test(token)) return show(context, refusalPage('unknown_link'));
   const known = readBrowser(request);
-  const offer = await openConnectLink(vaultContext(context), token, known);
+  const offer = await context.strangers.look(() => openConnectLink(vaultContext(context), token, known));
   if (offer.kind === 'refused') return show(context, refusalPage(offer.reason));
   const browser = known ?? newBrowser(context.world);
   const page = startPage(offer, formProof(browser, token));
   return show(context, { status: 200, page }, { 'set-cookie': browserCookie(browser) });
 }
 
-/** Handles the button. From now on the session belongs to this browser. */
-async function pressButton(context: ServerContext, token: string, request: Request): Promise<Response> {
+/**
+ * Handles the button. From now on the session belongs to this browser. The link and the browser are looked at before the
+ * form is read: anybody can send forms.
+ */
+async function pressButton(context: ServerContext, token: string, pressed: HonoContext): Promise<Response> {
   if (!tokenPattern.test(token)) return show(context, refusalPage('unknown_link'));
+  const request = pressed.req.raw;
   const browser = readBrowser(request);
-  const form = await readForm(request, context.world);
-  if (browser === null || !isOwnPage(context, request) || !isFormProof(browser, token, form['proof'])) {
-    return show(context, stalePage(`${new URL(context.publicUrl).pathname.replace(/\/$/, '')}/connect/${token}`));
-  }
+  const stale = stalePage(`${new URL(context.publicUrl).pathname.replace(/\/$/, '')}/connect/${token}`);
+  if (browser === null || !isOwnPage(context, request)) return show(context, stale);
+  const offer = await context.strangers.look(() => openConnectLink(vaultContext(context), token, browser));
+  if (offer.kind === 'refused') return show(context, refusalPage(offer.reason));
+  const leave = context.strangers.enterForm(addressOf(pressed));
+  const form = await readForm(request, context.world).finally(leave);
+  if (!isFormProof(browser, token, form['proof'])) return show(context, stale);
   const started = await startConnect(vaultContext(context), context.publicUrl, { token, browser });
   if (started.kind === 'refused') return show(context, refusalPage(started.reason));
   return seeOther(started.url, { 'set-cookie': browserCookie(browser) });
@@ -78,7 +86,8 @@ async function comeBack(context: ServerContext, contextName: string, request: Re
   // Neither must a prefetch. After this answer the browser asks again when the person goes there.
   if (isPrefetch(Object.fromEntries(request.headers))) return show(context, prefetchPage);
   const { search } = new URL(request.url);
-  const came = { context: contextName, search, browser: readBrowser(request) };
+  const look = <T>(run: () => Promise<T>): Promise<T> => context.strangers.look(run);
+  const came = { context: contextName, search, browser: readBrowser(request), look };
   const outcome = await receiveConnectCallback(vaultContext(context), context.publicUrl, came);
   if (outcome.kind === 'refused') return show(context, refusalPage(outcome.reason));
   if (outcome.kind === 'completed') internalsOf(context.vault()).forget(outcome.session);
@@ -99,7 +108,12 @@ async function onward(
 }
 
 async function showSession(context: ServerContext, id: string, request: Request): Promise<Response> {
-  const offer = await readConnectSession(vaultContext(context), id, readBrowser(request));
+  const browser = readBrowser(request);
+  // Without its browser no session is shown, so none is looked up.
+  const offer =
+    browser === null
+      ? null
+      : await context.strangers.look(() => readConnectSession(vaultContext(context), id, browser));
   return show(context, offer === null ? refusalPage('unknown_link') : sessionPage(offer));
 }
 

@@ -21,7 +21,7 @@ export function relay(answer: ProxiedAnswer, response: ServerResponse, watched: 
     return Promise.resolve();
   }
   watched.answerBegan();
-  response.writeHead(status, responseHeaders(answer.headers, answer.generation));
+  response.writeHead(status, responseHeaders(status, answer.headers, answer.generation));
   if (rest === null) {
     response.end(Buffer.concat(head));
     return promise;

@@ -3,8 +3,9 @@ import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { proxyCall } from '../../vault/api/proxied-call.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import { assertMayFor } from '../access.ts';
+import { assertAllowed } from '../../vault/key/call-rules.ts';
 import type { ServerContext } from '../context.ts';
+import { assertMayFor } from '../principal.ts';
 import { withStatus } from '../problem.ts';
 import { noteCaller } from '../telemetry/watch.ts';
 import { requestHeaders } from './headers.ts';
@@ -54,6 +55,10 @@ export function makeProxy(context: ServerContext): Proxy {
     noteCaller(response, { key: principal.id, tenant: key.tenant });
     assertMayFor(principal, 'use_proxy', key);
     const method = methodOf(request, response);
+    const host = headerOf(request, 'grantry-host');
+    if (principal.calls !== null) {
+      assertAllowed(principal.calls, { method, path: proxied.path, host, headers: request.rawHeaders });
+    }
     const leaveTenant = context.traffic.enter(key.tenant);
     const call = new AbortController();
     const abort = (reason: GrantryError): void => {
@@ -73,7 +78,7 @@ export function makeProxy(context: ServerContext): Proxy {
       const { handOut, open } = internalsOf(context.vault());
       const answer = await proxyCall(open(), handOut, key, {
         path: proxied.path,
-        host: headerOf(request, 'grantry-host'),
+        host,
         method,
         headers,
         body: () => body.send(),

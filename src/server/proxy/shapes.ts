@@ -29,7 +29,8 @@ export const proxyShapes: readonly RouteShape[] = described.map((method) => ({
   summary: 'Call the provider’s API',
   description:
     'Calls the provider’s API with the access token added. Bodies are streamed in both directions. When the API rejects ' +
-    'the token, it is refreshed once, and the call is repeated if its body can be.',
+    'the token, it is refreshed once, and the call is repeated if its body can be. A key with `methods` or `paths` makes ' +
+    'only calls that these allow.',
   tag: 'Proxy',
   action: 'use_proxy',
   params,

@@ -14,9 +14,10 @@ import { toJson, writeKey } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
-import { assertMayFor, maySee, type Principal } from '../access.ts';
+import { maySee } from '../principal.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { accountQuery, grantParams, pageQuery } from '../schemas.ts';
+import { scopeOf } from '../scope.ts';
 
 const path = '/v1/tenants/{tenant}/grants/{provider}';
 const ofGrant = { path, tag: 'Grants', action: 'operate', params: grantParams, query: accountQuery } as const;
@@ -52,7 +53,9 @@ export const grantRoutes: readonly Route[] = [
     answers: { 200: { description: 'One page of grants.', schema: grantPageSchema } },
     run: async ({ context, principal, query: wanted }) => {
       const { updated_since: updatedSince, ...rest } = wanted;
-      const page = await context.vault().grants.list({ ...rest, ...scopeOf(principal, wanted), updatedSince });
+      const page = await context
+        .vault()
+        .grants.list({ ...rest, ...scopeOf(principal, 'see_grants', wanted), updatedSince });
       return { status: 200, body: pageToJson(page) };
     },
   }),
@@ -141,10 +144,18 @@ export const grantRoutes: readonly Route[] = [
     ...ofGrant,
     path: `${path}/health`,
     summary: 'Check a grant',
-    description: 'Proves a grant with a real call to the provider.',
+    description:
+      'Proves a grant with a real call to the provider; with `refresh=true` after a real refresh, if the limits of the ' +
+      'provider allow one. Where calls carry an organisation, another one than `org_id` is unhealthy.',
+    query: accountQuery.extend({
+      refresh: z
+        .enum(['true', 'false'])
+        .optional()
+        .meta({ description: '`true` refreshes the grant first.', examples: ['true'] }),
+    }),
     answers: { 200: { description: 'The result of the call.', schema: healthSchema } },
-    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
-      const report = await context.vault().health({ tenant, provider, account });
+    run: async ({ context, params: { tenant, provider }, query: { account, refresh } }) => {
+      const report = await context.vault().health({ tenant, provider, account }, { refresh: refresh === 'true' });
       const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
       return { status: 200, body: toJson(told) };
     },
@@ -162,37 +173,3 @@ export const grantRoutes: readonly Route[] = [
     },
   }),
 ];
-
-interface Wanted {
-  readonly tenant?: string | undefined;
-  readonly tenants?: readonly string[] | undefined;
-  readonly provider?: string | undefined;
-  readonly providers?: readonly string[] | undefined;
-}
-
-/** Narrows a list to the tenants and providers that the key names. Asking for any other is refused. */
-function scopeOf(principal: Principal, wanted: Wanted): Wanted {
-  const { tenant, provider } = wanted;
-  if (tenant !== undefined && provider !== undefined) assertMayFor(principal, 'see_grants', { tenant, provider });
-  return {
-    tenant,
-    provider,
-    tenants: narrowed(principal.tenants, [tenant, wanted.tenants], 'This API key does not act for that tenant.'),
-    providers: narrowed(
-      principal.providers,
-      [provider, wanted.providers],
-      'This API key does not act at that provider.',
-    ),
-  };
-}
-
-function narrowed(
-  allowed: ReadonlySet<string> | null,
-  [one, several]: readonly [string | undefined, readonly string[] | undefined],
-  refusal: string,
-): readonly string[] | undefined {
-  if (allowed === null) return several;
-  const asked = [...(one === undefined ? [] : [one]), ...(several ?? [])];
-  if (asked.some((name) => !allowed.has(name))) throw new GrantryError('forbidden', refusal);
-  return several ?? [...allowed];
-}

@@ -1,13 +1,10 @@
-import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
-import type { ProviderDefinition } from '../../providers/definition.ts';
 import { toJson } from '../../schemas/json.ts';
 import { definitionSchema, providerListSchema } from '../../schemas/provider.ts';
 import { providerField } from '../../schemas/thing.ts';
 import { isObject } from '../../vault/checks.ts';
-import type { Principal } from '../access.ts';
-import { type ServerContext, vaultContext } from '../context.ts';
+import { vaultContext } from '../context.ts';
 import { readJson } from '../limits/body.ts';
 import { defineRoute, type Route } from '../route.ts';
 
@@ -45,7 +42,7 @@ export const providerRoutes: readonly Route[] = [
     summary: 'Add or replace a custom provider',
     description:
       'Adds or replaces a custom provider. Only an admin key may change the hosts or endpoints of a provider that has ' +
-      'apps or grants.',
+      'apps, grants or connections under way.',
     ownBody: { contentType: 'application/json', schema: definitionSchema },
     answers: {
       200: { description: 'The provider was replaced.', schema: definitionSchema },
@@ -57,9 +54,8 @@ export const providerRoutes: readonly Route[] = [
       if (body['id'] !== undefined && body['id'] !== id) {
         throw new GrantryError('invalid_request', 'The id of the definition differs from the one in the path.');
       }
-      const { definition, created } = await vaultContext(context).providers.put({ ...body, id }, (checked) =>
-        mayMove(context, principal, checked),
-      );
+      const mayMove = principal.role === 'admin';
+      const { definition, created } = await vaultContext(context).providers.put({ ...body, id }, { mayMove });
       return { status: created ? 201 : 200, body: definition };
     },
   }),
@@ -75,21 +71,3 @@ export const providerRoutes: readonly Route[] = [
     },
   }),
 ];
-
-/** Checks who may move a provider: the secrets and tokens of its apps would go to the new hosts. */
-async function mayMove(context: ServerContext, principal: Principal, next: ProviderDefinition): Promise<void> {
-  if (principal.role === 'admin') return;
-  if (!(await vaultContext(context).providers.isInUse(next.id))) return;
-  const old = await context.vault().providers.get(next.id);
-  if (old !== null && isDeepStrictEqual(placesOf(old), placesOf(next))) return;
-  throw new GrantryError(
-    'forbidden',
-    `${next.id} has apps or grants: only an admin key may change its hosts or endpoints.`,
-  );
-}
-
-/** The members of a definition that decide where secrets and tokens are sent. */
-function placesOf(definition: ProviderDefinition): unknown {
-  const { issuer, endpoints, dataCenters, callback, capture, clientAuthentication, api } = definition;
-  return JSON.parse(JSON.stringify({ issuer, endpoints, dataCenters, callback, capture, clientAuthentication, api }));
-}

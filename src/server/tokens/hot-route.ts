@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse } from '../../schemas/parse.ts';
-import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { onceEach } from '../limits/body.ts';
+import { assertMayFor, type Principal } from '../principal.ts';
 import { tokenQuery } from '../schemas.ts';
 import { noteCaller } from '../telemetry/watch.ts';
 import { heldBody, tokenBody } from './token-answer.ts';

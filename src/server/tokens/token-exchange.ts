@@ -2,9 +2,10 @@ import type { Hono, Context as HonoContext } from 'hono';
 import type { GrantryErrorCode } from '../../base/errors.ts';
 import { checkKey } from '../../base/ids.ts';
 import { secondsUntil } from '../../schemas/write-json.ts';
-import { assertMayFor, type Principal } from '../access.ts';
 import type { ServerContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
+import { addressOf } from '../limits/strangers.ts';
+import { assertMayFor, type Principal } from '../principal.ts';
 import { knownError, problemOf, retryAfterHeader } from '../problem.ts';
 import { responseOf } from '../route.ts';
 
@@ -29,8 +30,7 @@ export function mountTokenExchange(app: Hono, context: ServerContext): void {
 }
 
 async function exchange(context: ServerContext, request: HonoContext): Promise<Response> {
-  const form = await readForm(request.req.raw, context.world);
-  const principal = await authenticate(context, request.req.header('authorization'), form);
+  const { form, principal } = await readClient(context, request);
   if (form['grant_type'] !== grantType)
     throw new OAuthRefusal('unsupported_grant_type', `The only supported grant type is ${grantType}.`);
   const unsupported = ['resource', 'actor_token'].find((name) => name in form);
@@ -64,17 +64,31 @@ async function exchange(context: ServerContext, request: HonoContext): Promise<R
   });
 }
 
-async function authenticate(
-  context: ServerContext,
-  header: string | undefined,
-  form: Readonly<Record<string, string>>,
-): Promise<Principal> {
-  const { client_id: id, client_secret: key } = form;
-  const basic = header === undefined ? undefined : basicOf(header);
-  if (basic !== undefined && key !== undefined) {
+type Form = Readonly<Record<string, string>>;
+
+/** Identifies the client, and reads its form: after the key where HTTP Basic carries it, else as a stranger's. */
+async function readClient(context: ServerContext, request: HonoContext): Promise<{ form: Form; principal: Principal }> {
+  const { req } = request;
+  const header = req.header('authorization');
+  if (header !== undefined) {
+    const principal = await authenticate(context, basicOf(header));
+    const form = await readForm(req.raw, context.world);
+    if (form['client_secret'] === undefined) return { form, principal };
     throw new OAuthRefusal('invalid_request', 'Use either HTTP Basic or client_secret, not both.');
   }
-  const claimed = basic ?? { id, key };
+  const leave = context.strangers.enterForm(addressOf(request));
+  try {
+    const form = await readForm(req.raw, context.world);
+    return { form, principal: await authenticate(context, { id: form['client_id'], key: form['client_secret'] }) };
+  } finally {
+    leave();
+  }
+}
+
+async function authenticate(
+  context: ServerContext,
+  claimed: { readonly id: string | undefined; readonly key: string | undefined },
+): Promise<Principal> {
   if (claimed.id === undefined || claimed.key === undefined || claimed.key === '') {
     throw new OAuthRefusal('invalid_client', 'Send the API key: its id as client_id, the key itself as client_secret.');
   }

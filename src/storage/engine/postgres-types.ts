@@ -1,5 +1,5 @@
 import { type CustomTypesConfig, types } from 'pg';
-import { assert } from '../../base/errors.ts';
+import { safeInteger } from './safe-integer.ts';
 
 type Reader = (text: string) => unknown;
 
@@ -21,9 +21,7 @@ export const postgresTypes: CustomTypesConfig = {
 };
 
 function readInteger(text: string): number {
-  const value = Number(text);
-  assert(Number.isSafeInteger(value), 'an integer out of PostgreSQL is beyond 2^53');
-  return value;
+  return safeInteger(Number(text));
 }
 
 function asText(text: string): string {

@@ -2,6 +2,7 @@ import { closeSync, openSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { othersWho } from '../../base/writers.ts';
 
 /** Linux's numbers of file systems whose locks do not hold between hosts: NFS, SMB, CIFS, SMB2, AFS, Ceph. */
 const networkFileSystems = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f, 0x00c36400]);
@@ -10,7 +11,7 @@ const networkFileSystems = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x53
  * Checks the place of a SQLite database. Makes a missing file, readable only by its owner.
  *
  * @returns the absolute path
- * @throws {GrantryError} `invalid_request` for a place where no database can be, `storage_unavailable` where it may not
+ * @throws {GrantryError} `invalid_request` for a place where no database can be, and for a file that others can write; `storage_unavailable` where it may not
  */
 export function prepareSqliteFile(path: string, logger: Logger, readOnly = false): string {
   if (path === '' || path.includes('\0')) throw refused('it names no file');
@@ -26,6 +27,8 @@ export function prepareSqliteFile(path: string, logger: Logger, readOnly = false
     throw refused('it is on a network file system; SQLite needs a local disk');
   }
   if (existing === undefined && readOnly) throw refused('there is no such file');
+  // The write-ahead log is a part of the database.
+  for (const part of [file, `${file}-wal`, `${file}-shm`]) refuseWritable(part);
   if (existing === undefined) create(file);
   else if (process.platform !== 'win32' && (existing.mode & 0o077) !== 0) {
     logger.warn('the database file can be read by other users of this machine', { mode: modeText(existing) });
@@ -67,6 +70,13 @@ function create(file: string): void {
       cause,
     });
   }
+}
+
+/** Whoever writes the file can destroy grants or put old ones back, so the file has to be ours alone. */
+function refuseWritable(path: string): void {
+  const writers = othersWho(path, '600');
+  if (writers === null) return;
+  throw invalidRequest(`The database file ${path} is not safe: ${writers.who}.`, { action: `Run: ${writers.remedy}` });
 }
 
 function look(path: string): Stats | undefined {

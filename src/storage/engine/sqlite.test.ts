@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
@@ -70,6 +70,33 @@ describe('the file', () => {
     const logger = { ...silentLogger, warn: (message: string, fields?: LogFields) => warnings.push([message, fields]) };
     await (await openStore({ database: place.database, world, logger })).close();
     expect(warnings).toEqual([[expect.stringContaining('read by other users'), { mode: '0644' }]]);
+  });
+
+  test.each([
+    [0o620, 'its group can write it'],
+    [0o666, 'every user of this machine can write it'],
+  ])('refuses a file of mode %o, and says what to do', async (mode, who) => {
+    await using place = scratchSqlite();
+    for (const suffix of ['', '-wal']) {
+      for (const each of ['', '-wal']) writeFileSync(place.path + each, '', { mode: 0o600 });
+      chmodSync(place.path + suffix, mode);
+      await expect(openStore({ database: place.database, world: systemWorld() })).rejects.toMatchObject({
+        code: 'invalid_request',
+        message: expect.stringContaining(who),
+        action: `Run: chmod 600 '${place.path}${suffix}'`,
+      });
+      chmodSync(place.path + suffix, 0o600);
+    }
+  });
+
+  test.runIf(process.geteuid?.() === 0)('refuses a file of another user', async () => {
+    await using place = scratchSqlite();
+    writeFileSync(place.path, '', { mode: 0o600 });
+    chownSync(place.path, 65_534, 65_534);
+    await expect(openStore({ database: place.database, world: systemWorld() })).rejects.toMatchObject({
+      code: 'invalid_request',
+      action: expect.stringMatching(/^Run: chown 0 /),
+    });
   });
 
   test('is durable at each commit, and strict', async () => {

@@ -1,14 +1,16 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import { invalidRequest } from '../../base/errors.ts';
 import { limits, timesOf } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
+import { systemCodeOf } from '../../base/system-error.ts';
 import { randomFraction, type World } from '../../base/world.ts';
 import type { Reader } from '../database.ts';
 import type { Durability, Engine, EngineConnection, EngineResult, EngineStatement } from './engine.ts';
 import { isSqliteBusy, sqliteFailure } from './failures.ts';
 import { Mutex } from './mutex.ts';
+import { safeInteger } from './safe-integer.ts';
 import { placeOf, prepareSqliteFile } from './sqlite-file.ts';
 
 /** Opens the SQLite file `path` (or `:memory:`). Makes a missing file, readable only by its owner. */
@@ -80,7 +82,7 @@ class SqliteConnection implements EngineConnection {
       const { statement, reads, writes } = this.#prepare(text);
       if (!reads) return { rows: [], affected: BigInt(statement.run(...parameters).changes) };
       // The driver's rows have no prototype, PostgreSQL's have one: callers must not see a difference.
-      const rows = statement.all(...parameters).map((row) => ({ ...row }));
+      const rows = readRows(statement, parameters, writes).map((row) => ({ ...row }));
       return { rows, affected: writes ? BigInt(rows.length) : undefined };
     };
     return this.#database.isTransaction ? run() : this.#patiently(run);
@@ -137,6 +139,33 @@ class SqliteConnection implements EngineConnection {
     return prepared;
   }
 }
+
+/**
+ * Reads the rows of a statement. The driver fails at an integer beyond 2^53, which the vault never writes. Then the
+ * statement runs again and reads large integers; one that writes cannot run twice, so it reads them at once.
+ */
+function readRows(statement: StatementSync, parameters: readonly SQLInputValue[], writes: boolean): Row[] {
+  if (!writes) {
+    try {
+      return statement.all(...parameters);
+    } catch (error) {
+      if (systemCodeOf(error) !== 'ERR_OUT_OF_RANGE') throw error;
+    }
+  }
+  statement.setReadBigInts(true);
+  try {
+    return statement.all(...parameters).map((row) => {
+      for (const [name, value] of Object.entries(row)) {
+        if (typeof value === 'bigint') row[name] = safeInteger(Number(value));
+      }
+      return row;
+    });
+  } finally {
+    statement.setReadBigInts(false);
+  }
+}
+
+type Row = ReturnType<StatementSync['all']>[number];
 
 interface Prepared {
   statement: StatementSync;

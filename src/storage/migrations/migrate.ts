@@ -4,6 +4,8 @@ import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
 import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
+import { rowMacs } from './0002-row-macs.ts';
+import { narrowKeys } from './0003-narrow-keys.ts';
 
 /** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
@@ -11,9 +13,14 @@ export type Migration = { readonly name: string } & { readonly [kind in StoreKin
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
 export const releasedMigrations: readonly Migration[] = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
+  { name: 'row macs', sqlite: rowMacs, postgres: rowMacs },
+  { name: 'narrow keys', ...narrowKeys },
 ];
 
 export const schemaVersionLatest = releasedMigrations.length;
+
+/** The version from which on rows carry MACs. */
+export const rowMacsVersion = 2;
 
 export const versionTable: Readonly<Record<StoreKind, string>> = {
   sqlite: `create table if not exists grantry_schema (
@@ -41,6 +48,11 @@ export interface MigrateOptions {
   takeOver?: ((tx: WriteTx) => Promise<void>) | undefined;
   /** Writes what belongs to a take-over, in the same transaction, once all tables are there. */
   afterTakeOver?: ((tx: WriteTx) => Promise<void>) | undefined;
+  /**
+   * Gives the rows of an existing vault their MACs, in the transaction of the migration that adds them. Without it, these
+   * rows have none and are never used.
+   */
+  adoptRows?: ((tx: WriteTx) => Promise<void>) | undefined;
   /** Every migration; the released ones when left out. */
   migrations?: readonly Migration[] | undefined;
 }
@@ -66,7 +78,13 @@ export async function migrate(store: Store, options: MigrateOptions): Promise<Mi
   if (options.takeOver === undefined && (await inspectGrantTable(store)) === 'foreign') throw foreign();
   if (options.mode === 'off') throw behind(from, to);
   for (let version = from + 1; version <= to; version += 1) {
-    await store.transaction((tx) => migrateOne(tx, store, options, version), { long: true });
+    await store.transaction(
+      async (tx) => {
+        const isRun = await migrateOne(tx, store, options, version);
+        if (isRun && version === rowMacsVersion && from > 0) await options.adoptRows?.(tx);
+      },
+      { long: true },
+    );
   }
   return { from, to };
 }
@@ -92,7 +110,8 @@ export async function inspectGrantTable(store: Store): Promise<'absent' | 'ours'
   return (await schemaVersion(store)) > 0 ? 'ours' : 'foreign';
 }
 
-async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<void> {
+/** Returns false when another process has run that migration. */
+async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<boolean> {
   const { migrations = releasedMigrations } = options;
   const migration = migrations[version - 1];
   assert(migration, 'the list of migrations has no gap');
@@ -105,9 +124,13 @@ async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, ve
     .values({ version, name: migration.name, applied_at: tx.now })
     .onConflict((conflict) => conflict.column('version').doNothing())
     .$call(changedOne);
-  if (!isFirst) return refuseNewer(await latestVersion(tx), migrations.length);
-  if (version === 1) return createVault(tx, store.kind, migration, options);
-  return run(tx, migration[store.kind]);
+  if (!isFirst) {
+    refuseNewer(await latestVersion(tx), migrations.length);
+    return false;
+  }
+  if (version === 1) await createVault(tx, store.kind, migration, options);
+  else await run(tx, migration[store.kind]);
+  return true;
 }
 
 async function createVault(

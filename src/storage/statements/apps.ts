@@ -1,9 +1,12 @@
 import type { Selectable } from 'kysely';
 import { invalidRequest } from '../../base/errors.ts';
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
+import { intact, type Listed, marked, onlyIntact } from '../rows/row-seal.ts';
 import type { AppTable } from '../schema.ts';
 
-export type AppRow = Selectable<AppTable>;
+export type AppRow = Omit<Selectable<AppTable>, 'mac'>;
+
+const table = 'grantry_apps';
 
 /**
  * Makes an app (generation 1), or replaces the one of the generation before.
@@ -12,38 +15,58 @@ export type AppRow = Selectable<AppTable>;
  * would undo that change
  */
 export async function putApp(tx: WriteTx, row: AppRow): Promise<'created' | 'replaced'> {
-  const { name, created_at: _, ...changes } = row;
-  const insert = tx.insertInto('grantry_apps').values(row);
+  const insert = tx.insertInto(table).values({ ...row, mac: tx.rows.mac(table, row) });
   const isNew = insert.onConflict((conflict) => conflict.column('name').doNothing());
   if (row.generation === 1 && (await changedOne(isNew))) return 'created';
-  const update = tx.updateTable('grantry_apps').set(changes).where('name', '=', name);
+  const old = tx.selectFrom(table).select('created_at').where('name', '=', row.name);
+  const { created_at = row.created_at } = (await tx.locked(old).executeTakeFirst()) ?? {};
+  const { name, ...changes } = { ...row, created_at };
+  const mac = tx.rows.mac(table, { ...row, created_at });
+  const update = tx
+    .updateTable(table)
+    .set({ ...changes, mac })
+    .where('name', '=', name);
   if (await changedOne(update.where('generation', '=', row.generation - 1))) return 'replaced';
   throw invalidRequest(`The app ${row.name} was changed by another caller in the meantime.`, {
     action: 'Read the app again, then repeat the change.',
   });
 }
 
-/** Finds an app by its name. */
+/** Finds an app by its name. @throws {GrantryError} `integrity_failed` */
 export async function findApp(db: Reader, name: string): Promise<AppRow | undefined> {
-  return db.selectFrom('grantry_apps').selectAll().where('name', '=', name).executeTakeFirst();
+  const found = await db.selectFrom(table).selectAll().where('name', '=', name).executeTakeFirst();
+  return intact(db, table, found);
 }
 
-/** Finds the app that owns a redirect URI, by the last segment of its path. */
+/** Finds an app by its name, to replace or to show it. An altered one is marked. */
+export async function findMarkedApp(db: Reader, name: string): Promise<Listed<AppRow> | undefined> {
+  const found = await db.selectFrom(table).selectAll().where('name', '=', name).executeTakeFirst();
+  return found === undefined ? undefined : (await marked(db, table, [found]))[0];
+}
+
+/** Finds the app that owns a redirect URI, by the last segment of its path. @throws {GrantryError} `integrity_failed` */
 export async function findAppByContext(db: Reader, context: string): Promise<AppRow | undefined> {
-  return db.selectFrom('grantry_apps').selectAll().where('context', '=', context).executeTakeFirst();
+  const found = await db.selectFrom(table).selectAll().where('context', '=', context).executeTakeFirst();
+  return intact(db, table, found);
 }
 
-/** All apps, by name. */
-export async function listApps(db: Reader): Promise<AppRow[]> {
-  return db.selectFrom('grantry_apps').selectAll().orderBy('name').execute();
+/** All apps, by name. Altered ones are marked. */
+export async function listApps(db: Reader): Promise<Listed<AppRow>[]> {
+  return marked(db, table, await db.selectFrom(table).selectAll().orderBy('name').execute());
 }
 
-/** All apps at one provider, by name. */
+/** All apps at one provider that nobody altered, by name. */
 export async function listAppsOfProvider(db: Reader, provider: string): Promise<AppRow[]> {
-  return db.selectFrom('grantry_apps').selectAll().where('provider', '=', provider).orderBy('name').execute();
+  const found = await db.selectFrom(table).selectAll().where('provider', '=', provider).orderBy('name').execute();
+  return onlyIntact(db, table, found);
+}
+
+/** Tells whether a provider has an app. An altered one counts too. */
+export async function hasAppOfProvider(db: Reader, provider: string): Promise<boolean> {
+  return findsOne(db.selectFrom(table).select('name').where('provider', '=', provider));
 }
 
 /** Returns false when there is no such app. */
 export async function deleteApp(tx: WriteTx, name: string): Promise<boolean> {
-  return changedOne(tx.deleteFrom('grantry_apps').where('name', '=', name));
+  return changedOne(tx.deleteFrom(table).where('name', '=', name));
 }

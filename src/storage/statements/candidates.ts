@@ -155,6 +155,32 @@ export async function listCandidates(db: Reader, grant: Pick<GrantRow, 'client_i
     .execute();
 }
 
+/** Lists all candidates of a grant, in any state. */
+export async function listCandidatesOfGrant(
+  db: Reader,
+  grant: Pick<GrantRow, 'client_id' | 'id'>,
+): Promise<CandidateRow[]> {
+  return db
+    .selectFrom('grantry_candidates')
+    .selectAll()
+    .where('tenant', '=', grant.client_id)
+    .where('grant_id', '=', grant.id)
+    .execute();
+}
+
+/** Replaces the seal of a candidate; its tokens stay. */
+export async function replaceCandidateSeal(
+  tx: WriteTx,
+  { tenant, id, tokens }: { tenant: string; id: string; tokens: string },
+): Promise<void> {
+  await tx
+    .updateTable('grantry_candidates')
+    .set({ tokens })
+    .where('tenant', '=', tenant)
+    .where('id', '=', id)
+    .execute();
+}
+
 async function closeCandidate(
   tx: WriteTx,
   { tenant, id }: { tenant: string; id: string },

@@ -9,10 +9,14 @@ export type GrantRow = Selectable<GrantTable>;
 /** A grant without its sealed columns, as lists show it. */
 export type GrantSummary = Omit<GrantRow, 'access_token' | 'refresh_token'>;
 
-/** Reads a row's metadata. */
+/** Reads a row's metadata. What is no JSON object was not written by Grantry, and reads as an empty one. */
 export function metadataOf(row: Pick<GrantRow, 'metadata'>): Record<string, unknown> {
-  // Writers check that the column holds a JSON object.
-  return JSON.parse(row.metadata) as Record<string, unknown>;
+  try {
+    const metadata: unknown = JSON.parse(row.metadata);
+    return typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata) ? { ...metadata } : {};
+  } catch {
+    return {};
+  }
 }
 
 export const summaryColumns = [
@@ -337,6 +341,20 @@ export async function bindApp(tx: WriteTx, grant: { tenant: string; id: string; 
       .where('state', '!=', 'disconnected')
       .$call(changedOne)
   );
+}
+
+/** Replaces the seals of a grant's tokens. The tokens stay, so no process needs to read them again. */
+export async function resealGrant(
+  tx: WriteTx,
+  grant: { tenant: string; id: string },
+  seals: Pick<GrantRow, 'access_token' | 'refresh_token'>,
+): Promise<void> {
+  await tx
+    .updateTable('oauth_tokens')
+    .set(seals)
+    .where('client_id', '=', grant.tenant)
+    .where('id', '=', grant.id)
+    .execute();
 }
 
 /** Counts the grants that use an app, without disconnected ones. */

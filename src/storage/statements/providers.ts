@@ -1,8 +1,12 @@
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
-import type { Schema } from '../schema.ts';
+import type { Selectable } from 'kysely';
+import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
+import { intact, type Listed, marked } from '../rows/row-seal.ts';
+import type { ProviderTable } from '../schema.ts';
 
 /** A custom provider as it is stored. */
-export type ProviderRow = Schema['grantry_providers'];
+export type ProviderRow = Omit<Selectable<ProviderTable>, 'mac'>;
+
+const table = 'grantry_providers';
 
 /** Adds or replaces a provider's definition. Returns true when it is new. */
 export async function putProvider(
@@ -10,31 +14,34 @@ export async function putProvider(
   provider: { id: string; definition: string; at: number },
 ): Promise<boolean> {
   const { id, definition, at } = provider;
-  const { numInsertedOrUpdatedRows } = await tx
-    .insertInto('grantry_providers')
-    .values({ id, definition, created_at: at, updated_at: at })
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .executeTakeFirstOrThrow();
-  if (numInsertedOrUpdatedRows === 1n) return true;
-  const { numUpdatedRows } = await tx
-    .updateTable('grantry_providers')
-    .set({ definition, updated_at: at })
-    .where('id', '=', id)
-    .executeTakeFirstOrThrow();
+  const row = { id, definition, created_at: at, updated_at: at };
+  const insert = tx.insertInto(table).values({ ...row, mac: tx.rows.mac(table, row) });
+  if (await changedOne(insert.onConflict((conflict) => conflict.column('id').doNothing()))) return true;
+  const query = tx.selectFrom(table).select('created_at').where('id', '=', id);
+  const old = await tx.locked(query).executeTakeFirst();
   // Another process has removed it between the two statements, so it is new.
-  return numUpdatedRows === 0n ? putProvider(tx, provider) : false;
+  if (old === undefined) return putProvider(tx, provider);
+  const mac = tx.rows.mac(table, { ...row, created_at: old.created_at });
+  await tx.updateTable(table).set({ definition, updated_at: at, mac }).where('id', '=', id).execute();
+  return false;
 }
 
+/** Finds a custom provider. @throws {GrantryError} `integrity_failed` */
 export async function findProvider(db: Reader, id: string): Promise<ProviderRow | undefined> {
-  return db.selectFrom('grantry_providers').selectAll().where('id', '=', id).executeTakeFirst();
+  return intact(db, table, await db.selectFrom(table).selectAll().where('id', '=', id).executeTakeFirst());
 }
 
-/** All custom providers, by id. */
-export async function listProviders(db: Reader): Promise<ProviderRow[]> {
-  return db.selectFrom('grantry_providers').selectAll().orderBy('id').execute();
+/** Tells whether there is a custom provider. An altered one counts too. */
+export async function hasProvider(db: Reader, id: string): Promise<boolean> {
+  return findsOne(db.selectFrom(table).select('id').where('id', '=', id));
+}
+
+/** All custom providers, by id. Altered ones are marked. */
+export async function listProviders(db: Reader): Promise<Listed<ProviderRow>[]> {
+  return marked(db, table, await db.selectFrom(table).selectAll().orderBy('id').execute());
 }
 
 /** Returns false when there is no such custom provider. */
 export async function deleteProvider(tx: WriteTx, id: string): Promise<boolean> {
-  return changedOne(tx.deleteFrom('grantry_providers').where('id', '=', id));
+  return changedOne(tx.deleteFrom(table).where('id', '=', id));
 }

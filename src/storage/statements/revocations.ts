@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely';
-import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, changedRows, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 import type { RevocationTable } from '../schema.ts';
+import type { Named } from './standing.ts';
 
 export type RevocationRow = Selectable<RevocationTable>;
 
@@ -86,13 +87,25 @@ export async function rescheduleRevocation(
 }
 
 /** Tells whether a token that is not past its deadline waits to be revoked with an app, or at a provider. */
-export async function hasRevocations(db: Reader, of: { column: 'app' | 'provider'; name: string }): Promise<boolean> {
+export async function hasRevocations(db: Reader, of: Named): Promise<boolean> {
   return db
     .selectFrom('grantry_revocations')
     .select('id')
     .where(of.column, '=', of.name)
     .where('deadline_at', '>', db.now)
     .$call(findsOne);
+}
+
+/**
+ * Deletes tokens that are past their deadline, of an app or at a provider: before another takes its place, which must not get
+ * the last try.
+ */
+export async function deleteOverdueRevocations(tx: WriteTx, of: Named): Promise<number> {
+  return tx
+    .deleteFrom('grantry_revocations')
+    .where(of.column, '=', of.name)
+    .where('deadline_at', '<=', tx.now)
+    .$call(changedRows);
 }
 
 /** Counts the tokens of an app that wait to be revoked: the provider still keeps them. */

@@ -1,4 +1,5 @@
-import { changedRows, type Reader, type WriteTx } from '../database.ts';
+import { assert } from '../../base/errors.ts';
+import { changedOne, changedRows, findsOne, type Reader, type WriteTx } from '../database.ts';
 
 /** A tenant's key, wrapped. */
 export interface TenantKeyRow {
@@ -39,6 +40,18 @@ export async function insertTenantKeys(tx: WriteTx, keys: readonly TenantKeyRow[
     .values(keys.map(({ tenant, version, wrapped }) => ({ tenant, version, wrapped, created_at: tx.now })))
     .onConflict((conflict) => conflict.columns(['tenant', 'version']).doNothing())
     .$call(changedRows);
+}
+
+/** Tells whether any tenant has a key. */
+export async function hasTenantKeys(db: Reader): Promise<boolean> {
+  return findsOne(db.selectFrom('grantry_tenant_keys').select('tenant'));
+}
+
+/** Replaces the wrapped form of a key. */
+export async function rewrapTenantKey(tx: WriteTx, { tenant, version, wrapped }: TenantKeyRow): Promise<void> {
+  const update = tx.updateTable('grantry_tenant_keys').set({ wrapped });
+  const isSet = await changedOne(update.where('tenant', '=', tenant).where('version', '=', version));
+  assert(isSet, 'the key exists before it is wrapped anew');
 }
 
 /** Shreds everything that was ever sealed for a tenant. Returns how many versions of the key it deleted. */

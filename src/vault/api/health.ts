@@ -5,32 +5,41 @@ import { readBounded } from '../../base/network/bounded.ts';
 import { Secret } from '../../base/secret.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { findGrant } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
-import type { HealthReport } from '../types.ts';
+import { stillUncertain } from '../refresh/wait.ts';
+import type { Grant, HealthReport } from '../types.ts';
 import { askApi, callApiTold } from './call.ts';
+import { compareOrganization } from './organization.ts';
 
 /** Codes of errors that only a person can resolve. */
 const needsPerson = ['reauthorization_required', 'provider_misconfigured', 'grant_quarantined', 'integrity_failed'];
 
 /**
- * Checks a grant with a real call to the provider's API.
+ * Checks a grant with a real call to the provider's API; with `refresh` after a real refresh.
  *
  * Problems of the grant are part of the report; only an invalid request or an unavailable vault throws.
  *
  * @throws {GrantryError} `invalid_request`, `grant_not_found`, `storage_unavailable`, `vault_sealed`
  */
-export async function checkHealth(context: VaultContext, handOut: HandOut, keyInput: GrantKey): Promise<HealthReport> {
+export async function checkHealth(
+  context: VaultContext,
+  handOut: HandOut,
+  keyInput: GrantKey,
+  { refresh = false }: { readonly refresh?: boolean | undefined } = {},
+): Promise<HealthReport> {
   const key = checkKey(keyInput);
   const grant = await getGrant(context, key);
   if (grant === null || grant.state === 'disconnected') throw noSuchGrant(key);
   const about = { ...key, dc: grant.dc };
   try {
     const definition = await context.providers.require(key.provider);
-    const proof = await probe(context, handOut, key, definition);
+    if (refresh) await proveByRefresh(context, handOut, key);
+    const proof = await probe(context, handOut, key, { definition, grant, isRefreshed: refresh });
     const token = await handOut.get(key);
     const fingerprint = await fingerprinter(context);
     return {
@@ -38,6 +47,7 @@ export async function checkHealth(context: VaultContext, handOut: HandOut, keyIn
       ...about,
       orgName: proof.orgName,
       ...(proof.missingScope === undefined ? {} : { missingScope: proof.missingScope }),
+      ...(proof.warning === undefined ? {} : { warning: proof.warning }),
       tokenFingerprint: fingerprint(new Secret(token.accessToken)),
     };
   } catch (error) {
@@ -47,13 +57,37 @@ export async function checkHealth(context: VaultContext, handOut: HandOut, keyIn
   }
 }
 
+/**
+ * Refreshes a grant as any caller would: with its lease, and within the provider's budget. A grant in doubt is left alone: its
+ * recovery knows when the token may be sent again.
+ */
+async function proveByRefresh(context: VaultContext, handOut: HandOut, key: CheckedKey): Promise<void> {
+  const row = await findGrant(context.store.db, key);
+  if (row === undefined) throw noSuchGrant(key);
+  if (row.state === 'uncertain' || row.state === 'suspect') throw stillUncertain(context.times.suspectConfirmMs);
+  await handOut.prove(key, row.generation);
+}
+
+interface Probed {
+  readonly definition: ProviderDefinition;
+  readonly grant: Grant;
+  readonly isRefreshed: boolean;
+}
+
+interface Proof {
+  readonly orgName: string | null;
+  readonly missingScope?: string | undefined;
+  readonly warning?: string | undefined;
+}
+
 async function probe(
   context: VaultContext,
   handOut: HandOut,
   key: GrantKey,
-  definition: ProviderDefinition,
-): Promise<{ orgName: string | null; missingScope?: string }> {
+  { definition, grant, isRefreshed }: Probed,
+): Promise<Proof> {
   const call = definition.api.health;
+  if (call === undefined && isRefreshed) return { orgName: null };
   if (call === undefined) {
     // The definition has no health call, so only a refresh proves that the provider still honours the grant.
     const token = await handOut.get(key);
@@ -83,7 +117,8 @@ async function probe(
   }
   if (!response.ok) throw new GrantryError('provider_error', `The API answered with status ${response.status}.`);
   const name = call.name === undefined || body === undefined ? undefined : atPointer(body, call.name);
-  return { orgName: typeof name === 'string' ? name : null };
+  const warning = body === undefined ? undefined : compareOrganization(definition, grant.metadata, body);
+  return { orgName: typeof name === 'string' ? name : null, warning };
 }
 
 /** Asks the grant's own API whether it accepts a token. Returns false if the API gives no clear answer. */

@@ -59,7 +59,7 @@ export async function proxyCall(
   const definition = await context.providers.require(checked.provider, { orKept: true });
   const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
   const { answer, generation } = await callWithTokenRetry<InspectedAnswer>(address, {
-    send: async (placed) => whole(await send(context, placed, call)),
+    send: async (placed) => whole(call.method, await send(context, placed, call)),
     inspect: (unread) => inspect(definition, unread),
     canRepeat: call.canRepeat,
     drop: async ({ rest }) => void rest?.on('error', () => {}).destroy(),
@@ -67,8 +67,16 @@ export async function proxyCall(
   return { ...answer, generation };
 }
 
-function whole({ status, headers, body }: ExchangeAnswer): InspectedAnswer {
-  return { status, headers, head: [], rest: body };
+function whole(method: string, { status, headers, body }: ExchangeAnswer): InspectedAnswer {
+  if (!isBodiless(method, status)) return { status, headers, head: [], rest: body };
+  // Its length may be that of a body which never comes (RFC 9110 section 8.6).
+  body.on('error', () => {}).resume();
+  return { status, headers, head: [], rest: null };
+}
+
+/** True for an answer that ends with its headers (RFC 9110 sections 6.4.1 and 15). */
+function isBodiless(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 304;
 }
 
 async function send(context: VaultContext, placed: PlacedCall, call: ProxiedCall): Promise<ExchangeAnswer> {

@@ -6,16 +6,19 @@ import { Secret } from '../../base/secret.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { WriteTx } from '../../storage/database.ts';
 import {
   type AppRow,
   deleteApp,
   findApp,
+  findMarkedApp,
   listApps,
   listAppsOfProvider,
   putApp,
 } from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
-import { hasRevocations } from '../../storage/statements/revocations.ts';
+import { deleteOverdueRevocations, hasRevocations } from '../../storage/statements/revocations.ts';
+import { hasConnections, lockApp } from '../../storage/statements/standing.ts';
 import { changing } from '../changing.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
@@ -42,8 +45,13 @@ export async function putAppOf(
   const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
-    const old = await findApp(tx, name);
-    if (old !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    // Under the lock nobody stores tokens for the old client, so the look at the uses finds all of them.
+    await lockApp(tx, name, 'update');
+    const found = await findMarkedApp(tx, name);
+    if (found !== undefined && options.onlyNew === true) throw invalidRequest(`The app ${name} already exists.`);
+    // Nothing that an altered row says is taken over: this app replaces it, with its own secrets.
+    const old = found?.isIntact === false ? undefined : found;
+    if (found !== undefined && old === undefined) await deleteApp(tx, name);
     const isAnother = old !== undefined && (old.provider !== definition.id || old.client_id !== checked.clientId);
     if (isAnother && (await countGrantsOfApp(tx, name)) > 0) {
       throw invalidRequest(
@@ -51,24 +59,23 @@ export async function putAppOf(
         { action: 'Add the other client as an app with another name, or disconnect the grants first.' },
       );
     }
+    if (isAnother) await assertNoneUnderWay(tx, name);
     const generation = (old?.generation ?? 0) + 1;
     // A seal binds the row's generation, so stored secrets are opened and sealed anew. They are dropped if the client
     // or the provider changes: a caller who may change these must not have a secret sent elsewhere.
     const secrets =
       newSecrets ?? (old === undefined || isAnother ? new Map<string, Secret>() : openSecrets(system, old));
     const now = context.world.now();
+    const client = { name, generation, provider: definition.id, client_id: checked.clientId };
     const row: AppRow = {
-      name,
-      provider: definition.id,
-      client_id: checked.clientId,
-      client_secrets: sealSecrets(system, { name, generation }, secrets),
+      ...client,
+      client_secrets: sealSecrets(system, client, secrets),
       dc: checked.dc,
       redirect_uri: checked.redirectUri,
       scopes: JSON.stringify(checked.scopes),
       tenants: checked.tenants === null ? null : JSON.stringify(checked.tenants),
       return_to: JSON.stringify(checked.returnTo),
       context: old?.context ?? contextOf(name, context.world.randomBytes(9)),
-      generation,
       created_at: old?.created_at ?? now,
       updated_at: now,
     };
@@ -76,7 +83,7 @@ export async function putAppOf(
     // This change may have fixed the app, so its grants need not wait for their back-off.
     await clearBackOff(tx, name);
     recordOther({ type: 'app.put', provider: definition.id, details: { app: name, generation } });
-    return { row, created: old === undefined };
+    return { row, created: found === undefined };
   });
   return { app: describeApp(put.row), created: put.created };
 }
@@ -87,28 +94,45 @@ export async function getApp(context: VaultContext, name: string): Promise<App |
   return row === undefined ? null : describeApp(row);
 }
 
+/** Lists all apps. A row that was altered outside of Grantry is marked. */
 export async function listAllApps(context: VaultContext): Promise<App[]> {
-  return (await listApps(context.store.db)).map(describeApp);
+  return (await listApps(context.store.db)).map((row) => (row.isIntact ? describeApp(row) : describeAltered(row)));
 }
 
 /** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */
 export async function removeApp(context: VaultContext, name: string): Promise<void> {
   checkName('app', name);
   await changing(context, async ({ tx, recordOther }) => {
+    await lockApp(tx, name, 'update');
     const grants = await countGrantsOfApp(tx, name);
     if (grants > 0) {
       throw invalidRequest(`${grants === 1 ? 'One grant uses' : `${grants} grants use`} the app ${name}.`, {
         action: 'Disconnect them first: without the app they cannot be refreshed.',
       });
     }
-    if (await hasRevocations(tx, { column: 'app', name })) {
-      throw invalidRequest(`Tokens of the app ${name} still wait to be revoked.`, {
-        action: 'Remove the app later: workers revoke the tokens with it, and drop them after at most a week.',
-      });
-    }
+    await assertNoneUnderWay(tx, name);
     if (!(await deleteApp(tx, name))) throw new GrantryError('not_found', `There is no app ${name}.`);
     recordOther({ type: 'app.removed', details: { app: name } });
   });
+}
+
+/**
+ * Asserts that no token waits to be revoked with an app, and none is expected or waits for its completion code: another
+ * client under this name must get none of them.
+ */
+async function assertNoneUnderWay(tx: WriteTx, name: string): Promise<void> {
+  const named = { column: 'app', name } as const;
+  await deleteOverdueRevocations(tx, named);
+  if (await hasRevocations(tx, named)) {
+    throw invalidRequest(`Tokens of the app ${name} still wait to be revoked.`, {
+      action: 'Try later: workers revoke the tokens with this app, and drop them after at most a week.',
+    });
+  }
+  if (await hasConnections(tx, named)) {
+    throw invalidRequest(`A connection with the app ${name} is under way.`, {
+      action: 'Try later: a connection ends within 20 minutes, with a grant or without.',
+    });
+  }
 }
 
 /**
@@ -166,6 +190,12 @@ export function describeApp(row: AppRow): App {
     secrets: dcsWithSecret(row),
     callbackId: row.redirect_uri === null ? row.context : null,
   };
+}
+
+/** Shows which row was altered. The rest may be anything, so it is left out. */
+function describeAltered({ name }: AppRow): App {
+  const none = { provider: '', clientId: '', dc: null, redirectUri: null, scopes: [], tenants: [], returnTo: [] };
+  return { name, ...none, secrets: [], callbackId: null, integrityFailed: true };
 }
 
 /** True if an app serves a tenant. */

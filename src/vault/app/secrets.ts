@@ -1,5 +1,5 @@
 import type { Secret } from '../../base/secret.ts';
-import { systemTenant } from '../../crypto/tenant-keys.ts';
+import { type SealPlace, systemTenant } from '../../crypto/tenant-keys.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
 import type { VaultContext } from '../context.ts';
 
@@ -14,21 +14,14 @@ export function pinSystemKeys(context: VaultContext): Promise<SystemKeys> {
 }
 
 /** Opens the client secrets of an app, by data centre. */
-export function openSecrets(system: SystemKeys, row: AppRow): Map<string, Secret> {
+export function openSecrets(system: SystemKeys, row: SealedApp & Pick<AppRow, 'client_secrets'>): Map<string, Secret> {
   const sealed = Object.entries(parseSecrets(row.client_secrets));
-  return new Map(sealed.map(([dc, text]) => [dc, system.open(secretPlace(row.name, dc, row.generation), text)]));
+  return new Map(sealed.map(([dc, text]) => [dc, system.open(secretPlace(row, dc), text)]));
 }
 
-/** Seals client secrets for the column of an app's row. Each seal binds the row's generation. */
-export function sealSecrets(
-  system: SystemKeys,
-  app: Pick<AppRow, 'name' | 'generation'>,
-  secrets: ReadonlyMap<string, Secret>,
-): string {
-  const sealed = [...secrets].map(([dc, secret]) => [
-    dc,
-    system.seal(secretPlace(app.name, dc, app.generation), secret),
-  ]);
+/** Seals client secrets for the column of an app's row. Each seal binds the row's generation, client and provider. */
+export function sealSecrets(system: SystemKeys, app: SealedApp, secrets: ReadonlyMap<string, Secret>): string {
+  const sealed = [...secrets].map(([dc, secret]) => [dc, system.seal(secretPlace(app, dc), secret)]);
   return JSON.stringify(Object.fromEntries(sealed));
 }
 
@@ -42,8 +35,12 @@ export function dcsWithSecret(row: Pick<AppRow, 'client_secrets'>): string[] {
   return Object.keys(parseSecrets(row.client_secrets)).sort();
 }
 
-function secretPlace(name: string, dc: string, generation: number) {
-  return { table: 'grantry_apps', row: name, column: `client_secret:${dc}`, generation };
+/** The columns of an app that the seals of its secrets bind: a secret opens only for its own client and provider. */
+export type SealedApp = Pick<AppRow, 'name' | 'generation' | 'provider' | 'client_id'>;
+
+function secretPlace({ name, generation, provider, client_id }: SealedApp, dc: string): SealPlace {
+  const facts = [provider, client_id, dc];
+  return { table: 'grantry_apps', row: name, column: `client_secret:${dc}`, generation, facts };
 }
 
 function parseSecrets(json: string): Record<string, string> {

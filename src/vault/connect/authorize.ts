@@ -1,22 +1,25 @@
 import { createHash } from 'node:crypto';
-import { isGrantryError } from '../../base/errors.ts';
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { capturedFacts } from '../../oauth/account.ts';
 import { authorizationUrl } from '../../oauth/authorization-url.ts';
 import { type AuthorizationCallback, captureCallback, checkIssuer } from '../../oauth/callback.ts';
-import { dcOfCallback, grantDc } from '../../providers/data-centre.ts';
+import { dcOfCallback, grantDc, isStrangerIn } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { placeHash } from '../../providers/place.ts';
 import { compareScopes } from '../../providers/scopes.ts';
-import type { AppRow } from '../../storage/statements/apps.ts';
+import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
 import { appFor, clientOf } from '../app/apps.ts';
+import { dcsWithSecret } from '../app/secrets.ts';
 import { changing } from '../changing.ts';
-import { checkRedirectUri, checkScopes, isObject } from '../checks.ts';
+import { checkRedirectUri, checkScopes } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { ConsentTime } from '../grant/newest.ts';
 import type { NewAuthorization } from '../grant/put-authorization.ts';
+import { moved } from '../grant/standing.ts';
 import type { AuthorizeInput } from '../types.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
 import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
@@ -68,7 +71,7 @@ export async function prepareAuthorization(
     scopes: JSON.stringify(scopes),
     dc,
     issuer: definition.issuer ?? null,
-    provider_hash: providerHash(definition),
+    provider_hash: placeHash(definition, app),
     connect_session_id: input.session,
     lifeMs: context.times.authorizationMs,
   };
@@ -85,7 +88,7 @@ export interface TrustedCallback {
 
 /**
  * Checks that a callback comes from the provider of its request: its issuer, its data centre, and that the provider's
- * endpoints are unchanged. A callback with an error is checked as well.
+ * endpoints and the app's client are unchanged. A callback with an error is checked as well.
  *
  * @throws {GrantryError} `authorization_failed`
  */
@@ -95,12 +98,21 @@ export async function trustCallback(
   callback: AuthorizationCallback,
 ): Promise<TrustedCallback> {
   const definition = await context.providers.require(row.provider);
-  if (providerHash(definition) !== row.provider_hash) {
-    throw failed("The provider's endpoints changed during this authorization.");
-  }
+  const app = await findApp(context.store.db, row.app);
+  if (app === undefined || placeHash(definition, app) !== row.provider_hash) throw moved(row.provider, row.app);
   const issParameterSupported = await context.providers.demandsIssuer(definition);
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
-  const dc = dcOfCallback(definition, callback.parameters) ?? row.dc;
+  const named = dcOfCallback(definition, callback.parameters);
+  if (isStrangerIn(definition, { home: row.dc, named, secretsOf: dcsWithSecret(app) })) {
+    throw new GrantryError(
+      'authorization_failed',
+      `The callback names the data centre ${named} of ${row.provider}, which has registrations of its own, and the app ${app.name} has no secret for it. Nothing was sent there.`,
+      {
+        action: `If the app is registered there too, add its secret: --client-secret-file ${named}=FILE. Then connect again.`,
+      },
+    );
+  }
+  const dc = named ?? row.dc;
   return { definition, dc, captured: captureCallback(definition, callback).metadata };
 }
 
@@ -132,13 +144,16 @@ export async function redeemCallback(
   const key: CheckedKey = { tenant: row.tenant, provider: row.provider, account: row.account };
   const code = callbackCode(callback);
   const app = await appFor(context, { ...key, app: row.app });
+  const place = placeHash(definition, app);
+  // The app may have been replaced since the callback was checked.
+  if (place !== row.provider_hash) throw moved(row.provider, row.app);
   // Another process may have started this flow with newer keys.
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const codeVerifier = openVerifier(tenantKeys, row);
   const request = { code, redirectUri: row.redirect_uri, codeVerifier };
   // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
-  const head = await headOf(context, consent.head, { ...key, app: app.name, dc, asked, captured });
+  const head = await headOf(context, consent.head, { ...key, app: app.name, dc, asked, captured, place });
   const exchanged = await exchangeCode(context, definition, app, dc, request, (raw) =>
     keepAnswer(context, consent, head, { tenantKeys, raw }),
   );
@@ -177,6 +192,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
   const { scopes, narrower, wider } = scopesOf(exchanged);
   return {
     app: app.name,
+    place: placeHash(definition, app),
     accessToken: tokens.accessToken,
     refreshToken: tokens.refreshToken,
     ...(tokens.otherRefreshTokens === undefined ? {} : { candidates: tokens.otherRefreshTokens }),
@@ -211,14 +227,6 @@ export function appScopes(app: AppRow): string[] {
 /** Hashes a state, link, cookie or completion code, so that a thief of the database cannot finish a flow. */
 export function hashText(text: string): string {
   return createHash('sha256').update(text).digest('hex');
-}
-
-/** Hashes a provider's endpoints: a code must be redeemed where its request was sent (RFC 9700 section 4.4). */
-function providerHash({ issuer, endpoints, dataCenters, clientAuthentication }: ProviderDefinition): string {
-  // Sorted, because PostgreSQL reorders the members of an object.
-  const sorted = (_: string, value: unknown): unknown =>
-    isObject(value) ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))) : value;
-  return hashText(JSON.stringify({ issuer, endpoints, dataCenters, clientAuthentication }, sorted));
 }
 
 function verifierPlace(stateHash: string) {

@@ -4,6 +4,7 @@ import { Secret } from '../../base/secret.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
 import { grantDc, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { placeHash } from '../../providers/place.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
 import {
   type AuthorizationRow,
@@ -188,7 +189,8 @@ async function redeemOnce(
   if (known !== null) return known;
   const consent = await reserveConsent(context, { id, stateHash: null, session: null });
   const request = { code, redirectUri: null, codeVerifier: null };
-  const facts = { ...key, app: app.name, dc, asked: [], captured: {} };
+  const place = placeHash(definition, app);
+  const facts = { ...key, app: app.name, dc, asked: [], captured: {}, place };
   const redeem = async (): Promise<Exchanged> => {
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const head = await headOf(context, consent.head, facts);

@@ -3,6 +3,7 @@ import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
+import type { SealPlace } from '../../crypto/tenant-keys.ts';
 import {
   type ConnectSessionRow,
   completeConnectSession,
@@ -18,6 +19,7 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { factsOfQueued } from '../grant/facts.ts';
 import {
   assertKeepable,
   type NewAuthorization,
@@ -25,6 +27,7 @@ import {
   putAuthorization,
 } from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
+import { isMoved, moved, standingOf, stands } from '../grant/standing.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
@@ -44,6 +47,7 @@ interface Discarded {
   readonly tokens: NewAuthorization;
   readonly tenantKeys: Parameters<typeof queueRevocation>[3]['tenantKeys'];
   readonly endsAccount: boolean;
+  readonly assertStanding: Awaited<ReturnType<typeof standingOf>>;
 }
 
 /** The number of tries of a writer whose tenant keys are replaced meanwhile. */
@@ -84,7 +88,7 @@ export async function holdForCompletion(
   await assertKeepable(context, exchanged.key, authorization);
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(session.tenant, { fresh: true });
-    const pending = tenantKeys.seal(sealContext(session.id), pack(authorization));
+    const pending = tenantKeys.seal(pendingPlace(session), pack(authorization));
     const held = await changing(context, async ({ tx }) => {
       const key = { tenant: session.tenant, wrapped: tenantKeys.sealingKey };
       if (!(await tenantKeyStands(tx, key))) return 'keys_gone';
@@ -139,8 +143,10 @@ export async function completeConnectSessionOf(
   }
   const { tenant, provider, account } = row;
   const key: CheckedKey = { tenant, provider, account };
-  await appFor(context, { ...key, app: row.app });
+  const app = await appFor(context, { ...key, app: row.app });
   const authorization = await openPending(context, row);
+  // The session stays as it is: if the change is undone in time, it can be completed.
+  if (!(await stands(context, app, authorization.place))) throw moved(provider, row.app);
   // Only `holdForCompletion` writes this column for a pending session.
   const granted = JSON.parse(row.granted ?? 'null') as GrantedScopes;
   return putAuthorization(context, key, authorization, {
@@ -168,12 +174,13 @@ export async function discardTokens(context: VaultContext, key: CheckedKey, toke
   if (tokens.refreshToken === null) return;
   await fingerprinter(context);
   const endsAccount = await revokesAccount(context, key.provider);
+  const assertStanding = await standingOf(context, key, tokens);
   const { tenant } = key;
   for (let tries = 0; tries < triesMax; tries += 1) {
     const tenantKeys = await context.keys.pin(tenant, { fresh: true });
     const queued = await changing(context, async (change) => {
       if (!(await tenantKeyStands(change.tx, { tenant, wrapped: tenantKeys.sealingKey }))) return false;
-      await queue(context, change, key, { tokens, tenantKeys, endsAccount });
+      await queue(context, change, key, { tokens, tenantKeys, endsAccount, assertStanding });
       return true;
     });
     if (queued) return;
@@ -210,12 +217,13 @@ async function discard(context: VaultContext, row: ConnectSessionRow, error: Rea
   });
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   const endsAccount = await revokesAccount(context, row.provider);
+  const assertStanding = await standingOf(context, row, tokens ?? { app: null });
   await changing(context, async (change) => {
     const { tenant, id, provider, account } = row;
     if (!(await failConnectSession(change.tx, { tenant, id, error }))) return;
     const details = { session: id };
     change.recordOther({ type: 'session.failed', tenant, provider, account, reason: error, details });
-    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount });
+    if (tokens !== null) await queue(context, change, row, { tokens, tenantKeys, endsAccount, assertStanding });
   });
   context.logger.info('a connect session ended without a grant', { tenant: row.tenant, session: row.id, error });
 }
@@ -224,12 +232,21 @@ async function queue(
   context: VaultContext,
   change: ChangeTransaction,
   { tenant, provider, account }: CheckedKey,
-  { tokens, tenantKeys, endsAccount }: Discarded,
+  discarded: Discarded,
 ): Promise<void> {
-  const { refreshToken: first, candidates = [] } = tokens;
+  const { refreshToken: first, candidates = [] } = discarded.tokens;
   if (first === null) return;
+  try {
+    await discarded.assertStanding(change);
+  } catch (error) {
+    if (!isMoved(error)) throw error;
+    // Whoever is there now must not get them.
+    const text = 'tokens are shredded without being revoked: their provider or app was changed';
+    context.logger.warn(text, { tenant, provider });
+    return;
+  }
   for (const refreshToken of [first, ...candidates])
-    await queueOne(context, change, { tenant, provider, account }, { tokens, tenantKeys, endsAccount, refreshToken });
+    await queueOne(context, change, { tenant, provider, account }, { ...discarded, refreshToken });
 }
 
 async function queueOne(
@@ -270,7 +287,7 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   if (row.pending === null) throw changedMeanwhile();
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   // Only `pack` makes these texts, and an altered seal does not open.
-  const pending = JSON.parse(tenantKeys.open(sealContext(row.id), row.pending).reveal()) as PendingTokens;
+  const pending = JSON.parse(tenantKeys.open(pendingPlace(row), row.pending).reveal()) as PendingTokens;
   const { accessToken, refreshToken, candidates = [] } = pending;
   return {
     ...pending,
@@ -294,6 +311,8 @@ function changedMeanwhile(): GrantryError {
   return failed('This connect session was finished or restarted meanwhile.');
 }
 
-function sealContext(id: string) {
-  return { table: 'grantry_connect_sessions', row: id, column: 'pending', generation: 0 };
+/** The place of tokens that wait: they become the grant of this provider, account and app, or nobody's. */
+export function pendingPlace(row: Pick<ConnectSessionRow, 'id' | 'provider' | 'account' | 'app'>): SealPlace {
+  const facts = factsOfQueued({ ...row, dc: null });
+  return { table: 'grantry_connect_sessions', row: row.id, column: 'pending', generation: 0, facts };
 }

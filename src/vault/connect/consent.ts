@@ -10,6 +10,7 @@ import { isNamedInEvent } from '../../storage/statements/events.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { seenOf } from '../grant/newest.ts';
+import { isMoved } from '../grant/standing.ts';
 import { type ConsentHead, type ConsentSlot, Consents } from '../spool/consents.ts';
 import type { Owner } from '../spool/owner.ts';
 import { UnreadAnswerError } from './exchange.ts';
@@ -62,7 +63,7 @@ export async function consentIdOf(
 export async function headOf(
   context: VaultContext,
   consent: Consent['head'],
-  facts: CheckedKey & Pick<ConsentHead, 'app' | 'dc' | 'asked' | 'captured'>,
+  facts: CheckedKey & Pick<ConsentHead, 'app' | 'dc' | 'asked' | 'captured' | 'place'>,
 ): Promise<ConsentHead> {
   const { tenant, provider, account } = facts;
   const { id, host, pid } = context.owner;
@@ -111,7 +112,10 @@ export async function storeConsent<T>(
     await slot.remove();
     return stored;
   } catch (error) {
-    if (isGrantryError(error, 'authorization_failed')) {
+    if (isMoved(error)) {
+      // Nowhere is safe to revoke them. Sealed and set aside they are never sent.
+      await slot.setAside();
+    } else if (isGrantryError(error, 'authorization_failed')) {
       await discard();
       await slot.remove();
     } else

@@ -8,6 +8,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
+import { isMoved, stands } from '../grant/standing.ts';
 import { reasons } from '../reasons.ts';
 import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
 import { mayBeAlive } from '../spool/owner.ts';
@@ -70,6 +71,7 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
       });
     } else await finishSession(context, head.session, exchanged);
   } catch (error) {
+    if (isMoved(error)) return setMovedAside(context, entry);
     if (!isGrantryError(error, 'authorization_failed')) throw error;
     const row = await findGrant(context.store.db, key);
     // A disconnect without revocation leaves every token of the grant alive.
@@ -83,6 +85,15 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   if (stateHash !== null) await changing(context, ({ tx }) => endAuthorization(tx, { tenant, stateHash }));
   await entry.remove();
   context.logger.info('a consent in the spool was finished', { tenant, provider });
+}
+
+/** Sets an answer aside whose provider or app is another one now: it is kept sealed, and its tokens are sent nowhere. */
+async function setMovedAside(context: VaultContext, entry: ConsentEntry): Promise<void> {
+  const { head } = entry;
+  const { tenant, provider } = head;
+  await entry.setAside();
+  context.logger.error('a consent is set aside: its provider or app was changed meanwhile', { tenant, provider });
+  await returnSession(context, head, 'authorization_failed');
 }
 
 /** Lets the browser of a session try again. A session that went on without this consent stays as it is. */
@@ -110,6 +121,10 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   const { head } = entry;
   const definition = await context.providers.require(key.provider);
   const app = await appFor(context, { ...key, app: head.app });
+  if (!(await stands(context, app, head.place))) {
+    await setMovedAside(context, entry);
+    return null;
+  }
   const raw = await readEntry(context, entry);
   if (raw === null) return null;
   const { dc, asked, captured, id: consent } = head;

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { isGrantryError } from '../../base/errors.ts';
+import { type GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { callbackUri } from '../../base/network/callback-uri.ts';
@@ -181,11 +181,12 @@ export type ConnectOutcome =
 export async function receiveConnectCallback(
   context: VaultContext,
   publicUrl: string,
-  input: { context: string; search: string; browser: string | null },
+  input: { context: string; search: string; browser: string | null; look?: Look },
 ): Promise<ConnectOutcome> {
   const callback = await orNull(() => readCallback(`/${input.search}`));
   if (callback === null) return refused('unreadable_callback');
-  const found = await findFlow(context, callback, input.browser);
+  const { look = (run) => run() } = input;
+  const found = await look(() => findFlow(context, callback, input.browser));
   if (found.kind === 'refused') return found;
   const { session, stateHash } = found;
   // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
@@ -207,7 +208,11 @@ export async function receiveConnectCallback(
     if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
       return refused('state_of_another_app');
     }
-    const trusted = await orNull(() => trustCallback(context, row, callback));
+    const trusted = await orNull(
+      () => trustCallback(context, row, callback),
+      ({ message }) =>
+        context.logger.warn('a callback was refused', { tenant, provider: row.provider, detail: message }),
+    );
     if (trusted === null) return refused('not_from_the_provider');
     const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
     if (!(await changing(context, ({ tx }) => claimConnectSession(tx, claim)))) return refused('finished_already');
@@ -216,6 +221,9 @@ export async function receiveConnectCallback(
     await consent.slot.leave();
   }
 }
+
+/** Runs the look-up of a state, whose sender nobody knows yet. */
+type Look = <T>(run: () => Promise<T>) => Promise<T>;
 
 /** A callback of a session's browser. */
 interface Flow {
@@ -332,12 +340,16 @@ async function standingReturnTo(context: VaultContext, session: ConnectSessionRo
 }
 
 /** Runs a check of a callback; null if it throws `authorization_failed`. */
-async function orNull<T>(check: () => T | Promise<T>): Promise<T | null> {
+async function orNull<T>(
+  check: () => T | Promise<T>,
+  refused: (error: GrantryError) => void = () => {},
+): Promise<T | null> {
   try {
     return await check();
   } catch (error) {
-    if (isGrantryError(error, 'authorization_failed')) return null;
-    throw error;
+    if (!isGrantryError(error, 'authorization_failed')) throw error;
+    refused(error);
+    return null;
   }
 }
 

@@ -77,18 +77,26 @@ export async function getConnectSession(context: VaultContext, id: string): Prom
 /** Lists sessions, newest first. */
 export async function listConnectSessionsOf(
   context: VaultContext,
-  filter: { tenant?: string | undefined; cursor?: string | undefined; limit?: number | undefined } = {},
+  filter: {
+    tenant?: string | undefined;
+    tenants?: readonly string[] | undefined;
+    providers?: readonly string[] | undefined;
+    cursor?: string | undefined;
+    limit?: number | undefined;
+  } = {},
 ): Promise<ConnectSessionPage> {
   const limit = filter.limit ?? pageItems;
   const rows = await listConnectSessions(context.store.db, {
     tenant: filter.tenant === undefined ? undefined : checkName('tenant', filter.tenant),
+    tenants: filter.tenants,
+    providers: filter.providers,
     after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
     limit: limit + 1,
   });
   const now = await context.store.nowMs();
   const last = rows[limit - 1];
   return {
-    items: rows.slice(0, limit).map((row) => describeConnectSession(row, now)),
+    items: rows.slice(0, limit).map((row) => (row.isIntact ? describeConnectSession(row, now) : describeAltered(row))),
     next: rows.length > limit && last !== undefined ? `${last.created_at}.${last.id}` : null,
   };
 }
@@ -115,6 +123,20 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     expiresAt: new Date(row.expires_at),
     completedAt: row.completed_at === null ? null : new Date(row.completed_at),
   };
+}
+
+/** Shows which row was altered. The rest may be anything, so it is left out. */
+function describeAltered({ id, tenant }: ConnectSessionRow): ConnectSession {
+  const none = { provider: '', account: '', app: '', scopes: [], returnTo: null, user: null };
+  const times = { createdAt: new Date(0), expiresAt: new Date(0), completedAt: null };
+  const ended = {
+    state: 'failed' as const,
+    error: 'integrity_failed',
+    grantedScopes: null,
+    narrower: null,
+    wider: null,
+  };
+  return { id, tenant, ...none, ...ended, ...times, integrityFailed: true };
 }
 
 /** @throws {GrantryError} `not_found` for a text that is no session id */
@@ -147,7 +169,8 @@ function stateOf(row: ConnectSessionRow, nowMs: number): ConnectSession['state']
 }
 
 function readCursor(cursor: string): { createdAt: number; id: string } {
-  const [, createdAt, id] = /^(\d{1,16})\.([0-9a-f-]{36})$/.exec(cursor) ?? [];
+  // An altered row may have any id, and must not hide those after it.
+  const [, createdAt, id] = /^(-?\d{1,16})\.([^]+)$/.exec(cursor) ?? [];
   if (createdAt !== undefined && id !== undefined) return { createdAt: Number(createdAt), id };
   throw invalidRequest('The cursor does not come from a list.');
 }

@@ -5,12 +5,13 @@ import type { Secret } from '../../base/secret.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type AppRow, findApp, listAppsOfProvider, putApp } from '../../storage/statements/apps.ts';
-import { bindApp, clearBackOff, countGrantsOfApp, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import { clearBackOff, countGrantsOfApp, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { checkSecret, putAppOf, serves } from '../app/apps.ts';
 import { anyDc, openSecrets, pinSystemKeys, sealSecrets, secretFor } from '../app/secrets.ts';
 import { changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { bindAppOf } from '../grant/change-facts.ts';
 import type { CandidateClient } from '../refresh/candidate-client.ts';
 
 /** Client credentials from a caller. */
@@ -72,7 +73,7 @@ export async function bindMissingApp(
     }
     if (app === null) return row;
     const { name } = app;
-    await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: row.id, app: name }));
+    await bindAppOf(context, { tenant: key.tenant, id: row.id, app: name });
     return { ...row, app: name };
   } catch (error) {
     const code = codeOf(error);
@@ -149,7 +150,7 @@ async function storeAccepted(
     if (made) await makeApp(context, key, client);
     else await storeClient(context, name, accepted, grant.dc);
     if (row.app !== name) {
-      await changing(context, ({ tx }) => bindApp(tx, { tenant: key.tenant, id: grant.id, app: name }));
+      await bindAppOf(context, { tenant: key.tenant, id: grant.id, app: name });
     }
   } catch (error) {
     const code = codeOf(error);
@@ -182,11 +183,11 @@ async function storeClient(context: VaultContext, name: string, accepted: Accept
         if (old === undefined) return;
         const generation = old.generation + 1;
         const secrets = mergedSecrets(openSecrets(system, old), old, accepted, dc);
+        const client = { name, generation, provider: old.provider, client_id: accepted.client.clientId };
         await putApp(tx, {
           ...old,
-          client_id: accepted.client.clientId,
-          client_secrets: sealSecrets(system, { name, generation }, secrets),
-          generation,
+          ...client,
+          client_secrets: sealSecrets(system, client, secrets),
           updated_at: context.world.now(),
         });
         await clearBackOff(tx, name);

@@ -30,8 +30,8 @@ export async function livingTokens(
     ...candidates
       .filter(({ state }) => state === 'untested')
       .map((each) => ({
-        refreshToken: refreshTokenOf(tenantKeys, each),
-        app: appOfCandidate(tenantKeys, each, candidates),
+        refreshToken: refreshTokenOf(tenantKeys, row, each),
+        app: appOfCandidate(tenantKeys, row, each, candidates),
         isHere: true,
       })),
   ];

@@ -9,6 +9,7 @@ import {
   findGrant,
   type GrantRow,
   insertGrant,
+  lockGrant,
   metadataOf,
   type NewGrant,
   renewAccess,
@@ -19,18 +20,23 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, VaultEventType } from '../types.ts';
 import { type AccountComparison, compareAccount, describeAccount, mergeForAccount } from './account.ts';
+import { resealCandidates } from './change-facts.ts';
 import { dueAt } from './due.ts';
+import { factMembers, factsOf, sameFacts } from './facts.ts';
 import { describeGrant } from './grants.ts';
 import { assertNewest, type ConsentTime } from './newest.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepAlternatives, keepReplaced } from './replaced.ts';
 import { warnOfSlots } from './slots.ts';
-import { openToken, sealTokens } from './tokens.ts';
+import { standingOf } from './standing.ts';
+import { isGenuine, openToken, sealTokens } from './tokens.ts';
 
 /** Tokens of a new authorization, checked. */
 export interface NewAuthorization {
   /** Null if the app is looked up when it is needed. */
   readonly app: string | null;
+  /** The hash of the provider's place and the app's client when the tokens were asked for, or handed in. */
+  readonly place?: string;
   readonly accessToken: Secret | null;
   /** Null if the provider issued none this time; the stored one stays. */
   readonly refreshToken: Secret | null;
@@ -121,20 +127,30 @@ async function replaceTokens(
   // Candidates stand one generation below the token that is tried first, and in the same authorization.
   const authorizedGeneration = (old?.generation ?? 0) + 1;
   const generation = candidates.length === 0 ? authorizedGeneration : authorizedGeneration + 1;
-  const sealed = sealTokens(tenantKeys, { id, generation }, { accessToken: authorization.accessToken, refreshToken });
-  const fromAnswer = await columnsOf(context, key.provider, authorization, { refreshToken, old, comparison });
+  const fromAnswer = await columnsOf(context, key.provider, authorization, {
+    refreshToken,
+    old,
+    oldMetadata: oldMetadataOf(context, old, tenantKeys),
+    comparison,
+  });
+  const facts = factsOf({ ...key, ...fromAnswer });
+  const tokens = { accessToken: authorization.accessToken, refreshToken };
+  const sealed = sealTokens(tenantKeys, { id, generation, facts }, tokens);
   const columns = candidates.length === 0 ? fromAnswer : { ...fromAnswer, authorized_generation: authorizedGeneration };
   const definition = await context.providers.require(key.provider);
   const details = await detailsOf(context, authorization, columns.refresh_fingerprint);
   const candidateId = newUuid(context.world);
   let hasQueued = false;
+  const assertStanding = await standingOf(context, key, authorization);
   const stored = await context.turns.run(key, () =>
     changing(context, async (change) => {
       const { tx } = change;
+      await assertStanding(change);
       if (!(await tenantKeyStands(tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
+      if (old !== undefined && !(await hasFacts(tx, old))) return false;
       if (!(await writeRow(tx, key, old, { ...columns, ...sealed, id, generation }))) return false;
       await options.within?.(change);
-      const news = { ...columns, id: candidateId, generation, authorizedGeneration };
+      const news = { ...columns, id: candidateId, generation, authorizedGeneration, facts };
       hasQueued = await endOld(context, change, { key, id, old, authorization, definition, tenantKeys, news });
       const place = { client_id: key.tenant, ...key, id, generation: authorizedGeneration };
       change.record({ ...place, state: old?.state ?? null }, { type, to: 'active', reason: null, details });
@@ -175,6 +191,9 @@ async function endOld(
   { key, id, old, authorization, definition, tenantKeys, news }: Replaced,
 ): Promise<boolean> {
   if (authorization.event === 'grant.stored') {
+    if (old !== undefined) {
+      await resealCandidates(context, change, { row: old, tenantKeys }, { from: factsOf(old), to: news.facts });
+    }
     await keepReplaced(change, tenantKeys, old, news);
     return false;
   }
@@ -184,7 +203,8 @@ async function endOld(
   const grant = { tenant: key.tenant, grantId: id };
   await deleteCandidates(change.tx, grant);
   const place = { ...grant, generation: news.authorizedGeneration };
-  await keepAlternatives(context, change, { place, tenantKeys, candidates: authorization.candidates ?? [] });
+  const { candidates = [] } = authorization;
+  await keepAlternatives(context, change, { place, tenantKeys, facts: news.facts, candidates });
   return hasQueued;
 }
 
@@ -225,20 +245,22 @@ async function goOn(
   const { generation, changes } = stateGoingOn(old);
   // The account is the same as far as anything tells, so all members stay.
   const same = { relation: 'same', differs: [] } as const;
-  const goingOn = { refreshToken, old, comparison: same };
+  const goingOn = { refreshToken, old, oldMetadata: metadataOf(old), comparison: same };
   const columns = await columnsOf(context, key.provider, authorization, goingOn);
   const { app: _, refresh_fingerprint, due_at, ...renewed } = columns;
-  const sealed = sealTokens(
-    tenantKeys,
-    { id: old.id, generation },
-    { accessToken: authorization.accessToken, refreshToken },
-  );
+  const facts = { from: factsOf(old), to: factsOf({ ...old, metadata: renewed.metadata }) };
+  const place = { id: old.id, generation, facts: facts.to };
+  const sealed = sealTokens(tenantKeys, place, { accessToken: authorization.accessToken, refreshToken });
   const details = await detailsOf(context, authorization, refresh_fingerprint);
   // What is in doubt keeps the time of its next try.
   const due = old.state === 'active' && old.lease_owner === null ? { due_at } : {};
+  const assertStanding = await standingOf(context, key, authorization);
   return changing(context, async (change) => {
+    await assertStanding(change);
     if (!(await tenantKeyStands(change.tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
+    if (!(await hasFacts(change.tx, old))) return false;
     if (!(await renewAccess(change.tx, old, { ...renewed, ...sealed, ...changes, ...due, generation }))) return false;
+    await resealCandidates(context, change, { row: old, tenantKeys }, facts);
     await options.within?.(change);
     const to = 'state' in changes ? changes.state : old.state;
     change.record(
@@ -247,6 +269,35 @@ async function goOn(
     );
     return true;
   });
+}
+
+/**
+ * The metadata that a new authorization inherits. That of a tombstone belongs to a grant that is over. Without a stored
+ * token that opens, nothing vouches for the members that decide where the new tokens go.
+ */
+function oldMetadataOf(
+  context: VaultContext,
+  old: GrantRow | undefined,
+  tenantKeys: PinnedTenant,
+): Readonly<Record<string, unknown>> {
+  if (old === undefined || old.state === 'disconnected') return {};
+  const metadata = metadataOf(old);
+  if (isGenuine(tenantKeys, old)) return metadata;
+  const unproven: readonly string[] = factMembers.filter((name) => metadata[name] !== undefined);
+  if (unproven.length === 0) return metadata;
+  const { client_id: tenant, provider } = old;
+  context.logger.warn('metadata that no stored token vouches for is dropped', {
+    tenant,
+    provider,
+    members: unproven.join(', '),
+  });
+  return Object.fromEntries(Object.entries(metadata).filter(([name]) => !unproven.includes(name)));
+}
+
+/** Locks a row, and tells whether its tokens still go where they went when it was read. */
+async function hasFacts(tx: ChangeTransaction['tx'], old: GrantRow): Promise<boolean> {
+  const row = await lockGrant(tx, old.client_id, old.id);
+  return row !== undefined && sameFacts(factsOf(row), factsOf(old));
 }
 
 async function detailsOf(context: VaultContext, authorization: NewAuthorization, fingerprint: string) {
@@ -268,15 +319,19 @@ async function columnsOf(
   {
     refreshToken,
     old,
+    oldMetadata,
     comparison,
-  }: { refreshToken: Secret; old: GrantRow | undefined; comparison: AccountComparison | null },
+  }: {
+    refreshToken: Secret;
+    old: GrantRow | undefined;
+    oldMetadata: Readonly<Record<string, unknown>>;
+    comparison: AccountComparison | null;
+  },
 ) {
   const fingerprint = (await fingerprinter(context))(refreshToken);
   const { expiresAtMs } = authorization;
   // A new access token for the stored refresh token: the authorization and its candidates go on.
   const goesOn = old?.refresh_fingerprint === fingerprint ? old : undefined;
-  // The metadata of a tombstone belongs to a grant that is over.
-  const oldMetadata = old === undefined || old.state === 'disconnected' ? {} : metadataOf(old);
   const definition = await context.providers.require(provider);
   const metadata =
     comparison === null

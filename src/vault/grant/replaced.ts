@@ -6,6 +6,7 @@ import { type CandidateRow, deleteCandidates, insertCandidate } from '../../stor
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import type { ChangeTransaction } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
+import { type Facts, type Placed } from './facts.ts';
 import { appOfReplaced, lone, replacedTokens, sealCandidate } from './tokens.ts';
 
 /** True for a token set that was replaced by hand: no attempt brought it. */
@@ -19,15 +20,16 @@ export function isReplacedByHand({ fence }: CandidateRow): boolean {
  */
 export function appOfCandidate(
   tenantKeys: PinnedTenant,
+  row: Placed,
   candidate: CandidateRow,
   all: readonly CandidateRow[],
 ): string | null {
-  const own = appOfReplaced(tenantKeys, candidate);
+  const own = appOfReplaced(tenantKeys, row, candidate);
   if (own !== null) return own;
   const [replaced] = all
     .filter((each) => isReplacedByHand(each) && each.generation >= candidate.generation)
     .toSorted((one, other) => one.generation - other.generation);
-  return replaced === undefined ? null : appOfReplaced(tenantKeys, replaced);
+  return replaced === undefined ? null : appOfReplaced(tenantKeys, row, replaced);
 }
 
 /**
@@ -38,7 +40,12 @@ export async function keepReplaced(
   { tx }: ChangeTransaction,
   tenantKeys: PinnedTenant,
   old: GrantRow | undefined,
-  news: { readonly id: string; readonly generation: number; readonly refresh_fingerprint: string },
+  news: {
+    readonly id: string;
+    readonly generation: number;
+    readonly refresh_fingerprint: string;
+    readonly facts: Facts;
+  },
 ): Promise<void> {
   if (old === undefined) return;
   const { client_id: tenant, id: grant_id, generation, refresh_fingerprint: token_fingerprint } = old;
@@ -57,7 +64,7 @@ export async function keepReplaced(
     generation,
     token_fingerprint,
     state: 'untested',
-    tokens: sealCandidate(tenantKeys, { id, generation }, tokens),
+    tokens: sealCandidate(tenantKeys, news.facts, { id, generation }, tokens),
   });
 }
 
@@ -73,6 +80,7 @@ export async function keepAlternatives(
   kept: {
     readonly place: { readonly tenant: string; readonly grantId: string; readonly generation: number };
     readonly tenantKeys: PinnedTenant;
+    readonly facts: Facts;
     /** The likeliest first. */
     readonly candidates: readonly Secret[];
   },
@@ -90,7 +98,7 @@ export async function keepAlternatives(
       generation,
       token_fingerprint: fingerprint(token),
       state: 'untested',
-      tokens: sealCandidate(kept.tenantKeys, { id, generation }, lone(token)),
+      tokens: sealCandidate(kept.tenantKeys, kept.facts, { id, generation }, lone(token)),
     });
   }
 }

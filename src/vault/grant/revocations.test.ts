@@ -7,6 +7,7 @@ import { insertCandidate } from '../../storage/statements/candidates.ts';
 import { findGrant } from '../../storage/statements/grants.ts';
 import { internalsOf } from '../internals.ts';
 import type { Vault } from '../types.ts';
+import { factsOf } from './facts.ts';
 import { revokeDue } from './revocations.ts';
 import { sealCandidate } from './tokens.ts';
 
@@ -217,7 +218,7 @@ async function addCandidate(vault: Vault, key: GrantKey, token: string): Promise
       grant_id,
       fence,
       generation,
-      tokens: sealCandidate(tenantKeys, { id, generation }, tokens),
+      tokens: sealCandidate(tenantKeys, factsOf(row), { id, generation }, tokens),
       token_fingerprint: fingerprint(new Secret(token)),
       state: 'untested',
     }),

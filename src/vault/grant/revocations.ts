@@ -2,7 +2,7 @@ import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { type GrantKey, newUuid } from '../../base/ids.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
-import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { Reader } from '../../storage/database.ts';
@@ -22,6 +22,7 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import type { Disconnected } from '../disconnected.ts';
+import { factsOfQueued } from './facts.ts';
 import { shredTenantIfEmpty } from './shred.ts';
 
 /** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
@@ -39,16 +40,14 @@ export async function queueRevocation(
   const id = newUuid(context.world);
   const fingerprint = await fingerprinter(context);
   const metadata = metadataOf(row);
-  const dc = metadata['dc'];
+  const { provider, account, app } = row;
+  const place = { provider, account, app, dc: typeof metadata['dc'] === 'string' ? metadata['dc'] : null };
   await insertRevocation(change.tx, {
+    ...place,
     id,
     tenant: row.client_id,
     grant_id: row.id,
-    provider: row.provider,
-    account: row.account,
-    app: row.app,
-    dc: typeof dc === 'string' ? dc : null,
-    token: token.tenantKeys.seal(sealContext(id), token.refreshToken),
+    token: token.tenantKeys.seal(revocationPlace({ ...place, id }), token.refreshToken),
     token_fingerprint: fingerprint(token.refreshToken),
     lifeMs: context.times.revocationLifeMs,
   });
@@ -212,7 +211,7 @@ async function tryToRevoke(
     const app = await appFor(context, { tenant, provider, app: entry.app });
     const dc = grantDc({ definition, metadata: entry.dc === null ? {} : { dc: entry.dc }, app });
     const client = await clientOf(context, definition, app, dc);
-    const token = (await context.keys.pin(tenant)).open(sealContext(entry.id), entry.token);
+    const token = (await context.keys.pin(tenant)).open(revocationPlace(entry), entry.token);
     // A grant may have got this token since the entry was claimed. Nothing but the request comes after this look.
     const sharedWith = await grantsEndedWith(context.store.db, held);
     if (sharedWith.length > 0) return { kind: 'shared', sharedWith };
@@ -227,6 +226,7 @@ async function tryToRevoke(
   }
 }
 
-function sealContext(id: string) {
-  return { table: 'grantry_revocations', row: id, column: 'token', generation: 0 };
+/** The place of a queued token: it opens only beside the provider, account, app and data centre that it was queued for. */
+export function revocationPlace(row: Pick<RevocationRow, 'id' | 'provider' | 'account' | 'app' | 'dc'>): SealPlace {
+  return { table: 'grantry_revocations', row: row.id, column: 'token', generation: 0, facts: factsOfQueued(row) };
 }

@@ -5,9 +5,10 @@ import type { Secret } from '../../base/secret.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { apiOrigin } from '../../providers/hosts.ts';
+import { placeHash } from '../../providers/place.ts';
 import { findGrant, type GrantRow, grantsWithRefreshToken } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
-import { checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
+import { checkHoldsNone, checkMetadata, checkScopes, checkSeconds, checkToken } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import type { Grant, StoredTokens, TokensInput } from '../types.ts';
 
@@ -94,8 +95,10 @@ async function checkTokens(
   const lifetimeMax = limits.accessTokenLifetimeMsMax / 1_000;
   const expiresIn = input.expiresIn === undefined ? null : checkSeconds('expiresIn', input.expiresIn, lifetimeMax);
   const metadata = checkGrantMetadata(definition, input.metadata);
+  checkHoldsNone(metadata, [refreshToken, accessToken]);
+  const app = await appOf(context, key, input.app, options);
   return {
-    app: await appNameFor(context, key, input.app, options),
+    ...app,
     refreshToken,
     // An access token without a known end is not kept: the first hand-out refreshes.
     accessToken: expiresIn === null ? null : accessToken,
@@ -127,17 +130,19 @@ function scopesOf(definition: ProviderDefinition, scopes: readonly string[]): re
   );
 }
 
-async function appNameFor(
+/** The app that tokens are stored for, and the place where it is now: whoever hands tokens in means this one. */
+async function appOf(
   context: VaultContext,
   key: CheckedKey,
   named: string | undefined,
   options: StoreTokensOptions,
-): Promise<string | null> {
+): Promise<Pick<NewAuthorization, 'app' | 'place'>> {
   if (options.appLater !== true || named !== undefined) {
-    return (await appFor(context, { tenant: key.tenant, provider: key.provider, app: named })).name;
+    const app = await appFor(context, { tenant: key.tenant, provider: key.provider, app: named });
+    return { app: app.name, place: placeHash(await context.providers.require(key.provider), app) };
   }
   const row = await findGrant(context.store.db, key);
-  return row === undefined || row.state === 'disconnected' ? null : row.app;
+  return { app: row === undefined || row.state === 'disconnected' ? null : row.app };
 }
 
 /** Checks a grant's metadata, and normalizes its data centre and API host as in the provider's definition. */

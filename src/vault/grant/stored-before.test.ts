@@ -140,7 +140,7 @@ describe.each(databaseKinds)('a refresh token that a grant has had, on %s', (kin
     expect(await candidates(bench)).toBe(1);
     const parked = await bench.judge.db.selectFrom('grantry_candidates').selectAll().executeTakeFirstOrThrow();
     const keys = await internalsOf(vault).open().keys.pin('acme', { fresh: true });
-    const refreshToken = refreshTokenIn(keys, parked)?.reveal() ?? '';
+    const refreshToken = refreshTokenIn(keys, await bench.row(key), parked)?.reveal() ?? '';
     expect((await vault.storeTokens(key, { refreshToken })).result).toBe('unchanged');
     expect((await bench.row(key)).state).toBe('uncertain');
     await bench.jump(hour);

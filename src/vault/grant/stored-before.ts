@@ -4,9 +4,10 @@ import type { Secret } from '../../base/secret.ts';
 import type { StoreResult } from '../../schemas/words.ts';
 import { findCandidate } from '../../storage/statements/candidates.ts';
 import { generationNaming, type TokenMember } from '../../storage/statements/events.ts';
-import { bindApp, type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
+import { type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
-import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import { fingerprinter, type VaultContext } from '../context.ts';
+import { changeColumns } from './change-facts.ts';
 import type { NewAuthorization } from './put-authorization.ts';
 import { nameOf } from './refusals.ts';
 
@@ -75,18 +76,17 @@ export async function keepStored(
   news: NewAuthorization,
   rules: StoringRules,
 ): Promise<GrantRow | undefined> {
-  return changing(context, async ({ tx }) => {
-    const row = await lockGrant(tx, tenant, id);
+  const tenantKeys = await context.keys.pin(tenant, { fresh: true });
+  return changing(context, async (change) => {
+    const row = await lockGrant(change.tx, tenant, id);
     if (row === undefined || row.generation !== generation || row.state === 'disconnected') return undefined;
     const app = row.app ?? news.app;
-    if (app !== null && row.app === null) await bindApp(tx, { tenant, id, app });
     const old = metadataOf(row);
     const merged = overwrites(rules) ? { ...old, ...news.metadata } : { ...news.metadata, ...old };
     const keepsScopes = news.scopes.length === 0 || (!overwrites(rules) && row.scopes !== '');
     const scopes = keepsScopes ? row.scopes : news.scopes.join(',');
-    if (isDeepStrictEqual(merged, old) && scopes === row.scopes) return { ...row, app };
-    await updateMetadata(tx, { tenant, id, at: isoNow(context) }, { metadata: merged, scopes });
-    return { ...row, app, metadata: JSON.stringify(merged), scopes };
+    const isSame = isDeepStrictEqual(merged, old) && scopes === row.scopes;
+    return changeColumns(context, change, { row, tenantKeys }, isSame ? { app } : { app, metadata: merged, scopes });
   });
 }
 

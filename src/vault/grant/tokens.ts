@@ -1,32 +1,32 @@
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import { Secret } from '../../base/secret.ts';
-import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
+import type { CandidateRow } from '../../storage/statements/candidates.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
+import { type Facts, factsOf, type Placed } from './facts.ts';
 
 type Column = 'access_token' | 'refresh_token';
 
-/** Seals the tokens of one generation of a grant. A seal opens only in its own row, column and generation. */
+/** A grant's row, as far as its seals bind it. */
+export type SealedRow = Placed & Pick<GrantRow, 'id' | 'generation' | Column>;
+
+/** Seals the tokens of one generation of a grant. A seal opens only in its own row, column and generation, beside its facts. */
 export function sealTokens(
   tenant: PinnedTenant,
-  grant: { id: string; generation: number },
+  grant: { id: string; generation: number; facts: Facts },
   tokens: { accessToken: Secret | null; refreshToken: Secret | null },
 ): Record<Column, string | null> {
+  const { id: row, generation, facts } = grant;
   const seal = (column: Column, secret: Secret | null) =>
-    secret === null
-      ? null
-      : tenant.seal({ table: 'oauth_tokens', row: grant.id, column, generation: grant.generation }, secret);
+    secret === null ? null : tenant.seal({ table: 'oauth_tokens', row, column, generation, facts }, secret);
   return {
     access_token: seal('access_token', tokens.accessToken),
     refresh_token: seal('refresh_token', tokens.refreshToken),
   };
 }
 
-/** Opens a stored token. @throws {GrantryError} `integrity_failed` if it was moved or altered, or is not sealed */
-export function openToken(
-  tenant: PinnedTenant,
-  row: Pick<GrantRow, 'id' | 'generation' | Column>,
-  column: Column,
-): Secret | null {
+/** Opens a stored token. @throws {GrantryError} `integrity_failed` if it or its row was altered, or it is not sealed */
+export function openToken(tenant: PinnedTenant, row: SealedRow, column: Column): Secret | null {
   const sealed = row[column];
   if (sealed === null) return null;
   if (row.generation === 0) {
@@ -34,7 +34,25 @@ export function openToken(
       action: 'Continue the take-over: grantry init',
     });
   }
-  return tenant.open({ table: 'oauth_tokens', row: row.id, column, generation: row.generation }, sealed);
+  return tenant.open(tokenPlace(row, column), sealed);
+}
+
+/** The place of a stored token. */
+export function tokenPlace(row: SealedRow, column: Column): SealPlace {
+  return { table: 'oauth_tokens', row: row.id, column, generation: row.generation, facts: factsOf(row) };
+}
+
+/**
+ * True if a token of the row opens, so that nobody has altered where it goes. A row without tokens cannot prove it.
+ */
+export function isGenuine(tenant: PinnedTenant, row: SealedRow): boolean {
+  const column = row.refresh_token === null ? 'access_token' : 'refresh_token';
+  try {
+    return openToken(tenant, row, column) !== null;
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    return false;
+  }
 }
 
 /** The parts of a token set that are parked in a candidate, as JSON inside one seal. */
@@ -66,48 +84,57 @@ export function lone(refreshToken: Secret): CandidateTokens {
   return { refreshToken: refreshToken.reveal(), accessToken: null, expiresAt: null };
 }
 
+/** A candidate, as far as its seal binds it. */
+type SealedCandidate = Pick<CandidateRow, 'id' | 'generation' | 'tokens'>;
+
+/** Seals a candidate of a grant, beside the facts of the grant's row. */
 export function sealCandidate(
   tenant: PinnedTenant,
-  candidate: { id: string; generation: number },
+  facts: Facts,
+  candidate: Omit<SealedCandidate, 'tokens'>,
   tokens: CandidateTokens,
 ): string {
-  return tenant.seal(candidatePlace(candidate), new Secret(JSON.stringify(tokens)));
+  return tenant.seal(candidatePlace(facts, candidate), new Secret(JSON.stringify(tokens)));
 }
 
-export function openCandidate(
+/** Seals a candidate anew for other facts of its grant; null if it does not open. */
+export function resealCandidate(
   tenant: PinnedTenant,
-  candidate: { id: string; generation: number; tokens: string },
-): CandidateTokens {
-  // Only this file seals candidates, and an altered seal does not open.
-  return JSON.parse(tenant.open(candidatePlace(candidate), candidate.tokens).reveal()) as CandidateTokens;
+  { from, to }: { from: Facts; to: Facts },
+  candidate: SealedCandidate,
+): string | null {
+  try {
+    return tenant.seal(candidatePlace(to, candidate), tenant.open(candidatePlace(from, candidate), candidate.tokens));
+  } catch (error) {
+    if (!isGrantryError(error, 'integrity_failed')) throw error;
+    return null;
+  }
 }
 
 /** Opens the refresh token of a candidate; null if it does not open. */
-export function refreshTokenOf(
-  tenant: PinnedTenant,
-  candidate: { id: string; generation: number; tokens: string },
-): Secret | null {
-  try {
-    return new Secret(openCandidate(tenant, candidate).refreshToken);
-  } catch (error) {
-    if (!isGrantryError(error, 'integrity_failed')) throw error;
-    return null;
-  }
+export function refreshTokenOf(tenant: PinnedTenant, row: Placed, candidate: SealedCandidate): Secret | null {
+  const tokens = openCandidate(tenant, row, candidate);
+  return tokens === null ? null : new Secret(tokens.refreshToken);
 }
 
 /** The app that a candidate names; null if it names none or does not open. */
-export function appOfReplaced(
-  tenant: PinnedTenant,
-  candidate: { id: string; generation: number; tokens: string },
-): string | null {
+export function appOfReplaced(tenant: PinnedTenant, row: Placed, candidate: SealedCandidate): string | null {
+  return openCandidate(tenant, row, candidate)?.app ?? null;
+}
+
+function openCandidate(tenant: PinnedTenant, row: Placed, candidate: SealedCandidate): CandidateTokens | null {
   try {
-    return openCandidate(tenant, candidate).app ?? null;
+    // Only this file seals candidates, and an altered seal does not open.
+    return JSON.parse(
+      tenant.open(candidatePlace(factsOf(row), candidate), candidate.tokens).reveal(),
+    ) as CandidateTokens;
   } catch (error) {
     if (!isGrantryError(error, 'integrity_failed')) throw error;
     return null;
   }
 }
 
-function candidatePlace(candidate: { id: string; generation: number }) {
-  return { table: 'grantry_candidates', row: candidate.id, column: 'tokens', generation: candidate.generation };
+/** The place of a candidate's tokens. */
+export function candidatePlace(facts: Facts, { id: row, generation }: Omit<SealedCandidate, 'tokens'>): SealPlace {
+  return { table: 'grantry_candidates', row, column: 'tokens', generation, facts };
 }

@@ -1,15 +1,21 @@
-import { GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
-import { findGrant, lockGrant, metadataOf, updateMetadata as writeMetadata } from '../../storage/statements/grants.ts';
+import { findGrant, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import { checkMetadataSize, checkObject } from '../checks.ts';
-import { isoNow, type VaultContext } from '../context.ts';
+import type { VaultContext } from '../context.ts';
 import type { Grant } from '../types.ts';
+import { changeColumns } from './change-facts.ts';
 import { describeGrant } from './grants.ts';
 import { noSuchGrant } from './refusals.ts';
 import { checkGrantMetadata } from './store-tokens.ts';
 
-/** Sets and removes members of a grant's metadata; see `Vault.updateMetadata`. */
+/**
+ * Sets and removes members of a grant's metadata; see `Vault.updateMetadata`. This is the only place where a person changes
+ * them.
+ *
+ * The row is locked and merged here, as it is when a refresh saves its answer, so neither loses what the other wrote. A member
+ * that the provider's answers bring, such as `api_domain`, is the provider's: the next refresh writes it again.
+ */
 export async function updateMetadata(
   context: VaultContext,
   key: GrantKey,
@@ -26,18 +32,19 @@ export async function updateMetadata(
   const found = await findGrant(context.store.db, checked);
   if (found === undefined) throw noSuchGrant(checked);
   const { id } = found;
+  const tenantKeys = await context.keys.pin(checked.tenant, { fresh: true });
   const row = await context.turns.run(checked, () =>
-    changing(context, async ({ tx }) => {
-      const locked = await lockGrant(tx, checked.tenant, id);
+    changing(context, async (change) => {
+      const locked = await lockGrant(change.tx, checked.tenant, id);
       if (locked === undefined || locked.state === 'disconnected') throw noSuchGrant(checked);
       const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
       const metadata = { ...Object.fromEntries(kept), ...set };
       checkMetadataSize(metadata);
-      const at = isoNow(context);
-      if (!(await writeMetadata(tx, { tenant: checked.tenant, id, at }, { metadata }))) {
-        throw new GrantryError('internal', 'A grant changed under its lock.');
-      }
-      return { ...locked, metadata: JSON.stringify(metadata), updated_at: at };
+      const changed = await changeColumns(context, change, { row: locked, tenantKeys }, { metadata });
+      // The names only: a value may be about a person.
+      const members = Object.keys(changes).toSorted().join();
+      change.record(locked, { type: 'grant.updated', to: locked.state, reason: locked.reason, details: { members } });
+      return changed;
     }),
   );
   return describeGrant(context, row);

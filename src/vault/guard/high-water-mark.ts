@@ -44,21 +44,42 @@ export class HighWaterMarks {
     return this.#all()[vaultId];
   }
 
+  /** Tells whether this home has seen a vault whose rows carry MACs. */
+  hasRowMacs(vaultId: string): boolean {
+    try {
+      return vaultsWithRowMacs(this.#json()).includes(vaultId);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Notes that a vault's rows carry MACs. @throws the system's error if the file cannot be read or written */
+  noteRowMacs(vaultId: string): void {
+    const json = this.#json();
+    if (!vaultsWithRowMacs(json).includes(vaultId))
+      this.#replace(readMarks(json), [...vaultsWithRowMacs(json), vaultId]);
+  }
+
   /**
    * Moves a vault's mark forward, atomically. `reset` also moves it back, after an adoption or a failover.
    *
    * @throws the system's error if the file is there and cannot be read: writing it would drop the marks of other vaults
    */
   write(vaultId: string, mark: HighWaterMark, options: { reset?: boolean } = {}): void {
-    const all = readMarks(this.#json());
+    const json = this.#json();
+    const all = readMarks(json);
     const known = all[vaultId];
     const ahead =
       known !== undefined &&
       (known.epoch > mark.epoch || (known.epoch === mark.epoch && newerEvent(known.event, mark.event) === known.event));
     if (ahead && options.reset !== true) return;
+    this.#replace({ ...all, [vaultId]: mark }, [...new Set([...vaultsWithRowMacs(json), vaultId])]);
+  }
+
+  #replace(vaults: Record<string, HighWaterMark>, rowMacs: readonly string[]): void {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     try {
-      writeFileSync(this.#temporary, JSON.stringify({ vaults: { ...all, [vaultId]: mark } }), { mode: 0o600 });
+      writeFileSync(this.#temporary, JSON.stringify({ vaults, rowMacs }), { mode: 0o600 });
       renameSync(this.#temporary, this.#path);
     } catch (error) {
       // The name is never used again, so the file would stay.
@@ -109,6 +130,11 @@ function readMarks(json: unknown): Record<string, HighWaterMark> {
     ]);
   }
   return Object.fromEntries(marks);
+}
+
+function vaultsWithRowMacs(json: unknown): readonly string[] {
+  const ids: unknown = typeof json === 'object' && json !== null && 'rowMacs' in json ? json.rowMacs : undefined;
+  return Array.isArray(ids) ? ids.filter((id) => typeof id === 'string') : [];
 }
 
 function readEvents(json: unknown): EventMark[] {

@@ -6,6 +6,7 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkGeneration, checkSeconds } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
+import { naming } from '../grant/altered.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
@@ -157,6 +158,11 @@ export class HandOut {
     return this.#refresh(key, generation).done;
   }
 
+  /** Does the same for a caller that waits no longer than callers do; the refresh goes on. */
+  prove(key: CheckedKey, generation: number): Promise<void> {
+    return this.#refreshWithTimeout(key, generation, this.#deadline(), {});
+  }
+
   /** Waits for running refreshes: past the point of no return a refresh must not be cancelled. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#underWay);
@@ -285,7 +291,8 @@ export class HandOut {
     } catch (error) {
       if (!isGrantryError(error, 'integrity_failed')) throw error;
       // Another process may have shredded and recreated the tenant's keys: read them again before reporting this.
-      return openToken(await keys.pin(row.client_id, { fresh: true }), row, 'access_token');
+      const pinned = await keys.pin(row.client_id, { fresh: true });
+      return naming(this.#context, row, async () => openToken(pinned, row, 'access_token'));
     }
   }
 

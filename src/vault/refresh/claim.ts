@@ -7,6 +7,7 @@ import { claimLease, type Lease, raiseDoubt } from '../../storage/statements/lea
 import { countTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { isoNow, type PendingOutcome, type VaultContext } from '../context.ts';
+import { factsOf } from '../grant/facts.ts';
 import { reasons } from '../reasons.ts';
 import type { SpoolHead } from '../spool/spool.ts';
 import { waivedLease } from './lease-kind.ts';
@@ -59,7 +60,8 @@ export async function claimRefresh(context: VaultContext, plan: RefreshPlan): Pr
       attemptId,
       claimedAt,
       head: {
-        version: 1,
+        version: 2,
+        facts: [...factsOf(row)],
         tenant,
         grantId,
         attemptId,

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { type Bench, type Connected, codeOf, makeBench, nameOfToken } from '../../../test/support/bench.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
+import { factsOf } from '../grant/facts.ts';
 import { internalsOf } from '../internals.ts';
 import { parkTokens } from './save.ts';
 
@@ -123,6 +124,7 @@ async function parkLate(
     spentToken: new Secret(minted.refreshToken),
     spentFingerprint: 'of-the-token-that-was-spent',
     tenantKeys: await context.keys.pin(key.tenant, { fresh: true }),
+    facts: factsOf(row),
   };
   const refreshToken = new Secret('a-token-that-came-late');
   return parkTokens(context, late, { refreshTokens: [refreshToken], accessToken: null });

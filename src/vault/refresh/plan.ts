@@ -1,7 +1,7 @@
 import { GrantryError } from '../../base/errors.ts';
 import { newUuid } from '../../base/ids.ts';
 import type { Secret } from '../../base/secret.ts';
-import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import { integrityFailed, type PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
@@ -17,7 +17,9 @@ import { appFor, clientOf } from '../app/apps.ts';
 import { retryBudgetOf } from '../bulkhead.ts';
 import { changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { appOfReplaced, openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { naming } from '../grant/altered.ts';
+import { type Facts, factsOf, sameFacts } from '../grant/facts.ts';
+import { appOfReplaced, isGenuine, openToken, refreshTokenOf } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { CandidateClient } from './candidate-client.ts';
@@ -52,7 +54,10 @@ export async function planRefresh(
   if (replayed !== undefined && replayed.changed > 0) return 'look_again';
 
   const definition = await context.providers.require(row.provider);
-  const token: PickedToken = keptToken ?? (await pickToken(context, row, { tenantKeys, prior, definition }));
+  // The row may have been read again since the kept token was opened.
+  if (keptToken?.facts !== undefined && !sameFacts(keptToken.facts, factsOf(row))) return 'look_again';
+  const known = { tenantKeys, prior, definition };
+  const token: PickedToken = keptToken ?? (await naming(context, row, () => pickToken(context, row, known)));
   // A candidate waits for requests that were sent after the one that brought it: they may bring a newer one.
   const later = prior.filter((attempt) => attempt.fence > (token.fence ?? -1));
   if (keptToken === undefined) await waitForLateAnswer(context, definition, later);
@@ -130,6 +135,8 @@ export interface KeptToken {
   readonly candidateId: string | null;
   /** The app that the token was issued to, if that may not be the grant's. */
   readonly app?: string | null;
+  /** The facts under which the token was opened; left out if it was opened from the row of the plan. */
+  readonly facts?: Facts;
 }
 
 interface PickedToken extends KeptToken {
@@ -162,11 +169,11 @@ async function pickToken(
   const candidate = isItsTurn ? newest : await lastSuccessor(context, row, known.definition, leftMs);
   const newestCandidateId = newest?.id ?? null;
   if (candidate !== undefined) {
-    const opened = await openOrRetire(context, tenantKeys, candidate);
+    const opened = await openOrRetire(context, tenantKeys, row, candidate);
     if (opened === null) return pickToken(context, row, known);
     const succeedsStored = candidate.generation >= row.generation;
     const { id: candidateId, fence } = candidate;
-    const app = appOfReplaced(tenantKeys, candidate);
+    const app = appOfReplaced(tenantKeys, row, candidate);
     return { refreshToken: opened, candidateId, app, fence, succeedsStored, newestCandidateId };
   }
   const stored = openToken(tenantKeys, row, 'refresh_token');
@@ -192,16 +199,23 @@ async function lastSuccessor(
   return newestSuccessor(context.store.db, { tenant, grantId, generation });
 }
 
-/** Opens a candidate. One that the tenant's current keys do not open is retired, so that others are tried. */
+/**
+ * Opens a candidate. One that the tenant's current keys do not open is retired, so that others are tried.
+ *
+ * @throws {GrantryError} `integrity_failed` if not even the stored token opens
+ */
 async function openOrRetire(
   context: VaultContext,
   tenantKeys: PinnedTenant,
+  row: GrantRow,
   candidate: CandidateRow,
 ): Promise<Secret | null> {
   const { tenant, id, grant_id: grant } = candidate;
-  const opened =
-    refreshTokenOf(tenantKeys, candidate) ?? refreshTokenOf(await context.keys.pin(tenant, { fresh: true }), candidate);
+  const fresh = () => context.keys.pin(tenant, { fresh: true });
+  const opened = refreshTokenOf(tenantKeys, row, candidate) ?? refreshTokenOf(await fresh(), row, candidate);
   if (opened !== null) return opened;
+  // If the row itself was altered, no candidate of it opens. They must be there when the row is put back.
+  if (!isGenuine(tenantKeys, row)) throw integrityFailed();
   await changing(context, ({ tx }) => retireCandidate(tx, { tenant, id }));
   context.logger.error('a candidate does not open and is no longer tried', { tenant, grant });
   return null;

@@ -11,6 +11,7 @@ import { fingerprinter, type VaultContext } from '../context.ts';
 import { appOfCandidate } from '../grant/replaced.ts';
 import { revokeOfGrant } from '../grant/revocations.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
+import { factsOfHead } from '../spool/head.ts';
 import type { SpoolKind } from '../spool/names.ts';
 import { mayBeAlive } from '../spool/owner.ts';
 import type { SpoolEntry, SpoolHead } from '../spool/spool.ts';
@@ -194,6 +195,7 @@ async function commitAnswer(
     provider: row.provider,
     spentFingerprint: head.tokenFingerprint,
     tenantKeys,
+    facts: factsOfHead(head),
     app: await appOfSpent(context, tenantKeys, row, head),
   };
   const definition = await definitionOf(context, row);
@@ -249,7 +251,7 @@ async function appOfSpent(
   if (candidateId === null) return null;
   const all = await listCandidates(context.store.db, row);
   const spent = all.find(({ id }) => id === candidateId);
-  return spent === undefined ? null : appOfCandidate(tenantKeys, spent, all);
+  return spent === undefined ? null : appOfCandidate(tenantKeys, row, spent, all);
 }
 
 function storedOf(tenantKeys: PinnedTenant, row: GrantRow): Secret[] {
@@ -259,5 +261,5 @@ function storedOf(tenantKeys: PinnedTenant, row: GrantRow): Secret[] {
 
 async function candidatesOf(context: VaultContext, tenantKeys: PinnedTenant, row: GrantRow): Promise<Secret[]> {
   const candidates = await listCandidates(context.store.db, row);
-  return candidates.map((each) => refreshTokenOf(tenantKeys, each)).filter((token) => token !== null);
+  return candidates.map((each) => refreshTokenOf(tenantKeys, row, each)).filter((token) => token !== null);
 }

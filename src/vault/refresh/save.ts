@@ -12,12 +12,14 @@ import {
   retireCandidate,
   supersedeCandidates,
 } from '../../storage/statements/candidates.ts';
-import { bindApp, type GrantRow, lockGrant, metadataOf, updateMetadata } from '../../storage/statements/grants.ts';
+import { type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import { changeColumns, genuineFacts } from '../grant/change-facts.ts';
 import { dueAt } from '../grant/due.ts';
+import { type Facts, issuedTo } from '../grant/facts.ts';
 import { queueRevocation } from '../grant/revocations.ts';
 import { appOfReplaced, sealCandidate, sealTokens } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
@@ -33,6 +35,8 @@ export interface TokenAttempt {
   readonly spentToken: Secret;
   readonly spentFingerprint: string;
   readonly tenantKeys: PinnedTenant;
+  /** The facts under which the spent token was opened; undefined in the spool of earlier versions. */
+  readonly facts: Facts | undefined;
   /** The app of the spent token, if the grant has got another one since; null for the grant's own. */
   readonly app?: string | null;
 }
@@ -94,11 +98,15 @@ async function commitOnce(
   const refreshToken = tokens.refreshToken ?? attempt.spentToken;
   const generation = lease.generation + 1;
   const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
-  const sealed = sealTokens(attempt.tenantKeys, { id: grantId, generation }, { ...tokens, refreshToken });
+  const { tenantKeys } = attempt;
   return changing(context, async (change) => {
     const { tx } = change;
     const row = await lockGrant(tx, tenant, grantId);
-    const saved = await saveTokens(tx, lease, {
+    const parked = { refreshToken, accessToken: tokens.accessToken, expiresAt: tokens.expiresAt };
+    if (row === undefined || !isHeld(row, lease)) return park(context, change, attempt, parked);
+    const facts = genuineFacts(tenantKeys, row, attempt.facts);
+    const sealed = sealTokens(tenantKeys, { id: grantId, generation, facts }, { ...tokens, refreshToken });
+    const isSaved = await saveTokens(tx, lease, {
       ...sealed,
       token_expiry: new Date(tokens.expiresAt).toISOString(),
       token_type: tokens.tokenType,
@@ -109,17 +117,10 @@ async function commitOnce(
       atMs: context.world.now(),
       ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
     });
-    if (!saved || row === undefined) {
-      return park(context, change, attempt, {
-        refreshToken,
-        accessToken: tokens.accessToken,
-        expiresAt: tokens.expiresAt,
-      });
-    }
-    const { app = null } = attempt;
-    if (app !== null && app !== row.app) await bindApp(tx, { tenant, id: grantId, app });
+    if (!isSaved) return park(context, change, attempt, parked);
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
-    await keepMetadata(context, change, row, tokens.metadata);
+    const news = { app: attempt.app ?? row.app, metadata: newMetadata(row, tokens.metadata) };
+    await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
@@ -132,6 +133,11 @@ async function commitOnce(
     change.record(row, { type, to: 'active', reason: null, generation, details });
     return 'saved';
   });
+}
+
+/** True while the row stands as it was claimed: its next generation may be written. */
+function isHeld(row: GrantRow, { fence, generation }: Lease): boolean {
+  return row.lease_fence === fence && row.generation === generation && row.state !== 'disconnected';
 }
 
 /** Tokens that are stored beside the row. */
@@ -200,9 +206,16 @@ async function park(
       await finish('parked');
       return 'orphaned';
     }
+    if (attempt.facts === undefined) {
+      // A tombstone has no seal that vouches for it, and the file of an earlier version names no facts.
+      context.logger.warn('tokens are shredded without being revoked', { tenant, provider: row.provider });
+      await finish('parked');
+      return 'orphaned';
+    }
     // The tenant disconnected during the request. The answer must not outlive that: it is revoked, not kept.
     if (!(await keysStand())) return 'keys_gone';
-    await queueRevocation(context, change, row, { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys });
+    const token = { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys };
+    await queueRevocation(context, change, issuedTo(row, attempt.facts), token);
     await finish('parked');
     return 'orphaned';
   }
@@ -221,6 +234,7 @@ async function park(
   }
   // The tenant may have left and come back meanwhile. A value under shredded keys would never open.
   if (!(await keysStand())) return 'keys_gone';
+  const facts = genuineFacts(attempt.tenantKeys, row, attempt.facts);
   const id = newUuid(context.world);
   const isNew = await insertCandidate(tx, {
     id,
@@ -232,12 +246,13 @@ async function park(
     state: 'untested',
     tokens: sealCandidate(
       attempt.tenantKeys,
+      facts,
       { id, generation },
       {
         refreshToken: tokens.refreshToken.reveal(),
         accessToken: tokens.accessToken?.reveal() ?? null,
         expiresAt: tokens.expiresAt,
-        app: attempt.app ?? (replaced === undefined ? null : appOfReplaced(attempt.tenantKeys, replaced)),
+        app: attempt.app ?? (replaced === undefined ? null : appOfReplaced(attempt.tenantKeys, row, replaced)),
       },
     ),
   });
@@ -281,16 +296,12 @@ async function doubtAfterParking(
   change.record(row, { type: condemned ? 'grant.revived' : 'grant.parked', to: 'uncertain', reason, details });
 }
 
-/** Writes the answer's metadata if it is new. Other members stay. */
-async function keepMetadata(
-  context: VaultContext,
-  change: ChangeTransaction,
+/** Merges the answer's metadata into the row's; undefined if it brings nothing new. */
+function newMetadata(
   row: GrantRow,
   members: Readonly<Record<string, string>>,
-): Promise<void> {
+): Readonly<Record<string, unknown>> | undefined {
   const known = metadataOf(row);
   const changed = Object.entries(members).some(([name, value]) => known[name] !== value);
-  if (!changed) return;
-  const grant = { tenant: row.client_id, id: row.id, at: isoNow(context) };
-  await updateMetadata(change.tx, grant, { metadata: { ...known, ...members } });
+  return changed ? { ...known, ...members } : undefined;
 }

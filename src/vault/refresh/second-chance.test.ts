@@ -8,6 +8,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import { Secret } from '../../base/secret.ts';
 import { builtInProfile } from '../../simulator/index.ts';
+import { factsOf } from '../grant/facts.ts';
 import { internalsOf } from '../internals.ts';
 import { claimRefresh } from './claim.ts';
 import { planRefresh } from './plan.ts';
@@ -179,6 +180,7 @@ it('a claim notices a token that was parked after the plan was made', async () =
     spentToken,
     spentFingerprint: plan.tokenFingerprint,
     tenantKeys: plan.tenantKeys,
+    facts: factsOf(row),
   };
   const successor = new Secret('a-successor-that-came-late');
   expect(await parkTokens(context, late, { refreshTokens: [successor], accessToken: null })).toBe('parked');

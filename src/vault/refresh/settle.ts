@@ -10,6 +10,7 @@ import { type GrantVerdict, releaseLease, settleLease } from '../../storage/stat
 import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
+import { factsOf } from '../grant/facts.ts';
 import {
   answerLost,
   answerSetAside,
@@ -124,6 +125,7 @@ function attemptOf(plan: RefreshPlan, claim: Claim): TokenAttempt {
     spentToken: plan.refreshToken,
     spentFingerprint: plan.tokenFingerprint,
     tenantKeys: plan.tenantKeys,
+    facts: factsOf(plan.row),
     app: plan.tokenApp,
   };
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { makeBench } from '../../../test/support/bench.ts';
 import { Secret } from '../../base/secret.ts';
+import { factsOf } from '../grant/facts.ts';
 import { internalsOf } from '../internals.ts';
 import { commitTokens, parkTokens, type TokenAttempt } from './save.ts';
 
@@ -10,7 +11,8 @@ it('keeps a parked sibling of the saved token, which the provider may honour ins
   const { key } = await bench.connect(vault, { provider: 'overlap_newest_only' });
   expect((await vault.getAccessToken(key)).generation).toBe(2);
   const context = internalsOf(vault).open();
-  const { id: grantId, provider, lease_fence: fence } = await bench.row(key);
+  const row = await bench.row(key);
+  const { id: grantId, provider, lease_fence: fence } = row;
   const attempt = async (generation: number): Promise<TokenAttempt> => ({
     lease: { tenant: key.tenant, grantId, generation, owner: 'host:1:late', fence },
     attemptId: crypto.randomUUID(),
@@ -19,6 +21,7 @@ it('keeps a parked sibling of the saved token, which the provider may honour ins
     spentToken: new Secret('spent'),
     spentFingerprint: 'spent',
     tenantKeys: await context.keys.pin(key.tenant, { fresh: true }),
+    facts: factsOf(row),
   });
   const park = async (generation: number, refreshToken: string) =>
     parkTokens(context, await attempt(generation), {

@@ -26,6 +26,8 @@ const consentHead = z.strictObject({
   asked: z.array(z.string()),
   /** Members that the callback brought for the grant's metadata. */
   captured: z.record(z.string(), z.string()),
+  /** The hash of the provider's place and the app's client when the code was sent. */
+  place: z.string().optional(),
   /** The authorization request that a callback answered; null for a code without one. */
   stateHash: z.string().nullable(),
   session: z.object({ id: z.string(), starts: z.number(), completionHash: z.string().nullable() }).nullable(),

@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { Secret } from '../../base/secret.ts';
-import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
+import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 
 const ownerShape = z.object({ id: z.string(), host: z.string(), pid: z.number() });
 
-const spoolHead = z.strictObject({
-  version: z.literal(1),
+const members = {
   tenant: z.string(),
   grantId: z.string(),
   attemptId: z.string(),
@@ -17,7 +16,13 @@ const spoolHead = z.strictObject({
   candidateId: z.string().nullable(),
   owner: ownerShape,
   at: z.number(),
-});
+};
+
+/** Version 1 binds no facts: earlier versions wrote it. */
+const spoolHead = z.discriminatedUnion('version', [
+  z.strictObject({ ...members, version: z.literal(1) }),
+  z.strictObject({ ...members, version: z.literal(2), facts: z.array(z.string()) }),
+]);
 
 /** Identification of the attempt that a spooled answer belongs to. It contains no secret. */
 export type SpoolHead = z.output<typeof spoolHead>;
@@ -78,6 +83,12 @@ function parsed<T>(line: string, schema: z.ZodType<T>): T | undefined {
 }
 
 /** Binds the seal to the attempt: a renamed or edited file does not open. */
-function spoolPlace(head: SpoolHead): { table: string; row: string; column: string; generation: number } {
-  return { table: 'spool', row: head.grantId, column: `${head.attemptId}:${head.fence}`, generation: head.generation };
+function spoolPlace(head: SpoolHead): SealPlace {
+  const { grantId: row, attemptId, fence, generation } = head;
+  return { table: 'spool', row, column: `${attemptId}:${fence}`, generation, facts: factsOfHead(head) };
+}
+
+/** The facts under which the spent token was opened; undefined in the files of earlier versions. */
+export function factsOfHead(head: SpoolHead): readonly string[] | undefined {
+  return head.version === 1 ? undefined : head.facts;
 }

@@ -58,7 +58,7 @@ describe('a spooled answer', () => {
   it.each([
     ['empty', ''],
     ['not JSON', 'x\ny\n'],
-    ['of another version', `${JSON.stringify({ ...head(), version: 2 })}\nx\n`],
+    ['of another version', `${JSON.stringify({ ...head(), version: 3 })}\nx\n`],
     ['half a head', JSON.stringify(head()).slice(0, 40)],
   ])('that is %s stays in place and hides no other answer', async (_, text) => {
     const spool = newSpool();

@@ -8,6 +8,7 @@ import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { writeKey } from '../../schemas/json.ts';
 import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
+import { dryRunSeal } from '../../storage/rows/row-seal.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
 import { openStore, type Store } from '../../storage/store.ts';
@@ -63,6 +64,7 @@ export async function planTakeOver(options: VaultOptions): Promise<TakeOverPlan>
   const world = options.world ?? systemWorld();
   const logger = options.logger ?? silentLogger;
   const store = await openStore({ database, world, logger, readOnly: true, allowUntriedEngine });
+  store.protect(dryRunSeal);
   try {
     const state = await inspectGrantTable(store);
     if (state === 'absent') return emptyPlan('absent');

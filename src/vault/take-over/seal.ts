@@ -11,6 +11,7 @@ import { lockUnsealed, providersOfUnsealed, type SealedRow, sealRows } from '../
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { dueAtOf } from '../grant/due.ts';
+import { factsOf } from '../grant/facts.ts';
 import { sealTokens } from '../grant/tokens.ts';
 
 /** Rows sealed per transaction: few enough that readers and other writers hardly wait. */
@@ -126,12 +127,14 @@ async function sealOne(
   const expiresAtMs = accessToken === null || row.token_expiry === null ? null : Date.parse(row.token_expiry);
   try {
     const pinned = await tenants.pin(row.client_id);
+    const metadata = definition === undefined ? row.metadata : withKnownDc(definition, row);
+    const place = { id: row.id, generation: firstGeneration, facts: factsOf({ ...row, metadata }) };
     return {
       id: row.id,
       client_id: row.client_id,
-      ...sealTokens(pinned, { id: row.id, generation: firstGeneration }, { accessToken, refreshToken }),
+      ...sealTokens(pinned, place, { accessToken, refreshToken }),
       refresh_fingerprint: refreshToken === null ? null : fingerprint(refreshToken),
-      metadata: definition === undefined ? row.metadata : withKnownDc(definition, row),
+      metadata,
       due_at: definition === undefined || row.state !== 'active' ? null : dueAtOf(context, definition, expiresAtMs),
     };
   } catch (error) {

@@ -5,6 +5,8 @@ import { type CandidateRow, listCandidates } from '../../storage/statements/cand
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { compartmentOf } from '../bulkhead.ts';
 import type { VaultContext } from '../context.ts';
+import { naming } from '../grant/altered.ts';
+import { factsOf } from '../grant/facts.ts';
 import { noSuchGrant, stopping } from '../grant/refusals.ts';
 import { appOfCandidate, isFromConsent, isReplacedByHand } from '../grant/replaced.ts';
 import { openToken, refreshTokenOf } from '../grant/tokens.ts';
@@ -52,7 +54,7 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
   let tried = 0;
   // Tokens that were replaced by hand may belong to another app than one that the provider refuses.
   const refusedApps = new Map<string | null, unknown>();
-  for (const keptToken of await keptTokens(context, found)) {
+  for (const keptToken of await naming(context, found, () => keptTokens(context, found))) {
     if (context.closing()) throw stopping(context);
     const app = keptToken.app ?? found.app;
     if (refusedApps.has(app)) continue;
@@ -92,25 +94,31 @@ async function keptTokens(context: VaultContext, row: GrantRow): Promise<KeptTok
   // The other tokens of a broken consent succeed nothing: each may be the only right one.
   const untried = candidates.filter((each) => isFromConsent(each) && each.state === 'untested');
   const worthTrying = isFatal ? (successor === undefined ? untried : [successor]) : candidates;
+  const facts = factsOf(row);
   const kept: KeptToken[] = [];
   for (const candidate of worthTrying) {
     if (candidate.token_fingerprint === row.refresh_fingerprint) continue;
-    const refreshToken = refreshTokenOf(tenantKeys, candidate);
+    const refreshToken = refreshTokenOf(tenantKeys, row, candidate);
     // Skip a candidate that cannot be decrypted, so that the others are tried.
-    const app = appOfCandidate(tenantKeys, candidate, all);
-    if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id, app });
+    const app = appOfCandidate(tenantKeys, row, candidate, all);
+    if (refreshToken !== null) kept.push({ refreshToken, candidateId: candidate.id, app, facts });
   }
   const stored = isFatal && successor !== undefined ? null : openToken(tenantKeys, row, 'refresh_token');
-  if (stored !== null) kept.push({ refreshToken: stored, candidateId: null });
+  if (stored !== null) kept.push({ refreshToken: stored, candidateId: null, facts });
   const replaced = all.filter((each) => each.generation < row.authorized_generation);
-  return [...kept, ...replacedTokens(tenantKeys, replaced, isFatal)];
+  return [...kept, ...replacedTokens(tenantKeys, row, replaced, isFatal)];
 }
 
 /**
  * Opens token sets that were replaced by hand, newest first. A candidate with a fence is the successor of the token that
  * was replaced with it, so it comes before that token. If a replay revokes the family, only the newest is worth a try.
  */
-function replacedTokens(tenantKeys: PinnedTenant, candidates: readonly CandidateRow[], isFatal: boolean): KeptToken[] {
+function replacedTokens(
+  tenantKeys: PinnedTenant,
+  row: GrantRow,
+  candidates: readonly CandidateRow[],
+  isFatal: boolean,
+): KeptToken[] {
   const newest = candidates.toSorted((one, other) => other.generation - one.generation || other.fence - one.fence);
   const byGeneration = [...Map.groupBy(newest, ({ generation }) => generation).values()];
   // The last generation of an authorization is the one whose stored token was replaced.
@@ -119,9 +127,10 @@ function replacedTokens(tenantKeys: PinnedTenant, candidates: readonly Candidate
     : newest;
   return worthTrying.flatMap((candidate) => {
     if (candidate === undefined) return [];
-    const app = appOfCandidate(tenantKeys, candidate, candidates);
-    const refreshToken = refreshTokenOf(tenantKeys, candidate);
-    return refreshToken === null ? [] : [{ refreshToken, candidateId: candidate.id, app }];
+    const app = appOfCandidate(tenantKeys, row, candidate, candidates);
+    const refreshToken = refreshTokenOf(tenantKeys, row, candidate);
+    const facts = factsOf(row);
+    return refreshToken === null ? [] : [{ refreshToken, candidateId: candidate.id, app, facts }];
   });
 }
 

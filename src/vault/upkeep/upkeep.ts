@@ -1,6 +1,7 @@
 import { type GrantryError, isGrantryError, isVaultDown } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { GrantState } from '../../storage/schema.ts';
+import { purgeChildKeys } from '../../storage/statements/api-keys.ts';
 import { purgeAuthorizations } from '../../storage/statements/authorizations.ts';
 import { deleteCandidates } from '../../storage/statements/candidates.ts';
 import { purgeConnectSessions } from '../../storage/statements/connect-sessions.ts';
@@ -113,6 +114,10 @@ export const duties: readonly Duty[] = [
     run: (context) => changing(context, ({ tx }) => purgeConnectSessions(tx, context.times.connectKeptMs)),
   },
   { queue: 'token_requests', run: forgetTokenRequests },
+  {
+    queue: 'child_keys',
+    run: (context) => changing(context, ({ tx }) => purgeChildKeys(tx, context.world.now())),
+  },
 ];
 
 /** Does a duty. A quarantined database stays unchanged: nothing is spent, revoked or removed. */

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { ProviderDefinition } from './definition.ts';
+
+/** True if two definitions send secrets and tokens to the same places, in the same way. */
+export function isSamePlace(one: ProviderDefinition, other: ProviderDefinition): boolean {
+  return isDeepStrictEqual(placesOf(one), placesOf(other));
+}
+
+/** The members of a definition that decide where secrets and tokens are sent. */
+function placesOf(definition: ProviderDefinition): unknown {
+  const { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api } =
+    definition;
+  const places = { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api };
+  return JSON.parse(JSON.stringify(places));
+}
+
+/** A client of an app, as a connection began with it: another client under the same name is another one. */
+export interface ClientIdentity {
+  readonly provider: string;
+  readonly client_id: string;
+  /** Random for each app that is made. */
+  readonly context: string;
+}
+
+/**
+ * Hashes the endpoints and hosts of a provider, and the client of an app. A code is redeemed where its request was sent (RFC
+ * 9700 section 4.4), and its tokens are stored for no other place or client.
+ */
+export function placeHash(definition: ProviderDefinition, app: ClientIdentity): string {
+  const { issuer, endpoints, dataCenters, clientAuthentication } = definition;
+  const { hosts, base } = definition.api;
+  const { provider, client_id, context } = app;
+  const client = { provider, client_id, context };
+  const place = { issuer, endpoints, dataCenters, clientAuthentication, hosts, base, client };
+  return createHash('sha256').update(JSON.stringify(place, sorted)).digest('hex');
+}
+
+/** Sorts members, because PostgreSQL reorders those of an object. */
+function sorted(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)));
+}

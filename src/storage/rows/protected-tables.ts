@@ -1,0 +1,114 @@
+import type { Schema } from '../schema.ts';
+
+/** The tables whose rows carry a MAC: they decide where tokens go, and who gets them. */
+export type ProtectedTable =
+  | 'grantry_providers'
+  | 'grantry_apps'
+  | 'grantry_api_keys'
+  | 'grantry_connect_sessions'
+  | 'grantry_authorizations';
+
+/** How a column enters the MAC. An excluded column names the reason: a writer of the database may set it at will. */
+export type ColumnRule = 'text' | 'number' | 'json' | { readonly excluded: string };
+
+type Columns<T extends ProtectedTable> = { readonly [C in Exclude<keyof Schema[T], 'mac'>]: ColumnRule };
+
+export interface TableRules {
+  /** The columns that name a row, for log and doctor. */
+  readonly key: readonly string[];
+  readonly columns: Readonly<Record<string, ColumnRule>>;
+}
+
+function rules<T extends ProtectedTable>(key: readonly (keyof Schema[T] & string)[], columns: Columns<T>): TableRules {
+  return { key, columns };
+}
+
+/**
+ * Every column of every protected table. A column that is new here needs no new MACs as long as it is null in old rows:
+ * the canonical form leaves nulls out.
+ */
+export const protectedTables: Readonly<Record<ProtectedTable, TableRules>> = {
+  grantry_providers: rules<'grantry_providers'>(['id'], {
+    id: 'text',
+    definition: 'json',
+    created_at: 'number',
+    updated_at: 'number',
+  }),
+  grantry_apps: rules<'grantry_apps'>(['name'], {
+    name: 'text',
+    provider: 'text',
+    client_id: 'text',
+    client_secrets: 'json',
+    dc: 'text',
+    redirect_uri: 'text',
+    scopes: 'json',
+    tenants: 'json',
+    return_to: 'json',
+    context: 'text',
+    generation: 'number',
+    created_at: 'number',
+    updated_at: 'number',
+  }),
+  grantry_api_keys: rules<'grantry_api_keys'>(['id'], {
+    id: 'text',
+    name: 'text',
+    role: 'text',
+    key_hash: 'text',
+    tenants: 'json',
+    providers: 'json',
+    created_at: 'number',
+    expires_at: 'number',
+    methods: 'json',
+    paths: 'json',
+    parent: 'text',
+    revision: 'number',
+    last_used_at: { excluded: 'It is only shown. Servers write it in batches, for many keys at once.' },
+    revoked_at: 'number',
+  }),
+  grantry_connect_sessions: rules<'grantry_connect_sessions'>(['tenant', 'id'], {
+    tenant: 'text',
+    id: 'text',
+    token_hash: 'text',
+    provider: 'text',
+    account: 'text',
+    app: 'text',
+    scopes: 'json',
+    return_to: 'text',
+    user_id: 'text',
+    browser_hash: 'text',
+    completion_hash: 'text',
+    pending: 'text',
+    state: 'text',
+    error: 'text',
+    granted: 'json',
+    starts: 'number',
+    created_at: 'number',
+    expires_at: 'number',
+    completed_at: 'number',
+  }),
+  grantry_authorizations: rules<'grantry_authorizations'>(['tenant', 'state_hash'], {
+    tenant: 'text',
+    state_hash: 'text',
+    provider: 'text',
+    account: 'text',
+    app: 'text',
+    verifier: 'text',
+    redirect_uri: 'text',
+    scopes: 'json',
+    dc: 'text',
+    issuer: 'text',
+    provider_hash: 'text',
+    connect_session_id: 'text',
+    created_at: 'number',
+    expires_at: 'number',
+    used_at: 'number',
+  }),
+};
+
+export const protectedTableNames: readonly ProtectedTable[] = [
+  'grantry_providers',
+  'grantry_apps',
+  'grantry_api_keys',
+  'grantry_connect_sessions',
+  'grantry_authorizations',
+];

@@ -1,0 +1,41 @@
+/** Metadata that a person changes while refreshes save what the provider says. */
+import { expect, it } from 'vitest';
+import { databaseKinds, makeBench, until } from '../../../test/support/bench.ts';
+import type { VaultEvent } from '../types.ts';
+
+it.each(databaseKinds)('a change during a refresh is kept, and so are the new tokens, on %s', async (kind) => {
+  await using bench = await makeBench({ kind });
+  const events: VaultEvent[] = [];
+  const { vault } = await bench.open({ onEvent: (event) => events.push(event) });
+  const { vault: other } = await bench.open();
+  const { key } = await bench.connect(vault);
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'delay', ms: 2_000, when: 'after' } });
+  const refreshing = vault.getAccessToken(key);
+  await until(() => bench.requests().length === 1, 'the refresh is sent');
+  await vault.updateMetadata(key, { org_id: '1', note: 'here' });
+  await other.updateMetadata(key, { note: null, place: 'there' });
+  await bench.pass(4_000);
+  expect((await refreshing).generation).toBe(2);
+  const row = await bench.row(key);
+  expect([JSON.parse(row.metadata), row.generation]).toEqual([{ org_id: '1', place: 'there' }, 2]);
+  expect(await bench.events(key)).toEqual(['stored', 'updated', 'updated', 'refreshed']);
+  const updated = events.find(({ type }) => type === 'grant.updated');
+  expect(updated).toMatchObject({ tenant: 'acme', from: 'active', to: 'active', generation: 1 });
+});
+
+it.each(databaseKinds)(
+  'the API host that a person sets holds in every process within five seconds, on %s',
+  async (kind) => {
+    await using bench = await makeBench({ kind, profiles: ['zoho'] });
+    const open = async () => (await bench.open()).vault;
+    const [vault, other] = [await open(), await open()];
+    const key = { tenant: 'acme', provider: 'zoho_crm' };
+    await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.A', clientSecret: 'secret' });
+    await vault.storeTokens(key, { refreshToken: 'rt', accessToken: 'at', expiresIn: 3_600, metadata: { dc: 'us' } });
+    expect([(await vault.getAccessToken(key)).dc, (await other.getAccessToken(key)).dc]).toEqual(['us', 'us']);
+    await vault.updateMetadata(key, { dc: 'eu' });
+    expect((await vault.getAccessToken(key)).dc).toBe('eu');
+    await bench.pass(5_000);
+    expect((await other.getAccessToken(key)).dc).toBe('eu');
+  },
+);

@@ -1,0 +1,108 @@
+import type { KeyObject } from 'node:crypto';
+import { GrantryError, isGrantryError } from '../../base/errors.ts';
+import type { World } from '../../base/world.ts';
+import { integrityFailed, type StoredTenantKey, systemTenant, TenantKeys } from '../../crypto/tenant-keys.ts';
+import type { WriteTx } from '../../storage/database.ts';
+import { canonicalRow } from '../../storage/rows/canonical-row.ts';
+import { protectedTableNames } from '../../storage/rows/protected-tables.ts';
+import { readInstance } from '../../storage/statements/instance.ts';
+import { allRows, setRowMac } from '../../storage/statements/row-macs.ts';
+import {
+  hasTenantKeys,
+  insertTenantKey,
+  loadTenantKeys,
+  rewrapTenantKey,
+} from '../../storage/statements/tenant-keys.ts';
+import type { OpenedStore } from '../../storage/store.ts';
+import type { HighWaterMarks } from './high-water-mark.ts';
+
+export interface Adoption {
+  readonly rootKey: KeyObject;
+  readonly world: World;
+  readonly marks: HighWaterMarks;
+  /** Seals every value anew. `keys` opens values of both formats. */
+  readonly reseal: (tx: WriteTx, keys: TenantKeys) => Promise<void>;
+}
+
+/**
+ * Returns the step that reseals the values of 0.1.0 and gives the rows of 0.1.0 their MACs, for the transaction of that migration. It happens once.
+ *
+ * A writer of the database could bring the schema back, to have his own rows adopted. So the home remembers the vault, and
+ * the system tenant's key takes a form in which the step does not open it.
+ *
+ * @throws {GrantryError} `integrity_failed` if the home has seen this vault with MACs
+ */
+export async function rowAdoption(
+  store: OpenedStore,
+  { rootKey, world, marks, reseal }: Adoption,
+): Promise<(tx: WriteTx) => Promise<void>> {
+  const vaultId = (await readInstance(store.db))?.vault_id;
+  if (vaultId !== undefined && marks.hasRowMacs(vaultId)) {
+    throw new GrantryError(
+      'integrity_failed',
+      'The database looks like one of Grantry 0.1.0, but this home has seen it with a newer schema.',
+      {
+        action:
+          'Somebody put the schema back, or restored a backup from before the upgrade. Restore a newer backup. If you ' +
+          'restored the old one yourself and trust it: remove seen.json from the home, then run grantry migrate.',
+      },
+    );
+  }
+  return async (tx) => {
+    // Without an identity the vault was never opened, and has no rows.
+    if (vaultId === undefined) return;
+    const options = { rootKey, vaultId, world };
+    const keys = await markSystemKeys(tx, options);
+    const rowMac = await new TenantKeys({ ...options, store: storeOf(keys) }).rowMac();
+    // Before the MACs, which cover sealed columns.
+    await reseal(tx, new TenantKeys({ ...options, store: readOnly(tx, keys), acceptsFormat1: true }));
+    for (const table of protectedTableNames) {
+      for await (const row of allRows(tx, table)) await setRowMac(tx, table, row, rowMac.mac(canonicalRow(table, row)));
+    }
+  };
+}
+
+/** Wraps the system tenant's keys in the form of a database with MACs. Returns them. */
+async function markSystemKeys(
+  tx: WriteTx,
+  options: { rootKey: KeyObject; vaultId: string; world: World },
+): Promise<StoredTenantKey[]> {
+  const stored = await loadTenantKeys(tx, systemTenant);
+  if (stored.length === 0) {
+    // A vault makes this key before its first grant, so somebody has removed it.
+    if (await hasTenantKeys(tx)) throw putBack();
+    const made: StoredTenantKey[] = [];
+    const keys = new TenantKeys({ ...options, store: storeOf(made) });
+    await keys.pin(systemTenant);
+    for (const key of made) await insertTenantKey(tx, key);
+    return made;
+  }
+  const before = new TenantKeys({ ...options, rowMacs: false, store: storeOf(stored) });
+  try {
+    const wrapped = before.wrapForRowMacs(stored);
+    for (const key of wrapped) await rewrapTenantKey(tx, key);
+    return wrapped;
+  } catch (error) {
+    throw isGrantryError(error, 'integrity_failed') ? putBack(error) : error;
+  }
+}
+
+/** The keys of all tenants within the transaction. A tenant without keys has no value that opens. */
+function readOnly(tx: WriteTx, system: readonly StoredTenantKey[]) {
+  return {
+    load: async (tenant: string) => (tenant === systemTenant ? system : await loadTenantKeys(tx, tenant)),
+    insert: () => Promise.reject(integrityFailed()),
+  };
+}
+
+function storeOf(keys: StoredTenantKey[]) {
+  return { load: async () => keys, insert: async (key: StoredTenantKey) => void keys.push(key) };
+}
+
+function putBack(cause?: unknown): GrantryError {
+  return new GrantryError(
+    'integrity_failed',
+    'The schema is that of Grantry 0.1.0, and the key of the system is not: somebody put the schema back.',
+    { action: 'Restore the database from a backup. Find out who can write to it.', cause },
+  );
+}
