@@ -20,6 +20,7 @@ export type { ImportResult } from '../schemas/import-line.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
+export type { VaultEvent, VaultEventType } from './event-types.ts';
 export type { KeyCalls } from './key-calls.ts';
 
 /** The parts of a call by {@link Vault.fetch}; each may be left out. Redirects are returned, never followed. */
@@ -52,34 +53,6 @@ export interface AuthorizeInput extends GrantKey {
   scopes?: readonly string[] | undefined;
   redirectUri: string;
 }
-
-/** One committed state change. */
-export interface VaultEvent {
-  readonly at: Date;
-  readonly type: VaultEventType;
-  readonly tenant: string;
-  readonly provider: string;
-  readonly account: string;
-  readonly from: string | null;
-  readonly to: string;
-  readonly generation: number;
-  readonly reason: string | null;
-}
-
-/** The kind of a vault event. */
-export type VaultEventType =
-  | 'grant.connected'
-  | 'grant.stored'
-  | 'grant.refreshed'
-  | 'grant.updated'
-  | 'grant.uncertain'
-  | 'grant.suspect'
-  | 'grant.reauthorization_required'
-  | 'grant.revived'
-  | 'grant.parked'
-  | 'grant.disconnected'
-  | 'grant.taken_over'
-  | 'grant.shredded';
 
 /**
  * A vault, as `openVault` returns it. Every method throws {@link GrantryError}; decide by its `code`.
