@@ -58,13 +58,7 @@ const keys = [
 
 type Key = (typeof keys)[number];
 
-const tables = [
-  'grantry_apps',
-  'oauth_tokens',
-  'grantry_candidates',
-  'grantry_revocations',
-  'grantry_attempts',
-] as const;
+const tables = ['oauth_tokens', 'grantry_candidates', 'grantry_revocations', 'grantry_attempts'] as const;
 
 /** What the attacker makes up for any column. */
 const invented = [
@@ -153,7 +147,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database on %s',
     }
     for (const key of keys) await fill(vault, key);
     store = await openStore({ database, world: systemWorld() });
-    for (const table of [...tables, 'grantry_events', 'grantry_token_requests'] as const) {
+    for (const table of ['grantry_apps', ...tables, 'grantry_events', 'grantry_token_requests'] as const) {
       saved.set(table, (await sql<Row>`select * from ${sql.table(table)}`.execute(store.db)).rows);
     }
   });
@@ -201,6 +195,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database on %s',
 
   /** Writes, lets callers and workers go on, and puts everything back. The write may be refused by a constraint. */
   async function attack(what: string, write: RawBuilder<unknown>): Promise<void> {
+    leaks.length = 0;
     tried += 1;
     try {
       await write.execute(store.db);
@@ -234,12 +229,15 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database on %s',
       for (const column of Object.keys(row ?? {})) {
         const others = rows.map((each) => each[column] ?? null);
         const values = [...new Set([...others, ...invented, null])];
-        // Every value for the columns that say where a token goes, and some for each other column.
-        for (const value of decisive.has(column) ? values : some(values, 1)) {
-          await attack(
-            `${table}.${column} = ${String(value)}, seed ${seed}`,
-            sql`update ${sql.table(table)} set ${sql.ref(column)} = ${value}`,
-          );
+        const set = (value: string | number | null) =>
+          sql`update ${sql.table(table)} set ${sql.ref(column)} = ${value}`;
+        // Many values for the columns that say where a token goes, in one row, and one for each other column, in all.
+        const count = !decisive.has(column) ? 1 : table === 'oauth_tokens' && kind === 'sqlite' ? values.length : 2;
+        const [target] = some(rows, 1);
+        const where = sql`where id = ${target?.['id'] ?? null}`;
+        for (const value of some(values, count)) {
+          const what = `${table}.${column} = ${String(value)}, seed ${seed}`;
+          await attack(what, decisive.has(column) ? sql`${set(value)} ${where}` : set(value));
         }
       }
     },
@@ -271,6 +269,10 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database on %s',
       }
     }
   }, 300_000);
+
+  test('could write most of what he tried', () => {
+    expect(written / tried).toBeGreaterThan(0.4);
+  });
 
   test('has no other client get the secret of an app', async () => {
     await using opened = await open();
