@@ -24,6 +24,7 @@ import { internalsOf } from '../src/vault/internals.ts';
 import { openVault } from '../src/vault/open.ts';
 import type { Vault } from '../src/vault/types.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
+import { changeRows } from '../test/support/row-seal.ts';
 import {
   browser,
   example,
@@ -81,11 +82,16 @@ async function fill(database: string): Promise<FixtureSecrets> {
   await vault.keys.revoke('revoked');
   const { key } = await vault.keys.create('reader', { role: 'reader', tenants: ['acme'], providers: ['example'] });
   await makeGrants(vault, context);
+  const { state } = await vault.authorize({ tenant: 'acme', provider: 'example', account: 'asked', redirectUri });
+  const sessions = await makeSessions(context);
+  for (const table of ['grantry_connect_sessions', 'grantry_authorizations'] as const) {
+    await changeRows(context, table, { expires_at: farAway });
+  }
   return {
     rootKey: readFileSync(join(home, 'root.key'), 'utf8'),
     apiKey: key.reveal(),
-    state: (await vault.authorize({ tenant: 'acme', provider: 'example', account: 'asked', redirectUri })).state,
-    ...(await makeSessions(context)),
+    state,
+    ...sessions,
   };
 }
 
@@ -149,9 +155,6 @@ async function keepForEver({ db }: OpenedStore): Promise<void> {
   const living = db.updateTable('oauth_tokens').where('access_token', 'is not', null);
   await living.set({ token_expiry: new Date(farAway).toISOString(), due_at: null }).execute();
   await living.where('state', 'in', ['uncertain', 'suspect']).set({ retry_at: farAway }).execute();
-  for (const table of ['grantry_connect_sessions', 'grantry_authorizations'] as const) {
-    await db.updateTable(table).set({ expires_at: farAway }).execute();
-  }
   await db.updateTable('grantry_revocations').set({ next_at: 0, deadline_at: farAway }).execute();
 }
 

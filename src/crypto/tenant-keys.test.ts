@@ -57,7 +57,7 @@ function version2(rootKey: KeyObject, tenant: string): StoredTenantKey {
     purpose: 'wrap',
     key: rootKey,
     keyVersion: 2,
-    context: ['vault', tenant, '2'],
+    context: ['vault', tenant, '2', ...(tenant === systemTenant ? ['row-macs'] : [])],
     salt: world.randomBytes(32),
     plaintext: world.randomBytes(32),
   });

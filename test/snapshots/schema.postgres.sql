@@ -8,6 +8,7 @@ grantry_api_keys.created_at bigint not null
 grantry_api_keys.expires_at bigint
 grantry_api_keys.last_used_at bigint
 grantry_api_keys.revoked_at bigint
+grantry_api_keys.mac text
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
 CREATE UNIQUE INDEX grantry_api_keys_name ON grantry_api_keys USING btree (name) WHERE (revoked_at IS NULL)
@@ -25,6 +26,7 @@ grantry_apps.context text not null
 grantry_apps.generation bigint not null
 grantry_apps.created_at bigint not null
 grantry_apps.updated_at bigint not null
+grantry_apps.mac text
 grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
 CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
 CREATE UNIQUE INDEX grantry_apps_context_key ON grantry_apps USING btree (context)
@@ -62,6 +64,7 @@ grantry_authorizations.connect_session_id text
 grantry_authorizations.created_at bigint not null
 grantry_authorizations.expires_at bigint not null
 grantry_authorizations.used_at bigint
+grantry_authorizations.mac text
 grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (tenant, state_hash)
 grantry_authorizations: grantry_authorizations_session_fkey FOREIGN KEY (tenant, connect_session_id) REFERENCES grantry_connect_sessions(tenant, id) ON DELETE CASCADE
 CREATE INDEX grantry_authorizations_expires_at ON grantry_authorizations USING btree (expires_at)
@@ -101,6 +104,7 @@ grantry_connect_sessions.starts bigint not null
 grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
+grantry_connect_sessions.mac text
 grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (tenant, id)
 grantry_connect_sessions: grantry_connect_sessions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'started'::text, 'exchanging'::text, 'pending'::text, 'completed'::text, 'failed'::text])))
 CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
@@ -139,6 +143,7 @@ grantry_providers.id text not null
 grantry_providers.definition jsonb not null
 grantry_providers.created_at bigint not null
 grantry_providers.updated_at bigint not null
+grantry_providers.mac text
 grantry_providers: grantry_providers_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX grantry_providers_pkey ON grantry_providers USING btree (id)
 grantry_revocations.tenant text not null

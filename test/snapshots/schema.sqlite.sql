@@ -9,7 +9,7 @@ CREATE TABLE grantry_api_keys (
   expires_at integer,
   last_used_at integer,
   revoked_at integer
-) strict;
+, mac text) strict;
 CREATE UNIQUE INDEX grantry_api_keys_hash_key on grantry_api_keys (key_hash);
 CREATE UNIQUE INDEX grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
 CREATE TABLE grantry_apps (
@@ -26,7 +26,7 @@ CREATE TABLE grantry_apps (
   generation integer not null,
   created_at integer not null,
   updated_at integer not null
-) strict;
+, mac text) strict;
 CREATE UNIQUE INDEX grantry_apps_context_key on grantry_apps (context);
 CREATE INDEX grantry_apps_provider on grantry_apps (provider, client_id);
 CREATE TABLE grantry_attempts (
@@ -63,7 +63,7 @@ CREATE TABLE grantry_authorizations (
   connect_session_id text,
   created_at integer not null,
   expires_at integer not null,
-  used_at integer,
+  used_at integer, mac text,
   constraint grantry_authorizations_pkey primary key (tenant, state_hash),
   constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
 ) strict;
@@ -104,7 +104,7 @@ CREATE TABLE grantry_connect_sessions (
   starts integer not null,
   created_at integer not null,
   expires_at integer not null,
-  completed_at integer,
+  completed_at integer, mac text,
   constraint grantry_connect_sessions_pkey primary key (tenant, id),
   constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
 ) strict;
@@ -145,7 +145,7 @@ CREATE TABLE grantry_providers (
   definition text not null,
   created_at integer not null,
   updated_at integer not null
-) strict;
+, mac text) strict;
 CREATE TABLE grantry_revocations (
   tenant text not null,
   id text not null,

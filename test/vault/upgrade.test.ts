@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../src/base/log.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
+import { loadRootKey, parseRootKeySource } from '../../src/crypto/root-key.ts';
 import { type Migration, migrate, releasedMigrations, schemaVersion } from '../../src/storage/migrations/migrate.ts';
 import { listEvents } from '../../src/storage/statements/events.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
@@ -11,8 +13,11 @@ import { findApiKey, hashApiKey } from '../../src/vault/api-keys.ts';
 import { completeConnectSessionOf } from '../../src/vault/connect/completion.ts';
 import { openConnectLink } from '../../src/vault/connect/flow.ts';
 import { revokeDue } from '../../src/vault/grant/revocations.ts';
+import { type Adoption, rowAdoption } from '../../src/vault/guard/adopt-rows.ts';
+import { HighWaterMarks } from '../../src/vault/guard/high-water-mark.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { openVault } from '../../src/vault/open.ts';
+import { resealVault } from '../../src/vault/upkeep/reseal.ts';
 import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';
 import { dumpSchema } from '../support/schema-dump.ts';
 import {
@@ -61,15 +66,24 @@ describe.each(cases)('a database of %s on %s', (version, kind) => {
     await other.close();
   });
 
+  /** Migrates as opening the vault does: the values of 0.1.0 are sealed anew, and its rows get their MACs. */
+  const upgrade = async (migrations: readonly Migration[] = releasedMigrations) => {
+    const world = systemWorld();
+    const rootKey = await loadRootKey(parseRootKeySource(`file:${join(home, 'root.key')}`));
+    const marks = new HighWaterMarks(home, 'test');
+    const reseal: Adoption['reseal'] = (tx, keys) => resealVault({ tx, kind, keys, logger: silentLogger });
+    const adoptRows = await rowAdoption(store, { rootKey, world, marks, reseal });
+    return migrate(store, { mode: 'auto', migrations, adoptRows });
+  };
+
   test('is read through the vault, row by row, once it is upgraded', async () => {
-    await migrate(store, { mode: 'auto' });
     await readEachKind(store, { database, home, secrets });
   });
 
   test('is upgraded by the migrations behind its version, each once', async () => {
     const migrations = [...releasedMigrations, planted('alter table grantry_apps add column note text')];
     const to = migrations.length;
-    expect(await migrate(store, { mode: 'auto', migrations })).toMatchObject({ to });
+    expect(await upgrade(migrations)).toMatchObject({ to });
     expect(await migrate(store, { mode: 'auto', migrations })).toEqual({ from: to, to });
     expect((await sql`select note from grantry_apps`.execute(store.db)).rows).toEqual([{ note: null }]);
     // The reader is a program of the version before.
@@ -103,7 +117,7 @@ describe.each(cases)('a database of %s on %s', (version, kind) => {
     ['the instance', `update grantry_instance set installation = 'another'`],
   ])('shows that a migration has damaged %s', async (_, statement) => {
     const migrations = [...releasedMigrations, planted(statement)];
-    await migrate(store, { mode: 'auto', migrations });
+    await upgrade(migrations);
     await store.db.deleteFrom('grantry_schema').where('version', '=', migrations.length).execute();
     await expect(readEachKind(store, { database, home, secrets })).rejects.toThrow();
   });

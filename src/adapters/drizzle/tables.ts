@@ -16,6 +16,7 @@ export const tables = {
       expiresAt: 'integer null',
       lastUsedAt: 'integer null',
       revokedAt: 'integer null',
+      mac: 'text null',
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
     where: { grantry_api_keys_name: 'revoked_at is null' },
@@ -37,6 +38,7 @@ export const tables = {
       generation: 'integer',
       createdAt: 'integer',
       updatedAt: 'integer',
+      mac: 'text null',
     },
     uniqueIndexes: { grantry_apps_context_key: ['context'] },
     indexes: { grantry_apps_provider: ['provider', 'clientId'] },
@@ -85,6 +87,7 @@ export const tables = {
       createdAt: 'integer',
       expiresAt: 'integer',
       usedAt: 'integer null',
+      mac: 'text null',
     },
     primaryKey: { grantry_authorizations_pkey: ['tenant', 'stateHash'] },
     foreignKeys: {
@@ -139,6 +142,7 @@ export const tables = {
       createdAt: 'integer',
       expiresAt: 'integer',
       completedAt: 'integer null',
+      mac: 'text null',
     },
     primaryKey: { grantry_connect_sessions_pkey: ['tenant', 'id'] },
     checks: {
@@ -190,7 +194,13 @@ export const tables = {
   /** Custom provider definitions. */
   providers: {
     name: 'grantry_providers',
-    columns: { id: 'text primary key', definition: 'json', createdAt: 'integer', updatedAt: 'integer' },
+    columns: {
+      id: 'text primary key',
+      definition: 'json',
+      createdAt: 'integer',
+      updatedAt: 'integer',
+      mac: 'text null',
+    },
   },
   /** Tokens that wait to be revoked at their providers, sealed. */
   revocations: {

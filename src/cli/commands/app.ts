@@ -12,7 +12,7 @@ import { definitionFor } from '../import/importer.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { canPrompt } from '../terminal/prompt.ts';
-import { printFields, printTable } from '../terminal/table.ts';
+import { alteredRow, printFields, printTable } from '../terminal/table.ts';
 
 /** The redirect URI for `grantry connect` when no other is chosen. */
 const loopbackRedirectUri = 'http://127.0.0.1:8484/callback';
@@ -183,7 +183,7 @@ async function list(context: Context): Promise<void> {
   }
   printTable(context.output, apps, {
     APP: ({ name }) => name,
-    PROVIDER: ({ provider }) => provider,
+    PROVIDER: ({ provider, integrityFailed }) => (integrityFailed ? alteredRow : provider),
     'CLIENT ID': ({ clientId }) => clientId,
     DC: ({ dc }) => dc ?? '-',
     TENANTS: ({ tenants }) => tenants?.join(',') ?? 'all',

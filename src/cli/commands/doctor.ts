@@ -3,7 +3,7 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import type { Vault } from '../../vault/types.ts';
+import type { App, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
@@ -96,8 +96,10 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
     const [apps, grants] = [await vault.apps.list(), await allGrants(vault, {})];
     const { reachFindings } = await import('../doctor/reach.ts');
     const { sealsFinding } = await import('../doctor/seals.ts');
+    const { rowsFinding } = await import('../doctor/rows.ts');
     return [
       ok('vault', 'the root key opens it'),
+      await finding('rows', () => rowsFinding(internalsOf(vault).open())),
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
       ...(await slotFindings(vault, apps)),
@@ -109,10 +111,11 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
 }
 
 /** Warns of apps whose provider soon ends the oldest refresh token of a user. */
-async function slotFindings(vault: Vault, apps: readonly { readonly name: string }[]): Promise<Finding[]> {
+async function slotFindings(vault: Vault, apps: readonly App[]): Promise<Finding[]> {
   const { fullestSlots, slotsAdvice } = await import('../../vault/grant/slots.ts');
   const context = internalsOf(vault).open();
-  const slots = await Promise.all(apps.map((app) => fullestSlots(context, app.name)));
+  const used = apps.filter((app) => app.integrityFailed !== true);
+  const slots = await Promise.all(used.map((app) => fullestSlots(context, app.name)));
   return slots
     .filter((each) => each !== null)
     .map(({ app, tokens, max }) =>

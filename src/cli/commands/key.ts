@@ -7,7 +7,7 @@ import { type Context, contextOf, openContextVault } from '../context.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute } from '../terminal/present.ts';
-import { printTable } from '../terminal/table.ts';
+import { alteredRow, printTable } from '../terminal/table.ts';
 
 interface CreateOptions {
   role: string;
@@ -83,7 +83,7 @@ async function list(context: Context): Promise<void> {
   }
   printTable(context.output, keys, {
     NAME: ({ name }) => name,
-    ROLE: ({ role }) => role,
+    ROLE: ({ role, integrityFailed }) => (integrityFailed ? alteredRow : role),
     TENANTS: actsFor,
     EXPIRES: ({ expiresAt }) => minute(expiresAt),
     'LAST USED': ({ lastUsedAt }) => minute(lastUsedAt),

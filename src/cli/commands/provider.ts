@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import { GrantryError } from '../../base/errors.ts';
 import { checkProviderId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { toJson } from '../../schemas/json.ts';
 import type { Vault } from '../../vault/types.ts';
 import { type Context, contextOf, databaseExists, makeContextVault, openContextVault } from '../context.ts';
 import { readSmallFile } from '../files.ts';
 import { definitionFor } from '../import/importer.ts';
 import { epilogue } from '../options.ts';
 import { decodeText, readStdin } from '../terminal/prompt.ts';
-import { printFields, printTable } from '../terminal/table.ts';
+import { alteredRow, printFields, printTable } from '../terminal/table.ts';
 
 export function define(command: Command): void {
   command.description('Built-in and custom providers.');
@@ -46,12 +47,11 @@ export function define(command: Command): void {
 async function list(context: Context): Promise<void> {
   await using vault = await catalogueVault(context);
   const providers = vault === null ? await builtInProviders() : await vault.providers.list();
-  if (context.output.json)
-    return context.output.printJson(providers.map(({ id, name, builtIn }) => ({ id, name, built_in: builtIn })));
+  if (context.output.json) return context.output.printJson(providers.map((each) => toJson(each)));
   printTable(context.output, providers, {
     PROVIDER: ({ id }) => id,
     NAME: ({ name }) => name,
-    ORIGIN: ({ builtIn }) => (builtIn ? 'built in' : 'added'),
+    ORIGIN: ({ builtIn, integrityFailed }) => (integrityFailed ? alteredRow : builtIn ? 'built in' : 'added'),
   });
 }
 

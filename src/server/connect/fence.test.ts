@@ -1,6 +1,7 @@
 /** A connect session that is started again while an earlier callback of it is still under way. */
 import { expect, it } from 'vitest';
 import { databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { plainSeal } from '../../../test/support/row-seal.ts';
 import {
   claimConnectSession,
   completeConnectSession,
@@ -15,6 +16,7 @@ it.each(databaseKinds)('a callback of an earlier start changes nothing of a late
   await using bench = await makeBench({ kind });
   const { vault } = await bench.open();
   await bench.connect(vault);
+  bench.judge.protect(plainSeal());
   const { db, transaction: write } = bench.judge;
   const place = { tenant: 'acme', id: '0190a000-0000-7000-8000-000000000001' };
   await write((tx) =>
