@@ -1,7 +1,7 @@
 /**
- * Somebody can write the database, and has no root key. He writes each column of each table that holds sealed values: with
- * what stands there in other rows, and with what he makes up. Then callers and workers go on. Every secret of this test
- * names whom it belongs to, so whatever leaves is judged by its own words.
+ * An attacker can write the database, and has no root key. The attacker writes each column of each table that holds sealed
+ * values: with values of other rows, and with invented ones. Then callers and workers go on. Every secret of this test
+ * names its owner, so each secret that leaves is judged by its own words.
  */
 import { randomInt } from 'node:crypto';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
@@ -60,7 +60,7 @@ type Key = (typeof keys)[number];
 
 const tables = ['oauth_tokens', 'grantry_candidates', 'grantry_revocations', 'grantry_attempts'] as const;
 
-/** What the attacker makes up for any column. */
+/** Invented values, for any column. */
 const invented = [
   'evil',
   'evil-app',
@@ -173,7 +173,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database on %s',
     });
   }
 
-  /** What callers and workers do with every grant; each may fail, and none may hand out what is another's. */
+  /** Does everything with every grant that callers and workers do. Each call may fail, and none may give another's token. */
   async function use(vault: Vault): Promise<number> {
     let served = 0;
     for (const key of keys) {
@@ -270,7 +270,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database on %s',
     }
   }, 300_000);
 
-  test('could write most of what he tried', () => {
+  test('could write much of what the attacker tried', () => {
     expect(written / tried).toBeGreaterThan(0.4);
   });
 
