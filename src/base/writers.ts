@@ -24,5 +24,6 @@ function writersOf(path: string, { uid, mode: bits }: Stats, mode: '600' | '700'
   }
   if ((bits & 0o022) === 0) return null;
   const who = (bits & 0o002) === 0 ? 'its group can write it' : 'every user of this machine can write it';
-  return { who, action: `Run: chmod ${mode} '${path}'` };
+  const action = `Run: chmod ${mode} '${path}'`;
+  return { who, action };
 }
