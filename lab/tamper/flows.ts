@@ -22,8 +22,10 @@ export interface Flows {
   /** A well-formed key of the attacker's own. */
   readonly forgedKey: string;
   isVictim(table: string, row: Row): boolean;
-  /** Tries to finish every flow, with the true secrets and with the attacker's. Throws if one is finished. */
-  tryAll(vault: Vault, what: string): Promise<void>;
+  /** Tries to finish the session, with the true secrets and with the attacker's. Throws if it is finished. */
+  trySession(vault: Vault, what: string): Promise<void>;
+  /** Tries to finish the authorization in the same ways. */
+  tryAuthorization(vault: Vault, what: string): Promise<void>;
 }
 
 export async function startFlows(place: Place): Promise<Flows> {
@@ -51,7 +53,7 @@ export async function startFlows(place: Place): Promise<Flows> {
     victimKey,
     forgedKey: `gry_${random}${crc32(random).toString(16).padStart(8, '0')}`,
     isVictim: (table, row) => victims[table]?.(row) === true,
-    tryAll: async (vault, what) => {
+    trySession: async (vault, what) => {
       const opened = internalsOf(vault).open();
       for (const completionCode of [pending.code, attackersText]) {
         await mustFail(`${what}: completed`, () => completeConnectSessionOf(opened, pending.id, { completionCode }));
@@ -62,13 +64,15 @@ export async function startFlows(place: Place): Promise<Flows> {
           await startConnect(opened, publicUrl, { token: attackersText, browser: attackersText });
         return offer.kind === 'offer';
       });
+      // A session that nobody altered can still be opened.
+      const offer = await openConnectLink(opened, linkToken, null);
+      if (offer.kind !== 'offer') throw new Error(`${what}: the link next door is ${offer.reason}`);
+    },
+    tryAuthorization: async (vault, what) => {
       for (const used of [state, attackersText]) {
         const callback = `${redirectUri}?code=stolen&state=${used}`;
         await mustFail(`${what}: callback`, () => vault.completeAuthorization(callback));
       }
-      // A session that nobody altered can still be opened.
-      const offer = await openConnectLink(opened, linkToken, null);
-      if (offer.kind !== 'offer') throw new Error(`${what}: the link next door is ${offer.reason}`);
     },
   };
 }

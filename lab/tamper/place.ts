@@ -101,6 +101,11 @@ export class Place implements AsyncDisposable {
     await this.vault.storeTokens({ tenant, provider }, { app: provider, refreshToken, ...fresh });
   }
 
+  /** True while a grant waits for its first access token. */
+  async isStale(tenant: string, provider: Provider): Promise<boolean> {
+    return (await this.vault.grants.get({ tenant, provider }))?.expiresAt === null;
+  }
+
   /** Sends a request as the holder of a key, and judges what comes back. */
   async call(
     method: string,

@@ -1,9 +1,9 @@
 import { type Stats, statSync } from 'node:fs';
 
-/** What others may do to a file or directory, and the command that ends it. */
+/** Users who can write a file or directory of the vault, and the command that ends it. */
 export interface Writers {
   readonly who: string;
-  readonly remedy: string;
+  readonly action: string;
 }
 
 /**
@@ -19,10 +19,11 @@ export function othersWho(path: string, mode: '600' | '700'): Writers | null {
 function writersOf(path: string, { uid, mode: bits }: Stats, mode: '600' | '700'): Writers | null {
   const own = process.geteuid?.();
   if (own !== undefined && uid !== own && uid !== 0) {
-    const remedy = `chown ${own} '${path}' && chmod ${mode} '${path}'`;
-    return { who: `it belongs to another user (${uid})`, remedy };
+    const action = `Run: chown ${own} '${path}' && chmod ${mode} '${path}'`;
+    return { who: `it belongs to another user (${uid})`, action };
   }
   if ((bits & 0o022) === 0) return null;
   const who = (bits & 0o002) === 0 ? 'its group can write it' : 'every user of this machine can write it';
-  return { who, remedy: `chmod ${mode} '${path}'` };
+  const action = `Run: chmod ${mode} '${path}'`;
+  return { who, action };
 }

@@ -90,11 +90,15 @@ export async function openAnnouncing(
   }
 }
 
-/** Whoever writes the home or the spool can replace root key, marks and answers. @throws {GrantryError} `invalid_request` */
+/**
+ * Refuses a home or spool that other users can write: they could replace root key, marks and answers.
+ *
+ * @throws {GrantryError} `invalid_request`
+ */
 function refuseWritable(place: 'home' | 'spool', path: string): void {
   const writers = othersWho(path, '700');
   if (writers === null) return;
-  throw invalidRequest(`The ${place} ${path} is not safe: ${writers.who}.`, { action: `Run: ${writers.remedy}` });
+  throw invalidRequest(`The ${place} ${path} is not safe: ${writers.who}.`, { action: writers.action });
 }
 
 async function openDatabase(settings: VaultSettings, world: World, options: VaultOptions): Promise<OpenedStore> {

@@ -110,7 +110,7 @@ describe.each(['sqlite', 'postgres'] as const)('a 0.1.0 vault on %s', (kind) => 
     expect(kept).toEqual([refresh_token]);
   });
 
-  test('accepts none of its old values afterwards, wherever they are put', async () => {
+  test('accepts none of its old values afterwards, in any place', async () => {
     const before = await store.db.selectFrom('oauth_tokens').selectAll().where('account', '=', 'active').execute();
     const app = await store.db.selectFrom('grantry_apps').selectAll().executeTakeFirstOrThrow();
     await (await open()).close();

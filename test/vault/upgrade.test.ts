@@ -13,7 +13,7 @@ import { findApiKey, hashApiKey } from '../../src/vault/api-keys.ts';
 import { completeConnectSessionOf } from '../../src/vault/connect/completion.ts';
 import { openConnectLink } from '../../src/vault/connect/flow.ts';
 import { revokeDue } from '../../src/vault/grant/revocations.ts';
-import { rowAdoption } from '../../src/vault/guard/adopt-rows.ts';
+import { type Adoption, rowAdoption } from '../../src/vault/guard/adopt-rows.ts';
 import { HighWaterMarks } from '../../src/vault/guard/high-water-mark.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { openVault } from '../../src/vault/open.ts';
@@ -66,17 +66,13 @@ describe.each(cases)('a database of %s on %s', (version, kind) => {
     await other.close();
   });
 
-  /** Migrates as opening the vault does: the rows of 0.1.0 get their MACs. */
+  /** Migrates as opening the vault does: the values of 0.1.0 are sealed anew, and its rows get their MACs. */
   const upgrade = async (migrations: readonly Migration[] = releasedMigrations) => {
     const world = systemWorld();
     const rootKey = await loadRootKey(parseRootKeySource(`file:${join(home, 'root.key')}`));
     const marks = new HighWaterMarks(home, 'test');
-    const adoptRows = await rowAdoption(store, {
-      rootKey,
-      world,
-      marks,
-      reseal: (tx, keys) => resealVault({ tx, kind, keys, logger: silentLogger }),
-    });
+    const reseal: Adoption['reseal'] = (tx, keys) => resealVault({ tx, kind, keys, logger: silentLogger });
+    const adoptRows = await rowAdoption(store, { rootKey, world, marks, reseal });
     return migrate(store, { mode: 'auto', migrations, adoptRows });
   };
 

@@ -20,8 +20,7 @@ export async function checkHome({ home }: Pick<Settings, 'home'>): Promise<Findi
   if (!state.isDirectory())
     return fail('home', `${home} is not a directory`, 'Set GRANTRY_HOME to a directory.', 'invalid_request');
   const writers = othersWho(home, '700');
-  if (writers !== null)
-    return fail('home', `${home} is not safe: ${writers.who}`, `Run: ${writers.remedy}`, 'invalid_request');
+  if (writers !== null) return fail('home', `${home} is not safe: ${writers.who}`, writers.action, 'invalid_request');
   return ok('home', home);
 }
 

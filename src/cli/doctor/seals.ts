@@ -5,7 +5,7 @@ import { type Finding, fail, ok } from './finding.ts';
 /** The report names so many values. */
 const namedMax = 20;
 
-/** Opens every sealed value, and names those that somebody altered or pointed elsewhere. */
+/** Opens every sealed value, and names those that another program altered or pointed elsewhere. */
 export async function sealsFinding(context: VaultContext): Promise<Finding> {
   const { checked, altered } = await checkSeals(context);
   if (altered.length === 0) return ok('seals', `${checked} sealed values open`);

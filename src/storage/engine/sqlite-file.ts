@@ -72,11 +72,11 @@ function create(file: string): void {
   }
 }
 
-/** Whoever writes the file can destroy grants or put old ones back, so the file has to be ours alone. */
+/** Refuses a file that other users can write: they could destroy grants, or put old ones back. */
 function refuseWritable(path: string): void {
   const writers = othersWho(path, '600');
   if (writers === null) return;
-  throw invalidRequest(`The database file ${path} is not safe: ${writers.who}.`, { action: `Run: ${writers.remedy}` });
+  throw invalidRequest(`The database file ${path} is not safe: ${writers.who}.`, { action: writers.action });
 }
 
 function look(path: string): Stats | undefined {

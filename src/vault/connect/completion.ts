@@ -311,7 +311,7 @@ function changedMeanwhile(): GrantryError {
   return failed('This connect session was finished or restarted meanwhile.');
 }
 
-/** The place of tokens that wait: they become the grant of this provider, account and app, or nobody's. */
+/** The place of tokens that wait: they become the grant of this provider, account and app, or no grant. */
 export function pendingPlace(row: Pick<ConnectSessionRow, 'id' | 'provider' | 'account' | 'app'>): SealPlace {
   const facts = factsOfQueued({ ...row, dc: null });
   return { table: 'grantry_connect_sessions', row: row.id, column: 'pending', generation: 0, facts };

@@ -20,21 +20,20 @@ export async function naming<T>(context: VaultContext, row: GrantRow, open: () =
   } catch (error) {
     if (!isGrantryError(error, 'integrity_failed') || row.generation === 0) throw error;
     report(context, row);
-    throw new GrantryError('integrity_failed', `The tokens of ${nameOf(row)} do not open: ${altered}`, {
+    const text = `The tokens of ${nameOf(row)} do not open: its row was altered outside of Grantry, or sealed with another key.`;
+    throw new GrantryError('integrity_failed', text, {
       action: 'Put the row back as it was, or connect again. grantry doctor names every such row.',
       cause: error,
     });
   }
 }
 
-const altered = 'its row was altered outside of Grantry, or sealed with another key.';
-
 function report(context: VaultContext, { client_id: tenant, provider, account, id }: GrantRow): void {
   const times = named.get(context) ?? new Map<string, number>();
   named.set(context, times);
   const now = context.world.monotonic();
   for (const [grant, at] of times) if (now - at >= namedOnceInMs) times.delete(grant);
-  // Whoever can write the database can alter any number of rows.
+  // A writer of the database can alter any number of rows.
   if (times.has(id) || times.size >= namedMax) return;
   times.set(id, now);
   context.logger.error('the tokens of a grant do not open: its row was altered outside of Grantry', {

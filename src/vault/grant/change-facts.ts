@@ -17,7 +17,7 @@ export interface ColumnNews {
  * Changes the app, the metadata and the scopes of a grant. If that changes a fact which its seals bind, its tokens and
  * candidates are sealed anew in the same transaction. The caller has locked the row.
  *
- * @throws {GrantryError} `integrity_failed` if a fact changes and somebody else has altered the row
+ * @throws {GrantryError} `integrity_failed` if a fact changes and another program has altered the row
  */
 export async function changeColumns(
   context: VaultContext,
@@ -85,7 +85,7 @@ export async function resealCandidates(
  * the spent token was opened, or if a stored token vouches for them.
  *
  * @param known the facts of the spent token; undefined in the spool of earlier versions
- * @throws {GrantryError} `integrity_failed` if somebody else has altered the row
+ * @throws {GrantryError} `integrity_failed` if another program has altered the row
  */
 export function genuineFacts(tenantKeys: PinnedTenant, row: GrantRow, known: Facts | undefined): Facts {
   const facts = factsOf(row);

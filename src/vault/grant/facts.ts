@@ -5,7 +5,7 @@ export type Placed = Pick<GrantRow, 'provider' | 'account' | 'app' | 'metadata'>
 
 /**
  * The facts that decide where a grant's tokens go: provider, account, app, data centre, API domain, environment. The seals
- * of its tokens bind them, so a row that somebody else has pointed elsewhere opens no token.
+ * of its tokens bind them, so a row that another program has pointed elsewhere opens no token.
  */
 export type Facts = readonly string[];
 

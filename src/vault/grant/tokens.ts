@@ -43,7 +43,7 @@ export function tokenPlace(row: SealedRow, column: Column): SealPlace {
 }
 
 /**
- * True if a token of the row opens, so that nobody has altered where it goes. A row without tokens cannot prove it.
+ * True if a token of the row opens, so that no other program has altered where it goes. A row without tokens cannot prove it.
  */
 export function isGenuine(tenant: PinnedTenant, row: SealedRow): boolean {
   const column = row.refresh_token === null ? 'access_token' : 'refresh_token';
