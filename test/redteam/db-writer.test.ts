@@ -44,7 +44,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     let written = 0;
     for (const column of await attacker.columns(table)) {
       const others = await attacker.rows(table);
-      const picked = [1, 2, 3].map(() => dice.pick(hostileValues(column)) ?? null);
+      const picked = (kind === 'sqlite' ? [1, 2, 3] : [1]).map(() => dice.pick(hostileValues(column)) ?? null);
       const random = randomValue(dice, column, before, others);
       let isFirst = true;
       for (const value of new Set([...picked, random])) {
@@ -63,7 +63,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
         expect(await attacker.replace(table, after, before), what).toBe(true);
       }
     }
-    expect(written).toBeGreaterThan(8);
+    expect(written).toBeGreaterThan(kind === 'sqlite' ? 8 : 2);
     expect([...place.hosts.violations]).toEqual([]);
     expect(place.hosts.foreignRequests).toBe(0);
     expect(await place.altered()).toEqual([]);
