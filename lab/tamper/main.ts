@@ -37,7 +37,8 @@ async function run(kind: string): Promise<boolean> {
   const database = await renew();
   const report = await tamper({ database, seed, seconds: seconds / kinds.length, renew, onProgress });
   process.stderr.write('\n');
-  for (const [name, times] of [...report.tried].toSorted()) process.stdout.write(`  ${name}: ${times}\n`);
+  for (const [name, times] of [...report.tried].toSorted(([one], [other]) => (one < other ? -1 : 1)))
+    process.stdout.write(`  ${name}: ${times}\n`);
   process.stdout.write(
     `  ${report.rounds} rounds, ${report.calls} calls, ${report.requests} requests to providers; ${report.named} altered ` +
       `rows named, ${report.rolledBack} old rows put back, ${report.destroyed} vaults destroyed\n`,

@@ -18,7 +18,7 @@ export interface TamperOptions {
 
 export interface TamperReport {
   /** How often each kind of mutation was made, by table. */
-  readonly tried: ReadonlyMap<string, number>;
+  readonly tried: Map<string, number>;
   rounds: number;
   /** Altered rows that were named, and old rows put back, which are allowed to work. */
   named: number;
@@ -86,7 +86,7 @@ class Run implements AsyncDisposable {
       if (mutation === null) continue;
       made.push(mutation);
       const name = `${mutation.table}: ${mutation.kind}`;
-      (this.#report.tried as Map<string, number>).set(name, (this.#report.tried.get(name) ?? 0) + 1);
+      this.#report.tried.set(name, (this.#report.tried.get(name) ?? 0) + 1);
     }
     const about = made
       .map(({ table, kind, column }) => `${table}${column === null ? '' : `.${column}`} (${kind})`)
@@ -151,9 +151,11 @@ class Run implements AsyncDisposable {
       const [tenant, provider, account] = [after['client_id'], after['provider'], after['account']].map((name) =>
         encodeURIComponent(String(name)),
       );
-      const path = `/v1/tenants/${tenant}/grants/${provider}/token?account=${account}&min_validity=3590`;
+      const path = `/v1/tenants/${tenant}/grants/${provider}/token?account=${account}&min_validity=3600`;
       await this.#call('GET', path, admin);
-      await this.#call('GET', `/v1/proxy/${tenant}/${provider}/api/organization`, admin);
+      await this.#call('GET', `/v1/proxy/${tenant}/${provider}/api/organization`, admin, undefined, {
+        'grantry-account': String(after['account']).replaceAll(/[^\w.@:-]/g, ''),
+      });
     }
     const session = { tenant: 'acme', provider: 'none', account: `new-${this.#report.rounds}`, app: 'none' };
     await this.#call('POST', '/v1/connect-sessions', admin, session);
@@ -163,12 +165,18 @@ class Run implements AsyncDisposable {
   async #refreshed(tenant: string, provider: Provider, holder: Holder): Promise<number> {
     const path = `/v1/tenants/${tenant}/grants/${provider}/token`;
     const isLong = this.#dice.chance(0.5);
-    return this.#call('GET', `${path}${isLong ? '?min_validity=3590' : ''}`, holder);
+    return this.#call('GET', `${path}${isLong ? '?min_validity=3600' : ''}`, holder);
   }
 
-  async #call(method: string, path: string, holder: Holder | null, body?: unknown): Promise<number> {
+  async #call(
+    method: string,
+    path: string,
+    holder: Holder | null,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
     this.#report.calls += 1;
-    return (await this.#place.call(method, path, { holder, ...(body === undefined ? {} : { body }) })).status;
+    return (await this.#place.call(method, path, { holder, headers, ...(body === undefined ? {} : { body }) })).status;
   }
 
   /** Each altered row of a protected table that is still there must be named. */
@@ -192,7 +200,7 @@ class Run implements AsyncDisposable {
   async #repair(): Promise<boolean> {
     const { vault, attacker } = this.#place;
     try {
-      const known = new Set<string>([...tenants]);
+      const known = new Set<string>(tenants);
       for (const row of await attacker.rows('oauth_tokens')) {
         const isOurs =
           known.has(String(row['client_id'])) && providers.some((provider) => provider === row['provider']);
