@@ -3,7 +3,7 @@ import { limits, timesOf } from '../base/limits.ts';
 import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import { isAlteredRow } from '../storage/rows/row-seal.ts';
-import { hasAppOfProvider, listAppsOfProvider } from '../storage/statements/apps.ts';
+import { namesOfApps } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import {
   deleteProvider,
@@ -141,7 +141,7 @@ export class ProviderCatalogue {
   /** Tells whether the vault stores secrets or tokens that would be sent to this provider. */
   async isInUse(id: string): Promise<boolean> {
     const { db } = this.#changes.store;
-    if ((await hasAppOfProvider(db, id)) || (await hasGrantAt(db, id))) return true;
+    if ((await namesOfApps(db, id)).length > 0 || (await hasGrantAt(db, id))) return true;
     return hasRevocations(db, { column: 'provider', name: id });
   }
 
@@ -151,11 +151,10 @@ export class ProviderCatalogue {
    * @throws {GrantryError} `not_found`; `invalid_request` for a built-in provider, and while it has an app or a grant
    */
   async remove(id: string): Promise<void> {
-    const apps = await listAppsOfProvider(this.#changes.store.db, id);
+    const apps = await namesOfApps(this.#changes.store.db, id);
     const isOnly = (await builtIn(id)) === null && (await hasProvider(this.#changes.store.db, id));
     if (apps.length > 0 && isOnly) {
-      const names = apps.map((app) => app.name).join(', ');
-      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
+      throw invalidRequest(`The provider ${id} has apps: ${apps.join(', ')}.`, {
         action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
       });
     }
