@@ -98,7 +98,7 @@ class AlteredRow extends GrantryError {}
 
 function rowFailed(name: string): GrantryError {
   return new AlteredRow('integrity_failed', `A stored row was altered outside of Grantry: ${name}.`, {
-    action: 'Find out who can write to the database. Then make the row again, or restore it. grantry doctor names all.',
+    action: 'Find out who can write to the database. Then make the row again, or restore it.',
   });
 }
 
