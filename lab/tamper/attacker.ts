@@ -80,7 +80,7 @@ class SqliteAttacker implements Attacker {
 
 function valueOf(value: unknown): Value {
   if (typeof value === 'string' || typeof value === 'bigint' || value === null) return value;
-  return String(value);
+  throw new Error(`no column has a value of the type ${typeof value}`);
 }
 
 class PostgresAttacker implements Attacker {

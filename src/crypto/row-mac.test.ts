@@ -36,7 +36,7 @@ test('no other spelling of a MAC is accepted', () => {
   const mac = vault.mac(['a']);
   const last = mac.at(-1) ?? '';
   // Two bits of the last character encode nothing.
-  const spellings = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_']
+  const spellings = Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
     .filter((letter) => letter !== last)
     .map((letter) => mac.slice(0, -1) + letter);
   for (const text of [

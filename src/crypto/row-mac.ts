@@ -45,12 +45,14 @@ function macKeyOf(key: KeyObject): KeyObject {
 
 /** Each text carries its length, so that "ab" + "c" and "a" + "bc" differ. */
 function encoded(parts: readonly string[]): Buffer {
-  return Buffer.concat(
-    parts.flatMap((part) => {
-      const text = Buffer.from(part, 'utf8');
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(text.length);
-      return [length, text];
-    }),
-  );
+  let size = 0;
+  for (const part of parts) size += 4 + Buffer.byteLength(part);
+  const bytes = Buffer.alloc(size);
+  let offset = 0;
+  for (const part of parts) {
+    const written = bytes.write(part, offset + 4);
+    bytes.writeUInt32BE(written, offset);
+    offset += 4 + written;
+  }
+  return bytes;
 }

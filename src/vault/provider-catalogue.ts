@@ -6,7 +6,7 @@ import { isSamePlace } from '../providers/place.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { isAlteredRow } from '../storage/rows/row-seal.ts';
-import { hasAppOfProvider, listAppsOfProvider } from '../storage/statements/apps.ts';
+import { namesOfApps } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import {
   deleteProvider,
@@ -175,7 +175,7 @@ export class ProviderCatalogue {
     const named = { column: 'provider', name: id } as const;
     // A worker tries a token once more after its time. The new place must not get that request.
     await deleteOverdueRevocations(tx, named);
-    if ((await hasAppOfProvider(tx, id)) || (await hasGrantAt(tx, id))) return true;
+    if ((await namesOfApps(tx, id)).length > 0 || (await hasGrantAt(tx, id))) return true;
     return (await hasRevocations(tx, named)) || hasConnections(tx, named);
   }
 
@@ -217,10 +217,9 @@ export class ProviderCatalogue {
   }
 
   async #assertUnused(tx: WriteTx, id: string): Promise<void> {
-    const apps = await listAppsOfProvider(tx, id);
+    const apps = await namesOfApps(tx, id);
     if (apps.length > 0) {
-      const names = apps.map((app) => app.name).join(', ');
-      throw invalidRequest(`The provider ${id} has apps: ${names}.`, {
+      throw invalidRequest(`The provider ${id} has apps: ${apps.join(', ')}.`, {
         action: 'Remove the apps first: without the definition their grants cannot be refreshed.',
       });
     }

@@ -7,7 +7,8 @@ import {
   findApp,
   findAppByContext,
   listApps,
-  listAppsOfProvider,
+  listAppsFor,
+  namesOfApps,
   putApp,
 } from '../../src/storage/statements/apps.ts';
 import {
@@ -140,7 +141,16 @@ function describeApps(store: () => OpenedStore): void {
     expect(await findApp(db, 'crm')).toMatchObject({ dc: 'us', generation: 2, created_at: 1 });
     await write((tx) => putApp(tx, app({ name: 'books', context: 'c2', provider: 'zoho_books' })));
     expect((await listApps(db)).map((row) => row.name)).toEqual(['books', 'crm']);
-    expect((await listAppsOfProvider(db, 'zoho_books')).map((row) => row.name)).toEqual(['books']);
+    expect((await listAppsFor(db, { provider: 'zoho_books', tenant: 'acme' })).map((row) => row.name)).toEqual([
+      'books',
+    ]);
+    await write((tx) =>
+      putApp(tx, { ...app({ name: 'own', context: 'c3', provider: 'zoho_books' }), tenants: '["globex"]' }),
+    );
+    expect((await listAppsFor(db, { provider: 'zoho_books', tenant: 'acme' })).map((row) => row.name)).toEqual([
+      'books',
+    ]);
+    expect(await namesOfApps(db, 'zoho_books')).toEqual(['books', 'own']);
     expect((await findAppByContext(db, 'c2'))?.name).toBe('books');
     expect([await write((tx) => deleteApp(tx, 'crm')), await write((tx) => deleteApp(tx, 'crm'))]).toEqual([
       true,

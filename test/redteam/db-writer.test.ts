@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Dice } from '../../lab/dice.ts';
-import type { Row } from '../../lab/tamper/attacker.ts';
+import type { Row, Value } from '../../lab/tamper/attacker.ts';
 import { type Flows, startFlows } from '../../lab/tamper/flows.ts';
 import { Place } from '../../lab/tamper/place.ts';
 import { attackersText, hostileValues, randomValue } from '../../lab/tamper/values.ts';
@@ -44,7 +44,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     let written = 0;
     for (const column of await attacker.columns(table)) {
       const others = await attacker.rows(table);
-      const picked = [1, 2, 3].map(() => dice.pick(hostileValues(column)) ?? null);
+      const picked = (kind === 'sqlite' ? [1, 2, 3] : [1]).map(() => dice.pick(hostileValues(column)) ?? null);
       const random = randomValue(dice, column, before, others);
       let isFirst = true;
       for (const value of new Set([...picked, random])) {
@@ -63,7 +63,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
         expect(await attacker.replace(table, after, before), what).toBe(true);
       }
     }
-    expect(written).toBeGreaterThan(8);
+    expect(written).toBeGreaterThan(kind === 'sqlite' ? 8 : 2);
     expect([...place.hosts.violations]).toEqual([]);
     expect(place.hosts.foreignRequests).toBe(0);
     expect(await place.altered()).toEqual([]);
@@ -102,7 +102,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
   test('is no administrator at the server with a key of his own, and the log says so once', async () => {
     const { attacker } = place;
     const admin = (await attacker.rows('grantry_api_keys')).find((row) => row['role'] === 'admin');
-    if (admin === undefined) return expect.unreachable('no admin');
+    if (admin === undefined) throw new Error('there is no admin key');
     const forged = { ...admin, id: 'forged', name: 'forged', key_hash: hashApiKey(flows.forgedKey) };
     expect(await attacker.replace('grantry_api_keys', null, forged)).toBe(true);
     const holder = { key: flows.forgedKey, may: new Set<string>() };
@@ -188,10 +188,10 @@ function expectRefusal(error: unknown): void {
   expect(error.code).toMatch(/^(integrity_failed|not_found|invalid_request|provider_misconfigured)$/);
 }
 
-function isSameJson(before: unknown, after: unknown): boolean {
-  if (before === null || after === null) return false;
+function isSameJson(before: Value | undefined, after: Value): boolean {
+  if (typeof before !== 'string' || typeof after !== 'string') return false;
   try {
-    return JSON.stringify(JSON.parse(String(before))) === JSON.stringify(JSON.parse(String(after)));
+    return JSON.stringify(JSON.parse(before)) === JSON.stringify(JSON.parse(after));
   } catch {
     return false;
   }

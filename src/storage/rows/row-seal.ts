@@ -99,7 +99,7 @@ class AlteredRow extends GrantryError {}
 /** The error for a row whose MAC does not fit. */
 export function rowFailed(name: string): GrantryError {
   return new AlteredRow('integrity_failed', `A stored row was altered outside of Grantry: ${name}.`, {
-    action: 'Find out who can write to the database. Then make the row again, or restore it. grantry doctor names all.',
+    action: 'Find out who can write to the database. Then make the row again, or restore it.',
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
 import { invalidRequest } from '../../base/errors.ts';
-import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, type Reader, type WriteTx } from '../database.ts';
 import { intact, type Listed, marked, onlyIntact } from '../rows/row-seal.ts';
 import type { AppTable } from '../schema.ts';
 
@@ -55,15 +55,19 @@ export async function listApps(db: Reader): Promise<Listed<AppRow>[]> {
   return marked(db, table, await db.selectFrom(table).selectAll().orderBy('name').execute());
 }
 
-/** All apps at one provider that nobody altered, by name. */
-export async function listAppsOfProvider(db: Reader, provider: string): Promise<AppRow[]> {
-  const found = await db.selectFrom(table).selectAll().where('provider', '=', provider).orderBy('name').execute();
-  return onlyIntact(db, table, found);
+/** The apps at one provider that may serve a tenant and that nobody altered, by name. */
+export async function listAppsFor(db: Reader, of: { provider: string; tenant: string }): Promise<AppRow[]> {
+  const found = await db.selectFrom(table).selectAll().where('provider', '=', of.provider).orderBy('name').execute();
+  // Each of ten thousand tenants may have an app of its own, and only this tenant's are checked.
+  const named = JSON.stringify(of.tenant);
+  const serving = found.filter(({ tenants }) => tenants === null || tenants.includes(named));
+  return onlyIntact(db, table, serving);
 }
 
-/** Tells whether a provider has an app. An altered one counts too. */
-export async function hasAppOfProvider(db: Reader, provider: string): Promise<boolean> {
-  return findsOne(db.selectFrom(table).select('name').where('provider', '=', provider));
+/** The names of all apps at one provider, altered ones too. */
+export async function namesOfApps(db: Reader, provider: string): Promise<string[]> {
+  const found = await db.selectFrom(table).select('name').where('provider', '=', provider).orderBy('name').execute();
+  return found.map(({ name }) => name);
 }
 
 /** Returns false when there is no such app. */

@@ -13,7 +13,7 @@ import {
   findApp,
   findMarkedApp,
   listApps,
-  listAppsOfProvider,
+  listAppsFor,
   putApp,
 } from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
@@ -153,7 +153,7 @@ export async function appFor(
     if (!serves(row, tenant)) throw invalidRequest(`The app ${name} does not serve ${tenant}.`);
     return row;
   }
-  return onlyApp(await listAppsOfProvider(context.store.db, provider), tenantsOf, wanted);
+  return onlyApp(await listAppsFor(context.store.db, { provider, tenant }), tenantsOf, wanted);
 }
 
 /** The tenants that an app serves; null is all. */

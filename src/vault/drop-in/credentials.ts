@@ -4,7 +4,7 @@ import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { type AppRow, findApp, listAppsOfProvider, putApp } from '../../storage/statements/apps.ts';
+import { type AppRow, findApp, listAppsFor, putApp } from '../../storage/statements/apps.ts';
 import { clearBackOff, countGrantsOfApp, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import { checkSecret, putAppOf, serves } from '../app/apps.ts';
 import { anyDc, openSecrets, pinSystemKeys, sealSecrets, secretFor } from '../app/secrets.ts';
@@ -125,7 +125,7 @@ async function appWith(
   client: CheckedClient,
   named: string | null,
 ): Promise<AppRow | null> {
-  const all = await listAppsOfProvider(context.store.db, key.provider);
+  const all = await listAppsFor(context.store.db, key);
   const found = all.filter((app) => app.client_id === client.clientId && serves(app, key.tenant));
   return found.find((app) => app.name === named) ?? found.find((app) => app.tenants !== null) ?? found[0] ?? null;
 }
