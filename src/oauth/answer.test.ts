@@ -176,6 +176,10 @@ describe('C-10 captured members', () => {
     expect(inspect(outcome, { depth: 9 })).not.toContain('evil');
   });
 
+  it('a blank around the token type is no other type', () => {
+    expect(read({ access_token: 'at', token_type: 'Bearer ', expires_in: 60 })).toMatchObject({ tokenType: 'Bearer' });
+  });
+
   it('a captured id keeps its digits', () => {
     const definition = definitionWith({ capture: { token: { realm: 'realm_id' } } });
     for (const text of [

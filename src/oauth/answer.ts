@@ -202,7 +202,7 @@ const bearerNames: ReadonlySet<string> = new Set(['bearer', 'bearertoken', 'bot'
 function tokenTypeOf(definition: ProviderDefinition, value: unknown): string | null {
   if (!isGiven(value)) return 'Bearer';
   if (typeof value !== 'string') return null;
-  const name = value.toLowerCase();
+  const name = value.trim().toLowerCase();
   if (bearerNames.has(name)) return 'Bearer';
   return name === definition.accessToken.scheme.toLowerCase() ? definition.accessToken.scheme : null;
 }

@@ -112,6 +112,12 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   if (context.output.json) return context.output.printJson(appToJson(app, redirectUri));
   const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
   context.output.print(old === null ? `Added the app ${app.name}.` : changed);
+  if (old !== null && sources.length > 0) {
+    const places = app.secrets.map((dc) => (dc === '*' ? 'all data centres' : dc)).join(', ');
+    context.output.note(
+      `Its former secret is replaced, and the new one was not tried. It now has secrets for: ${places}.`,
+    );
+  }
   context.output.print(`Register this redirect URI at the provider: ${redirectUri}`);
 }
 

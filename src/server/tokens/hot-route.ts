@@ -52,15 +52,31 @@ function answerKnown(
   principal: Principal,
   response: ServerResponse,
 ): Promise<void> | undefined {
-  const { tenant, provider, search } = hot;
-  const refuse = (error: unknown) => Promise.reject(seenBy(principal, error));
+  const { tenant, search } = hot;
   noteCaller(response, { key: principal.id, tenant });
   assertMayFor(principal, 'read_token', hot);
   if (context.traffic.isPressed) context.traffic.assertFair(tenant);
-  if (search !== undefined) return answerAsked(context, hot, search, response).catch(refuse);
+  if (search !== undefined) return refusing(principal, answerAsked(context, hot, search, response));
   const body = heldBody(context, hot);
   if (body !== undefined) return send(response, body);
-  return tokenBody(context, { tenant, provider }, undefined).then((later) => send(response, later), refuse);
+  return refusing(principal, answerLater(context, hot, response));
+}
+
+async function answerLater(
+  context: ServerContext,
+  { tenant, provider }: HotRequest,
+  response: ServerResponse,
+): Promise<void> {
+  send(response, await tokenBody(context, { tenant, provider }, undefined));
+}
+
+/** Lets an answer fail as the caller may see it. */
+async function refusing(principal: Principal, answer: Promise<void>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    throw seenBy(principal, error);
+  }
 }
 
 async function answerAsked(

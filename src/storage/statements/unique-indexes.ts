@@ -63,9 +63,10 @@ function quoted(name: string): string {
 /** Says what a narrow index does, and how it goes away. */
 export function narrowIndexText(found: readonly NarrowIndex[]): { readonly text: string; readonly action: string } {
   const names = found.map(({ name }) => name).join(', ');
+  const action = `Take its creation out of the other program's migrations, then run: ${found.map(({ drop }) => drop).join(' ')}`;
   return {
     text: `The unique index ${names} on oauth_tokens allows a tenant only one account at a provider.`,
-    action: `Take its creation out of the other program's migrations, then run: ${found.map(({ drop }) => drop).join(' ')}`,
+    action,
   };
 }
 
