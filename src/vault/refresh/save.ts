@@ -202,22 +202,9 @@ async function park(
   const keysStand = () => tenantKeyStands(tx, key);
   if (row === undefined) return 'nothing';
   if (row.state === 'disconnected') {
-    if (row.reason === reasons.leftAlive) {
-      await finish('parked');
-      return 'orphaned';
-    }
-    if (attempt.facts === undefined) {
-      // A tombstone has no seal that vouches for it, and the file of an earlier version names no facts.
-      context.logger.warn('tokens are shredded without being revoked', { tenant, provider: row.provider });
-      await finish('parked');
-      return 'orphaned';
-    }
-    // The tenant disconnected during the request. The answer must not outlive that: it is revoked, not kept.
-    if (!(await keysStand())) return 'keys_gone';
-    const token = { refreshToken: tokens.refreshToken, tenantKeys: attempt.tenantKeys };
-    await queueRevocation(context, change, issuedTo(row, attempt.facts), token);
-    await finish('parked');
-    return 'orphaned';
+    const ended = await orphan(context, change, attempt, { row, refreshToken: tokens.refreshToken, keysStand });
+    if (ended === 'orphaned') await finish('parked');
+    return ended;
   }
   const known = row.refresh_fingerprint === fingerprint;
   // The same authorization was stored again meanwhile: its token is the spent one, and this token is its successor.
@@ -263,6 +250,26 @@ async function park(
   if (spentId !== null) await retireCandidate(tx, { tenant, id: spentId });
   await doubtAfterParking(context, change, row, { generation, fingerprint, isReplaced: replaced !== undefined });
   return 'parked';
+}
+
+/** Queues tokens for revocation that came after their grant was disconnected, unless the disconnect asked for none. */
+async function orphan(
+  context: VaultContext,
+  change: ChangeTransaction,
+  { facts, tenantKeys }: TokenAttempt,
+  { row, refreshToken, keysStand }: { row: GrantRow; refreshToken: Secret; keysStand: () => Promise<boolean> },
+): Promise<'orphaned' | 'keys_gone'> {
+  if (row.reason === reasons.leftAlive) return 'orphaned';
+  if (facts === undefined) {
+    // A tombstone has no seal that vouches for it, and the file of an earlier version names no facts.
+    const { client_id: tenant, provider } = row;
+    context.logger.warn('tokens are shredded without being revoked', { tenant, provider });
+    return 'orphaned';
+  }
+  // The tenant disconnected during the request. The answer must not outlive that: it is revoked, not kept.
+  if (!(await keysStand())) return 'keys_gone';
+  await queueRevocation(context, change, issuedTo(row, facts), { refreshToken, tenantKeys });
+  return 'orphaned';
 }
 
 /**
