@@ -145,11 +145,13 @@ export class Access {
     const changed = new Map(keys.map((key) => [key.id, key]));
     this.#changes = count;
     this.#changed = changed;
-    for (const [hash, { root, stamp }] of Array.from(this.#known.entries())) {
+    for (const [hash, { principal, root, stamp }] of Array.from(this.#known.entries())) {
       const change = root === null ? undefined : changed.get(root);
-      if (change === undefined || change.stamp <= stamp) continue;
+      // A writer of the database may have set back the count of a row, or made a child's row claim another parent.
+      const isRevoked = change?.isRevoked === true || changed.get(principal?.id ?? '')?.isRevoked === true;
+      if (!isRevoked && (change === undefined || change.stamp <= stamp)) continue;
       this.#known.delete(hash);
-      if (change.isRevoked) this.#keep(hash, nobody(lookedAt));
+      if (isRevoked) this.#keep(hash, nobody(lookedAt));
     }
   }
 

@@ -116,9 +116,17 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     const items: { name: string; integrity_failed?: true; role: string }[] = JSON.parse(listed.text).items;
     expect(items.filter((item) => item.integrity_failed === true)).toMatchObject([{ name: 'forged', role: 'caller' }]);
     expect(items.length).toBeGreaterThan(4);
-    // An administrator gets rid of it by name.
+    // An administrator gets rid of it by name. The row stays, revoked, so that every server hears of it.
     await place.vault.keys.revoke('forged');
-    expect((await attacker.rows('grantry_api_keys')).map((row) => row['id'])).not.toContain('forged');
+    const revoked = (await attacker.rows('grantry_api_keys')).find((row) => row['id'] === 'forged') ?? null;
+    expect(revoked?.['revoked_at']).not.toBeNull();
+    expect((await place.vault.keys.list()).map(({ name }) => name)).not.toContain('forged');
+    // Its MAC covers the revocation.
+    expect(await attacker.replace('grantry_api_keys', revoked, { ...revoked, revoked_at: null })).toBe(true);
+    expect((await place.call('GET', '/v1/tenants/acme/grants/none/token', { holder })).status).toBe(401);
+    await expect(place.vault.keys.update('forged', { expiresAt: null })).rejects.toMatchObject({
+      code: 'integrity_failed',
+    });
   });
 
   async function victimOf(table: ProtectedTable): Promise<Row> {

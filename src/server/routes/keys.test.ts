@@ -108,6 +108,39 @@ describe.each(databaseKinds)('on %s', (kind) => {
     },
   );
 
+  it.each([
+    ['its count of changes is set back', 'parent', { revision: -1_000 }],
+    ['it has another role', 'parent', { role: 'admin' }],
+    ['it claims no parent', 'job', { parent: null }],
+    ['it claims another parent', 'job', { parent: 'other' }],
+  ] as const)(
+    'an altered key that is revoked ends here and elsewhere, with its children: %s',
+    async (_, name, news) => {
+      await using server = await makeServerBench({ kind });
+      const other = await server.start();
+      await server.bench.connect(server.vault);
+      const parent = await make(server, { role: 'reader', tenants: ['acme'] });
+      const stranger = await make(server, { role: 'reader', tenants: ['acme'] }, 'stranger');
+      const job = await childOf(server, parent.key, { name: 'job' });
+      const [key, id] = name === 'parent' ? [parent.key, parent.id] : [job.key, job.id];
+      const status = async (url: string, of = key): Promise<number> =>
+        (await server.call('GET', grant('acme'), { key: of, url })).status;
+      expect([await status(server.url), await status(other.url), await status(other.url, job.key)]).toEqual([
+        200, 200, 200,
+      ]);
+      const altered = 'parent' in news && news.parent !== null ? { parent: stranger.id } : news;
+      await server.bench.judge.db.updateTable('grantry_api_keys').set(altered).where('id', '=', id).execute();
+      expect((await server.call('DELETE', `/v1/keys/${id}`)).status).toBe(204);
+      expect(await status(server.url)).toBe(401);
+      await server.bench.jump(5_000);
+      expect([await status(other.url), await status(other.url, job.key)]).toEqual([401, 401]);
+      expect(await status(other.url, stranger.key)).toBe(200);
+      const kept = server.bench.judge.db.selectFrom('grantry_api_keys').selectAll().where('id', '=', id);
+      expect(await kept.executeTakeFirst()).toMatchObject({ parent: null, revoked_at: expect.any(Number) });
+      expect((await server.vault.keys.list()).filter((each) => each.integrityFailed === true)).toEqual([]);
+    },
+  );
+
   it('a child ends after an hour at most, and is then removed', async () => {
     await using server = await makeServerBench({ kind });
     await server.bench.connect(server.vault);
