@@ -7,12 +7,12 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { isBuiltin } from 'node:module';
 import path from 'node:path';
 
 import { type Plugin, type RolldownOptions, rolldown } from 'rolldown';
 
 import { describeServer } from '../src/server/description.ts';
+import { isOutsideBundle } from './bundle-rules.ts';
 import { root } from './steps.ts';
 
 // Builds beside the old directory and swaps at the end, so that a running program finds one of the two complete.
@@ -48,8 +48,7 @@ async function bundleCommandLine(): Promise<void> {
     cwd: root,
     input: { main: './src/cli/main.ts' },
     platform: 'node',
-    // pg looks for its native variant at run time, and works without it. Spans use the program's own copy of the SDK.
-    external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
+    external: isOutsideBundle,
     plugins: [quietLruCache],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`the bundle is not clean: ${log.message}`);

@@ -8,8 +8,6 @@ import path from 'node:path';
 
 import { root } from './steps.ts';
 
-/** The one package that the bundle leaves outside: spans go to the copy that the program's SDK uses. */
-const notBundled = new Set(['@opentelemetry/api']);
 const packedBytesMax = 2_000_000;
 const allowedFiles =
   /^(?:package\.json|LICENSE|README\.md|CHANGELOG\.md|SECURITY\.md|bin\/(?:grantry\.js|package\.json)|dist\/.+\.(?:js|d\.ts)|dist\/openapi\.json|dist\/cli\/[\w-]+\.cjs|dist\/cli\/THIRD-PARTY-LICENSES\.txt)$/;
@@ -90,7 +88,7 @@ function install(tarball: string): string {
 function checkLicences(consumer: string): void {
   const text = readFileSync(path.join(consumer, 'node_modules/grantry/dist/cli/THIRD-PARTY-LICENSES.txt'), 'utf8');
   const sections = text.split(/^-{80}$/m);
-  const bundled = dependenciesOf(consumer, 'grantry').filter((name) => !notBundled.has(name));
+  const bundled = dependenciesOf(consumer, 'grantry');
   const missing = bundled.filter(
     (name) => !sections.some((section) => section.includes(`\n${name} `) && /copyright/i.test(section)),
   );

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
-import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
+import { isOutsideBundle } from '../../scripts/bundle-rules.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -19,7 +19,7 @@ export async function bundleCommandLine(): Promise<CommandLine> {
     cwd: root,
     input: { main: join(root, 'src/cli/main.ts') },
     platform: 'node',
-    external: (id) => isBuiltin(id) || id === 'pg-native' || id === '@opentelemetry/api',
+    external: isOutsideBundle,
   });
   await built.write({ dir: directory, format: 'esm', entryFileNames: '[name].js' });
   return { program: join(directory, 'main.js'), remove: () => rm(directory, { recursive: true, force: true }) };
