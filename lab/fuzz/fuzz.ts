@@ -153,12 +153,17 @@ function holds(answer: string, canary: string): boolean {
 const quietMs = 3_000;
 const patienceMs = 30_000;
 
+/** A client that has sent all says so only then: the server ends the connection at once, also if it still has to answer. */
+const untilEndMs = 250;
+
 /** One connection for each request: effects of a broken request on the next one are not tested here. */
 function send(url: string, bytes: Buffer): Promise<string> {
   return new Promise((resolve) => {
     const socket = net.connect(Number(new URL(url).port), '127.0.0.1');
     let text = '';
+    const ending = setTimeout(() => socket.end(), untilEndMs);
     const over = (): void => {
+      clearTimeout(ending);
       socket.destroy();
       resolve(text);
     };
@@ -171,7 +176,7 @@ function send(url: string, bytes: Buffer): Promise<string> {
     socket
       .on('error', over)
       .on('close', over)
-      .on('connect', () => socket.end(bytes));
+      .on('connect', () => socket.write(bytes));
   });
 }
 
