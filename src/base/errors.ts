@@ -111,7 +111,7 @@ export class GrantryError extends Error {
   readonly retryAfterMs?: number;
   /** The cause, if it is known: a word of the list in docs/errors.md. */
   declare readonly reason?: ErrorReason;
-  /** The API's answer, if an API refused the call. It stays in memory, as the cause does. */
+  /** The API's answer, if an API refused the call. It is never printed or logged. */
   declare readonly response?: ApiResponse;
 
   constructor(code: GrantryErrorCode, message: string, options: GrantryErrorOptions = {}) {

@@ -36,6 +36,15 @@ it('does not take a wrong address for a tenant that never connected', async () =
   await expect(vault.grants.get(key)).rejects.toMatchObject({ code: 'not_found' });
 });
 
+it.each([
+  [{ retry_after: 7 }, { retryable: true, retryAfterMs: 7_000 }],
+  [{}, { retryable: false }],
+])('repeats what the server says of another try: %o', async (wait, told) => {
+  const problem = { type: 'x', title: 'x', status: 503, detail: 'The egress proxy refused.', action: 'x', ...wait };
+  const { vault } = clientOf(() => Response.json({ ...problem, code: 'provider_unavailable' }, { status: 503 }));
+  await expect(vault.getAccessToken(key)).rejects.toMatchObject({ code: 'provider_unavailable', ...told });
+});
+
 it('refuses an empty key', () => {
   expect(() => createClient({ url: 'https://grants.example', apiKey: '' })).toThrow('API key is missing');
 });

@@ -68,9 +68,10 @@ export class Http {
 export async function problemIn(response: Response): Promise<GrantryError> {
   const parsed = problemSchema.safeParse(readJson(await response.text()));
   if (!parsed.success) return notUnderstood(response.status);
-  const { code, detail, action, reason, retry_after: seconds } = parsed.data;
-  const retryAfterMs = seconds === undefined ? undefined : seconds * 1_000;
-  return new GrantryError(code, detail, { action, reason, retryAfterMs });
+  const { code, detail, action, reason, response: answer, retry_after: seconds } = parsed.data;
+  // A server names a wait whenever waiting helps.
+  const again = seconds === undefined ? { retryable: false as const } : { retryAfterMs: seconds * 1_000 };
+  return new GrantryError(code, detail, { action, reason, response: answer, ...again });
 }
 
 /** The error of an answer that no Grantry server gives. */

@@ -19,6 +19,13 @@ export const problemSchema = z
       // A newer server may know more reasons than this client.
       .catch(undefined)
       .meta({ description: 'Why, in one word, if the cause is known.' }),
+    response: z
+      .object({
+        status: z.int(),
+        data: z.unknown().meta({ description: 'The parsed body, or its text; null if it is too long.' }),
+      })
+      .optional()
+      .meta({ description: "The API's own answer, if it rejected the token of a proxied call." }),
     retry_after: z.int().optional().meta({ description: 'Seconds after which the same call may succeed.' }),
   })
   .meta({

@@ -48,6 +48,7 @@ export function problemOf(
     code: error.code,
     action: actionOverHttp(error.action),
     ...(error.reason === undefined ? {} : { reason: error.reason }),
+    ...(error.response === undefined ? {} : { response: { ...error.response } }),
     ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
   };
 }

@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
-import { GrantryError } from '../../base/errors.ts';
+import { type ApiResponse, GrantryError } from '../../base/errors.ts';
 import { checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
 import { brokenOff } from '../../base/network/platform-response.ts';
+import { hideTokens } from '../../base/scrub.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
 import type { VaultContext } from '../context.ts';
@@ -60,15 +61,31 @@ export async function proxyCall(
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider, { orKept: true });
   const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
+  let sentToken = '';
   const { answer, generation, keptBecause, isTokenGood } = await callWithTokenRetry<InspectedAnswer>(address, {
-    send: async (placed) => whole(call.method, await send(context, placed, call)),
+    send: async (placed) => {
+      sentToken = placed.token.accessToken;
+      return whole(call.method, await send(context, placed, call));
+    },
     inspect: (unread) => inspect(definition, unread),
     canRepeat: call.canRepeat,
     drop,
   });
   if (keptBecause === undefined) return { ...answer, generation, ...(isTokenGood ? { reason: 'token_accepted' } : {}) };
+  throw rejectedBecause(keptBecause, await readRejection(answer, sentToken));
+}
+
+/** Reads the API's answer for the error that takes its place. An answer that is too long or breaks off has no data. */
+async function readRejection(answer: InspectedAnswer, token: string): Promise<ApiResponse> {
+  const { status, headers, head, rest } = answer;
+  const more = rest === null ? { head: [], ended: true } : await readHead(rest).catch(() => null);
   await drop(answer);
-  throw rejectedBecause(keptBecause, { status: answer.status, data: null });
+  if (more?.ended !== true) return { status, data: null };
+  const text = textOf(Buffer.concat([...head, ...more.head]), headerOf(headers, 'content-encoding'));
+  if (text === null) return { status, data: null };
+  // An error tells no token, also where an API repeats the one that it got.
+  const told = hideTokens(text.replaceAll(token, '[not shown]'));
+  return { status, data: parseJson(told) ?? told };
 }
 
 async function drop({ rest }: InspectedAnswer): Promise<void> {
@@ -160,10 +177,24 @@ function lost(error: unknown): GrantryError {
 
 /** Parses an error envelope. A body that decompresses beyond the limit is not one. */
 function parse(bytes: Buffer, encoding: string | null): unknown {
+  const text = textOf(bytes, encoding);
+  return text === null ? undefined : parseJson(text);
+}
+
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(unpack(bytes, encoding?.toLowerCase() ?? 'identity').toString('utf8'));
+    return JSON.parse(text);
   } catch {
     return undefined;
+  }
+}
+
+/** The text of a body; null for one that does not decompress within the limit. */
+function textOf(bytes: Buffer, encoding: string | null): string | null {
+  try {
+    return unpack(bytes, encoding?.toLowerCase() ?? 'identity').toString('utf8');
+  } catch {
+    return null;
   }
 }
 

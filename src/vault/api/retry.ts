@@ -40,7 +40,8 @@ export interface CallOutcome<Answer> {
 export function rejectedBecause(cause: GrantryError, response: ApiResponse): GrantryError {
   const { code, message, action, reason, retryAfterMs } = cause;
   const text = `The API rejected the token (status ${response.status}), and it was not replaced. ${message}`;
-  return new GrantryError(code, text, { action, reason, retryAfterMs, cause, response });
+  const retryable = cause.retryable ? undefined : false;
+  return new GrantryError(code, text, { action, reason, retryable, retryAfterMs, cause, response });
 }
 
 /**
