@@ -35,6 +35,8 @@ it.each([
   ['GET', '/crm/v8/Leads?fields=Last_Name', []],
   ['POST', '/crm/v8/Leads', ['Content-Length: 0']],
   ['GET', '/crm/v8/a%20b', []],
+  // What servers in front of this one add, and no API gets.
+  ['GET', '/crm/v8/Leads', ['X-Forwarded-Uri: /x', 'X-Original-Forwarded-For: 192.0.2.1', 'X-Forwarded-Host: h']],
 ] as const)('%s %s reaches the API as it was sent', async (method, path, headers) => {
   seen.length = 0;
   expect(await send(method, path, headers)).toBe(200);

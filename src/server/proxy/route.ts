@@ -56,9 +56,8 @@ export function makeProxy(context: ServerContext): Proxy {
     assertMayFor(principal, 'use_proxy', key);
     const method = methodOf(request, response);
     const host = headerOf(request, 'grantry-host');
-    if (principal.calls !== null) {
-      assertAllowed(principal.calls, { method, path: proxied.path, host, headers: request.rawHeaders });
-    }
+    const headers = requestHeaders(request.rawHeaders);
+    if (principal.calls !== null) assertAllowed(principal.calls, { method, path: proxied.path, host, headers });
     const leaveTenant = context.traffic.enter(key.tenant);
     const call = new AbortController();
     const abort = (reason: GrantryError): void => {
@@ -73,7 +72,6 @@ export function makeProxy(context: ServerContext): Proxy {
     try {
       leaveProvider = context.traffic.enterProvider(key.provider);
       const body = await takeBody(request, { world: context.world, watched, abort });
-      const headers = requestHeaders(request.rawHeaders);
       if (body.declaredLength !== undefined) headers.push('content-length', body.declaredLength);
       const { handOut, open } = internalsOf(context.vault());
       const answer = await proxyCall(open(), handOut, key, {

@@ -16,6 +16,7 @@ function verdict(call: { method?: string; path?: string; host?: string; headers?
 it('allows what is named, on the host that is named', () => {
   expect(verdict({})).toBe('allowed');
   expect(verdict({ method: 'POST', path: '/crm/v8/Leads?page=1&method=x' })).toBe('allowed');
+  expect(verdict({ path: '/crm/v8/Leads?filter[method]=x&payment_method=y&url=z&page%5Bverb%5D=v' })).toBe('allowed');
   expect(verdict({ path: '/api/v1/tickets', host: 'DESK.zoho.eu' })).toBe('allowed');
   expect(verdict({ headers: ['Accept', 'a', 'Access-Control-Request-Method', 'GET'] })).toBe('allowed');
 });
@@ -32,6 +33,14 @@ it.each([
   ['X-Original-URL', '/admin'],
   ['X-Rewrite-URL', '/admin'],
   ['X-Original-Host', 'evil.example'],
+  ['X.HTTP.Method', 'DELETE'],
+  ['X-HTTP-Verb', 'DELETE'],
+  ['X-Path-Info', '/admin'],
+  ['X-Request-Uri', '/admin'],
+  ['X-Matched-Path', '/admin'],
+  ['X-Script-Name', '/admin'],
+  ['X-Host', 'evil.example'],
+  ['Dropbox-API-Path-Root', '/admin'],
 ])('refuses the header %s, with which a server takes another call', (name, value) => {
   expect(verdict({ headers: ['Accept', 'a', name, value] })).toMatch(/^This API key may not send the header /);
 });
@@ -42,6 +51,16 @@ it.each([
   '%5Fmethod=DELETE',
   'X-HTTP-Method-Override=DELETE',
   '$httpMethod=PUT',
+  'a=1;_method=DELETE',
+  '.method=DELETE',
+  '[method=DELETE',
+  '+_method=DELETE',
+  '__method=DELETE',
+  '_method[]=DELETE',
+  '_method%00=DELETE',
+  'a?_method=DELETE',
+  'x.http.method=DELETE',
+  'X-HTTP-Verb=DELETE',
 ])('refuses the query %s, with which a server takes another method', (query) => {
   expect(verdict({ path: `/crm/v8/Leads?${query}` })).toMatch(/query parameter for another method/);
 });

@@ -18,13 +18,13 @@ export interface WrittenCall {
   readonly path: string;
   /** The host that the caller names instead of the usual one. */
   readonly host: string | undefined;
-  /** Names and values in turn. */
+  /** The headers that the API gets: names and values in turn. */
   readonly headers: readonly string[];
 }
 
-/** Headers and parameters with which a server takes another method or path than the request line says. */
-const overrides = /method|override|original|rewrite/;
-const overridesInQuery = /^-method$|http-?method|override/;
+/** Headers and parameters with which a server takes another method, path or host than the request line says. */
+const overrides = /method|verb|override|original|rewrite|script-name|(?:^|-)(?:path|uri|url)(?:-|$)|(?:^|-)host$/;
+const overridesInQuery = /^-(?:method|verb)-?$|^x-(?:method|verb)|http-?(?:method|verb)|override/;
 
 /** Compiles the rules of a key; null for a key without any. The texts were checked when the key was made. */
 export function callRulesOf(key: {
@@ -76,13 +76,15 @@ function overriding({ path, headers }: WrittenCall): string | undefined {
     if (overrides.test(name) && name !== 'access-control-request-method') return `header ${name}`;
   }
   const query = /\?(.*)$/s.exec(path)?.[1] ?? '';
-  const named = [...new URLSearchParams(query).keys()].some((name) => overridesInQuery.test(plainName(name)));
+  // Some servers end a parameter at a semicolon, too.
+  const names = query.split(/[&;?]/).flatMap((part) => [...new URLSearchParams(part).keys()]);
+  const named = names.some((name) => overridesInQuery.test(plainName(name)));
   return named ? 'query parameter for another method' : undefined;
 }
 
-/** Some servers take an underscore in a name for a hyphen. */
+/** Some servers take an underscore, a dot, a space or a bracket in a name for one another, or for a hyphen. */
 function plainName(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-');
+  return name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
 }
 
 function forbidden(message: string, action: string): GrantryError {
