@@ -99,6 +99,10 @@ const refusals: Readonly<Record<ConnectRefusal, StatusPage>> = {
     'This answer was refused',
     `The answer did not come from the provider, so it was not used. ${openAgain} If it happens again, tell the sender of the link.`,
   ),
+  changed_meanwhile: bad(
+    'The settings were changed meanwhile',
+    `The provider or the app was changed while you signed in, so the answer was not used. ${openAgain}`,
+  ),
   finished_already: bad(
     'This was finished in another tab',
     'The connection continued in another tab or window. See the result there; you can close this page.',

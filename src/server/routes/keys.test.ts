@@ -141,6 +141,20 @@ describe.each(databaseKinds)('on %s', (kind) => {
     },
   );
 
+  it('a child of an altered key is no key, and an altered key makes no child', async () => {
+    await using server = await makeServerBench({ kind });
+    await server.bench.connect(server.vault);
+    const parent = await make(server, { role: 'reader', tenants: ['acme'] });
+    const { key } = await childOf(server, parent.key, { name: 'job' });
+    const tenants = JSON.stringify(['acme', 'globex']);
+    const { db } = server.bench.judge;
+    await db.updateTable('grantry_api_keys').set({ tenants }).where('id', '=', parent.id).execute();
+    const { url } = await server.start();
+    expect((await server.call('GET', grant('acme'), { key, url })).status).toBe(401);
+    const made = await server.call('POST', children, { key: parent.key, body: {} });
+    expect([made.status, made.body.code]).toEqual([500, 'integrity_failed']);
+  });
+
   it('a child ends after an hour at most, and is then removed', async () => {
     await using server = await makeServerBench({ kind });
     await server.bench.connect(server.vault);

@@ -24,6 +24,7 @@ import { findGrant } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
+import { isMoved } from '../grant/standing.ts';
 import {
   authorizationOf,
   type Exchanged,
@@ -66,6 +67,7 @@ export type ConnectRefusal =
   | 'state_of_another_browser'
   | 'state_of_another_app'
   | 'not_from_the_provider'
+  | 'changed_meanwhile'
   | 'finished_already';
 
 export interface Refused {
@@ -212,12 +214,15 @@ export async function receiveConnectCallback(
     if (app === undefined || app.context !== input.context || row.redirect_uri !== redirectUri) {
       return refused('state_of_another_app');
     }
+    let untrusted: ConnectRefusal = 'not_from_the_provider';
     const trusted = await orNull(
       () => trustCallback(context, row, callback),
-      ({ message }) =>
-        context.logger.warn('a callback was refused', { tenant, provider: row.provider, detail: message }),
+      (error) => {
+        if (isMoved(error)) untrusted = 'changed_meanwhile';
+        context.logger.warn('a callback was refused', { tenant, provider: row.provider, detail: error.message });
+      },
     );
-    if (trusted === null) return refused('not_from_the_provider');
+    if (trusted === null) return refused(untrusted);
     const claim = { tenant, id, starts, browserHash: session.browser_hash ?? '' };
     // A request of this process whose code was not sent may have claimed its session already.
     const isClaimed = unsent !== undefined && session.state === 'exchanging';
