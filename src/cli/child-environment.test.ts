@@ -24,6 +24,7 @@ test.each([
   ['GRANTRY_DATABASE', 'postgres://db/x?user=u&password=secret', 'sqlite:/data/grantry.db'],
   ['DATABASE_URL', 'postgres://:secret@db', 'postgres://db:5432/x'],
   ['GRANTRY_EGRESS_PROXY', 'http://u:secret@proxy:3128', 'http://proxy:3128'],
+  ['GRANTRY_EGRESS_PROXY', 'u:secret@proxy:3128', 'proxy:3128'],
 ])('%s is withheld if it has a password', (name, secret, plain) => {
   expect(childEnvironment({ [name]: secret }, {}, usual)).toEqual({});
   expect(childEnvironment({ [name]: plain }, {}, usual)).toEqual({ [name]: plain });

@@ -27,6 +27,7 @@ export function childEnvironment(
   return { ...Object.fromEntries(kept), ...tokens };
 }
 
+/** A proxy's address may have no scheme. */
 function hasPassword(address: string): boolean {
-  return /\/\/[^/?#]*:[^/?#]*@|[?&]password=/i.test(address);
+  return /(?:^|\/\/)[^/?#]*:[^/?#]*@|[?&]password=/i.test(address);
 }
