@@ -2,8 +2,8 @@
  * Packs the package and uses it as a new user does: looks at its files, installs it with scripts off into an empty
  * folder, loads and type-checks every export, runs the command.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { root } from './steps.ts';
@@ -35,6 +35,7 @@ try {
   loadExports(consumer);
   checkTypes(consumer);
   runCommand(consumer);
+  await serve(consumer);
   say('the package works in an empty folder');
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -168,6 +169,24 @@ function runCommand(consumer: string): void {
   }).trim();
   if (printed !== manifest.version) throw new Error(`grantry --version printed ${JSON.stringify(printed)}`);
   say(`grantry --version prints ${printed}`);
+}
+
+/** Serves where only the package itself is found: some installers hide the packages of packages. */
+async function serve(consumer: string): Promise<void> {
+  const alone = path.join(folder, 'alone', 'node_modules', 'grantry');
+  cpSync(path.join(consumer, 'node_modules', 'grantry'), alone, { recursive: true });
+  const child = spawn(process.execPath, [path.join(alone, 'bin', 'grantry.js'), 'serve', '--port', '0'], {
+    cwd: alone,
+    env: { ...process.env, GRANTRY_HOME: path.join(folder, 'home') },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let lines = '';
+  for await (const text of child.stderr.setEncoding('utf8')) {
+    lines += String(text);
+    if (/"message":"listening"/.test(lines)) child.kill('SIGTERM');
+  }
+  if (!lines.includes('"message":"listening"')) throw new Error(`grantry serve does not start:\n${lines}`);
+  say('grantry serve starts without any other package');
 }
 
 function exportNames(): string[] {
