@@ -1,5 +1,5 @@
 /** Headers and requests that are smuggled through the proxy: row S-07. */
-import http from 'node:http';
+import type http from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { sendBytes } from '../support/raw.ts';
 import { getBytes, makeUpstream, noting, tokens } from '../support/upstream.ts';

@@ -64,7 +64,7 @@ describe.each(['sqlite', 'postgres'] as const)('the rows of 0.1.0, on %s', (kind
     const vaults = await Promise.all([open(newHome()), open(newHome()), open(newHome())]);
     for (const vault of vaults) expect(await altered(vault)).toEqual([]);
     const context = internalsOf(vaults[0] ?? expect.unreachable()).open();
-    expect(await findApiKey(context, hashApiKey(secrets.apiKey))).toMatchObject({ role: 'reader' });
+    expect(await findApiKey(context, hashApiKey(secrets.apiKey))).toMatchObject({ apiKey: { role: 'reader' } });
     await Promise.all(vaults.map((vault) => vault.close()));
   });
 
