@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { changedOne, changedRows, clockOf, countRows, type Reader, type WriteTx } from '../database.ts';
-import { intact } from '../rows/row-seal.ts';
+import { intact } from '../row-seal.ts';
 import type { AuthorizationTable } from '../schema.ts';
 
 export type AuthorizationRow = Omit<Selectable<AuthorizationTable>, 'mac'>;
