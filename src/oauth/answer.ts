@@ -55,6 +55,9 @@ export function readTokenAnswer(
   if (accessToken !== null && error === null && ok) {
     return readTokens(definition, raw, { holder, accessToken, around: [members] }, sent);
   }
+  if (accessToken === null && isGiven(holder.get('access_token')) && error === null && ok) {
+    return { kind: 'unknown', reason: unusableToken(holder.get('access_token')), status };
+  }
   if (isGiven(holder.get('access_token')) || isNewRefreshToken(holder.get('refresh_token'), isSpent)) {
     return { kind: 'unknown', reason: 'the response has tokens beside an error', status };
   }
@@ -215,6 +218,14 @@ function unknownType({ id, accessToken }: ProviderDefinition, value: unknown, se
   const named = shownText(typeof value === 'string' ? value : null, sent);
   const type = named === null ? '' : ` "${named}"`;
   return `its token type${type} is neither Bearer nor ${id}'s scheme ${accessToken.scheme}`;
+}
+
+/** Says why an access token cannot be sent. */
+function unusableToken(value: unknown): string {
+  if (typeof value !== 'string') return 'its access token is not a text';
+  return value.length > limits.tokenCharsMax
+    ? `its access token is longer than ${limits.tokenCharsMax} characters`
+    : 'its access token has spaces or signs that no header can carry';
 }
 
 /**
