@@ -104,7 +104,7 @@ it('never repeats a secret that a person chose, not from a refresh and not from 
   await vault.storeTokens(key, { app: 'none', refreshToken });
   const { url } = await vault.authorize({ ...key, redirectUri });
   const state = new URL(url).searchParams.get('state') ?? '';
-  const callback = `${redirectUri}?${new URLSearchParams({ code, state })}`;
+  const callback = `${redirectUri}?${new URLSearchParams({ code, state }).toString()}`;
   for (const [sent, call] of [
     [code, () => vault.completeAuthorization(callback)],
     [refreshToken, () => vault.getAccessToken(key)],
