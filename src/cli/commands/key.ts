@@ -107,7 +107,7 @@ function defineChild(command: Command): void {
     )
     .argument('[name]', "the child's name, behind the name of its parent")
     .option('--role <role>', 'a role that may do no more');
-  withLimits(command)
+  withLimits(command, '10m; an hour at most, and an hour if left out')
     .addHelpText(
       'after',
       epilogue(`${pathsHelp}
