@@ -1,6 +1,6 @@
 import { isGrantryError } from '../../src/base/errors.ts';
-import { canonicalRow, rowName } from '../../src/storage/rows/canonical-row.ts';
-import { type ProtectedTable, protectedTableNames } from '../../src/storage/rows/protected-tables.ts';
+import { canonicalRow, rowName } from '../../src/storage/canonical-row.ts';
+import { type ProtectedTable, protectedTableNames } from '../../src/storage/protected-tables.ts';
 import { Dice } from '../dice.ts';
 import type { Row } from './attacker.ts';
 import { type Mutation, mutate, undo } from './mutations.ts';
@@ -17,13 +17,13 @@ export interface TamperOptions {
 }
 
 export interface TamperReport {
-  /** How often each kind of mutation was made, by table. */
+  /** The number of mutations of each kind, by table. */
   readonly tried: Map<string, number>;
   rounds: number;
   /** Altered rows that were named, and old rows put back, which are allowed to work. */
   named: number;
   rolledBack: number;
-  /** The times that the attacker destroyed the vault, which he may, so that a new one was made. */
+  /** The times that the attacker destroyed the vault, so that a new one was made. This is allowed. */
   destroyed: number;
   calls: number;
   requests: number;

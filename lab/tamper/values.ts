@@ -2,7 +2,7 @@ import type { Dice } from '../dice.ts';
 import type { Column, Row, Value } from './attacker.ts';
 import { hashOf } from './place.ts';
 
-/** A text whose hash the attacker puts wherever a hash stands: as key, link, browser, state or completion code. */
+/** A text whose hash the attacker puts into every place of a hash: as key, link, browser, state or completion code. */
 export const attackersText = `gry_${'A'.repeat(43)}7d6c5e8a`;
 
 const evil = {
