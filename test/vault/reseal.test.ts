@@ -117,6 +117,9 @@ describe.each(['sqlite', 'postgres'] as const)('a 0.1.0 vault on %s', (kind) => 
     const [old] = before;
     if (old === undefined) throw new Error('the fixture has no active grant');
     const { access_token, refresh_token, generation } = old;
+    // An attacker may be the owner of the tables.
+    const trigger = `oauth_tokens_format_update${kind === 'postgres' ? ' on oauth_tokens' : ''}`;
+    await sql`drop trigger ${sql.raw(trigger)}`.execute(store.db);
     const table = store.db.updateTable('oauth_tokens').where('account', '=', 'active');
     await table.set({ access_token, refresh_token, generation }).execute();
     await using other = { home: newHome(), [Symbol.asyncDispose]: async () => rmSync(other.home, { recursive: true }) };
