@@ -48,14 +48,16 @@ export async function returnAuthorization(
   tx: WriteTx,
   taken: Pick<AuthorizationRow, 'tenant' | 'state_hash' | 'used_at'>,
 ): Promise<boolean> {
-  return tx
-    .updateTable('grantry_authorizations')
-    .set({ used_at: null })
+  const query = tx
+    .selectFrom(table)
+    .selectAll()
     .where('tenant', '=', taken.tenant)
     .where('state_hash', '=', taken.state_hash)
     .where('used_at', '=', taken.used_at)
-    .where('expires_at', '>', tx.now)
-    .$call(changedOne);
+    .where('expires_at', '>', tx.now);
+  const found = await tx.locked(query).executeTakeFirst();
+  if (found === undefined || !(await tx.rows.isIntact(table, found))) return false;
+  return change(tx, { ...found, used_at: null }, ['used_at']);
 }
 
 /** Ends a request that was taken: a repeated callback need not wait for its outcome. */
