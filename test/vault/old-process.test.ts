@@ -73,9 +73,9 @@ describe.each(['sqlite', 'postgres'] as const)('a process of 0.1.0 beside a newe
   ) => acme.seal({ table, row, column, generation }, new Secret(text));
 
   /** Writes what 0.1.0 writes when it saves an answer. */
-  const saveAsBefore = (row: GrantRow) => {
+  const saveAsBefore = (row: GrantRow, db: Pick<OpenedStore['db'], 'updateTable'> = store.db) => {
     const generation = row.generation + 1;
-    return store.db
+    return db
       .updateTable('oauth_tokens')
       .set({
         access_token: seal('access_token', 'access-late', row, generation),
@@ -136,6 +136,26 @@ describe.each(['sqlite', 'postgres'] as const)('a process of 0.1.0 beside a newe
     else await old.setAside();
     expect(await vault.rejectAccessToken(key, 2)).toMatchObject({ generation: 3, accessToken: 'access-late' });
     expect(sent).toEqual([]);
+    await vault.rejectAccessToken(key, 3);
+    expect(sent).toEqual(['refresh-late']);
+  });
+
+  test.runIf(kind === 'postgres')('loses no answer that it saves while the values are sealed anew', async () => {
+    const row = await grant();
+    const [written, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const saving = store.transaction(async (tx) => {
+      await saveAsBefore(row, tx);
+      written.resolve();
+      await release.promise;
+    });
+    await written.promise;
+    const opening = open();
+    const waiting = sql<{ locks: number }>`select count(*) as locks from pg_locks where not granted
+      and database = (select oid from pg_database where datname = current_database())`;
+    await expect.poll(async () => (await waiting.execute(store.db)).rows).not.toEqual([{ locks: 0 }]);
+    release.resolve();
+    await saving;
+    await using vault = await opening;
     await vault.rejectAccessToken(key, 3);
     expect(sent).toEqual(['refresh-late']);
   });

@@ -32,8 +32,7 @@ const sealedColumns = [
  * a provider that rotates that loses the grant. So the database refuses it, and the process keeps its answer in its spool,
  * where a newer one finds it.
  *
- * A value that did not open stays in format 1, so its row may still change in other columns. In PostgreSQL, making a trigger
- * also keeps writers from the table until the migration ends: none changes a row between its reading and its new seal.
+ * A value that did not open stays in format 1, so its row may still change in other columns.
  */
 const formatGuards: readonly Guard[] = sealedColumns.flatMap(([table, columns]) => {
   const isOld = (column: string): string => `substr(new.${column}, 1, 11) = 'gry1.R1JZAQ'`;
