@@ -33,7 +33,7 @@ describe.each(databaseKinds)('a grant whose row was altered, on %s', (kind) => {
     await alter(bench, columns);
     expect(await codeOf(vault.rejectAccessToken(key, 1))).toBe('integrity_failed');
     const { refreshToken } = minted;
-    // Whoever forbids a change, changes nothing.
+    // A caller that forbids a change changes nothing.
     expect(await vault.storeTokens(key, { refreshToken, replace: false })).toMatchObject({ result: 'unchanged' });
     expect(await vault.storeTokens(key, { refreshToken })).toMatchObject({ result: 'replaced' });
     expect((await vault.grants.get(key))?.metadata).not.toHaveProperty('api_domain');

@@ -160,7 +160,7 @@ describe.each(['sqlite', 'postgres'] as const)('a process of 0.1.0 beside a newe
     expect(sent).toEqual(['refresh-late']);
   });
 
-  test('stores no token that nobody could open', async () => {
+  test('stores no token that no process could open', async () => {
     await using vault = await open();
     const row = await grant();
     const { access_token: _, ...values } = await store.db

@@ -38,7 +38,7 @@ export const versionTable: Readonly<Record<StoreKind, string>> = {
 /** The number is arbitrary; no other program may lock the same one. */
 const postgresLockKey = 7_238_946_110_201;
 
-/** What the vault does in the migration that adds the MACs. */
+/** The steps of the vault in the migration that adds the MACs. */
 export interface RowAdoption {
   /** Seals values anew. It comes first: the migration's own text then keeps readers out, and this takes a while. */
   before(tx: WriteTx): Promise<void>;
