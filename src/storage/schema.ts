@@ -233,6 +233,8 @@ export interface CandidateTable {
   received_at: number;
   /** `untested`, `dead` (refused) or `superseded` (a token proven newer was saved). */
   state: 'untested' | 'dead' | 'superseded';
+  /** When it was given up. Without this, the database keeps it: a process of 0.1.0 opens none, and would retire all. */
+  retired_at: number | null;
 }
 
 export interface RevocationTable {

@@ -85,11 +85,15 @@ grantry_candidates.tokens text not null
 grantry_candidates.token_fingerprint text not null
 grantry_candidates.received_at bigint not null
 grantry_candidates.state text not null
+grantry_candidates.retired_at bigint
 grantry_candidates: grantry_candidates_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id)
 grantry_candidates: grantry_candidates_pkey PRIMARY KEY (tenant, id)
 grantry_candidates: grantry_candidates_state_check CHECK ((state = ANY (ARRAY['untested'::text, 'dead'::text, 'superseded'::text])))
 CREATE UNIQUE INDEX grantry_candidates_grant ON grantry_candidates USING btree (tenant, grant_id, token_fingerprint)
 CREATE UNIQUE INDEX grantry_candidates_pkey ON grantry_candidates USING btree (tenant, id)
+CREATE TRIGGER grantry_candidates_format_insert BEFORE INSERT ON grantry_candidates FOR EACH ROW WHEN ((substr(new.tokens, 1, 11) = 'gry1.R1JZAQ'::text)) EXECUTE FUNCTION grantry_refuse()
+CREATE TRIGGER grantry_candidates_format_update BEFORE UPDATE OF tokens ON grantry_candidates FOR EACH ROW WHEN (((substr(new.tokens, 1, 11) = 'gry1.R1JZAQ'::text) AND (new.tokens IS DISTINCT FROM old.tokens))) EXECUTE FUNCTION grantry_refuse()
+CREATE TRIGGER grantry_candidates_retire BEFORE UPDATE OF state ON grantry_candidates FOR EACH ROW WHEN (((old.state = 'untested'::text) AND (new.state = 'superseded'::text) AND (new.retired_at IS NULL))) EXECUTE FUNCTION grantry_refuse()
 grantry_connect_sessions.tenant text not null
 grantry_connect_sessions.id text not null
 grantry_connect_sessions.token_hash text not null
@@ -116,6 +120,8 @@ CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USI
 CREATE INDEX grantry_connect_sessions_id ON grantry_connect_sessions USING btree (id)
 CREATE INDEX grantry_connect_sessions_token ON grantry_connect_sessions USING btree (token_hash)
 CREATE UNIQUE INDEX grantry_connect_sessions_pkey ON grantry_connect_sessions USING btree (tenant, id)
+CREATE TRIGGER grantry_connect_sessions_format_insert BEFORE INSERT ON grantry_connect_sessions FOR EACH ROW WHEN ((substr(new.pending, 1, 11) = 'gry1.R1JZAQ'::text)) EXECUTE FUNCTION grantry_refuse()
+CREATE TRIGGER grantry_connect_sessions_format_update BEFORE UPDATE OF pending ON grantry_connect_sessions FOR EACH ROW WHEN (((substr(new.pending, 1, 11) = 'gry1.R1JZAQ'::text) AND (new.pending IS DISTINCT FROM old.pending))) EXECUTE FUNCTION grantry_refuse()
 grantry_events.tenant text not null
 grantry_events.id uuid not null
 grantry_events.at bigint not null
@@ -151,6 +157,11 @@ grantry_providers.updated_at bigint not null
 grantry_providers.mac text
 grantry_providers: grantry_providers_pkey PRIMARY KEY (id)
 CREATE UNIQUE INDEX grantry_providers_pkey ON grantry_providers USING btree (id)
+CREATE OR REPLACE FUNCTION grantry_refuse()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$begin raise exception 'a process of Grantry 0.1.0 still runs: stop it'; end$function$
+
 grantry_revocations.tenant text not null
 grantry_revocations.id uuid not null
 grantry_revocations.grant_id uuid
@@ -169,6 +180,8 @@ grantry_revocations: grantry_revocations_pkey PRIMARY KEY (tenant, id)
 CREATE INDEX grantry_revocations_grant ON grantry_revocations USING btree (tenant, grant_id)
 CREATE INDEX grantry_revocations_next_at ON grantry_revocations USING btree (next_at)
 CREATE UNIQUE INDEX grantry_revocations_pkey ON grantry_revocations USING btree (tenant, id)
+CREATE TRIGGER grantry_revocations_format_insert BEFORE INSERT ON grantry_revocations FOR EACH ROW WHEN ((substr(new.token, 1, 11) = 'gry1.R1JZAQ'::text)) EXECUTE FUNCTION grantry_refuse()
+CREATE TRIGGER grantry_revocations_format_update BEFORE UPDATE OF token ON grantry_revocations FOR EACH ROW WHEN (((substr(new.token, 1, 11) = 'gry1.R1JZAQ'::text) AND (new.token IS DISTINCT FROM old.token))) EXECUTE FUNCTION grantry_refuse()
 grantry_schema.version bigint not null
 grantry_schema.name text not null
 grantry_schema.applied_at bigint not null
@@ -229,3 +242,5 @@ CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refre
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)
 CREATE UNIQUE INDEX oauth_tokens_pkey ON oauth_tokens USING btree (id)
 CREATE UNIQUE INDEX oauth_tokens_tenant_id ON oauth_tokens USING btree (client_id, id)
+CREATE TRIGGER oauth_tokens_format_insert BEFORE INSERT ON oauth_tokens FOR EACH ROW WHEN (((substr(new.access_token, 1, 11) = 'gry1.R1JZAQ'::text) OR (substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ'::text))) EXECUTE FUNCTION grantry_refuse()
+CREATE TRIGGER oauth_tokens_format_update BEFORE UPDATE OF access_token, refresh_token ON oauth_tokens FOR EACH ROW WHEN ((((substr(new.access_token, 1, 11) = 'gry1.R1JZAQ'::text) AND (new.access_token IS DISTINCT FROM old.access_token)) OR ((substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ'::text) AND (new.refresh_token IS DISTINCT FROM old.refresh_token)))) EXECUTE FUNCTION grantry_refuse()

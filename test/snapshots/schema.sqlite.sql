@@ -80,12 +80,15 @@ CREATE TABLE grantry_candidates (
   tokens text not null,
   token_fingerprint text not null,
   received_at integer not null,
-  state text not null,
+  state text not null, retired_at integer,
   constraint grantry_candidates_pkey primary key (tenant, id),
   constraint grantry_candidates_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id),
   constraint grantry_candidates_state_check check (state in ('untested', 'dead', 'superseded'))
 ) strict;
+CREATE TRIGGER grantry_candidates_format_insert before insert on grantry_candidates for each row when (substr(new.tokens, 1, 11) = 'gry1.R1JZAQ') begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
+CREATE TRIGGER grantry_candidates_format_update before update of tokens on grantry_candidates for each row when (substr(new.tokens, 1, 11) = 'gry1.R1JZAQ' and new.tokens is distinct from old.tokens) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE UNIQUE INDEX grantry_candidates_grant on grantry_candidates (tenant, grant_id, token_fingerprint);
+CREATE TRIGGER grantry_candidates_retire before update of state on grantry_candidates for each row when (old.state = 'untested' and new.state = 'superseded' and new.retired_at is null) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE TABLE grantry_connect_sessions (
   tenant text not null,
   id text not null,
@@ -110,6 +113,8 @@ CREATE TABLE grantry_connect_sessions (
   constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
 ) strict;
 CREATE INDEX grantry_connect_sessions_expires_at on grantry_connect_sessions (expires_at);
+CREATE TRIGGER grantry_connect_sessions_format_insert before insert on grantry_connect_sessions for each row when (substr(new.pending, 1, 11) = 'gry1.R1JZAQ') begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
+CREATE TRIGGER grantry_connect_sessions_format_update before update of pending on grantry_connect_sessions for each row when (substr(new.pending, 1, 11) = 'gry1.R1JZAQ' and new.pending is distinct from old.pending) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE INDEX grantry_connect_sessions_id on grantry_connect_sessions (id);
 CREATE INDEX grantry_connect_sessions_token on grantry_connect_sessions (token_hash);
 CREATE TABLE grantry_events (
@@ -164,6 +169,8 @@ CREATE TABLE grantry_revocations (
   constraint grantry_revocations_pkey primary key (tenant, id),
   constraint grantry_revocations_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id)
 ) strict;
+CREATE TRIGGER grantry_revocations_format_insert before insert on grantry_revocations for each row when (substr(new.token, 1, 11) = 'gry1.R1JZAQ') begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
+CREATE TRIGGER grantry_revocations_format_update before update of token on grantry_revocations for each row when (substr(new.token, 1, 11) = 'gry1.R1JZAQ' and new.token is distinct from old.token) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE INDEX grantry_revocations_grant on grantry_revocations (tenant, grant_id);
 CREATE INDEX grantry_revocations_next_at on grantry_revocations (next_at);
 CREATE TABLE grantry_schema (
@@ -223,6 +230,8 @@ CREATE TABLE "oauth_tokens" (
 ) strict;
 CREATE INDEX oauth_tokens_changed_at on oauth_tokens (changed_at);
 CREATE INDEX oauth_tokens_due on oauth_tokens (state, due_at);
+CREATE TRIGGER oauth_tokens_format_insert before insert on oauth_tokens for each row when (substr(new.access_token, 1, 11) = 'gry1.R1JZAQ' or substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ') begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
+CREATE TRIGGER oauth_tokens_format_update before update of access_token, refresh_token on oauth_tokens for each row when (substr(new.access_token, 1, 11) = 'gry1.R1JZAQ' and new.access_token is distinct from old.access_token or substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ' and new.refresh_token is distinct from old.refresh_token) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE UNIQUE INDEX oauth_tokens_key on oauth_tokens (client_id, provider, account);
 CREATE INDEX oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
 CREATE UNIQUE INDEX oauth_tokens_tenant_id on oauth_tokens (client_id, id);

@@ -30,6 +30,13 @@ async function postgresLines(store: Store): Promise<string[]> {
       union all
       select tablename, 2, 0, replace(indexdef, current_schema() || '.', '')
       from pg_indexes where schemaname = current_schema()
+      union all
+      select tgrelid::regclass::text, 3, 0, replace(pg_get_triggerdef(pg_trigger.oid), current_schema() || '.', '')
+      from pg_trigger join pg_class on pg_class.oid = tgrelid
+      where relnamespace = current_schema()::regnamespace and not tgisinternal
+      union all
+      select proname, 4, 0, replace(pg_get_functiondef(oid), current_schema() || '.', '')
+      from pg_proc where pronamespace = current_schema()::regnamespace
     ) as everything
     order by name collate "C", rank, place, line collate "C"`.execute(store.db);
   return rows.map((row) => row.line);

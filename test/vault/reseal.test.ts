@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LogFields } from '../../src/base/log.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
+import { schemaVersion } from '../../src/storage/migrations/migrate.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { openVault } from '../../src/vault/open.ts';
@@ -48,11 +49,13 @@ describe.each(['sqlite', 'postgres'] as const)('a 0.1.0 vault on %s', (kind) => 
     return made;
   }
 
-  function open(at = home) {
-    const world = worldWith((request) => {
+  const usual = () =>
+    worldWith((request) => {
       requests.push(request);
       return tokens('next');
     });
+
+  function open(at = home, world = usual()) {
     const logger = {
       ...silentLogger,
       error: (message: string, fields?: LogFields) => void errors.push([message, fields]),
@@ -97,6 +100,27 @@ describe.each(['sqlite', 'postgres'] as const)('a 0.1.0 vault on %s', (kind) => 
     expect(requests.at(-1)?.form.get('refresh_token')).toBe('refresh-active-2');
   });
 
+  test('stays as it was when its upgrade is interrupted, and is upgraded at the next opening', async () => {
+    const before = await sealed();
+    for (const bytesLeft of [0, 3, 9]) {
+      let left = bytesLeft;
+      const world = worldWith(() => undefined);
+      const failing = {
+        ...world,
+        randomBytes: (size: number) => {
+          left -= 1;
+          if (left < 0) throw new Error('the process ends here');
+          return world.randomBytes(size);
+        },
+      };
+      await expect(open(home, failing)).rejects.toThrow('the process ends here');
+      expect(await sealed()).toEqual(before);
+      expect(await schemaVersion(store)).toBe(1);
+    }
+    await using vault = await open();
+    expect((await checkSeals(internalsOf(vault).open())).altered).toEqual([]);
+  });
+
   test('keeps what does not open, names it, and seals everything else', async () => {
     const one = store.db.selectFrom('oauth_tokens').select('refresh_token').where('account', '=', 'active');
     const { refresh_token } = await one.executeTakeFirstOrThrow();
@@ -117,6 +141,9 @@ describe.each(['sqlite', 'postgres'] as const)('a 0.1.0 vault on %s', (kind) => 
     const [old] = before;
     if (old === undefined) throw new Error('the fixture has no active grant');
     const { access_token, refresh_token, generation } = old;
+    // An attacker may be the owner of the tables.
+    const trigger = `oauth_tokens_format_update${kind === 'postgres' ? ' on oauth_tokens' : ''}`;
+    await sql`drop trigger ${sql.raw(trigger)}`.execute(store.db);
     const table = store.db.updateTable('oauth_tokens').where('account', '=', 'active');
     await table.set({ access_token, refresh_token, generation }).execute();
     await using other = { home: newHome(), [Symbol.asyncDispose]: async () => rmSync(other.home, { recursive: true }) };

@@ -51,9 +51,20 @@ describe.each(['sqlite', 'postgres'] as const)('the rows of 0.1.0, on %s', (kind
 
   const altered = async (vault: Vault) => (await checkRows(internalsOf(vault).open())).altered;
 
+  const dropGuards = async (): Promise<void> => {
+    if (kind === 'postgres') await sql`drop function grantry_refuse() cascade`.execute(store.db);
+    else {
+      const triggers = sql<{ name: string }>`select name from sqlite_schema where type = 'trigger'`;
+      for (const { name } of (await triggers.execute(store.db)).rows)
+        await sql`drop trigger ${sql.ref(name)}`.execute(store.db);
+    }
+    await sql`alter table grantry_candidates drop column retired_at`.execute(store.db);
+  };
+
   /** Brings the database into the form of 0.1.0, with a key of the attacker's own. */
   const putBack = async (): Promise<void> => {
     await store.db.deleteFrom('grantry_schema').where('version', '>', 1).execute();
+    await dropGuards();
     for (const table of protectedTableNames)
       await sql`alter table ${sql.table(table)} drop column mac`.execute(store.db);
     await sql`update grantry_api_keys set role = 'admin', tenants = null, key_hash = ${hashApiKey('own')}

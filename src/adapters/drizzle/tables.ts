@@ -118,6 +118,7 @@ export const tables = {
       tokenFingerprint: 'text',
       receivedAt: 'integer',
       state: 'text',
+      retiredAt: 'integer null',
     },
     primaryKey: { grantry_candidates_pkey: ['tenant', 'id'] },
     foreignKeys: { grantry_candidates_grant_fkey: { tenant: 'oauthTokens.clientId', grantId: 'oauthTokens.id' } },

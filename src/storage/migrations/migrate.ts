@@ -13,7 +13,7 @@ export type Migration = { readonly name: string } & { readonly [kind in StoreKin
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
 export const releasedMigrations: readonly Migration[] = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
-  { name: 'row macs', sqlite: rowMacs, postgres: rowMacs },
+  { name: 'row macs', ...rowMacs },
   { name: 'narrow keys', ...narrowKeys },
 ];
 
@@ -38,6 +38,14 @@ export const versionTable: Readonly<Record<StoreKind, string>> = {
 /** The number is arbitrary; no other program may lock the same one. */
 const postgresLockKey = 7_238_946_110_201;
 
+/** The steps of the vault in the migration that adds the MACs. */
+export interface RowAdoption {
+  /** Seals values anew. It comes first: the migration's own text then keeps readers out, and this takes a while. */
+  before(tx: WriteTx): Promise<void>;
+  /** Writes the MACs. */
+  after(tx: WriteTx): Promise<void>;
+}
+
 export interface MigrateOptions {
   /** `off`: for runtime roles that may not change the schema; refuses when something is to be done. */
   mode: 'auto' | 'off';
@@ -52,7 +60,7 @@ export interface MigrateOptions {
    * Gives the rows of an existing vault their MACs, in the transaction of the migration that adds them. Without it, these
    * rows have none and are never used.
    */
-  adoptRows?: ((tx: WriteTx) => Promise<void>) | undefined;
+  adoptRows?: RowAdoption | undefined;
   /** Every migration; the released ones when left out. */
   migrations?: readonly Migration[] | undefined;
 }
@@ -80,8 +88,8 @@ export async function migrate(store: Store, options: MigrateOptions): Promise<Mi
   for (let version = from + 1; version <= to; version += 1) {
     await store.transaction(
       async (tx) => {
-        const isRun = await migrateOne(tx, store, options, version);
-        if (isRun && version === rowMacsVersion && from > 0) await options.adoptRows?.(tx);
+        const adoption = version === rowMacsVersion && from > 0 ? options.adoptRows : undefined;
+        await migrateOne(tx, store, { ...options, adoptRows: adoption }, version);
       },
       { long: true },
     );
@@ -110,9 +118,9 @@ export async function inspectGrantTable(store: Store): Promise<'absent' | 'ours'
   return (await schemaVersion(store)) > 0 ? 'ours' : 'foreign';
 }
 
-/** Returns false when another process has run that migration. */
-async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<boolean> {
-  const { migrations = releasedMigrations } = options;
+/** Runs one migration, unless another process has run it. */
+async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<void> {
+  const { migrations = releasedMigrations, adoptRows } = options;
   const migration = migrations[version - 1];
   assert(migration, 'the list of migrations has no gap');
   // PostgreSQL can fail when two transactions make the same table at once; SQLite lets only one write.
@@ -126,11 +134,12 @@ async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, ve
     .$call(changedOne);
   if (!isFirst) {
     refuseNewer(await latestVersion(tx), migrations.length);
-    return false;
+    return;
   }
-  if (version === 1) await createVault(tx, store.kind, migration, options);
-  else await run(tx, migration[store.kind]);
-  return true;
+  if (version === 1) return createVault(tx, store.kind, migration, options);
+  await adoptRows?.before(tx);
+  await run(tx, migration[store.kind]);
+  await adoptRows?.after(tx);
 }
 
 async function createVault(

@@ -7,7 +7,10 @@ import type { GrantName, GrantRow } from './grants.ts';
 export type CandidateRow = Selectable<CandidateTable>;
 
 /** Keeps a token set that arrived after its lease was lost. Returns false when it is kept already. */
-export async function insertCandidate(tx: WriteTx, candidate: Omit<CandidateRow, 'received_at'>): Promise<boolean> {
+export async function insertCandidate(
+  tx: WriteTx,
+  candidate: Omit<CandidateRow, 'received_at' | 'retired_at'>,
+): Promise<boolean> {
   return tx
     .insertInto('grantry_candidates')
     .values({ ...candidate, received_at: tx.now })
@@ -85,7 +88,7 @@ export async function reopenCandidates(
 ): Promise<number> {
   return tx
     .updateTable('grantry_candidates')
-    .set({ state: 'untested' })
+    .set({ state: 'untested', retired_at: null })
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('state', '=', 'dead')
@@ -101,7 +104,7 @@ export async function supersedeCandidates(
 ): Promise<void> {
   await tx
     .updateTable('grantry_candidates')
-    .set({ state: 'superseded' })
+    .set({ state: 'superseded', retired_at: tx.now })
     .where('tenant', '=', grant.tenant)
     .where('grant_id', '=', grant.grantId)
     .where('state', '=', 'untested')
@@ -186,5 +189,10 @@ async function closeCandidate(
   { tenant, id }: { tenant: string; id: string },
   state: 'dead' | 'superseded',
 ): Promise<void> {
-  await tx.updateTable('grantry_candidates').set({ state }).where('tenant', '=', tenant).where('id', '=', id).execute();
+  await tx
+    .updateTable('grantry_candidates')
+    .set({ state, retired_at: tx.now })
+    .where('tenant', '=', tenant)
+    .where('id', '=', id)
+    .execute();
 }

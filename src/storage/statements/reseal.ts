@@ -9,6 +9,16 @@ export interface Page {
   readonly limit: number;
 }
 
+/**
+ * Keeps writers from the tables with sealed values until the transaction ends: none changes a row between its reading and its
+ * new seal. Readers go on. On SQLite a transaction is the only writer anyway.
+ */
+export async function lockSealedTables(tx: WriteTx, kind: StoreKind): Promise<void> {
+  if (kind === 'sqlite') return;
+  await sql`lock table oauth_tokens, grantry_candidates, grantry_revocations, grantry_connect_sessions, grantry_apps
+    in share row exclusive mode`.execute(tx);
+}
+
 /** Reads grants whose tokens are sealed. */
 export async function sealedGrants(db: Reader, { afterId, limit }: Page): Promise<GrantRow[]> {
   return db

@@ -11,6 +11,7 @@ import { reasons } from '../reasons.ts';
 import { changeColumns } from './change-facts.ts';
 import type { NewAuthorization } from './put-authorization.ts';
 import { answerSetAside, answerUnreadable, nameOf } from './refusals.ts';
+import { isGenuine } from './tokens.ts';
 
 /** The rules by which handed-in tokens meet an existing grant. */
 export interface StoringRules {
@@ -137,7 +138,10 @@ function namedAt(context: VaultContext, row: GrantRow, member: TokenMember, fing
   return generationNaming(context.store.db, { tenant: row.client_id, grantId: row.id, member, fingerprint });
 }
 
-/** True if tokens with the stored refresh token bring something else: another app, or an access token that is new. */
+/**
+ * True if tokens with the stored refresh token bring something else: another app, an access token that is new, or the cure
+ * of a row that was altered. The stored token does not open there, so the same one replaces it.
+ */
 async function bringsNews(
   context: VaultContext,
   row: GrantRow,
@@ -146,8 +150,9 @@ async function bringsNews(
 ): Promise<boolean> {
   const isHeld = (row.lease_until ?? 0) > (await context.store.nowMs());
   const inDoubt = row.state === 'uncertain' || row.state === 'suspect' || isHeld;
+  const isCure = row.state !== 'reauthorization_required' && news.refreshToken !== null && !(await opens(context, row));
   // Another app may be the cure for a refusal. In doubt, candidates are tried with the app that they were issued to.
-  if (isAnotherApp(row, news) && (isForced || !inDoubt)) {
+  if ((isCure || isAnotherApp(row, news)) && (isForced || !inDoubt)) {
     await assertNoneWaits(context, row);
     return true;
   }
@@ -155,6 +160,12 @@ async function bringsNews(
   if (news.accessToken === null || inDoubt || row.state !== 'active') return false;
   const fingerprint = (await fingerprinter(context))(news.accessToken);
   return (await namedAt(context, row, 'access_fingerprint', fingerprint)) === undefined;
+}
+
+/** False if the stored refresh token does not open: another program has altered the row. */
+async function opens(context: VaultContext, row: GrantRow): Promise<boolean> {
+  if (row.refresh_token === null || row.generation === 0) return true;
+  return isGenuine(await context.keys.pin(row.client_id, { fresh: true }), row);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { World } from '../../base/world.ts';
 import { integrityFailed, type StoredTenantKey, systemTenant, TenantKeys } from '../../crypto/tenant-keys.ts';
 import { canonicalRow } from '../../storage/canonical-row.ts';
 import type { WriteTx } from '../../storage/database.ts';
+import type { RowAdoption } from '../../storage/migrations/migrate.ts';
 import { protectedTableNames } from '../../storage/protected-tables.ts';
 import { readInstance } from '../../storage/statements/instance.ts';
 import { allRows, setRowMac } from '../../storage/statements/row-macs.ts';
@@ -25,8 +26,8 @@ export interface Adoption {
 }
 
 /**
- * Returns the step that reseals the values of 0.1.0 and gives the rows of 0.1.0 their MACs. It belongs to the transaction of
- * that migration, and happens once.
+ * Returns the steps that reseal the values of 0.1.0 and give its rows their MACs, for the transaction of that migration. They
+ * happen once.
  *
  * A writer of the database could bring the schema back, so that foreign rows are adopted. So the home remembers the vault, and
  * the system tenant's key takes a form in which the step does not open it.
@@ -36,7 +37,7 @@ export interface Adoption {
 export async function rowAdoption(
   store: OpenedStore,
   { rootKey, world, marks, reseal }: Adoption,
-): Promise<(tx: WriteTx) => Promise<void>> {
+): Promise<RowAdoption> {
   const vaultId = (await readInstance(store.db))?.vault_id;
   if (vaultId !== undefined && marks.hasRowMacs(vaultId)) {
     throw new GrantryError(
@@ -49,17 +50,22 @@ export async function rowAdoption(
       },
     );
   }
-  return async (tx) => {
-    // Without an identity the vault was never opened, and has no rows.
-    if (vaultId === undefined) return;
-    const options = { rootKey, vaultId, world };
-    const keys = await markSystemKeys(tx, options);
-    const rowMac = await new TenantKeys({ ...options, store: storeOf(keys) }).rowMac();
-    // Before the MACs, which cover sealed columns.
-    await reseal(tx, new TenantKeys({ ...options, store: readOnly(tx, keys), acceptsFormat1: true }));
-    for (const table of protectedTableNames) {
-      for await (const row of allRows(tx, table)) await setRowMac(tx, table, row, rowMac.mac(canonicalRow(table, row)));
-    }
+  // Without an identity the vault was never opened, and has no rows.
+  if (vaultId === undefined) return { before: async () => {}, after: async () => {} };
+  const options = { rootKey, vaultId, world };
+  let system: StoredTenantKey[] = [];
+  return {
+    before: async (tx) => {
+      system = await markSystemKeys(tx, options);
+      await reseal(tx, new TenantKeys({ ...options, store: readOnly(tx, system), acceptsFormat1: true }));
+    },
+    after: async (tx) => {
+      const rowMac = await new TenantKeys({ ...options, store: storeOf(system) }).rowMac();
+      for (const table of protectedTableNames) {
+        for await (const row of allRows(tx, table))
+          await setRowMac(tx, table, row, rowMac.mac(canonicalRow(table, row)));
+      }
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { type SealPlace, systemTenant, type TenantKeys } from '../../crypto/tena
 import type { WriteTx } from '../../storage/database.ts';
 import type { GrantRow } from '../../storage/statements/grants.ts';
 import {
+  lockSealedTables,
   replaceGrantSeals,
   replaceSeal,
   replaceSecrets,
@@ -14,6 +15,9 @@ import type { StoreKind } from '../../storage/store.ts';
 import { openSecrets, sealSecrets } from '../app/secrets.ts';
 import { tokenPlace } from '../grant/tokens.ts';
 import { pagesOf, rowsOf, sealedValues } from './sealed-values.ts';
+
+/** The log names the progress each time that so many grants are done. It is a multiple of the page. */
+const namedEachGrants = 2_000;
 
 /** The parts of a reseal. `keys` opens values of both formats. */
 export interface Resealing {
@@ -30,11 +34,15 @@ export interface Resealing {
  * A value that does not open stays as it is, and is named in the log. It did not open before, either.
  */
 export async function resealVault(work: Resealing): Promise<void> {
-  const { tx, kind } = work;
+  const { tx, kind, logger } = work;
+  await lockSealedTables(tx, kind);
+  let grants = 0;
   for await (const page of pagesOf((at) => sealedGrants(tx, at))) {
     const resealed: GrantSeals[] = [];
     for (const row of page) resealed.push(await grantSeals(work, row));
     await replaceGrantSeals(tx, kind, resealed);
+    grants += page.length;
+    if (grants % namedEachGrants === 0) logger.info('the stored tokens are sealed anew', { grants });
   }
   for await (const { table, tenant, id, sealed, place } of sealedValues(tx)) {
     const anew = await sealAnew(work, tenant, sealed, place);
