@@ -7,8 +7,8 @@ import { openConnectLink, receiveConnectCallback, startConnect } from '../../src
 import { createConnectSession } from '../../src/vault/connect/sessions.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import type { Row } from './attacker.ts';
-import { hashOf, type Place, returnTo } from './place.ts';
-import { attackersText } from './values.ts';
+import { type Place, returnTo } from './place.ts';
+import { attackersText, hashOf } from './values.ts';
 
 /** The server's address in redirect URIs; nothing listens there. */
 const publicUrl = 'http://127.0.0.1:8484';

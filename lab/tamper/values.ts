@@ -1,9 +1,13 @@
+import { createHash } from 'node:crypto';
 import type { Dice } from '../dice.ts';
 import type { Column, Row, Value } from './attacker.ts';
-import { hashOf } from './place.ts';
 
 /** A text whose hash the attacker puts wherever a hash stands: as key, link, browser, state or completion code. */
 export const attackersText = `gry_${'A'.repeat(43)}7d6c5e8a`;
+
+export function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
 
 const evil = {
   id: 'none',

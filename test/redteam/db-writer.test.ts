@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Dice } from '../../lab/dice.ts';
 import type { Row, Value } from '../../lab/tamper/attacker.ts';
 import { type Flows, startFlows } from '../../lab/tamper/flows.ts';
-import { Place } from '../../lab/tamper/place.ts';
+import { forger, Place } from '../../lab/tamper/place.ts';
 import { attackersText, hostileValues, randomValue } from '../../lab/tamper/values.ts';
 import { isGrantryError } from '../../src/base/errors.ts';
 import type { Vault } from '../../src/index.ts';
@@ -105,7 +105,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     if (admin === undefined) throw new Error('there is no admin key');
     const forged = { ...admin, id: 'forged', name: 'forged', key_hash: hashApiKey(flows.forgedKey) };
     expect(await attacker.replace('grantry_api_keys', null, forged)).toBe(true);
-    const holder = { key: flows.forgedKey, may: new Set<string>() };
+    const holder = { ...forger, key: flows.forgedKey };
     for (let tries = 0; tries < 3; tries += 1) {
       expect((await place.call('GET', '/v1/tenants/acme/grants/none/token', { holder })).status).toBe(401);
     }
