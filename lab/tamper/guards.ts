@@ -1,4 +1,5 @@
 import type { Edit } from '../source-edits.ts';
+import type { StepName } from './steps.ts';
 
 /** One guard taken out of the source, as it is loaded; the files stay as they are. */
 export interface Guard {
@@ -7,6 +8,8 @@ export interface Guard {
   readonly guard: string;
   /** The tables that the attacker prefers: other rows show the lack later. */
   readonly tables: readonly string[];
+  /** The steps that need the guard, which the callers take more often. */
+  readonly steps?: readonly StepName[];
   readonly edits: readonly Edit[];
 }
 
@@ -70,12 +73,14 @@ export const guards: readonly Guard[] = [
     name: 'sessions-mac',
     guard: 'the MAC of a connect session is checked',
     tables: ['grantry_connect_sessions'],
+    steps: ['connect at the callback'],
     edits: unchecked('grantry_connect_sessions'),
   },
   {
     name: 'authorizations-mac',
     guard: 'the MAC of an authorization is checked',
     tables: ['grantry_authorizations'],
+    steps: ['connect from a program'],
     edits: unchecked('grantry_authorizations'),
   },
 ];

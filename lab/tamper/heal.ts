@@ -4,7 +4,7 @@ import { protectedTableNames } from '../../src/storage/rows/protected-tables.ts'
 import { type Mutation, putBack } from './mutations.ts';
 import { type Provider, providers, tenants } from './place.ts';
 import { aboutOf, type Round } from './round.ts';
-import { isCommon } from './use.ts';
+import { isCommon, isTouched } from './use.ts';
 
 /** Servers trust what they know of a key for some seconds, and busy machines are slow. */
 const patienceMs = 30_000;
@@ -76,7 +76,7 @@ async function healGrant(round: Round, { tenant, provider }: { tenant: string; p
   const { place, dice, report, made } = round;
   const works = await worksAgain(round, { tenant, provider });
   const isWorn = made.some(wears);
-  if (works && made.length > 0) report.healed += 1;
+  if (works && isTouched(made, tenant, provider)) report.healed += 1;
   if (works && !dice.chance(0.2)) return;
   if (!works) {
     report.reconnected += 1;

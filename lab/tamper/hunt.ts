@@ -40,7 +40,12 @@ export async function huntGuards(options: {
   return exitCode;
 }
 
-async function hunt(guard: Guard, kind: string, { seconds, seed }: { seconds: number; seed: number }): Promise<Found> {
+/** Runs the lab without one guard until the first leak, or for so long. */
+export async function hunt(
+  guard: Guard,
+  kind: string,
+  { seconds, seed }: { seconds: number; seed: number },
+): Promise<Found> {
   const main = fileURLToPath(new URL('./main.ts', import.meta.url));
   const options = ['--seconds', `${seconds}`, '--seed', `${seed}`, '--database', kind];
   const child = spawn(process.execPath, [main, '--mutation', guard.name, ...options], {

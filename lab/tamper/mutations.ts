@@ -1,4 +1,5 @@
 import type { Dice } from '../dice.ts';
+import { aimed } from './aims.ts';
 import type { Attacker, Row } from './attacker.ts';
 import { randomValue } from './values.ts';
 
@@ -7,6 +8,7 @@ export interface Mutation {
   readonly table: string;
   readonly kind:
     | 'value'
+    | 'aim'
     | 'move'
     | 'copy'
     | 'swap'
@@ -26,6 +28,7 @@ const worth = [
   'grantry_providers',
   'grantry_api_keys',
   'grantry_connect_sessions',
+  'grantry_authorizations',
   'grantry_candidates',
   'grantry_revocations',
 ] as const;
@@ -62,12 +65,14 @@ export async function mutate(attacker: Attacker, dice: Dice, means: Means): Prom
   if (table === undefined) return null;
   const rows = await attacker.rows(table);
   // The newest rows, in which a flow may be under way, half of the time.
-  const row = dice.pick(dice.chance(0.5) ? rows.toSorted(byAge).slice(-2) : rows);
+  const row = dice.pick(dice.chance(0.5) ? rows.toSorted(byAge).slice(dice.chance(0.5) ? -1 : -4) : rows);
   if (row === undefined) return null;
   const draft =
     table === 'oauth_tokens' && dice.chance(0.15)
       ? await broughtBack(dice, { row, rows, means })
-      : await drafted(attacker, dice, { table, row, rows, old: means.old.get(table) ?? [] });
+      : dice.chance(0.4)
+        ? aimedAt(dice, { table, row, rows })
+        : await drafted(attacker, dice, { table, row, rows, old: means.old.get(table) ?? [] });
   if (draft === null) return null;
   const mutation = { table, ...draft };
   return (await attacker.replace(table, mutation.before, mutation.after)) ? mutation : null;
@@ -94,6 +99,16 @@ export async function putBack(
 function byAge(one: Row, other: Row): number {
   const [first, second] = [one, other].map((row) => Number(row['created_at'] ?? 0));
   return (first ?? 0) - (second ?? 0);
+}
+
+function aimedAt(
+  dice: Dice,
+  { table, row, rows }: { table: string; row: Row; rows: readonly Row[] },
+): Omit<Mutation, 'table'> | null {
+  // A code is redeemed at the provider that its authorization names.
+  const after =
+    table === 'grantry_authorizations' && dice.chance(0.7) ? elsewhere(dice, row, rows) : aimed(dice, table, row);
+  return after === null ? null : { kind: 'aim', column: null, before: row, after };
 }
 
 /** Takes the value of a backup, and often points the row elsewhere. */

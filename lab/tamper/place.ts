@@ -15,7 +15,7 @@ import { internalsOf } from '../../src/vault/internals.ts';
 import { patient } from '../../test/support/patient-limits.ts';
 import { type Attacker, openAttacker, type Row, type Value } from './attacker.ts';
 import { Hosts } from './hosts.ts';
-import { attackersText } from './values.ts';
+import { attackersKey } from './values.ts';
 
 export const tenants = ['acme', 'globex', 'initech', 'umbrella'] as const;
 export const providers = ['none', 'retire_on_use'] as const;
@@ -39,7 +39,7 @@ export interface Holder {
 }
 
 /** The attacker, with a key of its own making. */
-export const forger: Holder = { name: 'forger', id: 'forged', key: attackersText, may: new Set(), acts: new Set() };
+export const forger: Holder = { name: 'forger', id: 'forged', key: attackersKey, may: new Set(), acts: new Set() };
 
 type ApiKeyRole = ApiKeyInput['role'];
 

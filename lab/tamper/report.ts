@@ -11,7 +11,7 @@ export function printReport(report: TamperReport): boolean {
       `${report.named} altered rows named, ${report.rolledBack} old rows put back`,
   );
   say(
-    `  ${report.putBack} rows restored, ${report.replaced} replaced by the vault; ${report.healed} times a grant healed, ` +
+    `  ${report.putBack} rows restored, ${report.replaced} replaced by the vault; ${report.healed} times a touched grant worked again, ` +
       `${report.reconnected} times it was connected again; ${report.adopted} quarantines ended`,
   );
   say(

@@ -17,7 +17,7 @@ export interface TamperReport {
   /** Rows that were put back, and those that the vault had replaced meanwhile, which stay. */
   putBack: number;
   replaced: number;
-  /** Grants that worked again after their rows were put back, and those that were connected again. */
+  /** Times that a touched grant worked after the rows were put back, and that one had to be connected again. */
   healed: number;
   reconnected: number;
   /** Quarantines that an administrator ended. */

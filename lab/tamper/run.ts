@@ -18,7 +18,7 @@ export async function runOn(
     return server.url;
   };
   const onProgress = (text: string): void => void process.stderr.write(`\r  ${text}`);
-  const attack = guard === undefined ? {} : { tables: guard.tables, untilLeak: true };
+  const attack = guard === undefined ? {} : { tables: guard.tables, steps: guard.steps ?? [], untilLeak: true };
   const started = performance.now();
   const report = await tamper({ database: await renew(), seed, seconds, renew, onProgress, ...attack });
   process.stderr.write('\n');

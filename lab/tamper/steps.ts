@@ -3,6 +3,7 @@ import { isGrantryError } from '../../src/base/errors.ts';
 import { connectThroughBrowser, consent } from './browser.ts';
 import { type Holder, mallory, type Provider, providers, returnTo, tenants } from './place.ts';
 import { call, type Round } from './round.ts';
+import { evilOrigin } from './values.ts';
 
 const keySchema = z.object({ id: z.string(), key: z.string() });
 
@@ -10,10 +11,10 @@ const keySchema = z.object({ id: z.string(), key: z.string() });
 type Step = (round: Round, of: { tenant: string; provider: Provider; account: string }) => Promise<boolean>;
 
 /** Addresses that mallory would like its users' browsers, and others', to bring codes to. */
-const evilReturnTo = 'https://evil.example/';
+const evilReturnTo = `${evilOrigin}/`;
 const redirectUri = 'http://127.0.0.1:9/callback';
 
-const steps: Readonly<Record<string, Step>> = {
+const steps = {
   'connect with return_to': async (round, of) => {
     const { tenant } = of;
     const link = { holder: round.place.holder(`connector-${tenant}`), user: tenant, returnTo, ...of };
@@ -91,17 +92,22 @@ const steps: Readonly<Record<string, Step>> = {
     }
     return (await proxied(round, place.holder(`reader-${tenant}`), { tenant, provider })) === 200;
   },
-};
+} satisfies Readonly<Record<string, Step>>;
+
+export type StepName = keyof typeof steps;
+
+// The names of an object written above.
+const stepNames = Object.keys(steps) as StepName[];
 
 /** Takes some honest steps. Without a mutation each of them must get its aim. */
-export async function takeSteps(round: Round): Promise<void> {
+export async function takeSteps(round: Round, preferred: readonly StepName[]): Promise<void> {
   const { dice, report } = round;
   for (let count = 1 + dice.below(2); count > 0; count -= 1) {
-    const [name, step] = dice.pick(Object.entries(steps)) ?? [];
-    if (name === undefined || step === undefined) return;
+    const name = dice.pick(preferred.length > 0 && dice.chance(0.7) ? preferred : stepNames);
+    if (name === undefined) return;
     const account = `step-${round.number}-${count}`;
     const of = { tenant: dice.pick(tenants), provider: dice.pick(providers), account };
-    const isDone = await step(round, of);
+    const isDone = await steps[name](round, of);
     const counted = report.steps.get(name) ?? { taken: 0, done: 0 };
     report.steps.set(name, { taken: counted.taken + 1, done: counted.done + (isDone ? 1 : 0) });
     if (round.made.length > 0) report.excused += 1;

@@ -5,7 +5,7 @@ import { type Mutation, mutate } from './mutations.ts';
 import { expectNamed } from './named.ts';
 import { Place, providers } from './place.ts';
 import { aboutOf, newReport, type Round, type TamperReport } from './round.ts';
-import { takeSteps } from './steps.ts';
+import { type StepName, takeSteps } from './steps.ts';
 import { useVault } from './use.ts';
 
 export interface TamperOptions {
@@ -16,6 +16,8 @@ export interface TamperOptions {
   readonly renew: () => Promise<string>;
   /** The tables that the attacker prefers. */
   readonly tables?: readonly string[];
+  /** The steps that are taken more often. */
+  readonly steps?: readonly StepName[];
   /** True ends the run with the first token, secret or key at a wrong place. */
   readonly untilLeak?: boolean;
   readonly onProgress?: (text: string) => void;
@@ -78,7 +80,7 @@ class Run implements AsyncDisposable {
     };
     if (!isQuiet && this.#dice.chance(0.7))
       for (let count = 2 + this.#dice.below(4); count > 0; count -= 1) await this.#strike(made, []);
-    await takeSteps(round);
+    await takeSteps(round, this.#options.steps ?? []);
     await useVault(round);
     await expectNamed(round);
     const isBack = await heal(round);

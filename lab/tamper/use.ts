@@ -22,8 +22,10 @@ export async function useVault(round: Round): Promise<void> {
   }
   await useGrants(round);
   await useLists(round);
-  await call(round, 'GET', `/connect/${attackersText}`, null);
-  await call(round, 'GET', `/oauth/callback/evil?state=${attackersText}&code=stolen`, null);
+  const cookie = `__Host-grantry_browser=${attackersText}`;
+  const link = await call(round, 'GET', `/connect/${attackersText}`, null, undefined, { cookie });
+  if (link.status === 200) place.hosts.violations.add('a link of the attacker opened a session');
+  await call(round, 'GET', `/oauth/callback/evil?state=${attackersText}&code=stolen`, null, undefined, { cookie });
   await useMoved(round);
 }
 
@@ -62,7 +64,7 @@ async function useLists(round: Round): Promise<void> {
 /** Asks for a grant that was moved where it is now. */
 async function useMoved(round: Round): Promise<void> {
   const admin = round.place.holder('admin');
-  for (const { table, after } of [...round.made]) {
+  for (const { table, after } of round.made) {
     if (table !== 'oauth_tokens' || after === null) continue;
     const [tenant, provider, account] = [after['client_id'], after['provider'], after['account']].map((name) =>
       encodeURIComponent(String(name)),
