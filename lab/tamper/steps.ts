@@ -28,6 +28,8 @@ const steps = {
   'connect from a program': async (round, of) => {
     const { place } = round;
     try {
+      // A request at every provider is open, so that the attacker can exchange them.
+      for (const other of providers) await place.vault.authorize({ ...of, provider: other, app: other, redirectUri });
       const { url } = await place.vault.authorize({ ...of, app: of.provider, redirectUri });
       await round.attack(['grantry_authorizations']);
       const back = await consent(round, { user: of.tenant, provider: of.provider, url });
