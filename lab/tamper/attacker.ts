@@ -11,7 +11,7 @@ export interface Column {
   readonly type: string;
 }
 
-/** Somebody who may write every table, and has no key: nothing but SQL over a connection of his own. */
+/** An attacker that may write every table and has no key: it has SQL over a connection of its own. */
 export interface Attacker extends AsyncDisposable {
   tables(): Promise<string[]>;
   columns(table: string): Promise<readonly Column[]>;

@@ -7,7 +7,7 @@ const sessionSchema = z.object({ id: z.string(), url: z.string() });
 /** A link for a user: who makes it, for whom, and what becomes of it. */
 export interface Link {
   readonly holder: Holder;
-  /** The tenant that the user belongs to, whatever the link says. */
+  /** The tenant that the user belongs to, which the link may hide. */
   readonly user: string;
   readonly tenant: string;
   readonly provider: string;

@@ -13,7 +13,7 @@ export interface Guard {
   readonly edits: readonly Edit[];
 }
 
-/** Takes the MAC of one table for right, whatever it is. */
+/** Takes any MAC of one table for right. */
 function unchecked(table: string): readonly Edit[] {
   const whole = 'if (mac !== null && current.verify(canonicalRow(table, row), mac)) return true;';
   return [

@@ -10,7 +10,7 @@ export interface Canary {
   readonly origin: string;
 }
 
-/** Every host that the vault can reach: the simulated providers, and one that takes whatever comes, at any other name. */
+/** Every host that the vault can reach: the simulated providers, and one that takes every request, at any other name. */
 export class Hosts {
   readonly violations = new Set<string>();
   requests = 0;

@@ -179,7 +179,7 @@ export class Place implements AsyncDisposable {
     return { status: response.status, text, headers: response.headers };
   }
 
-  /** A key that nobody made opens nothing, and any other only what is its tenants'. */
+  /** A forged key opens nothing, and any other key only what belongs to its tenants. */
   #judgeUse(method: string, path: string, holder: Holder | null, status: number): void {
     if (holder === null || status >= 300) return;
     const tenant = /^\/v1\/(?:tenants|proxy)\/([^/?]+)/.exec(path)?.[1];

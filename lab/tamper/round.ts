@@ -4,9 +4,9 @@ import type { Holder, Place } from './place.ts';
 
 /** Everything that a run counts and finds. */
 export interface TamperReport {
-  /** How often each kind of mutation was made, by table. */
+  /** Counts the mutations by table and kind. */
   readonly tried: Map<string, number>;
-  /** How often each honest step was taken, and how often it got its aim. */
+  /** Counts the honest steps, and those that got their aim. */
   readonly steps: Map<string, { taken: number; done: number }>;
   rounds: number;
   calls: number;
@@ -29,7 +29,7 @@ export interface TamperReport {
   destroyed: number;
   /** A token, a secret or a key at the wrong place. */
   readonly leaks: Set<string>;
-  /** Everything else: a row that nobody named, a neighbour that was harmed, a grant that did not heal. */
+  /** Everything else: a row that was not named, a neighbour that was harmed, a grant that did not heal. */
   readonly findings: Set<string>;
 }
 

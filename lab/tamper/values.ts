@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { Dice } from '../dice.ts';
 import type { Column, Row, Value } from './attacker.ts';
 
-/** A text whose hash the attacker puts wherever a hash stands: as link, browser, state or completion code. */
+/** A text whose hash the attacker puts in the place of others: as link, browser, state or completion code. */
 export const attackersText = 'A'.repeat(43);
 
 /** A key of the attacker's own, in the right form. */

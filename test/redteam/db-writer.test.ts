@@ -1,5 +1,5 @@
 /**
- * Somebody who can write the database, and has no key. Per table: every column of the real schema gets what the attacker
+ * An attacker that can write the database, and has no key. Per table: every column of the real schema gets what the attacker
  * likes, and then the vault is used. Nothing leaves, the row is named, and its neighbours go on.
  */
 import { randomInt } from 'node:crypto';
@@ -99,7 +99,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     expect(await place.altered()).toEqual([]);
   });
 
-  test('is no administrator at the server with a key of his own, and the log says so once', async () => {
+  test('is no administrator at the server with a key of its own, and the log says so once', async () => {
     const { attacker } = place;
     const admin = (await attacker.rows('grantry_api_keys')).find((row) => row['role'] === 'admin');
     if (admin === undefined) throw new Error('there is no admin key');
