@@ -11,6 +11,7 @@ export {
 export type { GrantKey } from './base/ids.ts';
 export type { LogFields, Logger } from './base/log.ts';
 export type { Meter } from './base/meter.ts';
+export type { EgressProxy } from './base/network/egress-proxy.ts';
 export type { LookupAll } from './base/network/guarded-connector.ts';
 export { NotSentError } from './base/network/outbound-errors.ts';
 export { type BuiltInProviderId, builtInProviderIds, type ProviderId } from './base/provider-ids.ts';

@@ -121,8 +121,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: '/src/vault/refresh/save.ts',
-        from: '    if (!saved || row === undefined) {\n      return park(',
-        to: "    if (!saved || row === undefined) {\n      if (globalThis.process !== undefined) return 'nothing';\n      return park(",
+        from: '    if (row === undefined || !isHeld(row, lease)) return park(',
+        to: "    if (row === undefined || !isHeld(row, lease)) return globalThis.process !== undefined ? 'nothing' : park(",
       },
     ],
   },

@@ -18,7 +18,7 @@ function unchecked(table: string): readonly Edit[] {
   const whole = 'if (mac !== null && current.verify(canonicalRow(table, row), mac)) return true;';
   return [
     {
-      file: '/src/storage/rows/row-seal.ts',
+      file: '/src/storage/row-seal.ts',
       from: whole,
       to: `if (table === '${table}') return true;\n      ${whole}`,
     },

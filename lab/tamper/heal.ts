@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrantryError } from '../../src/base/errors.ts';
-import { protectedTableNames } from '../../src/storage/rows/protected-tables.ts';
+import { protectedTableNames } from '../../src/storage/protected-tables.ts';
 import { type Mutation, putBack } from './mutations.ts';
 import { type Provider, providers, tenants } from './place.ts';
 import { aboutOf, type Round } from './round.ts';

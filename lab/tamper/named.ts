@@ -1,5 +1,5 @@
-import { canonicalRow, rowName } from '../../src/storage/rows/canonical-row.ts';
-import { type ProtectedTable, protectedTableNames } from '../../src/storage/rows/protected-tables.ts';
+import { canonicalRow, rowName } from '../../src/storage/canonical-row.ts';
+import { type ProtectedTable, protectedTableNames } from '../../src/storage/protected-tables.ts';
 import type { Row } from './attacker.ts';
 import { aboutOf, type Round } from './round.ts';
 import { isCommon } from './use.ts';

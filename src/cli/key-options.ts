@@ -20,7 +20,7 @@ interface Limits {
   paths?: readonly string[];
 }
 
-export function withLimits(command: Command): Command {
+export function withLimits(command: Command, lifetime = '90d, 1y, or a date such as 2027-01-31'): Command {
   return command
     .option('--tenant <tenant>', 'a tenant that the key may act for; may be given several times', collect)
     .option('--all-tenants', 'act for every tenant, also for those that come later')
@@ -31,7 +31,7 @@ export function withLimits(command: Command): Command {
     )
     .option('--method <method>', 'a method of its API calls (default: all); may be given several times', collect)
     .option('--path <glob>', 'a path of its API calls (default: all); may be given several times', collect)
-    .option('--expires <time>', 'the end of the key: 90d, 1y, or a date such as 2027-01-31');
+    .option('--expires <time>', `the end of the key: ${lifetime}`);
 }
 
 /** The limits that were given; members that were not are missing. */

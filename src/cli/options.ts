@@ -81,6 +81,17 @@ export function epilogue(text: string): (context: AddHelpTextContext) => string 
 export function variableLines(listed: readonly Setting[]): string {
   return listed
     .filter(({ flag }) => flag === undefined)
-    .map(({ variable, help, usual }) => `  ${variable}${usual === '' ? '' : ` (default: ${usual})`}\n      ${help}`)
+    .map(({ variable, help, usual }) => `  ${variable}${usual === '' ? '' : ` (default: ${usual})`}\n${indented(help)}`)
     .join('\n');
+}
+
+/** Breaks a text into indented lines of at most 80 columns. */
+function indented(text: string): string {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1) ?? '';
+    if (last.length + 1 + word.length <= 74) lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map((line) => `      ${line}`).join('\n');
 }

@@ -69,8 +69,9 @@ export async function problemIn(response: Response): Promise<GrantryError> {
   const parsed = problemSchema.safeParse(readJson(await response.text()));
   if (!parsed.success) return notUnderstood(response.status);
   const { code, detail, action, reason, retry_after: seconds } = parsed.data;
-  const retryAfterMs = seconds === undefined ? undefined : seconds * 1_000;
-  return new GrantryError(code, detail, { action, reason, retryAfterMs });
+  // The server names a wait for every error that can pass.
+  if (seconds === undefined) return new GrantryError(code, detail, { action, reason, retryable: false });
+  return new GrantryError(code, detail, { action, reason, retryAfterMs: seconds * 1_000 });
 }
 
 /** The error of an answer that no Grantry server gives. */

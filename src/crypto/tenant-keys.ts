@@ -16,8 +16,8 @@ export { integrityFailed } from './pinned-tenant.ts';
 export const systemTenant = '$system';
 
 /**
- * A part of the context in which the system tenant's key is wrapped once the rows carry MACs. Without the root key nobody
- * can bring the key back into the earlier form, which rows without MACs have beside them.
+ * A part of the context in which the system tenant's key is wrapped once the rows carry MACs. The earlier
+ * form of this key stands beside rows without MACs. Only a holder of the root key can bring that form back.
  */
 const rowsMarked = 'row-macs';
 

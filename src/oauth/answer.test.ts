@@ -274,6 +274,16 @@ describe('unknown, and never lost', () => {
   });
 
   it.each([
+    ['a b', 'its access token has spaces or signs that no header can carry'],
+    ['Müller', 'its access token has spaces or signs that no header can carry'],
+    ['a'.repeat(limits.tokenCharsMax + 1), 'its access token is longer than 16384 characters'],
+    [7, 'its access token is not a text'],
+  ])('why an access token is of no use is told: %#', (token, reason) => {
+    const raw = rawOf({ access_token: token, refresh_token: 'rt2' });
+    expect(readTokenAnswer(plain, raw, 'refresh')).toMatchObject({ kind: 'unknown', reason });
+  });
+
+  it.each([
     ['an unfinished text', '{"refresh_token":"rt'],
     ['a text that ends in an escape', '{"refresh_token":"rt\\'],
     ['inside a text', '{"x":"\\"refresh_token\\":\\"rt\\""'],

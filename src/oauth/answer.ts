@@ -15,7 +15,7 @@ import {
   tokenHolder,
   tokenOf,
 } from './salvage.ts';
-import { shownCause, shownText } from './shown.ts';
+import { repeatsSecret, type Sent, shownCause, shownText } from './shown.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from './types.ts';
 
 /** Kind of request that the token endpoint answered. */
@@ -27,6 +27,8 @@ export interface AnswerFacts {
   readonly now?: number;
   /** Recognises the refresh token that the request spent; without it, none is recognised. */
   readonly isSpent?: IsSpent;
+  /** The secrets of the request. They are not shown where the answer repeats them. */
+  readonly sent?: Sent;
 }
 
 /**
@@ -41,23 +43,26 @@ export function readTokenAnswer(
   definition: ProviderDefinition,
   raw: RawAnswer,
   on: TokenRequestKind,
-  { now = raw.requestedAt, isSpent = () => false }: AnswerFacts = {},
+  { now = raw.requestedAt, isSpent = () => false, sent = [] }: AnswerFacts = {},
 ): TokenOutcome {
   const { status } = raw;
   const members = raw.incomplete ? null : membersOf(raw);
-  if (members === null) return readUnparsed(definition, raw, on, { now, isSpent });
+  if (members === null) return readUnparsed(definition, raw, on, { now, isSpent, sent });
   const holder = tokenHolder(members);
   const error = errorOf(members);
   const accessToken = tokenOf(holder.get('access_token'));
   const ok = isSuccess(status);
   if (accessToken !== null && error === null && ok) {
-    return readTokens(definition, raw, { holder, accessToken, around: [members] });
+    return readTokens(definition, raw, { holder, accessToken, around: [members] }, sent);
+  }
+  if (accessToken === null && isGiven(holder.get('access_token')) && error === null && ok) {
+    return { kind: 'unknown', reason: unusableToken(holder.get('access_token')), status };
   }
   if (isGiven(holder.get('access_token')) || isNewRefreshToken(holder.get('refresh_token'), isSpent)) {
     return { kind: 'unknown', reason: 'the response has tokens beside an error', status };
   }
   if (ok && error === null) return { kind: 'unknown', reason: 'the response has neither a token nor an error', status };
-  return refusal(definition, raw, now, { on, status, error, description: descriptionOf(members), members });
+  return refusal(definition, raw, { now, sent }, { on, status, error, description: descriptionOf(members), members });
 }
 
 /**
@@ -75,10 +80,11 @@ function readTokens(
   definition: ProviderDefinition,
   raw: RawAnswer,
   { holder, accessToken, around }: { holder: JsonObject; accessToken: Secret; around: readonly JsonObject[] },
+  sent: Sent,
 ): TokenOutcome {
   const tokenType = tokenTypeOf(definition, holder.get('token_type'));
   if (tokenType === null) {
-    return { kind: 'unknown', reason: unknownType(definition, holder.get('token_type')), status: raw.status };
+    return { kind: 'unknown', reason: unknownType(definition, holder.get('token_type'), sent), status: raw.status };
   }
   const given = isMasked(holder.get('refresh_token')) ? null : holder.get('refresh_token');
   const refreshToken = tokenOf(given);
@@ -102,17 +108,17 @@ function readUnparsed(
   definition: ProviderDefinition,
   raw: RawAnswer,
   on: TokenRequestKind,
-  { now, isSpent }: Required<AnswerFacts>,
+  { now, isSpent, sent }: Required<AnswerFacts>,
 ): TokenOutcome {
   const { status } = raw;
   const answer = readBroken(raw, isSpent);
   const { accessToken, refreshTokens, members } = answer;
   const hasTokens = accessToken !== null || refreshTokens.length > 0;
   if (!isSuccess(status) && !hasTokens) {
-    return refusal(definition, raw, now, { on, status, error: null, readable: false });
+    return refusal(definition, raw, { now, sent }, { on, status, error: null, readable: false });
   }
   if (isSuccess(status) && members !== null && accessToken !== null && isEnough(definition, answer, on)) {
-    return readTokens(definition, raw, { holder: members, accessToken, around: answer.objects });
+    return readTokens(definition, raw, { holder: members, accessToken, around: answer.objects }, sent);
   }
   if (raw.incomplete) return { kind: 'unknown', reason: 'the response was cut', status };
   if (!hasTokens) return { kind: 'unknown', reason: 'the response holds no token that can be read', status };
@@ -146,7 +152,7 @@ function isNewRefreshToken(value: unknown, isSpent: IsSpent): boolean {
 function refusal(
   definition: ProviderDefinition,
   raw: RawAnswer,
-  now: number,
+  { now, sent }: { now: number; sent: Sent },
   { members = new Map(), ...answer }: EndpointAnswer & { readonly members?: JsonObject },
 ): TokenOutcome {
   const { status } = raw;
@@ -155,8 +161,8 @@ function refusal(
     kind: 'refused',
     // A redirect is never followed: the secrets in the request are only for the stored endpoint.
     class: redirect ? 'not_understood' : classify(definition, answer),
-    error: answer.error === null ? null : forDisplay(answer.error),
-    said: shownText(answer.description) ?? shownCause(members),
+    error: answer.error === null ? null : forDisplay(answer.error, sent),
+    said: shownText(answer.description, sent) ?? shownCause(members, sent),
     status,
     retryAfterMs: retryAfterMs(raw.retryAfter, now),
   };
@@ -208,10 +214,18 @@ function tokenTypeOf(definition: ProviderDefinition, value: unknown): string | n
 }
 
 /** Says why a token of another type is of no use, with the provider's own word for the type. */
-function unknownType({ id, accessToken }: ProviderDefinition, value: unknown): string {
-  const named = shownText(typeof value === 'string' ? value : null);
+function unknownType({ id, accessToken }: ProviderDefinition, value: unknown, sent: Sent): string {
+  const named = shownText(typeof value === 'string' ? value : null, sent);
   const type = named === null ? '' : ` "${named}"`;
   return `its token type${type} is neither Bearer nor ${id}'s scheme ${accessToken.scheme}`;
+}
+
+/** Says why an access token cannot be sent. */
+function unusableToken(value: unknown): string {
+  if (typeof value !== 'string') return 'its access token is not a text';
+  return value.length > limits.tokenCharsMax
+    ? `its access token is longer than ${limits.tokenCharsMax} characters`
+    : 'its access token has spaces or signs that no header can carry';
 }
 
 /**
@@ -231,6 +245,7 @@ function scopesOf(value: unknown): readonly string[] | null {
  * Filters an error code, which is text from the provider. Only words without digits are shown, because an error that
  * echoes its input could contain a token.
  */
-function forDisplay(error: string): string | null {
-  return /^[A-Za-z][A-Za-z _.-]{0,63}$/.test(error) ? error : null;
+function forDisplay(error: string, sent: Sent): string | null {
+  if (!/^[A-Za-z][A-Za-z _.-]{0,63}$/.test(error)) return null;
+  return [error, ...error.split(' ')].some((text) => repeatsSecret(text, sent)) ? null : error;
 }

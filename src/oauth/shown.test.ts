@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Secret } from '../base/secret.ts';
 import { shownCause, shownText } from './shown.ts';
 
 describe("a provider's words", () => {
@@ -26,6 +27,20 @@ describe("a provider's words", () => {
     ['', null],
     [undefined, null],
   ])('are hidden where they could hold a token: %s', (text, expected) => expect(shownText(text)).toBe(expected));
+
+  it.each([
+    ['secret Correct-Horse-Battery', 'secret …'],
+    ['secret (correct-horse-BATTERY).', 'secret …'],
+    ['secret=correct-horse-battery', null],
+    ['secret correct-horse', 'secret …'],
+    ['open sesame please', '… please'],
+    ['the password is letmein', 'the password is …'],
+    ['the letmeins are two', 'the letmeins are two'],
+  ])('are hidden where they repeat a secret that was sent: %s', (text, expected) => {
+    const sent = ['correct-horse-battery', 'open sesame', 'letmein'].map((value) => new Secret(value));
+    expect(shownText(text, sent)).toBe(expected);
+    expect(shownCause(new Map([['message', text]]), sent)).toBe(expected);
+  });
 
   it('are cut', () => expect(shownText('word '.repeat(1_000))?.length).toBeLessThanOrEqual(200));
 });

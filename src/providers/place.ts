@@ -28,11 +28,22 @@ export interface ClientIdentity {
  * 9700 section 4.4), and its tokens are stored for no other place or client.
  */
 export function placeHash(definition: ProviderDefinition, app: ClientIdentity): string {
-  const { issuer, endpoints, dataCenters, clientAuthentication } = definition;
   const { hosts, base } = definition.api;
   const { provider, client_id, context } = app;
   const client = { provider, client_id, context };
-  const place = { issuer, endpoints, dataCenters, clientAuthentication, hosts, base, client };
+  return hashOf({ ...endpointsOf(definition), hosts, base, client });
+}
+
+/** True if a connection began at this place. One that began under 0.1.0 noted only the endpoints. */
+export function isPlace(hash: string, definition: ProviderDefinition, app: ClientIdentity): boolean {
+  return hash === placeHash(definition, app) || hash === hashOf(endpointsOf(definition));
+}
+
+function endpointsOf({ issuer, endpoints, dataCenters, clientAuthentication }: ProviderDefinition) {
+  return { issuer, endpoints, dataCenters, clientAuthentication };
+}
+
+function hashOf(place: unknown): string {
   return createHash('sha256').update(JSON.stringify(place, sorted)).digest('hex');
 }
 

@@ -75,7 +75,10 @@ function notFound(app: Hono, path: string, method: string): Response {
   const allowed = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'].filter(
     (other) => other !== method && app.router.match(other, path)[0].some(([[, route]]) => route.path !== everyPath),
   );
-  if (allowed.length === 0) return problemResponse(new GrantryError('not_found', 'There is no such route.'));
+  if (allowed.length === 0) {
+    const action = 'Check method and path: GET /openapi.json describes every route.';
+    return problemResponse(new GrantryError('not_found', 'There is no such route.', { action }));
+  }
   const response = problemResponse(new GrantryError('invalid_request', `This route does not support ${method}.`), 405);
   response.headers.set('allow', allowed.join(', '));
   return response;

@@ -162,13 +162,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await holder.close();
     logger.info('stopped', { requests: watch.accepted, unanswered: watch.unanswered });
   }
-  let stopping: Promise<void> | undefined;
-  const stop = (): Promise<void> => {
-    stopping ??= stopAll();
-    return stopping;
-  };
+  const stop = onlyOnce(stopAll);
   logger.info('listening', { url, public_url: context.publicUrl });
   return { url, stop, lineScrubbed: () => metrics.lineScrubbed(), [Symbol.asyncDispose]: stop };
+}
+
+/** Later calls get the promise of the first. */
+function onlyOnce(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => (running ??= run());
 }
 
 function makeAccess(vault: () => Vault, world: World, logger: Logger): Access {

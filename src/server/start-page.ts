@@ -9,7 +9,7 @@ export function mountStartPage(app: Hono, { version, publicUrl }: { version: str
     const page = {
       tone: 'plain',
       title: 'Grantry',
-      text: 'This server keeps OAuth grants and hands out tokens. It has no pages of its own yet: programs talk to it with an API key.',
+      text: 'This server keeps OAuth grants and hands out tokens. Programs talk to it with an API key, and people only see connect pages.',
       facts: [['Version', version]],
       link: { text: 'The interface, as OpenAPI', href: `${prefix}/openapi.json` },
       note: 'The project’s docs/server.md explains it. Were you to connect an account? Then open the whole link that you were sent.',

@@ -1,5 +1,5 @@
 import type { DeleteResult, InsertResult, Kysely, RawBuilder, SelectQueryBuilder, UpdateResult } from 'kysely';
-import type { Rows } from './rows/row-seal.ts';
+import type { Rows } from './row-seal.ts';
 import type { Schema } from './schema.ts';
 
 /** `update` keeps others from changing the rows, `share` only from changing them; `skip` passes over rows that others hold. */

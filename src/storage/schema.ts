@@ -99,7 +99,7 @@ export interface InstanceTable {
   created_at: number;
 }
 
-/** A row that decides where tokens go, or who gets them; see `rows/protected-tables.ts`. */
+/** A row that decides where tokens go, or who gets them; see `protected-tables.ts`. */
 interface MarkedTable {
   /** The MAC over the row; null in a row that the vault did not write. */
   mac: string | null;

@@ -7,7 +7,7 @@ import { type Clock, clockOf, type Reader, type RowChecks, type WriteTx, writes 
 import type { ChangeMark, Durability, Engine, StoreKind, StoreLocation } from './engine/engine.ts';
 import { GuardedDialect } from './engine/guarded-dialect.ts';
 import { openSqlite } from './engine/sqlite.ts';
-import { noSeal, RowKeyMissing, type RowSeal, rowsWith } from './rows/row-seal.ts';
+import { noSeal, RowKeyMissing, type RowSeal, rowsWith } from './row-seal.ts';
 import type { Schema } from './schema.ts';
 
 export type { ChangeMark, StoreKind, StoreLocation } from './engine/engine.ts';

@@ -4,7 +4,7 @@ import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { checkName, newRandomText, newUuid } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { WriteTx } from '../storage/database.ts';
-import { isAlteredRow, type Listed } from '../storage/rows/row-seal.ts';
+import { isAlteredRow, type Listed } from '../storage/row-seal.ts';
 import {
   type ApiKeyRow,
   apiKeyChanges,

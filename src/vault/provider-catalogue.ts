@@ -5,7 +5,7 @@ import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/d
 import { isSamePlace } from '../providers/place.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { WriteTx } from '../storage/database.ts';
-import { isAlteredRow } from '../storage/rows/row-seal.ts';
+import { isAlteredRow } from '../storage/row-seal.ts';
 import { namesOfApps } from '../storage/statements/apps.ts';
 import { hasGrantAt } from '../storage/statements/grants.ts';
 import {
@@ -232,7 +232,7 @@ export class ProviderCatalogue {
 
   async #stored(id: string): Promise<ProviderDefinition | null> {
     const row = await findProvider(this.#changes.store.db, id).catch(async (error: unknown) => {
-      // Only loopback mode stores a definition under a built-in id, so somebody else has inserted this row.
+      // Only loopback mode stores a definition under a built-in id, so another program has inserted this row.
       if (isAlteredRow(error) && !this.#allowLoopback && (await builtIn(id)) !== null) return undefined;
       throw error;
     });

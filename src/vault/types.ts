@@ -1,5 +1,5 @@
 import type { GrantKey } from '../base/ids.ts';
-import type { CallInit, CallTarget } from '../base/network/call-request.ts';
+import type { CallTarget, CallInit as VaultRequest } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import type { App, AppInput } from '../schemas/app.ts';
@@ -12,19 +12,17 @@ import type { Disconnected } from './disconnected.ts';
 import type { KeyCalls } from './key-calls.ts';
 
 export type { CallBody } from '../base/network/call-body.ts';
-export type { CallTarget } from '../base/network/call-request.ts';
+export type { CallInit as VaultRequest, CallTarget } from '../base/network/call-request.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
+export type { ProviderSummary } from '../schemas/provider.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
 export type { VaultEvent, VaultEventType } from './event-types.ts';
 export type { KeyCalls } from './key-calls.ts';
-
-/** The parts of a call by {@link Vault.fetch}; each may be left out. Redirects are returned, never followed. */
-export type VaultRequest = CallInit;
 
 /** Options of `getAccessToken`. */
 export interface GetAccessTokenOptions {

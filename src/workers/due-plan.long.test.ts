@@ -20,7 +20,7 @@ import type { Schema } from '../storage/schema.ts';
 import { claimDueGrants } from '../storage/statements/due.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 
-const rows = 100_000;
+const grants = 100_000;
 it('on sqlite', async () => {
   await using scratch = scratchSqlite();
   const store = await openStore({ database: scratch.database, world: systemWorld() });
@@ -88,7 +88,7 @@ async function fill(store: OpenedStore): Promise<void> {
   await store.db.insertInto('oauth_tokens').values(due).execute();
   const id = store.kind === 'postgres' ? 'gen_random_uuid()' : 'lower(hex(randomblob(16)))';
   const copy = sql.raw(`insert into oauth_tokens (id, client_id, due_at, ${columns})
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < ${rows})
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < ${grants})
     select ${id}, 't' || n.i, 9999999999999 - n.i, ${columns} from oauth_tokens, n where client_id = 'due'`);
   await store.unhurried(() => copy.execute(store.db));
 }

@@ -21,7 +21,7 @@ import { readAlong } from './wire.ts';
 
 const clientId = 'canary-client';
 const clientSecret = 'canary-client-secret-4f1d0c8be2';
-const adminKey = 'gry_canary-of-the-first-admin-7Qm2xK9v';
+const adminKey = 'gry_canary-of-the-first-admin-7Qm2xK9v-0pLw8Yc3';
 const returnTo = 'http://127.0.0.1:9/back';
 
 /** Places where a secret is allowed. Any other place is a leak. */
@@ -310,7 +310,12 @@ class CanaryRun implements AsyncDisposable {
       const opened = openRecord({
         purpose: 'wrap',
         findKey: () => createSecretKey(root),
-        context: [vaultId, String(row['tenant']), String(row['version'])],
+        context: [
+          vaultId,
+          String(row['tenant']),
+          String(row['version']),
+          ...(row['tenant'] === '$system' ? ['row-macs'] : []),
+        ],
         text: String(row['wrapped']),
       });
       if (opened.outcome === 'opened') this.#needles.add('tenant key', opened.plaintext);

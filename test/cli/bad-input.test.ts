@@ -278,6 +278,8 @@ describe.concurrent('refused', () => {
     expect([run.code, run.signal, run.stderr]).toEqual([codeOf[code], null, expect.any(String)]);
     if (args.includes('--json'))
       expect(JSON.parse(run.stderr)).toMatchObject({ code, message: expect.any(String), action: expect.any(String) });
+    else if (args[0] === 'serve' && args.includes('--port'))
+      expect(JSON.parse(run.stderr), 'a log line of the server').toMatchObject({ level: 'error', code });
     else expect(run.stderr).toMatch(/^grantry: .+\n {9}.+\n$/m);
   });
 });

@@ -121,9 +121,11 @@ test('a list of refreshes stops after the one that was sent', async () => {
   }
 });
 
+/** BSD has another program of this name, which does not know the option. */
 const hasTerminal = spawnSync('script', ['--version']).status === 0;
 
-test.skipIf(!hasTerminal)('Ctrl-C at a prompt ends the command as the signal does', async () => {
+test('Ctrl-C at a prompt ends the command as the signal does', async ({ skip }) => {
+  skip(!hasTerminal, 'the program `script` of util-linux, which makes a terminal, is not installed');
   const main = await shared('command line');
   const command = `'${process.execPath}' '${main}' app add another --provider strict --client-id some-client`;
   const terminal = spawn('script', ['-qec', command, '/dev/null'], {

@@ -4,10 +4,11 @@
  */
 import { expect } from 'vitest';
 import { Secret } from '../../src/base/secret.ts';
-import { demoClient } from '../../src/simulator/index.ts';
 import type { ImportResult, Vault } from '../../src/vault/types.ts';
 import type { Bench } from '../support/bench.ts';
 import { refuses } from '../support/refuses.ts';
+import { appCases, providerCases } from './vault-apps.ts';
+import { grantCases } from './vault-grants.ts';
 import { keyCases } from './vault-keys.ts';
 
 /** One subject over one bench with the providers `strict` and `none`. */
@@ -28,199 +29,11 @@ type Method =
   | Members<'keys'>;
 
 const key = { tenant: 'acme', provider: 'strict' };
-const app = { provider: 'strict', clientId: demoClient.clientId, clientSecret: demoClient.secret ?? 'none' };
 
 export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setup) => Promise<void>>>>> = {
-  'apps.put': {
-    'keeps every member': async ({ vault }) => {
-      const input = {
-        provider: 'zoho_crm',
-        clientId: '1000.A',
-        clientSecrets: { us: new Secret('us-secret'), eu: 'eu-secret' },
-        dc: 'eu',
-        redirectUri: 'https://app.example/callback',
-        scopes: ['ZohoCRM.modules.ALL'],
-        tenants: ['acme'],
-        returnTo: ['https://app.example/done'],
-      };
-      const put = await vault.apps.put('crm', input);
-      expect(put).toEqual({
-        name: 'crm',
-        provider: 'zoho_crm',
-        clientId: '1000.A',
-        dc: 'eu',
-        redirectUri: 'https://app.example/callback',
-        scopes: ['ZohoCRM.modules.ALL'],
-        tenants: ['acme'],
-        returnTo: ['https://app.example/done'],
-        secrets: ['eu', 'us'],
-        callbackId: null,
-      });
-      expect(await vault.apps.get('crm')).toEqual(put);
-    },
-    'names a callback id for an app without a redirect URI': async ({ vault, remote }) => {
-      const { redirectUri, callbackId, ...rest } = await vault.apps.put('plain', app);
-      expect(rest).toMatchObject({ scopes: [], tenants: null, returnTo: [], secrets: ['*'], dc: null });
-      expect(callbackId).toMatch(/^[\w-]{22}$/);
-      // The one documented difference: a server names its own address, a vault has none.
-      if (remote) expect(redirectUri).toMatch(new RegExp(`^http://.*/oauth/callback/${callbackId}$`));
-      else expect(redirectUri).toBe(null);
-    },
-    'keeps the secret of a replaced app': async ({ vault }) => {
-      await vault.apps.put('plain', app);
-      const { clientSecret: _secret, ...without } = app;
-      expect((await vault.apps.put('plain', { ...without, scopes: ['read'] })).secrets).toEqual(['*']);
-    },
-    'refuses what is no app': async ({ vault }) => {
-      await refuses(vault.apps.put('plain', { ...app, redirectUri: 'ftp://x' }), 'invalid_request');
-      await refuses(vault.apps.put('plain', { ...app, provider: 'unknown' }), 'not_found');
-      await refuses(vault.apps.put('not a name', app), 'invalid_request');
-      await refuses(vault.apps.put('plain', [] as never), 'invalid_request');
-    },
-  },
-  'apps.get': {
-    'returns null for an unknown app': async ({ vault }) => expect(await vault.apps.get('nothing')).toBe(null),
-  },
-  'apps.list': {
-    'lists every app': async ({ vault }) => {
-      await vault.apps.put('b', app);
-      await vault.apps.put('a', { ...app, provider: 'none' });
-      expect((await vault.apps.list()).map(({ name, provider }) => `${name} ${provider}`)).toEqual([
-        'a none',
-        'b strict',
-      ]);
-    },
-  },
-  'apps.remove': {
-    'removes an app': async ({ vault }) => {
-      await vault.apps.put('plain', app);
-      await vault.apps.remove('plain');
-      expect(await vault.apps.get('plain')).toBe(null);
-    },
-    'refuses an app in use and an unknown one': async ({ vault, bench }) => {
-      await bench.connect(vault);
-      await refuses(vault.apps.remove('strict'), 'invalid_request');
-      await refuses(vault.apps.remove('nothing'), 'not_found');
-    },
-  },
-  'grants.get': {
-    'returns the whole grant': async ({ vault, bench }) => {
-      await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.A', clientSecret: 'secret' });
-      const metadata = {
-        org_id: '42',
-        dc: 'eu',
-        api_domain: 'https://www.zohoapis.eu',
-        someMember: { innerMember: 1 },
-      };
-      const tokens = { refreshToken: 'rt', accessToken: 'at', expiresIn: 3_600, scopes: ['a', 'b'], metadata };
-      await vault.storeTokens({ tenant: 'acme', provider: 'zoho_crm', account: 'second' }, tokens);
-      const now = new Date(bench.clock.now());
-      const grant = await vault.grants.get({ tenant: 'acme', provider: 'zoho_crm', account: 'second' });
-      expect(grant).toEqual({
-        tenant: 'acme',
-        provider: 'zoho_crm',
-        account: 'second',
-        app: 'crm',
-        state: 'active',
-        reason: null,
-        generation: 1,
-        scopes: ['a', 'b'],
-        dc: 'eu',
-        apiDomain: 'https://www.zohoapis.eu',
-        metadata,
-        expiresAt: expect.any(Date),
-        lastRefreshedAt: null,
-        createdAt: expect.any(Date),
-        updatedAt: expect.any(Date),
-      });
-      expect(Math.abs((grant?.expiresAt?.getTime() ?? 0) - now.getTime() - 3_600_000)).toBeLessThan(60_000);
-    },
-    'returns null for a grant that never was, and a tombstone': async ({ vault, bench }) => {
-      expect(await vault.grants.get(key)).toBe(null);
-      await bench.connect(vault);
-      await vault.disconnect(key);
-      expect(await vault.grants.get(key)).toMatchObject({ state: 'disconnected', generation: 1 });
-    },
-    'refuses a key that is none': async ({ vault }) => {
-      await refuses(vault.grants.get({ tenant: 'not a name', provider: 'strict' }), 'invalid_request');
-      await refuses(vault.grants.get({ tenant: 'acme', provider: 'Not An Id' }), 'invalid_request');
-      await refuses(vault.grants.get(null as never), 'invalid_request');
-    },
-  },
-  'grants.list': {
-    'filters by every member': async ({ vault, bench }) => {
-      for (const tenant of ['acme', 'globex', 'initech']) await bench.connect(vault, { tenant });
-      await bench.connect(vault, { provider: 'none' });
-      await vault.disconnect({ tenant: 'initech', provider: 'strict' });
-      const listed = async (filter: Parameters<Vault['grants']['list']>[0]): Promise<string[]> =>
-        (await vault.grants.list(filter)).items.map((grant) => `${grant.tenant}/${grant.provider}`);
-      expect(await listed({})).toEqual(['acme/none', 'acme/strict', 'globex/strict', 'initech/strict']);
-      expect(await listed({ tenant: 'acme' })).toEqual(['acme/none', 'acme/strict']);
-      expect(await listed({ tenants: ['acme', 'globex'] })).toEqual(['acme/none', 'acme/strict', 'globex/strict']);
-      expect(await listed({ tenants: [] })).toEqual([]);
-      expect(await listed({ provider: 'none' })).toEqual(['acme/none']);
-      expect(await listed({ providers: ['none', 'zoho_crm'] })).toEqual(['acme/none']);
-      expect(await listed({ providers: [] })).toEqual([]);
-      expect(await listed({ tenant: 'acme', tenants: ['globex'] })).toEqual([]);
-      expect(await listed({ state: 'disconnected' })).toEqual(['initech/strict']);
-      expect(await listed({ state: 'quarantined' })).toEqual([]);
-      expect(await listed({ updatedSince: new Date(bench.clock.now() + 3_600_000) })).toEqual([]);
-      expect((await listed({ updatedSince: new Date(0) })).length).toBe(4);
-    },
-    'pages through all grants': async ({ vault, bench }) => {
-      for (const tenant of ['acme', 'globex', 'initech']) await bench.connect(vault, { tenant });
-      const first = await vault.grants.list({ limit: 2 });
-      expect([first.items.length, typeof first.next]).toEqual([2, 'string']);
-      const last = await vault.grants.list({ limit: 2, cursor: first.next ?? '' });
-      expect([last.items.map((grant) => grant.tenant), last.next]).toEqual([['initech'], null]);
-    },
-    'refuses a filter that is none': async ({ vault }) => {
-      await refuses(vault.grants.list({ limit: 0 }), 'invalid_request');
-      await refuses(vault.grants.list({ limit: 501 }), 'invalid_request');
-      await refuses(vault.grants.list({ cursor: 'nonsense' }), 'invalid_request');
-      await refuses(vault.grants.list({ state: 'lost' as never }), 'invalid_request');
-      await refuses(vault.grants.list({ tenants: ['a,b'] }), 'invalid_request');
-      await refuses(vault.grants.list({ updatedSince: new Date(Number.NaN) }), 'invalid_request');
-      await refuses(vault.grants.list([] as never), 'invalid_request');
-    },
-  },
-  'providers.put': {
-    'adds and replaces a custom provider': async ({ vault, bench }) => {
-      const definition = { ...bench.simulator.definition('strict'), id: 'mine', name: 'Mine' };
-      const put = await vault.providers.put(definition);
-      expect(put).toMatchObject({ id: 'mine', name: 'Mine', clientAuthentication: expect.any(String) });
-      expect(await vault.providers.get('mine')).toEqual(put);
-      expect(await vault.providers.put(JSON.stringify({ ...definition, name: 'Yours' }))).toMatchObject({
-        name: 'Yours',
-      });
-    },
-    'refuses what is no definition, and a built-in id': async ({ vault, bench }) => {
-      await refuses(vault.providers.put({ id: 'mine' }), 'invalid_request');
-      await refuses(vault.providers.put({ ...bench.simulator.definition('strict'), id: 'google' }), 'invalid_request');
-    },
-  },
-  'providers.get': {
-    'returns a built-in provider, and null for an unknown one': async ({ vault }) => {
-      expect(await vault.providers.get('zoho_crm')).toMatchObject({ id: 'zoho_crm', dataCenters: expect.any(Object) });
-      expect(await vault.providers.get('unknown')).toBe(null);
-    },
-  },
-  'providers.list': {
-    'lists built-in and custom providers': async ({ vault, bench }) => {
-      await vault.providers.put({ ...bench.simulator.definition('strict'), id: 'mine', name: 'Mine' });
-      const listed = await vault.providers.list();
-      expect(listed).toContainEqual({ id: 'mine', name: 'Mine', builtIn: false });
-      expect(listed).toContainEqual({ id: 'zoho_crm', name: expect.any(String), builtIn: true });
-    },
-  },
-  'providers.remove': {
-    'removes a custom provider': async ({ vault, bench }) => {
-      await vault.providers.put({ ...bench.simulator.definition('strict'), id: 'mine' });
-      await vault.providers.remove('mine');
-      expect(await vault.providers.get('mine')).toBe(null);
-      await refuses(vault.providers.remove('mine'), 'not_found');
-    },
-  },
+  ...appCases,
+  ...grantCases,
+  ...providerCases,
   ...keyCases,
   getAccessToken: {
     'returns the whole token': async ({ vault }) => {

@@ -9,7 +9,7 @@ import { Home, type Run } from '../cli/grantry.ts';
 import { freePort } from '../support/free-port.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 
-const adminKey = 'gry_life-of-a-process-7Qm2xK9vRt4bZ';
+const adminKey = 'gry_life-of-a-process-7Qm2xK9vRt4bZ-0pLw8Yc3';
 
 let simulator: RunningSimulator;
 beforeAll(async () => {

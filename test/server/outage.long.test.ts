@@ -8,7 +8,7 @@ import { freePort } from '../support/free-port.ts';
 import { scratchDatabase } from '../support/postgres.ts';
 import { type Outage, outages, Wire } from '../support/wire.ts';
 
-const adminKey = 'gry_hand-out-in-an-outage-7Qm2xK9vR';
+const adminKey = 'gry_hand-out-in-an-outage-7Qm2xK9vR-0pLw8Yc3';
 const outageMs = 15_000;
 
 let simulator: RunningSimulator;

@@ -4,6 +4,9 @@ import net from 'node:net';
 /** A server that has done nothing by then does nothing at all. */
 const patienceMs = 120_000;
 
+/** Nothing but the answer that lets a body come. */
+const interim = /^HTTP\/1\.1 100 [^\r\n]*\r\n\r\n$/;
+
 export interface RawAnswer {
   /** The status; 0 when the server closed the connection without an answer. */
   readonly status: number;
@@ -22,6 +25,8 @@ export async function sendBytes(url: string, bytes: string | readonly string[]):
   socket.on('data', (part: Buffer) => {
     parts.push(part);
     clearTimeout(quiet);
+    // The answer itself comes after this one, and may take longer than a pause.
+    if (interim.test(Buffer.concat(parts).toString('latin1'))) return;
     quiet = setTimeout(resolve, 300);
   });
   socket.on('error', () => resolve()).on('close', () => resolve());

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import { canonicalRow } from '../../src/storage/rows/canonical-row.ts';
-import type { ProtectedTable } from '../../src/storage/rows/protected-tables.ts';
-import type { RowSeal } from '../../src/storage/rows/row-seal.ts';
+import { canonicalRow } from '../../src/storage/canonical-row.ts';
+import type { ProtectedTable } from '../../src/storage/protected-tables.ts';
+import type { RowSeal } from '../../src/storage/row-seal.ts';
 import { allRows, setRowMac } from '../../src/storage/statements/row-macs.ts';
 import { changing } from '../../src/vault/changing.ts';
 import type { VaultContext } from '../../src/vault/context.ts';

@@ -1,6 +1,6 @@
 /** Spools in directories of their own, and answers to keep in them. */
 import { generateKeySync } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Secret } from '../../src/base/secret.ts';
@@ -79,4 +79,12 @@ export async function keep(spool: Spool, text: string, about = head()): Promise<
   const slot = await spool.reserve(`${about.grantId}.${about.attemptId}`);
   await slot.keep(about, await tenantKeys.pin('acme'), answer(text));
   return join(spool.directory, `${about.grantId}.${about.attemptId}.answer`);
+}
+
+/** The files of a home's spool whose names end so. */
+export function spooled({ home }: { readonly home: string }, ending: string): string[] {
+  const directory = join(home, 'spool');
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(directory, name));
 }

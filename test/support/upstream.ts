@@ -14,6 +14,7 @@ import { openVault, type Vault } from '../../src/index.ts';
 import type { ProviderDefinitionInput } from '../../src/providers/definition.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/index.ts';
 import { patient } from './patient-limits.ts';
+import { sendBytes } from './raw.ts';
 
 export interface UpstreamOptions {
   /** The provider's API; the bench answers the token endpoint itself. */
@@ -142,4 +143,26 @@ async function listening(server: http.Server): Promise<string> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the provider does not listen on TCP');
   return `http://127.0.0.1:${address.port}`;
+}
+
+/** Requests that reached the provider, one entry each. */
+export function noting(): { seen: http.IncomingMessage[]; api: http.RequestListener } {
+  const seen: http.IncomingMessage[] = [];
+  return {
+    seen,
+    api: (request, response) => {
+      seen.push(request);
+      request.resume().on('end', () => response.end('ok'));
+    },
+  };
+}
+
+/** Sends a GET by hand, so that each header is sent as it is written. */
+export function getBytes(
+  upstream: Upstream,
+  path: string,
+  headers: readonly string[] = [],
+): ReturnType<typeof sendBytes> {
+  const lines = [`GET ${path} HTTP/1.1`, 'Host: x', `Authorization: Bearer ${upstream.key}`, ...headers];
+  return sendBytes(upstream.url, `${lines.join('\r\n')}\r\n\r\n`);
 }

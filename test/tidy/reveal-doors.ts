@@ -21,6 +21,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/client-authentication.ts': 'puts the client secret where the provider expects it, or signs with it',
   'src/oauth/discovery.ts': 'reads a metadata document, which arrives as carefully as an answer with tokens',
   'src/oauth/requests.ts': 'puts code, verifier and refresh token into the form body',
+  'src/oauth/shown.ts': 'compares the words of an answer with the secrets that were sent, so as not to show them',
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
   'src/vault/app/apps.ts': 'checks and seals the client secrets of an app',
   'src/vault/connect/completion.ts': 'packs tokens that wait for a completion code to be sealed, and unpacks them',

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemWorld } from '../../src/base/system-world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
 import { schemaVersion } from '../../src/storage/migrations/migrate.ts';
-import { protectedTableNames } from '../../src/storage/rows/protected-tables.ts';
+import { protectedTableNames } from '../../src/storage/protected-tables.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { findApiKey, hashApiKey } from '../../src/vault/api-keys.ts';
 import { checkRows } from '../../src/vault/guard/check-rows.ts';
@@ -64,7 +64,7 @@ describe.each(['sqlite', 'postgres'] as const)('the rows of 0.1.0, on %s', (kind
     const vaults = await Promise.all([open(newHome()), open(newHome()), open(newHome())]);
     for (const vault of vaults) expect(await altered(vault)).toEqual([]);
     const context = internalsOf(vaults[0] ?? expect.unreachable()).open();
-    expect(await findApiKey(context, hashApiKey(secrets.apiKey))).toMatchObject({ role: 'reader' });
+    expect(await findApiKey(context, hashApiKey(secrets.apiKey))).toMatchObject({ apiKey: { role: 'reader' } });
     await Promise.all(vaults.map((vault) => vault.close()));
   });
 

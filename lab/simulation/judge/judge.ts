@@ -12,6 +12,8 @@ export { type JudgedGrant, nameOf } from './judged-grant.ts';
 
 /** With a back-off that doubles from half a second, a generation is sent about eight times in a minute. */
 const paceWindowMs = 60_000;
+/** The longest that a caller waits for a token. */
+const triedMs = 30_000;
 const paceMax = 20;
 
 /**
@@ -26,6 +28,8 @@ export class Judge extends TokenBook {
   #snapshot: Snapshot = { grants: [], candidates: [], attempts: [], events: [] };
   /** In the order of their commits. Their ids are made by clocks that differ. */
   readonly #events = new Map<string, Row>();
+  /** When each access token was last sent to an API. */
+  readonly #triedAt = new Map<string, number>();
 
   constructor(parts: {
     grants: readonly GrantPlan[];
@@ -223,7 +227,9 @@ export class Judge extends TokenBook {
     token: { accessToken: string; generation: number },
     rejected: number | undefined,
   ): void {
-    if (rejected !== undefined && token.generation <= rejected) {
+    const isProven = token.generation === rejected && this.#wasTried(token.accessToken);
+    if (isProven) this.coverage.count('rejected tokens that the API accepts');
+    else if (rejected !== undefined && token.generation <= rejected) {
       this.violated(`${nameOf(grant)} gave out generation ${token.generation} to who had rejected ${rejected}`);
     }
     const known = this.originOf(token.accessToken);
@@ -235,8 +241,14 @@ export class Judge extends TokenBook {
     }
   }
 
+  /** A rejected token may be handed out again only if its own API was asked a moment ago. */
+  #wasTried(accessToken: string): boolean {
+    return this.now() - (this.#triedAt.get(accessToken) ?? Number.NEGATIVE_INFINITY) < triedMs;
+  }
+
   /** A process uses an access token at the provider's API. */
   used(accessToken: string): void {
+    this.#triedAt.set(accessToken, this.now());
     const known = this.originOf(accessToken);
     if (known === undefined || known.refresh === null) return;
     const token = known.grant.tokens.get(known.refresh);

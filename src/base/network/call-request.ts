@@ -2,7 +2,7 @@ import { invalidRequest } from '../errors.ts';
 import type { World } from '../world.ts';
 import { type CallBody, type ReadyBody, readyBody } from './call-body.ts';
 
-/** The parts of a call, as `fetch` takes them. */
+/** The parts of a call by `Vault.fetch`, as `fetch` takes them; each may be left out. Redirects are returned, never followed. */
 export interface CallInit {
   method?: string | undefined;
   headers?: Record<string, string> | Headers | readonly (readonly [string, string])[] | undefined;

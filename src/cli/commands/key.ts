@@ -66,7 +66,8 @@ Examples:
   grantry key create ops --role admin --expires 90d
   grantry key create billing --role reader --tenant acme --provider zoho_books
   grantry key create shop --role connector --all-tenants
-  grantry key create agent --role caller --tenant acme --method GET --path '/crm/v8/Leads/**'`),
+  grantry key create agent --role caller --tenant acme --method GET \\
+    --path '/crm/v8/Leads/**'`),
     )
     .action(async (name: string, options: CreateOptions, leaf: Command) => create(contextOf(leaf), name, options));
 }
@@ -106,13 +107,14 @@ function defineChild(command: Command): void {
     )
     .argument('[name]', "the child's name, behind the name of its parent")
     .option('--role <role>', 'a role that may do no more');
-  withLimits(command)
+  withLimits(command, '10m; an hour at most, and an hour if left out')
     .addHelpText(
       'after',
       epilogue(`${pathsHelp}
 
 Example:
-  grantry key child agent-7 --role caller --tenant acme --method GET --expires 10m`),
+  grantry key child agent-7 --role caller --tenant acme --method GET \\
+    --expires 10m`),
     )
     .action(async (name: string | undefined, options: Partial<CreateOptions>, leaf: Command) =>
       child(contextOf(leaf), name, options),

@@ -8,7 +8,7 @@ const namedMax = 20;
 /** Checks the MAC of every row that has one, and names those that were altered. */
 export async function rowsFinding(context: VaultContext): Promise<Finding> {
   const { checked, altered } = await checkRows(context);
-  if (altered.length === 0) return ok('rows', `${checked} rows that decide where tokens go are unaltered`);
+  if (altered.length === 0) return ok('rows', `unaltered, as far as they decide where tokens go: ${checked}`);
   const more = altered.length > namedMax ? `, and ${altered.length - namedMax} more` : '';
   return fail(
     'rows',

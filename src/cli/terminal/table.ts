@@ -4,7 +4,7 @@ import { clean, type Output } from './output.ts';
 /** Headings, and the cell of an item below each. */
 type Columns<Item> = Readonly<Record<string, (item: Item) => string>>;
 
-/** The mark of a stored row that somebody altered: a list shows its name and nothing else. */
+/** The mark of a stored row that was altered outside of Grantry: a list shows its name and nothing else. */
 export const alteredRow = 'ALTERED';
 
 export const keyColumns: Columns<CheckedKey> = {

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely';
+import { rowName } from '../canonical-row.ts';
 import { changedOne, changedRows, clockOf, findsOne, type Reader, type WriteTx } from '../database.ts';
-import { rowName } from '../rows/canonical-row.ts';
-import { intact, type Listed, marked, onlyIntact, rowFailed } from '../rows/row-seal.ts';
+import { intact, type Listed, marked, onlyIntact, rowFailed } from '../row-seal.ts';
 import type { ApiKeyTable } from '../schema.ts';
 
 export type ApiKeyRow = Omit<Selectable<ApiKeyTable>, 'mac'>;

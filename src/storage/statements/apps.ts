@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely';
 import { invalidRequest } from '../../base/errors.ts';
 import { changedOne, type Reader, type WriteTx } from '../database.ts';
-import { intact, type Listed, marked, onlyIntact } from '../rows/row-seal.ts';
+import { intact, type Listed, marked, onlyIntact } from '../row-seal.ts';
 import type { AppTable } from '../schema.ts';
 
 export type AppRow = Omit<Selectable<AppTable>, 'mac'>;
@@ -55,7 +55,7 @@ export async function listApps(db: Reader): Promise<Listed<AppRow>[]> {
   return marked(db, table, await db.selectFrom(table).selectAll().orderBy('name').execute());
 }
 
-/** The apps at one provider that may serve a tenant and that nobody altered, by name. */
+/** The apps at one provider that may serve a tenant, by name. Altered ones are left out. */
 export async function listAppsFor(db: Reader, of: { provider: string; tenant: string }): Promise<AppRow[]> {
   const found = await db.selectFrom(table).selectAll().where('provider', '=', of.provider).orderBy('name').execute();
   // Each of ten thousand tenants may have an app of its own, and only this tenant's are checked.

@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { changedOne, changedRows, clockOf, countRows, type Reader, type WriteTx } from '../database.ts';
-import { intact } from '../rows/row-seal.ts';
+import { intact } from '../row-seal.ts';
 import type { AuthorizationTable } from '../schema.ts';
 
 export type AuthorizationRow = Omit<Selectable<AuthorizationTable>, 'mac'>;
@@ -48,14 +48,17 @@ export async function returnAuthorization(
   tx: WriteTx,
   taken: Pick<AuthorizationRow, 'tenant' | 'state_hash' | 'used_at'>,
 ): Promise<boolean> {
-  return tx
-    .updateTable('grantry_authorizations')
-    .set({ used_at: null })
+  const query = tx
+    .selectFrom(table)
+    .selectAll()
     .where('tenant', '=', taken.tenant)
     .where('state_hash', '=', taken.state_hash)
     .where('used_at', '=', taken.used_at)
-    .where('expires_at', '>', tx.now)
-    .$call(changedOne);
+    .where('expires_at', '>', tx.now);
+  const found = await tx.locked(query).executeTakeFirst();
+  // An altered row is used no more, and stays as it is.
+  if (found === undefined || !(await tx.rows.isIntact(table, found))) return false;
+  return change(tx, { ...found, used_at: null }, ['used_at']);
 }
 
 /** Ends a request that was taken: a repeated callback need not wait for its outcome. */

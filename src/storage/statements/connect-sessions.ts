@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { changedOne, changedRows, clockOf, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
-import { intact, type Listed, marked, onlyIntact } from '../rows/row-seal.ts';
+import { intact, type Listed, marked, onlyIntact } from '../row-seal.ts';
 import type { ConnectSessionTable } from '../schema.ts';
 
 export type ConnectSessionRow = Omit<Selectable<ConnectSessionTable>, 'mac'>;

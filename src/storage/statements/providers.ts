@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
 import { changedOne, findsOne, type Reader, type WriteTx } from '../database.ts';
-import { intact, type Listed, marked } from '../rows/row-seal.ts';
+import { intact, type Listed, marked } from '../row-seal.ts';
 import type { ProviderTable } from '../schema.ts';
 
 /** A custom provider as it is stored. */

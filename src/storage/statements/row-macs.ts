@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
+import type { AnyRow } from '../canonical-row.ts';
 import type { Reader, WriteTx } from '../database.ts';
-import type { AnyRow } from '../rows/canonical-row.ts';
-import { type ProtectedTable, protectedTables } from '../rows/protected-tables.ts';
-import type { MarkedRow } from '../rows/row-seal.ts';
+import { type ProtectedTable, protectedTables } from '../protected-tables.ts';
+import type { MarkedRow } from '../row-seal.ts';
 
 const pageRows = 1_000;
 

@@ -8,7 +8,7 @@ import { authorizationUrl } from '../../oauth/authorization-url.ts';
 import { type AuthorizationCallback, captureCallback, checkIssuer } from '../../oauth/callback.ts';
 import { dcOfCallback, grantDc, isStrangerIn } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { placeHash } from '../../providers/place.ts';
+import { isPlace, placeHash } from '../../providers/place.ts';
 import { compareScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
@@ -99,7 +99,7 @@ export async function trustCallback(
 ): Promise<TrustedCallback> {
   const definition = await context.providers.require(row.provider);
   const app = await findApp(context.store.db, row.app);
-  if (app === undefined || placeHash(definition, app) !== row.provider_hash) throw moved(row.provider, row.app);
+  if (app === undefined || !isPlace(row.provider_hash, definition, app)) throw moved(row.provider, row.app);
   const issParameterSupported = await context.providers.demandsIssuer(definition);
   checkIssuer(callback, { issuer: row.issuer, issParameterSupported });
   const named = dcOfCallback(definition, callback.parameters);
@@ -146,7 +146,7 @@ export async function redeemCallback(
   const app = await appFor(context, { ...key, app: row.app });
   const place = placeHash(definition, app);
   // The app may have been replaced since the callback was checked.
-  if (place !== row.provider_hash) throw moved(row.provider, row.app);
+  if (!isPlace(row.provider_hash, definition, app)) throw moved(row.provider, row.app);
   // Another process may have started this flow with newer keys.
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const codeVerifier = openVerifier(tenantKeys, row);

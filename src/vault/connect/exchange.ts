@@ -4,6 +4,7 @@ import type { Secret } from '../../base/secret.ts';
 import { type AccountFacts, accountFactsOf } from '../../oauth/account.ts';
 import { readTokenAnswer, salvageTokens } from '../../oauth/answer.ts';
 import { AnswerLostError, sendExchange } from '../../oauth/requests.ts';
+import type { Sent } from '../../oauth/shown.ts';
 import type { RawAnswer, TokenOutcome, TokenSet } from '../../oauth/types.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import type { AppRow } from '../../storage/statements/apps.ts';
@@ -56,12 +57,14 @@ export async function exchangeCode(
     return sendExchange(context.world, client, options).finally(() => deadline.clear());
   });
   await keep(raw);
-  return readExchange(context, definition, raw, { app: app.name, dc });
+  const sent = [request.code, request.codeVerifier, client.clientSecret].filter((secret) => secret !== null);
+  return readExchange(context, definition, raw, { app: app.name, dc }, sent);
 }
 
 /**
  * Parses the answer to a code.
  *
+ * @param sent The secrets of the request: an error does not show them, also if the answer repeats them
  * @throws {GrantryError} as {@link exchangeCode}; with an {@link UnreadAnswerError} as cause if it may hold tokens
  */
 export function readExchange(
@@ -69,8 +72,9 @@ export function readExchange(
   definition: ProviderDefinition,
   raw: RawAnswer,
   client: Omit<RefusedClient, 'provider'>,
+  sent: Sent,
 ): ExchangedTokens {
-  return { tokens: readRedeemed(context, definition, raw, client), account: accountFactsOf(raw) };
+  return { tokens: readRedeemed(context, definition, raw, client, sent), account: accountFactsOf(raw) };
 }
 
 function readRedeemed(
@@ -78,9 +82,10 @@ function readRedeemed(
   definition: ProviderDefinition,
   raw: RawAnswer,
   client: Omit<RefusedClient, 'provider'>,
+  sent: Sent,
 ): RedeemedTokens {
   const provider = definition.id;
-  const outcome = readTokenAnswer(definition, raw, 'exchange', { now: context.world.now() });
+  const outcome = readTokenAnswer(definition, raw, 'exchange', { now: context.world.now(), sent });
   if (outcome.kind === 'refused') throw refusal(outcome, { ...client, provider });
   if (outcome.kind === 'tokens') {
     if (outcome.notes.length > 0) {

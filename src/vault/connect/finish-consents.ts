@@ -142,13 +142,14 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   if (raw === null) return null;
   const { dc, asked, captured, id: consent } = head;
   try {
-    const read = readExchange(context, definition, raw, { app: app.name, dc });
+    const read = readExchange(context, definition, raw, { app: app.name, dc }, []);
     return { ...read, consent, consented: head, key, definition, app, dc, asked, captured };
   } catch (error) {
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());
     const { tenant, provider } = key;
-    const detail = isGrantryError(error) ? error.message : 'an unexpected error';
+    // No message: it would quote the provider's words, and the secrets that were sent are not at hand to compare.
+    const detail = isGrantryError(error) ? (error.reason ?? error.code) : 'an unexpected error';
     context.logger.error('an answer to a code holds no tokens that can be stored', {
       tenant,
       provider,

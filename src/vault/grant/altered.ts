@@ -22,7 +22,7 @@ export async function naming<T>(context: VaultContext, row: GrantRow, open: () =
     report(context, row);
     const text = `The tokens of ${nameOf(row)} do not open: its row was altered outside of Grantry, or sealed with another key.`;
     throw new GrantryError('integrity_failed', text, {
-      action: 'Put the row back as it was, or connect again. grantry doctor names every such row.',
+      action: 'Put the row back as it was, or connect again. Where the database is, grantry doctor names all such rows.',
       cause: error,
     });
   }

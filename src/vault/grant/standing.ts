@@ -1,6 +1,6 @@
 import { GrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
-import { placeHash } from '../../providers/place.ts';
+import { isPlace } from '../../providers/place.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { lockApp } from '../../storage/statements/standing.ts';
 import type { ChangeTransaction } from '../changing.ts';
@@ -36,13 +36,13 @@ export async function standingOf(
     const definition = await standing(tx);
     const app = await findApp(tx, name);
     if (app === undefined || definition === null || app.provider !== key.provider) throw moved(key.provider, name);
-    if (place !== undefined && placeHash(definition, app) !== place) throw moved(key.provider, name);
+    if (place !== undefined && !isPlace(place, definition, app)) throw moved(key.provider, name);
   };
 }
 
 /** As {@link standingOf}, outside of a transaction: for a look before anything is done. */
 export async function stands(context: VaultContext, app: AppRow, place: string | undefined): Promise<boolean> {
-  return place === undefined || placeHash(await context.providers.require(app.provider), app) === place;
+  return place === undefined || isPlace(place, await context.providers.require(app.provider), app);
 }
 
 /** The error for tokens that are not stored, because their provider or app is another one now. */

@@ -2,9 +2,9 @@ import type { KeyObject } from 'node:crypto';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
 import type { World } from '../../base/world.ts';
 import { integrityFailed, type StoredTenantKey, systemTenant, TenantKeys } from '../../crypto/tenant-keys.ts';
+import { canonicalRow } from '../../storage/canonical-row.ts';
 import type { WriteTx } from '../../storage/database.ts';
-import { canonicalRow } from '../../storage/rows/canonical-row.ts';
-import { protectedTableNames } from '../../storage/rows/protected-tables.ts';
+import { protectedTableNames } from '../../storage/protected-tables.ts';
 import { readInstance } from '../../storage/statements/instance.ts';
 import { allRows, setRowMac } from '../../storage/statements/row-macs.ts';
 import {
@@ -25,9 +25,10 @@ export interface Adoption {
 }
 
 /**
- * Returns the step that reseals the values of 0.1.0 and gives the rows of 0.1.0 their MACs, for the transaction of that migration. It happens once.
+ * Returns the step that reseals the values of 0.1.0 and gives the rows of 0.1.0 their MACs. It belongs to the transaction of
+ * that migration, and happens once.
  *
- * A writer of the database could bring the schema back, to have his own rows adopted. So the home remembers the vault, and
+ * A writer of the database could bring the schema back, so that foreign rows are adopted. So the home remembers the vault, and
  * the system tenant's key takes a form in which the step does not open it.
  *
  * @throws {GrantryError} `integrity_failed` if the home has seen this vault with MACs
@@ -43,7 +44,7 @@ export async function rowAdoption(
       'The database looks like one of Grantry 0.1.0, but this home has seen it with a newer schema.',
       {
         action:
-          'Somebody put the schema back, or restored a backup from before the upgrade. Restore a newer backup. If you ' +
+          'The schema was put back, or a backup from before the upgrade was restored. Restore a newer backup. If you ' +
           'restored the old one yourself and trust it: remove seen.json from the home, then run grantry migrate.',
       },
     );
@@ -69,7 +70,7 @@ async function markSystemKeys(
 ): Promise<StoredTenantKey[]> {
   const stored = await loadTenantKeys(tx, systemTenant);
   if (stored.length === 0) {
-    // A vault makes this key before its first grant, so somebody has removed it.
+    // A vault makes this key before its first grant, so another program has removed it.
     if (await hasTenantKeys(tx)) throw putBack();
     const made: StoredTenantKey[] = [];
     const keys = new TenantKeys({ ...options, store: storeOf(made) });
@@ -102,7 +103,7 @@ function storeOf(keys: StoredTenantKey[]) {
 function putBack(cause?: unknown): GrantryError {
   return new GrantryError(
     'integrity_failed',
-    'The schema is that of Grantry 0.1.0, and the key of the system is not: somebody put the schema back.',
+    'The schema is that of Grantry 0.1.0, and the key of the system is not: the schema was put back.',
     { action: 'Restore the database from a backup. Find out who can write to it.', cause },
   );
 }

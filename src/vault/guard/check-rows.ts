@@ -1,13 +1,14 @@
-import { rowName } from '../../storage/rows/canonical-row.ts';
-import { protectedTableNames } from '../../storage/rows/protected-tables.ts';
+import { rowName } from '../../storage/canonical-row.ts';
+import type { Reader } from '../../storage/database.ts';
+import { protectedTableNames } from '../../storage/protected-tables.ts';
 import { allRows } from '../../storage/statements/row-macs.ts';
-import type { VaultContext } from '../context.ts';
 
 /** Checks every row that carries a MAC. Returns how many, and the names of those that were altered. */
-export async function checkRows(
-  context: Pick<VaultContext, 'store'>,
-): Promise<{ checked: number; altered: readonly string[] }> {
-  const { db } = context.store;
+export async function checkRows({
+  store: { db },
+}: {
+  readonly store: { readonly db: Reader };
+}): Promise<{ checked: number; altered: readonly string[] }> {
   const altered: string[] = [];
   let checked = 0;
   for (const table of protectedTableNames) {

@@ -1,7 +1,7 @@
 import type { Logger } from '../../base/log.ts';
 import type { RowMac } from '../../crypto/row-mac.ts';
 import type { TenantKeys } from '../../crypto/tenant-keys.ts';
-import type { RowSeal } from '../../storage/rows/row-seal.ts';
+import type { RowSeal } from '../../storage/row-seal.ts';
 
 /** The log names an altered row once in this time, and at most so many rows. */
 const namedOnceInMs = 3_600_000;
@@ -45,7 +45,7 @@ export class VaultRowMacs implements RowSeal {
     const named = this.#named.get(row);
     if (named !== undefined && now - named < namedOnceInMs) return;
     for (const [other, at] of this.#named) if (now - at >= namedOnceInMs) this.#named.delete(other);
-    // Whoever can write the database can make any number of rows.
+    // A writer of the database can make any number of rows.
     if (this.#named.size >= namedMax) return;
     this.#named.set(row, now);
     this.#options.logger.error('a stored row was altered outside of Grantry and is not used', { row });

@@ -1,23 +1,22 @@
-import { codeOf, GrantryError, isGrantryError } from '../../base/errors.ts';
+import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkGeneration } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { withTimeout } from '../deadline.ts';
 import { naming } from '../grant/altered.ts';
 import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
 import type { CandidateClient } from '../refresh/candidate-client.ts';
-import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
 import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import { hasNames, minValidityMs } from './demand.ts';
 import { ExpiredIssues } from './expired-issues.ts';
-import { type Flight, type FlightOptions, TokenAcceptedError } from './flight.ts';
+import { TokenAcceptedError } from './flight.ts';
+import { Flights } from './flights.ts';
 import { heldTokenOf, plainRules } from './held-token.ts';
 import { sinceMs } from './instant.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -52,9 +51,7 @@ export class HandOut {
   /** The time for which memory hands out tokens while the database is away. */
   readonly staleHandOutMs: number;
   readonly #isTokenAccepted: HandOutOptions['isTokenAccepted'];
-  /** The running refreshes, one per grant and client; later callers join them. */
-  readonly #flights = new Map<string, Flight>();
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #flights: Flights;
   readonly #expired: ExpiredIssues;
   /** Single flights: a thousand concurrent callers make one request, read the row once and open its token once. */
   readonly #answers = new SingleFlight<HeldToken>();
@@ -67,6 +64,7 @@ export class HandOut {
     this.#context = options.context;
     this.#expired = new ExpiredIssues(options.context);
     this.#cache = options.cache;
+    this.#flights = new Flights(options.context, options.cache);
     this.#feed = options.feed;
     this.#backgroundRefresh = options.backgroundRefresh;
     this.staleHandOutMs = options.staleHandOutMs;
@@ -120,7 +118,7 @@ export class HandOut {
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
       try {
-        await this.#refreshWithTimeout(checked, rejected, deadline, {
+        await this.#flights.refreshUntil(checked, rejected, deadline, {
           before: () => this.#checkRefreshHelps(checked, row, demandMs),
         });
       } catch (error) {
@@ -168,17 +166,17 @@ export class HandOut {
 
   /** Refreshes a generation of a grant, or joins a refresh of it that is already running. */
   refresh(key: CheckedKey, generation: number): Promise<void> {
-    return this.#refresh(key, generation).done;
+    return this.#flights.refresh(key, generation).done;
   }
 
   /** Does the same for a caller that waits no longer than callers do; the refresh goes on. */
   prove(key: CheckedKey, generation: number): Promise<void> {
-    return this.#refreshWithTimeout(key, generation, this.#deadline(), {});
+    return this.#flights.refreshUntil(key, generation, this.#deadline(), {});
   }
 
   /** Waits for running refreshes: past the point of no return a refresh must not be cancelled. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
+    await this.#flights.ended();
   }
 
   /**
@@ -221,7 +219,7 @@ export class HandOut {
         this.#expired.assertNone(key, generation);
         // While the caller waits, the token that it may get instead must not run out.
         const until = leftMs > 0 ? Math.min(deadline, world.monotonic() + leftMs / 2) : deadline;
-        await this.#refreshWithTimeout(key, generation, until, { candidateClient });
+        await this.#flights.refreshUntil(key, generation, until, { candidateClient });
       } catch (error) {
         // This caller joined a report of a rejected token, and needs a refresh all the same.
         if (error instanceof TokenAcceptedError) continue;
@@ -321,10 +319,10 @@ export class HandOut {
   }
 
   #refreshInBackground(key: CheckedKey, held: HeldToken): void {
-    if (!this.#backgroundRefresh || this.#flights.has(cacheKey(key))) return;
+    if (!this.#backgroundRefresh || this.#flights.isUnderWay(key)) return;
     // While the database is away nothing can be refreshed, and each try would wait for it.
     if (this.#context.reach.isAway || !this.#isWatched()) return;
-    this.#refresh(key, held.generation).done.catch((error: unknown) => {
+    this.#flights.refresh(key, held.generation).done.catch((error: unknown) => {
       // The caller has a good token, and the row records the failure for the next caller that needs a refresh.
       this.#keepQuiet(held, error);
       const code = codeOf(error);
@@ -341,49 +339,6 @@ export class HandOut {
   /** The deadline of a caller that arrives now, by `World.monotonic`. */
   #deadline(): number {
     return this.#context.world.monotonic() + this.#context.callerWaitMs;
-  }
-
-  async #refreshWithTimeout(
-    key: CheckedKey,
-    generation: number,
-    deadline: number,
-    options: FlightOptions,
-  ): Promise<void> {
-    const { world, callerWaitMs, times } = this.#context;
-    const leftMs = Math.max(0, deadline - world.monotonic());
-    const { done, wait } = this.#refresh(key, generation, options);
-    await withTimeout(world, done, leftMs, () => {
-      if (wait.retryAfterMs !== undefined) return stillUncertain(wait.retryAfterMs);
-      const seconds = Math.round(callerWaitMs / 1_000);
-      return new GrantryError(
-        'provider_unavailable',
-        `${key.provider} has not answered within ${seconds} s; the refresh continues in the background.`,
-        { retryAfterMs: times.retryBackOffMs },
-      );
-    });
-  }
-
-  #refresh(key: CheckedKey, generation: number, { candidateClient, before }: FlightOptions = {}): Flight {
-    // Candidate clients do not share flights: each caller must get the outcome of its own credentials. They share a lease.
-    const name = candidateClient === undefined ? cacheKey(key) : `${cacheKey(key)}\0${candidateClient.name}`;
-    const running = this.#flights.get(name);
-    // A refresh of an older generation would return tokens that are being rejected now.
-    if (running !== undefined && running.generation >= generation) return running;
-    const wait: LeaseWait = {};
-    const done: Promise<void> = Promise.resolve(before?.())
-      // Loaded on demand: a program that only reads stored tokens does not pay for it.
-      .then(() => import('../refresh/refresh.ts'))
-      .then(({ refreshGrant }) => refreshGrant(this.#context, key, generation, { candidateClient, wait }))
-      // A failed refresh leaves the cached token: it may be the only one available while the database is down.
-      .then(() => this.#cache.forget(key))
-      .finally(() => {
-        this.#underWay.delete(done);
-        if (this.#flights.get(name)?.done === done) this.#flights.delete(name);
-      });
-    const flight = { generation, done, wait };
-    this.#flights.set(name, flight);
-    this.#underWay.add(done);
-    return flight;
   }
 }
 

@@ -85,7 +85,8 @@ it('a token near its end is handed out while the database is away', async () => 
   await until(async () => (await vault.getAccessToken(key)).generation === 2, 'the refresh ahead of need');
   await bench.jump(56 * minute);
   await wire.lose('swallow');
-  bench.clock.jump(3 * minute + 30_000);
+  // Less than the minute that a caller asks for, and as much as a busy machine may need until then.
+  bench.clock.jump(3 * minute + 5_000);
   expect((await timed(() => vault.getAccessToken(key))).generation).toBeGreaterThan(1);
 });
 

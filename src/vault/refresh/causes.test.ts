@@ -93,3 +93,29 @@ it('never repeats a token that an error echoes', async () => {
     expect(error.message).toContain('bad …');
   }
 });
+
+it('never repeats a secret that a person chose, not from a refresh and not from a code', async () => {
+  await using bench = await makeBench({ profiles: ['none'] });
+  const { vault, world } = await bench.open();
+  const [clientSecret, refreshToken, code] = ['correct-horse-battery', 'open-sesame-please', 'let-me-in-today'];
+  const redirectUri = 'https://app.example/callback';
+  await vault.apps.put('none', { provider: 'none', clientId: 'client', clientSecret, redirectUri });
+  const key = { tenant: 'acme', provider: 'none' };
+  await vault.storeTokens(key, { app: 'none', refreshToken });
+  const { url } = await vault.authorize({ ...key, redirectUri });
+  const state = new URL(url).searchParams.get('state') ?? '';
+  const callback = `${redirectUri}?${new URLSearchParams({ code, state }).toString()}`;
+  for (const [sent, call] of [
+    [code, () => vault.completeAuthorization(callback)],
+    [refreshToken, () => vault.getAccessToken(key)],
+    [refreshToken, () => vault.getAccessToken(key)],
+  ] as const) {
+    const words = `bad ${sent} with ${clientSecret.toUpperCase()}`;
+    world.rewrite = () => JSON.stringify({ error: words, error_description: words });
+    const { message, action } = await failureOf(call());
+    expect(message).toContain('bad … with …');
+    for (const secret of [sent, clientSecret]) {
+      expect(`${message} ${action}`.toLowerCase()).not.toContain(secret);
+    }
+  }
+});

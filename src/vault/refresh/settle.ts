@@ -38,7 +38,8 @@ export async function settleAnswer(
 ): Promise<'saved' | 'again'> {
   const fingerprint = await fingerprinter(context);
   const isSpent = (token: Secret) => fingerprint(token) === plan.tokenFingerprint;
-  const outcome = readTokenAnswer(plan.definition, raw, 'refresh', { now: context.world.now(), isSpent });
+  const sent = [plan.refreshToken, plan.client.clientSecret].filter((secret) => secret !== null);
+  const outcome = readTokenAnswer(plan.definition, raw, 'refresh', { now: context.world.now(), isSpent, sent });
   const attempt = attemptOf(plan, claim);
   if (outcome.kind === 'tokens') {
     if (outcome.notes.length > 0) {

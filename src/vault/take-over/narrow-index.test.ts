@@ -39,5 +39,5 @@ test.each([
   expect((await store()).grant).toMatchObject({ account: 'second' });
   warnings.length = 0;
   await bench.open({ logger });
-  expect(warnings).toEqual([]);
+  expect(warnings).not.toContainEqual([expect.stringContaining('unique index'), expect.anything()]);
 });

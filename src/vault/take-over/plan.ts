@@ -8,7 +8,7 @@ import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { writeKey } from '../../schemas/json.ts';
 import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
-import { dryRunSeal } from '../../storage/rows/row-seal.ts';
+import { dryRunSeal } from '../../storage/row-seal.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';
 import { openStore, type Store } from '../../storage/store.ts';

@@ -1,4 +1,4 @@
-import type { Schema } from '../schema.ts';
+import type { Schema } from './schema.ts';
 
 /** The tables whose rows carry a MAC: they decide where tokens go, and who gets them. */
 export type ProtectedTable =
@@ -8,7 +8,7 @@ export type ProtectedTable =
   | 'grantry_connect_sessions'
   | 'grantry_authorizations';
 
-/** How a column enters the MAC. An excluded column names the reason: a writer of the database may set it at will. */
+/** The way in which a column enters the MAC. An excluded column names the reason: a writer of the database may set it at will. */
 export type ColumnRule = 'text' | 'number' | 'json' | { readonly excluded: string };
 
 type Columns<T extends ProtectedTable> = { readonly [C in Exclude<keyof Schema[T], 'mac'>]: ColumnRule };

@@ -9,7 +9,7 @@ export type AnyRow = object;
 /**
  * The canonical form of a row: texts that are equal exactly if the protected facts are equal, on both databases. It holds
  * the table, and for each column that is not null its name and its value with a mark of the type. The row's key is among
- * the columns. Whoever computes a MAC joins the texts by their lengths.
+ * the columns. The code that computes a MAC joins the texts by their lengths.
  */
 export function canonicalRow(table: ProtectedTable, row: AnyRow): readonly string[] {
   const parts: string[] = [form, table];

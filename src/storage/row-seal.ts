@@ -1,4 +1,4 @@
-import { GrantryError } from '../../base/errors.ts';
+import { GrantryError } from '../base/errors.ts';
 import { type AnyRow, canonicalRow, rowName } from './canonical-row.ts';
 import type { ProtectedTable } from './protected-tables.ts';
 
@@ -22,7 +22,7 @@ export interface Rows {
   mac(table: ProtectedTable, row: AnyRow): string;
 }
 
-/** A row with its MAC. Rows from before the MACs, and rows that somebody else inserted, have none. */
+/** A row with its MAC. Rows from before the MACs, and rows that another program inserted, have none. */
 export interface MarkedRow {
   readonly mac: string | null;
 }

@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
-import { systemWorld } from '../../base/system-world.ts';
-import { migrate } from '../migrations/migrate.ts';
-import { type OpenedStore, openStore } from '../store.ts';
+import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
+import { systemWorld } from '../base/system-world.ts';
 import { canonicalRow, rowName } from './canonical-row.ts';
+import { migrate } from './migrations/migrate.ts';
 import { protectedTableNames, protectedTables } from './protected-tables.ts';
+import { type OpenedStore, openStore } from './store.ts';
 
 for (const [kind, scratch] of [
   ['sqlite', async () => scratchSqlite()],
@@ -89,7 +89,7 @@ test('a column that a later version adds changes no MAC of a row in which it is 
   expect(form({ ...key, parent: null })).toBe(form(key));
 });
 
-test('the name of a row is one line of bounded length, whatever its key holds', () => {
+test('the name of a row is one line of bounded length for every key', () => {
   expect(rowName('grantry_api_keys', { id: `a\n\u001b[31m${'x'.repeat(500)}` })).toMatch(
     /^grantry_api_keys a\?\?\[31mx{73}\.\.\.$/,
   );
