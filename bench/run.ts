@@ -1,4 +1,4 @@
-/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | recovery | loss]…`: measures, prints the tables, exits 1 below an aim. */
+/** `npm run bench [hand-out | refresh | start-up | herd | slow-provider | neighbours | recovery | rows | loss]…`: measures, prints the tables, exits 1 below an aim. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
@@ -10,6 +10,7 @@ import { benchNeighbours } from './neighbours.ts';
 import { benchRecovery } from './recovery.ts';
 import { benchRefresh } from './refresh.ts';
 import { type Aim, judge } from './report.ts';
+import { benchRows } from './rows.ts';
 import { benchSlowProvider } from './slow-provider.ts';
 import { benchStartUp } from './start-up.ts';
 
@@ -21,6 +22,7 @@ const parts: Readonly<Record<string, () => Promise<Aim[]>>> = {
   'slow-provider': benchSlowProvider,
   neighbours: benchNeighbours,
   recovery: benchRecovery,
+  rows: benchRows,
   loss: benchLoss,
 };
 

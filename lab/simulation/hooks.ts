@@ -1,5 +1,6 @@
 import { registerHooks } from 'node:module';
-import type { Edit, Mutation } from './mutants.ts';
+import { type Edit, loadEdited } from '../source-edits.ts';
+import type { Mutation } from './mutants.ts';
 
 /**
  * Switches off work that costs real time and shows nothing. Caches are made in full size when a vault opens, and a run opens dozens of
@@ -21,34 +22,14 @@ export const economies: readonly Edit[] = [
  * Must run before the first product module is imported.
  */
 export function installHooks(mutation: Mutation | null): void {
-  const allEdits = [...economies, ...(mutation?.edits ?? [])];
   registerHooks({
     resolve(specifier, context, nextResolve) {
       const parent = context.parentURL ?? '';
       const port = portFor(specifier, parent);
       return nextResolve(port === null ? specifier : new URL(`./ports/${port}`, import.meta.url).href, context);
     },
-    load(url, context, nextLoad) {
-      const loaded = nextLoad(url, context);
-      const edits = allEdits.filter((edit) => url.endsWith(edit.file));
-      if (edits.length === 0) return loaded;
-      const source = textOf(loaded.source);
-      return { ...loaded, source: edits.reduce(edited, source) };
-    },
+    load: loadEdited([...economies, ...(mutation?.edits ?? [])]),
   });
-}
-
-/** A guard that was rewritten must not go on as a check that cannot fail: what is to be taken out must be there, once. */
-function edited(source: string, { file, from, to }: Edit): string {
-  const places = source.split(from).length - 1;
-  if (places !== 1) throw new Error(`found ${places} times, not once, in ${file}: ${from}`);
-  return source.replace(from, () => to);
-}
-
-function textOf(source: string | ArrayBuffer | NodeJS.TypedArray | null | undefined): string {
-  if (typeof source === 'string') return source;
-  if (source === null || source === undefined) throw new Error('a module without source');
-  return new TextDecoder().decode(source);
 }
 
 function portFor(specifier: string, parent: string): string | null {

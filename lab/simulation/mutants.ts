@@ -1,11 +1,5 @@
+import type { Edit } from '../source-edits.ts';
 import type { Focus } from './host/swarm.ts';
-
-/** A piece of a source file, which must be there exactly once, and what is put in its place. */
-export interface Edit {
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-}
 
 /** One guard taken out of the source, as it is loaded; the files stay as they are. */
 export interface Mutation {

@@ -11,11 +11,13 @@ export interface Column {
   readonly type: string;
 }
 
-/** An attacker that may write every table, and has no key: it only sends SQL over a connection of its own. */
+/** An attacker that may write every table and has no key: it has SQL over a connection of its own. */
 export interface Attacker extends AsyncDisposable {
   tables(): Promise<string[]>;
   columns(table: string): Promise<readonly Column[]>;
   rows(table: string): Promise<Row[]>;
+  /** The columns of the primary key. */
+  key(table: string): Promise<readonly string[]>;
   /** Replaces a row by another, or deletes it, or inserts one. Returns false when the database refuses. */
   replace(table: string, before: Row | null, after: Row | null): Promise<boolean>;
 }
@@ -41,6 +43,11 @@ class SqliteAttacker implements Attacker {
   async columns(table: string): Promise<readonly Column[]> {
     const found = this.#db.prepare(`select name, type from pragma_table_info(?)`).all(table);
     return found.map(({ name, type }) => ({ name: String(name), type: String(type) }));
+  }
+
+  async key(table: string): Promise<readonly string[]> {
+    const found = this.#db.prepare(`select name from pragma_table_info(?) where pk > 0 order by pk`).all(table);
+    return found.map(({ name }) => String(name));
   }
 
   async rows(table: string): Promise<Row[]> {
@@ -113,6 +120,15 @@ class PostgresAttacker implements Attacker {
       [table],
     );
     return rows;
+  }
+
+  async key(table: string): Promise<readonly string[]> {
+    const { rows } = await this.#client.query<{ name: string }>(
+      `select attname as name from pg_index join pg_attribute on attrelid = indrelid and attnum = any(indkey)
+       where indisprimary and indrelid = $1::regclass order by array_position(indkey::int2[], attnum)`,
+      [table],
+    );
+    return rows.map(({ name }) => name);
   }
 
   async rows(table: string): Promise<Row[]> {

@@ -7,15 +7,15 @@ import { openConnectLink, receiveConnectCallback, startConnect } from '../../src
 import { createConnectSession } from '../../src/vault/connect/sessions.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import type { Row } from './attacker.ts';
-import { hashOf, type Place, returnTo } from './place.ts';
-import { attackersText } from './values.ts';
+import { type Place, returnTo } from './place.ts';
+import { attackersText, hashOf } from './values.ts';
 
 /** The server's address in redirect URIs; nothing listens there. */
 const publicUrl = 'http://127.0.0.1:8484';
 const redirectUri = 'http://127.0.0.1:9/callback';
 const browser = 'the-browser-of-a-user';
 
-/** The things that an attacker would like to finish: a key, a link, a session that waits for its code, and an authorization. */
+/** The aims of an attacker: a key, a link, a session that waits for its code, and an authorization. */
 export interface Flows {
   /** A key of the run whose row is attacked. */
   readonly victimKey: string;
@@ -64,7 +64,7 @@ export async function startFlows(place: Place): Promise<Flows> {
           await startConnect(opened, publicUrl, { token: attackersText, browser: attackersText });
         return offer.kind === 'offer';
       });
-      // A session that was not altered can still be opened.
+      // An unaltered session can still be opened.
       const offer = await openConnectLink(opened, linkToken, null);
       if (offer.kind !== 'offer') throw new Error(`${what}: the link next door is ${offer.reason}`);
     },

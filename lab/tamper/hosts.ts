@@ -10,11 +10,13 @@ export interface Canary {
   readonly origin: string;
 }
 
-/** Every host that the vault can reach: the simulated providers, and one at every other name that takes each request. */
+/** Every host that the vault can reach: the simulated providers, and one that takes every request, at any other name. */
 export class Hosts {
   readonly violations = new Set<string>();
   requests = 0;
   foreignRequests = 0;
+  /** The tenants that a caller acts for, by the name with which it signs its calls of APIs. */
+  readonly callers = new Map<string, ReadonlySet<string>>();
   readonly #simulator: Simulator;
   readonly #canaries = new Map<string, Canary>();
 
@@ -45,17 +47,22 @@ export class Hosts {
     init.beforeSend?.();
     const request = requestOf(url, init);
     const text = [request.method, request.url, ...[...request.headers].flat(), await request.clone().text()].join('\n');
-    this.#judge(new URL(url).origin, text);
+    this.#judge(new URL(url), text);
     const response = await this.#answer(request);
     if (response.headers.get('content-type')?.includes('json') === true)
       this.#learn(text, await response.clone().text());
     return response;
   };
 
-  #judge(origin: string, text: string): void {
+  #judge({ origin, searchParams }: URL, text: string): void {
     this.requests += 1;
+    const caller = searchParams.get('by');
+    const acts = caller === null ? undefined : this.callers.get(caller);
     for (const { kind, tenant, origin: home } of this.found(text)) {
       if (origin !== home) this.violations.add(`a ${kind} of ${tenant ?? 'an app'} at ${home} was sent to ${origin}`);
+      if (tenant !== null && acts?.has(tenant) === false) {
+        this.violations.add(`the key ${caller ?? ''} called an API with a ${kind} of ${tenant}`);
+      }
     }
   }
 

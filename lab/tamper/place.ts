@@ -1,31 +1,47 @@
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isGrantryError } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
 import type { World } from '../../src/base/world.ts';
-import { openVault, type Vault } from '../../src/index.ts';
+import { type ApiKeyInput, openVault, type Vault } from '../../src/index.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/index.ts';
+import { findGrant } from '../../src/storage/statements/grants.ts';
+import { openToken, tokenPlace } from '../../src/vault/grant/tokens.ts';
 import { checkRows } from '../../src/vault/guard/check-rows.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { patient } from '../../test/support/patient-limits.ts';
-import { type Attacker, openAttacker } from './attacker.ts';
+import { type Attacker, openAttacker, type Row, type Value } from './attacker.ts';
 import { Hosts } from './hosts.ts';
+import { attackersKey } from './values.ts';
 
 export const tenants = ['acme', 'globex', 'initech', 'umbrella'] as const;
 export const providers = ['none', 'retire_on_use'] as const;
 export type Provider = (typeof providers)[number];
 
+/** A tenant without grants, whose owner can write the database. */
+export const mallory = 'mallory';
+
 /** The tenant's backend, at which no server listens. */
 export const returnTo = 'https://app.example/connected';
 
-/** A key of the run, and the tenants whose access tokens its holder may get. */
+/** A key of the run. */
 export interface Holder {
+  readonly name: string;
+  readonly id: string;
   readonly key: string;
+  /** The tenants whose access tokens its holder may get. */
   readonly may: ReadonlySet<string>;
+  /** The tenants that it acts for. */
+  readonly acts: ReadonlySet<string>;
 }
+
+/** The attacker, with a key of its own making. */
+export const forger: Holder = { name: 'forger', id: 'forged', key: attackersKey, may: new Set(), acts: new Set() };
+
+type ApiKeyRole = ApiKeyInput['role'];
 
 /** A vault with everything that an attacker may want: grants, apps, keys and connect flows; and its server with workers. */
 export class Place implements AsyncDisposable {
@@ -90,15 +106,43 @@ export class Place implements AsyncDisposable {
     return this.simulator.origins()[provider] ?? '';
   }
 
-  /** Stores a grant with new tokens of the provider. Without the access token, the next caller's token is a refreshed one. */
-  async connect(tenant: string, provider: Provider, options: { stale?: boolean } = {}): Promise<void> {
+  /** Lets the provider issue tokens for a user of a tenant. */
+  mint(tenant: string, provider: Provider): { refreshToken: string; accessToken: string } {
     const consent = { profile: provider, clientId: clientIdOf(provider), user: 'user@us.example', scopes: ['read'] };
     const { refreshToken, accessToken } = this.simulator.mintTokens(consent);
     const canary = { tenant, origin: this.origin(provider) };
     this.hosts.own(refreshToken, { ...canary, kind: 'refresh token' });
     this.hosts.own(accessToken, { ...canary, kind: 'access token' });
+    return { refreshToken, accessToken };
+  }
+
+  /** Stores a grant with new tokens of the provider. Without the access token, the next caller's token is a refreshed one. */
+  async connect(tenant: string, provider: Provider, options: { stale?: boolean } = {}): Promise<void> {
+    const { refreshToken, accessToken } = this.mint(tenant, provider);
     const fresh = options.stale === true ? {} : { accessToken, expiresIn: 3_600 };
     await this.vault.storeTokens({ tenant, provider }, { app: provider, refreshToken, ...fresh });
+  }
+
+  /** The row of a grant with its tokens as 0.1.0 has sealed them. Null for one that does not open. */
+  async sealedBy010(row: Row): Promise<Row | null> {
+    const { keys, store } = internalsOf(this.vault).open();
+    try {
+      const [tenant, provider, account] = [row['client_id'], row['provider'], row['account']].map(String);
+      if (tenant === undefined || provider === undefined || account === undefined) return null;
+      const found = await findGrant(store.db, { tenant, provider, account });
+      if (found === undefined || found.id !== row['id']) return null;
+      const pinned = await keys.pin(tenant);
+      const sealed: Record<string, Value> = {};
+      for (const column of ['access_token', 'refresh_token'] as const) {
+        const { facts: _, ...place } = tokenPlace(found, column);
+        const token = openToken(pinned, found, column);
+        sealed[column] = token === null ? null : pinned.seal(place, token);
+      }
+      return { ...row, ...sealed };
+    } catch (error) {
+      if (isGrantryError(error)) return null;
+      throw error;
+    }
   }
 
   /** True while a grant waits for its first access token. */
@@ -110,13 +154,13 @@ export class Place implements AsyncDisposable {
   async call(
     method: string,
     path: string,
-    { holder, body, headers = {} }: CallOptions,
+    { holder, body, headers = {}, isKeyInBody = false }: CallOptions,
   ): Promise<{ status: number; text: string; headers: Headers }> {
     const response = await fetch(`${this.server.url}${path}`, {
       method,
       redirect: 'manual',
       headers: {
-        ...(holder === null ? {} : { authorization: `Bearer ${holder.key}` }),
+        ...(holder === null || isKeyInBody ? {} : { authorization: `Bearer ${holder.key}` }),
         ...(body === undefined
           ? {}
           : { 'content-type': typeof body === 'string' ? 'application/x-www-form-urlencoded' : 'application/json' }),
@@ -131,7 +175,17 @@ export class Place implements AsyncDisposable {
       if (!mayHave && !isCode)
         this.hosts.violations.add(`a ${kind} of ${tenant ?? 'an app'} came out of ${method} ${pathOnly(path)}`);
     }
+    this.#judgeUse(method, path, holder, response.status);
     return { status: response.status, text, headers: response.headers };
+  }
+
+  /** A forged key opens nothing, and any other key only what belongs to its tenants. */
+  #judgeUse(method: string, path: string, holder: Holder | null, status: number): void {
+    if (holder === null || status >= 300) return;
+    const tenant = /^\/v1\/(?:tenants|proxy)\/([^/?]+)/.exec(path)?.[1];
+    if (holder.name === forger.name || (tenant !== undefined && !holder.acts.has(tenant))) {
+      this.hosts.violations.add(`the key ${holder.name} got ${status} from ${method} ${pathOnly(path)}`);
+    }
   }
 
   /** The names of the rows that doctor calls altered. */
@@ -157,21 +211,31 @@ export class Place implements AsyncDisposable {
       }
       for (const tenant of tenants) await this.connect(tenant, provider);
     }
-    const all: ReadonlySet<string> = new Set(tenants);
-    await this.#addKey('admin', 'admin', undefined, all);
-    await this.#addKey('operator', 'operator', undefined, new Set());
-    for (const tenant of tenants) await this.#addKey(`reader-${tenant}`, 'reader', [tenant], new Set([tenant]));
-    await this.#addKey('mallory', 'caller', ['mallory'], new Set());
+    await this.#addKey('admin', 'admin', undefined);
+    await this.#addKey('operator', 'operator', undefined);
+    for (const tenant of tenants) {
+      await this.#addKey(`reader-${tenant}`, 'reader', [tenant]);
+      await this.#addKey(`connector-${tenant}`, 'connector', [tenant]);
+    }
+    // A customer of the same installation, who can write the database.
+    await this.#addKey('mallory', 'caller', [mallory]);
+    await this.#addKey('mallory-reader', 'reader', [mallory]);
+    await this.#addKey('mallory-connector', 'connector', [mallory]);
   }
 
-  async #addKey(
-    name: string,
-    role: 'admin' | 'operator' | 'reader' | 'caller',
-    of: string[] | undefined,
-    may: ReadonlySet<string>,
-  ): Promise<void> {
-    const { key } = await this.vault.keys.create(name, { role, ...(of === undefined ? {} : { tenants: of }) });
-    this.holders.set(name, { key: key.reveal(), may });
+  async #addKey(name: string, role: ApiKeyRole, of: string[] | undefined): Promise<void> {
+    const { key, apiKey } = await this.vault.keys.create(name, { role, ...(of === undefined ? {} : { tenants: of }) });
+    this.hold({ name, id: apiKey.id, key: key.reveal() }, role, of ?? [...tenants, mallory]);
+  }
+
+  /** Notes a key of the run, and what its holder may do. */
+  hold(made: Pick<Holder, 'name' | 'id' | 'key'>, role: ApiKeyRole, acting: readonly string[]): Holder {
+    const acts = new Set(acting);
+    const getsTokens = role === 'admin' || role === 'reader';
+    const holder = { ...made, acts, may: new Set(getsTokens ? acts : []) };
+    this.holders.set(made.name, holder);
+    this.hosts.callers.set(made.name, acts);
+    return holder;
   }
 
   holder(name: string): Holder {
@@ -193,11 +257,9 @@ interface CallOptions {
   /** Null for a browser. */
   readonly holder: Holder | null;
   readonly body?: unknown;
+  /** True if the body names the key, so that no header does. */
+  readonly isKeyInBody?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
-}
-
-export function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 function clientIdOf(provider: string): string {

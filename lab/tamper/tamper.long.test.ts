@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../test/support/postgres.ts';
+import { guards } from './guards.ts';
+import { hunt } from './hunt.ts';
 import { tamper } from './tamper.ts';
 
 const seed = (Math.random() * 2 ** 31) | 0;
@@ -10,8 +12,16 @@ it.each(['sqlite', 'postgres'] as const)(
     await using places = new AsyncDisposableStack();
     const renew = async (): Promise<string> =>
       places.use(kind === 'sqlite' ? scratchSqlite() : await scratchDatabase()).database;
-    const { findings, rounds } = await tamper({ database: await renew(), seed, seconds: 20, renew });
-    expect([...findings]).toEqual([]);
+    const { leaks, findings, rounds } = await tamper({ database: await renew(), seed, seconds: 20, renew });
+    expect([...leaks, ...findings]).toEqual([]);
     expect(rounds).toBeGreaterThan(0);
+  },
+);
+
+it.each(guards.map((guard) => [guard.name, guard] as const))(
+  `without the guard %s, something is used at a wrong place, seed ${seed}`,
+  async (_, guard) => {
+    // Long, for a slow machine: it ends with the first leak.
+    expect((await hunt(guard, 'sqlite', { seed, seconds: 300 })).leak).toBeDefined();
   },
 );

@@ -1,9 +1,20 @@
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import type { Dice } from '../dice.ts';
 import type { Column, Row, Value } from './attacker.ts';
-import { hashOf } from './place.ts';
 
-/** A text whose hash the attacker puts into every place of a hash: as key, link, browser, state or completion code. */
-export const attackersText = `gry_${'A'.repeat(43)}7d6c5e8a`;
+/** A text whose hash the attacker puts in the place of others: as link, browser, state or completion code. */
+export const attackersText = 'A'.repeat(43);
+
+/** A key of the attacker's own, in the right form. */
+export const attackersKey = `gry_${attackersText}${crc32(attackersText).toString(16).padStart(8, '0')}`;
+
+/** The attacker's own server. */
+export const evilOrigin = 'https://evil.example';
+
+export function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
 
 const evil = {
   id: 'none',
@@ -32,6 +43,7 @@ const texts: readonly Value[] = [
   'https://evil.example/token',
   'gry1.AAAA',
   hashOf(attackersText),
+  hashOf(attackersKey),
   attackersText,
   'x\u0000y',
   '\u202e../../etc\n',

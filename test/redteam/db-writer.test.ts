@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Dice } from '../../lab/dice.ts';
 import type { Row, Value } from '../../lab/tamper/attacker.ts';
 import { type Flows, startFlows } from '../../lab/tamper/flows.ts';
-import { Place } from '../../lab/tamper/place.ts';
-import { attackersText, hostileValues, randomValue } from '../../lab/tamper/values.ts';
+import { forger, Place } from '../../lab/tamper/place.ts';
+import { attackersKey, hostileValues, randomValue } from '../../lab/tamper/values.ts';
 import { isGrantryError } from '../../src/base/errors.ts';
 import type { Vault } from '../../src/index.ts';
 import { rowName } from '../../src/storage/canonical-row.ts';
@@ -77,7 +77,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
       const other = (await attacker.rows(table)).find((row) => row['mac'] !== one['mac']);
       const key = protectedTables[table].key.at(-1) ?? '';
       // Free of the values that are unique.
-      const unique = { key_hash: hashApiKey(attackersText), name: 'copied', context: 'copied' };
+      const unique = { key_hash: hashApiKey(attackersKey), name: 'copied', context: 'copied' };
       const renamed = Object.fromEntries(Object.entries(unique).filter(([name]) => name in one && name !== key));
       const copy = { ...one, ...renamed, [key]: 'copied' };
       for (const [after, replaced] of [
@@ -105,7 +105,7 @@ describe.each(['sqlite', 'postgres'] as const)('a writer of the database, on %s'
     if (admin === undefined) throw new Error('there is no admin key');
     const forged = { ...admin, id: 'forged', name: 'forged', key_hash: hashApiKey(flows.forgedKey) };
     expect(await attacker.replace('grantry_api_keys', null, forged)).toBe(true);
-    const holder = { key: flows.forgedKey, may: new Set<string>() };
+    const holder = { ...forger, key: flows.forgedKey };
     for (let tries = 0; tries < 3; tries += 1) {
       expect((await place.call('GET', '/v1/tenants/acme/grants/none/token', { holder })).status).toBe(401);
     }
@@ -152,7 +152,7 @@ async function expectNothingGained(
       await vault.getAccessToken({ tenant: 'acme', provider: 'none' }).catch(expectRefusal);
       break;
     case 'grantry_api_keys':
-      for (const key of [flows.victimKey, flows.forgedKey, attackersText]) {
+      for (const key of [flows.victimKey, flows.forgedKey, attackersKey]) {
         expect(await findApiKey(context, hashApiKey(key)), what).toBeNull();
       }
       break;
