@@ -137,8 +137,9 @@ async function runTransaction<T>(context: TransactionContext, fn: (tx: WriteTx) 
     try {
       return await runOnce(context, fn);
     } catch (error) {
-      if (error instanceof RowKeyMissing && !context.seal().isReady) {
-        await context.seal().prepare();
+      if (error instanceof RowKeyMissing) {
+        // Another transaction may have loaded it meanwhile; once loaded it stays.
+        if (!context.seal().isReady) await context.seal().prepare();
         continue;
       }
       if (!context.engine.isRepeatable(error) || attempt >= limits.transactionAttemptsMax) throw error;

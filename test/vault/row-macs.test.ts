@@ -123,3 +123,20 @@ describe.each(['sqlite', 'postgres'] as const)('the rows of 0.1.0, on %s', (kind
     await vault.close();
   });
 });
+
+test.each(['sqlite', 'postgres'] as const)('the first changes of a vault may come at once, on %s', async (kind) => {
+  const scratch = kind === 'sqlite' ? scratchSqlite() : await scratchDatabase();
+  const home = mkdtempSync(join(tmpdir(), 'grantry-row-macs-'));
+  try {
+    const vault = await openVault({ database: scratch.database, home, backgroundRefresh: false });
+    const names = Array.from({ length: 12 }, (_, at) => `app-${at}`);
+    const input = { provider: 'zoho_crm', clientId: 'client', clientSecret: 'client-secret' };
+    // Several find the key of the rows missing, and one of them loads it.
+    await Promise.all(names.map((name) => vault.apps.put(name, input)));
+    expect((await vault.apps.list()).map(({ name }) => name).toSorted()).toEqual(names.toSorted());
+    await vault.close();
+  } finally {
+    await scratch.drop();
+    rmSync(home, { recursive: true, force: true });
+  }
+});
