@@ -58,7 +58,7 @@ class Lab {
   }
 
   async run(): Promise<RestartsResult> {
-    const key = 'gry_restarts-7Qm2xK9vRt4bZ-0pLw8Yc3';
+    const key = 'gry_restarts-7Qm2xK9vRt4bZ-0pLw8Yc3w';
     writeFileSync(`${this.#directory}/admin.key`, key, { mode: 0o600 });
     for (let index = 0; index < 2; index += 1) this.#places.push(await this.#place(index));
     // The first server creates the schema and the root key.
