@@ -33,6 +33,9 @@ class SqliteAttacker implements Attacker {
 
   constructor(path: string) {
     this.#db = new DatabaseSync(path, { timeout: 20_000, enableForeignKeyConstraints: false });
+    // The triggers are for programs of 0.1.0. An owner of the tables drops them.
+    const triggers = this.#db.prepare(`select name from sqlite_schema where type = 'trigger'`).all();
+    for (const { name } of triggers) this.#db.exec(`drop trigger "${String(name)}"`);
   }
 
   async tables(): Promise<string[]> {
