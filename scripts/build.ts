@@ -12,7 +12,7 @@ import path from 'node:path';
 import { type Plugin, type RolldownOptions, rolldown } from 'rolldown';
 
 import { describeServer } from '../src/server/description.ts';
-import { isOutsideBundle } from './bundle-rules.ts';
+import { isOutsideBundle } from '../test/support/bundle-rules.ts';
 import { root } from './steps.ts';
 
 // Builds beside the old directory and swaps at the end, so that a running program finds one of the two complete.

@@ -59,7 +59,11 @@ const missing: readonly { readonly mutation: string; readonly from: string; read
   { mutation: 'save-before-use', from: '1', seen: /was used before it was saved/ },
   { mutation: 'suspect-strict', from: '1', seen: /I4: .*\/strict was condemned \(refused\) with a living token/ },
   { mutation: 'spool-disk', from: '14', seen: /I2: an answer for .* died with its process/ },
-  { mutation: 'half-lease', from: '90', seen: /a replay revoked|a process did not wait for the requests of a dead one/ },
+  {
+    mutation: 'half-lease',
+    from: '90',
+    seen: /a replay revoked|a process did not wait for the requests of a dead one/,
+  },
 ];
 
 it.each(missing)('sees a guard that is missing: $mutation', async ({ mutation, from, seen }) => {

@@ -1,6 +1,6 @@
 /**
  * The fault model of a vault, one test per fault. The provider's history decides. `kills.long.test.ts` kills
- * processes, `cut-wire.test.ts` cuts the connection to the database.
+ * processes, `cut-wire.long.test.ts` cuts the connection to the database.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';

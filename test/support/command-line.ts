@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
-import { isOutsideBundle } from '../../scripts/bundle-rules.ts';
+import { isOutsideBundle } from './bundle-rules.ts';
 
 const root = join(import.meta.dirname, '../..');
 

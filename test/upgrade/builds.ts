@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '../..');
-const parts = ['bin', 'src', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
+const parts = ['test/support', 'bin', 'src', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
 
 export interface Change {
   readonly file: string;
