@@ -12,7 +12,7 @@ export const quickTests: readonly string[] = [
   'src/storage/statements',
   'src/vault/refresh',
   'src/vault/grant',
-  'src/vault/connect/consent.test.ts',
+  'src/vault/connect/consent.long.test.ts',
   'src/vault/disconnect.test.ts',
 ];
 
