@@ -274,7 +274,6 @@ async function assemble(store: OpenedStore, rootKey: KeyObject, { world, setting
 
 /** Notes in the home that this vault's rows carry MACs, so that no writer of the database can have others adopted. */
 function noteRowMacs(marks: HighWaterMarks, vaultId: string, logger: Logger): void {
-  if (marks.read(vaultId) === undefined || marks.hasRowMacs(vaultId)) return;
   try {
     marks.noteRowMacs(vaultId);
   } catch {

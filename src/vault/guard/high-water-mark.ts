@@ -41,23 +41,19 @@ export class HighWaterMarks {
 
   /** Reads the mark of a vault; undefined if this home has not seen the vault, or the file cannot be read. */
   read(vaultId: string): HighWaterMark | undefined {
-    return this.#all()[vaultId];
+    return readMarks(this.#readable())[vaultId];
   }
 
   /** Tells whether this home has seen a vault whose rows carry MACs. */
   hasRowMacs(vaultId: string): boolean {
-    try {
-      return vaultsWithRowMacs(this.#json()).includes(vaultId);
-    } catch {
-      return false;
-    }
+    return vaultsWithRowMacs(this.#readable()).includes(vaultId);
   }
 
-  /** Notes that a vault's rows carry MACs. @throws the system's error if the file cannot be read or written */
+  /** Notes that the rows of a vault which this home has seen carry MACs. @throws the system's error if it cannot be written */
   noteRowMacs(vaultId: string): void {
-    const json = this.#json();
-    if (!vaultsWithRowMacs(json).includes(vaultId))
-      this.#replace(readMarks(json), [...vaultsWithRowMacs(json), vaultId]);
+    const json = this.#readable();
+    const [marks, noted] = [readMarks(json), vaultsWithRowMacs(json)];
+    if (marks[vaultId] !== undefined && !noted.includes(vaultId)) this.#replace(marks, [...noted, vaultId]);
   }
 
   /**
@@ -88,12 +84,12 @@ export class HighWaterMarks {
     }
   }
 
-  #all(): Record<string, HighWaterMark> {
+  /** As `#json`; null too if the file cannot be read. By design, such a home joins as an empty one. */
+  #readable(): unknown {
     try {
-      return readMarks(this.#json());
+      return this.#json();
     } catch {
-      // By design, a home without a readable file joins as an empty one.
-      return {};
+      return null;
     }
   }
 
