@@ -1,5 +1,6 @@
-import type { World, WorldRequest } from '../../src/base/world.ts';
+import type { World } from '../../src/base/world.ts';
 import type { Simulator } from '../../src/simulator/index.ts';
+import { requestOf } from '../../test/support/world.ts';
 
 /** A secret of the run: who may have it. */
 export interface Canary {
@@ -86,15 +87,4 @@ export class Hosts {
       if (typeof token === 'string') this.own(token, { ...of, kind });
     }
   }
-}
-
-function requestOf(url: string, { method, headers, body, signal }: WorldRequest): Request {
-  return new Request(url, {
-    method,
-    headers: [...new Headers(headers)],
-    body: body ?? null,
-    redirect: 'manual',
-    ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
-    ...(signal === undefined ? {} : { signal }),
-  });
 }

@@ -56,17 +56,8 @@ export class TestWorld implements World {
     if (this.offline) throw new NotSentError('the network is gone');
     this.#askBeforeSend(init);
     this.onSend(url);
-    const { method, headers, body, signal } = init;
-    const request = new Request(url, {
-      method,
-      headers: [...new Headers(headers)],
-      body: body ?? null,
-      redirect: 'manual',
-      ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
-      ...(signal === undefined ? {} : { signal }),
-    });
     try {
-      return await this.#rewritten(url, await this.#simulator.fetch(request));
+      return await this.#rewritten(url, await this.#simulator.fetch(requestOf(url, init)));
     } finally {
       await this.#running;
     }
@@ -103,4 +94,16 @@ export class TestWorld implements World {
       throw error instanceof NotSentError ? error : new NotSentError('stopped before the first byte', { cause: error });
     }
   }
+}
+
+/** Makes the request that a simulator takes. */
+export function requestOf(url: string, { method, headers, body, signal }: WorldRequest): Request {
+  return new Request(url, {
+    method,
+    headers: [...new Headers(headers)],
+    body: body ?? null,
+    redirect: 'manual',
+    ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }

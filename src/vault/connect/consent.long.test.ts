@@ -34,6 +34,15 @@ async function outage(bench: Bench, vault: Vault, call: () => Promise<unknown>):
   back();
 }
 
+const zoho = { tenant: 'acme', provider: 'zoho_crm' };
+
+/** Adds the app of Zoho, and returns a code that a person made in its console. */
+async function selfClientCode(bench: Bench, vault: Vault): Promise<Secret> {
+  await bench.addApp(vault, 'zoho_crm');
+  const scopes = ['ZohoCRM.modules.ALL'];
+  return new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+}
+
 describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
   it('waits out a short outage', async () => {
     await using bench = await makeBench({ kind });
@@ -229,10 +238,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
   it('of a code without a callback is stored when the code comes again', async () => {
     await using bench = await makeBench({ kind, profiles: ['zoho'] });
     const { vault } = await bench.open();
-    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
-    await bench.addApp(vault, 'zoho_crm');
-    const scopes = ['ZohoCRM.modules.ALL'];
-    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    const code = await selfClientCode(bench, vault);
     await outage(bench, vault, () => vault.redeemCode(zoho, { code, dc: 'us' }));
     expect(await vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ state: 'active', generation: 1 });
     expect(await vault.redeemCode(zoho, { code, dc: 'us' })).toMatchObject({ generation: 1 });
@@ -242,10 +248,7 @@ describe.each(databaseKinds)('a consent whose save fails, on %s', (kind) => {
   it('of a code without a callback is exchanged once by callers at the same time', async () => {
     await using bench = await makeBench({ kind, profiles: ['zoho'] });
     const { vault } = await bench.open();
-    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
-    await bench.addApp(vault, 'zoho_crm');
-    const scopes = ['ZohoCRM.modules.ALL'];
-    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    const code = await selfClientCode(bench, vault);
     const grants = await Promise.all([1, 2].map(() => vault.redeemCode(zoho, { code, dc: 'us' })));
     expect(grants.map(({ generation }) => generation)).toEqual([1, 1]);
     expect([bench.requests().length, filesOf(bench)]).toEqual([1, []]);
@@ -340,10 +343,7 @@ describe('the file of a consent', () => {
   it('outlives the answer to another exchange of its code', async () => {
     await using bench = await makeBench({ profiles: ['zoho'] });
     const [one, other] = [await bench.open(), await bench.open()];
-    const zoho = { tenant: 'acme', provider: 'zoho_crm' };
-    await bench.addApp(one.vault, 'zoho_crm');
-    const scopes = ['ZohoCRM.modules.ALL'];
-    const code = new Secret(bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes }));
+    const code = await selfClientCode(bench, one.vault);
     // Another process of this host looks for the file just before the first one writes it.
     const find = vi.spyOn(Consents.prototype, 'find').mockResolvedValue(undefined);
     await outage(bench, one.vault, () => one.vault.redeemCode(zoho, { code, dc: 'us' }));
