@@ -190,6 +190,13 @@ export const limits = {
   tokenWindowSecondsMax: 86_400,
   /** Token requests that one statement deletes. */
   tokenRequestsPurged: 500,
+  /** Tokens that are read to count those of one user, users of one registration, and apps of one registration. */
+  slotRowsMax: 500,
+  slotUsersMax: 50,
+  slotAppsMax: 500,
+  /** Queued revocations that are tried before a consent which needs their places, and the wait for them in milliseconds. */
+  makeRoomTokensMax: 40,
+  makeRoomMs: 5_000,
   /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,

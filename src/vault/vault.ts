@@ -23,6 +23,7 @@ import type {
   ImportResult,
   RecoverReport,
   StoredTokens,
+  TokenBudget,
   TokenSource,
   TokensInput,
   Vault,
@@ -75,6 +76,7 @@ export class OpenVault implements Vault {
     get: async (name) => getApp(this.#open(), name),
     list: async () => listAllApps(this.#open()),
     remove: async (name) => removeApp(this.#open(), name),
+    slots: async (name) => (await import('./grant/slots/read.ts')).slotsOfApp(this.#open(), name),
   };
 
   readonly grants: Vault['grants'] = {
@@ -166,6 +168,10 @@ export class OpenVault implements Vault {
   async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {
     const { checkHealth } = await import('./api/health.ts');
     return checkHealth(this.#open(), this.#handOut, key, options);
+  }
+
+  async budget(key: GrantKey): Promise<TokenBudget | null> {
+    return (await import('./refresh/budget.ts')).budgetOf(this.#open(), key);
   }
 
   get quarantine(): string | null {
