@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { KnownUser } from './registry.ts';
 import { text } from './schema-parts.ts';
 
 export const environments = ['production', 'sandbox', 'developer'] as const;
@@ -21,14 +20,21 @@ export interface KnownOrganization {
   readonly environment: Environment;
 }
 
+/** A user with organisations. */
+export interface Member {
+  readonly orgId: string;
+  readonly orgName: string;
+  readonly organizations: readonly KnownOrganization[];
+}
+
 /** Returns the organisation with that id, or else the first one. */
-export function organizationOf(user: KnownUser, id: string | null | undefined): KnownOrganization {
+export function organizationOf(user: Member, id: string | null | undefined): KnownOrganization {
   const found = user.organizations.find((each) => each.id === id) ?? user.organizations[0];
   return found ?? { id: user.orgId, name: user.orgName, environment: 'production' };
 }
 
 /** Returns the user as a product sees it that serves one organisation: the one that was picked at the consent. */
-export function inOrganization(user: KnownUser, id: string | null): KnownUser {
+export function inOrganization<User extends Member>(user: User, id: string | null): User {
   const { id: orgId, name: orgName } = organizationOf(user, id);
   return { ...user, orgId, orgName };
 }

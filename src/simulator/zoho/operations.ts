@@ -201,9 +201,9 @@ function finance(name: string, prefix: RegExp, service: string, organization: Pr
       get(at('organizations'), `${service}.settings.READ`, (user) => ({
         code: 0,
         message: 'success',
-        organizations: user.organizations.map(({ id, name: organization }) => ({
+        organizations: user.organizations.map(({ id, name: called }) => ({
           organization_id: id,
-          name: organization,
+          name: called,
           is_default_org: id === user.orgId,
         })),
       })),

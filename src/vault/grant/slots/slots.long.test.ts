@@ -89,7 +89,8 @@ it.each(databaseKinds.flatMap((kind) => [0, 1].map((more) => [kind, base + more]
     await play(run, seed);
     // More tenants than places: now some must end.
     for (let more = 1; run.ended.length < 3 && more <= 25; more += 1) await consent(run, `more${more}`);
-    console.log(`seed ${seed} on ${kind}: ${bench.simulator.families().length} consents, ${run.ended.length} ended`);
+    const consents = bench.simulator.families().length;
+    process.stdout.write(`seed ${seed} on ${kind}: ${consents} consents, ${run.ended.length} ended\n`);
     expect(run.ended.length).toBeGreaterThanOrEqual(3);
     expect(run.ended.filter(({ named }) => !named)).toEqual([]);
   },
