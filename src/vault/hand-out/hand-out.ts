@@ -5,9 +5,6 @@ import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkGeneration } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { naming } from '../grant/altered.ts';
-import { missingGrant } from '../grant/missing.ts';
-import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
 import type { CandidateClient } from '../refresh/candidate-client.ts';
@@ -284,6 +281,8 @@ export class HandOut {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
     if (row !== undefined && row.state !== 'disconnected' && !this.#cache.isWithheld(key)) return row;
     this.#cache.forget(key);
+    // Loaded for errors only, as below: a program that reads one good token starts sooner without.
+    const { missingGrant, noSuchGrant } = await import('../grant/missing.ts');
     throw row === undefined ? await missingGrant(this.#context, key) : noSuchGrant(key);
   }
 
@@ -305,6 +304,7 @@ export class HandOut {
       if (!isGrantryError(error, 'integrity_failed')) throw error;
       // Another process may have shredded and recreated the tenant's keys: read them again before reporting this.
       const pinned = await keys.pin(row.client_id, { fresh: true });
+      const { naming } = await import('../grant/altered.ts');
       return naming(this.#context, row, async () => openToken(pinned, row, 'access_token'));
     }
   }
