@@ -86,7 +86,9 @@ export async function refreshGrant(
     const urgent = await isUrgent(context, row);
     const round = (report: (health: CallHealth) => void) =>
       refreshRound(context, row, report, { candidateClient, backOff });
-    const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent, probe: backOff !== undefined });
+    const { tenant } = key;
+    const probe = backOff !== undefined;
+    const outcome = await context.bulkheads.run(compartmentOf(row), round, { tenant, urgent, probe });
     if (outcome === 'saved') return;
     if (outcome === 'taken') {
       waited = true;
