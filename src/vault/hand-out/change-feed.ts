@@ -130,7 +130,8 @@ export class ChangeFeed {
     // Read before the changes: what is committed in between is read now, and once more by the next poll.
     const mark = await store.latestChange();
     const since = this.#window.since(mark);
-    if (since === null) this.#cache.forgetAll();
+    // Before the first token is held, there is nothing to compare.
+    if (since === null || this.#cache.isEmpty) this.#cache.forgetAll();
     else await this.#forgetSince(since);
     // Not before: after a failure the next poll must find these changes.
     this.#window.advance(mark);
