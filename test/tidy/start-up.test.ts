@@ -1,4 +1,4 @@
-/** What `grantry token` loads before it does anything: scripts call it often, and each module costs every call. */
+/** Bounds the code that `grantry token` loads before it does anything: scripts call it often, and each module costs every call. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
