@@ -251,6 +251,7 @@ export interface RevocationTable {
   provider: string;
   account: string;
   app: string | null;
+  /** A data centre, or the URL of an API host, as the grant's metadata named it. */
   dc: string | null;
   /** Sealed. */
   token: string;

@@ -5,7 +5,7 @@ import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
-import { grantDc } from '../../providers/data-centre.ts';
+import { grantDc, metadataOfPlace, placeNamedIn } from '../../providers/data-centre.ts';
 import type { Reader } from '../../storage/database.ts';
 import { grantsWithCandidate } from '../../storage/statements/candidates.ts';
 import { isConnecting } from '../../storage/statements/connect-sessions.ts';
@@ -45,9 +45,9 @@ export async function queueRevocation(
 ): Promise<void> {
   const id = newUuid(context.world);
   const fingerprint = await fingerprinter(context);
-  const metadata = metadataOf(row);
   const { provider, account, app } = row;
-  const place = { provider, account, app, dc: typeof metadata['dc'] === 'string' ? metadata['dc'] : null };
+  // The definition that knows the API host is read when the token is sent: a transaction awaits only its own statements.
+  const place = { provider, account, app, dc: placeNamedIn(metadataOf(row)) };
   await insertRevocation(change.tx, {
     ...place,
     id,
@@ -229,7 +229,7 @@ async function tryToRevoke(
   try {
     const definition = await context.providers.require(provider);
     const app = await appFor(context, { tenant, provider, app: entry.app });
-    const dc = grantDc({ definition, metadata: entry.dc === null ? {} : { dc: entry.dc }, app });
+    const dc = grantDc({ definition, metadata: metadataOfPlace(entry.dc), app });
     const client = await clientOf(context, definition, app, dc);
     const token = (await context.keys.pin(tenant)).open(revocationPlace(entry), entry.token);
     // A grant may have got this token since the entry was claimed. Nothing but the request comes after this look.
