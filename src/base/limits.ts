@@ -220,6 +220,12 @@ export const limits = {
   /** Path patterns of one API key, and the characters of each. */
   apiKeyPathsMax: 100,
   apiKeyPathCharsMax: 512,
+  /** Origins of one API key. */
+  apiKeyOriginsMax: 20,
+  /** Header names that a page asks for in a preflight. */
+  headerChoiceCharsMax: 1_000,
+  /** Time for which a browser keeps the answer to a preflight. */
+  preflightSeconds: 600,
   /** Living child keys of one API key, and their longest life in milliseconds. */
   apiKeyChildrenMax: 100,
   apiKeyChildMsMax: 3_600_000,

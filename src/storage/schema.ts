@@ -310,6 +310,8 @@ export interface ApiKeyTable extends MarkedTable {
   /** JSON arrays; null means all. */
   methods: string | null;
   paths: string | null;
+  /** JSON array; null means that no page in a browser may use the key. */
+  origins: string | null;
   /** The id of the key that made this one. Such a row is deleted when the key ends. */
   parent: string | null;
   /** Grows with each change of the key, and whenever one of its children ends. Null in a child. */

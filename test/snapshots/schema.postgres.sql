@@ -13,6 +13,7 @@ grantry_api_keys.methods jsonb
 grantry_api_keys.paths jsonb
 grantry_api_keys.parent text
 grantry_api_keys.revision bigint
+grantry_api_keys.origins jsonb
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
 CREATE INDEX grantry_api_keys_parent ON grantry_api_keys USING btree (parent)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)

@@ -9,7 +9,7 @@ CREATE TABLE grantry_api_keys (
   expires_at integer,
   last_used_at integer,
   revoked_at integer
-, mac text, methods text, paths text, parent text, revision integer) strict;
+, mac text, methods text, paths text, parent text, revision integer, origins text) strict;
 CREATE UNIQUE INDEX grantry_api_keys_hash_key on grantry_api_keys (key_hash);
 CREATE UNIQUE INDEX grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
 CREATE INDEX grantry_api_keys_parent on grantry_api_keys (parent);

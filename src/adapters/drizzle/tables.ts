@@ -21,6 +21,7 @@ export const tables = {
       paths: 'json null',
       parent: 'text null',
       revision: 'integer null',
+      origins: 'json null',
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
     indexes: { grantry_api_keys_parent: ['parent'] },
