@@ -8,7 +8,7 @@ import { platformResponse } from '../base/network/platform-response.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
-import { appListSchema, appSchema } from '../schemas/app.ts';
+import { appListSchema, appSchema, storedAppSchema } from '../schemas/app.ts';
 import {
   type Completion,
   type ConnectSession,
@@ -101,7 +101,7 @@ export class RemoteVault implements GrantryClient {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) }),
+    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, storedAppSchema, { body: appBody(app) }),
     get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/apps', appListSchema)).items,
     remove: async (name) => {

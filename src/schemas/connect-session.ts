@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { limits } from '../base/limits.ts';
 import { page } from './page.ts';
+import { scopeWarnings } from './scope-finding.ts';
 import {
   accountField,
   appField,
@@ -82,12 +83,13 @@ export const newConnectSessionSchema = thing(
   {
     id: 'NewConnectSession',
     description: 'A connect session that was just made. No later answer shows the link again.',
-    example: { id, url: 'https://grants.example/connect/3q2-7w…', expires_at: example.expires_at },
+    example: { id, url: 'https://grants.example/connect/3q2-7w…', expires_at: example.expires_at, warnings: [] },
   },
   {
     id: z.string(),
     url: z.string().meta({ description: "The link that the tenant's user opens." }),
     expiresAt: time,
+    warnings: scopeWarnings,
   },
 );
 

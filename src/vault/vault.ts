@@ -22,6 +22,7 @@ import type {
   HealthReport,
   ImportResult,
   RecoverReport,
+  StartedAuthorization,
   StoredTokens,
   TokenSource,
   TokensInput,
@@ -71,7 +72,10 @@ export class OpenVault implements Vault {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => (await putAppOf(this.#open(), name, app)).app,
+    put: async (name, input) => {
+      const { app, warnings } = await putAppOf(this.#open(), name, input);
+      return { ...app, warnings };
+    },
     get: async (name) => getApp(this.#open(), name),
     list: async () => listAllApps(this.#open()),
     remove: async (name) => removeApp(this.#open(), name),
@@ -112,7 +116,7 @@ export class OpenVault implements Vault {
     return callApi(this.#open(), this.#handOut, key, target, init);
   }
 
-  async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
+  async authorize(input: AuthorizeInput): Promise<StartedAuthorization> {
     const { authorize } = await import('./connect/authorize.ts');
     return authorize(this.#open(), input);
   }

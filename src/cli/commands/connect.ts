@@ -13,6 +13,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { readMembers } from '../metadata-members.ts';
 import { collect, epilogue } from '../options.ts';
+import { noteScopeFindings, splitScopeOptions } from '../scope-options.ts';
 import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -102,7 +103,7 @@ function checkOptions(options: ConnectOptions): void {
 
 /** Connects through the browser; with a server, through its link. */
 async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
-  const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
+  const scopes = splitScopeOptions(options.scope);
   const { server } = context.settings;
   if (server !== undefined && options.paste !== true) {
     const { connectThroughServer } = await import('../connect-through-server.ts');
@@ -117,7 +118,8 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
       `Use --paste; or register http://127.0.0.1:8484/callback at the provider and run grantry app add ${app.name} --redirect-uri.`,
     );
   }
-  const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri });
+  const { url, state, warnings } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri });
+  noteScopeFindings(context.output, warnings);
   return options.paste === true
     ? paste(context, vault, url)
     : waitForBrowser(context, vault, { url, state, redirectUri, open: options.open });

@@ -109,6 +109,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
       ...(await slotFindings(vault, apps)),
+      ...scopeFindings(apps),
       await proxyFinding(context.settings.egressProxy),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
@@ -127,6 +128,19 @@ async function slotFindings(vault: Vault, apps: readonly App[]): Promise<Finding
     .filter((each) => each !== null)
     .map(({ app, tokens, max }) =>
       warn('refresh tokens', `${app} has ${tokens}, and a user may have ${max}`, slotsAdvice),
+    );
+}
+
+/** Warns of broad scopes whose reason no person has written down. */
+function scopeFindings(apps: readonly App[]): Finding[] {
+  return apps
+    .filter(({ scopesWithoutReason }) => scopesWithoutReason.length > 0)
+    .map(({ name, scopesWithoutReason }) =>
+      warn(
+        'scopes',
+        `${name} asks for broad scopes without a reason: ${scopesWithoutReason.join(' ')}`,
+        `Ask for less, or keep a reason: grantry app add ${name} --scope-reason "SCOPE=why"`,
+      ),
     );
 }
 

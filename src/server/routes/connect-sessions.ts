@@ -47,7 +47,7 @@ export const connectSessionRoutes: readonly Route[] = [
     run: async ({ context, principal, body }) => {
       assertMayFor(principal, 'connect', body);
       const made = await createConnectSession(vaultContext(context), context.publicUrl, body);
-      return { status: 201, body: toJson(made) };
+      return { status: 201, body: { ...toJson(made), warnings: made.warnings.map((each) => toJson(each)) } };
     },
   }),
   defineRoute({

@@ -12,15 +12,16 @@ import { isPlace, placeHash } from '../../providers/place.ts';
 import { compareScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
+import { type CheckedScopes, lintedScopes, reasonsOf } from '../app/app-scopes.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { dcsWithSecret } from '../app/secrets.ts';
 import { changing } from '../changing.ts';
-import { checkRedirectUri, checkScopes } from '../checks.ts';
+import { checkRedirectUri } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { ConsentTime } from '../grant/newest.ts';
 import type { NewAuthorization } from '../grant/put-authorization.ts';
 import { moved } from '../grant/standing.ts';
-import type { AuthorizeInput } from '../types.ts';
+import type { AuthorizeInput, StartedAuthorization } from '../types.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
 import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
 
@@ -30,14 +31,33 @@ import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
  *
  * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
  */
-export async function authorize(context: VaultContext, input: AuthorizeInput): Promise<{ url: string; state: string }> {
+export async function authorize(context: VaultContext, input: AuthorizeInput): Promise<StartedAuthorization> {
   const key = checkKey(input);
   const redirectUri = checkRedirectUri(input.redirectUri);
   const app = await appFor(context, { ...key, app: input.app });
-  const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
+  const { scopes, warnings } = await scopesToAsk(context, app, input.scopes);
   const { url, state, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: null });
   await changing(context, ({ tx }) => insertAuthorization(tx, row));
-  return { url, state };
+  return { url, state, warnings };
+}
+
+/**
+ * Returns the scopes to ask for, the app's own when none are given, and what was noticed about them.
+ *
+ * @throws {GrantryError} `invalid_request` for a scope that cannot exist
+ */
+export async function scopesToAsk(
+  context: VaultContext,
+  app: AppRow,
+  given: readonly string[] | undefined,
+): Promise<CheckedScopes> {
+  const definition = await context.providers.require(app.provider);
+  const reasons = reasonsOf(app);
+  if (given !== undefined) return lintedScopes(definition, given, reasons);
+  const own = appScopes(app);
+  // An app that is older than a rule of the check still connects, and hints were given when it was stored.
+  const { warnings } = await lintedScopes(definition, own, reasons, { refuses: false });
+  return { scopes: own, warnings: warnings.filter(({ level }) => level !== 'hint') };
 }
 
 /** Prepares an authorization request. The caller writes the returned row to the database. */
@@ -59,7 +79,8 @@ export async function prepareAuthorization(
   await context.providers.demandsIssuer(definition);
   const client = await clientOf(context, definition, app, dc);
   const state = newRandomText(context.world);
-  const codeVerifier = definition.pkce === 'off' ? null : new Secret(newRandomText(context.world));
+  const pkce = app.pkce ?? definition.pkce;
+  const codeVerifier = pkce === 'off' ? null : new Secret(newRandomText(context.world));
   const stateHash = hashText(state);
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const row = {
@@ -73,9 +94,10 @@ export async function prepareAuthorization(
     issuer: definition.issuer ?? null,
     provider_hash: placeHash(definition, app),
     connect_session_id: input.session,
+    enhances: null,
     lifeMs: context.times.authorizationMs,
   };
-  return { url: authorizationUrl(client, { state, scopes, redirectUri, codeVerifier }), state, row };
+  return { url: authorizationUrl(client, { state, scopes, redirectUri, pkce, codeVerifier }), state, row };
 }
 
 /** The origin of the code in a callback that was checked. */

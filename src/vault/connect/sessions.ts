@@ -16,9 +16,9 @@ import {
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
-import { checkScopes, checkText } from '../checks.ts';
+import { checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { appScopes, type GrantedScopes, hashText } from './authorize.ts';
+import { type GrantedScopes, hashText, scopesToAsk } from './authorize.ts';
 
 const pageItems = 100;
 
@@ -47,7 +47,7 @@ export async function createConnectSession(
   if (user !== null && returnTo === null) {
     throw invalidRequest('A session with a user needs a return_to, whose backend confirms the user.');
   }
-  const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
+  const { scopes, warnings } = await scopesToAsk(context, app, input.scopes);
   const id = newUuid(context.world);
   const token = newRandomText(context.world);
   await changing(context, async ({ tx, recordOther }) => {
@@ -64,7 +64,7 @@ export async function createConnectSession(
     recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
   });
   const { expiresAt } = await getConnectSession(context, id);
-  return { id, url: `${publicUrl}/connect/${token}`, expiresAt };
+  return { id, url: `${publicUrl}/connect/${token}`, expiresAt, warnings };
 }
 
 /** @throws {GrantryError} `not_found` */
