@@ -81,6 +81,18 @@ const health = z.strictObject({
   withoutOrganization: z.boolean().optional(),
 });
 
+/** A scope of the provider, for people who choose some. */
+const scopeEntry = z.strictObject({
+  /** As the provider spells it, without spaces. */
+  name: z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/, 'a scope: no spaces, quotes or backslashes'),
+  /** What the scope allows, for a person: "Read leads". */
+  words: z.string().min(1).max(200),
+  /** The task that needs the scope: "Searching with COQL". */
+  when: z.string().max(300).optional(),
+  /** True if the scope reaches further than a program usually needs, such as one for a whole product. */
+  broad: z.boolean().optional(),
+});
+
 /**
  * Schema of a provider definition, as `grantry provider add` and `PUT /v1/providers/{provider}` accept it.
  *
@@ -127,6 +139,8 @@ export const providerDefinition = z
      */
     capture: z.strictObject({ callback: captureMap.optional(), token: captureMap.optional() }).optional(),
     scopePrefix: text.optional(),
+    /** The scopes that the provider knows. Left out in the built-in definitions: `scopesOf` loads theirs when they are needed. */
+    scopes: z.array(scopeEntry).max(512).optional(),
     scopeSeparator: z.string().min(1).max(3).default(' '),
     /** `dotted`: `Service.part.OPERATION`, compared without regard to case; `ALL` and a shorter path cover the rest. */
     scopeMatching: z.enum(['exact', 'dotted']).default('exact'),
@@ -219,6 +233,8 @@ export type ProviderDefinition = z.output<typeof providerDefinition>;
  * @useDeclaredType
  */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
+/** One scope of a provider's scope table. */
+export type ScopeEntry = z.output<typeof scopeEntry>;
 /** One rule of `errors`. */
 export type ErrorRule = ProviderDefinition['errors'][number];
 /** One rule of `api.invalidToken` or `api.scopeMissing`. */
