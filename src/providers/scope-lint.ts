@@ -68,6 +68,8 @@ const usualOperations = new Set(['all', 'read', 'create', 'update', 'delete', 'w
 
 /** Prefixes whose scopes tell who the user is: each product's grant may have them. */
 const identityPrefixes = new Set(['aaaserver']);
+/** The scopes of OpenID Connect (its section 5.4), which have no product. */
+const identityScopes = new Set(['openid', 'email', 'profile', 'phone', 'address', 'offline_access']);
 
 /**
  * Checks a list of scopes against what is known of the provider. A scope is never refused because the table lacks it.
@@ -121,6 +123,7 @@ function existence(known: ScopeKnowledge, listed: Listed, scope: string): ScopeF
       message: `${scope} is no scope: it has an empty part or a placeholder.`,
     };
   }
+  if (isDotted && isOfNoProduct(known, scope)) return null;
   const other = isDotted ? otherOf(known, scope) : undefined;
   if (other !== undefined) {
     const message = `${scope} is a scope of ${other.name} (${other.id}), not of ${nameOf(definition)}.`;
@@ -185,6 +188,14 @@ function products({ definition }: ScopeKnowledge, names: readonly string[]): Sco
       `The scopes are of ${count} products: one revocation ends the grant for all of them.`,
     ),
   ];
+}
+
+/** True for a scope about which the table cannot know: of the user's identity, or of a product without rows. */
+function isOfNoProduct({ definition, table, others }: ScopeKnowledge, scope: string): boolean {
+  const prefix = prefixOf(scope);
+  if (identityPrefixes.has(prefix) || identityScopes.has(scope.toLowerCase())) return true;
+  const isOfSeveral = definition.scopePrefix === undefined;
+  return isOfSeveral && others.has(prefix) && !table.some(({ name }) => prefixOf(name) === prefix);
 }
 
 function otherOf({ definition, table, others }: ScopeKnowledge, scope: string) {
