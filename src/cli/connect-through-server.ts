@@ -14,10 +14,15 @@ export async function connectThroughServer(
   { output, world }: Context,
   vault: GrantryClient,
   key: CheckedKey,
-  options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
+  options: {
+    app?: string | undefined;
+    scopes?: readonly string[] | undefined;
+    addScopes?: readonly string[] | undefined;
+    open: boolean;
+  },
 ): Promise<Grant> {
-  const { app, scopes } = options;
-  const { id, url, expiresAt, warnings } = await vault.connectSessions.create({ ...key, app, scopes });
+  const { app, scopes, addScopes } = options;
+  const { id, url, expiresAt, warnings } = await vault.connectSessions.create({ ...key, app, scopes, addScopes });
   noteScopeFindings(output, warnings);
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(world, url);

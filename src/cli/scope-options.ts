@@ -1,6 +1,6 @@
 import type { ProviderDefinition } from '../providers/definition.ts';
 import { separatorFinding } from '../providers/scope-knowledge.ts';
-import type { ScopeFinding } from '../vault/types.ts';
+import type { Grant, ScopeFinding } from '../vault/types.ts';
 import { usageError } from './terminal/errors.ts';
 import type { Output } from './terminal/output.ts';
 
@@ -34,4 +34,25 @@ export function noteScopeFindings(output: Output, findings: readonly ScopeFindin
 export function noteSeparator(output: Output, definition: ProviderDefinition, values: readonly string[] = []): void {
   const found = separatorFinding(definition, values);
   if (found !== null) noteScopeFindings(output, [found]);
+}
+
+/** Says before a browser opens what a grant has, and what is asked for beside it. */
+export function noteAddition(output: Output, grant: Grant, adds: readonly string[]): void {
+  output.note(`The grant has:  ${grant.scopes.join(' ') || '-'}`);
+  output.note(`Asked for:      ${adds.map((scope) => `+${scope}`).join(' ')}`);
+}
+
+/** Says after the browser came back what was not granted, and what no answer has confirmed yet. */
+export function noteGrantedScopes(output: Output, grant: Grant, adds: readonly string[] = []): void {
+  const has = new Set(grant.scopes.map((scope) => scope.toLowerCase()));
+  const gained = adds.filter((scope) => has.has(scope.toLowerCase()));
+  if (gained.length > 0) output.note(`Gained:         ${gained.map((scope) => `+${scope}`).join(' ')}`);
+  if (grant.scopesMissing.length > 0) {
+    output.note(`Warning: asked for and not granted: ${grant.scopesMissing.join(' ')}`);
+  }
+  if (grant.scopesAssumed.length > 0) {
+    output.note(
+      `The provider's answer did not name these scopes, so they are assumed: ${grant.scopesAssumed.join(' ')}`,
+    );
+  }
 }

@@ -32,6 +32,14 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
     }
     checkTemplate(definition, place, template, allowLoopback);
   }
+  const { request, browser } = definition.scopeEnhancement ?? {};
+  for (const [name, template] of Object.entries({ request: request?.url, browser: browser?.url })) {
+    const place = `scopeEnhancement.${name}.url`;
+    if (referencesIn(template ?? '').some((found) => found.kind === 'metadata')) {
+      throw problem(place, 'may refer to {dc.NAME} only: a refresh token or its deputy goes there');
+    }
+    checkTemplate(definition, place, template, allowLoopback);
+  }
   for (const [index, host] of api.hosts.entries()) {
     if (wildcardSuffix(host) === null) checkOrigin(`api.hosts.${index}`, host, allowLoopback);
   }

@@ -66,6 +66,27 @@ const endpoints = z.strictObject({
   revocationLegacy: url.optional(),
 });
 
+/**
+ * How a refresh token gains more scopes and stays: a request with it brings a token for a page, on which the user consents.
+ */
+const scopeEnhancement = z.strictObject({
+  request: z.strictObject({
+    /** On the origin of `endpoints.token`: the refresh token and the client secret go there. */
+    url,
+    /** Parameters beside the client's and `refresh_token`; one is `grant_type`. */
+    parameters: textMap,
+    /** A JSON Pointer to the token for the page. */
+    token: z.string().max(256),
+  }),
+  browser: z.strictObject({
+    url,
+    /** Parameters beside `client_id`, `redirect_uri`, `scope` and `state`. */
+    parameters: textMap,
+    /** The parameter of the token. */
+    token: text,
+  }),
+});
+
 const health = z.strictObject({
   method: z.enum(['GET', 'POST']).optional(),
   path: url,
@@ -143,6 +164,7 @@ export const providerDefinition = z
     scopePrefix: text.optional(),
     /** The scopes that the provider knows. Left out in the built-in definitions: `scopesOf` loads theirs when they are needed. */
     scopes: z.array(scopeEntry).max(512).optional(),
+    scopeEnhancement: scopeEnhancement.optional(),
     scopeSeparator: z.string().min(1).max(3).default(' '),
     /** `dotted`: `Service.part.OPERATION`, compared without regard to case; `ALL` and a shorter path cover the rest. */
     scopeMatching: z.enum(['exact', 'dotted']).default('exact'),
@@ -218,10 +240,25 @@ export const providerDefinition = z
       const message = 'the same header is pinned in api.headers';
       context.addIssue({ code: 'custom', path: ['api', 'defaults', twice], message });
     }
+    const { scopeEnhancement: enhancement, refreshToken } = definition;
+    if (enhancement !== undefined && refreshToken.rotation !== 'none') {
+      // Beside a refresh, a second use of the token could end the grant.
+      const message = 'needs refreshToken.rotation "none"';
+      context.addIssue({ code: 'custom', path: ['scopeEnhancement'], message });
+    }
+    if (enhancement !== undefined && originOf(enhancement.request.url) !== originOf(definition.endpoints?.token)) {
+      const message = 'is not on the origin of endpoints.token, where refresh tokens go';
+      context.addIssue({ code: 'custom', path: ['scopeEnhancement', 'request', 'url'], message });
+    }
     if (definition.pkce === 'off' && definition.pkceReason === undefined) {
       context.addIssue({ code: 'custom', path: ['pkceReason'], message: 'pkce "off" needs a pkceReason' });
     }
   });
+
+/** The origin of an endpoint: its own, or the reference to that of a data centre. */
+function originOf(template: string | undefined): string | null {
+  return /^(?:https?:\/\/[^/?#{}]+|\{dc\.[^{}]+\})(?=[/?#]|$)/.exec(template ?? '')?.[0] ?? null;
+}
 
 /**
  * A parsed definition with every default filled in.

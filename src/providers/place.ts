@@ -11,8 +11,9 @@ export function isSamePlace(one: ProviderDefinition, other: ProviderDefinition):
 function placesOf(definition: ProviderDefinition): unknown {
   const { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api } =
     definition;
-  const places = { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api };
-  return JSON.parse(JSON.stringify(places));
+  const { scopeEnhancement } = definition;
+  const places = { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication };
+  return JSON.parse(JSON.stringify({ ...places, scopeEnhancement, api }));
 }
 
 /** A client of an app, as a connection began with it: another client under the same name is another one. */

@@ -212,15 +212,17 @@ function isUsualOperation(listed: Listed, parts: readonly string[]): boolean {
   return [...listed.keys()].some((name) => name.startsWith(family) && !name.slice(family.length).includes('.'));
 }
 
-/** The scope of the table that differs least; one with as many parts comes first. */
+/** The scope of the table that differs least. Each of its parts is nearly the same. */
 function closestScope(table: readonly ScopeEntry[], scope: string): string | null {
-  const names = table.flatMap(({ name, retired }) => (retired === undefined ? [name] : []));
-  const parts = scope.split('.').length;
-  return (
-    closestName(
-      scope,
-      names.filter((name) => name.split('.').length === parts),
-    ) ?? closestName(scope, names)
+  const parts = scope.split('.');
+  const near = table.filter(({ name, retired }) => {
+    const others = name.split('.');
+    if (retired !== undefined || others.length !== parts.length) return false;
+    return parts.every((part, index) => closestName(part, [others[index] ?? '']) !== null);
+  });
+  return closestName(
+    scope,
+    near.map(({ name }) => name),
   );
 }
 

@@ -25,6 +25,7 @@ const example = {
   account: 'default',
   app: 'zoho-eu',
   scopes: ['ZohoCRM.modules.ALL'],
+  add_scopes: null,
   return_to: 'https://app.example/connected',
   user: 'user-42',
   state: 'completed',
@@ -46,6 +47,10 @@ export const connectSessionSchema = thing(
     app: z.string(),
     /** The scopes that are asked for. */
     scopes: list(z.string()).meta({ description: 'The scopes that are asked for.' }),
+    /** Those of them that an existing grant gains; `null` for a new consent. */
+    addScopes: list(z.string()).nullable().meta({
+      description: 'Those of them that an existing grant gains; `null` for a new consent.',
+    }),
     returnTo: z.string().nullable(),
     user: z.string().nullable(),
     state: z.enum(sessionStates),
@@ -112,6 +117,11 @@ export const connectSessionInputSchema = thing(
     account: accountField.optional(),
     /** The app's own scopes when left out. */
     scopes: scopesInput.optional().meta({ description: "The app's own scopes when left out." }),
+    /** Scopes that an existing grant gains. Where the provider can, its refresh token stays. Not together with `scopes`. */
+    addScopes: scopesInput.optional().meta({
+      description:
+        'Scopes that an existing grant gains. Where the provider can, its refresh token stays. Not together with `scopes`.',
+    }),
     /** The address for the browser afterwards: exactly one of the app's list. */
     returnTo: z
       .string()

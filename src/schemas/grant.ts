@@ -19,6 +19,8 @@ const example = {
   reason: null,
   generation: 3,
   scopes: ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'],
+  scopes_missing: [],
+  scopes_assumed: [],
   dc: 'eu',
   api_domain: 'https://www.zohoapis.eu',
   metadata: { dc: 'eu', api_domain: 'https://www.zohoapis.eu', org_id: '20071234567' },
@@ -51,6 +53,14 @@ const shape = {
   /** Counts the grant's token sets. */
   generation: z.int(),
   scopes: list(z.string()),
+  /** Scopes that were asked for and not granted; empty where it is not known what was asked for. */
+  scopesMissing: list(z.string()).meta({
+    description: 'Scopes that were asked for and not granted; empty where it is not known what was asked for.',
+  }),
+  /** Those of the scopes that were added and that no answer of the provider has named yet. */
+  scopesAssumed: list(z.string()).meta({
+    description: 'Those of the scopes that were added and that no answer of the provider has named yet.',
+  }),
   /** The data centre; `null` where the provider has none. */
   dc: z.string().nullable(),
   /** The API host that the provider named for this grant, else the one of its data centre. */

@@ -50,7 +50,13 @@ export interface GrantFilter {
 
 export interface AuthorizeInput extends GrantKey {
   app?: string | undefined;
+  /** The scopes to ask for; the app's when left out. */
   scopes?: readonly string[] | undefined;
+  /**
+   * Scopes that an existing grant gains beside those that it has. Where the provider can, its refresh token stays. Not
+   * together with `scopes`.
+   */
+  addScopes?: readonly string[] | undefined;
   redirectUri: string;
 }
 
@@ -62,6 +68,8 @@ export interface StartedAuthorization {
   readonly state: string;
   /** What was noticed about the scopes. */
   readonly warnings: readonly ScopeFinding[];
+  /** True for `addScopes` where the grant's refresh token stays and gains the scopes; false for a new consent. */
+  readonly keepsRefreshToken: boolean;
 }
 
 /**

@@ -117,14 +117,16 @@ export class OpenVault implements Vault {
   }
 
   async authorize(input: AuthorizeInput): Promise<StartedAuthorization> {
-    const { authorize } = await import('./connect/authorize.ts');
+    const { authorize } = await import('./connect/start.ts');
     return authorize(this.#open(), input);
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
     const { completeAuthorization } = await import('./connect/complete.ts');
     const context = this.#open();
-    const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
+    const grant = await context.spending.run(() =>
+      completeAuthorization(context, callbackUrl, (key, generation) => this.#handOut.prove(key, generation)),
+    );
     this.#cache.forget(grant);
     return grant;
   }

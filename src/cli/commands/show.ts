@@ -39,6 +39,8 @@ async function show(context: Context, given: string, provider: string, account: 
     ['state', stateText(grant)],
     ['generation', String(grant.generation)],
     ['scopes', grant.scopes.join(' ') || '-'],
+    ...(grant.scopesMissing.length === 0 ? [] : ([['not granted', grant.scopesMissing.join(' ')]] as const)),
+    ...(grant.scopesAssumed.length === 0 ? [] : ([['not confirmed', grant.scopesAssumed.join(' ')]] as const)),
     ['data centre', grant.dc ?? '-'],
     ['API domain', grant.apiDomain ?? '-'],
     ['token expires', minute(grant.expiresAt)],

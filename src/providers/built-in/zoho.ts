@@ -35,6 +35,19 @@ export function zoho(id: string): ProviderDefinition {
     callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
     capture: { token: { api_domain: 'api_domain' } },
     ...(product.scopePrefix === '' ? {} : { scopePrefix: product.scopePrefix }),
+    // Documented (see the sources) and not tried against Zoho itself.
+    scopeEnhancement: {
+      request: {
+        url: '{dc.accounts}/oauth/v2/token/scopeenhance',
+        parameters: { grant_type: 'update_scopes_token' },
+        token: '/access_token',
+      },
+      browser: {
+        url: '{dc.accounts}/oauth/v2/token/addextrascope',
+        parameters: { response_type: 'update_scopes', logout: 'false' },
+        token: 'enhance_token',
+      },
+    },
     scopeSeparator: ',',
     scopeMatching: 'dotted',
     // Without both, a user who has consented before gets no refresh token.
@@ -85,6 +98,11 @@ const sources = [
   { url: 'https://www.zoho.com/accounts/protocol/oauth/multi-dc.html', read: '2026', note: 'data centres' },
   { url: 'https://www.zoho.com/accounts/protocol/oauth/token-limits.html', read: '2026', note: 'limits' },
   { url: 'https://www.zoho.com/accounts/protocol/oauth/revoke-refresh-token.html', read: '2026', note: 'revoke' },
+  {
+    url: 'https://www.zoho.com/accounts/protocol/oauth/incremental-auth/initiation-request.html',
+    read: '2026-11',
+    note: 'more scopes for a refresh token',
+  },
 ];
 
 /**

@@ -12,6 +12,7 @@ import { toJson } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { nameField, tenantField } from '../../schemas/thing.ts';
 import { completeConnectSessionOf } from '../../vault/connect/completion.ts';
+import type { Prove } from '../../vault/connect/enhanced.ts';
 import {
   createConnectSession,
   getConnectSession,
@@ -87,7 +88,9 @@ export const connectSessionRoutes: readonly Route[] = [
     answers: { 200: { description: 'The grant.', schema: grantSchema } },
     run: async ({ context, principal, params: { id }, body }) => {
       await sessionFor(context, principal, id);
-      const grant = await completeConnectSessionOf(vaultContext(context), id, body);
+      const { handOut } = internalsOf(context.vault());
+      const prove: Prove = (key, generation) => handOut.prove(key, generation);
+      const grant = await completeConnectSessionOf(vaultContext(context), id, body, prove);
       internalsOf(context.vault()).forget(grant);
       return { status: 200, body: toJson(grant) };
     },

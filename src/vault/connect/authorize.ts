@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
-import { type CheckedKey, checkKey, newRandomText } from '../../base/ids.ts';
+import { type CheckedKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { capturedFacts } from '../../oauth/account.ts';
@@ -15,31 +15,12 @@ import { type AuthorizationRow, insertAuthorization } from '../../storage/statem
 import { type CheckedScopes, lintedScopes, reasonsOf } from '../app/app-scopes.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { dcsWithSecret } from '../app/secrets.ts';
-import { changing } from '../changing.ts';
-import { checkRedirectUri } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { ConsentTime } from '../grant/newest.ts';
 import type { NewAuthorization } from '../grant/put-authorization.ts';
 import { moved } from '../grant/standing.ts';
-import type { AuthorizeInput, StartedAuthorization } from '../types.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
 import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
-
-/**
- * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's
- * user to.
- *
- * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
- */
-export async function authorize(context: VaultContext, input: AuthorizeInput): Promise<StartedAuthorization> {
-  const key = checkKey(input);
-  const redirectUri = checkRedirectUri(input.redirectUri);
-  const app = await appFor(context, { ...key, app: input.app });
-  const { scopes, warnings } = await scopesToAsk(context, app, input.scopes);
-  const { url, state, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: null });
-  await changing(context, ({ tx }) => insertAuthorization(tx, row));
-  return { url, state, warnings };
-}
 
 /**
  * Returns the scopes to ask for, the app's own when none are given, and what was noticed about them.
@@ -222,6 +203,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
     tokenType: tokens.tokenType,
     expiresAtMs: tokens.expiresAt,
     scopes,
+    asked: exchanged.asked,
     metadata: { ...captured, ...tokens.metadata, ...(dc === null ? {} : { dc }) },
     event: 'grant.connected',
     consented: { at: consented.at, seen: consented.seen },
@@ -231,15 +213,16 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
 }
 
 function callbackCode(callback: AuthorizationCallback): Secret {
-  if (callback.error !== null) {
-    const declined = callback.error === 'access_denied';
-    const text = declined
-      ? 'The user declined the consent.'
-      : `The provider refused the authorization (${callback.error}).`;
-    throw new GrantryError('authorization_failed', text, { reason: 'consent_refused' });
-  }
+  if (callback.error !== null) throw consentRefused(callback.error);
   if (callback.code === null) throw failed('The callback has neither a code nor an error.');
   return callback.code;
+}
+
+/** The error for a user who declined, or a provider that refused to ask. */
+export function consentRefused(error: string): GrantryError {
+  const declined = error === 'access_denied';
+  const text = declined ? 'The user declined the consent.' : `The provider refused the authorization (${error}).`;
+  return new GrantryError('authorization_failed', text, { reason: 'consent_refused' });
 }
 
 /** The scopes that an app requests by default. */
