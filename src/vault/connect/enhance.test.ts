@@ -63,7 +63,7 @@ describe('scopes that a grant gains', () => {
   it('are confirmed by an answer that names them', async () => {
     const { bench, vault } = await connected();
     await using _ = bench;
-    bench.simulator.zoho.set({ scopeInAnswer: true });
+    bench.simulator.zoho.change({ scopeInAnswer: true });
     const { url } = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
     expect(await vault.completeAuthorization(await visit(bench, url))).toMatchObject({
       scopes: [leads, coql],
@@ -89,7 +89,7 @@ describe('scopes that a grant gains', () => {
   it('come by a new consent with all scopes where the provider refuses the request', async () => {
     const { bench, vault } = await connected();
     await using _ = bench;
-    bench.simulator.zoho.set({ scopeEnhancement: 'refused' });
+    bench.simulator.zoho.change({ scopeEnhancement: 'refused' });
     const started = await vault.authorize({ ...key, redirectUri, addScopes: [coql] });
     expect(started.keepsRefreshToken).toBe(false);
     expect(new URL(started.url).searchParams.get('scope')).toBe(`${leads},${coql}`);
