@@ -66,9 +66,7 @@ const endpoints = z.strictObject({
   revocationLegacy: url.optional(),
 });
 
-/**
- * How a refresh token gains more scopes and stays: a request with it brings a token for a page, on which the user consents.
- */
+/** The way in which a refresh token gains scopes and stays: a request brings a token for a page, where the user consents. */
 const scopeEnhancement = z.strictObject({
   request: z.strictObject({
     /** On the origin of `endpoints.token`: the refresh token and the client secret go there. */

@@ -43,7 +43,7 @@ export interface ScopeFinding {
   readonly suggestion?: string | undefined;
 }
 
-/** What is known of a provider's scopes. Without a table nothing is said. */
+/** The knowledge of a provider's scopes. Without a table nothing is said. */
 export interface ScopeKnowledge {
   readonly definition: ProviderDefinition;
   readonly table: readonly ScopeEntry[];
@@ -107,7 +107,7 @@ export function scopesWithoutReason(known: ScopeKnowledge, scopes: readonly stri
 
 type Listed = ReadonlyMap<string, ScopeEntry>;
 
-/** Whether the provider can have the scope. */
+/** Judges if the provider can have the scope. */
 function existence(known: ScopeKnowledge, listed: Listed, scope: string): ScopeFinding | null {
   const { definition, table } = known;
   const isDotted = definition.scopeMatching === 'dotted';
@@ -139,7 +139,7 @@ function existence(known: ScopeKnowledge, listed: Listed, scope: string): ScopeF
   );
 }
 
-/** How far the scope reaches. */
+/** Judges how far the scope reaches. */
 function reach(
   { definition, table }: ScopeKnowledge,
   { listed, names, reasoned }: { listed: Listed; names: readonly string[]; reasoned: ReadonlySet<string> },

@@ -41,6 +41,16 @@ const metadata: z.ZodType<Readonly<Record<string, unknown>>, Record<string, unkn
  */
 export type GrantReason = (typeof grantReasons)[number] | GrantryErrorCode | (string & {});
 
+const usedCall = z.object({
+  /** Method, host and the first parts of the path. */
+  call: z.string().meta({ examples: ['GET www.zohoapis.eu/crm/v8/Leads'] }),
+  count: z.int(),
+  /** The number of answers that a scope is missing. */
+  refused: z.int().meta({ description: 'The number of answers that a scope is missing.' }),
+  first_at: z.string(),
+  last_at: z.string(),
+});
+
 const reason: z.ZodType<GrantReason | null, string | null> = z.string().nullable();
 
 const shape = {
@@ -66,6 +76,10 @@ const shape = {
   /** The API host that the provider named for this grant, else the one of its data centre. */
   apiDomain: z.string().nullable(),
   metadata,
+  /** The calls that long-running processes made with it, the latest first; only where one grant is shown. */
+  calls: list(usedCall).optional().meta({
+    description: 'The calls that long-running processes made with it, the latest first; only where one grant is shown.',
+  }),
   /** The expiry of the access token. */
   expiresAt: time.nullable(),
   lastRefreshedAt: time.nullable(),

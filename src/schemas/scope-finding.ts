@@ -26,7 +26,7 @@ export const scopeFindingSchema = thing(
   },
 );
 
-/** What was noticed about the scopes; empty when nothing was. */
+/** The findings about scopes; empty when nothing was noticed. */
 export const scopeWarnings = list(scopeFindingSchema).meta({
   description: 'What was noticed about the scopes; they were accepted all the same. Empty when nothing was.',
 });

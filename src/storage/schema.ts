@@ -318,7 +318,7 @@ export interface TokenRequest {
   at: number;
 }
 
-/** What is known of a grant's scopes beside those that it has. A grant without a row was stored by hand. */
+/** The facts about a grant's scopes beside those that it has. A grant without a row was stored by hand. */
 export interface GrantScopesTable {
   tenant: string;
   grant_id: string;
@@ -335,7 +335,7 @@ export interface GrantScopesTable {
 export interface ScopeUse {
   /** Method, host and the first parts of the path: `GET www.zohoapis.eu/crm/v8/Leads`. */
   readonly call: string;
-  /** How often the API answered that a scope is missing. */
+  /** The number of answers that a scope is missing. */
   readonly refused: number;
   readonly count: number;
   readonly first_at: number;

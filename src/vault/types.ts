@@ -66,7 +66,7 @@ export interface StartedAuthorization {
   readonly url: string;
   /** Comes back with the browser. */
   readonly state: string;
-  /** What was noticed about the scopes. */
+  /** The findings about the scopes. */
   readonly warnings: readonly ScopeFinding[];
   /** True for `addScopes` where the grant's refresh token stays and gains the scopes; false for a new consent. */
   readonly keepsRefreshToken: boolean;

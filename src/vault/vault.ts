@@ -1,6 +1,7 @@
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { writeUses } from './api/uses.ts';
 import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
@@ -207,6 +208,8 @@ export class OpenVault implements Vault {
     await this.#context.spending.idle();
     // What cannot be written leaves its attempt open: the next reader of the database finds it in doubt.
     await this.#context.pendingOutcomes.write(this.#context);
+    // A program that ends soon writes nothing: its calls would cost a transaction each.
+    if (this.#options.backgroundRefresh && this.#context.guard.reason === null) await writeUses(this.#context);
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

@@ -185,7 +185,7 @@ export const tables = {
     primaryKey: { grantry_events_pkey: ['tenant', 'id'] },
     indexes: { grantry_events_at: ['at', 'id'] },
   },
-  /** What is known of the grants' scopes. */
+  /** Facts about the grants' scopes. */
   grantScopes: {
     name: 'grantry_grant_scopes',
     columns: { tenant: 'text', grantId: 'uuid', asked: 'json', assumed: 'json', uses: 'json', notedAt: 'integer' },

@@ -47,6 +47,13 @@ async function show(context: Context, given: string, provider: string, account: 
     ['last refreshed', minute(grant.lastRefreshedAt)],
     ['connected', minute(grant.createdAt)],
     ['updated', minute(grant.updatedAt)],
+    ...(grant.calls ?? []).map(
+      ({ call, count, refused, last_at }) =>
+        [
+          'call',
+          `${call}  ${count}×, last ${last_at.slice(0, 10)}${refused > 0 ? `, ${refused} lacked a scope` : ''}`,
+        ] as const,
+    ),
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
 }

@@ -3,8 +3,8 @@
  */
 
 /**
- * Scopes that people can account for: reasons for broad ones and the PKCE switch of an app, requests that add scopes to a
- * grant, and for each grant what was asked for and what its calls used.
+ * Scopes that people can account for. An app has reasons for broad ones, and a PKCE switch. A request can add scopes to a
+ * grant, and a grant tells what was asked for and what its calls used.
  *
  * A table of its own holds the facts about grants: `oauth_tokens` may be another program's, with columns of its own.
  */

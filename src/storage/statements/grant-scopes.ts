@@ -4,7 +4,7 @@ import type { GrantScopesTable, ScopeUse } from '../schema.ts';
 
 const table = 'grantry_grant_scopes';
 
-/** What is known of a grant's scopes beside those that it has. */
+/** The facts about a grant's scopes beside those that it has. */
 export interface GrantScopes {
   /** The scopes that were asked for; empty when unknown. */
   readonly asked: readonly string[];

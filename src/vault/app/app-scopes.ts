@@ -90,7 +90,7 @@ export async function unexplainedScopes(
     const { scopesWithoutReason } = await import('../../providers/scope-lint.ts');
     return scopesWithoutReason(await scopeKnowledge(definition), scopes, reasons);
   } catch (error) {
-    // An app must be listed, whatever its provider's definition says.
+    // An app must be listed, also if its provider's definition cannot be read.
     if (error instanceof GrantryError) return [];
     throw error;
   }

@@ -192,12 +192,12 @@ export async function describeApp(context: VaultContext, row: AppRow): Promise<A
     dc: row.dc,
     redirectUri: row.redirect_uri,
     scopes,
-    scopeReasons,
-    scopesWithoutReason: await unexplainedScopes(context, { provider: row.provider, scopes, reasons: scopeReasons }),
-    pkce: row.pkce,
     tenants: tenantsOf(row),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
+    scopeReasons,
+    scopesWithoutReason: await unexplainedScopes(context, { provider: row.provider, scopes, reasons: scopeReasons }),
+    pkce: row.pkce,
     callbackId: row.redirect_uri === null ? row.context : null,
   };
 }

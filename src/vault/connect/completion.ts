@@ -304,7 +304,7 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   };
 }
 
-/** What waits in a session that adds scopes; null in any other. */
+/** Reads what waits in a session that adds scopes; null in any other. */
 async function pendingEnhancement(context: VaultContext, row: ConnectSessionRow): Promise<Enhancement | null> {
   if (row.adds === null || row.pending === null) return null;
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });

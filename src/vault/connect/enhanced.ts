@@ -95,7 +95,7 @@ export async function addScopes(
   return describeGrant(context, row);
 }
 
-/** What a session shows as granted. */
+/** Compares the scopes of a grant with those that a session asked for. */
 export async function grantedByEnhancement(
   context: VaultContext,
   of: CheckedKey,

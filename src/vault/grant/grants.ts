@@ -20,7 +20,16 @@ export async function getGrant(context: VaultContext, key: GrantKey): Promise<Gr
   const checked = checkKey(key);
   await recheckQuarantine(context);
   const row = await findGrant(context.store.db, checked);
-  return row === undefined ? null : describeGrant(context, row);
+  if (row === undefined) return null;
+  const known = (await readGrantScopes(context.store.db, [{ tenant: row.client_id, grantId: row.id }])).get(row.id);
+  const calls = (known?.uses ?? []).map(({ call, count, refused, first_at, last_at }) => ({
+    call,
+    count,
+    refused,
+    first_at: new Date(first_at).toISOString(),
+    last_at: new Date(last_at).toISOString(),
+  }));
+  return { ...(await describe(context, row, known)), calls };
 }
 
 /** Lists grants page by page, in the order of their keys. */
