@@ -12,6 +12,8 @@ export interface ZohoProduct {
   readonly hosts?: readonly ZohoHost[];
   /** Where its paths begin. `zoho` finds the product of a path by them: the longest one decides. */
   readonly paths: readonly string[];
+  /** Where its paths on the gateway begin, if it has them there besides its own host. */
+  readonly gatewayPaths?: readonly string[];
   /** The data centres that the documentation names; all of them if it names none. */
   readonly dataCenters?: string;
   /** Headers that yield to the caller's. */

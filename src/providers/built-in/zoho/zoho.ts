@@ -47,7 +47,7 @@ export function zoho(id: string): ProviderDefinition {
     refreshToken: { rotation: 'none', livePerUserAndClient: 20 },
     tokenLimit: { requests: 10, windowSeconds: 600 },
     errors: [...errors],
-    ...(id === 'zoho' ? { products: Object.entries(zohoProducts).map(([name, each]) => rulesOf(name, each)) } : {}),
+    ...(id === 'zoho' ? { products: Object.entries(zohoProducts).flatMap(([name, each]) => rulesOf(name, each)) } : {}),
     api: {
       hosts: hostsOf(product, dataCenters),
       base: `{dc.${product.base}}`,
@@ -60,20 +60,24 @@ export function zoho(id: string): ProviderDefinition {
   });
 }
 
-/** A product's rules, for the grant that serves several. */
-function rulesOf(name: string, product: ZohoProduct): ProductRules {
-  const { base, hosts = [], paths, defaults, organization, invalidToken, scopeMissing } = product;
-  // On these roots several products have their calls: a path that none of them claims is nobody's.
+/** A product's rules, for the grant that serves several: once for its own host, and once for the gateway. */
+function rulesOf(name: string, product: ZohoProduct): ProductRules[] {
+  const { base, hosts = [], paths, gatewayPaths = [], defaults, organization, invalidToken, scopeMissing } = product;
+  // On these roots several products have their calls: a path that none of them claims belongs to none.
   const roots = paths.flatMap((path) => /^\/api\/v[\d.]+(?=\/)/.exec(path)?.[0] ?? []);
-  return {
+  const rules = {
     id: `zoho_${name}`,
-    hosts: [base, ...hosts].map((host) => `{dc.${host}}`),
-    paths: [...new Set([...paths, ...roots])],
     ...(defaults === undefined ? {} : { defaults: { ...defaults } }),
     ...(organization === undefined ? {} : { organization }),
     invalidToken: [...(invalidToken ?? everyRefusal)],
     ...(scopeMissing === undefined ? {} : { scopeMissing: [...scopeMissing] }),
   };
+  const own = [base, ...hosts].map((host) => `{dc.${host}}`);
+  const onGateway = { ...rules, hosts: ['{dc.api}'], paths: [...gatewayPaths] };
+  return [
+    { ...rules, hosts: own, paths: [...new Set([...paths, ...roots])] },
+    ...(gatewayPaths.length === 0 ? [] : [onGateway]),
+  ];
 }
 
 /** How sure the facts of a product are; those that are not marked are documented. */

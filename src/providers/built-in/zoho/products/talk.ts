@@ -177,7 +177,7 @@ export const talkFamily: ZohoFamily = {
     documentation: `${site}/assist/api/`,
     scopePrefix: 'ZohoAssist',
     base: 'assist',
-    paths: ['/api/v2/session', '/api/v2/unattended', '/api/v2/devices'],
+    paths: ['/api/v2/user', '/api/v2/session', '/api/v2/unattended', '/api/v2/devices'],
     dataCenters: 'us au eu in cn jp uk ca sa',
     health: { path: '/api/v2/user', scope: 'ZohoAssist.userapi.READ' },
     sources: [
@@ -192,7 +192,7 @@ export const talkFamily: ZohoFamily = {
     documentation: `${site}/lens/resources/api/`,
     scopePrefix: 'ZohoLens',
     base: 'lens',
-    paths: ['/api/v2/lens_session', '/api/v2/lens'],
+    paths: ['/api/v2/user', '/api/v2/lens_session', '/api/v2/lens'],
     dataCenters: 'us au eu in cn jp ca sa',
     health: { path: '/api/v2/user', scope: 'ZohoLens.userapi.READ' },
     sources: [

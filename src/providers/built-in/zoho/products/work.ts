@@ -73,7 +73,6 @@ export const workFamily: ZohoFamily = {
     // The gateway has it under /workdrive, in the nine data centres of its page.
     hosts: ['api'],
     paths: [
-      '/workdrive',
       ...[
         'users/me',
         'files',
@@ -86,6 +85,7 @@ export const workFamily: ZohoFamily = {
         'links',
       ].map((segment) => `/api/v1/${segment}`),
     ],
+    gatewayPaths: ['/workdrive'],
     dataCenters: 'us eu in au cn jp ae ca sa',
     defaults: { Accept: 'application/vnd.api+json' },
     scopeMissing: [
