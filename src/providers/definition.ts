@@ -149,6 +149,10 @@ const scopeEntry = z.strictObject({
 export const providerDefinition = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
+    /**
+     * The id of a built-in provider whose members count where this definition has none of its own; in `api`, member by member.
+     */
+    extends: z.string().max(64).optional(),
     name: text.optional(),
     documentation: url.optional(),
     /** Sources of this definition's facts with their dates (a year, month or day), because providers change them. */
@@ -286,6 +290,18 @@ export type ProviderDefinition = z.output<typeof providerDefinition>;
  * @useDeclaredType
  */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
+/**
+ * A definition that extends another one, as written in a file: only the id is required.
+ *
+ * @useDeclaredType
+ */
+export interface ExtendingDefinitionInput extends Partial<Omit<ProviderDefinitionInput, 'id' | 'api' | 'extends'>> {
+  readonly id: string;
+  /** The id of a built-in provider. */
+  readonly extends: string;
+  readonly api?: Partial<ProviderDefinitionInput['api']>;
+}
+
 /** One product of `products`. */
 export type ProductRules = z.output<typeof product>;
 /** One scope of a provider's scope table. */

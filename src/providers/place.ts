@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { earlierForms } from './built-in/zoho/earlier.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 /** True if two definitions send secrets and tokens to the same places, in the same way. */
@@ -35,9 +36,13 @@ export function placeHash(definition: ProviderDefinition, app: ClientIdentity): 
   return hashOf({ ...endpointsOf(definition), hosts, base, client });
 }
 
-/** True if a connection began at this place. One that began under 0.1.0 noted only the endpoints. */
+/**
+ * True if a connection began at this place. One that began under 0.1.0 noted only the endpoints, and a built-in provider may
+ * have fewer hosts there.
+ */
 export function isPlace(hash: string, definition: ProviderDefinition, app: ClientIdentity): boolean {
-  return hash === placeHash(definition, app) || hash === hashOf(endpointsOf(definition));
+  const is = (form: ProviderDefinition) => hash === placeHash(form, app) || hash === hashOf(endpointsOf(form));
+  return is(definition) || earlierForms(definition).some(is);
 }
 
 function endpointsOf({ issuer, endpoints, dataCenters, clientAuthentication }: ProviderDefinition) {
