@@ -123,8 +123,10 @@ export class RemoteVault implements GrantryClient {
   readonly providers: Vault['providers'] = {
     put: async (definition) => {
       const { parseProviderDefinition } = await import('../providers/parse.ts');
-      const body = parseProviderDefinition(definition);
-      return this.#ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body });
+      const checked = parseProviderDefinition(definition);
+      // What a definition extends is the server's, which may know another version of it.
+      const body = checked.extends === undefined ? checked : definition;
+      return this.#ask('PUT', `/v1/providers/${segment(checked.id)}`, definitionSchema, { body });
     },
     get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/providers', providerListSchema)).items,

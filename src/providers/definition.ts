@@ -58,6 +58,53 @@ const invalidTokenRule = z.strictObject({
   absent: z.literal(true).optional(),
 });
 
+/** Groups of facts in a definition; each comes from a source, or is marked as a guess. */
+export const factGroups = [
+  'hosts',
+  'scopes',
+  'organization',
+  'invalidToken',
+  'scopeMissing',
+  'health',
+  'limits',
+] as const;
+export type FactGroup = (typeof factGroups)[number];
+
+/** How sure a group of facts is: the provider's own documentation, public code or reports, or a guess. */
+export const confidences = ['documented', 'reported', 'guess'] as const;
+export type Confidence = (typeof confidences)[number];
+
+const source = z.strictObject({
+  url,
+  read: z.string().regex(/^\d{4}(-\d{2}){0,2}$/),
+  note: text.optional(),
+  /** The groups of facts that the source tells. */
+  about: z.array(z.enum(factGroups)).max(factGroups.length).optional(),
+});
+
+const organizationPlace = z.strictObject({ in: z.enum(['header', 'query']), name: text });
+
+/** Rules of one product of a provider whose grants serve several. The call's host and path choose the product. */
+const product = z.strictObject({
+  id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
+  /** Its hosts, the default one first: origins, or `{dc.NAME}`. Each must be in `api.hosts`. */
+  hosts: z.array(url).min(1).max(16),
+  /** Where its paths begin, such as `/books`; the longest one that fits decides. */
+  paths: z
+    .array(
+      z
+        .string()
+        .regex(/^(?:\/[^/\\?#\s]+)+$/, 'a path without a slash at its end')
+        .max(256),
+    )
+    .min(1)
+    .max(64),
+  defaults: textMap.optional(),
+  organization: organizationPlace.optional(),
+  invalidToken: z.array(invalidTokenRule).max(32).optional(),
+  scopeMissing: z.array(invalidTokenRule).max(32).optional(),
+});
+
 const endpoints = z.strictObject({
   authorization: url.optional(),
   token: url.optional(),
@@ -123,13 +170,18 @@ const scopeEntry = z.strictObject({
 export const providerDefinition = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
+    /**
+     * The id of a built-in provider whose members count where this definition has none of its own; in `api`, member by member.
+     */
+    extends: z.string().max(64).optional(),
     name: text.optional(),
     documentation: url.optional(),
     /** Sources of this definition's facts with their dates (a year, month or day), because providers change them. */
-    sources: z
-      .array(z.strictObject({ url, read: z.string().regex(/^\d{4}(-\d{2}){0,2}$/), note: text.optional() }))
-      .max(32)
-      .optional(),
+    sources: z.array(source).max(32).optional(),
+    /** How sure each group of facts is. */
+    facts: z.partialRecord(z.enum(factGroups), z.enum(confidences)).optional(),
+    /** What the provider's API limits, in words for people. */
+    limits: z.array(text).max(16).optional(),
     issuer: url.optional(),
     endpoints: endpoints.optional(),
     dataCenters: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), z.record(z.string().max(64), url)).optional(),
@@ -202,16 +254,21 @@ export const providerDefinition = z
       })
       .optional(),
     errors: z.array(errorRule).max(64).default([]),
+    /**
+     * The products that one grant serves. A call of one of them follows its rules in place of those in `api`, and a path
+     * goes to its host.
+     */
+    products: z.array(product).max(128).optional(),
     api: z.strictObject({
       /** Origins that may receive an access token; `https://*.example.com` means every host below that name. */
-      hosts: z.array(url).min(1).max(512),
+      hosts: z.array(url).min(1).max(1024),
       base: url.optional(),
       basePath: z.string().max(256).default(''),
       /** Headers of each call that the caller may replace. */
       defaults: textMap.default({}),
       /** Headers of each call that the caller may not replace. */
       headers: textMap.default({}),
-      organization: z.strictObject({ in: z.enum(['header', 'query']), name: text }).optional(),
+      organization: organizationPlace.optional(),
       invalidToken: z
         .array(invalidTokenRule)
         .max(32)
@@ -270,6 +327,20 @@ export type ProviderDefinition = z.output<typeof providerDefinition>;
  * @useDeclaredType
  */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
+/**
+ * A definition that extends another one, as written in a file: only the id is required.
+ *
+ * @useDeclaredType
+ */
+export interface ExtendingDefinitionInput extends Partial<Omit<ProviderDefinitionInput, 'id' | 'api' | 'extends'>> {
+  readonly id: string;
+  /** The id of a built-in provider. */
+  readonly extends: string;
+  readonly api?: Partial<ProviderDefinitionInput['api']>;
+}
+
+/** One product of `products`. */
+export type ProductRules = z.output<typeof product>;
 /** One scope of a provider's scope table. */
 export type ScopeEntry = z.output<typeof scopeEntry>;
 /** One rule of `errors`. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { builtInProvider } from './catalogue.ts';
+import { builtInProvider, builtInProviderIds } from './catalogue.ts';
 import { providerDefinition } from './definition.ts';
 import { scopesOf } from './scope-table.ts';
 
@@ -9,15 +9,18 @@ const definitionOf = (id: string) => {
   return definition;
 };
 
-test("a product's table names each scope once, under its prefix, and fits the schema", async () => {
-  for (const id of ['zoho_crm', 'zoho_books']) {
-    const definition = definitionOf(id);
-    const scopes = await scopesOf(definition);
-    expect(scopes.length).toBeGreaterThan(20);
-    expect(new Set(scopes.map(({ name }) => name.toLowerCase())).size).toBe(scopes.length);
-    expect(scopes.filter(({ name }) => !name.startsWith(`${definition.scopePrefix}.`))).toEqual([]);
-    expect(providerDefinition.parse({ ...definition, scopes }).scopes).toEqual(scopes);
-  }
+const products = builtInProviderIds.filter((id) => id.startsWith('zoho_'));
+
+test.each(products)('the table of %s names each scope once, and fits the schema', async (id) => {
+  const definition = definitionOf(id);
+  const scopes = await scopesOf(definition);
+  expect(scopes.length).toBeGreaterThan(1);
+  expect(new Set(scopes.map(({ name }) => name.toLowerCase())).size).toBe(scopes.length);
+  const prefixes = [definition.scopePrefix, 'AaaServer', ...(id === 'zoho_workdrive' ? ['ZohoFiles'] : [])];
+  expect(scopes.filter(({ name }) => !prefixes.includes(name.split('.')[0]))).toEqual([]);
+  expect(providerDefinition.parse({ ...definition, scopes }).scopes).toEqual(scopes);
+  const health = definition.api.health?.scope;
+  if (health !== undefined) expect(scopes.map(({ name }) => name)).toContain(health);
 });
 
 test('the words of a scope say what it allows, and broad ones are marked', async () => {

@@ -6,6 +6,7 @@ import { type CallTarget, type ReadyCall, readCall } from '../../base/network/ca
 import { brokenOff, platformResponse, untilAborted } from '../../base/network/platform-response.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
@@ -72,7 +73,8 @@ export async function callApiTold(
   const checked = checkKey(key);
   const call = checkCall(readCall(target, request, context.world));
   call.signal?.throwIfAborted();
-  const definition = await context.providers.require(checked.provider, { orKept: true });
+  const provider = await context.providers.require(checked.provider, { orKept: true });
+  const definition = forCall(provider, call.pathOrUrl);
   const made = { method: call.method, url: '', isScopeMissing: false };
   const outcome = await untilAborted(
     call.signal,

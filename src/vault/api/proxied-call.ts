@@ -8,6 +8,7 @@ import { brokenOff } from '../../base/network/platform-response.ts';
 import { hideTokens } from '../../base/scrub.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, bodyMatters, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
@@ -60,7 +61,8 @@ export async function proxyCall(
   call: ProxiedCall,
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
-  const definition = await context.providers.require(checked.provider, { orKept: true });
+  const provider = await context.providers.require(checked.provider, { orKept: true });
+  const definition = forCall(provider, call.path, call.host);
   const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
   let sentToken = '';
   const made = { method: call.method, url: '', isScopeMissing: false };

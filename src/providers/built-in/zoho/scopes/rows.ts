@@ -26,6 +26,7 @@ const verbs: Readonly<Record<string, string>> = {
   write: 'Create, change and delete',
   execute: 'Run',
   custom: 'Run special actions on',
+  'create-update': 'Create and change',
 };
 
 /** Expands families of scopes to one entry per operation. */
