@@ -61,7 +61,6 @@ export interface NewAuthorization {
 
 /** The number of tries of a writer whose row changes meanwhile. */
 const triesMax = 5;
-
 export interface PutOptions {
   /** Leaves an existing grant or tombstone under the key unchanged. */
   readonly onlyNew?: boolean;
