@@ -158,6 +158,8 @@ export const limits = {
   shownCharsMax: 200,
   scopeCharsMax: 512,
   scopesMax: 256,
+  /** A reason for a broad scope, for the people of a review. */
+  scopeReasonCharsMax: 500,
   metadataBytesMax: 16_384,
   metadataKeysMax: 64,
   /** The answer of a token endpoint, after decompression. */

@@ -8,7 +8,7 @@ import { platformResponse } from '../base/network/platform-response.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
-import { appListSchema, appSchema } from '../schemas/app.ts';
+import { appListSchema, appSchema, storedAppSchema } from '../schemas/app.ts';
 import { budgetAnswerSchema } from '../schemas/budget.ts';
 import {
   type Completion,
@@ -103,7 +103,7 @@ export class RemoteVault implements GrantryClient {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) }),
+    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, storedAppSchema, { body: appBody(app) }),
     get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/apps', appListSchema)).items,
     remove: async (name) => {
@@ -126,8 +126,10 @@ export class RemoteVault implements GrantryClient {
   readonly providers: Vault['providers'] = {
     put: async (definition) => {
       const { parseProviderDefinition } = await import('../providers/parse.ts');
-      const body = parseProviderDefinition(definition);
-      return this.#ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body });
+      const checked = parseProviderDefinition(definition);
+      // What a definition extends is the server's, which may know another version of it.
+      const body = checked.extends === undefined ? checked : definition;
+      return this.#ask('PUT', `/v1/providers/${segment(checked.id)}`, definitionSchema, { body });
     },
     get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/providers', providerListSchema)).items,

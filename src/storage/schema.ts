@@ -22,6 +22,7 @@ export interface Schema {
   grantry_token_requests: TokenRequestTable;
   grantry_left_tokens: LeftTokenTable;
   grantry_slot_warnings: { registration: string; dc: string; consent_user: string; warned_at: number };
+  grantry_grant_scopes: GrantScopesTable;
 }
 
 /**
@@ -131,6 +132,10 @@ export interface AppTable extends MarkedTable {
   scopes: string;
   tenants: string | null;
   return_to: string;
+  /** JSON object: broad scope → why the app needs it. */
+  scope_reasons: string | null;
+  /** Null means the provider's own. */
+  pkce: 'off' | 'S256' | null;
   /** The last path segment of this app's own redirect URI. */
   context: string;
   /** Grows with every change; bound into the seal of the secrets. */
@@ -155,6 +160,8 @@ export interface AuthorizationTable extends MarkedTable {
   /** A hash of where the provider was when this was asked: an answer goes nowhere else. */
   provider_hash: string;
   connect_session_id: string | null;
+  /** JSON object: the scopes that the grant's own refresh token gains, and its fingerprint. Null for a new consent. */
+  enhances: string | null;
   created_at: number;
   expires_at: number;
   used_at: number | null;
@@ -181,6 +188,8 @@ export interface ConnectSessionTable extends MarkedTable {
   app: string;
   /** JSON array. */
   scopes: string;
+  /** JSON array: those of the scopes that an existing grant gains. Null for a new consent. */
+  adds: string | null;
   return_to: string | null;
   user_id: string | null;
   /** The hash of the browser that pressed the button first. */
@@ -333,4 +342,28 @@ export interface TokenRequestTable {
 export interface TokenRequest {
   attempt: string;
   at: number;
+}
+
+/** The facts about a grant's scopes beside those that it has. A grant without a row was stored by hand. */
+export interface GrantScopesTable {
+  tenant: string;
+  grant_id: string;
+  /** JSON array: the scopes that were asked for. */
+  asked: string;
+  /** JSON array: granted scopes that no answer of the provider has named yet. */
+  assumed: string;
+  /** JSON array of {@link ScopeUse}. */
+  uses: string;
+  noted_at: number;
+}
+
+/** Calls of one kind that a grant made. */
+export interface ScopeUse {
+  /** Method, host and the first parts of the path: `GET www.zohoapis.eu/crm/v8/Leads`. */
+  readonly call: string;
+  /** The number of answers that a scope is missing. */
+  readonly refused: number;
+  readonly count: number;
+  readonly first_at: number;
+  readonly last_at: number;
 }

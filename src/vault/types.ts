@@ -2,7 +2,8 @@ import type { GrantKey } from '../base/ids.ts';
 import type { CallTarget, CallInit as VaultRequest } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { App, AppInput } from '../schemas/app.ts';
+import type { ScopeFinding } from '../providers/scope-lint.ts';
+import type { App, AppInput, StoredApp } from '../schemas/app.ts';
 import type { TokenBudget } from '../schemas/budget.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
@@ -15,8 +16,9 @@ import type { KeyCalls } from './key-calls.ts';
 
 export type { CallBody } from '../base/network/call-body.ts';
 export type { CallInit as VaultRequest, CallTarget } from '../base/network/call-request.ts';
+export type { ScopeFinding, ScopeFindingKind, ScopeFindingLevel } from '../providers/scope-lint.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
-export type { App, AppInput } from '../schemas/app.ts';
+export type { App, AppInput, StoredApp } from '../schemas/app.ts';
 export type { TokenBudget } from '../schemas/budget.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
@@ -52,8 +54,26 @@ export interface GrantFilter {
 
 export interface AuthorizeInput extends GrantKey {
   app?: string | undefined;
+  /** The scopes to ask for; the app's when left out. */
   scopes?: readonly string[] | undefined;
+  /**
+   * Scopes that an existing grant gains beside those that it has. Where the provider can, its refresh token stays. Not
+   * together with `scopes`.
+   */
+  addScopes?: readonly string[] | undefined;
   redirectUri: string;
+}
+
+/** An authorization that was started. */
+export interface StartedAuthorization {
+  /** The address for the browser. */
+  readonly url: string;
+  /** Comes back with the browser. */
+  readonly state: string;
+  /** The findings about the scopes. */
+  readonly warnings: readonly ScopeFinding[];
+  /** True for `addScopes` where the grant's refresh token stays and gains the scopes; false for a new consent. */
+  readonly keepsRefreshToken: boolean;
 }
 
 /**
@@ -66,6 +86,7 @@ export interface Vault extends AsyncDisposable {
   readonly apps: {
     /**
      * Makes an app or replaces it. Call it at set-up, and when a secret changes; without a secret, the stored ones stay.
+     * `warnings` of the result say what was noticed about the scopes, such as a misspelt one.
      *
      * @param name 1 to 128 of `a-z A-Z 0-9 . _ @ : -`
      * @throws {GrantryError} `invalid_request` for input that is not valid, `not_found` for an unknown provider
@@ -73,7 +94,7 @@ export interface Vault extends AsyncDisposable {
      * @example
      * await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.ABC', clientSecret: 'secret', dc: 'eu' });
      */
-    put(name: string, app: AppInput): Promise<App>;
+    put(name: string, app: AppInput): Promise<StoredApp>;
     /**
      * Returns one app without its secrets, or null.
      * @example
@@ -222,7 +243,7 @@ export interface Vault extends AsyncDisposable {
    * const redirectUri = 'https://app.example/oauth/callback';
    * const { url, state } = await vault.authorize({ tenant: 'acme', provider: 'zoho_crm', redirectUri });
    */
-  authorize(input: AuthorizeInput): Promise<{ readonly url: string; readonly state: string }>;
+  authorize(input: AuthorizeInput): Promise<StartedAuthorization>;
   /**
    * Completes a connection: redeems the code of the callback and stores the grant. The browser's session must have the same
    * state. The same URL again gives the same grant, also after a crash or `storage_unavailable`, with one exchange.

@@ -1,6 +1,7 @@
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { writeUses } from './api/uses.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
@@ -20,6 +21,7 @@ import type {
   HealthReport,
   ImportResult,
   RecoverReport,
+  StartedAuthorization,
   StoredTokens,
   TokenBudget,
   TokenSource,
@@ -70,7 +72,11 @@ export class OpenVault implements Vault {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => (await (await import('./app/apps.ts')).putAppOf(this.#open(), name, app)).app,
+    put: async (name, input) => {
+      const { putAppOf } = await import('./app/apps.ts');
+      const { app, warnings } = await putAppOf(this.#open(), name, input);
+      return { ...app, warnings };
+    },
     get: async (name) => (await import('./app/apps.ts')).getApp(this.#open(), name),
     list: async () => (await import('./app/apps.ts')).listAllApps(this.#open()),
     remove: async (name) => (await import('./app/apps.ts')).removeApp(this.#open(), name),
@@ -112,15 +118,17 @@ export class OpenVault implements Vault {
     return callApi(this.#open(), this.#handOut, key, target, init);
   }
 
-  async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
-    const { authorize } = await import('./connect/authorize.ts');
+  async authorize(input: AuthorizeInput): Promise<StartedAuthorization> {
+    const { authorize } = await import('./connect/start.ts');
     return authorize(this.#open(), input);
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
     const { completeAuthorization } = await import('./connect/complete.ts');
     const context = this.#open();
-    const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
+    const grant = await context.spending.run(() =>
+      completeAuthorization(context, callbackUrl, (key, generation) => this.#handOut.prove(key, generation)),
+    );
     this.#cache.forget(grant);
     return grant;
   }
@@ -205,6 +213,8 @@ export class OpenVault implements Vault {
     await this.#context.spending.idle();
     // What cannot be written leaves its attempt open: the next reader of the database finds it in doubt.
     await this.#context.pendingOutcomes.write(this.#context);
+    // A program that ends soon writes nothing: its calls would cost a transaction each.
+    if (this.#options.backgroundRefresh && this.#context.guard.reason === null) await writeUses(this.#context);
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

@@ -33,6 +33,8 @@ grantry_apps.generation bigint not null
 grantry_apps.created_at bigint not null
 grantry_apps.updated_at bigint not null
 grantry_apps.mac text
+grantry_apps.scope_reasons jsonb
+grantry_apps.pkce text
 grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
 CREATE INDEX grantry_apps_client ON grantry_apps USING btree (client_id)
 CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
@@ -72,6 +74,7 @@ grantry_authorizations.created_at bigint not null
 grantry_authorizations.expires_at bigint not null
 grantry_authorizations.used_at bigint
 grantry_authorizations.mac text
+grantry_authorizations.enhances jsonb
 grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (tenant, state_hash)
 grantry_authorizations: grantry_authorizations_session_fkey FOREIGN KEY (tenant, connect_session_id) REFERENCES grantry_connect_sessions(tenant, id) ON DELETE CASCADE
 CREATE INDEX grantry_authorizations_expires_at ON grantry_authorizations USING btree (expires_at)
@@ -116,6 +119,7 @@ grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
 grantry_connect_sessions.mac text
+grantry_connect_sessions.adds jsonb
 grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (tenant, id)
 grantry_connect_sessions: grantry_connect_sessions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'started'::text, 'exchanging'::text, 'pending'::text, 'completed'::text, 'failed'::text])))
 CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
@@ -139,6 +143,15 @@ grantry_events.details jsonb not null
 grantry_events: grantry_events_pkey PRIMARY KEY (tenant, id)
 CREATE INDEX grantry_events_at ON grantry_events USING btree (at, id)
 CREATE UNIQUE INDEX grantry_events_pkey ON grantry_events USING btree (tenant, id)
+grantry_grant_scopes.tenant text not null
+grantry_grant_scopes.grant_id uuid not null
+grantry_grant_scopes.asked jsonb not null
+grantry_grant_scopes.assumed jsonb not null
+grantry_grant_scopes.uses jsonb not null
+grantry_grant_scopes.noted_at bigint not null
+grantry_grant_scopes: grantry_grant_scopes_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id) ON DELETE CASCADE
+grantry_grant_scopes: grantry_grant_scopes_pkey PRIMARY KEY (tenant, grant_id)
+CREATE UNIQUE INDEX grantry_grant_scopes_pkey ON grantry_grant_scopes USING btree (tenant, grant_id)
 grantry_instance.id bigint not null
 grantry_instance.vault_id text not null
 grantry_instance.installation text

@@ -27,7 +27,7 @@ CREATE TABLE grantry_apps (
   generation integer not null,
   created_at integer not null,
   updated_at integer not null
-, mac text) strict;
+, mac text, scope_reasons text, pkce text) strict;
 CREATE INDEX grantry_apps_client on grantry_apps (client_id);
 CREATE UNIQUE INDEX grantry_apps_context_key on grantry_apps (context);
 CREATE INDEX grantry_apps_provider on grantry_apps (provider, client_id);
@@ -65,7 +65,7 @@ CREATE TABLE grantry_authorizations (
   connect_session_id text,
   created_at integer not null,
   expires_at integer not null,
-  used_at integer, mac text,
+  used_at integer, mac text, enhances text,
   constraint grantry_authorizations_pkey primary key (tenant, state_hash),
   constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
 ) strict;
@@ -109,7 +109,7 @@ CREATE TABLE grantry_connect_sessions (
   starts integer not null,
   created_at integer not null,
   expires_at integer not null,
-  completed_at integer, mac text,
+  completed_at integer, mac text, adds text,
   constraint grantry_connect_sessions_pkey primary key (tenant, id),
   constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
 ) strict;
@@ -134,6 +134,16 @@ CREATE TABLE grantry_events (
   constraint grantry_events_pkey primary key (tenant, id)
 ) strict;
 CREATE INDEX grantry_events_at on grantry_events (at, id);
+CREATE TABLE grantry_grant_scopes (
+  tenant text not null,
+  grant_id text not null,
+  asked text not null,
+  assumed text not null,
+  uses text not null,
+  noted_at integer not null,
+  constraint grantry_grant_scopes_pkey primary key (tenant, grant_id),
+  constraint grantry_grant_scopes_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id) on delete cascade
+) strict;
 CREATE TABLE grantry_instance (
   id integer not null primary key,
   vault_id text not null,

@@ -38,6 +38,7 @@ const descriptions: Readonly<Record<string, string>> = {
   oauth_tokens: 'The grants; see docs/take-over.md. Tokens are sealed: read them through a vault.',
   grantry_api_keys: 'API keys of a server, as hashes.',
   grantry_apps: 'Client registrations; their secrets are sealed.',
+  grantry_grant_scopes: "Facts about the grants' scopes.",
   grantry_attempts: 'The spendings of refresh tokens.',
   grantry_authorizations: 'Authorization requests whose callback may still come.',
   grantry_candidates: 'Token sets that arrived after their lease was lost, sealed.',

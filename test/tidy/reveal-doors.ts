@@ -20,6 +20,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/authorization-url.ts': 'hashes the PKCE verifier into its challenge',
   'src/oauth/client-authentication.ts': 'puts the client secret where the provider expects it, or signs with it',
   'src/oauth/discovery.ts': 'reads a metadata document, which arrives as carefully as an answer with tokens',
+  'src/oauth/enhance.ts': 'sends the refresh token that gains scopes, and puts its deputy into the address of the page',
   'src/oauth/requests.ts': 'puts code, verifier and refresh token into the form body',
   'src/oauth/shown.ts': 'compares the words of an answer with the secrets that were sent, so as not to show them',
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',

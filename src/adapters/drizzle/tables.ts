@@ -45,6 +45,8 @@ export const tables = {
       createdAt: 'integer',
       updatedAt: 'integer',
       mac: 'text null',
+      scopeReasons: 'json null',
+      pkce: 'text null',
     },
     uniqueIndexes: { grantry_apps_context_key: ['context'] },
     indexes: { grantry_apps_client: ['clientId'], grantry_apps_provider: ['provider', 'clientId'] },
@@ -94,6 +96,7 @@ export const tables = {
       expiresAt: 'integer',
       usedAt: 'integer null',
       mac: 'text null',
+      enhances: 'json null',
     },
     primaryKey: { grantry_authorizations_pkey: ['tenant', 'stateHash'] },
     foreignKeys: {
@@ -150,6 +153,7 @@ export const tables = {
       expiresAt: 'integer',
       completedAt: 'integer null',
       mac: 'text null',
+      adds: 'json null',
     },
     primaryKey: { grantry_connect_sessions_pkey: ['tenant', 'id'] },
     checks: {
@@ -181,6 +185,14 @@ export const tables = {
     },
     primaryKey: { grantry_events_pkey: ['tenant', 'id'] },
     indexes: { grantry_events_at: ['at', 'id'] },
+  },
+  /** Facts about the grants' scopes. */
+  grantScopes: {
+    name: 'grantry_grant_scopes',
+    columns: { tenant: 'text', grantId: 'uuid', asked: 'json', assumed: 'json', uses: 'json', notedAt: 'integer' },
+    primaryKey: { grantry_grant_scopes_pkey: ['tenant', 'grantId'] },
+    foreignKeys: { grantry_grant_scopes_grant_fkey: { tenant: 'oauthTokens.clientId', grantId: 'oauthTokens.id' } },
+    cascades: { grantry_grant_scopes_grant_fkey: true },
   },
   /** The identity of the database: one row. */
   instance: {

@@ -3,6 +3,7 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
+import type { App } from '../../vault/types.ts';
 import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
@@ -109,12 +110,26 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
       ...(await slotFindings(vault, apps)),
+      ...scopeFindings(apps),
       await proxyFinding(context.settings.egressProxy),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
   } catch (thrown) {
     return [failed('vault', thrown)];
   }
+}
+
+/** Warns of broad scopes whose reason no person has written down. */
+function scopeFindings(apps: readonly App[]): Finding[] {
+  return apps
+    .filter(({ scopesWithoutReason }) => scopesWithoutReason.length > 0)
+    .map(({ name, scopesWithoutReason }) =>
+      warn(
+        'scopes',
+        `${name} asks for broad scopes without a reason: ${scopesWithoutReason.join(' ')}`,
+        `Ask for less, or keep a reason: grantry app add ${name} --scope-reason "SCOPE=why"`,
+      ),
+    );
 }
 
 function grantsFinding(grants: readonly { readonly state: string }[]): Finding {

@@ -41,6 +41,8 @@ async function show(context: Context, given: string, provider: string, account: 
     ['state', stateText(grant)],
     ['generation', String(grant.generation)],
     ['scopes', grant.scopes.join(' ') || '-'],
+    ...(grant.scopesMissing.length === 0 ? [] : ([['not granted', grant.scopesMissing.join(' ')]] as const)),
+    ...(grant.scopesAssumed.length === 0 ? [] : ([['not confirmed', grant.scopesAssumed.join(' ')]] as const)),
     ['data centre', grant.dc ?? '-'],
     ['API domain', grant.apiDomain ?? '-'],
     ['token expires', minute(grant.expiresAt)],
@@ -48,6 +50,13 @@ async function show(context: Context, given: string, provider: string, account: 
     ...(budget === null ? [] : [['token budget', budgetText(budget)] as const]),
     ['connected', minute(grant.createdAt)],
     ['updated', minute(grant.updatedAt)],
+    ...(grant.calls ?? []).map(
+      ({ call, count, refused, last_at }) =>
+        [
+          'call',
+          `${call}  ${count}×, last ${last_at.slice(0, 10)}${refused > 0 ? `, ${refused} lacked a scope` : ''}`,
+        ] as const,
+    ),
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
 }

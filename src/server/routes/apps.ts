@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { redirectUriAt } from '../../base/network/callback-uri.ts';
-import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
+import { appInputSchema, appListSchema, appSchema, storedAppSchema } from '../../schemas/app.ts';
 import { toJson } from '../../schemas/json.ts';
 import { slotsListSchema } from '../../schemas/slots.ts';
 import { appField } from '../../schemas/thing.ts';
@@ -61,12 +61,15 @@ export const appRoutes: readonly Route[] = [
       '`redirect_uri` of the answer is the address to register at the provider.',
     body: appInputSchema,
     answers: {
-      200: { description: 'The app was replaced.', schema: appSchema },
-      201: { description: 'The app was made.', schema: appSchema },
+      200: { description: 'The app was replaced.', schema: storedAppSchema },
+      201: { description: 'The app was made.', schema: storedAppSchema },
     },
     run: async ({ context, params: { app: name }, body }) => {
-      const { app, created } = await putAppOf(vaultContext(context), name, body);
-      return { status: created ? 201 : 200, body: jsonOf(context, app) };
+      const { app, warnings, created } = await putAppOf(vaultContext(context), name, body);
+      return {
+        status: created ? 201 : 200,
+        body: { ...jsonOf(context, app), warnings: warnings.map((each) => toJson(each)) },
+      };
     },
   }),
   defineRoute({

@@ -12,6 +12,7 @@ import { toJson } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { nameField, tenantField } from '../../schemas/thing.ts';
 import { completeConnectSessionOf } from '../../vault/connect/completion.ts';
+import type { Prove } from '../../vault/connect/enhanced.ts';
 import {
   createConnectSession,
   getConnectSession,
@@ -46,10 +47,11 @@ export const connectSessionRoutes: readonly Route[] = [
     answers: { 201: { description: 'The link. No later answer shows it.', schema: newConnectSessionSchema } },
     run: async ({ context, principal, body }) => {
       assertMayFor(principal, 'connect', body);
-      const { warning, ...made } = await createConnectSession(vaultContext(context), context.publicUrl, body);
+      const made = await createConnectSession(vaultContext(context), context.publicUrl, body);
+      const { warning, warnings, ...link } = made;
       // It names grants of other tenants.
-      const told = warning === undefined || !mayDo(principal.role, 'operate') ? made : { ...made, warning };
-      return { status: 201, body: toJson(told) };
+      const told = warning === undefined || !mayDo(principal.role, 'operate') ? link : { ...link, warning };
+      return { status: 201, body: { ...toJson(told), warnings: warnings.map((each) => toJson(each)) } };
     },
   }),
   defineRoute({
@@ -89,7 +91,9 @@ export const connectSessionRoutes: readonly Route[] = [
     answers: { 200: { description: 'The grant.', schema: grantSchema } },
     run: async ({ context, principal, params: { id }, body }) => {
       await sessionFor(context, principal, id);
-      const grant = await completeConnectSessionOf(vaultContext(context), id, body);
+      const { handOut } = internalsOf(context.vault());
+      const prove: Prove = (key, generation) => handOut.prove(key, generation);
+      const grant = await completeConnectSessionOf(vaultContext(context), id, body, prove);
       internalsOf(context.vault()).forget(grant);
       return { status: 200, body: toJson(grant) };
     },

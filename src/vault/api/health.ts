@@ -5,6 +5,7 @@ import { readBounded } from '../../base/network/bounded.ts';
 import { Secret } from '../../base/secret.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import { findGrant } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
@@ -121,8 +122,9 @@ async function probe(
     wwwAuthenticate: response.headers.get('www-authenticate'),
     ...(body === undefined ? {} : { body }),
   };
-  if (isScopeMissing(definition, answer)) return missing(call.scope);
-  const isRejected = isInvalidToken(definition, answer);
+  const rules = forCall(definition, call.path);
+  if (isScopeMissing(rules, answer)) return missing(call.scope);
+  const isRejected = isInvalidToken(rules, answer);
   if (await isForScope(context, key, definition, { isRejected, status: response.status })) return missing(call.scope);
   if (isRejected) {
     if (keptBecause !== undefined) throw keptBecause;
@@ -148,10 +150,11 @@ export async function isTokenAccepted(
   key: CheckedKey,
   token: HeldToken,
 ): Promise<boolean> {
-  const definition = await context.providers.require(key.provider);
-  const call = definition.api.health;
+  const provider = await context.providers.require(key.provider);
+  const call = provider.api.health;
   if (call === undefined) return false;
   try {
+    const definition = forCall(provider, call.path);
     const address = { context, handOut, key, definition, pathOrUrl: call.path };
     const answer = await askApi(address, token, call.method ?? 'GET');
     return answer.status < 300 && !isInvalidToken(definition, answer);

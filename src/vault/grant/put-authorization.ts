@@ -20,6 +20,7 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, VaultEventType } from '../types.ts';
 import { type AccountComparison, compareAccount, describeAccount, mergeForAccount } from './account.ts';
+import { noteAsked } from './asked.ts';
 import { resealCandidates } from './change-facts.ts';
 import { dueAt } from './due.ts';
 import { factMembers, factsOf, sameFacts } from './facts.ts';
@@ -48,6 +49,8 @@ export interface NewAuthorization {
   /** When the access token was issued, if that was not now. */
   readonly obtainedAtMs?: number | null;
   readonly scopes: readonly string[];
+  /** The scopes that were asked for. Left out for tokens that were stored by hand. */
+  readonly asked?: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
   /** When the code of a consent was sent. An older consent never replaces a newer one. */
@@ -59,7 +62,6 @@ export interface NewAuthorization {
 
 /** The number of tries of a writer whose row changes meanwhile. */
 const triesMax = 5;
-
 export interface PutOptions {
   /** Leaves an existing grant or tombstone under the key unchanged. */
   readonly onlyNew?: boolean;
@@ -150,6 +152,7 @@ async function replaceTokens(
       if (!(await tenantKeyStands(tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
       if (old !== undefined && !(await hasFacts(tx, old))) return false;
       if (!(await writeRow(tx, key, old, { ...columns, ...sealed, id, generation }))) return false;
+      await noteAsked(change, { tenant: key.tenant, grantId: id }, authorization);
       await options.within?.(change);
       const news = { ...columns, id: candidateId, generation, authorizedGeneration, facts };
       hasQueued = await endOld(context, change, {
@@ -281,6 +284,7 @@ async function goOn(
     if (!(await hasFacts(change.tx, old))) return false;
     if (!(await renewAccess(change.tx, old, { ...renewed, ...sealed, ...changes, ...due, generation }))) return false;
     await resealCandidates(context, change, { row: old, tenantKeys }, facts);
+    await noteAsked(change, { tenant: key.tenant, grantId: old.id }, authorization);
     await options.within?.(change);
     const to = 'state' in changes ? changes.state : old.state;
     change.record(

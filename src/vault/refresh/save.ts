@@ -12,6 +12,7 @@ import {
   retireCandidate,
   supersedeCandidates,
 } from '../../storage/statements/candidates.ts';
+import { confirmScopes } from '../../storage/statements/grant-scopes.ts';
 import { type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
@@ -120,6 +121,7 @@ async function commitOnce(
       ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
     });
     if (!isSaved) return park(context, change, attempt, parked);
+    if (tokens.scopes !== null) await confirmScopes(tx, { tenant, grantId });
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     const news = { app: attempt.app ?? row.app, metadata: newMetadata(row, tokens.metadata) };
     await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
