@@ -123,7 +123,8 @@ async function isSimulated(simulator: Simulator, definition: ProviderDefinition,
   if (path === undefined) return false;
   const base = apiBase(definition, { dc, metadata: {} });
   const answer = await simulator.fetch(new Request(base + path)).catch(() => null);
-  return answer !== null && answer.status !== 404 && answer.status < 500;
+  // 421: no server; 404: no such product.
+  return answer !== null && ![404, 421].includes(answer.status) && answer.status < 500;
 }
 
 async function connect({ vault, simulator }: Stage, request: Parameters<Vault['authorize']>[0]): Promise<Cell> {
