@@ -80,7 +80,7 @@ async function filled(home: string, database: string, rows: number): Promise<Hom
         const tenants = JSON.stringify([`tenant-${index}`]);
         const sealed = sealSecrets(system, client, secrets);
         await putApp(tx, { ...client, ...noLimits, tenants, client_secrets: sealed, created_at: 1, updated_at: 1 });
-        const rights = { role: 'reader' as const, tenants, providers: null, methods: null, paths: null };
+        const rights = { role: 'reader' as const, tenants, providers: null, methods: null, paths: null, origins: null };
         const key = { id: `key-${index}`, name: `key-${index}`, key_hash: hashApiKey(keyOf(index)) };
         await insertApiKey(tx, { ...key, ...rights, parent: null, expires_at: null });
       }

@@ -190,6 +190,13 @@ export const limits = {
   tokenWindowSecondsMax: 86_400,
   /** Token requests that one statement deletes. */
   tokenRequestsPurged: 500,
+  /** Tokens that are read to count those of one user, users of one registration, and apps of one registration. */
+  slotRowsMax: 500,
+  slotUsersMax: 50,
+  slotAppsMax: 500,
+  /** Queued revocations that are tried before a consent which needs their places, and the wait for them in milliseconds. */
+  makeRoomTokensMax: 40,
+  makeRoomMs: 5_000,
   /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,
@@ -213,6 +220,12 @@ export const limits = {
   /** Path patterns of one API key, and the characters of each. */
   apiKeyPathsMax: 100,
   apiKeyPathCharsMax: 512,
+  /** Origins of one API key. */
+  apiKeyOriginsMax: 20,
+  /** Header names that a page asks for in a preflight. */
+  headerChoiceCharsMax: 1_000,
+  /** Time for which a browser keeps the answer to a preflight. */
+  preflightSeconds: 600,
   /** Living child keys of one API key, and their longest life in milliseconds. */
   apiKeyChildrenMax: 100,
   apiKeyChildMsMax: 3_600_000,
@@ -321,6 +334,8 @@ export const limits = {
   storagePatienceMsMax: 2_000,
   /** While the database is away, one read in this time asks whether it is back. */
   storageProbeMs: 1_000,
+  /** Callers who need the database share one question whether it is back for this time. */
+  storageGlanceMs: 100,
   /** A check of readiness takes no longer than this; another one begins beside one that hangs after the second time. */
   readinessMs: 1_500,
   readinessHangsMs: 5_000,

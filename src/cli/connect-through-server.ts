@@ -16,7 +16,8 @@ export async function connectThroughServer(
   options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
 ): Promise<Grant> {
   const { app, scopes } = options;
-  const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, app, scopes });
+  const { id, url, expiresAt, warning } = await vault.connectSessions.create({ ...key, app, scopes });
+  if (warning !== undefined) output.note(`Warning: ${warning}`);
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(world, url);
   const until = expiresAt.toISOString().slice(11, 16);

@@ -9,6 +9,7 @@ import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
 import { appListSchema, appSchema } from '../schemas/app.ts';
+import { budgetAnswerSchema } from '../schemas/budget.ts';
 import {
   type Completion,
   type ConnectSession,
@@ -24,6 +25,7 @@ import { importResultSchema } from '../schemas/import-line.ts';
 import { toJson } from '../schemas/json.ts';
 import { definitionSchema, providerListSchema } from '../schemas/provider.ts';
 import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../schemas/reports.ts';
+import { slotsListSchema } from '../schemas/slots.ts';
 import { keyText } from '../schemas/thing.ts';
 import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
@@ -107,6 +109,7 @@ export class RemoteVault implements GrantryClient {
     remove: async (name) => {
       await this.#ask('DELETE', `/v1/apps/${segment(name)}`, nothing);
     },
+    slots: async (name) => (await this.#ask('GET', `/v1/apps/${segment(name)}/slots`, slotsListSchema)).items,
   };
 
   readonly grants: Vault['grants'] = {
@@ -241,6 +244,9 @@ export class RemoteVault implements GrantryClient {
     const query = { refresh: refresh === true ? 'true' : undefined };
     return this.#ofGrant('POST', key, healthSchema, { below: '/health', query });
   };
+
+  readonly budget: Vault['budget'] = async (key) =>
+    (await this.#ofGrant('GET', key, budgetAnswerSchema, { below: '/budget' })).budget;
 
   readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 

@@ -88,6 +88,11 @@ export const newConnectSessionSchema = thing(
     id: z.string(),
     url: z.string().meta({ description: "The link that the tenant's user opens." }),
     expiresAt: time,
+    /** For operators: the consent may end another grant, because a user's places at the provider run out. */
+    warning: z.string().optional().meta({
+      description:
+        "For keys that may operate: the consent may end another grant, because a user's places at the provider run out.",
+    }),
   },
 );
 

@@ -60,6 +60,7 @@ export const protectedTables: Readonly<Record<ProtectedTable, TableRules>> = {
     expires_at: 'number',
     methods: 'json',
     paths: 'json',
+    origins: 'json',
     parent: 'text',
     revision: 'number',
     last_used_at: { excluded: 'It is only shown. Servers write it in batches, for many keys at once.' },

@@ -20,6 +20,8 @@ export interface Schema {
   grantry_events: EventTable;
   grantry_api_keys: ApiKeyTable;
   grantry_token_requests: TokenRequestTable;
+  grantry_left_tokens: LeftTokenTable;
+  grantry_slot_warnings: { registration: string; dc: string; consent_user: string; warned_at: number };
 }
 
 /**
@@ -83,6 +85,10 @@ export interface GrantTable {
   used_at: number | null;
   /** When a worker should look at it next; null when nothing is due by itself. */
   due_at: number | null;
+  /** When the consent was given that the tokens come from; null in a row that an earlier version wrote. */
+  consented_at: number | null;
+  /** The user who gave it: the provider's own id, or a fingerprint of what it told; null if it named none. */
+  consent_user: string | null;
 }
 
 export interface InstanceTable {
@@ -245,6 +251,7 @@ export interface RevocationTable {
   provider: string;
   account: string;
   app: string | null;
+  /** A data centre, or the URL of an API host, as the grant's metadata named it. */
   dc: string | null;
   /** Sealed. */
   token: string;
@@ -253,6 +260,23 @@ export interface RevocationTable {
   next_at: number;
   deadline_at: number;
   created_at: number;
+  /** As of the grant whose token it was. */
+  consented_at: number | null;
+  consent_user: string | null;
+}
+
+/** A refresh token that no grant holds any more and that was not revoked: it may live on at the provider. */
+export interface LeftTokenTable {
+  /** The client id that it was issued to: several apps may have one. */
+  registration: string;
+  fingerprint: string;
+  tenant: string;
+  provider: string;
+  account: string;
+  dc: string | null;
+  consent_user: string | null;
+  consented_at: number | null;
+  left_at: number;
 }
 
 export interface EventTable {
@@ -286,6 +310,8 @@ export interface ApiKeyTable extends MarkedTable {
   /** JSON arrays; null means all. */
   methods: string | null;
   paths: string | null;
+  /** JSON array; null means that no page in a browser may use the key. */
+  origins: string | null;
   /** The id of the key that made this one. Such a row is deleted when the key ends. */
   parent: string | null;
   /** Grows with each change of the key, and whenever one of its children ends. Null in a child. */

@@ -8,7 +8,6 @@ import type { ProviderSummary } from '../schemas/provider.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { isAlteredRow } from '../storage/row-seal.ts';
 import { namesOfApps } from '../storage/statements/apps.ts';
-import { hasGrantAt } from '../storage/statements/grants.ts';
 import {
   deleteProvider,
   findProvider,
@@ -17,7 +16,7 @@ import {
   putProvider,
 } from '../storage/statements/providers.ts';
 import { deleteOverdueRevocations, hasRevocations } from '../storage/statements/revocations.ts';
-import { hasConnections, lockProvider } from '../storage/statements/standing.ts';
+import { hasConnections, hasGrantAt, lockProvider } from '../storage/statements/standing.ts';
 import { type ChangeContext, changing } from './changing.ts';
 import { IssuerPromises } from './issuer-promises.ts';
 import type { Reach } from './reach.ts';

@@ -3,10 +3,12 @@ import type { CallTarget, CallInit as VaultRequest } from '../base/network/call-
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
 import type { App, AppInput } from '../schemas/app.ts';
+import type { TokenBudget } from '../schemas/budget.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+import type { Slots } from '../schemas/slots.ts';
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 import type { KeyCalls } from './key-calls.ts';
@@ -15,13 +17,15 @@ export type { CallBody } from '../base/network/call-body.ts';
 export type { CallInit as VaultRequest, CallTarget } from '../base/network/call-request.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
 export type { App, AppInput } from '../schemas/app.ts';
+export type { TokenBudget } from '../schemas/budget.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { ProviderSummary } from '../schemas/provider.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+export type { Slots } from '../schemas/slots.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
-export type { VaultEvent, VaultEventType } from './event-types.ts';
+export type { GrantEvent, SlotsEvent, VaultEvent, VaultEventType } from './event-types.ts';
 export type { KeyCalls } from './key-calls.ts';
 
 /** Options of `getAccessToken`. */
@@ -91,6 +95,17 @@ export interface Vault extends AsyncDisposable {
      * await vault.apps.remove('old-crm');
      */
     remove(name: string): Promise<void>;
+    /**
+     * Counts the refresh tokens of an app's client registration per user of the provider, the fullest first: Zoho keeps 20,
+     * and ends the grant of the oldest consent at the next one. `next` names that grant. Apps with the same client id count
+     * together. Empty where the provider states no limit.
+     *
+     * @throws {GrantryError} `not_found`
+     *
+     * @example
+     * const filling = (await vault.apps.slots('crm')).filter((slots) => slots.filling);
+     */
+    slots(name: string): Promise<readonly Slots[]>;
   };
   /** Grants without their tokens: for lists, dashboards and checks. */
   readonly grants: {
@@ -300,6 +315,17 @@ export interface Vault extends AsyncDisposable {
    * const healthy = (await vault.health(key)).status === 'healthy';
    */
   health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport>;
+  /**
+   * Tells how many token requests the provider has left for a grant's refresh token, and when the next one is free; null
+   * where the provider states no limit. All processes and all grants with this token share it.
+   *
+   * @throws {GrantryError} `grant_not_found`
+   *
+   * @example
+   * const budget = await vault.budget(key);
+   * if (budget !== null) console.log(`${budget.used} of ${budget.requests} used`);
+   */
+  budget(key: GrantKey): Promise<TokenBudget | null>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *

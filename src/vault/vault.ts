@@ -1,10 +1,8 @@
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { getGrant, listGrantPage } from './grant/grants.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
 import { HandOut } from './hand-out/hand-out.ts';
 import { TokenCache } from './hand-out/token-cache.ts';
@@ -23,6 +21,7 @@ import type {
   ImportResult,
   RecoverReport,
   StoredTokens,
+  TokenBudget,
   TokenSource,
   TokensInput,
   Vault,
@@ -71,15 +70,16 @@ export class OpenVault implements Vault {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => (await putAppOf(this.#open(), name, app)).app,
-    get: async (name) => getApp(this.#open(), name),
-    list: async () => listAllApps(this.#open()),
-    remove: async (name) => removeApp(this.#open(), name),
+    put: async (name, app) => (await (await import('./app/apps.ts')).putAppOf(this.#open(), name, app)).app,
+    get: async (name) => (await import('./app/apps.ts')).getApp(this.#open(), name),
+    list: async () => (await import('./app/apps.ts')).listAllApps(this.#open()),
+    remove: async (name) => (await import('./app/apps.ts')).removeApp(this.#open(), name),
+    slots: async (name) => (await import('./grant/slots/read.ts')).slotsOfApp(this.#open(), name),
   };
 
   readonly grants: Vault['grants'] = {
-    get: async (key) => getGrant(this.#open(), key),
-    list: async (filter) => listGrantPage(this.#open(), filter),
+    get: async (key) => (await import('./grant/grants.ts')).getGrant(this.#open(), key),
+    list: async (filter) => (await import('./grant/grants.ts')).listGrantPage(this.#open(), filter),
   };
 
   readonly providers: Vault['providers'] = {
@@ -166,6 +166,10 @@ export class OpenVault implements Vault {
   async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {
     const { checkHealth } = await import('./api/health.ts');
     return checkHealth(this.#open(), this.#handOut, key, options);
+  }
+
+  async budget(key: GrantKey): Promise<TokenBudget | null> {
+    return (await import('./refresh/budget.ts')).budgetOf(this.#open(), key);
   }
 
   get quarantine(): string | null {

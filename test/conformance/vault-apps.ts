@@ -77,6 +77,27 @@ export const appCases = {
       ]);
     },
   },
+  'apps.slots': {
+    'counts the refresh tokens where the provider keeps few, and names the grant that ends first': async ({
+      vault,
+      bench,
+    }) => {
+      await bench.addApp(vault, 'zoho_crm');
+      expect(await vault.apps.slots('zoho_crm')).toEqual([]);
+      const metadata = { dc: 'us', user_id: '7' };
+      for (const tenant of ['acme', 'globex'])
+        await vault.storeTokens({ tenant, provider: 'zoho_crm' }, { refreshToken: `of-${tenant}`, metadata });
+      const next = { tenant: 'acme', provider: 'zoho_crm', account: 'default' };
+      const counted = { app: 'zoho_crm', provider: 'zoho_crm', user: '7', dc: 'us', tokens: 2, upTo: 2, max: 20 };
+      expect(await vault.apps.slots('zoho_crm')).toEqual([
+        { ...counted, filling: false, next, nextConsentedAt: expect.any(Date) },
+      ]);
+      await vault.disconnect({ tenant: 'acme', provider: 'zoho_crm' }, { revoke: false });
+      // It is left alive, so it goes on taking its place.
+      expect(await vault.apps.slots('zoho_crm')).toMatchObject([{ tokens: 2, next: null }]);
+    },
+    'refuses an unknown app': async ({ vault }) => refuses(vault.apps.slots('nothing'), 'not_found'),
+  },
   'apps.remove': {
     'removes an app': async ({ vault }) => {
       await vault.apps.put('plain', app);

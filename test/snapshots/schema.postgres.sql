@@ -13,6 +13,7 @@ grantry_api_keys.methods jsonb
 grantry_api_keys.paths jsonb
 grantry_api_keys.parent text
 grantry_api_keys.revision bigint
+grantry_api_keys.origins jsonb
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
 CREATE INDEX grantry_api_keys_parent ON grantry_api_keys USING btree (parent)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
@@ -33,6 +34,7 @@ grantry_apps.created_at bigint not null
 grantry_apps.updated_at bigint not null
 grantry_apps.mac text
 grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
+CREATE INDEX grantry_apps_client ON grantry_apps USING btree (client_id)
 CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
 CREATE UNIQUE INDEX grantry_apps_context_key ON grantry_apps USING btree (context)
 CREATE UNIQUE INDEX grantry_apps_pkey ON grantry_apps USING btree (name)
@@ -150,6 +152,17 @@ grantry_instance: grantry_instance_one_check CHECK ((id = 1))
 grantry_instance: grantry_instance_pkey PRIMARY KEY (id)
 grantry_instance: grantry_instance_scrub_check CHECK ((scrub_pending = ANY (ARRAY[(0)::bigint, (1)::bigint])))
 CREATE UNIQUE INDEX grantry_instance_pkey ON grantry_instance USING btree (id)
+grantry_left_tokens.registration text not null
+grantry_left_tokens.fingerprint text not null
+grantry_left_tokens.tenant text not null
+grantry_left_tokens.provider text not null
+grantry_left_tokens.account text not null
+grantry_left_tokens.dc text
+grantry_left_tokens.consent_user text
+grantry_left_tokens.consented_at bigint
+grantry_left_tokens.left_at bigint not null
+grantry_left_tokens: grantry_left_tokens_pkey PRIMARY KEY (registration, fingerprint)
+CREATE UNIQUE INDEX grantry_left_tokens_pkey ON grantry_left_tokens USING btree (registration, fingerprint)
 grantry_providers.id text not null
 grantry_providers.definition jsonb not null
 grantry_providers.created_at bigint not null
@@ -175,8 +188,11 @@ grantry_revocations.attempts bigint not null
 grantry_revocations.next_at bigint not null
 grantry_revocations.deadline_at bigint not null
 grantry_revocations.created_at bigint not null
+grantry_revocations.consented_at bigint
+grantry_revocations.consent_user text
 grantry_revocations: grantry_revocations_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id)
 grantry_revocations: grantry_revocations_pkey PRIMARY KEY (tenant, id)
+CREATE INDEX grantry_revocations_app ON grantry_revocations USING btree (app)
 CREATE INDEX grantry_revocations_grant ON grantry_revocations USING btree (tenant, grant_id)
 CREATE INDEX grantry_revocations_next_at ON grantry_revocations USING btree (next_at)
 CREATE UNIQUE INDEX grantry_revocations_pkey ON grantry_revocations USING btree (tenant, id)
@@ -187,6 +203,12 @@ grantry_schema.name text not null
 grantry_schema.applied_at bigint not null
 grantry_schema: grantry_schema_pkey PRIMARY KEY (version)
 CREATE UNIQUE INDEX grantry_schema_pkey ON grantry_schema USING btree (version)
+grantry_slot_warnings.registration text not null
+grantry_slot_warnings.dc text not null
+grantry_slot_warnings.consent_user text not null
+grantry_slot_warnings.warned_at bigint not null
+grantry_slot_warnings: grantry_slot_warnings_pkey PRIMARY KEY (registration, dc, consent_user)
+CREATE UNIQUE INDEX grantry_slot_warnings_pkey ON grantry_slot_warnings USING btree (registration, dc, consent_user)
 grantry_tenant_keys.tenant text not null
 grantry_tenant_keys.version bigint not null
 grantry_tenant_keys.wrapped text not null
@@ -229,6 +251,8 @@ oauth_tokens.lease_fence bigint not null
 oauth_tokens.condemned_at bigint
 oauth_tokens.used_at bigint
 oauth_tokens.due_at bigint
+oauth_tokens.consented_at bigint
+oauth_tokens.consent_user text
 oauth_tokens: oauth_tokens_access_token_check CHECK (((generation = 0) OR (access_token ~~ 'gry1.%'::text)))
 oauth_tokens: oauth_tokens_generation_check CHECK ((generation >= 0))
 oauth_tokens: oauth_tokens_lease_check CHECK (((lease_owner IS NULL) = (lease_until IS NULL)))
@@ -239,6 +263,7 @@ oauth_tokens: oauth_tokens_tenant_id UNIQUE (client_id, id)
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
+CREATE INDEX oauth_tokens_slots ON oauth_tokens USING btree (app, consent_user, consented_at)
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)
 CREATE UNIQUE INDEX oauth_tokens_pkey ON oauth_tokens USING btree (id)
 CREATE UNIQUE INDEX oauth_tokens_tenant_id ON oauth_tokens USING btree (client_id, id)

@@ -46,6 +46,9 @@ const descriptions: Readonly<Record<string, string>> = {
   grantry_instance: 'The identity of the database: one row.',
   grantry_providers: 'Custom provider definitions.',
   grantry_revocations: 'Tokens that wait to be revoked at their providers, sealed.',
+  grantry_left_tokens:
+    'Refresh tokens that were let go without being revoked: they go on taking places at their providers.',
+  grantry_slot_warnings: 'The users whose places at a provider run out, and of whom an operator was warned.',
   grantry_schema: 'The migrations that were applied.',
   grantry_tenant_keys: "The tenants' keys, wrapped by the root key.",
   grantry_token_requests: 'Recent token requests, for the limits of providers.',

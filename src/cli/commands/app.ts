@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import type { Secret } from '../../base/secret.ts';
+import { toJson } from '../../schemas/json.ts';
 import { appToJson } from '../../schemas/write-json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { namedApp } from '../choose-app.ts';
@@ -11,6 +12,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { definitionFor } from '../import/importer.ts';
 import { collect, epilogue } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
+import { minute } from '../terminal/present.ts';
 import { canPrompt } from '../terminal/prompt.ts';
 import { alteredRow, printFields, printTable } from '../terminal/table.ts';
 
@@ -81,6 +83,7 @@ export function define(command: Command): void {
     .argument('<name>', 'the app')
     .addHelpText('after', epilogue('Example:\n  grantry app show zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => show(contextOf(leaf), name));
+  defineSlots(command);
   command
     .command('remove')
     .summary('remove a client registration that no grant uses')
@@ -88,6 +91,19 @@ export function define(command: Command): void {
     .argument('<name>', 'the app')
     .addHelpText('after', epilogue('Example:\n  grantry app remove zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), name));
+}
+
+function defineSlots(command: Command): void {
+  command
+    .command('slots')
+    .summary('count the refresh tokens of a client registration')
+    .description(
+      'Counts the refresh tokens of a client registration per user of the provider. Some providers keep few of them, and ' +
+        'end the grant of the oldest consent at the next one: that grant is named.',
+    )
+    .argument('<name>', 'the app')
+    .addHelpText('after', epilogue('Example:\n  grantry app slots zoho-eu'))
+    .action(async (name: string, _options: unknown, leaf: Command) => slots(contextOf(leaf), name));
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
@@ -225,6 +241,23 @@ async function show(context: Context, name: string): Promise<void> {
     ['return to', app.returnTo.join(' ') || '-'],
     ['secrets for', app.secrets.map((dc) => (dc === '*' ? 'all data centres' : dc)).join(', ') || '-'],
   ]);
+}
+
+async function slots(context: Context, name: string): Promise<void> {
+  checkName('app', name);
+  await using vault = await openContextVault(context);
+  const all = await vault.apps.slots(name);
+  if (context.output.json) return context.output.printJson(all.map((each) => toJson(each)));
+  if (all.length === 0)
+    return context.output.note('No refresh token is counted: there is none, or the provider keeps any number.');
+  printTable(context.output, all, {
+    USER: ({ user }) => user ?? 'not named',
+    DC: ({ dc }) => dc ?? '-',
+    TOKENS: ({ tokens, upTo }) => (upTo > tokens ? `${tokens} to ${upTo}` : String(tokens)),
+    OF: ({ max }) => String(max),
+    'ENDS FIRST': ({ next }) => (next === null ? '-' : `${next.tenant} ${next.provider} (account ${next.account})`),
+    'CONSENT OF': ({ nextConsentedAt }) => minute(nextConsentedAt),
+  });
 }
 
 async function remove(context: Context, name: string): Promise<void> {

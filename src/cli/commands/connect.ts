@@ -17,6 +17,7 @@ import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
+import { noteSlots } from '../terminal/slots.ts';
 
 interface ConnectOptions {
   app?: string;
@@ -73,13 +74,23 @@ async function connect(context: Context, given: string, provider: string, option
   const connected =
     code === null
       ? await authorize(context, vault, key, options)
-      : await withProgress(context.world, 'Redeeming the code', () =>
-          vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
-        );
+      : await redeem(context, vault, key, { ...options, code });
+  await noteSlots(context.output, vault, connected.app === null ? [] : [connected.app]);
   const grant = Object.keys(members).length === 0 ? connected : await vault.updateMetadata(key, members);
   if (context.output.json) return context.output.printJson(toJson(grant));
   const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
+}
+
+async function redeem(
+  context: Context,
+  vault: Vault,
+  key: CheckedKey,
+  { code, app, dc }: { code: Secret; app?: string; dc?: string },
+): Promise<Grant> {
+  const { name } = await chooseApp(vault, key, app);
+  await noteSlots(context.output, vault, [name], key);
+  return withProgress(context.world, 'Redeeming the code', () => vault.redeemCode(key, { code, app: name, dc }));
 }
 
 function checkOptions(options: ConnectOptions): void {
@@ -117,6 +128,7 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
       `Use --paste; or register http://127.0.0.1:8484/callback at the provider and run grantry app add ${app.name} --redirect-uri.`,
     );
   }
+  await noteSlots(context.output, vault, [app.name], key);
   const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri });
   return options.paste === true
     ? paste(context, vault, url)

@@ -3,7 +3,6 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import type { App, Vault } from '../../vault/types.ts';
 import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
@@ -103,6 +102,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
     const { proxyFinding, reachFindings } = await import('../doctor/reach.ts');
     const { sealsFinding } = await import('../doctor/seals.ts');
     const { rowsFinding } = await import('../doctor/rows.ts');
+    const { slotFindings } = await import('../doctor/slots.ts');
     return [
       ok('vault', 'the root key opens it'),
       await finding('rows', () => rowsFinding(internalsOf(vault).open())),
@@ -115,19 +115,6 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
   } catch (thrown) {
     return [failed('vault', thrown)];
   }
-}
-
-/** Warns of apps whose provider soon ends the oldest refresh token of a user. */
-async function slotFindings(vault: Vault, apps: readonly App[]): Promise<Finding[]> {
-  const { fullestSlots, slotsAdvice } = await import('../../vault/grant/slots.ts');
-  const context = internalsOf(vault).open();
-  const used = apps.filter((app) => app.integrityFailed !== true);
-  const slots = await Promise.all(used.map((app) => fullestSlots(context, app.name)));
-  return slots
-    .filter((each) => each !== null)
-    .map(({ app, tokens, max }) =>
-      warn('refresh tokens', `${app} has ${tokens}, and a user may have ${max}`, slotsAdvice),
-    );
 }
 
 function grantsFinding(grants: readonly { readonly state: string }[]): Finding {

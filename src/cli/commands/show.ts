@@ -3,7 +3,7 @@ import { closestName } from '../../base/closest.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
-import type { Vault } from '../../vault/types.ts';
+import type { TokenBudget, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
@@ -31,6 +31,8 @@ async function show(context: Context, given: string, provider: string, account: 
   const grant = await vault.grants.get(key);
   if (grant === null) throw await noGrant(vault, key);
   if (context.output.json) return context.output.printJson(toJson(grant));
+  // A disconnected grant has no token.
+  const budget = grant.state === 'disconnected' ? null : await vault.budget(key);
   printFields(context.output, [
     ['tenant', grant.tenant],
     ['provider', grant.provider],
@@ -43,10 +45,16 @@ async function show(context: Context, given: string, provider: string, account: 
     ['API domain', grant.apiDomain ?? '-'],
     ['token expires', minute(grant.expiresAt)],
     ['last refreshed', minute(grant.lastRefreshedAt)],
+    ...(budget === null ? [] : [['token budget', budgetText(budget)] as const]),
     ['connected', minute(grant.createdAt)],
     ['updated', minute(grant.updatedAt)],
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
+}
+
+function budgetText({ used, requests, windowSeconds, nextAt }: TokenBudget): string {
+  const next = nextAt === null ? '' : `, next at ${nextAt.toISOString().slice(11, 19)}Z`;
+  return `${used} of ${requests} in ${windowSeconds} s used${next}`;
 }
 
 function metadataText(value: unknown): string {

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
+import { toJson } from '../../schemas/json.ts';
+import { slotsListSchema } from '../../schemas/slots.ts';
 import { appField } from '../../schemas/thing.ts';
 import { appToJson } from '../../schemas/write-json.ts';
 import { putAppOf } from '../../vault/app/apps.ts';
@@ -34,6 +36,20 @@ export const appRoutes: readonly Route[] = [
       const app = await context.vault().apps.get(name);
       if (app === null) throw new GrantryError('not_found', `There is no app ${name}.`);
       return { status: 200, body: jsonOf(context, app) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    ...one,
+    path: '/v1/apps/{app}/slots',
+    summary: 'Count the refresh tokens of an app',
+    description:
+      'Counts the refresh tokens of a client registration per user of the provider, the fullest first. A provider that ' +
+      'keeps a limited number ends the grant of the oldest consent at the next one.',
+    answers: { 200: { description: 'The users with most refresh tokens first.', schema: slotsListSchema } },
+    run: async ({ context, params: { app: name } }) => {
+      const items = await context.vault().apps.slots(name);
+      return { status: 200, body: { items: items.map((each) => toJson(each)) } };
     },
   }),
   defineRoute({

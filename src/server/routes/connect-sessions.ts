@@ -20,7 +20,7 @@ import {
 } from '../../vault/connect/sessions.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
-import { assertMayFor, maySee, type Principal } from '../principal.ts';
+import { assertMayFor, mayDo, maySee, type Principal } from '../principal.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { scopeOf } from '../scope.ts';
@@ -46,8 +46,10 @@ export const connectSessionRoutes: readonly Route[] = [
     answers: { 201: { description: 'The link. No later answer shows it.', schema: newConnectSessionSchema } },
     run: async ({ context, principal, body }) => {
       assertMayFor(principal, 'connect', body);
-      const made = await createConnectSession(vaultContext(context), context.publicUrl, body);
-      return { status: 201, body: toJson(made) };
+      const { warning, ...made } = await createConnectSession(vaultContext(context), context.publicUrl, body);
+      // It names grants of other tenants.
+      const told = warning === undefined || !mayDo(principal.role, 'operate') ? made : { ...made, warning };
+      return { status: 201, body: toJson(told) };
     },
   }),
   defineRoute({

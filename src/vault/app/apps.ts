@@ -16,9 +16,9 @@ import {
   listAppsFor,
   putApp,
 } from '../../storage/statements/apps.ts';
-import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
+import { clearBackOff } from '../../storage/statements/grants.ts';
 import { deleteOverdueRevocations, hasRevocations } from '../../storage/statements/revocations.ts';
-import { hasConnections, lockApp } from '../../storage/statements/standing.ts';
+import { countGrantsOfApp, hasConnections, lockApp } from '../../storage/statements/standing.ts';
 import { changing } from '../changing.ts';
 import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';

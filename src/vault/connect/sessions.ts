@@ -18,6 +18,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
+import { slotsWarning } from '../grant/slots/warning.ts';
 import { appScopes, type GrantedScopes, hashText } from './authorize.ts';
 
 const pageItems = 100;
@@ -64,7 +65,9 @@ export async function createConnectSession(
     recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
   });
   const { expiresAt } = await getConnectSession(context, id);
-  return { id, url: `${publicUrl}/connect/${token}`, expiresAt };
+  const warning = await slotsWarning(context, app.name, key);
+  const link = { id, url: `${publicUrl}/connect/${token}`, expiresAt };
+  return warning === undefined ? link : { ...link, warning };
 }
 
 /** @throws {GrantryError} `not_found` */

@@ -27,7 +27,8 @@ import { describeGrant } from './grants.ts';
 import { assertNewest, type ConsentTime } from './newest.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepAlternatives, keepReplaced } from './replaced.ts';
-import { warnOfSlots } from './slots.ts';
+import { consentUser } from './slots/user.ts';
+import { tokenOf, warnOfSlots } from './slots/warn.ts';
 import { standingOf } from './standing.ts';
 import { isGenuine, openToken, sealTokens } from './tokens.ts';
 
@@ -168,7 +169,7 @@ async function replaceTokens(
   );
   if (!stored) return false;
   if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
-  if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
+  if (authorization.event === 'grant.connected') await warnOfSlots(context, tokenOf(key, columns));
   return true;
 }
 
@@ -364,7 +365,10 @@ async function columnsOf(
     token_type: authorization.tokenType,
     obtained_at: expiresAtMs === null ? null : (authorization.obtainedAtMs ?? context.world.now()),
     refresh_fingerprint: fingerprint,
-    ...(goesOn === undefined ? {} : { authorized_generation: goesOn.authorized_generation }),
+    ...(goesOn === undefined
+      ? { consented_at: authorization.consented?.at ?? context.world.now() }
+      : { authorized_generation: goesOn.authorized_generation }),
+    consent_user: await consentUser(context, metadata, authorization.account),
     due_at: await dueAt(context, provider, expiresAtMs),
     at: isoNow(context),
   };

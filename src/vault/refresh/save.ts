@@ -21,6 +21,7 @@ import { changeColumns, genuineFacts } from '../grant/change-facts.ts';
 import { dueAt } from '../grant/due.ts';
 import { type Facts, issuedTo } from '../grant/facts.ts';
 import { queueRevocation } from '../grant/revocations.ts';
+import { keepsFew, leaveReplaced } from '../grant/slots/leave.ts';
 import { appOfReplaced, sealCandidate, sealTokens } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 
@@ -99,6 +100,7 @@ async function commitOnce(
   const generation = lease.generation + 1;
   const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
   const { tenantKeys } = attempt;
+  const isCounted = keepsFew(await context.providers.get(attempt.provider));
   return changing(context, async (change) => {
     const { tx } = change;
     const row = await lockGrant(tx, tenant, grantId);
@@ -121,6 +123,7 @@ async function commitOnce(
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     const news = { app: attempt.app ?? row.app, metadata: newMetadata(row, tokens.metadata) };
     await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
+    if (isCounted && row.last_refreshed_at === null) await leaveReplaced(change, row, row.authorized_generation);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });
