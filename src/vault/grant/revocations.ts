@@ -54,7 +54,7 @@ export async function queueRevocation(
     tenant: row.client_id,
     grant_id: row.id,
     consented_at: row.consented_at ?? null,
-    consent_user: row.consent_user ?? userIn(metadata),
+    consent_user: row.consent_user ?? userIn(metadataOf(row)),
     token: token.tenantKeys.seal(revocationPlace({ ...place, id }), token.refreshToken),
     token_fingerprint: fingerprint(token.refreshToken),
     lifeMs: context.times.revocationLifeMs,
