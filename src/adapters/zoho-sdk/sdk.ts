@@ -1,0 +1,72 @@
+/**
+ * What this adapter uses of the SDKs. Both have it; only one of them comes with types. The methods take any object, since
+ * each SDK has classes of its own for them.
+ */
+export interface ZohoCrmSdk {
+  readonly Initializer: {
+    initialize(
+      environment: object,
+      token: object,
+      store: object,
+      sdkConfig: object,
+      resourcePath: string,
+      logger: object,
+    ): Promise<void>;
+  };
+  readonly OAuthToken: new (
+    clientId: null,
+    clientSecret: null,
+    grantToken: null,
+    refreshToken: null,
+    redirectUrl: null,
+    id: null,
+    accessToken: null,
+    user: null,
+    findUser: boolean,
+  ) => object;
+  readonly UserSignature: new (name: string) => object;
+  readonly USDataCenter: { PRODUCTION(): SdkEnvironment };
+  readonly SDKConfigBuilder: new () => { build(): SdkConfig };
+  readonly LogBuilder: new () => { level(level: string): { filePath(path: null): { build(): object } } };
+  readonly Levels: { readonly OFF: string };
+  readonly SDKException: new (code: string, message: string) => object;
+}
+
+/** The hosts that the SDK writes into URLs. */
+export interface SdkEnvironment {
+  getUrl(): string;
+  getFileUploadUrl(): string;
+}
+
+/** The part of the SDK's settings that matters here. */
+export interface SdkConfig {
+  getAutoRefreshFields(): boolean;
+  /** Milliseconds; 0 for no limit. */
+  getTimeout(): number;
+}
+
+/** One call of the SDK, before it is sent. */
+export interface SdkConnector {
+  url: string;
+  requestMethod: string;
+  headers: ReadonlyMap<string, string> | null;
+  parameters: ReadonlyMap<string, unknown> | null;
+  requestBody: object | null | undefined;
+  contentType: string | null | undefined;
+  setContentTypeHeader(): void;
+  fireRequest(converter: SdkConverter | null): Promise<SdkAnswer>;
+}
+
+/** Writes the body of a call. */
+export interface SdkConverter {
+  /** A text, or the form of a file upload. */
+  appendToRequest(connector: SdkConnector, request: null): unknown;
+}
+
+/** An answer in the form of the SDK's HTTP client. */
+export interface SdkAnswer {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly rawBody: Buffer;
+}
