@@ -15,7 +15,7 @@ import { demoClient, startSimulator } from '../../src/simulator/index.ts';
 import { zohoStage } from './zoho-stage.ts';
 
 const source = (file: string): string => new URL(`../../src/${file}`, import.meta.url).href;
-/** Exports what the library does, and opens the page's vault whatever the options. */
+/** Exports what the library does, and opens the page's vault with any options. */
 const library = `export * from '${source('index.ts')}'; export const openVault = (options) => globalThis.openPageVault(options);`;
 const sources: Readonly<Record<string, string>> = {
   grantry: `data:text/javascript,${encodeURIComponent(library)}`,

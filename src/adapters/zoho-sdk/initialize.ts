@@ -13,9 +13,9 @@ import { currentTenant, requireTenant } from './tenant.ts';
 export interface ZohoSdkOptions {
   /** The directory in which the SDK keeps the field definitions of each tenant's modules. It is made if it is missing. */
   resourcePath: string;
-  /** What the SDK's `SDKConfigBuilder` built. `autoRefreshFields` must stay off. */
+  /** The result of the SDK's `SDKConfigBuilder`. `autoRefreshFields` must stay off. */
   sdkConfig?: SdkConfig | undefined;
-  /** What the SDK's `LogBuilder` built; it logs nothing by default. */
+  /** The result of the SDK's `LogBuilder`; it logs nothing by default. */
   logger?: object | undefined;
 }
 

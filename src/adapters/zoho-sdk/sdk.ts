@@ -1,5 +1,5 @@
 /**
- * What this adapter uses of the SDKs. Both have it; only one of them comes with types. The methods take any object, since
+ * The parts of the SDKs that this adapter uses. Both have it; only one of them comes with types. The methods take any object, since
  * each SDK has classes of its own for them.
  */
 export interface ZohoCrmSdk {

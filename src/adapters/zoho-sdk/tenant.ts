@@ -8,7 +8,7 @@ const current = new AsyncLocalStorage<CheckedKey>();
  * Runs work whose calls of the SDK are those of one tenant, however much other work runs at the same time. It may be nested;
  * the innermost tenant counts.
  *
- * @throws {GrantryError} `invalid_request` for a key that is not valid, and whatever the work throws
+ * @throws {GrantryError} `invalid_request` for a key that is not valid, and every error of the work
  *
  * @example
  * import * as sdk from '@zohocrm/typescript-sdk-8.0';

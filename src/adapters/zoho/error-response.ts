@@ -7,7 +7,7 @@ export interface ZohoErrorData {
   /** The same in small letters, as in answers of the token endpoint. */
   readonly error: string;
   readonly message: string;
-  /** What a person must do. */
+  /** The instruction for a person. */
   readonly action: string;
 }
 

@@ -18,7 +18,7 @@ export interface ZohoManagerOptions {
   account?: string | undefined;
   /** The organisation's id, for products that want one with each call. */
   orgId?: string | undefined;
-  /** A vault or client for this manager alone. */
+  /** A vault or client for only this manager. */
   vault?: Vault | undefined;
 }
 

@@ -60,7 +60,7 @@ async function importLine(vault: Vault, key: CheckedKey, line: string): Promise<
   }
 }
 
-/** What an import left alone or replaced, in words; null if the grant is what the credentials say. */
+/** Says what an import left as it was or replaced; null if the grant is what the credentials say. */
 function whatWasLeft({ result, differs = [], sharedWith = [] }: ImportResult): string | null {
   const said = result === undefined ? undefined : resultWords[result];
   const stays = differs.length === 0 ? undefined : `the stored ${differs.join(', ')} differs and stays.`;

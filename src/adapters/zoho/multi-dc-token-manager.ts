@@ -84,8 +84,10 @@ export class MultiDCTokenManager {
   #manager(name: string): ZohoTokenManager {
     const manager = Object.hasOwn(this.managers, name) ? this.managers[name] : undefined;
     if (manager !== undefined) return manager;
+    // The words of hand-written managers, for handlers that compare them.
+    const message = `No token manager for client: ${name}`;
     throw withResponse(
-      new GrantryError('not_found', `No token manager for client: ${name}`, {
+      new GrantryError('not_found', message, {
         action: `Use one of ${Object.keys(this.managers).join(', ')}.`,
       }),
     );

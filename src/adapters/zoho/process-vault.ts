@@ -49,7 +49,7 @@ export function processVault(): Promise<Vault> {
 
 async function openFromEnvironment(): Promise<Vault> {
   const vault = await (process.env['GRANTRY_URL'] ? openClient(process.env['GRANTRY_URL']) : openDatabase());
-  // Whatever ends the process otherwise is what a vault is made for: its spool and database survive a kill.
+  // A kill needs no close: the spool and the database survive it.
   process.once('beforeExit', () => void closeVault());
   return vault;
 }

@@ -19,7 +19,7 @@ export interface ZohoResponse<Data = unknown> {
  * The token manager of one Zoho client, with the constructor of hand-written ones. Its credentials become a grant of the
  * vault at the first use; from then on the vault refreshes the token, for all managers and processes at once.
  *
- * Whatever fails throws an error with `response.status` and `response.data.code`, also for the network and the provider.
+ * Every failure is an error with `response.status` and `response.data.code`, also for the network and the provider.
  *
  * @example
  * const zoho = new ZohoTokenManager('1000.ABC', 'secret', '1000.…', 'eu', { tenant: 'acme' });

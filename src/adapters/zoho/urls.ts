@@ -4,9 +4,9 @@ import { resolveDc } from '../../providers/data-centre.ts';
 
 /** The addresses of one data centre of Zoho. */
 export interface ZohoUrls {
-  /** Where codes and refresh tokens are exchanged. */
+  /** Address at which codes and refresh tokens are exchanged. */
   readonly tokenUrl: string;
-  /** Where a user's browser gives consent. */
+  /** Address at which a user's browser gives consent. */
   readonly authUrl: string;
   /** The origin of most APIs, such as `https://www.zohoapis.eu`. */
   readonly apiBase: string;
