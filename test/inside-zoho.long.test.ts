@@ -32,7 +32,7 @@ interface Token {
   generation: number;
 }
 interface CatalystPage {
-  tokenFor(segment: FakeSegment, tenant: string, provider: string, rejected?: Token): Promise<Token>;
+  readonly tokenFor: (segment: FakeSegment, tenant: string, provider: string, rejected?: Token) => Promise<Token>;
 }
 
 /** The module of the block that has a text in it. */

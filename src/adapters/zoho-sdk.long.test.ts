@@ -26,8 +26,8 @@ async function setTheStage(sent: Sent[] = []): Promise<ZohoStage> {
     (send: World['fetch']): World['fetch'] =>
     async (url, init) => {
       const { host, pathname } = new URL(url);
-      const body =
-        init.body instanceof Uint8Array ? Buffer.from(init.body).toString('latin1') : String(init.body ?? '');
+      const bytes = init.body instanceof Uint8Array ? Buffer.from(init.body).toString('latin1') : '';
+      const body = typeof init.body === 'string' ? init.body : bytes;
       if (!pathname.startsWith('/oauth/')) {
         sent.push({ url, contentType: new Headers(init.headers).get('content-type'), body });
       }

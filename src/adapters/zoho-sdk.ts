@@ -17,5 +17,5 @@
  */
 
 export { initializeZohoSdk, type ZohoSdkOptions } from './zoho-sdk/initialize.ts';
-export type { ZohoCrmSdk } from './zoho-sdk/sdk.ts';
+export type { SdkBuilder, SdkConfig, SdkEnvironment, SdkLogBuilder, ZohoCrmSdk } from './zoho-sdk/sdk.ts';
 export { withTenant } from './zoho-sdk/tenant.ts';

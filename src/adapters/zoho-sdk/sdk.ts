@@ -4,6 +4,7 @@
  */
 export interface ZohoCrmSdk {
   readonly Initializer: {
+    /** Sets the SDK's only configuration. */
     initialize(
       environment: object,
       token: object,
@@ -25,23 +26,44 @@ export interface ZohoCrmSdk {
     findUser: boolean,
   ) => object;
   readonly UserSignature: new (name: string) => object;
-  readonly USDataCenter: { PRODUCTION(): SdkEnvironment };
-  readonly SDKConfigBuilder: new () => { build(): SdkConfig };
-  readonly LogBuilder: new () => { level(level: string): { filePath(path: null): { build(): object } } };
+  readonly USDataCenter: {
+    /** Returns the hosts of the United States. */
+    PRODUCTION(): SdkEnvironment;
+  };
+  readonly SDKConfigBuilder: new () => SdkBuilder<SdkConfig>;
+  readonly LogBuilder: new () => SdkLogBuilder;
   readonly Levels: { readonly OFF: string };
   readonly SDKException: new (code: string, message: string) => object;
 }
 
+/** A builder of the SDK. */
+export interface SdkBuilder<Built> {
+  /** Returns what was built. */
+  build(): Built;
+}
+
+/** The builder of the SDK's logger. */
+export interface SdkLogBuilder {
+  /** Sets the level. */
+  level(level: string): {
+    /** Sets the file; null for none. */
+    filePath(path: null): SdkBuilder<object>;
+  };
+}
+
 /** The hosts that the SDK writes into URLs. */
 export interface SdkEnvironment {
+  /** Returns the origin of the API. */
   getUrl(): string;
+  /** Returns the origin for files. */
   getFileUploadUrl(): string;
 }
 
 /** The part of the SDK's settings that matters here. */
 export interface SdkConfig {
+  /** Tells whether the SDK refreshes field definitions by itself. */
   getAutoRefreshFields(): boolean;
-  /** Milliseconds; 0 for no limit. */
+  /** Returns milliseconds; 0 for no limit. */
   getTimeout(): number;
 }
 
