@@ -6,6 +6,7 @@ import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
 import { rowMacs } from './0002-row-macs.ts';
 import { narrowKeys } from './0003-narrow-keys.ts';
+import { organizations } from './0005-organizations.ts';
 
 /** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
@@ -15,6 +16,7 @@ export const releasedMigrations: readonly Migration[] = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
   { name: 'row macs', ...rowMacs },
   { name: 'narrow keys', ...narrowKeys },
+  { name: 'organizations', ...organizations },
 ];
 
 export const schemaVersionLatest = releasedMigrations.length;
