@@ -1,7 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { type Setting, settings } from '../vault/settings.ts';
-import { addGlobals, epilogue, OwnOptionsFirst, variableLines } from './options.ts';
+import { addGlobals, epilogue, variableLines } from './options.ts';
 import { usageError } from './terminal/errors.ts';
+import { OwnOptionsFirst } from './terminal/help.ts';
 import { clean } from './terminal/output.ts';
 import { ownVersion } from './version.ts';
 

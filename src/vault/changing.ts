@@ -5,8 +5,7 @@ import { systemTenant } from '../crypto/tenant-keys.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
 import type { GrantRow } from '../storage/statements/grants.ts';
-import { withNarrowIndex } from '../storage/statements/unique-indexes.ts';
-import type { Store } from '../storage/store.ts';
+import { isUniqueViolation, type Store } from '../storage/store.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
 
 /** The parts that `changing` needs. They exist before the rest of the vault is open. */
@@ -107,6 +106,8 @@ export async function changing<T>(
     return returned;
   });
   const result = await changed.catch(async (error: unknown) => {
+    if (!isUniqueViolation(error)) throw error;
+    const { withNarrowIndex } = await import('../storage/statements/unique-indexes.ts');
     throw await withNarrowIndex(context.store, error);
   });
   if (last !== undefined) await context.noteEvent(last);

@@ -1,10 +1,8 @@
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { getGrant, listGrantPage } from './grant/grants.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
 import { HandOut } from './hand-out/hand-out.ts';
 import { TokenCache } from './hand-out/token-cache.ts';
@@ -72,15 +70,15 @@ export class OpenVault implements Vault {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => (await putAppOf(this.#open(), name, app)).app,
-    get: async (name) => getApp(this.#open(), name),
-    list: async () => listAllApps(this.#open()),
-    remove: async (name) => removeApp(this.#open(), name),
+    put: async (name, app) => (await (await import('./app/apps.ts')).putAppOf(this.#open(), name, app)).app,
+    get: async (name) => (await import('./app/apps.ts')).getApp(this.#open(), name),
+    list: async () => (await import('./app/apps.ts')).listAllApps(this.#open()),
+    remove: async (name) => (await import('./app/apps.ts')).removeApp(this.#open(), name),
   };
 
   readonly grants: Vault['grants'] = {
-    get: async (key) => getGrant(this.#open(), key),
-    list: async (filter) => listGrantPage(this.#open(), filter),
+    get: async (key) => (await import('./grant/grants.ts')).getGrant(this.#open(), key),
+    list: async (filter) => (await import('./grant/grants.ts')).listGrantPage(this.#open(), filter),
   };
 
   readonly providers: Vault['providers'] = {

@@ -13,7 +13,7 @@ import { missingGrant } from '../grant/missing.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
-import { stillUncertain } from '../refresh/wait.ts';
+import { stillUncertain } from '../refresh/lease-wait.ts';
 import type { Grant, HealthReport } from '../types.ts';
 import { askApi, callApiTold } from './call.ts';
 import { type ProvenOrganization, proveOrganization } from './prove-organization.ts';
