@@ -18,12 +18,14 @@ export async function connectThroughServer(
     app?: string | undefined;
     scopes?: readonly string[] | undefined;
     addScopes?: readonly string[] | undefined;
+    environment?: string | undefined;
+    expectOrganization?: string | undefined;
     open: boolean;
   },
 ): Promise<Grant> {
-  const { app, scopes, addScopes } = options;
-  const made = await vault.connectSessions.create({ ...key, app, scopes, addScopes });
-  const { id, url, expiresAt, warning, warnings } = made;
+  const { app, scopes, addScopes, environment, expectOrganization } = options;
+  const wanted = { app, scopes, addScopes, environment, expectOrganization };
+  const { id, url, expiresAt, warning, warnings } = await vault.connectSessions.create({ ...key, ...wanted });
   if (warning !== undefined) output.note(`Warning: ${warning}`);
   noteScopeFindings(output, warnings);
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);

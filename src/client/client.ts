@@ -23,6 +23,7 @@ import {
 import { grantPageSchema, grantSchema, storedGrantSchema } from '../schemas/grant.ts';
 import { importResultSchema } from '../schemas/import-line.ts';
 import { toJson } from '../schemas/json.ts';
+import { organizationsSchema } from '../schemas/organizations.ts';
 import { definitionSchema, providerListSchema } from '../schemas/provider.ts';
 import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../schemas/reports.ts';
 import { slotsListSchema } from '../schemas/slots.ts';
@@ -239,6 +240,9 @@ export class RemoteVault implements GrantryClient {
     if (!sharedWith.success) throw notUnderstood(status);
     return { revocation, sharedWith: sharedWith.data };
   };
+
+  readonly organizations: Vault['organizations'] = async (key) =>
+    this.#ofGrant('GET', key, organizationsSchema, { below: '/organizations' });
 
   readonly health: Vault['health'] = async (key, { refresh } = {}) => {
     const query = { refresh: refresh === true ? 'true' : undefined };

@@ -10,9 +10,9 @@ export function isSamePlace(one: ProviderDefinition, other: ProviderDefinition):
 
 /** The members of a definition that decide where secrets and tokens are sent. */
 function placesOf(definition: ProviderDefinition): unknown {
-  const { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication } = definition;
-  const { api, products, scopeEnhancement } = definition;
-  const centres = { dataCenters, separateDataCenters };
+  const { issuer, endpoints, dataCenters, separateDataCenters, environments } = definition;
+  const { callback, capture, clientAuthentication, api, products, scopeEnhancement } = definition;
+  const centres = { dataCenters, separateDataCenters, environments };
   const places = { issuer, endpoints, ...centres, callback, capture, clientAuthentication, api, products };
   return JSON.parse(JSON.stringify({ ...places, scopeEnhancement }));
 }

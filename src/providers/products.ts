@@ -71,8 +71,10 @@ function withRules(definition: ProviderDefinition, product: ProductRules): Provi
   const before = known.get(product);
   if (before !== undefined) return before;
   const { organization: _general, ...api } = definition.api;
+  const { environments, ...rest } = definition;
   const made: ProviderDefinition = {
-    ...definition,
+    ...rest,
+    ...(product.environments === true && environments !== undefined ? { environments } : {}),
     api: {
       ...api,
       base: product.hosts[0] ?? '',

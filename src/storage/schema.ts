@@ -162,6 +162,10 @@ export interface AuthorizationTable extends MarkedTable {
   connect_session_id: string | null;
   /** JSON object: the scopes that the grant's own refresh token gains, and its fingerprint. Null for a new consent. */
   enhances: string | null;
+  /** The environment that the grant gets; null for none. */
+  environment: string | null;
+  /** The id of the only organisation whose consent is stored; null for any. */
+  expect_organization: string | null;
   created_at: number;
   expires_at: number;
   used_at: number | null;
@@ -192,6 +196,9 @@ export interface ConnectSessionTable extends MarkedTable {
   adds: string | null;
   return_to: string | null;
   user_id: string | null;
+  environment: string | null;
+  /** The id of the only organisation whose consent is stored; null for any. */
+  expect_organization: string | null;
   /** The hash of the browser that pressed the button first. */
   browser_hash: string | null;
   completion_hash: string | null;

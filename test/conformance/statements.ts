@@ -265,6 +265,8 @@ function authorization(state: string, lifeMs: number) {
     provider_hash: 'h',
     connect_session_id: null,
     enhances: null,
+    environment: null,
+    expect_organization: null,
     lifeMs,
   };
 }

@@ -25,6 +25,8 @@ const session = {
   addScopes: null,
   returnTo: 'https://app.example/connected',
   user: 'alice',
+  environment: null,
+  expectOrganization: null,
   state: 'open' as const,
   error: null,
   detail: null,

@@ -97,6 +97,8 @@ export const tables = {
       usedAt: 'integer null',
       mac: 'text null',
       enhances: 'json null',
+      environment: 'text null',
+      expectOrganization: 'text null',
     },
     primaryKey: { grantry_authorizations_pkey: ['tenant', 'stateHash'] },
     foreignKeys: {
@@ -154,6 +156,8 @@ export const tables = {
       completedAt: 'integer null',
       mac: 'text null',
       adds: 'json null',
+      environment: 'text null',
+      expectOrganization: 'text null',
     },
     primaryKey: { grantry_connect_sessions_pkey: ['tenant', 'id'] },
     checks: {
@@ -335,6 +339,7 @@ export const tables = {
     indexes: {
       oauth_tokens_changed_at: ['changedAt'],
       oauth_tokens_due: ['state', 'dueAt'],
+      oauth_tokens_organization: [''],
       oauth_tokens_refresh_fingerprint: ['refreshFingerprint'],
       oauth_tokens_slots: ['app', 'consentUser', 'consentedAt'],
     },

@@ -13,6 +13,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { readMembers } from '../metadata-members.ts';
 import { collect, epilogue } from '../options.ts';
+import { noteOrganization } from '../organizations.ts';
 import { noteAddition, noteGrantedScopes, noteScopeFindings, splitScopeOptions } from '../scope-options.ts';
 import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
@@ -30,6 +31,8 @@ interface ConnectOptions {
   dc?: string;
   org?: string;
   metadata?: string[];
+  environment?: string;
+  expectOrg?: string;
   open: boolean;
 }
 
@@ -55,6 +58,11 @@ export function define(command: Command): void {
     .option('--dc <dc>', 'with --code: the data centre of the code')
     .option('--org <id>', "the organisation's id at the provider, for the metadata of the grant")
     .option('--metadata <name=value>', 'a member of the metadata of the grant; may be given several times', collect)
+    .option(
+      '--environment <name>',
+      'the environment of the organisation, such as sandbox, where the provider has several',
+    )
+    .option('--expect-org <id>', 'store nothing unless the consent is for this organisation')
     .option('--no-open', 'do not try to open a browser')
     .addHelpText(
       'after',
@@ -62,6 +70,7 @@ export function define(command: Command): void {
   grantry connect acme zoho_crm --app zoho-eu
   grantry connect acme zoho_crm --paste
   grantry connect acme zoho_crm --add-scope ZohoCRM.coql.READ
+  grantry connect acme zoho_crm --environment sandbox --expect-org 20071234567
   grantry connect acme zoho_crm --code - < code.txt`),
     )
     .action(async (tenant: string, provider: string, options: ConnectOptions) =>
@@ -85,9 +94,12 @@ async function connect(context: Context, given: string, provider: string, option
       : await redeem(context, vault, key, { ...options, code });
   await noteSlots(context.output, vault, connected.app === null ? [] : [connected.app]);
   const grant = Object.keys(members).length === 0 ? connected : await vault.updateMetadata(key, members);
+  await noteOrganization(context, vault, grant);
   if (context.output.json) return context.output.printJson(toJson(grant));
   noteGrantedScopes(context.output, grant, splitScopeOptions(options.addScope));
-  const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
+  const { environment } = grant.metadata;
+  const inside = typeof environment === 'string' ? `, ${environment}` : '';
+  const where = grant.dc === null ? inside : `, data centre ${grant.dc}${inside}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
 }
 
@@ -95,11 +107,16 @@ async function redeem(
   context: Context,
   vault: Vault,
   key: CheckedKey,
-  { code, app, dc }: { code: Secret; app?: string; dc?: string },
+  { code, ...options }: Omit<ConnectOptions, 'code'> & { code: Secret },
 ): Promise<Grant> {
-  const { name } = await chooseApp(vault, key, app);
+  const { name } = await chooseApp(vault, key, options.app);
   await noteSlots(context.output, vault, [name], key);
-  return withProgress(context.world, 'Redeeming the code', () => vault.redeemCode(key, { code, app: name, dc }));
+  const wanted = { code, app: name, dc: options.dc, ...wantedOf(options) };
+  return withProgress(context.world, 'Redeeming the code', () => vault.redeemCode(key, wanted));
+}
+
+function wantedOf({ environment, expectOrg: expectOrganization }: Pick<ConnectOptions, 'environment' | 'expectOrg'>) {
+  return { environment, expectOrganization };
 }
 
 function checkOptions(options: ConnectOptions): void {
@@ -134,7 +151,7 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
   if (server !== undefined && options.paste !== true) {
     const { connectThroughServer } = await import('../connect-through-server.ts');
     await using client = await openServer(context, server, { light: true });
-    return await connectThroughServer(context, client, key, { ...options, scopes, addScopes });
+    return await connectThroughServer(context, client, key, { ...options, scopes, addScopes, ...wantedOf(options) });
   }
   const app = await chooseApp(vault, key, options.app ?? before?.app ?? undefined);
   const redirectUri = redirectUriAt(context.settings.publicUrl, app);
@@ -151,6 +168,7 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
     scopes,
     addScopes,
     redirectUri,
+    ...wantedOf(options),
   });
   noteScopeFindings(context.output, warnings);
   if (keepsRefreshToken) context.output.note('The refresh token of the grant stays and gains them.');

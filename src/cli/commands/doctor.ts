@@ -3,12 +3,13 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import type { App } from '../../vault/types.ts';
+import type { App, Grant } from '../../vault/types.ts';
 import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
 import { epilogue } from '../options.ts';
+import { sharedAdvice, sharedOrganizations } from '../organizations.ts';
 import { quarantineAction } from '../quarantine.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
@@ -109,6 +110,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       await finding('rows', () => rowsFinding(internalsOf(vault).open())),
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
+      ...organizationFindings(grants),
       ...(await slotFindings(vault, apps)),
       ...scopeFindings(apps),
       await proxyFinding(context.settings.egressProxy),
@@ -117,6 +119,11 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
   } catch (thrown) {
     return [failed('vault', thrown)];
   }
+}
+
+/** Warns of tenants that are in one organisation of one provider. */
+function organizationFindings(grants: readonly Grant[]): Finding[] {
+  return sharedOrganizations(grants).map((line) => warn('organisation', line, sharedAdvice));
 }
 
 /** Warns of broad scopes whose reason no person has written down. */

@@ -31,6 +31,8 @@ it.each(databaseKinds)('a callback of an earlier start changes nothing of a late
       return_to: null,
       adds: null,
       user_id: null,
+      environment: null,
+      expect_organization: null,
       lifeMs: 60_000,
     }),
   );

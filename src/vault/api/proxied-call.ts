@@ -63,7 +63,8 @@ export async function proxyCall(
   const checked = checkKey(key);
   const provider = await context.providers.require(checked.provider, { orKept: true });
   const definition = forCall(provider, call.path, call.host);
-  const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
+  const given = (name: string) => headerOf(call.headers, name.toLowerCase());
+  const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host, given };
   let sentToken = '';
   const made = { method: call.method, url: '', isScopeMissing: false };
   const { answer, generation, keptBecause, isTokenGood } = await callWithTokenRetry<InspectedAnswer>(address, {

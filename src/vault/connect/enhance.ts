@@ -20,6 +20,7 @@ import { missingGrant } from '../grant/missing.ts';
 import { providerFailure } from '../grant/provider-failures.ts';
 import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
+import type { Wanted } from '../organization/wanted.ts';
 import { unreached } from '../unreached.ts';
 import { hashText, prepareAuthorization } from './authorize.ts';
 
@@ -77,7 +78,7 @@ export async function prepareAddition(
     adds: readonly string[];
     redirectUri: string;
     session: string | null;
-  },
+  } & Wanted,
 ): Promise<Prepared> {
   const { key, app, adds } = input;
   const definition = await context.providers.require(key.provider);
@@ -142,6 +143,8 @@ function rowOf(
     provider_hash: placeHash(definition, app),
     connect_session_id: session,
     enhances: JSON.stringify(enhancement),
+    environment: null,
+    expect_organization: null,
     lifeMs: context.times.authorizationMs,
   };
 }

@@ -20,11 +20,12 @@ import {
   returnConnectSession,
   startConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
-import { findGrant } from '../../storage/statements/grants.ts';
+import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { isMoved } from '../grant/standing.ts';
+import { learnOrganization } from '../organization/learn.ts';
 import {
   authorizationOf,
   type Exchanged,
@@ -48,6 +49,7 @@ import { prepareAddition } from './enhance.ts';
 import type { Prove } from './enhanced.ts';
 import { endEnhancement } from './enhanced-session.ts';
 import { failed } from './exchange.ts';
+import { asExpected } from './expected.ts';
 import { finishConsent } from './finish-consents.ts';
 import {
   type ConnectOffer,
@@ -92,7 +94,10 @@ export async function readConnectSession(
   if (row === undefined || !isBrowserOf(row, browser)) return null;
   const session = describeConnectSession(row, await context.store.nowMs());
   const definition = await context.providers.get(row.provider);
-  return { kind: 'offer', session, providerName: definition?.name ?? row.provider };
+  const grant = session.state === 'completed' ? await findGrant(context.store.db, session) : undefined;
+  const orgName = grant === undefined ? undefined : metadataOf(grant)['org_name'];
+  const named = typeof orgName === 'string' ? { orgName } : {};
+  return { kind: 'offer', session, providerName: definition?.name ?? row.provider, ...named };
 }
 
 /**
@@ -111,10 +116,10 @@ export async function startConnect(
   const key: CheckedKey = { tenant: session.tenant, provider: session.provider, account: session.account };
   const app = await appFor(context, { ...key, app: session.app });
   const redirectUri = callbackUri(publicUrl, app.context);
-  const { scopes, addScopes: adds } = session;
-  const wanted = { key, app, scopes, redirectUri, session: session.id };
-  const prepared =
-    adds === null ? prepareAuthorization(context, wanted) : prepareAddition(context, { ...wanted, adds });
+  const { scopes, addScopes: adds, environment, expectOrganization } = session;
+  const wanted = { environment, expectOrganization };
+  const flow = { key, app, scopes, redirectUri, session: session.id, ...wanted };
+  const prepared = adds === null ? prepareAuthorization(context, flow) : prepareAddition(context, { ...flow, adds });
   const { url, row } = await prepared;
   const started = await changing(context, async ({ tx }) => {
     const start = {
@@ -316,12 +321,16 @@ async function finish(
     if (isVaultDown(thrown) && isWorthRepeating(consent, thrown)) throw thrown;
     return ended(thrown);
   }
+  let checked: Exchanged | undefined;
   const store = async (): Promise<ConnectOutcome> => {
+    checked ??= await asExpected(context, exchanged);
     if (session.return_to !== null) {
-      await holdForCompletion(context, session, exchanged, hashText(completionCode));
+      await holdForCompletion(context, session, checked, hashText(completionCode));
       return { kind: 'pending', session: described, completionCode };
     }
-    await completeAtCallback(context, session, exchanged);
+    const grant = await completeAtCallback(context, session, checked);
+    // The page names the organisation.
+    await learnOrganization(context, grant, { isNew: true });
     return { kind: 'completed', session: described };
   };
   const discard = () => discardTokens(context, exchanged.key, authorizationOf(exchanged));

@@ -31,6 +31,8 @@ export interface ConnectOffer {
   readonly kind: 'offer';
   readonly session: ConnectSession;
   readonly providerName: string;
+  /** The organisation at the provider, once the grant is stored and the provider has told it. */
+  readonly orgName?: string | undefined;
 }
 
 /** The outcome of a callback. */

@@ -21,6 +21,7 @@ import { checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import { factsOfQueued } from '../grant/facts.ts';
 import { slotsWarning } from '../grant/slots/warning.ts';
+import { checkWanted, wantedOfAddition } from '../organization/wanted.ts';
 import { type GrantedScopes, hashText, scopesToAsk } from './authorize.ts';
 import { additionFor } from './enhance.ts';
 
@@ -38,7 +39,7 @@ export async function createConnectSession(
   input: ConnectSessionInput,
 ): Promise<NewConnectSession> {
   const key = checkKey(input);
-  await context.providers.require(key.provider);
+  const definition = await context.providers.require(key.provider);
   const addition =
     input.addScopes === undefined ? null : await additionFor(context, key, { ...input, addScopes: input.addScopes });
   if (addition !== null && input.scopes !== undefined) throw invalidRequest('Either scopes or add_scopes, not both.');
@@ -55,6 +56,7 @@ export async function createConnectSession(
     throw invalidRequest('A session with a user needs a return_to, whose backend confirms the user.');
   }
   const { scopes, warnings } = addition ?? (await scopesToAsk(context, app, input.scopes));
+  const wanted = addition === null ? checkWanted(definition, scopes, input) : wantedOfAddition(input);
   const id = newUuid(context.world);
   const token = newRandomText(context.world);
   await changing(context, async ({ tx, recordOther }) => {
@@ -67,6 +69,8 @@ export async function createConnectSession(
       adds: addition === null ? null : JSON.stringify(addition.adds),
       return_to: returnTo,
       user_id: user,
+      environment: wanted.environment,
+      expect_organization: wanted.expectOrganization,
       lifeMs: context.times.connectLinkMs,
     });
     recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
@@ -125,6 +129,8 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     addScopes: addsOf(row),
     returnTo: row.return_to,
     user: row.user_id,
+    environment: row.environment,
+    expectOrganization: row.expect_organization,
     state: stateOf(row, nowMs),
     ...errorOf(row.error),
     grantedScopes: granted?.scopes ?? null,
@@ -144,7 +150,8 @@ export function addsOf({ adds }: Pick<ConnectSessionRow, 'adds'>): string[] | nu
 
 /** Shows which row was altered. The rest may be anything, so it is left out. */
 function describeAltered({ id, tenant }: ConnectSessionRow): ConnectSession {
-  const none = { provider: '', account: '', app: '', scopes: [], addScopes: null, returnTo: null, user: null };
+  const unset = { addScopes: null, returnTo: null, user: null, environment: null, expectOrganization: null };
+  const none = { provider: '', account: '', app: '', scopes: [], ...unset };
   const times = { createdAt: new Date(0), expiresAt: new Date(0), completedAt: null };
   const ended = {
     state: 'failed' as const,

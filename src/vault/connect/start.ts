@@ -5,6 +5,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkRedirectUri } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
+import { checkWanted, wantedOfAddition } from '../organization/wanted.ts';
 import type { AuthorizeInput, StartedAuthorization } from '../types.ts';
 import { prepareAuthorization, scopesToAsk } from './authorize.ts';
 import { additionFor, prepareAddition } from './enhance.ts';
@@ -21,7 +22,9 @@ export async function authorize(context: VaultContext, input: AuthorizeInput): P
   if (input.addScopes !== undefined) return startAddition(context, { ...input, addScopes: input.addScopes });
   const app = await appFor(context, { ...key, app: input.app });
   const { scopes, warnings } = await scopesToAsk(context, app, input.scopes);
-  const { url, state, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: null });
+  const wanted = checkWanted(await context.providers.require(key.provider), scopes, input);
+  const flow = { key, app, scopes, redirectUri, session: null, ...wanted };
+  const { url, state, row } = await prepareAuthorization(context, flow);
   await changing(context, ({ tx }) => insertAuthorization(tx, row));
   return { url, state, warnings, keepsRefreshToken: false };
 }
@@ -33,7 +36,8 @@ async function startAddition(
   if (input.scopes !== undefined) throw invalidRequest('Either scopes or addScopes, not both.');
   const key = checkKey(input);
   const addition = await additionFor(context, key, input);
-  const prepared = await prepareAddition(context, { key, ...addition, redirectUri: input.redirectUri, session: null });
+  const flow = { key, ...addition, redirectUri: input.redirectUri, session: null, ...wantedOfAddition(input) };
+  const prepared = await prepareAddition(context, flow);
   await changing(context, ({ tx }) => insertAuthorization(tx, prepared.row));
   const { url, state, keepsToken } = prepared;
   return { url, state, warnings: addition.warnings, keepsRefreshToken: keepsToken };

@@ -4,6 +4,7 @@ import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { Salvaged } from '../../oauth/salvage.ts';
 import type { TokenSet } from '../../oauth/types.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
 import {
   deleteCandidates,
@@ -19,8 +20,9 @@ import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { changeColumns, genuineFacts } from '../grant/change-facts.ts';
-import { dueAt } from '../grant/due.ts';
+import { dueAtOf } from '../grant/due.ts';
 import { type Facts, issuedTo } from '../grant/facts.ts';
+import { withoutPinned } from '../grant/new-metadata.ts';
 import { queueRevocation } from '../grant/revocations.ts';
 import { keepsFew, leaveReplaced } from '../grant/slots/leave.ts';
 import { appOfReplaced, sealCandidate, sealTokens } from '../grant/tokens.ts';
@@ -99,7 +101,8 @@ async function commitOnce(
   const { tenant, grantId } = lease;
   const refreshToken = tokens.refreshToken ?? attempt.spentToken;
   const generation = lease.generation + 1;
-  const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
+  const definition = await context.providers.get(attempt.provider);
+  const due_at = definition === null ? null : dueAtOf(context, definition, tokens.expiresAt);
   const { tenantKeys } = attempt;
   const isCounted = keepsFew(await context.providers.get(attempt.provider));
   return changing(context, async (change) => {
@@ -123,7 +126,7 @@ async function commitOnce(
     if (!isSaved) return park(context, change, attempt, parked);
     if (tokens.scopes !== null) await confirmScopes(tx, { tenant, grantId });
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
-    const news = { app: attempt.app ?? row.app, metadata: newMetadata(row, tokens.metadata) };
+    const news = { app: attempt.app ?? row.app, metadata: newMetadata(definition, row, tokens.metadata) };
     await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
     if (isCounted && row.last_refreshed_at === null) await leaveReplaced(change, row, row.authorized_generation);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
@@ -310,10 +313,12 @@ async function doubtAfterParking(
 
 /** Merges the answer's metadata into the row's; undefined if it brings nothing new. */
 function newMetadata(
+  definition: ProviderDefinition | null,
   row: GrantRow,
-  members: Readonly<Record<string, string>>,
+  answered: Readonly<Record<string, string>>,
 ): Readonly<Record<string, unknown>> | undefined {
   const known = metadataOf(row);
+  const members = definition === null ? answered : withoutPinned(definition, known, answered);
   const changed = Object.entries(members).some(([name, value]) => known[name] !== value);
   return changed ? { ...known, ...members } : undefined;
 }

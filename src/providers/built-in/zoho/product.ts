@@ -19,6 +19,9 @@ export interface ZohoProduct {
   /** Headers that yield to the caller's. */
   readonly defaults?: Readonly<Record<string, string>>;
   readonly organization?: ProviderDefinition['api']['organization'];
+  readonly environments?: ProviderDefinition['environments'];
+  /** A call of this product that tells its user; it comes before that of the accounts server. */
+  readonly owner?: NonNullable<ProviderDefinition['api']['owner']>[number];
   /** Defaults to every 401. */
   readonly invalidToken?: readonly AnswerRule[];
   readonly scopeMissing?: readonly AnswerRule[];

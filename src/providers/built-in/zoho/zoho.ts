@@ -9,7 +9,7 @@ import type {
 import { define } from '../define.ts';
 import { type ZohoDataCenter, type ZohoHost, zohoDataCenters } from './data-centers.ts';
 import { factGroups, groupsIn, source, type ZohoProduct } from './product.ts';
-import { crmHealth } from './products/crm.ts';
+import { crmEnvironments, crmHealth, crmOwner } from './products/crm.ts';
 import { zohoProducts } from './products.ts';
 
 /** Ids of all Zoho providers: `zoho`, for one grant that serves several products, and `zoho_` + product. */
@@ -34,6 +34,7 @@ export function zoho(id: string): ProviderDefinition {
       revocationLegacy: '{dc.accounts}/oauth/v2/token/revoke',
     },
     dataCenters,
+    ...(product.environments === undefined ? {} : { environments: product.environments }),
     // China's accounts server is operated by another company, which keeps its own list of clients.
     separateDataCenters: ['cn'],
     callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
@@ -69,9 +70,18 @@ export function zoho(id: string): ProviderDefinition {
       invalidToken: [...(product.invalidToken ?? everyRefusal)],
       scopeMissing: [...(product.scopeMissing ?? [])],
       ...(product.health === undefined ? {} : { health: product.health }),
+      owner: [...(product.owner === undefined ? [] : [product.owner]), accountsOwner],
     },
   });
 }
+
+/** The accounts server tells the user of each token that may read its profile. */
+const accountsOwner = {
+  path: '{dc.accounts}/oauth/user/info',
+  id: '/ZUID',
+  name: '/Display_Name',
+  scope: 'AaaServer.profile.READ',
+};
 
 /** A product's rules, for the grant that serves several: once for its own host, and once for the gateway. */
 function rulesOf(name: string, product: ZohoProduct): ProductRules[] {
@@ -82,6 +92,7 @@ function rulesOf(name: string, product: ZohoProduct): ProductRules[] {
     id: `zoho_${name}`,
     ...(defaults === undefined ? {} : { defaults: { ...defaults } }),
     ...(organization === undefined ? {} : { organization }),
+    ...(product.environments === undefined ? {} : { environments: true as const }),
     invalidToken: [...(invalidToken ?? everyRefusal)],
     ...(scopeMissing === undefined ? {} : { scopeMissing: [...scopeMissing] }),
   };
@@ -165,6 +176,8 @@ function severalProducts(): ZohoProduct {
       ...distinct(products.flatMap((product) => product.invalidToken ?? []).filter(namesCode)),
     ],
     scopeMissing: distinct(products.flatMap((product) => product.scopeMissing ?? [])),
+    environments: crmEnvironments,
+    owner: crmOwner,
     health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
     sources: [source(`${accounts}/scope.html`, 'scopes of several products in one grant', 'scopes')],
     guess: 'hosts organization invalidToken scopeMissing health',

@@ -14,6 +14,25 @@ const scopeMissing: readonly AnswerRule[] = [{ pointer: '/code', equals: 'OAUTH_
 
 const answers = { invalidToken, scopeMissing };
 
+/** Each environment of CRM has a gateway of its own in each data centre. A token works in the one it was issued for. */
+export const crmEnvironments: NonNullable<ZohoProduct['environments']> = {
+  production: { api: '{dc.api}' },
+  sandbox: { api: '{dc.sandbox}' },
+  developer: { api: '{dc.developer}' },
+};
+
+/** CRM tells the user of a token. One who left the organisation stays in its lists, with another status. */
+export const crmOwner: NonNullable<ZohoProduct['owner']> = {
+  path: '/crm/v8/users?type=CurrentUser',
+  id: '/users/0/id',
+  name: '/users/0/full_name',
+  inactive: [
+    { pointer: '/users/0/status', equals: 'inactive' },
+    { pointer: '/users/0/status', equals: 'deleted' },
+  ],
+  scope: 'ZohoCRM.users.READ',
+};
+
 /** CRM and the products that were made from it. */
 export const crmFamily: ZohoFamily = {
   crm: {
@@ -22,12 +41,20 @@ export const crmFamily: ZohoFamily = {
     scopePrefix: 'ZohoCRM',
     base: 'api',
     hosts: ['sandbox', 'developer', 'content'],
+    environments: crmEnvironments,
+    owner: crmOwner,
     paths: ['/crm'],
     dataCenters: 'us au eu in cn jp ca',
     ...answers,
     health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
     limits: ['Calls cost credits, counted over 24 hours by edition; heavy calls run at most 10 at a time.'],
     sources: [
+      source(
+        'https://www.npmjs.com/package/@zohocrm/typescript-sdk-8.0',
+        'the gateways of sandbox and developer, in its classes of data centres',
+        'hosts',
+        '2026-11',
+      ),
       source(`${site}/crm/developer/docs/api/v8/multi-dc.html`, 'the hosts of seven data centres', 'hosts'),
       source(`${site}/crm/developer/docs/api/v8/scopes.html`, 'the scopes of modules and settings', 'scopes health'),
       source(
@@ -132,5 +159,6 @@ export const crmFamily: ZohoFamily = {
 
 /** The answer has two ids of the organisation: the record's, and the one that Zoho shows to people. */
 export function crmHealth(path: string, scope: string): NonNullable<ZohoProduct['health']> {
-  return { path, name: '/org/0/company_name', scope, organizations: { list: '/org', ids: ['/id', '/zgid'] } };
+  const organizations = { list: '/org', ids: ['/id', '/zgid'], name: '/company_name' };
+  return { path, name: '/org/0/company_name', scope, organizations };
 }

@@ -16,7 +16,6 @@ const scopeMissing: readonly AnswerRule[] = [
 ];
 
 const answers = { invalidToken, scopeMissing };
-const inQuery = { in: 'query', name: 'organization_id' } as const;
 const perMinute = ['100 requests a minute for each organisation; 5 at once in free plans, 10 in others.'];
 
 const probed = source(
@@ -35,7 +34,7 @@ export const financeFamily: ZohoFamily = {
     base: 'api',
     paths: ['/books'],
     dataCenters: 'us eu in au jp ca cn sa',
-    organization: inQuery,
+    organization: inQuery('books'),
     ...answers,
     health: health('/books/v3/organizations', 'ZohoBooks.settings.READ'),
     limits: perMinute,
@@ -57,7 +56,7 @@ export const financeFamily: ZohoFamily = {
     scopePrefix: 'ZohoInvoice',
     base: 'api',
     paths: ['/invoice'],
-    organization: { in: 'header', name: 'X-com-zoho-invoice-organizationid' },
+    organization: inHeader('invoice'),
     ...answers,
     health: health('/invoice/v3/organizations', 'ZohoInvoice.settings.READ'),
     limits: perMinute,
@@ -74,7 +73,7 @@ export const financeFamily: ZohoFamily = {
     base: 'api',
     paths: ['/inventory'],
     dataCenters: 'us eu in au jp ca cn sa',
-    organization: inQuery,
+    organization: inQuery('inventory'),
     ...answers,
     health: health('/inventory/v1/organizations', 'ZohoInventory.settings.READ'),
     limits: perMinute,
@@ -90,7 +89,7 @@ export const financeFamily: ZohoFamily = {
     scopePrefix: 'ZohoExpense',
     base: 'api',
     paths: ['/expense'],
-    organization: inQuery,
+    organization: inQuery('expense'),
     ...answers,
     health: health('/expense/v1/organizations', 'ZohoExpense.orgsettings.READ'),
     sources: [
@@ -110,7 +109,7 @@ export const financeFamily: ZohoFamily = {
     base: 'api',
     paths: ['/billing', '/subscriptions'],
     dataCenters: 'us eu in au jp ca cn sa',
-    organization: { in: 'header', name: 'X-com-zoho-subscriptions-organizationid' },
+    organization: inHeader('subscriptions'),
     ...answers,
     health: health('/billing/v1/organizations', 'ZohoSubscriptions.settings.READ'),
     sources: [
@@ -132,7 +131,7 @@ export const financeFamily: ZohoFamily = {
     base: 'payroll',
     hosts: ['api'],
     paths: ['/payroll', '/api/v1/payruns', '/api/v1/employees'],
-    organization: inQuery,
+    organization: inQuery('payroll'),
     ...answers,
     sources: [
       source(
@@ -188,6 +187,30 @@ export const financeFamily: ZohoFamily = {
 };
 
 function health(path: string, scope: string): NonNullable<ZohoProduct['health']> {
-  const organizations = { list: '/organizations', ids: ['/organization_id'] };
+  const organizations = {
+    list: '/organizations',
+    ids: ['/organization_id'],
+    name: '/name',
+    default: '/is_default_org',
+  };
   return { path, name: '/organizations/0/name', scope, organizations, withoutOrganization: true };
+}
+
+type OrganizationPlace = NonNullable<ZohoProduct['organization']>;
+
+/** The organisation in the query. They read a header, too: Invoice's documentation knows only this place. A guess for others. */
+function inQuery(product: string): OrganizationPlace {
+  return {
+    in: 'query',
+    name: 'organization_id',
+    also: [{ in: 'header', name: `X-com-zoho-${product}-organizationid` }],
+  };
+}
+
+function inHeader(product: string): OrganizationPlace {
+  return {
+    in: 'header',
+    name: `X-com-zoho-${product}-organizationid`,
+    also: [{ in: 'query', name: 'organization_id' }],
+  };
 }

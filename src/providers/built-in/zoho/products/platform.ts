@@ -58,7 +58,7 @@ export const platformFamily: ZohoFamily = {
     health: {
       path: '/restapi/v2/orgs',
       name: '/data/orgs/0/orgName',
-      organizations: { list: '/data/orgs', ids: ['/orgId'] },
+      organizations: { list: '/data/orgs', ids: ['/orgId'], name: '/orgName', default: '/isDefault' },
       scope: 'ZohoAnalytics.metadata.read',
       withoutOrganization: true,
     },

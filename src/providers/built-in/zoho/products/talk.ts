@@ -22,7 +22,7 @@ export const talkFamily: ZohoFamily = {
     health: {
       path: '/api/v1/organizations',
       name: '/data/0/companyName',
-      organizations: { list: '/data', ids: ['/id'] },
+      organizations: { list: '/data', ids: ['/id'], name: '/companyName', default: '/isDefault' },
       scope: 'Desk.basic.READ',
       withoutOrganization: true,
     },
