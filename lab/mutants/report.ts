@@ -1,4 +1,4 @@
-import type { Mutant } from './generate.ts';
+import type { Mutant } from './source/generate.ts';
 import type { Result } from './results.ts';
 import type { Reviewed } from './reviewed.ts';
 
