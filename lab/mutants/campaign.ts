@@ -30,6 +30,21 @@ const brokenMax = 3;
 
 type Asked = 'tests' | 'simulation';
 
+/** A check and the mark by which results know it, which changes with its file and the subjects. */
+type Check = Measured & { readonly mark: string };
+
+interface Round {
+  readonly place: Place;
+  readonly asked: Asked;
+  readonly checks: readonly Check[];
+  readonly budgetMs: number;
+}
+
+type Verdict = Omit<Extract<Message, { kind: 'verdict' }>, 'passed'> & { readonly passed: readonly string[] };
+
+/** A little for each first: what notices many is known when the hard ones come. */
+const budgets: readonly number[] = [3_000, 12_000];
+
 /** Makes one tree with all mutants in it, measures the checks, and tries the mutants. `remove` ends everything. */
 export class Campaign {
   readonly #options: CampaignOptions;
@@ -64,7 +79,13 @@ export class Campaign {
       this.#options.say(`the compiler refuses ${errors.size} of ${unknown.length} (${since(startedAt)})`);
       for (const mutant of unknown) {
         const error = errors.get(mutant);
-        this.#add(mutant, { by: error === undefined ? null : 'compiler', how: error ?? '', ms: 0, asked: [] });
+        this.#add(mutant, {
+          by: error === undefined ? null : 'compiler',
+          how: error ?? '',
+          ms: 0,
+          asked: [],
+          passed: [],
+        });
       }
     }
   }
@@ -77,20 +98,21 @@ export class Campaign {
     const startedAt = performance.now();
     const ids = mutants.map((mutant) => this.#options.all.indexOf(mutant) + 1);
     const { jobs } = this.#options;
-    const progress = { done: 0, of: ids.length };
-    await Promise.all(
-      Array.from({ length: jobs }, async (_, part) => {
-        const own = ids.filter((_id, index) => index % jobs === part);
-        await this.#hunt(place, asked, checks, own, progress);
-      }),
-    );
+    for (const budgetMs of budgets.filter((ms) => ms < this.#options.budgetMs).concat(this.#options.budgetMs)) {
+      const living = ids.filter((id) => this.#resultOf(this.#mutant(id))?.by === null);
+      const progress = { done: 0, of: living.length };
+      await Promise.all(
+        Array.from({ length: jobs }, async (_, part) => {
+          const own = living.filter((_id, index) => index % jobs === part);
+          await this.#hunt({ place, asked, checks, budgetMs }, own, progress);
+        }),
+      );
+    }
     this.#options.say(`${asked}: ${ids.length} mutants in ${since(startedAt)}`);
   }
 
   async #hunt(
-    place: Place,
-    asked: Asked,
-    all: readonly Measured[],
+    { place, asked, checks: all, budgetMs }: Round,
     ids: readonly number[],
     progress: { done: number; of: number },
   ): Promise<void> {
@@ -100,6 +122,7 @@ export class Campaign {
     let idle = 0;
     while (left.size > 0) {
       const before = left.size;
+      const checks = all.filter(({ name }) => (broken.get(name) ?? 0) < brokenMax);
       const listen = (message: Message): void => {
         if (message.kind === 'broken') {
           broken.set(message.check, (broken.get(message.check) ?? 0) + 1);
@@ -107,16 +130,15 @@ export class Campaign {
         }
         if (message.kind !== 'verdict' || !left.delete(message.mutant)) return;
         progress.done += 1;
-        this.#note(asked, message, `${progress.done} of ${progress.of}`);
+        const passed = message.passed.flatMap((index) => checks[index]?.mark ?? []);
+        this.#note(asked, { ...message, passed }, `${progress.done} of ${progress.of}`);
       };
-      const checks = all.filter(({ name }) => (broken.get(name) ?? 0) < brokenMax);
-      const job = { mode: 'hunt' as const, checks, mutants: [...left], noticed: this.#noticed };
-      const ended = await runJob(
-        this.#tree,
-        place,
-        { ...job, hung, budgetMs: this.#options.budgetMs },
-        listen,
-      );
+      const mutants = [...left].map((id) => {
+        const mutant = this.#mutant(id);
+        return { id, file: mutant.file, passed: placesOf(this.#resultOf(mutant)?.passed, checks) };
+      });
+      const job = { mode: 'hunt' as const, checks, mutants, noticed: this.#noticed, hung, budgetMs };
+      const ended = await runJob(this.#tree, place, job, listen);
       hung = ended.hung ?? ended.died;
       if (hung !== null) this.#options.say(`did not end: mutant ${hung.mutant} in ${hung.check}`);
       if (hung?.mutant === 0) {
@@ -128,7 +150,7 @@ export class Campaign {
     }
   }
 
-  async measuredTests(): Promise<readonly Measured[]> {
+  async measuredTests(): Promise<readonly Check[]> {
     const { root, slow, jobs } = this.#options;
     const files = testFiles(root, slow).map((file) => ({
       file,
@@ -145,15 +167,15 @@ export class Campaign {
         }
       }),
     );
-    return this.#passing(files.flatMap(({ state }) => this.#measurements.get(state)));
+    return files.flatMap(({ state }) => this.#passing(state));
   }
 
-  async #measuredWorlds(): Promise<readonly Measured[]> {
+  async #measuredWorlds(): Promise<readonly Check[]> {
     const state = this.#state('simulation', String(this.#options.seeds));
     if (this.#measurements.get(state).length === 0) {
       for (const each of await this.#measure(this.#worlds())) this.#measurements.add(state, each);
     }
-    return this.#passing(this.#measurements.get(state));
+    return this.#passing(state);
   }
 
   async #measure(place: Place): Promise<Measured[]> {
@@ -174,11 +196,13 @@ export class Campaign {
     return found;
   }
 
-  #passing(measured: readonly Measured[]): Measured[] {
+  #passing(state: string): Check[] {
+    const measured = this.#measurements.get(state);
     for (const { name, error } of measured) {
       if (error !== undefined) this.#options.say(`not asked, because it fails without a mutant: ${name}: ${error}`);
     }
-    return measured.filter(({ error }) => error === undefined);
+    const passing = measured.filter(({ error }) => error === undefined);
+    return passing.map((each) => ({ ...each, mark: hashOf(`${state} ${each.name}`).slice(0, 8) }));
   }
 
   #tests(files: readonly string[]): Place {
@@ -200,12 +224,13 @@ export class Campaign {
     };
   }
 
-  #note(asked: Asked, verdict: Extract<Message, { kind: 'verdict' }>, progress: string): void {
-    const mutant = this.#options.all[verdict.mutant - 1];
-    if (mutant === undefined) return;
+  #note(asked: Asked, verdict: Verdict, progress: string): void {
+    const mutant = this.#mutant(verdict.mutant);
     const by = verdict.by === 'check' ? asked : verdict.by;
-    const before = this.#resultOf(mutant)?.asked ?? [];
-    this.#add(mutant, { by, how: verdict.how, ms: verdict.ms, asked: [...new Set([...before, asked])] });
+    const { asked: askedBefore = [], passed: passedBefore = [] } = this.#resultOf(mutant) ?? {};
+    const { how, ms } = verdict;
+    const passed = by === null ? [...new Set([...passedBefore, ...verdict.passed])] : [];
+    this.#add(mutant, { by, how, ms, asked: [...new Set([...askedBefore, asked])], passed });
     if (by === 'tests') this.#noticed.push({ mutant: verdict.mutant, check: verdict.how.split(' | ')[0] ?? '' });
     const said = by === null ? `lives on (${verdict.how})` : `${by}: ${verdict.how}`;
     this.#options.say(
@@ -219,14 +244,26 @@ export class Campaign {
     return hashOf([...files.map(textOf), name, text].join('\n'));
   }
 
+  #mutant(id: number): Mutant {
+    const mutant = this.#options.all[id - 1];
+    if (mutant === undefined) throw new Error(`no mutant has the number ${id}`);
+    return mutant;
+  }
+
   #resultOf(mutant: Mutant) {
     return this.#options.results.get(mutant, hashOf(this.#options.textOf(mutant.file)));
   }
 
-  #add(mutant: Mutant, result: Pick<Parameters<Results['add']>[0], 'by' | 'how' | 'ms' | 'asked'>): void {
+  #add(mutant: Mutant, result: Pick<Parameters<Results['add']>[0], 'by' | 'how' | 'ms' | 'asked' | 'passed'>): void {
     const { file, key } = mutant;
     this.#options.results.add({ file, key, text: hashOf(this.#options.textOf(file)), ...result });
   }
+}
+
+function placesOf(marks: readonly string[] | undefined, checks: readonly Check[]): number[] {
+  if (marks === undefined || marks.length === 0) return [];
+  const known = new Set(marks);
+  return checks.flatMap(({ mark }, index) => (known.has(mark) ? [index] : []));
 }
 
 function since(startedAt: number): string {

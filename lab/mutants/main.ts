@@ -50,7 +50,16 @@ const say = (line: string): void => {
 
 if (values.verify !== undefined) {
   process.exitCode = await withPostgres((postgresUrl) =>
-    verify({ root, mutants, results, textOf, postgresUrl, count: Number(values.verify), seed: Number(values.seed), say }),
+    verify({
+      root,
+      mutants,
+      results,
+      textOf,
+      postgresUrl,
+      count: Number(values.verify),
+      seed: Number(values.seed),
+      say,
+    }),
   );
 } else {
   if (!values.list) await withPostgres(tryAll);

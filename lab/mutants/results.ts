@@ -15,6 +15,8 @@ const resultSchema = z.object({
   ms: z.number(),
   /** The checks that let it live. */
   asked: z.array(z.enum(['tests', 'simulation'])).default([]),
+  /** The single checks that let it live, by their marks. */
+  passed: z.array(z.string()).default([]),
 });
 
 export type Result = z.output<typeof resultSchema>;

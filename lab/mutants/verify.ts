@@ -29,7 +29,9 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const dice = new Dice(seed);
   const judged = mutants.flatMap((mutant) => {
     const result = results.get(mutant, hashOf(textOf(mutant.file)));
-    return result !== undefined && (result.by === 'tests' || result.asked.includes('tests')) ? [{ mutant, result }] : [];
+    return result !== undefined && (result.by === 'tests' || result.asked.includes('tests'))
+      ? [{ mutant, result }]
+      : [];
   });
   say(`${Math.min(count, judged.length)} of ${judged.length} verdicts, seed ${seed}`);
   const tree = new Tree(options.root);

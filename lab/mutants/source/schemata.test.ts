@@ -42,7 +42,9 @@ let loaded = 0;
 
 async function load(text: string): Promise<Decide> {
   loaded += 1;
-  const plain = stripTypeScriptTypes(text.replace(/^import .*?; /, 'const { grantryMutants: mutants$ } = globalThis; '));
+  const plain = stripTypeScriptTypes(
+    text.replace(/^import .*?; /, 'const { grantryMutants: mutants$ } = globalThis; '),
+  );
   const module: { decide: Decide } = await import(
     /* @vite-ignore */ `data:text/javascript,${encodeURIComponent(plain)}//${loaded}`
   );
@@ -64,9 +66,9 @@ afterEach(() => {
 test('makes mutants of each kind that the subject has', () => {
   const kinds = new Set(mutants.map(({ kind }) => kind));
   expect([...kinds].toSorted()).toEqual(
-    [...['boundary', 'drop arithmetic', 'drop call', 'drop side', 'false', 'min max', 'negate', 'swap', 'true']].concat(
-      'equality',
-    ).toSorted(),
+    [...['boundary', 'drop arithmetic', 'drop call', 'drop side', 'false', 'min max', 'negate', 'swap', 'true']]
+      .concat('equality')
+      .toSorted(),
   );
 });
 

@@ -24,6 +24,10 @@ const patienceFactor = 8;
 const blockedFactor = 2;
 /** Mutants this close to one another are often noticed by the same check. */
 const nearIds = 12;
+/** A check that passed makes the others of its file so much less likely to notice. */
+const besidesFactor = 0.8;
+/** The tests beside a file are so much more likely to notice its mutants. */
+const ownFactor = 4;
 
 export function say(job: Pick<Job, 'out'>, message: Message): void {
   appendFileSync(job.out, `${JSON.stringify(message)}\n`);
@@ -37,7 +41,6 @@ export class Hunt {
   readonly #job: Job;
   readonly #run: RunCheck;
   readonly #byName: ReadonlyMap<string, Measured>;
-  readonly #checksOf = new Map<number, Measured[]>();
   readonly #noticed: { mutant: number; check: string }[];
   readonly #tries: { mutant: number; check: string }[] = [];
   readonly #unproven = new Map<string, Kill[]>();
@@ -52,22 +55,15 @@ export class Hunt {
     this.#abandons = abandons;
     this.#noticed = [...job.noticed];
     this.#byName = new Map(job.checks.map((check) => [check.name, check]));
-    for (const check of job.checks) {
-      for (const mutant of check.seen) {
-        const known = this.#checksOf.get(mutant);
-        if (known === undefined) this.#checksOf.set(mutant, [check]);
-        else known.push(check);
-      }
-    }
   }
 
   async hunt(): Promise<void> {
     const { hung, mutants } = this.#job;
     if (hung !== null && (await this.#passes(hung.check))) {
-      say(this.#job, { kind: 'verdict', mutant: hung.mutant, by: 'time-out', how: hung.check, ms: 0 });
+      say(this.#job, { kind: 'verdict', mutant: hung.mutant, by: 'time-out', how: hung.check, ms: 0, passed: [] });
     }
     for (const mutant of mutants) {
-      if (mutant === hung?.mutant) continue;
+      if (mutant.id === hung?.mutant) continue;
       await this.#try(mutant);
       if (process.memoryUsage().rss > memoryMaxBytes || this.#abandoned >= abandonedMax) break;
     }
@@ -75,41 +71,67 @@ export class Hunt {
     say(this.#job, { kind: 'end' });
   }
 
-  async #try(mutant: number): Promise<void> {
+  async #try({ id: mutant, file, passed: before }: Job['mutants'][number]): Promise<void> {
+    const { budgetMs, checks } = this.#job;
     const startedAt = performance.now();
+    const passed = new Set(before);
+    const waiting = this.#checksOf(mutant).filter((index) => !passed.has(index));
+    const worthOf = this.#worthFor(mutant, file);
     let spentMs = 0;
-    let tried = 0;
-    for (const check of this.#inOrder(mutant)) {
-      if (this.#broken.has(check.name)) continue;
-      if (spentMs > this.#job.budgetMs) break;
+    while (waiting.length > 0 && spentMs <= budgetMs) {
+      const [index] = waiting.splice(bestOf(waiting, worthOf), 1);
+      const check = index === undefined ? undefined : checks[index];
+      if (index === undefined || check === undefined || this.#broken.has(check.name)) continue;
       spentMs += check.ms;
-      tried += 1;
       this.#tries.push({ mutant, check: check.name });
       const outcome = await this.#outcomeOf(mutant, check);
-      if (outcome === 'passes') continue;
-      if (outcome.by === 'check') this.#noticed.push({ mutant, check: check.name });
-      const ms = Math.round(performance.now() - startedAt);
-      const kill = { mutant, by: outcome.by, how: `${check.name} | ${outcome.how}`, ms };
-      const kills = [...(this.#unproven.get(check.name) ?? []), kill];
-      this.#unproven.set(check.name, kills);
-      if (kills.length >= unprovenMax) await this.#prove(check.name);
-      return;
+      if (outcome !== 'passes') {
+        const ms = Math.round(performance.now() - startedAt);
+        await this.#believe(check.name, { mutant, by: outcome.by, how: `${check.name} | ${outcome.how}`, ms });
+        return;
+      }
+      passed.add(index);
+      worthOf.passed(index);
     }
-    const how = tried === 0 ? 'no check reaches it' : `${tried} checks`;
-    say(this.#job, { kind: 'verdict', mutant, by: null, how, ms: Math.round(performance.now() - startedAt) });
+    const how = passed.size === 0 ? 'no check reaches it' : `${passed.size} checks, ${waiting.length} left`;
+    const ms = Math.round(performance.now() - startedAt);
+    say(this.#job, { kind: 'verdict', mutant, by: null, how, ms, passed: [...passed] });
   }
 
-  /** What is likely to notice it and soon done comes first. */
-  #inOrder(mutant: number): Measured[] {
+  async #believe(check: string, kill: Kill): Promise<void> {
+    if (kill.by === 'check') this.#noticed.push({ mutant: kill.mutant, check });
+    const kills = [...(this.#unproven.get(check) ?? []), kill];
+    this.#unproven.set(check, kills);
+    if (kills.length >= unprovenMax) await this.#prove(check);
+  }
+
+  #checksOf(mutant: number): number[] {
+    return this.#job.checks.flatMap(({ seen }, index) => (seen.includes(mutant) ? [index] : []));
+  }
+
+  /**
+   * What is likely to notice it and soon done comes first: tests of its own file, tests that reach little else, and tests
+   * that noticed its neighbours. What passes speaks against the tests beside it.
+   */
+  #worthFor(mutant: number, file: string): Worth {
+    const own = file.replace(/ts$/, 'test.ts');
     const near = (each: { mutant: number }): boolean => Math.abs(each.mutant - mutant) <= nearIds;
     const noticed = countsOf(this.#noticed, near);
     const tries = countsOf(this.#tries, near);
-    const worth = ({ name, ms }: Measured): number =>
-      (1 + (noticed.get(name) ?? 0)) / (5 + (tries.get(name) ?? 0)) / (ms + 30);
-    return (this.#checksOf.get(mutant) ?? [])
-      .map((check) => ({ check, worth: worth(check) }))
-      .toSorted((a, b) => b.worth - a.worth)
-      .map(({ check }) => check);
+    const passedIn = new Map<string, number>();
+    const { checks } = this.#job;
+    const worth = (index: number): number => {
+      const check = checks[index];
+      if (check === undefined) return 0;
+      const odds = (1 + (noticed.get(check.name) ?? 0)) / (5 + (tries.get(check.name) ?? 0));
+      const fits = (fileOf(check) === own ? ownFactor : 1) / Math.sqrt(check.seen.length + 10);
+      return (odds * fits * besidesFactor ** (passedIn.get(fileOf(check)) ?? 0)) / (check.ms + 30);
+    };
+    const passed = (index: number): void => {
+      const check = checks[index];
+      if (check !== undefined) passedIn.set(fileOf(check), (passedIn.get(fileOf(check)) ?? 0) + 1);
+    };
+    return Object.assign(worth, { passed });
   }
 
   async #outcomeOf(mutant: number, { name, ms }: Measured): Promise<'passes' | Pick<Kill, 'by' | 'how'>> {
@@ -148,8 +170,28 @@ export class Hunt {
     const kills = this.#unproven.get(name) ?? [];
     this.#unproven.delete(name);
     if (!(await this.#passes(name))) return;
-    for (const kill of kills) say(this.#job, { kind: 'verdict', ...kill });
+    for (const kill of kills) say(this.#job, { kind: 'verdict', ...kill, passed: [] });
   }
+}
+
+interface Worth {
+  (index: number): number;
+  passed(index: number): void;
+}
+
+function bestOf(waiting: readonly number[], worthOf: Worth): number {
+  let best = 0;
+  let most = -1;
+  for (const [place, index] of waiting.entries()) {
+    const worth = worthOf(index);
+    if (worth > most) [best, most] = [place, worth];
+  }
+  return best;
+}
+
+/** A world has one "file" for all its seeds. */
+function fileOf({ name }: Measured): string {
+  return name.split(/ > |, seed /)[0] ?? name;
 }
 
 /** Neighbours count six times. */

@@ -21,12 +21,13 @@ const jobSchema = z.object({
   out: z.string(),
   /** What to try, without what fails when no mutant is in effect. */
   checks: z.array(measuredTestSchema),
-  mutants: z.array(z.number()),
+  /** Each with the checks, by their place in `checks`, that let it live before. */
+  mutants: z.array(z.object({ id: z.number(), file: z.string(), passed: z.array(z.number()) })),
   /** Which check noticed which mutant so far: neighbours are noticed by the same. */
   noticed: z.array(z.object({ mutant: z.number(), check: z.string() })),
   /** A run that did not end in the last process: first it must be shown to end without the mutant. */
   hung: z.object({ mutant: z.number(), check: z.string() }).nullable(),
-  /** So many milliseconds of checks, as measured, are spent on one mutant. */
+  /** So many milliseconds of checks, as measured, are spent on one mutant in this process. */
   budgetMs: z.number(),
 });
 
@@ -42,6 +43,8 @@ const messageSchema = z.discriminatedUnion('kind', [
     by: z.enum(['check', 'time-out']).nullable(),
     how: z.string(),
     ms: z.number(),
+    /** All checks that let it live, by their place in `checks`. */
+    passed: z.array(z.number()),
   }),
   /** The check fails without a mutant too. */
   z.object({ kind: z.literal('broken'), check: z.string(), how: z.string() }),

@@ -1,6 +1,6 @@
 import { type RunnerTask, type RunnerTestCase, type RunnerTestSuite, TestRunner } from 'vitest';
-import { type Job, readJob } from './job.ts';
 import { say } from './hunt.ts';
+import { type Job, readJob } from './job.ts';
 import { mutants$ } from './switch.ts';
 
 declare global {
@@ -81,7 +81,8 @@ function suitesOf(test: RunnerTestCase): RunnerTestSuite[] {
 
 function nameOf(test: RunnerTestCase): string {
   const names = [test.name];
-  for (let suite: RunnerTask | undefined = test.suite; suite !== undefined; suite = suite.suite) names.unshift(suite.name);
+  for (let suite: RunnerTask | undefined = test.suite; suite !== undefined; suite = suite.suite)
+    names.unshift(suite.name);
   if (names[0] !== test.file.name) names.unshift(test.file.name);
   return names.join(' > ');
 }

@@ -131,6 +131,20 @@ describe('a refusal', () => {
     const refused = { succeedsStored: false, refusals: 1, spent: false, replayed: false };
     expect(weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } }).state).toBe('uncertain');
     expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
+    // That the stored token was sent after it arrived says something about a successor only.
+    const replayed = { ...refused, replayed: true };
+    expect(weigh({ rotation: 'none', row, candidate: replayed })).toMatchObject({
+      state: 'suspect',
+      reason: 'refused',
+    });
+  });
+
+  it('of a candidate that is no successor of the stored token never stands for that one', () => {
+    const refused = { ...candidate, succeedsStored: false };
+    expect(weigh({ rotation: 'strict', reuse: 'revokes_family', candidate: refused })).toMatchObject({
+      state: 'uncertain',
+      reason: 'candidate',
+    });
   });
 
   it('decides nothing while another attempt may still bring tokens, and waits for its end', () => {
@@ -140,7 +154,7 @@ describe('a refusal', () => {
       reason: 'other_attempt_open',
       retryInMs: 40_000,
     });
-    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 100_001)] }).reason).toBe('lost_rotation');
+    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 100_000)] }).reason).toBe('lost_rotation');
   });
 
   it.each([
