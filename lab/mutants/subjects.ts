@@ -31,6 +31,12 @@ const slowTests: readonly string[] = [
   'src/vault/drop-in',
   'src/vault/acceptance.test.ts',
   'src/vault/faults.test.ts',
+  'src/vault/bulkhead.test.ts',
+  'src/vault/grant-trouble.test.ts',
+  'src/vault/api',
+  'src/vault/take-over/take-over.test.ts',
+  'src/workers/overlap.test.ts',
+  'test/vault',
 ];
 
 /** It puts another `node:fs` under all modules, and they are loaded once for all tests. */

@@ -17,7 +17,7 @@ export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
   test: {
     ...shared,
-    include: ['src/**/*.test.ts', 'lab/mutants/worker/hunt-here.ts'],
+    include: ['{src,test}/**/*.test.ts', 'lab/mutants/worker/hunt-here.ts'],
     runner: 'lab/mutants/worker/runner.ts',
     isolate: false,
     pool: 'forks',
