@@ -209,8 +209,14 @@ export class Campaign {
     return {
       name: 'tests',
       args: [
-        ...['node_modules/vitest/vitest.mjs', 'run', '--config', 'lab/mutants/vitest.config.ts', '--reporter', 'dot'],
-        ...[...files, 'lab/mutants/worker/hunt-here.ts'],
+        'node_modules/vitest/vitest.mjs',
+        'run',
+        '--config',
+        'lab/mutants/vitest.config.ts',
+        '--reporter',
+        'dot',
+        ...files,
+        'lab/mutants/worker/hunt-here.ts',
       ],
       env: { GRANTRY_TEST_POSTGRES_URL: this.#options.postgresUrl },
     };

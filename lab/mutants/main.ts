@@ -93,8 +93,17 @@ async function withPostgres<Result>(run: (url: string) => Promise<Result>): Prom
 async function tryAll(postgresUrl: string): Promise<void> {
   const { results: _, measurements, jobs, seeds, slow, budget } = values;
   const campaign = new Campaign({
-    ...{ root, all, textOf, results, measurements, postgresUrl, slow, say },
-    ...{ jobs: Number(jobs), seeds: Number(seeds), budgetMs: 1_000 * Number(budget) },
+    root,
+    all,
+    textOf,
+    results,
+    measurements,
+    postgresUrl,
+    slow,
+    say,
+    jobs: Number(jobs),
+    seeds: Number(seeds),
+    budgetMs: 1_000 * Number(budget),
   });
   const stop = (): void => {
     campaign.remove();

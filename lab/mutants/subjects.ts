@@ -36,7 +36,8 @@ const slowTests: readonly string[] = [
   'src/vault/api',
   'src/vault/take-over/take-over.test.ts',
   'src/workers/overlap.test.ts',
-  'test/vault',
+  'test/vault/altered.test.ts',
+  'test/vault/call.test.ts',
 ];
 
 /** It puts another `node:fs` under all modules, and they are loaded once for all tests. */

@@ -41,13 +41,13 @@ function programOf(root: string, copies: ReadonlyMap<string, string>): ts.Progra
   const config = ts.readConfigFile(`${root}/tsconfig.json`, (path) => ts.sys.readFile(path));
   const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, root);
   const host = ts.createCompilerHost({ ...options, noEmit: true });
-  const { fileExists, readFile, getSourceFile } = host;
-  host.fileExists = (path) => copies.has(path) || fileExists(path);
-  host.readFile = (path) => copies.get(path) ?? readFile(path);
+  const plain = ts.createCompilerHost({ ...options, noEmit: true });
+  host.fileExists = (path) => copies.has(path) || plain.fileExists(path);
+  host.readFile = (path) => copies.get(path) ?? plain.readFile(path);
   host.getSourceFile = (path, language, ...more) => {
     const text = copies.get(path);
     return text === undefined
-      ? getSourceFile(path, language, ...more)
+      ? plain.getSourceFile(path, language, ...more)
       : ts.createSourceFile(path, text, language, true);
   };
   return ts.createProgram({ rootNames: [...copies.keys()], options: { ...options, noEmit: true }, host });

@@ -66,9 +66,7 @@ afterEach(() => {
 test('makes mutants of each kind that the subject has', () => {
   const kinds = new Set(mutants.map(({ kind }) => kind));
   expect([...kinds].toSorted()).toEqual(
-    [...['boundary', 'drop arithmetic', 'drop call', 'drop side', 'false', 'min max', 'negate', 'swap', 'true']]
-      .concat('equality')
-      .toSorted(),
+    'boundary, drop arithmetic, drop call, drop side, equality, false, min max, negate, swap, true'.split(', '),
   );
 });
 

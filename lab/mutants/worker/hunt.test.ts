@@ -12,7 +12,12 @@ async function hunt(run: RunCheck, changed: Partial<Job>): Promise<Message[]> {
   const out = join(directory, 'out.jsonl');
   writeFileSync(out, '');
   const job: Job = {
-    ...{ mode: 'hunt', out, mutants: [living(1), living(2)], noticed: [], hung: null, budgetMs: 1_000 },
+    mode: 'hunt',
+    out,
+    mutants: [living(1), living(2)],
+    noticed: [],
+    hung: null,
+    budgetMs: 1_000,
     checks: [
       { name: 'dear', ms: 400, seen: [1, 2] },
       { name: 'cheap', ms: 10, seen: [1] },

@@ -50,9 +50,18 @@ async function add(values: Partial<AttemptRow> = {}): Promise<string> {
 
 function attemptRow(values: Partial<AttemptRow>): AttemptRow {
   return {
-    ...{ tenant: 'acme', id: crypto.randomUUID(), grant_id: grantId, fence: 3, generation: 5, owner: 'us' },
-    ...{ token_fingerprint: 'x', candidate_id: null, started_at: 1_000, finished_at: null, detail: null },
-    ...{ outcome: 'open' },
+    tenant: 'acme',
+    id: crypto.randomUUID(),
+    grant_id: grantId,
+    fence: 3,
+    generation: 5,
+    owner: 'us',
+    token_fingerprint: 'x',
+    candidate_id: null,
+    started_at: 1_000,
+    finished_at: null,
+    detail: null,
+    outcome: 'open',
     ...values,
   };
 }

@@ -31,7 +31,7 @@ const places = [
   { tenant: 'acme', grant_id: grantId },
   { tenant: 'acme', grant_id: crypto.randomUUID() },
   { tenant: 'neighbour', grant_id: crypto.randomUUID() },
-];
+] as const;
 
 let store: OpenedStore;
 let drop: () => Promise<void>;
@@ -55,8 +55,14 @@ afterEach(async () => {
 async function add(values: Partial<CandidateRow> = {}, at: readonly (typeof places)[number][] = places): Promise<void> {
   for (const place of at) {
     const row = {
-      ...{ id: crypto.randomUUID(), fence: 3, generation: 5, tokens: 'gry1.x', token_fingerprint: crypto.randomUUID() },
-      ...{ state: 'untested' as const, received_at: 1_000, retired_at: null },
+      id: crypto.randomUUID(),
+      fence: 3,
+      generation: 5,
+      tokens: 'gry1.x',
+      token_fingerprint: crypto.randomUUID(),
+      state: 'untested' as const,
+      received_at: 1_000,
+      retired_at: null,
       ...place,
       ...values,
       ...(values.id !== undefined && place === places[1] ? { id: crypto.randomUUID() } : {}),
@@ -128,7 +134,7 @@ test('a token is looked for in the untested candidates of living grants', async 
   await store.db
     .updateTable('grantry_candidates')
     .set({ state: 'dead' })
-    .where('grant_id', '=', places[1]?.grant_id ?? '')
+    .where('grant_id', '=', places[1].grant_id)
     .execute();
   expect(await grantsWithCandidate(store.db, 'same')).toMatchObject([{ client_id: 'acme', id: grantId }]);
 });
@@ -182,7 +188,7 @@ test('a grant opens its rejected candidates that are named, and not from before 
   await add({ id: old, state: 'dead', generation: 4 }, places.slice(0, 1));
   const replaced = crypto.randomUUID();
   await add({ id: replaced, state: 'superseded' }, places.slice(0, 1));
-  const elsewhere = (await rows()).find((row) => row.grant_id === places[1]?.grant_id)?.id ?? '';
+  const elsewhere = (await rows()).find((row) => row.grant_id === places[1].grant_id)?.id ?? '';
   const ids = [id, old, replaced, elsewhere];
   const act = (tx: WriteTx) => reopenCandidates(tx, { ...here, authorizedGeneration: 5, ids });
   expect(await changedBy(act)).toMatchObject([one]);

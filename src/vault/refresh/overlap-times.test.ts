@@ -70,7 +70,12 @@ it('sends nothing after the overlap while an answer may be on its way', async ()
   expect(await waits([second])).toBe(0);
   expect(await waits([first])).toBe(0);
   expect(await waits([])).toBe(0);
-  expect(await waits([{ ...second, outcome: 'failed' }, { ...first, outcome: 'failed' }])).toBe(0);
+  expect(
+    await waits([
+      { ...second, outcome: 'failed' },
+      { ...first, outcome: 'failed' },
+    ]),
+  ).toBe(0);
   expect(await waits([second, first], rotating(definition, 'none', 0))).toBe(0);
 });
 
@@ -92,7 +97,17 @@ function rotating(
 
 function attempt(outcome: AttemptRow['outcome'], started_at: number): AttemptRow {
   return {
-    ...{ id: 'an-attempt', tenant: 'acme', grant_id: 'a-grant', fence: 1, generation: 1, candidate_id: null },
-    ...{ token_fingerprint: 'fingerprint', owner: 'host:1:a', started_at, finished_at: null, outcome, detail: null },
+    id: 'an-attempt',
+    tenant: 'acme',
+    grant_id: 'a-grant',
+    fence: 1,
+    generation: 1,
+    candidate_id: null,
+    token_fingerprint: 'fingerprint',
+    owner: 'host:1:a',
+    started_at,
+    finished_at: null,
+    outcome,
+    detail: null,
   };
 }

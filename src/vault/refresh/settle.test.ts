@@ -1,14 +1,15 @@
 /** When a grant is tried again after an answer without tokens, and what its callers are told. */
 import { describe, expect, it } from 'vitest';
-import { type Bench, makeBench } from '../../../test/support/bench.ts';
+import { makeBench } from '../../../test/support/bench.ts';
 import { isGrantryError } from '../../base/errors.ts';
-import type { GrantKey } from '../../base/ids.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
 import type { FaultEffect } from '../../simulator/index.ts';
-import type { Vault } from '../types.ts';
 
 const status = (code: number, headers: Record<string, string> = {}): FaultEffect => ({
-  ...{ kind: 'status', status: code, when: 'after', headers },
+  kind: 'status',
+  status: code,
+  when: 'after',
+  headers,
 });
 
 /** After these the request may be under way: its lease stays until the longest answer would have come. */
@@ -29,15 +30,13 @@ const noReplay = (each: ProviderDefinitionInput): ProviderDefinitionInput => ({
 
 describe('at a strict provider the spent token', () => {
   it.each(underWay)('waits for its lease after %s', async (_, effect) => {
-    const { bench, vault, key } = await afterAnswer('strict', effect);
-    await using _closing = bench;
-    expect(await sentAt(bench, vault, key, [3_000, 100_000, 121_000])).toEqual([1, 1, 2]);
+    await using met = await afterAnswer('strict', effect);
+    expect(await sentAt(met, [3_000, 100_000, 121_000])).toEqual([1, 1, 2]);
   });
 
   it.each(whole)('is tried again within seconds after %s', async (_, effect) => {
-    const { bench, vault, key } = await afterAnswer('strict', effect);
-    await using _closing = bench;
-    expect(await sentAt(bench, vault, key, [3_000])).toEqual([2]);
+    await using met = await afterAnswer('strict', effect);
+    expect(await sentAt(met, [3_000])).toEqual([2]);
   });
 
   it('waits as long as the provider asks, also after the lease', async () => {
@@ -46,72 +45,61 @@ describe('at a strict provider the spent token', () => {
       [status(504, { 'retry-after': '180' }), [121_000, 170_000, 181_000], [1, 1, 2]],
       [status(504, { 'retry-after': '20' }), [30_000, 121_000], [1, 2]],
     ] as const) {
-      const { bench, vault, key, error } = await afterAnswer('strict', effect);
-      await using _closing = bench;
-      expect(error.retryAfterMs).toBeGreaterThan((times[0] ?? 0) - 1_000);
-      expect(await sentAt(bench, vault, key, times)).toEqual(sent);
+      await using met = await afterAnswer('strict', effect);
+      expect(met.error.retryAfterMs).toBeGreaterThan((times[0] ?? 0) - 1_000);
+      expect(await sentAt(met, times)).toEqual(sent);
     }
   });
 
   it('is not in doubt after a whole 503 if a replay is forbidden, and keeps its lease after a 504', async () => {
-    const failed = await afterAnswer('strict_revokes_family', status(503), noReplay);
-    await using _closing = failed.bench;
+    await using failed = await afterAnswer('strict_revokes_family', status(503), noReplay);
     expect((await failed.bench.row(failed.key)).state).toBe('active');
     expect(failed.error).toMatchObject({ code: 'provider_unavailable' });
-    expect(await sentAt(failed.bench, failed.vault, failed.key, [3_000])).toEqual([2]);
-    const late = await afterAnswer('strict_revokes_family', status(504), noReplay);
-    await using _alsoClosing = late.bench;
+    expect(await sentAt(failed, [3_000])).toEqual([2]);
+    await using late = await afterAnswer('strict_revokes_family', status(504), noReplay);
     expect((await late.bench.row(late.key)).state).toBe('active');
     expect(late.error.retryAfterMs).toBeGreaterThan(100_000);
-    expect(await sentAt(late.bench, late.vault, late.key, [3_000, 100_000, 121_000])).toEqual([1, 1, 2]);
+    expect(await sentAt(late, [3_000, 100_000, 121_000])).toEqual([1, 1, 2]);
   });
 });
 
 it('a lost answer makes a grant uncertain once, however often it is lost', async () => {
-  const { bench, vault, key } = await afterAnswer('retire_on_use', status(503));
-  await using _closing = bench;
-  bench.simulator.faults.add({ endpoint: 'token', effect: status(503) });
-  expect(await sentAt(bench, vault, key, [3_000])).toEqual([2]);
-  expect(await bench.events(key)).toEqual(['stored', 'uncertain']);
+  await using met = await afterAnswer('retire_on_use', status(503));
+  met.bench.simulator.faults.add({ endpoint: 'token', effect: status(503) });
+  expect(await sentAt(met, [3_000])).toEqual([2]);
+  expect(await met.bench.events(met.key)).toEqual(['stored', 'uncertain']);
 });
 
 describe('where tokens do not rotate', () => {
   it('a lost answer leaves the grant as it is, and tells the caller what came', async () => {
-    const reset = await afterAnswer('none', { kind: 'reset', when: 'after' });
-    await using _closing = reset.bench;
+    await using reset = await afterAnswer('none', { kind: 'reset', when: 'after' });
     expect(await reset.bench.events(reset.key)).toEqual(['stored']);
     expect(reset.error).toMatchObject({ code: 'provider_unavailable', reason: 'answer_lost' });
-    const html = await afterAnswer('none', { kind: 'html', when: 'after' });
-    await using _alsoClosing = html.bench;
+    await using html = await afterAnswer('none', { kind: 'html', when: 'after' });
     expect(html.error).toMatchObject({ code: 'provider_error', reason: 'unusable_answer' });
     expect(html.error.message).toMatch(/no usable answer: ./);
     expect(reset.error.message).toMatch(/no usable answer\./);
   });
 
   it('a throttled grant waits for the window of the limit, unless the provider names a time', async () => {
-    const limited = await afterAnswer('none', status(429), (each) => ({
+    await using limited = await afterAnswer('none', status(429), (each) => ({
       ...each,
       tokenLimit: { requests: 100, windowSeconds: 40 },
     }));
-    await using _closing = limited.bench;
     expect(limited.error).toMatchObject({ code: 'provider_throttled', retryAfterMs: 40_000 });
-    expect(await sentAt(limited.bench, limited.vault, limited.key, [35_000, 41_000])).toEqual([1, 2]);
-    const plain = await afterAnswer('none', status(429));
-    await using _alsoClosing = plain.bench;
+    expect(await sentAt(limited, [35_000, 41_000])).toEqual([1, 2]);
+    await using plain = await afterAnswer('none', status(429));
     expect(plain.error.retryAfterMs).toBe(60_000);
-    const named = await afterAnswer('none', status(429, { 'retry-after': '7' }));
-    await using _alsoClosingThis = named.bench;
+    await using named = await afterAnswer('none', status(429, { 'retry-after': '7' }));
     expect(named.error.retryAfterMs).toBe(7_000);
   });
 
   it('a failure of the provider is tried again after its back-off, or at the time that the provider names', async () => {
-    const own = await afterAnswer('none', status(503));
-    await using _closing = own.bench;
+    await using own = await afterAnswer('none', status(503));
     expect(own.error.retryAfterMs).toBeLessThan(3_000);
-    const named = await afterAnswer('none', status(503, { 'retry-after': '90' }));
-    await using _alsoClosing = named.bench;
+    await using named = await afterAnswer('none', status(503, { 'retry-after': '90' }));
     expect(named.error.retryAfterMs).toBe(90_000);
-    expect(await sentAt(named.bench, named.vault, named.key, [80_000, 91_000])).toEqual([1, 2]);
+    expect(await sentAt(named, [80_000, 91_000])).toEqual([1, 2]);
   });
 });
 
@@ -130,11 +118,13 @@ async function afterAnswer(
     (caught: unknown) => caught,
   );
   if (!isGrantryError(error)) throw new Error(`the refresh did not fail: ${String(error)}`);
-  return { bench, vault, key, error };
+  return { bench, vault, key, error, [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose]() };
 }
 
+type Met = Pick<Awaited<ReturnType<typeof afterAnswer>>, 'bench' | 'vault' | 'key'>;
+
 /** How many requests there were after a caller asked, at times after the first answer. */
-async function sentAt(bench: Bench, vault: Vault, key: GrantKey, times: readonly number[]): Promise<number[]> {
+async function sentAt({ bench, vault, key }: Met, times: readonly number[]): Promise<number[]> {
   const sent: number[] = [];
   let passed = 0;
   for (const at of times) {

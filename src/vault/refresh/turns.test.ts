@@ -83,6 +83,6 @@ async function ask(bench: Bench, vault: Vault, key: GrantKey, thenMs: number): P
   await bench.jump(thenMs);
 }
 
-function sentBy(bench: Bench): (string | null)[] {
+function sentBy(bench: Bench): (string | undefined)[] {
   return bench.requests().map(({ token }) => token);
 }
