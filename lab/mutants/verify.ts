@@ -68,7 +68,7 @@ async function verdictIn(
   };
   if (by === 'tests') {
     const [file = '', ...names] = (how.split(' | ')[0] ?? '').replace(/ \(\d+\)$/, '').split(' > ');
-    const name = names.join(' ').replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    const name = names.join(' > ').replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
     return { confirmed: await run([file, '-t', name]), by: file };
   }
   const files = testFiles(root, false);

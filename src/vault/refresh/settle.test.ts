@@ -63,6 +63,20 @@ describe('at a strict provider the spent token', () => {
   });
 });
 
+it('a request that could not be sent waits for its back-off, and its claim is over', async () => {
+  await using bench = await makeBench({ profiles: ['retire_on_use'] });
+  const { vault, world } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'retire_on_use' });
+  world.offline = true;
+  await vault.getAccessToken(key).catch(() => {});
+  const row = await bench.row(key);
+  expect(row).toMatchObject({ state: 'active', reason: 'provider_unavailable', lease_owner: null });
+  expect((row.retry_at ?? 0) - bench.clock.now()).toBeGreaterThan(500);
+  world.offline = false;
+  await bench.jump(3_000);
+  expect((await vault.getAccessToken(key)).generation).toBe(2);
+});
+
 it('a lost answer makes a grant uncertain once, however often it is lost', async () => {
   await using met = await afterAnswer('retire_on_use', status(503));
   met.bench.simulator.faults.add({ endpoint: 'token', effect: status(503) });

@@ -37,6 +37,21 @@ it('a successor is sent again after its request failed, and waits for one that w
   expect(sent[3]).toBe(stored);
 });
 
+it('inside an overlap, two refusals of a successor within seconds let the stored token have its turn', async () => {
+  await using bench = await makeBench({ profiles: ['timed_overlap'] });
+  const { vault, key, stored } = await connected(bench, 'timed_overlap');
+  const refused: FaultEffect = { kind: 'error', error: 'invalid_grant' };
+  begin(bench, [odd, { ...throttled, headers: { 'retry-after': '40' } }, refused, refused]);
+  await ask(bench, vault, key, 41_000);
+  await ask(bench, vault, key, 10_500);
+  await ask(bench, vault, key, 0);
+  const sent = sentBy(bench);
+  expect(new Set(sent.slice(1, 4)).size).toBe(1);
+  expect(sent[1]).not.toBe(stored);
+  expect(sent[4]).toBe(stored);
+  expect((await bench.row(key)).state).toBe('active');
+});
+
 const noReplay = (each: ProviderDefinitionInput): ProviderDefinitionInput => ({
   ...each,
   refreshToken: { ...each.refreshToken, replayAfterLoss: false },
