@@ -25,6 +25,29 @@ const quietLruCache: Plugin = {
   transform: (code, id) => (id.includes('/lru-cache/') ? code.replaceAll(/\bperformance\b/g, 'undefined') : null),
 };
 
+/**
+ * Kysely's query builder refers to its schema builder and other parts, a third of its code, that Grantry never calls. A call
+ * of one would fail in every test of the built program.
+ */
+const unusedOfKysely: Readonly<Record<string, readonly string[]>> = {
+  'schema/schema': ['SchemaModule'],
+  'plugin/with-schema/with-schema-plugin': ['WithSchemaPlugin'],
+  'query-builder/merge-query-builder': ['MergeQueryBuilder'],
+  'query-builder/json-path-builder': ['JSONPathBuilder'],
+  'dialect/sqlite/sqlite-introspector': ['SqliteIntrospector'],
+  'dialect/postgres/postgres-introspector': ['PostgresIntrospector'],
+};
+
+const slimKysely: Plugin = {
+  name: 'slim-kysely',
+  load: (id) => {
+    const part = /\/kysely\/dist\/esm\/(.*)\.js$/.exec(id)?.[1] ?? '';
+    const failing = (name: string): string =>
+      `export class ${name} { constructor() { throw new Error('the bundle leaves out ${name}; see scripts/build.ts'); } }`;
+    return unusedOfKysely[part]?.map(failing).join('\n') ?? null;
+  },
+};
+
 rmSync(made, { recursive: true, force: true });
 mkdirSync(made, { recursive: true });
 try {
@@ -49,7 +72,7 @@ async function bundleCommandLine(): Promise<void> {
     input: { main: './src/cli/main.ts' },
     platform: 'node',
     external: isOutsideBundle,
-    plugins: [quietLruCache],
+    plugins: [quietLruCache, slimKysely],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`the bundle is not clean: ${log.message}`);
     },
@@ -69,8 +92,15 @@ async function bundleCommandLine(): Promise<void> {
     minify: { compress: true, mangle: true, codegen: { removeWhitespace: true } },
   });
   await bundle.close();
+  for (const { fileName } of output) toAscii(`${made}/cli/${fileName}`);
   const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
   writeFileSync(`${made}/cli/THIRD-PARTY-LICENSES.txt`, licencesOf(modules));
+}
+
+/** Escapes the few other characters, which stand in strings. Node.js keeps and hashes ASCII text at half the size. */
+function toAscii(file: string): void {
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/[^\0-\x7f]/g, escaped));
 }
 
 /** The package holds a copy of the server's description, for those who generate a client without a server. */
@@ -89,7 +119,7 @@ async function closureOf(file: string, settings: RolldownOptions): Promise<Set<s
       for (const id of this.getModuleIds()) imports.set(id, this.getModuleInfo(id)?.importedIds ?? []);
     },
   };
-  const bundle = await rolldown({ ...settings, plugins: [quietLruCache, graph] });
+  const bundle = await rolldown({ ...settings, plugins: [quietLruCache, slimKysely, graph] });
   await bundle.generate({ format: 'esm' });
   await bundle.close();
   const reached = new Set<string>();

@@ -52,6 +52,8 @@ const baseTimes = {
   scrubWaitMs: 60_000,
   /** Authorization request until callback. */
   authorizationMs: 600_000,
+  /** The call that asks which organisation a token is for. A connect waits for it. */
+  organizationReadMs: 5_000,
   /** A connect link until its button is pressed. */
   connectLinkMs: 1_800_000,
   /** Tokens of a connect session are kept this long for the completion code. */
@@ -158,6 +160,8 @@ export const limits = {
   shownCharsMax: 200,
   scopeCharsMax: 512,
   scopesMax: 256,
+  /** A reason for a broad scope, for the people of a review. */
+  scopeReasonCharsMax: 500,
   metadataBytesMax: 16_384,
   metadataKeysMax: 64,
   /** The answer of a token endpoint, after decompression. */
@@ -190,6 +194,13 @@ export const limits = {
   tokenWindowSecondsMax: 86_400,
   /** Token requests that one statement deletes. */
   tokenRequestsPurged: 500,
+  /** Tokens that are read to count those of one user, users of one registration, and apps of one registration. */
+  slotRowsMax: 500,
+  slotUsersMax: 50,
+  slotAppsMax: 500,
+  /** Queued revocations that are tried before a consent which needs their places, and the wait for them in milliseconds. */
+  makeRoomTokensMax: 40,
+  makeRoomMs: 5_000,
   /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,
@@ -202,6 +213,9 @@ export const limits = {
   connectKeepPauseMs: 500,
   /** Authorization requests whose code was never sent, and that wait in memory for a database that is down. */
   unsentCodesMax: 1_000,
+  /** Organisations of imported grants that are read at once, and that wait for it. */
+  organizationReadsAtOnce: 4,
+  organizationReadsWaitingMax: 10_000,
   /** Connect sessions that one statement reads. */
   connectBatch: 50,
   /** A flow waits this long for an issuer's metadata that it can do without, in milliseconds. */
@@ -213,6 +227,12 @@ export const limits = {
   /** Path patterns of one API key, and the characters of each. */
   apiKeyPathsMax: 100,
   apiKeyPathCharsMax: 512,
+  /** Origins of one API key. */
+  apiKeyOriginsMax: 20,
+  /** Header names that a page asks for in a preflight. */
+  headerChoiceCharsMax: 1_000,
+  /** Time for which a browser keeps the answer to a preflight. */
+  preflightSeconds: 600,
   /** Living child keys of one API key, and their longest life in milliseconds. */
   apiKeyChildrenMax: 100,
   apiKeyChildMsMax: 3_600_000,
@@ -321,6 +341,8 @@ export const limits = {
   storagePatienceMsMax: 2_000,
   /** While the database is away, one read in this time asks whether it is back. */
   storageProbeMs: 1_000,
+  /** Callers who need the database share one question whether it is back for this time. */
+  storageGlanceMs: 100,
   /** A check of readiness takes no longer than this; another one begins beside one that hangs after the second time. */
   readinessMs: 1_500,
   readinessHangsMs: 5_000,

@@ -4,6 +4,7 @@ import type { GrantryClient } from '../client/index.ts';
 import type { Grant } from '../vault/types.ts';
 import { openBrowser } from './browser.ts';
 import type { Context } from './context.ts';
+import { noteScopeFindings } from './scope-options.ts';
 import { withProgress } from './terminal/progress.ts';
 
 const pollMs = 1_000;
@@ -13,10 +14,20 @@ export async function connectThroughServer(
   { output, world }: Context,
   vault: GrantryClient,
   key: CheckedKey,
-  options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
+  options: {
+    app?: string | undefined;
+    scopes?: readonly string[] | undefined;
+    addScopes?: readonly string[] | undefined;
+    environment?: string | undefined;
+    expectOrganization?: string | undefined;
+    open: boolean;
+  },
 ): Promise<Grant> {
-  const { app, scopes } = options;
-  const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, app, scopes });
+  const { app, scopes, addScopes, environment, expectOrganization } = options;
+  const wanted = { app, scopes, addScopes, environment, expectOrganization };
+  const { id, url, expiresAt, warning, warnings } = await vault.connectSessions.create({ ...key, ...wanted });
+  if (warning !== undefined) output.note(`Warning: ${warning}`);
+  noteScopeFindings(output, warnings);
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(world, url);
   const until = expiresAt.toISOString().slice(11, 16);

@@ -7,7 +7,7 @@ import type { GrantryClient } from '../client/index.ts';
 import { internalsOf } from '../vault/internals.ts';
 import { openAnnouncing, openVault } from '../vault/open.ts';
 import type { VaultOptions } from '../vault/options.ts';
-import { settings as table, usualDatabase } from '../vault/settings.ts';
+import { isMissingFile, settings as table, usualDatabase } from '../vault/settings.ts';
 import type { Vault } from '../vault/types.ts';
 import { stderrLogger } from './log.ts';
 import { globalHeading } from './options.ts';
@@ -152,5 +152,5 @@ function makeUsualPlace({ home, database, create }: Settings): void {
 
 /** False for a SQLite file that does not exist; opening it would make it. */
 export function databaseExists({ settings: { database } }: Context): boolean {
-  return !database.startsWith('sqlite:') || existsSync(database.slice('sqlite:'.length));
+  return !isMissingFile(database);
 }

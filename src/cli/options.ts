@@ -1,5 +1,7 @@
-import { type AddHelpTextContext, type Command, Help, Option } from 'commander';
+import type { AddHelpTextContext, Command, Option } from 'commander';
 import { type Setting, settings } from '../vault/settings.ts';
+
+// `grantry token` loads this file, so it takes only types from the command-line library.
 
 /** The heading of the flags that every command takes. */
 export const globalHeading = 'Global options:';
@@ -17,13 +19,13 @@ const globalSettings: readonly Setting[] = [
   logLevel,
 ];
 
-/** Adds the flags that every command takes, except those that the command has for itself; see {@link OwnOptionsFirst}. */
+/** Adds the flags that every command takes, except those that the command has for itself; see `OwnOptionsFirst`. */
 export function addGlobals(command: Command): void {
   const taken = new Set(command.options.map((option) => option.long));
   const globals = [
-    new Option('--json', 'print results and errors as JSON'),
-    new Option('-v, --verbose', 'print more on stderr'),
-    ...globalSettings.map(settingOption),
+    command.createOption('--json', 'print results and errors as JSON'),
+    command.createOption('-v, --verbose', 'print more on stderr'),
+    ...globalSettings.map((setting) => settingOption(command, setting)),
   ];
   for (const option of globals) {
     if (taken.has(option.long)) continue;
@@ -33,38 +35,16 @@ export function addGlobals(command: Command): void {
 
 /** Adds the flags of settings, with their variables and defaults in the help. */
 export function addSettings(command: Command, wanted: readonly Setting[]): void {
-  for (const setting of wanted) command.addOption(settingOption(setting));
+  for (const setting of wanted) command.addOption(settingOption(command, setting));
 }
 
-function settingOption({ flag, variable, usual, help }: Setting): Option {
-  return new Option(flag ?? '', `${help} (${variable}${usual === '' ? '' : `; default: ${usual}`})`);
+function settingOption(command: Command, { flag, variable, usual, help }: Setting): Option {
+  return command.createOption(flag ?? '', `${help} (${variable}${usual === '' ? '' : `; default: ${usual}`})`);
 }
 
 /** For options that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
-}
-
-/** Help with the options of the command first, and the global ones last: all of `grantry --help`, elsewhere their names. */
-export class OwnOptionsFirst extends Help {
-  override optionDescription(option: Option): string {
-    return super.optionDescription(option).replace(/\(default: "(.*)"\)/, '(default: $1)');
-  }
-
-  override formatHelp(command: Command, helper: Help): string {
-    const globals = command.options.filter((option) => option.helpGroupHeading === globalHeading);
-    const text = super.formatHelp(command, helper).trimEnd();
-    if (command.parent === null) return `${text}\n\n${globalHeading}\n${this.#items(globals)}\n`;
-    const names = globals.map(({ long }) => long).join(' ');
-    return `${text}\n\n${this.boxWrap(`Global options: ${names}. See grantry --help.`, helper.helpWidth ?? 80)}\n`;
-  }
-
-  #items(options: readonly Option[]): string {
-    const width = Math.max(...options.map((option) => this.optionTerm(option).length));
-    return options
-      .map((option) => this.formatItem(this.optionTerm(option), width, this.optionDescription(option), this))
-      .join('\n');
-  }
 }
 
 /** Text below the options of a command: paragraphs are wrapped, indented lines stay as they are. */

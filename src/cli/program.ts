@@ -1,7 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { type Setting, settings } from '../vault/settings.ts';
-import { addGlobals, epilogue, OwnOptionsFirst, variableLines } from './options.ts';
+import { addGlobals, epilogue, variableLines } from './options.ts';
 import { usageError } from './terminal/errors.ts';
+import { OwnOptionsFirst } from './terminal/help.ts';
 import { clean } from './terminal/output.ts';
 import { ownVersion } from './version.ts';
 
@@ -36,6 +37,10 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     list: { summary: 'list grants', load: () => import('./commands/list.ts') },
     show: { summary: 'show one grant', load: () => import('./commands/show.ts') },
     set: { summary: 'change the metadata of a grant', load: () => import('./commands/set.ts') },
+    organizations: {
+      summary: "list the organisations of a grant's user",
+      load: () => import('./commands/organizations.ts'),
+    },
     health: { summary: 'check grants with a real API call', load: () => import('./commands/health.ts') },
     recover: { summary: 'retry grants that need re-authorization', load: () => import('./commands/recover.ts') },
     adopt: {

@@ -45,7 +45,7 @@ describe('slots', () => {
           begun.push(name);
           return new Promise<void>((resolve) => ends.push(resolve));
         },
-        { urgent },
+        { tenant: 'acme', urgent },
       );
     const running = Array.from({ length: limits.providerCallsMax }, () => call('usual'));
     running.push(...Array.from({ length: limits.urgentCallsMax }, () => call('urgent', true)));
@@ -66,6 +66,44 @@ describe('slots', () => {
     expect(begun.at(-1)).toBe('late');
     for (const end of ends) end();
     await Promise.all(running);
+    expect(bulkheads.states()).toMatchObject([{ calls: 0, waiting: 0 }]);
+  });
+
+  it('go to the tenants in turns, however many calls one of them has waiting', async () => {
+    const { bulkheads } = make();
+    const begun: string[] = [];
+    let most = 0;
+    const call = (tenant: string, count: number) =>
+      Array.from({ length: count }, () =>
+        bulkheads.run(
+          'p',
+          async () => {
+            begun.push(tenant);
+            most = Math.max(most, bulkheads.states()[0]?.calls ?? 0);
+            await turns();
+          },
+          { tenant },
+        ),
+      );
+    const running = [...call('crowd', 200), ...call('small', 2), ...call('other', 1)];
+    await Promise.all(running);
+    const waited = begun.slice(limits.providerCallsMax);
+    expect(waited.slice(0, 6)).toEqual(['crowd', 'small', 'other', 'crowd', 'small', 'crowd']);
+    expect(most).toBe(limits.providerCallsMax);
+    expect(bulkheads.states()).toMatchObject([{ calls: 0, waiting: 0 }]);
+  });
+
+  it('are not lost with a caller that gives up', async () => {
+    const { bulkheads, clock } = make();
+    const ends: (() => void)[] = [];
+    const hold = () => new Promise<void>((resolve) => ends.push(resolve));
+    const held = Array.from({ length: limits.providerCallsMax }, () => bulkheads.run('p', hold, { tenant: 'crowd' }));
+    const late = bulkheads.run('p', hold, { tenant: 'small' }).catch((error: unknown) => error);
+    await turns();
+    clock.jump(times.callerWaitMs);
+    expect(await late).toMatchObject({ code: 'provider_unavailable' });
+    for (const end of ends) end();
+    await Promise.all(held);
     expect(bulkheads.states()).toMatchObject([{ calls: 0, waiting: 0 }]);
   });
 });

@@ -1,4 +1,5 @@
 import { GrantryError } from '../base/errors.ts';
+import { FairQueue } from '../base/fair-queue.ts';
 import { limits, type Times } from '../base/limits.ts';
 import { randomFraction, type World } from '../base/world.ts';
 import { type GrantRow, metadataOf } from '../storage/statements/grants.ts';
@@ -26,7 +27,8 @@ export type CallHealth = 'good' | 'bad';
 /**
  * Isolates providers from each other: per provider and data centre, a limit of concurrent calls and a circuit breaker.
  *
- * A call takes its slot before its lease, so a waiting call holds nothing that others need. The breaker opens after
+ * A call takes its slot before its lease, so a waiting call holds nothing that others need. Tenants take turns for free slots:
+ * one that refreshes many grants at once does not delay another's by more than one turn. The breaker opens after
  * {@link limits}.breakerFailures consecutive failures. From the first failure on, one call at a time probes the provider,
  * in turns that a pause of seconds separates. A probe without an answer does not delay the next one.
  */
@@ -52,11 +54,11 @@ export class Bulkheads {
   async run<T>(
     name: string,
     call: (report: (health: CallHealth) => void) => Promise<T>,
-    { urgent = false, probe = false }: { urgent?: boolean; probe?: boolean } = {},
+    { tenant, urgent = false, probe = false }: { tenant: string; urgent?: boolean; probe?: boolean },
   ): Promise<T> {
     const compartment = this.#compartment(name);
     const isAdmitted = urgent || probe || this.#admit(name, compartment);
-    await this.#takeSlot(name, compartment, urgent);
+    await this.#takeSlot(name, compartment, { tenant, urgent });
     try {
       // The breaker may have opened during the wait.
       if (!isAdmitted) this.#admit(name, compartment);
@@ -111,8 +113,8 @@ export class Bulkheads {
     if (known !== undefined) return known;
     const made: Compartment = {
       calls: 0,
-      urgent: [],
-      waiting: [],
+      urgent: new FairQueue(),
+      waiting: new FairQueue(),
       failures: 0,
       pausedUntil: 0,
       servedAt: Number.NEGATIVE_INFINITY,
@@ -135,7 +137,11 @@ export class Bulkheads {
     });
   }
 
-  async #takeSlot(name: string, compartment: Compartment, urgent: boolean): Promise<void> {
+  async #takeSlot(
+    name: string,
+    compartment: Compartment,
+    { tenant, urgent }: { tenant: string; urgent: boolean },
+  ): Promise<void> {
     const callsMax = limits.providerCallsMax + (urgent ? limits.urgentCallsMax : 0);
     if (compartment.calls < callsMax) {
       compartment.calls += 1;
@@ -143,12 +149,10 @@ export class Bulkheads {
     }
     const { promise: passed, resolve: pass } = Promise.withResolvers<void>();
     const queue = urgent ? compartment.urgent : compartment.waiting;
-    queue.push(pass);
+    queue.add(tenant, pass);
     if (await endsInTime(this.#world, passed, this.#times.callerWaitMs)) return;
-    const index = queue.indexOf(pass);
     // The slot was passed to this call just as its wait ended, so pass it on.
-    if (index < 0) this.#passSlot(compartment);
-    else queue.splice(index, 1);
+    if (!queue.remove(tenant, pass)) this.#passSlot(compartment);
     throw new GrantryError('provider_unavailable', `Too many calls to ${name} are waiting.`, {
       retryAfterMs: this.#times.breakerPauseMs,
     });
@@ -157,7 +161,7 @@ export class Bulkheads {
   #passSlot(compartment: Compartment): void {
     // Slots beyond the usual limit are only for urgent calls.
     const isUsual = compartment.calls <= limits.providerCallsMax;
-    const next = compartment.urgent.shift() ?? (isUsual ? compartment.waiting.shift() : undefined);
+    const next = compartment.urgent.take() ?? (isUsual ? compartment.waiting.take() : undefined);
     if (next === undefined) compartment.calls -= 1;
     else next();
   }
@@ -183,8 +187,8 @@ export class Bulkheads {
 interface Compartment {
   /** Slots taken. */
   calls: number;
-  readonly urgent: (() => void)[];
-  readonly waiting: (() => void)[];
+  readonly urgent: FairQueue<() => void>;
+  readonly waiting: FairQueue<() => void>;
   /** Consecutive failures. */
   failures: number;
   /** When the next call may probe, by `World.monotonic`. */

@@ -5,8 +5,7 @@ import { systemTenant } from '../crypto/tenant-keys.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { type EventMark, type EventRow, insertEvents } from '../storage/statements/events.ts';
 import type { GrantRow } from '../storage/statements/grants.ts';
-import { withNarrowIndex } from '../storage/statements/unique-indexes.ts';
-import type { Store } from '../storage/store.ts';
+import { isUniqueViolation, type Store } from '../storage/store.ts';
 import type { VaultEvent, VaultEventType } from './types.ts';
 
 /** The parts that `changing` needs. They exist before the rest of the vault is open. */
@@ -40,6 +39,7 @@ export type OtherChangeType =
   | 'provider.removed'
   | 'session.created'
   | 'session.failed'
+  | 'slots.filling'
   | 'tenant.shredded'
   | 'vault.quarantined'
   | 'vault.adopted';
@@ -107,6 +107,8 @@ export async function changing<T>(
     return returned;
   });
   const result = await changed.catch(async (error: unknown) => {
+    if (!isUniqueViolation(error)) throw error;
+    const { withNarrowIndex } = await import('../storage/statements/unique-indexes.ts');
     throw await withNarrowIndex(context.store, error);
   });
   if (last !== undefined) await context.noteEvent(last);
@@ -144,10 +146,15 @@ function tell(context: ChangeContext, event: NewEvent): void {
     return;
   }
   context.logger.info(event.type, { tenant, provider, account, from, to, generation, reason });
-  if (context.onEvent === undefined) return;
   const at = new Date(context.world.now());
+  tellListener(context, { at, type: event.type, tenant, provider, account, from, to, generation, reason });
+}
+
+/** Gives an event to the vault's listener, after the commit of what it tells. */
+export function tellListener(context: Pick<ChangeContext, 'onEvent' | 'logger'>, event: VaultEvent): void {
+  if (context.onEvent === undefined) return;
   try {
-    context.onEvent({ at, type: event.type, tenant, provider, account, from, to, generation, reason });
+    context.onEvent(event);
   } catch {
     // The change is committed, so a defect of the listener must not look like a failed change.
     context.logger.error('an event listener failed', { event: event.type });

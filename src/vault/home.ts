@@ -1,5 +1,4 @@
 import type { KeyObject } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GrantryError } from '../base/errors.ts';
@@ -7,7 +6,7 @@ import type { Logger } from '../base/log.ts';
 import type { World } from '../base/world.ts';
 import { createRootKeyFile } from '../crypto/root-key-file.ts';
 import { describeRootKeySource, parseRootKeySource } from '../crypto/root-key-source.ts';
-import type { VaultSettings } from './settings.ts';
+import { isMissingFile, type VaultSettings } from './settings.ts';
 
 /** Makes the home, readable only by its owner. @throws {GrantryError} `storage_unavailable` */
 export async function makeHome(home: string): Promise<void> {
@@ -25,11 +24,6 @@ export async function makeHome(home: string): Promise<void> {
 export async function makeRootKey(path: string, world: World): Promise<KeyObject> {
   await makeHome(dirname(path));
   return createRootKeyFile(path, world);
-}
-
-/** True when the database is a SQLite file that does not exist: opening it would make it. */
-export function isMissingFile(database: string): boolean {
-  return database.startsWith('sqlite:') && !existsSync(database.slice('sqlite:'.length));
 }
 
 /** The error of an opening that may not make a vault. @param asked true when the caller passed `create: false` */

@@ -13,14 +13,12 @@ import { loadRootKey, parseRootKeySource, type RootKeySource } from '../crypto/r
 import { TenantKeys } from '../crypto/tenant-keys.ts';
 import {
   inspectGrantTable,
-  migrate,
   rowMacsVersion,
   schemaVersion,
   schemaVersionLatest,
-} from '../storage/migrations/migrate.ts';
+} from '../storage/migrations/version.ts';
 import { isAnonymous } from '../storage/statements/instance.ts';
 import { insertTenantKey, loadTenantKeys } from '../storage/statements/tenant-keys.ts';
-import { narrowIndexes, narrowIndexText } from '../storage/statements/unique-indexes.ts';
 import { type OpenedStore, openStore } from '../storage/store.ts';
 import { Bulkheads } from './bulkhead.ts';
 import { type ChangeContext, changeContext, changing } from './changing.ts';
@@ -34,7 +32,7 @@ import type { VaultOptions } from './options.ts';
 import { ProviderCatalogue } from './provider-catalogue.ts';
 import { Reach } from './reach.ts';
 import { PendingOutcomes } from './refresh/pending-outcomes.ts';
-import { resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
+import { isMissingFile, resolveVaultSettings, usualDatabase, type VaultSettings } from './settings.ts';
 import { Spending } from './spending.ts';
 import { nonceOf, type Owner, registerOwner } from './spool/owner.ts';
 import type { Spool } from './spool/spool.ts';
@@ -105,10 +103,11 @@ async function openDatabase(settings: VaultSettings, world: World, options: Vaul
   const { database, home, spool } = settings;
   refuseWritable('home', home);
   refuseWritable('spool', spool);
-  if (!settings.create) {
-    const { isMissingFile, noVaultError } = await import('./home.ts');
-    if (isMissingFile(database)) throw noVaultError(settings, options.create === false);
-  } else if (options.database === undefined && database === usualDatabase(home) && !existsSync(home)) {
+  if (!settings.create && isMissingFile(database)) {
+    const { noVaultError } = await import('./home.ts');
+    throw noVaultError(settings, options.create === false);
+  }
+  if (settings.create && options.database === undefined && database === usualDatabase(home) && !existsSync(home)) {
     const { makeHome } = await import('./home.ts');
     await makeHome(home);
   }
@@ -137,6 +136,7 @@ async function prepareSchema(store: OpenedStore, opening: Opening): Promise<KeyO
     return rootKey;
   }
   const table = await inspectGrantTable(store);
+  const { migrate } = await import('../storage/migrations/migrate.ts');
   if (settings.migrate === 'off' || (table === 'foreign' && options.takeOver !== true)) {
     // This refuses, and names the ways to allow it, before anything is made.
     await migrate(store, { mode: settings.migrate });
@@ -167,6 +167,7 @@ async function upgrade(
   version: number,
   { settings, world, options }: Opening,
 ): Promise<void> {
+  const { migrate } = await import('../storage/migrations/migrate.ts');
   const mode = settings.migrate;
   if (mode === 'off' || version >= rowMacsVersion) {
     await migrate(store, { mode });
@@ -283,6 +284,7 @@ function noteRowMacs(marks: HighWaterMarks, vaultId: string, logger: Logger): vo
 
 /** Warns if another program has put its unique index back. A one-shot program does without this question. */
 async function warnOfNarrowIndexes({ store, logger }: VaultContext): Promise<void> {
+  const { narrowIndexes, narrowIndexText } = await import('../storage/statements/unique-indexes.ts');
   const found = await narrowIndexes(store);
   if (found.length === 0) return;
   const { text, action } = narrowIndexText(found);

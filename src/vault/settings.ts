@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { invalidRequest } from '../base/errors.ts';
@@ -281,6 +282,11 @@ export function resolveVaultSettings(
 /** The database of a home for which none is named. */
 export function usualDatabase(home: string): string {
   return `sqlite:${join(home, 'grantry.db')}`;
+}
+
+/** True when the database is a SQLite file that does not exist: opening it would make it. */
+export function isMissingFile(database: string): boolean {
+  return database.startsWith('sqlite:') && !existsSync(database.slice('sqlite:'.length));
 }
 
 /** Checks a whole number that is given as text. @throws {GrantryError} `invalid_request` */

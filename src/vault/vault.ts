@@ -1,10 +1,9 @@
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { getApp, listAllApps, putAppOf, removeApp } from './app/apps.ts';
+import { writeUses } from './api/uses.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
-import { getGrant, listGrantPage } from './grant/grants.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
 import { HandOut } from './hand-out/hand-out.ts';
 import { TokenCache } from './hand-out/token-cache.ts';
@@ -21,8 +20,11 @@ import type {
   Grant,
   HealthReport,
   ImportResult,
+  Organizations,
   RecoverReport,
+  StartedAuthorization,
   StoredTokens,
+  TokenBudget,
   TokenSource,
   TokensInput,
   Vault,
@@ -71,15 +73,20 @@ export class OpenVault implements Vault {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => (await putAppOf(this.#open(), name, app)).app,
-    get: async (name) => getApp(this.#open(), name),
-    list: async () => listAllApps(this.#open()),
-    remove: async (name) => removeApp(this.#open(), name),
+    put: async (name, input) => {
+      const { putAppOf } = await import('./app/apps.ts');
+      const { app, warnings } = await putAppOf(this.#open(), name, input);
+      return { ...app, warnings };
+    },
+    get: async (name) => (await import('./app/apps.ts')).getApp(this.#open(), name),
+    list: async () => (await import('./app/apps.ts')).listAllApps(this.#open()),
+    remove: async (name) => (await import('./app/apps.ts')).removeApp(this.#open(), name),
+    slots: async (name) => (await import('./grant/slots/read.ts')).slotsOfApp(this.#open(), name),
   };
 
   readonly grants: Vault['grants'] = {
-    get: async (key) => getGrant(this.#open(), key),
-    list: async (filter) => listGrantPage(this.#open(), filter),
+    get: async (key) => (await import('./grant/grants.ts')).getGrant(this.#open(), key),
+    list: async (filter) => (await import('./grant/grants.ts')).listGrantPage(this.#open(), filter),
   };
 
   readonly providers: Vault['providers'] = {
@@ -112,15 +119,17 @@ export class OpenVault implements Vault {
     return callApi(this.#open(), this.#handOut, key, target, init);
   }
 
-  async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
-    const { authorize } = await import('./connect/authorize.ts');
+  async authorize(input: AuthorizeInput): Promise<StartedAuthorization> {
+    const { authorize } = await import('./connect/start.ts');
     return authorize(this.#open(), input);
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
     const { completeAuthorization } = await import('./connect/complete.ts');
     const context = this.#open();
-    const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
+    const grant = await context.spending.run(() =>
+      completeAuthorization(context, callbackUrl, (key, generation) => this.#handOut.prove(key, generation)),
+    );
     this.#cache.forget(grant);
     return grant;
   }
@@ -135,9 +144,15 @@ export class OpenVault implements Vault {
 
   async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
     const { storeTokens } = await import('./grant/store-tokens.ts');
-    const stored = await storeTokens(this.#open(), key, tokens);
+    const context = this.#open();
+    const stored = await storeTokens(context, key, tokens);
     this.#cache.forget(stored.grant);
-    return stored;
+    const isStored = stored.result === 'imported' || stored.result === 'replaced';
+    if (!isStored || tokens.accessToken === undefined) return stored;
+    const { learnOrganization } = await import('./organization/learn.ts');
+    const grant = await this.#finished(learnOrganization(context, stored.grant, { isNew: false }));
+    this.#cache.forget(grant);
+    return { ...stored, grant };
   }
 
   async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
@@ -163,9 +178,20 @@ export class OpenVault implements Vault {
     return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
   }
 
+  async organizations(key: GrantKey): Promise<Organizations> {
+    const { organizationsOf } = await import('./api/organizations.ts');
+    const found = await organizationsOf(this.#open(), this.#handOut, key);
+    this.#cache.forget(found);
+    return found;
+  }
+
   async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {
     const { checkHealth } = await import('./api/health.ts');
     return checkHealth(this.#open(), this.#handOut, key, options);
+  }
+
+  async budget(key: GrantKey): Promise<TokenBudget | null> {
+    return (await import('./refresh/budget.ts')).budgetOf(this.#open(), key);
   }
 
   get quarantine(): string | null {
@@ -201,6 +227,8 @@ export class OpenVault implements Vault {
     await this.#context.spending.idle();
     // What cannot be written leaves its attempt open: the next reader of the database finds it in doubt.
     await this.#context.pendingOutcomes.write(this.#context);
+    // A program that ends soon writes nothing: its calls would cost a transaction each.
+    if (this.#options.backgroundRefresh && this.#context.guard.reason === null) await writeUses(this.#context);
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

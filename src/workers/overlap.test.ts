@@ -1,6 +1,7 @@
 /** Tests that a lost answer is requested again while the provider's overlap lasts, in spite of other failures. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench, settled, until } from '../../test/support/bench.ts';
+import { GrantryError } from '../base/errors.ts';
 import { checkKey } from '../base/ids.ts';
 import { builtInProfile } from '../simulator/index.ts';
 import { findGrant } from '../storage/statements/grants.ts';
@@ -37,6 +38,22 @@ it('a worker that dies while it holds an uncertain grant delays it by seconds on
   expect(await claimDue(internalsOf(vault).open(), { pressing: room, usual: room })).toHaveLength(1);
   const workers = startWorkers(vault);
   await pass(bench, 20_000);
+  expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
+  await workers.stop();
+});
+
+it('a worker whose database fails after its claim tries again before the claim ends', async () => {
+  await using bench = await makeBench({ profiles: ['timed_overlap'] });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'timed_overlap' });
+  bench.simulator.faults.add({ endpoint: 'token', effect: { kind: 'reset', when: 'after' } });
+  expect(await codeOf(vault.getAccessToken(key))).toBe('refresh_uncertain');
+  await bench.jump(3_000);
+  const refreshes = vi.spyOn(internalsOf(vault).handOut, 'refresh');
+  refreshes.mockRejectedValueOnce(new GrantryError('storage_unavailable', 'The database is away.'));
+  const workers = startWorkers(vault);
+  await pass(bench, 8_000);
+  expect(refreshes.mock.calls.length).toBeGreaterThan(1);
   expect(await bench.row(key)).toMatchObject({ state: 'active', generation: 2 });
   await workers.stop();
 });

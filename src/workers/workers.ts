@@ -1,4 +1,4 @@
-import { codeOf } from '../base/errors.ts';
+import { codeOf, isGrantryError, isVaultDown } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { RepeatedWarning } from '../base/log.ts';
 import type { VaultContext } from '../vault/context.ts';
@@ -143,8 +143,24 @@ class DueGrantLoop {
     }
   }
 
+  /** While the database is away, a claim cannot be given back. Until it ends no other worker may try, so this one does. */
   async #run(grant: Due): Promise<void> {
-    if ((await this.#tend(grant)) === 'failed') this.#failedAt = this.#context.world.monotonic();
+    const { world, times } = this.#context;
+    const [holdMs, pauseMs] = isPressing(grant)
+      ? [times.doubtHoldMs, times.retryBackOffMs]
+      : [times.workerHoldMs, times.workerPauseMs];
+    const lastAt = world.monotonic() + holdMs - pauseMs;
+    for (;;) {
+      try {
+        if ((await this.#tend(grant)) === 'failed') this.#failedAt = world.monotonic();
+        return;
+      } catch (error) {
+        const mayTryAgain = isGrantryError(error) && isVaultDown(error) && world.monotonic() < lastAt;
+        if (!mayTryAgain) throw error;
+      }
+      await pause(this.#context, this.#signal, pauseMs);
+      if (this.#signal.aborted) return;
+    }
   }
 
   #start(grant: Due): void {

@@ -241,6 +241,8 @@ function app(values: { name: string; context: string; provider?: string; generat
     scopes: '[]',
     tenants: null,
     return_to: '[]',
+    scope_reasons: null,
+    pkce: null,
     generation: 1,
     created_at: 1,
     updated_at: 1,
@@ -262,6 +264,9 @@ function authorization(state: string, lifeMs: number) {
     issuer: null,
     provider_hash: 'h',
     connect_session_id: null,
+    enhances: null,
+    environment: null,
+    expect_organization: null,
     lifeMs,
   };
 }

@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GrantryError } from '../../src/base/errors.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
+import { migrate } from '../../src/storage/migrations/migrate.ts';
+import { inspectGrantTable, schemaVersionLatest } from '../../src/storage/migrations/version.ts';
 import { isUniqueViolation, type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { grantRow, insertGrantRow } from '../support/grant-fixtures.ts';
 

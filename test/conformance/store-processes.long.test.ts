@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { inspectGrantTable, migrate, schemaVersionLatest } from '../../src/storage/migrations/migrate.ts';
+import { migrate } from '../../src/storage/migrations/migrate.ts';
+import { inspectGrantTable, schemaVersionLatest } from '../../src/storage/migrations/version.ts';
 import { createInstance, readInstance } from '../../src/storage/statements/instance.ts';
 import { openStore } from '../../src/storage/store.ts';
 import { scratchDatabase, scratchSqlite } from '../support/postgres.ts';

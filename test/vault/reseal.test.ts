@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LogFields } from '../../src/base/log.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { systemWorld } from '../../src/base/system-world.ts';
-import { schemaVersion } from '../../src/storage/migrations/migrate.ts';
+import { schemaVersion } from '../../src/storage/migrations/version.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { internalsOf } from '../../src/vault/internals.ts';
 import { openVault } from '../../src/vault/open.ts';

@@ -7,7 +7,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemWorld } from '../../src/base/system-world.ts';
 import { openVault, type Vault } from '../../src/index.ts';
-import { schemaVersion } from '../../src/storage/migrations/migrate.ts';
+import { schemaVersion } from '../../src/storage/migrations/version.ts';
 import { protectedTableNames } from '../../src/storage/protected-tables.ts';
 import { type OpenedStore, openStore } from '../../src/storage/store.ts';
 import { findApiKey, hashApiKey } from '../../src/vault/api-keys.ts';

@@ -118,7 +118,7 @@ class SimulatedClient extends EventEmitter {
   release(error?: unknown): void {
     this.#watch?.cancel();
     if (this.#inTransaction) this.#rollBack(error === undefined ? undefined : 'closed');
-    if (this.#server !== undefined && !this.#committing) idle.push(this.#server);
+    if (!this.#committing) this.#giveBack();
     this.#released();
   }
 
@@ -127,7 +127,13 @@ class SimulatedClient extends EventEmitter {
     this.#watch?.cancel();
     this.#lost ??= new Error('the process is gone');
     if (this.#inTransaction) this.#rollBack('closed');
-    if (this.#server !== undefined && !this.#committing) idle.push(this.#server);
+    if (!this.#committing) this.#giveBack();
+  }
+
+  /** Once only: two clients with one connection would end each other's transactions. */
+  #giveBack(): void {
+    if (this.#server !== undefined) idle.push(this.#server);
+    this.#server = undefined;
   }
 
   async #begin(): Promise<QueryResult> {
@@ -161,7 +167,7 @@ class SimulatedClient extends EventEmitter {
     const result = await this.#end('commit');
     this.#committing = false;
     // Its process has given this connection up.
-    if (isLate && this.#server !== undefined) idle.push(this.#server);
+    if (isLate) this.#giveBack();
     await this.#process.committed();
     return result;
   }

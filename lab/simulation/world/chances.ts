@@ -32,7 +32,8 @@ export class Chances {
     const tick = (): void => {
       if (Number.isFinite(this.#state.jumpedWildlyAt)) return;
       const free = !this.#state.isLying() && this.#state.storeBusyUntil <= scheduler.now;
-      const able = free && this.#lives.some((life) => this.#isAble(life));
+      const stuck = this.#lives.some((life) => life?.dead === false && life.paused && life.isCommitting);
+      const able = free && !stuck && this.#lives.some((life) => this.#isAble(life));
       for (const grant of overlapping) this.#look(grant, able);
       scheduler.after(tickMs, null, 'the judge looks', tick);
     };

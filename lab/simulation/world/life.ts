@@ -62,6 +62,8 @@ export class Life implements Actor, PortProcess {
   storeDownUntil = 0;
   /** The very next commit is a slow one. */
   isNextCommitSlow = false;
+  /** A slow commit of its own is under way: if it is paused now, no other process can write to its file. */
+  isCommitting = false;
   readonly #surroundings: Surroundings;
   readonly #state: WorldState;
   readonly #dice: Dice;
@@ -154,9 +156,11 @@ export class Life implements Actor, PortProcess {
   async flushed(): Promise<void> {
     const ms = this.#slowCommitMs();
     if (ms === 0) return;
+    this.isCommitting = true;
     await new Promise<void>((resolve) => {
       this.#state.scheduler.after(ms, this, 'a slow commit', resolve);
     });
+    this.isCommitting = false;
   }
 
   #slowCommitMs(): number {

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import type { World } from '../world.ts';
 
 /** A request that is forwarded unchanged; its headers are names and values in turn, as on the wire. */
@@ -49,6 +48,8 @@ async function throughFetch(world: World, url: string, request: RawExchangeReque
   for (let at = 0; at < request.headers.length; at += 2) {
     headers.append(request.headers[at] ?? '', request.headers[at + 1] ?? '');
   }
+  // Loaded here: `grantry token` loads this file, and never sends a body.
+  const { buffer } = await import('node:stream/consumers');
   const whole = body instanceof Readable ? await buffer(body) : body;
   const response = await world.fetch(url, { method, headers, signal, body: whole });
   const chunks = response.body === null ? Readable.from([]) : Readable.from(response.body);

@@ -28,7 +28,7 @@ async function migrate(context: Context): Promise<void> {
 async function versionNow(context: Context): Promise<number> {
   return withProgress(context.world, 'Reading the schema version', async () => {
     const { openStore } = await import('../../storage/store.ts');
-    const { schemaVersion } = await import('../../storage/migrations/migrate.ts');
+    const { schemaVersion } = await import('../../storage/migrations/version.ts');
     const { settings, world } = context;
     const { database, untriedEngine: allowUntriedEngine } = settings;
     const store = await openStore({ database, world, logger: stderrLogger(world, settings), allowUntriedEngine });

@@ -6,6 +6,7 @@ import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
+import { writeAlone } from '../terminal/output.ts';
 import { withProgress } from '../terminal/progress.ts';
 import type { TokenInput } from '../token-arguments.ts';
 
@@ -53,5 +54,5 @@ export async function handOutToken(context: Context, input: TokenInput): Promise
     const dc = token.dc ?? (await vault.grants.get(key))?.dc ?? undefined;
     const whole = dc === undefined ? token : { ...token, dc };
     context.output.printJson(tokenToJson(whole, context.world.now()));
-  } else process.stdout.write(`${token.accessToken}\n`);
+  } else writeAlone(`${token.accessToken}\n`);
 }

@@ -1,4 +1,4 @@
-import { schemaVersion, schemaVersionLatest } from '../../storage/migrations/migrate.ts';
+import { schemaVersion, schemaVersionLatest } from '../../storage/migrations/version.ts';
 import { isAnonymous, readInstance } from '../../storage/statements/instance.ts';
 import { narrowIndexes, narrowIndexText } from '../../storage/statements/unique-indexes.ts';
 import type { Store } from '../../storage/store.ts';

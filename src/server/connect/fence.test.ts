@@ -29,7 +29,10 @@ it.each(databaseKinds)('a callback of an earlier start changes nothing of a late
       app: 'strict',
       scopes: '[]',
       return_to: null,
+      adds: null,
       user_id: null,
+      environment: null,
+      expect_organization: null,
       lifeMs: 60_000,
     }),
   );

@@ -3,6 +3,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { actionOverHttp } from '../../schemas/actions.ts';
+import { budgetAnswerSchema } from '../../schemas/budget.ts';
 import {
   grantPageSchema,
   grantSchema,
@@ -12,6 +13,7 @@ import {
   tokensInputSchema,
 } from '../../schemas/grant.ts';
 import { toJson, writeKey } from '../../schemas/json.ts';
+import { organizationsSchema } from '../../schemas/organizations.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
@@ -162,6 +164,35 @@ export const grantRoutes: readonly Route[] = [
       const report = await context.vault().health({ tenant, provider, account }, { refresh: refresh === 'true' });
       const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
       return { status: 200, body: toJson(told) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    ...ofGrant,
+    path: `${path}/budget`,
+    summary: 'Show the token budget of a grant',
+    description:
+      'Shows how many token requests the provider has left for the refresh token of a grant, and when the next one is free.',
+    action: 'see_grants',
+    answers: { 200: { description: 'The budget.', schema: budgetAnswerSchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
+      const budget = await context.vault().budget({ tenant, provider, account });
+      return { status: 200, body: { budget: budget === null ? null : toJson(budget) } };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    ...ofGrant,
+    path: `${path}/organizations`,
+    summary: 'List the organisations of a grant',
+    description:
+      'Asks the provider which organisations the user of a grant has. One of several is chosen by its id, as `org_id` in ' +
+      'the metadata.',
+    answers: { 200: { description: 'The organisations.', schema: organizationsSchema } },
+    run: async ({ context, principal, params: { tenant, provider }, query: { account } }) => {
+      const found = await context.vault().organizations({ tenant, provider, account });
+      const seen = found.sharedWith.filter((other) => maySee(principal, other)).map(writeKey);
+      return { status: 200, body: { ...toJson(found), shared_with: seen } };
     },
   }),
   defineRoute({

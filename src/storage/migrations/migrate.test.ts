@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { scratchDatabase, scratchSqlite } from '../../../test/support/postgres.ts';
 import { systemWorld } from '../../base/system-world.ts';
 import { openStore } from '../store.ts';
-import { inspectGrantTable, migrate, schemaVersion, schemaVersionLatest } from './migrate.ts';
+import { migrate } from './migrate.ts';
+import { inspectGrantTable, schemaVersion, schemaVersionLatest } from './version.ts';
 
 const world = systemWorld();
 

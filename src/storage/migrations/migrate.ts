@@ -1,26 +1,37 @@
 import { sql } from 'kysely';
-import { assert, type GrantryError, invalidRequest, isGrantryError } from '../../base/errors.ts';
-import { changedOne, type Reader, type WriteTx } from '../database.ts';
+import { assert, type GrantryError, invalidRequest } from '../../base/errors.ts';
+import { changedOne, type WriteTx } from '../database.ts';
 import type { Store, StoreKind } from '../store.ts';
 import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
 import { rowMacs } from './0002-row-macs.ts';
 import { narrowKeys } from './0003-narrow-keys.ts';
+import { scopes } from './0004-scopes.ts';
+import { organizations } from './0005-organizations.ts';
+import { slots } from './0006-slots.ts';
+import { keyOrigins } from './0007-key-origins.ts';
+import {
+  hasTable,
+  inspectGrantTable,
+  latestVersion,
+  rowMacsVersion,
+  schemaVersion,
+  type schemaVersionLatest,
+} from './version.ts';
 
 /** A step of the schema as plain text for each database: statements that end with a semicolon and a line break. */
 export type Migration = { readonly name: string } & { readonly [kind in StoreKind]: string };
 
 /** Forward only, and never edited once released. The version of a migration is its place in this list, from 1. */
-export const releasedMigrations: readonly Migration[] = [
+export const releasedMigrations = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
   { name: 'row macs', ...rowMacs },
   { name: 'narrow keys', ...narrowKeys },
-];
-
-export const schemaVersionLatest = releasedMigrations.length;
-
-/** The version from which on rows carry MACs. */
-export const rowMacsVersion = 2;
+  { name: 'scopes', ...scopes },
+  { name: 'organizations', ...organizations },
+  { name: 'slots', ...slots },
+  { name: 'key origins', ...keyOrigins },
+] as const satisfies readonly Migration[] & { readonly length: typeof schemaVersionLatest };
 
 export const versionTable: Readonly<Record<StoreKind, string>> = {
   sqlite: `create table if not exists grantry_schema (
@@ -78,7 +89,7 @@ export interface Migrated {
  * behind while `mode` is `off`
  */
 export async function migrate(store: Store, options: MigrateOptions): Promise<Migrated> {
-  const { migrations = releasedMigrations } = options;
+  const migrations: readonly Migration[] = options.migrations ?? releasedMigrations;
   const to = migrations.length;
   const from = await schemaVersion(store);
   refuseNewer(from, to);
@@ -97,30 +108,10 @@ export async function migrate(store: Store, options: MigrateOptions): Promise<Mi
   return { from, to };
 }
 
-/** Returns the version of Grantry's schema in this database; 0 when there is none. */
-export async function schemaVersion(store: Store): Promise<number> {
-  try {
-    // Nearly always the table is there: asking for it first would double the questions of every start.
-    return await latestVersion(store.db);
-  } catch (error) {
-    if (isGrantryError(error, 'storage_unavailable')) throw error;
-    // Another process may have made it between the two questions.
-    if (await hasTable(store.db, store.kind, 'grantry_schema')) return latestVersion(store.db);
-    return 0;
-  }
-}
-
-/** Tells whether the table of grants is missing, Grantry's, or another program's. */
-export async function inspectGrantTable(store: Store): Promise<'absent' | 'ours' | 'foreign'> {
-  // In this order: a process that migrates at this moment makes both tables, and must not look like another program.
-  const exists = await hasTable(store.db, store.kind, 'oauth_tokens');
-  if (!exists) return 'absent';
-  return (await schemaVersion(store)) > 0 ? 'ours' : 'foreign';
-}
-
 /** Runs one migration, unless another process has run it. */
 async function migrateOne(tx: WriteTx, store: Store, options: MigrateOptions, version: number): Promise<void> {
-  const { migrations = releasedMigrations, adoptRows } = options;
+  const { adoptRows } = options;
+  const migrations: readonly Migration[] = options.migrations ?? releasedMigrations;
   const migration = migrations[version - 1];
   assert(migration, 'the list of migrations has no gap');
   // PostgreSQL can fail when two transactions make the same table at once; SQLite lets only one write.
@@ -158,24 +149,6 @@ async function createVault(
 
 async function run(tx: WriteTx, text: string): Promise<void> {
   for (const statement of text.split(/;\s*\n/)) await sql.raw(statement.trim()).execute(tx);
-}
-
-/** Looks into the catalogue, of which each database has one of its own. */
-async function hasTable(db: Reader, kind: StoreKind, name: string): Promise<boolean> {
-  const found =
-    kind === 'sqlite'
-      ? sql<number>`(select count(*) from sqlite_schema where type in ('table', 'view') and name = ${name})`
-      : sql<number>`(select count(*) where to_regclass(${name}) is not null)`;
-  const row = await db.selectNoFrom(found.as('found')).executeTakeFirstOrThrow();
-  return row.found === 1;
-}
-
-async function latestVersion(db: Reader): Promise<number> {
-  const row = await db
-    .selectFrom('grantry_schema')
-    .select((expression) => expression.fn.max('version').as('version'))
-    .executeTakeFirst();
-  return row?.version ?? 0;
 }
 
 function refuseNewer(version: number, known: number): void {

@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import { invalidRequest } from '../../base/errors.ts';
 import type { Reader } from '../database.ts';
 import type { StoreKind } from '../engine/engine.ts';
-import { isUniqueViolation } from '../store.ts';
 
 /** A unique index of another program, and the statement that drops it. */
 export interface NarrowIndex {
@@ -72,7 +71,6 @@ export function narrowIndexText(found: readonly NarrowIndex[]): { readonly text:
 
 /** Returns the error to throw for a failed transaction: the cause, if a narrow index refused a row. */
 export async function withNarrowIndex(store: Catalogue, error: unknown): Promise<unknown> {
-  if (!isUniqueViolation(error)) return error;
   const found = await narrowIndexes(store).catch(() => []);
   if (found.length === 0) return error;
   const { text, action } = narrowIndexText(found);

@@ -107,7 +107,8 @@ describe.each(databaseKinds)('a consent without a refresh token, on %s', (kind) 
     for (const { world } of [one, other]) world.skewMs = -60_000;
     await pass();
     await connect(bench, one.vault, key, { remove: withoutRefreshToken });
-    await pass();
+    // A loaded machine may not poll at each look. The clock stays behind throughout.
+    for (let look = 0; look < 10 && (await ask(other.vault, key)) !== 2; look += 1) await pass();
     expect(await ask(other.vault, key)).toBe(2);
   });
 

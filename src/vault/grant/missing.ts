@@ -4,6 +4,8 @@ import { type GrantSummary, listGrants } from '../../storage/statements/grants.t
 import type { VaultContext } from '../context.ts';
 import { noSuchGrant } from './refusals.ts';
 
+export { noSuchGrant } from './refusals.ts';
+
 /** A tenant's other grants that an error names at most. */
 const neighboursMax = 5;
 

@@ -1,7 +1,6 @@
 import { codeOf } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { RepeatedWarning } from '../../base/log.ts';
-import { noteUse } from '../../storage/statements/due.ts';
 import { grantsChangedSince } from '../../storage/statements/grants.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
@@ -118,6 +117,7 @@ export class ChangeFeed {
   /** Records which grants are in use; workers refresh those ahead of need. */
   async #noteUse(): Promise<void> {
     const { times } = this.#context;
+    const { noteUse } = await import('../../storage/statements/due.ts');
     for (const used of this.#cache.takeUsed(times.usageNoteMs * usageNotesApart, limits.usageBatch)) {
       if (this.#stop.signal.aborted) return;
       if (used.length > 0) await changing(this.#context, ({ tx }) => noteUse(tx, used));
@@ -130,7 +130,8 @@ export class ChangeFeed {
     // Read before the changes: what is committed in between is read now, and once more by the next poll.
     const mark = await store.latestChange();
     const since = this.#window.since(mark);
-    if (since === null) this.#cache.forgetAll();
+    // Before the first token is held, there is nothing to compare.
+    if (since === null || this.#cache.isEmpty) this.#cache.forgetAll();
     else await this.#forgetSince(since);
     // Not before: after a failure the next poll must find these changes.
     this.#window.advance(mark);

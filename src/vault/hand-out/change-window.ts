@@ -11,13 +11,13 @@ import type { ChangeMark } from '../../storage/store.ts';
  * docs/decisions/0012-the-change-feed-follows-transactions.md.
  */
 export class ChangeWindow {
-  #readUntil: number | undefined;
+  #readUntil = 0;
   /** The transactions in progress, each with a mark that precedes its changes; null where none is known. */
   #open = new Map<string, number | null>();
 
   /**
-   * Returns the mark from which on changes must be read, for a mark that was read just now; null if any grant may have changed,
-   * at the start and after the clock of the database was set back.
+   * Returns the mark from which on changes must be read, for a mark that was read just now: 0 at the start, and once a
+   * transaction has ended that was in progress then. Null if marks tell nothing, after the clock of the database was set back.
    */
   since({ at, open }: ChangeMark): number | null {
     const now = new Set(open);
@@ -35,7 +35,7 @@ export class ChangeWindow {
   }
 
   #from(at: number): number | null {
-    return this.#readUntil === undefined || at < this.#readUntil ? null : this.#readUntil;
+    return at < this.#readUntil ? null : this.#readUntil;
   }
 }
 

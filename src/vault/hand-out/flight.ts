@@ -1,5 +1,5 @@
 import type { CandidateClient } from '../refresh/candidate-client.ts';
-import type { LeaseWait } from '../refresh/wait.ts';
+import type { LeaseWait } from '../refresh/lease-wait.ts';
 import type { HeldToken } from './token-cache.ts';
 
 /** A running refresh; `wait` tells whether it waits for another process. */

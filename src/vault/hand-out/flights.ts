@@ -2,7 +2,7 @@ import { GrantryError } from '../../base/errors.ts';
 import type { CheckedKey } from '../../base/ids.ts';
 import type { VaultContext } from '../context.ts';
 import { withTimeout } from '../deadline.ts';
-import { type LeaseWait, stillUncertain } from '../refresh/wait.ts';
+import { type LeaseWait, stillUncertain } from '../refresh/lease-wait.ts';
 import type { Flight, FlightOptions } from './flight.ts';
 import { cacheKey, type TokenCache } from './token-cache.ts';
 

@@ -5,9 +5,6 @@ import type { Secret } from '../../base/secret.ts';
 import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { checkGeneration } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { naming } from '../grant/altered.ts';
-import { missingGrant } from '../grant/missing.ts';
-import { noSuchGrant } from '../grant/refusals.ts';
 import { openToken } from '../grant/tokens.ts';
 import { believedEndMs, earlyMs, requiredMs, type ValidityRules, validityRules } from '../grant/validity.ts';
 import type { CandidateClient } from '../refresh/candidate-client.ts';
@@ -138,7 +135,7 @@ export class HandOut {
    * @throws {GrantryError} `storage_unavailable` at once or soon while the database is away; every other error of `read`
    */
   askIfHeld<T>(key: CheckedKey, read: () => Promise<T>): Promise<T> {
-    if (this.#cache.get(cacheKey(key)) === undefined) return read();
+    if (this.#cache.get(cacheKey(key)) === undefined) return this.#context.reach.need(read);
     return this.#context.reach.ask(read, limits.storagePatienceMsMax);
   }
 
@@ -246,7 +243,8 @@ export class HandOut {
   /** Reads from memory while it is trusted, else from the row; while the database is away, only from memory. */
   async #read(key: CheckedKey): Promise<ReadToken> {
     const held = this.#cache.get(cacheKey(key));
-    if (held === undefined || this.#context.world.now() >= held.expiresAtMs) return this.#readRow(key);
+    if (held === undefined || this.#context.world.now() >= held.expiresAtMs)
+      return this.#context.reach.need(() => this.#readRow(key));
     if (this.#isTrusted(held)) return { held };
     const isRecent = sinceMs(this.#context.world, this.#cache.seenAt) < this.staleHandOutMs;
     try {
@@ -284,6 +282,8 @@ export class HandOut {
     const row = await this.#rows.run(cacheKey(key), this.#cache.epoch, () => findGrant(this.#context.store.db, key));
     if (row !== undefined && row.state !== 'disconnected' && !this.#cache.isWithheld(key)) return row;
     this.#cache.forget(key);
+    // Loaded for errors only, as below: a program that reads one good token starts sooner without.
+    const { missingGrant, noSuchGrant } = await import('../grant/missing.ts');
     throw row === undefined ? await missingGrant(this.#context, key) : noSuchGrant(key);
   }
 
@@ -305,6 +305,7 @@ export class HandOut {
       if (!isGrantryError(error, 'integrity_failed')) throw error;
       // Another process may have shredded and recreated the tenant's keys: read them again before reporting this.
       const pinned = await keys.pin(row.client_id, { fresh: true });
+      const { naming } = await import('../grant/altered.ts');
       return naming(this.#context, row, async () => openToken(pinned, row, 'access_token'));
     }
   }

@@ -2,7 +2,7 @@ import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
-import { placeOf } from '../grant/grants.ts';
+import type { GrantPlace, placeOf } from '../grant/grants.ts';
 import { earlyMs, requiredMs, type ValidityRules } from '../grant/validity.ts';
 import { interned, internedList, internedRules } from './interned-text.ts';
 import type { HeldToken } from './token-cache.ts';
@@ -14,7 +14,7 @@ export const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0
  * Makes the token of a row that was opened.
  *
  * @param rules Undefined in a one-shot program. It hands out a stored token without reading the
- * provider's definition, unless it needs the host of the data centre.
+ * provider's definition, unless the metadata names a data centre without its API host, or the host alone.
  */
 export async function heldTokenOf(
   context: VaultContext,
@@ -24,8 +24,9 @@ export async function heldTokenOf(
 ): Promise<HeldToken> {
   const metadata = metadataOf(row);
   const named = { dc: textOf(metadata['dc']), apiDomain: textOf(metadata['api_domain']) };
-  const isPlaced = rules === undefined && (named.dc === null || named.apiDomain !== null);
-  const { dc, apiDomain } = isPlaced ? named : await placeOf(context, row, metadata);
+  const isPinned = metadata['environment'] !== undefined;
+  const isPlaced = !isPinned && rules === undefined && (named.dc === null) === (named.apiDomain === null);
+  const { dc, apiDomain } = isPlaced ? named : await foundPlace(context, row, metadata);
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const counted = rules ?? plainRules;
   const early = Math.max(earlyMs(lifetimeMs, counted), requiredMs(limits.minValidityMsDefault, lifetimeMs, counted));
@@ -48,6 +49,12 @@ export async function heldTokenOf(
     quietUntilMs: undefined,
     era: undefined,
   };
+}
+
+/** Loaded when needed: most tokens of a one-shot program tell their place. */
+async function foundPlace(...[context, row, metadata]: Parameters<typeof placeOf>): Promise<GrantPlace> {
+  const grants = await import('../grant/grants.ts');
+  return grants.placeOf(context, row, metadata);
 }
 
 function textOf(value: unknown): string | null {

@@ -98,6 +98,10 @@ export class TokenCache {
     });
   }
 
+  get isEmpty(): boolean {
+    return this.#held.size === 0;
+  }
+
   get(name: string): HeldToken | undefined {
     return this.#held.get(name);
   }

@@ -1,12 +1,7 @@
 import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { finishAttempt, listAttempts, mayHaveSpent } from '../../storage/statements/attempts.ts';
-import { type GrantRow, lockGrant } from '../../storage/statements/grants.ts';
-import { raiseDoubt, releaseLease } from '../../storage/statements/leases.ts';
-import { deleteTokenRequest } from '../../storage/statements/token-requests.ts';
-import { type ChangeTransaction, changing } from '../changing.ts';
-import { isoNow, type OutcomeJournal, type PendingOutcome, type VaultContext } from '../context.ts';
-import { reasons } from '../reasons.ts';
+import { changing } from '../changing.ts';
+import type { OutcomeJournal, PendingOutcome, VaultContext } from '../context.ts';
 
 /**
  * Outcomes of attempts that the database could not record yet.
@@ -29,6 +24,8 @@ export class PendingOutcomes implements OutcomeJournal {
 
   /** Runs `write`, which records an attempt's end, and remembers the end if the database is down. */
   async orRemember<T>(end: PendingOutcome, write: () => Promise<T>): Promise<T> {
+    // Loaded before an end can wait: an upgrade may remove the program's files meanwhile.
+    await import('./write-end.ts');
     try {
       return await write();
     } catch (error) {
@@ -81,6 +78,7 @@ export class PendingOutcomes implements OutcomeJournal {
   }
 
   async #write(context: VaultContext, end: PendingOutcome): Promise<void> {
+    const { writeEnd } = await import('./write-end.ts');
     await changing(context, (change) => writeEnd(context, change, end));
     const ofGrant = this.#ends.get(end.grantId);
     if (ofGrant?.delete(end.attemptId) !== true) return;
@@ -98,31 +96,3 @@ export class PendingOutcomes implements OutcomeJournal {
 
 /** Outcomes that are written at the same time. */
 const writersMax = 3;
-
-async function writeEnd(context: VaultContext, change: ChangeTransaction, end: PendingOutcome): Promise<void> {
-  const { tx } = change;
-  const { tenant, grantId, attemptId: id, fence, outcome, detail } = end;
-  const row = await lockGrant(tx, tenant, grantId);
-  // If no attempt is open, the claim was rolled back, or the end was written after all.
-  if (row === undefined || !(await finishAttempt(tx, { tenant, id, outcome, detail }))) return;
-  if (outcome === 'not_sent') await deleteTokenRequest(tx, { fingerprint: end.tokenFingerprint, attemptId: id });
-  await releaseLease(tx, { ...end, owner: context.owner.id, fence });
-  await reviveIfNothingWasLost(context, change, row, end);
-}
-
-/** Revives a grant that another process gave up because the open attempt looked like a lost answer. */
-async function reviveIfNothingWasLost(
-  context: VaultContext,
-  change: ChangeTransaction,
-  row: GrantRow,
-  end: PendingOutcome,
-): Promise<void> {
-  const { tenant, grantId, generation } = end;
-  if (row.state !== 'reauthorization_required' || row.reason !== reasons.lostRotation) return;
-  if (row.generation !== generation) return;
-  const attempts = await listAttempts(change.tx, { tenant, grantId, generation });
-  if (attempts.some(mayHaveSpent)) return;
-  const reason = reasons.nothingWasLost;
-  await raiseDoubt(change.tx, { tenant, grantId, reason, at: isoNow(context), from: [row.state] });
-  change.record(row, { type: 'grant.revived', to: 'uncertain', reason });
-}

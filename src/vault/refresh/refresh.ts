@@ -16,13 +16,14 @@ import type { CandidateClient } from './candidate-client.ts';
 import { type Claim, claimRefresh } from './claim.ts';
 import { cutTimes } from './clocks.ts';
 import { type HeldLease, holdLease } from './lease.ts';
+import { type LeaseWait, stillUncertain } from './lease-wait.ts';
 import { observeRequest, observeRound, observeWait } from './observe.ts';
 import { isUrgent } from './overlap.ts';
 import { planRefresh, type RefreshOptions } from './plan.ts';
 import type { RefreshPlan } from './plan-type.ts';
 import { releaseOthers } from './release.ts';
 import { settleAnswer, settleLostAnswer, settleNotSent, untilProbe } from './settle.ts';
-import { type LeaseWait, stillUncertain, waitForChange } from './wait.ts';
+import { waitForChange } from './wait.ts';
 
 /**
  * Replaces the tokens of one generation of a grant exactly once, even if many processes try.
@@ -85,7 +86,9 @@ export async function refreshGrant(
     const urgent = await isUrgent(context, row);
     const round = (report: (health: CallHealth) => void) =>
       refreshRound(context, row, report, { candidateClient, backOff });
-    const outcome = await context.bulkheads.run(compartmentOf(row), round, { urgent, probe: backOff !== undefined });
+    const { tenant } = key;
+    const probe = backOff !== undefined;
+    const outcome = await context.bulkheads.run(compartmentOf(row), round, { tenant, urgent, probe });
     if (outcome === 'saved') return;
     if (outcome === 'taken') {
       waited = true;

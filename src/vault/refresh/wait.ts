@@ -1,26 +1,13 @@
-import { GrantryError } from '../../base/errors.ts';
 import { randomFraction } from '../../base/world.ts';
 import { type GrantRow, peekGrant } from '../../storage/statements/grants.ts';
 import type { VaultContext } from '../context.ts';
 import { stopping } from '../grant/refusals.ts';
 import { isKnownDead, isSeen } from '../spool/owner.ts';
 import { leaseKindOf, waivedLease } from './lease-kind.ts';
+import { type LeaseWait, stillUncertain } from './lease-wait.ts';
 
 /** Polls per doubling of the time waited. A waiter notices a change late by at most about 1/16 of that time. */
 const pollsPerDoubling = 16;
-
-/** Tells the callers of a refresh that the refresh itself waits for another process's lease. */
-export interface LeaseWait {
-  /** The time after which to ask again; undefined while the refresh waits for no other process. */
-  retryAfterMs?: number | undefined;
-}
-
-/** The error for a caller whose deadline passes before another process has finished. */
-export function stillUncertain(retryAfterMs: number): GrantryError {
-  return new GrantryError('refresh_uncertain', 'Another process is refreshing this grant and has not finished.', {
-    retryAfterMs,
-  });
-}
 
 /**
  * Waits until another process's refresh has changed a grant's row, or its lease has ended or is waived.

@@ -7,7 +7,7 @@ import { systemWorld } from '../../base/system-world.ts';
 import { grantDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { writeKey } from '../../schemas/json.ts';
-import { inspectGrantTable } from '../../storage/migrations/migrate.ts';
+import { inspectGrantTable } from '../../storage/migrations/version.ts';
 import { dryRunSeal } from '../../storage/row-seal.ts';
 import { type AppRow, listApps } from '../../storage/statements/apps.ts';
 import { metadataOf } from '../../storage/statements/grants.ts';

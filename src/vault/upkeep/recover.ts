@@ -67,8 +67,10 @@ async function tryKeptTokens(context: VaultContext, key: CheckedKey, found: Gran
     if (row?.state !== 'reauthorization_required') return { ...key, outcome: 'under_way', tried };
     tried += 1;
     try {
-      const outcome = await context.bulkheads.run(compartmentOf(row), (report) =>
-        refreshRound(context, row, report, { keptToken }),
+      const outcome = await context.bulkheads.run(
+        compartmentOf(row),
+        (report) => refreshRound(context, row, report, { keptToken }),
+        { tenant: key.tenant },
       );
       if (outcome === 'saved') return { ...key, outcome: 'recovered', tried };
       // Another process is refreshing, or an answer was found in the spool. Both are more promising than another request.
