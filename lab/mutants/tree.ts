@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const left = new Set(['node_modules', '.git', '.tmp', 'dist', '.gitignore']);
 
 export interface Started {
-  /** What it said last, once it has ended. */
+  /** The last of its output, once it has ended. */
   readonly output: Promise<string>;
   /** Ends it with everything that it started. */
   readonly end: () => void;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Tree } from './tree.ts';
 import { type Job, type Message, parseMessage } from './worker/job.ts';
 
-/** Where the checks of a job run: in Vitest, or in the simulation. */
+/** The program that runs the checks of a job: Vitest, or the simulation. */
 export interface Place {
   readonly name: string;
   readonly args: readonly string[];

@@ -17,7 +17,7 @@ const kinds = new Set([
 const questions =
   /^(?:is[A-Z]\w*|has[A-Z]\w*|has|includes|some|every|find|filter|map|at|slice|startsWith|endsWith|test|getTime|min|max|Number|String|Boolean)$/;
 
-/** Whether an expression can be computed once more without any effect: it waits for nothing, and calls only questions. */
+/** Tells whether an expression can be computed once more without any effect: it waits for nothing, and calls only questions. */
 export function isPure(text: string): boolean {
   const source = ts.createSourceFile('value.ts', `(${text});`, ts.ScriptTarget.ESNext, true, ts.ScriptKind.TS);
   const [statement] = source.statements;

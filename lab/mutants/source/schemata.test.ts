@@ -91,7 +91,7 @@ test.each(numbered)('$mutant.key behind its switch does what its text does', asy
   }
 });
 
-test.each(numbered)('$mutant.key is seen wherever its outcome differs', async ({ id, mutant }) => {
+test.each(numbered)('$mutant.key is seen where its outcome differs', async ({ id, mutant }) => {
   const plain = await load(subject);
   const changed = await load(applied(subject, mutant));
   for (const input of inputs) {

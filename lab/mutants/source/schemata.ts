@@ -64,7 +64,7 @@ function put(into: Place, each: Numbered): void {
 
 const compared: ReadonlySet<MutantKind> = new Set(['swap', 'drop side', 'boundary', 'drop arithmetic']);
 
-/** What has an effect of its own makes a difference whenever it is reached: a mutant may leave it out. */
+/** Text with an effect of its own makes a difference whenever it is reached: a mutant may leave it out. */
 function differenceOf({ kind, from }: Mutant, isCondition: boolean): Difference {
   if (!isPure(from)) return 'always';
   if (kind === 'false') return 'if truthy';

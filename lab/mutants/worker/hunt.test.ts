@@ -1,4 +1,4 @@
-/** What counts as noticed: a check that fails with the mutant, and passes without it. */
+/** A mutant is noticed by a check that fails with the mutant, and passes without it. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

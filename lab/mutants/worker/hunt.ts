@@ -110,7 +110,7 @@ export class Hunt {
   }
 
   /**
-   * What is likely to notice it and soon done comes first: tests of its own file, tests that reach little else, and tests
+   * Puts first which check is likely to notice it and soon done: tests of its own file, tests that reach little else, and tests
    * that noticed its neighbours. What passes speaks against the tests beside it.
    */
   #worthFor(mutant: number, file: string): Worth {

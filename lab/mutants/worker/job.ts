@@ -4,7 +4,7 @@ import { z } from 'zod';
 const measuredTestSchema = z.object({
   /** File and full name. */
   name: z.string(),
-  /** How long it took without a mutant. */
+  /** The time that it took without a mutant. */
   ms: z.number(),
   /** The mutants that would have made a difference in it. */
   seen: z.array(z.number()),
@@ -19,7 +19,7 @@ const jobSchema = z.object({
   mode: z.enum(['measure', 'hunt']),
   /** The file that gets a line of JSON for each thing that happens. */
   out: z.string(),
-  /** What to try, without what fails when no mutant is in effect. */
+  /** All that can be asked, without those that fail when no mutant is in effect. */
   checks: z.array(measuredTestSchema),
   /** Each with the checks, by their place in `checks`, that let it live before. */
   mutants: z.array(z.object({ id: z.number(), file: z.string(), passed: z.array(z.number()) })),

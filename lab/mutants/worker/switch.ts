@@ -27,7 +27,7 @@ export class MutantSwitch {
     return value;
   }
 
-  /** Whether a statement runs that the mutant `id` takes out. */
+  /** Returns true if a statement runs that the mutant `id` takes out. */
   keeps(id: number): boolean {
     this.seen?.add(id);
     return this.active !== id;

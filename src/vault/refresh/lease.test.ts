@@ -1,4 +1,4 @@
-/** A holder watches its own lease: what it has lost it does not use, whatever the database says later. */
+/** A holder watches its own lease: what it has lost it does not use, even if the database says otherwise later. */
 import { expect, it } from 'vitest';
 import { type Bench, makeBench, until } from '../../../test/support/bench.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';

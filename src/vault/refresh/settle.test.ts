@@ -137,7 +137,7 @@ async function afterAnswer(
 
 type Met = Pick<Awaited<ReturnType<typeof afterAnswer>>, 'bench' | 'vault' | 'key'>;
 
-/** How many requests there were after a caller asked, at times after the first answer. */
+/** Counts the requests after a caller asked, at times after the first answer. */
 async function sentAt({ bench, vault, key }: Met, times: readonly number[]): Promise<number[]> {
   const sent: number[] = [];
   let passed = 0;
