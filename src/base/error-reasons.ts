@@ -13,6 +13,8 @@ export const errorReasons = {
   client_refused: 'The provider refuses the client id, the secret or the registration of the app.',
   code_refused: 'The provider refuses the authorization code.',
   consent_refused: 'The provider, or the user there, refused the authorization.',
+  wrong_organization: 'The consent is for another organisation than the expected one. Its tokens were not stored.',
+  organization_unread: 'The organisation of a consent could not be read. Its tokens are not stored.',
   scope_refused: 'The provider refuses the requested scopes.',
   throttled: 'The provider throttles token requests.',
   unavailable: 'The provider answered that it is not available.',

@@ -52,6 +52,8 @@ const baseTimes = {
   scrubWaitMs: 60_000,
   /** Authorization request until callback. */
   authorizationMs: 600_000,
+  /** The call that asks which organisation a token is for. A connect waits for it. */
+  organizationReadMs: 5_000,
   /** A connect link until its button is pressed. */
   connectLinkMs: 1_800_000,
   /** Tokens of a connect session are kept this long for the completion code. */
@@ -202,6 +204,9 @@ export const limits = {
   connectKeepPauseMs: 500,
   /** Authorization requests whose code was never sent, and that wait in memory for a database that is down. */
   unsentCodesMax: 1_000,
+  /** Organisations of imported grants that are read at once, and that wait for it. */
+  organizationReadsAtOnce: 4,
+  organizationReadsWaitingMax: 10_000,
   /** Connect sessions that one statement reads. */
   connectBatch: 50,
   /** A flow waits this long for an issuer's metadata that it can do without, in milliseconds. */

@@ -13,10 +13,17 @@ export async function connectThroughServer(
   { output, world }: Context,
   vault: GrantryClient,
   key: CheckedKey,
-  options: { app?: string | undefined; scopes?: readonly string[] | undefined; open: boolean },
+  options: {
+    app?: string | undefined;
+    scopes?: readonly string[] | undefined;
+    environment?: string | undefined;
+    expectOrganization?: string | undefined;
+    open: boolean;
+  },
 ): Promise<Grant> {
-  const { app, scopes } = options;
-  const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, app, scopes });
+  const { app, scopes, environment, expectOrganization } = options;
+  const wanted = { app, scopes, environment, expectOrganization };
+  const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, ...wanted });
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(world, url);
   const until = expiresAt.toISOString().slice(11, 16);

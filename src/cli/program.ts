@@ -37,6 +37,10 @@ const groups: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     list: { summary: 'list grants', load: () => import('./commands/list.ts') },
     show: { summary: 'show one grant', load: () => import('./commands/show.ts') },
     set: { summary: 'change the metadata of a grant', load: () => import('./commands/set.ts') },
+    organizations: {
+      summary: "list the organisations of a grant's user",
+      load: () => import('./commands/organizations.ts'),
+    },
     health: { summary: 'check grants with a real API call', load: () => import('./commands/health.ts') },
     recover: { summary: 'retry grants that need re-authorization', load: () => import('./commands/recover.ts') },
     adopt: {

@@ -22,6 +22,7 @@ import {
 import { grantPageSchema, grantSchema, storedGrantSchema } from '../schemas/grant.ts';
 import { importResultSchema } from '../schemas/import-line.ts';
 import { toJson } from '../schemas/json.ts';
+import { organizationsSchema } from '../schemas/organizations.ts';
 import { definitionSchema, providerListSchema } from '../schemas/provider.ts';
 import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../schemas/reports.ts';
 import { keyText } from '../schemas/thing.ts';
@@ -234,6 +235,9 @@ export class RemoteVault implements GrantryClient {
     if (!sharedWith.success) throw notUnderstood(status);
     return { revocation, sharedWith: sharedWith.data };
   };
+
+  readonly organizations: Vault['organizations'] = async (key) =>
+    this.#ofGrant('GET', key, organizationsSchema, { below: '/organizations' });
 
   readonly health: Vault['health'] = async (key, { refresh } = {}) => {
     const query = { refresh: refresh === true ? 'true' : undefined };

@@ -36,6 +36,17 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
     if (wildcardSuffix(host) === null) checkOrigin(`api.hosts.${index}`, host, allowLoopback);
   }
   checkTemplate(definition, 'api.base', api.base, allowLoopback);
+  for (const [environment, hosts] of Object.entries(definition.environments ?? {})) {
+    for (const [name, host] of Object.entries(hosts)) {
+      checkTemplate(definition, `environments.${environment}.${name}`, host, allowLoopback);
+    }
+  }
+  for (const [index, call] of (api.owner ?? []).entries()) {
+    if (call.path.startsWith('/')) continue;
+    const place = `api.owner.${index}.path`;
+    if (!/^\{dc\.\w+\}\//.test(call.path)) throw problem(place, 'must be a path, or start with {dc.NAME}');
+    checkTemplate(definition, place, call.path, allowLoopback);
+  }
   if (api.health !== undefined && !api.health.path.startsWith('/')) {
     checkTemplate(definition, 'api.health.path', api.health.path, allowLoopback);
   }

@@ -66,6 +66,40 @@ const endpoints = z.strictObject({
   revocationLegacy: url.optional(),
 });
 
+const pointer = z.string().max(256);
+
+const organizations = z.strictObject({
+  /** A JSON Pointer to their list, or to the only one; the empty pointer means the whole answer. */
+  list: pointer,
+  /** JSON Pointers in one of them: to its ids. The first is the one that is kept. */
+  ids: z.array(pointer).min(1).max(4),
+  /** A JSON Pointer in one of them: to its name. */
+  name: pointer.optional(),
+  /** A JSON Pointer in one of them: to `true` at the one that counts unless a call names another. */
+  default: pointer.optional(),
+  /** The member of metadata that calls take the id from, if it is not `org_id` alone. */
+  member: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,63}$/)
+    .optional(),
+});
+
+/** A call that tells the user who gave the consent. The first one whose scope was granted is made. */
+const owner = z.strictObject({
+  /** A path, or a URL that starts with `{dc.NAME}`: the accounts server knows its own users. */
+  path: url,
+  id: pointer,
+  name: pointer.optional(),
+  /** Recognises a user who is not active any more; each rule has a pointer. */
+  inactive: z
+    .array(z.strictObject({ pointer, equals: text }))
+    .max(8)
+    .optional(),
+  scope: text,
+});
+
+const organizationPlace = z.strictObject({ in: z.enum(['header', 'query']), name: text });
+
 const health = z.strictObject({
   method: z.enum(['GET', 'POST']).optional(),
   path: url,
@@ -73,10 +107,8 @@ const health = z.strictObject({
   name: z.string().max(256).optional(),
   /** The scope that the call needs. */
   scope: text.optional(),
-  /** The organisations in the answer: a JSON Pointer to their list, and in one of them to its ids. */
-  organizations: z
-    .strictObject({ list: z.string().max(256), ids: z.array(z.string().max(256)).min(1).max(4) })
-    .optional(),
+  /** The organisations in the answer. */
+  organizations: organizations.optional(),
   /** Omits the organisation id from this call, although the product's other calls need it. */
   withoutOrganization: z.boolean().optional(),
 });
@@ -105,6 +137,11 @@ export const providerDefinition = z
      * neither code nor secret is sent there, unless the app has a secret for it.
      */
     separateDataCenters: z.array(z.string().max(32)).max(64).optional(),
+    /**
+     * Environments of an organisation, by name: hosts that stand in the place of the data centre's host of the same name.
+     * `metadata.environment` chooses one, and no answer changes it. A value may be `{dc.NAME}`.
+     */
+    environments: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/), z.record(z.string().max(64), url)).optional(),
     clientAuthentication: z
       .enum(['client_secret_post', 'client_secret_basic', 'none', 'private_key_jwt'])
       .default('client_secret_post'),
@@ -175,7 +212,12 @@ export const providerDefinition = z
       defaults: textMap.default({}),
       /** Headers of each call that the caller may not replace. */
       headers: textMap.default({}),
-      organization: z.strictObject({ in: z.enum(['header', 'query']), name: text }).optional(),
+      organization: organizationPlace
+        .extend({
+          /** Further places that the API reads. A caller who names an organisation there is not given a second one. */
+          also: z.array(organizationPlace).max(4).optional(),
+        })
+        .optional(),
       invalidToken: z
         .array(invalidTokenRule)
         .max(32)
@@ -186,6 +228,7 @@ export const providerDefinition = z
        */
       scopeMissing: z.array(invalidTokenRule).max(32).default([]),
       health: health.optional(),
+      owner: z.array(owner).max(4).optional(),
     }),
   })
   .superRefine((definition, context) => {

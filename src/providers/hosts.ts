@@ -1,6 +1,7 @@
 import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { ProviderDefinition } from './definition.ts';
+import { baseHostName, environmentHosts } from './environment.ts';
 import { expand, type Place } from './expand.ts';
 
 /**
@@ -31,12 +32,15 @@ export function apiOrigin(definition: ProviderDefinition, value: unknown): strin
 /**
  * Returns the base of this grant's API calls: an origin, perhaps with a path, without a trailing slash.
  *
- * The first of these counts: `metadata.api_domain` when it is one of the provider's hosts, `api.base`, the data
- * centre's `api`, the first host.
+ * The first of these counts: the host of the grant's environment, `metadata.api_domain` when it is one of the provider's
+ * hosts, `api.base`, the data centre's `api`, the first host.
  *
- * @throws {GrantryError} `provider_misconfigured` when none of them is one of the provider's hosts.
+ * @throws {GrantryError} `provider_misconfigured` when none of them is one of the provider's hosts; `invalid_request` for an
+ * environment that the provider does not have
  */
 export function apiBase(definition: ProviderDefinition, place: Place): string {
+  const inEnvironment = environmentHosts(definition, place.metadata)?.[baseHostName(definition)];
+  if (inEnvironment !== undefined) return environmentBase(definition, inEnvironment, place);
   const apiDomain = place.metadata['api_domain'];
   if (typeof apiDomain === 'string') {
     const parsed = parseUrl(apiDomain);
@@ -49,6 +53,17 @@ export function apiBase(definition: ProviderDefinition, place: Place): string {
   throw new GrantryError(
     'provider_misconfigured',
     `No API host of ${definition.id} is known for this grant: metadata.api_domain is missing or not one of them.`,
+  );
+}
+
+/** The base of calls in an environment: its host, and the path that follows the reference in `api.base`. */
+function environmentBase(definition: ProviderDefinition, host: string, place: Place): string {
+  const rest = (definition.api.base ?? '').replace(/^\{[^}]+\}/, '');
+  const base = parseUrl(expand(definition, host, place).replace(/\/+$/, '') + (rest.startsWith('/') ? rest : ''));
+  if (base !== null && isProviderHost(definition, base)) return base.origin + base.pathname.replace(/\/+$/, '');
+  throw new GrantryError(
+    'provider_misconfigured',
+    `An environment's host of ${definition.id} is not in its api.hosts.`,
   );
 }
 

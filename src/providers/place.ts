@@ -9,9 +9,10 @@ export function isSamePlace(one: ProviderDefinition, other: ProviderDefinition):
 
 /** The members of a definition that decide where secrets and tokens are sent. */
 function placesOf(definition: ProviderDefinition): unknown {
-  const { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api } =
-    definition;
-  const places = { issuer, endpoints, dataCenters, separateDataCenters, callback, capture, clientAuthentication, api };
+  const { issuer, endpoints, dataCenters, separateDataCenters, environments } = definition;
+  const { callback, capture, clientAuthentication, api } = definition;
+  const centres = { dataCenters, separateDataCenters, environments };
+  const places = { issuer, endpoints, ...centres, callback, capture, clientAuthentication, api };
   return JSON.parse(JSON.stringify(places));
 }
 

@@ -26,6 +26,8 @@ const example = {
   scopes: ['ZohoCRM.modules.ALL'],
   return_to: 'https://app.example/connected',
   user: 'user-42',
+  environment: null,
+  expect_organization: '20071234567',
   state: 'completed',
   error: null,
   detail: null,
@@ -47,6 +49,13 @@ export const connectSessionSchema = thing(
     scopes: list(z.string()).meta({ description: 'The scopes that are asked for.' }),
     returnTo: z.string().nullable(),
     user: z.string().nullable(),
+    /** The environment of the organisation, such as `sandbox`. */
+    environment: z.string().nullable().meta({ description: 'The environment of the organisation, such as `sandbox`.' }),
+    /** The id of the only organisation whose consent is stored. */
+    expectOrganization: z
+      .string()
+      .nullable()
+      .meta({ description: 'The id of the only organisation whose consent is stored.' }),
     state: z.enum(sessionStates),
     /** The code of the last failure. */
     error: z.string().nullable().meta({ description: 'The code of the last failure.' }),
@@ -118,6 +127,16 @@ export const connectSessionInputSchema = thing(
       .meta({ description: "The address for the browser afterwards: exactly one of the app's `return_to`." }),
     /** The user who must come back, as the backend at `returnTo` names them. */
     user: user.optional().meta({ description: 'The user who must come back, as the backend at return_to names them.' }),
+    /** The environment of the organisation, such as `sandbox`, where the provider has several. */
+    environment: z
+      .string()
+      .max(32)
+      .optional()
+      .meta({ description: 'The environment of the organisation, such as `sandbox`, where the provider has several.' }),
+    /** The id of the only organisation whose consent is stored; a consent for another one is refused and revoked. */
+    expectOrganization: z.string().min(1).max(limits.nameCharsMax).optional().meta({
+      description: 'The id of the only organisation whose consent is stored. A consent for another one is revoked.',
+    }),
   },
 );
 

@@ -149,6 +149,10 @@ export interface AuthorizationTable extends MarkedTable {
   /** A hash of where the provider was when this was asked: an answer goes nowhere else. */
   provider_hash: string;
   connect_session_id: string | null;
+  /** The environment that the grant gets; null for none. */
+  environment: string | null;
+  /** The id of the only organisation whose consent is stored; null for any. */
+  expect_organization: string | null;
   created_at: number;
   expires_at: number;
   used_at: number | null;
@@ -177,6 +181,9 @@ export interface ConnectSessionTable extends MarkedTable {
   scopes: string;
   return_to: string | null;
   user_id: string | null;
+  environment: string | null;
+  /** The id of the only organisation whose consent is stored; null for any. */
+  expect_organization: string | null;
   /** The hash of the browser that pressed the button first. */
   browser_hash: string | null;
   completion_hash: string | null;

@@ -5,6 +5,7 @@ import type { ProviderDefinition } from '../providers/definition.ts';
 import type { App, AppInput } from '../schemas/app.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
+import type { Organizations } from '../schemas/organizations.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 import type { AccessToken } from '../schemas/token.ts';
@@ -17,6 +18,7 @@ export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } fro
 export type { App, AppInput } from '../schemas/app.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
+export type { Organization, Organizations } from '../schemas/organizations.ts';
 export type { ProviderSummary } from '../schemas/provider.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
 export type { AccessToken } from '../schemas/token.ts';
@@ -50,6 +52,10 @@ export interface AuthorizeInput extends GrantKey {
   app?: string | undefined;
   scopes?: readonly string[] | undefined;
   redirectUri: string;
+  /** The environment of the organisation, such as `sandbox`, where the provider has several. */
+  environment?: string | undefined;
+  /** The id of the only organisation whose consent is stored. */
+  expectOrganization?: string | undefined;
 }
 
 /**
@@ -213,8 +219,10 @@ export interface Vault extends AsyncDisposable {
    * state. The same URL again gives the same grant, also after a crash or `storage_unavailable`, with one exchange.
    *
    * @param callbackUrl The whole URL at which the browser came back
-   * @throws {GrantryError} `authorization_failed` when the user declined, or the code was used, too old or of another account;
-   * `invalid_request` for a URL that is no callback; `provider_misconfigured`, `provider_error`, `provider_unavailable`
+   * @throws {GrantryError} `authorization_failed` when the user declined, or the code was used, too old, of another account
+   * (reason `wrong_organization`: of another organisation than the expected one, and nothing was stored);
+   * `invalid_request` for a URL that is no callback; `provider_misconfigured`, `provider_error`; `provider_unavailable`, with
+   * the reason `organization_unread` if the expected organisation could not be compared yet: call again with the same URL
    *
    * @example
    * const grant = await vault.completeAuthorization('https://app.example/oauth/callback?code=…&state=…');
@@ -223,7 +231,8 @@ export interface Vault extends AsyncDisposable {
   /**
    * Redeems a code that was made without a redirect, such as one of a Zoho self client. The same code gives the same grant.
    *
-   * @param input `dc`: the data centre of the user; the app's when left out
+   * @param input `dc`: the data centre of the user; the app's when left out. `environment` and `expectOrganization`: as in
+   * {@link Vault.authorize}
    * @throws {GrantryError} As {@link Vault.completeAuthorization}
    *
    * @example
@@ -231,7 +240,13 @@ export interface Vault extends AsyncDisposable {
    *
    * await vault.redeemCode(key, { code: new Secret('1000.…'), dc: 'eu' });
    */
-  redeemCode(key: GrantKey, input: { code: Secret; app?: string | undefined; dc?: string | undefined }): Promise<Grant>;
+  redeemCode(
+    key: GrantKey,
+    input: { code: Secret; app?: string | undefined; dc?: string | undefined } & Pick<
+      AuthorizeInput,
+      'environment' | 'expectOrganization'
+    >,
+  ): Promise<Grant>;
   /**
    * Stores tokens that were obtained elsewhere, for an import or a move. Other grants with the same refresh token are named
    * in `sharedWith`.
@@ -290,7 +305,20 @@ export interface Vault extends AsyncDisposable {
    */
   disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected>;
   /**
-   * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown.
+   * Asks the provider which organisations the user of a grant has, and keeps the name of the grant's own. One of several is
+   * chosen with {@link Vault.updateMetadata}: its id becomes `org_id`.
+   *
+   * @throws {GrantryError} `invalid_request` at a provider that tells none; `insufficient_scope` with the missing scope; else
+   * as {@link Vault.fetch}
+   *
+   * @example
+   * const { items } = await vault.organizations(key);
+   * if (items[0] !== undefined) await vault.updateMetadata(key, { org_id: items[0].id });
+   */
+  organizations(key: GrantKey): Promise<Organizations>;
+  /**
+   * Proves a grant with one real call to the provider. A sick grant is reported in the result, not thrown. The organisation
+   * and the owner that the answer tells are kept in the grant's metadata.
    *
    * @param options `refresh: true` refreshes the grant first, within the provider's budget: for a new client secret, and for
    * doubts. A grant in doubt is not forced. It spends one refresh token where these rotate

@@ -19,6 +19,7 @@ import type {
   Grant,
   HealthReport,
   ImportResult,
+  Organizations,
   RecoverReport,
   StoredTokens,
   TokenSource,
@@ -133,9 +134,15 @@ export class OpenVault implements Vault {
 
   async storeTokens(key: GrantKey, tokens: TokensInput): Promise<StoredTokens> {
     const { storeTokens } = await import('./grant/store-tokens.ts');
-    const stored = await storeTokens(this.#open(), key, tokens);
+    const context = this.#open();
+    const stored = await storeTokens(context, key, tokens);
     this.#cache.forget(stored.grant);
-    return stored;
+    const isStored = stored.result === 'imported' || stored.result === 'replaced';
+    if (!isStored || tokens.accessToken === undefined) return stored;
+    const { learnOrganization } = await import('./organization/learn.ts');
+    const grant = await this.#finished(learnOrganization(context, stored.grant, { isNew: false }));
+    this.#cache.forget(grant);
+    return { ...stored, grant };
   }
 
   async *importLines(lines: string | ReadableStream<Uint8Array>): AsyncGenerator<ImportResult> {
@@ -159,6 +166,13 @@ export class OpenVault implements Vault {
   async disconnect(key: GrantKey, options?: { revoke?: boolean }): Promise<Disconnected> {
     const { disconnect } = await import('./disconnect.ts');
     return disconnect(this.#open(), key, { ...options, withhold: (checked) => this.#cache.withhold(checked) });
+  }
+
+  async organizations(key: GrantKey): Promise<Organizations> {
+    const { organizationsOf } = await import('./api/organizations.ts');
+    const found = await organizationsOf(this.#open(), this.#handOut, key);
+    this.#cache.forget(found);
+    return found;
   }
 
   async health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport> {

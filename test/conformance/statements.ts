@@ -262,6 +262,8 @@ function authorization(state: string, lifeMs: number) {
     issuer: null,
     provider_hash: 'h',
     connect_session_id: null,
+    environment: null,
+    expect_organization: null,
     lifeMs,
   };
 }

@@ -4,7 +4,7 @@ import { makeBench } from '../support/bench.ts';
 import { makeServerBench } from '../support/server-bench.ts';
 import { cases, type Setup } from './vault.ts';
 
-const profiles = ['strict', 'none'];
+const profiles = ['strict', 'none', 'zoho'];
 
 const subjects: Readonly<Record<string, (run: (setup: Setup) => Promise<void>) => Promise<void>>> = {
   openVault: async (run) => {

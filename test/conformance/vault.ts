@@ -4,8 +4,9 @@
  */
 import { expect } from 'vitest';
 import { Secret } from '../../src/base/secret.ts';
+import { demoClient } from '../../src/simulator/index.ts';
 import type { ImportResult, Vault } from '../../src/vault/types.ts';
-import type { Bench } from '../support/bench.ts';
+import { type Bench, user } from '../support/bench.ts';
 import { refuses } from '../support/refuses.ts';
 import { appCases, providerCases } from './vault-apps.ts';
 import { grantCases } from './vault-grants.ts';
@@ -29,6 +30,13 @@ type Method =
   | Members<'keys'>;
 
 const key = { tenant: 'acme', provider: 'strict' };
+
+/** Mints tokens of a Zoho user for a grant that is still to be stored. */
+async function zohoGrant(bench: Bench, vault: Vault, provider: string, scopes: string[], tenant = 'acme') {
+  await bench.addApp(vault, provider);
+  const minted = bench.simulator.mintTokens({ profile: 'zoho', clientId: demoClient.clientId, user, scopes });
+  return { key: { tenant, provider }, minted };
+}
 
 export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setup) => Promise<void>>>>> = {
   ...appCases,
@@ -318,6 +326,34 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
         actionRequired: false,
       });
       await refuses(vault.health({ ...key, tenant: 'globex' }), 'grant_not_found');
+    },
+  },
+  organizations: {
+    'lists them, and keeps the only one': async ({ vault, bench }) => {
+      const { key: books, minted } = await zohoGrant(bench, vault, 'zoho_books', ['ZohoBooks.settings.READ']);
+      await vault.storeTokens(books, { refreshToken: minted.refreshToken, metadata: { dc: 'us' } });
+      const item = { id: '60000000001', name: 'Example Company US', chosen: true, default: true };
+      const expected = { ...books, account: 'default', items: [item], member: 'org_id', sharedWith: [] };
+      expect(await vault.organizations(books)).toEqual(expected);
+      expect((await vault.grants.get(books))?.metadata).toMatchObject({ org_id: item.id, org_name: item.name });
+    },
+    'names other tenants in the same one': async ({ vault, bench }) => {
+      const one = await zohoGrant(bench, vault, 'zoho_books', ['ZohoBooks.settings.READ']);
+      const two = await zohoGrant(bench, vault, 'zoho_books', ['ZohoBooks.settings.READ'], 'globex');
+      for (const { key: each, minted } of [one, two]) {
+        await vault.storeTokens(each, { refreshToken: minted.refreshToken, metadata: { dc: 'us' } });
+        await vault.organizations(each);
+      }
+      const { sharedWith } = await vault.organizations(one.key);
+      expect(sharedWith).toEqual([{ tenant: 'globex', provider: 'zoho_books', account: 'default' }]);
+    },
+    'refuses a provider that tells none, and a grant without the scope': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      await refuses(vault.organizations(key), 'invalid_request');
+      await refuses(vault.organizations({ ...key, tenant: 'globex' }), 'grant_not_found');
+      const { key: books, minted } = await zohoGrant(bench, vault, 'zoho_books', ['ZohoBooks.contacts.READ']);
+      await vault.storeTokens(books, { refreshToken: minted.refreshToken, metadata: { dc: 'us' } });
+      await refuses(vault.organizations(books), 'insufficient_scope');
     },
   },
   quarantine: {

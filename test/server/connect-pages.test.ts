@@ -24,6 +24,8 @@ const session = {
   scopes: ['ZohoCRM.modules.ALL', `ZohoCRM.${'x'.repeat(200)}.READ`],
   returnTo: 'https://app.example/connected',
   user: 'alice',
+  environment: null,
+  expectOrganization: null,
   state: 'open' as const,
   error: null,
   detail: null,

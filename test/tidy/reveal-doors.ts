@@ -25,6 +25,7 @@ export const revealDoors: Readonly<Record<string, string>> = {
   'src/oauth/revoke.ts': 'puts the token to be revoked into the form body, and reads the answer',
   'src/vault/app/apps.ts': 'checks and seals the client secrets of an app',
   'src/vault/connect/completion.ts': 'packs tokens that wait for a completion code to be sealed, and unpacks them',
+  'src/vault/organization/ask.ts': 'asks the API of the provider that issued a token whose organisation it is for',
   'src/vault/hand-out/held-token.ts': 'hands the access token to the caller',
   'src/vault/checks.ts': 'checks a token that was handed in',
   'src/vault/refresh/save.ts': 'packs a token set to be sealed',

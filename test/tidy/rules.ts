@@ -47,6 +47,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['.'],
     ['app', 'key'],
     ['grant'],
+    ['organization'],
     ['refresh', 'connect', 'take-over'],
     ['hand-out'],
     ['api'],

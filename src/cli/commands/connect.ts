@@ -13,6 +13,7 @@ import { resolveTenant } from '../current-tenant.ts';
 import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { readMembers } from '../metadata-members.ts';
 import { collect, epilogue } from '../options.ts';
+import { noteOrganization } from '../organizations.ts';
 import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
@@ -27,6 +28,8 @@ interface ConnectOptions {
   dc?: string;
   org?: string;
   metadata?: string[];
+  environment?: string;
+  expectOrg?: string;
   open: boolean;
 }
 
@@ -47,12 +50,18 @@ export function define(command: Command): void {
     .option('--dc <dc>', 'with --code: the data centre of the code')
     .option('--org <id>', "the organisation's id at the provider, for the metadata of the grant")
     .option('--metadata <name=value>', 'a member of the metadata of the grant; may be given several times', collect)
+    .option(
+      '--environment <name>',
+      'the environment of the organisation, such as sandbox, where the provider has several',
+    )
+    .option('--expect-org <id>', 'store nothing unless the consent is for this organisation')
     .option('--no-open', 'do not try to open a browser')
     .addHelpText(
       'after',
       epilogue(`Examples:
   grantry connect acme zoho_crm --app zoho-eu
   grantry connect acme zoho_crm --paste
+  grantry connect acme zoho_crm --environment sandbox --expect-org 20071234567
   grantry connect acme zoho_crm --code - < code.txt`),
     )
     .action(async (tenant: string, provider: string, options: ConnectOptions) =>
@@ -74,12 +83,19 @@ async function connect(context: Context, given: string, provider: string, option
     code === null
       ? await authorize(context, vault, key, options)
       : await withProgress(context.world, 'Redeeming the code', () =>
-          vault.redeemCode(key, { code, app: options.app, dc: options.dc }),
+          vault.redeemCode(key, { code, app: options.app, dc: options.dc, ...wantedOf(options) }),
         );
   const grant = Object.keys(members).length === 0 ? connected : await vault.updateMetadata(key, members);
+  await noteOrganization(context, vault, grant);
   if (context.output.json) return context.output.printJson(toJson(grant));
-  const where = grant.dc === null ? '' : `, data centre ${grant.dc}`;
+  const { environment } = grant.metadata;
+  const inside = typeof environment === 'string' ? `, ${environment}` : '';
+  const where = grant.dc === null ? inside : `, data centre ${grant.dc}${inside}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
+}
+
+function wantedOf({ environment, expectOrg: expectOrganization }: ConnectOptions) {
+  return { environment, expectOrganization };
 }
 
 function checkOptions(options: ConnectOptions): void {
@@ -107,7 +123,7 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
   if (server !== undefined && options.paste !== true) {
     const { connectThroughServer } = await import('../connect-through-server.ts');
     await using client = await openServer(context, server, { light: true });
-    return await connectThroughServer(context, client, key, { ...options, scopes });
+    return await connectThroughServer(context, client, key, { ...options, scopes, ...wantedOf(options) });
   }
   const app = await chooseApp(vault, key, options.app);
   const redirectUri = redirectUriAt(context.settings.publicUrl, app);
@@ -117,7 +133,7 @@ async function authorize(context: Context, vault: Vault, key: CheckedKey, option
       `Use --paste; or register http://127.0.0.1:8484/callback at the provider and run grantry app add ${app.name} --redirect-uri.`,
     );
   }
-  const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri });
+  const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri, ...wantedOf(options) });
   return options.paste === true
     ? paste(context, vault, url)
     : waitForBrowser(context, vault, { url, state, redirectUri, open: options.open });

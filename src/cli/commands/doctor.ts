@@ -3,12 +3,13 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import type { App, Vault } from '../../vault/types.ts';
+import type { App, Grant, Vault } from '../../vault/types.ts';
 import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
 import { checkDisk, checkHome, checkSpool } from '../doctor/places.ts';
 import { epilogue } from '../options.ts';
+import { sharedAdvice, sharedOrganizations } from '../organizations.ts';
 import { quarantineAction } from '../quarantine.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { allGrants } from './list.ts';
@@ -108,6 +109,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       await finding('rows', () => rowsFinding(internalsOf(vault).open())),
       grantsFinding(grants),
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
+      ...organizationFindings(grants),
       ...(await slotFindings(vault, apps)),
       await proxyFinding(context.settings.egressProxy),
       ...(await reachFindings(context.world, vault, { apps, grants })),
@@ -115,6 +117,11 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
   } catch (thrown) {
     return [failed('vault', thrown)];
   }
+}
+
+/** Warns of tenants that are in one organisation of one provider. */
+function organizationFindings(grants: readonly Grant[]): Finding[] {
+  return sharedOrganizations(grants).map((line) => warn('organisation', line, sharedAdvice));
 }
 
 /** Warns of apps whose provider soon ends the oldest refresh token of a user. */

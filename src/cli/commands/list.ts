@@ -7,6 +7,7 @@ import type { Grant, GrantFilter, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
+import { organizationText, sharedAdvice, sharedOrganizations } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute, stateText } from '../terminal/present.ts';
@@ -49,9 +50,14 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     STATE: stateText,
     DC: ({ dc }) => dc ?? '-',
     APP: ({ app }) => app ?? '-',
+    // A column for all, or for none: most providers tell no organisation.
+    ...(grants.some((grant) => organizationText(grant) !== '-') ? { ORGANISATION: organizationText } : {}),
     GENERATION: ({ generation }) => String(generation),
     'TOKEN EXPIRES': ({ expiresAt }) => minute(expiresAt),
   });
+  const shared = sharedOrganizations(grants);
+  for (const line of shared) context.output.note(`Warning: ${line}.`);
+  if (shared.length > 0) context.output.note(sharedAdvice);
 }
 
 /** Reads every grant that matches the filter, page by page. */

@@ -3,10 +3,11 @@ import { closestName } from '../../base/closest.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
-import type { Vault } from '../../vault/types.ts';
+import type { Grant, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
+import { organizationText } from '../organizations.ts';
 import { noteQuarantine } from '../quarantine.ts';
 import { minute, stateText } from '../terminal/present.ts';
 import { printFields } from '../terminal/table.ts';
@@ -40,13 +41,24 @@ async function show(context: Context, given: string, provider: string, account: 
     ['generation', String(grant.generation)],
     ['scopes', grant.scopes.join(' ') || '-'],
     ['data centre', grant.dc ?? '-'],
+    ['environment', metadataText(grant.metadata['environment'] ?? '-')],
     ['API domain', grant.apiDomain ?? '-'],
+    ['organisation', organizationText(grant)],
+    ['consent of', ownerText(grant)],
     ['token expires', minute(grant.expiresAt)],
     ['last refreshed', minute(grant.lastRefreshedAt)],
     ['connected', minute(grant.createdAt)],
     ['updated', minute(grant.updatedAt)],
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
+}
+
+/** The user who gave the consent, as far as the provider has told it. */
+function ownerText({ metadata }: Grant): string {
+  const { user_name: name, user_id: id } = metadata;
+  const [known] = [name, id].filter((value) => typeof value === 'string');
+  if (known === undefined) return '-';
+  return typeof name === 'string' && typeof id === 'string' ? `${name} (${id})` : String(known);
 }
 
 function metadataText(value: unknown): string {

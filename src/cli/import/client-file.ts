@@ -16,6 +16,10 @@ export interface ClientFile {
   readonly clientSecret: Secret | undefined;
   readonly refreshToken: Secret;
   readonly orgId: string | undefined;
+  /** The environment that ZOHO_SANDBOX names. */
+  readonly environment: 'sandbox' | undefined;
+  /** The host of the API, as written. */
+  readonly apiDomain: string | undefined;
   /** Keys of the file that are not used. */
   readonly ignored: readonly string[];
   readonly repeated: readonly string[];
@@ -27,6 +31,8 @@ const charsMax = {
   ZOHO_CLIENT_SECRET: limits.clientSecretCharsMax,
   ZOHO_REFRESH_TOKEN: limits.tokenCharsMax,
   ZOHO_ORG_ID: limits.nameCharsMax,
+  ZOHO_SANDBOX: 8,
+  ZOHO_API_DOMAIN: limits.urlCharsMax,
 } as const;
 type Known = keyof typeof charsMax;
 
@@ -81,9 +87,24 @@ export async function readClientFile(file: string, tenant: string | undefined): 
     clientSecret: secret('ZOHO_CLIENT_SECRET'),
     refreshToken,
     orgId: value('ZOHO_ORG_ID'),
+    environment: isOn(value('ZOHO_SANDBOX'), file) ? 'sandbox' : undefined,
+    apiDomain: apiDomainOf(value('ZOHO_API_DOMAIN')),
     ignored: [...values.keys()].filter((key) => !isKnown(key)),
     repeated: repeated.filter(isKnown),
   };
+}
+
+/** Reads a switch. A word that is neither on nor off is refused: a sandbox must not become production by a slip. */
+function isOn(text: string | undefined, file: string): boolean {
+  const word = text?.toLowerCase() ?? 'false';
+  if (['true', '1', 'yes', 'on'].includes(word)) return true;
+  if (['false', '0', 'no', 'off'].includes(word)) return false;
+  throw usageError(`ZOHO_SANDBOX in ${file} is neither true nor false.`, 'Write ZOHO_SANDBOX=true or leave it out.');
+}
+
+/** People write the host with and without its scheme. */
+function apiDomainOf(text: string | undefined): string | undefined {
+  return text === undefined || text.includes('://') ? text : `https://${text}`;
 }
 
 function tenantFromName(file: string): string {

@@ -2,6 +2,7 @@ import { errorCodes, GrantryError, type GrantryErrorCode } from '../../base/erro
 import { type CheckedKey, checkKey, checkName, defaultAccount, type GrantKey } from '../../base/ids.ts';
 import { dcNames, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { environmentOfHost, resolveEnvironment } from '../../providers/environment.ts';
 import type { ImportResult, Vault } from '../../vault/types.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { ClientFile } from './client-file.ts';
@@ -83,7 +84,8 @@ export class Importer {
   }
 
   /** The file as a line of an import. */
-  #lineOf({ clientId, clientSecret, refreshToken, orgId }: ClientFile, target: ImportTarget): string {
+  #lineOf(content: ClientFile, target: ImportTarget): string {
+    const { clientId, clientSecret, refreshToken, orgId } = content;
     const { app, replace, dryRun } = this.#options;
     const bringsClient = clientId !== undefined || clientSecret !== undefined;
     return JSON.stringify({
@@ -93,7 +95,11 @@ export class Importer {
       client_id: clientId,
       client_secret: clientSecret?.reveal(), // to the vault, which seals it
       refresh_token: refreshToken.reveal(), // to the vault, which seals it
-      metadata: { ...(target.dc === null ? {} : { dc: target.dc }), ...(orgId === undefined ? {} : { org_id: orgId }) },
+      metadata: {
+        ...(target.dc === null ? {} : { dc: target.dc }),
+        ...(orgId === undefined ? {} : { org_id: orgId }),
+        ...placeIn(this.#options.definition, content),
+      },
       replace,
       dry_run: dryRun,
     });
@@ -125,6 +131,29 @@ function codeNamed(text: string): GrantryErrorCode {
 
 function keyOf({ tenant, provider, account }: ImportTarget): CheckedKey {
   return { tenant, provider, account };
+}
+
+/**
+ * The environment and the API host of a file.
+ *
+ * @throws {GrantryError} `invalid_request` for a host of another environment, and for an environment that there is not
+ */
+function placeIn(
+  definition: ProviderDefinition,
+  { file, environment, apiDomain }: ClientFile,
+): { environment?: string; api_domain?: string } {
+  const named = environment === undefined ? undefined : resolveEnvironment(definition, environment);
+  const byHost = environmentOfHost(definition, apiDomain);
+  if (named !== undefined && byHost !== null && byHost !== named) {
+    throw usageError(
+      `${file} has ZOHO_SANDBOX=true, and its ZOHO_API_DOMAIN is that of the environment ${byHost}.`,
+      'Correct one of them.',
+    );
+  }
+  return {
+    ...(named === undefined ? {} : { environment: named }),
+    ...(apiDomain === undefined ? {} : { api_domain: apiDomain }),
+  };
 }
 
 function dcOf(definition: ProviderDefinition, written: string | undefined): string | null {

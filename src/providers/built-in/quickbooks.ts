@@ -45,6 +45,8 @@ export function quickbooks(): ProviderDefinition {
       health: {
         path: '/v3/company/{metadata.realm_id}/companyinfo/{metadata.realm_id}',
         name: '/CompanyInfo/CompanyName',
+        // The answer's own id is always 1. The path names the company: an answer proves that the token is of this one.
+        organizations: { list: '/CompanyInfo', ids: ['{metadata.realm_id}'], name: '/CompanyName', member: 'realm_id' },
         scope: 'com.intuit.quickbooks.accounting',
       },
     },

@@ -50,10 +50,12 @@ export function salesforce(): ProviderDefinition {
     api: {
       hosts: ['https://*.my.salesforce.com'],
       health: {
-        path: '/services/data/v62.0/query?q=SELECT+Name+FROM+Organization+LIMIT+1',
+        path: '/services/data/v62.0/query?q=SELECT+Id,Name+FROM+Organization+LIMIT+1',
         name: '/records/0/Name',
         scope: 'api',
+        organizations: { list: '/records', ids: ['/Id'], name: '/Name' },
       },
+      owner: [{ path: '/services/oauth2/userinfo', id: '/user_id', name: '/name', scope: 'api' }],
     },
   });
 }

@@ -32,7 +32,12 @@ export function xero(): ProviderDefinition {
       headers: { 'Xero-Tenant-Id': '{metadata.xero_tenant_id}' },
       invalidToken: [{ status: 401 }],
       scopeMissing: [{ status: 401, pointer: '/Detail', equals: 'AuthorizationUnsuccessful' }],
-      health: { path: '/connections', name: '/0/tenantName' },
+      health: {
+        path: '/connections',
+        name: '/0/tenantName',
+        organizations: { list: '', ids: ['/tenantId'], name: '/tenantName', member: 'xero_tenant_id' },
+        withoutOrganization: true,
+      },
     },
   });
 }

@@ -13,6 +13,9 @@ export interface ZohoProduct {
   /** Headers that yield to the caller's. */
   readonly defaults?: Readonly<Record<string, string>>;
   readonly organization?: ProviderDefinition['api']['organization'];
+  readonly environments?: ProviderDefinition['environments'];
+  /** A call of this product that tells its user; it comes before that of the accounts server. */
+  readonly owner?: NonNullable<ProviderDefinition['api']['owner']>[number];
   /** Sources of the facts that only this product has. */
   readonly sources?: ProviderDefinition['sources'];
   readonly invalidToken?: readonly AnswerRule[];
@@ -48,6 +51,25 @@ export const financeScopeMissing: readonly AnswerRule[] = [
 const crmAnswers = { invalidToken: crmInvalidToken, scopeMissing: crmScopeMissing };
 const financeAnswers = { invalidToken: financeInvalidToken, scopeMissing: financeScopeMissing };
 
+/** Each environment of CRM has a gateway of its own in each data centre. A token works in the one it was issued for. */
+export const crmEnvironments: NonNullable<ProviderDefinition['environments']> = {
+  production: { api: '{dc.api}' },
+  sandbox: { api: '{dc.sandbox}' },
+  developer: { api: '{dc.developer}' },
+};
+
+/** CRM tells the user of a token. One who left the organisation stays in its lists, with another status. */
+export const crmOwner: NonNullable<ProviderDefinition['api']['owner']>[number] = {
+  path: '/crm/v8/users?type=CurrentUser',
+  id: '/users/0/id',
+  name: '/users/0/full_name',
+  inactive: [
+    { pointer: '/users/0/status', equals: 'inactive' },
+    { pointer: '/users/0/status', equals: 'deleted' },
+  ],
+  scope: 'ZohoCRM.users.READ',
+};
+
 const developer = 'https://www.zoho.com';
 
 /** All products, by the second part of their provider id. */
@@ -58,7 +80,14 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     scopePrefix: 'ZohoCRM',
     base: 'api',
     hosts: ['sandbox', 'developer', 'content'],
+    environments: crmEnvironments,
+    owner: crmOwner,
     sources: [
+      {
+        url: 'https://www.npmjs.com/package/@zohocrm/typescript-sdk-8.0',
+        read: '2026-11',
+        note: 'the gateways of sandbox and developer, in its data centre classes',
+      },
       {
         url: 'https://www.zoho.com/crm/developer/docs/api/v8/token-validity.html',
         read: '2026-11',
@@ -89,7 +118,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/books/api/v3/`,
     scopePrefix: 'ZohoBooks',
     base: 'api',
-    organization: { in: 'query', name: 'organization_id' },
+    organization: { in: 'query', name: 'organization_id', also: organizationHeader('books') },
     ...financeAnswers,
     health: finance('/books/v3/organizations', 'ZohoBooks.settings.READ'),
   },
@@ -98,7 +127,11 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/invoice/api/v3/`,
     scopePrefix: 'ZohoInvoice',
     base: 'api',
-    organization: { in: 'header', name: 'X-com-zoho-invoice-organizationid' },
+    organization: {
+      in: 'header',
+      name: 'X-com-zoho-invoice-organizationid',
+      also: [{ in: 'query', name: 'organization_id' }],
+    },
     ...financeAnswers,
     health: finance('/invoice/v3/organizations', 'ZohoInvoice.settings.READ'),
   },
@@ -107,7 +140,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     documentation: `${developer}/inventory/api/v1/`,
     scopePrefix: 'ZohoInventory',
     base: 'api',
-    organization: { in: 'query', name: 'organization_id' },
+    organization: { in: 'query', name: 'organization_id', also: organizationHeader('inventory') },
     ...financeAnswers,
     health: finance('/inventory/v1/organizations', 'ZohoInventory.settings.READ'),
   },
@@ -159,7 +192,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     health: {
       path: '/restapi/v2/orgs',
       name: '/data/orgs/0/orgName',
-      organizations: { list: '/data/orgs', ids: ['/orgId'] },
+      organizations: { list: '/data/orgs', ids: ['/orgId'], name: '/orgName', default: '/isDefault' },
       scope: 'ZohoAnalytics.metadata.read',
       withoutOrganization: true,
     },
@@ -208,7 +241,7 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
     health: {
       path: '/api/v1/organizations',
       name: '/data/0/companyName',
-      organizations: { list: '/data', ids: ['/id'] },
+      organizations: { list: '/data', ids: ['/id'], name: '/companyName', default: '/isDefault' },
       scope: 'Desk.basic.READ',
       withoutOrganization: true,
     },
@@ -273,12 +306,23 @@ export const zohoProducts: Readonly<Record<string, ZohoProduct>> = {
   },
 };
 
+/** The finance products read the organisation in a header too: Invoice's documentation knows only this place. A guess for others. */
+function organizationHeader(product: string): { in: 'header'; name: string }[] {
+  return [{ in: 'header', name: `X-com-zoho-${product}-organizationid` }];
+}
+
 function finance(path: string, scope: string): ZohoProduct['health'] {
-  const organizations = { list: '/organizations', ids: ['/organization_id'] };
+  const organizations = {
+    list: '/organizations',
+    ids: ['/organization_id'],
+    name: '/name',
+    default: '/is_default_org',
+  };
   return { path, name: '/organizations/0/name', scope, organizations, withoutOrganization: true };
 }
 
 /** The answer has two ids of the organisation: the record's, and the one that Zoho shows to people. */
 export function crmHealth(path: string, scope: string): ZohoProduct['health'] {
-  return { path, name: '/org/0/company_name', scope, organizations: { list: '/org', ids: ['/id', '/zgid'] } };
+  const organizations = { list: '/org', ids: ['/id', '/zgid'], name: '/company_name' };
+  return { path, name: '/org/0/company_name', scope, organizations };
 }

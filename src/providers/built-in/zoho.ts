@@ -2,7 +2,9 @@ import type { ErrorRule, ProviderDefinition } from '../definition.ts';
 import { define } from './define.ts';
 import { type ZohoDataCenter, type ZohoHost, zohoDataCenters } from './zoho-data-centers.ts';
 import {
+  crmEnvironments,
   crmHealth,
+  crmOwner,
   crmScopeMissing,
   financeInvalidToken,
   financeScopeMissing,
@@ -30,6 +32,7 @@ export function zoho(id: string): ProviderDefinition {
       revocationLegacy: '{dc.accounts}/oauth/v2/token/revoke',
     },
     dataCenters,
+    ...(product.environments === undefined ? {} : { environments: product.environments }),
     // China's accounts server is operated by another company, which keeps its own list of clients.
     separateDataCenters: ['cn'],
     callback: { dataCenter: 'location', accountsServer: 'accounts-server' },
@@ -51,9 +54,18 @@ export function zoho(id: string): ProviderDefinition {
       invalidToken: [...(product.invalidToken ?? [{ status: 401 }])],
       scopeMissing: [...(product.scopeMissing ?? [])],
       health: product.health,
+      owner: [...(product.owner === undefined ? [] : [product.owner]), accountsOwner],
     },
   });
 }
+
+/** The accounts server tells the user of each token that may read its profile. */
+const accountsOwner = {
+  path: '{dc.accounts}/oauth/user/info',
+  id: '/ZUID',
+  name: '/Display_Name',
+  scope: 'AaaServer.profile.READ',
+};
 
 /**
  * Errors of the token endpoint; most arrive with status 200.
@@ -115,6 +127,8 @@ function severalProducts(): ZohoProduct {
       { pointer: '/data/errorCode', equals: 'INVALID_OAUTHSCOPE' },
       { pointer: '/error/title', equals: 'INVALID_OAUTHSCOPE' },
     ],
+    environments: crmEnvironments,
+    owner: crmOwner,
     health: crmHealth('/crm/v8/org', 'ZohoCRM.org.READ'),
   };
 }

@@ -30,6 +30,8 @@ it.each(databaseKinds)('a callback of an earlier start changes nothing of a late
       scopes: '[]',
       return_to: null,
       user_id: null,
+      environment: null,
+      expect_organization: null,
       lifeMs: 60_000,
     }),
   );

@@ -27,14 +27,15 @@ export function startPage({ session, providerName }: ConnectOffer, proof: string
 
 /** The state of a session, for the browser that it belongs to. */
 export function sessionPage(offer: ConnectOffer): StatusPage {
-  const { session, providerName } = offer;
+  const { session, providerName, orgName } = offer;
+  const connected: [string, string][] = orgName === undefined ? [] : [[`Organisation at ${providerName}`, orgName]];
   const narrower = session.narrower ?? [];
   if (session.state === 'completed') {
     return good({
       tone: 'good',
       title: 'Connected',
       text: `${session.tenant} is connected to ${providerName}. You can close this page.`,
-      facts: factsOf(session, providerName),
+      facts: [...factsOf(session, providerName), ...connected],
       ...(narrower.length === 0 ? {} : { list: { title: 'Requested but not granted', items: narrower, open: true } }),
     });
   }

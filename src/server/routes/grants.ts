@@ -12,6 +12,7 @@ import {
   tokensInputSchema,
 } from '../../schemas/grant.ts';
 import { toJson, writeKey } from '../../schemas/json.ts';
+import { organizationsSchema } from '../../schemas/organizations.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { healthSchema, recoverySchema } from '../../schemas/reports.ts';
 import { providerField, tenantField, time } from '../../schemas/thing.ts';
@@ -162,6 +163,21 @@ export const grantRoutes: readonly Route[] = [
       const report = await context.vault().health({ tenant, provider, account }, { refresh: refresh === 'true' });
       const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
       return { status: 200, body: toJson(told) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    ...ofGrant,
+    path: `${path}/organizations`,
+    summary: 'List the organisations of a grant',
+    description:
+      'Asks the provider which organisations the user of a grant has. One of several is chosen by its id, as `org_id` in ' +
+      'the metadata.',
+    answers: { 200: { description: 'The organisations.', schema: organizationsSchema } },
+    run: async ({ context, principal, params: { tenant, provider }, query: { account } }) => {
+      const found = await context.vault().organizations({ tenant, provider, account });
+      const seen = found.sharedWith.filter((other) => maySee(principal, other)).map(writeKey);
+      return { status: 200, body: { ...toJson(found), shared_with: seen } };
     },
   }),
   defineRoute({

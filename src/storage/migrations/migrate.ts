@@ -6,6 +6,7 @@ import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
 import { rowMacs } from './0002-row-macs.ts';
 import { narrowKeys } from './0003-narrow-keys.ts';
+import { organizations } from './0005-organizations.ts';
 import {
   hasTable,
   inspectGrantTable,
@@ -23,6 +24,7 @@ export const releasedMigrations = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
   { name: 'row macs', ...rowMacs },
   { name: 'narrow keys', ...narrowKeys },
+  { name: 'organizations', ...organizations },
 ] as const satisfies readonly Migration[] & { readonly length: typeof schemaVersionLatest };
 
 export const versionTable: Readonly<Record<StoreKind, string>> = {

@@ -9,7 +9,17 @@ const table = 'grantry_connect_sessions';
 
 export type NewConnectSession = Pick<
   ConnectSessionRow,
-  'id' | 'tenant' | 'token_hash' | 'provider' | 'account' | 'app' | 'scopes' | 'return_to' | 'user_id'
+  | 'id'
+  | 'tenant'
+  | 'token_hash'
+  | 'provider'
+  | 'account'
+  | 'app'
+  | 'scopes'
+  | 'return_to'
+  | 'user_id'
+  | 'environment'
+  | 'expect_organization'
 > & { lifeMs: number };
 
 /** Names one session in a statement that changes it. */

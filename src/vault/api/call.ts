@@ -67,6 +67,7 @@ export async function callApiTold(
   key: GrantKey,
   target: CallTarget,
   request: VaultRequest,
+  { withoutOrganization }: Pick<CallAddress, 'withoutOrganization'> = {},
 ): Promise<CallOutcome<Response>> {
   const checked = checkKey(key);
   const call = checkCall(readCall(target, request, context.world));
@@ -75,7 +76,15 @@ export async function callApiTold(
   const outcome = await untilAborted(
     call.signal,
     callWithTokenRetry<Response>(
-      { context, handOut, key: checked, definition, pathOrUrl: call.pathOrUrl },
+      {
+        context,
+        handOut,
+        key: checked,
+        definition,
+        pathOrUrl: call.pathOrUrl,
+        given: (name) => call.headers.get(name),
+        withoutOrganization,
+      },
       {
         send: (placed) => send(context, placed, call),
         inspect: async (response) => {

@@ -22,9 +22,7 @@ export function ownHeaders({ target, token }: PlacedCall, given: (name: string) 
     own.push([name, value]);
   }
   for (const [name, value] of Object.entries(defaults)) if (isOpen(name, given(name))) own.push([name, value]);
-  if (organization?.in === 'header' && given(organization.name) === null) {
-    own.push([organization.name, organization.value]);
-  }
+  if (organization?.in === 'header') own.push([organization.name, organization.value]);
   own.push(['authorization', `${definition.accessToken.scheme} ${token.accessToken}`]);
   return own;
 }

@@ -129,14 +129,12 @@ describe('the organisation of a grant', () => {
     });
   });
 
-  it('is suggested when there is one and the grant has none', async () => {
+  it('needs no word when it is the only one, and a choice when it is one of several', async () => {
     const report = await healthOf([soylent]);
-    expect(report).toMatchObject({
-      status: 'healthy',
-      warning: 'The grant has no org_id. Its one organisation is 123: set that in its metadata.',
-    });
+    expect(report).toMatchObject({ status: 'healthy' });
+    expect(report).not.toHaveProperty('warning');
     expect(await healthOf([soylent, other])).toMatchObject({
-      warning: 'The grant has no org_id, and its user has 2 organisations.',
+      warning: 'The grant has no org_id, and its user has 2 organisations: 123, 456. Choose one.',
     });
     expect(await healthOf([soylent], { sent: false })).not.toHaveProperty('warning');
   });

@@ -4,8 +4,9 @@ import { limits } from '../../base/limits.ts';
 import { readBounded } from '../../base/network/bounded.ts';
 import { Secret } from '../../base/secret.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { type ApiAnswer, atPointer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
-import { findGrant } from '../../storage/statements/grants.ts';
+import { expand } from '../../providers/expand.ts';
+import { type ApiAnswer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
 import { missingGrant } from '../grant/missing.ts';
@@ -15,7 +16,7 @@ import type { HeldToken } from '../hand-out/token-cache.ts';
 import { stillUncertain } from '../refresh/lease-wait.ts';
 import type { Grant, HealthReport } from '../types.ts';
 import { askApi, callApiTold } from './call.ts';
-import { compareOrganization } from './organization.ts';
+import { type ProvenOrganization, proveOrganization } from './prove-organization.ts';
 
 /** Codes of errors that only a person can resolve. */
 const needsPerson = [
@@ -69,11 +70,19 @@ export async function checkHealth(
       ...about,
       error: code,
       message,
-      action,
+      action: `${action}${ownerAdvice(error, grant)}`,
       ...(reason === undefined ? {} : { reason }),
       actionRequired,
     };
   }
+}
+
+/** A provider refuses the tokens of a user who left like any others, so the owner of the grant is named. */
+function ownerAdvice({ code, reason }: GrantryError, { metadata }: Grant): string {
+  const refused = code === 'reauthorization_required' || code === 'refresh_uncertain' || reason === 'token_rejected';
+  const owner = metadata['user_name'] ?? metadata['user_id'];
+  if (!refused || typeof owner !== 'string') return '';
+  return ` The consent is from ${owner}: check whether this user is still active at the provider.`;
 }
 
 /**
@@ -93,11 +102,7 @@ interface Probed {
   readonly isRefreshed: boolean;
 }
 
-interface Proof {
-  readonly orgName: string | null;
-  readonly missingScope?: string | undefined;
-  readonly warning?: string | undefined;
-}
+type Proof = ProvenOrganization & { readonly missingScope?: string | undefined };
 
 async function probe(
   context: VaultContext,
@@ -114,7 +119,8 @@ async function probe(
     return { orgName: null };
   }
   const method = call.method ?? 'GET';
-  const { answer: response, keptBecause } = await callApiTold(context, handOut, key, call.path, { method });
+  const path = expand(definition, call.path, grant);
+  const { answer: response, keptBecause } = await callApiTold(context, handOut, key, path, { method }, call);
   const body = await readJson(response);
   const answer: ApiAnswer = {
     status: response.status,
@@ -136,9 +142,7 @@ async function probe(
     throw new GrantryError('provider_unavailable', `The API answered with status ${response.status}.`);
   }
   if (!response.ok) throw new GrantryError('provider_error', `The API answered with status ${response.status}.`);
-  const name = call.name === undefined || body === undefined ? undefined : atPointer(body, call.name);
-  const warning = body === undefined ? undefined : compareOrganization(definition, grant.metadata, body);
-  return { orgName: typeof name === 'string' ? name : null, warning };
+  return proveOrganization(context, handOut, checkKey(key), { definition, grant, body });
 }
 
 /** Asks the grant's own API whether it accepts a token. Returns false if the API gives no clear answer. */
@@ -152,7 +156,10 @@ export async function isTokenAccepted(
   const call = definition.api.health;
   if (call === undefined) return false;
   try {
-    const address = { context, handOut, key, definition, pathOrUrl: call.path };
+    const { withoutOrganization } = call;
+    const { dc = null, metadata } = token;
+    const pathOrUrl = expand(definition, call.path, { dc, metadata: metadataOf({ metadata }) });
+    const address = { context, handOut, key, definition, pathOrUrl, withoutOrganization };
     const answer = await askApi(address, token, call.method ?? 'GET');
     return answer.status < 300 && !isInvalidToken(definition, answer);
   } catch (error) {

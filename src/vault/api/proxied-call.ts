@@ -60,7 +60,8 @@ export async function proxyCall(
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
   const definition = await context.providers.require(checked.provider, { orKept: true });
-  const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host };
+  const given = (name: string) => headerOf(call.headers, name.toLowerCase());
+  const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host, given };
   let sentToken = '';
   const { answer, generation, keptBecause, isTokenGood } = await callWithTokenRetry<InspectedAnswer>(address, {
     send: async (placed) => {

@@ -38,6 +38,10 @@ export interface CallAddress {
   readonly pathOrUrl: string;
   /** The name of the provider's host to call instead of the default one. */
   readonly host?: string | undefined;
+  /** Returns the caller's value of a header, or null. */
+  readonly given?: ((name: string) => string | null) | undefined;
+  /** Leaves the organisation out, although the product's other calls need it. */
+  readonly withoutOrganization?: boolean | undefined;
 }
 
 /** Targets of tokens in memory: when the vault drops the token, the target goes with it. */
@@ -64,10 +68,25 @@ export async function placeFirstCall(address: CallAddress): Promise<PlacedCall> 
 
 /** Places a call that is sent with a token. @throws {GrantryError} `invalid_request`, `provider_misconfigured` */
 export async function placeCall(address: CallAddress, token: HeldToken): Promise<PlacedCall> {
-  const target = await targetOf(address, token);
+  const target = forCall(address, await targetOf(address, token));
   const url = callUrl(address, target);
   assertOwnDataCentre(address, target, url);
   return { token, target, url };
+}
+
+/**
+ * Leaves the organisation out of a call that needs none, or whose caller names one. An API may read it in several places; two
+ * of them would contradict each other, and one would win in silence.
+ */
+function forCall({ definition, pathOrUrl, given, withoutOrganization }: CallAddress, target: ApiTarget): ApiTarget {
+  if (withoutOrganization === true) return { ...target, organization: null, headers: {} };
+  const place = definition.api.organization;
+  if (place === undefined || target.organization === null) return target;
+  const query = new URLSearchParams(/\?([^#]*)/.exec(pathOrUrl)?.[1] ?? '');
+  const isNamed = [place, ...(place.also ?? [])].some(({ in: where, name }) =>
+    where === 'query' ? query.has(name) : (given?.(name) ?? null) !== null,
+  );
+  return isNamed ? { ...target, organization: null } : target;
 }
 
 /**
@@ -119,15 +138,11 @@ async function mayLearnHost({ context, key, definition, host }: CallAddress, tok
   return row !== undefined && row.generation === token.generation && row.last_refreshed_at === null;
 }
 
-/**
- * Builds the full URL of a call, with the organisation's id if the product expects it in the query. An organisation named by
- * the caller stays: some accounts have several.
- */
+/** Builds the full URL of a call, with the organisation's id if the product expects it in the query. */
 function callUrl({ context, pathOrUrl, host }: CallAddress, { definition, grant, organization }: ApiTarget): string {
   const url = resolveApiUrl(definition, pathOrUrl, { ...grant, host, allowLoopback: context.allowLoopback });
   if (organization?.in !== 'query') return url;
   const parsed = new URL(url);
-  if (parsed.searchParams.has(organization.name)) return url;
   // Keep the bytes of the caller's query: an API may sign them or parse them in its own way.
   const prefix = parsed.search === '' || parsed.search === '?' ? '?' : `${parsed.search}&`;
   parsed.search = `${prefix}${encodeURIComponent(organization.name)}=${encodeURIComponent(organization.value)}`;

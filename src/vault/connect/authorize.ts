@@ -20,6 +20,7 @@ import type { VaultContext } from '../context.ts';
 import type { ConsentTime } from '../grant/newest.ts';
 import type { NewAuthorization } from '../grant/put-authorization.ts';
 import { moved } from '../grant/standing.ts';
+import { checkWanted, type Wanted } from '../organization/wanted.ts';
 import type { AuthorizeInput } from '../types.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
 import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
@@ -35,7 +36,16 @@ export async function authorize(context: VaultContext, input: AuthorizeInput): P
   const redirectUri = checkRedirectUri(input.redirectUri);
   const app = await appFor(context, { ...key, app: input.app });
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
-  const { url, state, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: null });
+  const definition = await context.providers.require(key.provider);
+  const wanted = checkWanted(definition, scopes, input);
+  const { url, state, row } = await prepareAuthorization(context, {
+    key,
+    app,
+    scopes,
+    redirectUri,
+    session: null,
+    ...wanted,
+  });
   await changing(context, ({ tx }) => insertAuthorization(tx, row));
   return { url, state };
 }
@@ -50,7 +60,7 @@ export async function prepareAuthorization(
     redirectUri: string;
     /** The connect session that started the request, or null. */
     session: string | null;
-  },
+  } & Wanted,
 ): Promise<{ url: string; state: string; row: Parameters<typeof insertAuthorization>[1] }> {
   const { key, app, scopes, redirectUri } = input;
   const definition = await context.providers.require(key.provider);
@@ -73,6 +83,8 @@ export async function prepareAuthorization(
     issuer: definition.issuer ?? null,
     provider_hash: placeHash(definition, app),
     connect_session_id: input.session,
+    environment: input.environment,
+    expect_organization: input.expectOrganization,
     lifeMs: context.times.authorizationMs,
   };
   return { url: authorizationUrl(client, { state, scopes, redirectUri, codeVerifier }), state, row };
@@ -82,7 +94,7 @@ export async function prepareAuthorization(
 export interface TrustedCallback {
   readonly definition: ProviderDefinition;
   readonly dc: string | null;
-  /** Members of the callback for the grant's metadata. */
+  /** Members for the grant's metadata: of the callback, and the environment that the request named. */
   readonly captured: Readonly<Record<string, string>>;
 }
 
@@ -113,7 +125,9 @@ export async function trustCallback(
     );
   }
   const dc = named ?? row.dc;
-  return { definition, dc, captured: captureCallback(definition, callback).metadata };
+  const { environment } = row;
+  const { metadata } = captureCallback(definition, callback);
+  return { definition, dc, captured: environment === null ? metadata : { ...metadata, environment } };
 }
 
 /** The tokens that a code was exchanged for, with the facts that storing them needs. */
@@ -127,6 +141,8 @@ export interface Exchanged extends ExchangedTokens {
   readonly dc: string | null;
   readonly asked: readonly string[];
   readonly captured: Readonly<Record<string, string>>;
+  /** The id of the only organisation whose tokens are stored. */
+  readonly expectOrganization?: string | undefined;
 }
 
 /**
@@ -153,12 +169,15 @@ export async function redeemCallback(
   const request = { code, redirectUri: row.redirect_uri, codeVerifier };
   // Only `prepareAuthorization` writes this column, as an array of strings.
   const asked = JSON.parse(row.scopes) as string[];
-  const head = await headOf(context, consent.head, { ...key, app: app.name, dc, asked, captured, place });
+  const expectOrganization = row.expect_organization ?? undefined;
+  const facts = { ...key, app: app.name, dc, asked, captured, place, expectOrganization };
+  const head = await headOf(context, consent.head, facts);
   const exchanged = await exchangeCode(context, definition, app, dc, request, {
     keep: (raw) => keepAnswer(context, consent, head, { tenantKeys, raw }),
     wire: consent.wire,
   });
-  return { ...exchanged, consent: head.id, consented: head, key, definition, app, dc, asked, captured };
+  const consented = { consent: head.id, consented: head };
+  return { ...exchanged, ...consented, key, definition, app, dc, asked, captured, expectOrganization };
 }
 
 /** Opens the verifier. Its keys are gone if the tenant's last grant was disconnected after the request. */

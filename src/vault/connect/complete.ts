@@ -1,4 +1,4 @@
-import { invalidRequest } from '../../base/errors.ts';
+import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, type GrantKey } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
@@ -18,7 +18,9 @@ import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { describeGrant } from '../grant/grants.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
-import type { Grant } from '../types.ts';
+import { learnOrganization } from '../organization/learn.ts';
+import { checkWanted, type Wanted } from '../organization/wanted.ts';
+import type { Grant, Vault } from '../types.ts';
 import { authorizationOf, type Exchanged, hashText, redeemCallback, trustCallback } from './authorize.ts';
 import { discardTokens } from './completion.ts';
 import {
@@ -33,6 +35,7 @@ import {
   storeConsent,
 } from './consent.ts';
 import { exchangeCode, failed } from './exchange.ts';
+import { asExpected } from './expected.ts';
 import { finishConsent } from './finish-consents.ts';
 import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
 
@@ -110,16 +113,26 @@ async function exchange(
 async function store(context: VaultContext, exchanged: Exchanged, consent: Consent): Promise<Grant> {
   const { id, stateHash } = consent.head;
   const { key } = exchanged;
-  const authorization = authorizationOf(exchanged);
-  const put = () =>
-    putAuthorization(context, key, authorization, {
+  let checked: Exchanged | undefined;
+  const put = async () => {
+    checked ??= await asExpected(context, exchanged);
+    return putAuthorization(context, key, authorizationOf(checked), {
       // The connection may have failed after the commit.
       isStored: (row) => isConsentStored(context, row, id),
       within: async ({ tx }) => {
         if (stateHash !== null) await endAuthorization(tx, { tenant: key.tenant, stateHash });
       },
     });
-  return storeConsent(context, consent, put, () => discardTokens(context, key, authorization));
+  };
+  const discard = () => discardTokens(context, key, authorizationOf(exchanged));
+  const grant = await storeConsent(context, consent, put, discard).catch(async (error: unknown) => {
+    // A repeated callback need not wait for what is over.
+    if (stateHash !== null && isGrantryError(error, 'authorization_failed')) {
+      await changing(context, ({ tx }) => endAuthorization(tx, { tenant: key.tenant, stateHash })).catch(() => {});
+    }
+    throw error;
+  });
+  return learnOrganization(context, grant, { isNew: true });
 }
 
 /**
@@ -162,7 +175,7 @@ const redeeming = new WeakMap<VaultContext, Map<string, Promise<Grant>>>();
 export async function redeemCode(
   context: VaultContext,
   keyInput: GrantKey,
-  input: { code: Secret; app?: string | undefined; dc?: string | undefined },
+  input: Parameters<Vault['redeemCode']>[1],
 ): Promise<Grant> {
   const key = checkKey(keyInput);
   if (!(input?.code instanceof Secret)) throw invalidRequest('The code must be a Secret.');
@@ -170,10 +183,12 @@ export async function redeemCode(
   const named = input.app === undefined ? undefined : checkName('app', input.app);
   const app = await appFor(context, { ...key, app: named });
   const dc = input.dc === undefined ? grantDc({ definition, metadata: {}, app }) : resolveDc(definition, input.dc);
+  // The scopes of such a code are those that the person chose with it.
+  const wanted = checkWanted(definition, [], input);
   const id = await consentIdOf(context, [...Object.values(key), app.name], input.code);
   const running = redeeming.get(context) ?? new Map<string, Promise<Grant>>();
   redeeming.set(context, running);
-  const redeemed = running.get(id) ?? redeemOnce(context, id, { key, definition, app, dc, code: input.code });
+  const redeemed = running.get(id) ?? redeemOnce(context, id, { key, definition, app, dc, code: input.code, wanted });
   running.set(id, redeemed);
   return redeemed.finally(() => running.delete(id));
 }
@@ -184,26 +199,30 @@ interface CodeToRedeem {
   readonly app: AppRow;
   readonly dc: string | null;
   readonly code: Secret;
+  readonly wanted: Wanted;
 }
 
 async function redeemOnce(
   context: VaultContext,
   id: string,
-  { key, definition, app, dc, code }: CodeToRedeem,
+  { key, definition, app, dc, code, wanted }: CodeToRedeem,
 ): Promise<Grant> {
   const known = await grantOfConsent(context, key, id);
   if (known !== null) return known;
   const consent = await reserveConsent(context, { id, stateHash: null, session: null });
   const request = { code, redirectUri: null, codeVerifier: null };
   const place = placeHash(definition, app);
-  const facts = { ...key, app: app.name, dc, asked: [], captured: {}, place };
+  const captured: Record<string, string> = wanted.environment === null ? {} : { environment: wanted.environment };
+  const expectOrganization = wanted.expectOrganization ?? undefined;
+  const facts = { ...key, app: app.name, dc, asked: [], captured, place, expectOrganization };
   const redeem = async (): Promise<Exchanged> => {
     const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
     const head = await headOf(context, consent.head, facts);
     const keep = (raw: Parameters<typeof keepAnswer>[3]['raw']) =>
       keepAnswer(context, consent, head, { tenantKeys, raw });
     const exchanged = await exchangeCode(context, definition, app, dc, request, { keep, wire: consent.wire });
-    return { ...exchanged, consent: id, consented: head, key, definition, app, dc, asked: [], captured: {} };
+    const consented = { consent: id, consented: head };
+    return { ...exchanged, ...consented, key, definition, app, dc, asked: [], captured, expectOrganization };
   };
   try {
     const exchanged = await redeem().catch(async (error: unknown) => {

@@ -28,6 +28,7 @@ import {
 } from '../grant/put-authorization.ts';
 import { grantsEndedWith, queueRevocation, revokesAccount } from '../grant/revocations.ts';
 import { isMoved, moved, standingOf, stands } from '../grant/standing.ts';
+import { learnOrganization } from '../organization/learn.ts';
 import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
@@ -149,9 +150,10 @@ export async function completeConnectSessionOf(
   if (!(await stands(context, app, authorization.place))) throw moved(provider, row.app);
   // Only `holdForCompletion` writes this column for a pending session.
   const granted = JSON.parse(row.granted ?? 'null') as GrantedScopes;
-  return putAuthorization(context, key, authorization, {
+  const grant = await putAuthorization(context, key, authorization, {
     within: (change) => end(change, row, { from: 'pending', granted }),
   });
+  return learnOrganization(context, grant, { isNew: true });
 }
 
 /** Ends sessions whose tokens were not claimed in time, and queues those tokens for revocation. */

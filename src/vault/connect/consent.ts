@@ -11,6 +11,7 @@ import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { seenOf } from '../grant/newest.ts';
 import { isMoved } from '../grant/standing.ts';
+import { isUnchecked } from '../organization/expect.ts';
 import { type ConsentHead, type ConsentSlot, Consents } from '../spool/consents.ts';
 import type { Owner } from '../spool/owner.ts';
 import { UnreadAnswerError } from './exchange.ts';
@@ -65,7 +66,7 @@ export async function consentIdOf(
 export async function headOf(
   context: VaultContext,
   consent: Consent['head'],
-  facts: CheckedKey & Pick<ConsentHead, 'app' | 'dc' | 'asked' | 'captured' | 'place'>,
+  facts: CheckedKey & Pick<ConsentHead, 'app' | 'dc' | 'asked' | 'captured' | 'place' | 'expectOrganization'>,
 ): Promise<ConsentHead> {
   const { tenant, provider, account } = facts;
   const { id, host, pid } = context.owner;
@@ -114,8 +115,8 @@ export async function storeConsent<T>(
     await slot.remove();
     return stored;
   } catch (error) {
-    if (isMoved(error)) {
-      // Nowhere is safe to revoke them. Sealed and set aside they are never sent.
+    if (isMoved(error) || isUnchecked(error)) {
+      // Nowhere is safe to revoke them, or they may be wanted. Sealed and set aside they are never sent.
       await slot.setAside();
     } else if (isGrantryError(error, 'authorization_failed')) {
       await discard();

@@ -3,12 +3,14 @@ import type { CheckedKey } from '../../base/ids.ts';
 import type { RawAnswer } from '../../oauth/types.ts';
 import { endAuthorization } from '../../storage/statements/authorizations.ts';
 import { findConnectSession, returnConnectSession } from '../../storage/statements/connect-sessions.ts';
-import { findGrant } from '../../storage/statements/grants.ts';
+import { findGrant, type GrantRow } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { putAuthorization } from '../grant/put-authorization.ts';
 import { isMoved, stands } from '../grant/standing.ts';
+import { isUnchecked } from '../organization/expect.ts';
+import { learnOrganization } from '../organization/learn.ts';
 import { reasons } from '../reasons.ts';
 import type { ConsentEntry, ConsentHead } from '../spool/consents.ts';
 import { mayBeAlive } from '../spool/owner.ts';
@@ -16,6 +18,7 @@ import { authorizationOf, type Exchanged } from './authorize.ts';
 import { completeAtCallback, discardTokens, holdForCompletion } from './completion.ts';
 import { consentsOf, isConsentStored } from './consent.ts';
 import { failed, readExchange, UnreadAnswerError } from './exchange.ts';
+import { asExpected } from './expected.ts';
 
 /**
  * Finishes the consents that a crash or an outage left in the spool. A failure of one does not hold up the others.
@@ -78,13 +81,10 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   if (exchanged === null) return;
   const authorization = authorizationOf(exchanged);
   try {
-    if (head.session === null) {
-      await putAuthorization(context, key, authorization, {
-        isStored: (row) => isConsentStored(context, row, head.id),
-      });
-    } else await finishSession(context, head.session, exchanged);
+    await storeFound(context, head, exchanged);
   } catch (error) {
     if (isMoved(error)) return setMovedAside(context, entry);
+    if (isUnchecked(error)) return setUncheckedAside(context, entry);
     if (!isGrantryError(error, 'authorization_failed')) throw error;
     const row = await findGrant(context.store.db, key);
     // A disconnect without revocation leaves every token of the grant alive.
@@ -98,6 +98,26 @@ export async function finishConsent(context: VaultContext, entry: ConsentEntry):
   if (stateHash !== null) await changing(context, ({ tx }) => endAuthorization(tx, { tenant, stateHash }));
   await entry.remove();
   context.logger.info('a consent in the spool was finished', { tenant, provider });
+}
+
+/** Stores the tokens of a consent, unless they are stored already: only what is new is compared with what is expected. */
+async function storeFound(context: VaultContext, head: ConsentHead, exchanged: Exchanged): Promise<void> {
+  const { key } = exchanged;
+  if (await isConsentStored(context, await findGrant(context.store.db, key), head.id)) return;
+  const checked = await asExpected(context, exchanged);
+  if (head.session !== null) return finishSession(context, head.session, checked);
+  const isStored = (row: GrantRow | undefined) => isConsentStored(context, row, head.id);
+  const grant = await putAuthorization(context, key, authorizationOf(checked), { isStored });
+  await learnOrganization(context, grant, { isNew: true });
+}
+
+/** Sets an answer aside whose organisation cannot be read any more: it may be wanted, and nothing shows that it is. */
+async function setUncheckedAside(context: VaultContext, entry: ConsentEntry): Promise<void> {
+  const { head } = entry;
+  const { tenant, provider } = head;
+  await entry.setAside();
+  context.logger.error('a consent is set aside: its organisation cannot be read', { tenant, provider });
+  await returnSession(context, head, 'authorization_failed');
 }
 
 /** Sets an answer aside whose provider or app is another one now: it is kept sealed, and its tokens are sent nowhere. */
@@ -140,10 +160,10 @@ async function openConsent(context: VaultContext, entry: ConsentEntry, key: Chec
   }
   const raw = await readEntry(context, entry);
   if (raw === null) return null;
-  const { dc, asked, captured, id: consent } = head;
+  const { dc, asked, captured, id: consent, expectOrganization } = head;
   try {
     const read = readExchange(context, definition, raw, { app: app.name, dc }, []);
-    return { ...read, consent, consented: head, key, definition, app, dc, asked, captured };
+    return { ...read, consent, consented: head, key, definition, app, dc, asked, captured, expectOrganization };
   } catch (error) {
     const unread = error instanceof Error && error.cause instanceof UnreadAnswerError;
     await (unread ? entry.setAside() : entry.remove());

@@ -20,11 +20,12 @@ import {
   returnConnectSession,
   startConnectSession,
 } from '../../storage/statements/connect-sessions.ts';
-import { findGrant } from '../../storage/statements/grants.ts';
+import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import type { VaultContext } from '../context.ts';
 import { isMoved } from '../grant/standing.ts';
+import { learnOrganization } from '../organization/learn.ts';
 import {
   authorizationOf,
   type Exchanged,
@@ -45,6 +46,7 @@ import {
   storeConsent,
 } from './consent.ts';
 import { failed } from './exchange.ts';
+import { asExpected } from './expected.ts';
 import { finishConsent } from './finish-consents.ts';
 import { describeConnectSession, isReturnToOf, sessionError } from './sessions.ts';
 import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
@@ -80,6 +82,8 @@ export interface ConnectOffer {
   readonly kind: 'offer';
   readonly session: ConnectSession;
   readonly providerName: string;
+  /** The organisation at the provider, once the grant is stored and the provider has told it. */
+  readonly orgName?: string | undefined;
 }
 
 /** The provider's errors that the tenant's backend may see. Any other becomes `provider_error`. */
@@ -128,7 +132,10 @@ export async function readConnectSession(
   if (row === undefined || !isBrowserOf(row, browser)) return null;
   const session = describeConnectSession(row, await context.store.nowMs());
   const definition = await context.providers.get(row.provider);
-  return { kind: 'offer', session, providerName: definition?.name ?? row.provider };
+  const grant = session.state === 'completed' ? await findGrant(context.store.db, session) : undefined;
+  const orgName = grant === undefined ? undefined : metadataOf(grant)['org_name'];
+  const named = typeof orgName === 'string' ? { orgName } : {};
+  return { kind: 'offer', session, providerName: definition?.name ?? row.provider, ...named };
 }
 
 /**
@@ -147,8 +154,10 @@ export async function startConnect(
   const key: CheckedKey = { tenant: session.tenant, provider: session.provider, account: session.account };
   const app = await appFor(context, { ...key, app: session.app });
   const redirectUri = callbackUri(publicUrl, app.context);
-  const { scopes } = session;
-  const { url, row } = await prepareAuthorization(context, { key, app, scopes, redirectUri, session: session.id });
+  const { scopes, environment, expectOrganization } = session;
+  const wanted = { environment, expectOrganization };
+  const flow = { key, app, scopes, redirectUri, session: session.id, ...wanted };
+  const { url, row } = await prepareAuthorization(context, flow);
   const started = await changing(context, async ({ tx }) => {
     const start = {
       tenant: session.tenant,
@@ -338,12 +347,16 @@ async function finish(
     if (isVaultDown(thrown) && isWorthRepeating(consent, thrown)) throw thrown;
     return ended(thrown);
   }
+  let checked: Exchanged | undefined;
   const store = async (): Promise<ConnectOutcome> => {
+    checked ??= await asExpected(context, exchanged);
     if (session.return_to !== null) {
-      await holdForCompletion(context, session, exchanged, hashText(completionCode));
+      await holdForCompletion(context, session, checked, hashText(completionCode));
       return { kind: 'pending', session: described, completionCode };
     }
-    await completeAtCallback(context, session, exchanged);
+    const grant = await completeAtCallback(context, session, checked);
+    // The page names the organisation.
+    await learnOrganization(context, grant, { isNew: true });
     return { kind: 'completed', session: described };
   };
   const discard = () => discardTokens(context, exchanged.key, authorizationOf(exchanged));

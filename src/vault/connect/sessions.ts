@@ -18,6 +18,7 @@ import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
 import { checkScopes, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
+import { checkWanted } from '../organization/wanted.ts';
 import { appScopes, type GrantedScopes, hashText } from './authorize.ts';
 
 const pageItems = 100;
@@ -34,7 +35,7 @@ export async function createConnectSession(
   input: ConnectSessionInput,
 ): Promise<NewConnectSession> {
   const key = checkKey(input);
-  await context.providers.require(key.provider);
+  const definition = await context.providers.require(key.provider);
   const app = await appFor(context, { ...key, app: input.app });
   const redirectUri = callbackUri(publicUrl, app.context);
   if (app.redirect_uri !== null && app.redirect_uri !== redirectUri) {
@@ -48,6 +49,7 @@ export async function createConnectSession(
     throw invalidRequest('A session with a user needs a return_to, whose backend confirms the user.');
   }
   const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
+  const wanted = checkWanted(definition, scopes, input);
   const id = newUuid(context.world);
   const token = newRandomText(context.world);
   await changing(context, async ({ tx, recordOther }) => {
@@ -59,6 +61,8 @@ export async function createConnectSession(
       scopes: JSON.stringify(scopes),
       return_to: returnTo,
       user_id: user,
+      environment: wanted.environment,
+      expect_organization: wanted.expectOrganization,
       lifeMs: context.times.connectLinkMs,
     });
     recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
@@ -114,6 +118,8 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     scopes: JSON.parse(row.scopes) as string[],
     returnTo: row.return_to,
     user: row.user_id,
+    environment: row.environment,
+    expectOrganization: row.expect_organization,
     state: stateOf(row, nowMs),
     ...errorOf(row.error),
     grantedScopes: granted?.scopes ?? null,
@@ -127,7 +133,8 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
 
 /** Shows which row was altered. The rest may be anything, so it is left out. */
 function describeAltered({ id, tenant }: ConnectSessionRow): ConnectSession {
-  const none = { provider: '', account: '', app: '', scopes: [], returnTo: null, user: null };
+  const unset = { returnTo: null, user: null, environment: null, expectOrganization: null };
+  const none = { provider: '', account: '', app: '', scopes: [], ...unset };
   const times = { createdAt: new Date(0), expiresAt: new Date(0), completedAt: null };
   const ended = {
     state: 'failed' as const,

@@ -24,6 +24,7 @@ const identifying = [
   'team_id',
   'tenant_id',
   'user_id',
+  'user_name',
   'workspace_id',
   'xero_tenant_id',
 ] as const;

@@ -2,6 +2,7 @@ import { invalidRequest } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { dcNames, grantDc, isDcNamed } from '../../providers/data-centre.ts';
+import { pinsApiHost } from '../../providers/environment.ts';
 import { apiBase } from '../../providers/hosts.ts';
 import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
@@ -72,7 +73,7 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
 export interface GrantPlace {
   /** Null if the provider has no data centres, or no longer has the stored one. */
   readonly dc: string | null;
-  /** The API host that the provider named for this grant, else the one of its data centre. */
+  /** The host of the grant's environment, else the one that the provider named, else the one of its data centre. */
   readonly apiDomain: string | null;
 }
 
@@ -89,7 +90,8 @@ export async function placeOf(
     const isNamed = isDcNamed(definition, metadata);
     const app = row.app === null || isNamed ? undefined : await findApp(context.store.db, row.app);
     const dc = grantDc({ definition, metadata, app: app ?? null });
-    return { dc, apiDomain: named ?? new URL(apiBase(definition, { dc, metadata })).origin };
+    const isAnswered = named !== null && !pinsApiHost(definition, metadata);
+    return { dc, apiDomain: isAnswered ? named : new URL(apiBase(definition, { dc, metadata })).origin };
   } catch {
     // A data centre that the definition no longer has must not prevent listing the grant or handing out its token.
     return { dc: null, apiDomain: named };

@@ -19,11 +19,12 @@ import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, VaultEventType } from '../types.ts';
-import { type AccountComparison, compareAccount, describeAccount, mergeForAccount } from './account.ts';
+import { type AccountComparison, compareAccount, describeAccount } from './account.ts';
 import { resealCandidates } from './change-facts.ts';
 import { dueAt } from './due.ts';
 import { factMembers, factsOf, sameFacts } from './facts.ts';
 import { describeGrant } from './grants.ts';
+import { mergedMetadata } from './new-metadata.ts';
 import { assertNewest, type ConsentTime } from './newest.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepAlternatives, keepReplaced } from './replaced.ts';
@@ -352,10 +353,7 @@ async function columnsOf(
   // A new access token for the stored refresh token: the authorization and its candidates go on.
   const goesOn = old?.refresh_fingerprint === fingerprint ? old : undefined;
   const definition = await context.providers.require(provider);
-  const metadata =
-    comparison === null
-      ? { ...oldMetadata, ...authorization.metadata }
-      : mergeForAccount(definition, oldMetadata, authorization.metadata, comparison);
+  const metadata = mergedMetadata(definition, oldMetadata, authorization, comparison);
   return {
     token_expiry: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
     scopes: authorization.scopes.length === 0 ? (goesOn?.scopes ?? '') : authorization.scopes.join(','),

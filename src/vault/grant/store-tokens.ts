@@ -4,6 +4,7 @@ import { limits } from '../../base/limits.ts';
 import type { Secret } from '../../base/secret.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { environmentOfHost, isUsual, resolveEnvironment } from '../../providers/environment.ts';
 import { apiOrigin } from '../../providers/hosts.ts';
 import { placeHash } from '../../providers/place.ts';
 import { findGrant, type GrantRow, grantsWithRefreshToken } from '../../storage/statements/grants.ts';
@@ -145,11 +146,18 @@ async function appOf(
   return { app: row === undefined || row.state === 'disconnected' ? null : row.app };
 }
 
-/** Checks a grant's metadata, and normalizes its data centre and API host as in the provider's definition. */
+/**
+ * Checks a grant's metadata, and normalizes its data centre, API host and environment as in the provider's definition. A host
+ * that only one environment has names it.
+ */
 export function checkGrantMetadata(definition: ProviderDefinition, value: unknown): Record<string, unknown> {
   const metadata = checkMetadata(value);
   if (metadata['dc'] !== undefined) metadata['dc'] = checkDc(definition, metadata['dc']);
   if (metadata['api_domain'] !== undefined) metadata['api_domain'] = checkApiDomain(definition, metadata['api_domain']);
+  const byHost = environmentOfHost(definition, metadata['api_domain']);
+  if (metadata['environment'] !== undefined) {
+    metadata['environment'] = resolveEnvironment(definition, metadata['environment']);
+  } else if (byHost !== null && !isUsual(definition, byHost)) metadata['environment'] = byHost;
   return metadata;
 }
 

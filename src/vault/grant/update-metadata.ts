@@ -7,6 +7,7 @@ import type { Grant } from '../types.ts';
 import { changeColumns } from './change-facts.ts';
 import { describeGrant } from './grants.ts';
 import { missingGrant } from './missing.ts';
+import { withOrganization } from './new-metadata.ts';
 import { noSuchGrant } from './refusals.ts';
 import { checkGrantMetadata } from './store-tokens.ts';
 
@@ -24,7 +25,6 @@ export async function updateMetadata(
 ): Promise<Grant> {
   const checked = checkKey(key);
   checkObject('metadata', changes);
-  const removed = Object.keys(changes).filter((name) => changes[name] === null);
   const definition = await context.providers.require(checked.provider);
   const set = checkGrantMetadata(
     definition,
@@ -38,12 +38,14 @@ export async function updateMetadata(
     changing(context, async (change) => {
       const locked = await lockGrant(change.tx, checked.tenant, id);
       if (locked === undefined || locked.state === 'disconnected') throw noSuchGrant(checked);
-      const kept = Object.entries(metadataOf(locked)).filter(([name]) => !removed.includes(name));
-      const metadata = { ...Object.fromEntries(kept), ...set };
+      const old = metadataOf(locked);
+      const nulls = Object.entries(changes).filter(([, value]) => value === null);
+      const news = withOrganization(definition, old, { ...set, ...Object.fromEntries(nulls) });
+      const metadata = Object.fromEntries(Object.entries({ ...old, ...news }).filter(([, value]) => value !== null));
       checkMetadataSize(metadata);
       const changed = await changeColumns(context, change, { row: locked, tenantKeys }, { metadata });
       // The names only: a value may be about a person.
-      const members = Object.keys(changes).toSorted().join();
+      const members = Object.keys(news).toSorted().join();
       change.record(locked, { type: 'grant.updated', to: locked.state, reason: locked.reason, details: { members } });
       return changed;
     }),

@@ -24,7 +24,8 @@ export async function heldTokenOf(
 ): Promise<HeldToken> {
   const metadata = metadataOf(row);
   const named = { dc: textOf(metadata['dc']), apiDomain: textOf(metadata['api_domain']) };
-  const isPlaced = rules === undefined && (named.dc === null || named.apiDomain !== null);
+  const isPinned = metadata['environment'] !== undefined;
+  const isPlaced = !isPinned && rules === undefined && (named.dc === null || named.apiDomain !== null);
   const { dc, apiDomain } = isPlaced ? named : await foundPlace(context, row, metadata);
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const counted = rules ?? plainRules;

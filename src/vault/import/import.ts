@@ -8,6 +8,7 @@ import { type ImportResult, importLineSchema } from '../../schemas/import-line.t
 import { parse } from '../../schemas/parse.ts';
 import { checkGrantMetadata, handIn } from '../grant/store-tokens.ts';
 import { internalsOf } from '../internals.ts';
+import { learnLater } from '../organization/learn.ts';
 import type { Vault } from '../types.ts';
 import { appOfLine, type LineApp } from './line-app.ts';
 
@@ -92,6 +93,9 @@ async function storeLine(vault: Vault, key: CheckedKey, line: ParsedLine): Promi
     });
   }
   if (dryRun !== true) forget(key);
+  if (dryRun !== true && stores && stored.grant !== null && tokens.accessToken !== undefined) {
+    learnLater(context, stored.grant, () => forget(key));
+  }
   const sharedWith = stored.sharedWith.map((other) => ({ ...other, account: other.account ?? 'default' }));
   return {
     status: stored.result === 'imported' ? 201 : 200,

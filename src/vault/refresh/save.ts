@@ -4,6 +4,7 @@ import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import type { Salvaged } from '../../oauth/salvage.ts';
 import type { TokenSet } from '../../oauth/types.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
 import { finishAttempt, pruneAttempts } from '../../storage/statements/attempts.ts';
 import {
   deleteCandidates,
@@ -18,8 +19,9 @@ import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import { changeColumns, genuineFacts } from '../grant/change-facts.ts';
-import { dueAt } from '../grant/due.ts';
+import { dueAtOf } from '../grant/due.ts';
 import { type Facts, issuedTo } from '../grant/facts.ts';
+import { withoutPinned } from '../grant/new-metadata.ts';
 import { queueRevocation } from '../grant/revocations.ts';
 import { appOfReplaced, sealCandidate, sealTokens } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
@@ -97,7 +99,8 @@ async function commitOnce(
   const { tenant, grantId } = lease;
   const refreshToken = tokens.refreshToken ?? attempt.spentToken;
   const generation = lease.generation + 1;
-  const due_at = await dueAt(context, attempt.provider, tokens.expiresAt);
+  const definition = await context.providers.get(attempt.provider);
+  const due_at = definition === null ? null : dueAtOf(context, definition, tokens.expiresAt);
   const { tenantKeys } = attempt;
   return changing(context, async (change) => {
     const { tx } = change;
@@ -119,7 +122,7 @@ async function commitOnce(
     });
     if (!isSaved) return park(context, change, attempt, parked);
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
-    const news = { app: attempt.app ?? row.app, metadata: newMetadata(row, tokens.metadata) };
+    const news = { app: attempt.app ?? row.app, metadata: newMetadata(definition, row, tokens.metadata) };
     await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
@@ -305,10 +308,12 @@ async function doubtAfterParking(
 
 /** Merges the answer's metadata into the row's; undefined if it brings nothing new. */
 function newMetadata(
+  definition: ProviderDefinition | null,
   row: GrantRow,
-  members: Readonly<Record<string, string>>,
+  answered: Readonly<Record<string, string>>,
 ): Readonly<Record<string, unknown>> | undefined {
   const known = metadataOf(row);
+  const members = definition === null ? answered : withoutPinned(definition, known, answered);
   const changed = Object.entries(members).some(([name, value]) => known[name] !== value);
   return changed ? { ...known, ...members } : undefined;
 }

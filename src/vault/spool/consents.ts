@@ -28,6 +28,8 @@ const consentHead = z.strictObject({
   captured: z.record(z.string(), z.string()),
   /** The hash of the provider's place and the app's client when the code was sent. */
   place: z.string().optional(),
+  /** The id of the only organisation whose tokens are stored. */
+  expectOrganization: z.string().optional(),
   /** The authorization request that a callback answered; null for a code without one. */
   stateHash: z.string().nullable(),
   session: z.object({ id: z.string(), starts: z.number(), completionHash: z.string().nullable() }).nullable(),

@@ -1,0 +1,90 @@
+import { isGrantryError, isVaultDown } from '../../base/errors.ts';
+import type { CheckedKey } from '../../base/ids.ts';
+import { Secret } from '../../base/secret.ts';
+import type { ProviderDefinition } from '../../providers/definition.ts';
+import { atPointer } from '../../providers/invalid-token.ts';
+import { findGrant, type GrantRow, metadataOf } from '../../storage/statements/grants.ts';
+import type { VaultContext } from '../context.ts';
+import { placeOf } from '../grant/grants.ts';
+import type { HandOut } from '../hand-out/hand-out.ts';
+import { keepTold, type Told } from '../organization/keep.ts';
+import { type Owner, readOwner } from '../organization/read.ts';
+import { sharersOf } from '../organization/shared.ts';
+import { compareOrganization, organizationIdOf, organizationsIn, withId } from '../organization/told.ts';
+import type { Grant } from '../types.ts';
+
+/** The organisation that a health check found, and what is odd about it. */
+export interface ProvenOrganization {
+  readonly orgName: string | null;
+  readonly warning?: string | undefined;
+}
+
+/** Keeps with the grant what the answer tells of its organisation, and says what a person should know of it. */
+export async function proveOrganization(
+  context: VaultContext,
+  handOut: HandOut,
+  key: CheckedKey,
+  { definition, grant, body }: { definition: ProviderDefinition; grant: Grant; body: unknown },
+): Promise<ProvenOrganization> {
+  const told = organizationsIn(definition, grant.metadata, body);
+  const mismatch = compareOrganization(definition, grant.metadata, told);
+  const owner = await readOwnerOf(context, handOut, key, definition);
+  const kept = await keepHealthy(context, key, definition, { organizations: told, owner, isNew: false });
+  const warnings = [mismatch, ownerWarning(owner), await sharerWarning(context, definition, kept)];
+  const words = warnings.filter((text) => text !== undefined).join(' ');
+  const own = organizationIdOf(definition, kept === undefined ? grant.metadata : metadataOf(kept));
+  const named = own === null ? undefined : withId(told, own)?.name;
+  const pointed = atPointer(body, definition.api.health?.name ?? '');
+  const orgName = named ?? (typeof pointed === 'string' ? pointed : null);
+  return { orgName, warning: words === '' ? undefined : words };
+}
+
+/** Asks for the owner with the token that has just worked. It decides nothing, so it may stay unanswered. */
+async function readOwnerOf(
+  context: VaultContext,
+  handOut: HandOut,
+  key: CheckedKey,
+  definition: ProviderDefinition,
+): Promise<Owner | null> {
+  if (definition.api.owner === undefined) return null;
+  const { accessToken, scopes } = await handOut.get(key);
+  const row = await findGrant(context.store.db, key);
+  if (row === undefined) return null;
+  const metadata = metadataOf(row);
+  const { dc } = await placeOf(context, row, metadata);
+  return readOwner(context, { definition, place: { dc, metadata }, token: new Secret(accessToken) }, scopes);
+}
+
+async function keepHealthy(
+  context: VaultContext,
+  key: CheckedKey,
+  definition: ProviderDefinition,
+  told: Told,
+): Promise<GrantRow | undefined> {
+  const row = await findGrant(context.store.db, key);
+  if (row === undefined) return undefined;
+  const { id, authorized_generation: authorizedGeneration } = row;
+  try {
+    return await keepTold(context, definition, { ...key, id, authorizedGeneration }, told);
+  } catch (error) {
+    if (!isGrantryError(error) || isVaultDown(error)) throw error;
+    // The grant is healthy. What is altered in its row is said by the next use of its tokens.
+    context.logger.warn('the organisation of a grant could not be kept', { ...key, code: error.code });
+    return row;
+  }
+}
+
+function ownerWarning(owner: Owner | null): string | undefined {
+  if (owner?.isInactive !== true) return undefined;
+  return `The user who gave the consent, ${owner.name ?? owner.id}, is not active at the provider any more: another one should connect.`;
+}
+
+async function sharerWarning(
+  context: VaultContext,
+  definition: ProviderDefinition,
+  row: GrantRow | undefined,
+): Promise<string | undefined> {
+  const sharers = row === undefined ? [] : await sharersOf(context, definition, row);
+  if (sharers.length === 0) return undefined;
+  return `The same organisation belongs to another tenant: ${sharers.map(({ tenant }) => tenant).join(', ')}.`;
+}

@@ -1,0 +1,173 @@
+/** A consent tells its organisation, and one for another organisation is never stored. */
+import { describe, expect, it } from 'vitest';
+import { type Bench, codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
+import { isGrantryError } from '../../base/errors.ts';
+import { doDuty, duties } from '../upkeep/upkeep.ts';
+import { internalsOf } from '../internals.ts';
+import type { AuthorizeInput, Vault } from '../types.ts';
+
+const redirectUri = 'https://app.example/callback';
+const tenant = 'acme';
+const provider = 'zoho_crm';
+const key = { tenant, provider };
+const scopes = ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ', 'ZohoCRM.users.READ'];
+const umbrella = { id: 'umbrella@us.example', dc: 'us', name: 'Uma', orgId: '60000000777', orgName: 'Umbrella' };
+
+async function stage(kind: 'sqlite' | 'postgres' = 'sqlite') {
+  const bench = await makeBench({ kind, profiles: ['zoho'] });
+  bench.simulator.registry.addUser(umbrella);
+  const opened = await bench.open();
+  await bench.addApp(opened.vault, provider);
+  return { bench, ...opened };
+}
+
+/** Consents as a user, and returns the callback. */
+async function consent(bench: Bench, vault: Vault, as: string | null, more: Partial<AuthorizeInput> = {}) {
+  bench.simulator.registry.signIn(as);
+  const { url } = await vault.authorize({ ...key, redirectUri, scopes, ...more });
+  const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
+  return response.headers.get('location') ?? '';
+}
+
+const alive = (bench: Bench) => bench.simulator.families().filter((family) => family.alive).length;
+
+async function upkeep(vault: Vault): Promise<void> {
+  for (const duty of duties) await doDuty(internalsOf(vault).open(), duty);
+}
+
+/** Makes the API answer with a status instead, until it is undone. */
+function breakApi(world: Awaited<ReturnType<typeof stage>>['world'], status: number): () => void {
+  const real = world.fetch.bind(world);
+  world.fetch = async (url, init) =>
+    String(url).includes('/crm/') ? new Response('{}', { status }) : real(url, init);
+  return () => {
+    world.fetch = real;
+  };
+}
+
+describe.each(databaseKinds)('after a connect, on %s', (kind) => {
+  it('organisation and owner are kept, and another tenant in the same one is told of', async () => {
+    const { bench, vault } = await stage(kind);
+    await using _ = bench;
+    const grant = await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    const known = { org_id: umbrella.orgId, org_name: 'Umbrella', user_id: umbrella.orgId, user_name: 'Uma' };
+    expect(grant.metadata).toMatchObject(known);
+    expect((await vault.grants.get(key))?.metadata).toEqual(grant.metadata);
+    expect(await vault.health(key)).not.toHaveProperty('warning');
+    await vault.completeAuthorization(await consent(bench, vault, umbrella.id, { tenant: 'globex' }));
+    const report = await vault.health(key);
+    expect(report).toMatchObject({ status: 'healthy', orgName: 'Umbrella', warning: expect.stringMatching(/globex/) });
+    await vault.disconnect({ ...key, tenant: 'globex' });
+    expect(await vault.health(key)).not.toHaveProperty('warning');
+  });
+
+  it('a reconnect of the same account keeps it, and one of another organisation is known by the answer', async () => {
+    const { bench, vault } = await stage(kind);
+    await using _ = bench;
+    await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    const again = await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    expect(again.metadata).toMatchObject({ org_id: umbrella.orgId, org_name: 'Umbrella' });
+    expect(again.generation).toBeGreaterThan(1);
+    const moved = await vault.completeAuthorization(await consent(bench, vault, 'user@us.example'));
+    expect(moved.metadata).toMatchObject({ org_name: 'Example Company US' });
+    expect(moved.metadata['org_id']).not.toBe(umbrella.orgId);
+  });
+
+  it('an id that a person has set stays, and the difference is told', async () => {
+    const { bench, vault } = await stage(kind);
+    await using _ = bench;
+    await vault.completeAuthorization(await consent(bench, vault, umbrella.id, { scopes: ['ZohoCRM.modules.ALL'] }));
+    await vault.updateMetadata(key, { org_id: '42' });
+    const grant = await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    expect(grant.metadata).toMatchObject({ org_id: '42' });
+    expect(grant.metadata).not.toHaveProperty('org_name');
+    expect(await vault.health(key)).toMatchObject({ warning: expect.stringMatching(/is 42, and the API names Umbrella/) });
+  });
+});
+
+it('a reading that fails holds up nothing, and the next health check makes up for it', async () => {
+  const { bench, vault, world } = await stage();
+  await using _ = bench;
+  const callback = await consent(bench, vault, umbrella.id);
+  const mend = breakApi(world, 503);
+  const grant = await vault.completeAuthorization(callback);
+  expect(grant).toMatchObject({ state: 'active', generation: 1 });
+  expect(grant.metadata).not.toHaveProperty('org_id');
+  mend();
+  expect(await vault.health(key)).toMatchObject({ status: 'healthy', orgName: 'Umbrella' });
+  expect((await vault.grants.get(key))?.metadata).toMatchObject({ org_id: umbrella.orgId });
+  expect((await vault.grants.get(key))?.generation).toBe(1);
+});
+
+it('a deactivated owner is named by the health check', async () => {
+  const { bench, vault } = await stage();
+  await using _ = bench;
+  await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+  bench.simulator.registry.setActive(umbrella.id, false);
+  expect(await vault.health(key)).toMatchObject({ status: 'unhealthy', action: expect.stringMatching(/consent is from Uma/) });
+});
+
+describe.each(databaseKinds)('an expected organisation, on %s', (kind) => {
+  it('is stored with the grant', async () => {
+    const { bench, vault } = await stage(kind);
+    await using _ = bench;
+    const wanted = { expectOrganization: umbrella.orgId };
+    const grant = await vault.completeAuthorization(await consent(bench, vault, umbrella.id, wanted));
+    expect(grant.metadata).toMatchObject({ org_id: umbrella.orgId, org_name: 'Umbrella' });
+  });
+
+  it('keeps another one out: nothing is stored, and only the fresh token is revoked', async () => {
+    const { bench, vault } = await stage(kind);
+    await using _ = bench;
+    const first = await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    const callback = await consent(bench, vault, 'user@us.example', { expectOrganization: umbrella.orgId });
+    const error = await vault.completeAuthorization(callback).catch((thrown: unknown) => thrown);
+    expect(isGrantryError(error, 'authorization_failed') && error.reason).toBe('wrong_organization');
+    expect(await vault.grants.get(key)).toEqual(first);
+    expect(alive(bench)).toBe(2);
+    await upkeep(vault);
+    expect(alive(bench)).toBe(1);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    expect(await vault.health(key)).toMatchObject({ status: 'healthy', orgName: 'Umbrella' });
+  });
+
+  it('that cannot be read yet leaves the consent in the spool, where the same callback finds it', async () => {
+    const { bench, vault, world } = await stage(kind);
+    await using _ = bench;
+    const callback = await consent(bench, vault, umbrella.id, { expectOrganization: umbrella.orgId });
+    const mend = breakApi(world, 503);
+    for (let tries = 0; tries < 2; tries += 1) {
+      const error = await vault.completeAuthorization(callback).catch((thrown: unknown) => thrown);
+      expect(isGrantryError(error, 'provider_unavailable') && error.reason).toBe('organization_unread');
+    }
+    expect(await vault.grants.get(key)).toBe(null);
+    expect(alive(bench)).toBe(1);
+    mend();
+    expect((await vault.completeAuthorization(callback)).metadata).toMatchObject({ org_name: 'Umbrella' });
+    expect(alive(bench)).toBe(1);
+  });
+
+  it('that cannot be read any more sets the consent aside, and revokes nothing', async () => {
+    const { bench, vault, world } = await stage(kind);
+    await using _ = bench;
+    const callback = await consent(bench, vault, umbrella.id, { expectOrganization: umbrella.orgId });
+    const mend = breakApi(world, 403);
+    const error = await vault.completeAuthorization(callback).catch((thrown: unknown) => thrown);
+    expect(isGrantryError(error, 'authorization_failed') && error.reason).toBe('organization_unread');
+    mend();
+    await upkeep(vault);
+    expect(await vault.grants.get(key)).toBe(null);
+    expect(alive(bench)).toBe(1);
+  });
+});
+
+it('an organisation is expected only where it can be read', async () => {
+  const { bench, vault } = await stage();
+  await using _ = bench;
+  const expectOrganization = umbrella.orgId;
+  const without = { ...key, redirectUri, expectOrganization, scopes: ['ZohoCRM.modules.ALL'] };
+  await expect(vault.authorize(without)).rejects.toMatchObject({ code: 'invalid_request', message: expect.stringMatching(/ZohoCRM.org.READ/) });
+  await bench.addApp(vault, 'github');
+  const there = { tenant, provider: 'github', redirectUri, expectOrganization };
+  expect(await codeOf(vault.authorize(there))).toBe('invalid_request');
+});

@@ -1,0 +1,91 @@
+/** The environment of a grant decides about the host of its calls, and no answer changes it. */
+import { expect, it } from 'vitest';
+import { type Bench, codeOf, makeBench, user } from '../../../test/support/bench.ts';
+import { demoClient } from '../../simulator/index.ts';
+import type { TokensInput, Vault } from '../types.ts';
+
+const key = { tenant: 'acme', provider: 'zoho_crm' };
+const scopes = ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'];
+const sandbox = 'https://sandbox.zohoapis.com';
+
+async function stage() {
+  const bench = await makeBench({ profiles: ['zoho'] });
+  const opened = await bench.open();
+  await bench.addApp(opened.vault, key.provider);
+  const hosts: string[] = [];
+  const real = opened.world.fetch.bind(opened.world);
+  opened.world.fetch = async (url, init) => {
+    if (!String(url).includes('/oauth/')) hosts.push(new URL(String(url)).origin);
+    return real(url, init);
+  };
+  return { bench, hosts, ...opened };
+}
+
+async function store(bench: Bench, vault: Vault, metadata: TokensInput['metadata']) {
+  const { refreshToken } = bench.simulator.mintTokens({ clientId: demoClient.clientId, user, scopes, profile: 'zoho' });
+  return vault.storeTokens(key, { refreshToken, metadata });
+}
+
+it.each([
+  ['its name', { environment: 'Sandbox', dc: 'us' }],
+  ['its host', { api_domain: sandbox }],
+] as const)('a sandbox that is known by %s stays one after a refresh that names production', async (_, metadata) => {
+  const { bench, vault, hosts } = await stage();
+  await using _bench = bench;
+  await store(bench, vault, metadata);
+  expect(await vault.getAccessToken(key)).toMatchObject({ apiDomain: sandbox, dc: 'us' });
+  expect((await vault.fetch(key, '/crm/v8/org')).status).toBe(200);
+  expect(await vault.health(key)).toMatchObject({ status: 'healthy' });
+  const grant = await vault.grants.get(key);
+  expect(grant).toMatchObject({ apiDomain: sandbox, metadata: { environment: 'sandbox' } });
+  expect(grant?.metadata['api_domain'] ?? sandbox).toBe(sandbox);
+  expect([...new Set(hosts)]).toEqual([sandbox]);
+  // Another process reads the same, with nothing in memory.
+  const other = await bench.open({ backgroundRefresh: false });
+  expect(await other.vault.getAccessToken(key)).toMatchObject({ apiDomain: sandbox });
+});
+
+it('a connection is made for an environment, and keeps it when it is made again', async () => {
+  const { bench, vault, hosts } = await stage();
+  await using _ = bench;
+  const connect = async (environment?: string) => {
+    const redirectUri = 'https://app.example/callback';
+    const { url } = await vault.authorize({ ...key, redirectUri, scopes, environment });
+    const response = await bench.simulator.fetch(new Request(url, { redirect: 'manual' }));
+    return vault.completeAuthorization(response.headers.get('location') ?? '');
+  };
+  expect(await connect('developer')).toMatchObject({
+    apiDomain: 'https://developer.zohoapis.com',
+    metadata: { environment: 'developer', org_name: 'Example Company US' },
+  });
+  expect(await connect()).toMatchObject({ metadata: { environment: 'developer' } });
+  expect([...new Set(hosts)]).toEqual(['https://developer.zohoapis.com']);
+  expect(await connect('production')).toMatchObject({ apiDomain: 'https://www.zohoapis.com' });
+});
+
+it('setting it moves the calls, and taking it away brings them back', async () => {
+  const { bench, vault, hosts } = await stage();
+  await using _ = bench;
+  await store(bench, vault, { dc: 'us' });
+  await vault.fetch(key, '/crm/v8/org');
+  await vault.updateMetadata(key, { environment: 'sandbox' });
+  await vault.fetch(key, '/crm/v8/org');
+  await vault.updateMetadata(key, { environment: null });
+  await vault.fetch(key, '/crm/v8/org');
+  expect(hosts).toEqual(['https://www.zohoapis.com', sandbox, 'https://www.zohoapis.com']);
+});
+
+it('an unknown one is refused with the names, and so is one where there is none', async () => {
+  const { bench, vault } = await stage();
+  await using _ = bench;
+  await store(bench, vault, { dc: 'us' });
+  const names = expect.stringMatching(/"staging"; there are production, sandbox, developer/);
+  const refused = { code: 'invalid_request', message: names };
+  await expect(vault.updateMetadata(key, { environment: 'staging' })).rejects.toMatchObject(refused);
+  await expect(store(bench, vault, { environment: 'staging' })).rejects.toMatchObject(refused);
+  const redirectUri = 'https://app.example/callback';
+  await expect(vault.authorize({ ...key, redirectUri, environment: 'staging' })).rejects.toMatchObject(refused);
+  await bench.addApp(vault, 'xero');
+  const there = { tenant: 'acme', provider: 'xero', redirectUri, environment: 'sandbox' };
+  expect(await codeOf(vault.authorize(there))).toBe('invalid_request');
+});
