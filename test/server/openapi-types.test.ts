@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { demoClient } from '../../src/simulator/index.ts';
+import { user } from '../support/bench.ts';
 import { cookieName } from '../support/connect-bench.ts';
 import { makeServerBench, type ServerBench } from '../support/server-bench.ts';
 
@@ -36,7 +37,7 @@ const samples: Sample[] = [];
 const answered = new Set<string>();
 
 beforeAll(async () => {
-  server = await makeServerBench();
+  server = await makeServerBench({ profiles: ['strict', 'zoho'] });
   description = JSON.parse((await server.call('GET', '/openapi.json', { key: null })).text);
   await callEverything();
   // Afterwards: it blocks the event loop, and a server in it would count as overloaded.
@@ -144,6 +145,18 @@ async function callGrants(): Promise<void> {
   await call('POST', `${path}/health`, `${grant}/health`);
   await call('POST', `${path}/health`, `${grant}/health?account=second&refresh=true`);
   await call('POST', `${path}/recover`, `${grant}/recover`);
+  const { simulator } = server.bench;
+  const clientId = demoClient.clientId;
+  const books = { provider: 'zoho_books', clientId, clientSecret: demoClient.secret ?? '' };
+  await server.vault.apps.put('books', books);
+  const { refreshToken } = simulator.mintTokens({
+    profile: 'zoho',
+    clientId,
+    user,
+    scopes: ['ZohoBooks.settings.READ'],
+  });
+  await server.vault.storeTokens({ tenant: 'acme', provider: 'zoho_books' }, { refreshToken, metadata: { dc: 'us' } });
+  await call('GET', `${path}/organizations`, '/v1/tenants/acme/grants/zoho_books/organizations');
   await call('POST', '/v1/import', '/v1/import', { tenant: 'acme', provider: 'strict', account: 'third', ...tokens });
   await call('DELETE', path, `${grant}?account=third&revoke=false`);
   await call('POST', '/v1/adopt', '/v1/adopt', { after_restore: true });

@@ -70,6 +70,8 @@ grantry_authorizations.created_at bigint not null
 grantry_authorizations.expires_at bigint not null
 grantry_authorizations.used_at bigint
 grantry_authorizations.mac text
+grantry_authorizations.environment text
+grantry_authorizations.expect_organization text
 grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (tenant, state_hash)
 grantry_authorizations: grantry_authorizations_session_fkey FOREIGN KEY (tenant, connect_session_id) REFERENCES grantry_connect_sessions(tenant, id) ON DELETE CASCADE
 CREATE INDEX grantry_authorizations_expires_at ON grantry_authorizations USING btree (expires_at)
@@ -114,6 +116,8 @@ grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
 grantry_connect_sessions.mac text
+grantry_connect_sessions.environment text
+grantry_connect_sessions.expect_organization text
 grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (tenant, id)
 grantry_connect_sessions: grantry_connect_sessions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'started'::text, 'exchanging'::text, 'pending'::text, 'completed'::text, 'failed'::text])))
 CREATE INDEX grantry_connect_sessions_expires_at ON grantry_connect_sessions USING btree (expires_at)
@@ -238,6 +242,7 @@ oauth_tokens: oauth_tokens_state_check CHECK ((state = ANY (ARRAY['active'::text
 oauth_tokens: oauth_tokens_tenant_id UNIQUE (client_id, id)
 CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
+CREATE INDEX oauth_tokens_organization ON oauth_tokens USING btree (provider, ((metadata ->> 'org_id'::text)))
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)
 CREATE UNIQUE INDEX oauth_tokens_pkey ON oauth_tokens USING btree (id)

@@ -64,7 +64,7 @@ CREATE TABLE grantry_authorizations (
   connect_session_id text,
   created_at integer not null,
   expires_at integer not null,
-  used_at integer, mac text,
+  used_at integer, mac text, environment text, expect_organization text,
   constraint grantry_authorizations_pkey primary key (tenant, state_hash),
   constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
 ) strict;
@@ -108,7 +108,7 @@ CREATE TABLE grantry_connect_sessions (
   starts integer not null,
   created_at integer not null,
   expires_at integer not null,
-  completed_at integer, mac text,
+  completed_at integer, mac text, environment text, expect_organization text,
   constraint grantry_connect_sessions_pkey primary key (tenant, id),
   constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
 ) strict;
@@ -233,5 +233,7 @@ CREATE INDEX oauth_tokens_due on oauth_tokens (state, due_at);
 CREATE TRIGGER oauth_tokens_format_insert before insert on oauth_tokens for each row when (substr(new.access_token, 1, 11) = 'gry1.R1JZAQ' or substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ') begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE TRIGGER oauth_tokens_format_update before update of access_token, refresh_token on oauth_tokens for each row when (substr(new.access_token, 1, 11) = 'gry1.R1JZAQ' and new.access_token is distinct from old.access_token or substr(new.refresh_token, 1, 11) = 'gry1.R1JZAQ' and new.refresh_token is distinct from old.refresh_token) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE UNIQUE INDEX oauth_tokens_key on oauth_tokens (client_id, provider, account);
+CREATE INDEX oauth_tokens_organization on oauth_tokens
+  (provider, (case when json_valid(metadata) then cast(metadata ->> 'org_id' as text) end));
 CREATE INDEX oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
 CREATE UNIQUE INDEX oauth_tokens_tenant_id on oauth_tokens (client_id, id);

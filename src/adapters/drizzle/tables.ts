@@ -93,6 +93,8 @@ export const tables = {
       expiresAt: 'integer',
       usedAt: 'integer null',
       mac: 'text null',
+      environment: 'text null',
+      expectOrganization: 'text null',
     },
     primaryKey: { grantry_authorizations_pkey: ['tenant', 'stateHash'] },
     foreignKeys: {
@@ -149,6 +151,8 @@ export const tables = {
       expiresAt: 'integer',
       completedAt: 'integer null',
       mac: 'text null',
+      environment: 'text null',
+      expectOrganization: 'text null',
     },
     primaryKey: { grantry_connect_sessions_pkey: ['tenant', 'id'] },
     checks: {
@@ -292,6 +296,7 @@ export const tables = {
     indexes: {
       oauth_tokens_changed_at: ['changedAt'],
       oauth_tokens_due: ['state', 'dueAt'],
+      oauth_tokens_organization: [''],
       oauth_tokens_refresh_fingerprint: ['refreshFingerprint'],
     },
   },

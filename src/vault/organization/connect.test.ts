@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Bench, codeOf, databaseKinds, makeBench } from '../../../test/support/bench.ts';
 import { isGrantryError } from '../../base/errors.ts';
-import { doDuty, duties } from '../upkeep/upkeep.ts';
 import { internalsOf } from '../internals.ts';
 import type { AuthorizeInput, Vault } from '../types.ts';
+import { doDuty, duties } from '../upkeep/upkeep.ts';
 
 const redirectUri = 'https://app.example/callback';
 const tenant = 'acme';
@@ -38,8 +38,7 @@ async function upkeep(vault: Vault): Promise<void> {
 /** Makes the API answer with a status instead, until it is undone. */
 function breakApi(world: Awaited<ReturnType<typeof stage>>['world'], status: number): () => void {
   const real = world.fetch.bind(world);
-  world.fetch = async (url, init) =>
-    String(url).includes('/crm/') ? new Response('{}', { status }) : real(url, init);
+  world.fetch = async (url, init) => (String(url).includes('/crm/') ? new Response('{}', { status }) : real(url, init));
   return () => {
     world.fetch = real;
   };
@@ -81,7 +80,9 @@ describe.each(databaseKinds)('after a connect, on %s', (kind) => {
     const grant = await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
     expect(grant.metadata).toMatchObject({ org_id: '42' });
     expect(grant.metadata).not.toHaveProperty('org_name');
-    expect(await vault.health(key)).toMatchObject({ warning: expect.stringMatching(/is 42, and the API names Umbrella/) });
+    expect(await vault.health(key)).toMatchObject({
+      warning: expect.stringMatching(/is 42, and the API names Umbrella/),
+    });
   });
 });
 
@@ -104,7 +105,10 @@ it('a deactivated owner is named by the health check', async () => {
   await using _ = bench;
   await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
   bench.simulator.registry.setActive(umbrella.id, false);
-  expect(await vault.health(key)).toMatchObject({ status: 'unhealthy', action: expect.stringMatching(/consent is from Uma/) });
+  expect(await vault.health(key)).toMatchObject({
+    status: 'unhealthy',
+    action: expect.stringMatching(/consent is from Uma/),
+  });
 });
 
 describe.each(databaseKinds)('an expected organisation, on %s', (kind) => {
@@ -166,7 +170,10 @@ it('an organisation is expected only where it can be read', async () => {
   await using _ = bench;
   const expectOrganization = umbrella.orgId;
   const without = { ...key, redirectUri, expectOrganization, scopes: ['ZohoCRM.modules.ALL'] };
-  await expect(vault.authorize(without)).rejects.toMatchObject({ code: 'invalid_request', message: expect.stringMatching(/ZohoCRM.org.READ/) });
+  await expect(vault.authorize(without)).rejects.toMatchObject({
+    code: 'invalid_request',
+    message: expect.stringMatching(/ZohoCRM.org.READ/),
+  });
   await bench.addApp(vault, 'github');
   const there = { tenant, provider: 'github', redirectUri, expectOrganization };
   expect(await codeOf(vault.authorize(there))).toBe('invalid_request');
