@@ -74,7 +74,7 @@ export async function runScript(
       onStderr: (said) => {
         // The session plays the browser as well: it opens the address that connect prints, and follows where it leads.
         const url = /^ {2}(http\S+)\n/m.exec(said)?.[1];
-        if (url === undefined || opened.has(url) || args[0] !== 'connect') return;
+        if (url === undefined || opened.has(url) || !['connect', 'onboard'].includes(args[0] ?? '')) return;
         opened.add(url);
         fetch(url).then(
           (answer) => answer.text(),

@@ -19,7 +19,7 @@ import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
 
-interface ConnectOptions {
+export interface ConnectOptions {
   app?: string;
   account?: string;
   scope?: string[];
@@ -94,11 +94,11 @@ async function connect(context: Context, given: string, provider: string, option
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
 }
 
-function wantedOf({ environment, expectOrg: expectOrganization }: ConnectOptions) {
+export function wantedOf({ environment, expectOrg: expectOrganization }: ConnectOptions) {
   return { environment, expectOrganization };
 }
 
-function checkOptions(options: ConnectOptions): void {
+export function checkOptions(options: ConnectOptions): void {
   if (options.app !== undefined) checkName('app', options.app);
   if (options.code !== undefined && options.code !== '-') {
     throw usageError(
@@ -117,7 +117,12 @@ function checkOptions(options: ConnectOptions): void {
 }
 
 /** Connects through the browser; with a server, through its link. */
-async function authorize(context: Context, vault: Vault, key: CheckedKey, options: ConnectOptions): Promise<Grant> {
+export async function authorize(
+  context: Context,
+  vault: Vault,
+  key: CheckedKey,
+  options: ConnectOptions,
+): Promise<Grant> {
   const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
   const { server } = context.settings;
   if (server !== undefined && options.paste !== true) {
@@ -208,7 +213,7 @@ async function paste(context: Context, vault: Vault, url: string): Promise<Grant
   return withProgress(context.world, 'Redeeming the code', () => vault.completeAuthorization(pasted));
 }
 
-async function readCode(): Promise<Secret> {
+export async function readCode(): Promise<Secret> {
   const text = canPrompt() ? await promptLine('Code: ', { secret: true }) : await readStdin('code', limits.urlCharsMax);
   const code = text.trim();
   if (!/^[\x21-\x7e]{1,2048}$/.test(code)) {
