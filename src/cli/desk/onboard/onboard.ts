@@ -90,7 +90,8 @@ function placeText(grant: Grant): string {
 async function proveHealth(context: Context, vault: Vault, key: CheckedKey, steps: Steps): Promise<void> {
   const health = await withProgress(context.world, 'Checking the grant', () => vault.health(key));
   if (health.status === 'healthy') {
-    if (health.warning !== undefined) steps.leave(health.warning);
+    // The organisation's step has said the same with its advice.
+    if (health.warning !== undefined && steps.left.length === 0) steps.leave(health.warning);
     return steps.tell('health', 'done', 'healthy: the API accepts the token');
   }
   steps.leave(actionAsCommand(health.action));
