@@ -77,10 +77,19 @@ async function filled(home: string, database: string, rows: number): Promise<Hom
         const client = { name: `app-${index}`, generation: 1, provider: 'google', client_id: `client-${index}` };
         const secrets = new Map([[anyDc, new Secret(`secret-${index}`)]]);
         const noLimits = { dc: null, redirect_uri: null, scopes: '[]', return_to: '[]', context: `context-${index}` };
+        const noSwitches = { scope_reasons: null, pkce: null };
         const tenants = JSON.stringify([`tenant-${index}`]);
         const sealed = sealSecrets(system, client, secrets);
-        await putApp(tx, { ...client, ...noLimits, tenants, client_secrets: sealed, created_at: 1, updated_at: 1 });
-        const rights = { role: 'reader' as const, tenants, providers: null, methods: null, paths: null };
+        await putApp(tx, {
+          ...client,
+          ...noLimits,
+          ...noSwitches,
+          tenants,
+          client_secrets: sealed,
+          created_at: 1,
+          updated_at: 1,
+        });
+        const rights = { role: 'reader' as const, tenants, providers: null, methods: null, paths: null, origins: null };
         const key = { id: `key-${index}`, name: `key-${index}`, key_hash: hashApiKey(keyOf(index)) };
         await insertApiKey(tx, { ...key, ...rights, parent: null, expires_at: null });
       }

@@ -19,7 +19,7 @@ export { Secret } from './base/secret.ts';
 export { type SystemWorldOptions, systemWorld } from './base/system-world.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
 export { type World, type WorldRequest } from './base/world.ts';
-export type { ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
+export type { ExtendingDefinitionInput, ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
 export {
   type ClientToken,
   type ClientTokenOptions,

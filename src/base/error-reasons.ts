@@ -8,6 +8,7 @@ export const errorReasons = {
   no_app: 'No app serves this tenant at the provider.',
   unknown_provider: 'There is no provider of that id.',
   wrong_data_centre: 'The URL is in another data centre than the grant. The call was not sent.',
+  ambiguous_product: 'Several products of the provider may have the path. The call was not sent.',
   token_accepted: "The grant's own API accepts the token that was reported as rejected.",
   token_rejected: 'The API rejects a token that was just refreshed.',
   client_refused: 'The provider refuses the client id, the secret or the registration of the app.',

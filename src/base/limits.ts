@@ -160,6 +160,8 @@ export const limits = {
   shownCharsMax: 200,
   scopeCharsMax: 512,
   scopesMax: 256,
+  /** A reason for a broad scope, for the people of a review. */
+  scopeReasonCharsMax: 500,
   metadataBytesMax: 16_384,
   metadataKeysMax: 64,
   /** The answer of a token endpoint, after decompression. */
@@ -192,6 +194,13 @@ export const limits = {
   tokenWindowSecondsMax: 86_400,
   /** Token requests that one statement deletes. */
   tokenRequestsPurged: 500,
+  /** Tokens that are read to count those of one user, users of one registration, and apps of one registration. */
+  slotRowsMax: 500,
+  slotUsersMax: 50,
+  slotAppsMax: 500,
+  /** Queued revocations that are tried before a consent which needs their places, and the wait for them in milliseconds. */
+  makeRoomTokensMax: 40,
+  makeRoomMs: 5_000,
   /** The gauge of a queue counts up to this. */
   queueCountMax: 10_000,
   pageItemsMax: 500,
@@ -218,6 +227,12 @@ export const limits = {
   /** Path patterns of one API key, and the characters of each. */
   apiKeyPathsMax: 100,
   apiKeyPathCharsMax: 512,
+  /** Origins of one API key. */
+  apiKeyOriginsMax: 20,
+  /** Header names that a page asks for in a preflight. */
+  headerChoiceCharsMax: 1_000,
+  /** Time for which a browser keeps the answer to a preflight. */
+  preflightSeconds: 600,
   /** Living child keys of one API key, and their longest life in milliseconds. */
   apiKeyChildrenMax: 100,
   apiKeyChildMsMax: 3_600_000,

@@ -5,98 +5,165 @@ export type Shell = (typeof shells)[number];
 
 /** The words that may stand at one place of a command line. */
 interface Place {
-  /** A pattern of a shell for the number of the word, the command and the word after it. */
+  /**
+   * A pattern of a shell for `NUMBER:COMMAND:SUBCOMMAND`. The number counts words, without options and their values; it is 0
+   * for an option.
+   */
   readonly pattern: string;
-  readonly words: readonly string[];
+  readonly words: readonly Word[];
+}
+
+interface Word {
+  readonly text: string;
+  readonly help: string;
+  /** True for an option that a value follows. */
+  readonly hasValue?: boolean;
 }
 
 /** Returns a script that completes commands, options and built-in providers. It asks no vault. */
 export function completionScript(shell: Shell, program: Command, providers: readonly string[]): string {
-  if (shell === 'fish') return fishScript(program, providers);
-  const cases = placesOf(program, providers).map(
-    ({ pattern, words }) => `    ${pattern}) words="${words.join(' ')}" ;;`,
+  const places = placesOf(program, providers);
+  const groups = program.commands.filter((command) => command.commands.length > 0).map((command) => command.name());
+  const valued = new Set(everyCommand(program).flatMap(({ options }) => options.filter(takesValue).flatMap(namesOf)));
+  if (shell === 'fish') return fishScript(places, groups, [...valued]);
+  const cases = places.map(
+    ({ pattern, words }) => `    ${pattern}) candidates="${words.map(({ text }) => text).join(' ')}" ;;`,
   );
-  return shell === 'bash' ? bashScript(cases) : zshScript(cases);
+  // Both shells count words alike: this part is the same text. Bash takes the = of an option for a word of its own.
+  const body = `
+  for word in "$@"; do
+    if [ "$word" = "=" ]; then skips=1; continue; fi
+    if [ -n "$skips" ]; then skips=""; continue; fi
+    case "$word" in
+      --) return 1 ;;
+      -*) case " ${[...valued].join(' ')} " in *" $word "*) skips=1 ;; esac ;;
+      *)
+        number=$((number + 1))
+        if [ "$number" = 2 ]; then first="$word"; elif [ "$number" = 3 ]; then second="$word"; fi ;;
+    esac
+  done
+  if [ -n "$skips" ]; then return 1; fi
+  case "$first" in ${groups.join('|')}) ;; *) second="" ;; esac
+  case "$current" in -*) number=0 ;; esac
+  case "$number:$first:$second" in
+${cases.join('\n')}
+  esac`;
+  return shell === 'bash' ? bashScript(body) : zshScript(body);
 }
 
 /** The first place that matches counts. */
 function placesOf(program: Command, providers: readonly string[]): Place[] {
-  const places: Place[] = [{ pattern: '1:*', words: program.commands.map((command) => command.name()) }];
+  const places: Place[] = [
+    { pattern: '0::', words: optionsOf(program) },
+    { pattern: '1::', words: program.commands.map(wordOf) },
+  ];
   for (const command of program.commands) {
     const name = command.name();
     for (const below of command.commands) {
       places.push(...providerPlaces(below, `${name}:${below.name()}`, 3, providers));
       places.push({ pattern: `*:${name}:${below.name()}`, words: optionsOf(below) });
     }
-    if (command.commands.length > 0) {
-      places.push({ pattern: `2:${name}:*`, words: command.commands.map((below) => below.name()) });
-    } else {
-      places.push(...providerPlaces(command, `${name}:*`, 2, providers));
-      places.push({ pattern: `*:${name}:*`, words: optionsOf(command) });
+    if (command.commands.length > 0) places.push({ pattern: `2:${name}:`, words: command.commands.map(wordOf) });
+    else {
+      places.push(...providerPlaces(command, `${name}:`, 2, providers));
+      places.push({ pattern: `*:${name}:`, words: optionsOf(command) });
     }
   }
   return places;
 }
 
+function wordOf(command: Command): Word {
+  return { text: command.name(), help: command.summary() };
+}
+
 function providerPlaces(command: Command, after: string, first: number, providers: readonly string[]): Place[] {
   const index = command.registeredArguments.findIndex((argument) => argument.name() === 'provider');
-  return index === -1 ? [] : [{ pattern: `${first + index}:${after}`, words: providers }];
+  const words = providers.map((text) => ({ text, help: 'provider' }));
+  return index === -1 ? [] : [{ pattern: `${first + index}:${after}`, words }];
 }
 
-function optionsOf(command: Command): string[] {
-  return [...command.options.map(({ long }) => long ?? ''), '--help'].filter((word) => word !== '');
+type Option = Command['options'][number];
+
+function takesValue({ required, optional }: Option): boolean {
+  return required || optional;
 }
 
-function bashScript(cases: readonly string[]): string {
-  return `_grantry() {
-  local words
-  case "$COMP_CWORD:\${COMP_WORDS[1]}:\${COMP_WORDS[2]}" in
-${cases.join('\n')}
-    *) words="" ;;
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
+function namesOf({ short, long }: Option): string[] {
+  return [short, long].filter((name) => typeof name === 'string');
+}
+
+function optionsOf(command: Command): Word[] {
+  const own = command.options.flatMap((option) => {
+    const { long, description: help } = option;
+    return typeof long === 'string' ? [{ text: long, help, hasValue: takesValue(option) }] : [];
+  });
+  return [...own, { text: '--help', help: 'show the help of this command' }];
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+function bashScript(body: string): string {
+  return `_grantry_words() {
+  local current="$1" word first="" second="" skips="" candidates="" number=1
+  shift${body}
+  COMPREPLY=($(compgen -W "$candidates" -- "$current"))
+}
+_grantry() {
+  COMPREPLY=()
+  _grantry_words "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_WORDS[@]:1:COMP_CWORD-1}"
 }
 complete -o default -F _grantry grantry
 `;
 }
 
-function zshScript(cases: readonly string[]): string {
+/** It also works as a file `_grantry` in `fpath`, which zsh runs as the function. */
+function zshScript(body: string): string {
   return `#compdef grantry
-_grantry() {
-  local line="$((CURRENT - 1)):\${words[2]}:\${words[3]}"
-  local words
-  case "$line" in
-${cases.join('\n')}
-    *) words="" ;;
-  esac
-  compadd -- \${=words} || _files
+_grantry_words() {
+  local current="$1" word first="" second="" skips="" candidates="" number=1
+  shift${body}
+  compadd -- \${=candidates}
 }
-compdef _grantry grantry
+_grantry() {
+  _grantry_words "\${words[CURRENT]}" "\${(@)words[2,CURRENT-1]}" || _files
+}
+if [ "\${funcstack[1]}" = "_grantry" ]; then _grantry "$@"; else compdef _grantry grantry; fi
 `;
 }
 
-function fishScript(program: Command, providers: readonly string[]): string {
-  const lines = ['complete -c grantry -f -n __fish_use_subcommand'];
-  const add = (condition: string, what: string, help: string): void => {
-    lines.push(`complete -c grantry -n '${condition}' ${what} -d '${help.replaceAll(/['\\]/g, '')}'`);
-  };
-  for (const command of program.commands) {
-    const name = command.name();
-    add('__fish_use_subcommand', `-f -a ${name}`, command.summary());
-    const below = command.commands.map((each) => each.name()).join(' ');
-    for (const each of command.commands) {
-      const open = `__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${below}`;
-      add(open, `-f -a ${each.name()}`, each.summary());
-      addOptions(each, `__fish_seen_subcommand_from ${name}; and __fish_seen_subcommand_from ${each.name()}`, add);
-    }
-    if (below === '') addOptions(command, `__fish_seen_subcommand_from ${name}`, add);
-    if (providerPlaces(command, name, 2, providers).length > 0)
-      add(`__fish_seen_subcommand_from ${name}`, `-f -a '${providers.join(' ')}'`, 'provider');
-  }
-  return `${lines.join('\n')}\n`;
+function fishScript(places: readonly Place[], groups: readonly string[], valued: readonly string[]): string {
+  const lines = places.flatMap(({ pattern, words }) => words.map((word) => fishLine(pattern, word)));
+  return `function __grantry_at
+  set -l number 1
+  set -l first ''
+  set -l second ''
+  set -l skips ''
+  for word in (commandline -opc)[2..-1]
+    if test -n "$skips"
+      set skips ''
+    else if test "$word" = --
+      return 1
+    else if string match -q -- '-*' $word
+      contains -- $word ${valued.join(' ')}; and set skips 1
+    else
+      set number (math $number + 1)
+      test $number = 2; and set first $word
+      test $number = 3; and set second $word
+    end
+  end
+  test -z "$skips"; or return 1
+  contains -- "$first" ${groups.join(' ')}; or set second ''
+  string match -q -- '-*' (commandline -ct); and set number 0
+  string match -q -- $argv[1] "$number:$first:$second"
+end
+${lines.join('\n')}
+`;
 }
 
-function addOptions(command: Command, condition: string, add: (on: string, what: string, help: string) => void): void {
-  for (const { long, description, required } of command.options)
-    if (long !== undefined && long !== null) add(condition, `-l ${long.slice(2)}${required ? ' -r' : ''}`, description);
+/** Fish takes options of every place that matches: it completes them only after a dash. */
+function fishLine(pattern: string, { text, help, hasValue = false }: Word): string {
+  const what = text.startsWith('--') ? `-l ${text.slice(2)}${hasValue ? ' -r' : ''}` : `-f -a ${text}`;
+  return `complete -c grantry -n '__grantry_at "${pattern}"' ${what} -d '${help.replaceAll(/['\\]/g, '')}'`;
 }

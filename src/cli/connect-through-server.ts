@@ -4,6 +4,7 @@ import type { GrantryClient } from '../client/index.ts';
 import type { Grant } from '../vault/types.ts';
 import { openBrowser } from './browser.ts';
 import type { Context } from './context.ts';
+import { noteScopeFindings } from './scope-options.ts';
 import { withProgress } from './terminal/progress.ts';
 
 const pollMs = 1_000;
@@ -16,14 +17,17 @@ export async function connectThroughServer(
   options: {
     app?: string | undefined;
     scopes?: readonly string[] | undefined;
+    addScopes?: readonly string[] | undefined;
     environment?: string | undefined;
     expectOrganization?: string | undefined;
     open: boolean;
   },
 ): Promise<Grant> {
-  const { app, scopes, environment, expectOrganization } = options;
-  const wanted = { app, scopes, environment, expectOrganization };
-  const { id, url, expiresAt } = await vault.connectSessions.create({ ...key, ...wanted });
+  const { app, scopes, addScopes, environment, expectOrganization } = options;
+  const wanted = { app, scopes, addScopes, environment, expectOrganization };
+  const { id, url, expiresAt, warning, warnings } = await vault.connectSessions.create({ ...key, ...wanted });
+  if (warning !== undefined) output.note(`Warning: ${warning}`);
+  noteScopeFindings(output, warnings);
   output.note(`Open this URL in a browser, signed in as the tenant's user, or send it to that user:\n\n  ${url}\n`);
   if (options.open && process.stdout.isTTY && process.stderr.isTTY) await openBrowser(world, url);
   const until = expiresAt.toISOString().slice(11, 16);

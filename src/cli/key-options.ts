@@ -10,6 +10,7 @@ export interface LimitOptions {
   provider?: string[];
   method?: string[];
   path?: string[];
+  origin?: string[];
   expires?: string;
 }
 
@@ -18,6 +19,7 @@ interface Limits {
   providers?: readonly string[];
   methods?: readonly CallMethod[];
   paths?: readonly string[];
+  origins?: readonly string[];
 }
 
 export function withLimits(command: Command, lifetime = '90d, 1y, or a date such as 2027-01-31'): Command {
@@ -31,11 +33,16 @@ export function withLimits(command: Command, lifetime = '90d, 1y, or a date such
     )
     .option('--method <method>', 'a method of its API calls (default: all); may be given several times', collect)
     .option('--path <glob>', 'a path of its API calls (default: all); may be given several times', collect)
+    .option(
+      '--origin <origin>',
+      'an origin whose pages may call the proxy with it; may be given several times',
+      collect,
+    )
     .option('--expires <time>', `the end of the key: ${lifetime}`);
 }
 
 /** The limits that were given; members that were not are missing. */
-export function limitsIn({ tenant, allTenants, provider, method, path }: LimitOptions): Limits {
+export function limitsIn({ tenant, allTenants, provider, method, path, origin }: LimitOptions): Limits {
   if (tenant !== undefined && allTenants === true) throw usageError('Use either --tenant or --all-tenants.');
   return {
     ...(tenant === undefined ? {} : { tenants: tenant }),
@@ -43,6 +50,7 @@ export function limitsIn({ tenant, allTenants, provider, method, path }: LimitOp
     ...(provider === undefined ? {} : { providers: provider }),
     ...(method === undefined ? {} : { methods: method.map(methodOf) }),
     ...(path === undefined ? {} : { paths: path }),
+    ...(origin === undefined ? {} : { origins: origin }),
   };
 }
 

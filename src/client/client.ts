@@ -8,7 +8,8 @@ import { platformResponse } from '../base/network/platform-response.ts';
 import { Secret } from '../base/secret.ts';
 import type { World } from '../base/world.ts';
 import { apiKeyListSchema, apiKeySchema, newApiKeySchema } from '../schemas/api-key.ts';
-import { appListSchema, appSchema } from '../schemas/app.ts';
+import { appListSchema, appSchema, storedAppSchema } from '../schemas/app.ts';
+import { budgetAnswerSchema } from '../schemas/budget.ts';
 import {
   type Completion,
   type ConnectSession,
@@ -25,6 +26,7 @@ import { toJson } from '../schemas/json.ts';
 import { organizationsSchema } from '../schemas/organizations.ts';
 import { definitionSchema, providerListSchema } from '../schemas/provider.ts';
 import { adoptionSchema, healthSchema, recoverySchema, statusSchema } from '../schemas/reports.ts';
+import { slotsListSchema } from '../schemas/slots.ts';
 import { keyText } from '../schemas/thing.ts';
 import { tokenSchema } from '../schemas/token.ts';
 import { revocations } from '../schemas/words.ts';
@@ -102,12 +104,13 @@ export class RemoteVault implements GrantryClient {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, appSchema, { body: appBody(app) }),
+    put: async (name, app) => this.#ask('PUT', `/v1/apps/${segment(name)}`, storedAppSchema, { body: appBody(app) }),
     get: async (name) => this.#find(`/v1/apps/${segment(name)}`, appSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/apps', appListSchema)).items,
     remove: async (name) => {
       await this.#ask('DELETE', `/v1/apps/${segment(name)}`, nothing);
     },
+    slots: async (name) => (await this.#ask('GET', `/v1/apps/${segment(name)}/slots`, slotsListSchema)).items,
   };
 
   readonly grants: Vault['grants'] = {
@@ -124,8 +127,10 @@ export class RemoteVault implements GrantryClient {
   readonly providers: Vault['providers'] = {
     put: async (definition) => {
       const { parseProviderDefinition } = await import('../providers/parse.ts');
-      const body = parseProviderDefinition(definition);
-      return this.#ask('PUT', `/v1/providers/${segment(body.id)}`, definitionSchema, { body });
+      const checked = parseProviderDefinition(definition);
+      // What a definition extends is the server's, which may know another version of it.
+      const body = checked.extends === undefined ? checked : definition;
+      return this.#ask('PUT', `/v1/providers/${segment(checked.id)}`, definitionSchema, { body });
     },
     get: async (id) => this.#find(`/v1/providers/${segment(id)}`, definitionSchema, 'not_found'),
     list: async () => (await this.#ask('GET', '/v1/providers', providerListSchema)).items,
@@ -243,6 +248,9 @@ export class RemoteVault implements GrantryClient {
     const query = { refresh: refresh === true ? 'true' : undefined };
     return this.#ofGrant('POST', key, healthSchema, { below: '/health', query });
   };
+
+  readonly budget: Vault['budget'] = async (key) =>
+    (await this.#ofGrant('GET', key, budgetAnswerSchema, { below: '/budget' })).budget;
 
   readonly recover: Vault['recover'] = async (key) => this.#ofGrant('POST', key, recoverySchema, { below: '/recover' });
 

@@ -71,6 +71,12 @@ describe('the authorization URL', () => {
     expect(() => authorizationUrl(clientFor(), without)).toThrow(expect.objectContaining({ code: 'internal' }));
     const off = clientFor({ pkce: 'off', pkceReason: 'the server refuses it' });
     expect(new URL(authorizationUrl(off, without)).searchParams.has('code_challenge')).toBe(false);
+    // An app's own switch comes first, in both directions.
+    const appOff = authorizationUrl(clientFor(), { ...without, pkce: 'off' });
+    expect(new URL(appOff).searchParams.has('code_challenge')).toBe(false);
+    expect(() => authorizationUrl(off, { ...without, pkce: 'S256' })).toThrow(
+      expect.objectContaining({ code: 'internal' }),
+    );
   });
 
   it('needs an endpoint', () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { GrantryError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
+import type { ProviderDefinition } from '../providers/definition.ts';
 import { joinScopes } from '../providers/scopes.ts';
 import { endpointOf } from './endpoints.ts';
 import type { OAuthClient } from './types.ts';
@@ -9,7 +10,9 @@ export interface AuthorizationRequest {
   readonly redirectUri: string;
   /** Holds 256 random bits; the provider returns it in the callback. */
   readonly state: string;
-  /** The PKCE verifier; `null` only when the definition switches PKCE off. */
+  /** The app's own switch; the definition's when left out. */
+  readonly pkce?: ProviderDefinition['pkce'] | undefined;
+  /** The PKCE verifier; `null` only when PKCE is off. */
   readonly codeVerifier: Secret | null;
   readonly scopes: readonly string[];
 }
@@ -44,7 +47,7 @@ export function authorizationUrl(client: OAuthClient, request: AuthorizationRequ
   if (request.codeVerifier !== null) {
     parameters['code_challenge'] = createHash('sha256').update(request.codeVerifier.reveal()).digest('base64url');
     parameters['code_challenge_method'] = 'S256';
-  } else if (definition.pkce !== 'off') {
+  } else if ((request.pkce ?? definition.pkce) !== 'off') {
     throw new GrantryError('internal', `The authorization request for ${definition.id} needs a code verifier.`);
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);

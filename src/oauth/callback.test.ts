@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isGrantryError } from '../base/errors.ts';
 import { builtInProvider } from '../providers/catalogue.ts';
-import { captureCallback, checkIssuer, readCallback } from './callback.ts';
+import { assertAnswered, captureCallback, checkIssuer, readCallback } from './callback.ts';
 
 describe('a callback', () => {
   it('with a code', () => {
@@ -33,8 +33,6 @@ describe('a callback', () => {
 
   it.each([
     ['no state', '/cb?code=c'],
-    ['no code', '/cb?state=s'],
-    ['an empty code', '/cb?state=s&code='],
     ['code and error', '/cb?state=s&code=c&error=e'],
     ['state twice', '/cb?state=s&state=s&code=c'],
     ['code twice', '/cb?state=s&code=c&code=c'],
@@ -45,6 +43,14 @@ describe('a callback', () => {
     ['no URL', 'http://'],
   ])('%s is refused', (_name, url) => {
     expect(() => readCallback(url)).toThrow(expect.objectContaining({ code: 'authorization_failed' }));
+  });
+
+  it.each([
+    ['no code', '/cb?state=s'],
+    ['an empty code', '/cb?state=s&code='],
+  ])('%s is no answer to a request for a code', (_name, url) => {
+    // The page on which a refresh token gains scopes brings none.
+    expect(() => assertAnswered(readCallback(url))).toThrow(expect.objectContaining({ code: 'authorization_failed' }));
   });
 
   it.each([

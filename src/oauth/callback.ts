@@ -7,7 +7,7 @@ import { type Captured, capture } from './captured.ts';
 /** Parameters that the browser brought back from the provider; not yet trusted. */
 export interface AuthorizationCallback {
   readonly state: string;
-  /** The authorization code; `null` when the provider refused, as `error` then says. */
+  /** The authorization code; `null` when the provider refused, as `error` then says, or if no code was asked for. */
   readonly code: Secret | null;
   /** The provider's error code, or `other` when that cannot be shown; `null` when there is a code. */
   readonly error: string | null;
@@ -23,7 +23,7 @@ const stateCharsMax = 512;
  * Parses a callback (RFC 6749 sections 4.1.2 and 4.1.2.1), given as a full URL or as a path with its query.
  *
  * A callback comes from a browser, so an attacker may have written it. No parameter of the protocol may be repeated or
- * oversized, and it contains either a code or an error. Providers append what they like: a long list of scopes, an id
+ * oversized, and it never has both a code and an error. {@link assertAnswered} asks for one of them. Providers append what they like: a long list of scopes, an id
  * token, the same name twice. Such parameters only count against the length of the whole.
  *
  * @throws {GrantryError} `authorization_failed` for anything else; the message repeats none of it.
@@ -39,9 +39,17 @@ export function readCallback(url: string): AuthorizationCallback {
   const error = take(parameters, 'error', limits.urlCharsMax);
   const iss = take(parameters, 'iss', limits.urlCharsMax);
   parameters.delete('error_description');
-  if ((code === null) === (error === null))
-    throw authorizationFailed('The callback has neither a code nor an error, or both.');
+  if (code !== null && error !== null) throw authorizationFailed('The callback has both a code and an error.');
   return { state, code: code === null ? null : new Secret(code), error: shown(error), iss, parameters };
+}
+
+/**
+ * Asserts that a callback answers a request for a code.
+ *
+ * @throws {GrantryError} `authorization_failed`
+ */
+export function assertAnswered({ code, error }: AuthorizationCallback): void {
+  if (code === null && error === null) throw authorizationFailed('The callback has neither a code nor an error.');
 }
 
 /**

@@ -13,11 +13,14 @@ const all = builtInProviderIds.map((id) => builtInProvider(id)).filter((definiti
 test('every product of Zoho and the other providers are there', () => {
   const products =
     'crm books calendar creator analytics desk mail projects people invoice inventory bigin recruit campaigns cliq ' +
-    'workdrive sign bookings catalyst';
+    'workdrive sign bookings catalyst ' +
+    'expense billing payroll payments commerce fsm workerly phonebridge dataprep tables meeting voice salesiq assist lens ' +
+    'connect social zeptomail bugtracker sprints sheet writer contracts learn vault marketingautomation backstage shifts ' +
+    'directory servicedesk endpointcentral site24x7';
   const others = ['google', 'microsoft', 'xero', 'quickbooks', 'hubspot', 'salesforce', 'github', 'ringcentral'];
   const expected = ['zoho', ...products.split(' ').map((product) => `zoho_${product}`), ...others];
   expect(new Set(builtInProviderIds)).toEqual(new Set(expected));
-  expect(builtInProviderIds).toHaveLength(28);
+  expect(builtInProviderIds).toHaveLength(60);
   expect(builtInProviderIds.filter((id) => !isBuiltInProvider(id))).toEqual([]);
   expect(builtInProvider('zoho_nothing')).toBeNull();
   expect(isBuiltInProvider('constructor')).toBe(false);

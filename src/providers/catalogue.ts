@@ -7,7 +7,7 @@ import { quickbooks } from './built-in/quickbooks.ts';
 import { ringcentral } from './built-in/ringcentral.ts';
 import { salesforce } from './built-in/salesforce.ts';
 import { xero } from './built-in/xero.ts';
-import { zoho, zohoIds } from './built-in/zoho.ts';
+import { zoho, zohoIds } from './built-in/zoho/zoho.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 /** The makers of every built-in provider but Zoho's; the compiler asks for one per id, and for no other. */

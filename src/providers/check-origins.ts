@@ -4,7 +4,8 @@ import { GrantryError } from '../base/errors.ts';
 import { isPublicName } from '../base/network/addresses.ts';
 import type { ProviderDefinition } from './definition.ts';
 import { referencesIn } from './expand.ts';
-import { wildcardSuffix } from './hosts.ts';
+import { isProviderHost, wildcardSuffix } from './hosts.ts';
+import { originsOf } from './products.ts';
 
 /**
  * Checks every URL of a definition, and that every `{dc.NAME}` in it refers to an existing host.
@@ -32,10 +33,19 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
     }
     checkTemplate(definition, place, template, allowLoopback);
   }
+  const { request, browser } = definition.scopeEnhancement ?? {};
+  for (const [name, template] of Object.entries({ request: request?.url, browser: browser?.url })) {
+    const place = `scopeEnhancement.${name}.url`;
+    if (referencesIn(template ?? '').some((found) => found.kind === 'metadata')) {
+      throw problem(place, 'may refer to {dc.NAME} only: a refresh token or its deputy goes there');
+    }
+    checkTemplate(definition, place, template, allowLoopback);
+  }
   for (const [index, host] of api.hosts.entries()) {
     if (wildcardSuffix(host) === null) checkOrigin(`api.hosts.${index}`, host, allowLoopback);
   }
   checkTemplate(definition, 'api.base', api.base, allowLoopback);
+  checkProducts(definition);
   for (const [environment, hosts] of Object.entries(definition.environments ?? {})) {
     for (const [name, host] of Object.entries(hosts)) {
       checkTemplate(definition, `environments.${environment}.${name}`, host, allowLoopback);
@@ -56,6 +66,19 @@ export function checkOrigins(definition: ProviderDefinition, options: { allowLoo
     /(^|\/)\.\.?(\/|$)/.test(api.basePath)
   ) {
     throw problem('api.basePath', 'must be empty or a plain path that starts with one slash');
+  }
+}
+
+/** Checks that each host of each product is one of `api.hosts`: a product never widens where a token goes. */
+function checkProducts(definition: ProviderDefinition): void {
+  for (const [index, { hosts }] of (definition.products ?? []).entries()) {
+    for (const [at, template] of hosts.entries()) {
+      const place = `products.${index}.hosts.${at}`;
+      const origins = originsOf(definition, template);
+      if (origins.length === 0) throw problem(place, 'must be an origin, or {dc.NAME} of a data centre');
+      const other = origins.find((origin) => !isProviderHost(definition, origin) || new URL(origin).pathname !== '/');
+      if (other !== undefined) throw problem(place, 'must be one of api.hosts');
+    }
   }
 }
 

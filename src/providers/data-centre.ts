@@ -117,6 +117,21 @@ export function isDcNamed(definition: ProviderDefinition, metadata: Metadata): b
 }
 
 /**
+ * Writes what metadata says about the data centre as one text, without a look at the definition: a name, or the URL of an
+ * API host; `null` if it says nothing. {@link metadataOfPlace} reads it.
+ */
+export function placeNamedIn(metadata: Metadata): string | null {
+  const { dc } = metadata;
+  return typeof dc === 'string' && dc !== '' ? dc : originOf(metadata['api_domain']);
+}
+
+/** The metadata of a text that {@link placeNamedIn} wrote. No name of a data centre holds a scheme. */
+export function metadataOfPlace(place: string | null): Metadata {
+  if (place === null || place === '') return {};
+  return place.includes('://') ? { api_domain: place } : { dc: place };
+}
+
+/**
  * Returns a grant's data centre; `null` when the provider has none.
  *
  * The first of these counts: `metadata.dc`, the data centre of `metadata.api_domain`, the app's, the provider's

@@ -58,12 +58,85 @@ const invalidTokenRule = z.strictObject({
   absent: z.literal(true).optional(),
 });
 
+/** Groups of facts in a definition; each comes from a source, or is marked as a guess. */
+export const factGroups = [
+  'hosts',
+  'scopes',
+  'organization',
+  'invalidToken',
+  'scopeMissing',
+  'health',
+  'limits',
+] as const;
+export type FactGroup = (typeof factGroups)[number];
+
+/** How sure a group of facts is: the provider's own documentation, public code or reports, or a guess. */
+export const confidences = ['documented', 'reported', 'guess'] as const;
+export type Confidence = (typeof confidences)[number];
+
+const source = z.strictObject({
+  url,
+  read: z.string().regex(/^\d{4}(-\d{2}){0,2}$/),
+  note: text.optional(),
+  /** The groups of facts that the source tells. */
+  about: z.array(z.enum(factGroups)).max(factGroups.length).optional(),
+});
+
+const organizationPlace = z.strictObject({ in: z.enum(['header', 'query']), name: text });
+
+const apiOrganization = organizationPlace.extend({
+  /** Further places that the API reads. A caller who names an organisation there is not given a second one. */
+  also: z.array(organizationPlace).max(4).optional(),
+});
+
+/** Rules of one product of a provider whose grants serve several. The call's host and path choose the product. */
+const product = z.strictObject({
+  id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
+  /** Its hosts, the default one first: origins, or `{dc.NAME}`. Each must be in `api.hosts`. */
+  hosts: z.array(url).min(1).max(16),
+  /** Where its paths begin, such as `/books`; the longest one that fits decides. */
+  paths: z
+    .array(
+      z
+        .string()
+        .regex(/^(?:\/[^/\\?#\s]+)+$/, 'a path without a slash at its end')
+        .max(256),
+    )
+    .min(1)
+    .max(64),
+  defaults: textMap.optional(),
+  /** The definition's `environments` hold for this product; the others are only in production. */
+  environments: z.literal(true).optional(),
+  organization: apiOrganization.optional(),
+  invalidToken: z.array(invalidTokenRule).max(32).optional(),
+  scopeMissing: z.array(invalidTokenRule).max(32).optional(),
+});
+
 const endpoints = z.strictObject({
   authorization: url.optional(),
   token: url.optional(),
   revocation: url.optional(),
   /** An older form that takes only `token`, without client authentication; tried when the current one is gone. */
   revocationLegacy: url.optional(),
+});
+
+/** The way in which a refresh token gains scopes and stays: a request brings a token for a page, where the user consents. */
+const scopeEnhancement = z.strictObject({
+  request: z.strictObject({
+    /** On the origin of `endpoints.token`: the refresh token and the client secret go there. */
+    url,
+    /** Parameters beside the client's and `refresh_token`; one is `grant_type`. */
+    parameters: textMap,
+    /** A JSON Pointer to the token for the page. */
+    token: z.string().max(256),
+  }),
+  browser: z.strictObject({
+    url,
+    /** Parameters beside `client_id`, `redirect_uri`, `scope` and `state`. */
+    parameters: textMap,
+    /** The parameter of the token. */
+    token: text,
+  }),
 });
 
 const pointer = z.string().max(256);
@@ -98,8 +171,6 @@ const owner = z.strictObject({
   scope: text,
 });
 
-const organizationPlace = z.strictObject({ in: z.enum(['header', 'query']), name: text });
-
 const health = z.strictObject({
   method: z.enum(['GET', 'POST']).optional(),
   path: url,
@@ -113,6 +184,20 @@ const health = z.strictObject({
   withoutOrganization: z.boolean().optional(),
 });
 
+/** A scope of the provider, for people who choose some. */
+const scopeEntry = z.strictObject({
+  /** As the provider spells it, without spaces. */
+  name: z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/, 'a scope: no spaces, quotes or backslashes'),
+  /** What the scope allows, for a person: "Read leads". */
+  words: z.string().min(1).max(200),
+  /** The task that needs the scope: "Searching with COQL". */
+  when: z.string().max(300).optional(),
+  /** True if the scope reaches further than a program usually needs, such as one for a whole product. */
+  broad: z.boolean().optional(),
+  /** Set if the provider no longer honours the scope and those below it: what to ask for instead. */
+  retired: z.string().min(1).max(300).optional(),
+});
+
 /**
  * Schema of a provider definition, as `grantry provider add` and `PUT /v1/providers/{provider}` accept it.
  *
@@ -122,13 +207,18 @@ const health = z.strictObject({
 export const providerDefinition = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
+    /**
+     * The id of a built-in provider whose members count where this definition has none of its own; in `api`, member by member.
+     */
+    extends: z.string().max(64).optional(),
     name: text.optional(),
     documentation: url.optional(),
     /** Sources of this definition's facts with their dates (a year, month or day), because providers change them. */
-    sources: z
-      .array(z.strictObject({ url, read: z.string().regex(/^\d{4}(-\d{2}){0,2}$/), note: text.optional() }))
-      .max(32)
-      .optional(),
+    sources: z.array(source).max(32).optional(),
+    /** How sure each group of facts is. */
+    facts: z.partialRecord(z.enum(factGroups), z.enum(confidences)).optional(),
+    /** What the provider's API limits, in words for people. */
+    limits: z.array(text).max(16).optional(),
     issuer: url.optional(),
     endpoints: endpoints.optional(),
     dataCenters: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), z.record(z.string().max(64), url)).optional(),
@@ -164,6 +254,9 @@ export const providerDefinition = z
      */
     capture: z.strictObject({ callback: captureMap.optional(), token: captureMap.optional() }).optional(),
     scopePrefix: text.optional(),
+    /** The scopes that the provider knows. Left out in the built-in definitions: `scopesOf` loads theirs when they are needed. */
+    scopes: z.array(scopeEntry).max(512).optional(),
+    scopeEnhancement: scopeEnhancement.optional(),
     scopeSeparator: z.string().min(1).max(3).default(' '),
     /** `dotted`: `Service.part.OPERATION`, compared without regard to case; `ALL` and a shorter path cover the rest. */
     scopeMatching: z.enum(['exact', 'dotted']).default('exact'),
@@ -203,21 +296,21 @@ export const providerDefinition = z
       })
       .optional(),
     errors: z.array(errorRule).max(64).default([]),
+    /**
+     * The products that one grant serves. A call of one of them follows its rules in place of those in `api`, and a path
+     * goes to its host.
+     */
+    products: z.array(product).max(128).optional(),
     api: z.strictObject({
       /** Origins that may receive an access token; `https://*.example.com` means every host below that name. */
-      hosts: z.array(url).min(1).max(512),
+      hosts: z.array(url).min(1).max(1024),
       base: url.optional(),
       basePath: z.string().max(256).default(''),
       /** Headers of each call that the caller may replace. */
       defaults: textMap.default({}),
       /** Headers of each call that the caller may not replace. */
       headers: textMap.default({}),
-      organization: organizationPlace
-        .extend({
-          /** Further places that the API reads. A caller who names an organisation there is not given a second one. */
-          also: z.array(organizationPlace).max(4).optional(),
-        })
-        .optional(),
+      organization: apiOrganization.optional(),
       invalidToken: z
         .array(invalidTokenRule)
         .max(32)
@@ -245,10 +338,25 @@ export const providerDefinition = z
       const message = 'the same header is pinned in api.headers';
       context.addIssue({ code: 'custom', path: ['api', 'defaults', twice], message });
     }
+    const { scopeEnhancement: enhancement, refreshToken } = definition;
+    if (enhancement !== undefined && refreshToken.rotation !== 'none') {
+      // Beside a refresh, a second use of the token could end the grant.
+      const message = 'needs refreshToken.rotation "none"';
+      context.addIssue({ code: 'custom', path: ['scopeEnhancement'], message });
+    }
+    if (enhancement !== undefined && originOf(enhancement.request.url) !== originOf(definition.endpoints?.token)) {
+      const message = 'is not on the origin of endpoints.token, where refresh tokens go';
+      context.addIssue({ code: 'custom', path: ['scopeEnhancement', 'request', 'url'], message });
+    }
     if (definition.pkce === 'off' && definition.pkceReason === undefined) {
       context.addIssue({ code: 'custom', path: ['pkceReason'], message: 'pkce "off" needs a pkceReason' });
     }
   });
+
+/** The origin of an endpoint: its own, or the reference to that of a data centre. */
+function originOf(template: string | undefined): string | null {
+  return /^(?:https?:\/\/[^/?#{}]+|\{dc\.[^{}]+\})(?=[/?#]|$)/.exec(template ?? '')?.[0] ?? null;
+}
 
 /**
  * A parsed definition with every default filled in.
@@ -262,6 +370,22 @@ export type ProviderDefinition = z.output<typeof providerDefinition>;
  * @useDeclaredType
  */
 export type ProviderDefinitionInput = z.input<typeof providerDefinition>;
+/**
+ * A definition that extends another one, as written in a file: only the id is required.
+ *
+ * @useDeclaredType
+ */
+export interface ExtendingDefinitionInput extends Partial<Omit<ProviderDefinitionInput, 'id' | 'api' | 'extends'>> {
+  readonly id: string;
+  /** The id of a built-in provider. */
+  readonly extends: string;
+  readonly api?: Partial<ProviderDefinitionInput['api']>;
+}
+
+/** One product of `products`. */
+export type ProductRules = z.output<typeof product>;
+/** One scope of a provider's scope table. */
+export type ScopeEntry = z.output<typeof scopeEntry>;
 /** One rule of `errors`. */
 export type ErrorRule = ProviderDefinition['errors'][number];
 /** One rule of `api.invalidToken` or `api.scopeMissing`. */

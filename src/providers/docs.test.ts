@@ -17,7 +17,7 @@ test('the page lists every built-in provider with its rotation', () => {
 test('its definitions are valid ones', () => {
   const blocks = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map((match) => match[1] ?? '');
   const definitions = blocks.filter((block) => block.includes('"id"'));
-  expect(definitions).toHaveLength(2);
+  expect(definitions).toHaveLength(3);
   for (const block of definitions) expect(() => checkOrigins(parseProviderDefinition(block))).not.toThrow();
   const rules = blocks.filter((block) => block.startsWith('['));
   expect(rules).toHaveLength(1);

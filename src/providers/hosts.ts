@@ -13,7 +13,8 @@ import { expand, type Place } from './expand.ts';
 export function isProviderHost(definition: ProviderDefinition, url: string | URL): boolean {
   const parsed = typeof url === 'string' ? parseUrl(url) : url;
   if (parsed === null || parsed.username !== '' || parsed.password !== '') return false;
-  return definition.api.hosts.some((host) => matches(host, parsed));
+  const { origins, wild } = hostsOf(definition);
+  return origins.has(parsed.origin) || wild.some((host) => matches(host, parsed));
 }
 
 /**
@@ -182,9 +183,22 @@ function dcApi(definition: ProviderDefinition, dc: string | null): string | unde
   return dc === null ? undefined : definition.dataCenters?.[dc]?.['api'];
 }
 
+const known = new WeakMap<readonly string[], { origins: ReadonlySet<string>; wild: readonly string[] }>();
+
+/** The hosts of a definition, read once: a grant for all of Zoho has hundreds. */
+function hostsOf({ api: { hosts } }: ProviderDefinition): { origins: ReadonlySet<string>; wild: readonly string[] } {
+  const before = known.get(hosts);
+  if (before !== undefined) return before;
+  const exact = hosts.filter((host) => wildcardSuffix(host) === null);
+  const origins = new Set(exact.flatMap((host) => parseUrl(host)?.origin ?? []));
+  const made = { origins, wild: hosts.filter((host) => wildcardSuffix(host) !== null) };
+  known.set(hosts, made);
+  return made;
+}
+
 function matches(host: string, url: URL): boolean {
   const suffix = wildcardSuffix(host);
-  if (suffix === null) return parseUrl(host)?.origin === url.origin;
+  if (suffix === null) return false;
   if (url.protocol !== 'https:' || url.port !== '' || !url.hostname.endsWith(suffix)) return false;
   const labels = url.hostname.slice(0, -suffix.length);
   return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(labels);

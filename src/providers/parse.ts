@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { GrantryError, invalidRequest } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { isStorableJson } from '../base/storable.ts';
+import { builtInProvider } from './catalogue.ts';
 import { isSecretCapture, type ProviderDefinition, providerDefinition } from './definition.ts';
+import { type BaseOf, extended, extendedId } from './extend.ts';
 
 /**
  * Parses a custom provider's definition: JSON text or its value.
@@ -10,6 +12,7 @@ import { isSecretCapture, type ProviderDefinition, providerDefinition } from './
  * Import this file only where a definition is read, because it loads the validator. `checkOrigins` checks the hosts
  * that would receive its tokens.
  *
+ * @param baseOf finds the definition that this one extends; only the built-in ones by default
  * @throws {GrantryError} `invalid_request`, naming the member and the problem; `payload_too_large`.
  *
  * @example
@@ -19,8 +22,8 @@ import { isSecretCapture, type ProviderDefinition, providerDefinition } from './
  *   api: { hosts: ['https://api.example.com'] },
  * });
  */
-export function parseProviderDefinition(json: unknown): ProviderDefinition {
-  const parsed = providerDefinition.safeParse(readJson(json));
+export function parseProviderDefinition(json: unknown, baseOf: BaseOf = builtInProvider): ProviderDefinition {
+  const parsed = providerDefinition.safeParse(withBase(readJson(json), baseOf));
   if (!parsed.success) {
     const problems = parsed.error.issues.slice(0, 3).map(({ path, message }) => {
       const place = path.length === 0 ? '' : ` at ${path.map((part) => String(part).slice(0, 64)).join('.')}`;
@@ -42,14 +45,31 @@ export function parseProviderDefinition(json: unknown): ProviderDefinition {
  * @returns the definition, and the names of the members of `capture` that were left out
  * @throws {GrantryError} as {@link parseProviderDefinition}
  */
-export function parseStoredDefinition(json: string): { definition: ProviderDefinition; dropped: readonly string[] } {
+export function parseStoredDefinition(
+  json: string,
+  baseOf: BaseOf = builtInProvider,
+): { definition: ProviderDefinition; dropped: readonly string[] } {
   const dropped: string[] = [];
   const value = z.looseObject({ capture: z.record(z.string(), z.unknown()).optional() }).safeParse(readJson(json));
-  if (!value.success) return { definition: parseProviderDefinition(json), dropped };
+  if (!value.success) return { definition: parseProviderDefinition(json, baseOf), dropped };
   const { capture, ...rest } = value.data;
-  if (capture === undefined) return { definition: parseProviderDefinition(rest), dropped };
+  if (capture === undefined) return { definition: parseProviderDefinition(rest, baseOf), dropped };
   const kept = Object.entries(capture).map(([from, names]) => [from, withoutSecrets(names, from, dropped)]);
-  return { definition: parseProviderDefinition({ ...rest, capture: Object.fromEntries(kept) }), dropped };
+  return { definition: parseProviderDefinition({ ...rest, capture: Object.fromEntries(kept) }, baseOf), dropped };
+}
+
+/** Completes a definition that extends another one. */
+function withBase(value: unknown, baseOf: BaseOf): unknown {
+  const id = extendedId(value);
+  if (id === null || typeof value !== 'object' || value === null) return value;
+  const base = baseOf(id);
+  if (base === null) {
+    throw invalidRequest(`The provider definition extends ${id.slice(0, 64)}, and no built-in provider has that id.`, {
+      action: 'Name a built-in provider: grantry provider list shows them.',
+    });
+  }
+  if ('id' in value && value.id === id) throw invalidRequest(`The provider definition ${id} extends itself.`);
+  return extended(base, value);
 }
 
 function withoutSecrets(names: unknown, from: string, dropped: string[]): unknown {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { earlierForms } from './built-in/zoho/earlier.ts';
 import type { ProviderDefinition } from './definition.ts';
 
 /** True if two definitions send secrets and tokens to the same places, in the same way. */
@@ -10,10 +11,10 @@ export function isSamePlace(one: ProviderDefinition, other: ProviderDefinition):
 /** The members of a definition that decide where secrets and tokens are sent. */
 function placesOf(definition: ProviderDefinition): unknown {
   const { issuer, endpoints, dataCenters, separateDataCenters, environments } = definition;
-  const { callback, capture, clientAuthentication, api } = definition;
+  const { callback, capture, clientAuthentication, api, products, scopeEnhancement } = definition;
   const centres = { dataCenters, separateDataCenters, environments };
-  const places = { issuer, endpoints, ...centres, callback, capture, clientAuthentication, api };
-  return JSON.parse(JSON.stringify(places));
+  const places = { issuer, endpoints, ...centres, callback, capture, clientAuthentication, api, products };
+  return JSON.parse(JSON.stringify({ ...places, scopeEnhancement }));
 }
 
 /** A client of an app, as a connection began with it: another client under the same name is another one. */
@@ -35,9 +36,13 @@ export function placeHash(definition: ProviderDefinition, app: ClientIdentity): 
   return hashOf({ ...endpointsOf(definition), hosts, base, client });
 }
 
-/** True if a connection began at this place. One that began under 0.1.0 noted only the endpoints. */
+/**
+ * True if a connection began at this place. One that began under 0.1.0 noted only the endpoints, and a built-in provider may
+ * have fewer hosts there.
+ */
 export function isPlace(hash: string, definition: ProviderDefinition, app: ClientIdentity): boolean {
-  return hash === placeHash(definition, app) || hash === hashOf(endpointsOf(definition));
+  const is = (form: ProviderDefinition) => hash === placeHash(form, app) || hash === hashOf(endpointsOf(form));
+  return is(definition) || earlierForms(definition).some(is);
 }
 
 function endpointsOf({ issuer, endpoints, dataCenters, clientAuthentication }: ProviderDefinition) {

@@ -77,6 +77,7 @@ function operationCovers(held: string | undefined, wanted: string | undefined): 
   return held === wanted || (held === 'write' && ['create', 'update', 'delete'].includes(wanted ?? ''));
 }
 
-function comparable(definition: ProviderDefinition, scope: string): string {
+/** The text by which scopes are compared, by the provider's rules. */
+export function comparable(definition: ProviderDefinition, scope: string): string {
   return definition.scopeMatching === 'dotted' ? scope.toLowerCase() : scope;
 }

@@ -28,6 +28,7 @@ const example = {
   providers: null,
   methods: null,
   paths: null,
+  origins: null,
   parent: null,
   created_at: '2026-11-01T10:00:00.000Z',
   expires_at: null,
@@ -61,6 +62,10 @@ const shape = {
     .meta({ description: 'The methods of its API calls through the proxy; `null` is all.' }),
   /** The paths of its API calls through the proxy; `null` is all. */
   paths: list(path).nullable().meta({ description: 'The paths of its API calls through the proxy; `null` is all.' }),
+  /** The origins whose pages may call the proxy with it; `null` is none. */
+  origins: list(z.string())
+    .nullable()
+    .meta({ description: 'The origins whose pages may call the proxy with it; `null` is none.' }),
   /** The id of the key that made it, and with which it ends; `null` for all others. */
   parent: z.string().nullable().meta({ description: 'The id of the key that made it, and with which it ends.' }),
   createdAt: time,
@@ -92,13 +97,16 @@ const tenantsInput = z.union([allTenants, list(tenantField, limits.apiKeyNamesMa
 const providersInput = list(providerField, limits.apiKeyNamesMax);
 const methodsInput = list(method, callMethods.length);
 const pathsInput = list(path, limits.apiKeyPathsMax);
+const originsInput = list(z.string().max(limits.urlCharsMax), limits.apiKeyOriginsMax).meta({
+  description: 'Origins of pages that may call the proxy with the key, such as `https://widget.example`. Callers only.',
+});
 
 export const apiKeyInputSchema = thing(
   {
     id: 'ApiKeyInput',
     description:
       'An API key to make. Only a reader, caller or connector names tenants and providers; only a reader or caller ' +
-      'names methods and paths.',
+      'names methods and paths, and only a caller names origins.',
     example: { name: 'billing', role: 'reader', tenants: ['acme'], providers: ['zoho_crm'] },
     strict: true,
   },
@@ -109,6 +117,7 @@ export const apiKeyInputSchema = thing(
     providers: providersInput.optional(),
     methods: methodsInput.optional(),
     paths: pathsInput.optional(),
+    origins: originsInput.optional(),
     expiresAt: time.optional(),
   },
 );
@@ -131,6 +140,7 @@ export const apiKeyUpdateSchema = thing(
     providers: providersInput.nullable().optional(),
     methods: methodsInput.nullable().optional(),
     paths: pathsInput.nullable().optional(),
+    origins: originsInput.nullable().optional(),
     expiresAt: time.nullable().optional(),
   },
 );
@@ -153,6 +163,7 @@ export const childKeyInputSchema = thing(
     providers: providersInput.optional(),
     methods: methodsInput.optional(),
     paths: pathsInput.optional(),
+    origins: originsInput.optional(),
     expiresAt: time.optional().meta({ description: 'A later end than in an hour counts as in an hour.' }),
   },
 );

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { limits } from '../base/limits.ts';
 import { page } from './page.ts';
+import { scopeWarnings } from './scope-finding.ts';
 import {
   accountField,
   appField,
@@ -24,6 +25,7 @@ const example = {
   account: 'default',
   app: 'zoho-eu',
   scopes: ['ZohoCRM.modules.ALL'],
+  add_scopes: null,
   return_to: 'https://app.example/connected',
   user: 'user-42',
   environment: null,
@@ -47,6 +49,10 @@ export const connectSessionSchema = thing(
     app: z.string(),
     /** The scopes that are asked for. */
     scopes: list(z.string()).meta({ description: 'The scopes that are asked for.' }),
+    /** Those of them that an existing grant gains; `null` for a new consent. */
+    addScopes: list(z.string()).nullable().meta({
+      description: 'Those of them that an existing grant gains; `null` for a new consent.',
+    }),
     returnTo: z.string().nullable(),
     user: z.string().nullable(),
     /** The environment of the organisation, such as `sandbox`. */
@@ -91,12 +97,18 @@ export const newConnectSessionSchema = thing(
   {
     id: 'NewConnectSession',
     description: 'A connect session that was just made. No later answer shows the link again.',
-    example: { id, url: 'https://grants.example/connect/3q2-7w…', expires_at: example.expires_at },
+    example: { id, url: 'https://grants.example/connect/3q2-7w…', expires_at: example.expires_at, warnings: [] },
   },
   {
     id: z.string(),
     url: z.string().meta({ description: "The link that the tenant's user opens." }),
     expiresAt: time,
+    /** For operators: the consent may end another grant, because a user's places at the provider run out. */
+    warning: z.string().optional().meta({
+      description:
+        "For keys that may operate: the consent may end another grant, because a user's places at the provider run out.",
+    }),
+    warnings: scopeWarnings,
   },
 );
 
@@ -119,6 +131,11 @@ export const connectSessionInputSchema = thing(
     account: accountField.optional(),
     /** The app's own scopes when left out. */
     scopes: scopesInput.optional().meta({ description: "The app's own scopes when left out." }),
+    /** Scopes that an existing grant gains. Where the provider can, its refresh token stays. Not together with `scopes`. */
+    addScopes: scopesInput.optional().meta({
+      description:
+        'Scopes that an existing grant gains. Where the provider can, its refresh token stays. Not together with `scopes`.',
+    }),
     /** The address for the browser afterwards: exactly one of the app's list. */
     returnTo: z
       .string()

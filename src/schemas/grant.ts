@@ -19,6 +19,8 @@ const example = {
   reason: null,
   generation: 3,
   scopes: ['ZohoCRM.modules.ALL', 'ZohoCRM.org.READ'],
+  scopes_missing: [],
+  scopes_assumed: [],
   dc: 'eu',
   api_domain: 'https://www.zohoapis.eu',
   metadata: { dc: 'eu', api_domain: 'https://www.zohoapis.eu', org_id: '20071234567' },
@@ -39,6 +41,16 @@ const metadata: z.ZodType<Readonly<Record<string, unknown>>, Record<string, unkn
  */
 export type GrantReason = (typeof grantReasons)[number] | GrantryErrorCode | (string & {});
 
+const usedCall = z.object({
+  /** Method, host and the first parts of the path. */
+  call: z.string().meta({ examples: ['GET www.zohoapis.eu/crm/v8/Leads'] }),
+  count: z.int(),
+  /** The number of answers that a scope is missing. */
+  refused: z.int().meta({ description: 'The number of answers that a scope is missing.' }),
+  first_at: z.string(),
+  last_at: z.string(),
+});
+
 const reason: z.ZodType<GrantReason | null, string | null> = z.string().nullable();
 
 const shape = {
@@ -51,11 +63,23 @@ const shape = {
   /** Counts the grant's token sets. */
   generation: z.int(),
   scopes: list(z.string()),
+  /** Scopes that were asked for and not granted; empty where it is not known what was asked for. */
+  scopesMissing: list(z.string()).meta({
+    description: 'Scopes that were asked for and not granted; empty where it is not known what was asked for.',
+  }),
+  /** Those of the scopes that were added and that no answer of the provider has named yet. */
+  scopesAssumed: list(z.string()).meta({
+    description: 'Those of the scopes that were added and that no answer of the provider has named yet.',
+  }),
   /** The data centre; `null` where the provider has none. */
   dc: z.string().nullable(),
   /** The API host that the provider named for this grant, else the one of its data centre. */
   apiDomain: z.string().nullable(),
   metadata,
+  /** The calls that long-running processes made with it, the latest first; only where one grant is shown. */
+  calls: list(usedCall).optional().meta({
+    description: 'The calls that long-running processes made with it, the latest first; only where one grant is shown.',
+  }),
   /** The expiry of the access token. */
   expiresAt: time.nullable(),
   lastRefreshedAt: time.nullable(),

@@ -32,3 +32,20 @@ export const definitionSchema = providerDefinition.meta({
     },
   ],
 });
+
+/** A definition as it is written: whole, or with the id of a built-in provider that it extends. */
+export const writtenDefinitionSchema = z.union([
+  definitionSchema,
+  z
+    .looseObject({
+      id: z.string(),
+      extends: z.string().meta({ description: 'The id of a built-in provider.' }),
+      api: z.looseObject({}).optional(),
+    })
+    .meta({
+      id: 'ExtendingProviderDefinition',
+      description:
+        'A provider as the difference from a built-in one. Members replace those of the built-in provider as a whole, and in `api` one by one.',
+      examples: [{ id: 'zoho_acme', extends: 'zoho', tokenLimit: { requests: 5, windowSeconds: 600 } }],
+    }),
+]);

@@ -52,6 +52,8 @@ export interface Principal {
   readonly providers: ReadonlySet<string> | null;
   /** The limits of its API calls; `null`: none. */
   readonly calls: CallRules | null;
+  /** The origins whose pages may make calls with it; `null`: it is not for pages. */
+  readonly origins: ReadonlySet<string> | null;
   readonly expiresAtMs: number;
 }
 
@@ -64,6 +66,7 @@ export function principalOf(key: ApiKey): Principal {
     tenants: listed && key.tenants !== '*' ? new Set(key.tenants) : null,
     providers: listed && key.providers !== null ? new Set(key.providers) : null,
     calls: callRulesOf(key),
+    origins: key.origins === null ? null : new Set(key.origins),
     expiresAtMs: key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY,
   };
 }

@@ -57,7 +57,13 @@ export function localised<Definition extends ProviderDefinitionInput>(
 /** Maps the real address to the simulated address, for every host of every server. */
 function originMap(sites: Sites): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
-  for (const site of sites.list()) for (const host of site.realHosts) map.set(`https://${host}`, site.origin);
+  for (const site of sites.list()) {
+    for (const host of site.realHosts) map.set(`https://${host}`, site.origin);
+    for (const [environment, origin] of site.environments) {
+      const real = site.zoho?.hosts[environment];
+      if (real !== undefined) map.set(real, origin);
+    }
+  }
   return map;
 }
 

@@ -60,15 +60,22 @@ export class RunningSimulator extends Simulator {
  * await using simulator = await startSimulator({ port: 4100, dataCenters: ['eu', 'us'], autoApprove: true });
  */
 export async function startSimulator(
-  options: SimulatorOptions & { readonly port?: number | undefined } = {},
+  options: SimulatorOptions & {
+    readonly port?: number | undefined;
+    /** Kinds of Zoho organisation that get ports of their own, after all others; without, one port serves all kinds. */
+    readonly environments?: readonly ('sandbox' | 'developer')[] | undefined;
+  } = {},
 ): Promise<RunningSimulator> {
   const engine = newEngine(options);
   const simulator = new RunningSimulator(engine);
   const first = options.port ?? 0;
   try {
-    for (const [index, site] of engine.state.sites.list().entries()) {
-      engine.state.sites.listen(site, await simulator.listen(first === 0 ? 0 : first + index));
-    }
+    const { sites } = engine.state;
+    let count = 0;
+    const next = () => simulator.listen(first === 0 ? 0 : first + count++);
+    for (const site of sites.list()) sites.listen(site, await next());
+    for (const environment of options.environments ?? [])
+      for (const site of sites.list()) if (site.zoho !== null) sites.listenFor(site, environment, await next());
   } catch (error) {
     await simulator.close();
     throw error;

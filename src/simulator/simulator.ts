@@ -83,9 +83,11 @@ export class Simulator {
   /** Returns the address of each server: `{ "zoho/eu": "http://127.0.0.1:4101", "strict": "…" }`. */
   origins(): Record<string, string> {
     return Object.fromEntries(
-      this.#state.sites
-        .list()
-        .map((site) => [site.dc === null ? site.profile : `${site.profile}/${site.dc}`, site.origin]),
+      this.#state.sites.list().flatMap((site) => {
+        const name = site.dc === null ? site.profile : `${site.profile}/${site.dc}`;
+        const own = [...site.environments].map(([environment, origin]) => [`${name}/${environment}`, origin] as const);
+        return [[name, site.origin] as const, ...own];
+      }),
     );
   }
 
@@ -120,10 +122,19 @@ export class Simulator {
 
   /** Creates a code as Zoho's console does for a self client: it is exchanged without a redirect URI. */
   mintCode(consent: Consent & { readonly lifeSeconds?: number | undefined }): string {
-    const { clientId, user, scopes } = consent;
+    const { clientId, user, scopes, organization = null } = consent;
     const dc = this.#userOf(consent).dc;
     const seconds = consent.lifeSeconds ?? this.#state.zoho.for(dc, clientId).selfClientCodeSeconds;
-    const parts = { dc, clientId, user, scopes, redirectUri: null, challenge: null, withRefreshToken: true };
+    const parts = {
+      dc,
+      clientId,
+      user,
+      scopes,
+      organization,
+      redirectUri: null,
+      challenge: null,
+      withRefreshToken: true,
+    };
     return makeCode(this.#state, parts, seconds).value;
   }
 
@@ -134,9 +145,9 @@ export class Simulator {
     const dc = profile === 'zoho' ? this.#userOf(consent).dc : null;
     if (state.sites.find(profile, dc) === undefined)
       throw new RangeError(`No server ${profile}${dc === null ? '' : `/${dc}`} runs here.`);
-    const { clientId, user, scopes } = consent;
+    const { clientId, user, scopes, organization = null } = consent;
     const now = state.clock.now();
-    const opened = state.ledger.open({ profile, dc, clientId, user, scopes: [...scopes] }, now);
+    const opened = state.ledger.open({ profile, dc, clientId, user, organization, scopes: [...scopes] }, now);
     const pair = state.ledger.firstTokens(opened, now, true);
     const refreshToken = pair.refreshToken?.value ?? plainValue(state.random, 'rt');
     const { value: accessToken, expiresAt, family } = pair.accessToken;
@@ -170,6 +181,21 @@ export class Simulator {
       );
     for (const family of met) this.#kill(family, 'the user removed the application');
     return met.length;
+  }
+
+  /**
+   * Counts the refresh tokens of a Zoho user and client that are alive, and tells which grant the next consent ends. `max`
+   * is `null` while the limit is off.
+   */
+  slots(user: string, clientId: string): { living: number; max: number | null; next: FamilyView | null } {
+    const { ledger, zoho, registry } = this.#state;
+    const { refreshTokens } = zoho.for(registry.user(user)?.dc ?? null, clientId);
+    const per = refreshTokens !== 'off' && refreshTokens.per === 'user' ? undefined : clientId;
+    const living = ledger.livingOf({ profile: 'zoho', user, clientId: per }, this.clock.now());
+    const max = refreshTokens === 'off' ? null : refreshTokens.max;
+    const [oldest] = living;
+    const ends = oldest !== undefined && refreshTokens !== 'off' && refreshTokens.overflow === 'evict';
+    return { living: living.length, max, next: ends && living.length >= (max ?? 0) ? this.#view(oldest) : null };
   }
 
   /** Revokes the grant that a refresh token belongs to. @returns whether there was one */
@@ -239,6 +265,9 @@ export class Simulator {
   #userOf(consent: Consent) {
     const user = this.#state.registry.user(consent.user);
     if (user === undefined) throw new RangeError(`No user ${JSON.stringify(consent.user)} is registered.`);
+    const { organization } = consent;
+    if (organization !== undefined && !user.organizations.some(({ id }) => id === organization))
+      throw new RangeError(`${user.id} has no organisation ${JSON.stringify(organization)}.`);
     return user;
   }
 

@@ -45,6 +45,7 @@ const key = {
   tenants: '["a","b"]',
   providers: null,
   methods: null,
+  origins: '["https://widget.example"]',
   paths: null,
   parent: null,
   revision: null,

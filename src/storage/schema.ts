@@ -20,6 +20,9 @@ export interface Schema {
   grantry_events: EventTable;
   grantry_api_keys: ApiKeyTable;
   grantry_token_requests: TokenRequestTable;
+  grantry_left_tokens: LeftTokenTable;
+  grantry_slot_warnings: { registration: string; dc: string; consent_user: string; warned_at: number };
+  grantry_grant_scopes: GrantScopesTable;
 }
 
 /**
@@ -83,6 +86,10 @@ export interface GrantTable {
   used_at: number | null;
   /** When a worker should look at it next; null when nothing is due by itself. */
   due_at: number | null;
+  /** When the consent was given that the tokens come from; null in a row that an earlier version wrote. */
+  consented_at: number | null;
+  /** The user who gave it: the provider's own id, or a fingerprint of what it told; null if it named none. */
+  consent_user: string | null;
 }
 
 export interface InstanceTable {
@@ -125,6 +132,10 @@ export interface AppTable extends MarkedTable {
   scopes: string;
   tenants: string | null;
   return_to: string;
+  /** JSON object: broad scope → why the app needs it. */
+  scope_reasons: string | null;
+  /** Null means the provider's own. */
+  pkce: 'off' | 'S256' | null;
   /** The last path segment of this app's own redirect URI. */
   context: string;
   /** Grows with every change; bound into the seal of the secrets. */
@@ -149,6 +160,8 @@ export interface AuthorizationTable extends MarkedTable {
   /** A hash of where the provider was when this was asked: an answer goes nowhere else. */
   provider_hash: string;
   connect_session_id: string | null;
+  /** JSON object: the scopes that the grant's own refresh token gains, and its fingerprint. Null for a new consent. */
+  enhances: string | null;
   /** The environment that the grant gets; null for none. */
   environment: string | null;
   /** The id of the only organisation whose consent is stored; null for any. */
@@ -179,6 +192,8 @@ export interface ConnectSessionTable extends MarkedTable {
   app: string;
   /** JSON array. */
   scopes: string;
+  /** JSON array: those of the scopes that an existing grant gains. Null for a new consent. */
+  adds: string | null;
   return_to: string | null;
   user_id: string | null;
   environment: string | null;
@@ -252,6 +267,7 @@ export interface RevocationTable {
   provider: string;
   account: string;
   app: string | null;
+  /** A data centre, or the URL of an API host, as the grant's metadata named it. */
   dc: string | null;
   /** Sealed. */
   token: string;
@@ -260,6 +276,23 @@ export interface RevocationTable {
   next_at: number;
   deadline_at: number;
   created_at: number;
+  /** As of the grant whose token it was. */
+  consented_at: number | null;
+  consent_user: string | null;
+}
+
+/** A refresh token that no grant holds any more and that was not revoked: it may live on at the provider. */
+export interface LeftTokenTable {
+  /** The client id that it was issued to: several apps may have one. */
+  registration: string;
+  fingerprint: string;
+  tenant: string;
+  provider: string;
+  account: string;
+  dc: string | null;
+  consent_user: string | null;
+  consented_at: number | null;
+  left_at: number;
 }
 
 export interface EventTable {
@@ -293,6 +326,8 @@ export interface ApiKeyTable extends MarkedTable {
   /** JSON arrays; null means all. */
   methods: string | null;
   paths: string | null;
+  /** JSON array; null means that no page in a browser may use the key. */
+  origins: string | null;
   /** The id of the key that made this one. Such a row is deleted when the key ends. */
   parent: string | null;
   /** Grows with each change of the key, and whenever one of its children ends. Null in a child. */
@@ -314,4 +349,28 @@ export interface TokenRequestTable {
 export interface TokenRequest {
   attempt: string;
   at: number;
+}
+
+/** The facts about a grant's scopes beside those that it has. A grant without a row was stored by hand. */
+export interface GrantScopesTable {
+  tenant: string;
+  grant_id: string;
+  /** JSON array: the scopes that were asked for. */
+  asked: string;
+  /** JSON array: granted scopes that no answer of the provider has named yet. */
+  assumed: string;
+  /** JSON array of {@link ScopeUse}. */
+  uses: string;
+  noted_at: number;
+}
+
+/** Calls of one kind that a grant made. */
+export interface ScopeUse {
+  /** Method, host and the first parts of the path: `GET www.zohoapis.eu/crm/v8/Leads`. */
+  readonly call: string;
+  /** The number of answers that a scope is missing. */
+  readonly refused: number;
+  readonly count: number;
+  readonly first_at: number;
+  readonly last_at: number;
 }

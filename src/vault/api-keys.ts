@@ -17,6 +17,7 @@ import {
   listApiKeys,
   listChangedApiKeys,
   listChildKeys,
+  listPageApiKeys,
   lockApiKey,
   lockIntactApiKey,
   type NewApiKeyRow,
@@ -202,6 +203,12 @@ export async function findApiKey(context: VaultContext, keyHash: string): Promis
   if (parent === undefined) return { apiKey, root: row.id, stamp: stampOf(row) };
   const isLive = parent.revoked_at === null && parent.parent === null && isWithin(apiKey, describeApiKey(parent));
   return isLive ? { apiKey, root: parent.id, stamp: stampOf(parent) } : null;
+}
+
+/** Lists the origins whose pages some live key is for. */
+export async function listKeyOrigins(context: VaultContext): Promise<string[]> {
+  const found = await listPageApiKeys(context.store.db);
+  return found.flatMap((row) => describeApiKey(row).origins ?? []);
 }
 
 export type { ChangedApiKey } from '../storage/statements/api-keys.ts';

@@ -39,6 +39,7 @@ export type OtherChangeType =
   | 'provider.removed'
   | 'session.created'
   | 'session.failed'
+  | 'slots.filling'
   | 'tenant.shredded'
   | 'vault.quarantined'
   | 'vault.adopted';
@@ -145,10 +146,15 @@ function tell(context: ChangeContext, event: NewEvent): void {
     return;
   }
   context.logger.info(event.type, { tenant, provider, account, from, to, generation, reason });
-  if (context.onEvent === undefined) return;
   const at = new Date(context.world.now());
+  tellListener(context, { at, type: event.type, tenant, provider, account, from, to, generation, reason });
+}
+
+/** Gives an event to the vault's listener, after the commit of what it tells. */
+export function tellListener(context: Pick<ChangeContext, 'onEvent' | 'logger'>, event: VaultEvent): void {
+  if (context.onEvent === undefined) return;
   try {
-    context.onEvent({ at, type: event.type, tenant, provider, account, from, to, generation, reason });
+    context.onEvent(event);
   } catch {
     // The change is committed, so a defect of the listener must not look like a failed change.
     context.logger.error('an event listener failed', { event: event.type });

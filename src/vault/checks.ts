@@ -125,10 +125,14 @@ export function checkObject(what: string, value: unknown): void {
   if (!isObject(value)) throw invalidRequest(`The ${what} must be an object.`);
 }
 
-/** Checks the vault that a caller passes to a drop-in class. */
-export function checkVault(vault: Vault): Vault {
+/** Checks the vault that a caller passes to a drop-in class. @param twin the class that `grantry/zoho` has under the same name */
+export function checkVault(vault: Vault, twin?: string): Vault {
   if (typeof vault?.getAccessToken === 'function') return vault;
-  throw invalidRequest('Expected a vault from openVault.');
+  throw invalidRequest('Expected a vault from openVault.', {
+    ...(twin === undefined
+      ? {}
+      : { action: `For code with client id and refresh token, import ${twin} from grantry/zoho.` }),
+  });
 }
 
 /** Checks a caller's number of seconds. */

@@ -64,6 +64,7 @@ function childRights(parent: ApiKey, input: ChildKeyInput, nowMs: number): KeyRi
       providers: input.providers ?? (isListed(role) ? parent.providers : null),
       methods: input.methods ?? (callsApis ? parent.methods : null),
       paths: input.paths ?? (callsApis ? parent.paths : null),
+      origins: input.origins ?? (role === 'caller' ? parent.origins : null),
       expiresAt: new Date(end),
     },
     nowMs,

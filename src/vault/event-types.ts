@@ -1,5 +1,29 @@
+import type { GrantKey } from '../base/ids.ts';
+
+/** What a vault tells its listener. `type` tells the two kinds apart. */
+export type VaultEvent = GrantEvent | SlotsEvent;
+
+/** The refresh tokens of one user near the number that the provider keeps: the oldest grant ends when they exceed it. */
+export interface SlotsEvent {
+  readonly at: Date;
+  readonly type: 'slots.filling';
+  /** The grant whose consent was the last one. */
+  readonly tenant: string;
+  readonly provider: string;
+  readonly account: string;
+  readonly app: string;
+  /** The user, as the provider names it; null if it named none. */
+  readonly user: string | null;
+  /** The tokens of this user, and the number with the consents whose user was not named. */
+  readonly tokens: number;
+  readonly upTo: number;
+  readonly max: number;
+  /** The grant that ends first; null if the oldest token is no grant's. */
+  readonly next: Required<GrantKey> | null;
+}
+
 /** One committed state change. */
-export interface VaultEvent {
+export interface GrantEvent {
   readonly at: Date;
   readonly type: VaultEventType;
   readonly tenant: string;

@@ -2,7 +2,7 @@ import type { Logger } from '../base/log.ts';
 import type { Meter } from '../base/meter.ts';
 import type { Tracer } from '../base/tracer.ts';
 import type { World } from '../base/world.ts';
-import type { ProviderDefinitionInput } from '../providers/definition.ts';
+import type { ExtendingDefinitionInput, ProviderDefinitionInput } from '../providers/definition.ts';
 import type { VaultEvent } from './types.ts';
 
 /**
@@ -29,7 +29,7 @@ export interface VaultOptions {
   /** Called during a take-over, after each batch of sealed rows. */
   onTakeOver?: ((progress: { readonly sealed: number; readonly total: number }) => void) | undefined;
   /** Provider definitions besides the built-in and the stored ones. */
-  providers?: readonly ProviderDefinitionInput[] | undefined;
+  providers?: readonly (ProviderDefinitionInput | ExtendingDefinitionInput)[] | undefined;
   /** Gets what an operator should read. Without one, only a new vault is announced, as a process warning. */
   logger?: Logger | undefined;
   /** Counts refreshes, waits and provider calls. */

@@ -1,13 +1,13 @@
 import { closestName } from '../base/closest.ts';
 import { GrantryError, invalidRequest, isGrantryError } from '../base/errors.ts';
 import { limits, timesOf } from '../base/limits.ts';
-import type { ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import type { ExtendingDefinitionInput, ProviderDefinition, ProviderDefinitionInput } from '../providers/definition.ts';
+import type { BaseOf } from '../providers/extend.ts';
 import { isSamePlace } from '../providers/place.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { WriteTx } from '../storage/database.ts';
 import { isAlteredRow } from '../storage/row-seal.ts';
 import { namesOfApps } from '../storage/statements/apps.ts';
-import { hasGrantAt } from '../storage/statements/grants.ts';
 import {
   deleteProvider,
   findProvider,
@@ -16,7 +16,7 @@ import {
   putProvider,
 } from '../storage/statements/providers.ts';
 import { deleteOverdueRevocations, hasRevocations } from '../storage/statements/revocations.ts';
-import { hasConnections, lockProvider } from '../storage/statements/standing.ts';
+import { hasConnections, hasGrantAt, lockProvider } from '../storage/statements/standing.ts';
 import { type ChangeContext, changing } from './changing.ts';
 import { IssuerPromises } from './issuer-promises.ts';
 import type { Reach } from './reach.ts';
@@ -147,8 +147,10 @@ export class ProviderCatalogue {
     input: unknown,
     { mayMove = true }: { mayMove?: boolean } = {},
   ): Promise<{ definition: ProviderDefinition; created: boolean }> {
-    const definition = await this.#pinPromise(await this.#discover(await this.#check(input)));
-    const json = JSON.stringify(definition);
+    const checked = await this.#check(input);
+    const definition = await this.#pinPromise(await this.#discover(checked));
+    const { writtenOf } = await import('../providers/extend.ts');
+    const json = JSON.stringify(writtenOf(input, definition, checked));
     const { id } = definition;
     const standing = await this.reader(id);
     const created = await changing(this.#changes, async ({ tx, recordOther }) => {
@@ -189,10 +191,11 @@ export class ProviderCatalogue {
     if (constant !== null) return async () => constant;
     // Loaded before: a transaction awaits only its own statements.
     const { parseStoredDefinition } = await import('../providers/parse.ts');
+    const baseOf = await this.#bases();
     return async (tx) => {
       await lockProvider(tx, id, 'share');
       const row = await findProvider(tx, id);
-      return row === undefined ? original : parseStoredDefinition(row.definition).definition;
+      return row === undefined ? original : parseStoredDefinition(row.definition, baseOf).definition;
     };
   }
 
@@ -238,7 +241,7 @@ export class ProviderCatalogue {
     });
     if (row === undefined) return null;
     const { parseStoredDefinition } = await import('../providers/parse.ts');
-    const { definition, dropped } = parseStoredDefinition(row.definition);
+    const { definition, dropped } = parseStoredDefinition(row.definition, await this.#bases());
     const members = dropped.join(', ');
     if (members !== '' && this.#toldDropped.get(id) !== members) {
       this.#toldDropped.set(id, members);
@@ -251,11 +254,27 @@ export class ProviderCatalogue {
   async #check(input: unknown): Promise<ProviderDefinition> {
     const { parseProviderDefinition } = await import('../providers/parse.ts');
     const { checkOrigins } = await import('../providers/check-origins.ts');
-    const definition = parseProviderDefinition(input);
+    const definition = parseProviderDefinition(input, await this.#bases());
     const original = await builtIn(definition.id);
     if (original !== null) await this.#checkBuiltIn(original, definition);
     checkOrigins(definition, { allowLoopback: this.#allowLoopback });
     return definition;
+  }
+
+  /**
+   * Prepares the search for the definition that another one extends: a built-in one. Where a simulator replaces it, its
+   * addresses count, so that a derived provider is tried there too.
+   */
+  async #bases(): Promise<BaseOf> {
+    const { builtInProvider, isBuiltInProvider } = await import('../providers/catalogue.ts');
+    if (!this.#allowLoopback) return builtInProvider;
+    const { parseStoredDefinition } = await import('../providers/parse.ts');
+    const replaced = new Map<string, ProviderDefinition>();
+    for (const { id, isIntact } of await listProviders(this.#changes.store.db)) {
+      const row = isIntact && isBuiltInProvider(id) ? await findProvider(this.#changes.store.db, id) : undefined;
+      if (row !== undefined) replaced.set(id, parseStoredDefinition(row.definition).definition);
+    }
+    return (id) => (isBuiltInProvider(id) ? (this.#given.get(id) ?? replaced.get(id) ?? builtInProvider(id)) : null);
   }
 
   async #checkBuiltIn(original: ProviderDefinition, definition: ProviderDefinition): Promise<void> {
@@ -319,7 +338,7 @@ export interface CatalogueOptions {
   readonly changes: ChangeContext;
   readonly reach: Reach;
   readonly allowLoopback: boolean;
-  readonly given: readonly ProviderDefinitionInput[];
+  readonly given: readonly (ProviderDefinitionInput | ExtendingDefinitionInput)[];
 }
 
 interface Known {

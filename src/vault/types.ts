@@ -2,28 +2,34 @@ import type { GrantKey } from '../base/ids.ts';
 import type { CallTarget, CallInit as VaultRequest } from '../base/network/call-request.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ProviderDefinition } from '../providers/definition.ts';
-import type { App, AppInput } from '../schemas/app.ts';
+import type { ScopeFinding } from '../providers/scope-lint.ts';
+import type { App, AppInput, StoredApp } from '../schemas/app.ts';
+import type { TokenBudget } from '../schemas/budget.ts';
 import type { Grant, GrantPage, StoredTokens, TokensInput } from '../schemas/grant.ts';
 import type { ImportResult } from '../schemas/import-line.ts';
 import type { Organizations } from '../schemas/organizations.ts';
 import type { ProviderSummary } from '../schemas/provider.ts';
 import type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+import type { Slots } from '../schemas/slots.ts';
 import type { AccessToken } from '../schemas/token.ts';
 import type { Disconnected } from './disconnected.ts';
 import type { KeyCalls } from './key-calls.ts';
 
 export type { CallBody } from '../base/network/call-body.ts';
 export type { CallInit as VaultRequest, CallTarget } from '../base/network/call-request.ts';
+export type { ScopeFinding, ScopeFindingKind, ScopeFindingLevel } from '../providers/scope-lint.ts';
 export type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate, ChildKeyInput } from '../schemas/api-key.ts';
-export type { App, AppInput } from '../schemas/app.ts';
+export type { App, AppInput, StoredApp } from '../schemas/app.ts';
+export type { TokenBudget } from '../schemas/budget.ts';
 export type { Grant, GrantPage, GrantReason, StoredTokens, TokensInput } from '../schemas/grant.ts';
 export type { ImportResult } from '../schemas/import-line.ts';
 export type { Organization, Organizations } from '../schemas/organizations.ts';
 export type { ProviderSummary } from '../schemas/provider.ts';
 export type { AdoptReport, HealthReport, RecoverReport } from '../schemas/reports.ts';
+export type { Slots } from '../schemas/slots.ts';
 export type { AccessToken } from '../schemas/token.ts';
 export type { Disconnected } from './disconnected.ts';
-export type { VaultEvent, VaultEventType } from './event-types.ts';
+export type { GrantEvent, SlotsEvent, VaultEvent, VaultEventType } from './event-types.ts';
 export type { KeyCalls } from './key-calls.ts';
 
 /** Options of `getAccessToken`. */
@@ -50,12 +56,30 @@ export interface GrantFilter {
 
 export interface AuthorizeInput extends GrantKey {
   app?: string | undefined;
+  /** The scopes to ask for; the app's when left out. */
   scopes?: readonly string[] | undefined;
+  /**
+   * Scopes that an existing grant gains beside those that it has. Where the provider can, its refresh token stays. Not
+   * together with `scopes`.
+   */
+  addScopes?: readonly string[] | undefined;
   redirectUri: string;
   /** The environment of the organisation, such as `sandbox`, where the provider has several. */
   environment?: string | undefined;
   /** The id of the only organisation whose consent is stored. */
   expectOrganization?: string | undefined;
+}
+
+/** An authorization that was started. */
+export interface StartedAuthorization {
+  /** The address for the browser. */
+  readonly url: string;
+  /** Comes back with the browser. */
+  readonly state: string;
+  /** The findings about the scopes. */
+  readonly warnings: readonly ScopeFinding[];
+  /** True for `addScopes` where the grant's refresh token stays and gains the scopes; false for a new consent. */
+  readonly keepsRefreshToken: boolean;
 }
 
 /**
@@ -68,6 +92,7 @@ export interface Vault extends AsyncDisposable {
   readonly apps: {
     /**
      * Makes an app or replaces it. Call it at set-up, and when a secret changes; without a secret, the stored ones stay.
+     * `warnings` of the result say what was noticed about the scopes, such as a misspelt one.
      *
      * @param name 1 to 128 of `a-z A-Z 0-9 . _ @ : -`
      * @throws {GrantryError} `invalid_request` for input that is not valid, `not_found` for an unknown provider
@@ -75,7 +100,7 @@ export interface Vault extends AsyncDisposable {
      * @example
      * await vault.apps.put('crm', { provider: 'zoho_crm', clientId: '1000.ABC', clientSecret: 'secret', dc: 'eu' });
      */
-    put(name: string, app: AppInput): Promise<App>;
+    put(name: string, app: AppInput): Promise<StoredApp>;
     /**
      * Returns one app without its secrets, or null.
      * @example
@@ -97,6 +122,17 @@ export interface Vault extends AsyncDisposable {
      * await vault.apps.remove('old-crm');
      */
     remove(name: string): Promise<void>;
+    /**
+     * Counts the refresh tokens of an app's client registration per user of the provider, the fullest first: Zoho keeps 20,
+     * and ends the grant of the oldest consent at the next one. `next` names that grant. Apps with the same client id count
+     * together. Empty where the provider states no limit.
+     *
+     * @throws {GrantryError} `not_found`
+     *
+     * @example
+     * const filling = (await vault.apps.slots('crm')).filter((slots) => slots.filling);
+     */
+    slots(name: string): Promise<readonly Slots[]>;
   };
   /** Grants without their tokens: for lists, dashboards and checks. */
   readonly grants: {
@@ -213,7 +249,7 @@ export interface Vault extends AsyncDisposable {
    * const redirectUri = 'https://app.example/oauth/callback';
    * const { url, state } = await vault.authorize({ tenant: 'acme', provider: 'zoho_crm', redirectUri });
    */
-  authorize(input: AuthorizeInput): Promise<{ readonly url: string; readonly state: string }>;
+  authorize(input: AuthorizeInput): Promise<StartedAuthorization>;
   /**
    * Completes a connection: redeems the code of the callback and stores the grant. The browser's session must have the same
    * state. The same URL again gives the same grant, also after a crash or `storage_unavailable`, with one exchange.
@@ -328,6 +364,17 @@ export interface Vault extends AsyncDisposable {
    * const healthy = (await vault.health(key)).status === 'healthy';
    */
   health(key: GrantKey, options?: { refresh?: boolean | undefined }): Promise<HealthReport>;
+  /**
+   * Tells how many token requests the provider has left for a grant's refresh token, and when the next one is free; null
+   * where the provider states no limit. All processes and all grants with this token share it.
+   *
+   * @throws {GrantryError} `grant_not_found`
+   *
+   * @example
+   * const budget = await vault.budget(key);
+   * if (budget !== null) console.log(`${budget.used} of ${budget.requests} used`);
+   */
+  budget(key: GrantKey): Promise<TokenBudget | null>;
   /**
    * The reason why this database refreshes nothing, or null. See {@link Vault.adopt}.
    *

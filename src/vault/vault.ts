@@ -1,6 +1,7 @@
 import { type GrantryError, invalidRequest } from '../base/errors.ts';
 import type { GrantKey } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { writeUses } from './api/uses.ts';
 import { checkText } from './checks.ts';
 import type { VaultContext } from './context.ts';
 import { ChangeFeed } from './hand-out/change-feed.ts';
@@ -21,7 +22,9 @@ import type {
   ImportResult,
   Organizations,
   RecoverReport,
+  StartedAuthorization,
   StoredTokens,
+  TokenBudget,
   TokenSource,
   TokensInput,
   Vault,
@@ -70,10 +73,15 @@ export class OpenVault implements Vault {
   }
 
   readonly apps: Vault['apps'] = {
-    put: async (name, app) => (await (await import('./app/apps.ts')).putAppOf(this.#open(), name, app)).app,
+    put: async (name, input) => {
+      const { putAppOf } = await import('./app/apps.ts');
+      const { app, warnings } = await putAppOf(this.#open(), name, input);
+      return { ...app, warnings };
+    },
     get: async (name) => (await import('./app/apps.ts')).getApp(this.#open(), name),
     list: async () => (await import('./app/apps.ts')).listAllApps(this.#open()),
     remove: async (name) => (await import('./app/apps.ts')).removeApp(this.#open(), name),
+    slots: async (name) => (await import('./grant/slots/read.ts')).slotsOfApp(this.#open(), name),
   };
 
   readonly grants: Vault['grants'] = {
@@ -111,15 +119,17 @@ export class OpenVault implements Vault {
     return callApi(this.#open(), this.#handOut, key, target, init);
   }
 
-  async authorize(input: AuthorizeInput): Promise<{ url: string; state: string }> {
-    const { authorize } = await import('./connect/authorize.ts');
+  async authorize(input: AuthorizeInput): Promise<StartedAuthorization> {
+    const { authorize } = await import('./connect/start.ts');
     return authorize(this.#open(), input);
   }
 
   async completeAuthorization(callbackUrl: string | URL): Promise<Grant> {
     const { completeAuthorization } = await import('./connect/complete.ts');
     const context = this.#open();
-    const grant = await context.spending.run(() => completeAuthorization(context, callbackUrl));
+    const grant = await context.spending.run(() =>
+      completeAuthorization(context, callbackUrl, (key, generation) => this.#handOut.prove(key, generation)),
+    );
     this.#cache.forget(grant);
     return grant;
   }
@@ -180,6 +190,10 @@ export class OpenVault implements Vault {
     return checkHealth(this.#open(), this.#handOut, key, options);
   }
 
+  async budget(key: GrantKey): Promise<TokenBudget | null> {
+    return (await import('./refresh/budget.ts')).budgetOf(this.#open(), key);
+  }
+
   get quarantine(): string | null {
     return this.#context.guard.reason;
   }
@@ -213,6 +227,8 @@ export class OpenVault implements Vault {
     await this.#context.spending.idle();
     // What cannot be written leaves its attempt open: the next reader of the database finds it in doubt.
     await this.#context.pendingOutcomes.write(this.#context);
+    // A program that ends soon writes nothing: its calls would cost a transaction each.
+    if (this.#options.backgroundRefresh && this.#context.guard.reason === null) await writeUses(this.#context);
     await this.#feed.close();
     await this.#context.guard.close();
     retireOwner(this.#context.owner);

@@ -28,8 +28,11 @@ export const appCases = {
         scopes: ['ZohoCRM.modules.ALL'],
         tenants: ['acme'],
         returnTo: ['https://app.example/done'],
+        scopeReasons: { 'ZohoCRM.modules.ALL': 'Syncs every module.' },
+        pkce: 'off' as const,
       };
-      const put = await vault.apps.put('crm', input);
+      const { warnings, ...put } = await vault.apps.put('crm', input);
+      expect(warnings).toEqual([]);
       expect(put).toEqual({
         name: 'crm',
         provider: 'zoho_crm',
@@ -40,6 +43,9 @@ export const appCases = {
         tenants: ['acme'],
         returnTo: ['https://app.example/done'],
         secrets: ['eu', 'us'],
+        scopeReasons: { 'ZohoCRM.modules.ALL': 'Syncs every module.' },
+        scopesWithoutReason: [],
+        pkce: 'off',
         callbackId: null,
       });
       expect(await vault.apps.get('crm')).toEqual(put);
@@ -51,6 +57,19 @@ export const appCases = {
       // The one documented difference: a server names its own address, a vault has none.
       if (remote) expect(redirectUri).toMatch(new RegExp(`^http://.*/oauth/callback/${callbackId}$`));
       else expect(redirectUri).toBe(null);
+    },
+    'tells what it noticed about scopes, and lists broad ones without a reason': async ({ vault }) => {
+      const zoho = { ...app, provider: 'zoho_crm', dc: 'us' };
+      const { warnings } = await vault.apps.put('wide', {
+        ...zoho,
+        scopes: ['ZohoCRM.modules.ALL', 'ZohoCRM.orgg.READ'],
+      });
+      expect(warnings.map(({ kind, suggestion }) => [kind, suggestion ?? null])).toEqual([
+        ['broad', null],
+        ['misspelt', 'ZohoCRM.org.READ'],
+      ]);
+      expect((await vault.apps.get('wide'))?.scopesWithoutReason).toEqual(['ZohoCRM.modules.ALL']);
+      await refuses(vault.apps.put('wide', { ...zoho, scopes: ['ZohoCRM.*'] }), 'invalid_request');
     },
     'keeps the secret of a replaced app': async ({ vault }) => {
       await vault.apps.put('plain', app);
@@ -76,6 +95,27 @@ export const appCases = {
         'b strict',
       ]);
     },
+  },
+  'apps.slots': {
+    'counts the refresh tokens where the provider keeps few, and names the grant that ends first': async ({
+      vault,
+      bench,
+    }) => {
+      await bench.addApp(vault, 'zoho_crm');
+      expect(await vault.apps.slots('zoho_crm')).toEqual([]);
+      const metadata = { dc: 'us', user_id: '7' };
+      for (const tenant of ['acme', 'globex'])
+        await vault.storeTokens({ tenant, provider: 'zoho_crm' }, { refreshToken: `of-${tenant}`, metadata });
+      const next = { tenant: 'acme', provider: 'zoho_crm', account: 'default' };
+      const counted = { app: 'zoho_crm', provider: 'zoho_crm', user: '7', dc: 'us', tokens: 2, upTo: 2, max: 20 };
+      expect(await vault.apps.slots('zoho_crm')).toEqual([
+        { ...counted, filling: false, next, nextConsentedAt: expect.any(Date) },
+      ]);
+      await vault.disconnect({ tenant: 'acme', provider: 'zoho_crm' }, { revoke: false });
+      // It is left alive, so it goes on taking its place.
+      expect(await vault.apps.slots('zoho_crm')).toMatchObject([{ tokens: 2, next: null }]);
+    },
+    'refuses an unknown app': async ({ vault }) => refuses(vault.apps.slots('nothing'), 'not_found'),
   },
   'apps.remove': {
     'removes an app': async ({ vault }) => {

@@ -359,6 +359,13 @@ export const cases: Readonly<Record<Method, Readonly<Record<string, (setup: Setu
   quarantine: {
     'is null for a database that was not restored': async ({ vault }) => expect(vault.quarantine).toBe(null),
   },
+  budget: {
+    'counts the requests of a refresh token, and null where the provider states no limit': async ({ vault, bench }) => {
+      await bench.connect(vault);
+      expect(await vault.budget(key)).toBe(null);
+      await refuses(vault.budget({ ...key, tenant: 'globex' }), 'grant_not_found');
+    },
+  },
   recover: {
     'reports that an active grant needs none': async ({ vault, bench }) => {
       await bench.connect(vault);

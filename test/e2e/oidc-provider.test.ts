@@ -166,8 +166,10 @@ describe.each([
 
     await expect(vault.rejectAccessToken(key, 1)).rejects.toMatchObject({ code: 'reauthorization_required' });
     expect(server.tokenRequests('refresh_token')).toHaveLength(3);
-    const condemned = events.filter(({ type }) => type === 'grant.reauthorization_required');
-    expect(condemned.map(({ reason }) => reason)).toEqual(['lost_rotation']);
+    const condemned = events.flatMap((event) =>
+      event.type === 'grant.reauthorization_required' ? [event.reason] : [],
+    );
+    expect(condemned).toEqual(['lost_rotation']);
 
     expect(await connect('client_secret_post')).toMatchObject({ state: 'active', generation: 2, reason: null });
     expect((await vault.rejectAccessToken(key, 2)).generation).toBe(3);

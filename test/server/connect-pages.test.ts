@@ -22,6 +22,7 @@ const session = {
   account: 'second.account@example',
   app: 'zoho-eu',
   scopes: ['ZohoCRM.modules.ALL', `ZohoCRM.${'x'.repeat(200)}.READ`],
+  addScopes: null,
   returnTo: 'https://app.example/connected',
   user: 'alice',
   environment: null,

@@ -13,6 +13,7 @@ grantry_api_keys.methods jsonb
 grantry_api_keys.paths jsonb
 grantry_api_keys.parent text
 grantry_api_keys.revision bigint
+grantry_api_keys.origins jsonb
 grantry_api_keys: grantry_api_keys_pkey PRIMARY KEY (id)
 CREATE INDEX grantry_api_keys_parent ON grantry_api_keys USING btree (parent)
 CREATE UNIQUE INDEX grantry_api_keys_hash_key ON grantry_api_keys USING btree (key_hash)
@@ -32,7 +33,10 @@ grantry_apps.generation bigint not null
 grantry_apps.created_at bigint not null
 grantry_apps.updated_at bigint not null
 grantry_apps.mac text
+grantry_apps.scope_reasons jsonb
+grantry_apps.pkce text
 grantry_apps: grantry_apps_pkey PRIMARY KEY (name)
+CREATE INDEX grantry_apps_client ON grantry_apps USING btree (client_id)
 CREATE INDEX grantry_apps_provider ON grantry_apps USING btree (provider, client_id)
 CREATE UNIQUE INDEX grantry_apps_context_key ON grantry_apps USING btree (context)
 CREATE UNIQUE INDEX grantry_apps_pkey ON grantry_apps USING btree (name)
@@ -70,6 +74,7 @@ grantry_authorizations.created_at bigint not null
 grantry_authorizations.expires_at bigint not null
 grantry_authorizations.used_at bigint
 grantry_authorizations.mac text
+grantry_authorizations.enhances jsonb
 grantry_authorizations.environment text
 grantry_authorizations.expect_organization text
 grantry_authorizations: grantry_authorizations_pkey PRIMARY KEY (tenant, state_hash)
@@ -116,6 +121,7 @@ grantry_connect_sessions.created_at bigint not null
 grantry_connect_sessions.expires_at bigint not null
 grantry_connect_sessions.completed_at bigint
 grantry_connect_sessions.mac text
+grantry_connect_sessions.adds jsonb
 grantry_connect_sessions.environment text
 grantry_connect_sessions.expect_organization text
 grantry_connect_sessions: grantry_connect_sessions_pkey PRIMARY KEY (tenant, id)
@@ -141,6 +147,15 @@ grantry_events.details jsonb not null
 grantry_events: grantry_events_pkey PRIMARY KEY (tenant, id)
 CREATE INDEX grantry_events_at ON grantry_events USING btree (at, id)
 CREATE UNIQUE INDEX grantry_events_pkey ON grantry_events USING btree (tenant, id)
+grantry_grant_scopes.tenant text not null
+grantry_grant_scopes.grant_id uuid not null
+grantry_grant_scopes.asked jsonb not null
+grantry_grant_scopes.assumed jsonb not null
+grantry_grant_scopes.uses jsonb not null
+grantry_grant_scopes.noted_at bigint not null
+grantry_grant_scopes: grantry_grant_scopes_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id) ON DELETE CASCADE
+grantry_grant_scopes: grantry_grant_scopes_pkey PRIMARY KEY (tenant, grant_id)
+CREATE UNIQUE INDEX grantry_grant_scopes_pkey ON grantry_grant_scopes USING btree (tenant, grant_id)
 grantry_instance.id bigint not null
 grantry_instance.vault_id text not null
 grantry_instance.installation text
@@ -154,6 +169,17 @@ grantry_instance: grantry_instance_one_check CHECK ((id = 1))
 grantry_instance: grantry_instance_pkey PRIMARY KEY (id)
 grantry_instance: grantry_instance_scrub_check CHECK ((scrub_pending = ANY (ARRAY[(0)::bigint, (1)::bigint])))
 CREATE UNIQUE INDEX grantry_instance_pkey ON grantry_instance USING btree (id)
+grantry_left_tokens.registration text not null
+grantry_left_tokens.fingerprint text not null
+grantry_left_tokens.tenant text not null
+grantry_left_tokens.provider text not null
+grantry_left_tokens.account text not null
+grantry_left_tokens.dc text
+grantry_left_tokens.consent_user text
+grantry_left_tokens.consented_at bigint
+grantry_left_tokens.left_at bigint not null
+grantry_left_tokens: grantry_left_tokens_pkey PRIMARY KEY (registration, fingerprint)
+CREATE UNIQUE INDEX grantry_left_tokens_pkey ON grantry_left_tokens USING btree (registration, fingerprint)
 grantry_providers.id text not null
 grantry_providers.definition jsonb not null
 grantry_providers.created_at bigint not null
@@ -179,8 +205,11 @@ grantry_revocations.attempts bigint not null
 grantry_revocations.next_at bigint not null
 grantry_revocations.deadline_at bigint not null
 grantry_revocations.created_at bigint not null
+grantry_revocations.consented_at bigint
+grantry_revocations.consent_user text
 grantry_revocations: grantry_revocations_grant_fkey FOREIGN KEY (tenant, grant_id) REFERENCES oauth_tokens(client_id, id)
 grantry_revocations: grantry_revocations_pkey PRIMARY KEY (tenant, id)
+CREATE INDEX grantry_revocations_app ON grantry_revocations USING btree (app)
 CREATE INDEX grantry_revocations_grant ON grantry_revocations USING btree (tenant, grant_id)
 CREATE INDEX grantry_revocations_next_at ON grantry_revocations USING btree (next_at)
 CREATE UNIQUE INDEX grantry_revocations_pkey ON grantry_revocations USING btree (tenant, id)
@@ -191,6 +220,12 @@ grantry_schema.name text not null
 grantry_schema.applied_at bigint not null
 grantry_schema: grantry_schema_pkey PRIMARY KEY (version)
 CREATE UNIQUE INDEX grantry_schema_pkey ON grantry_schema USING btree (version)
+grantry_slot_warnings.registration text not null
+grantry_slot_warnings.dc text not null
+grantry_slot_warnings.consent_user text not null
+grantry_slot_warnings.warned_at bigint not null
+grantry_slot_warnings: grantry_slot_warnings_pkey PRIMARY KEY (registration, dc, consent_user)
+CREATE UNIQUE INDEX grantry_slot_warnings_pkey ON grantry_slot_warnings USING btree (registration, dc, consent_user)
 grantry_tenant_keys.tenant text not null
 grantry_tenant_keys.version bigint not null
 grantry_tenant_keys.wrapped text not null
@@ -233,6 +268,8 @@ oauth_tokens.lease_fence bigint not null
 oauth_tokens.condemned_at bigint
 oauth_tokens.used_at bigint
 oauth_tokens.due_at bigint
+oauth_tokens.consented_at bigint
+oauth_tokens.consent_user text
 oauth_tokens: oauth_tokens_access_token_check CHECK (((generation = 0) OR (access_token ~~ 'gry1.%'::text)))
 oauth_tokens: oauth_tokens_generation_check CHECK ((generation >= 0))
 oauth_tokens: oauth_tokens_lease_check CHECK (((lease_owner IS NULL) = (lease_until IS NULL)))
@@ -244,6 +281,7 @@ CREATE INDEX oauth_tokens_changed_at ON oauth_tokens USING btree (changed_at)
 CREATE INDEX oauth_tokens_due ON oauth_tokens USING btree (state, due_at)
 CREATE INDEX oauth_tokens_organization ON oauth_tokens USING btree (provider, ((metadata ->> 'org_id'::text)))
 CREATE INDEX oauth_tokens_refresh_fingerprint ON oauth_tokens USING btree (refresh_fingerprint)
+CREATE INDEX oauth_tokens_slots ON oauth_tokens USING btree (app, consent_user, consented_at)
 CREATE UNIQUE INDEX oauth_tokens_key ON oauth_tokens USING btree (client_id, provider, account)
 CREATE UNIQUE INDEX oauth_tokens_pkey ON oauth_tokens USING btree (id)
 CREATE UNIQUE INDEX oauth_tokens_tenant_id ON oauth_tokens USING btree (client_id, id)

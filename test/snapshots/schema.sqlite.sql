@@ -9,7 +9,7 @@ CREATE TABLE grantry_api_keys (
   expires_at integer,
   last_used_at integer,
   revoked_at integer
-, mac text, methods text, paths text, parent text, revision integer) strict;
+, mac text, methods text, paths text, parent text, revision integer, origins text) strict;
 CREATE UNIQUE INDEX grantry_api_keys_hash_key on grantry_api_keys (key_hash);
 CREATE UNIQUE INDEX grantry_api_keys_name on grantry_api_keys (name) where revoked_at is null;
 CREATE INDEX grantry_api_keys_parent on grantry_api_keys (parent);
@@ -27,7 +27,8 @@ CREATE TABLE grantry_apps (
   generation integer not null,
   created_at integer not null,
   updated_at integer not null
-, mac text) strict;
+, mac text, scope_reasons text, pkce text) strict;
+CREATE INDEX grantry_apps_client on grantry_apps (client_id);
 CREATE UNIQUE INDEX grantry_apps_context_key on grantry_apps (context);
 CREATE INDEX grantry_apps_provider on grantry_apps (provider, client_id);
 CREATE TABLE grantry_attempts (
@@ -64,7 +65,7 @@ CREATE TABLE grantry_authorizations (
   connect_session_id text,
   created_at integer not null,
   expires_at integer not null,
-  used_at integer, mac text, environment text, expect_organization text,
+  used_at integer, mac text, enhances text, environment text, expect_organization text,
   constraint grantry_authorizations_pkey primary key (tenant, state_hash),
   constraint grantry_authorizations_session_fkey foreign key (tenant, connect_session_id) references grantry_connect_sessions (tenant, id) on delete cascade
 ) strict;
@@ -108,7 +109,7 @@ CREATE TABLE grantry_connect_sessions (
   starts integer not null,
   created_at integer not null,
   expires_at integer not null,
-  completed_at integer, mac text, environment text, expect_organization text,
+  completed_at integer, mac text, adds text, environment text, expect_organization text,
   constraint grantry_connect_sessions_pkey primary key (tenant, id),
   constraint grantry_connect_sessions_state_check check (state in ('open', 'started', 'exchanging', 'pending', 'completed', 'failed'))
 ) strict;
@@ -133,6 +134,16 @@ CREATE TABLE grantry_events (
   constraint grantry_events_pkey primary key (tenant, id)
 ) strict;
 CREATE INDEX grantry_events_at on grantry_events (at, id);
+CREATE TABLE grantry_grant_scopes (
+  tenant text not null,
+  grant_id text not null,
+  asked text not null,
+  assumed text not null,
+  uses text not null,
+  noted_at integer not null,
+  constraint grantry_grant_scopes_pkey primary key (tenant, grant_id),
+  constraint grantry_grant_scopes_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id) on delete cascade
+) strict;
 CREATE TABLE grantry_instance (
   id integer not null primary key,
   vault_id text not null,
@@ -145,6 +156,18 @@ CREATE TABLE grantry_instance (
   created_at integer not null,
   constraint grantry_instance_one_check check (id = 1),
   constraint grantry_instance_scrub_check check (scrub_pending in (0, 1))
+) strict;
+CREATE TABLE grantry_left_tokens (
+  registration text not null,
+  fingerprint text not null,
+  tenant text not null,
+  provider text not null,
+  account text not null,
+  dc text,
+  consent_user text,
+  consented_at integer,
+  left_at integer not null,
+  constraint grantry_left_tokens_pkey primary key (registration, fingerprint)
 ) strict;
 CREATE TABLE grantry_providers (
   id text not null primary key,
@@ -165,10 +188,11 @@ CREATE TABLE grantry_revocations (
   attempts integer not null,
   next_at integer not null,
   deadline_at integer not null,
-  created_at integer not null,
+  created_at integer not null, consented_at integer, consent_user text,
   constraint grantry_revocations_pkey primary key (tenant, id),
   constraint grantry_revocations_grant_fkey foreign key (tenant, grant_id) references oauth_tokens (client_id, id)
 ) strict;
+CREATE INDEX grantry_revocations_app on grantry_revocations (app);
 CREATE TRIGGER grantry_revocations_format_insert before insert on grantry_revocations for each row when (substr(new.token, 1, 11) = 'gry1.R1JZAQ') begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE TRIGGER grantry_revocations_format_update before update of token on grantry_revocations for each row when (substr(new.token, 1, 11) = 'gry1.R1JZAQ' and new.token is distinct from old.token) begin select raise(abort, 'a process of Grantry 0.1.0 still runs: stop it'); end;
 CREATE INDEX grantry_revocations_grant on grantry_revocations (tenant, grant_id);
@@ -177,6 +201,13 @@ CREATE TABLE grantry_schema (
   version integer not null primary key,
   name text not null,
   applied_at integer not null
+) strict;
+CREATE TABLE grantry_slot_warnings (
+  registration text not null,
+  dc text not null,
+  consent_user text not null,
+  warned_at integer not null,
+  constraint grantry_slot_warnings_pkey primary key (registration, dc, consent_user)
 ) strict;
 CREATE TABLE grantry_tenant_keys (
   tenant text not null,
@@ -221,7 +252,7 @@ CREATE TABLE "oauth_tokens" (
   lease_fence integer not null,
   condemned_at integer,
   used_at integer,
-  due_at integer,
+  due_at integer, consented_at integer, consent_user text,
   constraint oauth_tokens_state_check check (state in ('active', 'uncertain', 'suspect', 'reauthorization_required', 'disconnected')),
   constraint oauth_tokens_generation_check check (generation >= 0),
   constraint oauth_tokens_access_token_check check (generation = 0 or access_token like 'gry1.%'),
@@ -236,4 +267,5 @@ CREATE UNIQUE INDEX oauth_tokens_key on oauth_tokens (client_id, provider, accou
 CREATE INDEX oauth_tokens_organization on oauth_tokens
   (provider, (case when json_valid(metadata) then cast(metadata ->> 'org_id' as text) end));
 CREATE INDEX oauth_tokens_refresh_fingerprint on oauth_tokens (refresh_fingerprint);
+CREATE INDEX oauth_tokens_slots on oauth_tokens (app, consent_user, consented_at);
 CREATE UNIQUE INDEX oauth_tokens_tenant_id on oauth_tokens (client_id, id);

@@ -38,6 +38,7 @@ const descriptions: Readonly<Record<string, string>> = {
   oauth_tokens: 'The grants; see docs/take-over.md. Tokens are sealed: read them through a vault.',
   grantry_api_keys: 'API keys of a server, as hashes.',
   grantry_apps: 'Client registrations; their secrets are sealed.',
+  grantry_grant_scopes: "Facts about the grants' scopes.",
   grantry_attempts: 'The spendings of refresh tokens.',
   grantry_authorizations: 'Authorization requests whose callback may still come.',
   grantry_candidates: 'Token sets that arrived after their lease was lost, sealed.',
@@ -46,6 +47,9 @@ const descriptions: Readonly<Record<string, string>> = {
   grantry_instance: 'The identity of the database: one row.',
   grantry_providers: 'Custom provider definitions.',
   grantry_revocations: 'Tokens that wait to be revoked at their providers, sealed.',
+  grantry_left_tokens:
+    'Refresh tokens that were let go without being revoked: they go on taking places at their providers.',
+  grantry_slot_warnings: 'The users whose places at a provider run out, and of whom an operator was warned.',
   grantry_schema: 'The migrations that were applied.',
   grantry_tenant_keys: "The tenants' keys, wrapped by the root key.",
   grantry_token_requests: 'Recent token requests, for the limits of providers.',

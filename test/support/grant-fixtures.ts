@@ -35,6 +35,8 @@ export function grantRow(values: Partial<Selectable<GrantTable>> = {}): Selectab
     condemned_at: null,
     used_at: null,
     due_at: null,
+    consented_at: null,
+    consent_user: null,
     ...values,
   };
 }

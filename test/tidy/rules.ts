@@ -34,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   client: ['base', 'providers', 'schemas', 'vault'],
   simulator: ['base', 'providers'],
-  adapters: [],
+  adapters: ['base', 'providers', 'vault', 'client'],
 };
 
 /**
@@ -68,7 +68,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   simulator: [['state'], ['http'], ['zoho', 'oauth'], ['.'], ['control'], ['server.ts', 'index.ts']],
   base: [['.'], ['network'], ['system-world.ts']],
-  adapters: [['drizzle'], ['.']],
+  adapters: [['drizzle', 'zoho', 'zoho-sdk'], ['.']],
   cli: [['terminal'], ['.'], ['import', 'doctor'], ['commands'], ['main.ts', 'program.ts']],
 };
 

@@ -21,6 +21,7 @@ export const tables = {
       paths: 'json null',
       parent: 'text null',
       revision: 'integer null',
+      origins: 'json null',
     },
     uniqueIndexes: { grantry_api_keys_hash_key: ['keyHash'], grantry_api_keys_name: ['name'] },
     indexes: { grantry_api_keys_parent: ['parent'] },
@@ -44,9 +45,11 @@ export const tables = {
       createdAt: 'integer',
       updatedAt: 'integer',
       mac: 'text null',
+      scopeReasons: 'json null',
+      pkce: 'text null',
     },
     uniqueIndexes: { grantry_apps_context_key: ['context'] },
-    indexes: { grantry_apps_provider: ['provider', 'clientId'] },
+    indexes: { grantry_apps_client: ['clientId'], grantry_apps_provider: ['provider', 'clientId'] },
   },
   /** The spendings of refresh tokens. */
   attempts: {
@@ -93,6 +96,7 @@ export const tables = {
       expiresAt: 'integer',
       usedAt: 'integer null',
       mac: 'text null',
+      enhances: 'json null',
       environment: 'text null',
       expectOrganization: 'text null',
     },
@@ -151,6 +155,7 @@ export const tables = {
       expiresAt: 'integer',
       completedAt: 'integer null',
       mac: 'text null',
+      adds: 'json null',
       environment: 'text null',
       expectOrganization: 'text null',
     },
@@ -185,6 +190,14 @@ export const tables = {
     primaryKey: { grantry_events_pkey: ['tenant', 'id'] },
     indexes: { grantry_events_at: ['at', 'id'] },
   },
+  /** Facts about the grants' scopes. */
+  grantScopes: {
+    name: 'grantry_grant_scopes',
+    columns: { tenant: 'text', grantId: 'uuid', asked: 'json', assumed: 'json', uses: 'json', notedAt: 'integer' },
+    primaryKey: { grantry_grant_scopes_pkey: ['tenant', 'grantId'] },
+    foreignKeys: { grantry_grant_scopes_grant_fkey: { tenant: 'oauthTokens.clientId', grantId: 'oauthTokens.id' } },
+    cascades: { grantry_grant_scopes_grant_fkey: true },
+  },
   /** The identity of the database: one row. */
   instance: {
     name: 'grantry_instance',
@@ -200,6 +213,22 @@ export const tables = {
       createdAt: 'integer',
     },
     checks: { grantry_instance_one_check: 'id = 1', grantry_instance_scrub_check: 'scrub_pending in (0, 1)' },
+  },
+  /** Refresh tokens that were let go without being revoked: they go on taking places at their providers. */
+  leftTokens: {
+    name: 'grantry_left_tokens',
+    columns: {
+      registration: 'text',
+      fingerprint: 'text',
+      tenant: 'text',
+      provider: 'text',
+      account: 'text',
+      dc: 'text null',
+      consentUser: 'text null',
+      consentedAt: 'integer null',
+      leftAt: 'integer',
+    },
+    primaryKey: { grantry_left_tokens_pkey: ['registration', 'fingerprint'] },
   },
   /** Custom provider definitions. */
   providers: {
@@ -229,13 +258,25 @@ export const tables = {
       nextAt: 'integer',
       deadlineAt: 'integer',
       createdAt: 'integer',
+      consentedAt: 'integer null',
+      consentUser: 'text null',
     },
     primaryKey: { grantry_revocations_pkey: ['tenant', 'id'] },
     foreignKeys: { grantry_revocations_grant_fkey: { tenant: 'oauthTokens.clientId', grantId: 'oauthTokens.id' } },
-    indexes: { grantry_revocations_grant: ['tenant', 'grantId'], grantry_revocations_next_at: ['nextAt'] },
+    indexes: {
+      grantry_revocations_app: ['app'],
+      grantry_revocations_grant: ['tenant', 'grantId'],
+      grantry_revocations_next_at: ['nextAt'],
+    },
   },
   /** The migrations that were applied. */
   schema: { name: 'grantry_schema', columns: { version: 'integer primary key', name: 'text', appliedAt: 'integer' } },
+  /** The users whose places at a provider run out, and of whom an operator was warned. */
+  slotWarnings: {
+    name: 'grantry_slot_warnings',
+    columns: { registration: 'text', dc: 'text', consentUser: 'text', warnedAt: 'integer' },
+    primaryKey: { grantry_slot_warnings_pkey: ['registration', 'dc', 'consentUser'] },
+  },
   /** The tenants' keys, wrapped by the root key. */
   tenantKeys: {
     name: 'grantry_tenant_keys',
@@ -282,6 +323,8 @@ export const tables = {
       condemnedAt: 'integer null',
       usedAt: 'integer null',
       dueAt: 'integer null',
+      consentedAt: 'integer null',
+      consentUser: 'text null',
     },
     checks: {
       oauth_tokens_state_check:
@@ -298,6 +341,7 @@ export const tables = {
       oauth_tokens_due: ['state', 'dueAt'],
       oauth_tokens_organization: [''],
       oauth_tokens_refresh_fingerprint: ['refreshFingerprint'],
+      oauth_tokens_slots: ['app', 'consentUser', 'consentedAt'],
     },
   },
 } as const satisfies Readonly<Record<string, Table>>;

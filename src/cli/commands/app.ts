@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { checkName, checkProviderId } from '../../base/ids.ts';
 import { redirectUriAt } from '../../base/network/callback-uri.ts';
 import type { Secret } from '../../base/secret.ts';
+import { toJson } from '../../schemas/json.ts';
 import { appToJson } from '../../schemas/write-json.ts';
 import type { App, AppInput, Vault } from '../../vault/types.ts';
 import { namedApp } from '../choose-app.ts';
@@ -10,7 +11,9 @@ import { type Context, contextOf, databaseExists, makeContextVault, openContextV
 import { resolveTenant } from '../current-tenant.ts';
 import { definitionFor } from '../import/importer.ts';
 import { collect, epilogue } from '../options.ts';
+import { noteScopeFindings, noteSeparator, readScopeReasons, splitScopeOptions } from '../scope-options.ts';
 import { usageError } from '../terminal/errors.ts';
+import { minute } from '../terminal/present.ts';
 import { canPrompt } from '../terminal/prompt.ts';
 import { alteredRow, printFields, printTable } from '../terminal/table.ts';
 
@@ -24,6 +27,8 @@ interface AddOptions {
   dc?: string;
   redirectUri?: string;
   scope?: string[];
+  scopeReason?: string[];
+  pkce?: 'off' | 'S256' | 'default';
   tenant?: string[];
   returnTo?: string[];
 }
@@ -50,6 +55,18 @@ export function define(command: Command): void {
     .option('--dc <dc>', 'the data centre of the client registration, such as eu')
     .option('--redirect-uri <uri>', 'the registered redirect URI; grantry connect needs one on this machine')
     .option('--scope <scope>', 'a scope to request; may be given several times', collect)
+    .option(
+      '--scope-reason <scope=text>',
+      'why the app needs a broad scope, for reviews; may be given several times; an empty text removes it',
+      collect,
+    )
+    .addOption(
+      new Option('--pkce <mode>', 'PKCE of this app: off, S256, or default for what the provider says').choices([
+        'off',
+        'S256',
+        'default',
+      ]),
+    )
     .option('--tenant <tenant>', 'serve only this tenant; may be given several times', collect)
     .option(
       '--return-to <url>',
@@ -65,7 +82,8 @@ export function define(command: Command): void {
     --redirect-uri http://127.0.0.1:8484/callback
   grantry app add zoho --provider zoho_crm --client-id 1000.ABC \\
     --client-secret-file eu=eu.txt --client-secret-file us=us.txt
-  grantry app add zoho-eu --client-secret-file new-secret.txt`),
+  grantry app add zoho-eu --client-secret-file new-secret.txt
+  grantry app add zoho-eu --scope-reason 'ZohoCRM.modules.ALL=syncs leads and deals'`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
   command
@@ -81,6 +99,7 @@ export function define(command: Command): void {
     .argument('<name>', 'the app')
     .addHelpText('after', epilogue('Example:\n  grantry app show zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => show(contextOf(leaf), name));
+  defineSlots(command);
   command
     .command('remove')
     .summary('remove a client registration that no grant uses')
@@ -88,6 +107,19 @@ export function define(command: Command): void {
     .argument('<name>', 'the app')
     .addHelpText('after', epilogue('Example:\n  grantry app remove zoho-eu'))
     .action(async (name: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), name));
+}
+
+function defineSlots(command: Command): void {
+  command
+    .command('slots')
+    .summary('count the refresh tokens of a client registration')
+    .description(
+      'Counts the refresh tokens of a client registration per user of the provider. Some providers keep few of them, and ' +
+        'end the grant of the oldest consent at the next one: that grant is named.',
+    )
+    .argument('<name>', 'the app')
+    .addHelpText('after', epilogue('Example:\n  grantry app slots zoho-eu'))
+    .action(async (name: string, _options: unknown, leaf: Command) => slots(contextOf(leaf), name));
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
@@ -109,6 +141,8 @@ async function add(context: Context, name: string, options: AddOptions): Promise
   const secrets = sources.length > 0 || kept !== null ? given : await missingSecret(vault, name, provider);
   const app = await vault.apps.put(name, appInput(options, provider, { tenants, secrets, kept }));
   const redirectUri = redirectUriAt(context.settings.publicUrl, app);
+  noteSeparator(context.output, await definitionFor(vault, provider), options.scope);
+  noteScopeFindings(context.output, app.warnings);
   if (context.output.json) return context.output.printJson(appToJson(app, redirectUri));
   const changed = `Changed the app ${app.name}; what you left out stays as it was.`;
   context.output.print(old === null ? `Added the app ${app.name}.` : changed);
@@ -136,17 +170,35 @@ function appInput(
   provider: string,
   { tenants, secrets, kept }: { tenants: string[]; secrets: Record<string, Secret>; kept: App | null },
 ): AppInput {
-  const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter((part) => part !== ''));
+  const scopes = splitScopeOptions(options.scope) ?? kept?.scopes ?? [];
+  const { pkce } = options;
   return {
     provider,
     clientId: options.clientId ?? kept?.clientId ?? '',
     ...(Object.keys(secrets).length === 0 ? {} : { clientSecrets: secrets }),
     dc: options.dc ?? kept?.dc ?? undefined,
     redirectUri: options.redirectUri ?? kept?.redirectUri ?? undefined,
-    scopes: scopes ?? kept?.scopes ?? [],
+    scopes,
+    scopeReasons: mergedReasons(scopes, kept?.scopeReasons ?? {}, readScopeReasons(options.scopeReason ?? [])),
+    pkce: pkce === undefined ? (kept?.pkce ?? null) : pkce === 'default' ? null : pkce,
     tenants: tenants.length === 0 ? (kept?.tenants ?? undefined) : tenants,
     returnTo: options.returnTo ?? kept?.returnTo ?? [],
   };
+}
+
+/** The kept reasons of the scopes that stay, and the new ones over them. An empty text removes a reason. */
+function mergedReasons(
+  scopes: readonly string[],
+  kept: Readonly<Record<string, string>>,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const names = new Set(scopes.map((scope) => scope.toLowerCase()));
+  const replaced = new Set(Object.keys(given).map((scope) => scope.toLowerCase()));
+  const staying = Object.entries(kept).filter(([scope]) => {
+    const name = scope.toLowerCase();
+    return names.has(name) && !replaced.has(name);
+  });
+  return Object.fromEntries([...staying, ...Object.entries(given).filter(([, reason]) => reason !== '')]);
 }
 
 /** True for a new app. It makes no home and no database. @throws {GrantryError} `not_found` when there is no such provider */
@@ -207,6 +259,11 @@ async function list(context: Context): Promise<void> {
     TENANTS: ({ tenants }) => tenants?.join(',') ?? 'all',
     'SECRETS FOR': ({ secrets }) => secrets.join(',') || 'none',
   });
+  for (const { name, scopesWithoutReason } of apps) {
+    if (scopesWithoutReason.length > 0) {
+      context.output.note(`${name} has broad scopes without a reason: ${scopesWithoutReason.join(' ')}`);
+    }
+  }
 }
 
 async function show(context: Context, name: string): Promise<void> {
@@ -221,10 +278,32 @@ async function show(context: Context, name: string): Promise<void> {
     ['data centre', app.dc ?? '-'],
     ['redirect URI', redirectUriAt(context.settings.publicUrl, app)],
     ['scopes', app.scopes.join(' ') || '-'],
+    ...Object.entries(app.scopeReasons).map(([scope, reason]) => [`reason for ${scope}`, reason] as const),
+    ...(app.scopesWithoutReason.length === 0
+      ? []
+      : ([['broad, no reason', app.scopesWithoutReason.join(' ')]] as const)),
+    ['PKCE', app.pkce ?? "the provider's"],
     ['tenants', app.tenants?.join(', ') ?? 'all'],
     ['return to', app.returnTo.join(' ') || '-'],
     ['secrets for', app.secrets.map((dc) => (dc === '*' ? 'all data centres' : dc)).join(', ') || '-'],
   ]);
+}
+
+async function slots(context: Context, name: string): Promise<void> {
+  checkName('app', name);
+  await using vault = await openContextVault(context);
+  const all = await vault.apps.slots(name);
+  if (context.output.json) return context.output.printJson(all.map((each) => toJson(each)));
+  if (all.length === 0)
+    return context.output.note('No refresh token is counted: there is none, or the provider keeps any number.');
+  printTable(context.output, all, {
+    USER: ({ user }) => user ?? 'not named',
+    DC: ({ dc }) => dc ?? '-',
+    TOKENS: ({ tokens, upTo }) => (upTo > tokens ? `${tokens} to ${upTo}` : String(tokens)),
+    OF: ({ max }) => String(max),
+    'ENDS FIRST': ({ next }) => (next === null ? '-' : `${next.tenant} ${next.provider} (account ${next.account})`),
+    'CONSENT OF': ({ nextConsentedAt }) => minute(nextConsentedAt),
+  });
 }
 
 async function remove(context: Context, name: string): Promise<void> {

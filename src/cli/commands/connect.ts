@@ -14,15 +14,18 @@ import { isLoopbackRedirect, listenForCallback } from '../loopback-listener.ts';
 import { readMembers } from '../metadata-members.ts';
 import { collect, epilogue } from '../options.ts';
 import { noteOrganization } from '../organizations.ts';
+import { noteAddition, noteGrantedScopes, noteScopeFindings, splitScopeOptions } from '../scope-options.ts';
 import { endGently, ownSignals } from '../signals.ts';
 import { toGrantryError, usageError } from '../terminal/errors.ts';
 import { withProgress } from '../terminal/progress.ts';
 import { canPrompt, promptLine, readStdin, readStdinLine } from '../terminal/prompt.ts';
+import { noteSlots } from '../terminal/slots.ts';
 
 export interface ConnectOptions {
   app?: string;
   account?: string;
   scope?: string[];
+  addScope?: string[];
   paste?: boolean;
   code?: string;
   dc?: string;
@@ -45,6 +48,11 @@ export function define(command: Command): void {
     .option('--app <name>', 'the app to use, when the provider has several')
     .option('--account <name>', 'a label for the account, when the tenant has several at this provider')
     .option('--scope <scope>', "a scope to request instead of the app's scopes; may be given several times", collect)
+    .option(
+      '--add-scope <scope>',
+      'a scope that the existing grant gains; its refresh token stays where the provider can; may be given several times',
+      collect,
+    )
     .option('--paste', 'for a browser on another machine: paste the URL at which it ends')
     .option('--code <->', 'read a Zoho self-client code from standard input')
     .option('--dc <dc>', 'with --code: the data centre of the code')
@@ -61,6 +69,7 @@ export function define(command: Command): void {
       epilogue(`Examples:
   grantry connect acme zoho_crm --app zoho-eu
   grantry connect acme zoho_crm --paste
+  grantry connect acme zoho_crm --add-scope ZohoCRM.coql.READ
   grantry connect acme zoho_crm --environment sandbox --expect-org 20071234567
   grantry connect acme zoho_crm --code - < code.txt`),
     )
@@ -82,19 +91,32 @@ async function connect(context: Context, given: string, provider: string, option
   const connected =
     code === null
       ? await authorize(context, vault, key, options)
-      : await withProgress(context.world, 'Redeeming the code', () =>
-          vault.redeemCode(key, { code, app: options.app, dc: options.dc, ...wantedOf(options) }),
-        );
+      : await redeem(context, vault, key, { ...options, code });
+  await noteSlots(context.output, vault, connected.app === null ? [] : [connected.app]);
   const grant = Object.keys(members).length === 0 ? connected : await vault.updateMetadata(key, members);
   await noteOrganization(context, vault, grant);
   if (context.output.json) return context.output.printJson(toJson(grant));
+  noteGrantedScopes(context.output, grant, splitScopeOptions(options.addScope));
   const { environment } = grant.metadata;
   const inside = typeof environment === 'string' ? `, ${environment}` : '';
   const where = grant.dc === null ? inside : `, data centre ${grant.dc}${inside}`;
   context.output.print(`Connected ${grant.tenant} to ${grant.provider} (account ${grant.account}${where}).`);
 }
 
-export function wantedOf({ environment, expectOrg: expectOrganization }: ConnectOptions) {
+/** Redeems the code of a self client. */
+export async function redeem(
+  context: Context,
+  vault: Vault,
+  key: CheckedKey,
+  { code, ...options }: Omit<ConnectOptions, 'code'> & { code: Secret },
+): Promise<Grant> {
+  const { name } = await chooseApp(vault, key, options.app);
+  await noteSlots(context.output, vault, [name], key);
+  const wanted = { code, app: name, dc: options.dc, ...wantedOf(options) };
+  return withProgress(context.world, 'Redeeming the code', () => vault.redeemCode(key, wanted));
+}
+
+function wantedOf({ environment, expectOrg: expectOrganization }: Pick<ConnectOptions, 'environment' | 'expectOrg'>) {
   return { environment, expectOrganization };
 }
 
@@ -106,9 +128,13 @@ export function checkOptions(options: ConnectOptions): void {
       'Use --code - and pass it on standard input.',
     );
   }
-  if (options.code !== undefined && (options.paste === true || options.scope !== undefined)) {
+  if (options.scope !== undefined && options.addScope !== undefined) {
+    throw usageError('--scope and --add-scope cannot be combined.', 'Use --add-scope to keep the scopes of the grant.');
+  }
+  const { addScope, paste: isPasted, scope } = options;
+  if (options.code !== undefined && (isPasted === true || scope !== undefined || addScope !== undefined)) {
     throw usageError(
-      '--code cannot be combined with --paste or --scope.',
+      '--code cannot be combined with --paste, --scope or --add-scope.',
       'Leave the others out: the code has its scopes.',
     );
   }
@@ -123,14 +149,17 @@ export async function authorize(
   key: CheckedKey,
   options: ConnectOptions,
 ): Promise<Grant> {
-  const scopes = options.scope?.flatMap((scope) => scope.split(/[\s,]+/).filter(Boolean));
+  const scopes = splitScopeOptions(options.scope);
+  const addScopes = splitScopeOptions(options.addScope);
+  const before = addScopes === undefined ? null : await vault.grants.get(key);
+  if (addScopes !== undefined && before !== null) noteAddition(context.output, before, addScopes);
   const { server } = context.settings;
   if (server !== undefined && options.paste !== true) {
     const { connectThroughServer } = await import('../connect-through-server.ts');
     await using client = await openServer(context, server, { light: true });
-    return await connectThroughServer(context, client, key, { ...options, scopes, ...wantedOf(options) });
+    return await connectThroughServer(context, client, key, { ...options, scopes, addScopes, ...wantedOf(options) });
   }
-  const app = await chooseApp(vault, key, options.app);
+  const app = await chooseApp(vault, key, options.app ?? before?.app ?? undefined);
   const redirectUri = redirectUriAt(context.settings.publicUrl, app);
   if (options.paste !== true && !isLoopbackRedirect(redirectUri)) {
     throw usageError(
@@ -138,7 +167,19 @@ export async function authorize(
       `Use --paste; or register http://127.0.0.1:8484/callback at the provider and run grantry app add ${app.name} --redirect-uri.`,
     );
   }
-  const { url, state } = await vault.authorize({ ...key, app: app.name, scopes, redirectUri, ...wantedOf(options) });
+  await noteSlots(context.output, vault, [app.name], key);
+  const { url, state, warnings, keepsRefreshToken } = await vault.authorize({
+    ...key,
+    app: app.name,
+    scopes,
+    addScopes,
+    redirectUri,
+    ...wantedOf(options),
+  });
+  noteScopeFindings(context.output, warnings);
+  if (keepsRefreshToken) context.output.note('The refresh token of the grant stays and gains them.');
+  else if (addScopes !== undefined)
+    context.output.note('The provider asks for all scopes again, and issues a new refresh token.');
   return options.paste === true
     ? paste(context, vault, url)
     : waitForBrowser(context, vault, { url, state, redirectUri, open: options.open });

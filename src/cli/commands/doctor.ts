@@ -3,7 +3,7 @@ import { errorCodes } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import type { Store } from '../../storage/store.ts';
 import { internalsOf } from '../../vault/internals.ts';
-import type { App, Grant, Vault } from '../../vault/types.ts';
+import type { App, Grant } from '../../vault/types.ts';
 import { unsafeSwitch } from '../../vault/unsafe-switch.ts';
 import { type Context, contextOf, databaseExists, openContextVault } from '../context.ts';
 import { type Finding, fail, failed, finding, ok, warn } from '../doctor/finding.ts';
@@ -104,6 +104,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
     const { proxyFinding, reachFindings } = await import('../doctor/reach.ts');
     const { sealsFinding } = await import('../doctor/seals.ts');
     const { rowsFinding } = await import('../doctor/rows.ts');
+    const { slotFindings } = await import('../doctor/slots.ts');
     return [
       ok('vault', 'the root key opens it'),
       await finding('rows', () => rowsFinding(internalsOf(vault).open())),
@@ -111,6 +112,7 @@ async function examineVault(context: Context): Promise<readonly Finding[]> {
       await finding('seals', () => sealsFinding(internalsOf(vault).open())),
       ...organizationFindings(grants),
       ...(await slotFindings(vault, apps)),
+      ...scopeFindings(apps),
       await proxyFinding(context.settings.egressProxy),
       ...(await reachFindings(context.world, vault, { apps, grants })),
     ];
@@ -124,16 +126,16 @@ function organizationFindings(grants: readonly Grant[]): Finding[] {
   return sharedOrganizations(grants).map((line) => warn('organisation', line, sharedAdvice));
 }
 
-/** Warns of apps whose provider soon ends the oldest refresh token of a user. */
-async function slotFindings(vault: Vault, apps: readonly App[]): Promise<Finding[]> {
-  const { fullestSlots, slotsAdvice } = await import('../../vault/grant/slots.ts');
-  const context = internalsOf(vault).open();
-  const used = apps.filter((app) => app.integrityFailed !== true);
-  const slots = await Promise.all(used.map((app) => fullestSlots(context, app.name)));
-  return slots
-    .filter((each) => each !== null)
-    .map(({ app, tokens, max }) =>
-      warn('refresh tokens', `${app} has ${tokens}, and a user may have ${max}`, slotsAdvice),
+/** Warns of broad scopes whose reason no person has written down. */
+function scopeFindings(apps: readonly App[]): Finding[] {
+  return apps
+    .filter(({ scopesWithoutReason }) => scopesWithoutReason.length > 0)
+    .map(({ name, scopesWithoutReason }) =>
+      warn(
+        'scopes',
+        `${name} asks for broad scopes without a reason: ${scopesWithoutReason.join(' ')}`,
+        `Ask for less, or keep a reason: grantry app add ${name} --scope-reason "SCOPE=why"`,
+      ),
     );
 }
 

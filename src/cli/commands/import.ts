@@ -127,18 +127,18 @@ async function importOne(
     const plan = importer.plan(content);
     target = plan;
     const sharedInRun = importer.sharedInRun(content, plan);
-    const clientOf = (result: Imported['result'], grant: Grant | null): NonNullable<Outcome['client']> => {
+    const clientOf = async (result: Imported['result'], grant: Grant | null) => {
       const { tenant: name, provider, account } = plan;
       const known = { tenant: name, provider, account, result, namesOrganization: content.orgId !== undefined, grant };
-      return { ...known, next: nextSteps(known, definition) };
+      return { ...known, next: await nextSteps(known, definition) };
     };
     if (vault === null) {
-      return { ...target, file, result: 'imported', sharedWith: sharedInRun, client: clientOf('imported', null) };
+      return { ...target, file, result: 'imported', sharedWith: sharedInRun, client: await clientOf('imported', null) };
     }
     const { sharedWith, ...stored } = await importer.store(vault, content, plan);
     // In a dry run, the other files are not stored yet.
     const shared = sharedWith.length === 0 ? sharedInRun : sharedWith;
-    const client = clientOf(stored.result, await vault.grants.get(plan));
+    const client = await clientOf(stored.result, await vault.grants.get(plan));
     return { ...target, file, ...stored, sharedWith: shared, client };
   } catch (thrown) {
     const error = toGrantryError(thrown);

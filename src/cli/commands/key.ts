@@ -22,6 +22,8 @@ interface UpdateOptions extends LimitOptions {
   allProviders?: boolean;
   allMethods?: boolean;
   allPaths?: boolean;
+  /** False with `--no-origins`. */
+  origins?: boolean;
 }
 
 const pathsHelp =
@@ -87,6 +89,7 @@ function defineUpdate(command: Command): void {
     .option('--all-providers', 'act at every provider')
     .option('--all-methods', 'use every method')
     .option('--all-paths', 'call every path')
+    .option('--no-origins', 'be for no page in a browser')
     .addHelpText(
       'after',
       epilogue(
@@ -160,6 +163,7 @@ async function update(context: Context, idOrName: string, options: UpdateOptions
     ...(allProviders === true ? { providers: null } : {}),
     ...(allMethods === true ? { methods: null } : {}),
     ...(allPaths === true ? { paths: null } : {}),
+    ...(options.origins === false ? { origins: null } : {}),
     ...endIn(options, context.world.now()),
   };
   if (Object.values(named).every((value) => value === undefined)) {

@@ -12,7 +12,11 @@ import { noteQuarantine } from '../quarantine.ts';
 import { usageError } from '../terminal/errors.ts';
 import { minute, stateText } from '../terminal/present.ts';
 import { withProgress } from '../terminal/progress.ts';
+import { noteSlots } from '../terminal/slots.ts';
 import { keyColumns, printTable } from '../terminal/table.ts';
+
+/** Apps whose places at the provider a list looks at; doctor looks at all. */
+const appsToldMax = 20;
 
 interface ListOptions {
   tenant?: string;
@@ -40,6 +44,8 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   noteQuarantine(context.output, vault);
   const grants = await withProgress(context.world, 'Reading the grants', () => allGrants(vault, filter));
   if (context.output.json) return context.output.printJson(grants.map((each) => toJson(each)));
+  const apps = new Set(grants.flatMap(({ app, state }) => (app === null || state === 'disconnected' ? [] : app)));
+  await noteSlots(context.output, vault, [...apps].slice(0, appsToldMax));
   if (grants.length === 0) {
     const isFiltered = Object.values(filter).some((part) => part !== undefined);
     const none = 'There are no grants yet. Make one: grantry connect TENANT PROVIDER';

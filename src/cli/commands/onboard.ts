@@ -24,6 +24,11 @@ export function define(command: Command): void {
     .option('--dc <dc>', 'the data centre of a new app; with --code, that of the code')
     .option('--redirect-uri <uri>', 'the redirect URI of a new app')
     .option('--scope <scope>', 'a scope of a new app; may be given several times', collect)
+    .option(
+      '--scope-reason <scope=text>',
+      'why a new app needs a broad scope, for reviews; may be given several times',
+      collect,
+    )
     .option('--environment <name>', 'the environment of the organisation, such as sandbox')
     .option('--expect-org <id>', 'store nothing unless the consent is for this organisation')
     .option('--paste', 'for a browser on another machine: paste the URL at which it ends')
@@ -37,7 +42,7 @@ Examples:
   grantry onboard acme
   grantry onboard acme --dc eu --client-id 1000.ABC --client-secret-file acme.txt \\
     --scope ZohoCRM.modules.ALL --scope ZohoCRM.org.READ
-  grantry onboard acme-sandbox --app acme-zoho --environment sandbox
+  grantry onboard acme-sandbox --app zoho-eu --environment sandbox
   grantry onboard acme --expect-org 20071234567 --paste`),
     )
     .action(async (tenant: string, options: OnboardOptions) => onboard(contextOf(command), tenant, options));

@@ -64,6 +64,8 @@ async function show(context: Context, provider: string): Promise<void> {
   const definition = await definitionFor(vault, provider);
   if (context.output.json) return context.output.printJson(definition);
   const { endpoints, refreshToken, accessToken, tokenLimit, api } = definition;
+  const { scopesOf } = await import('../../providers/scope-table.ts');
+  const table = await scopesOf(definition);
   printFields(context.output, [
     ['provider', definition.id],
     ['name', definition.name ?? '-'],
@@ -76,6 +78,11 @@ async function show(context: Context, provider: string): Promise<void> {
     ['PKCE', definition.pkce],
     ['access token', `${accessToken.lifetimeSeconds} s, refreshed ${accessToken.earlyRefreshSeconds} s before its end`],
     ['rotation', refreshToken.rotation],
+    [
+      'refresh tokens',
+      refreshToken.livePerUserAndClient === null ? '-' : `${refreshToken.livePerUserAndClient} per user and app`,
+    ],
+    ['more scopes', definition.scopeEnhancement === undefined ? 'by a new consent' : 'the refresh token stays'],
     ['token limit', tokenLimit === undefined ? '-' : `${tokenLimit.requests} in ${tokenLimit.windowSeconds} s`],
     ['API hosts', api.hosts.join(' ')],
     ['scopes', scopesText(definition)],
@@ -85,6 +92,14 @@ async function show(context: Context, provider: string): Promise<void> {
       ({ url, read, note }) => ['source', `${url} (${note ?? 'read'}, ${read})`] as const,
     ),
   ]);
+  if (table.length === 0) return;
+  context.output.print('');
+  printTable(context.output, table, {
+    SCOPE: ({ name }) => name,
+    ALLOWS: ({ words, broad, retired }) =>
+      retired === undefined ? `${words}${broad === true ? ' (broad)' : ''}` : `Retired. ${retired}`,
+    'WHEN NEEDED': ({ when }) => when ?? '-',
+  });
 }
 
 function originOf({ id, builtIn, integrityFailed }: ProviderSummary): string {

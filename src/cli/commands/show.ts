@@ -3,7 +3,7 @@ import { closestName } from '../../base/closest.ts';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { toJson } from '../../schemas/json.ts';
-import type { Grant, Vault } from '../../vault/types.ts';
+import type { Grant, TokenBudget, Vault } from '../../vault/types.ts';
 import { type Context, contextOf, openContextVault } from '../context.ts';
 import { resolveTenant } from '../current-tenant.ts';
 import { epilogue } from '../options.ts';
@@ -32,6 +32,8 @@ async function show(context: Context, given: string, provider: string, account: 
   const grant = await vault.grants.get(key);
   if (grant === null) throw await noGrant(vault, key);
   if (context.output.json) return context.output.printJson(toJson(grant));
+  // A disconnected grant has no token.
+  const budget = grant.state === 'disconnected' ? null : await vault.budget(key);
   printFields(context.output, [
     ['tenant', grant.tenant],
     ['provider', grant.provider],
@@ -40,6 +42,8 @@ async function show(context: Context, given: string, provider: string, account: 
     ['state', stateText(grant)],
     ['generation', String(grant.generation)],
     ['scopes', grant.scopes.join(' ') || '-'],
+    ...(grant.scopesMissing.length === 0 ? [] : ([['not granted', grant.scopesMissing.join(' ')]] as const)),
+    ...(grant.scopesAssumed.length === 0 ? [] : ([['not confirmed', grant.scopesAssumed.join(' ')]] as const)),
     ['data centre', grant.dc ?? '-'],
     ['environment', metadataText(grant.metadata['environment'] ?? '-')],
     ['API domain', grant.apiDomain ?? '-'],
@@ -47,10 +51,23 @@ async function show(context: Context, given: string, provider: string, account: 
     ['consent of', ownerText(grant)],
     ['token expires', minute(grant.expiresAt)],
     ['last refreshed', minute(grant.lastRefreshedAt)],
+    ...(budget === null ? [] : [['token budget', budgetText(budget)] as const]),
     ['connected', minute(grant.createdAt)],
     ['updated', minute(grant.updatedAt)],
+    ...(grant.calls ?? []).map(
+      ({ call, count, refused, last_at }) =>
+        [
+          'call',
+          `${call}  ${count}×, last ${last_at.slice(0, 10)}${refused > 0 ? `, ${refused} lacked a scope` : ''}`,
+        ] as const,
+    ),
     ...Object.entries(grant.metadata).map(([name, value]) => [`metadata.${name}`, metadataText(value)] as const),
   ]);
+}
+
+function budgetText({ used, requests, windowSeconds, nextAt }: TokenBudget): string {
+  const next = nextAt === null ? '' : `, next at ${nextAt.toISOString().slice(11, 19)}Z`;
+  return `${used} of ${requests} in ${windowSeconds} s used${next}`;
 }
 
 /** The user who gave the consent, as far as the provider has told it. */

@@ -1,7 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { RunningSimulator, SimulatorOptions } from '../../simulator/index.ts';
+import type { RunningSimulator, SimulatorOptions, startSimulator } from '../../simulator/index.ts';
 import { wholeNumber } from '../../vault/settings.ts';
 import { type Context, contextOf } from '../context.ts';
 import { collect, epilogue } from '../options.ts';
@@ -15,7 +15,12 @@ interface SimulateOptions {
   dc?: string[];
   autoApprove?: boolean;
   definitions?: string;
+  environment?: string[];
+  users?: string;
 }
+
+/** Kinds of Zoho organisation that can have ports of their own. */
+const ownPorts = ['sandbox', 'developer'] as const;
 
 export function define(command: Command): void {
   command
@@ -30,6 +35,12 @@ export function define(command: Command): void {
       collect,
     )
     .option('--dc <dc>', 'only this data centre of Zoho; may be given several times', collect)
+    .option(
+      '--environment <kind>',
+      'a port of its own for this kind of Zoho organisation: sandbox or developer; may be given several times',
+      collect,
+    )
+    .option('--users <file>', 'a JSON file with the users, as docs/simulator.md shows (default: one per data centre)')
     .option('--auto-approve', 'grant consent without a page')
     .option('--definitions <dir>', 'the directory for the definitions (default: HOME/simulator)')
     .addHelpText('after', epilogue('Examples:\n  grantry simulate\n  grantry simulate --port 4100 --profile strict'))
@@ -43,8 +54,12 @@ async function simulate(context: Context, options: SimulateOptions): Promise<voi
   const { zohoDataCenters } = await import('../../simulator/state/data-centers.ts');
   checkNames('--profile', profiles, simulatorProfiles);
   checkNames('--dc', options.dc ?? [], Object.keys(zohoDataCenters));
+  checkNames('--environment', options.environment ?? [], ownPorts);
+  const environments = ownPorts.filter((kind) => options.environment?.includes(kind));
+  const users = options.users === undefined ? undefined : await readUsers(options.users);
   const stopped = untilSignal();
-  const simulator = await start({ profiles, dataCenters: options.dc, autoApprove: options.autoApprove ?? false, port });
+  const autoApprove = options.autoApprove ?? false;
+  const simulator = await start({ profiles, dataCenters: options.dc, autoApprove, port, environments, users });
   try {
     const directory = resolve(options.definitions ?? join(context.settings.home, 'simulator'));
     const written = await writeDefinitions(simulator, profiles, directory);
@@ -55,7 +70,19 @@ async function simulate(context: Context, options: SimulateOptions): Promise<voi
   }
 }
 
-async function start(options: SimulatorOptions & { port: number }): Promise<RunningSimulator> {
+/** Reads the users of `--users`. */
+async function readUsers(file: string): Promise<SimulatorOptions['users']> {
+  const { z } = await import('zod');
+  const { usersSchema } = await import('../../simulator/state/registry.ts');
+  try {
+    return usersSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : 'It cannot be read as JSON.';
+    throw usageError(`${file} is no list of users. ${why}`, 'See docs/simulator.md for its form.');
+  }
+}
+
+async function start(options: Parameters<typeof startSimulator>[0]): Promise<RunningSimulator> {
   const { startSimulator } = await import('../../simulator/index.ts');
   try {
     return await startSimulator(options);

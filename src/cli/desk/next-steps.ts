@@ -1,5 +1,7 @@
 import { type CheckedKey, defaultAccount } from '../../base/ids.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import { scopeKnowledge } from '../../providers/scope-knowledge.ts';
+import { lintScopes } from '../../providers/scope-lint.ts';
 import { hasScope } from '../../providers/scopes.ts';
 import type { Grant, ImportResult } from '../../vault/types.ts';
 import type { Output } from '../terminal/output.ts';
@@ -17,22 +19,27 @@ export interface ImportedClient extends CheckedKey {
 export type NextStep = 'consent' | 'organization' | 'scopes';
 
 /** Finds what is left to do for a client of an import: `consent` stands alone, since a new one answers the rest. */
-export function nextSteps(client: ImportedClient, definition: ProviderDefinition): readonly NextStep[] {
+export async function nextSteps(client: ImportedClient, definition: ProviderDefinition): Promise<readonly NextStep[]> {
   const { result, grant } = client;
   if (result === 'condemned' || result === 'disconnected') return ['consent'];
   if (grant?.state === 'reauthorization_required') return ['consent'];
   const steps: NextStep[] = [];
   const isKnown = client.namesOrganization || grant?.metadata['org_id'] !== undefined;
   if (!isKnown && definition.api.health !== undefined) steps.push('organization');
-  if (missingScope(grant, definition) !== null) steps.push('scopes');
+  if (await hasOddScopes(grant, definition)) steps.push('scopes');
   return steps;
 }
 
-/** The scope of the health call, if the grant is known to lack it. What an env file's token may do is known after a refresh. */
-function missingScope(grant: Grant | null, definition: ProviderDefinition): string | null {
+/**
+ * True if the grant lacks the scope of the health call, or if the provider's table finds fault with its scopes. An env file
+ * names none: what its token may do is known after a refresh.
+ */
+async function hasOddScopes(grant: Grant | null, definition: ProviderDefinition): Promise<boolean> {
+  if (grant === null || grant.scopes.length === 0) return false;
   const needed = definition.api.health?.scope;
-  if (grant === null || grant.scopes.length === 0 || needed === undefined) return null;
-  return hasScope(definition, grant.scopes, needed) ? null : needed;
+  if (needed !== undefined && !hasScope(definition, grant.scopes, needed)) return true;
+  const { findings } = lintScopes(await scopeKnowledge(definition), grant.scopes);
+  return findings.some(({ kind, level }) => level !== 'hint' && kind !== 'broad');
 }
 
 /** Prints what to do next, each step with the clients that it is for. */
@@ -54,7 +61,7 @@ export function noteNextSteps(
   const narrow = of('scopes')[0];
   if (narrow !== undefined) {
     lines.push(
-      `The scope that tells the organisation is missing for ${namesOf(of('scopes'))}: grantry connect ${narrow.tenant} ${narrow.provider}`,
+      `The scopes are odd of ${namesOf(of('scopes'))}: look at them with grantry show ${narrow.tenant} ${narrow.provider}`,
     );
   }
   if (lines.length === 0) return;

@@ -29,6 +29,7 @@ it.each(databaseKinds)('a callback of an earlier start changes nothing of a late
       app: 'strict',
       scopes: '[]',
       return_to: null,
+      adds: null,
       user_id: null,
       environment: null,
       expect_organization: null,

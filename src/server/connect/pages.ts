@@ -1,5 +1,5 @@
 import type { GrantryError } from '../../base/errors.ts';
-import type { ConnectOffer, ConnectRefusal } from '../../vault/connect/flow.ts';
+import type { ConnectOffer, ConnectRefusal } from '../../vault/connect/outcomes.ts';
 import type { Page } from './page.ts';
 
 /** A page, and the status with which it is answered. */
@@ -19,7 +19,10 @@ export function startPage({ session, providerName }: ConnectOffer, proof: string
     title: `Connect to ${providerName}`,
     text: `${providerName} asks you to sign in and to allow access.${back}`,
     facts: factsOf(session, providerName),
-    list: { title: 'Requested access', items: session.scopes },
+    list:
+      session.addScopes === null
+        ? { title: 'Requested access', items: session.scopes }
+        : { title: 'Further access', items: session.addScopes },
     form: { button: `Continue to ${providerName}`, fields: { proof } },
     note: 'Continue only if you want to connect this organisation. If you did not expect this link, close this page: nothing has happened.',
   };

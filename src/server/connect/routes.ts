@@ -1,13 +1,9 @@
 import type { Hono, Context as HonoContext } from 'hono';
 import { errorCodes } from '../../base/errors.ts';
 import { isPrefetch } from '../../base/network/prefetch.ts';
-import {
-  type ConnectOutcome,
-  openConnectLink,
-  readConnectSession,
-  receiveConnectCallback,
-  startConnect,
-} from '../../vault/connect/flow.ts';
+import type { Prove } from '../../vault/connect/enhanced.ts';
+import { openConnectLink, readConnectSession, receiveConnectCallback, startConnect } from '../../vault/connect/flow.ts';
+import type { ConnectOutcome } from '../../vault/connect/outcomes.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
 import { readForm } from '../limits/body.ts';
@@ -88,7 +84,9 @@ async function comeBack(context: ServerContext, contextName: string, request: Re
   const { search } = new URL(request.url);
   const look = <T>(run: () => Promise<T>): Promise<T> => context.strangers.look(run);
   const came = { context: contextName, search, browser: readBrowser(request), look };
-  const outcome = await receiveConnectCallback(vaultContext(context), context.publicUrl, came);
+  const { handOut } = internalsOf(context.vault());
+  const prove: Prove = (key, generation) => handOut.prove(key, generation);
+  const outcome = await receiveConnectCallback(vaultContext(context), context.publicUrl, came, prove);
   if (outcome.kind === 'refused') return show(context, refusalPage(outcome.reason));
   if (outcome.kind === 'completed') internalsOf(context.vault()).forget(outcome.session);
   return onward(context, outcome);

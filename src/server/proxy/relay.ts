@@ -7,9 +7,16 @@ import type { Watched } from './watch.ts';
 /**
  * Passes a provider's answer on, no faster than the caller reads it. Resolves when the answer ended or failed.
  *
+ * @param ofPage headers for the page that calls: names and values in turn
+ *
  * When the provider's answer breaks off, the caller's connection is cut: the answer must not look complete.
  */
-export function relay(answer: ProxiedAnswer, response: ServerResponse, watched: Watched): Promise<void> {
+export function relay(
+  answer: ProxiedAnswer,
+  response: ServerResponse,
+  watched: Watched,
+  ofPage: readonly string[],
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { status, head, rest } = answer;
   response.once('close', () => {
@@ -21,7 +28,7 @@ export function relay(answer: ProxiedAnswer, response: ServerResponse, watched: 
     return Promise.resolve();
   }
   watched.answerBegan();
-  response.writeHead(status, responseHeaders(answer));
+  response.writeHead(status, [...responseHeaders(answer), ...ofPage]);
   if (rest === null) {
     response.end(Buffer.concat(head));
     return promise;

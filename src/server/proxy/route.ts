@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, type GrantKey } from '../../base/ids.ts';
 import { proxyCall } from '../../vault/api/proxied-call.ts';
+import { listKeyOrigins } from '../../vault/api-keys.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { assertAllowed } from '../../vault/key/call-rules.ts';
 import type { ServerContext } from '../context.ts';
 import { assertMayFor, seenBy } from '../principal.ts';
 import { withStatus } from '../problem.ts';
 import { noteCaller } from '../telemetry/watch.ts';
+import { isPreflight, Preflights, pageHeaders } from './cors.ts';
 import { requestHeaders } from './headers.ts';
 import { relay } from './relay.ts';
 import { takeBody } from './request-body.ts';
@@ -48,12 +50,17 @@ type Proxy = (request: IncomingMessage, response: ServerResponse) => Promise<voi
 /** Answers `ANY /v1/proxy/{tenant}/{provider}/{path…}` with the provider's API, called with the token. */
 export function makeProxy(context: ServerContext): Proxy {
   const watch = new CallWatch(context.world, context.limits);
+  const preflights = new Preflights(context.world, () => listKeyOrigins(internalsOf(context.vault()).open()));
   return async (request, response) => {
+    if (isPreflight(request)) return preflights.answer(request, response);
     const principal = await context.access.authenticate(request.headers.authorization);
     const proxied = readPath(request.url ?? '');
     const key = keyOf(proxied, request);
     noteCaller(response, { key: principal.id, tenant: key.tenant });
     assertMayFor(principal, 'use_proxy', key);
+    const ofPage = pageHeaders(principal, request);
+    // A page may read problems, too.
+    for (let at = 0; at < ofPage.length; at += 2) response.setHeader(ofPage[at] ?? '', ofPage[at + 1] ?? '');
     const method = methodOf(request, response);
     const host = headerOf(request, 'grantry-host');
     const headers = requestHeaders(request.rawHeaders);
@@ -83,7 +90,7 @@ export function makeProxy(context: ServerContext): Proxy {
         canRepeat: () => body.canRepeat(),
         signal: call.signal,
       });
-      await relay(answer, response, watched);
+      await relay(answer, response, watched, ofPage);
     } catch (error) {
       throw seenBy(principal, error);
     } finally {

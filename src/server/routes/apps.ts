@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { redirectUriAt } from '../../base/network/callback-uri.ts';
-import { appInputSchema, appListSchema, appSchema } from '../../schemas/app.ts';
+import { appInputSchema, appListSchema, appSchema, storedAppSchema } from '../../schemas/app.ts';
+import { toJson } from '../../schemas/json.ts';
+import { slotsListSchema } from '../../schemas/slots.ts';
 import { appField } from '../../schemas/thing.ts';
 import { appToJson } from '../../schemas/write-json.ts';
 import { putAppOf } from '../../vault/app/apps.ts';
@@ -37,6 +39,20 @@ export const appRoutes: readonly Route[] = [
     },
   }),
   defineRoute({
+    method: 'get',
+    ...one,
+    path: '/v1/apps/{app}/slots',
+    summary: 'Count the refresh tokens of an app',
+    description:
+      'Counts the refresh tokens of a client registration per user of the provider, the fullest first. A provider that ' +
+      'keeps a limited number ends the grant of the oldest consent at the next one.',
+    answers: { 200: { description: 'The users with most refresh tokens first.', schema: slotsListSchema } },
+    run: async ({ context, params: { app: name } }) => {
+      const items = await context.vault().apps.slots(name);
+      return { status: 200, body: { items: items.map((each) => toJson(each)) } };
+    },
+  }),
+  defineRoute({
     method: 'put',
     ...one,
     summary: 'Make or replace a client registration',
@@ -45,12 +61,15 @@ export const appRoutes: readonly Route[] = [
       '`redirect_uri` of the answer is the address to register at the provider.',
     body: appInputSchema,
     answers: {
-      200: { description: 'The app was replaced.', schema: appSchema },
-      201: { description: 'The app was made.', schema: appSchema },
+      200: { description: 'The app was replaced.', schema: storedAppSchema },
+      201: { description: 'The app was made.', schema: storedAppSchema },
     },
     run: async ({ context, params: { app: name }, body }) => {
-      const { app, created } = await putAppOf(vaultContext(context), name, body);
-      return { status: created ? 201 : 200, body: jsonOf(context, app) };
+      const { app, warnings, created } = await putAppOf(vaultContext(context), name, body);
+      return {
+        status: created ? 201 : 200,
+        body: { ...jsonOf(context, app), warnings: warnings.map((each) => toJson(each)) },
+      };
     },
   }),
   defineRoute({

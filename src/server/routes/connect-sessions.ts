@@ -12,6 +12,7 @@ import { toJson } from '../../schemas/json.ts';
 import { pageToJson } from '../../schemas/page.ts';
 import { nameField, tenantField } from '../../schemas/thing.ts';
 import { completeConnectSessionOf } from '../../vault/connect/completion.ts';
+import type { Prove } from '../../vault/connect/enhanced.ts';
 import {
   createConnectSession,
   getConnectSession,
@@ -20,7 +21,7 @@ import {
 } from '../../vault/connect/sessions.ts';
 import { internalsOf } from '../../vault/internals.ts';
 import { type ServerContext, vaultContext } from '../context.ts';
-import { assertMayFor, maySee, type Principal } from '../principal.ts';
+import { assertMayFor, mayDo, maySee, type Principal } from '../principal.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { pageQuery } from '../schemas.ts';
 import { scopeOf } from '../scope.ts';
@@ -47,7 +48,10 @@ export const connectSessionRoutes: readonly Route[] = [
     run: async ({ context, principal, body }) => {
       assertMayFor(principal, 'connect', body);
       const made = await createConnectSession(vaultContext(context), context.publicUrl, body);
-      return { status: 201, body: toJson(made) };
+      const { warning, warnings, ...link } = made;
+      // It names grants of other tenants.
+      const told = warning === undefined || !mayDo(principal.role, 'operate') ? link : { ...link, warning };
+      return { status: 201, body: { ...toJson(told), warnings: warnings.map((each) => toJson(each)) } };
     },
   }),
   defineRoute({
@@ -87,7 +91,9 @@ export const connectSessionRoutes: readonly Route[] = [
     answers: { 200: { description: 'The grant.', schema: grantSchema } },
     run: async ({ context, principal, params: { id }, body }) => {
       await sessionFor(context, principal, id);
-      const grant = await completeConnectSessionOf(vaultContext(context), id, body);
+      const { handOut } = internalsOf(context.vault());
+      const prove: Prove = (key, generation) => handOut.prove(key, generation);
+      const grant = await completeConnectSessionOf(vaultContext(context), id, body, prove);
       internalsOf(context.vault()).forget(grant);
       return { status: 200, body: toJson(grant) };
     },

@@ -3,6 +3,7 @@ import { GrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { actionOverHttp } from '../../schemas/actions.ts';
+import { budgetAnswerSchema } from '../../schemas/budget.ts';
 import {
   grantPageSchema,
   grantSchema,
@@ -163,6 +164,20 @@ export const grantRoutes: readonly Route[] = [
       const report = await context.vault().health({ tenant, provider, account }, { refresh: refresh === 'true' });
       const told = report.status === 'unhealthy' ? { ...report, action: actionOverHttp(report.action) } : report;
       return { status: 200, body: toJson(told) };
+    },
+  }),
+  defineRoute({
+    method: 'get',
+    ...ofGrant,
+    path: `${path}/budget`,
+    summary: 'Show the token budget of a grant',
+    description:
+      'Shows how many token requests the provider has left for the refresh token of a grant, and when the next one is free.',
+    action: 'see_grants',
+    answers: { 200: { description: 'The budget.', schema: budgetAnswerSchema } },
+    run: async ({ context, params: { tenant, provider }, query: { account } }) => {
+      const budget = await context.vault().budget({ tenant, provider, account });
+      return { status: 200, body: { budget: budget === null ? null : toJson(budget) } };
     },
   }),
   defineRoute({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GrantryError } from '../../base/errors.ts';
 import { toJson } from '../../schemas/json.ts';
-import { definitionSchema, providerListSchema } from '../../schemas/provider.ts';
+import { definitionSchema, providerListSchema, writtenDefinitionSchema } from '../../schemas/provider.ts';
 import { providerField } from '../../schemas/thing.ts';
 import { isObject } from '../../vault/checks.ts';
 import { vaultContext } from '../context.ts';
@@ -43,7 +43,7 @@ export const providerRoutes: readonly Route[] = [
     description:
       'Adds or replaces a custom provider. Only an admin key may change the hosts or endpoints of a provider that has ' +
       'apps, grants or connections under way.',
-    ownBody: { contentType: 'application/json', schema: definitionSchema },
+    ownBody: { contentType: 'application/json', schema: writtenDefinitionSchema },
     answers: {
       200: { description: 'The provider was replaced.', schema: definitionSchema },
       201: { description: 'The provider was added.', schema: definitionSchema },

@@ -5,6 +5,7 @@ import { faultSchema } from '../state/faults.ts';
 import { clientSchema, userSchema } from '../state/registry.ts';
 import { count, text } from '../state/schema-parts.ts';
 import { zohoSettingsSchema } from '../state/zoho-settings.ts';
+import { connectedAppsPage, connectedAppsPath, pressButton } from './connected-apps.ts';
 import { statusPage } from './page.ts';
 
 const consentSchema = z.strictObject({
@@ -12,6 +13,7 @@ const consentSchema = z.strictObject({
   clientId: text,
   user: text,
   scopes: z.array(text).max(256),
+  organization: text.optional(),
   lifeSeconds: count.optional(),
 });
 const tokenSchema = z.strictObject({ refreshToken: z.string().min(1) });
@@ -23,6 +25,8 @@ const zohoSchema = z.strictObject({
 });
 const disconnectSchema = z.strictObject({ user: z.string(), clientId: z.string().optional() });
 const activeSchema = z.strictObject({ user: z.string(), active: z.boolean() });
+const signInSchema = z.strictObject({ user: z.string().nullable(), organization: z.string().nullable().optional() });
+const slotsSchema = z.strictObject({ user: z.string(), clientId: z.string() });
 const ok = { ok: true };
 
 /**
@@ -37,7 +41,9 @@ export function newControl(simulator: Simulator): Hono {
     if (origin !== undefined && origin !== new URL(context.req.url).origin)
       return context.json({ error: 'another origin' }, 403);
     const reads = context.req.method === 'GET' || context.req.method === 'HEAD' || context.req.method === 'DELETE';
-    if (!reads && !/^application\/json\b/.test(context.req.header('content-type') ?? '')) {
+    // A form of another site carries another origin, and one without an origin is no browser's.
+    const isOwnForm = origin !== undefined && context.req.path === connectedAppsPath;
+    if (!reads && !isOwnForm && !/^application\/json\b/.test(context.req.header('content-type') ?? '')) {
       return context.json({ error: 'the body must be application/json' }, 415);
     }
     return next();
@@ -46,14 +52,20 @@ export function newControl(simulator: Simulator): Hono {
     if (error instanceof z.ZodError) return context.json({ error: z.prettifyError(error) }, 400);
     return context.json({ error: error.message }, 400);
   });
-  const page = (query: Record<string, string>): Response =>
-    new Response(statusPage(simulator, query), {
+  const show = (markup: string): Response =>
+    new Response(markup, {
       headers: {
         'content-type': 'text/html;charset=UTF-8',
         'cache-control': 'no-store',
         'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
       },
     });
+  const page = (query: Record<string, string>) => show(statusPage(simulator, query));
+  app.get(connectedAppsPath, () => show(connectedAppsPage(simulator)));
+  app.post(connectedAppsPath, async (context) => {
+    pressButton(simulator, new URLSearchParams(await context.req.text()));
+    return context.redirect(connectedAppsPath, 303);
+  });
   app.get('/', (context) => page(context.req.query()));
   app.get('/_sim', (context) => page(context.req.query()));
   app.get('/_sim/', (context) => page(context.req.query()));
@@ -100,7 +112,8 @@ function addChanging(app: Hono, simulator: Simulator): void {
   post('/_sim/clients', clientSchema, (client) => registry.addClient(client), 201);
   app.delete('/_sim/clients/:id', (context) => context.json({ ok: simulator.removeClient(context.req.param('id')) }));
   post('/_sim/users', userSchema, (user) => void registry.addUser(user), 201);
-  post('/_sim/sign-in', z.strictObject({ user: z.string().nullable() }), ({ user }) => registry.signIn(user));
+  post('/_sim/sign-in', signInSchema, ({ user, organization }) => registry.signIn(user, organization));
+  post('/_sim/slots', slotsSchema, ({ user, clientId }) => simulator.slots(user, clientId));
   post('/_sim/auto-approve', z.strictObject({ on: z.boolean() }), ({ on }) => {
     registry.autoApprove = on;
   });

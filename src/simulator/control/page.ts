@@ -2,6 +2,7 @@ import { escape, page } from '../http/markup.ts';
 import type { Simulator } from '../simulator.ts';
 import type { HistoryEvent, Outcome } from '../state/history.ts';
 import type { FamilyView } from '../state/views.ts';
+import { connectedAppsPath } from './connected-apps.ts';
 
 const eventsShown = 200;
 const familiesShown = 50;
@@ -76,9 +77,20 @@ ${table(
     ]),
 )}
 <h2>People</h2>
+<p class="note"><a href="${connectedAppsPath}">Connected apps</a>: a user removes an application, or is deactivated.</p>
 ${table(
-  ['User', 'Data centre', 'Organisation', 'Organisation id'],
-  simulator.registry.users().map((user) => [code(user.id), escape(user.dc), escape(user.orgName), code(user.orgId)]),
+  ['User', 'Data centre', 'Organisation', 'Organisation id', 'Kind'],
+  simulator.registry
+    .users()
+    .flatMap((user) =>
+      user.organizations.map((each) => [
+        code(user.id),
+        escape(user.dc),
+        escape(each.name),
+        code(each.id),
+        escape(each.environment),
+      ]),
+    ),
 )}
 </main>`;
   const refresh = query['refresh'] === undefined ? '' : '<meta http-equiv="refresh" content="2">';

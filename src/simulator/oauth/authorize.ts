@@ -69,6 +69,7 @@ function accepted(
     value,
     profile: profile.id,
     dc: null,
+    organization: null,
     clientId,
     user: user.id,
     scopes,

@@ -31,6 +31,8 @@ export interface Family {
   readonly dc: string | null;
   readonly clientId: string;
   readonly user: string;
+  /** The organisation that was picked at the consent; `null` for the user's first one. */
+  readonly organization: string | null;
   readonly createdAt: number;
   scopes: readonly string[];
   lastUsedAt: number;

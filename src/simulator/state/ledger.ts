@@ -12,7 +12,8 @@ import {
 } from './families.ts';
 
 /** Facts of a new family. */
-export type NewFamily = Readonly<Pick<Family, 'profile' | 'dc' | 'clientId' | 'user' | 'scopes'>>;
+export type NewFamily = Readonly<Pick<Family, 'profile' | 'dc' | 'clientId' | 'user' | 'scopes'>> &
+  Readonly<Partial<Pick<Family, 'organization'>>>;
 
 /** Owner of refresh tokens that are counted together: a user at one client, or at all clients. */
 export interface TokenOwner {
@@ -42,6 +43,7 @@ export class Ledger {
   open(parts: NewFamily, now: number): Family {
     this.#count += 1;
     const family: Family = {
+      organization: null,
       ...parts,
       id: `family-${this.#count}`,
       createdAt: now,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { environments, type KnownOrganization, organizationSchema } from './organizations.ts';
 import { text } from './schema-parts.ts';
 
 export const clientSchema = z.strictObject({
@@ -24,7 +25,13 @@ export const userSchema = z.strictObject({
   name: text.optional(),
   orgId: text.optional(),
   orgName: text.optional(),
+  /** The organisations of the user; one, of `orgId` and `orgName`, when left out. The first is the default. */
+  organizations: z.array(organizationSchema).min(1).max(100).readonly().optional(),
+  /** Zoho's id of the user. */
+  zuid: text.optional(),
 });
+
+export const usersSchema = z.array(userSchema).min(1).max(10_000);
 
 /**
  * An application that is registered at the simulated providers.
@@ -40,7 +47,15 @@ export type SimulatorClient = Readonly<z.output<typeof clientSchema>>;
 export type SimulatorUser = Readonly<z.output<typeof userSchema>>;
 
 /** A user with every default filled in. */
-export type KnownUser = { readonly [Fact in keyof SimulatorUser]-?: string };
+export interface KnownUser {
+  readonly id: string;
+  readonly dc: string;
+  readonly name: string;
+  readonly orgId: string;
+  readonly orgName: string;
+  readonly zuid: string;
+  readonly organizations: readonly KnownOrganization[];
+}
 
 /** Client that every simulator knows, so that no registration is needed. */
 export const demoClient: SimulatorClient = {
@@ -55,6 +70,7 @@ export class Registry {
   readonly #users = new Map<string, KnownUser>();
   readonly #deactivated = new Set<string>();
   #signedIn: string | null = null;
+  #organization: string | null = null;
   /** Gives consent without asking. */
   autoApprove = false;
 
@@ -81,12 +97,22 @@ export class Registry {
   /** Adds a user, or replaces the one with the same id. */
   addUser(user: SimulatorUser): KnownUser {
     const dc = user.dc ?? 'us';
+    const count = this.#users.size + 1;
+    const [first] = user.organizations ?? [];
+    const orgId = user.orgId ?? first?.id ?? String(60_000_000_000 + count);
+    const orgName = user.orgName ?? first?.name ?? `Example Company ${dc.toUpperCase()}`;
+    const [production] = environments;
+    const organizations = (user.organizations ?? [{ id: orgId, name: orgName }]).map((each) => ({
+      id: each.id,
+      name: each.name ?? `${orgName} ${each.id}`,
+      environment: each.environment ?? production,
+    }));
+    const facts = { dc, orgId, orgName, organizations };
     const known: KnownUser = {
       id: user.id,
-      dc,
       name: user.name ?? user.id,
-      orgId: user.orgId ?? String(60_000_000_000 + this.#users.size + 1),
-      orgName: user.orgName ?? `Example Company ${dc.toUpperCase()}`,
+      zuid: user.zuid ?? String(50_000_000_000 + count),
+      ...facts,
     };
     this.#users.set(known.id, known);
     return known;
@@ -113,9 +139,18 @@ export class Registry {
     return this.#deactivated.has(id);
   }
 
-  /** Chooses the user at the browser; `null` means the first user of each data centre. */
-  signIn(id: string | null): void {
+  /**
+   * Chooses the user at the browser, and the organisation that this user picks at a consent; `null` means the first user of
+   * each data centre, and the first organisation of each user.
+   */
+  signIn(id: string | null, organization: string | null = null): void {
     this.#signedIn = id;
+    this.#organization = organization;
+  }
+
+  /** The organisation that the user at the browser picks at a consent; `null` for the first one. */
+  get picked(): string | null {
+    return this.#organization;
   }
 
   /** Returns the user at the browser: the hinted one, the one signed in, or the first of the data centre. */

@@ -1,4 +1,5 @@
 import { type NewDataCenter, type ZohoDataCenter, zohoDataCenters } from './data-centers.ts';
+import type { Environment } from './organizations.ts';
 import type { OAuthProfile } from './profiles.ts';
 
 /** One server: one of Zoho's data centres with its API gateway and products, or a whole provider of another kind. */
@@ -11,6 +12,8 @@ export interface Site {
   readonly oauth: OAuthProfile | null;
   /** Address of the server, such as `http://127.0.0.1:4100`; the real one until it listens. */
   origin: string;
+  /** Addresses of Zoho's sandbox and developer hosts, once they listen on ports of their own. */
+  readonly environments: Map<Environment, string>;
   /** Its real hosts; `fetch` answers requests to them directly. */
   readonly realHosts: readonly string[];
 }
@@ -34,6 +37,14 @@ export class Sites {
     this.#byHost.set(`localhost:${port}`, site);
   }
 
+  /** Gives the hosts of one environment an address of their own. */
+  listenFor(site: Site, environment: Environment, origin: string): void {
+    site.environments.set(environment, origin);
+    const { host, port } = new URL(origin);
+    this.#byHost.set(host, site);
+    this.#byHost.set(`localhost:${port}`, site);
+  }
+
   list(): readonly Site[] {
     return this.#sites;
   }
@@ -52,9 +63,24 @@ export function accountsOf(site: Site): string {
   return site.zoho !== null && isReal(site) ? site.zoho.accounts : site.origin;
 }
 
-/** Returns the address of a site's API gateway. */
-export function apiOf(site: Site): string {
-  return site.zoho !== null && isReal(site) ? site.zoho.api : site.origin;
+/** Returns the address of a site's API gateway, of one environment. */
+export function apiOf(site: Site, environment: Environment = 'production'): string {
+  if (site.zoho === null || !isReal(site)) return site.environments.get(environment) ?? site.origin;
+  return environment === 'production' ? site.zoho.api : (site.zoho.hosts[environment] ?? site.zoho.api);
+}
+
+/** Returns the environment that an address serves; `null` where one address serves them all. */
+export function environmentAt(site: Site, { hostname, port, protocol }: URL): Environment | null {
+  if (/zoho/i.test(hostname)) {
+    const label = hostname.split('.')[0];
+    if (label === 'sandbox' || label === 'developer') return label;
+    // Files of all environments go to one host.
+    return label === 'content' || label === 'upload' || label === 'files' ? null : 'production';
+  }
+  for (const [environment, origin] of site.environments) {
+    if (new URL(origin).port === port && protocol === 'http:') return environment;
+  }
+  return site.environments.size === 0 ? null : 'production';
 }
 
 /**
@@ -73,6 +99,7 @@ export function zohoSite(center: string | NewDataCenter): Site {
     zoho,
     oauth: null,
     origin: zoho.accounts,
+    environments: new Map(),
     realHosts: [zoho.accounts, ...Object.values(zoho.hosts), zoho.api].map((url) => new URL(url).host),
   };
 }
@@ -85,6 +112,7 @@ export function oauthSite(profile: OAuthProfile): Site {
     zoho: null,
     oauth: profile,
     origin: profile.origin,
+    environments: new Map(),
     realHosts: profile.hosts.map((url) => new URL(url).host),
   };
 }

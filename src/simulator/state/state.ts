@@ -17,6 +17,8 @@ export interface Code {
   readonly dc: string | null;
   readonly clientId: string;
   readonly user: string;
+  /** The organisation that was picked; `null` for the user's first one. */
+  readonly organization: string | null;
   readonly scopes: readonly string[];
   /** `null` for self clients. */
   readonly redirectUri: string | null;
@@ -65,7 +67,7 @@ export interface SimulatorState {
   readonly enhancements: Map<string, Enhancement>;
   /** Scopes that a user has consented to, by user and client; `offline` is set once a refresh token was issued. */
   readonly consents: Map<string, { scopes: Set<string>; offline: boolean }>;
-  /** Records of the product APIs, by organisation and module. */
+  /** Records of the product APIs, by organisation and module; events of calendars by calendar. */
   readonly records: Map<string, Record<string, unknown>[]>;
 }
 

@@ -9,6 +9,8 @@ export interface Consent {
   readonly clientId: string;
   readonly user: string;
   readonly scopes: readonly string[];
+  /** The id of the organisation that the user picks; the first one when left out. */
+  readonly organization?: string | undefined;
 }
 
 /** Tokens that were created without a browser. */
@@ -27,6 +29,8 @@ export interface FamilyView {
   readonly dc: string | null;
   readonly clientId: string;
   readonly user: string;
+  /** The organisation that was picked; `null` for the user's first one. */
+  readonly organization: string | null;
   readonly scopes: readonly string[];
   readonly createdAt: number;
   readonly lastUsedAt: number;

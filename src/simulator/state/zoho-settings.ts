@@ -43,6 +43,8 @@ export const zohoSettingsSchema = z.strictObject({
   errorBody: z.enum(['json', 'html']),
   expiresIn: z.enum(['seconds', 'legacy_milliseconds', 'text', 'missing']),
   apiDomain: z.union([z.enum(['normal', 'missing', 'trailing_slash', 'accounts_style']), other]),
+  /** The `api_domain` of a token of a sandbox or developer organisation; Zoho has not published it. */
+  environmentDomain: z.enum(['own', 'production']),
   scopeInAnswer: z.boolean(),
   /** Repeats the refresh token in the answer to a refresh. */
   echoRefreshToken: z.boolean(),
@@ -129,6 +131,7 @@ export const zohoDefaults: ZohoSettings = {
   errorBody: 'json',
   expiresIn: 'seconds',
   apiDomain: 'normal',
+  environmentDomain: 'own',
   scopeInAnswer: false,
   echoRefreshToken: false,
   refreshTokenOnRepeat: false,

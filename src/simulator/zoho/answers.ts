@@ -6,6 +6,7 @@ import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 import type { ThrottleSettings, ZohoSettings } from '../state/zoho-settings.ts';
 import { apiDomain } from './callback.ts';
+import { environmentOf } from './environments.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
   invalid_code: 'The code or the refresh token is not valid.',
@@ -50,7 +51,7 @@ export function zohoTokens(
   event: AnswerEvent,
 ): SimulatorAnswer {
   const seconds = Math.round((accessToken.expiresAt - state.clock.now()) / 1000);
-  const domain = apiDomain(settings, site);
+  const domain = apiDomain(settings, site, environmentOf(state, accessToken.family));
   const body = {
     access_token: accessToken.value,
     ...(refreshToken === null ? {} : { refresh_token: refreshToken.value }),

@@ -29,6 +29,8 @@ export function zohoAuthorize(state: SimulatorState, incoming: Incoming): Simula
   const event = { kind: 'authorize', clientId: client.clientId, user: user.id } as const;
   const offline = parameters.get('access_type') === 'offline';
   const prompted = parameters.get('prompt')?.toLowerCase() === 'consent';
+  const organization = incoming.form.get('organization') ?? state.registry.picked;
+  const isOfUser = organization === null || user.organizations.some((each) => each.id === organization);
   const consent = consentOf(state, 'zoho', client.clientId, user.id);
   const remembered =
     request.scopes.every((scope) => consent.scopes.has(scope.toLowerCase())) && (consent.offline || !offline);
@@ -46,13 +48,15 @@ export function zohoAuthorize(state: SimulatorState, incoming: Incoming): Simula
     ]);
     return redirect(location, { ...event, outcome: 'declined', error: 'access_denied' });
   }
-  if (decision !== 'accept') return consentPage(state, incoming, consentPath, user, request.scopes);
+  // The person has chosen another user on the page: the organisations of that one are offered next.
+  if (decision !== 'accept' || (!isOfUser && incoming.method === 'POST'))
+    return consentPage(state, incoming, consentPath, user, request.scopes);
   const withRefreshToken = offline && (prompted || !consent.offline || !remembered || settings.refreshTokenOnRepeat);
   for (const scope of request.scopes) consent.scopes.add(scope.toLowerCase());
   if (withRefreshToken) consent.offline = true;
   return parameters.get('response_type') === 'token'
     ? implicit(state, incoming, request)
-    : withCode(state, incoming, request, withRefreshToken);
+    : withCode(state, incoming, request, { withRefreshToken, organization: isOfUser ? organization : null });
 }
 
 /**
@@ -62,7 +66,7 @@ export function zohoAuthorize(state: SimulatorState, incoming: Incoming): Simula
  */
 export function makeCode(
   state: SimulatorState,
-  parts: Pick<Code, 'dc' | 'clientId' | 'user' | 'scopes' | 'redirectUri' | 'challenge' | 'withRefreshToken'>,
+  parts: Omit<Code, 'value' | 'profile' | 'expiresAt' | 'overLimit' | 'used'>,
   lifeSeconds: number,
 ): Code {
   const now = state.clock.now();
@@ -135,13 +139,13 @@ function withCode(
   state: SimulatorState,
   incoming: Incoming,
   request: Request,
-  withRefreshToken: boolean,
+  chosen: { withRefreshToken: boolean; organization: string | null },
 ): SimulatorAnswer {
   const { client, user, settings, scopes, redirectUri } = request;
   const { parameters, site } = incoming;
   const challenge = parameters.get('code_challenge');
   const method = parameters.get('code_challenge_method') ?? 'plain';
-  const parts = { dc: site.dc, clientId: client.clientId, user: user.id, scopes, redirectUri, withRefreshToken };
+  const parts = { dc: site.dc, clientId: client.clientId, user: user.id, scopes, redirectUri, ...chosen };
   const code = makeCode(
     state,
     { ...parts, challenge: challenge === null ? null : { value: challenge, method } },

@@ -1,3 +1,4 @@
+import type { Environment } from '../state/organizations.ts';
 import { accountsOf, apiOf, type Site } from '../state/sites.ts';
 import type { SimulatorState } from '../state/state.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
@@ -28,8 +29,8 @@ export function callbackUrl(
 }
 
 /** Returns the `api_domain` of a token answer; `null` leaves it out. */
-export function apiDomain(settings: ZohoSettings, site: Site): string | null {
-  const api = apiOf(site);
+export function apiDomain(settings: ZohoSettings, site: Site, environment: Environment): string | null {
+  const api = apiOf(site, settings.environmentDomain === 'own' ? environment : 'production');
   if (settings.apiDomain === 'missing') return null;
   if (settings.apiDomain === 'trailing_slash') return `${api}/`;
   if (settings.apiDomain === 'accounts_style') return accountsOf(site).replace('//accounts.', '//api.');

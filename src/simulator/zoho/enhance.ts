@@ -44,7 +44,8 @@ export function enhanceToken(state: SimulatorState, incoming: Incoming): Simulat
     clientId: client.clientId,
     expiresAt: now + enhanceSeconds * 1000,
   });
-  const body = { enhance_token: token, expires_in: enhanceSeconds };
+  // The page of Zoho's documentation calls the token for the consent page `access_token`.
+  const body = { access_token: token, token_type: 'Bearer', expires_in: enhanceSeconds };
   return json(200, body, { ...event, outcome: 'ok', family: found.family.id });
 }
 
@@ -91,6 +92,7 @@ export function addExtraScope(state: SimulatorState, incoming: Incoming): Simula
   const echo = parameters.get('state');
   const back: [string, string][] = [
     accepted ? ['status', 'success'] : ['error', 'access_denied'],
+    ...(accepted ? [['scope_enhanced', 'true'] satisfies [string, string]] : []),
     ...(echo === null ? [] : [['state', echo] satisfies [string, string]]),
   ];
   return redirect(withQuery(redirectUri, back), {

@@ -15,7 +15,7 @@ import {
 
 /** One call of a product's API. */
 export interface Operation {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: RegExp;
   readonly scope: string;
   /** Set when the call needs no organisation id although the product's other calls do. */
@@ -53,7 +53,7 @@ export const products: readonly Product[] = [
   product({ name: 'CRM', host: 'www', prefix: /^\/crm\//, envelope: crmEnvelope }, [
     get(/^\/crm\/v\d+\/org$/, 'ZohoCRM.org.READ', crmOrg),
     get(/^\/crm\/v\d+\/users$/, 'ZohoCRM.users.READ', (user) => ({
-      users: [{ id: user.orgId, email: user.id, full_name: user.name }],
+      users: [{ id: user.zuid, zuid: user.zuid, email: user.id, full_name: user.name, status: 'active' }],
     })),
     get(/^\/crm\/v\d+\/settings\/modules$/, 'ZohoCRM.settings.modules.READ', () => ({
       modules: [{ api_name: 'Leads' }, { api_name: 'Contacts' }, { api_name: 'Deals' }],
@@ -97,7 +97,7 @@ export const products: readonly Product[] = [
         get(/^\/restapi\/v2\/orgs$/, 'ZohoAnalytics.metadata.read', (user) => ({
           status: 'success',
           summary: 'Get orgs',
-          data: { orgs: [{ orgId: user.orgId, orgName: user.orgName }] },
+          data: { orgs: user.organizations.map(({ id, name }) => ({ orgId: id, orgName: name })) },
         })),
       ),
       get(/^\/restapi\/v2\/workspaces$/, 'ZohoAnalytics.metadata.read', () => ({
@@ -133,6 +133,11 @@ export const products: readonly Product[] = [
     get(/^\/api\/v1\/calendars$/, 'ZohoCalendar.calendar.READ', (user) => ({
       calendars: [{ uid: user.orgId, name: user.name, isdefault: true }],
     })),
+    list(/^\/api\/v1\/calendars\/(\w+)\/events$/, 'ZohoCalendar.event.READ'),
+    add(/^\/api\/v1\/calendars\/(\w+)\/events$/, 'ZohoCalendar.event.CREATE'),
+    list(/^\/api\/v1\/calendars\/(\w+)\/events\/(\w+)$/, 'ZohoCalendar.event.READ'),
+    { method: 'PUT', path: /^\/api\/v1\/calendars\/(\w+)\/events\/(\w+)$/, scope: 'ZohoCalendar.event.UPDATE' },
+    { method: 'DELETE', path: /^\/api\/v1\/calendars\/(\w+)\/events\/(\w+)$/, scope: 'ZohoCalendar.event.DELETE' },
   ]),
   product(
     {
@@ -154,7 +159,7 @@ export const products: readonly Product[] = [
   product({ name: 'Desk', host: 'desk', prefix: /^\/api\/v1\//, envelope: deskEnvelope, organization: deskHeader }, [
     withoutOrganization(
       get(/^\/api\/v1\/organizations$/, 'Desk.basic.READ', (user) => ({
-        data: [{ id: user.orgId, companyName: user.orgName }],
+        data: user.organizations.map(({ id, name }) => ({ id, companyName: name })),
       })),
     ),
     list(/^\/api\/v1\/(tickets)$/, 'Desk.tickets.READ'),
@@ -196,7 +201,11 @@ function finance(name: string, prefix: RegExp, service: string, organization: Pr
       get(at('organizations'), `${service}.settings.READ`, (user) => ({
         code: 0,
         message: 'success',
-        organizations: [{ organization_id: user.orgId, name: user.orgName, is_default_org: true }],
+        organizations: user.organizations.map(({ id, name: called }) => ({
+          organization_id: id,
+          name: called,
+          is_default_org: id === user.orgId,
+        })),
       })),
     ),
     list(at('(contacts)'), `${service}.contacts.READ`),

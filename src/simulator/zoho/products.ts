@@ -1,12 +1,16 @@
 import { type AnswerEvent, html, json, type SimulatorAnswer } from '../http/answer.ts';
 import { type IssuedAccessToken, useAccess } from '../state/families.ts';
 import type { Outcome } from '../state/history.ts';
+import { inOrganization } from '../state/organizations.ts';
 import type { KnownUser } from '../state/registry.ts';
 import type { Incoming } from '../state/request.ts';
+import { environmentAt } from '../state/sites.ts';
 import type { SimulatorState } from '../state/state.ts';
 import { fingerprintOf } from '../state/tokens.ts';
 import type { ZohoSettings } from '../state/zoho-settings.ts';
+import { calendarEvents } from './calendar.ts';
 import type { ApiProblem } from './envelopes.ts';
+import { environmentOf } from './environments.ts';
 import { type Operation, type Product, products } from './operations.ts';
 import { covers } from './scopes.ts';
 
@@ -50,7 +54,8 @@ export function zohoProducts(state: SimulatorState, incoming: Incoming): Simulat
   const { family } = token;
   const told = { ...event, family: family.id, clientId: family.clientId, user: family.user };
   const settings = state.zoho.for(site.dc, family.clientId);
-  const user = state.registry.user(family.user);
+  const known = state.registry.user(family.user);
+  const user = known === undefined ? undefined : inOrganization(known, family.organization);
   const operation = product.operations.find((each) => each.method === incoming.method && each.path.test(path));
   if (operation === undefined || user === undefined) return problem(product, 'not_found', told, settings);
   const module = operation.path.exec(path)?.[1] ?? '';
@@ -58,6 +63,8 @@ export function zohoProducts(state: SimulatorState, incoming: Incoming): Simulat
     return problem(product, 'scope', told, settings);
   if (!isInOrganization(product, operation, incoming, user)) return problem(product, 'organization', told, settings);
   if (isOverLimit(state, product, user, settings)) return problem(product, 'too_many', told, settings);
+  if (product.name === 'Calendar' && operation.answer === undefined)
+    return calendarEvents(state, incoming, { match: operation.path.exec(path), user, event: told });
   if (operation.answer === undefined) return records(state, incoming, product, module, user, told);
   return json(200, operation.answer(user), told);
 }
@@ -68,7 +75,17 @@ function living(state: SimulatorState, incoming: Incoming, value: string): Issue
   if (token === undefined || token.family.profile !== 'zoho') return 'unknown token';
   if (token.family.dc !== incoming.site.dc) return `a token of data centre ${token.family.dc}`;
   if (state.registry.isDeactivated(token.family.user)) return 'the user is deactivated';
+  const served = environmentAt(incoming.site, incoming.url);
+  const environment = environmentOf(state, token.family);
+  // Zoho has not published this answer. The token of another data centre gets the same.
+  if (served !== null && served !== environment && !isAccounts(incoming))
+    return `a token of a ${environment} organisation`;
   return useAccess(token, state.ledger.mintOf(token.family), state.clock.now()) ?? token;
+}
+
+/** The accounts server serves the users of every environment. */
+function isAccounts({ url }: Incoming): boolean {
+  return url.pathname.startsWith('/oauth/');
 }
 
 /** On the real hosts a product is identified by its host; on a local port only by its path. */
@@ -98,7 +115,7 @@ function isInOrganization(product: Product, operation: Operation, incoming: Inco
   const place = product.organization;
   if (place === undefined || operation.withoutOrganization === true) return true;
   const given = place.in === 'header' ? incoming.headers.get(place.name) : incoming.query.get(place.name);
-  return given === null ? !place.required : given === user.orgId;
+  return given === null ? !place.required : user.organizations.some(({ id }) => id === given);
 }
 
 function isOverLimit(state: SimulatorState, product: Product, user: KnownUser, settings: ZohoSettings): boolean {
@@ -174,6 +191,6 @@ function userInfo(
   if (!covers(token.scopes, 'AaaServer.profile.READ'))
     return json(401, { error: 'INVALID_OAUTHSCOPE' }, { ...event, outcome: 'forbidden', error: 'scope' });
   const user = state.registry.user(token.family.user);
-  const body = { ZUID: user?.orgId, Email: user?.id, Display_Name: user?.name };
+  const body = { ZUID: user?.zuid, Email: user?.id, Display_Name: user?.name };
   return json(200, body, { ...event, family: token.family.id, user: token.family.user });
 }

@@ -99,8 +99,8 @@ function exchange(call: Call): SimulatorAnswer {
     const { error = 'invalid_code', outcome = 'refused', detail } = refused ?? {};
     return zohoError(settings, error, { ...event, user: code?.user, outcome, detail });
   }
-  const { user, scopes } = code;
-  const parts = { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user, scopes };
+  const { user, scopes, organization } = code;
+  const parts = { profile: 'zoho', dc: incoming.site.dc, clientId: client.clientId, user, scopes, organization };
   const told: AnswerEvent = { ...event, user };
   const full = code.withRefreshToken ? noRoom(state, settings, parts, told, now) : null;
   if (full !== null) return full;
@@ -178,11 +178,13 @@ function clientCredentials({ state, incoming, settings, client, event }: Call): 
   const soid = parameters.get('soid');
   if (soid === null) return zohoError(settings, 'missing_org_info', event);
   const orgId = /^[A-Za-z]+\.(\d+)$/.exec(soid)?.[1];
-  const user = state.registry.users().find((each) => each.orgId === orgId && each.dc === site.dc);
+  const user = state.registry
+    .users()
+    .find((each) => each.organizations.some(({ id }) => id === orgId) && each.dc === site.dc);
   if (orgId === undefined) return zohoError(settings, 'invalid_soid', event);
   if (user === undefined) return zohoError(settings, 'invalid_org', event);
   const now = state.clock.now();
-  const parts = { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes };
+  const parts = { profile: 'zoho', dc: site.dc, clientId: client.clientId, user: user.id, scopes, organization: orgId };
   const token = state.ledger.loneAccess(state.ledger.open(parts, now), now);
   return zohoTokens(state, { ...settings, scopeInAnswer: true }, site, token, null, event);
 }

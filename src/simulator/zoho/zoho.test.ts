@@ -291,12 +291,12 @@ describe("Zoho's other endpoints", () => {
       client_id: demoClient.clientId,
       redirect_uri: redirectUri,
       scope: 'ZohoBooks.contacts.READ',
-      enhance_token: String(first.body['enhance_token']),
+      enhance_token: String(first.body['access_token']),
     };
     const second = await simulator.fetch(
       new Request(`https://accounts.zoho.com/oauth/v2/token/addextrascope?${new URLSearchParams(query).toString()}`),
     );
-    expect(second.headers.get('location')).toBe(`${redirectUri}?status=success`);
+    expect(second.headers.get('location')).toBe(`${redirectUri}?status=success&scope_enhanced=true`);
     expect(simulator.family(family)?.scopes).toContain('ZohoBooks.contacts.READ');
     expect(simulator.isAlive(refreshToken)).toBe(true);
   });

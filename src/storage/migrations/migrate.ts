@@ -6,7 +6,10 @@ import * as postgres from './0001-vault.postgres.ts';
 import * as sqlite from './0001-vault.sqlite.ts';
 import { rowMacs } from './0002-row-macs.ts';
 import { narrowKeys } from './0003-narrow-keys.ts';
+import { scopes } from './0004-scopes.ts';
 import { organizations } from './0005-organizations.ts';
+import { slots } from './0006-slots.ts';
+import { keyOrigins } from './0007-key-origins.ts';
 import {
   hasTable,
   inspectGrantTable,
@@ -24,7 +27,10 @@ export const releasedMigrations = [
   { name: 'vault', sqlite: sqlite.vaultTables, postgres: postgres.vaultTables },
   { name: 'row macs', ...rowMacs },
   { name: 'narrow keys', ...narrowKeys },
+  { name: 'scopes', ...scopes },
   { name: 'organizations', ...organizations },
+  { name: 'slots', ...slots },
+  { name: 'key origins', ...keyOrigins },
 ] as const satisfies readonly Migration[] & { readonly length: typeof schemaVersionLatest };
 
 export const versionTable: Readonly<Record<StoreKind, string>> = {

@@ -185,6 +185,18 @@ export function stampOf({ revision, revoked_at }: Pick<ApiKeyRow, 'revision' | '
   return (revision ?? 0) * 2 + (revoked_at === null ? 0 : 1);
 }
 
+/** Lists the live keys that pages may use. */
+export async function listPageApiKeys(db: Reader): Promise<ApiKeyRow[]> {
+  const found = await db
+    .selectFrom(table)
+    .selectAll()
+    .where('origins', 'is not', null)
+    .where('revoked_at', 'is', null)
+    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', db.now)]))
+    .execute();
+  return onlyIntact(db, table, found);
+}
+
 /** Tells whether an admin key exists that is neither expired nor revoked. */
 export async function hasLiveAdminKey(db: Reader): Promise<boolean> {
   const found = await db

@@ -16,6 +16,7 @@ export type NewConnectSession = Pick<
   | 'account'
   | 'app'
   | 'scopes'
+  | 'adds'
   | 'return_to'
   | 'user_id'
   | 'environment'

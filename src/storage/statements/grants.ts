@@ -1,8 +1,9 @@
 import { type Selectable } from 'kysely';
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { changedOne, countRows, findsOne, type Reader, type WriteTx } from '../database.ts';
+import { changedOne, countRows, type Reader, type WriteTx } from '../database.ts';
 import type { GrantState, GrantTable } from '../schema.ts';
+import { userIn } from './slots/consent-user.ts';
 
 export type GrantRow = Selectable<GrantTable>;
 
@@ -48,6 +49,8 @@ export const summaryColumns = [
   'condemned_at',
   'used_at',
   'due_at',
+  'consented_at',
+  'consent_user',
 ] as const satisfies readonly (keyof GrantSummary)[];
 
 export const grantColumns = [...summaryColumns, 'access_token', 'refresh_token'] as const;
@@ -116,6 +119,9 @@ export type NewAuthorization = Pick<
   | 'refresh_fingerprint'
   | 'due_at'
 > & {
+  /** Left out by a consent that goes on with the stored refresh token, unless it names the user. */
+  consented_at?: number;
+  consent_user?: string | null;
   at: string;
   /** The generation of an authorization that goes on; the new one's own when left out. */
   authorized_generation?: number;
@@ -237,12 +243,14 @@ export async function updateMetadata(
   grant: { tenant: string; id: string; at: string },
   news: { metadata: Readonly<Record<string, unknown>>; scopes?: string },
 ): Promise<boolean> {
+  const consent_user = userIn(news.metadata);
   return tx
     .updateTable('oauth_tokens')
     .set({
       metadata: JSON.stringify(news.metadata),
       updated_at: grant.at,
       changed_at: tx.changeMark,
+      ...(consent_user === null ? {} : { consent_user }),
       ...(news.scopes === undefined ? {} : { scopes: news.scopes }),
     })
     .where('client_id', '=', grant.tenant)
@@ -357,11 +365,6 @@ export async function resealGrant(
     .execute();
 }
 
-/** Counts the grants that use an app, without disconnected ones. */
-export async function countGrantsOfApp(db: Reader, app: string): Promise<number> {
-  return db.selectFrom('oauth_tokens').where('app', '=', app).where('state', '!=', 'disconnected').$call(countRows);
-}
-
 /** Finds a tenant's grants of an app. A grant without an app counts, a disconnected one does not. */
 export async function grantsOfApp(
   db: Reader,
@@ -376,16 +379,6 @@ export async function grantsOfApp(
     .where('state', '!=', 'disconnected')
     .limit(limits.grantsNamedMax)
     .execute();
-}
-
-/** Tells whether any tenant has a grant at a provider. Disconnected grants do not count. */
-export async function hasGrantAt(db: Reader, provider: string): Promise<boolean> {
-  return db
-    .selectFrom('oauth_tokens')
-    .select('id')
-    .where('provider', '=', provider)
-    .where('state', '!=', 'disconnected')
-    .$call(findsOne);
 }
 
 /** Counts the grants of a tenant, without disconnected ones. */

@@ -5,15 +5,20 @@ import type { Named } from './standing.ts';
 
 export type RevocationRow = Selectable<RevocationTable>;
 
+type Consent = 'consented_at' | 'consent_user';
+
 /** Queues a token for revocation at the provider: due at once, and again until `lifeMs` have passed. */
 export async function insertRevocation(
   tx: WriteTx,
-  revocation: Omit<RevocationRow, 'attempts' | 'next_at' | 'deadline_at' | 'created_at'> & { lifeMs: number },
+  revocation: Omit<RevocationRow, 'attempts' | 'next_at' | 'deadline_at' | 'created_at' | Consent> &
+    Partial<Pick<RevocationRow, Consent>> & { lifeMs: number },
 ): Promise<void> {
   const { lifeMs, ...row } = revocation;
   await tx
     .insertInto('grantry_revocations')
     .values({
+      consented_at: null,
+      consent_user: null,
       ...row,
       attempts: 0,
       next_at: tx.now,
@@ -46,6 +51,27 @@ export async function claimDueRevocations(
         .limit(claim.limit);
       // Workers pass over rows that another one is claiming.
       return where(where.refTuple('tenant', 'id'), 'in', tx.locked(due, 'skip').$asTuple('tenant', 'id'));
+    })
+    .returningAll()
+    .execute();
+}
+
+/** Claims revocations of apps whether they are due or not: a consent needs the places that their tokens take. */
+export async function claimRevocationsOfApps(
+  tx: WriteTx,
+  claim: { apps: readonly string[]; holdMs: number; limit: number },
+): Promise<RevocationRow[]> {
+  return tx
+    .updateTable('grantry_revocations')
+    .set((column) => ({ attempts: column('attempts', '+', 1), next_at: sql<number>`${tx.now} + ${claim.holdMs}` }))
+    .where((where) => {
+      const waiting = where
+        .selectFrom('grantry_revocations')
+        .select(['tenant', 'id'])
+        .where('app', 'in', claim.apps)
+        .orderBy('created_at')
+        .limit(claim.limit);
+      return where(where.refTuple('tenant', 'id'), 'in', tx.locked(waiting, 'skip').$asTuple('tenant', 'id'));
     })
     .returningAll()
     .execute();
@@ -108,9 +134,9 @@ export async function deleteOverdueRevocations(tx: WriteTx, of: Named): Promise<
     .$call(changedRows);
 }
 
-/** Counts the tokens of an app that wait to be revoked: the provider still keeps them. */
-export async function countRevocationsOfApp(db: Reader, app: string): Promise<number> {
-  return db.selectFrom('grantry_revocations').where('app', '=', app).where('deadline_at', '>', db.now).$call(countRows);
+/** Tells whether tokens of apps wait to be revoked: the provider still keeps them. */
+export async function tokensToRevoke(db: Reader, apps: readonly string[]): Promise<boolean> {
+  return db.selectFrom('grantry_revocations').select('id').where('app', 'in', apps).$call(findsOne);
 }
 
 /** Counts the tokens of a tenant that wait to be revoked. */

@@ -1,4 +1,4 @@
-import { findsOne, type LockMode, type Reader, type WriteTx } from '../database.ts';
+import { countRows, findsOne, type LockMode, type Reader, type WriteTx } from '../database.ts';
 
 /** An app or a provider, by the column that names it in other tables. */
 export interface Named {
@@ -42,4 +42,19 @@ export async function hasConnections(db: Reader, { column, name }: Named): Promi
       ]),
     );
   return findsOne(sessions);
+}
+
+/** Counts the grants that use an app, without disconnected ones. */
+export async function countGrantsOfApp(db: Reader, app: string): Promise<number> {
+  return db.selectFrom('oauth_tokens').where('app', '=', app).where('state', '!=', 'disconnected').$call(countRows);
+}
+
+/** Tells whether any tenant has a grant at a provider. Disconnected grants do not count. */
+export async function hasGrantAt(db: Reader, provider: string): Promise<boolean> {
+  return db
+    .selectFrom('oauth_tokens')
+    .select('id')
+    .where('provider', '=', provider)
+    .where('state', '!=', 'disconnected')
+    .$call(findsOne);
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { changedRows, type WriteTx } from '../database.ts';
+import { changedRows, type Reader, type WriteTx } from '../database.ts';
 import type { TokenRequest } from '../schema.ts';
 
 /**
@@ -28,6 +28,21 @@ export async function countTokenRequest(
   if (recent.length >= limit.requests && oldest !== undefined) return { ageMs: Math.max(0, row.now - oldest.at) };
   await write(tx, fingerprint, [...recent, { attempt: request.attemptId, at: row.now }]);
   return undefined;
+}
+
+/** The times of the requests of a refresh token within a window, oldest first. */
+export async function tokenRequestsOf(
+  db: Reader,
+  fingerprint: string,
+  { windowMs, marginMs }: { windowMs: number; marginMs: number },
+): Promise<number[]> {
+  const row = await db
+    .selectFrom('grantry_token_requests')
+    .select(['requests', db.now.as('now')])
+    .where('fingerprint', '=', fingerprint)
+    .executeTakeFirst();
+  if (row === undefined) return [];
+  return read(row).flatMap(({ at }) => (at > row.now - windowMs && at <= row.now + marginMs ? at : []));
 }
 
 /** Takes back a request that was certainly not sent. */

@@ -5,7 +5,8 @@ import { readBounded } from '../../base/network/bounded.ts';
 import { type CallTarget, type ReadyCall, readCall } from '../../base/network/call-request.ts';
 import { brokenOff, platformResponse, untilAborted } from '../../base/network/platform-response.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { type ApiAnswer, bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
+import { type ApiAnswer, bodyMatters, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import type { HeldToken } from '../hand-out/token-cache.ts';
@@ -14,6 +15,7 @@ import { unreached } from '../unreached.ts';
 import { ownHeaders } from './headers.ts';
 import { type CallOutcome, callWithTokenRetry, rejectedBecause } from './retry.ts';
 import { type CallAddress, type PlacedCall, placeCall } from './target.ts';
+import { noteUse } from './uses.ts';
 
 const peer = "The provider's API";
 
@@ -72,7 +74,9 @@ export async function callApiTold(
   const checked = checkKey(key);
   const call = checkCall(readCall(target, request, context.world));
   call.signal?.throwIfAborted();
-  const definition = await context.providers.require(checked.provider, { orKept: true });
+  const provider = await context.providers.require(checked.provider, { orKept: true });
+  const definition = forCall(provider, call.pathOrUrl);
+  const made = { method: call.method, url: '', isScopeMissing: false };
   const outcome = await untilAborted(
     call.signal,
     callWithTokenRetry<Response>(
@@ -86,16 +90,22 @@ export async function callApiTold(
         withoutOrganization,
       },
       {
-        send: (placed) => send(context, placed, call),
+        send: (placed) => {
+          made.url = placed.url;
+          return send(context, placed, call);
+        },
         inspect: async (response) => {
           const peeked = await peek(definition, response);
-          return { isRefused: isInvalidToken(definition, peeked.answer), answer: peeked.response };
+          const isRefused = isInvalidToken(definition, peeked.answer);
+          made.isScopeMissing = !isRefused && isScopeMissing(definition, peeked.answer);
+          return { isRefused, answer: peeked.response };
         },
         canRepeat: () => call.body.canRepeat,
         drop: async (response) => response.body?.cancel(),
       },
     ),
   );
+  noteUse(context, checked, made);
   return { ...outcome, answer: platformResponse(outcome.answer, peer, call.signal) };
 }
 

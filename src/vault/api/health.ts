@@ -6,6 +6,7 @@ import { Secret } from '../../base/secret.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { expand } from '../../providers/expand.ts';
 import { type ApiAnswer, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import { findGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
 import { getGrant } from '../grant/grants.ts';
@@ -127,8 +128,9 @@ async function probe(
     wwwAuthenticate: response.headers.get('www-authenticate'),
     ...(body === undefined ? {} : { body }),
   };
-  if (isScopeMissing(definition, answer)) return missing(call.scope);
-  const isRejected = isInvalidToken(definition, answer);
+  const rules = forCall(definition, call.path);
+  if (isScopeMissing(rules, answer)) return missing(call.scope);
+  const isRejected = isInvalidToken(rules, answer);
   if (await isForScope(context, key, definition, { isRejected, status: response.status })) return missing(call.scope);
   if (isRejected) {
     if (keptBecause !== undefined) throw keptBecause;
@@ -152,10 +154,11 @@ export async function isTokenAccepted(
   key: CheckedKey,
   token: HeldToken,
 ): Promise<boolean> {
-  const definition = await context.providers.require(key.provider);
-  const call = definition.api.health;
+  const provider = await context.providers.require(key.provider);
+  const call = provider.api.health;
   if (call === undefined) return false;
   try {
+    const definition = forCall(provider, call.path);
     const { withoutOrganization } = call;
     const { dc = null, metadata } = token;
     const pathOrUrl = expand(definition, call.path, { dc, metadata: metadataOf({ metadata }) });

@@ -7,13 +7,15 @@ import { type ExchangeAnswer, exchange } from '../../base/network/exchange.ts';
 import { brokenOff } from '../../base/network/platform-response.ts';
 import { hideTokens } from '../../base/scrub.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
-import { bodyMatters, isInvalidToken } from '../../providers/invalid-token.ts';
+import { type ApiAnswer, bodyMatters, isInvalidToken, isScopeMissing } from '../../providers/invalid-token.ts';
+import { forCall } from '../../providers/products.ts';
 import type { VaultContext } from '../context.ts';
 import type { HandOut } from '../hand-out/hand-out.ts';
 import { unreachable } from './call.ts';
 import { ownHeaders } from './headers.ts';
 import { callWithTokenRetry, rejectedBecause } from './retry.ts';
 import type { PlacedCall } from './target.ts';
+import { noteUse } from './uses.ts';
 
 /** A client's call, to be forwarded with the grant's token. */
 export interface ProxiedCall {
@@ -59,19 +61,27 @@ export async function proxyCall(
   call: ProxiedCall,
 ): Promise<ProxiedAnswer> {
   const checked = checkKey(key);
-  const definition = await context.providers.require(checked.provider, { orKept: true });
+  const provider = await context.providers.require(checked.provider, { orKept: true });
+  const definition = forCall(provider, call.path, call.host);
   const given = (name: string) => headerOf(call.headers, name.toLowerCase());
   const address = { context, handOut, key: checked, definition, pathOrUrl: call.path, host: call.host, given };
   let sentToken = '';
+  const made = { method: call.method, url: '', isScopeMissing: false };
   const { answer, generation, keptBecause, isTokenGood } = await callWithTokenRetry<InspectedAnswer>(address, {
     send: async (placed) => {
       sentToken = placed.token.accessToken;
+      made.url = placed.url;
       return whole(call.method, await send(context, placed, call));
     },
-    inspect: (unread) => inspect(definition, unread),
+    inspect: async (unread) => {
+      const { isScopeMissing: isMissing, ...inspected } = await inspect(definition, unread);
+      made.isScopeMissing = isMissing;
+      return inspected;
+    },
     canRepeat: call.canRepeat,
     drop,
   });
+  noteUse(context, checked, made);
   if (keptBecause === undefined) return { ...answer, generation, ...(isTokenGood ? { reason: 'token_accepted' } : {}) };
   throw rejectedBecause(keptBecause, await readRejection(answer, sentToken));
 }
@@ -136,17 +146,23 @@ function headersOf(placed: PlacedCall, call: ProxiedCall): string[] {
 async function inspect(
   definition: ProviderDefinition,
   unread: InspectedAnswer,
-): Promise<{ isRefused: boolean; answer: InspectedAnswer }> {
+): Promise<{ isRefused: boolean; isScopeMissing: boolean; answer: InspectedAnswer }> {
   const { status, headers, rest } = unread;
   const wwwAuthenticate = headerOf(headers, 'www-authenticate');
   const isJson = /\bjson\b/i.test(headerOf(headers, 'content-type') ?? '');
   if (rest === null || !isJson || !bodyMatters(definition, status)) {
-    return { isRefused: isInvalidToken(definition, { status, wwwAuthenticate }), answer: unread };
+    return { ...verdictOf(definition, { status, wwwAuthenticate }), answer: unread };
   }
   const { head, ended } = await readHead(rest);
   const body = ended ? parse(Buffer.concat(head), headerOf(headers, 'content-encoding')) : undefined;
-  const isRefused = isInvalidToken(definition, { status, wwwAuthenticate, ...(body === undefined ? {} : { body }) });
-  return { isRefused, answer: { ...unread, head, rest: ended ? null : rest } };
+  const verdict = verdictOf(definition, { status, wwwAuthenticate, ...(body === undefined ? {} : { body }) });
+  return { ...verdict, answer: { ...unread, head, rest: ended ? null : rest } };
+}
+
+/** Judges what an answer says about the token, or about its scopes. */
+function verdictOf(definition: ProviderDefinition, answer: ApiAnswer) {
+  const isRefused = isInvalidToken(definition, answer);
+  return { isRefused, isScopeMissing: !isRefused && isScopeMissing(definition, answer) };
 }
 
 /** Reads a stream up to a limit. A longer body is not an error envelope, and its rest stays a stream. */

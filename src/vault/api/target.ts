@@ -119,7 +119,7 @@ async function targetOf({ context, key, definition }: CallAddress, token: HeldTo
   if (known?.definition === definition) return known;
   const metadata = metadataOf(token);
   const hasCentres = dcNames(definition).length > 0;
-  // A one-shot program knows only a data centre that the metadata names.
+  // A one-shot program knows only what the metadata names.
   const place = () => placeOf(context, { ...key, app: token.app ?? null }, metadata);
   const dc = token.dc ?? (hasCentres ? (await place()).dc : null);
   const grant = { dc, metadata };

@@ -6,6 +6,7 @@ import { Secret } from '../../base/secret.ts';
 import type { OAuthClient } from '../../oauth/types.ts';
 import { resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
+import type { ScopeFinding } from '../../providers/scope-lint.ts';
 import type { WriteTx } from '../../storage/database.ts';
 import {
   type AppRow,
@@ -16,13 +17,14 @@ import {
   listAppsFor,
   putApp,
 } from '../../storage/statements/apps.ts';
-import { clearBackOff, countGrantsOfApp } from '../../storage/statements/grants.ts';
+import { clearBackOff } from '../../storage/statements/grants.ts';
 import { deleteOverdueRevocations, hasRevocations } from '../../storage/statements/revocations.ts';
-import { hasConnections, lockApp } from '../../storage/statements/standing.ts';
+import { countGrantsOfApp, hasConnections, lockApp } from '../../storage/statements/standing.ts';
 import { changing } from '../changing.ts';
-import { checkObject, checkRedirectUri, checkScopes, checkText } from '../checks.ts';
+import { checkObject, checkRedirectUri, checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { App, AppInput } from '../types.ts';
+import { checkReasons, lintedScopes, reasonsOf, unexplainedScopes } from './app-scopes.ts';
 import { onlyApp } from './only-app.ts';
 import { anyDc, dcsWithSecret, openSecrets, pinSystemKeys, sealSecrets, secretFor } from './secrets.ts';
 
@@ -37,11 +39,11 @@ export async function putAppOf(
   name: string,
   input: AppInput,
   options: { onlyNew?: boolean } = {},
-): Promise<{ app: App; created: boolean }> {
+): Promise<{ app: App; warnings: readonly ScopeFinding[]; created: boolean }> {
   checkName('app', name);
   checkObject('app', input);
   const definition = await context.providers.require(checkProviderId(input.provider));
-  const checked = checkApp(definition, input);
+  const checked = await checkApp(definition, input);
   const newSecrets = checkSecrets(definition, input);
   const system = await pinSystemKeys(context);
   const put = await changing(context, async ({ tx, recordOther }) => {
@@ -75,6 +77,8 @@ export async function putAppOf(
       scopes: JSON.stringify(checked.scopes),
       tenants: checked.tenants === null ? null : JSON.stringify(checked.tenants),
       return_to: JSON.stringify(checked.returnTo),
+      scope_reasons: Object.keys(checked.scopeReasons).length === 0 ? null : JSON.stringify(checked.scopeReasons),
+      pkce: checked.pkce,
       context: old?.context ?? contextOf(name, context.world.randomBytes(9)),
       created_at: old?.created_at ?? now,
       updated_at: now,
@@ -85,18 +89,19 @@ export async function putAppOf(
     recordOther({ type: 'app.put', provider: definition.id, details: { app: name, generation } });
     return { row, created: found === undefined };
   });
-  return { app: describeApp(put.row), created: put.created };
+  return { app: await describeApp(context, put.row), warnings: checked.warnings, created: put.created };
 }
 
 /** Reads an app, without its secrets. */
 export async function getApp(context: VaultContext, name: string): Promise<App | null> {
   const row = await findApp(context.store.db, checkName('app', name));
-  return row === undefined ? null : describeApp(row);
+  return row === undefined ? null : describeApp(context, row);
 }
 
 /** Lists all apps. A row that was altered outside of Grantry is marked. */
 export async function listAllApps(context: VaultContext): Promise<App[]> {
-  return (await listApps(context.store.db)).map((row) => (row.isIntact ? describeApp(row) : describeAltered(row)));
+  const rows = await listApps(context.store.db);
+  return Promise.all(rows.map((row) => (row.isIntact ? describeApp(context, row) : describeAltered(row))));
 }
 
 /** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */
@@ -177,17 +182,22 @@ export async function clientOf(
 }
 
 /** The public view of an app. */
-export function describeApp(row: AppRow): App {
+export async function describeApp(context: VaultContext, row: AppRow): Promise<App> {
+  const scopes = parseList(row.scopes);
+  const scopeReasons = reasonsOf(row);
   return {
     name: row.name,
     provider: row.provider,
     clientId: row.client_id,
     dc: row.dc,
     redirectUri: row.redirect_uri,
-    scopes: parseList(row.scopes),
+    scopes,
     tenants: tenantsOf(row),
     returnTo: parseList(row.return_to),
     secrets: dcsWithSecret(row),
+    scopeReasons,
+    scopesWithoutReason: await unexplainedScopes(context, { provider: row.provider, scopes, reasons: scopeReasons }),
+    pkce: row.pkce,
     callbackId: row.redirect_uri === null ? row.context : null,
   };
 }
@@ -195,7 +205,8 @@ export function describeApp(row: AppRow): App {
 /** Shows which row was altered. The rest may be anything, so it is left out. */
 function describeAltered({ name }: AppRow): App {
   const none = { provider: '', clientId: '', dc: null, redirectUri: null, scopes: [], tenants: [], returnTo: [] };
-  return { name, ...none, secrets: [], callbackId: null, integrityFailed: true };
+  const scoping = { scopeReasons: {}, scopesWithoutReason: [], pkce: null };
+  return { name, ...none, ...scoping, secrets: [], callbackId: null, integrityFailed: true };
 }
 
 /** True if an app serves a tenant. */
@@ -203,17 +214,29 @@ export function serves(row: Pick<AppRow, 'tenants'>, tenant: string): boolean {
   return tenantsOf(row)?.includes(tenant) ?? true;
 }
 
-function checkApp(definition: ProviderDefinition, input: AppInput) {
+async function checkApp(definition: ProviderDefinition, input: AppInput) {
   const tenants = checkList('tenants', input.tenants)?.map((tenant) => checkName('tenant', tenant)) ?? null;
   if (tenants?.length === 0) throw invalidRequest('The list of tenants is empty.');
+  const { scopes } = await lintedScopes(definition, input.scopes ?? []);
+  const scopeReasons = checkReasons(definition, scopes, input.scopeReasons);
+  const { warnings } = await lintedScopes(definition, input.scopes ?? [], scopeReasons);
   return {
     clientId: checkText('client id', input.clientId, limits.clientIdCharsMax),
     dc: input.dc === undefined ? null : resolveDc(definition, checkText('data centre', input.dc, limits.nameCharsMax)),
     redirectUri: input.redirectUri === undefined ? null : checkRedirectUri(input.redirectUri),
-    scopes: checkScopes(input.scopes ?? []),
+    scopes,
+    scopeReasons,
+    warnings,
+    pkce: checkPkce(input.pkce),
     tenants,
     returnTo: (checkList('addresses to return to', input.returnTo) ?? []).map((url) => checkRedirectUri(url)),
   };
+}
+
+function checkPkce(value: AppInput['pkce']): 'off' | 'S256' | null {
+  if (value === undefined || value === null) return null;
+  if (value === 'off' || value === 'S256') return value;
+  throw invalidRequest('PKCE is off or S256.');
 }
 
 function checkSecrets(definition: ProviderDefinition, input: AppInput): Map<string, Secret> | null {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { GrantryError, isGrantryError } from '../../base/errors.ts';
-import { type CheckedKey, checkKey, newRandomText } from '../../base/ids.ts';
+import { type CheckedKey, newRandomText } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
 import type { PinnedTenant } from '../../crypto/tenant-keys.ts';
 import { capturedFacts } from '../../oauth/account.ts';
@@ -12,42 +12,34 @@ import { isPlace, placeHash } from '../../providers/place.ts';
 import { compareScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
 import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
+import { type CheckedScopes, lintedScopes, reasonsOf } from '../app/app-scopes.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { dcsWithSecret } from '../app/secrets.ts';
-import { changing } from '../changing.ts';
-import { checkRedirectUri, checkScopes } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
 import type { ConsentTime } from '../grant/newest.ts';
 import type { NewAuthorization } from '../grant/put-authorization.ts';
 import { moved } from '../grant/standing.ts';
-import { checkWanted, type Wanted } from '../organization/wanted.ts';
-import type { AuthorizeInput } from '../types.ts';
+import type { Wanted } from '../organization/wanted.ts';
 import { type Consent, headOf, keepAnswer } from './consent.ts';
 import { type ExchangedTokens, exchangeCode, failed } from './exchange.ts';
 
 /**
- * Starts an authorization code flow (RFC 6749 section 4.1 with PKCE, RFC 7636). Returns the URL to send the tenant's
- * user to.
+ * Returns the scopes to ask for, the app's own when none are given, and what was noticed about them.
  *
- * @throws {GrantryError} `invalid_request`, `not_found` for provider or app
+ * @throws {GrantryError} `invalid_request` for a scope that cannot exist
  */
-export async function authorize(context: VaultContext, input: AuthorizeInput): Promise<{ url: string; state: string }> {
-  const key = checkKey(input);
-  const redirectUri = checkRedirectUri(input.redirectUri);
-  const app = await appFor(context, { ...key, app: input.app });
-  const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
-  const definition = await context.providers.require(key.provider);
-  const wanted = checkWanted(definition, scopes, input);
-  const { url, state, row } = await prepareAuthorization(context, {
-    key,
-    app,
-    scopes,
-    redirectUri,
-    session: null,
-    ...wanted,
-  });
-  await changing(context, ({ tx }) => insertAuthorization(tx, row));
-  return { url, state };
+export async function scopesToAsk(
+  context: VaultContext,
+  app: AppRow,
+  given: readonly string[] | undefined,
+): Promise<CheckedScopes> {
+  const definition = await context.providers.require(app.provider);
+  const reasons = reasonsOf(app);
+  if (given !== undefined) return lintedScopes(definition, given, reasons);
+  const own = appScopes(app);
+  // An app that is older than a rule of the check still connects, and hints were given when it was stored.
+  const { warnings } = await lintedScopes(definition, own, reasons, { refuses: false });
+  return { scopes: own, warnings: warnings.filter(({ level }) => level !== 'hint') };
 }
 
 /** Prepares an authorization request. The caller writes the returned row to the database. */
@@ -69,7 +61,8 @@ export async function prepareAuthorization(
   await context.providers.demandsIssuer(definition);
   const client = await clientOf(context, definition, app, dc);
   const state = newRandomText(context.world);
-  const codeVerifier = definition.pkce === 'off' ? null : new Secret(newRandomText(context.world));
+  const pkce = app.pkce ?? definition.pkce;
+  const codeVerifier = pkce === 'off' ? null : new Secret(newRandomText(context.world));
   const stateHash = hashText(state);
   const tenantKeys = await context.keys.pin(key.tenant, { fresh: true });
   const row = {
@@ -83,11 +76,12 @@ export async function prepareAuthorization(
     issuer: definition.issuer ?? null,
     provider_hash: placeHash(definition, app),
     connect_session_id: input.session,
+    enhances: null,
     environment: input.environment,
     expect_organization: input.expectOrganization,
     lifeMs: context.times.authorizationMs,
   };
-  return { url: authorizationUrl(client, { state, scopes, redirectUri, codeVerifier }), state, row };
+  return { url: authorizationUrl(client, { state, scopes, redirectUri, pkce, codeVerifier }), state, row };
 }
 
 /** The origin of the code in a callback that was checked. */
@@ -219,6 +213,7 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
     tokenType: tokens.tokenType,
     expiresAtMs: tokens.expiresAt,
     scopes,
+    asked: exchanged.asked,
     metadata: { ...captured, ...tokens.metadata, ...(dc === null ? {} : { dc }) },
     event: 'grant.connected',
     consented: { at: consented.at, seen: consented.seen },
@@ -228,15 +223,16 @@ export function authorizationOf(exchanged: Exchanged): NewAuthorization {
 }
 
 function callbackCode(callback: AuthorizationCallback): Secret {
-  if (callback.error !== null) {
-    const declined = callback.error === 'access_denied';
-    const text = declined
-      ? 'The user declined the consent.'
-      : `The provider refused the authorization (${callback.error}).`;
-    throw new GrantryError('authorization_failed', text, { reason: 'consent_refused' });
-  }
+  if (callback.error !== null) throw consentRefused(callback.error);
   if (callback.code === null) throw failed('The callback has neither a code nor an error.');
   return callback.code;
+}
+
+/** The error for a user who declined, or a provider that refused to ask. */
+export function consentRefused(error: string): GrantryError {
+  const declined = error === 'access_denied';
+  const text = declined ? 'The user declined the consent.' : `The provider refused the authorization (${error}).`;
+  return new GrantryError('authorization_failed', text, { reason: 'consent_refused' });
 }
 
 /** The scopes that an app requests by default. */

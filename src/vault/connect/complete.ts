@@ -1,7 +1,7 @@
 import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, type GrantKey } from '../../base/ids.ts';
 import { Secret } from '../../base/secret.ts';
-import { type AuthorizationCallback, readCallback } from '../../oauth/callback.ts';
+import { type AuthorizationCallback, assertAnswered, readCallback } from '../../oauth/callback.ts';
 import { grantDc, resolveDc } from '../../providers/data-centre.ts';
 import type { ProviderDefinition } from '../../providers/definition.ts';
 import { placeHash } from '../../providers/place.ts';
@@ -34,6 +34,7 @@ import {
   reserveConsent,
   storeConsent,
 } from './consent.ts';
+import { completeEnhancement, type Prove } from './enhanced.ts';
 import { exchangeCode, failed } from './exchange.ts';
 import { asExpected } from './expected.ts';
 import { finishConsent } from './finish-consents.ts';
@@ -50,7 +51,11 @@ import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
  * @throws {GrantryError} `authorization_failed`, `invalid_request`, `provider_misconfigured`, `provider_unavailable`;
  * `storage_unavailable` if the database is away: call again with the same URL
  */
-export async function completeAuthorization(context: VaultContext, callbackUrl: string | URL): Promise<Grant> {
+export async function completeAuthorization(
+  context: VaultContext,
+  callbackUrl: string | URL,
+  prove?: Prove,
+): Promise<Grant> {
   if (typeof callbackUrl !== 'string' && !(callbackUrl instanceof URL)) {
     throw invalidRequest('The callback must be the whole URL, with its query.');
   }
@@ -63,6 +68,8 @@ export async function completeAuthorization(context: VaultContext, callbackUrl: 
       'This authorization request belongs to a connect link. Only the browser that opened the link can finish it.',
     );
   }
+  if (known.enhances !== null) return completeEnhancement(context, known, callback, prove);
+  assertAnswered(callback);
   const id = await consentIdOf(context, [stateHash], callback.code);
   if (known.used_at !== null && !isKeptBack(context, known)) return repeated(context, known, id);
   if (known.expires_at <= (await context.store.nowMs())) throw failed('This authorization request has expired.');

@@ -3,7 +3,6 @@ import { codeOf, GrantryError, invalidRequest, isGrantryError } from '../../base
 import type { CheckedKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { Secret } from '../../base/secret.ts';
-import type { SealPlace } from '../../crypto/tenant-keys.ts';
 import {
   type ConnectSessionRow,
   completeConnectSession,
@@ -19,7 +18,6 @@ import { appFor } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { checkText } from '../checks.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
-import { factsOfQueued } from '../grant/facts.ts';
 import {
   assertKeepable,
   type NewAuthorization,
@@ -33,8 +31,11 @@ import { type Reason, reasons } from '../reasons.ts';
 import type { Grant } from '../types.ts';
 import { authorizationOf, type Exchanged, type GrantedScopes, hashText, scopesOf } from './authorize.ts';
 import { isConsentStored } from './consent.ts';
+import type { Enhancement } from './enhance.ts';
+import type { Prove } from './enhanced.ts';
+import { endSession } from './enhanced-session.ts';
 import { failed } from './exchange.ts';
-import { checkSessionId, noSuchSession } from './sessions.ts';
+import { checkSessionId, noSuchSession, pendingPlace, sessionStart } from './sessions.ts';
 
 /** Tokens that wait, sealed, for the completion code. */
 interface PendingTokens extends Omit<NewAuthorization, 'accessToken' | 'refreshToken' | 'candidates'> {
@@ -127,6 +128,7 @@ export async function completeConnectSessionOf(
   context: VaultContext,
   id: string,
   input: { completionCode: string; user?: string | undefined },
+  prove?: Prove,
 ): Promise<Grant> {
   const row = await findConnectSession(context.store.db, checkSessionId(id));
   if (row === undefined) throw noSuchSession();
@@ -142,6 +144,8 @@ export async function completeConnectSessionOf(
     await discard(context, row, reasons.wrongUser);
     throw failed("The user is not this session's user. The session's tokens are revoked or shredded.");
   }
+  const enhancement = await pendingEnhancement(context, row);
+  if (enhancement !== null) return endSession(context, row, enhancement, { prove, from: 'pending' });
   const { tenant, provider, account } = row;
   const key: CheckedKey = { tenant, provider, account };
   const app = await appFor(context, { ...key, app: row.app });
@@ -212,11 +216,14 @@ async function end(
 
 async function discard(context: VaultContext, row: ConnectSessionRow, error: Reason): Promise<void> {
   await fingerprinter(context);
-  const tokens = await openPending(context, row).catch((thrown: unknown) => {
-    if (!isGrantryError(thrown, 'integrity_failed')) throw thrown;
-    context.logger.warn('tokens that do not open are shredded without being revoked', { tenant: row.tenant });
-    return null;
-  });
+  const isTokenless = row.adds !== null && (await pendingEnhancement(context, row).catch(() => null)) !== null;
+  const tokens = isTokenless
+    ? null
+    : await openPending(context, row).catch((thrown: unknown) => {
+        if (!isGrantryError(thrown, 'integrity_failed')) throw thrown;
+        context.logger.warn('tokens that do not open are shredded without being revoked', { tenant: row.tenant });
+        return null;
+      });
   const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
   const endsAccount = await revokesAccount(context, row.provider);
   const assertStanding = await standingOf(context, row, tokens ?? { app: null });
@@ -299,9 +306,13 @@ async function openPending(context: VaultContext, row: ConnectSessionRow): Promi
   };
 }
 
-/** The key of a session at its current start. */
-export function sessionStart({ tenant, id, starts }: ConnectSessionRow) {
-  return { tenant, id, starts };
+/** Reads what waits in a session that adds scopes; null in any other. */
+async function pendingEnhancement(context: VaultContext, row: ConnectSessionRow): Promise<Enhancement | null> {
+  if (row.adds === null || row.pending === null) return null;
+  const tenantKeys = await context.keys.pin(row.tenant, { fresh: true });
+  // Only `pack` and `hold` make these texts, and an altered seal does not open.
+  const pending = JSON.parse(tenantKeys.open(pendingPlace(row), row.pending).reveal()) as { enhancement?: Enhancement };
+  return pending.enhancement ?? null;
 }
 
 /** True if the text has the hash; compares in constant time. */
@@ -311,10 +322,4 @@ export function sameHash(hash: string, text: string): boolean {
 
 function changedMeanwhile(): GrantryError {
   return failed('This connect session was finished or restarted meanwhile.');
-}
-
-/** The place of tokens that wait: they become the grant of this provider, account and app, or no grant. */
-export function pendingPlace(row: Pick<ConnectSessionRow, 'id' | 'provider' | 'account' | 'app'>): SealPlace {
-  const facts = factsOfQueued({ ...row, dc: null });
-  return { table: 'grantry_connect_sessions', row: row.id, column: 'pending', generation: 0, facts };
 }

@@ -12,6 +12,7 @@ import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { providerFailure, type RefusedClient, refusalDetail } from '../grant/provider-failures.ts';
+import { makeRoom } from '../grant/slots/make-room.ts';
 import { unreached } from '../unreached.ts';
 
 /** Tokens that a code was exchanged for. A broken answer may tell only the refresh token; the first use refreshes then. */
@@ -48,6 +49,7 @@ export async function exchangeCode(
   { keep, wire }: { keep: (raw: RawAnswer) => Promise<void>; wire: { isSent: boolean } },
 ): Promise<ExchangedTokens> {
   const client = await clientOf(context, definition, app, dc);
+  await makeRoom(context, app);
   const raw = await sendCode(context, () => {
     const deadline = deadlineSignal(context, context.times.callerWaitMs);
     const beforeSend = () => {

@@ -35,7 +35,7 @@ import {
   type TrustedCallback,
   trustCallback,
 } from './authorize.ts';
-import { completeAtCallback, discardTokens, holdForCompletion, sameHash, sessionStart } from './completion.ts';
+import { completeAtCallback, discardTokens, holdForCompletion, sameHash } from './completion.ts';
 import {
   type Consent,
   consentIdOf,
@@ -45,60 +45,22 @@ import {
   reserveConsent,
   storeConsent,
 } from './consent.ts';
+import { prepareAddition } from './enhance.ts';
+import type { Prove } from './enhanced.ts';
+import { endEnhancement } from './enhanced-session.ts';
 import { failed } from './exchange.ts';
 import { asExpected } from './expected.ts';
 import { finishConsent } from './finish-consents.ts';
-import { describeConnectSession, isReturnToOf, sessionError } from './sessions.ts';
+import {
+  type ConnectOffer,
+  type ConnectOutcome,
+  type ConnectRefusal,
+  type Refused,
+  refused,
+  shownError,
+} from './outcomes.ts';
+import { describeConnectSession, isReturnToOf, sessionError, sessionStart } from './sessions.ts';
 import { giveBack, isKeptBack, isWorthRepeating, takeBack } from './unsent.ts';
-
-/** The reasons to stop a browser. Each has a page that says what to do. */
-export type ConnectRefusal =
-  /** For a link. */
-  | 'unknown_link'
-  | 'expired_link'
-  | 'used_link'
-  | 'connected_already'
-  | 'link_of_another_browser'
-  | 'started_too_often'
-  /** For a callback. */
-  | 'unreadable_callback'
-  | 'unknown_state'
-  | 'used_state'
-  | 'expired_state'
-  | 'state_of_a_terminal'
-  | 'state_of_another_browser'
-  | 'state_of_another_app'
-  | 'not_from_the_provider'
-  | 'changed_meanwhile'
-  | 'finished_already';
-
-export interface Refused {
-  readonly kind: 'refused';
-  readonly reason: ConnectRefusal;
-}
-
-/** The offer on the page that a link opens. */
-export interface ConnectOffer {
-  readonly kind: 'offer';
-  readonly session: ConnectSession;
-  readonly providerName: string;
-  /** The organisation at the provider, once the grant is stored and the provider has told it. */
-  readonly orgName?: string | undefined;
-}
-
-/** The provider's errors that the tenant's backend may see. Any other becomes `provider_error`. */
-const providerErrors = new Set([
-  'access_denied',
-  'invalid_request',
-  'invalid_scope',
-  'server_error',
-  'temporarily_unavailable',
-  'unauthorized_client',
-  'unsupported_response_type',
-  'consent_required',
-  'interaction_required',
-  'login_required',
-]);
 
 /**
  * Opens a link without changing anything: mail programs and chat rooms open links before people do.
@@ -154,10 +116,11 @@ export async function startConnect(
   const key: CheckedKey = { tenant: session.tenant, provider: session.provider, account: session.account };
   const app = await appFor(context, { ...key, app: session.app });
   const redirectUri = callbackUri(publicUrl, app.context);
-  const { scopes, environment, expectOrganization } = session;
+  const { scopes, addScopes: adds, environment, expectOrganization } = session;
   const wanted = { environment, expectOrganization };
   const flow = { key, app, scopes, redirectUri, session: session.id, ...wanted };
-  const { url, row } = await prepareAuthorization(context, flow);
+  const prepared = adds === null ? prepareAuthorization(context, flow) : prepareAddition(context, { ...flow, adds });
+  const { url, row } = await prepared;
   const started = await changing(context, async ({ tx }) => {
     const start = {
       tenant: session.tenant,
@@ -175,15 +138,6 @@ export async function startConnect(
   return now.kind === 'refused' ? now : refused('started_too_often');
 }
 
-/** The outcome of a callback. */
-export type ConnectOutcome =
-  | Refused
-  /** The provider or the exchange failed; the link can be tried again. */
-  | { readonly kind: 'ended'; readonly session: ConnectSession; readonly error: string }
-  /** The tokens wait for the tenant's backend. */
-  | { readonly kind: 'pending'; readonly session: ConnectSession; readonly completionCode: string }
-  | { readonly kind: 'completed'; readonly session: ConnectSession };
-
 /**
  * Receives the callback with which a browser returns from the provider.
  *
@@ -194,6 +148,7 @@ export async function receiveConnectCallback(
   context: VaultContext,
   publicUrl: string,
   input: { context: string; search: string; browser: string | null; look?: Look },
+  prove?: Prove,
 ): Promise<ConnectOutcome> {
   const callback = await orNull(() => readCallback(`/${input.search}`));
   if (callback === null) return refused('unreadable_callback');
@@ -204,6 +159,8 @@ export async function receiveConnectCallback(
   // Derived, so that the same browser gets the same code when it repeats its callback. Only this browser can derive it.
   const completionCode = completionCodeOf(input.browser ?? '', callback.state);
   const flow: Flow = { session, callback, completionCode };
+  if (found.request.enhances !== null) return receiveEnhancement(context, flow, found.request, prove);
+  if (callback.code === null && callback.error === null) return refused('unreadable_callback');
   if (found.request.used_at !== null && !isKeptBack(context, found.request)) return repeated(context, flow);
   const completionHash = session.return_to === null ? null : hashText(completionCode);
   const { tenant, id, starts } = session;
@@ -245,6 +202,24 @@ export async function receiveConnectCallback(
   } finally {
     await consent.slot.leave();
   }
+}
+
+/** Receives the browser from a page on which a refresh token gains scopes: it brings no code. */
+async function receiveEnhancement(
+  context: VaultContext,
+  { session, callback, completionCode }: Flow,
+  request: Omit<AuthorizationRow, 'verifier'>,
+  prove?: Prove,
+): Promise<ConnectOutcome> {
+  const described = await describedFor(context, session);
+  const completionHash = described.returnTo === null ? null : hashText(completionCode);
+  const ended = await endEnhancement(context, { session, callback, request, completionHash }, prove);
+  if (ended.kind === 'refused') return ended;
+  if (ended.kind === 'pending') return { kind: 'pending', session: described, completionCode };
+  const { error } = ended;
+  return error === null
+    ? { kind: 'completed', session: described }
+    : { kind: 'ended', session: { ...described, ...ended, error }, error };
 }
 
 /** Runs the look-up of a state, whose sender is not known yet. */
@@ -327,8 +302,7 @@ async function finish(
   const described = await describedFor(context, session);
   const ended = async (thrown: unknown): Promise<ConnectOutcome> => {
     if (!isGrantryError(thrown)) throw thrown;
-    const named = callback.error ?? thrown.code;
-    const error = callback.error === null || providerErrors.has(named) ? named : 'provider_error';
+    const error = shownError(callback.error, thrown.code);
     const { tenant, provider } = session;
     const { message: detail } = thrown;
     await changing(context, ({ tx }) =>
@@ -392,8 +366,4 @@ async function orNull<T>(
 
 function isBrowserOf(row: Pick<ConnectSessionRow, 'browser_hash'>, browser: string | null): boolean {
   return row.browser_hash !== null && browser !== null && sameHash(row.browser_hash, browser);
-}
-
-function refused(reason: ConnectRefusal): Refused {
-  return { kind: 'refused', reason };
 }

@@ -2,6 +2,7 @@ import { GrantryError, invalidRequest } from '../../base/errors.ts';
 import { checkKey, checkName, newRandomText, newUuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { callbackUri } from '../../base/network/callback-uri.ts';
+import type { SealPlace } from '../../crypto/tenant-keys.ts';
 import type {
   ConnectSession,
   ConnectSessionInput,
@@ -16,10 +17,13 @@ import {
 } from '../../storage/statements/connect-sessions.ts';
 import { appFor } from '../app/apps.ts';
 import { changing } from '../changing.ts';
-import { checkScopes, checkText } from '../checks.ts';
+import { checkText } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
-import { checkWanted } from '../organization/wanted.ts';
-import { appScopes, type GrantedScopes, hashText } from './authorize.ts';
+import { factsOfQueued } from '../grant/facts.ts';
+import { slotsWarning } from '../grant/slots/warning.ts';
+import { checkWanted, wantedOfAddition } from '../organization/wanted.ts';
+import { type GrantedScopes, hashText, scopesToAsk } from './authorize.ts';
+import { additionFor } from './enhance.ts';
 
 const pageItems = 100;
 
@@ -36,7 +40,10 @@ export async function createConnectSession(
 ): Promise<NewConnectSession> {
   const key = checkKey(input);
   const definition = await context.providers.require(key.provider);
-  const app = await appFor(context, { ...key, app: input.app });
+  const addition =
+    input.addScopes === undefined ? null : await additionFor(context, key, { ...input, addScopes: input.addScopes });
+  if (addition !== null && input.scopes !== undefined) throw invalidRequest('Either scopes or add_scopes, not both.');
+  const app = addition?.app ?? (await appFor(context, { ...key, app: input.app }));
   const redirectUri = callbackUri(publicUrl, app.context);
   if (app.redirect_uri !== null && app.redirect_uri !== redirectUri) {
     throw invalidRequest(`The redirect URI of the app ${app.name} is not this server's.`, {
@@ -48,8 +55,8 @@ export async function createConnectSession(
   if (user !== null && returnTo === null) {
     throw invalidRequest('A session with a user needs a return_to, whose backend confirms the user.');
   }
-  const scopes = input.scopes === undefined ? appScopes(app) : checkScopes(input.scopes);
-  const wanted = checkWanted(definition, scopes, input);
+  const { scopes, warnings } = addition ?? (await scopesToAsk(context, app, input.scopes));
+  const wanted = addition === null ? checkWanted(definition, scopes, input) : wantedOfAddition(input);
   const id = newUuid(context.world);
   const token = newRandomText(context.world);
   await changing(context, async ({ tx, recordOther }) => {
@@ -59,6 +66,7 @@ export async function createConnectSession(
       token_hash: hashText(token),
       app: app.name,
       scopes: JSON.stringify(scopes),
+      adds: addition === null ? null : JSON.stringify(addition.adds),
       return_to: returnTo,
       user_id: user,
       environment: wanted.environment,
@@ -68,7 +76,9 @@ export async function createConnectSession(
     recordOther({ type: 'session.created', ...key, details: { session: id, app: app.name } });
   });
   const { expiresAt } = await getConnectSession(context, id);
-  return { id, url: `${publicUrl}/connect/${token}`, expiresAt };
+  const warning = await slotsWarning(context, app.name, key);
+  const link = { id, url: `${publicUrl}/connect/${token}`, expiresAt, warnings };
+  return warning === undefined ? link : { ...link, warning };
 }
 
 /** @throws {GrantryError} `not_found` */
@@ -116,6 +126,7 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
     app: row.app,
     // Only `createConnectSession` writes this column, as an array of strings.
     scopes: JSON.parse(row.scopes) as string[],
+    addScopes: addsOf(row),
     returnTo: row.return_to,
     user: row.user_id,
     environment: row.environment,
@@ -131,9 +142,15 @@ export function describeConnectSession(row: ConnectSessionRow, nowMs: number): C
   };
 }
 
+/** The scopes that an existing grant gains; null for a new consent. */
+export function addsOf({ adds }: Pick<ConnectSessionRow, 'adds'>): string[] | null {
+  // Only `createConnectSession` writes this column, as an array of strings.
+  return adds === null ? null : (JSON.parse(adds) as string[]);
+}
+
 /** Shows which row was altered. The rest may be anything, so it is left out. */
 function describeAltered({ id, tenant }: ConnectSessionRow): ConnectSession {
-  const unset = { returnTo: null, user: null, environment: null, expectOrganization: null };
+  const unset = { addScopes: null, returnTo: null, user: null, environment: null, expectOrganization: null };
   const none = { provider: '', account: '', app: '', scopes: [], ...unset };
   const times = { createdAt: new Date(0), expiresAt: new Date(0), completedAt: null };
   const ended = {
@@ -194,4 +211,15 @@ function readCursor(cursor: string): { createdAt: number; id: string } {
   const [, createdAt, id] = /^(-?\d{1,16})\.([^]+)$/.exec(cursor) ?? [];
   if (createdAt !== undefined && id !== undefined) return { createdAt: Number(createdAt), id };
   throw invalidRequest('The cursor does not come from a list.');
+}
+
+/** The key of a session at its current start. */
+export function sessionStart({ tenant, id, starts }: ConnectSessionRow) {
+  return { tenant, id, starts };
+}
+
+/** The place of tokens that wait: they become the grant of this provider, account and app, or no grant. */
+export function pendingPlace(row: Pick<ConnectSessionRow, 'id' | 'provider' | 'account' | 'app'>): SealPlace {
+  const facts = factsOfQueued({ ...row, dc: null });
+  return { table: 'grantry_connect_sessions', row: row.id, column: 'pending', generation: 0, facts };
 }

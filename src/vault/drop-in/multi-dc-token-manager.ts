@@ -17,7 +17,8 @@ export interface ClientTokenOptions extends GetAccessTokenOptions {
 }
 
 /**
- * A token manager for tenants in many data centres, for code that uses one manager for all of its clients.
+ * A token manager for tenants in many data centres, for new code that uses one manager for all of its clients. Code that keeps
+ * tokens by hand moves to the class of this name in `grantry/zoho`, which takes the credentials of all clients.
  *
  * Use it if a program makes its API calls itself and must know the host; `Vault.fetch` determines the host on its own.
  *
@@ -33,7 +34,7 @@ export class MultiDCTokenManager {
 
   /** @throws {GrantryError} `invalid_request` without a vault */
   constructor(vault: Vault) {
-    this.#vault = checkVault(vault);
+    this.#vault = checkVault(vault, 'MultiDCTokenManager');
   }
 
   /**

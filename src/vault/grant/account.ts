@@ -80,8 +80,10 @@ export function mergeForAccount(
 }
 
 /** The members of metadata to which a definition's calls refer. */
-function placesOf({ api }: ProviderDefinition): string[] {
-  const templates = [api.base ?? '', api.basePath, ...Object.values({ ...api.defaults, ...api.headers })];
+function placesOf({ api, products = [] }: ProviderDefinition): string[] {
+  const ofProducts = products.flatMap(({ defaults }) => Object.values(defaults ?? {}));
+  const own = Object.values({ ...api.defaults, ...api.headers });
+  const templates = [api.base ?? '', api.basePath, ...own, ...ofProducts];
   return templates.flatMap((text) => [...text.matchAll(/\{metadata\.(\w+)\}/g)].map(([, name = '']) => name));
 }
 

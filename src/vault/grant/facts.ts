@@ -18,14 +18,19 @@ export function factsOf(row: Placed): Facts {
   return [row.provider, row.account, row.app ?? '', ...factMembers.map((name) => factText(metadata[name]))];
 }
 
-/** The facts of a value that belongs to no metadata: a queued revocation, or tokens of a connect session. */
+/**
+ * The facts of a value that belongs to no metadata: a queued revocation, or tokens of a connect session. `dc` of a revocation
+ * is all that the grant's metadata said: a data centre's name, or the URL of an API host.
+ */
 export function factsOfQueued(row: Pick<Placed, 'provider' | 'account' | 'app'> & { dc: string | null }): Facts {
   return [row.provider, row.account, row.app ?? '', row.dc ?? '', '', ''];
 }
 
 /** The owner of a token as its seal told it, for the revocation of a grant that is a tombstone by now. */
-export function issuedTo<R extends Placed>(row: R, [provider = '', account = '', app = '', dc = '']: Facts): R {
-  return { ...row, provider, account, app: app || null, metadata: JSON.stringify(dc === '' ? {} : { dc }) };
+export function issuedTo<R extends Placed>(row: R, [provider = '', account = '', app = '', ...place]: Facts): R {
+  const members = factMembers.map((name, index) => [name, place[index] ?? ''] as const);
+  const metadata = Object.fromEntries(members.filter(([, text]) => text !== '' && !text.startsWith('\0')));
+  return { ...row, provider, account, app: app || null, metadata: JSON.stringify(metadata) };
 }
 
 /** True if both rows send their tokens to the same place. */

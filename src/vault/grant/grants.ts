@@ -1,12 +1,14 @@
-import { invalidRequest } from '../../base/errors.ts';
+import { invalidRequest, isGrantryError } from '../../base/errors.ts';
 import { type CheckedKey, checkKey, checkName, checkProviderId, type GrantKey } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { dcNames, grantDc, isDcNamed } from '../../providers/data-centre.ts';
 import { pinsApiHost } from '../../providers/environment.ts';
 import { apiBase } from '../../providers/hosts.ts';
+import { compareScopes } from '../../providers/scopes.ts';
 import { grantStates } from '../../schemas/words.ts';
 import type { GrantState } from '../../storage/schema.ts';
 import { findApp } from '../../storage/statements/apps.ts';
+import { type GrantScopes, readGrantScopes } from '../../storage/statements/grant-scopes.ts';
 import { findGrant, type GrantSummary, listGrants, metadataOf } from '../../storage/statements/grants.ts';
 import { checkObject } from '../checks.ts';
 import type { VaultContext } from '../context.ts';
@@ -19,7 +21,16 @@ export async function getGrant(context: VaultContext, key: GrantKey): Promise<Gr
   const checked = checkKey(key);
   await recheckQuarantine(context);
   const row = await findGrant(context.store.db, checked);
-  return row === undefined ? null : describeGrant(context, row);
+  if (row === undefined) return null;
+  const known = (await readGrantScopes(context.store.db, [{ tenant: row.client_id, grantId: row.id }])).get(row.id);
+  const calls = (known?.uses ?? []).map(({ call, count, refused, first_at, last_at }) => ({
+    call,
+    count,
+    refused,
+    first_at: new Date(first_at).toISOString(),
+    last_at: new Date(last_at).toISOString(),
+  }));
+  return { ...(await describe(context, row, known)), calls };
 }
 
 /** Lists grants page by page, in the order of their keys. */
@@ -42,13 +53,24 @@ export async function listGrantPage(context: VaultContext, filter: GrantFilter =
     after: filter.cursor === undefined ? undefined : readCursor(filter.cursor),
     limit: limit + 1,
   });
-  const items = await Promise.all(rows.slice(0, limit).map((row) => describeGrant(context, row)));
+  const shown = rows.slice(0, limit);
+  const known = await readGrantScopes(
+    context.store.db,
+    shown.map((row) => ({ tenant: row.client_id, grantId: row.id })),
+  );
+  const items = await Promise.all(shown.map((row) => describe(context, row, known.get(row.id))));
   const last = rows[limit - 1];
   return { items, next: rows.length > limit && last !== undefined ? writeCursor(last) : null };
 }
 
 /** The public view of a grant. */
 export async function describeGrant(context: VaultContext, row: GrantSummary): Promise<Grant> {
+  const known = await readGrantScopes(context.store.db, [{ tenant: row.client_id, grantId: row.id }]);
+  return describe(context, row, known.get(row.id));
+}
+
+async function describe(context: VaultContext, row: GrantSummary, known: GrantScopes | undefined): Promise<Grant> {
+  const scopes = row.scopes === '' ? [] : row.scopes.split(',');
   const metadata = metadataOf(row);
   const quarantined = context.guard.reason !== null && row.state !== 'disconnected';
   return {
@@ -59,7 +81,9 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
     state: quarantined ? 'quarantined' : row.state,
     reason: row.reason,
     generation: row.generation,
-    scopes: row.scopes === '' ? [] : row.scopes.split(','),
+    scopes,
+    scopesMissing: await missingScopes(context, row.provider, { asked: known?.asked ?? [], granted: scopes }),
+    scopesAssumed: scopes.filter((scope) => known?.assumed.includes(scope) === true),
     ...(await placeOf(context, row, metadata)),
     metadata,
     expiresAt: row.token_expiry === null ? null : new Date(row.token_expiry),
@@ -67,6 +91,23 @@ export async function describeGrant(context: VaultContext, row: GrantSummary): P
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
   };
+}
+
+/** The scopes that were asked for and not granted. */
+async function missingScopes(
+  context: VaultContext,
+  provider: string,
+  { asked, granted }: { asked: readonly string[]; granted: readonly string[] },
+): Promise<string[]> {
+  if (asked.length === 0 || granted.length === 0) return [];
+  try {
+    const definition = await context.providers.get(provider);
+    return definition === null ? [] : compareScopes(definition, asked, granted).missing;
+  } catch (error) {
+    // A definition that cannot be read must not prevent listing the grant.
+    if (isGrantryError(error)) return [];
+    throw error;
+  }
 }
 
 /** The destination of a grant's API calls. */

@@ -20,6 +20,7 @@ import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, isoNow, type VaultContext } from '../context.ts';
 import type { Grant, VaultEventType } from '../types.ts';
 import { type AccountComparison, compareAccount, describeAccount } from './account.ts';
+import { noteAsked } from './asked.ts';
 import { resealCandidates } from './change-facts.ts';
 import { dueAt } from './due.ts';
 import { factMembers, factsOf, sameFacts } from './facts.ts';
@@ -28,7 +29,8 @@ import { mergedMetadata } from './new-metadata.ts';
 import { assertNewest, type ConsentTime } from './newest.ts';
 import { assertSameAccount, queueReplaced, revokeReplaced, stateGoingOn } from './reconnect.ts';
 import { keepAlternatives, keepReplaced } from './replaced.ts';
-import { warnOfSlots } from './slots.ts';
+import { consentUser } from './slots/user.ts';
+import { tokenOf, warnOfSlots } from './slots/warn.ts';
 import { standingOf } from './standing.ts';
 import { isGenuine, openToken, sealTokens } from './tokens.ts';
 
@@ -48,6 +50,8 @@ export interface NewAuthorization {
   /** When the access token was issued, if that was not now. */
   readonly obtainedAtMs?: number | null;
   readonly scopes: readonly string[];
+  /** The scopes that were asked for. Left out for tokens that were stored by hand. */
+  readonly asked?: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly event: VaultEventType;
   /** When the code of a consent was sent. An older consent never replaces a newer one. */
@@ -59,7 +63,6 @@ export interface NewAuthorization {
 
 /** The number of tries of a writer whose row changes meanwhile. */
 const triesMax = 5;
-
 export interface PutOptions {
   /** Leaves an existing grant or tombstone under the key unchanged. */
   readonly onlyNew?: boolean;
@@ -150,6 +153,7 @@ async function replaceTokens(
       if (!(await tenantKeyStands(tx, { tenant: key.tenant, wrapped: tenantKeys.sealingKey }))) return false;
       if (old !== undefined && !(await hasFacts(tx, old))) return false;
       if (!(await writeRow(tx, key, old, { ...columns, ...sealed, id, generation }))) return false;
+      await noteAsked(change, { tenant: key.tenant, grantId: id }, authorization);
       await options.within?.(change);
       const news = { ...columns, id: candidateId, generation, authorizedGeneration, facts };
       hasQueued = await endOld(context, change, {
@@ -169,7 +173,7 @@ async function replaceTokens(
   );
   if (!stored) return false;
   if (hasQueued) await revokeReplaced(context, { tenant: key.tenant, grantId: id });
-  if (authorization.event === 'grant.connected') await warnOfSlots(context, definition, authorization.app);
+  if (authorization.event === 'grant.connected') await warnOfSlots(context, tokenOf(key, columns));
   return true;
 }
 
@@ -281,6 +285,7 @@ async function goOn(
     if (!(await hasFacts(change.tx, old))) return false;
     if (!(await renewAccess(change.tx, old, { ...renewed, ...sealed, ...changes, ...due, generation }))) return false;
     await resealCandidates(context, change, { row: old, tenantKeys }, facts);
+    await noteAsked(change, { tenant: key.tenant, grantId: old.id }, authorization);
     await options.within?.(change);
     const to = 'state' in changes ? changes.state : old.state;
     change.record(
@@ -362,7 +367,10 @@ async function columnsOf(
     token_type: authorization.tokenType,
     obtained_at: expiresAtMs === null ? null : (authorization.obtainedAtMs ?? context.world.now()),
     refresh_fingerprint: fingerprint,
-    ...(goesOn === undefined ? {} : { authorized_generation: goesOn.authorized_generation }),
+    ...(goesOn === undefined
+      ? { consented_at: authorization.consented?.at ?? context.world.now() }
+      : { authorized_generation: goesOn.authorized_generation }),
+    consent_user: await consentUser(context, metadata, authorization.account),
     due_at: await dueAt(context, provider, expiresAtMs),
     at: isoNow(context),
   };

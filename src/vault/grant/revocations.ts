@@ -1,22 +1,25 @@
 import { codeOf, isGrantryError } from '../../base/errors.ts';
 import { type GrantKey, newUuid } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import { NotSentError } from '../../base/network/outbound-errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
-import { grantDc } from '../../providers/data-centre.ts';
+import { grantDc, metadataOfPlace, placeNamedIn } from '../../providers/data-centre.ts';
 import type { Reader } from '../../storage/database.ts';
 import { grantsWithCandidate } from '../../storage/statements/candidates.ts';
 import { isConnecting } from '../../storage/statements/connect-sessions.ts';
 import { type GrantRow, grantsOfApp, grantsWithRefreshToken, metadataOf } from '../../storage/statements/grants.ts';
 import {
   claimDueRevocations,
+  claimRevocationsOfApps,
   claimRevocationsOfGrant,
   deleteRevocation,
   insertRevocation,
   type RevocationRow,
   rescheduleRevocation,
 } from '../../storage/statements/revocations.ts';
+import { userIn } from '../../storage/statements/slots/consent-user.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';
@@ -24,11 +27,14 @@ import { deadlineSignal } from '../deadline.ts';
 import type { Disconnected } from '../disconnected.ts';
 import { factsOfQueued } from './facts.ts';
 import { shredTenantIfEmpty } from './shred.ts';
+import { endRevocation, keepsFew } from './slots/leave.ts';
+import { recheckSlots } from './slots/warn.ts';
 
 /** The owner of a token to revoke: a grant, or (with `id` null) a connect session that never became a grant. */
-export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> & {
-  readonly id: string | null;
-};
+export type Revocable = Pick<GrantRow, 'client_id' | 'provider' | 'account' | 'app' | 'metadata'> &
+  Partial<Pick<GrantRow, 'consented_at' | 'consent_user'>> & {
+    readonly id: string | null;
+  };
 
 /** Queues a sealed refresh token for revocation, in the transaction that ends its use. */
 export async function queueRevocation(
@@ -39,14 +45,16 @@ export async function queueRevocation(
 ): Promise<void> {
   const id = newUuid(context.world);
   const fingerprint = await fingerprinter(context);
-  const metadata = metadataOf(row);
   const { provider, account, app } = row;
-  const place = { provider, account, app, dc: typeof metadata['dc'] === 'string' ? metadata['dc'] : null };
+  // The definition that knows the API host is read when the token is sent: a transaction awaits only its own statements.
+  const place = { provider, account, app, dc: placeNamedIn(metadataOf(row)) };
   await insertRevocation(change.tx, {
     ...place,
     id,
     tenant: row.client_id,
     grant_id: row.id,
+    consented_at: row.consented_at ?? null,
+    consent_user: row.consent_user ?? userIn(metadataOf(row)),
     token: token.tenantKeys.seal(revocationPlace({ ...place, id }), token.refreshToken),
     token_fingerprint: fingerprint(token.refreshToken),
     lifeMs: context.times.revocationLifeMs,
@@ -73,6 +81,13 @@ export async function revokeOfGrant(
   const revocation = told.find((word) => ends.some((end) => end.revocation === word)) ?? 'nothing';
   if (revocation !== 'shared') return { revocation };
   return { revocation, sharedWith: distinctKeys(ends.flatMap((end) => end.sharedWith ?? [])) };
+}
+
+/** Revokes the queued tokens of apps now, whether they are due or not, all at once. */
+export async function revokeOfApps(context: VaultContext, apps: readonly string[]): Promise<void> {
+  const claim = { apps, holdMs: context.times.revocationHoldMs, limit: limits.makeRoomTokensMax };
+  const entries = await changing(context, ({ tx }) => claimRevocationsOfApps(tx, claim));
+  await Promise.all(entries.map((entry) => endOf(context, entry)));
 }
 
 const told = ['shared', 'queued', 'revoked', 'not_supported'] as const;
@@ -191,7 +206,12 @@ async function revokeQueued(context: VaultContext, entry: RevocationRow, token: 
     await changing(context, ({ tx }) => rescheduleRevocation(tx, { tenant, id, attempts, delayMs }));
     return { revocation: 'queued' };
   }
-  await changing(context, ({ tx }) => deleteRevocation(tx, { tenant, id }));
+  const isCounted = outcome.kind !== 'shared' && keepsFew(await context.providers.get(provider));
+  await changing(context, async (change) => {
+    await deleteRevocation(change.tx, { tenant, id });
+    if (isCounted) await endRevocation(change, entry, outcome.kind === 'revoked');
+  });
+  if (isCounted) await recheckSlots(context, { ...entry, user: entry.consent_user });
   if (outcome.kind === 'shared') return leftToOthers(context, entry, outcome.sharedWith);
   await shredTenantIfEmpty(context, tenant);
   if (outcome.kind === 'revoked') return { revocation: 'revoked' };
@@ -209,7 +229,7 @@ async function tryToRevoke(
   try {
     const definition = await context.providers.require(provider);
     const app = await appFor(context, { tenant, provider, app: entry.app });
-    const dc = grantDc({ definition, metadata: entry.dc === null ? {} : { dc: entry.dc }, app });
+    const dc = grantDc({ definition, metadata: metadataOfPlace(entry.dc), app });
     const client = await clientOf(context, definition, app, dc);
     const token = (await context.keys.pin(tenant)).open(revocationPlace(entry), entry.token);
     // A grant may have got this token since the entry was claimed. Nothing but the request comes after this look.

@@ -139,6 +139,16 @@ describe.each([true, false])('the place of a grant, with background refresh %s',
     expect(grant).toMatchObject({ dc: 'eu', apiDomain: 'https://www.zohoapis.eu', metadata: { dc: 'eu' } });
     expect(await vault.getAccessToken(key)).toMatchObject({ dc: 'eu', apiDomain: 'https://www.zohoapis.eu' });
   });
+
+  it('is known from the API host where nothing names the data centre', async () => {
+    await using bench = await makeBench({ profiles: ['zoho'] });
+    const { vault } = await bench.open({ backgroundRefresh });
+    await vault.apps.put('zoho', { provider: 'zoho', clientId: 'c', clientSecret: 's', dc: 'in' });
+    const key = { tenant: 'acme', provider: 'zoho' };
+    const metadata = { api_domain: 'https://www.zohoapis.eu' };
+    await vault.storeTokens(key, { refreshToken: 'r', accessToken: 'a', expiresIn: 3_600, metadata });
+    expect(await vault.getAccessToken(key)).toMatchObject({ dc: 'eu', apiDomain: 'https://www.zohoapis.eu' });
+  });
 });
 
 it.each(['zoho', 'strict'])('takes scopes separated by commas only where the provider does, at %s', async (id) => {

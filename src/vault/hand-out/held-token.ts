@@ -14,7 +14,7 @@ export const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0
  * Makes the token of a row that was opened.
  *
  * @param rules Undefined in a one-shot program. It hands out a stored token without reading the
- * provider's definition, unless it needs the host of the data centre.
+ * provider's definition, unless the metadata names a data centre without its API host, or the host alone.
  */
 export async function heldTokenOf(
   context: VaultContext,
@@ -25,7 +25,7 @@ export async function heldTokenOf(
   const metadata = metadataOf(row);
   const named = { dc: textOf(metadata['dc']), apiDomain: textOf(metadata['api_domain']) };
   const isPinned = metadata['environment'] !== undefined;
-  const isPlaced = !isPinned && rules === undefined && (named.dc === null || named.apiDomain !== null);
+  const isPlaced = !isPinned && rules === undefined && (named.dc === null) === (named.apiDomain === null);
   const { dc, apiDomain } = isPlaced ? named : await foundPlace(context, row, metadata);
   const lifetimeMs = Math.max(1, expiresAtMs - (row.obtained_at ?? expiresAtMs - 3_600_000));
   const counted = rules ?? plainRules;

@@ -102,7 +102,10 @@ async function hasOtherSecret(context: VaultContext, row: AppRow, { clientSecret
 
 /** Puts the line's client into the app. The secrets of other data centres stay, unless the client id changes. */
 async function replaceClient(context: VaultContext, row: AppRow, client: LineClient): Promise<void> {
-  const { provider, clientId, dc, redirectUri, scopes, tenants, returnTo } = describeApp(row);
+  const { provider, clientId, dc, redirectUri, scopes, scopeReasons, pkce, tenants, returnTo } = await describeApp(
+    context,
+    row,
+  );
   const isSameClient = client.clientId === undefined || client.clientId === clientId;
   const secrets = isSameClient ? openSecrets(await pinSystemKeys(context), row) : new Map<string, Secret>();
   const place = client.dc !== null && secrets.has(client.dc) ? client.dc : anyDc;
@@ -114,6 +117,8 @@ async function replaceClient(context: VaultContext, row: AppRow, client: LineCli
     dc: dc ?? undefined,
     redirectUri: redirectUri ?? undefined,
     scopes,
+    scopeReasons,
+    pkce,
     tenants: tenants ?? undefined,
     returnTo,
   });

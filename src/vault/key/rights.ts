@@ -5,12 +5,16 @@ import { apiKeyRoles, callMethods } from '../../schemas/words.ts';
 import type { ApiKeyRow } from '../../storage/statements/api-keys.ts';
 import type { ApiKey, ApiKeyInput, ApiKeyRole, ApiKeyUpdate } from '../types.ts';
 import { checkMethods, checkPaths, pathsWithin } from './call-rules.ts';
+import { checkOrigins } from './origins.ts';
 
 /** The permissions of an API key, and its end. */
-export type KeyRights = Pick<ApiKey, 'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'expiresAt'>;
+export type KeyRights = Pick<ApiKey, 'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'origins' | 'expiresAt'>;
 
 /** The columns of a key's rights. */
-export type RightsColumns = Pick<ApiKeyRow, 'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'expires_at'>;
+export type RightsColumns = Pick<
+  ApiKeyRow,
+  'role' | 'tenants' | 'providers' | 'methods' | 'paths' | 'origins' | 'expires_at'
+>;
 
 /** All tenants, as the column has it. */
 const allTenants = JSON.stringify('*');
@@ -48,10 +52,16 @@ export function checkRights(input: ApiKeyInput | ApiKeyUpdate, nowMs: number): K
       action: 'Leave out methods and paths, or choose the role caller.',
     });
   }
+  const origins = checkOrigins(input.origins);
+  if (role !== 'caller' && origins !== null) {
+    throw invalidRequest(`A key of the role ${role} is not for pages in browsers.`, {
+      action: 'Leave out origins, or choose the role caller.',
+    });
+  }
   const expiresAt = input.expiresAt ?? null;
   if (expiresAt !== null && !(expiresAt instanceof Date)) throw invalidRequest("The key's expiry must be a date.");
   if (expiresAt !== null && !(expiresAt.getTime() > nowMs)) throw invalidRequest("The key's expiry is in the past.");
-  return { role, tenants: tenants ?? [], providers, methods, paths, expiresAt };
+  return { role, tenants: tenants ?? [], providers, methods, paths, origins, expiresAt };
 }
 
 /** Tells whether a child may have rights beside those of its parent; otherwise throws what is wider. */
@@ -79,6 +89,8 @@ function widerParts(child: KeyRights, parent: KeyRights): string[] {
   const calls = child.role === 'reader' || child.role === 'caller';
   if (calls && !isSubset(child.methods, parent.methods)) wider.push('more methods');
   if (calls && !pathsWithin(child.paths, parent.paths)) wider.push('wider paths');
+  // A key without origins is for servers, which may make children for their own pages.
+  if (parent.origins !== null && !isSubset(child.origins ?? [], parent.origins)) wider.push('other origins');
   const end = child.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
   if (end > (parent.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY)) wider.push('a later end');
   return wider;
@@ -107,7 +119,7 @@ function checkNames(
 
 /** Writes rights as columns. */
 export function rightsColumns(rights: KeyRights): RightsColumns {
-  const { role, tenants, providers, methods, paths, expiresAt } = rights;
+  const { role, tenants, providers, methods, paths, origins, expiresAt } = rights;
   const write = (list: readonly string[] | string | null): string | null =>
     list === null ? null : JSON.stringify(list);
   return {
@@ -116,6 +128,7 @@ export function rightsColumns(rights: KeyRights): RightsColumns {
     providers: write(providers),
     methods: write(methods),
     paths: write(paths),
+    origins: write(origins),
     expires_at: expiresAt?.getTime() ?? null,
   };
 }
@@ -133,6 +146,7 @@ export function describeApiKey(row: ApiKeyRow): ApiKey {
     providers: readList(row.providers),
     methods: methods === null ? null : callMethods.filter((method) => methods.includes(method)),
     paths: readList(row.paths),
+    origins: readList(row.origins),
     parent: row.parent,
     createdAt: new Date(row.created_at),
     expiresAt: row.expires_at === null ? null : new Date(row.expires_at),
@@ -142,7 +156,7 @@ export function describeApiKey(row: ApiKeyRow): ApiKey {
 
 /** Shows which row was altered. The rest may be anything, so it is left out. */
 export function describeAltered(row: ApiKeyRow): ApiKey {
-  const none = { tenants: [], providers: [], methods: [], paths: [], parent: null, lastUsedAt: null };
+  const none = { tenants: [], providers: [], methods: [], paths: [], origins: null, parent: null, lastUsedAt: null };
   const times = { createdAt: new Date(0), expiresAt: new Date(0) };
   return { id: row.id, name: row.name, role: 'caller', ...none, ...times, integrityFailed: true };
 }

@@ -29,6 +29,23 @@ export function checkWanted(
   };
 }
 
+/**
+ * More scopes for a grant leave its organisation and its environment as they are.
+ *
+ * @throws {GrantryError} `invalid_request` if the caller names one
+ */
+export function wantedOfAddition(input: {
+  environment?: string | undefined;
+  expectOrganization?: string | undefined;
+}): Wanted {
+  if (input.environment !== undefined || input.expectOrganization !== undefined) {
+    throw invalidRequest('More scopes change neither the environment nor the organisation of a grant.', {
+      action: 'Leave out environment and organisation, or connect again without more scopes.',
+    });
+  }
+  return { environment: null, expectOrganization: null };
+}
+
 function checkExpected(definition: ProviderDefinition, scopes: readonly string[], expected: string): string {
   const id = checkText('expected organisation', expected, limits.nameCharsMax);
   const call = definition.api.health;

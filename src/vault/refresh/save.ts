@@ -13,6 +13,7 @@ import {
   retireCandidate,
   supersedeCandidates,
 } from '../../storage/statements/candidates.ts';
+import { confirmScopes } from '../../storage/statements/grant-scopes.ts';
 import { type GrantRow, lockGrant, metadataOf } from '../../storage/statements/grants.ts';
 import { type Lease, raiseDoubt, releaseLease, saveTokens } from '../../storage/statements/leases.ts';
 import { tenantKeyStands } from '../../storage/statements/tenant-keys.ts';
@@ -23,6 +24,7 @@ import { dueAtOf } from '../grant/due.ts';
 import { type Facts, issuedTo } from '../grant/facts.ts';
 import { withoutPinned } from '../grant/new-metadata.ts';
 import { queueRevocation } from '../grant/revocations.ts';
+import { keepsFew, leaveReplaced } from '../grant/slots/leave.ts';
 import { appOfReplaced, sealCandidate, sealTokens } from '../grant/tokens.ts';
 import { reasons } from '../reasons.ts';
 
@@ -102,6 +104,7 @@ async function commitOnce(
   const definition = await context.providers.get(attempt.provider);
   const due_at = definition === null ? null : dueAtOf(context, definition, tokens.expiresAt);
   const { tenantKeys } = attempt;
+  const isCounted = keepsFew(await context.providers.get(attempt.provider));
   return changing(context, async (change) => {
     const { tx } = change;
     const row = await lockGrant(tx, tenant, grantId);
@@ -121,9 +124,11 @@ async function commitOnce(
       ...(tokens.scopes === null ? {} : { scopes: tokens.scopes.join(',') }),
     });
     if (!isSaved) return park(context, change, attempt, parked);
+    if (tokens.scopes !== null) await confirmScopes(tx, { tenant, grantId });
     await finishAttempt(tx, { tenant, id: attempt.attemptId, outcome: 'saved', detail: null });
     const news = { app: attempt.app ?? row.app, metadata: newMetadata(definition, row, tokens.metadata) };
     await changeColumns(context, change, { row: { ...row, ...sealed, generation }, tenantKeys }, news);
+    if (isCounted && row.last_refreshed_at === null) await leaveReplaced(change, row, row.authorized_generation);
     // Candidates of this generation stay: only a refusal shows which successor the provider honours.
     await supersedeCandidates(tx, { tenant, grantId, untilGeneration: lease.generation - 1 });
     if (attempt.candidateId !== null) await retireCandidate(tx, { tenant, id: attempt.candidateId });

@@ -7,7 +7,7 @@ import {
   sealedRevocations,
   sealedSessions,
 } from '../../storage/statements/reseal.ts';
-import { pendingPlace } from '../connect/completion.ts';
+import { pendingPlace } from '../connect/sessions.ts';
 import { factsOf } from '../grant/facts.ts';
 import { revocationPlace } from '../grant/revocations.ts';
 import { candidatePlace } from '../grant/tokens.ts';

@@ -8,6 +8,7 @@ import { purgeConnectSessions } from '../../storage/statements/connect-sessions.
 import { claimDueGrants, rescheduleGrant, shredCondemned } from '../../storage/statements/due.ts';
 import type { GrantSummary } from '../../storage/statements/grants.ts';
 import { purgeTokenRequests } from '../../storage/statements/token-requests.ts';
+import { writeUses } from '../api/uses.ts';
 import { changing } from '../changing.ts';
 import { discardUnclaimed } from '../connect/completion.ts';
 import { finishConsents } from '../connect/finish-consents.ts';
@@ -114,6 +115,7 @@ export const duties: readonly Duty[] = [
     run: (context) => changing(context, ({ tx }) => purgeConnectSessions(tx, context.times.connectKeptMs)),
   },
   { queue: 'token_requests', run: forgetTokenRequests },
+  { queue: 'uses', run: writeUses },
   {
     queue: 'child_keys',
     run: (context) => changing(context, ({ tx }) => purgeChildKeys(tx, context.world.now())),

@@ -9,6 +9,7 @@ import { chooseApp } from '../../choose-app.ts';
 import { parseSecretSources, promptSecret, readSecrets } from '../../client-secrets.ts';
 import { loopbackRedirectUri } from '../../commands/app.ts';
 import type { Context } from '../../context.ts';
+import { noteScopeFindings, readScopeReasons, splitScopeOptions } from '../../scope-options.ts';
 import { usageError } from '../../terminal/errors.ts';
 import { canPrompt, promptLine } from '../../terminal/prompt.ts';
 import type { OnboardOptions } from './options.ts';
@@ -82,7 +83,9 @@ async function makeApp(
   const { provider, tenant } = key;
   const secrets = Object.keys(clientSecrets).length === 0 ? {} : { clientSecrets };
   const input = { provider, clientId, ...secrets, dc, redirectUri: ownsUri, scopes, tenants: [tenant] };
-  const app = await vault.apps.put(name, input);
+  const scopeReasons = readScopeReasons(options.scopeReason ?? []);
+  const app = await vault.apps.put(name, { ...input, scopeReasons });
+  noteScopeFindings(context.output, app.warnings);
   steps.tell('app', 'done', appText(app));
   const uri = redirectUriAt(context.settings.publicUrl, app);
   if (options.code === undefined) steps.tell('redirect URI', 'done', `${uri} (the provider must know it)`);
@@ -124,15 +127,12 @@ async function secretsOf({ name, definition }: NewApp, options: OnboardOptions):
 /** The scopes of a new app. A self client has chosen them with its code. */
 async function scopesOf(definition: ProviderDefinition, options: OnboardOptions): Promise<string[]> {
   const usual = definition.api.health?.scope;
-  if (options.scope !== undefined) return split(options.scope.join(' '));
+  const given = splitScopeOptions(options.scope);
+  if (given !== undefined) return given;
   if (options.code !== undefined || usual === undefined) return [];
   if (!canPrompt()) throw missing('--scope', 'The consent needs the scopes that the client is asked for.');
   const written = await promptLine(`Scopes, with spaces between them (Enter for ${usual}): `, { secret: false });
-  return split(written === '' ? usual : written);
-}
-
-function split(text: string): string[] {
-  return text.split(/[\s,]+/).filter((scope) => scope !== '');
+  return splitScopeOptions([written === '' ? usual : written]) ?? [];
 }
 
 async function ask(question: string, { flag, why }: { flag: string; why: string }): Promise<string> {

@@ -1,7 +1,7 @@
 import { type CheckedKey, checkKey, checkProviderId } from '../../../base/ids.ts';
 import { actionAsCommand } from '../../../schemas/actions.ts';
 import type { App, Grant, Vault } from '../../../vault/types.ts';
-import { authorize, checkOptions, readCode, wantedOf } from '../../commands/connect.ts';
+import { authorize, checkOptions, readCode, redeem } from '../../commands/connect.ts';
 import { type Context, makeContextVault } from '../../context.ts';
 import { resolveTenant } from '../../current-tenant.ts';
 import { definitionFor } from '../../import/importer.ts';
@@ -59,15 +59,13 @@ async function connectOnce(
     assertEnvironment(before, options.environment);
     return steps.tell('connect', 'kept', placeText(before));
   }
-  const { scope: _scope, dc, ...rest } = options;
+  const { scope: _scope, dc: _dc, ...rest } = options;
   const connect = { ...rest, app: app.name };
   const code = options.code === undefined ? null : await readCode();
   const grant =
     code === null
       ? await authorize(context, vault, key, connect)
-      : await withProgress(context.world, 'Redeeming the code', () =>
-          vault.redeemCode(key, { code, app: app.name, dc, ...wantedOf(options) }),
-        );
+      : await redeem(context, vault, key, { ...options, app: app.name, code });
   steps.tell('connect', 'done', placeText(grant));
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { builtInProvider } from '../catalogue.ts';
-import { expand } from '../expand.ts';
-import { apiBase, isProviderHost } from '../hosts.ts';
+import { builtInProvider } from '../../catalogue.ts';
+import { expand } from '../../expand.ts';
+import { apiBase, isProviderHost } from '../../hosts.ts';
 
 /** Domains of Zoho's products and of their gateway: written out, not computed. */
 const domains = [
@@ -18,8 +18,14 @@ const domains = [
   ['sg', 'zoho.sg', 'zohoapis.sg'],
 ] as const;
 
-const onGateway = ['crm', 'bigin', 'books', 'invoice', 'inventory', 'creator', 'bookings'];
+const onGateway =
+  'crm bigin books invoice inventory expense billing creator bookings writer phonebridge dataprep backstage'.split(' ');
+const sameName =
+  'fsm workerly payroll payments commerce tables meeting voice salesiq assist lens connect social zeptomail bugtracker ' +
+  'sheet contracts learn vault marketingautomation shifts directory';
 const ownHost: Record<string, string> = {
+  ...Object.fromEntries(sameName.split(' ').map((name) => [name, name])),
+  sprints: 'sprintsapi',
   analytics: 'analyticsapi',
   calendar: 'calendar',
   campaigns: 'campaigns',
@@ -84,8 +90,9 @@ describe.each(domains)('in %s', (dc, products, gateway) => {
 
 test('no host of a Canadian grant is under zoho.ca, which is not Zoho', () => {
   const canada = Object.values(zoho('zoho').dataCenters?.['ca'] ?? {});
-  expect(canada).toHaveLength(19);
-  for (const host of canada) expect(host).toMatch(/^https:\/\/[a-z.]+\.(zohocloud|zohoapis)\.ca$/);
+  expect(canada).toHaveLength(46);
+  for (const host of canada)
+    expect(host).toMatch(/^https:\/\/(?:[a-z.]+\.(?:zohocloud|zohoapis|manageengine)|servicedeskplus)\.ca$/);
   expect(zoho('zoho').api.hosts.filter((host) => host.endsWith('.zoho.ca'))).toEqual([]);
 });
 

@@ -1,0 +1,137 @@
+import { GrantryError } from '../../../base/errors.ts';
+import { checkName } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
+import type { ProviderDefinition } from '../../../providers/definition.ts';
+import type { Slots } from '../../../schemas/slots.ts';
+import { type AppRow, findApp } from '../../../storage/statements/apps.ts';
+import {
+  appsOfClient,
+  grantsPerUser,
+  type LivingToken,
+  type Registration,
+  tokensOfGrants,
+  tokensReplacedByHand,
+  tokensWithoutGrant,
+} from '../../../storage/statements/slots/living.ts';
+import type { VaultContext } from '../../context.ts';
+
+/** The share of a provider's limit from which on an operator is warned: 15 of Zoho's 20. */
+const warnedShare = 0.75;
+
+/**
+ * Counts the refresh tokens of an app's client registration per user of the provider, the fullest first. Empty where the
+ * provider states no limit.
+ *
+ * @throws {GrantryError} `not_found`
+ */
+export async function slotsOfApp(context: VaultContext, name: string): Promise<readonly Slots[]> {
+  const app = await findApp(context.store.db, checkName('app', name));
+  if (app === undefined) throw new GrantryError('not_found', `There is no app ${name}.`);
+  const counter = await slotCounter(context, app);
+  return counter === null ? [] : counter.all();
+}
+
+/** Counts the tokens of a registration. Each read is bounded; see `limits.slotRowsMax`. */
+export interface SlotCounter {
+  readonly clientId: string;
+  readonly apps: readonly string[];
+  all(): Promise<readonly Slots[]>;
+  /** Counts those of one user, or with null those whose user was not named. */
+  of(user: string | null, dc: string | null): Promise<Slots>;
+}
+
+/** Makes the counter of an app's registration; null where the provider states no limit. */
+export async function slotCounter(context: VaultContext, app: AppRow): Promise<SlotCounter | null> {
+  const definition = await context.providers.get(app.provider);
+  const max = definition?.refreshToken.livePerUserAndClient ?? null;
+  if (definition === null || max === null) return null;
+  const { db } = context.store;
+  const registration = await registrationOf(context, app, definition);
+  const limit = limits.slotRowsMax;
+  const ofUser = async (user: string | null): Promise<LivingToken[]> => {
+    const of = { ...registration, user, limit };
+    return [...(await tokensOfGrants(db, of)), ...(await tokensReplacedByHand(db, of))];
+  };
+  const read = async () => {
+    const loose = await tokensWithoutGrant(db, registration, limit);
+    const unknown = [...(await ofUser(null)), ...loose.filter((token) => token.user === null)];
+    return { loose, unknown };
+  };
+  const group = (
+    user: string | null,
+    dc: string | null,
+    own: readonly LivingToken[],
+    unknown: readonly LivingToken[],
+  ) => describe({ app, user, dc, max }, own, unknown);
+  return {
+    clientId: app.client_id,
+    apps: registration.apps,
+    all: async () => {
+      const { loose, unknown } = await read();
+      const counted = await grantsPerUser(db, registration, limits.slotUsersMax);
+      const named = new Set([...counted, ...loose].flatMap(({ user }) => user ?? []));
+      const groups: Slots[] = [];
+      for (const user of [...named].slice(0, limits.slotUsersMax)) {
+        const own = [...(await ofUser(user)), ...loose.filter((token) => token.user === user)];
+        groups.push(group(user, own.find(({ dc }) => dc !== null)?.dc ?? null, own, unknown));
+      }
+      for (const dc of new Set(unknown.map((token) => token.dc))) groups.push(group(null, dc, [], unknown));
+      return groups.toSorted((one, other) => other.upTo - one.upTo);
+    },
+    of: async (user, dc) => {
+      const { loose, unknown } = await read();
+      if (user === null) return group(null, dc, [], unknown);
+      const own = [...(await ofUser(user)), ...loose.filter((token) => token.user === user)];
+      return group(user, dc, own, unknown);
+    },
+  };
+}
+
+async function registrationOf(
+  context: VaultContext,
+  app: AppRow,
+  definition: ProviderDefinition,
+): Promise<Registration> {
+  const all = await appsOfClient(context.store.db, app.client_id, limits.slotAppsMax);
+  const providers = new Set([app.provider]);
+  for (const provider of new Set(all.map((each) => each.provider))) {
+    // Zoho's products are providers of their own, and one server issues the tokens of all of them.
+    const other = provider === app.provider ? null : await context.providers.get(provider);
+    if (other !== null && other.endpoints?.token === definition.endpoints?.token) providers.add(provider);
+  }
+  const apps = all.filter((each) => providers.has(each.provider)).map(({ name }) => name);
+  return { clientId: app.client_id, apps: [...new Set([app.name, ...apps])], providers: [...providers] };
+}
+
+function describe(
+  { app, user, dc, max }: { app: AppRow; user: string | null; dc: string | null; max: number },
+  own: readonly LivingToken[],
+  unknown: readonly LivingToken[],
+): Slots {
+  // A user lives in one data centre.
+  const possible = unknown.filter((token) => token.dc === dc || token.dc === null || dc === null);
+  const certain = distinct(user === null ? possible : own);
+  const all = distinct([...own, ...possible]);
+  // The provider has ended any older ones.
+  const oldest = all.slice(0, max).at(-1);
+  const { tenant = '', provider = '', account = '' } = oldest ?? {};
+  return {
+    app: app.name,
+    provider: app.provider,
+    user,
+    dc,
+    tokens: user === null ? certain.length : Math.min(max, certain.length),
+    upTo: all.length,
+    max,
+    filling: all.length >= Math.ceil(max * warnedShare),
+    next: oldest?.isHeld === true ? { tenant, provider, account } : null,
+    nextConsentedAt: oldest === undefined ? null : new Date(oldest.consentedAt),
+  };
+}
+
+/** Several grants may hold one token. The newest come first. */
+function distinct(tokens: readonly LivingToken[]): LivingToken[] {
+  const held = tokens.toSorted((one, other) => Number(one.isHeld) - Number(other.isHeld));
+  const byToken = new Map(held.map((token) => [token.fingerprint, token]));
+  return [...byToken.values()].toSorted((one, other) => other.consentedAt - one.consentedAt);
+}
