@@ -29,7 +29,7 @@ interface ImportOptions {
 interface Outcome extends Partial<ImportTarget>, Partial<Imported> {
   readonly file: string;
   readonly error?: GrantryError;
-  /** What is known of the client, and what is left to do; absent for a bad file. */
+  /** The client and the steps that are left; absent for a bad file. */
   readonly client?: ImportedClient & { readonly next: readonly NextStep[] };
 }
 

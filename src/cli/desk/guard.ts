@@ -23,7 +23,7 @@ export function refuseOtherTenant(meant: CurrentTenant, anyway: boolean | undefi
   );
 }
 
-/** What names a tenant, as the subject of a sentence. */
+/** Says where a tenant comes from, as the beginning of a sentence. */
 export function sourceText({ from }: Pick<CurrentTenant, 'from'>): string {
   switch (from) {
     case 'argument':

@@ -6,7 +6,7 @@ import { hasScope } from '../../providers/scopes.ts';
 import type { Grant, ImportResult } from '../../vault/types.ts';
 import type { Output } from '../terminal/output.ts';
 
-/** What is known of a client after an import, or before one. */
+/** A client of an import, and the knowledge of it after the import or before it. */
 export interface ImportedClient extends CheckedKey {
   readonly result: NonNullable<ImportResult['result']>;
   /** True if the file names the organisation. */
@@ -15,7 +15,7 @@ export interface ImportedClient extends CheckedKey {
   readonly grant: Grant | null;
 }
 
-/** What a person should do about a client, in one word. */
+/** A task that an import leaves to a person, in one word. */
 export type NextStep = 'consent' | 'organization' | 'scopes';
 
 /** Finds what is left to do for a client of an import: `consent` stands alone, since a new one answers the rest. */

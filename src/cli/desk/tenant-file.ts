@@ -80,7 +80,7 @@ function readName(file: string): string {
   throw refused(file, 'does not hold the name of a tenant and nothing else');
 }
 
-/** What is checked is what is read: the file is opened once, and a link is not followed. */
+/** Checks the opened file, so that no other one is read. A link is not followed. */
 function readOwn(file: string): string {
   if (lstatSync(file).isSymbolicLink()) throw refused(file, 'is a symbolic link');
   // A pipe of that name would otherwise hold up every command.

@@ -69,7 +69,7 @@ function organizationOf(report: HealthReport, grant: Grant | undefined): string 
   return report.orgName;
 }
 
-/** What a person should do about a grant; a dash for nothing. */
+/** Says how a person cures a grant; a dash for nothing to do. */
 export function whatToDo(report: HealthReport): string {
   if (report.status === 'unhealthy') return `${report.message} ${actionAsCommand(report.action)}`;
   if (report.warning !== undefined) return report.warning;

@@ -22,7 +22,7 @@ const pairs = z.array(
 
 const kept = z.strictObject({ version: z.literal(1), at: z.iso.datetime(), grants: pairs });
 
-/** What the last report saw. It has states and times: no token, no organisation and no message. */
+/** The grants that the last report saw. It has states and times: no token, no organisation and no message. */
 export interface LastReport {
   readonly at: string;
   readonly grants: ReadonlyMap<string, Seen>;
@@ -33,7 +33,7 @@ interface Seen extends CheckedKey {
   readonly since: string;
 }
 
-/** What became of a grant since the last report. */
+/** The course of a grant since the last report. */
 export interface Change {
   /** When a report first saw the grant in this state. */
   readonly since: string;

@@ -23,7 +23,7 @@ interface NewApp {
 
 /**
  * The first two steps: the app of the client and its redirect URI. An app that serves the client is kept as it is; a new one
- * serves this client alone.
+ * serves only this client.
  *
  * @throws {GrantryError} `invalid_request` that names the missing option, or the app whose client id is another one
  */

@@ -4,7 +4,7 @@ import type { Output } from '../../terminal/output.ts';
 export const stepNames = ['app', 'redirect URI', 'connect', 'organisation', 'health'] as const;
 export type StepName = (typeof stepNames)[number];
 
-/** What became of a step: `done` now, `kept` from before, `open` where a person has something left to do. */
+/** The result of a step: `done` now, `kept` from before, `open` where a person has something left to do. */
 export type StepResult = 'done' | 'kept' | 'open';
 
 interface Step {
