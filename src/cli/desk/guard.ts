@@ -23,16 +23,14 @@ export function refuseOtherTenant(meant: CurrentTenant, anyway: boolean | undefi
   );
 }
 
+const sources: Readonly<Record<CurrentTenant['from'], string>> = {
+  argument: 'the command names',
+  setting: 'GRANTRY_TENANT or --tenant names',
+  file: 'the .grantry file names',
+  use: 'grantry use named',
+};
+
 /** Says where a tenant comes from, as the beginning of a sentence. */
 export function sourceText({ from }: Pick<CurrentTenant, 'from'>): string {
-  switch (from) {
-    case 'argument':
-      return 'the command names';
-    case 'setting':
-      return 'GRANTRY_TENANT or --tenant names';
-    case 'file':
-      return 'the .grantry file names';
-    case 'use':
-      return 'grantry use named';
-  }
+  return sources[from];
 }

@@ -18,8 +18,8 @@ export async function knownGrants(vault: Vault, tenant: string): Promise<readonl
   const ofApps = (await vault.apps.list()).flatMap(({ tenants }) => tenants ?? []);
   if (ofApps.includes(tenant)) return grants;
   const near = closestName(tenant, new Set([...ofApps, ...(await allGrants(vault, {})).map((each) => each.tenant)]));
-  const hint = near === null ? '' : ` Did you mean ${near}?`;
-  throw new GrantryError('not_found', `There is no tenant ${tenant}.${hint}`, {
+  const text = `There is no tenant ${tenant}.${near === null ? '' : ` Did you mean ${near}?`}`;
+  throw new GrantryError('not_found', text, {
     action: `Run grantry list to see the names; grantry use ${tenant} --new takes a tenant that is still to come.`,
   });
 }

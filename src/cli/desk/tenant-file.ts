@@ -16,13 +16,13 @@ import { limits } from '../../base/limits.ts';
 import { usageError } from '../terminal/errors.ts';
 
 /** The name of the file that names the tenant of its directory and of all directories below. */
-export const tenantFileName = '.grantry';
+const tenantFileName = '.grantry';
 
 /** A line break, also of Windows, may follow the name. */
 const bytesMax = limits.nameCharsMax + 2;
 
 /** The tenant of a directory, and the file that names it. */
-export interface DirectoryTenant {
+interface DirectoryTenant {
   readonly tenant: string;
   readonly file: string;
 }

@@ -11,7 +11,7 @@ import { environmentText } from '../known-tenants.ts';
 import { type Change, changesOf, keepReport, type ReportOfNow, readLastReport, stateOf } from './trend.ts';
 
 /** The reports on several grants, and the grants as they are stored. */
-export interface Checked {
+interface Checked {
   readonly reports: readonly HealthReport[];
   readonly grants: readonly Grant[];
   /** True if all grants of the vault were checked. */

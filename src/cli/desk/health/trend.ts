@@ -23,7 +23,7 @@ const pairs = z.array(
 const kept = z.strictObject({ version: z.literal(1), at: z.iso.datetime(), grants: pairs });
 
 /** The grants that the last report saw. It has states and times: no token, no organisation and no message. */
-export interface LastReport {
+interface LastReport {
   readonly at: string;
   readonly grants: ReadonlyMap<string, Seen>;
 }

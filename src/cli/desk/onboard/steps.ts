@@ -1,11 +1,11 @@
 import type { Output } from '../../terminal/output.ts';
 
 /** The steps of an onboarding, in their order. */
-export const stepNames = ['app', 'redirect URI', 'connect', 'organisation', 'health'] as const;
-export type StepName = (typeof stepNames)[number];
+const stepNames = ['app', 'redirect URI', 'connect', 'organisation', 'health'] as const;
+type StepName = (typeof stepNames)[number];
 
 /** The result of a step: `done` now, `kept` from before, `open` where a person has something left to do. */
-export type StepResult = 'done' | 'kept' | 'open';
+type StepResult = 'done' | 'kept' | 'open';
 
 interface Step {
   readonly step: StepName;
