@@ -44,24 +44,21 @@ export function localised<Definition extends ProviderDefinitionInput>(
   const centers = Object.entries(definition.dataCenters ?? {});
   const running = centers.filter(([, hosts]) => Object.values(hosts).some((host) => map.has(host)));
   const hosts = definition.api.hosts.filter((host) => map.has(host));
-  // A product may only name hosts of the definition, and some products have no server here.
-  const isHere = (host: string): boolean => {
-    const name = /^\{dc\.(\w+)\}$/.exec(host)?.[1];
-    if (name === undefined) return map.has(host);
-    return running.every(([, at]) => at[name] === undefined || map.has(at[name]));
-  };
-  const products = definition.products
-    ?.map((product) => ({ ...product, hosts: product.hosts.filter(isHere) }))
-    .filter((product) => product.hosts.length > 0);
+  const all = new Map([...running.flatMap(([, ofCenter]) => withoutServer(Object.values(ofCenter), map)), ...map]);
   return rewriteOrigins(
     {
       ...definition,
-      ...(products === undefined || running.length === 0 ? {} : { products }),
       ...(running.length === 0 ? {} : { dataCenters: Object.fromEntries(running) }),
       api: { ...definition.api, hosts: hosts.length === 0 ? definition.api.hosts : hosts },
     },
-    map,
+    all,
   );
+}
+
+/** Moves hosts of products that have no server here to the server of their data centre, which answers that it has no such API. */
+function withoutServer(hosts: readonly string[], map: ReadonlyMap<string, string>): [string, string][] {
+  const server = hosts.map((host) => map.get(host)).find((origin) => origin !== undefined);
+  return server === undefined ? [] : hosts.map((host) => [host, server]);
 }
 
 /** Maps the real address to the simulated address, for every host of every server. */
