@@ -1,6 +1,7 @@
 /** The environment of a grant decides about the host of its calls, and no answer changes it. */
 import { expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench, user } from '../../../test/support/bench.ts';
+import { Secret } from '../../base/secret.ts';
 import { demoClient } from '../../simulator/index.ts';
 import type { TokensInput, Vault } from '../types.ts';
 
@@ -61,6 +62,19 @@ it('a connection is made for an environment, and keeps it when it is made again'
   expect(await connect()).toMatchObject({ metadata: { environment: 'developer' } });
   expect([...new Set(hosts)]).toEqual(['https://developer.zohoapis.com']);
   expect(await connect('production')).toMatchObject({ apiDomain: 'https://www.zohoapis.com' });
+});
+
+it('a new consent is not taken for another account because its answer names the production host', async () => {
+  const { bench, vault } = await stage();
+  await using _ = bench;
+  await store(bench, vault, { api_domain: sandbox, org_id: '42', label: 'mine' });
+  await bench.jump(130_000);
+  const code = bench.simulator.mintCode({ clientId: demoClient.clientId, user, scopes: ['ZohoCRM.modules.ALL'] });
+  const grant = await vault.redeemCode(key, { code: new Secret(code), dc: 'us' });
+  expect(grant).toMatchObject({
+    apiDomain: sandbox,
+    metadata: { environment: 'sandbox', org_id: '42', label: 'mine' },
+  });
 });
 
 it('setting it moves the calls, and taking it away brings them back', async () => {
