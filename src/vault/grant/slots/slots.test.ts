@@ -141,7 +141,11 @@ describe.each(databaseKinds)('the places of a user, on %s', (kind) => {
     expect(await vault.budget(key)).toEqual({ used: 0, requests: 10, windowSeconds: 600, nextAt: null });
     await vault.getAccessToken(key);
     const { used, nextAt } = (await vault.budget(key)) ?? {};
-    expect([used, Math.round(((nextAt?.getTime() ?? 0) - bench.clock.now()) / 1_000)]).toEqual([1, 600]);
+    expect(used).toBe(1);
+    // The database's clock goes on meanwhile.
+    const seconds = ((nextAt?.getTime() ?? 0) - bench.clock.now()) / 1_000;
+    expect(seconds).toBeGreaterThan(540);
+    expect(seconds).toBeLessThan(601);
     await bench.jump(601_000);
     expect(await vault.budget(key)).toMatchObject({ used: 0, nextAt: null });
   });
