@@ -20,6 +20,7 @@ export { type SystemWorldOptions, systemWorld } from './base/system-world.ts';
 export type { Span, SpanFacts, SpanName, Tracer } from './base/tracer.ts';
 export { type World, type WorldRequest } from './base/world.ts';
 export type { ExtendingDefinitionInput, ProviderDefinition, ProviderDefinitionInput } from './providers/definition.ts';
+export { scopeFindingKinds, scopeFindingLevels } from './providers/scope-lint.ts';
 export {
   type ClientToken,
   type ClientTokenOptions,

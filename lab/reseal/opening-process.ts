@@ -8,7 +8,11 @@ const rootKey = `file:${home}/root.key`;
 say({ opening: true });
 const startedAt = performance.now();
 const vault = await openVault({
-  ...{ database, home, rootKey, installation: 'fixture', backgroundRefresh: false },
+  database,
+  home,
+  rootKey,
+  installation: 'fixture',
+  backgroundRefresh: false,
   logger: { ...silentLogger, info: (message, fields) => say({ message, fields }) },
 });
 const { user, system } = process.cpuUsage();

@@ -59,7 +59,11 @@ async function addGrants(store: OpenedStore, home: string, grants: number): Prom
     const [id, generation] = [randomUUID(), 2];
     made.grants.push({
       ...grant,
-      ...{ id, client_id: tenant, account, generation, refresh_fingerprint: `fingerprint-${index}` },
+      id,
+      client_id: tenant,
+      account,
+      generation,
+      refresh_fingerprint: `fingerprint-${index}`,
       access_token: seal('oauth_tokens', id, 'access_token', generation, accessToken),
       refresh_token: seal('oauth_tokens', id, 'refresh_token', generation, refreshToken),
     });
@@ -68,12 +72,19 @@ async function addGrants(store: OpenedStore, home: string, grants: number): Prom
     const kept = JSON.stringify({ refreshToken: `candidate-of-${index}`, accessToken: null, expiresAt: null });
     made.candidates.push({
       ...candidate,
-      ...{ tenant, id: candidateId, grant_id: id, generation, token_fingerprint: `candidate-${index}` },
+      tenant,
+      id: candidateId,
+      grant_id: id,
+      generation,
+      token_fingerprint: `candidate-${index}`,
       tokens: seal('grantry_candidates', candidateId, 'tokens', generation, kept),
     });
     made.revocations.push({
       ...revocation,
-      ...{ tenant, id: revocationId, grant_id: null, account },
+      tenant,
+      id: revocationId,
+      grant_id: null,
+      account,
       token: seal('grantry_revocations', revocationId, 'token', 0, `revoked-of-${index}`),
     });
     apiKeys.push({ ...apiKey, id: randomUUID(), name: `key-${index}`, key_hash: `hash-${index}` });

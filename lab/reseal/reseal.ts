@@ -105,7 +105,7 @@ async function openIn({ database, home }: Place, killAfterMs?: number): Promise<
 async function stateOf({ database }: Place): Promise<{ version: number; sealed: number; old: number }> {
   const store = await openStore({ database, world: systemWorld() });
   try {
-    const { rows } = await sql<{ version: number; sealed: number; old: number }>`select
+    const { rows } = await sql<Record<'version' | 'sealed' | 'old', number | string>>`select
       (select max(version) from grantry_schema) as version, count(refresh_token) as sealed,
       sum(case when refresh_token like 'gry1.R1JZAQ%' then 1 else 0 end) as old from oauth_tokens`.execute(store.db);
     const [state] = rows;

@@ -15,7 +15,7 @@ import { createSimulator, demoClient, type Simulator } from '../../src/simulator
 import { openVault } from '../../src/vault/open.ts';
 import type { Vault } from '../../src/vault/types.ts';
 
-/** What is tried, in this order. */
+/** The steps that are tried, in this order. */
 export const steps = ['connect', 'call', 'refresh', 'scope', 'organization', 'health', 'revoke'] as const;
 export type Step = (typeof steps)[number];
 
@@ -201,7 +201,7 @@ function said(health: Awaited<ReturnType<Vault['health']>>): Cell {
   return health.status === 'healthy' ? 'ok' : `${health.error}: ${health.message}`;
 }
 
-/** What failed: a cell that is not `ok`, `none` or `-`. */
+/** Names each failure: a cell that is not `ok`, `none` or `-`. */
 export function failuresIn(rows: readonly Row[]): string[] {
   return rows.flatMap(({ product, dc, cells }) =>
     steps.flatMap((step) =>

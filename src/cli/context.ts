@@ -10,9 +10,9 @@ import type { VaultOptions } from '../vault/options.ts';
 import { isMissingFile, settings as table, usualDatabase } from '../vault/settings.ts';
 import type { Vault } from '../vault/types.ts';
 import { stderrLogger } from './log.ts';
-import { globalHeading } from './options.ts';
 import { type GlobalFlags, resolveSettings, type Settings } from './settings.ts';
 import { finishBeforeEnd } from './signals.ts';
+import { globalHeading } from './terminal/global-heading.ts';
 import { type Output, processOutput } from './terminal/output.ts';
 import { withProgress } from './terminal/progress.ts';
 

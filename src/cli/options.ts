@@ -1,10 +1,8 @@
 import type { AddHelpTextContext, Command, Option } from 'commander';
 import { type Setting, settings } from '../vault/settings.ts';
+import { globalHeading } from './terminal/global-heading.ts';
 
 // `grantry token` loads this file, so it takes only types from the command-line library.
-
-/** The heading of the flags that every command takes. */
-export const globalHeading = 'Global options:';
 
 const { home, database, rootKey, installation, spool, tenant, url, publicUrl, logLevel } = settings;
 const globalSettings: readonly Setting[] = [

@@ -70,7 +70,7 @@ export const factGroups = [
 ] as const;
 export type FactGroup = (typeof factGroups)[number];
 
-/** How sure a group of facts is: the provider's own documentation, public code or reports, or a guess. */
+/** The confidence in a group of facts: the provider's own documentation, public code or reports, or a guess. */
 export const confidences = ['documented', 'reported', 'guess'] as const;
 export type Confidence = (typeof confidences)[number];
 
@@ -94,7 +94,7 @@ const product = z.strictObject({
   id: z.string().regex(/^[a-z0-9_-]{1,64}$/, '1 to 64 of a-z 0-9 _ -'),
   /** Its hosts, the default one first: origins, or `{dc.NAME}`. Each must be in `api.hosts`. */
   hosts: z.array(url).min(1).max(16),
-  /** Where its paths begin, such as `/books`; the longest one that fits decides. */
+  /** Beginnings of its paths, such as `/books`; the longest one that fits decides. */
   paths: z
     .array(
       z
@@ -150,7 +150,7 @@ const organizations = z.strictObject({
   name: pointer.optional(),
   /** A JSON Pointer in one of them: to `true` at the one that counts unless a call names another. */
   default: pointer.optional(),
-  /** The member of metadata that calls take the id from, if it is not `org_id` alone. */
+  /** The member of metadata that calls take the id from, if it is not `org_id`. */
   member: z
     .string()
     .regex(/^[a-z][a-z0-9_]{0,63}$/)
@@ -188,7 +188,7 @@ const health = z.strictObject({
 const scopeEntry = z.strictObject({
   /** As the provider spells it, without spaces. */
   name: z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/, 'a scope: no spaces, quotes or backslashes'),
-  /** What the scope allows, for a person: "Read leads". */
+  /** The permission in words for a person: "Read leads". */
   words: z.string().min(1).max(200),
   /** The task that needs the scope: "Searching with COQL". */
   when: z.string().max(300).optional(),
@@ -215,9 +215,9 @@ export const providerDefinition = z
     documentation: url.optional(),
     /** Sources of this definition's facts with their dates (a year, month or day), because providers change them. */
     sources: z.array(source).max(32).optional(),
-    /** How sure each group of facts is. */
+    /** The confidence in each group of facts. */
     facts: z.partialRecord(z.enum(factGroups), z.enum(confidences)).optional(),
-    /** What the provider's API limits, in words for people. */
+    /** Limits of the provider's API, in words for people. */
     limits: z.array(text).max(16).optional(),
     issuer: url.optional(),
     endpoints: endpoints.optional(),

@@ -15,7 +15,7 @@ function zoho() {
 
 const eu = { dc: 'eu', metadata: { api_domain: 'https://www.zohoapis.eu', org_id: '600' } };
 
-/** Where a call goes, and where it carries the organisation. */
+/** The place to which a call goes, and where it carries the organisation. */
 function placed(pathOrUrl: string, host?: string) {
   const definition = forCall(zoho(), pathOrUrl, host);
   const organization = organizationOf(definition, eu.metadata);

@@ -30,7 +30,7 @@ function byPath(
   if (others.length === 0) return first;
   const names = [first, ...others].map(({ id }) => id);
   throw invalidRequest(`${shown(path)} may be a path of ${names.join(', ')}: ${definition.id} serves them all.`, {
-    action: `Name the host: give the whole URL, such as ${exampleOf(definition, first)}${shown(path)}`,
+    action: `Name the host: give the whole URL, such as ${exampleOf(definition, first)}${shown(path)}.`,
     reason: 'ambiguous_product',
   });
 }
@@ -48,7 +48,7 @@ function byHost(
   const there = products.filter((product) => hosts.get(product)?.has(url.host));
   const fitting = closest(there, url.pathname);
   if (fitting.length > 0) return fitting.length === 1 ? (fitting[0] ?? null) : null;
-  // A host of one product alone tells enough.
+  // A host that only one product has tells enough.
   return there.length === 1 ? (there[0] ?? null) : null;
 }
 

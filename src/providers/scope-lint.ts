@@ -27,10 +27,12 @@ export const scopeFindingKinds = [
   /** The provider separates scopes in another way. */
   'separator',
 ] as const;
+/** A kind of finding about a scope; see {@link scopeFindingKinds}. */
 export type ScopeFindingKind = (typeof scopeFindingKinds)[number];
 
 /** `error`: the scopes are refused. `warning`: a person should look. `hint`: good to know. */
 export const scopeFindingLevels = ['error', 'warning', 'hint'] as const;
+/** The weight of a finding; see {@link scopeFindingLevels}. */
 export type ScopeFindingLevel = (typeof scopeFindingLevels)[number];
 
 /** Something about a scope that a person should know. */

@@ -15,6 +15,7 @@ export type { NewDataCenter } from './state/data-centers.ts';
 export type { RotationRule } from './state/families.ts';
 export type { Fault, FaultEffect, Faults, PendingFault } from './state/faults.ts';
 export type { EventKind, History, HistoryEvent, Outcome } from './state/history.ts';
+export type { KnownOrganization } from './state/organizations.ts';
 export {
   type BuiltInProfile,
   builtInProfile,

@@ -128,11 +128,11 @@ export function checkObject(what: string, value: unknown): void {
 /** Checks the vault that a caller passes to a drop-in class. @param twin the class that `grantry/zoho` has under the same name */
 export function checkVault(vault: Vault, twin?: string): Vault {
   if (typeof vault?.getAccessToken === 'function') return vault;
-  throw invalidRequest('Expected a vault from openVault.', {
-    ...(twin === undefined
+  const advice =
+    twin === undefined
       ? {}
-      : { action: `For code with client id and refresh token, import ${twin} from grantry/zoho.` }),
-  });
+      : { action: `For code with client id and refresh token, import ${twin} from grantry/zoho.` };
+  throw invalidRequest('Expected a vault from openVault.', advice);
 }
 
 /** Checks a caller's number of seconds. */

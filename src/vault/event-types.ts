@@ -1,6 +1,6 @@
 import type { GrantKey } from '../base/ids.ts';
 
-/** What a vault tells its listener. `type` tells the two kinds apart. */
+/** An event that a vault reports to its listener. `type` tells the two kinds apart. */
 export type VaultEvent = GrantEvent | SlotsEvent;
 
 /** The refresh tokens of one user near the number that the provider keeps: the oldest grant ends when they exceed it. */

@@ -285,8 +285,8 @@ export function usualDatabase(home: string): string {
 }
 
 /** True when the database is a SQLite file that does not exist: opening it would make it. */
-export function isMissingFile(database: string): boolean {
-  return database.startsWith('sqlite:') && !existsSync(database.slice('sqlite:'.length));
+export function isMissingFile(name: string): boolean {
+  return name.startsWith('sqlite:') && !existsSync(name.slice('sqlite:'.length));
 }
 
 /** Checks a whole number that is given as text. @throws {GrantryError} `invalid_request` */

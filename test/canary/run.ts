@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { expect } from 'vitest';
 import { openRecord } from '../../src/crypto/record.ts';
 import { openVault } from '../../src/index.ts';
-import { type RunningSimulator } from '../../src/simulator/index.ts';
+import type { RunningSimulator } from '../../src/simulator/index.ts';
 import { Home, type Run, type RunOptions } from '../cli/grantry.ts';
 import { freePort } from '../support/free-port.ts';
 import { currentLog, postgresFiles, type Tables, tables } from './database.ts';

@@ -28,7 +28,7 @@ const planted: [what: string, file: string, text: string, found: RegExp][] = [
   [
     'an adapter that looks inside',
     'src/adapters/x.ts',
-    `import { a } from '../vault/a.ts';\n`,
+    `import { a } from '../storage/a.ts';\n`,
     /no door from adapters/,
   ],
   ['a type by import()', 'src/oauth/x.ts', `let a: import('../storage/a.ts').A;\n`, /no door from oauth/],

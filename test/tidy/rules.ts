@@ -39,13 +39,16 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * The inner walls: the floors of a room, lowest first. A file may import from its own folder and from lower floors. The
- * names are folders, or files of the room's own folder; a file that no floor names stands on the floor `.`.
+ * names are folders or files, as seen from the room. The longest name that fits counts: a folder in a folder may have a
+ * floor of its own. A file that no floor names stands on the floor `.`.
  */
 const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   vault: [
     ['guard', 'spool'],
     ['.'],
     ['app', 'key'],
+    ['grant/account.ts'],
+    ['grant/slots'],
     ['grant'],
     ['organization'],
     ['refresh', 'connect', 'take-over'],
@@ -55,8 +58,17 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['upkeep', 'drop-in', 'import'],
     ['open.ts', 'vault.ts', 'disconnect.ts', 'api-keys.ts', 'child-keys.ts'],
   ],
-  storage: [['.'], ['engine'], ['store.ts'], ['statements'], ['migrations'], ['take-over']],
-  providers: [['.'], ['built-in'], ['catalogue.ts']],
+  storage: [['.'], ['engine'], ['store.ts'], ['statements'], ['statements/slots'], ['migrations'], ['take-over']],
+  // Two rules of the room read data of Zoho: the scopes of products, and the forms of earlier definitions.
+  providers: [
+    ['definition.ts'],
+    ['built-in/zoho/earlier.ts', 'built-in/zoho/scopes'],
+    ['.'],
+    ['built-in/define.ts', 'built-in/zoho/product.ts', 'built-in/zoho/data-centers.ts'],
+    ['built-in/zoho/products'],
+    ['built-in/zoho', 'built-in'],
+    ['catalogue.ts'],
+  ],
   server: [
     ['telemetry', 'problem.ts'],
     ['limits'],
@@ -202,10 +214,13 @@ function stairsLeadDown(file: string, target: string): boolean {
 }
 
 function floorOf(room: string, file: string): number {
-  const [name = ''] = file.slice(`src/${room}/`.length).split('/');
+  const parts = file.slice(`src/${room}/`.length).split('/');
   const plan = floors[room] ?? [];
-  const floor = plan.findIndex((names) => names.includes(name));
-  return floor >= 0 ? floor : plan.findIndex((names) => names.includes('.'));
+  for (let length = parts.length; length > 0; length -= 1) {
+    const floor = plan.findIndex((names) => names.includes(parts.slice(0, length).join('/')));
+    if (floor >= 0) return floor;
+  }
+  return plan.findIndex((names) => names.includes('.'));
 }
 
 /** Around `src/`: a laboratory may use the scripts, a script may not use a laboratory. */

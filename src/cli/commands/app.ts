@@ -35,6 +35,31 @@ interface AddOptions {
 
 export function define(command: Command): void {
   command.description('Client registrations (apps): the client id and secret that a provider gave you.');
+  defineAdd(command);
+  command
+    .command('list')
+    .summary('list client registrations')
+    .description('Lists client registrations without their secrets.')
+    .addHelpText('after', epilogue('Example:\n  grantry app list --json'))
+    .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
+  command
+    .command('show')
+    .summary('show one client registration')
+    .description('Shows one client registration without its secrets.')
+    .argument('<name>', 'the app')
+    .addHelpText('after', epilogue('Example:\n  grantry app show zoho-eu'))
+    .action(async (name: string, _options: unknown, leaf: Command) => show(contextOf(leaf), name));
+  defineSlots(command);
+  command
+    .command('remove')
+    .summary('remove a client registration that no grant uses')
+    .description('Removes a client registration. While grants use it, it stays: disconnect them first.')
+    .argument('<name>', 'the app')
+    .addHelpText('after', epilogue('Example:\n  grantry app remove zoho-eu'))
+    .action(async (name: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), name));
+}
+
+function defineAdd(command: Command): void {
   command
     .command('add')
     .summary('add a client registration, or change one')
@@ -86,27 +111,6 @@ export function define(command: Command): void {
   grantry app add zoho-eu --scope-reason 'ZohoCRM.modules.ALL=syncs leads and deals'`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
-  command
-    .command('list')
-    .summary('list client registrations')
-    .description('Lists client registrations without their secrets.')
-    .addHelpText('after', epilogue('Example:\n  grantry app list --json'))
-    .action(async (_options: unknown, leaf: Command) => list(contextOf(leaf)));
-  command
-    .command('show')
-    .summary('show one client registration')
-    .description('Shows one client registration without its secrets.')
-    .argument('<name>', 'the app')
-    .addHelpText('after', epilogue('Example:\n  grantry app show zoho-eu'))
-    .action(async (name: string, _options: unknown, leaf: Command) => show(contextOf(leaf), name));
-  defineSlots(command);
-  command
-    .command('remove')
-    .summary('remove a client registration that no grant uses')
-    .description('Removes a client registration. While grants use it, it stays: disconnect them first.')
-    .argument('<name>', 'the app')
-    .addHelpText('after', epilogue('Example:\n  grantry app remove zoho-eu'))
-    .action(async (name: string, _options: unknown, leaf: Command) => remove(contextOf(leaf), name));
 }
 
 function defineSlots(command: Command): void {

@@ -75,7 +75,7 @@ function ownerText({ metadata }: Grant): string {
   const { user_name: name, user_id: id } = metadata;
   const [known] = [name, id].filter((value) => typeof value === 'string');
   if (known === undefined) return '-';
-  return typeof name === 'string' && typeof id === 'string' ? `${name} (${id})` : String(known);
+  return typeof name === 'string' && typeof id === 'string' ? `${name} (${id})` : known;
 }
 
 function metadataText(value: unknown): string {

@@ -1,5 +1,5 @@
 import { type Command, Help, type Option } from 'commander';
-import { globalHeading } from '../options.ts';
+import { globalHeading } from './global-heading.ts';
 
 /** Help with the options of the command first, and the global ones last: all of `grantry --help`, elsewhere their names. */
 export class OwnOptionsFirst extends Help {

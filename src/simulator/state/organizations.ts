@@ -3,7 +3,7 @@ import { text } from './schema-parts.ts';
 
 export const environments = ['production', 'sandbox', 'developer'] as const;
 
-/** Kinds of organisation. A token belongs to one organisation, and its API answers at the host of that kind alone. */
+/** Kinds of organisation. A token belongs to one organisation, and its API answers only at the host of that kind. */
 export type Environment = (typeof environments)[number];
 
 export const organizationSchema = z.strictObject({

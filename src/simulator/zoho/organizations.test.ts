@@ -34,7 +34,7 @@ it('lists every organisation of a user where calls name one, and knows the picke
   expect(() => tokenIn(simulator, 'nothing')).toThrow(RangeError);
 });
 
-it('answers a token at the host of its organisation’s environment alone', async () => {
+it('answers a token only at the host of its organisation’s environment', async () => {
   const simulator = createSimulator({ users: [user] });
   const sandbox = tokenIn(simulator, '79').accessToken;
   const production = tokenIn(simulator).accessToken;

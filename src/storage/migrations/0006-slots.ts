@@ -3,7 +3,7 @@
  * So each grant tells when its consent was given and by whom, as far as the provider named the user.
  */
 
-/** What a grant's tokens are counted by; old rows learn the time of their consent from its event, or from the grant. */
+/** The columns by which a grant's tokens are counted; old rows learn the time of their consent from its event, or from the grant. */
 const columns = (integer: string, millisOfCreation: string): string => `
 alter table oauth_tokens add column consented_at ${integer};
 alter table oauth_tokens add column consent_user text;

@@ -71,7 +71,7 @@ export async function checkHealth(
       ...about,
       error: code,
       message,
-      action: `${action}${ownerAdvice(error, grant)}`,
+      action: withOwner(action, error, grant),
       ...(reason === undefined ? {} : { reason }),
       actionRequired,
     };
@@ -79,11 +79,11 @@ export async function checkHealth(
 }
 
 /** A provider refuses the tokens of a user who left like any others, so the owner of the grant is named. */
-function ownerAdvice({ code, reason }: GrantryError, { metadata }: Grant): string {
+function withOwner(action: string, { code, reason }: GrantryError, { metadata }: Grant): string {
   const refused = code === 'reauthorization_required' || code === 'refresh_uncertain' || reason === 'token_rejected';
   const owner = metadata['user_name'] ?? metadata['user_id'];
-  if (!refused || typeof owner !== 'string') return '';
-  return ` The consent is from ${owner}: check whether this user is still active at the provider.`;
+  if (!refused || typeof owner !== 'string') return action;
+  return `${action} The consent is from ${owner}: check whether this user is still active at the provider.`;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** An organisation that a caller names himself reaches the provider or is refused: it is never replaced, nor doubled. */
+/** An organisation that the caller names reaches the provider or is refused: it is never replaced, nor doubled. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Bench, codeOf, makeBench } from '../../../test/support/bench.ts';
 import type { ProviderDefinitionInput } from '../../providers/definition.ts';
@@ -32,7 +32,7 @@ beforeAll(async () => {
   const opened = await bench.open({ providers });
   ({ vault } = opened);
   opened.world.fetch = async (url, init) => {
-    const { pathname, search } = new URL(String(url));
+    const { pathname, search } = new URL(url);
     seen.push({ url: pathname + search, headers: new Headers(init?.headers) });
     return Response.json({});
   };

@@ -101,7 +101,7 @@ export async function getApp(context: VaultContext, name: string): Promise<App |
 /** Lists all apps. A row that was altered outside of Grantry is marked. */
 export async function listAllApps(context: VaultContext): Promise<App[]> {
   const rows = await listApps(context.store.db);
-  return Promise.all(rows.map((row) => (row.isIntact ? describeApp(context, row) : describeAltered(row))));
+  return Promise.all(rows.map(async (row) => (row.isIntact ? describeApp(context, row) : describeAltered(row))));
 }
 
 /** @throws {GrantryError} `not_found`, `invalid_request` while grants use it */

@@ -11,7 +11,7 @@ import type { ProviderDefinition } from '../../providers/definition.ts';
 import { isPlace, placeHash } from '../../providers/place.ts';
 import { compareScopes } from '../../providers/scopes.ts';
 import { type AppRow, findApp } from '../../storage/statements/apps.ts';
-import { type AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
+import type { AuthorizationRow, insertAuthorization } from '../../storage/statements/authorizations.ts';
 import { type CheckedScopes, lintedScopes, reasonsOf } from '../app/app-scopes.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { dcsWithSecret } from '../app/secrets.ts';

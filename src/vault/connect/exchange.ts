@@ -12,8 +12,8 @@ import { clientOf } from '../app/apps.ts';
 import type { VaultContext } from '../context.ts';
 import { deadlineSignal } from '../deadline.ts';
 import { providerFailure, type RefusedClient, refusalDetail } from '../grant/provider-failures.ts';
-import { makeRoom } from '../grant/slots/make-room.ts';
 import { unreached } from '../unreached.ts';
+import { makeRoom } from './make-room.ts';
 
 /** Tokens that a code was exchanged for. A broken answer may tell only the refresh token; the first use refreshes then. */
 export interface RedeemedTokens extends Omit<TokenSet, 'accessToken' | 'expiresAt'> {

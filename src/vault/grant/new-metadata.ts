@@ -16,7 +16,7 @@ export function withOrganization(
 ): Record<string, unknown> {
   const { member = 'org_id' } = definition.api.health?.organizations ?? {};
   const completed: Record<string, unknown> = { ...news };
-  // What the provider's answers bring is not a person's to choose: a token may be for this organisation alone.
+  // What the provider's answers bring is not a person's to choose: a token may be for this organisation only.
   const isCaptured = capturedNames(definition).includes(member);
   if (member !== 'org_id' && !isCaptured) {
     const { org_id: given, [member]: own } = news;

@@ -1,4 +1,4 @@
-/** A refresh token is revoked in the data centre of its grant, whatever names that data centre. */
+/** A refresh token is revoked in the data centre of its grant: metadata, API host and app may each name it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Bench, makeBench } from '../../../test/support/bench.ts';
 import { Secret } from '../../base/secret.ts';

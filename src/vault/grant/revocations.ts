@@ -6,6 +6,7 @@ import type { Secret } from '../../base/secret.ts';
 import type { PinnedTenant, SealPlace } from '../../crypto/tenant-keys.ts';
 import { type RevokeOutcome, sendRevoke } from '../../oauth/revoke.ts';
 import { grantDc, metadataOfPlace, placeNamedIn } from '../../providers/data-centre.ts';
+import { userIn } from '../../storage/consent-user.ts';
 import type { Reader } from '../../storage/database.ts';
 import { grantsWithCandidate } from '../../storage/statements/candidates.ts';
 import { isConnecting } from '../../storage/statements/connect-sessions.ts';
@@ -19,7 +20,6 @@ import {
   type RevocationRow,
   rescheduleRevocation,
 } from '../../storage/statements/revocations.ts';
-import { userIn } from '../../storage/statements/slots/consent-user.ts';
 import { appFor, clientOf } from '../app/apps.ts';
 import { type ChangeTransaction, changing } from '../changing.ts';
 import { fingerprinter, type VaultContext } from '../context.ts';

@@ -14,7 +14,7 @@ export const plainRules: ValidityRules = { earlyRefreshMs: 0, justRefreshedMs: 0
  * Makes the token of a row that was opened.
  *
  * @param rules Undefined in a one-shot program. It hands out a stored token without reading the
- * provider's definition, unless the metadata names a data centre without its API host, or the host alone.
+ * provider's definition, unless the metadata names a data centre without its API host, or only the host.
  */
 export async function heldTokenOf(
   context: VaultContext,

@@ -38,7 +38,7 @@ async function upkeep(vault: Vault): Promise<void> {
 /** Makes the API answer with a status instead, until it is undone. */
 function breakApi(world: Awaited<ReturnType<typeof stage>>['world'], status: number): () => void {
   const real = world.fetch.bind(world);
-  world.fetch = async (url, init) => (String(url).includes('/crm/') ? new Response('{}', { status }) : real(url, init));
+  world.fetch = async (url, init) => (url.includes('/crm/') ? new Response('{}', { status }) : real(url, init));
   return () => {
     world.fetch = real;
   };

@@ -20,7 +20,7 @@ async function stage(environment: 'production' | 'sandbox' | 'developer' = 'prod
   const hosts: string[] = [];
   const real = opened.world.fetch.bind(opened.world);
   opened.world.fetch = async (url, init) => {
-    if (!String(url).includes('/oauth/')) hosts.push(new URL(String(url)).origin);
+    if (!url.includes('/oauth/')) hosts.push(new URL(url).origin);
     return real(url, init);
   };
   return { bench, hosts, ...opened };
@@ -35,8 +35,8 @@ it.each([
   ['its name', { environment: 'Sandbox', dc: 'us' }],
   ['its host', { api_domain: sandbox }],
 ] as const)('a sandbox that is known by %s stays one after a refresh that names production', async (_, metadata) => {
-  const { bench, vault, hosts } = await stage('sandbox');
-  await using _bench = bench;
+  const { bench: opened, vault, hosts } = await stage('sandbox');
+  await using bench = opened;
   await store(bench, vault, metadata);
   expect(await vault.getAccessToken(key)).toMatchObject({ apiDomain: sandbox, dc: 'us' });
   expect((await vault.fetch(key, '/crm/v8/org')).status).toBe(200);

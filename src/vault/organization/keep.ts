@@ -9,7 +9,7 @@ import { changeColumns } from '../grant/change-facts.ts';
 import type { Owner } from './read.ts';
 import { isCarried, organizationIdOf, organizationMember, picked, type ToldOrganization, withId } from './told.ts';
 
-/** What a token told, for the grant that has it. */
+/** The facts that a token told, for the grant that has it. */
 export interface Told {
   readonly organizations: readonly ToldOrganization[];
   readonly owner: Owner | null;
@@ -22,7 +22,7 @@ export interface Told {
  *
  * An id that is there stays, because a person may have chosen it. One exception: after a new consent the API names another
  * organisation, no call carries the id, and the API itself had confirmed the old one. A member that the token answers bring
- * is theirs alone: by it a later consent is known to be of the same account.
+ * is only theirs: by it a later consent is known to be of the same account.
  */
 export function organizationMembers(
   definition: ProviderDefinition,

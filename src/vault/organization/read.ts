@@ -5,7 +5,7 @@ import type { VaultContext } from '../context.ts';
 import { askApi, type TokenInHand } from './ask.ts';
 import { nameOf, organizationsIn, type ToldOrganization } from './told.ts';
 
-/** What a token told about its organisations. */
+/** The answer to a question about the organisations of a token. */
 export type Reading =
   | { readonly kind: 'told'; readonly organizations: readonly ToldOrganization[] }
   /** The provider's definition does not say where its API names an organisation. */

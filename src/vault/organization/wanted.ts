@@ -5,7 +5,7 @@ import { resolveEnvironment } from '../../providers/environment.ts';
 import { hasScope } from '../../providers/scopes.ts';
 import { checkText } from '../checks.ts';
 
-/** What a connection must lead to, besides a grant. */
+/** The demands on a connection, besides a grant. */
 export interface Wanted {
   readonly environment: string | null;
   /** The id of the only organisation whose consent is stored. */

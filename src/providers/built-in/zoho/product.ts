@@ -10,9 +10,9 @@ export interface ZohoProduct {
   readonly base: ZohoHost;
   /** Further hosts of this product. */
   readonly hosts?: readonly ZohoHost[];
-  /** Where its paths begin. `zoho` finds the product of a path by them: the longest one decides. */
+  /** Beginnings of its paths. `zoho` finds the product of a path by them: the longest one decides. */
   readonly paths: readonly string[];
-  /** Where its paths on the gateway begin, if it has them there besides its own host. */
+  /** Beginnings of its paths on the gateway, if it has them there besides its own host. */
   readonly gatewayPaths?: readonly string[];
   /** The data centres that the documentation names; all of them if it names none. */
   readonly dataCenters?: string;
@@ -26,7 +26,7 @@ export interface ZohoProduct {
   readonly invalidToken?: readonly AnswerRule[];
   readonly scopeMissing?: readonly AnswerRule[];
   readonly health?: ProviderDefinition['api']['health'];
-  /** What Zoho limits, in words. */
+  /** Zoho's limits, in words. */
   readonly limits?: readonly string[];
   readonly sources: NonNullable<ProviderDefinition['sources']>;
   /** Groups of facts that public code or reports tell, each with a source. */
@@ -64,7 +64,7 @@ export const factGroups: readonly FactGroup[] = [
   'limits',
 ];
 
-/** Some products say it in these words wherever their envelope has a place for them. */
+/** The words of some products, at the place that their envelope has for them. */
 export function zohoWords(pointer: string): Pick<ZohoProduct, 'invalidToken' | 'scopeMissing'> {
   return {
     invalidToken: [

@@ -104,7 +104,7 @@ function rulesOf(name: string, product: ZohoProduct): ProductRules[] {
   ];
 }
 
-/** How sure the facts of a product are; those that are not marked are documented. */
+/** The confidence in the facts of a product; those that are not marked are documented. */
 export function factsOf({ reported = '', guess = '' }: ZohoProduct): Record<FactGroup, Confidence> {
   const marks = new Map<FactGroup, Confidence>(factGroups.map((group) => [group, 'documented']));
   for (const group of groupsIn(reported)) marks.set(group, 'reported');

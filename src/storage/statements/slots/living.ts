@@ -116,7 +116,7 @@ export async function appsOfClient(db: Reader, clientId: string, limit: number) 
     .execute();
 }
 
-/** Counts the living grants of a registration per user, those with the most first. Reads the index of the slots alone. */
+/** Counts the living grants of a registration per user, those with the most first. Reads only the index of the slots. */
 export async function grantsPerUser(
   db: Reader,
   { apps }: Registration,

@@ -78,7 +78,7 @@ async function noteGroup(
   return true;
 }
 
-/** Runs what is only advice: the grant is stored, whatever becomes of the count. */
+/** Runs what is only advice: the grant is stored, also if the count fails. */
 async function advise(
   context: VaultContext,
   token: SlotToken,

@@ -4,7 +4,7 @@ import type { VaultContext } from '../../context.ts';
 import { slotsOfApp } from './read.ts';
 import { slotsText } from './words.ts';
 
-/** What an operator should know before a consent, in words; undefined if there is room. */
+/** Words for an operator before a consent that fills the places; undefined if there is room. */
 export async function slotsWarning(context: VaultContext, app: string, key: CheckedKey): Promise<string | undefined> {
   try {
     const [fullest] = (await slotsOfApp(context, app)).filter((slots) => slots.filling);

@@ -1,7 +1,7 @@
-import { type CheckedKey } from '../../../base/ids.ts';
+import type { CheckedKey } from '../../../base/ids.ts';
 import type { Slots } from '../../../schemas/slots.ts';
 
-/** What an operator can do about a user whose places run out. */
+/** The advice for an operator about a user whose places run out. */
 export const slotsAdvice =
   'Disconnect grants that are not needed, or let another user or another client registration give the next consent.';
 

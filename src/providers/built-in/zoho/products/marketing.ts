@@ -33,8 +33,13 @@ export const marketingFamily: ZohoFamily = {
     scopePrefix: 'ZohoMarketingAutomation',
     base: 'marketingautomation',
     paths: [
-      ...['getmailinglists', 'getmailinglists.json', 'addlistandleads', 'addleadsinbulk', 'json/listsubscribe'],
-      ...['contact', 'lead'],
+      'getmailinglists',
+      'getmailinglists.json',
+      'addlistandleads',
+      'addleadsinbulk',
+      'json/listsubscribe',
+      'contact',
+      'lead',
     ].map((segment) => `/api/v1/${segment}`),
     health: { path: '/api/v1/getmailinglists?resfmt=JSON&range=1', scope: 'ZohoMarketingAutomation.lead.READ' },
     sources: [

@@ -8,10 +8,18 @@ export const talkFamily: ZohoFamily = {
     scopePrefix: 'Desk',
     base: 'desk',
     paths: [
-      ...['tickets', 'contacts', 'accounts', 'agents', 'departments', 'organizations', 'articles', 'products', 'calls']
-        .concat(['activities', 'teams', 'roles', 'profiles', 'comments', 'threads', 'kbRootCategories', 'contracts'])
-        .map((segment) => `/api/v1/${segment}`),
-    ],
+      'tickets',
+      'contacts',
+      'accounts',
+      'agents',
+      'departments',
+      'organizations',
+      'articles',
+      'products',
+      'calls',
+    ]
+      .concat(['activities', 'teams', 'roles', 'profiles', 'comments', 'threads', 'kbRootCategories', 'contracts'])
+      .map((segment) => `/api/v1/${segment}`),
     organization: { in: 'header', name: 'orgId' },
     invalidToken: [
       { status: 401, pointer: '/errorCode', equals: 'INVALID_OAUTH' },
@@ -90,10 +98,9 @@ export const talkFamily: ZohoFamily = {
     documentation: `${site}/cliq/help/restapi/v2/`,
     scopePrefix: 'ZohoCliq',
     base: 'cliq',
-    paths: [
-      ...['users', 'chats', 'channels', 'channelsbyname', 'bots', 'buddies', 'teams', 'departments', 'statuses'],
-      ...['designations', 'roles', 'reminders', 'remoteworkcheckin', 'messageactions'],
-    ].flatMap((segment) => [`/api/v2/${segment}`, `/api/v3/${segment}`]),
+    paths: ['users', 'chats', 'channels', 'channelsbyname', 'bots', 'buddies', 'teams', 'departments', 'statuses']
+      .concat(['designations', 'roles', 'reminders', 'remoteworkcheckin', 'messageactions'])
+      .flatMap((segment) => [`/api/v2/${segment}`, `/api/v3/${segment}`]),
     dataCenters: 'us eu in au cn jp',
     // Every 401 counts, but one that names the scope.
     scopeMissing: [

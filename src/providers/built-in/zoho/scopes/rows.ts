@@ -16,7 +16,7 @@ export interface ScopeFamily {
   readonly prefix?: string;
 }
 
-/** What each operation does, for the words of a scope. */
+/** The verb of each operation, for the words of a scope. */
 const verbs: Readonly<Record<string, string>> = {
   all: 'Do everything with',
   read: 'Read',

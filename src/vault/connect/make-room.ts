@@ -1,11 +1,11 @@
-import { codeOf } from '../../../base/errors.ts';
-import { limits } from '../../../base/limits.ts';
-import type { AppRow } from '../../../storage/statements/apps.ts';
-import { tokensToRevoke } from '../../../storage/statements/revocations.ts';
-import type { VaultContext } from '../../context.ts';
-import { endsInTime } from '../../deadline.ts';
-import { revokeOfApps } from '../revocations.ts';
-import { slotCounter } from './read.ts';
+import { codeOf } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { AppRow } from '../../storage/statements/apps.ts';
+import { tokensToRevoke } from '../../storage/statements/revocations.ts';
+import type { VaultContext } from '../context.ts';
+import { endsInTime } from '../deadline.ts';
+import { revokeOfApps } from '../grant/revocations.ts';
+import { slotCounter } from '../grant/slots/read.ts';
 
 /**
  * Revokes the queued tokens of a registration before a consent, if one of its users may have no place left: otherwise the
