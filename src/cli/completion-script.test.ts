@@ -83,7 +83,7 @@ describe.each([
     [['d'], ['disconnect', 'doctor']],
     [
       ['app', ''],
-      ['add', 'list', 'remove', 'show'],
+      ['add', 'list', 'remove', 'show', 'slots'],
     ],
     [
       ['app', 'add', 'x', '--client'],

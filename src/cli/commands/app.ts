@@ -61,7 +61,7 @@ export function define(command: Command): void {
       collect,
     )
     .addOption(
-      new Option('--pkce <mode>', 'PKCE of this app: off, S256, or default for what the provider says').choices([
+      new Option('--pkce <mode>', 'PKCE of this app; default is what the provider says').choices([
         'off',
         'S256',
         'default',
