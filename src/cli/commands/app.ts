@@ -83,7 +83,8 @@ export function define(command: Command): void {
   grantry app add zoho --provider zoho_crm --client-id 1000.ABC \\
     --client-secret-file eu=eu.txt --client-secret-file us=us.txt
   grantry app add zoho-eu --client-secret-file new-secret.txt
-  grantry app add zoho-eu --scope-reason 'ZohoCRM.modules.ALL=syncs leads and deals'`),
+  grantry app add zoho-eu \\
+    --scope-reason 'ZohoCRM.modules.ALL=syncs leads and deals'`),
     )
     .action(async (name: string, options: AddOptions, leaf: Command) => add(contextOf(leaf), name, options));
   command
