@@ -7,7 +7,7 @@ import { deleteCandidates, listCandidates } from '../storage/statements/candidat
 import { findGrant, type GrantRow, lockGrant, markDisconnected } from '../storage/statements/grants.ts';
 import { mayBeCommitted } from '../storage/store.ts';
 import { type ChangeTransaction, changing } from './changing.ts';
-import { finishConsents, unreadConsents } from './connect/finish-consents.ts';
+import { endConsents, finishConsents, unreadConsents } from './connect/finish-consents.ts';
 import { fingerprinter, isoNow, type VaultContext } from './context.ts';
 import { withTimeout } from './deadline.ts';
 import type { Disconnected } from './disconnected.ts';
@@ -59,7 +59,7 @@ export async function disconnect(
   const done = ended
     .finally(resume)
     .then((generation) => shredSpooled(context, found.id, generation ?? found.generation))
-    .then(() => Promise.all(unread.map((entry) => entry.remove())))
+    .then(() => endConsents(context, checked, unread))
     .then(() => finishElsewhere(context, work));
   let isLate = false;
   done.catch((error: unknown) => {

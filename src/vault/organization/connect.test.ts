@@ -168,6 +168,19 @@ describe.each(databaseKinds)('an expected organisation, on %s', (kind) => {
     expect(await vault.grants.get(key)).toBe(null);
     expect(alive(bench)).toBe(1);
   });
+
+  it('that cannot be read any more: a disconnect revokes what was set aside', async () => {
+    const { bench, vault, world } = await stage(kind);
+    await using _ = bench;
+    await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
+    const callback = await consent(bench, vault, umbrella.id, { expectOrganization: umbrella.orgId });
+    breakApi(world, 403);
+    expect(await codeOf(vault.completeAuthorization(callback))).toBe('authorization_failed');
+    expect(alive(bench)).toBe(2);
+    await vault.disconnect(key);
+    await upkeep(vault);
+    expect(alive(bench)).toBe(0);
+  });
 });
 
 it('an organisation is expected only where it can be read', async () => {
