@@ -140,7 +140,11 @@ describe('scopes that a grant gains', () => {
   it('keep the token set that the present one has replaced by hand', async () => {
     const { bench, vault } = await connected();
     await using _ = bench;
-    const minted = bench.simulator.mintTokens({ clientId: demoClient.clientId, user: 'user@us.example', scopes: [leads] });
+    const minted = bench.simulator.mintTokens({
+      clientId: demoClient.clientId,
+      user: 'user@us.example',
+      scopes: [leads],
+    });
     await vault.storeTokens(key, { refreshToken: minted.refreshToken, scopes: [leads], replace: true });
     const context = internalsOf(vault).open();
     const candidates = () => context.store.db.selectFrom('grantry_candidates').selectAll().execute();
