@@ -49,7 +49,12 @@ describe.each(databaseKinds)('after a connect, on %s', (kind) => {
     const { bench, vault } = await stage(kind);
     await using _ = bench;
     const grant = await vault.completeAuthorization(await consent(bench, vault, umbrella.id));
-    const known = { org_id: umbrella.orgId, org_name: 'Umbrella', user_id: expect.stringMatching(/^5\d+$/), user_name: 'Uma' };
+    const known = {
+      org_id: umbrella.orgId,
+      org_name: 'Umbrella',
+      user_id: expect.stringMatching(/^5\d+$/),
+      user_name: 'Uma',
+    };
     expect(grant.metadata).toMatchObject(known);
     expect((await vault.grants.get(key))?.metadata).toEqual(grant.metadata);
     expect(await vault.health(key)).not.toHaveProperty('warning');
