@@ -53,7 +53,7 @@ export class Preflights {
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const origin = request.headers.origin ?? '';
     const allowed = (await this.#origins()).has(origin);
-    const wanted = String(request.headers['access-control-request-headers'] ?? '');
+    const wanted = request.headers['access-control-request-headers'] ?? '';
     const named = wanted.length <= limits.headerChoiceCharsMax && headerNames.test(wanted) ? wanted : 'authorization';
     response.writeHead(204, {
       vary: 'origin, access-control-request-method, access-control-request-headers',
