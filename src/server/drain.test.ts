@@ -46,7 +46,7 @@ test('a request that waits for a provider is answered, and the others are turned
 });
 
 test('a connection that is open may still ask, hears that the server stops, and is closed then', async () => {
-  await using server = await makeServerBench({ server: { stopDelayMs: 400 } });
+  await using server = await makeServerBench({ server: { stopDelayMs: 1_500 } });
   expect((await server.call('GET', '/readyz')).status).toBe(200);
   const stopped = server.stop();
   const ready = await server.call('GET', '/readyz');

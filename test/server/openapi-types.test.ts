@@ -157,6 +157,9 @@ async function callGrants(): Promise<void> {
   });
   await server.vault.storeTokens({ tenant: 'acme', provider: 'zoho_books' }, { refreshToken, metadata: { dc: 'us' } });
   await call('GET', `${path}/organizations`, '/v1/tenants/acme/grants/zoho_books/organizations');
+  await call('GET', `${path}/budget`, '/v1/tenants/acme/grants/zoho_books/budget');
+  await call('GET', `${path}/budget`, `${grant}/budget`);
+  await call('GET', '/v1/apps/{app}/slots', '/v1/apps/books/slots');
   await call('POST', '/v1/import', '/v1/import', { tenant: 'acme', provider: 'strict', account: 'third', ...tokens });
   await call('DELETE', path, `${grant}?account=third&revoke=false`);
   await call('POST', '/v1/adopt', '/v1/adopt', { after_restore: true });
