@@ -1,6 +1,6 @@
-import type { Mutant } from './generate.ts';
 import type { Result } from './results.ts';
 import type { Reviewed } from './reviewed.ts';
+import type { Mutant } from './source/generate.ts';
 
 export interface Judged {
   readonly mutant: Mutant;

@@ -2,21 +2,26 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import type { Mutant } from './generate.ts';
+import type { Mutant } from './source/generate.ts';
 
 const resultSchema = z.object({
   file: z.string(),
   key: z.string(),
   /** Hash of the file that was mutated: a result counts only for the same text. */
   text: z.string(),
+  /** Null: it compiles, and no check so far has noticed it. */
   by: z.enum(['compiler', 'tests', 'simulation', 'time-out']).nullable(),
   how: z.string(),
   ms: z.number(),
+  /** The checks that let it live. */
+  asked: z.array(z.enum(['tests', 'simulation'])).default([]),
+  /** The single checks that let it live, by their marks. */
+  passed: z.array(z.string()).default([]),
 });
 
 export type Result = z.output<typeof resultSchema>;
 
-/** A file with one line per mutant, so that a run that was stopped goes on where it was. */
+/** A file with a line per mutant and step, so that a run that was stopped goes on where it was. The last line counts. */
 export class Results {
   readonly #path: string;
   readonly #known = new Map<string, Result>();

@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { installHooks } from './hooks.ts';
 import { byName } from './host/coverage.ts';
-import { mutations, sieve, worlds } from './mutants.ts';
+import { mutations, worlds } from './mutants.ts';
 import { huntMutants } from './mutate.ts';
 import { runParallel } from './parallel.ts';
 
@@ -27,13 +27,10 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     /** `sqlite`, `postgres`, or `both`: an eighth of the seeds on PostgreSQL. */
     database: { type: 'string', default: 'sqlite' },
-    /** So many seeds in the wide world and in each narrow one, until one shows something: for a mutant of the source. */
-    sieve: { type: 'string' },
   },
 });
 
 if (values.slice !== undefined) await runSlice(values.slice);
-else if (values.sieve !== undefined) process.exitCode = await runSieve(Number(values.sieve));
 else if (values.seed !== undefined) await runOne(Number(values.seed));
 else if (values.mutate) {
   process.exitCode = await huntMutants({
@@ -81,21 +78,6 @@ async function runSlice(slice: string): Promise<void> {
     const result = await runner.run(from + index * step, { focus: focusNamed() });
     process.stdout.write(`${JSON.stringify({ ...result, coverage: [...result.coverage] })}\n`);
   }
-}
-
-async function runSieve(seeds: number): Promise<number> {
-  await using runner = await makeRunner();
-  const all = [...worlds, ...mutations];
-  const narrow = sieve.map((name) => ({ name, focus: all.find((each) => each.name === name)?.focus ?? null }));
-  for (const { name, focus } of [{ name: 'wide', focus: null }, ...narrow]) {
-    for (let seed = 1; seed <= (focus === null ? 2 * seeds : seeds); seed += 1) {
-      const { violations } = await runner.run(seed, { focus });
-      if (violations[0] === undefined) continue;
-      process.stdout.write(`noticed: world ${name}, seed ${seed}: ${violations[0].split('\n')[0]}\n`);
-      return 1;
-    }
-  }
-  return 0;
 }
 
 async function runOne(seed: number): Promise<void> {

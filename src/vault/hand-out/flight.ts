@@ -6,23 +6,14 @@ import type { HeldToken } from './token-cache.ts';
 export interface Flight {
   /** The generation being spent. */
   readonly generation: number;
-  readonly done: Promise<void>;
+  /** Gives the token that made the refresh unnecessary; undefined after a refresh. */
+  readonly done: Promise<HeldToken | undefined>;
   readonly wait: LeaseWait;
 }
 
 /** Options of a refresh that callers join. */
 export interface FlightOptions {
   candidateClient?: CandidateClient | undefined;
-  /** A check that must succeed before a token is spent. */
-  before?: () => Promise<void>;
-}
-
-/** Thrown by a check before a refresh: the grant's own API accepts the token that was reported as rejected. */
-export class TokenAcceptedError extends Error {
-  readonly token: HeldToken;
-
-  constructor(token: HeldToken) {
-    super('The API accepts the token.');
-    this.token = token;
-  }
+  /** Looks, before a token is spent, for a token that makes the refresh unnecessary. */
+  before?: () => Promise<HeldToken | undefined>;
 }

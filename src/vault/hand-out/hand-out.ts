@@ -12,7 +12,6 @@ import type { AccessToken, GetAccessTokenOptions } from '../types.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import { hasNames, minValidityMs } from './demand.ts';
 import { ExpiredIssues } from './expired-issues.ts';
-import { TokenAcceptedError } from './flight.ts';
 import { Flights } from './flights.ts';
 import { heldTokenOf, plainRules } from './held-token.ts';
 import { sinceMs } from './instant.ts';
@@ -114,14 +113,9 @@ export class HandOut {
     const row = await this.askIfHeld(checked, () => this.#row(checked));
     this.#cache.forgetOlder(checked, row.generation);
     if (row.generation === rejected) {
-      try {
-        await this.#flights.refreshUntil(checked, rejected, deadline, {
-          before: () => this.#checkRefreshHelps(checked, row, demandMs),
-        });
-      } catch (error) {
-        if (error instanceof TokenAcceptedError) return error.token;
-        throw error;
-      }
+      const before = () => this.#acceptedToken(checked, row, demandMs);
+      const accepted = await this.#flights.refreshUntil(checked, rejected, deadline, { before });
+      if (accepted !== undefined) return accepted;
     }
     // A failover lost the generation that this caller names. What memory has of it is not handed out again.
     if (row.generation < rejected) this.#cache.forget(checked);
@@ -140,35 +134,36 @@ export class HandOut {
   }
 
   /**
-   * Checks that a refresh can help. A token sent to the wrong data centre looks expired, and no refresh cures that. If the
-   * refused token was refreshed a moment ago, the grant's own API is asked first. If it accepts the token, the caller gets
-   * that token, and nothing is refreshed.
-   *
-   * @throws {TokenAcceptedError}
+   * Returns a rejected token that no refresh would better: a token sent to the wrong data centre only looks expired. If the
+   * token was refreshed a moment ago, the grant's own API is asked first. If it accepts the token, nothing is refreshed.
    */
-  async #checkRefreshHelps(key: CheckedKey, row: GrantRow, demandMs: number): Promise<void> {
+  async #acceptedToken(key: CheckedKey, row: GrantRow, demandMs: number): Promise<HeldToken | undefined> {
     const { world, times, logger } = this.#context;
     const ageMs = world.now() - (row.last_refreshed_at ?? 0);
-    if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return;
+    if (row.last_refreshed_at === null || ageMs > times.uselessRefreshMs) return undefined;
     const token = await this.#open(key, row);
-    if (token === undefined || token.expiresAtMs - world.now() < demandMs) return;
-    if (!(await this.#isTokenAccepted(key, token))) return;
+    if (token === undefined || token.expiresAtMs - world.now() < demandMs) return undefined;
+    if (!(await this.#isTokenAccepted(key, token))) return undefined;
     const { tenant, provider } = key;
     const { dc = null, apiDomain = null } = token;
     // Not an error: the token is good. The caller may have called another data centre, or lacks a permission.
     const text = "a token was reported as rejected, and the grant's own API accepts it";
     logger.warn(text, { tenant, provider, dc, api_domain: apiDomain, reason: 'token_accepted' });
-    throw new TokenAcceptedError(token);
+    return token;
   }
 
   /** Refreshes a generation of a grant, or joins a refresh of it that is already running. */
-  refresh(key: CheckedKey, generation: number): Promise<void> {
-    return this.#flights.refresh(key, generation).done;
+  async refresh(key: CheckedKey, generation: number): Promise<void> {
+    await this.#flights.refresh(key, generation).done;
   }
 
   /** Does the same for a caller that waits no longer than callers do; the refresh goes on. */
-  prove(key: CheckedKey, generation: number): Promise<void> {
-    return this.#flights.refreshUntil(key, generation, this.#deadline(), {});
+  async prove(key: CheckedKey, generation: number): Promise<void> {
+    const deadline = this.#deadline();
+    let unneeded: HeldToken | undefined;
+    // A report of a rejected token that this caller joins may end without a refresh.
+    do unneeded = await this.#flights.refreshUntil(key, generation, deadline, {});
+    while (unneeded !== undefined);
   }
 
   /** Waits for running refreshes: past the point of no return a refresh must not be cancelled. */
@@ -216,10 +211,10 @@ export class HandOut {
         this.#expired.assertNone(key, generation);
         // While the caller waits, the token that it may get instead must not run out.
         const until = leftMs > 0 ? Math.min(deadline, world.monotonic() + leftMs / 2) : deadline;
-        await this.#flights.refreshUntil(key, generation, until, { candidateClient });
-      } catch (error) {
+        const unneeded = await this.#flights.refreshUntil(key, generation, until, { candidateClient });
         // This caller joined a report of a rejected token, and needs a refresh all the same.
-        if (error instanceof TokenAcceptedError) continue;
+        if (unneeded !== undefined) continue;
+      } catch (error) {
         if (leftMs <= 0 || candidateClient !== undefined) throw error;
         return this.#stillLiving(key, error);
       }

@@ -3,6 +3,37 @@ import { codeOf, databaseKinds, makeBench, until } from '../../../test/support/b
 
 const limited = { tokenLimit: { requests: 2, windowSeconds: 600 } };
 
+it('tells a caller when there is room in the budget again', async () => {
+  const one = { tokenLimit: { requests: 1, windowSeconds: 7_200 } };
+  await using bench = await makeBench({ profiles: ['none'], change: (each) => ({ ...each, ...one }) });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'none' });
+  await vault.getAccessToken(key);
+  const waitMs = async (): Promise<number> =>
+    vault.getAccessToken(key).then(
+      () => 0,
+      (error: { retryAfterMs?: number }) => error.retryAfterMs ?? 0,
+    );
+  await bench.jump(3_700_000);
+  const early = await waitMs();
+  expect(early).toBeGreaterThan(3_400_000);
+  expect(early).toBeLessThanOrEqual(3_500_000);
+});
+
+it('a probe that the budget has no room for tells of the failure that it would probe', async () => {
+  const few = { tokenLimit: { requests: 4, windowSeconds: 600 } };
+  await using bench = await makeBench({ profiles: ['none'], change: (each) => ({ ...each, ...few }) });
+  const { vault } = await bench.open();
+  const { key } = await bench.connect(vault, { provider: 'none' });
+  bench.simulator.faults.add({ endpoint: 'token', times: 99, effect: { kind: 'status', status: 503, when: 'before' } });
+  for (let tries = 0; tries < 4; tries += 1) {
+    expect(await codeOf(vault.getAccessToken(key))).toBe('provider_unavailable');
+    await bench.jump(5_500);
+  }
+  // The fourth call found the back-off, and half of the budget is for calls that wait for none.
+  expect(bench.requests()).toHaveLength(3);
+});
+
 describe.each(databaseKinds)('the token budget on %s', (kind) => {
   it('is shared by all processes and all grants with the same refresh token', async () => {
     await using bench = await makeBench({ kind, profiles: ['none'], change: (each) => ({ ...each, ...limited }) });

@@ -129,8 +129,28 @@ describe('a refusal', () => {
   it('of the last candidate, after the stored token was refused, is weighed like any other', () => {
     const row = { state: 'uncertain', reason: reasons.storedRefused } as const;
     const refused = { succeedsStored: false, refusals: 1, spent: false, replayed: false };
-    expect(weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } }).state).toBe('uncertain');
+    const first = weigh({ rotation: 'none', row, candidate: { ...refused, refusals: 0 } });
+    expect(first).toMatchObject({ state: 'uncertain', reason: reasons.storedRefused, retryInMs: 30_000 });
     expect(weigh({ rotation: 'none', row, candidate: refused }).state).toBe('suspect');
+    // That the stored token was sent after it arrived says something about a successor only.
+    const replayed = { ...refused, replayed: true };
+    expect(weigh({ rotation: 'none', row, candidate: replayed })).toMatchObject({
+      state: 'suspect',
+      reason: 'refused',
+    });
+  });
+
+  it('of a candidate that is no successor of the stored token never stands for that one', () => {
+    const refused = { ...candidate, succeedsStored: false };
+    expect(weigh({ rotation: 'strict', reuse: 'revokes_family', candidate: refused })).toMatchObject({
+      state: 'uncertain',
+      reason: 'candidate',
+    });
+  });
+
+  it('of a successor does not stand for the stored token while another candidate is left', () => {
+    const left = { rotation: 'strict', reuse: 'revokes_family', candidate, candidatesLeft: true } as const;
+    expect(weigh(left)).toMatchObject({ state: 'uncertain', reason: 'candidate', retryInMs: 30_000 });
   });
 
   it('decides nothing while another attempt may still bring tokens, and waits for its end', () => {
@@ -140,7 +160,7 @@ describe('a refusal', () => {
       reason: 'other_attempt_open',
       retryInMs: 40_000,
     });
-    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 100_001)] }).reason).toBe('lost_rotation');
+    expect(weigh({ rotation: 'strict', row, others: [attempt('open', 100_000)] }).reason).toBe('lost_rotation');
   });
 
   it.each([
@@ -179,6 +199,9 @@ describe('a refusal', () => {
     const row = { state: 'suspect', doubt_since: nowMs - 60_000 } as const;
     const others = [attempt('unknown', 40_000), attempt('refused', 10_000)];
     expect(weigh({ ...lost, row, others })).toMatchObject({ state: 'suspect', retryInMs: 10_000 });
+    // The pause between two refusals has passed, and the overlap still runs.
+    const late = [attempt('unknown', 40_000), attempt('refused', 35_000)];
+    expect(weigh({ ...lost, row, others: late })).toMatchObject({ state: 'suspect', retryInMs: 10_000 });
     const calm = [...others, attempt('refused', 30_000)];
     expect(weigh({ ...lost, row, others: calm, overlapLeftMs: 0 }).state).toBe('reauthorization_required');
     const often = [...calm, ...Array.from({ length: 4 }, () => attempt('refused', 5_000))];

@@ -1,5 +1,6 @@
 import { isGrantryError } from '../../../base/errors.ts';
 import type { CheckedKey } from '../../../base/ids.ts';
+import { placeNamedIn } from '../../../providers/data-centre.ts';
 import type { Slots } from '../../../schemas/slots.ts';
 import { findApp } from '../../../storage/statements/apps.ts';
 import { type GrantRow, metadataOf } from '../../../storage/statements/grants.ts';
@@ -15,6 +16,7 @@ export interface SlotToken {
   readonly provider: string;
   readonly account: string;
   readonly app: string | null;
+  /** A data centre's name or the URL of an API host, as the queue of revocations keeps it. */
   readonly dc: string | null;
   readonly user: string | null;
 }
@@ -24,8 +26,7 @@ export function tokenOf(
   key: CheckedKey,
   row: Pick<GrantRow, 'app' | 'metadata'> & { consent_user: string | null },
 ): SlotToken {
-  const { dc } = metadataOf(row);
-  return { ...key, app: row.app, dc: typeof dc === 'string' ? dc : null, user: row.consent_user };
+  return { ...key, app: row.app, dc: placeNamedIn(metadataOf(row)), user: row.consent_user };
 }
 
 /**
