@@ -40,7 +40,8 @@ export function define(command: Command): void {
 
 Examples:
   grantry onboard acme
-  grantry onboard acme --dc eu --client-id 1000.ABC --client-secret-file acme.txt \\
+  grantry onboard acme --dc eu --client-id 1000.ABC \\
+    --client-secret-file acme.txt \\
     --scope ZohoCRM.modules.ALL --scope ZohoCRM.org.READ
   grantry onboard acme-sandbox --app zoho-eu --environment sandbox
   grantry onboard acme --expect-org 20071234567 --paste`),
