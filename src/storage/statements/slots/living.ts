@@ -1,4 +1,5 @@
 import type { Reader } from '../../database.ts';
+import { dcIn } from '../../metadata-members.ts';
 import { type GrantRow, metadataOf } from '../grants.ts';
 
 /** A refresh token that takes a place at its provider, as far as the database knows. */
@@ -161,7 +162,6 @@ function placeOf(
   },
 ) {
   const { client_id: tenant, provider, account, consent_user: user } = row;
-  const { dc } = metadataOf(row);
   const consentedAt = row.consented_at ?? Date.parse(row.created_at);
-  return { tenant, provider, account, user, dc: typeof dc === 'string' ? dc : null, consentedAt };
+  return { tenant, provider, account, user, dc: dcIn(metadataOf(row)), consentedAt };
 }

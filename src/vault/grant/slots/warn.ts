@@ -1,6 +1,7 @@
 import { isGrantryError } from '../../../base/errors.ts';
 import type { CheckedKey } from '../../../base/ids.ts';
 import type { Slots } from '../../../schemas/slots.ts';
+import { dcIn } from '../../../storage/metadata-members.ts';
 import { findApp } from '../../../storage/statements/apps.ts';
 import { type GrantRow, metadataOf } from '../../../storage/statements/grants.ts';
 import { deleteSlotWarning, insertSlotWarning } from '../../../storage/statements/slots/left-tokens.ts';
@@ -23,8 +24,7 @@ export function tokenOf(
   key: CheckedKey,
   row: Pick<GrantRow, 'app' | 'metadata'> & { consent_user: string | null },
 ): SlotToken {
-  const { dc } = metadataOf(row);
-  return { ...key, app: row.app, dc: typeof dc === 'string' ? dc : null, user: row.consent_user };
+  return { ...key, app: row.app, dc: dcIn(metadataOf(row)), user: row.consent_user };
 }
 
 /**
@@ -37,8 +37,7 @@ export async function warnOfSlots(context: VaultContext, token: SlotToken): Prom
     if (!(await noteGroup(context, counter, token, slots))) return;
     const { app, provider, user, tokens, upTo, max, next } = slots;
     const message = 'a user of a provider nears the number of refresh tokens that it keeps';
-    const falls = next === null ? null : `${next.tenant}/${next.provider}/${next.account}`;
-    context.logger.warn(message, { app, provider, user, tokens, upTo, max, falls });
+    context.logger.warn(message, { app, provider, user, tokens, upTo, max, falls: falls(next) });
   });
 }
 
@@ -64,8 +63,7 @@ async function noteGroup(
   }
   const isCrossing = await changing(context, async ({ tx, recordOther }) => {
     if (!(await insertSlotWarning(tx, group))) return false;
-    const falls = next === null ? null : `${next.tenant}/${next.provider}/${next.account}`;
-    const details = { app, user, tokens, up_to: upTo, max, next: falls };
+    const details = { app, user, tokens, up_to: upTo, max, next: falls(next) };
     recordOther({ type: 'slots.filling', tenant, provider, account, details });
     return true;
   });
@@ -75,6 +73,11 @@ async function noteGroup(
     tellListener(context, { at, type: 'slots.filling', ...about });
   }
   return true;
+}
+
+/** Names the grant that ends first, in one text. */
+function falls(next: Slots['next']): string | null {
+  return next === null ? null : `${next.tenant}/${next.provider}/${next.account}`;
 }
 
 /** Runs what is only advice: the grant is stored, also if the count fails. */
